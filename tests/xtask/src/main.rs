@@ -1,1 +1,82 @@
-fn main() {}
+//! `cargo xtask`: the project's own commands. `test` is what the README and CI call; it does all
+//! the set-up a bare machine with rustup, a C compiler and git needs.
+
+use anyhow::{Context, Result, bail};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
+
+const USAGE: &str = "\
+cargo xtask COMMAND
+
+  test [ARGS]    set up, then run every test of the workspace (ARGS go to the test runner)
+  lint           rustfmt and clippy, warnings denied
+  setup          only the set-up: the wasm target
+";
+
+fn main() -> ExitCode {
+    let mut args = env::args().skip(1);
+    let command = args.next().unwrap_or_default();
+    let rest: Vec<String> = args.collect();
+    let outcome = match command.as_str() {
+        "test" => setup().and_then(|()| test(&rest)),
+        "lint" => setup().and_then(|()| lint()),
+        "setup" => setup(),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new(".")).to_owned()
+}
+
+fn run(program: &str, args: &[&str]) -> Result<()> {
+    eprintln!("+ {program} {}", args.join(" "));
+    let status = Command::new(program)
+        .args(args)
+        .current_dir(root())
+        .status()
+        .with_context(|| format!("cannot run `{program}`; install it and try again"))?;
+    if !status.success() {
+        bail!("`{program} {}` failed with {status}", args.join(" "));
+    }
+    Ok(())
+}
+
+/// Makes sure of what the tests need beyond cargo: the guests' target and `git`, their oracle.
+fn setup() -> Result<()> {
+    let sysroot = Command::new("rustc").args(["--print", "sysroot"]).current_dir(root()).output()?;
+    let sysroot = String::from_utf8(sysroot.stdout).context("the sysroot's path is not UTF-8")?;
+    let target = Path::new(sysroot.trim()).join("lib/rustlib/wasm32-unknown-unknown/lib");
+    if !target.is_dir() {
+        run("rustup", &["target", "add", "wasm32-unknown-unknown"])
+            .context("the guests need the wasm target: rustup target add wasm32-unknown-unknown")?;
+    }
+    let git = Command::new("git").arg("--version").output();
+    if !git.is_ok_and(|output| output.status.success()) {
+        bail!("the tests compare with `git`; install it (Debian: apt-get install git) and try again");
+    }
+    Ok(())
+}
+
+fn test(args: &[String]) -> Result<()> {
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    run("cargo", &[&["test", "--workspace", "--locked"], args.as_slice()].concat())
+}
+
+fn lint() -> Result<()> {
+    run("cargo", &["fmt", "--all", "--check"])?;
+    run("cargo", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])
+}

@@ -1,0 +1,130 @@
+//! Sets of ASCII bytes as bit masks, and what is read with them.
+//!
+//! A token's body is a run of bytes of one set, so membership is the innermost test of the whole
+//! policy: one table look-up and one `and`.
+
+/// A set of ASCII bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Alphabet(u16);
+
+pub const DIGIT: Alphabet = Alphabet(1);
+const LOWER_A_F: Alphabet = Alphabet(1 << 1);
+const LOWER_REST: Alphabet = Alphabet(1 << 2);
+const UPPER_A_F: Alphabet = Alphabet(1 << 3);
+const UPPER_REST: Alphabet = Alphabet(1 << 4);
+pub const UNDERSCORE: Alphabet = Alphabet(1 << 5);
+pub const DASH: Alphabet = Alphabet(1 << 6);
+pub const DOT: Alphabet = Alphabet(1 << 7);
+const PLUS_SLASH: Alphabet = Alphabet(1 << 8);
+const EQUALS: Alphabet = Alphabet(1 << 9);
+const TILDE: Alphabet = Alphabet(1 << 10);
+pub const PERCENT: Alphabet = Alphabet(1 << 11);
+
+pub const LOWER_HEX: Alphabet = DIGIT.or(LOWER_A_F);
+pub const HEX: Alphabet = LOWER_HEX.or(UPPER_A_F);
+pub const LOWER: Alphabet = LOWER_A_F.or(LOWER_REST);
+pub const UPPER: Alphabet = UPPER_A_F.or(UPPER_REST);
+pub const LETTER: Alphabet = LOWER.or(UPPER);
+pub const LOWER_ALNUM: Alphabet = DIGIT.or(LOWER);
+pub const UPPER_ALNUM: Alphabet = DIGIT.or(UPPER);
+pub const ALNUM: Alphabet = DIGIT.or(LETTER);
+/// ASCII letters, digits and `_`.
+pub const WORD: Alphabet = ALNUM.or(UNDERSCORE);
+/// The alphabet of base64url, which is also that of most hand-made tokens.
+pub const URL64: Alphabet = WORD.or(DASH);
+/// [`URL64`] with padding.
+pub const URL64_PADDED: Alphabet = URL64.or(EQUALS);
+/// The alphabet of plain base64, with padding.
+pub const BASE64: Alphabet = ALNUM.or(PLUS_SLASH).or(EQUALS);
+/// Everything that tokens of any kind are made of.
+pub const TOKEN: Alphabet = URL64.or(BASE64).or(DOT).or(TILDE);
+
+impl Alphabet {
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub const fn has(self, byte: u8) -> bool {
+        CLASS[byte as usize] & self.0 != 0
+    }
+
+    /// Returns the end of the run of these bytes that begins at `from`, at most `limit` bytes long.
+    pub fn run(self, text: &[u8], from: usize, limit: usize) -> usize {
+        let end = text.len().min(from.saturating_add(limit));
+        let mut at = from;
+        while at < end && self.has(text[at]) {
+            at += 1;
+        }
+        at
+    }
+
+    /// Returns the start of the run of these bytes that ends before `to`, at most `limit` bytes long.
+    pub fn run_back(self, text: &[u8], to: usize, limit: usize) -> usize {
+        let start = to.saturating_sub(limit);
+        let mut at = to;
+        while at > start && self.has(text[at - 1]) {
+            at -= 1;
+        }
+        at
+    }
+
+    /// Says whether every byte of the text is in the set; true of an empty text.
+    pub fn all(self, text: &[u8]) -> bool {
+        text.iter().all(|&byte| self.has(byte))
+    }
+}
+
+const CLASS: [u16; 256] = {
+    let mut class = [0; 256];
+    let mut byte = 0_u8;
+    loop {
+        class[byte as usize] = match byte {
+            b'0'..=b'9' => DIGIT.0,
+            b'a'..=b'f' => LOWER_A_F.0,
+            b'g'..=b'z' => LOWER_REST.0,
+            b'A'..=b'F' => UPPER_A_F.0,
+            b'G'..=b'Z' => UPPER_REST.0,
+            b'_' => UNDERSCORE.0,
+            b'-' => DASH.0,
+            b'.' => DOT.0,
+            b'+' | b'/' => PLUS_SLASH.0,
+            b'=' => EQUALS.0,
+            b'~' => TILDE.0,
+            b'%' => PERCENT.0,
+            _ => 0,
+        };
+        if byte == u8::MAX {
+            break;
+        }
+        byte += 1;
+    }
+    class
+};
+
+/// Returns how many different bytes the text has.
+pub fn variety(text: &[u8]) -> u32 {
+    let mut seen = [0_u64; 4];
+    for &byte in text {
+        seen[usize::from(byte >> 6)] |= 1 << (byte & 63);
+    }
+    seen.iter().map(|word| word.count_ones()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_stop_at_the_first_foreign_byte_and_at_the_limit() {
+        assert_eq!(HEX.run(b"xx09afAFg", 2, 99), 8);
+        assert_eq!(HEX.run(b"xx09afAFg", 2, 3), 5);
+        assert_eq!(WORD.run_back(b"a b_9=", 5, 99), 2);
+        assert_eq!(WORD.run_back(b"a b_9=", 5, 1), 4);
+    }
+
+    #[test]
+    fn variety_counts_different_bytes() {
+        assert_eq!(variety(b""), 0);
+        assert_eq!(variety(b"abcabc\xff"), 4);
+    }
+}

@@ -1,0 +1,197 @@
+//! What Keboola itself says about secrets: encrypted values, references to the vault, keys that begin
+//! with `#`, and the mirror's own marker.
+//!
+//! The tests here are whole-value tests. A cipher with anything before or after it is plaintext that
+//! happens to contain a cipher.
+
+use crate::alphabet::{ALNUM, BASE64, DASH, DIGIT, LETTER, URL64_PADDED, WORD};
+
+/// Names before the suffix of the key management system, as Keboola's encryption service makes them.
+const SCOPES: [&str; 8] = [
+    "Secure",
+    "ComponentSecure",
+    "ProjectSecure",
+    "ConfigSecure",
+    "ProjectWideSecure",
+    "BranchTypeSecure",
+    "BranchTypeConfigSecure",
+    "ProjectWideBranchTypeSecure",
+];
+
+/// Suffixes of the key management systems: AWS has none.
+const SYSTEMS: [&str; 3] = ["", "KV", "GKMS"];
+
+/// Forms that old configurations still have; the body follows at once.
+const LEGACY: [&str; 3] =
+    ["KBC::Encrypted==", "KBC::ComponentEncrypted==", "KBC::ComponentProjectEncrypted=="];
+
+/// The shortest body of a real cipher is far longer; shorter ones are text that looks like one.
+const CIPHER_BODY_MIN: usize = 16;
+
+/// Returns the end of the cipher that begins at the start of the text, if one does.
+fn cipher_end(text: &str) -> Option<usize> {
+    let body = match LEGACY.iter().find(|prefix| text.starts_with(**prefix)) {
+        Some(prefix) => prefix.len(),
+        None => {
+            let rest = text.strip_prefix("KBC::")?;
+            let name = &rest[..LETTER.run(rest.as_bytes(), 0, 40)];
+            let known = SYSTEMS
+                .iter()
+                .filter_map(|system| name.strip_suffix(system))
+                .any(|scope| SCOPES.contains(&scope));
+            if !known || !rest[name.len()..].starts_with("::") {
+                return None;
+            }
+            "KBC::".len() + name.len() + "::".len()
+        }
+    };
+    let bytes = text.as_bytes();
+    // The standard and the URL form of base64 both occur.
+    let end = BASE64.or(URL64_PADDED).run(bytes, body, usize::MAX);
+    (end - body >= CIPHER_BODY_MIN).then_some(end)
+}
+
+/// Says whether the whole value is an encrypted value of Keboola.
+#[must_use]
+pub fn is_cipher(value: &str) -> bool {
+    cipher_end(value) == Some(value.len())
+}
+
+/// Says whether the whole value is one reference to the vault, such as `{{ vault.api_key }}`.
+#[must_use]
+pub fn is_vault_reference(value: &str) -> bool {
+    let inner = value.trim().strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
+    let name = inner.and_then(|inner| inner.trim().strip_prefix("vault."));
+    name.is_some_and(|name| !name.is_empty() && name.bytes().all(|byte| WORD.or(DASH).has(byte)))
+}
+
+const MARKER_START: &str = "[REDACTED:";
+
+/// Returns the end of the marker that begins at the start of the text, if one does.
+fn marker_end(text: &str) -> Option<usize> {
+    let bytes = text.strip_prefix(MARKER_START)?.as_bytes();
+    let kind = ALNUM.or(DASH).run(bytes, 0, 40);
+    if kind == 0 || bytes.get(kind) != Some(&b':') {
+        return None;
+    }
+    let tag = WORD.or(DASH).run(bytes, kind + 1, 80);
+    (tag > kind + 1 && bytes.get(tag) == Some(&b']')).then_some(MARKER_START.len() + tag + 1)
+}
+
+/// Says whether the whole value is a marker that the mirror wrote.
+#[must_use]
+pub fn is_marker(value: &str) -> bool {
+    marker_end(value) == Some(value.len())
+}
+
+/// Returns the end of what no rule may touch, where it begins at `at`: a marker or a cipher.
+pub(crate) fn protected_end(text: &str, at: usize) -> Option<usize> {
+    let rest = text.get(at..)?;
+    marker_end(rest).or_else(|| cipher_end(rest)).map(|length| at + length)
+}
+
+/// Says whether a marker occurs in the value.
+pub(crate) fn has_marker(value: &str) -> bool {
+    let mut rest = value;
+    while let Some(at) = memchr::memmem::find(rest.as_bytes(), MARKER_START.as_bytes()) {
+        if marker_end(&rest[at..]).is_some() {
+            return true;
+        }
+        rest = &rest[at + MARKER_START.len()..];
+    }
+    false
+}
+
+/// Says whether a value under a `#` key may stay.
+pub(crate) fn may_stay_under_hash(value: &str) -> bool {
+    value.is_empty() || is_cipher(value) || is_vault_reference(value) || is_marker(value)
+}
+
+/// Returns the end of a Storage API token whose first dash follows the digits that end at `dash`:
+/// `<project>-<token id>-<secret of 40>`. The second value is its start.
+pub(crate) fn storage_token(text: &[u8], dash: usize) -> Option<(usize, usize)> {
+    let id_end = DIGIT.run(text, dash + 1, 12);
+    if id_end == dash + 1 || text.get(id_end) != Some(&b'-') {
+        return None;
+    }
+    let end = ALNUM.run(text, id_end + 1, 41);
+    if end - (id_end + 1) != 40 {
+        return None;
+    }
+    let start = DIGIT.run_back(text, dash, 12);
+    let bounded = start < dash
+        && (start == 0 || !WORD.or(DASH).has(text[start - 1]))
+        && (end == text.len() || !WORD.has(text[end]));
+    let body = &text[id_end + 1..end];
+    // Forty digits are a number, not a secret.
+    (bounded && !DIGIT.all(body) && crate::alphabet::variety(body) >= 10).then_some((start, end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BODY: &str = "eJwBQAG//mRlZjUwMjAwZmY0";
+
+    #[test]
+    fn all_scopes_of_all_key_systems_and_the_legacy_forms_are_ciphers() {
+        let mut forms = 0;
+        for scope in SCOPES {
+            for system in SYSTEMS {
+                assert!(is_cipher(&format!("KBC::{scope}{system}::{BODY}==")), "{scope}{system}");
+                forms += 1;
+            }
+        }
+        assert_eq!(forms, 24);
+        for legacy in LEGACY {
+            assert!(is_cipher(&format!("{legacy}{BODY}")), "{legacy}");
+        }
+    }
+
+    #[test]
+    fn what_only_resembles_a_cipher_is_plaintext() {
+        for value in [
+            "KBC::Secure::",
+            "KBC::Secure:: hello",
+            "KBC::ProjectSecure::short",
+            "KBC::NoSuchSecure::eJwBQAG//mRlZjUwMjAwZmY0",
+            "KBC::ProjectSecureXX::eJwBQAG//mRlZjUwMjAwZmY0",
+            "KBC::ProjectSecure::eJwBQAG//mRlZjUwMjAwZmY0 and the real one",
+            " KBC::ProjectSecure::eJwBQAG//mRlZjUwMjAwZmY0",
+        ] {
+            assert!(!is_cipher(value), "{value}");
+        }
+    }
+
+    #[test]
+    fn only_a_single_vault_reference_is_a_reference() {
+        for value in ["{{ vault.db-password }}", "{{vault.KEY_1}}"] {
+            assert!(is_vault_reference(value), "{value}");
+        }
+        for value in ["{{ vault. }}", "a{{ vault.x }}", "{{ vault.x }}{{ vault.y }}", "{{ x }}", "vault.x"] {
+            assert!(!is_vault_reference(value), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_marker_is_known_by_its_whole_form() {
+        assert!(is_marker("[REDACTED:github-token:k7wq2a]"));
+        for value in ["[REDACTED:]", "[REDACTED:a:]", "[REDACTED:a:b] ", "[REDACTED:a:b c]", "[redacted:a:b]"] {
+            assert!(!is_marker(value), "{value}");
+        }
+        assert!(has_marker("x [REDACTED: [REDACTED:a:b] y"));
+        assert!(!has_marker("x [REDACTED: y"));
+    }
+
+    #[test]
+    fn a_storage_token_has_two_numbers_and_forty_characters() {
+        let body = "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8s9T0";
+        let whole = |text: &str| storage_token(text.as_bytes(), text.find('-').unwrap());
+        assert_eq!(whole(&format!("123-4567-{body}")), Some((0, 49)));
+        assert_eq!(whole(&format!("token 123-4567-{body}.")), Some((6, 55)));
+        assert_eq!(whole(&format!("123-4567-{body}x")), None);
+        assert_eq!(whole(&format!("a123-4567-{body}")), None);
+        assert_eq!(whole(&format!("123-4567-{}", "1".repeat(40))), None);
+        assert_eq!(whole("2024-05-06"), None);
+    }
+}

@@ -1,0 +1,274 @@
+//! How much a name says about its value: is `db_password` the name of a secret, and `token_url`?
+//!
+//! A name is cut into words. English puts the head of a compound last, so the last word decides, and
+//! the one before it refines: `access_token` is a token, `token_count` is a count, `primary_key` is
+//! a key of another kind. It does not look at values.
+
+/// How strongly a name promises a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Strength {
+    /// The name could be that of a secret; the value must look random.
+    Weak,
+    /// The name of a machine's secret, such as `api_key`: the value must not look like a name.
+    Secret,
+    /// The name of a person's secret, such as `password`: almost any value is one.
+    Password,
+    /// A key beginning with `#` inside a text: Keboola promises a secret.
+    Hash,
+}
+
+/// Substrings that wake the scorer, in lower case; every name that [`strength`] knows has one.
+pub const KEYWORDS: &[&str] = &[
+    "pass", "pwd", "psw", "pswd", "secret", "token", "key", "heslo", "hesla", "heslem", "credential", "creds",
+    "auth", "access", "private", "kennwort", "contrase", "jwt", "passphrase", "identified by", "_pat", "_pw",
+];
+
+const PASSWORDS: &[&str] = &[
+    "password", "passwords", "passwd", "pwd", "pass", "passphrase", "passcode", "pswd", "psw", "pw", "heslo",
+    "hesla", "heslem", "kennwort", "passwort", "contraseña", "userpass", "dbpass", "sshpass", "mypass",
+];
+
+const PASSWORD_ENDS: &[&str] = &["password", "passwd", "passphrase", "heslo", "pwd"];
+
+const SECRETS: &[&str] = &[
+    "secret", "secrets", "token", "tokens", "apikey", "apikeys", "accesskey", "secretkey", "privatekey",
+    "credential", "credentials", "creds", "jwt", "pat", "passkey", "authkey", "apitoken", "bearer", "masterkey",
+    "signingkey", "encryptionkey", "appkey", "sharedkey", "accountkey",
+];
+
+const SECRET_ENDS: &[&str] = &["secret", "token", "apikey", "accesskey", "secretkey", "privatekey", "authkey"];
+
+/// Words after the head that leave it a secret: `API_KEY_PROD`, `password2`, `token_value`.
+const NEUTRAL_TAILS: &[&str] = &[
+    "value", "val", "text", "plain", "plaintext", "string", "str", "raw", "prod", "production", "dev", "test",
+    "testing", "live", "stage", "staging", "qa", "uat", "old", "new", "current", "default", "env", "var", "b64",
+    "base64", "encoded", "decoded", "primary", "secondary", "backup", "main", "sandbox", "eu", "us", "v", "x",
+];
+
+/// Before `password`: the value says whether, not which.
+const NOT_A_PASSWORD: &[&str] = &[
+    "is", "has", "no", "without", "show", "hide", "require", "requires", "required", "enable", "forgot",
+    "forgotten", "reset", "use", "missing", "invalid", "wrong", "empty",
+];
+
+/// Before `token`: counters and cursors.
+const NOT_A_TOKEN: &[&str] = &[
+    "next", "page", "prev", "previous", "continuation", "pagination", "paging", "cursor", "sync", "max", "min",
+    "num", "count", "total", "prompt", "completion", "input", "output", "stop", "pad", "eos", "bos", "unk", "mask",
+    "cancellation", "is", "has", "no", "per", "used",
+];
+
+/// Before `key`: what opens a door.
+const SECRET_KEYS: &[&str] = &[
+    "api", "secret", "access", "private", "auth", "authentication", "authorization", "encryption", "encrypt",
+    "decryption", "signing", "sign", "master", "account", "shared", "service", "client", "consumer", "app",
+    "application", "subscription", "admin", "server", "deploy", "integration", "developer", "personal",
+    "security", "hmac", "aes", "jwt", "ssh", "pgp", "gpg", "ssl", "tls", "rsa", "webhook", "write", "read",
+    "ingest", "ingestion", "rest", "license", "licence", "storage", "function", "crypt", "cipher", "pre", "psk",
+    "live", "production", "session", "root", "owner", "token",
+];
+
+/// Before `key`: what finds a row, a file, a text or a door's other half.
+const OTHER_KEYS: &[&str] = &[
+    "primary", "foreign", "public", "pub", "unique", "sort", "partition", "row", "cache", "hash", "object", "file",
+    "surrogate", "business", "natural", "composite", "date", "time", "product", "order", "customer", "item",
+    "column", "field", "map", "dict", "lookup", "join", "merge", "index", "group", "translation", "message",
+    "routing", "registry", "config", "setting", "section", "issue", "project", "idempotency", "dedupe",
+    "dimension", "dim", "fact", "parent", "child", "source", "target", "distribution", "cluster", "hot",
+    "keyboard", "candidate", "alternate", "sequence", "event", "metric", "state", "incremental", "range", "table",
+    "record", "entity", "user", "bucket", "path", "s3", "blob", "data", "dist", "tag", "label", "the", "by", "on",
+    "a", "is", "no", "arrow", "known", "host", "answer", "low", "high", "main", "any", "each", "every", "this",
+];
+
+const WORDS_MAX: usize = 16;
+
+/// Returns how strongly a name promises a secret; `before` is the word in front of it in a text, or empty.
+pub fn strength(before: &str, name: &str) -> Option<Strength> {
+    let mut words = Words::default();
+    words.cut(before);
+    words.cut(name);
+    let mut words = words.as_slice();
+    while let [rest @ .., last] = words {
+        let neutral = last.bytes().all(|byte| byte.is_ascii_digit()) || is_one_of(last, NEUTRAL_TAILS);
+        if !neutral || rest.is_empty() {
+            break;
+        }
+        words = rest;
+    }
+    let (head, modifiers) = words.split_last()?;
+    let modifier = modifiers.last().copied().unwrap_or_default();
+    // `_pat` and `_pw` are too short to stand alone.
+    if modifier.is_empty() && (is_one_of(head, &["pat", "pw"])) {
+        return None;
+    }
+    if is_one_of(head, PASSWORDS) || ends_with_one_of(head, PASSWORD_ENDS) {
+        return (!is_one_of(modifier, NOT_A_PASSWORD)).then_some(Strength::Password);
+    }
+    if is_one_of(head, SECRETS) || ends_with_one_of(head, SECRET_ENDS) {
+        return (!is_one_of(modifier, NOT_A_TOKEN)).then_some(Strength::Secret);
+    }
+    if is_one_of(head, &["key", "keys"]) {
+        return if is_one_of(modifier, SECRET_KEYS) || ends_with_one_of(modifier, &["secret", "api", "access"]) {
+            Some(Strength::Secret)
+        } else if is_one_of(modifier, OTHER_KEYS) {
+            None
+        } else {
+            Some(Strength::Weak)
+        };
+    }
+    let weak = is_one_of(head, &["auth", "authorization", "access", "private"]) || ends_with_one_of(head, &["key"]);
+    let other = ["monkey", "turkey", "hotkey", "donkey", "jockey", "hockey", "whiskey", "primarykey", "publickey"];
+    (weak && !is_one_of(head, &other)).then_some(Strength::Weak)
+}
+
+/// Says whether a value is itself the name of a secret, such as `DB_PASSWORD` or `api-token`.
+pub fn is_secret_name(value: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-' | b'.' | b' ' | b'#');
+    value.len() <= 48 && value.bytes().all(plain) && names_a_secret(value)
+}
+
+fn names_a_secret(value: &str) -> bool {
+    let mut words = Words::default();
+    words.cut(value);
+    let known = |word: &&str| {
+        is_one_of(word, PASSWORDS) || is_one_of(word, SECRETS) || is_one_of(word, &["key", "auth", "oauth"])
+    };
+    // A value that ends in such a word is a name; one word that only ends in it is somebody's password.
+    words.as_slice().last().is_some_and(known)
+}
+
+fn is_one_of(word: &str, list: &[&str]) -> bool {
+    list.iter().any(|candidate| candidate.eq_ignore_ascii_case(word))
+}
+
+fn ends_with_one_of(word: &str, list: &[&str]) -> bool {
+    let ends = |end: &&str| {
+        word.len().checked_sub(end.len()).and_then(|at| word.get(at..)).is_some_and(|tail| tail.eq_ignore_ascii_case(end))
+    };
+    list.iter().any(ends)
+}
+
+/// The words of a name, without allocation; of a longer name only the last words count.
+#[derive(Debug, Default)]
+struct Words<'a> {
+    words: [&'a str; WORDS_MAX],
+    count: usize,
+}
+
+impl<'a> Words<'a> {
+    fn as_slice(&self) -> &[&'a str] {
+        &self.words[..self.count]
+    }
+
+    fn push(&mut self, word: &'a str) {
+        if self.count == WORDS_MAX {
+            self.words.rotate_left(1);
+            self.count -= 1;
+        }
+        self.words[self.count] = word;
+        self.count += 1;
+    }
+
+    /// Cuts at everything but letters and digits, between digits and letters, and at humps.
+    fn cut(&mut self, name: &'a str) {
+        let bytes = name.as_bytes();
+        let mut start = 0;
+        for at in 0..=bytes.len() {
+            let boundary = at == bytes.len() || !is_word_byte(bytes[at]) || (at > start && hump(name, start, at));
+            if !boundary {
+                continue;
+            }
+            if at > start {
+                self.push(&name[start..at]);
+            }
+            start = if at < bytes.len() && is_word_byte(bytes[at]) { at } else { at + 1 };
+        }
+    }
+}
+
+fn is_word_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte >= 0x80
+}
+
+/// Says whether a new word begins at `at`, inside the word that began at `start`.
+fn hump(name: &str, start: usize, at: usize) -> bool {
+    let bytes = name.as_bytes();
+    let (before, here) = (bytes[at - 1], bytes[at]);
+    if before.is_ascii_digit() != here.is_ascii_digit() {
+        return true;
+    }
+    // `vendorSECRETkey`: a shouted word that is known ends where the small letters begin.
+    let shouted = |end: usize| {
+        end - start >= 3
+            && bytes[start..end].iter().all(u8::is_ascii_uppercase)
+            && is_one_of(&name[start..end], &["SECRET", "TOKEN", "KEY", "ACCESS", "PRIVATE", "PASSWORD", "PASS"])
+    };
+    if here.is_ascii_uppercase() {
+        let next_is_small = bytes.get(at + 1).is_some_and(u8::is_ascii_lowercase);
+        before.is_ascii_lowercase() || (before.is_ascii_uppercase() && next_is_small && !shouted(at + 1))
+    } else {
+        before.is_ascii_uppercase() && shouted(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(expected: Option<Strength>, names: &[&str]) {
+        for name in names {
+            assert_eq!(strength("", name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn names_of_passwords() {
+        check(
+            Some(Strength::Password),
+            &["password", "DB_PASSWORD", "ftpPassword", "pwd", "Pwd", "user.password", "heslo", "mysqlpassword", "pass",
+              "passphrase", "password2", "PASSWORD_PROD", "--password", "smtp_pass"],
+        );
+    }
+
+    #[test]
+    fn names_of_machine_secrets() {
+        check(
+            Some(Strength::Secret),
+            &["client_secret", "clientSecret", "api_key", "apiKey", "APIKey", "X-API-Key", "accessToken", "authtoken",
+              "AWS_SECRET_ACCESS_KEY", "AccountKey", "token", "vendorSECRET", "vendorSECRETkey", "refresh_token", "github_pat"],
+        );
+    }
+
+    #[test]
+    fn names_that_may_be_of_secrets() {
+        check(Some(Strength::Weak), &["key", "vendor_key", "authorization", "vendorACCESS", "geoKey"]);
+    }
+
+    #[test]
+    fn names_about_secrets_are_not_names_of_secrets() {
+        check(
+            None,
+            &["token_url", "password_field", "PASSWORD_erp_FIELD", "token_count", "primary_key", "publicKey", "monkey",
+              "keyword", "tokenized", "is_password", "next_page_token", "max_tokens", "secret_name", "access_key_id",
+              "credential_type", "password_reset", "author", "bypass_mode", "accessed_at", "", "pat", "compass"],
+        );
+    }
+
+    #[test]
+    fn the_word_before_a_bare_noun_counts() {
+        assert_eq!(strength("API", "key"), Some(Strength::Secret));
+        assert_eq!(strength("primary", "key"), None);
+        assert_eq!(strength("access", "token"), Some(Strength::Secret));
+    }
+
+    #[test]
+    fn a_value_can_be_the_name_of_a_secret() {
+        for value in ["DB_PASSWORD", "api-token", "password", "#apiKey", "My Secret"] {
+            assert!(is_secret_name(value), "{value}");
+        }
+        for value in ["password1", "letmein", "development#product", "open_sesame"] {
+            assert!(!is_secret_name(value), "{value}");
+        }
+    }
+}

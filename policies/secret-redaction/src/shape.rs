@@ -1,0 +1,443 @@
+//! What a value looks like: random, a person's password, a name, a path, a placeholder.
+//!
+//! Only values that stand beside a promising name come here, so this may look at a value from many
+//! sides. Everything is one or two passes over at most [`VALUE_MAX`] bytes.
+
+use crate::alphabet::{ALNUM, DIGIT, DOT, HEX, LETTER, LOWER_ALNUM, TOKEN, URL64, WORD, variety};
+use crate::keboola;
+use crate::keys::{Strength, is_secret_name};
+
+/// Longer values beside a name are not judged by their shape: a secret that long is a key in a known
+/// format or a document with secrets inside. In bytes.
+pub const VALUE_MAX: usize = 4096;
+
+/// How a value is joined to its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Join {
+    /// The value of a JSON member, the cell below a header: no syntax is in doubt.
+    Member,
+    /// A quoted literal after `=`, `:` or a like sign.
+    Quoted,
+    /// Unquoted after such a sign: may be code.
+    Bare,
+    /// Inside a connection string, after a command line flag, after `IDENTIFIED BY`: a value for sure.
+    Certain,
+    /// In a sentence: `the password is …`.
+    Prose,
+    /// Only white space or a dash is between.
+    Loose,
+    /// The two follow each other in a list of quoted texts.
+    Listed,
+    /// A cell of a table's sample: `…_key` columns hold hashes of business keys.
+    Cell,
+}
+
+/// Says whether a value beside a name of this strength is a secret.
+pub fn is_secret(strength: Strength, join: Join, name: &str, value: &str) -> bool {
+    if value.is_empty() || value.len() > VALUE_MAX || is_exempt(value) {
+        return false;
+    }
+    if strength == Strength::Hash {
+        return !is_template(value);
+    }
+    if is_placeholder(value) || value.eq_ignore_ascii_case(name) || is_location(value) {
+        return false;
+    }
+    match strength {
+        Strength::Password => is_password(join, value),
+        Strength::Secret => is_machine_secret(join, value),
+        Strength::Weak => is_random_beyond_doubt(join, value),
+        Strength::Hash => true,
+    }
+}
+
+fn is_exempt(value: &str) -> bool {
+    keboola::is_cipher(value) || keboola::is_vault_reference(value) || keboola::has_marker(value)
+}
+
+fn is_password(join: Join, value: &str) -> bool {
+    let bytes = value.as_bytes();
+    let counts = Counts::of(bytes);
+    let words = value.split_whitespace().count();
+    if value.len() < 3 || value.len() > 256 || (words > 1 && (words > 3 || counts.digits == 0)) || is_secret_name(value) {
+        return false;
+    }
+    // A plain word may be a password, but only where nothing else can stand.
+    let telling = counts.digits > 0 || counts.signs_beyond_names > 0 || counts.humps > 1;
+    let code = looks_like_code(value);
+    match join {
+        Join::Certain => !is_type_word(value),
+        Join::Member | Join::Quoted | Join::Cell => !is_type_word(value) && !is_column_list(value),
+        Join::Bare => telling && !code && !is_small_number(value),
+        Join::Prose => telling && !code && value.len() >= 5 && !is_small_number(value),
+        Join::Loose => counts.digits > 0 && counts.letters > 1 && value.len() >= 6 && !code && !is_words(value),
+        Join::Listed => counts.digits > 0 && counts.letters > 0 && value.len() >= 8 && !is_words(value),
+    }
+}
+
+fn is_machine_secret(join: Join, value: &str) -> bool {
+    let bytes = value.as_bytes();
+    if value.len() < 8 || value.contains(char::is_whitespace) || looks_like_code(value) || is_secret_name(value) {
+        return false;
+    }
+    let counts = Counts::of(bytes);
+    let odd = counts.signs_beyond_names > 0 && counts.letters + counts.digits > 5;
+    match join {
+        Join::Member | Join::Quoted | Join::Certain => {
+            (counts.digits > 0 && counts.letters > 0 && !is_words(value)) || odd || is_opaque(bytes, 12)
+        }
+        Join::Bare | Join::Prose | Join::Cell => {
+            (value.len() >= 10 && counts.digits > 0 && counts.letters > 0 && !is_words(value)) || is_opaque(bytes, 12)
+        }
+        Join::Loose | Join::Listed => value.len() >= 14 && (is_hex_or_uuid(value) || is_opaque(bytes, 14)),
+    }
+}
+
+fn is_random_beyond_doubt(join: Join, value: &str) -> bool {
+    let bytes = value.as_bytes();
+    if value.contains(char::is_whitespace) || looks_like_code(value) {
+        return false;
+    }
+    if is_hex_or_uuid(value) {
+        // Keys of rows are hashes too, so only where no rows are.
+        return value.len() >= 24 && join != Join::Cell && join != Join::Listed;
+    }
+    let counts = Counts::of(bytes);
+    counts.digits > 1 && counts.letters > 5 && is_opaque(bytes, 16)
+}
+
+/// How many bytes of which kind a value has.
+#[derive(Debug, Default)]
+struct Counts {
+    digits: usize,
+    letters: usize,
+    /// Changes from a small to a capital letter.
+    humps: usize,
+    /// Signs that do not occur inside names: not `_`, `-`, `.`, space.
+    signs_beyond_names: usize,
+}
+
+impl Counts {
+    fn of(bytes: &[u8]) -> Self {
+        let mut counts = Self::default();
+        let mut before = 0;
+        for &byte in bytes {
+            match byte {
+                b'0'..=b'9' => counts.digits += 1,
+                b'a'..=b'z' | b'A'..=b'Z' | 0x80.. => counts.letters += 1,
+                b'_' | b'-' | b'.' | b' ' => {}
+                _ => counts.signs_beyond_names += 1,
+            }
+            counts.humps += usize::from(before_is_small(before) && byte.is_ascii_uppercase());
+            before = byte;
+        }
+        counts
+    }
+}
+
+fn before_is_small(byte: u8) -> bool {
+    byte.is_ascii_lowercase()
+}
+
+/// Says whether the value is hexadecimal of 16 or more digits, or a UUID.
+pub fn is_hex_or_uuid(value: &str) -> bool {
+    is_uuid(value) || (value.len() >= 16 && HEX.all(value.as_bytes()) && variety(value.as_bytes()) >= 6)
+}
+
+fn is_uuid(value: &str) -> bool {
+    let bytes = value.as_bytes();
+    bytes.len() == 36
+        && bytes.iter().enumerate().all(|(at, &byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => HEX.has(byte),
+        })
+}
+
+/// Says whether the text looks made by a random generator: no words, mixed classes, many letters.
+pub fn is_opaque(bytes: &[u8], length_min: usize) -> bool {
+    if bytes.len() < length_min || !bytes.iter().all(u8::is_ascii_graphic) || variety(bytes) < 8 {
+        return false;
+    }
+    let mut switches = 0_usize;
+    let mut pairs = 0_usize;
+    let mut common = 0_usize;
+    for pair in bytes.windows(2) {
+        let (first, second) = (pair[0], pair[1]);
+        switches += usize::from(kind(first) != kind(second) && !(first.is_ascii_uppercase() && second.is_ascii_lowercase()));
+        if LETTER.has(first) && LETTER.has(second) {
+            pairs += 1;
+            common += usize::from(is_common_pair(first, second));
+        }
+    }
+    // Words change class rarely and are made of common pairs; noise does neither.
+    let mixed = switches * 5 >= bytes.len();
+    let unpronounceable = pairs >= 4 && common * 100 < pairs * 55;
+    let digits = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
+    if is_names(bytes) {
+        return false;
+    }
+    (mixed && (unpronounceable || digits >= 3 || switches * 3 >= bytes.len())) || (unpronounceable && pairs >= 8)
+}
+
+fn kind(byte: u8) -> u8 {
+    match byte {
+        b'0'..=b'9' => 0,
+        b'a'..=b'z' => 1,
+        b'A'..=b'Z' => 2,
+        _ => 3,
+    }
+}
+
+/// Says whether the value is made of words with the usual joints, such as `in.c-main.orders2`.
+fn is_words(value: &str) -> bool {
+    is_names(value.as_bytes())
+}
+
+fn is_names(bytes: &[u8]) -> bool {
+    if !bytes.iter().all(|&byte| URL64.or(DOT).has(byte) || matches!(byte, b'/' | b':' | b' ' | b'@' | b'#')) {
+        return false;
+    }
+    bytes.split(|byte| !ALNUM.has(*byte)).all(|part| {
+        let letters = &part[..LETTER.run(part, 0, usize::MAX)];
+        let digits = &part[letters.len()..];
+        // `orders2`, `2024`, `v12`; a long number at the end of a word is what people add to passwords.
+        DIGIT.all(digits)
+            && (digits.len() <= 2 || (letters.is_empty() && digits.len() <= 8))
+            && (letters.len() <= 3 || is_pronounceable(letters))
+    })
+}
+
+fn is_pronounceable(letters: &[u8]) -> bool {
+    let common = letters.windows(2).filter(|pair| is_common_pair(pair[0], pair[1])).count();
+    let all_one_case = letters[1..].iter().all(u8::is_ascii_lowercase) || letters.iter().all(u8::is_ascii_uppercase);
+    let humps = letters.windows(2).filter(|pair| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase()).count();
+    (all_one_case || humps * 4 <= letters.len()) && common * 2 >= letters.len() - 1
+}
+
+/// For every first letter, the letters that often follow it in English or Czech without accents.
+const COMMON_PAIRS: [&[u8]; 26] = [
+    b"bcdgiklmnprstuvy",
+    b"aeiloruy",
+    b"aeehiklortuy",
+    b"aeiorsuy",
+    b"acdefilmnprstvxyz",
+    b"aefioru",
+    b"aehilnoru",
+    b"aeioruy",
+    b"acdefglmnoprstvz",
+    b"aeou",
+    b"aeilnorsuy",
+    b"adefiklostuvy",
+    b"abeimopsuy",
+    b"acdegikostuy",
+    b"bcdfgjklmnoprstuvwy",
+    b"aehiloprstu",
+    b"u",
+    b"acdeiklmnorstuvy",
+    b"acehiklmnopqstuwy",
+    b"aehiorstuwy",
+    b"abcdegilmnprstz",
+    b"aeioy",
+    b"aehinors",
+    b"aciopt",
+    b"aelmnopst",
+    b"aeinou",
+];
+
+const PAIR_MASKS: [u32; 26] = {
+    let mut masks = [0_u32; 26];
+    let mut first = 0;
+    while first < 26 {
+        let mut at = 0;
+        while at < COMMON_PAIRS[first].len() {
+            masks[first] |= 1 << (COMMON_PAIRS[first][at] - b'a');
+            at += 1;
+        }
+        first += 1;
+    }
+    masks
+};
+
+fn is_common_pair(first: u8, second: u8) -> bool {
+    let (first, second) = (first.to_ascii_lowercase(), second.to_ascii_lowercase());
+    PAIR_MASKS[usize::from(first - b'a')] & (1 << (second - b'a')) != 0
+}
+
+/// Says whether the value is a template that something else fills in.
+pub fn is_template(value: &str) -> bool {
+    let value = value.trim();
+    let inside = |open: &str, close: &str| value.find(open).is_some_and(|at| value[at + open.len()..].contains(close));
+    let whole = |open: char, close: char| value.len() > 2 && value.starts_with(open) && value.ends_with(close);
+    inside("{{", "}}")
+        || inside("${", "}")
+        || inside("#{", "}")
+        || inside("$(", ")")
+        || inside("{%", "%}")
+        || inside("<%", "%>")
+        || whole('<', '>')
+        || (whole('{', '}') && WORD.or(DOT).all(&value.as_bytes()[1..value.len() - 1]))
+        || (whole('[', ']') && !value.contains(|char: char| char.is_ascii_digit()))
+        || (whole('%', '%') && WORD.all(&value.as_bytes()[1..value.len() - 1]))
+        || (value.len() > 4 && value.starts_with("__") && value.ends_with("__"))
+        || (value.len() > 4 && value.starts_with("@@") && value.ends_with("@@"))
+        || value
+            .strip_prefix(['$', ':', '@', '&'])
+            .is_some_and(|name| name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && is_variable(name))
+}
+
+fn is_variable(name: &str) -> bool {
+    let name = name.strip_prefix("env:").unwrap_or(name);
+    // `$Passw0rd!` is a password, `$PASSWORD` and `$db_password` are variables.
+    let one_case = !name.contains(|c: char| c.is_ascii_lowercase()) || !name.contains(|c: char| c.is_ascii_uppercase());
+    WORD.all(name.as_bytes()) && (is_secret_name(name) || (one_case && !name.contains(|c: char| c.is_ascii_digit())))
+}
+
+/// Says whether the value stands for a value that is not there.
+fn is_placeholder(value: &str) -> bool {
+    const STARTS: &[&str] = &[
+        "your_", "your-", "your ", "yourpass", "yourtoken", "yoursecret", "insert", "enter ", "enter_", "replace",
+        "change_me", "change-me", "changeme", "example", "placeholder", "dummy", "todo", "fill_", "put_", "redacted",
+        "my_", "my-", "the_", "some_", "some-", "xxx",
+    ];
+    let bytes = value.as_bytes();
+    let starts = |start: &&str| {
+        value.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start))
+            && bytes.iter().filter(|byte| byte.is_ascii_digit()).count() < 3
+    };
+    is_template(value)
+        || STARTS.iter().any(|start| starts(&start))
+        || variety(bytes) <= 2
+        || value.contains("...")
+        || value.contains('…')
+        || value.contains("****")
+        || memchr::memmem::find(bytes, b"xxxx").is_some()
+        || memchr::memmem::find(bytes, b"XXXX").is_some()
+}
+
+/// Says whether the value is a URL, a path or a reference to where the secret is.
+fn is_location(value: &str) -> bool {
+    let bytes = value.as_bytes();
+    if value.contains("://") {
+        return true;
+    }
+    let path_start = ["/", "./", "../", "~/", "s3:", "gs:", "arn:", "projects/", "secret/", "file:"];
+    let starts = path_start.iter().any(|start| value.starts_with(start));
+    let drive = bytes.len() > 3 && bytes[0].is_ascii_alphabetic() && bytes[1] == b':' && matches!(bytes[2], b'\\' | b'/');
+    let slashes = bytes.iter().filter(|&&byte| byte == b'/').count();
+    let e_mail = value.contains('@') && is_words(value) && value.rsplit('.').next().is_some_and(|end| end.len() <= 4)
+        && value.contains('.');
+    drive || (starts && is_words(value)) || (slashes > 0 && is_words(value)) || e_mail
+}
+
+/// Words that say of which type a value is, or that there is none.
+fn is_type_word(value: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "string", "str", "text", "varchar", "char", "integer", "int", "number", "numeric", "boolean", "bool", "object",
+        "array", "null", "none", "nil", "true", "false", "undefined", "required", "optional", "hidden", "masked",
+        "encrypted", "empty", "unknown", "n/a", "input", "yes", "no", "password", "basic", "static", "off", "never",
+        "always", "default", "heslo", "secret", "token", "pass", "query", "header", "body", "bearer", "oauth", "oauth2",
+        "key", "varbinary", "binary", "timestamp", "date", "float", "secretstring", "securestring", "md5", "sha256",
+    ];
+    WORDS.iter().any(|word| word.eq_ignore_ascii_case(value))
+}
+
+fn is_column_list(value: &str) -> bool {
+    value.contains(", ")
+}
+
+fn is_small_number(value: &str) -> bool {
+    value.len() <= 4 && DIGIT.all(value.as_bytes())
+}
+
+/// Says whether an unquoted value is an expression: a call, an index, an attribute.
+fn looks_like_code(value: &str) -> bool {
+    let bytes = value.as_bytes();
+    let name = WORD.run(bytes, 0, usize::MAX);
+    if name == 0 {
+        return matches!(bytes.first(), Some(b'(' | b'[' | b'{' | b'*' | b'\\' | b'|'));
+    }
+    if bytes[0].is_ascii_digit() {
+        return false;
+    }
+    match bytes.get(name) {
+        Some(b'(') => true,
+        Some(b'[') => bytes.contains(&b']') || bytes.len() == name + 1 || bytes[name + 1] == b'"' || bytes[name + 1] == b'\'',
+        Some(b':') => bytes.get(name + 1) == Some(&b':'),
+        // `config.password`, `os.environ[…]`, `self.token`: dotted names in one case.
+        Some(b'.') => {
+            let dotted = WORD.or(DOT).run(bytes, 0, usize::MAX);
+            let rest = bytes.get(dotted);
+            matches!(rest, Some(b'(' | b'[')) || (rest.is_none() && is_attribute(&value[..dotted]))
+        }
+        _ => false,
+    }
+}
+
+fn is_attribute(dotted: &str) -> bool {
+    dotted.split('.').all(|part| {
+        part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && (part.len() < 12 || !is_opaque(part.as_bytes(), 12))
+    })
+}
+
+/// Says whether all bytes could be of one token.
+pub fn is_token_text(value: &str) -> bool {
+    TOKEN.all(value.as_bytes())
+}
+
+/// Says whether the text is only small letters and digits, with both.
+pub fn is_lower_mix(value: &str) -> bool {
+    let counts = Counts::of(value.as_bytes());
+    LOWER_ALNUM.all(value.as_bytes()) && counts.digits > 0 && counts.letters > 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(expected: bool, strength: Strength, join: Join, values: &[&str]) {
+        for value in values {
+            assert_eq!(is_secret(strength, join, "name", value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn people_choose_words_for_passwords() {
+        check(true, Strength::Password, Join::Member, &["banan57", "whiteduke", "papoušek5654", "Sunshine%dragon54", "u-a3n@KuidmX54"]);
+        check(false, Strength::Password, Join::Member, &["string", "DB_PASSWORD", "", "xxxxxx", "Enter your password", "{{ pass }}"]);
+    }
+
+    #[test]
+    fn an_unquoted_value_may_be_code() {
+        check(true, Strength::Password, Join::Bare, &["Summer7450", "krtek.krtek.370", "L9RrR9fBhQeqLfu^Y"]);
+        check(false, Strength::Password, Join::Bare, &["password", "get_password()", "config.password", "os.environ[\"X\"]", "$PASSWORD"]);
+    }
+
+    #[test]
+    fn a_machine_secret_is_no_name_and_no_location() {
+        check(true, Strength::Secret, Join::Member, &[
+            "7Qm2gbhP8NCjap7HzHPo", "755904de-8259-4082-8fa9-4f0acc7935f3", "3f853804b0514f1a119460e19e139220", "development#product",
+        ]);
+        check(false, Strength::Secret, Join::Member, &[
+            "in.c-main.tokens", "https://login.acme.example/oauth2/token", "my_token", "/run/secrets/token", "keyvault://prod/db-password",
+            "snowflake_access_token", "<<token>>", "%TOKEN%",
+        ]);
+    }
+
+    #[test]
+    fn a_weak_name_needs_a_random_value() {
+        check(true, Strength::Weak, Join::Member, &["1234567890abcdef1234567890abcdef", "P9n5ZWE2MjYyYzFhNDM2ZjlhYzE2ZTRjYjk3NmQ5YWFi"]);
+        check(false, Strength::Weak, Join::Member, &["orders-2024", "customer_id", "Sunshine54", "configuration.main.first"]);
+        check(false, Strength::Weak, Join::Cell, &["1234567890abcdef1234567890abcdef"]);
+    }
+
+    #[test]
+    fn what_is_already_safe_is_no_secret_anywhere() {
+        for strength in [Strength::Weak, Strength::Secret, Strength::Password, Strength::Hash] {
+            check(false, strength, Join::Certain, &[
+                "KBC::ProjectSecure::eJwBQAG//mRlZjUwMjAwZmY0", "{{ vault.x }}", "[REDACTED:password:k7wq2a]", "a[REDACTED:password:k7wq2a]b",
+            ]);
+        }
+    }
+}

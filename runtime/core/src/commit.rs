@@ -1,0 +1,372 @@
+//! What a commit says: message, author, committer and trailers, as a chain of two types.
+//!
+//! A [`CommitDraft`] holds texts of the project that may hold secrets. It gives them away as
+//! documents to be judged, and only with their verdicts becomes a [`GuardedMessage`], the one thing
+//! from which a commit can be made. Trees, parents and Git are not known here.
+
+mod identity;
+mod seal;
+mod wording;
+
+pub use identity::{Author, MIRROR_EMAIL, MIRROR_NAME, Signature, UNKNOWN_NAME};
+
+use crate::{
+    cut::{ConfigKey, Cut, Wanted},
+    digest::RenderDigest,
+    document::{Document, DocumentKind, Leaf, LeafRole},
+    ids::{LaneId, ProjectId},
+    trailer::{LISTED_MAX, TrailerChange, Trailers},
+};
+use jiff::Timestamp;
+
+/// A covered version of one configuration, with what the source tells about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CoveredChange {
+    pub key: ConfigKey,
+    /// The configuration's name; none where it is not known.
+    pub name: Option<String>,
+    /// 0 where it is not known.
+    pub version: u64,
+    pub identifier: Option<String>,
+    /// It is gone.
+    pub deleted: bool,
+    /// When the version was made.
+    pub created: Option<Timestamp>,
+    /// Who made it; none where that could not be determined.
+    pub author: Option<Author>,
+    /// The version's change description.
+    pub description: Option<String>,
+    /// Who made the lower versions that are also covered.
+    pub earlier_authors: Vec<Author>,
+}
+
+impl CoveredChange {
+    /// Takes what the events tell; the source's word replaces it field by field.
+    #[must_use]
+    pub fn of_event(key: ConfigKey, wanted: &Wanted) -> Self {
+        let author = |text: &String| Author { token: None, text: text.clone() };
+        Self {
+            key,
+            name: None,
+            version: wanted.version,
+            identifier: wanted.identifier.clone(),
+            deleted: wanted.deleted,
+            created: Some(wanted.occurred_at),
+            author: wanted.author.as_ref().map(author),
+            description: None,
+            earlier_authors: wanted.earlier_authors.iter().map(author).collect(),
+        }
+    }
+}
+
+/// What made the commit necessary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommitKind {
+    /// Versions of configurations, with whatever else was in the window.
+    Changes,
+    /// A first sync.
+    Snapshot,
+    /// Everything was rendered anew.
+    Render,
+    /// Metadata of objects or of the branch, which have no versions and so no known author.
+    Metadata,
+    /// Runs, with the tables they wrote.
+    Jobs,
+    /// Tables that were seen to differ.
+    Storage,
+}
+
+/// Everything that a commit's message is made of.
+#[derive(Debug, Clone)]
+pub struct CommitFacts<'a> {
+    pub lane: &'a LaneId,
+    pub project: &'a ProjectId,
+    pub cut: &'a Cut,
+    pub render: &'a RenderDigest,
+    /// Committer time of the commit's parent.
+    pub parent_committed_at: Option<Timestamp>,
+    /// Of a snapshot: all configurations, of which only number and digest are said.
+    pub changes: Vec<CoveredChange>,
+}
+
+/// A commit's message before its texts were judged.
+#[derive(Debug, Clone)]
+pub struct CommitDraft {
+    kind: CommitKind,
+    project: ProjectId,
+    branch: String,
+    trailers: Trailers,
+    committed_at: Timestamp,
+    /// Ascending by key; only those that are listed.
+    listed: Vec<Listed>,
+    counts: Counts,
+    author: Maker,
+    co_authors: Vec<Maker>,
+    render_reason: Option<String>,
+    texts: Vec<Text>,
+}
+
+/// Index into a draft's texts.
+type TextId = usize;
+
+#[derive(Debug, Clone)]
+struct Listed {
+    key: ConfigKey,
+    version: u64,
+    deleted: bool,
+    name: Option<TextId>,
+    description: Option<TextId>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    created: usize,
+    updated: usize,
+    deleted: usize,
+    components: usize,
+    runs: usize,
+    tables: usize,
+    metadata: usize,
+    branch: bool,
+}
+
+impl Counts {
+    fn configs(&self) -> usize {
+        self.created + self.updated + self.deleted
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Maker {
+    Mirror,
+    Unknown { at: Option<Timestamp> },
+    Person { text: TextId, token: Option<String>, at: Option<Timestamp> },
+}
+
+#[derive(Debug, Clone)]
+struct Text {
+    component: String,
+    config: String,
+    value: String,
+    /// Some verdict withheld it.
+    withheld: bool,
+}
+
+/// Longer texts are cut before they are judged; far less than this is ever shown.
+const TEXT_BYTES_MAX: usize = 64 * 1024;
+const CO_AUTHORS_MAX: usize = 50;
+
+impl CommitDraft {
+    /// Drafts the message of a commit that brings the remote from its parent to the end of the cut.
+    #[must_use]
+    pub fn new(facts: CommitFacts<'_>) -> Self {
+        let CommitFacts { lane, project, cut, render, parent_committed_at, mut changes } = facts;
+        changes.sort_by(|one, other| one.key.cmp(&other.key));
+        let kind = kind_of(cut, &changes);
+        let personal = kind == CommitKind::Changes;
+        let counts = count(cut, &changes);
+        let mut texts = Texts(Vec::new());
+        let (author, co_authors) = if personal {
+            makers(&changes, &mut texts)
+        } else if kind == CommitKind::Metadata {
+            (Maker::Unknown { at: None }, Vec::new())
+        } else {
+            (Maker::Mirror, Vec::new())
+        };
+        let trailers = Trailers {
+            log: cut.log.clone(),
+            lane: lane.clone(),
+            change: cut.change_through,
+            jobs: cut.jobs_through,
+            render: render.clone(),
+            events: cut.events.clone(),
+            changes: Vec::new(),
+            all_changes: None,
+        }
+        .with_changes(changes.iter().map(trailer_change).collect(), personal);
+        let listed = changes.iter().take(if personal { LISTED_MAX } else { 0 }).map(|change| listed(change, &mut texts));
+        Self {
+            kind,
+            project: project.clone(),
+            branch: lane.branch.to_string(),
+            trailers,
+            committed_at: parent_committed_at.map_or(cut.appended_at, |parent| parent.max(cut.appended_at)),
+            listed: listed.collect(),
+            counts,
+            author,
+            co_authors,
+            render_reason: cut.render.clone(),
+            texts: texts.0,
+        }
+    }
+
+    #[must_use]
+    pub fn kind(&self) -> CommitKind {
+        self.kind
+    }
+
+    /// Returns the texts of the project that the message would hold, each as one document.
+    #[must_use]
+    pub fn documents(&self) -> Vec<Document> {
+        self.texts
+            .iter()
+            .map(|text| Document {
+                path: None,
+                kind: DocumentKind::Message,
+                component_id: text.component.clone(),
+                config_id: text.config.clone(),
+                leaves: vec![Leaf { pointer: String::new(), role: LeafRole::Text, value: text.value.clone() }],
+            })
+            .collect()
+    }
+}
+
+/// A commit's message and identities as they may leave: judged, redacted and guarded.
+///
+/// Only [`CommitDraft::seal`] makes one:
+///
+/// ```compile_fail
+/// let message = mirror_core::commit::GuardedMessage { message: String::new() };
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuardedMessage {
+    author: Signature,
+    committer: Signature,
+    message: String,
+    withheld: usize,
+}
+
+impl GuardedMessage {
+    #[must_use]
+    pub fn author(&self) -> &Signature {
+        &self.author
+    }
+
+    #[must_use]
+    pub fn committer(&self) -> &Signature {
+        &self.committer
+    }
+
+    /// Subject, body and trailers, ended by a line feed.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Returns how many texts were withheld whole.
+    #[must_use]
+    pub fn withheld(&self) -> usize {
+        self.withheld
+    }
+}
+
+struct Texts(Vec<Text>);
+
+impl Texts {
+    fn add(&mut self, key: &ConfigKey, raw: &str) -> TextId {
+        let end = raw.floor_char_boundary(TEXT_BYTES_MAX);
+        self.0.push(Text {
+            component: key.component.to_string(),
+            config: key.config.to_string(),
+            value: raw[..end].chars().map(|c| if hidden(c) { ' ' } else { c }).collect(),
+            withheld: false,
+        });
+        self.0.len() - 1
+    }
+}
+
+/// Taken out before the judging, so that what is judged is what is shown.
+fn hidden(c: char) -> bool {
+    (c.is_control() && c != '\n') || is_invisible(c)
+}
+
+/// Characters that show nothing or turn what follows around.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+fn kind_of(cut: &Cut, changes: &[CoveredChange]) -> CommitKind {
+    if cut.snapshot {
+        CommitKind::Snapshot
+    } else if cut.render.is_some() {
+        CommitKind::Render
+    } else if !changes.is_empty() {
+        CommitKind::Changes
+    } else if !cut.metadata.is_empty() || cut.branch_changed {
+        CommitKind::Metadata
+    } else if !cut.runs.is_empty() {
+        CommitKind::Jobs
+    } else {
+        CommitKind::Storage
+    }
+}
+
+fn count(cut: &Cut, changes: &[CoveredChange]) -> Counts {
+    let mut counts = Counts {
+        components: changes.iter().map(|change| &change.key.component).collect::<std::collections::BTreeSet<_>>().len(),
+        runs: cut.runs.len(),
+        tables: cut.tables.len(),
+        metadata: cut.metadata.len(),
+        branch: cut.branch_changed,
+        ..Counts::default()
+    };
+    for change in changes {
+        match change {
+            CoveredChange { deleted: true, .. } => counts.deleted += 1,
+            CoveredChange { version: 1, .. } => counts.created += 1,
+            CoveredChange { .. } => counts.updated += 1,
+        }
+    }
+    counts
+}
+
+/// The last maker is the author; all others are co-authors.
+fn makers(changes: &[CoveredChange], texts: &mut Texts) -> (Maker, Vec<Maker>) {
+    let mut by_time: Vec<&CoveredChange> = changes.iter().collect();
+    by_time.sort_by(|one, other| (one.created, &one.key).cmp(&(other.created, &other.key)));
+    let mut seen: Vec<&Author> = Vec::new();
+    let mut author = Maker::Unknown { at: None };
+    let mut others = Vec::new();
+    for (rank, change) in by_time.iter().rev().enumerate() {
+        match &change.author {
+            Some(Author { token, text }) if rank == 0 => {
+                let (text, token) = (texts.add(&change.key, text), token.clone());
+                author = Maker::Person { text, token, at: change.created };
+                seen.extend(&change.author);
+            }
+            None if rank == 0 => author = Maker::Unknown { at: change.created },
+            Some(_) | None => {}
+        }
+        for other in change.author.iter().chain(&change.earlier_authors) {
+            if !seen.contains(&other) && others.len() < CO_AUTHORS_MAX {
+                let text = texts.add(&change.key, &other.text);
+                others.push(Maker::Person { text, token: other.token.clone(), at: None });
+                seen.push(other);
+            }
+        }
+    }
+    (author, others)
+}
+
+fn listed(change: &CoveredChange, texts: &mut Texts) -> Listed {
+    let mut text = |raw: &Option<String>| {
+        raw.as_deref().filter(|text| !text.trim().is_empty()).map(|text| texts.add(&change.key, text))
+    };
+    Listed {
+        name: text(&change.name),
+        description: text(&change.description),
+        key: change.key.clone(),
+        version: change.version,
+        deleted: change.deleted,
+    }
+}
+
+fn trailer_change(change: &CoveredChange) -> TrailerChange {
+    TrailerChange {
+        component: change.key.component.clone(),
+        config: change.key.config.clone(),
+        version: change.version,
+        identifier: change.identifier.clone(),
+        deleted: change.deleted,
+    }
+}

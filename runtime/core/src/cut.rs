@@ -1,0 +1,431 @@
+//! Positions in the log, and cuts: what one attempt stands for.
+//!
+//! A cut is made once, from a lane's events, and stored before anything is rendered. Every retry
+//! reuses it, so that equal cut and equal parent give the equal commit on any worker. How events
+//! are stored, and what the objects look like, is not known here.
+
+use crate::{
+    event::{Body, BranchChanged, ConfigChanged, ConfigDeleted, Envelope, JobFinished, StorageChanged},
+    ids::{ComponentId, ConfigId, InvalidId, ObjectKey, Oid, RunId, TableId},
+    key::{EventsDigest, digest_of_texts, events_digest},
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::{collections::{BTreeMap, BTreeSet}, fmt, time::Duration};
+
+/// Place of an event in its log: from 1, ascending, never reused. Comparable only within one log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Position(pub u64);
+
+impl Position {
+    /// Before the first event.
+    pub const START: Self = Self(0);
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Identity of a log: a new one whenever the log is made anew. 1 to 64 of `0-9`, `a-z` and `-`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct LogId(String);
+
+impl LogId {
+    /// Parses the id.
+    ///
+    /// # Errors
+    /// Anything but 1 to 64 of the characters above.
+    pub fn parse(raw: &str) -> Result<Self, InvalidId> {
+        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if (1..=64).contains(&raw.len()) && raw.bytes().all(fits) {
+            Ok(Self(raw.to_owned()))
+        } else {
+            Err(InvalidId { what: "log id", problem: "not 1 to 64 of `0-9`, `a-z` and `-`" })
+        }
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for LogId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for LogId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LogId({})", self.0)
+    }
+}
+
+impl TryFrom<String> for LogId {
+    type Error = InvalidId;
+    fn try_from(raw: String) -> Result<Self, InvalidId> {
+        Self::parse(&raw)
+    }
+}
+
+impl From<LogId> for String {
+    fn from(id: LogId) -> String {
+        id.0
+    }
+}
+
+/// The two streams of a lane, each with its own cursor, window and backlog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stream {
+    /// Configurations, metadata, the branch, storage seen to differ, rendering.
+    Change,
+    /// Runs, and the tables they wrote.
+    Jobs,
+}
+
+impl Stream {
+    pub const ALL: [Self; 2] = [Self::Change, Self::Jobs];
+}
+
+/// How far a lane's remote is known to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaneCursor {
+    pub log: LogId,
+    /// The remote has every change up to and with this.
+    pub change: Position,
+    pub jobs: Position,
+    /// The commit that the remote had then; none before the first.
+    pub tip: Option<Oid>,
+}
+
+impl LaneCursor {
+    /// Returns the cursor of a lane that has nothing of this log yet.
+    #[must_use]
+    pub fn start(log: LogId) -> Self {
+        Self { log, change: Position::START, jobs: Position::START, tip: None }
+    }
+
+    #[must_use]
+    pub fn of(&self, stream: Stream) -> Position {
+        match stream {
+            Stream::Change => self.change,
+            Stream::Jobs => self.jobs,
+        }
+    }
+}
+
+/// An event with its place in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logged {
+    pub position: Position,
+    pub appended_at: Timestamp,
+    pub envelope: Envelope,
+}
+
+/// Names a configuration within a branch.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ConfigKey {
+    pub component: ComponentId,
+    pub config: ConfigId,
+}
+
+impl From<ConfigKey> for ObjectKey {
+    fn from(ConfigKey { component, config }: ConfigKey) -> Self {
+        Self::Config { component, config }
+    }
+}
+
+impl fmt::Display for ConfigKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.component, self.config)
+    }
+}
+
+/// What a cut wants of one configuration: its highest version, or its absence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    /// 0 where it is not known.
+    pub version: u64,
+    pub identifier: Option<String>,
+    /// Seen to be gone. The source has the last word: it may have been restored since.
+    pub deleted: bool,
+    pub occurred_at: Timestamp,
+    /// As the event says; a fallback where the source does not tell.
+    pub author: Option<String>,
+    /// Who made the lower versions that the cut also covers, as the events say; each once, ascending.
+    pub earlier_authors: BTreeSet<String>,
+}
+
+/// What an event tells of a run, beside what the source has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WantedRun {
+    pub component: ComponentId,
+    pub config: Option<ConfigId>,
+    pub state_digest: Option<String>,
+    pub artifact_links: Vec<String>,
+}
+
+/// What one attempt stands for; see the module.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cut {
+    pub log: LogId,
+    /// The cursor it starts from.
+    pub change_after: Position,
+    pub jobs_after: Position,
+    /// Positions of the last events covered; those above where a stream has none.
+    pub change_through: Position,
+    pub jobs_through: Position,
+    /// Everything is read and rendered, whatever the events say: a first sync.
+    pub snapshot: bool,
+    #[serde(with = "pairs")]
+    pub configs: BTreeMap<ConfigKey, Wanted>,
+    #[serde(with = "pairs")]
+    pub runs: BTreeMap<RunId, WantedRun>,
+    pub tables: BTreeSet<TableId>,
+    /// Objects whose metadata changed.
+    pub metadata: BTreeSet<ObjectKey>,
+    pub branch_changed: bool,
+    pub branch_deleted: bool,
+    /// Why everything is to be rendered anew; the last reason, if there were several.
+    pub render: Option<String>,
+    pub events: EventsDigest,
+    /// When the last covered event was appended; of a snapshot, when its cut was made.
+    pub appended_at: Timestamp,
+    /// When the first covered event of the stream was published; latency counts from here.
+    pub change_published_at: Option<Timestamp>,
+    pub jobs_published_at: Option<Timestamp>,
+    /// Trace contexts of covered events, at most [`TRACES_MAX`].
+    pub traces: Vec<String>,
+}
+
+/// So many publishers' traces are linked from one commit.
+pub const TRACES_MAX: usize = 16;
+
+/// Identity of a cut: the digest of its content.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CutId(String);
+
+impl CutId {
+    /// Takes an id as a store kept it.
+    #[must_use]
+    pub fn stored(raw: String) -> Self {
+        Self(raw)
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Cut {
+    /// Cuts a lane at the last of `events`, which are all of its events after `cursor`, up to there,
+    /// of the streams that are to be covered. `now` only matters where there are none.
+    #[must_use]
+    pub fn of(cursor: &LaneCursor, events: &[Logged], now: Timestamp) -> Self {
+        let mut cut = Self {
+            log: cursor.log.clone(),
+            change_after: cursor.change,
+            jobs_after: cursor.jobs,
+            change_through: cursor.change,
+            jobs_through: cursor.jobs,
+            snapshot: false,
+            configs: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            tables: BTreeSet::new(),
+            metadata: BTreeSet::new(),
+            branch_changed: false,
+            branch_deleted: false,
+            render: None,
+            events: events_digest(events.iter().map(|logged| &logged.envelope.key)),
+            appended_at: events.iter().map(|logged| logged.appended_at).max().unwrap_or(now),
+            change_published_at: None,
+            jobs_published_at: None,
+            traces: Vec::new(),
+        };
+        let mut ordered: Vec<&Logged> = events.iter().collect();
+        ordered.sort_by_key(|logged| logged.position);
+        for logged in ordered {
+            cut.cover(logged);
+        }
+        cut
+    }
+
+    /// Cuts a lane for a first sync: what it reads from now on covers all events up to here.
+    #[must_use]
+    pub fn snapshot(cursor: &LaneCursor, change_through: Position, jobs_through: Position, now: Timestamp) -> Self {
+        let change_through = change_through.max(cursor.change);
+        let jobs_through = jobs_through.max(cursor.jobs);
+        Self { snapshot: true, change_through, jobs_through, ..Self::of(cursor, &[], now) }
+    }
+
+    /// Returns the identity of this cut.
+    #[must_use]
+    pub fn id(&self) -> CutId {
+        let text = serde_json::to_string(self).expect("a cut has only text keys, so it is always JSON");
+        let mut digest = digest_of_texts([text.as_str()]);
+        digest.truncate(32);
+        CutId(digest)
+    }
+
+    /// Returns the cursor after the remote has the cut as commit `tip`.
+    #[must_use]
+    pub fn cursor(&self, tip: Option<Oid>) -> LaneCursor {
+        LaneCursor { log: self.log.clone(), change: self.change_through, jobs: self.jobs_through, tip }
+    }
+
+    #[must_use]
+    pub fn through(&self, stream: Stream) -> Position {
+        match stream {
+            Stream::Change => self.change_through,
+            Stream::Jobs => self.jobs_through,
+        }
+    }
+
+    /// Returns whether the cut covers nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        !self.snapshot && self.events.count == 0
+    }
+
+    fn cover(&mut self, logged: &Logged) {
+        let Logged { position, envelope, .. } = logged;
+        let (through, published_at) = match envelope.stream() {
+            Stream::Change => (&mut self.change_through, &mut self.change_published_at),
+            Stream::Jobs => (&mut self.jobs_through, &mut self.jobs_published_at),
+        };
+        *through = (*through).max(*position);
+        *published_at = Some(published_at.map_or(envelope.published_at, |first| first.min(envelope.published_at)));
+        if let Some(trace) = &envelope.traceparent
+            && self.traces.len() < TRACES_MAX
+            && !self.traces.contains(trace)
+        {
+            self.traces.push(trace.clone());
+        }
+        match &envelope.body {
+            Body::ConfigChanged(changed) => self.want_changed(changed, envelope.occurred_at),
+            Body::ConfigDeleted(deleted) => self.want_deleted(deleted, envelope.occurred_at),
+            Body::JobFinished(job) => {
+                let JobFinished { run, component, config, state_digest, artifact_links, .. } = job.as_ref();
+                let wanted = WantedRun {
+                    component: component.clone(),
+                    config: config.clone(),
+                    state_digest: state_digest.clone(),
+                    artifact_links: artifact_links.clone(),
+                };
+                self.runs.insert(run.clone(), wanted);
+            }
+            Body::MetadataChanged(changed) => {
+                self.metadata.insert(changed.object.clone());
+            }
+            Body::BranchChanged(BranchChanged { deleted, .. }) => {
+                self.branch_changed = true;
+                self.branch_deleted = *deleted;
+            }
+            Body::StorageChanged(StorageChanged { tables, .. }) => self.tables.extend(tables.iter().cloned()),
+            Body::RenderChanged(changed) => self.render = Some(changed.reason.clone()),
+        }
+    }
+
+    fn want_changed(&mut self, changed: &ConfigChanged, occurred_at: Timestamp) {
+        let ConfigChanged { component, config, version, identifier, author, .. } = changed;
+        let key = ConfigKey { component: component.clone(), config: config.clone() };
+        let mut wanted = Wanted {
+            version: *version,
+            identifier: identifier.clone(),
+            deleted: false,
+            occurred_at,
+            author: author.clone(),
+            earlier_authors: BTreeSet::new(),
+        };
+        if let Some(known) = self.configs.remove(&key) {
+            // Past a deletion, numbers may have restarted, so only time tells.
+            let newer = if known.deleted {
+                wanted.occurred_at >= known.occurred_at || wanted.version > known.version
+            } else {
+                wanted.version > known.version
+            };
+            let (mut last, earlier) = if newer { (wanted, known) } else { (known, wanted) };
+            last.earlier_authors.extend(earlier.earlier_authors);
+            last.earlier_authors.extend(earlier.author);
+            wanted = last;
+        }
+        if let Some(author) = &wanted.author {
+            wanted.earlier_authors.remove(author);
+        }
+        self.configs.insert(key, wanted);
+    }
+
+    fn want_deleted(&mut self, deleted: &ConfigDeleted, occurred_at: Timestamp) {
+        let ConfigDeleted { component, config, version, identifier } = deleted;
+        let key = ConfigKey { component: component.clone(), config: config.clone() };
+        let mut wanted = Wanted {
+            version: *version,
+            identifier: identifier.clone(),
+            deleted: true,
+            occurred_at,
+            author: None,
+            earlier_authors: BTreeSet::new(),
+        };
+        if let Some(known) = self.configs.get(&key) {
+            if !known.deleted && known.occurred_at > occurred_at {
+                // It came back after it was seen to be gone.
+                return;
+            }
+            wanted.version = wanted.version.max(known.version);
+            wanted.earlier_authors = known.earlier_authors.iter().chain(&known.author).cloned().collect();
+        }
+        self.configs.insert(key, wanted);
+    }
+}
+
+/// Cuts a backlog where its windows would have closed, had nothing been in the way: each range of
+/// `events` (in log order) holds what happened within `span` of its first.
+///
+/// So history stays true after an outage: one commit for each window in which changes were made.
+#[must_use]
+pub fn windows_of(events: &[Logged], span: Duration) -> Vec<std::ops::Range<usize>> {
+    let mut windows: Vec<std::ops::Range<usize>> = Vec::new();
+    let mut opened_at = Timestamp::MIN;
+    for (index, logged) in events.iter().enumerate() {
+        let occurred_at = logged.envelope.occurred_at;
+        match windows.last_mut() {
+            // An event that arrives late joins the open window: ranges follow the log.
+            Some(open) if occurred_at <= crate::window::later(opened_at, span) => open.end = index + 1,
+            _ => {
+                windows.push(index..index + 1);
+                opened_at = occurred_at;
+            }
+        }
+    }
+    windows
+}
+
+/// Maps whose keys are no texts, as lists of pairs.
+mod pairs {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::collections::BTreeMap;
+
+    pub(super) fn serialize<S: Serializer, K: Serialize, V: Serialize>(
+        map: &BTreeMap<K, V>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(map)
+    }
+
+    pub(super) fn deserialize<'de, D, K, V>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
+    where
+        D: Deserializer<'de>,
+        K: Deserialize<'de> + Ord,
+        V: Deserialize<'de>,
+    {
+        Ok(Vec::<(K, V)>::deserialize(deserializer)?.into_iter().collect())
+    }
+}

@@ -1,0 +1,128 @@
+//! The coalescing window of one stream of one lane: when its changes become a commit.
+//!
+//! Time is an argument. What is in the window is the log's affair; after a restart the window is
+//! opened again with the oldest event that the remote does not have.
+
+use jiff::{SignedDuration, Timestamp};
+use std::{collections::VecDeque, time::Duration};
+
+/// When a window closes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WindowMode {
+    /// `span` after its first event was published, less what building and pushing has recently
+    /// taken, so that even a lone change is on the remote within `span`.
+    Early { span: Duration },
+    /// `span` after its first event was published.
+    Fixed { span: Duration },
+    /// `gather` after its first event was published, but not before `cool_down` has passed since the
+    /// last window closed.
+    Eager { gather: Duration, cool_down: Duration },
+}
+
+impl WindowMode {
+    /// The default (SPEC §3).
+    pub const EARLY: Self = Self::Early { span: Duration::from_secs(30) };
+    pub const FIXED: Self = Self::Fixed { span: Duration::from_secs(30) };
+    pub const EAGER: Self =
+        Self::Eager { gather: Duration::from_secs(2), cool_down: Duration::from_secs(30) };
+    /// The default cadence of runs (SPEC §5).
+    pub const JOBS: Self =
+        Self::Eager { gather: Duration::from_secs(30), cool_down: Duration::from_secs(15 * 60) };
+}
+
+/// So many build and push times are remembered.
+const TOOK_REMEMBERED: usize = 20;
+/// Assumed until the first was measured: between the measured median and P95 of pushes.
+const TOOK_ASSUMED: Duration = Duration::from_secs(3);
+const LEAD_MIN: Duration = Duration::from_secs(1);
+const LEAD_MAX: Duration = Duration::from_secs(10);
+
+/// The window of one stream.
+#[derive(Debug, Clone)]
+pub struct Window {
+    mode: WindowMode,
+    /// When the first event in it was published; none while there is nothing to do.
+    opened_at: Option<Timestamp>,
+    closed_at: Option<Timestamp>,
+    /// Due without waiting for anything.
+    urgent: bool,
+    took: VecDeque<Duration>,
+}
+
+impl Window {
+    #[must_use]
+    pub fn new(mode: WindowMode) -> Self {
+        Self { mode, opened_at: None, closed_at: None, urgent: false, took: VecDeque::new() }
+    }
+
+    /// Notes an event that was published at `published_at`; the window opens with its first.
+    pub fn offer(&mut self, published_at: Timestamp) {
+        self.opened_at = Some(self.opened_at.map_or(published_at, |opened_at| opened_at.min(published_at)));
+    }
+
+    /// Makes the window due at once, if it is open.
+    pub fn hasten(&mut self) {
+        self.urgent = self.opened_at.is_some();
+    }
+
+    /// Returns when the window is due, which may lie in the past; none while it is not open.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Timestamp> {
+        let opened_at = self.opened_at?;
+        if self.urgent {
+            return Some(opened_at);
+        }
+        Some(match self.mode {
+            WindowMode::Early { span } => later(opened_at, span.saturating_sub(self.lead(span))),
+            WindowMode::Fixed { span } => later(opened_at, span),
+            WindowMode::Eager { gather, cool_down } => {
+                let gathered = later(opened_at, gather);
+                self.closed_at.map_or(gathered, |closed_at| gathered.max(later(closed_at, cool_down)))
+            }
+        })
+    }
+
+    #[must_use]
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.next_due().is_some_and(|due| due <= now)
+    }
+
+    /// Returns when the first event in it was published.
+    #[must_use]
+    pub fn opened_at(&self) -> Option<Timestamp> {
+        self.opened_at
+    }
+
+    /// Closes the window: what it held is being done; the next event opens it anew.
+    pub fn close(&mut self, now: Timestamp) {
+        self.opened_at = None;
+        self.urgent = false;
+        self.closed_at = Some(now);
+    }
+
+    /// Notes how long building and pushing took.
+    pub fn took(&mut self, duration: Duration) {
+        if self.took.len() == TOOK_REMEMBERED {
+            self.took.pop_front();
+        }
+        self.took.push_back(duration);
+    }
+
+    /// By how much to close early: the P90 of what it took, clamped; of a short span at most half.
+    fn lead(&self, span: Duration) -> Duration {
+        let mut sorted: Vec<Duration> = self.took.iter().copied().collect();
+        sorted.sort_unstable();
+        // The smallest that at least nine of ten do not exceed.
+        let rank = (sorted.len() * 9).div_ceil(10);
+        let taken = rank.checked_sub(1).map_or(TOOK_ASSUMED, |index| sorted[index]);
+        taken.clamp(LEAD_MIN, LEAD_MAX).min(span / 2)
+    }
+}
+
+/// Adds, and stops at the end of time.
+pub(crate) fn later(time: Timestamp, duration: Duration) -> Timestamp {
+    SignedDuration::try_from(duration)
+        .ok()
+        .and_then(|duration| time.checked_add(duration).ok())
+        .unwrap_or(Timestamp::MAX)
+}

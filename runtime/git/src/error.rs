@@ -1,0 +1,264 @@
+//! What can go wrong in this room, and who can mend it.
+//!
+//! Errors name paths, refs and object ids, never the content of a file. Each knows its
+//! [`Disposition`], so that nobody has to read prose to decide what to do next.
+
+use crate::{disk::DiskError, refname::RefName};
+use mirror_core::{ids::Oid, path::MirrorPath};
+use std::{io, path::PathBuf};
+use thiserror::Error;
+
+/// What the caller should do about a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disposition {
+    /// Try the same again later: nothing about the work itself is wrong.
+    Retry,
+    /// The branch is not where it was: read it, build on what is there, then push again.
+    RefMoved,
+    /// Only the owner of the repository or of the machine can mend it; tell them, and go on trying.
+    NeedsCustomer,
+    /// The same input will always fail.
+    Permanent,
+}
+
+/// A failure of the local object store.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The disk, the quota or the file size limit is exhausted.
+    #[error("no space left to write `{}`; free disk space or raise the quota or file size limit", path.display())]
+    NoSpace {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// The directory is read-only for this process.
+    #[error("cannot write `{}`; give this user write permission to it", path.display())]
+    NotWritable {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// Any other failure of the file system.
+    #[error("cannot read or write `{}`", path.display())]
+    Disk {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// Another process (or another part of this one) has the store open.
+    #[error("the object store `{}` is in use by another process; give each its own cache directory", path.display())]
+    InUse { path: PathBuf },
+    /// An object that is needed is not here; a fetch from the remote brings it.
+    #[error("object {id} is not in the local store; fetch it from the remote")]
+    Missing { id: Oid },
+    /// An object is of another kind than its use asks for.
+    #[error("object {id} is not a {expected}")]
+    WrongKind { id: Oid, expected: &'static str },
+    /// An object cannot be decoded; removing the store and fetching again mends it.
+    #[error("object {id} is damaged: {problem}; remove the local store, it is rebuilt from the remote")]
+    Damaged { id: Oid, problem: String },
+    /// A file of the store cannot be decoded; removing the store and fetching again mends it.
+    #[error("`{}` is damaged: {problem}; remove the local store, it is rebuilt from the remote", path.display())]
+    DamagedFile { path: PathBuf, problem: String },
+}
+
+impl StoreError {
+    /// Returns what to do about it.
+    #[must_use]
+    pub fn disposition(&self) -> Disposition {
+        match self {
+            // The store is a cache of this machine: its operator's trouble, and it passes.
+            Self::NoSpace { .. } | Self::NotWritable { .. } | Self::Disk { .. } | Self::InUse { .. } => {
+                Disposition::Retry
+            }
+            Self::Missing { .. } => Disposition::Retry,
+            Self::WrongKind { .. } | Self::Damaged { .. } | Self::DamagedFile { .. } => Disposition::Permanent,
+        }
+    }
+}
+
+/// A failure to build a tree or a commit.
+#[derive(Debug, Error)]
+pub enum WriteError {
+    /// One batch wants a path to be a file and a directory at once.
+    #[error("path `{path}` would be a file and a directory at once; give one of the two another name")]
+    Conflict { path: MirrorPath },
+    /// The commit's text cannot be stored in a Git commit.
+    #[error("the commit's {what} {problem}")]
+    BadText { what: &'static str, problem: &'static str },
+    /// The objects of one push are more than a pack may hold.
+    #[error("one push would hold {bytes} bytes; split it below {bytes_max}")]
+    TooLarge { bytes: u64, bytes_max: u64 },
+    /// The base could not be read, or the pack could not be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl WriteError {
+    /// Returns what to do about it.
+    #[must_use]
+    pub fn disposition(&self) -> Disposition {
+        match self {
+            Self::Conflict { .. } | Self::BadText { .. } | Self::TooLarge { .. } => Disposition::Permanent,
+            Self::Store(error) => error.disposition(),
+        }
+    }
+}
+
+/// A failure to read from a remote.
+#[derive(Debug, Error)]
+pub enum RemoteError {
+    /// There is something else, or nothing, where the repository should be.
+    #[error("`{remote}` is not a repository that can be mirrored to: {problem}")]
+    NotARepository { remote: String, problem: String },
+    /// The remote did not answer.
+    #[error("cannot reach remote `{remote}`")]
+    Unreachable {
+        remote: String,
+        #[source]
+        source: io::Error,
+    },
+    /// The remote may not be read with these permissions.
+    #[error("remote `{remote}` may not be read; give this user permission")]
+    NotReadable {
+        remote: String,
+        #[source]
+        source: io::Error,
+    },
+    /// The remote has no such object.
+    #[error("remote `{remote}` has no object {id}")]
+    Missing { remote: String, id: Oid },
+    /// Something on the remote cannot be decoded.
+    #[error("remote `{remote}` is damaged: {problem}; run `git fsck` there")]
+    Damaged { remote: String, problem: String },
+    /// What was read could not be stored locally.
+    #[error("cannot store what remote sent")]
+    Store(#[from] StoreError),
+}
+
+impl RemoteError {
+    /// Returns what to do about it.
+    #[must_use]
+    pub fn disposition(&self) -> Disposition {
+        match self {
+            Self::NotARepository { .. } | Self::NotReadable { .. } | Self::Damaged { .. } => Disposition::NeedsCustomer,
+            // A missing object: the branch was rewritten and cleaned up between two reads.
+            Self::Unreachable { .. } | Self::Missing { .. } => Disposition::Retry,
+            Self::Store(error) => error.disposition(),
+        }
+    }
+}
+
+/// A failure to move a branch of a remote.
+///
+/// Unless it says otherwise the branch is where it was. After `Unreachable` and `NoSpace` the outcome may be
+/// unknown: read the branch again before the next attempt.
+#[derive(Debug, Error)]
+pub enum PushError {
+    /// The branch is not where the push expects it; nothing was changed.
+    #[error("branch `{refname}` of `{remote}` moved since it was read")]
+    RefMoved {
+        remote: String,
+        refname: RefName,
+        /// Where it is now, none if there is no such branch.
+        actual: Option<Oid>,
+    },
+    /// The remote says no.
+    #[error("remote `{remote}` refused branch `{refname}`: {reason}")]
+    Refused { remote: String, refname: RefName, reason: String },
+    /// The remote did not answer, or not to the end.
+    #[error("cannot reach remote `{remote}`")]
+    Unreachable {
+        remote: String,
+        #[source]
+        source: io::Error,
+    },
+    /// There is something else, or nothing, where the repository should be.
+    #[error("`{remote}` is not a repository that can be mirrored to: {problem}")]
+    NotARepository { remote: String, problem: String },
+    /// These permissions do not allow to write.
+    #[error("cannot write `{}` of remote `{remote}`; give this user write permission to it", path.display())]
+    NotWritable {
+        remote: String,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// The remote's disk, quota or file size limit is exhausted.
+    #[error("no space left on remote `{remote}` to write `{}`; free disk space there", path.display())]
+    NoSpace {
+        remote: String,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// Another program is changing the branch, or died while it did.
+    #[error("branch `{refname}` of `{remote}` is locked by another program; if none is running, remove `{}`", path.display())]
+    Locked { remote: String, refname: RefName, path: PathBuf },
+    /// Something on the remote cannot be decoded.
+    #[error("remote `{remote}` is damaged: {problem}; run `git fsck` there")]
+    Damaged { remote: String, problem: String },
+}
+
+impl PushError {
+    /// Returns what to do about it.
+    #[must_use]
+    pub fn disposition(&self) -> Disposition {
+        match self {
+            Self::RefMoved { .. } => Disposition::RefMoved,
+            Self::Refused { .. }
+            | Self::NotARepository { .. }
+            | Self::NotWritable { .. }
+            | Self::NoSpace { .. }
+            | Self::Damaged { .. } => Disposition::NeedsCustomer,
+            Self::Unreachable { .. } | Self::Locked { .. } => Disposition::Retry,
+        }
+    }
+}
+
+/// Groups what the file system can say into what somebody can do about it.
+enum DiskTrouble {
+    NoSpace,
+    NoPermission,
+    Other,
+}
+
+fn trouble(error: &io::Error) -> DiskTrouble {
+    use io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::StorageFull | Kind::FileTooLarge | Kind::QuotaExceeded => DiskTrouble::NoSpace,
+        Kind::PermissionDenied | Kind::ReadOnlyFilesystem => DiskTrouble::NoPermission,
+        _ => DiskTrouble::Other,
+    }
+}
+
+impl From<DiskError> for StoreError {
+    fn from(DiskError { path, source }: DiskError) -> Self {
+        match trouble(&source) {
+            DiskTrouble::NoSpace => Self::NoSpace { path, source },
+            DiskTrouble::NoPermission => Self::NotWritable { path, source },
+            DiskTrouble::Other => Self::Disk { path, source },
+        }
+    }
+}
+
+impl RemoteError {
+    pub(crate) fn from_disk(remote: &str, error: DiskError) -> Self {
+        let remote = remote.to_owned();
+        match trouble(&error.source) {
+            DiskTrouble::NoPermission => Self::NotReadable { remote, source: error.source },
+            DiskTrouble::NoSpace | DiskTrouble::Other => Self::Unreachable { remote, source: error.source },
+        }
+    }
+}
+
+impl PushError {
+    pub(crate) fn from_disk(remote: &str, DiskError { path, source }: DiskError) -> Self {
+        let remote = remote.to_owned();
+        match trouble(&source) {
+            DiskTrouble::NoSpace => Self::NoSpace { remote, path, source },
+            DiskTrouble::NoPermission => Self::NotWritable { remote, path, source },
+            DiskTrouble::Other => Self::Unreachable { remote, source },
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! One directory of a tree that is being changed: what the base has, and what is to be different.
+
+use super::base::{BaseTree, Entry, MODE_FILE, MODE_TREE};
+use crate::{
+    error::{StoreError, WriteError},
+    objects::{EMPTY_TREE, Source},
+    pack,
+};
+use gix::objs::Kind;
+use mirror_core::{ids::Oid, path::MirrorPath};
+use std::collections::{BTreeMap, HashSet};
+
+/// A directory that a change lies in. Others are never loaded.
+#[derive(Debug, Default)]
+pub(super) struct Directory {
+    base_id: Option<Oid>,
+    base: BaseTree,
+    /// Whether what the base has here, and below, goes unless it is written or kept.
+    cleared: bool,
+    changes: BTreeMap<Box<[u8]>, Change>,
+}
+
+/// What becomes of one name.
+#[derive(Debug)]
+enum Change {
+    Written(Oid),
+    /// The base's entry stays although its directory is cleared.
+    Kept,
+    /// The base's file goes.
+    Deleted,
+    Inside(Box<Directory>),
+}
+
+/// Whether a written file is what the base has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Placed {
+    Unchanged,
+    New,
+}
+
+/// What finishing a directory and all below it comes to.
+#[derive(Debug, Default)]
+pub(super) struct Finished {
+    /// New trees, children before their parents.
+    pub(super) trees: Vec<(Oid, Vec<u8>)>,
+    /// The written blobs that differ from the base.
+    pub(super) blobs: HashSet<Oid>,
+    pub(super) added: usize,
+    pub(super) modified: usize,
+    pub(super) deleted: usize,
+}
+
+impl Directory {
+    pub(super) fn load(source: &impl Source, tree: Oid, cleared: bool) -> Result<Self, StoreError> {
+        let base = BaseTree::load(source, tree)?;
+        Ok(Self { base_id: Some(tree), base, cleared, changes: BTreeMap::new() })
+    }
+
+    /// Puts a written file in its place.
+    pub(super) fn place(&mut self, source: &impl Source, path: &MirrorPath, id: Oid) -> Result<Placed, WriteError> {
+        let conflict = || WriteError::Conflict { path: path.clone() };
+        let (parents, name) = split(path);
+        let mut directory = self;
+        for segment in parents {
+            directory = directory.enter_for_write(source, segment)?.ok_or_else(conflict)?;
+        }
+        if let Some(Change::Inside(inside)) = directory.changes.get(name.as_bytes())
+            && inside.has_written()
+        {
+            return Err(conflict());
+        }
+        directory.changes.insert(name.as_bytes().into(), Change::Written(id));
+        let same = |(_, entry): (usize, Entry<'_>)| entry.id == id && entry.mode == MODE_FILE;
+        Ok(if directory.base.find(name.as_bytes()).is_some_and(same) { Placed::Unchanged } else { Placed::New })
+    }
+
+    pub(super) fn delete(&mut self, source: &impl Source, path: &MirrorPath) -> Result<(), StoreError> {
+        let (parents, name) = split(path);
+        if let Some(directory) = self.walk(source, parents)? {
+            directory.delete_file(name);
+        }
+        Ok(())
+    }
+
+    fn delete_file(&mut self, name: &str) {
+        let is_file = self.base.find(name.as_bytes()).is_some_and(|(_, entry)| !entry.is_tree());
+        if is_file && !self.changes.contains_key(name.as_bytes()) {
+            self.changes.insert(name.as_bytes().into(), Change::Deleted);
+        }
+    }
+
+    pub(super) fn delete_below(&mut self, source: &impl Source, path: &MirrorPath) -> Result<(), StoreError> {
+        let (parents, name) = split(path);
+        let Some(directory) = self.walk(source, parents)? else { return Ok(()) };
+        directory.delete_file(name);
+        if let Some(inside) = directory.enter(source, name)? {
+            inside.clear();
+        }
+        Ok(())
+    }
+
+    pub(super) fn keep(&mut self, source: &impl Source, path: &MirrorPath) -> Result<Option<Oid>, StoreError> {
+        let (parents, name) = split(path);
+        let Some(directory) = self.walk(source, parents)? else { return Ok(None) };
+        let found = directory.base.find(name.as_bytes()).filter(|(_, entry)| !entry.is_tree());
+        let Some(id) = found.map(|(_, entry)| entry.id) else { return Ok(None) };
+        if matches!(directory.changes.get(name.as_bytes()), None | Some(Change::Deleted)) {
+            directory.changes.insert(name.as_bytes().into(), Change::Kept);
+        }
+        Ok(Some(id))
+    }
+
+    fn clear(&mut self) {
+        self.cleared = true;
+        for change in self.changes.values_mut() {
+            if let Change::Inside(inside) = change {
+                inside.clear();
+            }
+        }
+    }
+
+    fn has_written(&self) -> bool {
+        self.changes.values().any(|change| match change {
+            Change::Written(_) => true,
+            Change::Inside(inside) => inside.has_written(),
+            Change::Kept | Change::Deleted => false,
+        })
+    }
+
+    /// Walks down directories that exist.
+    fn walk<'p>(
+        &mut self,
+        source: &impl Source,
+        segments: impl Iterator<Item = &'p str>,
+    ) -> Result<Option<&mut Self>, StoreError> {
+        let mut directory = self;
+        for segment in segments {
+            match directory.enter(source, segment)? {
+                Some(inside) => directory = inside,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(directory))
+    }
+
+    /// Returns a directory in this one if the base has it or something is written to it.
+    fn enter(&mut self, source: &impl Source, name: &str) -> Result<Option<&mut Self>, StoreError> {
+        if !self.changes.contains_key(name.as_bytes()) {
+            let found = self.base.find(name.as_bytes()).filter(|(_, entry)| entry.is_tree());
+            let Some(tree) = found.map(|(_, entry)| entry.id) else { return Ok(None) };
+            let inside = Box::new(Self::load(source, tree, self.cleared)?);
+            self.changes.insert(name.as_bytes().into(), Change::Inside(inside));
+        }
+        Ok(match self.changes.get_mut(name.as_bytes()) {
+            Some(Change::Inside(inside)) => Some(inside),
+            _ => None,
+        })
+    }
+
+    /// Returns a directory in this one, made if need be; none if a written file has its name.
+    fn enter_for_write(&mut self, source: &impl Source, name: &str) -> Result<Option<&mut Self>, StoreError> {
+        match self.changes.get(name.as_bytes()) {
+            Some(Change::Written(_)) => return Ok(None),
+            Some(Change::Inside(_)) => {}
+            // A file of the base makes way for the directory.
+            Some(Change::Kept | Change::Deleted) => {
+                self.changes.insert(name.as_bytes().into(), Change::Inside(Box::default()));
+            }
+            None => {
+                if self.enter(source, name)?.is_none() {
+                    self.changes.insert(name.as_bytes().into(), Change::Inside(Box::default()));
+                }
+            }
+        }
+        self.enter(source, name)
+    }
+
+    /// Makes the tree of this directory and of all below; none if it would be empty.
+    pub(super) fn finish(self, source: &impl Source, out: &mut Finished) -> Result<Option<Oid>, StoreError> {
+        let Self { base_id, base, cleared, changes } = self;
+        if changes.is_empty() && !cleared {
+            return Ok(base_id);
+        }
+        let mut results: Vec<Entry<'_>> = Vec::new();
+        // Positions in the base whose entry is replaced or gone, in order.
+        let mut replaced: Vec<usize> = Vec::new();
+        let mut inside: Vec<(&[u8], Box<Directory>)> = Vec::new();
+        let changes: Vec<(Box<[u8]>, Change)> = changes.into_iter().collect();
+        let mut names: Vec<Box<[u8]>> = Vec::with_capacity(changes.len());
+        let mut decisions = Vec::with_capacity(changes.len());
+        for (name, change) in changes {
+            names.push(name);
+            decisions.push(change);
+        }
+        for (name, change) in names.iter().zip(decisions) {
+            let in_base = base.find(name);
+            replaced.extend(in_base.map(|(at, _)| at));
+            let in_base = in_base.map(|(_, entry)| entry);
+            match change {
+                Change::Written(id) => {
+                    match in_base {
+                        Some(old) if old.is_tree() => {
+                            out.added += 1;
+                            out.deleted += count_files(source, old.id)?;
+                        }
+                        Some(old) => out.modified += usize::from((old.mode, old.id) != (MODE_FILE, id)),
+                        None => out.added += 1,
+                    }
+                    if !in_base.is_some_and(|old| old.id == id) {
+                        out.blobs.insert(id);
+                    }
+                    results.push(Entry { mode: MODE_FILE, name, id });
+                }
+                Change::Kept => results.extend(in_base),
+                Change::Deleted => out.deleted += 1,
+                Change::Inside(directory) => {
+                    out.deleted += usize::from(in_base.is_some_and(|old| !old.is_tree()));
+                    inside.push((name, directory));
+                }
+            }
+        }
+        for (name, directory) in inside {
+            let id = directory.finish(source, out)?;
+            results.extend(id.map(|id| Entry { mode: MODE_TREE, name, id }));
+        }
+        replaced.sort_unstable();
+        if cleared {
+            for (at, entry) in base.entries().enumerate() {
+                if replaced.binary_search(&at).is_err() {
+                    out.deleted += if entry.is_tree() { count_files(source, entry.id)? } else { 1 };
+                }
+            }
+        }
+        results.sort_unstable_by(Entry::compare);
+        let raw = if cleared { merge(&BaseTree::default(), &[], &results) } else { merge(&base, &replaced, &results) };
+        if raw.is_empty() {
+            return Ok(None);
+        }
+        let id = pack::object_id(Kind::Tree, &raw);
+        let id = id.ok_or(StoreError::Damaged { id: EMPTY_TREE, problem: "a tree is an attack on SHA-1".into() })?;
+        if base_id != Some(id) {
+            out.trees.push((id, raw));
+        }
+        Ok(Some(id))
+    }
+}
+
+/// Encodes the base without the replaced positions and with the results; runs of unchanged entries are copied whole.
+fn merge(base: &BaseTree, replaced: &[usize], results: &[Entry<'_>]) -> Vec<u8> {
+    let mut raw = Vec::new();
+    let mut copied = 0;
+    let mut gone = replaced.iter().copied().peekable();
+    let mut copy_until = |raw: &mut Vec<u8>, end: usize| {
+        while copied < end {
+            let next = gone.peek().copied().unwrap_or(end).min(end);
+            raw.extend_from_slice(base.raw(copied..next));
+            copied = next;
+            if gone.next_if_eq(&copied).is_some() && copied < end {
+                copied += 1;
+            }
+        }
+    };
+    for result in results {
+        copy_until(&mut raw, base.position(result));
+        result.encode(&mut raw);
+    }
+    copy_until(&mut raw, base.len());
+    raw
+}
+
+/// Counts the files below a tree, in a loop: the tree may be a stranger's, and deep.
+fn count_files(source: &impl Source, tree: Oid) -> Result<usize, StoreError> {
+    let mut files = 0;
+    let mut open = vec![tree];
+    while let Some(tree) = open.pop() {
+        for entry in BaseTree::load(source, tree)?.entries() {
+            if entry.is_tree() {
+                open.push(entry.id);
+            } else {
+                files += 1;
+            }
+        }
+    }
+    Ok(files)
+}
+
+fn split(path: &MirrorPath) -> (impl Iterator<Item = &str>, &str) {
+    let mut segments = path.segments();
+    let name = segments.next_back().unwrap_or_default();
+    (segments, name)
+}

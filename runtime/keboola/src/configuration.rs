@@ -1,0 +1,326 @@
+//! Configurations, their rows and versions, as the Storage API tells them.
+
+use crate::{
+    json::{Members, Problem, object_text},
+    project::ComponentInfo,
+};
+use jiff::Timestamp;
+use mirror_core::ids::{ComponentId, ConfigId, RowId};
+
+/// Who made a change: the token that was used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Author {
+    /// Id of the token.
+    pub token_id: Option<String>,
+    /// An e-mail address for people's own tokens, else the token's description.
+    pub description: String,
+}
+
+impl Author {
+    fn parse(members: &Members<'_>, name: &str) -> Option<Self> {
+        let token = members.object(name)?;
+        let author = Self { token_id: token.text("id"), description: token.text_or_empty("description") };
+        (author.token_id.is_some() || !author.description.is_empty()).then_some(author)
+    }
+}
+
+/// One version of a configuration: which, when, by whom and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revision {
+    /// Counts from 1 within the configuration.
+    pub version: u64,
+    /// ULID of the version; none where the API leaves it out.
+    pub identifier: Option<String>,
+    /// When this version was made; none where the API leaves it out.
+    pub created: Option<Timestamp>,
+    /// Who made this version; none where the API does not say.
+    pub author: Option<Author>,
+    pub change_description: String,
+    /// Whether this version is a deletion.
+    pub is_deleted: bool,
+}
+
+impl Revision {
+    /// Reads an item of the list of versions, or a past version.
+    pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
+        Self::of_version(&Members::parse(text)?)
+    }
+
+    fn of_version(members: &Members<'_>) -> Result<Self, Problem> {
+        Ok(Self {
+            version: members.number("version").ok_or("`version` is missing")?,
+            identifier: members.text("versionIdentifier").filter(|id| !id.is_empty()),
+            created: members.time("created"),
+            author: Author::parse(members, "creatorToken"),
+            change_description: members.text_or_empty("changeDescription"),
+            is_deleted: members.flag("isDeleted"),
+        })
+    }
+
+    /// Reads the current version of a configuration. Its own `created` and `creatorToken` belong
+    /// to the first version.
+    fn of_configuration(members: &Members<'_>) -> Result<Self, Problem> {
+        let version = members.number("version").ok_or("`version` is missing")?;
+        let is_deleted = members.flag("isDeleted");
+        let change_description = || members.text_or_empty("changeDescription");
+        if let Some(current) = members.object("currentVersion") {
+            return Ok(Self {
+                version,
+                identifier: current.text("versionIdentifier").filter(|id| !id.is_empty()),
+                created: current.time("created"),
+                author: Author::parse(&current, "creatorToken"),
+                change_description: current.text("changeDescription").unwrap_or_else(change_description),
+                is_deleted,
+            });
+        }
+        let is_first = version == 1;
+        Ok(Self {
+            version,
+            identifier: None,
+            created: members.time("created").filter(|_| is_first),
+            author: Author::parse(members, "creatorToken").filter(|_| is_first),
+            change_description: change_description(),
+            is_deleted,
+        })
+    }
+}
+
+/// A row of a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    pub id: RowId,
+    pub name: String,
+    pub version: u64,
+    pub version_identifier: Option<String>,
+    /// The row's JSON text without `state`.
+    pub source: String,
+}
+
+impl Row {
+    fn parse(text: &str) -> Result<Self, Problem> {
+        let members = Members::parse(text)?;
+        let id = members.text("id").ok_or("`id` of a row is missing")?;
+        Ok(Self {
+            id: RowId::parse(&id).map_err(|error| error.to_string())?,
+            name: members.text_or_empty("name"),
+            version: members.number("version").unwrap_or(0),
+            version_identifier: members.text("versionIdentifier").filter(|id| !id.is_empty()),
+            source: members.without(&["state"]),
+        })
+    }
+}
+
+/// A configuration with its rows, at one version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigurationDetail {
+    pub component_id: ComponentId,
+    pub id: ConfigId,
+    pub name: String,
+    pub revision: Revision,
+    /// When the first version was made; none for a past version, which does not tell.
+    pub first_created: Option<Timestamp>,
+    /// JSON text of the configuration without `rows` and `state`, values as received. A past
+    /// version has the same members, except `created` and `creatorToken` of the first one.
+    pub source: String,
+    /// In the order of the answer.
+    pub rows: Vec<Row>,
+}
+
+impl ConfigurationDetail {
+    pub(crate) fn parse(component_id: &ComponentId, text: &str) -> Result<Self, Problem> {
+        let members = Members::parse(text)?;
+        Ok(Self {
+            component_id: component_id.clone(),
+            id: config_id(&members)?,
+            name: members.text_or_empty("name"),
+            revision: Revision::of_configuration(&members)?,
+            first_created: members.time("created"),
+            source: members.without(&["rows", "state"]),
+            rows: rows(&members)?,
+        })
+    }
+
+    /// Reads a past version, whose text has another form, into that of a configuration.
+    pub(crate) fn parse_version(component_id: &ComponentId, id: &ConfigId, text: &str) -> Result<Self, Problem> {
+        let members = Members::parse(text)?;
+        let revision = Revision::of_version(&members)?;
+        Ok(Self {
+            component_id: component_id.clone(),
+            id: id.clone(),
+            name: members.text_or_empty("name"),
+            revision,
+            first_created: None,
+            source: as_configuration(id, &members),
+            rows: rows(&members)?,
+        })
+    }
+}
+
+/// Members of a version that say who made it; in a configuration they stand in `currentVersion`.
+const STAMP: [&str; 4] = ["created", "creatorToken", "changeDescription", "versionIdentifier"];
+
+/// Writes a past version in the form of a configuration, from the same texts of values.
+fn as_configuration(id: &ConfigId, members: &Members<'_>) -> String {
+    let id = serde_json::Value::from(id.as_str()).to_string();
+    let stamp = object_text(STAMP.iter().filter_map(|name| Some((*name, members.raw(name)?))));
+    let plain = ["id", "created", "creatorToken", "versionIdentifier", "rows", "state", "currentVersion"];
+    let kept = members.iter().filter(|(key, _)| !plain.contains(key));
+    object_text(std::iter::once(("id", id.as_str())).chain(kept).chain([("currentVersion", stamp.as_str())]))
+}
+
+fn config_id(members: &Members<'_>) -> Result<ConfigId, Problem> {
+    let id = members.text("id").ok_or("`id` of a configuration is missing")?;
+    ConfigId::parse(&id).map_err(|error| error.to_string())
+}
+
+fn rows(members: &Members<'_>) -> Result<Vec<Row>, Problem> {
+    members.items("rows").into_iter().map(Row::parse).collect()
+}
+
+/// A component with its configurations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComponentConfigurations {
+    pub component: ComponentInfo,
+    pub configurations: Vec<ConfigurationDetail>,
+}
+
+impl ComponentConfigurations {
+    pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
+        let members = Members::parse(text)?;
+        let component = ComponentInfo::of(&members)?;
+        let id = component.id()?;
+        let details = members.items("configurations").into_iter();
+        let configurations = details.map(|text| ConfigurationDetail::parse(&id, text)).collect::<Result<_, _>>()?;
+        Ok(Self { component, configurations })
+    }
+}
+
+/// What the light list tells of a configuration: enough to see whether it changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedConfiguration {
+    pub component_id: ComponentId,
+    pub id: ConfigId,
+    pub name: String,
+    pub revision: Revision,
+}
+
+impl ListedConfiguration {
+    /// Reads one component of the light list.
+    pub(crate) fn parse_component(text: &str) -> Result<Vec<Self>, Problem> {
+        let members = Members::parse(text)?;
+        let component_id = ComponentInfo::of(&members)?.id()?;
+        let listed = members.items("configurations").into_iter().map(|text| {
+            let members = Members::parse(text)?;
+            Ok(Self {
+                component_id: component_id.clone(),
+                id: config_id(&members)?,
+                name: members.text_or_empty("name"),
+                revision: Revision::of_configuration(&members)?,
+            })
+        });
+        listed.collect()
+    }
+}
+
+/// One entry of an object's metadata.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metadata {
+    pub key: String,
+    pub value: String,
+    /// `user`, `system`, `storage` or a component's id.
+    pub provider: String,
+    pub timestamp: Option<Timestamp>,
+}
+
+impl Metadata {
+    pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
+        let members = Members::parse(text)?;
+        Ok(Self {
+            key: members.text("key").ok_or("`key` of metadata is missing")?,
+            value: members.text_or_empty("value"),
+            provider: members.text_or_empty("provider"),
+            timestamp: members.time("timestamp"),
+        })
+    }
+}
+
+/// The metadata of one configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigurationMetadata {
+    pub component_id: ComponentId,
+    pub config_id: ConfigId,
+    /// In the order of the answer.
+    pub metadata: Vec<Metadata>,
+}
+
+impl ConfigurationMetadata {
+    pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
+        let members = Members::parse(text)?;
+        let component = members.text("idComponent").ok_or("`idComponent` is missing")?;
+        let config = members.text("configurationId").ok_or("`configurationId` is missing")?;
+        Ok(Self {
+            component_id: ComponentId::parse(&component).map_err(|error| error.to_string())?,
+            config_id: ConfigId::parse(&config).map_err(|error| error.to_string())?,
+            metadata: members.items("metadata").into_iter().map(Metadata::parse).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+
+    const DETAIL: &str = r#"{"id":12,"name":"Main","created":"2016-05-11T14:33:50+0200","creatorToken":{"id":1,"description":"first@example.com"},
+        "version":"2","changeDescription":"Row row1 added","isDisabled":false,"isDeleted":false,
+        "configuration":{"z":1.0,"a":12345678901234567890},"rowsSortOrder":["r1"],
+        "rows":[{"id":"r1","name":"","configuration":[],"state":{"x":1},"version":1,"versionIdentifier":"01H59WQGTDQT8AC7XNWKQDS75P"}],
+        "state":{"secret":1},
+        "currentVersion":{"created":"2016-05-12T14:33:50+0200","creatorToken":{"id":67,"description":"dev@example.com"},"changeDescription":"Row row1 added","versionIdentifier":"01H2W8N0ZJJB6V126C8ZSND28N"}}"#;
+
+    fn component() -> ComponentId {
+        ComponentId::parse("keboola.ex-x").unwrap()
+    }
+
+    #[track_caller]
+    fn check(found: Result<ConfigurationDetail, Problem>, expected: Expect) {
+        expected.assert_eq(&match found {
+            Ok(found) => format!("{found:#?}\n"),
+            Err(problem) => format!("{problem}\n"),
+        });
+    }
+
+    #[test]
+    fn author_and_time_are_those_of_the_current_version() {
+        check(ConfigurationDetail::parse(&component(), DETAIL), expect![[""]]);
+    }
+
+    #[test]
+    fn a_past_version_takes_the_form_of_a_configuration() {
+        let text = r#"{"version":1,"created":"2016-05-11T14:33:50+0200","versionIdentifier":"01H2W8","creatorToken":[],
+            "changeDescription":null,"isDeleted":false,"name":"Main","description":"","configuration":{"n":1e2},"rows":[],"rowsSortOrder":[]}"#;
+        let id = ConfigId::parse("12").unwrap();
+        check(ConfigurationDetail::parse_version(&component(), &id, text), expect![[""]]);
+    }
+
+    #[test]
+    fn without_a_current_version_the_author_of_a_later_one_is_not_guessed() {
+        let text = r#"{"id":"1","version":3,"created":"2016-05-11T14:33:50+0200","creatorToken":{"id":1,"description":"a@example.com"}}"#;
+        let found = ConfigurationDetail::parse(&component(), text).unwrap();
+        assert_eq!((found.revision.author, found.revision.created), (None, None));
+        assert!(found.first_created.is_some());
+    }
+
+    #[test]
+    fn what_cannot_be_a_configuration_is_refused_by_name() {
+        check(ConfigurationDetail::parse(&component(), r#"{"id":"1"}"#), expect![[r#"
+            `version` is missing
+        "#]]);
+        check(ConfigurationDetail::parse(&component(), r#"{"version":1}"#), expect![[r#"
+            `id` of a configuration is missing
+        "#]]);
+        check(ConfigurationDetail::parse(&component(), r#"{"id":"1","version":1,"rows":[{}]}"#), expect![[r#"
+            `id` of a row is missing
+        "#]]);
+    }
+}

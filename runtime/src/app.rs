@@ -1,0 +1,71 @@
+//! From the command line to an exit code.
+
+use crate::{
+    cli::{self, Cli, Command},
+    telemetry,
+};
+use std::{error::Error, process::ExitCode};
+
+/// Why a command did not do what was asked, sorted by who must act.
+#[derive(Debug)]
+pub struct Failure {
+    code: u8,
+    message: String,
+}
+
+impl Failure {
+    /// Something went wrong on the way (exit code 1).
+    #[must_use]
+    pub fn failed(error: &dyn Error) -> Self {
+        Self { code: 1, message: chain(error) }
+    }
+
+    /// The caller or the configuration must change (exit code 2).
+    #[must_use]
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { code: 2, message: message.into() }
+    }
+
+    /// Exit code 1 with a text.
+    #[must_use]
+    pub fn message(message: impl Into<String>) -> Self {
+        Self { code: 1, message: message.into() }
+    }
+}
+
+/// Joins an error and its sources; a source that its error repeats is not said twice.
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        let inner = source.to_string();
+        if !text.contains(&inner) {
+            text = format!("{text}: {inner}");
+        }
+        next = source.source();
+    }
+    text
+}
+
+/// Runs a command and reports how it ended.
+#[must_use]
+#[expect(clippy::print_stderr, reason = "the last word of a command")]
+pub fn run(cli: Cli) -> ExitCode {
+    let Cli { log_format, log_level, command } = cli;
+    telemetry::start(log_format, &log_level);
+    let outcome = match command {
+        Command::Demo(demo) => cli::demo::run(&demo),
+        Command::Serve(serve) => cli::serve::run(&serve),
+        Command::Once(once) => cli::once::run(&once),
+        Command::Render(render) => cli::render::run(&render),
+        Command::Config(command) => cli::config::run(command),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {}", failure.message);
+            ExitCode::from(failure.code)
+        }
+    }
+}

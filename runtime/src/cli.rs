@@ -1,0 +1,125 @@
+//! The command line: what can be asked, and how each answer ends.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 differences found.
+
+use crate::telemetry::LogFormat;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+pub mod config;
+pub mod demo;
+pub mod once;
+pub mod render;
+pub mod serve;
+
+/// Continuous, safe mirrors of Keboola projects into Git.
+#[derive(Debug, Parser)]
+#[command(name = "kbc-mirror", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// How log lines on standard error look.
+    #[arg(long, global = true, value_enum, default_value = "json")]
+    pub log_format: LogFormat,
+    /// Which log lines are written: error, warn, info, debug, or a filter such as `info,mirror_git=debug`.
+    #[arg(long, global = true, default_value = "info")]
+    pub log_level: String,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Shows the whole thing on this machine: a generated project becomes commits.
+    ///
+    /// Starts a fake Keboola with a generated online retailer, an embedded queue and a bare Git
+    /// repository; takes the first snapshot, makes live changes and prints each commit as it lands.
+    #[command(after_help = "Examples:\n  kbc-mirror demo\n  kbc-mirror demo --dir ./demo --fast\n  kbc-mirror demo --keep-running")]
+    Demo(Demo),
+    /// Runs the mirrors of a configuration file until it is told to stop.
+    #[command(after_help = "Example:\n  kbc-mirror serve --config /etc/kbc-mirror/mirror.toml")]
+    Serve(Serve),
+    /// Synchronises one mirror now and exits; for cron and CI.
+    #[command(after_help = "Example:\n  kbc-mirror once --config mirror.toml --mirror retail")]
+    Once(Once),
+    /// Renders a project as files, offline, without Git.
+    #[command(after_help = "Examples:\n  kbc-mirror render --project ./project --out ./tree\n  kbc-mirror render --project ./case --out ./tree --only configs --no-redact")]
+    Render(Render),
+    /// Works on configuration files.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Where the repository, the queue and the fake Keboola's journal live; a demo that was killed
+    /// goes on where it was when it is started with the same directory.
+    #[arg(long, default_value = "kbc-mirror-demo")]
+    pub dir: PathBuf,
+    /// Collect changes for 1 second instead of 5.
+    #[arg(long)]
+    pub fast: bool,
+    /// Stay up at the end, with the admin port printed, until Ctrl-C.
+    #[arg(long)]
+    pub keep_running: bool,
+    /// Configurations of the generated project.
+    #[arg(long, default_value_t = 180, value_parser = clap::value_parser!(u32).range(20..=30_000))]
+    pub configurations: u32,
+    /// Seed of the generated project.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// The configuration file.
+    #[arg(long)]
+    pub config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Once {
+    /// The configuration file.
+    #[arg(long)]
+    pub config: PathBuf,
+    /// Id of the mirror.
+    #[arg(long)]
+    pub mirror: String,
+    /// Print the outcome as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Render {
+    /// A directory with `options.json` and `api/` (answers of the Storage API).
+    #[arg(long)]
+    pub project: PathBuf,
+    /// Where the files go; must not exist or be empty.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Only what lies in this directory of the layout, which becomes the root of the output.
+    #[arg(long, value_parser = ["configs", "configs-extra", "storage", "jobs"])]
+    pub only: Option<String>,
+    /// Leave secrets as they are. The output is for comparing, never for committing.
+    #[arg(long)]
+    pub no_redact: bool,
+    /// Also render samples of tables.
+    #[arg(long)]
+    pub samples: bool,
+    /// Print counts as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Checks a file, and that every credential it refers to can be read.
+    #[command(after_help = "Example:\n  kbc-mirror config check --config mirror.toml")]
+    Check {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// Print the outcome as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}

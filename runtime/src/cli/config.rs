@@ -1,0 +1,56 @@
+//! `config check`: is the file good, and is everything there that it refers to?
+
+use super::ConfigCommand;
+use crate::{app::Failure, config::{Config, RepositorySpec}};
+use std::path::Path;
+
+/// Runs a `config` command.
+///
+/// # Errors
+/// A configuration that cannot be used, with every credential and repository that is not there.
+#[expect(clippy::print_stdout, reason = "the command's output")]
+pub fn run(command: ConfigCommand) -> Result<(), Failure> {
+    let ConfigCommand::Check { config: path, json } = command;
+    let outcome = check(&path);
+    if json {
+        let problems = outcome.as_ref().err().cloned().unwrap_or_default();
+        println!("{}", serde_json::json!({ "ok": problems.is_empty(), "problems": problems }));
+    }
+    match outcome {
+        Ok(mirrors) => {
+            if !json {
+                println!("{}: good; {mirrors} mirror(s)", path.display());
+            }
+            Ok(())
+        }
+        Err(problems) => Err(Failure::usage(problems.join("\n"))),
+    }
+}
+
+fn check(path: &Path) -> Result<usize, Vec<String>> {
+    let config = Config::read(path).map_err(|error| vec![crate::app::chain(&error)])?;
+    let mut problems = Vec::new();
+    let mut credential = |key: String, reference: &crate::credential::CredentialRef| {
+        if let Err(error) = reference.read() {
+            problems.push(format!("`{key}`: {}", crate::app::chain(&error)));
+        }
+    };
+    credential("tag_root".into(), &config.tag_root);
+    for token in &config.http.ingest {
+        credential(format!("http.ingest `{}`", token.name), &token.token);
+    }
+    for mirror in &config.mirrors {
+        credential(format!("mirror `{}`, token", mirror.id), &mirror.token);
+    }
+    for mirror in &config.mirrors {
+        let RepositorySpec::LocalBare(path) = &mirror.repository;
+        if !path.join("objects").is_dir() || !path.join("refs").is_dir() {
+            problems.push(format!(
+                "mirror `{}`: `{}` is no bare repository; make one with `git init --bare`",
+                mirror.id,
+                path.display()
+            ));
+        }
+    }
+    if problems.is_empty() { Ok(config.mirrors.len()) } else { Err(problems) }
+}

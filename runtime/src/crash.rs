@@ -1,0 +1,55 @@
+//! Named places where a test kills the process, so that "correct when killed at any line" is tested
+//! and not claimed. Without the feature `failpoints` a place costs nothing.
+
+/// Every place, in the order an attempt passes them.
+pub const PLACES: [&str; 14] = [
+    "accept-before-durable",
+    "accept-after-durable",
+    "attempt-start",
+    "after-cut",
+    "after-fetch",
+    "after-render",
+    "after-guard",
+    "after-tree",
+    "after-prepare",
+    "before-push",
+    "after-push",
+    "before-adopt",
+    "after-adopt",
+    "after-cursor",
+];
+
+/// Environment variable that names a place, and after a colon which passing of it kills (first: 1).
+pub const VARIABLE: &str = "KBC_MIRROR_CRASH";
+
+/// Passes a place; where a test has armed it, the process is killed here with SIGKILL.
+#[macro_export]
+macro_rules! crash_point {
+    ($place:literal) => {
+        ::fail::fail_point!($place)
+    };
+}
+
+/// Arms the place that the environment names.
+#[cfg(feature = "failpoints")]
+pub fn arm_from_environment() {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    let Ok(spec) = std::env::var(VARIABLE) else { return };
+    let (place, passing) = spec.split_once(':').unwrap_or((&spec, "1"));
+    assert!(PLACES.contains(&place), "{VARIABLE} names no place: {place}");
+    let left = AtomicU32::new(passing.parse().expect("the passing is a number"));
+    fail::cfg_callback(place, move || {
+        if left.fetch_sub(1, Ordering::SeqCst) == 1 {
+            kill_self();
+        }
+    })
+    .expect("the place's action is well-formed");
+}
+
+#[cfg(feature = "failpoints")]
+fn kill_self() {
+    let pid = std::process::id().to_string();
+    // SIGKILL: no destructor, no flush, no signal handler; as if the power cord was pulled.
+    drop(std::process::Command::new("kill").args(["-9", &pid]).status());
+    std::process::abort();
+}

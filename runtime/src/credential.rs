@@ -1,0 +1,94 @@
+//! References to credentials, and reading what they refer to.
+//!
+//! A configuration file never holds a credential itself. What is read here lives in a
+//! [`SecretString`], whose `Debug` prints nothing.
+
+use secrecy::SecretString;
+use std::{fmt, fs, io, path::PathBuf};
+use thiserror::Error;
+
+/// Where a credential is to be found.
+#[derive(Clone, PartialEq, Eq)]
+pub enum CredentialRef {
+    /// `env:NAME`: an environment variable of the process.
+    Environment(String),
+    /// `file:PATH`: the whole file, less one trailing line break.
+    File(PathBuf),
+    /// `cred:NAME`: a systemd credential, `$CREDENTIALS_DIRECTORY/NAME`.
+    Systemd(String),
+}
+
+/// A text that is no reference. It may be the credential itself, so it is never repeated.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("is not a reference; write `env:NAME`, `file:PATH` or `cred:NAME` and keep the credential itself out of the configuration")]
+pub struct NotAReference;
+
+/// A reference that leads to nothing usable.
+#[derive(Debug, Error)]
+pub enum CredentialError {
+    #[error("environment variable `{name}` is not set or not UTF-8; set it before the start")]
+    Environment { name: String },
+    #[error("cannot read credential file `{}`; check that it exists and that this user may read it", path.display())]
+    File { path: PathBuf, #[source] source: io::Error },
+    #[error("`cred:{name}` needs systemd: $CREDENTIALS_DIRECTORY is not set; add `LoadCredential={name}:PATH` to the unit")]
+    Systemd { name: String },
+    #[error("credential `{reference}` is empty")]
+    Empty { reference: CredentialRef },
+}
+
+impl CredentialRef {
+    /// Parses a reference.
+    ///
+    /// # Errors
+    /// Anything that is not one of the three forms.
+    pub fn parse(raw: &str) -> Result<Self, NotAReference> {
+        match raw.split_once(':') {
+            Some(("env", name)) if !name.is_empty() => Ok(Self::Environment(name.into())),
+            Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
+            Some(("cred", name)) if !name.is_empty() && !name.contains('/') => Ok(Self::Systemd(name.into())),
+            _ => Err(NotAReference),
+        }
+    }
+
+    /// Reads the credential.
+    ///
+    /// # Errors
+    /// A reference that leads nowhere, or to an empty text.
+    pub fn read(&self) -> Result<SecretString, CredentialError> {
+        let file = |path: PathBuf| {
+            fs::read_to_string(&path).map_err(|source| CredentialError::File { path: path.clone(), source })
+        };
+        let text = match self {
+            Self::Environment(name) => {
+                std::env::var(name).map_err(|_| CredentialError::Environment { name: name.clone() })?
+            }
+            Self::File(path) => file(path.clone())?,
+            Self::Systemd(name) => {
+                let directory = std::env::var_os("CREDENTIALS_DIRECTORY")
+                    .ok_or_else(|| CredentialError::Systemd { name: name.clone() })?;
+                file(PathBuf::from(directory).join(name))?
+            }
+        };
+        let text = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
+        if text.is_empty() {
+            return Err(CredentialError::Empty { reference: self.clone() });
+        }
+        Ok(SecretString::from(text.to_owned()))
+    }
+}
+
+impl fmt::Display for CredentialRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Environment(name) => write!(f, "env:{name}"),
+            Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Systemd(name) => write!(f, "cred:{name}"),
+        }
+    }
+}
+
+impl fmt::Debug for CredentialRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}

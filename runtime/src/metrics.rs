@@ -1,0 +1,211 @@
+//! The table of metrics: every name, label and bucket in one place (SPEC §8 is the contract).
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeLabelValue, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::Registry,
+};
+use std::sync::atomic::AtomicU64;
+
+/// Seconds; 30 and 120 are the objectives' bounds and must be among them.
+const LATENCY_BUCKETS: [f64; 17] = [
+    0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 45.0, 60.0, 90.0, 120.0, 300.0, 900.0, 3600.0, 10800.0,
+];
+/// Value of the label `queue_name`.
+pub const QUEUE_NAME: &str = "git_mirror";
+
+/// Value of the label `event_type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[allow(non_camel_case_types, reason = "the names are the label's values")]
+pub enum EventType {
+    config,
+    job,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Exported {
+    pub event_type: EventType,
+    pub branch_id: String,
+    pub repository_host: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Synced {
+    pub event_type: EventType,
+    pub branch_id: String,
+    pub queue_name: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Queue {
+    pub queue_name: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Retried {
+    pub queue_name: &'static str,
+    /// `1` to `9`, then `10+`, so that the label stays bounded.
+    pub retry_count: &'static str,
+    /// `success` or `failure`.
+    pub outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Redacted {
+    pub component_id: String,
+    pub branch_id: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Enabled {
+    pub project_id: String,
+    pub plan_tier: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Reason {
+    pub reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Accepted {
+    pub event_type: &'static str,
+    /// `accepted`, `duplicate` or `refused`.
+    pub result: &'static str,
+}
+
+type Share = Gauge<f64, AtomicU64>;
+
+/// All metrics of a runtime.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    pub commits_exported: Family<Exported, Counter>,
+    pub sync_latency: Family<Synced, Histogram, fn() -> Histogram>,
+    pub queue_backlog_depth: Family<Queue, Gauge>,
+    pub retry_attempts: Family<Retried, Counter>,
+    pub retry_success_within_3h: Share,
+    pub exports: Family<Reason, Counter>,
+    pub git_sync_enabled_ratio: Family<Enabled, Share>,
+    pub linked_dev_branches: Gauge,
+    pub secrets_redacted_rate: Family<Redacted, Share>,
+    pub objects_withheld: Family<Reason, Counter>,
+    pub dead_letters: Family<Reason, Counter>,
+    pub events_accepted: Family<Accepted, Counter>,
+    pub oldest_unpushed_age: Share,
+    pub reconcile_repairs: Counter,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn latency() -> Histogram {
+    Histogram::new(LATENCY_BUCKETS)
+}
+
+impl Metrics {
+    #[must_use]
+    pub fn new() -> Self {
+        let metrics = Self {
+            registry: Registry::default(),
+            commits_exported: Family::default(),
+            sync_latency: Family::new_with_constructor(latency as fn() -> Histogram),
+            queue_backlog_depth: Family::default(),
+            retry_attempts: Family::default(),
+            retry_success_within_3h: Share::default(),
+            exports: Family::default(),
+            git_sync_enabled_ratio: Family::default(),
+            linked_dev_branches: Gauge::default(),
+            secrets_redacted_rate: Family::default(),
+            objects_withheld: Family::default(),
+            dead_letters: Family::default(),
+            events_accepted: Family::default(),
+            oldest_unpushed_age: Share::default(),
+            reconcile_repairs: Counter::default(),
+        };
+        // No episode has failed yet.
+        metrics.retry_success_within_3h.set(1.0);
+        metrics.queue_backlog_depth.get_or_create(&Queue { queue_name: QUEUE_NAME }).set(0);
+        metrics.registered()
+    }
+
+    /// Registers everything; counters get their `_total` from the encoder.
+    fn registered(mut self) -> Self {
+        let Self {
+            registry,
+            commits_exported,
+            sync_latency,
+            queue_backlog_depth,
+            retry_attempts,
+            retry_success_within_3h,
+            exports,
+            git_sync_enabled_ratio,
+            linked_dev_branches,
+            secrets_redacted_rate,
+            objects_withheld,
+            dead_letters,
+            events_accepted,
+            oldest_unpushed_age,
+            reconcile_repairs,
+        } = &mut self;
+        registry.register("commits_exported", "Commits that the remote has confirmed", commits_exported.clone());
+        registry.register("sync_latency_seconds", "From an event's publishing to the confirmed push", sync_latency.clone());
+        registry.register("queue_backlog_depth", "Events in the log that no push covers yet", queue_backlog_depth.clone());
+        registry.register("retry_attempts", "Attempts after a failed one, by outcome", retry_attempts.clone());
+        registry.register("retry_success_within_3h", "Share of retry episodes cleared within three hours", retry_success_within_3h.clone());
+        registry.register("exports", "Attempts to export by outcome; export_success_rate is recorded from it", exports.clone());
+        registry.register("git_sync_enabled_ratio", "Share of active projects with the mirror on", git_sync_enabled_ratio.clone());
+        registry.register("linked_dev_branches_total", "Dev branches with a Git branch of their own", linked_dev_branches.clone());
+        registry.register("secrets_redacted_rate", "Share of found secret values that left encrypted, masked or omitted", secrets_redacted_rate.clone());
+        registry.register("objects_withheld", "Objects that were kept out of a commit, by reason", objects_withheld.clone());
+        registry.register("dead_letters", "Events put aside, by reason", dead_letters.clone());
+        registry.register("events_accepted", "Events offered to the log, by result", events_accepted.clone());
+        registry.register("sync_oldest_unpushed_age_seconds", "Age of the oldest event that no push covers yet", oldest_unpushed_age.clone());
+        registry.register("reconcile_repairs", "Missing events that a comparison with the source had to append", reconcile_repairs.clone());
+        self
+    }
+
+    /// Returns the metrics in the OpenMetrics text format.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("writing to a string cannot fail");
+        text
+    }
+}
+
+/// Returns the bounded label for the number of a retry.
+#[must_use]
+pub fn retry_count(attempt: u32) -> &'static str {
+    const LABELS: [&str; 11] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10+"];
+    LABELS[usize::try_from(attempt).unwrap_or(10).min(10)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_has_the_contract_names_with_their_labels() {
+        let metrics = Metrics::new();
+        let exported = Exported { event_type: EventType::config, branch_id: "7".into(), repository_host: "localhost".into() };
+        metrics.commits_exported.get_or_create(&exported).inc();
+        let synced = Synced { event_type: EventType::job, branch_id: "7".into(), queue_name: QUEUE_NAME };
+        metrics.sync_latency.get_or_create(&synced).observe(29.0);
+        metrics.retry_attempts.get_or_create(&Retried { queue_name: QUEUE_NAME, retry_count: retry_count(40), outcome: "failure" }).inc();
+        let page = metrics.encode();
+        for line in [
+            "commits_exported_total{event_type=\"config\",branch_id=\"7\",repository_host=\"localhost\"} 1",
+            "sync_latency_seconds_bucket{le=\"30.0\",event_type=\"job\",branch_id=\"7\",queue_name=\"git_mirror\"} 1",
+            "sync_latency_seconds_bucket{le=\"25.0\",event_type=\"job\",branch_id=\"7\",queue_name=\"git_mirror\"} 0",
+            "queue_backlog_depth{queue_name=\"git_mirror\"} 0",
+            "retry_attempts_total{queue_name=\"git_mirror\",retry_count=\"10+\",outcome=\"failure\"} 1",
+            "retry_success_within_3h 1.0",
+        ] {
+            assert!(page.contains(line), "{line} is not in\n{page}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! JSON texts: as Keboola's CLI writes them, and our own.
+
+use super::{Json, Object};
+
+/// How a value is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Style {
+    /// As the CLI does: numbers through a double, `<`, `>` and `&` escaped, indented.
+    Cli,
+    /// Ours: number tokens kept, indented.
+    Indented,
+    /// Ours on one line, for JSON Lines.
+    Line,
+}
+
+/// Returns the text as the CLI writes it, with a line feed at the end.
+#[must_use]
+pub fn cli(value: &Object) -> String {
+    let mut out = String::new();
+    object(&mut out, value, Style::Cli, 0);
+    out.push('\n');
+    out
+}
+
+/// Returns an indented text that keeps number tokens, with a line feed at the end.
+#[must_use]
+pub fn indented(value: &Object) -> String {
+    let mut out = String::new();
+    object(&mut out, value, Style::Indented, 0);
+    out.push('\n');
+    out
+}
+
+/// Returns a text of one line, without a line feed.
+#[must_use]
+pub fn line(value: &Json) -> String {
+    let mut out = String::new();
+    write(&mut out, value, Style::Line, 0);
+    out
+}
+
+/// Returns an object as a text of one line, without a line feed.
+#[must_use]
+pub fn object_line(value: &Object) -> String {
+    let mut out = String::new();
+    object(&mut out, value, Style::Line, 0);
+    out
+}
+
+fn write(out: &mut String, value: &Json, style: Style, depth: usize) {
+    match value {
+        Json::Null => out.push_str("null"),
+        Json::Bool(true) => out.push_str("true"),
+        Json::Bool(false) => out.push_str("false"),
+        Json::Number(token) if style == Style::Cli => out.push_str(&cli_number(token)),
+        Json::Number(token) => out.push_str(token),
+        Json::String(text) => string(out, text, style == Style::Cli),
+        Json::Array(items) => {
+            if items.is_empty() {
+                return out.push_str("[]");
+            }
+            out.push('[');
+            for (at, item) in items.iter().enumerate() {
+                separate(out, at, style, depth + 1);
+                write(out, item, style, depth + 1);
+            }
+            close(out, ']', style, depth);
+        }
+        Json::Object(members) => object(out, members, style, depth),
+    }
+}
+
+fn object(out: &mut String, members: &Object, style: Style, depth: usize) {
+    if members.is_empty() {
+        return out.push_str("{}");
+    }
+    out.push('{');
+    for (at, (key, value)) in members.iter().enumerate() {
+        separate(out, at, style, depth + 1);
+        string(out, key, style == Style::Cli);
+        out.push_str(if style == Style::Line { ":" } else { ": " });
+        write(out, value, style, depth + 1);
+    }
+    close(out, '}', style, depth);
+}
+
+fn separate(out: &mut String, at: usize, style: Style, depth: usize) {
+    if at > 0 {
+        out.push(',');
+    }
+    if style != Style::Line {
+        indent(out, depth);
+    }
+}
+
+fn close(out: &mut String, bracket: char, style: Style, depth: usize) {
+    if style != Style::Line {
+        indent(out, depth);
+    }
+    out.push(bracket);
+}
+
+fn indent(out: &mut String, depth: usize) {
+    out.push('\n');
+    for _ in 0..depth {
+        out.push_str("  ");
+    }
+}
+
+/// Writes a string with its quotes. `html` also escapes what would matter inside a page.
+pub(crate) fn string(out: &mut String, text: &str, html: bool) {
+    use std::fmt::Write as _;
+    out.push('"');
+    let mut from = 0;
+    for (at, c) in text.char_indices() {
+        let escape = match c {
+            '"' => "\\\"",
+            '\\' => "\\\\",
+            '\n' => "\\n",
+            '\r' => "\\r",
+            '\t' => "\\t",
+            '\u{8}' => "\\b",
+            '\u{c}' => "\\f",
+            // Both break lines in some readers, which would break JSON Lines.
+            '\u{2028}' => "\\u2028",
+            '\u{2029}' => "\\u2029",
+            '<' if html => "\\u003c",
+            '>' if html => "\\u003e",
+            '&' if html => "\\u0026",
+            c if c < ' ' => "",
+            _ => continue,
+        };
+        out.push_str(&text[from..at]);
+        from = at + c.len_utf8();
+        if escape.is_empty() {
+            write!(out, "\\u{:04x}", u32::from(c)).expect("a string takes all text");
+        } else {
+            out.push_str(escape);
+        }
+    }
+    out.push_str(&text[from..]);
+    out.push('"');
+}
+
+/// Returns a number as the CLI prints it, which reads all of them as doubles. A number that no
+/// double holds keeps its token.
+#[must_use]
+pub fn cli_number(token: &str) -> String {
+    // Short integers are the usual case and print as they are.
+    if token.len() <= 15 && token.bytes().all(|byte| byte.is_ascii_digit()) {
+        return token.to_owned();
+    }
+    let Ok(value) = token.parse::<f64>() else { return token.to_owned() };
+    let size = value.abs();
+    if !value.is_finite() {
+        token.to_owned()
+    } else if size == 0.0 || (1e-6..1e21).contains(&size) {
+        value.to_string()
+    } else {
+        let text = format!("{value:e}");
+        match text.split_once('e') {
+            Some((digits, exponent)) if !exponent.starts_with('-') => format!("{digits}e+{exponent}"),
+            _ => text,
+        }
+    }
+}

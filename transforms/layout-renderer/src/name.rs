@@ -1,0 +1,107 @@
+//! Names of directories made of names of things.
+
+use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
+
+/// Returns a name as a directory name, by the rules of the CLI: dashes before runs of ASCII
+/// capitals and instead of all that is no letter or digit, accents dropped, lower case. May be
+/// empty.
+#[must_use]
+pub fn normalize(name: &str) -> String {
+    let mut dashed = String::with_capacity(name.len() + 8);
+    let mut dash = |dashed: &mut String| {
+        if !dashed.ends_with('-') {
+            dashed.push('-');
+        }
+    };
+    let mut after_capital = false;
+    for c in name.chars() {
+        let capital = c.is_ascii_uppercase();
+        if capital && !after_capital {
+            dash(&mut dashed);
+        }
+        after_capital = capital;
+        if kept(c) {
+            dashed.push(c);
+        } else {
+            dash(&mut dashed);
+        }
+    }
+    let bare: String = dashed.nfd().filter(|c| !is_combining_mark(*c)).nfc().collect();
+    bare.trim_matches('-').to_lowercase()
+}
+
+/// The letters that the CLI keeps: `à` and `À` are just outside of its ranges.
+fn kept(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '\u{e1}'..='\u{17e}' | '\u{c1}'..='\u{17d}')
+}
+
+/// Returns `001-<name>`, the directory of a block, code, phase or task; `index` counts from 0.
+#[must_use]
+pub fn numbered(index: usize, name: &str) -> String {
+    cut(&format!("{:03}-{}", index + 1, normalize(name)))
+}
+
+/// Cuts a segment so that a suffix still fits into the 255 bytes of a file name.
+fn cut(segment: &str) -> String {
+    const BYTES_MAX: usize = 251;
+    segment[..segment.floor_char_boundary(BYTES_MAX)].to_owned()
+}
+
+/// Returns an id as part of one path segment: what a path forbids becomes `-`.
+#[must_use]
+pub fn id_segment(id: &str) -> String {
+    let plain: String =
+        id.chars().map(|c| if c.is_control() || matches!(c, '/' | '\\' | ':') { '-' } else { c }).collect();
+    // `.`, `..`, `.git` and its disguises all begin with a dot or with `git~`.
+    if plain.starts_with('.') || plain.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("git~")) {
+        format!("_{plain}")
+    } else {
+        plain
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(name: &str, expected: &str) {
+        assert_eq!(normalize(name), expected, "{name}");
+    }
+
+    #[test]
+    fn names_are_normalised_as_in_the_cli() {
+        check("", "");
+        check("CamelCase", "camel-case");
+        check("SQL", "sql");
+        check("HTTPServer", "httpserver");
+        check("a B cd-eF   x_y___z__", "a-b-cd-e-f-x-y-z");
+        check("testovací konfižíšek", "testovaci-konfizisek");
+        check("Straße", "straße");
+        check("łódź ŁÓDŹ", "łodz-ło-dz");
+        check("ÀÉÎ", "ei");
+        check("a×b÷c", "a×b÷c");
+        check("日本語", "");
+        check("İstanbul", "istanbul");
+        check("e\u{301}tude", "e-tude");
+        check("tab\tsep", "tab-sep");
+        check("---  row AbC---", "row-ab-c");
+        check("ABc", "abc");
+        check("A B", "a-b");
+    }
+
+    #[test]
+    fn ids_become_one_safe_segment() {
+        assert_eq!(id_segment("keboola.ex-db"), "keboola.ex-db");
+        assert_eq!(id_segment("a/b:c\\d\n"), "a-b-c-d-");
+        assert_eq!(id_segment(".git"), "_.git");
+        assert_eq!(id_segment("GIT~1"), "_GIT~1");
+    }
+
+    #[test]
+    fn numbered_directories_count_from_one_and_are_cut() {
+        assert_eq!(numbered(0, "My block"), "001-my-block");
+        assert_eq!(numbered(999, "日本"), "1000-");
+        assert_eq!(numbered(0, &"ž".repeat(300).replace('ž', "ß")).len(), 250);
+    }
+}

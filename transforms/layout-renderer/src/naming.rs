@@ -1,0 +1,125 @@
+//! The naming templates of the CLI.
+
+use crate::{
+    json::Object,
+    name::{id_segment, normalize},
+};
+
+/// The templates, in the order of the manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Naming {
+    pub branch: String,
+    pub config: String,
+    pub config_row: String,
+    pub scheduler_config: String,
+    pub shared_code_config: String,
+    pub shared_code_config_row: String,
+    pub variables_config: String,
+    pub variables_values_row: String,
+    pub data_app_config: String,
+}
+
+impl Naming {
+    /// Reads the templates; one that is missing is the CLI's own without ids.
+    pub(crate) fn read(source: Option<&Object>) -> Self {
+        let template = |key, default: &str| source.and_then(|source| source.str(key)).unwrap_or(default).to_owned();
+        Self {
+            branch: template("branch", "{branch_name}"),
+            config: template("config", "{component_type}/{component_id}/{config_name}"),
+            config_row: template("configRow", "rows/{config_row_name}"),
+            scheduler_config: template("schedulerConfig", "schedules/{config_name}"),
+            shared_code_config: template("sharedCodeConfig", "_shared/{target_component_id}"),
+            shared_code_config_row: template("sharedCodeConfigRow", "codes/{config_row_name}"),
+            variables_config: template("variablesConfig", "variables"),
+            variables_values_row: template("variablesValuesRow", "values/{config_row_name}"),
+            data_app_config: template("dataAppConfig", "app/{component_id}/{config_name}"),
+        }
+    }
+
+    /// Returns the templates as the manifest has them.
+    pub(crate) fn to_json(&self) -> Object {
+        let Self {
+            branch,
+            config,
+            config_row,
+            scheduler_config,
+            shared_code_config,
+            shared_code_config_row,
+            variables_config,
+            variables_values_row,
+            data_app_config,
+        } = self;
+        Object::from_iter([
+            ("branch", branch.as_str()),
+            ("config", config),
+            ("configRow", config_row),
+            ("schedulerConfig", scheduler_config),
+            ("sharedCodeConfig", shared_code_config),
+            ("sharedCodeConfigRow", shared_code_config_row),
+            ("variablesConfig", variables_config),
+            ("variablesValuesRow", variables_values_row),
+            ("dataAppConfig", data_app_config),
+        ])
+    }
+}
+
+/// What a placeholder stands for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Part<'a> {
+    /// An id or a type: written as it is, where a path allows it.
+    Id(&'a str),
+    /// A name, and the id that stands in where nothing of the name is left.
+    Name(&'a str, &'a str),
+}
+
+impl Part<'_> {
+    fn text(self) -> String {
+        match self {
+            Self::Id(id) => id_segment(id),
+            Self::Name(name, id) => match normalize(name) {
+                empty if empty.is_empty() => normalize(id),
+                name => name,
+            },
+        }
+    }
+}
+
+/// Fills a template; empty segments collapse.
+pub(crate) fn fill(template: &str, parts: &[(&str, Part<'_>)]) -> String {
+    let mut path = String::new();
+    let mut rest = template;
+    while let Some(open) = rest.find('{') {
+        path.push_str(&rest[..open]);
+        rest = &rest[open..];
+        let found = parts.iter().find(|(name, _)| {
+            rest[1..].strip_prefix(name).is_some_and(|after| after.starts_with('}'))
+        });
+        if let Some((name, part)) = found {
+            path.push_str(&part.text());
+            rest = &rest[name.len() + 2..];
+        } else {
+            path.push('{');
+            rest = &rest[1..];
+        }
+    }
+    path.push_str(rest);
+    path.split('/').filter(|segment| !segment.is_empty()).collect::<Vec<_>>().join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(template: &str, expected: &str) {
+        let parts = [("config_id", Part::Id("A/1")), ("config_name", Part::Name("日本", "A/1")), ("type", Part::Id(""))];
+        assert_eq!(fill(template, &parts), expected);
+    }
+
+    #[test]
+    fn templates_are_filled_and_empty_segments_collapse() {
+        check("x/{config_id}-{config_name}", "x/A-1-a-1");
+        check("_shared/{type}", "_shared");
+        check("{unknown}/{config_id", "{unknown}/{config_id");
+    }
+}

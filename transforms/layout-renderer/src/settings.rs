@@ -1,0 +1,143 @@
+//! The mirror's render options.
+//!
+//! The members of the head of the CLI's manifest, and a few of our own: `branchPath`,
+//! `defaultBranchId`, `tree` (`project` or `lane`) and `secretsMode`.
+
+use crate::{
+    api::{Context, LayoutError},
+    json::{Json, Object},
+    naming::Naming,
+};
+
+/// Which branches share the tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tree {
+    /// All allowed branches of a project, as the CLI has them.
+    Project,
+    /// One branch, as a mirror commits it.
+    Lane,
+}
+
+/// How the manifest's configurations are sorted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SortBy {
+    Id,
+    Path,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    project_id: Option<String>,
+    api_host: Option<String>,
+    pub(crate) allow_target_env: bool,
+    pub(crate) sort_by: SortBy,
+    pub(crate) naming: Naming,
+    allowed_branches: Option<Vec<Json>>,
+    pub(crate) ignored_components: Vec<String>,
+    /// None where the settings say nothing.
+    repositories: Option<Vec<Json>>,
+    /// Directory of this branch below `configs/`.
+    pub(crate) branch_path: String,
+    pub(crate) default_branch_id: Option<String>,
+    pub(crate) tree: Tree,
+    /// `encrypted` unless set.
+    pub(crate) secrets_mode: String,
+}
+
+impl Settings {
+    pub(crate) fn parse(text: &str) -> Result<Self, LayoutError> {
+        let json = Json::parse(text).map_err(|problem| LayoutError::Settings { problem })?;
+        let Json::Object(source) = json else {
+            return Err(LayoutError::Settings { problem: "they are no JSON object" });
+        };
+        let project = source.object("project");
+        let sort_by = match source.str("sortBy") {
+            None | Some("id") => SortBy::Id,
+            Some("path") => SortBy::Path,
+            Some(_) => return Err(LayoutError::Settings { problem: "`sortBy` is neither `id` nor `path`" }),
+        };
+        let tree = match source.str("tree") {
+            None | Some("lane") => Tree::Lane,
+            Some("project") => Tree::Project,
+            Some(_) => return Err(LayoutError::Settings { problem: "`tree` is neither `project` nor `lane`" }),
+        };
+        let branch_path = source.str("branchPath").unwrap_or("main");
+        if branch_path.is_empty() || branch_path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+            return Err(LayoutError::Settings { problem: "`branchPath` is no relative directory" });
+        }
+        let strings = |key| source.items(key).iter().filter_map(Json::as_str).map(str::to_owned).collect();
+        Ok(Self {
+            project_id: project.and_then(|project| project.text("id")).map(str::to_owned),
+            api_host: project.and_then(|project| project.str("apiHost")).map(str::to_owned),
+            allow_target_env: source.is_true("allowTargetEnv"),
+            sort_by,
+            naming: Naming::read(source.object("naming")),
+            allowed_branches: source.get("allowedBranches").and_then(Json::as_array).map(<[_]>::to_vec),
+            ignored_components: strings("ignoredComponents"),
+            repositories: source.object("templates").map(|templates| templates.items("repositories").to_vec()),
+            branch_path: branch_path.to_owned(),
+            default_branch_id: source.text("defaultBranchId").map(str::to_owned),
+            tree,
+            secrets_mode: source.str("secretsMode").unwrap_or("encrypted").to_owned(),
+        })
+    }
+
+    pub(crate) fn is_ignored(&self, component: &str) -> bool {
+        component == "keboola.sandboxes" || self.ignored_components.iter().any(|ignored| ignored == component)
+    }
+
+    /// Returns a path below the branch directory as one below the mirror's root.
+    pub(crate) fn below_branch(&self, path: &str) -> String {
+        if path.is_empty() {
+            format!("configs/{}", self.branch_path)
+        } else {
+            format!("configs/{}/{path}", self.branch_path)
+        }
+    }
+
+    /// Returns the head of the manifest, up to the branches.
+    pub(crate) fn manifest_head(&self, context: &Context) -> Object {
+        let mut project = Object::new();
+        project.set("id", number(self.project_id.as_deref().unwrap_or(&context.project_id)));
+        project.set("apiHost", self.api_host.as_deref().unwrap_or(&context.stack));
+        let mut head = Object::new();
+        head.set("version", 2);
+        head.set("project", project);
+        head.set("allowTargetEnv", self.allow_target_env);
+        head.set("sortBy", match self.sort_by {
+            SortBy::Id => "id",
+            SortBy::Path => "path",
+        });
+        head.set("naming", self.naming.to_json());
+        let allowed = match (self.tree, &self.allowed_branches) {
+            (Tree::Project, Some(allowed)) => allowed.clone(),
+            (Tree::Project, None) => vec![Json::from("*")],
+            // The CLI must not add the other branches of the project to this tree.
+            (Tree::Lane, _) => vec![Json::from(context.branch_id.as_str())],
+        };
+        head.set("allowedBranches", allowed);
+        head.set("ignoredComponents", self.ignored_components.iter().map(|id| Json::from(id.as_str())).collect::<Vec<_>>());
+        let repositories = self.repositories.clone().unwrap_or_else(default_repositories);
+        let mut templates = Object::new();
+        if !repositories.is_empty() {
+            templates.set("repositories", repositories);
+        }
+        head.set("templates", templates);
+        head
+    }
+}
+
+fn default_repositories() -> Vec<Json> {
+    [("keboola", "keboola-as-code-templates"), ("keboola-components", "keboola-as-code-templates-components")]
+        .map(|(name, repository)| {
+            let url = format!("https://github.com/keboola/{repository}.git");
+            Json::Object(Object::from_iter([("type", "git"), ("name", name), ("url", &url), ("ref", "main")]))
+        })
+        .into()
+}
+
+/// Returns a decimal id as a number, any other as a string.
+pub(crate) fn number(id: &str) -> Json {
+    let decimal = id == "0" || (id.bytes().all(|byte| byte.is_ascii_digit()) && !id.starts_with('0'));
+    if decimal && !id.is_empty() { Json::Number(id.to_owned()) } else { Json::from(id) }
+}
