@@ -9,7 +9,6 @@ use mirror_core::{
     ids::{InvalidId, MirrorId, ProjectId, Stack},
     path::{InvalidMirrorPath, MirrorPath},
 };
-use serde::Deserialize;
 use std::{
     collections::BTreeMap,
     fs, io,
@@ -33,7 +32,6 @@ pub struct Config {
     pub http: HttpConfig,
     pub keboola: KeboolaConfig,
     pub sandbox: SandboxLimits,
-    pub retry_ms: u64,
     /// How long running attempts may go on after a stop was asked for.
     pub grace_ms: u64,
     pub mirrors: Vec<MirrorSpec>,

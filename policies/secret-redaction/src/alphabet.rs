@@ -5,51 +5,51 @@
 
 /// A set of ASCII bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Alphabet(u16);
+pub(crate) struct Alphabet(u16);
 
-pub const DIGIT: Alphabet = Alphabet(1);
+pub(crate) const DIGIT: Alphabet = Alphabet(1);
 const LOWER_A_F: Alphabet = Alphabet(1 << 1);
 const LOWER_REST: Alphabet = Alphabet(1 << 2);
 const UPPER_A_F: Alphabet = Alphabet(1 << 3);
 const UPPER_REST: Alphabet = Alphabet(1 << 4);
-pub const UNDERSCORE: Alphabet = Alphabet(1 << 5);
-pub const DASH: Alphabet = Alphabet(1 << 6);
-pub const DOT: Alphabet = Alphabet(1 << 7);
+pub(crate) const UNDERSCORE: Alphabet = Alphabet(1 << 5);
+pub(crate) const DASH: Alphabet = Alphabet(1 << 6);
+pub(crate) const DOT: Alphabet = Alphabet(1 << 7);
 const PLUS_SLASH: Alphabet = Alphabet(1 << 8);
 const EQUALS: Alphabet = Alphabet(1 << 9);
-const TILDE: Alphabet = Alphabet(1 << 10);
-pub const PERCENT: Alphabet = Alphabet(1 << 11);
+pub(crate) const TILDE: Alphabet = Alphabet(1 << 10);
+pub(crate) const PERCENT: Alphabet = Alphabet(1 << 11);
 
-pub const LOWER_HEX: Alphabet = DIGIT.or(LOWER_A_F);
-pub const HEX: Alphabet = LOWER_HEX.or(UPPER_A_F);
-pub const LOWER: Alphabet = LOWER_A_F.or(LOWER_REST);
-pub const UPPER: Alphabet = UPPER_A_F.or(UPPER_REST);
-pub const LETTER: Alphabet = LOWER.or(UPPER);
-pub const LOWER_ALNUM: Alphabet = DIGIT.or(LOWER);
-pub const UPPER_ALNUM: Alphabet = DIGIT.or(UPPER);
-pub const ALNUM: Alphabet = DIGIT.or(LETTER);
+pub(crate) const LOWER_HEX: Alphabet = DIGIT.or(LOWER_A_F);
+pub(crate) const HEX: Alphabet = LOWER_HEX.or(UPPER_A_F);
+pub(crate) const LOWER: Alphabet = LOWER_A_F.or(LOWER_REST);
+pub(crate) const UPPER: Alphabet = UPPER_A_F.or(UPPER_REST);
+pub(crate) const LETTER: Alphabet = LOWER.or(UPPER);
+pub(crate) const LOWER_ALNUM: Alphabet = DIGIT.or(LOWER);
+pub(crate) const UPPER_ALNUM: Alphabet = DIGIT.or(UPPER);
+pub(crate) const ALNUM: Alphabet = DIGIT.or(LETTER);
 /// ASCII letters, digits and `_`.
-pub const WORD: Alphabet = ALNUM.or(UNDERSCORE);
+pub(crate) const WORD: Alphabet = ALNUM.or(UNDERSCORE);
 /// The alphabet of base64url, which is also that of most hand-made tokens.
-pub const URL64: Alphabet = WORD.or(DASH);
+pub(crate) const URL64: Alphabet = WORD.or(DASH);
 /// [`URL64`] with padding.
-pub const URL64_PADDED: Alphabet = URL64.or(EQUALS);
+pub(crate) const URL64_PADDED: Alphabet = URL64.or(EQUALS);
 /// The alphabet of plain base64, with padding.
-pub const BASE64: Alphabet = ALNUM.or(PLUS_SLASH).or(EQUALS);
+pub(crate) const BASE64: Alphabet = ALNUM.or(PLUS_SLASH).or(EQUALS);
 /// Everything that tokens of any kind are made of.
-pub const TOKEN: Alphabet = URL64.or(BASE64).or(DOT).or(TILDE);
+pub(crate) const TOKEN: Alphabet = URL64.or(BASE64).or(DOT).or(TILDE);
 
 impl Alphabet {
-    pub const fn or(self, other: Self) -> Self {
+    pub(crate) const fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    pub const fn has(self, byte: u8) -> bool {
+    pub(crate) const fn has(self, byte: u8) -> bool {
         CLASS[byte as usize] & self.0 != 0
     }
 
     /// Returns the end of the run of these bytes that begins at `from`, at most `limit` bytes long.
-    pub fn run(self, text: &[u8], from: usize, limit: usize) -> usize {
+    pub(crate) fn run(self, text: &[u8], from: usize, limit: usize) -> usize {
         let end = text.len().min(from.saturating_add(limit));
         let mut at = from;
         while at < end && self.has(text[at]) {
@@ -59,7 +59,7 @@ impl Alphabet {
     }
 
     /// Returns the start of the run of these bytes that ends before `to`, at most `limit` bytes long.
-    pub fn run_back(self, text: &[u8], to: usize, limit: usize) -> usize {
+    pub(crate) fn run_back(self, text: &[u8], to: usize, limit: usize) -> usize {
         let start = to.saturating_sub(limit);
         let mut at = to;
         while at > start && self.has(text[at - 1]) {
@@ -69,7 +69,7 @@ impl Alphabet {
     }
 
     /// Says whether every byte of the text is in the set; true of an empty text.
-    pub fn all(self, text: &[u8]) -> bool {
+    pub(crate) fn all(self, text: &[u8]) -> bool {
         text.iter().all(|&byte| self.has(byte))
     }
 }
@@ -102,7 +102,7 @@ const CLASS: [u16; 256] = {
 };
 
 /// Returns how many different bytes the text has.
-pub fn variety(text: &[u8]) -> u32 {
+pub(crate) fn variety(text: &[u8]) -> u32 {
     let mut seen = [0_u64; 4];
     for &byte in text {
         seen[usize::from(byte >> 6)] |= 1 << (byte & 63);

@@ -22,8 +22,11 @@ const SCOPES: [&str; 8] = [
 const SYSTEMS: [&str; 3] = ["", "KV", "GKMS"];
 
 /// Forms that old configurations still have; the body follows at once.
-const LEGACY: [&str; 3] =
-    ["KBC::Encrypted==", "KBC::ComponentEncrypted==", "KBC::ComponentProjectEncrypted=="];
+const LEGACY: [&str; 3] = [
+    "KBC::Encrypted==",
+    "KBC::ComponentEncrypted==",
+    "KBC::ComponentProjectEncrypted==",
+];
 
 /// The shortest body of a real cipher is far longer; shorter ones are text that looks like one.
 const CIPHER_BODY_MIN: usize = 16;
@@ -60,7 +63,10 @@ pub fn is_cipher(value: &str) -> bool {
 /// Says whether the whole value is one reference to the vault, such as `{{ vault.api_key }}`.
 #[must_use]
 pub fn is_vault_reference(value: &str) -> bool {
-    let inner = value.trim().strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
+    let inner = value
+        .trim()
+        .strip_prefix("{{")
+        .and_then(|rest| rest.strip_suffix("}}"));
     let name = inner.and_then(|inner| inner.trim().strip_prefix("vault."));
     name.is_some_and(|name| !name.is_empty() && name.bytes().all(|byte| WORD.or(DASH).has(byte)))
 }
@@ -87,7 +93,9 @@ pub fn is_marker(value: &str) -> bool {
 /// Returns the end of what no rule may touch, where it begins at `at`: a marker or a cipher.
 pub(crate) fn protected_end(text: &str, at: usize) -> Option<usize> {
     let rest = text.get(at..)?;
-    marker_end(rest).or_else(|| cipher_end(rest)).map(|length| at + length)
+    marker_end(rest)
+        .or_else(|| cipher_end(rest))
+        .map(|length| at + length)
 }
 
 /// Says whether a marker occurs in the value.
@@ -138,7 +146,10 @@ mod tests {
         let mut forms = 0;
         for scope in SCOPES {
             for system in SYSTEMS {
-                assert!(is_cipher(&format!("KBC::{scope}{system}::{BODY}==")), "{scope}{system}");
+                assert!(
+                    is_cipher(&format!("KBC::{scope}{system}::{BODY}==")),
+                    "{scope}{system}"
+                );
                 forms += 1;
             }
         }
@@ -168,7 +179,13 @@ mod tests {
         for value in ["{{ vault.db-password }}", "{{vault.KEY_1}}"] {
             assert!(is_vault_reference(value), "{value}");
         }
-        for value in ["{{ vault. }}", "a{{ vault.x }}", "{{ vault.x }}{{ vault.y }}", "{{ x }}", "vault.x"] {
+        for value in [
+            "{{ vault. }}",
+            "a{{ vault.x }}",
+            "{{ vault.x }}{{ vault.y }}",
+            "{{ x }}",
+            "vault.x",
+        ] {
             assert!(!is_vault_reference(value), "{value}");
         }
     }
@@ -176,7 +193,13 @@ mod tests {
     #[test]
     fn a_marker_is_known_by_its_whole_form() {
         assert!(is_marker("[REDACTED:github-token:k7wq2a]"));
-        for value in ["[REDACTED:]", "[REDACTED:a:]", "[REDACTED:a:b] ", "[REDACTED:a:b c]", "[redacted:a:b]"] {
+        for value in [
+            "[REDACTED:]",
+            "[REDACTED:a:]",
+            "[REDACTED:a:b] ",
+            "[REDACTED:a:b c]",
+            "[redacted:a:b]",
+        ] {
             assert!(!is_marker(value), "{value}");
         }
         assert!(has_marker("x [REDACTED: [REDACTED:a:b] y"));

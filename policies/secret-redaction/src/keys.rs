@@ -4,9 +4,16 @@
 //! the one before it refines: `access_token` is a token, `token_count` is a count, `primary_key` is
 //! a key of another kind. It does not look at values.
 
+pub(crate) mod words;
+
+use words::{
+    KEYWORDS, NEUTRAL_TAILS, NOT_A_PASSWORD, NOT_A_TOKEN, OTHER_KEYS, PASSWORD_ENDS, PASSWORDS, SECRET_ENDS,
+    SECRET_KEYS, SECRETS,
+};
+
 /// How strongly a name promises a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Strength {
+pub(crate) enum Strength {
     /// The name could be that of a secret; the value must look random.
     Weak,
     /// The name of a machine's secret, such as `api_key`: the value must not look like a name.
@@ -17,73 +24,34 @@ pub enum Strength {
     Hash,
 }
 
-/// Substrings that wake the scorer, in lower case; every name that [`strength`] knows has one.
-pub const KEYWORDS: &[&str] = &[
-    "pass", "pwd", "psw", "pswd", "secret", "token", "key", "heslo", "hesla", "heslem", "credential", "creds",
-    "auth", "access", "private", "kennwort", "contrase", "jwt", "passphrase", "identified by", "_pat", "_pw",
-];
+/// Tells quickly whether a name may be one that [`strength`] knows.
+#[derive(Debug)]
+pub(crate) struct Keywords(aho_corasick::AhoCorasick);
 
-const PASSWORDS: &[&str] = &[
-    "password", "passwords", "passwd", "pwd", "pass", "passphrase", "passcode", "pswd", "psw", "pw", "heslo",
-    "hesla", "heslem", "kennwort", "passwort", "contraseña", "userpass", "dbpass", "sshpass", "mypass",
-];
+impl Keywords {
+    pub(crate) fn new() -> Self {
+        let automaton = aho_corasick::AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .kind(Some(aho_corasick::AhoCorasickKind::DFA))
+            .build(KEYWORDS)
+            .expect("a few short words fit an automaton");
+        Self(automaton)
+    }
 
-const PASSWORD_ENDS: &[&str] = &["password", "passwd", "passphrase", "heslo", "pwd"];
-
-const SECRETS: &[&str] = &[
-    "secret", "secrets", "token", "tokens", "apikey", "apikeys", "accesskey", "secretkey", "privatekey",
-    "credential", "credentials", "creds", "jwt", "pat", "passkey", "authkey", "apitoken", "bearer", "masterkey",
-    "signingkey", "encryptionkey", "appkey", "sharedkey", "accountkey",
-];
-
-const SECRET_ENDS: &[&str] = &["secret", "token", "apikey", "accesskey", "secretkey", "privatekey", "authkey"];
-
-/// Words after the head that leave it a secret: `API_KEY_PROD`, `password2`, `token_value`.
-const NEUTRAL_TAILS: &[&str] = &[
-    "value", "val", "text", "plain", "plaintext", "string", "str", "raw", "prod", "production", "dev", "test",
-    "testing", "live", "stage", "staging", "qa", "uat", "old", "new", "current", "default", "env", "var", "b64",
-    "base64", "encoded", "decoded", "primary", "secondary", "backup", "main", "sandbox", "eu", "us", "v", "x",
-];
-
-/// Before `password`: the value says whether, not which.
-const NOT_A_PASSWORD: &[&str] = &[
-    "is", "has", "no", "without", "show", "hide", "require", "requires", "required", "enable", "forgot",
-    "forgotten", "reset", "use", "missing", "invalid", "wrong", "empty",
-];
-
-/// Before `token`: counters and cursors.
-const NOT_A_TOKEN: &[&str] = &[
-    "next", "page", "prev", "previous", "continuation", "pagination", "paging", "cursor", "sync", "max", "min",
-    "num", "count", "total", "prompt", "completion", "input", "output", "stop", "pad", "eos", "bos", "unk", "mask",
-    "cancellation", "is", "has", "no", "per", "used",
-];
-
-/// Before `key`: what opens a door.
-const SECRET_KEYS: &[&str] = &[
-    "api", "secret", "access", "private", "auth", "authentication", "authorization", "encryption", "encrypt",
-    "decryption", "signing", "sign", "master", "account", "shared", "service", "client", "consumer", "app",
-    "application", "subscription", "admin", "server", "deploy", "integration", "developer", "personal",
-    "security", "hmac", "aes", "jwt", "ssh", "pgp", "gpg", "ssl", "tls", "rsa", "webhook", "write", "read",
-    "ingest", "ingestion", "rest", "license", "licence", "storage", "function", "crypt", "cipher", "pre", "psk",
-    "live", "production", "session", "root", "owner", "token",
-];
-
-/// Before `key`: what finds a row, a file, a text or a door's other half.
-const OTHER_KEYS: &[&str] = &[
-    "primary", "foreign", "public", "pub", "unique", "sort", "partition", "row", "cache", "hash", "object", "file",
-    "surrogate", "business", "natural", "composite", "date", "time", "product", "order", "customer", "item",
-    "column", "field", "map", "dict", "lookup", "join", "merge", "index", "group", "translation", "message",
-    "routing", "registry", "config", "setting", "section", "issue", "project", "idempotency", "dedupe",
-    "dimension", "dim", "fact", "parent", "child", "source", "target", "distribution", "cluster", "hot",
-    "keyboard", "candidate", "alternate", "sequence", "event", "metric", "state", "incremental", "range", "table",
-    "record", "entity", "user", "bucket", "path", "s3", "blob", "data", "dist", "tag", "label", "the", "by", "on",
-    "a", "is", "no", "arrow", "known", "host", "answer", "low", "high", "main", "any", "each", "every", "this",
-];
+    /// Returns how strongly the name of a member or a column promises a secret.
+    pub(crate) fn strength(&self, name: &str) -> Option<Strength> {
+        match name.strip_prefix('#') {
+            Some(rest) if rest.starts_with(|first: char| first.is_ascii_alphabetic()) => Some(Strength::Hash),
+            _ if self.0.is_match(name) => strength("", name),
+            _ => None,
+        }
+    }
+}
 
 const WORDS_MAX: usize = 16;
 
 /// Returns how strongly a name promises a secret; `before` is the word in front of it in a text, or empty.
-pub fn strength(before: &str, name: &str) -> Option<Strength> {
+pub(crate) fn strength(before: &str, name: &str) -> Option<Strength> {
     let mut words = Words::default();
     words.cut(before);
     words.cut(name);
@@ -108,7 +76,8 @@ pub fn strength(before: &str, name: &str) -> Option<Strength> {
         return (!is_one_of(modifier, NOT_A_TOKEN)).then_some(Strength::Secret);
     }
     if is_one_of(head, &["key", "keys"]) {
-        return if is_one_of(modifier, SECRET_KEYS) || ends_with_one_of(modifier, &["secret", "api", "access"]) {
+        return if is_one_of(modifier, SECRET_KEYS) || ends_with_one_of(modifier, &["secret", "api", "access"])
+        {
             Some(Strength::Secret)
         } else if is_one_of(modifier, OTHER_KEYS) {
             None
@@ -116,13 +85,24 @@ pub fn strength(before: &str, name: &str) -> Option<Strength> {
             Some(Strength::Weak)
         };
     }
-    let weak = is_one_of(head, &["auth", "authorization", "access", "private"]) || ends_with_one_of(head, &["key"]);
-    let other = ["monkey", "turkey", "hotkey", "donkey", "jockey", "hockey", "whiskey", "primarykey", "publickey"];
+    let weak =
+        is_one_of(head, &["auth", "authorization", "access", "private"]) || ends_with_one_of(head, &["key"]);
+    let other = [
+        "monkey",
+        "turkey",
+        "hotkey",
+        "donkey",
+        "jockey",
+        "hockey",
+        "whiskey",
+        "primarykey",
+        "publickey",
+    ];
     (weak && !is_one_of(head, &other)).then_some(Strength::Weak)
 }
 
 /// Says whether a value is itself the name of a secret, such as `DB_PASSWORD` or `api-token`.
-pub fn is_secret_name(value: &str) -> bool {
+pub(crate) fn is_secret_name(value: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-' | b'.' | b' ' | b'#');
     value.len() <= 48 && value.bytes().all(plain) && names_a_secret(value)
 }
@@ -143,7 +123,10 @@ fn is_one_of(word: &str, list: &[&str]) -> bool {
 
 fn ends_with_one_of(word: &str, list: &[&str]) -> bool {
     let ends = |end: &&str| {
-        word.len().checked_sub(end.len()).and_then(|at| word.get(at..)).is_some_and(|tail| tail.eq_ignore_ascii_case(end))
+        word.len()
+            .checked_sub(end.len())
+            .and_then(|at| word.get(at..))
+            .is_some_and(|tail| tail.eq_ignore_ascii_case(end))
     };
     list.iter().any(ends)
 }
@@ -174,14 +157,19 @@ impl<'a> Words<'a> {
         let bytes = name.as_bytes();
         let mut start = 0;
         for at in 0..=bytes.len() {
-            let boundary = at == bytes.len() || !is_word_byte(bytes[at]) || (at > start && hump(name, start, at));
+            let boundary =
+                at == bytes.len() || !is_word_byte(bytes[at]) || (at > start && hump(name, start, at));
             if !boundary {
                 continue;
             }
             if at > start {
                 self.push(&name[start..at]);
             }
-            start = if at < bytes.len() && is_word_byte(bytes[at]) { at } else { at + 1 };
+            start = if at < bytes.len() && is_word_byte(bytes[at]) {
+                at
+            } else {
+                at + 1
+            };
         }
     }
 }
@@ -201,7 +189,10 @@ fn hump(name: &str, start: usize, at: usize) -> bool {
     let shouted = |end: usize| {
         end - start >= 3
             && bytes[start..end].iter().all(u8::is_ascii_uppercase)
-            && is_one_of(&name[start..end], &["SECRET", "TOKEN", "KEY", "ACCESS", "PRIVATE", "PASSWORD", "PASS"])
+            && is_one_of(
+                &name[start..end],
+                &["SECRET", "TOKEN", "KEY", "ACCESS", "PRIVATE", "PASSWORD", "PASS"],
+            )
     };
     if here.is_ascii_uppercase() {
         let next_is_small = bytes.get(at + 1).is_some_and(u8::is_ascii_lowercase);
@@ -226,8 +217,22 @@ mod tests {
     fn names_of_passwords() {
         check(
             Some(Strength::Password),
-            &["password", "DB_PASSWORD", "ftpPassword", "pwd", "Pwd", "user.password", "heslo", "mysqlpassword", "pass",
-              "passphrase", "password2", "PASSWORD_PROD", "--password", "smtp_pass"],
+            &[
+                "password",
+                "DB_PASSWORD",
+                "ftpPassword",
+                "pwd",
+                "Pwd",
+                "user.password",
+                "heslo",
+                "mysqlpassword",
+                "pass",
+                "passphrase",
+                "password2",
+                "PASSWORD_PROD",
+                "--password",
+                "smtp_pass",
+            ],
         );
     }
 
@@ -235,23 +240,62 @@ mod tests {
     fn names_of_machine_secrets() {
         check(
             Some(Strength::Secret),
-            &["client_secret", "clientSecret", "api_key", "apiKey", "APIKey", "X-API-Key", "accessToken", "authtoken",
-              "AWS_SECRET_ACCESS_KEY", "AccountKey", "token", "vendorSECRET", "vendorSECRETkey", "refresh_token", "github_pat"],
+            &[
+                "client_secret",
+                "clientSecret",
+                "api_key",
+                "apiKey",
+                "APIKey",
+                "X-API-Key",
+                "accessToken",
+                "authtoken",
+                "AWS_SECRET_ACCESS_KEY",
+                "AccountKey",
+                "token",
+                "vendorSECRET",
+                "vendorSECRETkey",
+                "refresh_token",
+                "github_pat",
+            ],
         );
     }
 
     #[test]
     fn names_that_may_be_of_secrets() {
-        check(Some(Strength::Weak), &["key", "vendor_key", "authorization", "vendorACCESS", "geoKey"]);
+        check(
+            Some(Strength::Weak),
+            &["key", "vendor_key", "authorization", "vendorACCESS", "geoKey"],
+        );
     }
 
     #[test]
     fn names_about_secrets_are_not_names_of_secrets() {
         check(
             None,
-            &["token_url", "password_field", "PASSWORD_erp_FIELD", "token_count", "primary_key", "publicKey", "monkey",
-              "keyword", "tokenized", "is_password", "next_page_token", "max_tokens", "secret_name", "access_key_id",
-              "credential_type", "password_reset", "author", "bypass_mode", "accessed_at", "", "pat", "compass"],
+            &[
+                "token_url",
+                "password_field",
+                "PASSWORD_erp_FIELD",
+                "token_count",
+                "primary_key",
+                "publicKey",
+                "monkey",
+                "keyword",
+                "tokenized",
+                "is_password",
+                "next_page_token",
+                "max_tokens",
+                "secret_name",
+                "access_key_id",
+                "credential_type",
+                "password_reset",
+                "author",
+                "bypass_mode",
+                "accessed_at",
+                "",
+                "pat",
+                "compass",
+            ],
         );
     }
 

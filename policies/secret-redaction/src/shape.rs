@@ -3,17 +3,24 @@
 //! Only values that stand beside a promising name come here, so this may look at a value from many
 //! sides. Everything is one or two passes over at most [`VALUE_MAX`] bytes.
 
-use crate::alphabet::{ALNUM, DIGIT, DOT, HEX, LETTER, LOWER_ALNUM, TOKEN, URL64, WORD, variety};
+mod stand_ins;
+
+pub(crate) use stand_ins::is_template;
+
+use crate::alphabet::{ALNUM, DIGIT, DOT, HEX, LETTER, URL64, variety};
 use crate::keboola;
 use crate::keys::{Strength, is_secret_name};
+use stand_ins::{
+    is_column_list, is_location, is_placeholder, is_small_number, is_type_word, looks_like_code,
+};
 
 /// Longer values beside a name are not judged by their shape: a secret that long is a key in a known
 /// format or a document with secrets inside. In bytes.
-pub const VALUE_MAX: usize = 4096;
+pub(crate) const VALUE_MAX: usize = 4096;
 
 /// How a value is joined to its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Join {
+pub(crate) enum Join {
     /// The value of a JSON member, the cell below a header: no syntax is in doubt.
     Member,
     /// A quoted literal after `=`, `:` or a like sign.
@@ -33,12 +40,13 @@ pub enum Join {
 }
 
 /// Says whether a value beside a name of this strength is a secret.
-pub fn is_secret(strength: Strength, join: Join, name: &str, value: &str) -> bool {
+pub(crate) fn is_secret(strength: Strength, join: Join, name: &str, value: &str) -> bool {
     if value.is_empty() || value.len() > VALUE_MAX || is_exempt(value) {
         return false;
     }
     if strength == Strength::Hash {
-        return !is_template(value);
+        // Inside a text, such as an example in a description. Where the structure says `#`, this is not asked.
+        return !is_placeholder(value) && !is_type_word(value);
     }
     if is_placeholder(value) || value.eq_ignore_ascii_case(name) || is_location(value) {
         return false;
@@ -59,7 +67,11 @@ fn is_password(join: Join, value: &str) -> bool {
     let bytes = value.as_bytes();
     let counts = Counts::of(bytes);
     let words = value.split_whitespace().count();
-    if value.len() < 3 || value.len() > 256 || (words > 1 && (words > 3 || counts.digits == 0)) || is_secret_name(value) {
+    if value.len() < 3
+        || value.len() > 256
+        || (words > 1 && (words > 3 || counts.digits == 0))
+        || is_secret_name(value)
+    {
         return false;
     }
     // A plain word may be a password, but only where nothing else can stand.
@@ -70,24 +82,39 @@ fn is_password(join: Join, value: &str) -> bool {
         Join::Member | Join::Quoted | Join::Cell => !is_type_word(value) && !is_column_list(value),
         Join::Bare => telling && !code && !is_small_number(value),
         Join::Prose => telling && !code && value.len() >= 5 && !is_small_number(value),
-        Join::Loose => counts.digits > 0 && counts.letters > 1 && value.len() >= 6 && !code && !is_words(value),
+        Join::Loose => {
+            let several = counts.digits > 1 && counts.letters > 3 && value.len() >= 8;
+            let odd = counts.digits > 0 && counts.letters > 1 && value.len() >= 6 && !is_words(value);
+            (several || odd) && !code
+        }
         Join::Listed => counts.digits > 0 && counts.letters > 0 && value.len() >= 8 && !is_words(value),
     }
 }
 
 fn is_machine_secret(join: Join, value: &str) -> bool {
     let bytes = value.as_bytes();
-    if value.len() < 8 || value.contains(char::is_whitespace) || looks_like_code(value) || is_secret_name(value) {
+    if value.len() < 8
+        || value.contains(char::is_whitespace)
+        || looks_like_code(value)
+        || is_secret_name(value)
+    {
         return false;
     }
     let counts = Counts::of(bytes);
     let odd = counts.signs_beyond_names > 0 && counts.letters + counts.digits > 5;
     match join {
-        Join::Member | Join::Quoted | Join::Certain => {
-            (counts.digits > 0 && counts.letters > 0 && !is_words(value)) || odd || is_opaque(bytes, 12)
+        // `SharedAccessKey=krtek.935;`: words too, as in a password.
+        Join::Certain => counts.digits > 0 || odd || is_opaque(bytes, 12),
+        Join::Member | Join::Quoted => {
+            is_hex_or_uuid(value)
+                || (counts.digits > 0 && counts.letters > 0 && !is_words(value))
+                || odd
+                || is_opaque(bytes, 12)
         }
         Join::Bare | Join::Prose | Join::Cell => {
-            (value.len() >= 10 && counts.digits > 0 && counts.letters > 0 && !is_words(value)) || is_opaque(bytes, 12)
+            is_hex_or_uuid(value)
+                || (value.len() >= 10 && counts.digits > 0 && counts.letters > 0 && !is_words(value))
+                || is_opaque(bytes, 12)
         }
         Join::Loose | Join::Listed => value.len() >= 14 && (is_hex_or_uuid(value) || is_opaque(bytes, 14)),
     }
@@ -140,7 +167,7 @@ fn before_is_small(byte: u8) -> bool {
 }
 
 /// Says whether the value is hexadecimal of 16 or more digits, or a UUID.
-pub fn is_hex_or_uuid(value: &str) -> bool {
+pub(crate) fn is_hex_or_uuid(value: &str) -> bool {
     is_uuid(value) || (value.len() >= 16 && HEX.all(value.as_bytes()) && variety(value.as_bytes()) >= 6)
 }
 
@@ -154,7 +181,7 @@ fn is_uuid(value: &str) -> bool {
 }
 
 /// Says whether the text looks made by a random generator: no words, mixed classes, many letters.
-pub fn is_opaque(bytes: &[u8], length_min: usize) -> bool {
+pub(crate) fn is_opaque(bytes: &[u8], length_min: usize) -> bool {
     if bytes.len() < length_min || !bytes.iter().all(u8::is_ascii_graphic) || variety(bytes) < 8 {
         return false;
     }
@@ -163,7 +190,9 @@ pub fn is_opaque(bytes: &[u8], length_min: usize) -> bool {
     let mut common = 0_usize;
     for pair in bytes.windows(2) {
         let (first, second) = (pair[0], pair[1]);
-        switches += usize::from(kind(first) != kind(second) && !(first.is_ascii_uppercase() && second.is_ascii_lowercase()));
+        switches += usize::from(
+            kind(first) != kind(second) && !(first.is_ascii_uppercase() && second.is_ascii_lowercase()),
+        );
         if LETTER.has(first) && LETTER.has(second) {
             pairs += 1;
             common += usize::from(is_common_pair(first, second));
@@ -176,7 +205,8 @@ pub fn is_opaque(bytes: &[u8], length_min: usize) -> bool {
     if is_names(bytes) {
         return false;
     }
-    (mixed && (unpronounceable || digits >= 3 || switches * 3 >= bytes.len())) || (unpronounceable && pairs >= 8)
+    (mixed && (unpronounceable || digits >= 3 || switches * 3 >= bytes.len()))
+        || (unpronounceable && pairs >= 8)
 }
 
 fn kind(byte: u8) -> u8 {
@@ -194,7 +224,10 @@ fn is_words(value: &str) -> bool {
 }
 
 fn is_names(bytes: &[u8]) -> bool {
-    if !bytes.iter().all(|&byte| URL64.or(DOT).has(byte) || matches!(byte, b'/' | b':' | b' ' | b'@' | b'#')) {
+    if !bytes
+        .iter()
+        .all(|&byte| URL64.or(DOT).has(byte) || matches!(byte, b'/' | b':' | b' ' | b'@' | b'#'))
+    {
         return false;
     }
     bytes.split(|byte| !ALNUM.has(*byte)).all(|part| {
@@ -208,9 +241,16 @@ fn is_names(bytes: &[u8]) -> bool {
 }
 
 fn is_pronounceable(letters: &[u8]) -> bool {
-    let common = letters.windows(2).filter(|pair| is_common_pair(pair[0], pair[1])).count();
-    let all_one_case = letters[1..].iter().all(u8::is_ascii_lowercase) || letters.iter().all(u8::is_ascii_uppercase);
-    let humps = letters.windows(2).filter(|pair| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase()).count();
+    let common = letters
+        .windows(2)
+        .filter(|pair| is_common_pair(pair[0], pair[1]))
+        .count();
+    let all_one_case =
+        letters[1..].iter().all(u8::is_ascii_lowercase) || letters.iter().all(u8::is_ascii_uppercase);
+    let humps = letters
+        .windows(2)
+        .filter(|pair| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase())
+        .count();
     (all_one_case || humps * 4 <= letters.len()) && common * 2 >= letters.len() - 1
 }
 
@@ -263,134 +303,6 @@ fn is_common_pair(first: u8, second: u8) -> bool {
     PAIR_MASKS[usize::from(first - b'a')] & (1 << (second - b'a')) != 0
 }
 
-/// Says whether the value is a template that something else fills in.
-pub fn is_template(value: &str) -> bool {
-    let value = value.trim();
-    let inside = |open: &str, close: &str| value.find(open).is_some_and(|at| value[at + open.len()..].contains(close));
-    let whole = |open: char, close: char| value.len() > 2 && value.starts_with(open) && value.ends_with(close);
-    inside("{{", "}}")
-        || inside("${", "}")
-        || inside("#{", "}")
-        || inside("$(", ")")
-        || inside("{%", "%}")
-        || inside("<%", "%>")
-        || whole('<', '>')
-        || (whole('{', '}') && WORD.or(DOT).all(&value.as_bytes()[1..value.len() - 1]))
-        || (whole('[', ']') && !value.contains(|char: char| char.is_ascii_digit()))
-        || (whole('%', '%') && WORD.all(&value.as_bytes()[1..value.len() - 1]))
-        || (value.len() > 4 && value.starts_with("__") && value.ends_with("__"))
-        || (value.len() > 4 && value.starts_with("@@") && value.ends_with("@@"))
-        || value
-            .strip_prefix(['$', ':', '@', '&'])
-            .is_some_and(|name| name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && is_variable(name))
-}
-
-fn is_variable(name: &str) -> bool {
-    let name = name.strip_prefix("env:").unwrap_or(name);
-    // `$Passw0rd!` is a password, `$PASSWORD` and `$db_password` are variables.
-    let one_case = !name.contains(|c: char| c.is_ascii_lowercase()) || !name.contains(|c: char| c.is_ascii_uppercase());
-    WORD.all(name.as_bytes()) && (is_secret_name(name) || (one_case && !name.contains(|c: char| c.is_ascii_digit())))
-}
-
-/// Says whether the value stands for a value that is not there.
-fn is_placeholder(value: &str) -> bool {
-    const STARTS: &[&str] = &[
-        "your_", "your-", "your ", "yourpass", "yourtoken", "yoursecret", "insert", "enter ", "enter_", "replace",
-        "change_me", "change-me", "changeme", "example", "placeholder", "dummy", "todo", "fill_", "put_", "redacted",
-        "my_", "my-", "the_", "some_", "some-", "xxx",
-    ];
-    let bytes = value.as_bytes();
-    let starts = |start: &&str| {
-        value.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start))
-            && bytes.iter().filter(|byte| byte.is_ascii_digit()).count() < 3
-    };
-    is_template(value)
-        || STARTS.iter().any(|start| starts(&start))
-        || variety(bytes) <= 2
-        || value.contains("...")
-        || value.contains('…')
-        || value.contains("****")
-        || memchr::memmem::find(bytes, b"xxxx").is_some()
-        || memchr::memmem::find(bytes, b"XXXX").is_some()
-}
-
-/// Says whether the value is a URL, a path or a reference to where the secret is.
-fn is_location(value: &str) -> bool {
-    let bytes = value.as_bytes();
-    if value.contains("://") {
-        return true;
-    }
-    let path_start = ["/", "./", "../", "~/", "s3:", "gs:", "arn:", "projects/", "secret/", "file:"];
-    let starts = path_start.iter().any(|start| value.starts_with(start));
-    let drive = bytes.len() > 3 && bytes[0].is_ascii_alphabetic() && bytes[1] == b':' && matches!(bytes[2], b'\\' | b'/');
-    let slashes = bytes.iter().filter(|&&byte| byte == b'/').count();
-    let e_mail = value.contains('@') && is_words(value) && value.rsplit('.').next().is_some_and(|end| end.len() <= 4)
-        && value.contains('.');
-    drive || (starts && is_words(value)) || (slashes > 0 && is_words(value)) || e_mail
-}
-
-/// Words that say of which type a value is, or that there is none.
-fn is_type_word(value: &str) -> bool {
-    const WORDS: &[&str] = &[
-        "string", "str", "text", "varchar", "char", "integer", "int", "number", "numeric", "boolean", "bool", "object",
-        "array", "null", "none", "nil", "true", "false", "undefined", "required", "optional", "hidden", "masked",
-        "encrypted", "empty", "unknown", "n/a", "input", "yes", "no", "password", "basic", "static", "off", "never",
-        "always", "default", "heslo", "secret", "token", "pass", "query", "header", "body", "bearer", "oauth", "oauth2",
-        "key", "varbinary", "binary", "timestamp", "date", "float", "secretstring", "securestring", "md5", "sha256",
-    ];
-    WORDS.iter().any(|word| word.eq_ignore_ascii_case(value))
-}
-
-fn is_column_list(value: &str) -> bool {
-    value.contains(", ")
-}
-
-fn is_small_number(value: &str) -> bool {
-    value.len() <= 4 && DIGIT.all(value.as_bytes())
-}
-
-/// Says whether an unquoted value is an expression: a call, an index, an attribute.
-fn looks_like_code(value: &str) -> bool {
-    let bytes = value.as_bytes();
-    let name = WORD.run(bytes, 0, usize::MAX);
-    if name == 0 {
-        return matches!(bytes.first(), Some(b'(' | b'[' | b'{' | b'*' | b'\\' | b'|'));
-    }
-    if bytes[0].is_ascii_digit() {
-        return false;
-    }
-    match bytes.get(name) {
-        Some(b'(') => true,
-        Some(b'[') => bytes.contains(&b']') || bytes.len() == name + 1 || bytes[name + 1] == b'"' || bytes[name + 1] == b'\'',
-        Some(b':') => bytes.get(name + 1) == Some(&b':'),
-        // `config.password`, `os.environ[…]`, `self.token`: dotted names in one case.
-        Some(b'.') => {
-            let dotted = WORD.or(DOT).run(bytes, 0, usize::MAX);
-            let rest = bytes.get(dotted);
-            matches!(rest, Some(b'(' | b'[')) || (rest.is_none() && is_attribute(&value[..dotted]))
-        }
-        _ => false,
-    }
-}
-
-fn is_attribute(dotted: &str) -> bool {
-    dotted.split('.').all(|part| {
-        part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-            && (part.len() < 12 || !is_opaque(part.as_bytes(), 12))
-    })
-}
-
-/// Says whether all bytes could be of one token.
-pub fn is_token_text(value: &str) -> bool {
-    TOKEN.all(value.as_bytes())
-}
-
-/// Says whether the text is only small letters and digits, with both.
-pub fn is_lower_mix(value: &str) -> bool {
-    let counts = Counts::of(value.as_bytes());
-    LOWER_ALNUM.all(value.as_bytes()) && counts.digits > 0 && counts.letters > 0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -404,40 +316,134 @@ mod tests {
 
     #[test]
     fn people_choose_words_for_passwords() {
-        check(true, Strength::Password, Join::Member, &["banan57", "whiteduke", "papoušek5654", "Sunshine%dragon54", "u-a3n@KuidmX54"]);
-        check(false, Strength::Password, Join::Member, &["string", "DB_PASSWORD", "", "xxxxxx", "Enter your password", "{{ pass }}"]);
+        check(
+            true,
+            Strength::Password,
+            Join::Member,
+            &[
+                "banan57",
+                "whiteduke",
+                "papoušek5654",
+                "Sunshine%dragon54",
+                "u-a3n@KuidmX54",
+            ],
+        );
+        check(
+            false,
+            Strength::Password,
+            Join::Member,
+            &[
+                "string",
+                "DB_PASSWORD",
+                "",
+                "xxxxxx",
+                "Enter your password",
+                "{{ pass }}",
+            ],
+        );
     }
 
     #[test]
     fn an_unquoted_value_may_be_code() {
-        check(true, Strength::Password, Join::Bare, &["Summer7450", "krtek.krtek.370", "L9RrR9fBhQeqLfu^Y"]);
-        check(false, Strength::Password, Join::Bare, &["password", "get_password()", "config.password", "os.environ[\"X\"]", "$PASSWORD"]);
+        check(
+            true,
+            Strength::Password,
+            Join::Bare,
+            &["Summer7450", "krtek.krtek.370", "L9RrR9fBhQeqLfu^Y"],
+        );
+        check(
+            false,
+            Strength::Password,
+            Join::Bare,
+            &[
+                "password",
+                "get_password()",
+                "config.password",
+                "os.environ[\"X\"]",
+                "$PASSWORD",
+            ],
+        );
     }
 
     #[test]
     fn a_machine_secret_is_no_name_and_no_location() {
-        check(true, Strength::Secret, Join::Member, &[
-            "7Qm2gbhP8NCjap7HzHPo", "755904de-8259-4082-8fa9-4f0acc7935f3", "3f853804b0514f1a119460e19e139220", "development#product",
-        ]);
-        check(false, Strength::Secret, Join::Member, &[
-            "in.c-main.tokens", "https://login.acme.example/oauth2/token", "my_token", "/run/secrets/token", "keyvault://prod/db-password",
-            "snowflake_access_token", "<<token>>", "%TOKEN%",
-        ]);
+        check(
+            true,
+            Strength::Secret,
+            Join::Member,
+            &[
+                "7Qm2gbhP8NCjap7HzHPo",
+                "755904de-8259-4082-8fa9-4f0acc7935f3",
+                "3f853804b0514f1a119460e19e139220",
+                "development#product",
+            ],
+        );
+        check(
+            false,
+            Strength::Secret,
+            Join::Member,
+            &[
+                "in.c-main.tokens",
+                "https://login.acme.example/oauth2/token",
+                "my_token",
+                "/run/secrets/token",
+                "keyvault://prod/db-password",
+                "snowflake_access_token",
+                "<<token>>",
+                "%TOKEN%",
+            ],
+        );
     }
 
     #[test]
     fn a_weak_name_needs_a_random_value() {
-        check(true, Strength::Weak, Join::Member, &["1234567890abcdef1234567890abcdef", "P9n5ZWE2MjYyYzFhNDM2ZjlhYzE2ZTRjYjk3NmQ5YWFi"]);
-        check(false, Strength::Weak, Join::Member, &["orders-2024", "customer_id", "Sunshine54", "configuration.main.first"]);
-        check(false, Strength::Weak, Join::Cell, &["1234567890abcdef1234567890abcdef"]);
+        check(
+            true,
+            Strength::Weak,
+            Join::Member,
+            &[
+                "1234567890abcdef1234567890abcdef",
+                "P9n5ZWE2MjYyYzFhNDM2ZjlhYzE2ZTRjYjk3NmQ5YWFi",
+            ],
+        );
+        check(
+            false,
+            Strength::Weak,
+            Join::Member,
+            &[
+                "orders-2024",
+                "customer_id",
+                "Sunshine54",
+                "configuration.main.first",
+            ],
+        );
+        check(
+            false,
+            Strength::Weak,
+            Join::Cell,
+            &["1234567890abcdef1234567890abcdef"],
+        );
     }
 
     #[test]
     fn what_is_already_safe_is_no_secret_anywhere() {
-        for strength in [Strength::Weak, Strength::Secret, Strength::Password, Strength::Hash] {
-            check(false, strength, Join::Certain, &[
-                "KBC::ProjectSecure::eJwBQAG//mRlZjUwMjAwZmY0", "{{ vault.x }}", "[REDACTED:password:k7wq2a]", "a[REDACTED:password:k7wq2a]b",
-            ]);
+        for strength in [
+            Strength::Weak,
+            Strength::Secret,
+            Strength::Password,
+            Strength::Hash,
+        ] {
+            check(
+                false,
+                strength,
+                Join::Certain,
+                &[
+                    "KBC::ProjectSecure::eJwBQAG//mRlZjUwMjAwZmY0",
+                    "{{ vault.x }}",
+                    "[REDACTED:password:k7wq2a]",
+                    "a[REDACTED:password:k7wq2a]b",
+                ],
+            );
         }
     }
 }

@@ -96,6 +96,8 @@ pub struct CommitDraft {
     project: ProjectId,
     branch: String,
     trailers: Trailers,
+    /// All covered versions, for trailers without a list.
+    covered: Vec<TrailerChange>,
     committed_at: Timestamp,
     /// Ascending by key; only those that are listed.
     listed: Vec<Listed>,
@@ -173,6 +175,7 @@ impl CommitDraft {
         } else {
             (Maker::Mirror, Vec::new())
         };
+        let covered: Vec<TrailerChange> = changes.iter().map(trailer_change).collect();
         let trailers = Trailers {
             log: cut.log.clone(),
             lane: lane.clone(),
@@ -183,13 +186,14 @@ impl CommitDraft {
             changes: Vec::new(),
             all_changes: None,
         }
-        .with_changes(changes.iter().map(trailer_change).collect(), personal);
+        .with_changes(covered.clone(), personal);
         let listed = changes.iter().take(if personal { LISTED_MAX } else { 0 }).map(|change| listed(change, &mut texts));
         Self {
             kind,
             project: project.clone(),
             branch: lane.branch.to_string(),
             trailers,
+            covered,
             committed_at: parent_committed_at.map_or(cut.appended_at, |parent| parent.max(cut.appended_at)),
             listed: listed.collect(),
             counts,
@@ -288,10 +292,10 @@ fn is_invisible(c: char) -> bool {
 fn kind_of(cut: &Cut, changes: &[CoveredChange]) -> CommitKind {
     if cut.snapshot {
         CommitKind::Snapshot
-    } else if cut.render.is_some() {
-        CommitKind::Render
     } else if !changes.is_empty() {
         CommitKind::Changes
+    } else if cut.render.is_some() {
+        CommitKind::Render
     } else if !cut.metadata.is_empty() || cut.branch_changed {
         CommitKind::Metadata
     } else if !cut.runs.is_empty() {

@@ -8,6 +8,7 @@ use crate::{
     event::{Body, BranchChanged, ConfigChanged, ConfigDeleted, Envelope, JobFinished, StorageChanged},
     ids::{ComponentId, ConfigId, InvalidId, ObjectKey, Oid, RunId, TableId},
     key::{EventsDigest, digest_of_texts, events_digest},
+    window::later,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -390,18 +391,20 @@ impl Cut {
 /// `events` (in log order) holds what happened within `span` of its first.
 ///
 /// So history stays true after an outage: one commit for each window in which changes were made.
+/// What has everything rendered anew is a range by itself, since it is a commit of the mirror's own.
 #[must_use]
 pub fn windows_of(events: &[Logged], span: Duration) -> Vec<std::ops::Range<usize>> {
     let mut windows: Vec<std::ops::Range<usize>> = Vec::new();
-    let mut opened_at = Timestamp::MIN;
+    let mut opened_at: Option<Timestamp> = None;
     for (index, logged) in events.iter().enumerate() {
         let occurred_at = logged.envelope.occurred_at;
-        match windows.last_mut() {
+        let alone = matches!(logged.envelope.body, Body::RenderChanged(_));
+        match (windows.last_mut(), opened_at) {
             // An event that arrives late joins the open window: ranges follow the log.
-            Some(open) if occurred_at <= crate::window::later(opened_at, span) => open.end = index + 1,
+            (Some(open), Some(opened_at)) if !alone && occurred_at <= later(opened_at, span) => open.end = index + 1,
             _ => {
                 windows.push(index..index + 1);
-                opened_at = occurred_at;
+                opened_at = (!alone).then_some(occurred_at);
             }
         }
     }
@@ -429,3 +432,6 @@ mod pairs {
         Ok(Vec::<(K, V)>::deserialize(deserializer)?.into_iter().collect())
     }
 }
+
+#[cfg(test)]
+mod tests;

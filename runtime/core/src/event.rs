@@ -6,6 +6,8 @@
 
 mod external;
 mod masked;
+#[cfg(test)]
+mod tests;
 
 pub use external::{EVENT_BYTES_MAX, InvalidEvent, parse_external};
 pub use masked::masked_body;

@@ -204,7 +204,7 @@ pub struct Oid([u8; 20]);
 
 impl Oid {
     #[must_use]
-    pub fn from_bytes(bytes: [u8; 20]) -> Self {
+    pub const fn from_bytes(bytes: [u8; 20]) -> Self {
         Self(bytes)
     }
 

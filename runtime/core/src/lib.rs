@@ -3,9 +3,24 @@
 //! Everything here is pure: no clock (times are arguments), no I/O, no environment, no async. What
 //! it deliberately does not know: wasmtime, gix, HTTP, SQLite, tokio.
 
+pub mod batch;
+pub mod commit;
+pub mod cut;
+pub mod digest;
 pub mod document;
+pub mod event;
 pub mod finding;
+pub mod guard;
 pub mod ids;
+pub mod key;
+pub mod lane;
 pub mod layout;
+pub mod marker;
 pub mod path;
+pub mod placement;
+pub mod redaction;
+pub mod retry;
 pub mod sample;
+pub mod trailer;
+pub mod walk;
+pub mod window;

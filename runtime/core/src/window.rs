@@ -126,3 +126,72 @@ pub(crate) fn later(time: Timestamp, duration: Duration) -> Timestamp {
         .and_then(|duration| time.checked_add(duration).ok())
         .unwrap_or(Timestamp::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millisecond(millis).unwrap()
+    }
+
+    #[track_caller]
+    fn check(mode: WindowMode, took_ms: &[u64], closed_ms: Option<i64>, offered_ms: &[i64], due_ms: i64) {
+        let mut window = Window::new(mode);
+        took_ms.iter().for_each(|millis| window.took(Duration::from_millis(*millis)));
+        if let Some(closed) = closed_ms {
+            window.close(at(closed));
+        }
+        offered_ms.iter().for_each(|offered| window.offer(at(*offered)));
+        assert_eq!(window.next_due().map(Timestamp::as_millisecond), Some(due_ms));
+        assert!(window.is_due(at(due_ms)) && !window.is_due(at(due_ms - 1)));
+    }
+
+    #[test]
+    fn an_early_window_closes_so_that_the_push_lands_inside_its_span() {
+        check(WindowMode::EARLY, &[], None, &[0, 29_000], 27_000);
+        check(WindowMode::EARLY, &[200; 20], None, &[0], 29_000);
+        check(WindowMode::EARLY, &[60_000; 20], None, &[0], 20_000);
+        // The P90 of 1 to 10 s is 9 s; one slow push of twenty does not count, three do.
+        check(WindowMode::EARLY, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map(|s| s * 1000), None, &[0], 21_000);
+        check(WindowMode::EARLY, &[&[2_000; 19][..], &[9_000]].concat(), None, &[0], 28_000);
+        check(WindowMode::EARLY, &[&[2_000; 17][..], &[9_000; 3]].concat(), None, &[0], 21_000);
+        // Only the last twenty count.
+        check(WindowMode::EARLY, &[&[9_000; 20][..], &[2_000; 20]].concat(), None, &[0], 28_000);
+    }
+
+    #[test]
+    fn a_short_span_is_never_eaten_up_by_the_lead() {
+        check(WindowMode::Early { span: Duration::from_secs(5) }, &[8_000], None, &[0], 2_500);
+        check(WindowMode::Early { span: Duration::from_secs(1) }, &[10], None, &[0], 500);
+    }
+
+    #[test]
+    fn a_window_opens_with_the_earliest_event_that_was_published() {
+        check(WindowMode::FIXED, &[9_000], None, &[4_000, 3_000, 8_000], 33_000);
+        check(WindowMode::FIXED, &[], Some(60_000), &[50_000], 80_000);
+    }
+
+    #[test]
+    fn an_eager_window_gathers_shortly_and_then_cools_down() {
+        check(WindowMode::EAGER, &[], None, &[0], 2_000);
+        check(WindowMode::EAGER, &[], Some(0), &[1_000], 30_000);
+        check(WindowMode::EAGER, &[], Some(0), &[40_000], 42_000);
+        check(WindowMode::JOBS, &[], Some(0), &[1_000], 900_000);
+    }
+
+    #[test]
+    fn a_closed_window_is_never_due_and_haste_only_counts_while_it_is_open() {
+        let mut window = Window::new(WindowMode::FIXED);
+        window.hasten();
+        assert_eq!(window.next_due(), None);
+        window.offer(at(5));
+        assert_eq!(window.next_due(), Some(at(30_005)));
+        window.hasten();
+        assert_eq!(window.next_due(), Some(at(5)));
+        window.close(at(6));
+        assert_eq!(window.next_due(), None);
+        window.offer(Timestamp::MAX);
+        assert_eq!(window.next_due(), Some(Timestamp::MAX));
+    }
+}

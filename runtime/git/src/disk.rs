@@ -25,7 +25,11 @@ pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> DiskError {
 /// Returns a file name that no other process or thread uses at the same time.
 pub(crate) fn unique_name(prefix: &str) -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    format!("{prefix}{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+    format!(
+        "{prefix}{}_{}",
+        std::process::id(),
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    )
 }
 
 /// Writes `content` to `target` so that at any moment either the old file or the whole new one is there.
@@ -46,7 +50,9 @@ pub(crate) fn replace(temporary: &Path, target: &Path, content: &[u8]) -> Result
 
 /// Makes the names in `directory` durable.
 pub(crate) fn sync_directory(directory: &Path) -> Result<(), DiskError> {
-    File::open(directory).and_then(|file| file.sync_all()).map_err(at(directory))
+    File::open(directory)
+        .and_then(|file| file.sync_all())
+        .map_err(at(directory))
 }
 
 /// Creates `directory` and its missing parents durably.
@@ -79,7 +85,14 @@ pub(crate) fn remove(path: &Path) -> Result<(), DiskError> {
 pub(crate) fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, DiskError> {
     match fs::read(path) {
         Ok(content) => Ok(Some(content)),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(None)
+        }
         Err(error) => Err(at(path)(error)),
     }
 }

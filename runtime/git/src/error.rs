@@ -72,7 +72,9 @@ impl StoreError {
                 Disposition::Retry
             }
             Self::Missing { .. } => Disposition::Retry,
-            Self::WrongKind { .. } | Self::Damaged { .. } | Self::DamagedFile { .. } => Disposition::Permanent,
+            Self::WrongKind { .. } | Self::Damaged { .. } | Self::DamagedFile { .. } => {
+                Disposition::Permanent
+            }
         }
     }
 }
@@ -85,7 +87,10 @@ pub enum WriteError {
     Conflict { path: MirrorPath },
     /// The commit's text cannot be stored in a Git commit.
     #[error("the commit's {what} {problem}")]
-    BadText { what: &'static str, problem: &'static str },
+    BadText {
+        what: &'static str,
+        problem: &'static str,
+    },
     /// The objects of one push are more than a pack may hold.
     #[error("one push would hold {bytes} bytes; split it below {bytes_max}")]
     TooLarge { bytes: u64, bytes_max: u64 },
@@ -141,7 +146,9 @@ impl RemoteError {
     #[must_use]
     pub fn disposition(&self) -> Disposition {
         match self {
-            Self::NotARepository { .. } | Self::NotReadable { .. } | Self::Damaged { .. } => Disposition::NeedsCustomer,
+            Self::NotARepository { .. } | Self::NotReadable { .. } | Self::Damaged { .. } => {
+                Disposition::NeedsCustomer
+            }
             // A missing object: the branch was rewritten and cleaned up between two reads.
             Self::Unreachable { .. } | Self::Missing { .. } => Disposition::Retry,
             Self::Store(error) => error.disposition(),
@@ -165,7 +172,11 @@ pub enum PushError {
     },
     /// The remote says no.
     #[error("remote `{remote}` refused branch `{refname}`: {reason}")]
-    Refused { remote: String, refname: RefName, reason: String },
+    Refused {
+        remote: String,
+        refname: RefName,
+        reason: String,
+    },
     /// The remote did not answer, or not to the end.
     #[error("cannot reach remote `{remote}`")]
     Unreachable {
@@ -194,7 +205,11 @@ pub enum PushError {
     },
     /// Another program is changing the branch, or died while it did.
     #[error("branch `{refname}` of `{remote}` is locked by another program; if none is running, remove `{}`", path.display())]
-    Locked { remote: String, refname: RefName, path: PathBuf },
+    Locked {
+        remote: String,
+        refname: RefName,
+        path: PathBuf,
+    },
     /// Something on the remote cannot be decoded.
     #[error("remote `{remote}` is damaged: {problem}; run `git fsck` there")]
     Damaged { remote: String, problem: String },
@@ -246,8 +261,14 @@ impl RemoteError {
     pub(crate) fn from_disk(remote: &str, error: DiskError) -> Self {
         let remote = remote.to_owned();
         match trouble(&error.source) {
-            DiskTrouble::NoPermission => Self::NotReadable { remote, source: error.source },
-            DiskTrouble::NoSpace | DiskTrouble::Other => Self::Unreachable { remote, source: error.source },
+            DiskTrouble::NoPermission => Self::NotReadable {
+                remote,
+                source: error.source,
+            },
+            DiskTrouble::NoSpace | DiskTrouble::Other => Self::Unreachable {
+                remote,
+                source: error.source,
+            },
         }
     }
 }

@@ -10,7 +10,10 @@ const LARGE: u64 = 0x8000_0000;
 
 /// Encodes the index of a pack; `rows` are sorted by id.
 pub(crate) fn encode(rows: &[Row], pack: Oid) -> Vec<u8> {
-    debug_assert!(rows.is_sorted_by(|a, b| a.id < b.id), "every object occurs once, in order");
+    debug_assert!(
+        rows.is_sorted_by(|a, b| a.id < b.id),
+        "every object occurs once, in order"
+    );
     let mut out = Vec::with_capacity(SIGNATURE.len() + FAN_BYTES + rows.len() * 28 + 40);
     out.extend_from_slice(SIGNATURE);
     let mut seen = 0_u32;
@@ -69,7 +72,11 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Vec<Row>> {
                     u64::from_be_bytes(bytes.get(start..start + 8)?.try_into().ok()?)
                 }
             };
-            Some(Row { id: Oid::from_bytes(id), crc32: word(bytes, crcs + at * 4)?, offset })
+            Some(Row {
+                id: Oid::from_bytes(id),
+                crc32: word(bytes, crcs + at * 4)?,
+                offset,
+            })
         })
         .collect()
 }

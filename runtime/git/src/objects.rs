@@ -17,8 +17,8 @@ use std::{
 
 /// The tree without entries, which need not be stored to exist.
 pub(crate) const EMPTY_TREE: Oid = Oid::from_bytes([
-    0x4b, 0x82, 0x5d, 0xc6, 0x42, 0xcb, 0x6e, 0xb9, 0xa0, 0x60, 0xe5, 0x4b, 0xf8, 0xd6, 0x92, 0x88, 0xfb, 0xee, 0x49,
-    0x04,
+    0x4b, 0x82, 0x5d, 0xc6, 0x42, 0xcb, 0x6e, 0xb9, 0xa0, 0x60, 0xe5, 0x4b, 0xf8, 0xd6, 0x92, 0x88, 0xfb,
+    0xee, 0x49, 0x04,
 ]);
 
 /// Where objects can be read from.
@@ -69,7 +69,11 @@ impl Objects {
             .and_then(gix::odb::Handle::into_arc)
             .map_err(at(objects))?;
         handle.set_pack_cache(|| Box::new(gix::odb::pack::cache::lru::StaticLinkedList::<64>::default()));
-        handle.set_object_cache(|| Box::new(gix::odb::pack::cache::object::MemoryCappedHashmap::new(CACHE_BYTES)));
+        handle.set_object_cache(|| {
+            Box::new(gix::odb::pack::cache::object::MemoryCappedHashmap::new(
+                CACHE_BYTES,
+            ))
+        });
         Ok(Self(Mutex::new(handle)))
     }
 
@@ -86,10 +90,16 @@ impl Objects {
 impl Source for Objects {
     fn find(&self, id: Oid) -> Result<Option<(Kind, Vec<u8>)>, StoreError> {
         let mut content = Vec::new();
-        let found = self.handle().try_find(&pack::to_gix(id), &mut content).map(|data| data.map(|data| data.kind));
+        let found = self
+            .handle()
+            .try_find(&pack::to_gix(id), &mut content)
+            .map(|data| data.map(|data| data.kind));
         match found {
             Ok(kind) => Ok(kind.map(|kind| (kind, content))),
-            Err(error) => Err(StoreError::Damaged { id, problem: error.to_string() }),
+            Err(error) => Err(StoreError::Damaged {
+                id,
+                problem: error.to_string(),
+            }),
         }
     }
 }

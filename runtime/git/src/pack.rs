@@ -43,7 +43,11 @@ pub(crate) fn to_gix(id: Oid) -> gix::ObjectId {
 fn sha1(bytes: &[u8]) -> Oid {
     let mut hasher = gix::hash::hasher(gix::hash::Kind::Sha1);
     hasher.update(bytes);
-    from_gix(&hasher.try_finalize().expect("a file that we made does not attack SHA-1"))
+    from_gix(
+        &hasher
+            .try_finalize()
+            .expect("a file that we made does not attack SHA-1"),
+    )
 }
 
 /// Computes the checksum that ends packs and indexes.
@@ -73,12 +77,20 @@ impl Run {
     pub(crate) fn push(&mut self, encoder: &mut Encoder, id: Oid, kind: Kind, content: &[u8]) {
         let start = self.bytes.len();
         encoder.encode(kind, content, &mut self.bytes);
-        self.rows.push(Row { id, crc32: crc32fast::hash(&self.bytes[start..]), offset: start as u64 });
+        self.rows.push(Row {
+            id,
+            crc32: crc32fast::hash(&self.bytes[start..]),
+            offset: start as u64,
+        });
     }
 
     /// Appends an entry that is encoded already.
     pub(crate) fn push_encoded(&mut self, id: Oid, crc32: u32, entry: &[u8]) {
-        self.rows.push(Row { id, crc32, offset: self.bytes.len() as u64 });
+        self.rows.push(Row {
+            id,
+            crc32,
+            offset: self.bytes.len() as u64,
+        });
         self.bytes.extend_from_slice(entry);
     }
 
@@ -88,7 +100,12 @@ impl Run {
             return;
         }
         let whole = std::mem::take(self);
-        let ends = whole.rows.iter().skip(1).map(|row| row.offset).chain([whole.bytes.len() as u64]);
+        let ends = whole
+            .rows
+            .iter()
+            .skip(1)
+            .map(|row| row.offset)
+            .chain([whole.bytes.len() as u64]);
         for (row, end) in whole.rows.iter().zip(ends) {
             if wanted(&row.id) {
                 self.push_encoded(row.id, row.crc32, &whole.bytes[index(row.offset)..index(end)]);
@@ -133,10 +150,18 @@ impl Encoder {
         entry_header(kind, content.len() as u64, out);
         self.0.reset();
         let start = out.len();
-        // The bound of deflate's worst case (stored blocks), so that one call always suffices.
-        out.resize(start + content.len() + content.len() / 512 + 64, 0);
-        let status = self.0.compress(content, &mut out[start..], FlushCompress::Finish);
-        assert!(matches!(status, Ok(Status::StreamEnd)), "the output buffer has room for the worst case");
+        // Level 1 may spend nine bits on a byte. Should that not do, the loop goes on with more room.
+        out.resize(start + content.len() + content.len() / 8 + 64, 0);
+        loop {
+            let (read, written) = (index(self.0.total_in()), start + index(self.0.total_out()));
+            let status = self
+                .0
+                .compress(&content[read..], &mut out[written..], FlushCompress::Finish);
+            if status.expect("deflate takes any input") == Status::StreamEnd {
+                break;
+            }
+            out.resize(out.len() + 4096, 0);
+        }
         out.truncate(start + index(self.0.total_out()));
     }
 }
@@ -195,14 +220,22 @@ impl Pack {
         let mut rows = Vec::with_capacity(objects);
         for run in runs {
             let base = bytes.len() as u64;
-            rows.extend(run.rows.iter().map(|row| Row { offset: row.offset + base, ..*row }));
+            rows.extend(run.rows.iter().map(|row| Row {
+                offset: row.offset + base,
+                ..*row
+            }));
             bytes.extend_from_slice(&run.bytes);
         }
         let name = sha1(&bytes);
         bytes.extend_from_slice(name.as_bytes());
         rows.sort_unstable_by_key(|row| row.id);
         let index = idx::encode(&rows, name);
-        Self { bytes, index, name, objects }
+        Self {
+            bytes,
+            index,
+            name,
+            objects,
+        }
     }
 
     /// Stores the pack durably in `objects/pack`; one that is there already is not written again.
@@ -239,7 +272,12 @@ mod tests {
             .chain([vec![]])
             .collect();
         for content in &contents {
-            run.push(&mut encoder, object_id(Kind::Blob, content).unwrap(), Kind::Blob, content);
+            run.push(
+                &mut encoder,
+                object_id(Kind::Blob, content).unwrap(),
+                Kind::Blob,
+                content,
+            );
         }
         run.push(&mut encoder, object_id(Kind::Tree, b"").unwrap(), Kind::Tree, b"");
         let dropped = object_id(Kind::Blob, &contents[2]).unwrap();
@@ -252,7 +290,10 @@ mod tests {
         pack.store(&bare.path().join("objects/pack")).unwrap();
         bare.git(&["verify-pack", &format!("objects/pack/pack-{}.idx", pack.name)]);
         bare.git(&["fsck", "--full", "--strict"]);
-        for content in contents.iter().filter(|content| object_id(Kind::Blob, content) != Some(dropped)) {
+        for content in contents
+            .iter()
+            .filter(|content| object_id(Kind::Blob, content) != Some(dropped))
+        {
             let id = object_id(Kind::Blob, content).unwrap().to_string();
             assert_eq!(&bare.git_bytes(&["cat-file", "blob", &id]), content);
         }

@@ -5,17 +5,23 @@
 
 mod base;
 mod directory;
+#[cfg(test)]
+mod tests;
 
 use crate::{
     draft::Draft,
     error::WriteError,
-    objects::{EMPTY_TREE, Source},
+    objects::EMPTY_TREE,
     pack::{self, Encoder, Run},
 };
 pub(crate) use base::{BaseTree, Entry};
 use directory::{Directory, Finished, Placed};
 use gix::objs::Kind;
-use mirror_core::{batch::MirrorBatch, ids::Oid, path::MirrorPath};
+use mirror_core::{
+    batch::{MirrorBatch, MirrorFile},
+    ids::Oid,
+    path::MirrorPath,
+};
 use std::{collections::HashSet, num::NonZero};
 
 /// What a [`TreeWriter`] made of its changes.
@@ -61,21 +67,29 @@ impl<'d, 's> TreeWriter<'d, 's> {
             Some(tree) => Directory::load(draft, tree, false)?,
             None => Directory::default(),
         };
-        Ok(Self { draft, base, root, runs: Vec::new(), new_blobs: HashSet::new() })
+        Ok(Self {
+            draft,
+            base,
+            root,
+            runs: Vec::new(),
+            new_blobs: HashSet::new(),
+        })
     }
 
     /// Writes the files of a batch and returns their blob ids, in the batch's order.
     ///
-    /// A file whose content is that of the base costs its hash and nothing else.
+    /// A file whose content is that of the base costs its hash and nothing else. One that only changed its path is sent
+    /// again: whether the remote has a blob is not asked.
     ///
     /// # Errors
     /// A path that is both file and directory among the written ones, or a base that cannot be read. The writer is then
     /// to be dropped.
     pub fn write(&mut self, batch: MirrorBatch) -> Result<Vec<(MirrorPath, Oid)>, WriteError> {
-        let mut files = Vec::new();
-        for object in batch.into_objects() {
-            files.extend(object.into_files().into_iter().map(|file| (file.path, file.content)));
-        }
+        let files = batch
+            .into_objects()
+            .into_iter()
+            .flat_map(|object| object.into_parts().1);
+        let files: Vec<(MirrorPath, String)> = files.map(MirrorFile::into_parts).collect();
         let ids = self.write_files(&files)?;
         Ok(files.into_iter().map(|(path, _)| path).zip(ids).collect())
     }
@@ -84,11 +98,20 @@ impl<'d, 's> TreeWriter<'d, 's> {
         &mut self,
         files: &[(MirrorPath, C)],
     ) -> Result<Vec<Oid>, WriteError> {
-        let hashed = in_parallel(files, |(_, content)| content.as_ref().len(), |part| {
-            part.iter().map(|(_, content)| pack::object_id(Kind::Blob, content.as_ref())).collect::<Vec<_>>()
-        });
+        let hashed = in_parallel(
+            files,
+            |(_, content)| content.as_ref().len(),
+            |part| {
+                part.iter()
+                    .map(|(_, content)| pack::object_id(Kind::Blob, content.as_ref()))
+                    .collect::<Vec<_>>()
+            },
+        );
         let ids: Option<Vec<Oid>> = hashed.into_iter().flatten().collect();
-        let ids = ids.ok_or(WriteError::BadText { what: "file content", problem: "is an attack on SHA-1" })?;
+        let ids = ids.ok_or(WriteError::BadText {
+            what: "file content",
+            problem: "is an attack on SHA-1",
+        })?;
         let mut new = Vec::new();
         for ((path, content), id) in files.iter().zip(&ids) {
             let placed = self.root.place(&*self.draft, path, *id)?;
@@ -96,14 +119,18 @@ impl<'d, 's> TreeWriter<'d, 's> {
                 new.push((*id, content.as_ref()));
             }
         }
-        self.runs.extend(in_parallel(&new, |(_, content)| content.len(), |part| {
-            let mut run = Run::default();
-            let mut encoder = Encoder::new();
-            for (id, content) in part {
-                run.push(&mut encoder, *id, Kind::Blob, content);
-            }
-            run
-        }));
+        self.runs.extend(in_parallel(
+            &new,
+            |(_, content)| content.len(),
+            |part| {
+                let mut run = Run::default();
+                let mut encoder = Encoder::new();
+                for (id, content) in part {
+                    run.push(&mut encoder, *id, Kind::Blob, content);
+                }
+                run
+            },
+        ));
         Ok(ids)
     }
 
@@ -139,7 +166,13 @@ impl<'d, 's> TreeWriter<'d, 's> {
     /// # Errors
     /// A base that cannot be read (deleted directories are read in order to count their files).
     pub fn finish(self) -> Result<TreeOutcome, WriteError> {
-        let Self { draft, base, root, mut runs, new_blobs } = self;
+        let Self {
+            draft,
+            base,
+            root,
+            mut runs,
+            new_blobs,
+        } = self;
         let mut finished = Finished::default();
         let tree = match root.finish(&*draft, &mut finished)? {
             Some(tree) => tree,
@@ -150,20 +183,34 @@ impl<'d, 's> TreeWriter<'d, 's> {
             }
         };
         let changed = base.unwrap_or(EMPTY_TREE) != tree;
-        let Finished { trees, blobs, added, modified, deleted } = finished;
+        let Finished {
+            trees,
+            blobs,
+            added,
+            modified,
+            deleted,
+        } = finished;
         let mut objects = 0;
         if changed {
             if new_blobs.iter().any(|id| !blobs.contains(id)) {
                 // Written, then written over.
-                runs.iter_mut().for_each(|run| run.retain(|id| blobs.contains(id)));
+                runs.iter_mut()
+                    .for_each(|run| run.retain(|id| blobs.contains(id)));
             }
             objects += runs.iter().map(Run::len).sum::<usize>();
-            draft.add_runs(runs);
+            draft.add_blobs(runs);
             for (id, raw) in trees {
                 objects += usize::from(draft.add(id, Kind::Tree, raw));
             }
         }
-        Ok(TreeOutcome { tree, changed, added, modified, deleted, objects })
+        Ok(TreeOutcome {
+            tree,
+            changed,
+            added,
+            modified,
+            deleted,
+            objects,
+        })
     }
 }
 
@@ -197,10 +244,17 @@ fn in_parallel<T: Sync, R: Send>(
     }
     std::thread::scope(|scope| {
         let work = &work;
-        let running: Vec<_> = parts.into_iter().map(|part| scope.spawn(move || work(part))).collect();
+        let running: Vec<_> = parts
+            .into_iter()
+            .map(|part| scope.spawn(move || work(part)))
+            .collect();
         running
             .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .map(|thread| {
+                thread
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
             .collect()
     })
 }

@@ -1,4 +1,4 @@
-//! What an answer's status, headers and error body mean. Pure; the current time is an argument.
+//! What an answer's status, headers and error body mean. Pure: the server's own clock is the only one.
 
 use crate::{KeboolaError, json::Members};
 use jiff::Timestamp;
@@ -15,11 +15,10 @@ pub(crate) struct Refusal<'a> {
     pub(crate) body: &'a str,
 }
 
-/// Turns an answer other than 200 into the error it stands for. `now` is used where the server
-/// gives a time to retry at without telling its own.
-pub(crate) fn classify(what: String, refusal: &Refusal<'_>, now: Timestamp) -> KeboolaError {
+/// Turns an answer other than 200 into the error it stands for.
+pub(crate) fn classify(what: String, refusal: &Refusal<'_>) -> KeboolaError {
     let status = refusal.status;
-    let after = || refusal.retry_after.and_then(|raw| retry_after(raw, refusal.date, now));
+    let after = || refusal.retry_after.and_then(|raw| retry_after(raw, refusal.date));
     let told = Members::parse(refusal.body).ok();
     let field = |name| told.as_ref().and_then(|told| told.text(name)).unwrap_or_default();
     let code = printable(&field("code"));
@@ -27,43 +26,82 @@ pub(crate) fn classify(what: String, refusal: &Refusal<'_>, now: Timestamp) -> K
         id if id.is_empty() => "no exception id".to_owned(),
         id => id,
     };
-    let is_keboola = told.as_ref().is_some_and(|told| told.has("error") || told.has("code") || told.has("status"));
+    let is_keboola = told
+        .as_ref()
+        .is_some_and(|told| told.has("error") || told.has("code") || told.has("status"));
     match status {
-        429 => KeboolaError::RateLimited { what, retry_after: after() },
-        503 if field("status") == "maintenance" => KeboolaError::Maintenance { what, retry_after: after() },
-        408 | 409 | 423 | 502 | 503 | 504 => {
-            KeboolaError::Unavailable { what, status, retry_after: after(), exception_id }
-        }
-        401 => KeboolaError::Unauthorized { what, code, exception_id },
-        403 => KeboolaError::Forbidden { what, code, exception_id },
+        429 => KeboolaError::RateLimited {
+            what,
+            retry_after: after(),
+        },
+        503 if field("status") == "maintenance" => KeboolaError::Maintenance {
+            what,
+            retry_after: after(),
+        },
+        408 | 409 | 423 | 502 | 503 | 504 => KeboolaError::Unavailable {
+            what,
+            status,
+            retry_after: after(),
+            exception_id,
+        },
+        401 => KeboolaError::Unauthorized {
+            what,
+            code,
+            exception_id,
+        },
+        403 => KeboolaError::Forbidden {
+            what,
+            code,
+            exception_id,
+        },
         // A proxy's 404 must not read as "deleted".
-        404 if is_keboola => KeboolaError::NotFound { what, code, exception_id },
-        500.. => KeboolaError::Server { what, status, exception_id },
-        400..500 if is_keboola => KeboolaError::Rejected { what, status, code, exception_id },
+        404 if is_keboola => KeboolaError::NotFound {
+            what,
+            code,
+            exception_id,
+        },
+        500.. => KeboolaError::Server {
+            what,
+            status,
+            exception_id,
+        },
+        400..500 if is_keboola => KeboolaError::Rejected {
+            what,
+            status,
+            code,
+            exception_id,
+        },
         _ => KeboolaError::Foreign { what, status },
     }
 }
 
-/// Reads `Retry-After`: seconds, or an HTTP date relative to the server's `Date`, else to `now`.
-fn retry_after(raw: &str, date: Option<&str>, now: Timestamp) -> Option<Duration> {
+/// Reads `Retry-After`: seconds, or an HTTP date relative to the server's `Date`, for its clock may
+/// differ from ours. A date without that tells nothing.
+fn retry_after(raw: &str, date: Option<&str>) -> Option<Duration> {
     if let Ok(seconds) = raw.trim().parse::<u64>() {
         return Some(Duration::from_secs(seconds));
     }
     let at = http_date(raw)?;
-    let from = date.and_then(http_date).unwrap_or(now);
+    let from = date.and_then(http_date)?;
     Some(Duration::try_from(at.duration_since(from)).unwrap_or(Duration::ZERO))
 }
 
 fn http_date(raw: &str) -> Option<Timestamp> {
     let text = raw.trim().strip_suffix("GMT")?.trim_end();
     let time = jiff::civil::DateTime::strptime("%a, %d %b %Y %H:%M:%S", text).ok()?;
-    time.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+    time.to_zoned(jiff::tz::TimeZone::UTC)
+        .ok()
+        .map(|zoned| zoned.timestamp())
 }
 
 /// Keeps a short machine-made word; anything else is not ours to repeat.
 fn printable(raw: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    if raw.len() <= 128 && raw.chars().all(plain) { raw.to_owned() } else { String::new() }
+    if raw.len() <= 128 && raw.chars().all(plain) {
+        raw.to_owned()
+    } else {
+        String::new()
+    }
 }
 
 #[cfg(test)]
@@ -74,13 +112,18 @@ mod tests {
 
     #[track_caller]
     fn check(status: u16, retry_after: Option<&str>, body: &str, expected: &str) {
-        let now: Timestamp = "1994-11-06T08:40:00Z".parse().unwrap();
-        let refusal = Refusal { status, retry_after, date: Some(DATE), body };
-        let found = classify("branches".into(), &refusal, now);
+        let refusal = Refusal {
+            status,
+            retry_after,
+            date: Some(DATE),
+            body,
+        };
+        let found = classify("branches".into(), &refusal);
         assert_eq!(format!("{found} => {:?}", found.disposition()), expected);
     }
 
-    const KEBOOLA: &str = r#"{"error":"text with content","code":"storage.x","exceptionId":"exception-1","status":"error"}"#;
+    const KEBOOLA: &str =
+        r#"{"error":"text with content","code":"storage.x","exceptionId":"exception-1","status":"error"}"#;
 
     #[test]
     fn each_status_has_its_class() {
@@ -96,7 +139,12 @@ mod tests {
             KEBOOLA,
             "the token has no permission for branches (code `storage.x`, exception-1); use a master token or widen it => NeedsCustomer",
         );
-        check(404, None, KEBOOLA, "branches does not exist (code `storage.x`, exception-1) => Gone");
+        check(
+            404,
+            None,
+            KEBOOLA,
+            "branches does not exist (code `storage.x`, exception-1) => Gone",
+        );
         check(
             404,
             None,
@@ -155,15 +203,22 @@ mod tests {
 
     #[test]
     fn a_time_that_has_passed_means_now_and_a_strange_one_nothing() {
-        let now = Timestamp::UNIX_EPOCH;
-        assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:00 GMT", Some(DATE), now), Some(Duration::ZERO));
-        assert_eq!(retry_after("soon", Some(DATE), now), None);
-        assert_eq!(retry_after("Thu, 01 Jan 1970 00:00:09 GMT", None, now), Some(Duration::from_secs(9)));
+        let read = |raw: &str| retry_after(raw, Some(DATE));
+        assert_eq!(read("Sun, 06 Nov 1994 08:49:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(
+            read("Mon, 07 Nov 1994 08:49:30 GMT"),
+            Some(Duration::from_secs(86_400))
+        );
+        assert_eq!(read("soon"), None);
+        assert_eq!(retry_after("Mon, 07 Nov 1994 08:49:30 GMT", None), None);
     }
 
     #[test]
     fn a_code_that_is_prose_is_not_repeated() {
-        assert_eq!(printable("storage.configuration.notFound"), "storage.configuration.notFound");
+        assert_eq!(
+            printable("storage.configuration.notFound"),
+            "storage.configuration.notFound"
+        );
         assert_eq!(printable("token 12-3 is bad"), "");
     }
 }

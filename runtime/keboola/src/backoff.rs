@@ -15,7 +15,9 @@ impl Backoff {
     /// Returns how long to wait before the next try, or none to give up. `tried` counts the
     /// requests made so far; `chance` spreads the wait over the upper half of its span.
     pub(crate) fn next_wait(&self, tried: u32, error: &KeboolaError, chance: u64) -> Option<Duration> {
-        let Disposition::Retry { after } = error.disposition() else { return None };
+        let Disposition::Retry { after } = error.disposition() else {
+            return None;
+        };
         if tried > self.retries_max || after.is_some_and(|after| after > self.retry_after_max) {
             return None;
         }
@@ -48,12 +50,17 @@ mod tests {
     };
 
     fn limited(seconds: Option<u64>) -> KeboolaError {
-        KeboolaError::RateLimited { what: "x".into(), retry_after: seconds.map(Duration::from_secs) }
+        KeboolaError::RateLimited {
+            what: "x".into(),
+            retry_after: seconds.map(Duration::from_secs),
+        }
     }
 
     #[track_caller]
     fn check(tried: u32, error: &KeboolaError, chance: u64, expected_ms: Option<u128>) {
-        let found = BACKOFF.next_wait(tried, error, chance).map(|wait| wait.as_micros() / 1000);
+        let found = BACKOFF
+            .next_wait(tried, error, chance)
+            .map(|wait| wait.as_micros() / 1000);
         assert_eq!(found, expected_ms, "after {tried} tries, chance {chance}");
     }
 
@@ -76,8 +83,20 @@ mod tests {
     #[test]
     fn what_will_fail_again_is_not_repeated() {
         let what = || "x".to_owned();
-        check(1, &KeboolaError::TooLarge { what: what(), limit: 1 }, 0, None);
-        let gone = KeboolaError::NotFound { what: what(), code: String::new(), exception_id: String::new() };
+        check(
+            1,
+            &KeboolaError::TooLarge {
+                what: what(),
+                limit: 1,
+            },
+            0,
+            None,
+        );
+        let gone = KeboolaError::NotFound {
+            what: what(),
+            code: String::new(),
+            exception_id: String::new(),
+        };
         check(1, &gone, 0, None);
     }
 

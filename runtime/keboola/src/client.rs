@@ -34,10 +34,17 @@ impl KeboolaClient {
     ///
     /// # Errors
     /// A setting that cannot work, such as plain `http` to another machine.
-    #[expect(clippy::needless_pass_by_value, reason = "the token in it should not stay with the caller")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the token in it should not stay with the caller"
+    )]
     pub fn new(config: ClientConfig) -> Result<Self, KeboolaError> {
         let (http, storage) = Http::new(&config)?;
-        Ok(Self(Arc::new(Inner { http, storage, queue: OnceCell::new() })))
+        Ok(Self(Arc::new(Inner {
+            http,
+            storage,
+            queue: OnceCell::new(),
+        })))
     }
 
     /// Finds the addresses of the services. Other calls do it when they first need one.
@@ -50,7 +57,11 @@ impl KeboolaClient {
 
     /// Asks who the token is.
     pub async fn verify_token(&self) -> Result<TokenInfo, KeboolaError> {
-        self.get(self.storage("the token", &["tokens", "verify"], &[])?, TokenInfo::parse).await
+        self.get(
+            self.storage("token verification", &["tokens", "verify"], &[])?,
+            TokenInfo::parse,
+        )
+        .await
     }
 
     /// Asks for the stack's index with all components in full.
@@ -61,12 +72,20 @@ impl KeboolaClient {
     /// Asks for one component's definition.
     pub async fn component(&self, component: &ComponentId) -> Result<ComponentInfo, KeboolaError> {
         let what = format!("component {component}");
-        self.get(self.storage(what, &["components", component.as_str()], &[])?, ComponentInfo::parse).await
+        self.get(
+            self.storage(what, &["components", component.as_str()], &[])?,
+            ComponentInfo::parse,
+        )
+        .await
     }
 
     /// Asks for all branches, the default one among them.
     pub async fn dev_branches(&self) -> Result<Vec<DevBranch>, KeboolaError> {
-        self.get(self.storage("the branches", &["dev-branches"], &[])?, DevBranch::parse_list).await
+        self.get(
+            self.storage("the branches", &["dev-branches"], &[])?,
+            DevBranch::parse_list,
+        )
+        .await
     }
 
     /// Asks for all configurations of a branch with their rows, component by component. The answer
@@ -82,13 +101,22 @@ impl KeboolaClient {
     }
 
     /// Asks for the current version of each configuration of a branch, without content.
-    pub async fn list_configurations(&self, branch: &BranchId) -> Result<Vec<ListedConfiguration>, KeboolaError> {
-        self.light_list(format!("the versions in branch {branch}"), branch, &[]).await
+    pub async fn list_configurations(
+        &self,
+        branch: &BranchId,
+    ) -> Result<Vec<ListedConfiguration>, KeboolaError> {
+        self.light_list(format!("the versions in branch {branch}"), branch, &[])
+            .await
     }
 
     /// Asks for the configurations in a branch's trash.
     pub async fn list_deleted(&self, branch: &BranchId) -> Result<Vec<ListedConfiguration>, KeboolaError> {
-        self.light_list(format!("the trash of branch {branch}"), branch, &[("isDeleted", "true")]).await
+        self.light_list(
+            format!("the trash of branch {branch}"),
+            branch,
+            &[("isDeleted", "true")],
+        )
+        .await
     }
 
     /// Asks for the current version of one configuration with its rows.
@@ -99,7 +127,8 @@ impl KeboolaClient {
         config: &ConfigId,
     ) -> Result<ConfigurationDetail, KeboolaError> {
         let request = self.of_config(branch, component, config, &[], &[])?;
-        self.get(request, |text| ConfigurationDetail::parse(component, text)).await
+        self.get(request, |text| ConfigurationDetail::parse(component, text))
+            .await
     }
 
     /// Asks for one page of a configuration's versions, newest first.
@@ -113,7 +142,10 @@ impl KeboolaClient {
     ) -> Result<Vec<Revision>, KeboolaError> {
         let page = [("limit", &*limit.to_string()), ("offset", &*offset.to_string())];
         let request = self.of_config(branch, component, config, &["versions"], &page)?;
-        self.get(request, |text| items(text)?.into_iter().map(Revision::parse).collect()).await
+        self.get(request, |text| {
+            items(text)?.into_iter().map(Revision::parse).collect()
+        })
+        .await
     }
 
     /// Asks for the versions above a known one, oldest first, page by page.
@@ -127,8 +159,11 @@ impl KeboolaClient {
         let mut newer: Vec<Revision> = Vec::new();
         let mut offset = 0;
         loop {
-            let page = self.versions(branch, component, config, VERSIONS_PAGE, offset).await?;
-            let is_last = page.len() < VERSIONS_PAGE as usize || page.iter().any(|item| item.version <= known);
+            let page = self
+                .versions(branch, component, config, VERSIONS_PAGE, offset)
+                .await?;
+            let is_last =
+                page.len() < VERSIONS_PAGE as usize || page.iter().any(|item| item.version <= known);
             newer.extend(page.into_iter().filter(|item| item.version > known));
             if is_last {
                 break;
@@ -149,8 +184,17 @@ impl KeboolaClient {
         config: &ConfigId,
         version: u64,
     ) -> Result<ConfigurationDetail, KeboolaError> {
-        let request = self.of_config(branch, component, config, &["versions", &version.to_string()], &[])?;
-        self.get(request, |text| ConfigurationDetail::parse_version(component, config, text)).await
+        let request = self.of_config(
+            branch,
+            component,
+            config,
+            &["versions", &version.to_string()],
+            &[],
+        )?;
+        self.get(request, |text| {
+            ConfigurationDetail::parse_version(component, config, text)
+        })
+        .await
     }
 
     /// Asks for the metadata of one configuration.
@@ -160,7 +204,11 @@ impl KeboolaClient {
         component: &ComponentId,
         config: &ConfigId,
     ) -> Result<Vec<Metadata>, KeboolaError> {
-        self.get(self.of_config(branch, component, config, &["metadata"], &[])?, metadata_list).await
+        self.get(
+            self.of_config(branch, component, config, &["metadata"], &[])?,
+            metadata_list,
+        )
+        .await
     }
 
     /// Asks for the metadata of all configurations of a branch that have some.
@@ -177,7 +225,11 @@ impl KeboolaClient {
     /// Asks for a branch's own metadata.
     pub async fn branch_metadata(&self, branch: &BranchId) -> Result<Vec<Metadata>, KeboolaError> {
         let what = format!("the metadata of branch {branch}");
-        self.get(self.storage(what, &["branch", branch.as_str(), "metadata"], &[])?, metadata_list).await
+        self.get(
+            self.storage(what, &["branch", branch.as_str(), "metadata"], &[])?,
+            metadata_list,
+        )
+        .await
     }
 
     /// Asks for all buckets.
@@ -206,9 +258,15 @@ impl KeboolaClient {
     /// Asks for the first rows of a table; if all columns are refused, for fewer.
     pub async fn preview(&self, branch: &BranchId, wanted: &PreviewRequest) -> Result<Preview, KeboolaError> {
         match self.preview_once(branch, wanted).await {
-            Ok(csv) => Ok(Preview { csv, is_narrowed: false }),
+            Ok(csv) => Ok(Preview {
+                csv,
+                is_narrowed: false,
+            }),
             Err(refused @ KeboolaError::Rejected { .. }) => match wanted.narrowed() {
-                Some(fewer) => Ok(Preview { csv: self.preview_once(branch, &fewer).await?, is_narrowed: true }),
+                Some(fewer) => Ok(Preview {
+                    csv: self.preview_once(branch, &fewer).await?,
+                    is_narrowed: true,
+                }),
                 None => Err(refused),
             },
             Err(error) => Err(error),
@@ -216,12 +274,29 @@ impl KeboolaClient {
     }
 
     async fn preview_once(&self, branch: &BranchId, wanted: &PreviewRequest) -> Result<String, KeboolaError> {
-        let PreviewRequest { table, columns, order_by, limit } = wanted;
-        let path = ["branch", branch.as_str(), "tables", table.as_str(), "data-preview"];
-        let mut request = self.storage(format!("the preview of table {table} in branch {branch}"), &path, &[])?;
+        let PreviewRequest {
+            table,
+            columns,
+            order_by,
+            limit,
+        } = wanted;
+        let path = [
+            "branch",
+            branch.as_str(),
+            "tables",
+            table.as_str(),
+            "data-preview",
+        ];
+        let mut request = self.storage(
+            format!("the preview of table {table} in branch {branch}"),
+            &path,
+            &[],
+        )?;
         {
             let mut query = request.url.query_pairs_mut();
-            query.append_pair("format", "rfc").append_pair("limit", &limit.to_string());
+            query
+                .append_pair("format", "rfc")
+                .append_pair("limit", &limit.to_string());
             if !columns.is_empty() {
                 query.append_pair("columns", &columns.join(","));
             }
@@ -236,14 +311,24 @@ impl KeboolaClient {
     /// Asks for one page of jobs.
     pub async fn search_jobs(&self, search: &JobSearch) -> Result<Vec<Job>, KeboolaError> {
         let parameters = search.parameters();
-        let parameters: Vec<(&str, &str)> = parameters.iter().map(|(key, value)| (*key, value.as_str())).collect();
-        let request = self.queue_request("jobs", &["search", "jobs"], &parameters).await?;
+        let parameters: Vec<(&str, &str)> = parameters
+            .iter()
+            .map(|(key, value)| (*key, value.as_str()))
+            .collect();
+        let request = self
+            .queue_request("jobs", &["search", "jobs"], &parameters)
+            .await?;
         self.get(request, Job::parse_list).await
     }
 
     /// Asks for one job.
     pub async fn job(&self, id: &str) -> Result<Job, KeboolaError> {
-        self.get(self.queue_request(&format!("job {id}"), &["jobs", id], &[]).await?, Job::parse).await
+        self.get(
+            self.queue_request(&format!("job {id}"), &["jobs", id], &[])
+                .await?,
+            Job::parse,
+        )
+        .await
     }
 
     async fn light_list(
@@ -253,7 +338,11 @@ impl KeboolaClient {
         query: &[(&str, &str)],
     ) -> Result<Vec<ListedConfiguration>, KeboolaError> {
         let request = self.storage(what, &["branch", branch.as_str(), "components"], query)?;
-        let components = self.0.http.list(&request, ListedConfiguration::parse_component).await?;
+        let components = self
+            .0
+            .http
+            .list(&request, ListedConfiguration::parse_component)
+            .await?;
         Ok(components.into_iter().flatten().collect())
     }
 
@@ -271,7 +360,10 @@ impl KeboolaClient {
         let find = || async {
             let request = self.storage("the services", &[], &[("exclude", "components")])?;
             let index = self.get(request, Index::parse).await?;
-            let url = index.services.get("queue").ok_or(KeboolaError::NoService { service: "queue" })?;
+            let url = index
+                .services
+                .get("queue")
+                .ok_or(KeboolaError::NoService { service: "queue" })?;
             parse_origin("services.queue", url)
         };
         self.0.queue.get_or_try_init(find).await
@@ -285,10 +377,24 @@ impl KeboolaClient {
         rest: &[&str],
         query: &[(&str, &str)],
     ) -> Result<Request, KeboolaError> {
-        let of = if rest.is_empty() { String::new() } else { format!("{} of ", rest.join(" ")) };
+        let of = if rest.is_empty() {
+            String::new()
+        } else {
+            format!("{} of ", rest.join(" "))
+        };
         let what = format!("{of}configuration {component}/{config} in branch {branch}");
-        let start = ["branch", branch.as_str(), "components", component.as_str(), "configs", config.as_str()];
-        let path = ["v2", "storage"].into_iter().chain(start).chain(rest.iter().copied());
+        let start = [
+            "branch",
+            branch.as_str(),
+            "components",
+            component.as_str(),
+            "configs",
+            config.as_str(),
+        ];
+        let path = ["v2", "storage"]
+            .into_iter()
+            .chain(start)
+            .chain(rest.iter().copied());
         address(what, self.0.storage.clone(), path, query)
     }
 
@@ -308,7 +414,10 @@ impl KeboolaClient {
         parse: impl FnOnce(&str) -> Result<T, Problem>,
     ) -> Result<T, KeboolaError> {
         let text = self.0.http.text(&request).await?;
-        parse(&text).map_err(|detail| KeboolaError::Malformed { what: request.what, detail })
+        parse(&text).map_err(|detail| KeboolaError::Malformed {
+            what: request.what,
+            detail,
+        })
     }
 }
 
@@ -323,9 +432,16 @@ fn address<'p>(
     path: impl Iterator<Item = &'p str>,
     query: &[(&str, &str)],
 ) -> Result<Request, KeboolaError> {
-    let refuse = |what, detail: &str| Err(KeboolaError::Malformed { what, detail: detail.to_owned() });
+    let refuse = |what, detail: &str| {
+        Err(KeboolaError::Malformed {
+            what,
+            detail: detail.to_owned(),
+        })
+    };
     {
-        let Ok(mut segments) = url.path_segments_mut() else { return refuse(what, "its address has no path") };
+        let Ok(mut segments) = url.path_segments_mut() else {
+            return refuse(what, "its address has no path");
+        };
         segments.pop_if_empty();
         for part in path {
             let dots = part.to_ascii_lowercase().replace("%2e", ".");
@@ -349,13 +465,23 @@ mod tests {
     fn check(part: &str, expected: Option<&str>) {
         let base = Url::parse("https://connection.keboola.com/").unwrap();
         let found = address("x".into(), base, ["v2", part, "z"].into_iter(), &[("a", "b+c")]);
-        assert_eq!(found.ok().map(|request| request.url.to_string()).as_deref(), expected, "{part}");
+        assert_eq!(
+            found.ok().map(|request| request.url.to_string()).as_deref(),
+            expected,
+            "{part}"
+        );
     }
 
     #[test]
     fn an_id_stays_one_segment_of_the_address() {
-        check("in.c-main.t", Some("https://connection.keboola.com/v2/in.c-main.t/z?a=b%2Bc"));
-        check("a/b?c#d %", Some("https://connection.keboola.com/v2/a%2Fb%3Fc%23d%20%25/z?a=b%2Bc"));
+        check(
+            "in.c-main.t",
+            Some("https://connection.keboola.com/v2/in.c-main.t/z?a=b%2Bc"),
+        );
+        check(
+            "a/b?c#d %",
+            Some("https://connection.keboola.com/v2/a%2Fb%3Fc%23d%20%25/z?a=b%2Bc"),
+        );
         check("..", None);
         check("%2E.", None);
         check(".", None);

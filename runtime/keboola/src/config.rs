@@ -83,7 +83,10 @@ pub(crate) fn parse_origin(field: &'static str, raw: &str) -> Result<Url, Kebool
 pub(crate) fn is_loopback(url: &Url) -> bool {
     let Some(host) = url.host_str() else { return false };
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    host == "localhost"
+        || bare
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -92,8 +95,14 @@ mod tests {
 
     #[track_caller]
     fn check(raw: &str, expected: Result<(), &str>) {
-        let found = parse_origin("base_url", raw).map(|_| ()).map_err(|error| error.to_string());
-        assert_eq!(found, expected.map_err(|problem| format!("setting `base_url` is {problem}")), "{raw}");
+        let found = parse_origin("base_url", raw)
+            .map(|_| ())
+            .map_err(|error| error.to_string());
+        assert_eq!(
+            found,
+            expected.map_err(|problem| format!("setting `base_url` is {problem}")),
+            "{raw}"
+        );
     }
 
     #[test]
@@ -103,15 +112,24 @@ mod tests {
         check("http://127.0.0.1:8080", Ok(()));
         check("http://[::1]:8080", Ok(()));
         check("http://localhost", Ok(()));
-        check("http://connection.keboola.com", Err("plain http to another machine; use https"));
-        check("http://127.0.0.1.example.com", Err("plain http to another machine; use https"));
+        check(
+            "http://connection.keboola.com",
+            Err("plain http to another machine; use https"),
+        );
+        check(
+            "http://127.0.0.1.example.com",
+            Err("plain http to another machine; use https"),
+        );
         check("http://10.0.0.1", Err("plain http to another machine; use https"));
         check("ftp://127.0.0.1", Err("neither https nor http"));
         check(
             "https://me:secret@connection.keboola.com",
             Err("a URL with credentials; give the token in its own field"),
         );
-        check("https://connection.keboola.com/?x=1", Err("a URL with a query; give the origin only"));
+        check(
+            "https://connection.keboola.com/?x=1",
+            Err("a URL with a query; give the origin only"),
+        );
         check("connection.keboola.com", Err("not a URL"));
     }
 

@@ -19,7 +19,10 @@ pub struct Author {
 impl Author {
     fn parse(members: &Members<'_>, name: &str) -> Option<Self> {
         let token = members.object(name)?;
-        let author = Self { token_id: token.text("id"), description: token.text_or_empty("description") };
+        let author = Self {
+            token_id: token.text("id"),
+            description: token.text_or_empty("description"),
+        };
         (author.token_id.is_some() || !author.description.is_empty()).then_some(author)
     }
 }
@@ -69,7 +72,9 @@ impl Revision {
                 identifier: current.text("versionIdentifier").filter(|id| !id.is_empty()),
                 created: current.time("created"),
                 author: Author::parse(&current, "creatorToken"),
-                change_description: current.text("changeDescription").unwrap_or_else(change_description),
+                change_description: current
+                    .text("changeDescription")
+                    .unwrap_or_else(change_description),
                 is_deleted,
             });
         }
@@ -141,7 +146,11 @@ impl ConfigurationDetail {
     }
 
     /// Reads a past version, whose text has another form, into that of a configuration.
-    pub(crate) fn parse_version(component_id: &ComponentId, id: &ConfigId, text: &str) -> Result<Self, Problem> {
+    pub(crate) fn parse_version(
+        component_id: &ComponentId,
+        id: &ConfigId,
+        text: &str,
+    ) -> Result<Self, Problem> {
         let members = Members::parse(text)?;
         let revision = Revision::of_version(&members)?;
         Ok(Self {
@@ -157,15 +166,32 @@ impl ConfigurationDetail {
 }
 
 /// Members of a version that say who made it; in a configuration they stand in `currentVersion`.
-const STAMP: [&str; 4] = ["created", "creatorToken", "changeDescription", "versionIdentifier"];
+const STAMP: [&str; 4] = [
+    "created",
+    "creatorToken",
+    "changeDescription",
+    "versionIdentifier",
+];
 
 /// Writes a past version in the form of a configuration, from the same texts of values.
 fn as_configuration(id: &ConfigId, members: &Members<'_>) -> String {
     let id = serde_json::Value::from(id.as_str()).to_string();
     let stamp = object_text(STAMP.iter().filter_map(|name| Some((*name, members.raw(name)?))));
-    let plain = ["id", "created", "creatorToken", "versionIdentifier", "rows", "state", "currentVersion"];
+    let plain = [
+        "id",
+        "created",
+        "creatorToken",
+        "versionIdentifier",
+        "rows",
+        "state",
+        "currentVersion",
+    ];
     let kept = members.iter().filter(|(key, _)| !plain.contains(key));
-    object_text(std::iter::once(("id", id.as_str())).chain(kept).chain([("currentVersion", stamp.as_str())]))
+    object_text(
+        std::iter::once(("id", id.as_str()))
+            .chain(kept)
+            .chain([("currentVersion", stamp.as_str())]),
+    )
 }
 
 fn config_id(members: &Members<'_>) -> Result<ConfigId, Problem> {
@@ -190,8 +216,13 @@ impl ComponentConfigurations {
         let component = ComponentInfo::of(&members)?;
         let id = component.id()?;
         let details = members.items("configurations").into_iter();
-        let configurations = details.map(|text| ConfigurationDetail::parse(&id, text)).collect::<Result<_, _>>()?;
-        Ok(Self { component, configurations })
+        let configurations = details
+            .map(|text| ConfigurationDetail::parse(&id, text))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            component,
+            configurations,
+        })
     }
 }
 
@@ -257,11 +288,17 @@ impl ConfigurationMetadata {
     pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
         let members = Members::parse(text)?;
         let component = members.text("idComponent").ok_or("`idComponent` is missing")?;
-        let config = members.text("configurationId").ok_or("`configurationId` is missing")?;
+        let config = members
+            .text("configurationId")
+            .ok_or("`configurationId` is missing")?;
         Ok(Self {
             component_id: ComponentId::parse(&component).map_err(|error| error.to_string())?,
             config_id: ConfigId::parse(&config).map_err(|error| error.to_string())?,
-            metadata: members.items("metadata").into_iter().map(Metadata::parse).collect::<Result<_, _>>()?,
+            metadata: members
+                .items("metadata")
+                .into_iter()
+                .map(Metadata::parse)
+                .collect::<Result<_, _>>()?,
         })
     }
 }
@@ -283,7 +320,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(found: Result<ConfigurationDetail, Problem>, expected: Expect) {
+    fn check(found: Result<ConfigurationDetail, Problem>, expected: &Expect) {
         expected.assert_eq(&match found {
             Ok(found) => format!("{found:#?}\n"),
             Err(problem) => format!("{problem}\n"),
@@ -292,7 +329,50 @@ mod tests {
 
     #[test]
     fn author_and_time_are_those_of_the_current_version() {
-        check(ConfigurationDetail::parse(&component(), DETAIL), expect![[""]]);
+        check(
+            ConfigurationDetail::parse(&component(), DETAIL),
+            &expect![[r#"
+            ConfigurationDetail {
+                component_id: ComponentId(keboola.ex-x),
+                id: ConfigId(12),
+                name: "Main",
+                revision: Revision {
+                    version: 2,
+                    identifier: Some(
+                        "01H2W8N0ZJJB6V126C8ZSND28N",
+                    ),
+                    created: Some(
+                        2016-05-12T12:33:50Z,
+                    ),
+                    author: Some(
+                        Author {
+                            token_id: Some(
+                                "67",
+                            ),
+                            description: "dev@example.com",
+                        },
+                    ),
+                    change_description: "Row row1 added",
+                    is_deleted: false,
+                },
+                first_created: Some(
+                    2016-05-11T12:33:50Z,
+                ),
+                source: "{\"id\":12,\"name\":\"Main\",\"created\":\"2016-05-11T14:33:50+0200\",\"creatorToken\":{\"id\":1,\"description\":\"first@example.com\"},\"version\":\"2\",\"changeDescription\":\"Row row1 added\",\"isDisabled\":false,\"isDeleted\":false,\"configuration\":{\"z\":1.0,\"a\":12345678901234567890},\"rowsSortOrder\":[\"r1\"],\"currentVersion\":{\"created\":\"2016-05-12T14:33:50+0200\",\"creatorToken\":{\"id\":67,\"description\":\"dev@example.com\"},\"changeDescription\":\"Row row1 added\",\"versionIdentifier\":\"01H2W8N0ZJJB6V126C8ZSND28N\"}}",
+                rows: [
+                    Row {
+                        id: RowId(r1),
+                        name: "",
+                        version: 1,
+                        version_identifier: Some(
+                            "01H59WQGTDQT8AC7XNWKQDS75P",
+                        ),
+                        source: "{\"id\":\"r1\",\"name\":\"\",\"configuration\":[],\"version\":1,\"versionIdentifier\":\"01H59WQGTDQT8AC7XNWKQDS75P\"}",
+                    },
+                ],
+            }
+        "#]],
+        );
     }
 
     #[test]
@@ -300,7 +380,31 @@ mod tests {
         let text = r#"{"version":1,"created":"2016-05-11T14:33:50+0200","versionIdentifier":"01H2W8","creatorToken":[],
             "changeDescription":null,"isDeleted":false,"name":"Main","description":"","configuration":{"n":1e2},"rows":[],"rowsSortOrder":[]}"#;
         let id = ConfigId::parse("12").unwrap();
-        check(ConfigurationDetail::parse_version(&component(), &id, text), expect![[""]]);
+        check(
+            ConfigurationDetail::parse_version(&component(), &id, text),
+            &expect![[r#"
+            ConfigurationDetail {
+                component_id: ComponentId(keboola.ex-x),
+                id: ConfigId(12),
+                name: "Main",
+                revision: Revision {
+                    version: 1,
+                    identifier: Some(
+                        "01H2W8",
+                    ),
+                    created: Some(
+                        2016-05-11T12:33:50Z,
+                    ),
+                    author: None,
+                    change_description: "",
+                    is_deleted: false,
+                },
+                first_created: None,
+                source: "{\"id\":\"12\",\"version\":1,\"changeDescription\":null,\"isDeleted\":false,\"name\":\"Main\",\"description\":\"\",\"configuration\":{\"n\":1e2},\"rowsSortOrder\":[],\"currentVersion\":{\"created\":\"2016-05-11T14:33:50+0200\",\"creatorToken\":[],\"changeDescription\":null,\"versionIdentifier\":\"01H2W8\"}}",
+                rows: [],
+            }
+        "#]],
+        );
     }
 
     #[test]
@@ -313,14 +417,23 @@ mod tests {
 
     #[test]
     fn what_cannot_be_a_configuration_is_refused_by_name() {
-        check(ConfigurationDetail::parse(&component(), r#"{"id":"1"}"#), expect![[r#"
+        check(
+            ConfigurationDetail::parse(&component(), r#"{"id":"1"}"#),
+            &expect![[r#"
             `version` is missing
-        "#]]);
-        check(ConfigurationDetail::parse(&component(), r#"{"version":1}"#), expect![[r#"
+        "#]],
+        );
+        check(
+            ConfigurationDetail::parse(&component(), r#"{"version":1}"#),
+            &expect![[r#"
             `id` of a configuration is missing
-        "#]]);
-        check(ConfigurationDetail::parse(&component(), r#"{"id":"1","version":1,"rows":[{}]}"#), expect![[r#"
+        "#]],
+        );
+        check(
+            ConfigurationDetail::parse(&component(), r#"{"id":"1","version":1,"rows":[{}]}"#),
+            &expect![[r#"
             `id` of a row is missing
-        "#]]);
+        "#]],
+        );
     }
 }

@@ -8,37 +8,82 @@ use thiserror::Error;
 pub enum KeboolaError {
     /// The client cannot be built from its settings.
     #[error("setting `{field}` is {problem}")]
-    Settings { field: &'static str, problem: &'static str },
+    Settings {
+        field: &'static str,
+        problem: &'static str,
+    },
     /// HTTP 401: the token is wrong, expired or disabled.
-    #[error("keboola does not accept the token for {what} (code `{code}`, {exception_id}); give the mirror a valid one")]
-    Unauthorized { what: String, code: String, exception_id: String },
+    #[error(
+        "keboola does not accept the token for {what} (code `{code}`, {exception_id}); give the mirror a valid one"
+    )]
+    Unauthorized {
+        what: String,
+        code: String,
+        exception_id: String,
+    },
     /// HTTP 403: the token lacks a permission.
-    #[error("the token has no permission for {what} (code `{code}`, {exception_id}); use a master token or widen it")]
-    Forbidden { what: String, code: String, exception_id: String },
+    #[error(
+        "the token has no permission for {what} (code `{code}`, {exception_id}); use a master token or widen it"
+    )]
+    Forbidden {
+        what: String,
+        code: String,
+        exception_id: String,
+    },
     /// HTTP 404 with Keboola's own error in it; one of a proxy is `Foreign`.
     #[error("{what} does not exist (code `{code}`, {exception_id})")]
-    NotFound { what: String, code: String, exception_id: String },
+    NotFound {
+        what: String,
+        code: String,
+        exception_id: String,
+    },
     /// HTTP 429.
     #[error("keboola limits the rate of requests, asked for {what}")]
-    RateLimited { what: String, retry_after: Option<Duration> },
+    RateLimited {
+        what: String,
+        retry_after: Option<Duration>,
+    },
     /// HTTP 503 with status `maintenance`: the project or stack is being worked on.
     #[error("keboola is under maintenance, asked for {what}")]
-    Maintenance { what: String, retry_after: Option<Duration> },
+    Maintenance {
+        what: String,
+        retry_after: Option<Duration>,
+    },
     /// A status that passes by itself: 408, 409, 423, 502, 503, 504.
     #[error("keboola is unavailable, asked for {what} (status {status}, {exception_id})")]
-    Unavailable { what: String, status: u16, retry_after: Option<Duration>, exception_id: String },
+    Unavailable {
+        what: String,
+        status: u16,
+        retry_after: Option<Duration>,
+        exception_id: String,
+    },
     /// HTTP 500 and other failures of the server.
     #[error("keboola failed on {what} (status {status}, {exception_id})")]
-    Server { what: String, status: u16, exception_id: String },
+    Server {
+        what: String,
+        status: u16,
+        exception_id: String,
+    },
     /// Another refusal: the request itself is not acceptable.
     #[error("keboola refused the request for {what} (status {status}, code `{code}`, {exception_id})")]
-    Rejected { what: String, status: u16, code: String, exception_id: String },
+    Rejected {
+        what: String,
+        status: u16,
+        code: String,
+        exception_id: String,
+    },
     /// The answer is not Keboola's: a page or redirect of something in between.
-    #[error("something other than keboola answered for {what} (status {status}); check the address and proxies")]
+    #[error(
+        "something other than keboola answered for {what} (status {status}); check the address and proxies"
+    )]
     Foreign { what: String, status: u16 },
     /// No connection, or it broke.
     #[error("cannot reach keboola for {what}")]
-    Unreachable { what: String, #[source] source: reqwest::Error },
+    Unreachable {
+        what: String,
+        #[source]
+        source: reqwest::Error,
+    },
     /// The call took longer than allowed.
     #[error("keboola took longer than {after:?} for {what}")]
     Timeout { what: String, after: Duration },

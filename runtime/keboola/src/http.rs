@@ -8,7 +8,6 @@ use crate::{
     json::Problem,
     stream::ItemStream,
 };
-use jiff::Timestamp;
 use reqwest::{
     Client, Response, Url,
     header::{ACCEPT, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER},
@@ -65,7 +64,8 @@ impl Http {
         } = config;
         let base = parse_origin("base_url", base_url)?;
         let refuse = |field, problem| KeboolaError::Settings { field, problem };
-        let mut token = HeaderValue::from_str(token.expose_secret()).map_err(|_| refuse("token", "not printable"))?;
+        let mut token =
+            HeaderValue::from_str(token.expose_secret()).map_err(|_| refuse("token", "not printable"))?;
         if token.is_empty() {
             return Err(refuse("token", "empty"));
         }
@@ -87,7 +87,9 @@ impl Http {
         if is_loopback(&base) {
             builder = builder.no_proxy();
         }
-        let client = builder.build().map_err(|_| refuse("user_agent", "not acceptable as a header, or TLS cannot start"))?;
+        let client = builder
+            .build()
+            .map_err(|_| refuse("user_agent", "not acceptable as a header, or TLS cannot start"))?;
         let http = Self {
             client,
             permits: Semaphore::new(*parallel_max),
@@ -143,7 +145,13 @@ impl Http {
             }
         };
         let response = self.in_time(&request.what, opening).await?;
-        Ok(ItemStream::new(request.what, response, self.response_bytes_max, self.total, parse))
+        Ok(ItemStream::new(
+            request.what,
+            response,
+            self.response_bytes_max,
+            self.total,
+            parse,
+        ))
     }
 
     /// Reads a long list to its end, again from the start if it breaks. Only one item's text is
@@ -161,7 +169,9 @@ impl Http {
                 let answer = match self.send(request).await {
                     Ok(response) => {
                         let what = request.what.clone();
-                        ItemStream::new(what, response, self.response_bytes_max, self.total, parse).collect().await
+                        ItemStream::new(what, response, self.response_bytes_max, self.total, parse)
+                            .collect()
+                            .await
                     }
                     Err(error) => Err(error),
                 };
@@ -176,7 +186,10 @@ impl Http {
 
     /// Held by a call through all its tries, so that trouble makes the client slower, not busier.
     async fn permit(&self) -> SemaphorePermit<'_> {
-        self.permits.acquire().await.expect("the semaphore is never closed")
+        self.permits
+            .acquire()
+            .await
+            .expect("the semaphore is never closed")
     }
 
     async fn in_time<T>(
@@ -184,7 +197,10 @@ impl Http {
         what: &str,
         call: impl Future<Output = Result<T, KeboolaError>>,
     ) -> Result<T, KeboolaError> {
-        let late = |_| KeboolaError::Timeout { what: what.to_owned(), after: self.total };
+        let late = |_| KeboolaError::Timeout {
+            what: what.to_owned(),
+            after: self.total,
+        };
         timeout(self.total, call).await.map_err(late)?
     }
 
@@ -209,9 +225,15 @@ impl Http {
         if status != 200 {
             return Err(self.refusal(request, response).await);
         }
-        let is_page = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+        let is_page = response
+            .headers()
+            .get(CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
         if is_page {
-            return Err(KeboolaError::Foreign { what: request.what.clone(), status });
+            return Err(KeboolaError::Foreign {
+                what: request.what.clone(),
+                status,
+            });
         }
         Ok(response)
     }
@@ -229,25 +251,43 @@ impl Http {
         }
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         let body = String::from_utf8_lossy(&body);
-        let refusal = Refusal { status, retry_after: header(RETRY_AFTER), date: header(DATE), body: &body };
-        classify(request.what.clone(), &refusal, Timestamp::now())
+        let refusal = Refusal {
+            status,
+            retry_after: header(RETRY_AFTER),
+            date: header(DATE),
+            body: &body,
+        };
+        classify(request.what.clone(), &refusal)
     }
 
     async fn body(&self, request: &Request, mut response: Response) -> Result<String, KeboolaError> {
         let limit = self.response_bytes_max;
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|source| broken(&request.what, source))? {
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|source| broken(&request.what, source))?
+        {
             if body.len() + chunk.len() > limit {
-                return Err(KeboolaError::TooLarge { what: request.what.clone(), limit });
+                return Err(KeboolaError::TooLarge {
+                    what: request.what.clone(),
+                    limit,
+                });
             }
             body.extend_from_slice(&chunk);
         }
-        let not_text = |_| KeboolaError::Malformed { what: request.what.clone(), detail: "it is not UTF-8".into() };
+        let not_text = |_| KeboolaError::Malformed {
+            what: request.what.clone(),
+            detail: "it is not UTF-8".into(),
+        };
         String::from_utf8(body).map_err(not_text)
     }
 }
 
 /// Names a failure of the connection; the address is left out of it.
 pub(crate) fn broken(what: &str, source: reqwest::Error) -> KeboolaError {
-    KeboolaError::Unreachable { what: what.to_owned(), source: source.without_url() }
+    KeboolaError::Unreachable {
+        what: what.to_owned(),
+        source: source.without_url(),
+    }
 }

@@ -92,7 +92,10 @@ impl Job {
     pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
         let members = Members::parse(text)?;
         let id = members.text("id").ok_or("`id` of a job is missing")?;
-        let run_id = members.text("runId").filter(|run_id| !run_id.is_empty()).unwrap_or_else(|| id.clone());
+        let run_id = members
+            .text("runId")
+            .filter(|run_id| !run_id.is_empty())
+            .unwrap_or_else(|| id.clone());
         let given = |name: &str| members.text(name).filter(|text| !text.is_empty());
         Ok(Self {
             run_id: RunId::parse(&run_id).map_err(|error| error.to_string())?,
@@ -103,7 +106,9 @@ impl Job {
             created: members.time("createdTime"),
             started: members.time("startTime"),
             ended: members.time("endTime"),
-            config_version: members.object("result").and_then(|result| result.number("configVersion")),
+            config_version: members
+                .object("result")
+                .and_then(|result| result.number("configVersion")),
             source: text.to_owned(),
             id,
         })
@@ -143,7 +148,16 @@ impl Default for JobSearch {
 impl JobSearch {
     /// Returns the query's parameters.
     pub(crate) fn parameters(&self) -> Vec<(&'static str, String)> {
-        let Self { ended_from, ended_to, branch_id, component_id, config_id, statuses, limit, offset } = self;
+        let Self {
+            ended_from,
+            ended_to,
+            branch_id,
+            component_id,
+            config_id,
+            statuses,
+            limit,
+            offset,
+        } = self;
         let mut parameters = vec![("sortBy", "endTime".to_owned()), ("sortOrder", "asc".to_owned())];
         let time = |time: &Timestamp| time.strftime("%Y-%m-%dT%H:%M:%S+00:00").to_string();
         parameters.extend(ended_from.as_ref().map(|at| ("endTimeFrom", time(at))));

@@ -16,14 +16,20 @@ impl<'a> Members<'a> {
     /// Parses an object; the empty array that PHP writes for an empty object is one too.
     pub(crate) fn parse(text: &'a str) -> Result<Self, Problem> {
         let mut reader = serde_json::Deserializer::from_str(text);
-        let members = reader.deserialize_any(MembersVisitor).map_err(|error| place(&error))?;
+        let members = reader
+            .deserialize_any(MembersVisitor)
+            .map_err(|error| place(&error))?;
         reader.end().map_err(|error| place(&error))?;
         Ok(Self(members))
     }
 
     fn get(&self, name: &str) -> Option<&'a RawValue> {
         // Of a repeated key the last counts, as in every JSON reader.
-        self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| *value)
+        self.0
+            .iter()
+            .rev()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| *value)
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {
@@ -72,13 +78,18 @@ impl<'a> Members<'a> {
     /// Returns the items of an array; of an object its values, for that is what PHP writes for an
     /// array with gaps; none for anything else.
     pub(crate) fn items(&self, name: &str) -> Vec<&'a str> {
-        let Some(raw) = self.raw(name) else { return Vec::new() };
+        let Some(raw) = self.raw(name) else {
+            return Vec::new();
+        };
         items(raw).unwrap_or_default()
     }
 
     /// Returns the strings of an array.
     pub(crate) fn texts(&self, name: &str) -> Vec<String> {
-        self.items(name).into_iter().filter_map(|raw| serde_json::from_str(raw).ok()).collect()
+        self.items(name)
+            .into_iter()
+            .filter_map(|raw| serde_json::from_str(raw).ok())
+            .collect()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &'a str)> {
@@ -109,7 +120,11 @@ pub(crate) fn object_text<'t>(members: impl Iterator<Item = (&'t str, &'t str)>)
 /// Returns the texts of an array's items, or of an object's values.
 pub(crate) fn items(text: &str) -> Result<Vec<&str>, Problem> {
     if text.trim_start().starts_with('{') {
-        return Ok(Members::parse(text)?.0.into_iter().map(|(_, value)| value.get()).collect());
+        return Ok(Members::parse(text)?
+            .0
+            .into_iter()
+            .map(|(_, value)| value.get())
+            .collect());
     }
     let items: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| place(&error))?;
     Ok(items.into_iter().map(RawValue::get).collect())
@@ -158,7 +173,10 @@ pub fn parse_time(raw: &str) -> Option<Timestamp> {
         return Some(time);
     }
     let with_offset = ["%Y-%m-%dT%H:%M:%S%.f%z", "%Y-%m-%d %H:%M:%S%.f%z"];
-    if let Some(time) = with_offset.iter().find_map(|format| Timestamp::strptime(format, raw).ok()) {
+    if let Some(time) = with_offset
+        .iter()
+        .find_map(|format| Timestamp::strptime(format, raw).ok())
+    {
         return Some(time);
     }
     let civil: DateTime = raw.parse().ok()?;
@@ -171,7 +189,11 @@ mod tests {
 
     #[track_caller]
     fn check_time(raw: &str, expected: Option<&str>) {
-        assert_eq!(parse_time(raw).map(|time| time.to_string()).as_deref(), expected, "{raw}");
+        assert_eq!(
+            parse_time(raw).map(|time| time.to_string()).as_deref(),
+            expected,
+            "{raw}"
+        );
     }
 
     #[test]
@@ -200,7 +222,10 @@ mod tests {
         assert_eq!(members.number("b"), Some(12));
         assert_eq!(members.text("c"), None);
         assert!(members.object("d").is_none());
-        assert_eq!(["e", "f", "g", "d"].map(|name| members.flag(name)), [true, true, false, false]);
+        assert_eq!(
+            ["e", "f", "g", "d"].map(|name| members.flag(name)),
+            [true, true, false, false]
+        );
     }
 
     #[test]
@@ -213,7 +238,10 @@ mod tests {
 
     #[test]
     fn an_array_with_gaps_is_read_by_its_values() {
-        assert_eq!(items(r#"{"0":{"a":1},"2":{"b":2}}"#).unwrap(), [r#"{"a":1}"#, r#"{"b":2}"#]);
+        assert_eq!(
+            items(r#"{"0":{"a":1},"2":{"b":2}}"#).unwrap(),
+            [r#"{"a":1}"#, r#"{"b":2}"#]
+        );
         assert_eq!(items("[1, 2]").unwrap(), ["1", "2"]);
         assert_eq!(items("[1,").unwrap_err(), "it ends early at line 1 column 3");
     }

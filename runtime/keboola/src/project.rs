@@ -42,7 +42,9 @@ impl TokenInfo {
             is_disabled: members.flag("isDisabled"),
             project_id: ProjectId::parse(&project).map_err(|error| error.to_string())?,
             project_name: owner.text_or_empty("name"),
-            organization_id: members.object("organization").and_then(|organization| organization.text("id")),
+            organization_id: members
+                .object("organization")
+                .and_then(|organization| organization.text("id")),
             features: owner.texts("features"),
         })
     }
@@ -63,11 +65,19 @@ impl ComponentInfo {
     pub(crate) fn of(members: &Members<'_>) -> Result<Self, Problem> {
         let id = members.text("id").ok_or("`id` of a component is missing")?;
         let flags = members.texts("flags");
-        let default_bucket_stage = members.object("data").filter(|data| data.flag("default_bucket")).map(|data| {
-            data.text("default_bucket_stage").filter(|stage| !stage.is_empty()).unwrap_or_else(|| "in".into())
-        });
+        let default_bucket_stage = members
+            .object("data")
+            .filter(|data| data.flag("default_bucket"))
+            .map(|data| {
+                data.text("default_bucket_stage")
+                    .filter(|stage| !stage.is_empty())
+                    .unwrap_or_else(|| "in".into())
+            });
         let component = Component {
-            component_type: members.text("type").filter(|kind| !kind.is_empty()).unwrap_or_else(|| "other".into()),
+            component_type: members
+                .text("type")
+                .filter(|kind| !kind.is_empty())
+                .unwrap_or_else(|| "other".into()),
             name: members.text("name").unwrap_or_else(|| id.clone()),
             generic_code_blocks_ui: flags.iter().any(|flag| flag == "genericCodeBlocksUI"),
             default_bucket_stage,
@@ -150,16 +160,24 @@ mod tests {
 
     #[test]
     fn a_default_bucket_needs_its_flag() {
-        check_bucket(r#"{"id":"a","data":{"default_bucket":true,"default_bucket_stage":"out"}}"#, Some("out"));
+        check_bucket(
+            r#"{"id":"a","data":{"default_bucket":true,"default_bucket_stage":"out"}}"#,
+            Some("out"),
+        );
         check_bucket(r#"{"id":"a","data":{"default_bucket":true}}"#, Some("in"));
-        check_bucket(r#"{"id":"a","data":{"default_bucket":false,"default_bucket_stage":"in"}}"#, None);
+        check_bucket(
+            r#"{"id":"a","data":{"default_bucket":false,"default_bucket_stage":"in"}}"#,
+            None,
+        );
         check_bucket(r#"{"id":"a","data":[]}"#, None);
         check_bucket(r#"{"id":"a"}"#, None);
     }
 
     #[test]
     fn php_empties_do_not_break_a_component() {
-        let found = ComponentInfo::parse(r#"{"id":"x.y","type":"extractor","name":"X","flags":{},"data":null}"#).unwrap();
+        let found =
+            ComponentInfo::parse(r#"{"id":"x.y","type":"extractor","name":"X","flags":{},"data":null}"#)
+                .unwrap();
         assert!(found.flags.is_empty());
         assert!(!found.component.generic_code_blocks_ui);
         let found = ComponentInfo::parse(r#"{"id":"x.y","flags":{"1":"genericCodeBlocksUI"}}"#).unwrap();
@@ -169,6 +187,9 @@ mod tests {
 
     #[test]
     fn a_token_without_a_project_is_refused() {
-        assert_eq!(TokenInfo::parse(r#"{"id":"1","owner":[]}"#).unwrap_err(), "`owner` is missing");
+        assert_eq!(
+            TokenInfo::parse(r#"{"id":"1","owner":[]}"#).unwrap_err(),
+            "`owner` is missing"
+        );
     }
 }

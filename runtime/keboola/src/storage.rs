@@ -81,8 +81,18 @@ impl PreviewRequest {
     /// Asks for the first rows of all columns of a table, ordered by its primary key.
     #[must_use]
     pub fn of(table: &Table, limit: u32) -> Self {
-        let Table { id, primary_key, columns, .. } = table;
-        Self { table: id.clone(), columns: columns.clone(), order_by: primary_key.clone(), limit }
+        let Table {
+            id,
+            primary_key,
+            columns,
+            ..
+        } = table;
+        Self {
+            table: id.clone(),
+            columns: columns.clone(),
+            order_by: primary_key.clone(),
+            limit,
+        }
     }
 
     /// Returns a request for fewer columns, key first, or none if there are few already.
@@ -94,8 +104,16 @@ impl PreviewRequest {
         let keys = self.columns.iter().filter(is_key);
         let others = self.columns.iter().filter(|column| !is_key(column));
         let chosen: Vec<&String> = keys.chain(others).take(NARROW_COLUMNS).collect();
-        let columns = self.columns.iter().filter(|column| chosen.contains(column)).cloned().collect();
-        Some(Self { columns, ..self.clone() })
+        let columns = self
+            .columns
+            .iter()
+            .filter(|column| chosen.contains(column))
+            .cloned()
+            .collect();
+        Some(Self {
+            columns,
+            ..self.clone()
+        })
     }
 }
 
@@ -119,7 +137,12 @@ mod tests {
     fn a_narrowed_preview_keeps_the_key_and_the_order() {
         let columns: Vec<String> = (0..40).map(|number| format!("c{number}")).collect();
         let table = TableId::parse("in.c-main.t").unwrap();
-        let wide = PreviewRequest { table, columns, order_by: vec!["c39".into()], limit: 100 };
+        let wide = PreviewRequest {
+            table,
+            columns,
+            order_by: vec!["c39".into()],
+            limit: 100,
+        };
         let narrow = wide.narrowed().unwrap();
         assert_eq!(narrow.columns.len(), 30);
         assert_eq!((&*narrow.columns[28], &*narrow.columns[29]), ("c28", "c39"));

@@ -22,7 +22,9 @@ pub struct ItemStream<T> {
 
 impl<T> fmt::Debug for ItemStream<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ItemStream").field("what", &self.what).finish_non_exhaustive()
+        f.debug_struct("ItemStream")
+            .field("what", &self.what)
+            .finish_non_exhaustive()
     }
 }
 
@@ -35,7 +37,15 @@ impl<T> ItemStream<T> {
         parse: fn(&str) -> Result<T, Problem>,
     ) -> Self {
         let splitter = ArraySplitter::new(item_bytes_max);
-        Self { what, response: Some(response), splitter, ready: VecDeque::new(), parse, total, left: total }
+        Self {
+            what,
+            response: Some(response),
+            splitter,
+            ready: VecDeque::new(),
+            parse,
+            total,
+            left: total,
+        }
     }
 
     /// Returns the next item, or none at the end.
@@ -45,7 +55,8 @@ impl<T> ItemStream<T> {
     pub async fn next(&mut self) -> Result<Option<T>, KeboolaError> {
         let item = self.next_text().await;
         let item = item.and_then(|text| {
-            text.map(|text| (self.parse)(&text).map_err(|detail| self.malformed(detail))).transpose()
+            text.map(|text| (self.parse)(&text).map_err(|detail| self.malformed(detail)))
+                .transpose()
         });
         if item.is_err() {
             self.response = None;
@@ -71,17 +82,27 @@ impl<T> ItemStream<T> {
             if let Some(text) = self.ready.pop_front() {
                 return Ok(Some(text));
             }
-            let Some(response) = &mut self.response else { return Ok(None) };
+            let Some(response) = &mut self.response else {
+                return Ok(None);
+            };
             let asked = Instant::now();
             let chunk = timeout(self.left, response.chunk()).await;
             self.left = self.left.saturating_sub(asked.elapsed());
             match chunk {
-                Err(_) => return Err(KeboolaError::Timeout { what: self.what.clone(), after: self.total }),
+                Err(_) => {
+                    return Err(KeboolaError::Timeout {
+                        what: self.what.clone(),
+                        after: self.total,
+                    });
+                }
                 Ok(Err(source)) => return Err(crate::http::broken(&self.what, source)),
                 Ok(Ok(Some(bytes))) => match self.splitter.feed(&bytes, &mut self.ready) {
                     Ok(()) => {}
                     Err(SplitError::TooLarge) => {
-                        return Err(KeboolaError::TooLarge { what: self.what.clone(), limit: self.splitter.item_bytes_max });
+                        return Err(KeboolaError::TooLarge {
+                            what: self.what.clone(),
+                            limit: self.splitter.item_bytes_max,
+                        });
                     }
                     Err(SplitError::Form(problem)) => return Err(self.malformed(problem.to_owned())),
                 },
@@ -96,11 +117,14 @@ impl<T> ItemStream<T> {
     }
 
     fn malformed(&self, detail: String) -> KeboolaError {
-        KeboolaError::Malformed { what: self.what.clone(), detail }
+        KeboolaError::Malformed {
+            what: self.what.clone(),
+            detail,
+        }
     }
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SplitError {
     TooLarge,
     Form(&'static str),
@@ -133,7 +157,12 @@ enum State {
 
 impl ArraySplitter {
     pub(crate) fn new(item_bytes_max: usize) -> Self {
-        Self { item_bytes_max, state: State::Start, item: Vec::new(), depth: 0 }
+        Self {
+            item_bytes_max,
+            state: State::Start,
+            item: Vec::new(),
+            depth: 0,
+        }
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -164,14 +193,13 @@ impl ArraySplitter {
             State::First | State::Item if matches!(byte, b',' | b']' | b'}' | b':') => {
                 return Err(SplitError::Form("an item of the list is missing"));
             }
-            State::First | State::Item => self.open(byte),
             State::Inside if self.depth == 0 && matches!(byte, b',' | b']') => {
                 self.state = if byte == b',' { State::Item } else { State::Done };
                 let item = String::from_utf8(std::mem::take(&mut self.item));
                 ready.push_back(item.map_err(|_| SplitError::Form("it is not UTF-8"))?);
                 return Ok(());
             }
-            State::Inside => self.open(byte),
+            State::First | State::Item | State::Inside => self.open(byte),
             State::InString => {
                 self.state = match byte {
                     b'\\' => State::Escaped,
@@ -208,7 +236,10 @@ mod tests {
     fn check(text: &str, expected: Result<&[&str], SplitError>) {
         for length in 1..=text.len().max(1) {
             let (mut splitter, mut ready) = (ArraySplitter::new(40), VecDeque::new());
-            let fed = text.as_bytes().chunks(length).try_for_each(|piece| splitter.feed(piece, &mut ready));
+            let fed = text
+                .as_bytes()
+                .chunks(length)
+                .try_for_each(|piece| splitter.feed(piece, &mut ready));
             let found = match fed {
                 Ok(()) if !splitter.is_done() => Err(SplitError::Form("open")),
                 other => other,
@@ -225,9 +256,10 @@ mod tests {
     fn items_are_cut_wherever_the_network_cuts() {
         check("[]", Ok(&[]));
         check(" [ ] \n", Ok(&[]));
-        check(r#"[{"a":[1,{"b":"]},\""}]}, [] ,12,"x,\\",null]"#, Ok(&[
-            r#"{"a":[1,{"b":"]},\""}]}"#, "[] ", "12", r#""x,\\""#, "null",
-        ]));
+        check(
+            r#"[{"a":[1,{"b":"]},\""}]}, [] ,12,"x,\\",null]"#,
+            Ok(&[r#"{"a":[1,{"b":"]},\""}]}"#, "[] ", "12", r#""x,\\""#, "null"]),
+        );
         check(r#"["ž","日本"]"#, Ok(&[r#""ž""#, r#""日本""#]));
     }
 

@@ -54,16 +54,10 @@ pub(super) struct Config {
     keboola: Keboola,
     #[serde(default)]
     sandbox: Sandbox,
-    #[serde(default = "retry_ms")]
-    retry_ms: u64,
     #[serde(default = "grace_ms")]
     grace_ms: u64,
     #[serde(default, rename = "mirror")]
     mirrors: Vec<Mirror>,
-}
-
-fn retry_ms() -> u64 {
-    300_000
 }
 
 fn grace_ms() -> u64 {
@@ -208,12 +202,9 @@ impl Default for Dev {
 
 impl Config {
     pub(super) fn check(self, base: &Path) -> Result<super::Config, ConfigError> {
-        let Self { data_dir, tag_root, window, http, keboola, sandbox, retry_ms, grace_ms, mirrors } = self;
+        let Self { data_dir, tag_root, window, http, keboola, sandbox, grace_ms, mirrors } = self;
         if !(1_000..=600_000).contains(&window.span_ms) {
             return Err(value("window.span_ms", "must be between 1000 and 600000"));
-        }
-        if !(1_000..=3_600_000).contains(&retry_ms) {
-            return Err(value("retry_ms", "must be between 1000 and 3600000"));
         }
         if keboola.parallel_max == 0 {
             return Err(value("keboola.parallel_max", "must be at least 1"));
@@ -238,7 +229,6 @@ impl Config {
                 memory_bytes_max: sandbox.memory_bytes_max,
                 deadline_ms: sandbox.deadline_ms,
             },
-            retry_ms,
             grace_ms,
             mirrors,
         })

@@ -49,10 +49,10 @@ fn a_good_file_has_defaults_and_paths_relative_to_itself() {
 
 #[test]
 fn what_is_wrong_is_told_by_key_and_never_with_the_value() {
-    check("data_dir", "datadir", expect![[r#"/etc/kbc/mirror.toml: line 2, column 1: unknown field `datadir`, expected one of `data_dir`, `tag_root`, `window`, `http`, `keboola`, `sandbox`, `retry_ms`, `grace_ms`, `mirror`"#]]);
+    check("data_dir", "datadir", expect![[r#"/etc/kbc/mirror.toml: line 2, column 1: unknown field `datadir`, expected one of `data_dir`, `tag_root`, `window`, `http`, `keboola`, `sandbox`, `grace_ms`, `mirror`"#]]);
     check("env:KBC_TOKEN", "hunter2", expect![[r#"`mirror[0].token`: is not a reference; write `env:NAME`, `file:PATH` or `cred:NAME` and keep the credential itself out of the configuration / is not a reference; write `env:NAME`, `file:PATH` or `cred:NAME` and keep the credential itself out of the configuration"#]]);
     check("token = \"env:KBC_TOKEN\"", "token = \"env:KBC_TOKEN\"\npasword = \"hunter2\"", expect![[r#"/etc/kbc/mirror.toml: line 16, column 1: unknown field `pasword`, expected one of `id`, `stack`, `project_id`, `token`, `repository`, `branch`, `prefix`, `secrets`, `samples`, `jobs`, `dev_branches`, `plan_tier`, `region`, `adopt`"#]]);
-    check("data_dir = \"data\"", "data_dir = \"data\"\nretry_ms = \"hunter2\"", expect!["/etc/kbc/mirror.toml: line 3, column 12: invalid type: string, expected u64"]);
+    check("data_dir = \"data\"", "data_dir = \"data\"\ngrace_ms = \"hunter2\"", expect!["/etc/kbc/mirror.toml: line 3, column 12: invalid type: string, expected u64"]);
     check("https://connection", "http://connection", expect!["`mirror[0].stack`: must be `https`; plain `http` would send the token in the clear"]);
     check("\"5678\"", "5678", expect!["/etc/kbc/mirror.toml: line 14, column 14: invalid type: integer, expected a string"]);
     check("file:retail.git", "ext::sh -c hunter2", expect!["`mirror[0].repository`: must be `file:` and the path of a bare repository; this version pushes to no other kind"]);

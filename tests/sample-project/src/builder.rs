@@ -4,9 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::catalog::{component_of, Component};
+use crate::catalog::{Component, component_of};
 use crate::encode::{DIGITS, Moment, ulid};
 use crate::entities::{Entity, entity};
 use crate::market::Market;
@@ -34,6 +34,8 @@ pub(crate) struct Draft {
     pub(crate) change: Option<String>,
     pub(crate) inputs: Vec<String>,
     pub(crate) outputs: Vec<String>,
+    /// Number of the market it was made for.
+    pub(crate) round: usize,
 }
 
 /// A row before it has a history.
@@ -115,7 +117,9 @@ impl Builder {
         let step = BUILDING_SPAN / total;
         let number = u64::try_from(self.started).expect("a count in memory fits 64 bits");
         self.started += 1;
-        let created = self.base.plus(BUILDING_SPAN * number / total + self.random.below(step.max(1)));
+        let created = self
+            .base
+            .plus(BUILDING_SPAN * number / total + self.random.below(step.max(1)));
         let id = self.new_id(created);
         Draft {
             component,
@@ -132,6 +136,7 @@ impl Builder {
             change: None,
             inputs: Vec::new(),
             outputs: Vec::new(),
+            round: 0,
         }
     }
 
@@ -158,14 +163,18 @@ impl Builder {
     }
 
     /// Keeps the configuration under the role it plays in its market.
-    pub(crate) fn add(&mut self, market: &Market, role: &'static str, draft: Draft) {
+    pub(crate) fn add(&mut self, market: &Market, role: &'static str, mut draft: Draft) {
+        draft.round = market.number;
         self.roles.insert((market.number, role), self.drafts.len());
         self.drafts.push(draft);
     }
 
     /// The configuration that plays a role in this market, else in the first one.
     pub(crate) fn role(&self, market: &Market, role: &'static str) -> Option<&Draft> {
-        let index = self.roles.get(&(market.number, role)).or_else(|| self.roles.get(&(0, role)))?;
+        let index = self
+            .roles
+            .get(&(market.number, role))
+            .or_else(|| self.roles.get(&(0, role)))?;
         self.drafts.get(*index)
     }
 
@@ -176,7 +185,18 @@ impl Builder {
 
     /// The bucket a component with a default bucket writes to.
     pub(crate) fn default_bucket(draft: &Draft) -> String {
-        let clean = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '-' };
+        debug_assert!(
+            component_of(draft.component).has_default_bucket(),
+            "{}",
+            draft.component
+        );
+        let clean = |letter: char| {
+            if letter.is_ascii_alphanumeric() {
+                letter
+            } else {
+                '-'
+            }
+        };
         let component: String = draft.component.chars().map(clean).collect();
         format!("in.c-{component}-{}", draft.id)
     }
@@ -202,7 +222,10 @@ impl Builder {
         };
         let id = table.id();
         draft.outputs.push(id.clone());
-        self.kinds.entry((market.number, entity.name)).or_default().push(self.tables.len());
+        self.kinds
+            .entry((market.number, entity.name))
+            .or_default()
+            .push(self.tables.len());
         self.tables.push(table);
         id
     }
@@ -210,19 +233,23 @@ impl Builder {
     /// The newest table of a kind in this market, else in the first one.
     pub(crate) fn table(&self, market: &Market, kind: &'static str) -> Option<&TableDraft> {
         let found = |round: usize| self.kinds.get(&(round, kind)).and_then(|tables| tables.last());
-        found(market.number).or_else(|| found(0)).map(|index| &self.tables[*index])
+        found(market.number)
+            .or_else(|| found(0))
+            .map(|index| &self.tables[*index])
     }
 
     /// Input mapping of the wanted kinds that exist, and a note of it in the draft.
     pub(crate) fn reads(&mut self, market: &Market, draft: &mut Draft, kinds: &[&'static str]) -> Vec<Value> {
         let mut mapping = Vec::new();
         for kind in kinds {
-            let Some(table) = self.table(market, kind) else { continue };
-            let source = table.id();
+            let Some(table) = self.table(market, kind) else {
+                continue;
+            };
+            let (source, entity) = (table.id(), table.entity);
             let mut input = json!({"source": source, "destination": kind});
             match self.random.below(5) {
                 0 => {
-                    let names = table.entity.columns.iter().map(|column| column.name);
+                    let names = entity.columns.iter().map(|column| column.name);
                     input["columns"] = names.collect();
                 }
                 1 => {
@@ -231,7 +258,7 @@ impl Builder {
                     input["where_values"] = json!([]);
                 }
                 2 => {
-                    input["column_types"] = table.entity.columns.iter().map(|column| {
+                    input["column_types"] = entity.columns.iter().map(|column| {
                         let (_, kind, length) = column.types();
                         json!({"source": column.name, "type": kind, "length": length, "nullable": true,
                                "convert_empty_values_to_null": false, "compression": "", "destination": column.name})
@@ -252,7 +279,11 @@ impl Builder {
 
     /// Records a planted secret and gives it back.
     pub(crate) fn plant(&mut self, kind: &'static str, value: String, place: impl Into<String>) -> String {
-        self.planted.push(Planted { value: value.clone(), kind: kind.to_owned(), place: place.into() });
+        self.planted.push(Planted {
+            value: value.clone(),
+            kind: kind.to_owned(),
+            place: place.into(),
+        });
         value
     }
 
@@ -260,9 +291,4 @@ impl Builder {
     pub(crate) fn place(draft: &Draft, what: &str) -> String {
         format!("{}/{} {what}", draft.component, draft.id)
     }
-}
-
-/// An object of these members, in this order.
-pub(crate) fn object<const COUNT: usize>(members: [(&str, Value); COUNT]) -> Value {
-    Value::Object(members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<Map<_, _>>())
 }

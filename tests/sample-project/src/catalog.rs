@@ -21,7 +21,13 @@ const fn component(
     flags: &'static str,
     default_bucket: Option<&'static str>,
 ) -> Component {
-    Component { id, kind, name, flags, default_bucket }
+    Component {
+        id,
+        kind,
+        name,
+        flags,
+        default_bucket,
+    }
 }
 
 const EXTRACTOR: &str = "extractor";
@@ -33,56 +39,158 @@ const INTO_IN: Option<&str> = Some("in");
 
 pub(crate) const COMPONENTS: &[Component] = &[
     component("ex-generic-v2", EXTRACTOR, "Generic", "", None),
-    component("kds-team.app-custom-python", APPLICATION, "Custom Python", "", None),
-    component("kds-team.app-generative-ai", APPLICATION, "Generative AI", "rt", None),
+    component(
+        "kds-team.app-custom-python",
+        APPLICATION,
+        "Custom Python",
+        "",
+        None,
+    ),
+    component(
+        "kds-team.app-generative-ai",
+        APPLICATION,
+        "Generative AI",
+        "rt",
+        None,
+    ),
     component("kds-team.ex-bing-ads", EXTRACTOR, "Microsoft Ads", "r", INTO_IN),
-    component("kds-team.ex-google-search-console", EXTRACTOR, "Google Search Console", "r", INTO_IN),
+    component(
+        "kds-team.ex-google-search-console",
+        EXTRACTOR,
+        "Google Search Console",
+        "r",
+        INTO_IN,
+    ),
     component("kds-team.ex-jira", EXTRACTOR, "Jira", "r", INTO_IN),
     component("kds-team.ex-shopify", EXTRACTOR, "Shopify", "", INTO_IN),
-    component("kds-team.ex-shoptet-permalink", EXTRACTOR, "Shoptet Permalink", "", INTO_IN),
+    component(
+        "kds-team.ex-shoptet-permalink",
+        EXTRACTOR,
+        "Shoptet Permalink",
+        "",
+        INTO_IN,
+    ),
     component("kds-team.wr-generic", WRITER, "Generic Writer", "t", None),
     component("kds-team.wr-hubspot-crm", WRITER, "HubSpot CRM", "rt", None),
     component("keboola.app-data-gateway", APPLICATION, "Data Gateway", "t", None),
-    component("keboola.app-project-migrate", APPLICATION, "Project Migration", "n", None),
+    component(
+        "keboola.app-project-migrate",
+        APPLICATION,
+        "Project Migration",
+        "n",
+        None,
+    ),
     component("keboola.azure-openai", APPLICATION, "Azure OpenAI", "t", None),
     component("keboola.data-apps", OTHER, "Data Apps", "", None),
     component("keboola.dbt-transformation", TRANSFORMATION, "dbt", "t", None),
-    component("keboola.duckdb-transformation", TRANSFORMATION, "DuckDB SQL", "bt", None),
+    component(
+        "keboola.duckdb-transformation",
+        TRANSFORMATION,
+        "DuckDB SQL",
+        "bt",
+        None,
+    ),
     component("keboola.ex-aws-s3", EXTRACTOR, "AWS S3", "r", INTO_IN),
     component("keboola.ex-currency", EXTRACTOR, "Currency", "r", INTO_IN),
-    component("keboola.ex-db-mssql", EXTRACTOR, "Microsoft SQL Server", "r", INTO_IN),
+    component(
+        "keboola.ex-db-mssql",
+        EXTRACTOR,
+        "Microsoft SQL Server",
+        "r",
+        INTO_IN,
+    ),
     component("keboola.ex-db-mysql", EXTRACTOR, "MySQL", "r", INTO_IN),
     component("keboola.ex-db-oracle", EXTRACTOR, "Oracle", "r", INTO_IN),
     component("keboola.ex-db-pgsql", EXTRACTOR, "PostgreSQL", "r", INTO_IN),
     component("keboola.ex-db-snowflake", EXTRACTOR, "Snowflake", "r", INTO_IN),
-    component("keboola.ex-email-attachments", EXTRACTOR, "Email Attachments", "r", INTO_IN),
+    component(
+        "keboola.ex-email-attachments",
+        EXTRACTOR,
+        "Email Attachments",
+        "r",
+        INTO_IN,
+    ),
     component("keboola.ex-facebook-ads", EXTRACTOR, "Facebook Ads", "", INTO_IN),
     component("keboola.ex-ftp", EXTRACTOR, "FTP", "r", INTO_IN),
     component("keboola.ex-google-ads", EXTRACTOR, "Google Ads", "r", INTO_IN),
-    component("keboola.ex-google-analytics-v4", EXTRACTOR, "Google Analytics 4", "r", INTO_IN),
-    component("keboola.ex-google-bigquery-v2", EXTRACTOR, "Google BigQuery", "r", INTO_IN),
-    component("keboola.ex-google-drive", EXTRACTOR, "Google Sheets", "r", INTO_IN),
+    component(
+        "keboola.ex-google-analytics-v4",
+        EXTRACTOR,
+        "Google Analytics 4",
+        "r",
+        INTO_IN,
+    ),
+    component(
+        "keboola.ex-google-bigquery-v2",
+        EXTRACTOR,
+        "Google BigQuery",
+        "r",
+        INTO_IN,
+    ),
+    component(
+        "keboola.ex-google-drive",
+        EXTRACTOR,
+        "Google Sheets",
+        "r",
+        INTO_IN,
+    ),
     component("keboola.ex-http", EXTRACTOR, "HTTP", "r", INTO_IN),
     component("keboola.ex-mongodb", EXTRACTOR, "MongoDB", "r", INTO_IN),
     component("keboola.ex-sklik", EXTRACTOR, "Sklik", "", INTO_IN),
     component("keboola.ex-zendesk", EXTRACTOR, "Zendesk", "", INTO_IN),
     component("keboola.flow", OTHER, "Conditional Flows", "", None),
-    component("keboola.google-bigquery-transformation", TRANSFORMATION, "BigQuery SQL", "bt", None),
+    component(
+        "keboola.google-bigquery-transformation",
+        TRANSFORMATION,
+        "BigQuery SQL",
+        "bt",
+        None,
+    ),
     component("keboola.orchestrator", OTHER, "Orchestrator", "", None),
-    component("keboola.processor-move-files", "processor", "Move files", "", None),
-    component("keboola.python-transformation-v2", TRANSFORMATION, "Python", "bt", None),
+    component(
+        "keboola.processor-move-files",
+        "processor",
+        "Move files",
+        "",
+        None,
+    ),
+    component(
+        "keboola.python-transformation-v2",
+        TRANSFORMATION,
+        "Python",
+        "bt",
+        None,
+    ),
     component("keboola.r-transformation-v2", TRANSFORMATION, "R", "bt", None),
     component("keboola.sandboxes", OTHER, "Sandboxes", "n", None),
     component("keboola.scheduler", OTHER, "Scheduler", "", None),
     component("keboola.shared-code", OTHER, "Shared Codes", "", None),
-    component("keboola.snowflake-transformation", TRANSFORMATION, "Snowflake SQL", "bt", None),
+    component(
+        "keboola.snowflake-transformation",
+        TRANSFORMATION,
+        "Snowflake SQL",
+        "bt",
+        None,
+    ),
     component("keboola.variables", OTHER, "Variables", "", None),
     component("keboola.wr-aws-s3", WRITER, "AWS S3", "rt", None),
-    component("keboola.wr-db-mssql-v2", WRITER, "Microsoft SQL Server", "rt", None),
+    component(
+        "keboola.wr-db-mssql-v2",
+        WRITER,
+        "Microsoft SQL Server",
+        "rt",
+        None,
+    ),
     component("keboola.wr-db-mysql", WRITER, "MySQL", "rt", None),
     component("keboola.wr-db-pgsql", WRITER, "PostgreSQL", "rt", None),
     component("keboola.wr-ftp", WRITER, "FTP", "rt", None),
-    component("keboola.wr-google-bigquery-v2", WRITER, "Google BigQuery", "rt", None),
+    component(
+        "keboola.wr-google-bigquery-v2",
+        WRITER,
+        "Google BigQuery",
+        "rt",
+        None,
+    ),
     component("keboola.wr-google-sheets", WRITER, "Google Sheets", "rt", None),
     component("keboola.wr-onedrive", WRITER, "OneDrive Excel Sheets", "t", None),
     component("keboola.wr-snowflake", WRITER, "Snowflake", "rt", None),
@@ -94,13 +202,20 @@ pub(crate) const COMPONENTS: &[Component] = &[
 /// # Panics
 /// When the catalogue lacks it: ids are literals of this crate.
 pub(crate) fn component_of(id: &str) -> &'static Component {
-    COMPONENTS.iter().find(|component| component.id == id).unwrap_or_else(|| panic!("no component `{id}`"))
+    COMPONENTS
+        .iter()
+        .find(|component| component.id == id)
+        .unwrap_or_else(|| panic!("no component `{id}`"))
 }
 
 impl Component {
     /// Whether configurations of this component are run as jobs of their own.
     pub(crate) fn runs(&self) -> bool {
-        self.kind != OTHER || matches!(self.id, "keboola.orchestrator" | "keboola.flow" | "transformation")
+        self.kind != OTHER
+            || matches!(
+                self.id,
+                "keboola.orchestrator" | "keboola.flow" | "transformation"
+            )
     }
 
     /// Whether the component writes to a bucket named after the configuration.
@@ -110,7 +225,7 @@ impl Component {
 
     /// The full definition.
     pub(crate) fn definition(&self) -> Value {
-        let mut flags = Vec::new();
+        let mut flags: Vec<&str> = Vec::new();
         for flag in self.flags.chars() {
             flags.extend(match flag {
                 'b' => ["genericCodeBlocksUI", "genericDockerUI"].as_slice(),

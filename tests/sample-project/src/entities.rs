@@ -68,12 +68,15 @@ pub(crate) struct Entity {
 /// # Panics
 /// When there is none: names are literals of this crate, and a test looks all of them up.
 pub(crate) fn entity(name: &str) -> &'static Entity {
-    ENTITIES.iter().find(|entity| entity.name == name).unwrap_or_else(|| panic!("no kind of table `{name}`"))
+    ENTITIES
+        .iter()
+        .find(|entity| entity.name == name)
+        .unwrap_or_else(|| panic!("no kind of table `{name}`"))
 }
 
 macro_rules! entities {
     ($($name:ident [$key:literal] $description:literal: $($column:ident $cell:ident),+;)+) => {
-        pub(crate) const ENTITIES: &[Entity] = &[$(Entity {
+        pub(crate) static ENTITIES: &[Entity] = &[$(Entity {
             name: stringify!($name),
             description: $description,
             key: $key,

@@ -18,15 +18,57 @@ pub(crate) struct Market {
 
 const COUNTRIES: &[(&str, &str, &str, u64, &str, &str)] = &[
     ("cz", "Česko", "CZK", 21, "Zahradníkův košík", "Europe/Prague"),
-    ("sk", "Slovensko", "EUR", 23, "Záhradníkov košík", "Europe/Bratislava"),
+    (
+        "sk",
+        "Slovensko",
+        "EUR",
+        23,
+        "Záhradníkov košík",
+        "Europe/Bratislava",
+    ),
     ("de", "Deutschland", "EUR", 19, "Gärtnerkorb", "Europe/Berlin"),
     ("pl", "Polska", "PLN", 23, "Ogrodowy Koszyk", "Europe/Warsaw"),
-    ("at", "Österreich", "EUR", 20, "Gärtnerkorb Österreich", "Europe/Vienna"),
-    ("hu", "Magyarország", "HUF", 27, "Kertész Kosár", "Europe/Budapest"),
-    ("ro", "România", "RON", 19, "Coșul Grădinarului", "Europe/Bucharest"),
+    (
+        "at",
+        "Österreich",
+        "EUR",
+        20,
+        "Gärtnerkorb Österreich",
+        "Europe/Vienna",
+    ),
+    (
+        "hu",
+        "Magyarország",
+        "HUF",
+        27,
+        "Kertész Kosár",
+        "Europe/Budapest",
+    ),
+    (
+        "ro",
+        "România",
+        "RON",
+        19,
+        "Coșul Grădinarului",
+        "Europe/Bucharest",
+    ),
     ("hr", "Hrvatska", "EUR", 25, "Vrtlarova košara", "Europe/Zagreb"),
-    ("si", "Slovenija", "EUR", 22, "Vrtnarjeva košarica", "Europe/Ljubljana"),
-    ("it", "Italia", "EUR", 22, "Il Cestino del Giardiniere", "Europe/Rome"),
+    (
+        "si",
+        "Slovenija",
+        "EUR",
+        22,
+        "Vrtnarjeva košarica",
+        "Europe/Ljubljana",
+    ),
+    (
+        "it",
+        "Italia",
+        "EUR",
+        22,
+        "Il Cestino del Giardiniere",
+        "Europe/Rome",
+    ),
 ];
 
 impl Market {
@@ -34,8 +76,16 @@ impl Market {
     pub(crate) fn of_round(number: usize) -> Self {
         let (code, country, currency, vat_percent, shop, timezone) = COUNTRIES[number % COUNTRIES.len()];
         let lap = number / COUNTRIES.len();
-        let suffix = if lap == 0 { String::new() } else { (lap + 1).to_string() };
-        let spaced = if lap == 0 { String::new() } else { format!(" {}", lap + 1) };
+        let suffix = if lap == 0 {
+            String::new()
+        } else {
+            (lap + 1).to_string()
+        };
+        let spaced = if lap == 0 {
+            String::new()
+        } else {
+            format!(" {}", lap + 1)
+        };
         Self {
             number,
             code: format!("{code}{suffix}"),

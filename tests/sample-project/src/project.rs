@@ -21,7 +21,8 @@ pub struct Shape {
     pub dev_branches: usize,
     /// Number of jobs.
     pub jobs: usize,
-    /// Longest history of a configuration that has no rows, in versions; at least 1.
+    /// Longest history of a configuration that has no rows, in versions; at least 1. Rows add a version each, and
+    /// a few configurations whose history matters have one of their own.
     pub versions_max: usize,
     /// Rows of a table preview; the real interface gives 100 unless asked for more.
     pub preview_rows: usize,
@@ -134,7 +135,10 @@ impl Project {
     /// # Panics
     /// When the project has no branch, which neither `generate` nor `read_directory` gives.
     pub fn default_branch(&self) -> &Branch {
-        self.branches.iter().find(|branch| branch.is_default()).unwrap_or(&self.branches[0])
+        self.branches
+            .iter()
+            .find(|branch| branch.is_default())
+            .unwrap_or(&self.branches[0])
     }
 
     /// The branch of this id.
@@ -188,7 +192,10 @@ impl Branch {
 
     /// `GET …/branch/{id}/search/component-configurations?include=filteredMetadata`: only those with metadata.
     pub fn metadata_search_answer(&self) -> Vec<Value> {
-        let with_metadata = self.configurations.iter().filter(|configuration| !configuration.metadata.is_empty());
+        let with_metadata = self
+            .configurations
+            .iter()
+            .filter(|configuration| !configuration.metadata.is_empty());
         with_metadata
             .map(|configuration| {
                 json!({

@@ -39,7 +39,11 @@ pub(crate) fn protected(random: &mut Random, name: &str) -> String {
     match random.below(12) {
         0 => format!("{{{{ vault.{name} }}}}"),
         1 => format!("{{{{vault.{name}}}}}"),
-        2 => format!("KBC::{}Encrypted=={}", "ComponentProject", random.text(BASE64, 44)),
+        2 => format!(
+            "KBC::{}Encrypted=={}",
+            "ComponentProject",
+            random.text(BASE64, 44)
+        ),
         _ => cipher(random),
     }
 }
@@ -47,7 +51,11 @@ pub(crate) fn protected(random: &mut Random, name: &str) -> String {
 /// A password a person would make up, with one character of every class.
 pub(crate) fn password(random: &mut Random) -> String {
     let length = usize::try_from(random.between(12, 18)).expect("a small number");
-    format!("{}7{}", random.text(PASSWORD_LETTERS, length), random.text("abcdefgh", 2))
+    format!(
+        "{}7{}",
+        random.text(PASSWORD_LETTERS, length),
+        random.text("abcdefgh", 2)
+    )
 }
 
 /// A token of GitHub's form: 30 random characters and their CRC-32 in base 62.
@@ -71,7 +79,11 @@ pub(crate) fn gitlab_token(random: &mut Random) -> String {
 
 pub(crate) fn slack_token(random: &mut Random) -> String {
     let [team, user] = [0, 1].map(|_| format!("2{}", random.text(DIGITS, 11)));
-    format!("{}-{team}-{user}-{}", concat!("xo", "xb"), random.text(BASE62, 24))
+    format!(
+        "{}-{team}-{user}-{}",
+        concat!("xo", "xb"),
+        random.text(BASE62, 24)
+    )
 }
 
 pub(crate) fn stripe_key(random: &mut Random) -> String {
@@ -83,7 +95,12 @@ pub(crate) fn google_api_key(random: &mut Random) -> String {
 }
 
 pub(crate) fn sendgrid_key(random: &mut Random) -> String {
-    format!("{}.{}.{}", concat!("S", "G"), random.text(BASE62, 22), random.text(BASE62, 43))
+    format!(
+        "{}.{}.{}",
+        concat!("S", "G"),
+        random.text(BASE62, 22),
+        random.text(BASE62, 43)
+    )
 }
 
 /// Access key id and secret access key.
@@ -95,13 +112,20 @@ pub(crate) fn aws_pair(random: &mut Random) -> (String, String) {
 pub(crate) fn jwt(random: &mut Random) -> String {
     let subject = random.text(DIGITS, 8);
     let header = base64(br#"{"alg":"HS256","typ":"JWT"}"#, true);
-    let payload = base64(format!(r#"{{"sub":"{subject}","scope":"orders:read","iat":1756710000}}"#).as_bytes(), true);
+    let payload = base64(
+        format!(r#"{{"sub":"{subject}","scope":"orders:read","iat":1756710000}}"#).as_bytes(),
+        true,
+    );
     format!("{header}.{payload}.{}", random.text(BASE64_URL, 43))
 }
 
 /// A Storage API token: project, token number, 40 characters.
 pub(crate) fn storage_token(project_id: u64, random: &mut Random) -> String {
-    format!("{project_id}-{}-{}", random.between(100_000, 999_999), random.text(BASE62, 40))
+    format!(
+        "{project_id}-{}-{}",
+        random.between(100_000, 999_999),
+        random.text(BASE62, 40)
+    )
 }
 
 pub(crate) fn bearer(random: &mut Random) -> String {
@@ -124,7 +148,10 @@ pub(crate) fn numeric(random: &mut Random) -> u64 {
 /// A private key in PEM form with lines of 64 characters; the body is not a key.
 pub(crate) fn private_key(random: &mut Random) -> String {
     let label = concat!("PRIV", "ATE KEY");
-    let mut text = format!("-----BEGIN {label}-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC{}\n", random.text(BASE64, 32));
+    let mut text = format!(
+        "-----BEGIN {label}-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC{}\n",
+        random.text(BASE64, 32)
+    );
     for _ in 0..23 {
         text.push_str(&random.text(BASE64, 64));
         text.push('\n');

@@ -17,8 +17,15 @@ pub struct Context {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ObjectKey {
     Branch,
-    Config { component: String, config: String },
-    Row { component: String, config: String, row: String },
+    Config {
+        component: String,
+        config: String,
+    },
+    Row {
+        component: String,
+        config: String,
+        row: String,
+    },
     Bucket(String),
     Table(String),
     Sample(String),
@@ -27,11 +34,18 @@ pub enum ObjectKey {
 
 impl ObjectKey {
     pub(crate) fn new_config(component: &str, config: &str) -> Self {
-        Self::Config { component: component.into(), config: config.into() }
+        Self::Config {
+            component: component.into(),
+            config: config.into(),
+        }
     }
 
     pub(crate) fn new_row(component: &str, config: &str, row: &str) -> Self {
-        Self::Row { component: component.into(), config: config.into(), row: row.into() }
+        Self::Row {
+            component: component.into(),
+            config: config.into(),
+            row: row.into(),
+        }
     }
 }
 
@@ -40,7 +54,11 @@ impl fmt::Display for ObjectKey {
         match self {
             Self::Branch => f.write_str("branch"),
             Self::Config { component, config } => write!(f, "{component}/{config}"),
-            Self::Row { component, config, row } => write!(f, "{component}/{config}/{row}"),
+            Self::Row {
+                component,
+                config,
+                row,
+            } => write!(f, "{component}/{config}/{row}"),
             Self::Bucket(id) => write!(f, "bucket {id}"),
             Self::Table(id) => write!(f, "table {id}"),
             Self::Sample(id) => write!(f, "sample {id}"),
@@ -223,7 +241,12 @@ pub enum LayoutError {
         problem: &'static str,
     },
     #[error("{object} has {found} resolved references, its inspection has {expected}; inspect it again")]
-    References { item: u32, object: String, found: usize, expected: usize },
+    References {
+        item: u32,
+        object: String,
+        found: usize,
+        expected: usize,
+    },
     #[error("entry `{key}` is not one that this renderer made; render its object again")]
     Entry { key: String },
     #[error("file `{path}` is not one that this renderer made: {problem}")]
@@ -240,7 +263,9 @@ impl LayoutError {
     #[must_use]
     pub fn item(&self) -> Option<u32> {
         match self {
-            Self::Source { item, .. } | Self::References { item, .. } | Self::File { item, .. } => Some(*item),
+            Self::Source { item, .. } | Self::References { item, .. } | Self::File { item, .. } => {
+                Some(*item)
+            }
             Self::Settings { .. } | Self::Entry { .. } => None,
         }
     }

@@ -38,9 +38,15 @@ impl Language {
         };
         let statements = matches!(
             component,
-            "keboola.snowflake-transformation" | "keboola.synapse-transformation" | "keboola.oracle-transformation"
+            "keboola.snowflake-transformation"
+                | "keboola.synapse-transformation"
+                | "keboola.oracle-transformation"
         );
-        Self { extension, comment, statements }
+        Self {
+            extension,
+            comment,
+            statements,
+        }
     }
 
     /// Returns the text of a code file.
@@ -54,7 +60,11 @@ impl Language {
     /// Returns the scripts of a text, as the CLI reads them from a file.
     pub(crate) fn split(self, text: &str) -> Vec<String> {
         let text = trim_end(text);
-        if self.statements { sql::split(text) } else { vec![text.to_owned()] }
+        if self.statements {
+            sql::split(text)
+        } else {
+            vec![text.to_owned()]
+        }
     }
 }
 
@@ -65,5 +75,8 @@ pub(crate) fn trim_end(text: &str) -> &str {
 
 /// Returns the part of a default bucket's id that stands for a component.
 pub(crate) fn bucket_name_of(component: &str) -> String {
-    component.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
+    component
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .collect()
 }

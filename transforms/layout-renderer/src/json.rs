@@ -3,11 +3,11 @@
 //! A value tree of our own, because a number must survive as it is written (an id of 20 digits is
 //! not an `f64`), and because Keboola's CLI counts a repeated key at its last position.
 
-pub mod write;
+pub(crate) mod write;
 
 /// A JSON value; a number is its token.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Json {
+pub(crate) enum Json {
     Null,
     Bool(bool),
     Number(String),
@@ -18,31 +18,35 @@ pub enum Json {
 
 /// The members of an object, in order, each key once.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Object(Vec<(String, Json)>);
+pub(crate) struct Object(Vec<(String, Json)>);
 
 impl Object {
-    #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
-    #[must_use]
-    pub fn get(&self, key: &str) -> Option<&Json> {
-        self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value)
+    pub(crate) fn get(&self, key: &str) -> Option<&Json> {
+        self.0
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value)
     }
 
-    pub fn get_mut(&mut self, key: &str) -> Option<&mut Json> {
-        self.0.iter_mut().find(|(name, _)| name == key).map(|(_, value)| value)
+    pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut Json> {
+        self.0
+            .iter_mut()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value)
     }
 
     /// Takes a member out; the others keep their order.
-    pub fn remove(&mut self, key: &str) -> Option<Json> {
+    pub(crate) fn remove(&mut self, key: &str) -> Option<Json> {
         let at = self.0.iter().position(|(name, _)| name == key)?;
         Some(self.0.remove(at).1)
     }
 
     /// Replaces a member where it stands, or adds it at the end.
-    pub fn set(&mut self, key: &str, value: impl Into<Json>) {
+    pub(crate) fn set(&mut self, key: &str, value: impl Into<Json>) {
         match self.get_mut(key) {
             Some(place) => *place = value.into(),
             None => self.0.push((key.to_owned(), value.into())),
@@ -50,51 +54,40 @@ impl Object {
     }
 
     /// Adds a member at the end; one of that key that stood elsewhere goes.
-    pub fn set_last(&mut self, key: &str, value: impl Into<Json>) {
+    pub(crate) fn set_last(&mut self, key: &str, value: impl Into<Json>) {
         self.remove(key);
         self.0.push((key.to_owned(), value.into()));
     }
 
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&str, &Json)> {
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = (&str, &Json)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value))
     }
 
     /// Returns a member that is a string.
-    #[must_use]
-    pub fn str(&self, key: &str) -> Option<&str> {
+    pub(crate) fn str(&self, key: &str) -> Option<&str> {
         self.get(key)?.as_str()
     }
 
     /// Returns a member that is a string or a number, as text: the API writes ids both ways.
-    #[must_use]
-    pub fn text(&self, key: &str) -> Option<&str> {
+    pub(crate) fn text(&self, key: &str) -> Option<&str> {
         self.get(key)?.as_text()
     }
 
-    #[must_use]
-    pub fn object(&self, key: &str) -> Option<&Object> {
+    pub(crate) fn object(&self, key: &str) -> Option<&Object> {
         self.get(key)?.as_object()
     }
 
     /// Returns the items of a member that is an array; none otherwise.
-    #[must_use]
-    pub fn items(&self, key: &str) -> &[Json] {
+    pub(crate) fn items(&self, key: &str) -> &[Json] {
         self.get(key).and_then(Json::as_array).unwrap_or_default()
     }
 
     /// Returns whether a member is `true`.
-    #[must_use]
-    pub fn is_true(&self, key: &str) -> bool {
+    pub(crate) fn is_true(&self, key: &str) -> bool {
         self.get(key) == Some(&Json::Bool(true))
     }
 
@@ -103,8 +96,11 @@ impl Object {
         let mut keys: Vec<&str> = members.iter().map(|(key, _)| key.as_str()).collect();
         keys.sort_unstable();
         if keys.windows(2).any(|pair| pair[0] == pair[1]) {
-            let last: std::collections::BTreeMap<String, usize> =
-                members.iter().enumerate().map(|(at, (key, _))| (key.clone(), at)).collect();
+            let last: std::collections::BTreeMap<String, usize> = members
+                .iter()
+                .enumerate()
+                .map(|(at, (key, _))| (key.clone(), at))
+                .collect();
             let mut at = 0;
             members.retain(|(key, _)| {
                 at += 1;
@@ -117,7 +113,12 @@ impl Object {
 
 impl<K: Into<String>, V: Into<Json>> FromIterator<(K, V)> for Object {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(members: I) -> Self {
-        Self::parsed(members.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
+        Self::parsed(
+            members
+                .into_iter()
+                .map(|(key, value)| (key.into(), value.into()))
+                .collect(),
+        )
     }
 }
 
@@ -177,15 +178,18 @@ impl Json {
     ///
     /// # Errors
     /// What is wrong with the text, without any of it. Nesting of over 500 levels is refused.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
+    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         let mut parser = Parser { text, at: 0 };
         let value = parser.value(0)?;
         parser.blanks();
-        if parser.at == text.len() { Ok(value) } else { Err("there is text after the JSON value") }
+        if parser.at == text.len() {
+            Ok(value)
+        } else {
+            Err("there is text after the JSON value")
+        }
     }
 
-    #[must_use]
-    pub fn as_str(&self) -> Option<&str> {
+    pub(crate) fn as_str(&self) -> Option<&str> {
         match self {
             Self::String(text) => Some(text),
             _ => None,
@@ -193,46 +197,42 @@ impl Json {
     }
 
     /// Returns the text of a string or the token of a number.
-    #[must_use]
-    pub fn as_text(&self) -> Option<&str> {
+    pub(crate) fn as_text(&self) -> Option<&str> {
         match self {
             Self::String(text) | Self::Number(text) => Some(text),
             _ => None,
         }
     }
 
-    #[must_use]
-    pub fn as_object(&self) -> Option<&Object> {
+    pub(crate) fn as_object(&self) -> Option<&Object> {
         match self {
             Self::Object(object) => Some(object),
             _ => None,
         }
     }
 
-    pub fn as_object_mut(&mut self) -> Option<&mut Object> {
+    pub(crate) fn as_object_mut(&mut self) -> Option<&mut Object> {
         match self {
             Self::Object(object) => Some(object),
             _ => None,
         }
     }
 
-    #[must_use]
-    pub fn as_array(&self) -> Option<&[Json]> {
+    pub(crate) fn as_array(&self) -> Option<&[Json]> {
         match self {
             Self::Array(items) => Some(items),
             _ => None,
         }
     }
 
-    pub fn as_array_mut(&mut self) -> Option<&mut Vec<Json>> {
+    pub(crate) fn as_array_mut(&mut self) -> Option<&mut Vec<Json>> {
         match self {
             Self::Array(items) => Some(items),
             _ => None,
         }
     }
 
-    #[must_use]
-    pub fn as_bool(&self) -> Option<bool> {
+    pub(crate) fn as_bool(&self) -> Option<bool> {
         match self {
             Self::Bool(value) => Some(*value),
             _ => None,
@@ -240,8 +240,7 @@ impl Json {
     }
 
     /// Returns the object, or an empty one: PHP writes an empty object as `[]`.
-    #[must_use]
-    pub fn into_object(self) -> Object {
+    pub(crate) fn into_object(self) -> Object {
         match self {
             Self::Object(object) => object,
             _ => Object::new(),
@@ -406,7 +405,10 @@ impl Parser<'_> {
     }
 
     fn hex(&mut self) -> Result<u32, &'static str> {
-        let digits = self.text.get(self.at..self.at + 4).ok_or("a JSON escape is malformed")?;
+        let digits = self
+            .text
+            .get(self.at..self.at + 4)
+            .ok_or("a JSON escape is malformed")?;
         if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             return Err("a JSON escape is malformed");
         }

@@ -6,9 +6,9 @@ use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 /// capitals and instead of all that is no letter or digit, accents dropped, lower case. May be
 /// empty.
 #[must_use]
-pub fn normalize(name: &str) -> String {
+pub(crate) fn normalize(name: &str) -> String {
     let mut dashed = String::with_capacity(name.len() + 8);
-    let mut dash = |dashed: &mut String| {
+    let dash = |dashed: &mut String| {
         if !dashed.ends_with('-') {
             dashed.push('-');
         }
@@ -37,7 +37,7 @@ fn kept(c: char) -> bool {
 
 /// Returns `001-<name>`, the directory of a block, code, phase or task; `index` counts from 0.
 #[must_use]
-pub fn numbered(index: usize, name: &str) -> String {
+pub(crate) fn numbered(index: usize, name: &str) -> String {
     cut(&format!("{:03}-{}", index + 1, normalize(name)))
 }
 
@@ -49,11 +49,23 @@ fn cut(segment: &str) -> String {
 
 /// Returns an id as part of one path segment: what a path forbids becomes `-`.
 #[must_use]
-pub fn id_segment(id: &str) -> String {
-    let plain: String =
-        id.chars().map(|c| if c.is_control() || matches!(c, '/' | '\\' | ':') { '-' } else { c }).collect();
+pub(crate) fn id_segment(id: &str) -> String {
+    let plain: String = id
+        .chars()
+        .map(|c| {
+            if c.is_control() || matches!(c, '/' | '\\' | ':') {
+                '-'
+            } else {
+                c
+            }
+        })
+        .collect();
     // `.`, `..`, `.git` and its disguises all begin with a dot or with `git~`.
-    if plain.starts_with('.') || plain.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("git~")) {
+    if plain.starts_with('.')
+        || plain
+            .get(..4)
+            .is_some_and(|start| start.eq_ignore_ascii_case("git~"))
+    {
         format!("_{plain}")
     } else {
         plain

@@ -7,23 +7,30 @@ use crate::{
 
 /// The templates, in the order of the manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Naming {
-    pub branch: String,
-    pub config: String,
-    pub config_row: String,
-    pub scheduler_config: String,
-    pub shared_code_config: String,
-    pub shared_code_config_row: String,
-    pub variables_config: String,
-    pub variables_values_row: String,
-    pub data_app_config: String,
+pub(crate) struct Naming {
+    pub(crate) branch: String,
+    pub(crate) config: String,
+    pub(crate) config_row: String,
+    pub(crate) scheduler_config: String,
+    pub(crate) shared_code_config: String,
+    pub(crate) shared_code_config_row: String,
+    pub(crate) variables_config: String,
+    pub(crate) variables_values_row: String,
+    pub(crate) data_app_config: String,
+    /// The templates as the manifest has them: those that were given, or else all.
+    pub(crate) written: Object,
 }
 
 impl Naming {
     /// Reads the templates; one that is missing is the CLI's own without ids.
     pub(crate) fn read(source: Option<&Object>) -> Self {
-        let template = |key, default: &str| source.and_then(|source| source.str(key)).unwrap_or(default).to_owned();
-        Self {
+        let template = |key, default: &str| {
+            source
+                .and_then(|source| source.str(key))
+                .unwrap_or(default)
+                .to_owned()
+        };
+        let mut naming = Self {
             branch: template("branch", "{branch_name}"),
             config: template("config", "{component_type}/{component_id}/{config_name}"),
             config_row: template("configRow", "rows/{config_row_name}"),
@@ -33,32 +40,23 @@ impl Naming {
             variables_config: template("variablesConfig", "variables"),
             variables_values_row: template("variablesValuesRow", "values/{config_row_name}"),
             data_app_config: template("dataAppConfig", "app/{component_id}/{config_name}"),
-        }
+            written: Object::new(),
+        };
+        naming.written = source.cloned().unwrap_or_else(|| naming.all());
+        naming
     }
 
-    /// Returns the templates as the manifest has them.
-    pub(crate) fn to_json(&self) -> Object {
-        let Self {
-            branch,
-            config,
-            config_row,
-            scheduler_config,
-            shared_code_config,
-            shared_code_config_row,
-            variables_config,
-            variables_values_row,
-            data_app_config,
-        } = self;
+    fn all(&self) -> Object {
         Object::from_iter([
-            ("branch", branch.as_str()),
-            ("config", config),
-            ("configRow", config_row),
-            ("schedulerConfig", scheduler_config),
-            ("sharedCodeConfig", shared_code_config),
-            ("sharedCodeConfigRow", shared_code_config_row),
-            ("variablesConfig", variables_config),
-            ("variablesValuesRow", variables_values_row),
-            ("dataAppConfig", data_app_config),
+            ("branch", self.branch.as_str()),
+            ("config", &self.config),
+            ("configRow", &self.config_row),
+            ("schedulerConfig", &self.scheduler_config),
+            ("sharedCodeConfig", &self.shared_code_config),
+            ("sharedCodeConfigRow", &self.shared_code_config_row),
+            ("variablesConfig", &self.variables_config),
+            ("variablesValuesRow", &self.variables_values_row),
+            ("dataAppConfig", &self.data_app_config),
         ])
     }
 }
@@ -92,7 +90,9 @@ pub(crate) fn fill(template: &str, parts: &[(&str, Part<'_>)]) -> String {
         path.push_str(&rest[..open]);
         rest = &rest[open..];
         let found = parts.iter().find(|(name, _)| {
-            rest[1..].strip_prefix(name).is_some_and(|after| after.starts_with('}'))
+            rest[1..]
+                .strip_prefix(name)
+                .is_some_and(|after| after.starts_with('}'))
         });
         if let Some((name, part)) = found {
             path.push_str(&part.text());
@@ -103,7 +103,10 @@ pub(crate) fn fill(template: &str, parts: &[(&str, Part<'_>)]) -> String {
         }
     }
     path.push_str(rest);
-    path.split('/').filter(|segment| !segment.is_empty()).collect::<Vec<_>>().join("/")
+    path.split('/')
+        .filter(|segment| !segment.is_empty())
+        .collect::<Vec<_>>()
+        .join("/")
 }
 
 #[cfg(test)]
@@ -112,7 +115,11 @@ mod tests {
 
     #[track_caller]
     fn check(template: &str, expected: &str) {
-        let parts = [("config_id", Part::Id("A/1")), ("config_name", Part::Name("日本", "A/1")), ("type", Part::Id(""))];
+        let parts = [
+            ("config_id", Part::Id("A/1")),
+            ("config_name", Part::Name("日本", "A/1")),
+            ("type", Part::Id("")),
+        ];
         assert_eq!(fill(template, &parts), expected);
     }
 

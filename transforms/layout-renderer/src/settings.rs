@@ -48,33 +48,59 @@ impl Settings {
     pub(crate) fn parse(text: &str) -> Result<Self, LayoutError> {
         let json = Json::parse(text).map_err(|problem| LayoutError::Settings { problem })?;
         let Json::Object(source) = json else {
-            return Err(LayoutError::Settings { problem: "they are no JSON object" });
+            return Err(LayoutError::Settings {
+                problem: "they are no JSON object",
+            });
         };
         let project = source.object("project");
         let sort_by = match source.str("sortBy") {
             None | Some("id") => SortBy::Id,
             Some("path") => SortBy::Path,
-            Some(_) => return Err(LayoutError::Settings { problem: "`sortBy` is neither `id` nor `path`" }),
+            Some(_) => {
+                return Err(LayoutError::Settings {
+                    problem: "`sortBy` is neither `id` nor `path`",
+                });
+            }
         };
         let tree = match source.str("tree") {
             None | Some("lane") => Tree::Lane,
             Some("project") => Tree::Project,
-            Some(_) => return Err(LayoutError::Settings { problem: "`tree` is neither `project` nor `lane`" }),
+            Some(_) => {
+                return Err(LayoutError::Settings {
+                    problem: "`tree` is neither `project` nor `lane`",
+                });
+            }
         };
         let branch_path = source.str("branchPath").unwrap_or("main");
         if branch_path.is_empty() || branch_path.split('/').any(|part| matches!(part, "" | "." | "..")) {
-            return Err(LayoutError::Settings { problem: "`branchPath` is no relative directory" });
+            return Err(LayoutError::Settings {
+                problem: "`branchPath` is no relative directory",
+            });
         }
-        let strings = |key| source.items(key).iter().filter_map(Json::as_str).map(str::to_owned).collect();
+        let strings = |key| {
+            source
+                .items(key)
+                .iter()
+                .filter_map(Json::as_str)
+                .map(str::to_owned)
+                .collect()
+        };
         Ok(Self {
             project_id: project.and_then(|project| project.text("id")).map(str::to_owned),
-            api_host: project.and_then(|project| project.str("apiHost")).map(str::to_owned),
+            api_host: project
+                .and_then(|project| project.str("apiHost"))
+                .map(str::to_owned),
             allow_target_env: source.is_true("allowTargetEnv"),
             sort_by,
             naming: Naming::read(source.object("naming")),
-            allowed_branches: source.get("allowedBranches").and_then(Json::as_array).map(<[_]>::to_vec),
+            allowed_branches: source
+                .get("allowedBranches")
+                .and_then(Json::as_array)
+                .map(<[_]>::to_vec),
             ignored_components: strings("ignoredComponents"),
-            repositories: source.object("templates").map(|templates| templates.items("repositories").to_vec()),
+            repositories: source
+                .object("templates")
+                .map(|templates| templates.items("repositories").to_vec()),
             branch_path: branch_path.to_owned(),
             default_branch_id: source.text("defaultBranchId").map(str::to_owned),
             tree,
@@ -95,20 +121,35 @@ impl Settings {
         }
     }
 
+    /// Returns the directory of what the layout has no place for. Branches have the same ids, so
+    /// that each of several has its own.
+    pub(crate) fn extra_root(&self) -> String {
+        match self.tree {
+            Tree::Lane => "configs-extra".to_owned(),
+            Tree::Project => format!("configs-extra/{}", self.branch_path),
+        }
+    }
+
     /// Returns the head of the manifest, up to the branches.
     pub(crate) fn manifest_head(&self, context: &Context) -> Object {
         let mut project = Object::new();
-        project.set("id", number(self.project_id.as_deref().unwrap_or(&context.project_id)));
+        project.set(
+            "id",
+            number(self.project_id.as_deref().unwrap_or(&context.project_id)),
+        );
         project.set("apiHost", self.api_host.as_deref().unwrap_or(&context.stack));
         let mut head = Object::new();
         head.set("version", 2);
         head.set("project", project);
         head.set("allowTargetEnv", self.allow_target_env);
-        head.set("sortBy", match self.sort_by {
-            SortBy::Id => "id",
-            SortBy::Path => "path",
-        });
-        head.set("naming", self.naming.to_json());
+        head.set(
+            "sortBy",
+            match self.sort_by {
+                SortBy::Id => "id",
+                SortBy::Path => "path",
+            },
+        );
+        head.set("naming", self.naming.written.clone());
         let allowed = match (self.tree, &self.allowed_branches) {
             (Tree::Project, Some(allowed)) => allowed.clone(),
             (Tree::Project, None) => vec![Json::from("*")],
@@ -116,7 +157,13 @@ impl Settings {
             (Tree::Lane, _) => vec![Json::from(context.branch_id.as_str())],
         };
         head.set("allowedBranches", allowed);
-        head.set("ignoredComponents", self.ignored_components.iter().map(|id| Json::from(id.as_str())).collect::<Vec<_>>());
+        head.set(
+            "ignoredComponents",
+            self.ignored_components
+                .iter()
+                .map(|id| Json::from(id.as_str()))
+                .collect::<Vec<_>>(),
+        );
         let repositories = self.repositories.clone().unwrap_or_else(default_repositories);
         let mut templates = Object::new();
         if !repositories.is_empty() {
@@ -128,16 +175,28 @@ impl Settings {
 }
 
 fn default_repositories() -> Vec<Json> {
-    [("keboola", "keboola-as-code-templates"), ("keboola-components", "keboola-as-code-templates-components")]
-        .map(|(name, repository)| {
-            let url = format!("https://github.com/keboola/{repository}.git");
-            Json::Object(Object::from_iter([("type", "git"), ("name", name), ("url", &url), ("ref", "main")]))
-        })
-        .into()
+    [
+        ("keboola", "keboola-as-code-templates"),
+        ("keboola-components", "keboola-as-code-templates-components"),
+    ]
+    .map(|(name, repository)| {
+        let url = format!("https://github.com/keboola/{repository}.git");
+        Json::Object(Object::from_iter([
+            ("type", "git"),
+            ("name", name),
+            ("url", &url),
+            ("ref", "main"),
+        ]))
+    })
+    .into()
 }
 
 /// Returns a decimal id as a number, any other as a string.
 pub(crate) fn number(id: &str) -> Json {
     let decimal = id == "0" || (id.bytes().all(|byte| byte.is_ascii_digit()) && !id.starts_with('0'));
-    if decimal && !id.is_empty() { Json::Number(id.to_owned()) } else { Json::from(id) }
+    if decimal && !id.is_empty() {
+        Json::Number(id.to_owned())
+    } else {
+        Json::from(id)
+    }
 }

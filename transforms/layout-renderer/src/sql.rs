@@ -65,7 +65,10 @@ mod tests {
     fn statements_end_at_semicolons_outside_of_quotations_and_comments() {
         check("", &[]);
         check("  \n SELECT 1\t\n", &["SELECT 1"]);
-        check("SELECT 1;\n  INSERT VALUES ('x;', \"y;\"); DROP;;;", &["SELECT 1;", "INSERT VALUES ('x;', \"y;\");", "DROP;"]);
+        check(
+            "SELECT 1;\n  INSERT VALUES ('x;', \"y;\"); DROP;;;",
+            &["SELECT 1;", "INSERT VALUES ('x;', \"y;\");", "DROP;"],
+        );
         check("A;\n/* B; */\nC;", &["A;", "/* B; */\nC;"]);
         check("A;\n-- B;\nC;", &["A;", "-- B;\nC;"]);
         check("A;\n# B;\nC; // D;", &["A;", "# B;\nC;", "// D;"]);

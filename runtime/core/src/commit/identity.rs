@@ -34,7 +34,7 @@ impl Signature {
     }
 
     pub(super) fn mirror(time: Timestamp) -> Self {
-        Self::of(Identity { name: MIRROR_NAME.to_owned(), email: MIRROR_EMAIL.to_owned() }, time)
+        Self::of(Identity::mirror(), time)
     }
 
     pub(super) fn of(identity: Identity, time: Timestamp) -> Self {
@@ -65,6 +65,10 @@ pub(super) struct Identity {
 }
 
 impl Identity {
+    pub(super) fn mirror() -> Self {
+        Self { name: MIRROR_NAME.to_owned(), email: MIRROR_EMAIL.to_owned() }
+    }
+
     pub(super) fn unknown(project: &ProjectId) -> Self {
         Self { name: UNKNOWN_NAME.to_owned(), email: token_email(None, project) }
     }

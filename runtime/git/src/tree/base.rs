@@ -23,6 +23,10 @@ impl Entry<'_> {
         self.mode == MODE_TREE
     }
 
+    pub(crate) fn is_ordinary(&self) -> bool {
+        self.mode == MODE_FILE
+    }
+
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(format!("{:o} ", self.mode).as_bytes());
         out.extend_from_slice(self.name);
@@ -53,13 +57,19 @@ pub(crate) struct BaseTree {
 
 impl BaseTree {
     pub(crate) fn load(source: &impl Source, id: Oid) -> Result<Self, StoreError> {
-        let raw = source.require(id, Kind::Tree)?;
-        let damaged = || StoreError::Damaged { id, problem: "its entries cannot be read or are out of order".into() };
+        Self::parse(id, source.require(id, Kind::Tree)?)
+    }
+
+    pub(crate) fn parse(id: Oid, raw: Vec<u8>) -> Result<Self, StoreError> {
+        let damaged = || StoreError::Damaged {
+            id,
+            problem: "its entries cannot be read or are out of order".into(),
+        };
         let mut starts = Vec::with_capacity(raw.len() / 32 + 1);
         let mut start = 0;
         let mut previous: Option<Entry<'_>> = None;
         while start < raw.len() {
-            let (entry, end) = parse(&raw, start).ok_or_else(damaged)?;
+            let (entry, end) = parse_entry(&raw, start).ok_or_else(damaged)?;
             if previous.is_some_and(|previous| previous.compare(&entry) != Ordering::Less) {
                 return Err(damaged());
             }
@@ -76,7 +86,7 @@ impl BaseTree {
     }
 
     pub(crate) fn entry(&self, at: usize) -> Entry<'_> {
-        let (entry, _) = parse(&self.raw, self.starts[at]).expect("every entry was parsed by load");
+        let (entry, _) = parse_entry(&self.raw, self.starts[at]).expect("every entry was parsed by load");
         entry
     }
 
@@ -105,14 +115,20 @@ impl BaseTree {
     /// Finds an entry by name, whatever its kind.
     pub(crate) fn find(&self, name: &[u8]) -> Option<(usize, Entry<'_>)> {
         [MODE_FILE, MODE_TREE].into_iter().find_map(|mode| {
-            let at = self.position(&Entry { mode, name, id: crate::objects::EMPTY_TREE });
-            (at < self.len()).then(|| (at, self.entry(at))).filter(|(_, entry)| entry.name == name)
+            let at = self.position(&Entry {
+                mode,
+                name,
+                id: crate::objects::EMPTY_TREE,
+            });
+            (at < self.len())
+                .then(|| (at, self.entry(at)))
+                .filter(|(_, entry)| entry.name == name)
         })
     }
 }
 
 /// Parses the entry at `start`; returns it and where the next one starts.
-fn parse(raw: &[u8], start: usize) -> Option<(Entry<'_>, usize)> {
+fn parse_entry(raw: &[u8], start: usize) -> Option<(Entry<'_>, usize)> {
     let rest = &raw[start..];
     let space = rest.find_byte(b' ')?;
     let digits = rest[..space].to_str().ok().filter(|digits| digits.len() <= 6)?;
@@ -121,7 +137,14 @@ fn parse(raw: &[u8], start: usize) -> Option<(Entry<'_>, usize)> {
     let name = &rest[space + 1..space + 1 + length];
     let id = space + 1 + length + 1;
     let bytes: [u8; 20] = rest.get(id..id + 20)?.try_into().ok()?;
-    Some((Entry { mode, name, id: Oid::from_bytes(bytes) }, start + id + 20))
+    Some((
+        Entry {
+            mode,
+            name,
+            id: Oid::from_bytes(bytes),
+        },
+        start + id + 20,
+    ))
 }
 
 #[cfg(test)]
@@ -139,14 +162,25 @@ mod tests {
     fn encoded(entries: &[(&str, u32)]) -> Vec<u8> {
         let mut raw = Vec::new();
         for (name, mode) in entries {
-            Entry { mode: *mode, name: name.as_bytes(), id: Oid::from_bytes([3; 20]) }.encode(&mut raw);
+            Entry {
+                mode: *mode,
+                name: name.as_bytes(),
+                id: Oid::from_bytes([3; 20]),
+            }
+            .encode(&mut raw);
         }
         raw
     }
 
     #[test]
     fn entries_are_found_by_name_in_git_order() {
-        let sorted = [("a-b", MODE_FILE), ("a", MODE_TREE), ("a.b", 0o100_755), ("a0", 0o120_000), ("ä", 0o160_000)];
+        let sorted = [
+            ("a-b", MODE_FILE),
+            ("a", MODE_TREE),
+            ("a.b", 0o100_755),
+            ("a0", 0o120_000),
+            ("ä", 0o160_000),
+        ];
         // `a` is a directory, so it sorts as `a/`: after `a-b` and `a.b`.
         let sorted = [sorted[0], sorted[2], sorted[1], sorted[3], sorted[4]];
         let tree = BaseTree::load(&One(encoded(&sorted)), Oid::from_bytes([1; 20])).unwrap();
@@ -177,7 +211,12 @@ mod tests {
             let error = BaseTree::load(&One(damaged), Oid::from_bytes([1; 20])).unwrap_err();
             assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
         }
-        assert_eq!(BaseTree::load(&One(Vec::new()), crate::objects::EMPTY_TREE).unwrap().len(), 0);
+        assert_eq!(
+            BaseTree::load(&One(Vec::new()), crate::objects::EMPTY_TREE)
+                .unwrap()
+                .len(),
+            0
+        );
         assert_eq!(BaseTree::default().len(), 0);
     }
 }

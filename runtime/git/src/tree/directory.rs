@@ -53,11 +53,21 @@ pub(super) struct Finished {
 impl Directory {
     pub(super) fn load(source: &impl Source, tree: Oid, cleared: bool) -> Result<Self, StoreError> {
         let base = BaseTree::load(source, tree)?;
-        Ok(Self { base_id: Some(tree), base, cleared, changes: BTreeMap::new() })
+        Ok(Self {
+            base_id: Some(tree),
+            base,
+            cleared,
+            changes: BTreeMap::new(),
+        })
     }
 
     /// Puts a written file in its place.
-    pub(super) fn place(&mut self, source: &impl Source, path: &MirrorPath, id: Oid) -> Result<Placed, WriteError> {
+    pub(super) fn place(
+        &mut self,
+        source: &impl Source,
+        path: &MirrorPath,
+        id: Oid,
+    ) -> Result<Placed, WriteError> {
         let conflict = || WriteError::Conflict { path: path.clone() };
         let (parents, name) = split(path);
         let mut directory = self;
@@ -69,9 +79,15 @@ impl Directory {
         {
             return Err(conflict());
         }
-        directory.changes.insert(name.as_bytes().into(), Change::Written(id));
+        directory
+            .changes
+            .insert(name.as_bytes().into(), Change::Written(id));
         let same = |(_, entry): (usize, Entry<'_>)| entry.id == id && entry.mode == MODE_FILE;
-        Ok(if directory.base.find(name.as_bytes()).is_some_and(same) { Placed::Unchanged } else { Placed::New })
+        Ok(if directory.base.find(name.as_bytes()).is_some_and(same) {
+            Placed::Unchanged
+        } else {
+            Placed::New
+        })
     }
 
     pub(super) fn delete(&mut self, source: &impl Source, path: &MirrorPath) -> Result<(), StoreError> {
@@ -83,7 +99,10 @@ impl Directory {
     }
 
     fn delete_file(&mut self, name: &str) {
-        let is_file = self.base.find(name.as_bytes()).is_some_and(|(_, entry)| !entry.is_tree());
+        let is_file = self
+            .base
+            .find(name.as_bytes())
+            .is_some_and(|(_, entry)| !entry.is_tree());
         if is_file && !self.changes.contains_key(name.as_bytes()) {
             self.changes.insert(name.as_bytes().into(), Change::Deleted);
         }
@@ -91,7 +110,9 @@ impl Directory {
 
     pub(super) fn delete_below(&mut self, source: &impl Source, path: &MirrorPath) -> Result<(), StoreError> {
         let (parents, name) = split(path);
-        let Some(directory) = self.walk(source, parents)? else { return Ok(()) };
+        let Some(directory) = self.walk(source, parents)? else {
+            return Ok(());
+        };
         directory.delete_file(name);
         if let Some(inside) = directory.enter(source, name)? {
             inside.clear();
@@ -99,12 +120,26 @@ impl Directory {
         Ok(())
     }
 
-    pub(super) fn keep(&mut self, source: &impl Source, path: &MirrorPath) -> Result<Option<Oid>, StoreError> {
+    pub(super) fn keep(
+        &mut self,
+        source: &impl Source,
+        path: &MirrorPath,
+    ) -> Result<Option<Oid>, StoreError> {
         let (parents, name) = split(path);
-        let Some(directory) = self.walk(source, parents)? else { return Ok(None) };
-        let found = directory.base.find(name.as_bytes()).filter(|(_, entry)| !entry.is_tree());
-        let Some(id) = found.map(|(_, entry)| entry.id) else { return Ok(None) };
-        if matches!(directory.changes.get(name.as_bytes()), None | Some(Change::Deleted)) {
+        let Some(directory) = self.walk(source, parents)? else {
+            return Ok(None);
+        };
+        let found = directory
+            .base
+            .find(name.as_bytes())
+            .filter(|(_, entry)| !entry.is_tree());
+        let Some(id) = found.map(|(_, entry)| entry.id) else {
+            return Ok(None);
+        };
+        if matches!(
+            directory.changes.get(name.as_bytes()),
+            None | Some(Change::Deleted)
+        ) {
             directory.changes.insert(name.as_bytes().into(), Change::Kept);
         }
         Ok(Some(id))
@@ -146,10 +181,16 @@ impl Directory {
     /// Returns a directory in this one if the base has it or something is written to it.
     fn enter(&mut self, source: &impl Source, name: &str) -> Result<Option<&mut Self>, StoreError> {
         if !self.changes.contains_key(name.as_bytes()) {
-            let found = self.base.find(name.as_bytes()).filter(|(_, entry)| entry.is_tree());
-            let Some(tree) = found.map(|(_, entry)| entry.id) else { return Ok(None) };
+            let found = self
+                .base
+                .find(name.as_bytes())
+                .filter(|(_, entry)| entry.is_tree());
+            let Some(tree) = found.map(|(_, entry)| entry.id) else {
+                return Ok(None);
+            };
             let inside = Box::new(Self::load(source, tree, self.cleared)?);
-            self.changes.insert(name.as_bytes().into(), Change::Inside(inside));
+            self.changes
+                .insert(name.as_bytes().into(), Change::Inside(inside));
         }
         Ok(match self.changes.get_mut(name.as_bytes()) {
             Some(Change::Inside(inside)) => Some(inside),
@@ -164,11 +205,13 @@ impl Directory {
             Some(Change::Inside(_)) => {}
             // A file of the base makes way for the directory.
             Some(Change::Kept | Change::Deleted) => {
-                self.changes.insert(name.as_bytes().into(), Change::Inside(Box::default()));
+                self.changes
+                    .insert(name.as_bytes().into(), Change::Inside(Box::default()));
             }
             None => {
                 if self.enter(source, name)?.is_none() {
-                    self.changes.insert(name.as_bytes().into(), Change::Inside(Box::default()));
+                    self.changes
+                        .insert(name.as_bytes().into(), Change::Inside(Box::default()));
                 }
             }
         }
@@ -177,22 +220,19 @@ impl Directory {
 
     /// Makes the tree of this directory and of all below; none if it would be empty.
     pub(super) fn finish(self, source: &impl Source, out: &mut Finished) -> Result<Option<Oid>, StoreError> {
-        let Self { base_id, base, cleared, changes } = self;
+        let Self {
+            base_id,
+            base,
+            cleared,
+            mut changes,
+        } = self;
         if changes.is_empty() && !cleared {
             return Ok(base_id);
         }
         let mut results: Vec<Entry<'_>> = Vec::new();
-        // Positions in the base whose entry is replaced or gone, in order.
+        // Positions in the base whose entry is replaced or gone.
         let mut replaced: Vec<usize> = Vec::new();
-        let mut inside: Vec<(&[u8], Box<Directory>)> = Vec::new();
-        let changes: Vec<(Box<[u8]>, Change)> = changes.into_iter().collect();
-        let mut names: Vec<Box<[u8]>> = Vec::with_capacity(changes.len());
-        let mut decisions = Vec::with_capacity(changes.len());
-        for (name, change) in changes {
-            names.push(name);
-            decisions.push(change);
-        }
-        for (name, change) in names.iter().zip(decisions) {
+        for (name, change) in &mut changes {
             let in_base = base.find(name);
             replaced.extend(in_base.map(|(at, _)| at));
             let in_base = in_base.map(|(_, entry)| entry);
@@ -203,41 +243,57 @@ impl Directory {
                             out.added += 1;
                             out.deleted += count_files(source, old.id)?;
                         }
-                        Some(old) => out.modified += usize::from((old.mode, old.id) != (MODE_FILE, id)),
+                        Some(old) => out.modified += usize::from((old.mode, old.id) != (MODE_FILE, *id)),
                         None => out.added += 1,
                     }
-                    if !in_base.is_some_and(|old| old.id == id) {
-                        out.blobs.insert(id);
+                    if in_base.is_none_or(|old| old.id != *id) {
+                        out.blobs.insert(*id);
                     }
-                    results.push(Entry { mode: MODE_FILE, name, id });
+                    results.push(Entry {
+                        mode: MODE_FILE,
+                        name,
+                        id: *id,
+                    });
                 }
                 Change::Kept => results.extend(in_base),
                 Change::Deleted => out.deleted += 1,
-                Change::Inside(directory) => {
+                Change::Inside(inside) => {
                     out.deleted += usize::from(in_base.is_some_and(|old| !old.is_tree()));
-                    inside.push((name, directory));
+                    let id = std::mem::take(&mut **inside).finish(source, out)?;
+                    results.extend(id.map(|id| Entry {
+                        mode: MODE_TREE,
+                        name,
+                        id,
+                    }));
                 }
             }
-        }
-        for (name, directory) in inside {
-            let id = directory.finish(source, out)?;
-            results.extend(id.map(|id| Entry { mode: MODE_TREE, name, id }));
         }
         replaced.sort_unstable();
         if cleared {
             for (at, entry) in base.entries().enumerate() {
                 if replaced.binary_search(&at).is_err() {
-                    out.deleted += if entry.is_tree() { count_files(source, entry.id)? } else { 1 };
+                    out.deleted += if entry.is_tree() {
+                        count_files(source, entry.id)?
+                    } else {
+                        1
+                    };
                 }
             }
         }
         results.sort_unstable_by(Entry::compare);
-        let raw = if cleared { merge(&BaseTree::default(), &[], &results) } else { merge(&base, &replaced, &results) };
+        let raw = if cleared {
+            merge(&BaseTree::default(), &[], &results)
+        } else {
+            merge(&base, &replaced, &results)
+        };
         if raw.is_empty() {
             return Ok(None);
         }
         let id = pack::object_id(Kind::Tree, &raw);
-        let id = id.ok_or(StoreError::Damaged { id: EMPTY_TREE, problem: "a tree is an attack on SHA-1".into() })?;
+        let id = id.ok_or(StoreError::Damaged {
+            id: EMPTY_TREE,
+            problem: "a tree is an attack on SHA-1".into(),
+        })?;
         if base_id != Some(id) {
             out.trees.push((id, raw));
         }
@@ -252,12 +308,13 @@ fn merge(base: &BaseTree, replaced: &[usize], results: &[Entry<'_>]) -> Vec<u8> 
     let mut gone = replaced.iter().copied().peekable();
     let mut copy_until = |raw: &mut Vec<u8>, end: usize| {
         while copied < end {
+            if gone.next_if_eq(&copied).is_some() {
+                copied += 1;
+                continue;
+            }
             let next = gone.peek().copied().unwrap_or(end).min(end);
             raw.extend_from_slice(base.raw(copied..next));
             copied = next;
-            if gone.next_if_eq(&copied).is_some() && copied < end {
-                copied += 1;
-            }
         }
     };
     for result in results {

@@ -15,7 +15,7 @@ enum Style {
 
 /// Returns the text as the CLI writes it, with a line feed at the end.
 #[must_use]
-pub fn cli(value: &Object) -> String {
+pub(crate) fn cli(value: &Object) -> String {
     let mut out = String::new();
     object(&mut out, value, Style::Cli, 0);
     out.push('\n');
@@ -24,7 +24,7 @@ pub fn cli(value: &Object) -> String {
 
 /// Returns an indented text that keeps number tokens, with a line feed at the end.
 #[must_use]
-pub fn indented(value: &Object) -> String {
+pub(crate) fn indented(value: &Object) -> String {
     let mut out = String::new();
     object(&mut out, value, Style::Indented, 0);
     out.push('\n');
@@ -33,7 +33,7 @@ pub fn indented(value: &Object) -> String {
 
 /// Returns a text of one line, without a line feed.
 #[must_use]
-pub fn line(value: &Json) -> String {
+pub(crate) fn line(value: &Json) -> String {
     let mut out = String::new();
     write(&mut out, value, Style::Line, 0);
     out
@@ -41,7 +41,7 @@ pub fn line(value: &Json) -> String {
 
 /// Returns an object as a text of one line, without a line feed.
 #[must_use]
-pub fn object_line(value: &Object) -> String {
+pub(crate) fn object_line(value: &Object) -> String {
     let mut out = String::new();
     object(&mut out, value, Style::Line, 0);
     out
@@ -145,12 +145,14 @@ pub(crate) fn string(out: &mut String, text: &str, html: bool) {
 /// Returns a number as the CLI prints it, which reads all of them as doubles. A number that no
 /// double holds keeps its token.
 #[must_use]
-pub fn cli_number(token: &str) -> String {
+pub(crate) fn cli_number(token: &str) -> String {
     // Short integers are the usual case and print as they are.
     if token.len() <= 15 && token.bytes().all(|byte| byte.is_ascii_digit()) {
         return token.to_owned();
     }
-    let Ok(value) = token.parse::<f64>() else { return token.to_owned() };
+    let Ok(value) = token.parse::<f64>() else {
+        return token.to_owned();
+    };
     let size = value.abs();
     if !value.is_finite() {
         token.to_owned()

@@ -1,0 +1,537 @@
+//! Judges documents: the policy as an ordinary function.
+//!
+//! Structure first, then known forms, then names and values. The host cuts a file into leaves and puts the
+//! markers in; this only says which pieces go.
+
+use crate::keys::{Keywords, Strength};
+use crate::pairs::{self, rule_for};
+use crate::rules::{self, RuleIndex};
+use crate::scan::{self, Depth, Hit, Scanner};
+use crate::settings::Settings;
+use crate::shape::Join;
+use crate::{keboola, structure};
+use std::ops::Range;
+use std::sync::OnceLock;
+
+/// What a document is (`document-kind` of `wit/types.wit`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Config,
+    Row,
+    Code,
+    Description,
+    Extra,
+    Storage,
+    Sample,
+    Job,
+    Index,
+    Name,
+    Message,
+}
+
+/// What a leaf is within its document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The name of an object member.
+    Key,
+    /// A string value, a CSV cell, or the whole of a text.
+    Text,
+    /// A number, `true` or `false` below a `#` key.
+    Scalar,
+}
+
+/// One judged piece of a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Leaf<'a> {
+    /// RFC 6901 pointer; empty for a text, `/<row>/<column>` for a cell.
+    pub pointer: &'a str,
+    pub role: Role,
+    /// The decoded text.
+    pub value: &'a str,
+}
+
+/// One file or text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document<'a> {
+    /// Path in the repository; empty for names and messages.
+    pub path: &'a str,
+    pub kind: Kind,
+    pub leaves: Vec<Leaf<'a>>,
+}
+
+/// Which part of a leaf goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    Whole,
+    /// A half-open range of the value's bytes, on character boundaries.
+    Bytes {
+        start: usize,
+        end: usize,
+    },
+}
+
+/// One piece that goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finding {
+    /// Index into the document's leaves.
+    pub leaf: usize,
+    pub target: Target,
+    pub rule: RuleIndex,
+}
+
+/// The policy, ready to judge.
+#[derive(Debug)]
+pub struct Engine {
+    scanner: Scanner,
+    keywords: Keywords,
+    settings: Settings,
+}
+
+/// Judges documents with no settings. One list of findings for each document, in order.
+#[must_use]
+pub fn judge(documents: &[Document<'_>]) -> Vec<Vec<Finding>> {
+    static ENGINE: OnceLock<Engine> = OnceLock::new();
+    let engine = ENGINE.get_or_init(|| Engine::new(Settings::default()));
+    documents.iter().map(|document| engine.judge(document)).collect()
+}
+
+/// What the header of a sample says about its columns.
+#[derive(Debug, Default)]
+struct Header<'a> {
+    columns: Vec<(Option<Strength>, &'a str)>,
+}
+
+impl<'a> Header<'a> {
+    fn learn(&mut self, keywords: &Keywords, column: usize, name: &'a str) {
+        // Columns come in order; a gap would be a malformed document, whose cells have no names then.
+        if column == self.columns.len() {
+            self.columns.push((keywords.strength(name), name));
+        }
+    }
+}
+
+impl Engine {
+    /// Prepares the policy; takes some milliseconds.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            scanner: Scanner::new(),
+            keywords: Keywords::new(),
+            settings,
+        }
+    }
+
+    /// Judges one document.
+    #[must_use]
+    pub fn judge(&self, document: &Document<'_>) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let mut header = Header::default();
+        for (place, leaf) in document.leaves.iter().enumerate() {
+            match leaf.role {
+                Role::Key => {
+                    let hits = self.scanner.scan(leaf.value, Depth::Forms);
+                    findings.extend(hits.into_iter().map(|hit| hit.into_finding(place)));
+                }
+                _ if structure::is_under_hash(leaf.pointer) => {
+                    let stays = keboola::may_stay_under_hash(leaf.value)
+                        || structure::is_schema_annotation(document, place);
+                    if !stays {
+                        findings.push(Finding {
+                            leaf: place,
+                            target: Target::Whole,
+                            rule: rules::KEBOOLA_PLAINTEXT,
+                        });
+                    }
+                }
+                Role::Scalar => {}
+                Role::Text => self.judge_text(document, place, &mut header, &mut findings),
+            }
+        }
+        if !self.settings.is_empty() {
+            findings.retain(|finding| !self.settings.allows(finding.rule, document.path));
+        }
+        findings
+    }
+
+    fn judge_text<'a>(
+        &self,
+        document: &Document<'a>,
+        place: usize,
+        header: &mut Header<'a>,
+        findings: &mut Vec<Finding>,
+    ) {
+        let leaf = &document.leaves[place];
+        let value = leaf.value;
+        let cell = if document.kind == Kind::Sample {
+            structure::cell(leaf.pointer)
+        } else {
+            None
+        };
+        let judged = match cell {
+            Some((0, column)) => {
+                header.learn(&self.keywords, column, value);
+                None
+            }
+            Some((_, column)) => {
+                let named = header
+                    .columns
+                    .get(column)
+                    .and_then(|&(strength, name)| Some((strength?, name)));
+                named.and_then(|(strength, name)| {
+                    Some((strength, pairs::judge(strength, Join::Cell, name, value)?))
+                })
+            }
+            None if leaf.pointer.is_empty() => None,
+            None => self.judge_member(document, place),
+        };
+        let mut hits = Vec::new();
+        if let Some((strength, range)) = judged {
+            if range == (0..value.len()) {
+                findings.push(Finding {
+                    leaf: place,
+                    target: Target::Whole,
+                    rule: rule_for(strength),
+                });
+                return;
+            }
+            hits.push(Hit {
+                range,
+                rule: rule_for(strength),
+            });
+        }
+        if let Some(rule) = self.scanner.judge_encoded(value) {
+            findings.push(Finding {
+                leaf: place,
+                target: Target::Whole,
+                rule,
+            });
+            return;
+        }
+        hits.extend(self.scanner.scan(value, Depth::All(0)));
+        findings.extend(scan::merge(hits).into_iter().map(|hit| hit.into_finding(place)));
+    }
+    /// Judges the value of a member by its own name, then by the name beside it.
+    fn judge_member(&self, document: &Document<'_>, place: usize) -> Option<(Strength, Range<usize>)> {
+        let leaf = &document.leaves[place];
+        let judge = |name: &str| {
+            let strength = self.keywords.strength(name)?;
+            Some((strength, pairs::judge(strength, Join::Member, name, leaf.value)?))
+        };
+        judge(&structure::member_name(leaf.pointer))
+            .or_else(|| judge(&structure::name_beside(document, place)?))
+    }
+}
+
+impl Hit {
+    fn into_finding(self, leaf: usize) -> Finding {
+        Finding {
+            leaf,
+            target: Target::Bytes {
+                start: self.range.start,
+                end: self.range.end,
+            },
+            rule: self.rule,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+
+    /// Cuts lines `pointer = value` into text leaves; a pointer that begins with `!` makes a scalar, with `?` a
+    /// member's name. Draws what the findings leave.
+    #[track_caller]
+    fn check(kind: Kind, lines: &str, expected: &Expect) {
+        let leaves: Vec<Leaf<'_>> = lines
+            .trim()
+            .lines()
+            .map(|line| {
+                let (pointer, value) = line.trim().split_once(" = ").unwrap();
+                let role = match pointer.as_bytes().first() {
+                    Some(b'!') => Role::Scalar,
+                    Some(b'?') => Role::Key,
+                    _ => Role::Text,
+                };
+                Leaf {
+                    pointer: pointer.trim_start_matches(['!', '?', '-']),
+                    role,
+                    value,
+                }
+            })
+            .collect();
+        let document = Document {
+            path: "config.json",
+            kind,
+            leaves,
+        };
+        let findings = judge(std::slice::from_ref(&document)).remove(0);
+        let mut values: Vec<String> = document.leaves.iter().map(|leaf| leaf.value.to_owned()).collect();
+        for finding in findings.iter().rev() {
+            let marker = format!("[REDACTED:{}:k7wq2a]", rules::id(finding.rule));
+            match finding.target {
+                Target::Whole => values[finding.leaf] = marker,
+                Target::Bytes { start, end } => values[finding.leaf].replace_range(start..end, &marker),
+            }
+        }
+        let leaves = document
+            .leaves
+            .iter()
+            .zip(&values)
+            .map(|(leaf, value)| Leaf { value, ..*leaf })
+            .collect();
+        let again = Document {
+            leaves,
+            ..document.clone()
+        };
+        assert_eq!(
+            judge(&[again]),
+            [vec![]],
+            "judging what is left must find nothing"
+        );
+        let drawn: Vec<_> = document
+            .leaves
+            .iter()
+            .zip(&values)
+            .map(|(leaf, value)| match leaf.pointer {
+                "" => format!("text = {value}\n"),
+                pointer => format!("{pointer} = {value}\n"),
+            })
+            .collect();
+        expected.assert_eq(&drawn.concat());
+    }
+
+    #[test]
+    fn under_a_hash_key_all_goes_that_is_not_encrypted() {
+        check(
+            Kind::Config,
+            "
+            /parameters/#password = leto
+            /parameters/#token = KBC::ProjectSecureKV::eJwBQAG//mRlZjUwMjAwZmY0
+            /parameters/#vault = {{ vault.db }}
+            /parameters/#mixed = x{{ vault.db }}
+            /parameters/#word = password
+            /parameters/#template = ${PASSWORD}
+            /parameters/#list/0 = a
+            ?/parameters/#object/user = user
+            /parameters/#object/user = etl
+            !/parameters/#pin = 1234
+            !/parameters/#flag = true
+            /parameters/##twice = b
+            /parameters/#followed = KBC::ProjectSecure::eJwBQAG//mRlZjUwMjAwZmY0 leto
+            ",
+            &expect![[r#"
+                /parameters/#password = [REDACTED:keboola-plaintext:k7wq2a]
+                /parameters/#token = KBC::ProjectSecureKV::eJwBQAG//mRlZjUwMjAwZmY0
+                /parameters/#vault = {{ vault.db }}
+                /parameters/#mixed = [REDACTED:keboola-plaintext:k7wq2a]
+                /parameters/#word = [REDACTED:keboola-plaintext:k7wq2a]
+                /parameters/#template = [REDACTED:keboola-plaintext:k7wq2a]
+                /parameters/#list/0 = [REDACTED:keboola-plaintext:k7wq2a]
+                /parameters/#object/user = user
+                /parameters/#object/user = [REDACTED:keboola-plaintext:k7wq2a]
+                /parameters/#pin = [REDACTED:keboola-plaintext:k7wq2a]
+                /parameters/#flag = [REDACTED:keboola-plaintext:k7wq2a]
+                /parameters/##twice = [REDACTED:keboola-plaintext:k7wq2a]
+                /parameters/#followed = [REDACTED:keboola-plaintext:k7wq2a]
+            "#]],
+        );
+    }
+
+    #[test]
+    fn members_and_their_siblings_name_a_secret() {
+        check(
+            Kind::Config,
+            "
+            /db/password = banan57
+            /db/user = etl
+            /db/token_url = https://login.acme.example/token
+            /variables/0/name = api_token
+            /variables/0/value = 7Qm2gbhP8NCjap7HzHPo
+            /variables/1/name = start
+            /variables/1/value = 7Qm2gbhP8NCjap7HzHPo
+            /headers/0/key = Authorization
+            /headers/0/value = Token 22cb987851bc5659b29114c62e60c79abd0d2c08
+            /variables/2/value = krtek77
+            /variables/2/name = #heslo
+            /checksum = 22cb987851bc5659b29114c62e60c79abd0d2c08
+            /uri = postgres://etl:banan32@db.acme.example/dwh
+            /nested = {\"client_secret\": \"7Qm2gbhP8NCjap7HzHPo\", \"id\": 1}
+            /cipher = KBC::Secure::eJwBQAG//mRlZjUwMjAwZmY0
+            ",
+            &expect![[r#"
+                /db/password = [REDACTED:password:k7wq2a]
+                /db/user = etl
+                /db/token_url = https://login.acme.example/token
+                /variables/0/name = api_token
+                /variables/0/value = [REDACTED:keyed-secret:k7wq2a]
+                /variables/1/name = start
+                /variables/1/value = 7Qm2gbhP8NCjap7HzHPo
+                /headers/0/key = Authorization
+                /headers/0/value = Token [REDACTED:keyed-secret:k7wq2a]
+                /variables/2/value = [REDACTED:keboola-plaintext:k7wq2a]
+                /variables/2/name = #heslo
+                /checksum = 22cb987851bc5659b29114c62e60c79abd0d2c08
+                /uri = postgres://etl:[REDACTED:url-password:k7wq2a]@db.acme.example/dwh
+                /nested = {"client_secret": "[REDACTED:keyed-secret:k7wq2a]", "id": 1}
+                /cipher = KBC::Secure::eJwBQAG//mRlZjUwMjAwZmY0
+            "#]],
+        );
+    }
+
+    #[test]
+    fn the_header_of_a_sample_names_its_cells() {
+        check(
+            Kind::Sample,
+            "
+            /0/0 = id
+            /0/1 = password
+            /0/2 = customer_key
+            /0/3 = note
+            /1/0 = 1
+            /1/1 = leto2024
+            /1/2 = 22cb987851bc5659b29114c62e60c79a
+            /1/3 = the password is krtek77
+            /2/0 = 2
+            /2/1 = zima
+            ",
+            &expect![[r#"
+                /0/0 = id
+                /0/1 = password
+                /0/2 = customer_key
+                /0/3 = note
+                /1/0 = 1
+                /1/1 = [REDACTED:password:k7wq2a]
+                /1/2 = 22cb987851bc5659b29114c62e60c79a
+                /1/3 = the password is [REDACTED:password:k7wq2a]
+                /2/0 = 2
+                /2/1 = [REDACTED:password:k7wq2a]
+            "#]],
+        );
+    }
+
+    #[test]
+    fn texts_are_searched_and_encoded_ones_once() {
+        check(
+            Kind::Code,
+            "
+            - = session.auth = ('etl', 'u-a3n@KuidmX54')
+            - = https://x.example/cb?next=https%3A%2F%2Fetl%3Abanan32%40db.acme.example%2Fdwh
+            - = eyJwYXNzd29yZCI6ICJiYW5hbjU3In0=
+            - = eyJjaGFuZ2VEZXNjcmlwdGlvbiI6ICJVcGRhdGUifQ==
+            ",
+            &expect![[r#"
+                text = session.auth = ('etl', '[REDACTED:password:k7wq2a]')
+                text = https://x.example/cb?next=https%3A%2F%2Fetl%3A[REDACTED:url-password:k7wq2a]%40db.acme.example%2Fdwh
+                text = [REDACTED:encoded-secret:k7wq2a]
+                text = eyJjaGFuZ2VEZXNjcmlwdGlvbiI6ICJVcGRhdGUifQ==
+            "#]],
+        );
+    }
+
+    #[test]
+    fn names_of_members_are_searched_for_known_forms_only() {
+        let token = ["sq0", "atp-aB3dE5fG7hJ9kL2mN4pQ6r"].concat();
+        let leaf = |value| Leaf {
+            pointer: "/x",
+            role: Role::Key,
+            value,
+        };
+        let document = Document {
+            path: "",
+            kind: Kind::Config,
+            leaves: vec![leaf(&token), leaf("password=leto2024")],
+        };
+        let findings = judge(&[document]).remove(0);
+        assert_eq!(
+            findings.iter().map(|finding| finding.leaf).collect::<Vec<_>>(),
+            [0]
+        );
+    }
+
+    #[test]
+    fn a_storage_token_goes_wherever_it_is() {
+        let token = ["1234", "56789", "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8s9T0"].join("-");
+        let text = format!("Client('https://connection.keboola.com', '{token}')");
+        let leaves = vec![Leaf {
+            pointer: "",
+            role: Role::Text,
+            value: &text,
+        }];
+        let findings = judge(&[Document {
+            path: "",
+            kind: Kind::Code,
+            leaves,
+        }])
+        .remove(0);
+        let start = text.find("1234").unwrap();
+        let target = Target::Bytes {
+            start,
+            end: start + token.len(),
+        };
+        assert_eq!(
+            findings,
+            [Finding {
+                leaf: 0,
+                target,
+                rule: rules::STORAGE_TOKEN
+            }]
+        );
+    }
+
+    #[test]
+    fn exceptions_are_for_their_rule_and_path_only() {
+        let settings = Settings::parse(r#"{"allow": [{"rule": "password", "path": "configs/*"}]}"#).unwrap();
+        let engine = Engine::new(settings);
+        let judge = |path| {
+            let leaf = |pointer| Leaf {
+                pointer,
+                role: Role::Text,
+                value: "banan57",
+            };
+            let document = Document {
+                path,
+                kind: Kind::Config,
+                leaves: vec![leaf("/password"), leaf("/#password")],
+            };
+            engine
+                .judge(&document)
+                .iter()
+                .map(|finding| finding.leaf)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(judge("configs/main/config.json"), [1]);
+        assert_eq!(judge("storage/x.json"), [0, 1]);
+    }
+
+    #[test]
+    fn the_worst_texts_take_linear_time() {
+        // Judged in a debug build; quadratic readers would take minutes.
+        for piece in [
+            "key:",
+            "key='",
+            "\"#",
+            "-----BEGIN PRIVATE KEY-----!",
+            "eyJhbGciOiJIUzI1NiJ9.",
+            "://a:",
+            "%3d",
+            "[REDACTED:",
+            "password for ",
+            "1-1-",
+        ] {
+            let text = piece.repeat(100_000 / piece.len());
+            let leaves = vec![Leaf {
+                pointer: "",
+                role: Role::Text,
+                value: &text,
+            }];
+            let findings = judge(&[Document {
+                path: "",
+                kind: Kind::Code,
+                leaves,
+            }]);
+            assert_eq!(findings.len(), 1);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Boundaries, checksums and decoding that the forms of secrets need.
+
+use crate::alphabet::{HEX, WORD};
+
+/// Says whether a token can begin at `at`: nothing of a word before it, except the end of an escape.
+pub(crate) fn boundary_before(text: &[u8], at: usize) -> bool {
+    let Some(&before) = at.checked_sub(1).and_then(|before| text.get(before)) else {
+        return true;
+    };
+    if !WORD.has(before) {
+        return true;
+    }
+    // `\n` and the like in escaped text, `%3D` in URLs, `\u0022` in JSON.
+    let escape = at >= 2 && text[at - 2] == b'\\' && matches!(before, b'n' | b't' | b'r');
+    let percent = at >= 3 && text[at - 3] == b'%' && HEX.has(text[at - 2]) && HEX.has(before);
+    let unicode = at >= 6
+        && text[at - 6] == b'\\'
+        && text[at - 5] == b'u'
+        && text[at - 4..at].iter().all(|&b| HEX.has(b));
+    escape || percent || unicode
+}
+
+const CHECKSUM_LENGTH: usize = 6;
+const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// Returns the CRC-32 of the body as six digits in base62, as GitHub and npm end their tokens.
+pub(super) fn checksum62(body: &[u8]) -> String {
+    let mut rest = crc32(body);
+    let mut digits = [b'0'; CHECKSUM_LENGTH];
+    for digit in digits.iter_mut().rev() {
+        *digit = BASE62[(rest % 62) as usize];
+        rest /= 62;
+    }
+    digits.iter().map(|&digit| char::from(digit)).collect()
+}
+
+/// Says whether the text ends in the checksum of what is before.
+pub(super) fn has_checksum62(secret: &[u8]) -> bool {
+    let Some(split) = secret.len().checked_sub(CHECKSUM_LENGTH) else {
+        return false;
+    };
+    let (body, checksum) = secret.split_at(split);
+    checksum62(body).as_bytes() == checksum
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0_u32, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| {
+            (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg())
+        })
+    })
+}
+
+/// Decodes base64 of the standard or the URL alphabet, with or without padding; none where it is neither.
+///
+/// Stops quietly at the last whole byte, as texts are often cut.
+pub(crate) fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
+    let mut decoded = Vec::with_capacity(text.len() / 4 * 3 + 2);
+    let mut bits = 0_u32;
+    let mut held = 0;
+    for &byte in text {
+        let six = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            b'=' => break,
+            _ => return None,
+        };
+        bits = (bits << 6) | u32::from(six);
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            decoded.push(((bits >> held) & 0xff) as u8);
+        }
+    }
+    Some(decoded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_checksum_is_the_published_one() {
+        assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+        let body = "a".repeat(30);
+        let token = format!("{body}{}", checksum62(body.as_bytes()));
+        assert!(has_checksum62(token.as_bytes()));
+        assert!(!has_checksum62(&token.as_bytes()[1..]));
+        assert!(!has_checksum62(b"abc"));
+    }
+
+    #[test]
+    fn base64_of_both_alphabets_is_read() {
+        assert_eq!(decode_base64(b"aGVzbG86MTIz").unwrap(), b"heslo:123");
+        assert_eq!(decode_base64(b"_-A=").unwrap(), [0xff, 0xe0]);
+        assert_eq!(decode_base64(b"/+A").unwrap(), [0xff, 0xe0]);
+        assert_eq!(decode_base64(b"a b"), None);
+    }
+
+    #[test]
+    fn a_token_begins_after_escapes_but_not_inside_words() {
+        for (text, expected) in [
+            ("x", true),
+            ("\\n", true),
+            ("%3D", true),
+            ("\\u0022", true),
+            ("an", false),
+            ("_", false),
+            ("=", true),
+        ] {
+            assert_eq!(
+                boundary_before(
+                    format!("{text}T").as_bytes(),
+                    if text == "x" { 0 } else { text.len() }
+                ),
+                expected,
+                "{text}"
+            );
+        }
+    }
+}

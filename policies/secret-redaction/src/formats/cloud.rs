@@ -1,0 +1,171 @@
+//! Credentials of clouds, databases and AI services.
+
+use super::{Format, Part, exact, pattern, run};
+use crate::alphabet::{
+    ALNUM, BASE64, DASH, DOT, HEX, LOWER_HEX, PERCENT, UPPER_ALNUM, URL64, URL64_PADDED, WORD,
+};
+
+pub(super) const FORMATS: &[Format] = &[
+    Format {
+        id: "aws-access-key",
+        title: "AWS access key",
+        patterns: &[
+            pattern(&["AKIA", "ASIA", "ABIA", "ACCA"], &[exact(UPPER_ALNUM, 16)]),
+            pattern(&["ABSK"], &[run(BASE64, 100, 300)]),
+            pattern(&["bedrock-api-key-"], &[run(BASE64.or(URL64), 40, 2000)]),
+            pattern(&["amzn.mws."], &[run(HEX.or(DASH), 36, 36)]),
+        ],
+        yes: &[
+            &["AK", "IA", "QYLPMN5HHHFPZAM2"],
+            &["AS", "IA", "3Y7K2M4P6R8T5V9X"],
+        ],
+        no: &[
+            &["AK", "IA", "AAAAAAAAAAAAAAAA"],
+            &["AKIA", "qylpmn5hhhfpzam2"],
+            &["AKIA", "QYLPMN5HHHFPZAM2X"],
+        ],
+    },
+    Format {
+        id: "google-key",
+        title: "Google API key, client secret or access token",
+        patterns: &[
+            pattern(&["AIza"], &[run(URL64, 35, 35)]),
+            pattern(&["GOCSPX-"], &[run(URL64, 28, 28)]),
+            pattern(&["ya29."], &[run(URL64.or(DOT), 20, 2000)]),
+            pattern(&["1//0"], &[run(URL64, 40, 200)]),
+            pattern(&["GOOG"], &[run(ALNUM, 20, 70)]).opaque(),
+        ],
+        yes: &[
+            &["AI", "za", "SyB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5"],
+            &["GOC", "SPX-", "B3dE5fG7hJ9kL2mN4pQ6rS8tU0vW"],
+            &["ya", "29.", "a0ARrdaM9Ra8K7R9AcxA1PpIMLVQ021"],
+        ],
+        no: &[&["AIza", "short"], &["ya29.invalid"]],
+    },
+    Format {
+        id: "databricks-token",
+        title: "Databricks token",
+        patterns: &[pattern(&["dapi", "dose", "dkea"], &[run(LOWER_HEX, 32, 32)])],
+        yes: &[&["da", "pi", "0123456789abcdef0123456789abcdef"]],
+        no: &[&["dapi", "0123456789abcdef"]],
+    },
+    Format {
+        id: "ai-service-key",
+        title: "Key of an AI service",
+        patterns: &[
+            pattern(&["sk-ant-"], &[run(URL64, 60, 200)]),
+            pattern(
+                &["sk-proj-", "sk-svcacct-", "sk-admin-", "sk-None-", "sk-or-v1-"],
+                &[run(URL64, 32, 200)],
+            ),
+            pattern(&["sk-"], &[run(ALNUM, 20, 64)]).opaque(),
+            pattern(&["sk-"], &[run(URL64, 40, 200)]).opaque(),
+            pattern(&["gsk_"], &[run(ALNUM, 48, 60)]),
+            pattern(&["hf_", "api_org_"], &[run(ALNUM, 34, 40)]),
+            pattern(&["r8_"], &[run(WORD, 36, 44)]),
+            pattern(&["xai-"], &[run(WORD, 70, 90)]),
+            pattern(&["pplx-"], &[run(ALNUM, 40, 60)]),
+            pattern(&["tvly-"], &[run(URL64, 24, 60)]).opaque(),
+            pattern(&["lsv2_pt_", "lsv2_sk_"], &[run(WORD, 40, 60)]),
+            pattern(&["ls__"], &[run(LOWER_HEX, 32, 32)]),
+            pattern(&["nvapi-"], &[run(URL64, 60, 80)]),
+            pattern(&["pcsk_"], &[run(WORD, 50, 90)]),
+            pattern(&["fc-"], &[exact(LOWER_HEX, 32)]),
+            pattern(&["key_"], &[exact(LOWER_HEX, 64)]),
+            pattern(&["apk_user_", "apk_"], &[run(BASE64.or(URL64), 40, 300)]).opaque(),
+            pattern(&["cog_"], &[run(crate::alphabet::LOWER_ALNUM, 32, 64)]),
+            pattern(&["BSA"], &[run(URL64, 28, 29)]).opaque(),
+            pattern(&["wandb_v1_"], &[run(WORD, 40, 100)]),
+        ],
+        yes: &[
+            &[
+                "sk",
+                "-ant-",
+                "api03-aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5",
+            ],
+            &["sk", "-", "Xi8tcNiHV9awbCcvilTeT3BlbkFJ3UDnpdEwNNm6wVBpYM0o"],
+            &["h", "f_", "aBcdEfGhJkLmNpQrStUvWxYzAbCdEfGhJk"],
+            &["gs", "k_", "aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE5fG7hJ9kL2mN"],
+        ],
+        no: &[
+            &["sk-", "customer-orders-by-region-and-country-of-delivery"],
+            &["hf_orders"],
+        ],
+    },
+    Format {
+        id: "webhook-url",
+        title: "Secret part of a webhook's URL",
+        patterns: &[
+            pattern(
+                &[
+                    "hooks.slack.com/services/",
+                    "hooks.slack.com/workflows/",
+                    "hooks.slack.com/triggers/",
+                ],
+                &[run(WORD.or(BASE64), 30, 120)],
+            )
+            .in_url(),
+            pattern(
+                &["discord.com/api/webhooks/", "discordapp.com/api/webhooks/"],
+                &[run(URL64.or(BASE64), 30, 120)],
+            )
+            .in_url(),
+            pattern(&["hooks.zapier.com/hooks/catch/"], &[run(BASE64, 12, 60)]).in_url(),
+            pattern(
+                &[
+                    "webhook.office.com/webhookb2/",
+                    "outlook.office.com/webhook/",
+                    "outlook.office365.com/webhook/",
+                ],
+                &[
+                    run(URL64.or(BASE64).or(PERCENT), 1, 60),
+                    Part::Text("@"),
+                    run(URL64.or(BASE64), 40, 250),
+                ],
+            )
+            .in_url(),
+            pattern(
+                &[
+                    "hook.eu1.make.com/",
+                    "hook.eu2.make.com/",
+                    "hook.us1.make.com/",
+                    "hook.us2.make.com/",
+                    "hook.integromat.com/",
+                ],
+                &[run(ALNUM, 24, 48)],
+            )
+            .in_url(),
+            pattern(
+                &["maker.ifttt.com/trigger/"],
+                &[run(URL64, 1, 80), Part::Text("/"), run(BASE64.or(URL64), 20, 100)],
+            )
+            .in_url(),
+            pattern(
+                &["chat.googleapis.com/v1/spaces/"],
+                &[
+                    run(URL64, 6, 40),
+                    Part::Text("/messages?key="),
+                    run(URL64_PADDED.or(PERCENT).or(crate::alphabet::TOKEN), 30, 100),
+                    Part::Text("&token="),
+                    run(URL64_PADDED.or(PERCENT), 20, 120),
+                ],
+            )
+            .in_url(),
+            pattern(&["events.pagerduty.com/integration/"], &[run(LOWER_HEX, 32, 32)]).in_url(),
+            pattern(
+                &["alert.victorops.com/integrations/generic/"],
+                &[run(BASE64.or(URL64), 30, 120)],
+            )
+            .in_url(),
+        ],
+        yes: &[
+            &[
+                "https://hooks.slack.com/",
+                "services/",
+                "T0B3dE5fG/B7hJ9kL2mN/4pQ6rS8tU0vWx1Yz5AbC3dE5",
+            ],
+            &["https://hooks.zapier.com/", "hooks/catch/", "123456/abc9de8/"],
+        ],
+        no: &[&["https://hooks.slack.com/", "services/"]],
+    },
+];

@@ -1,0 +1,87 @@
+//! The words that names of secrets are made of, and those that make them names of something else.
+
+/// Substrings that wake the scorer, in lower case; every name that [`strength`] knows has one.
+#[rustfmt::skip]
+pub(crate) const KEYWORDS: &[&str] = &[
+    "pass", "pwd", "psw", "pswd", "secret", "token", "key", "heslo", "hesla", "heslem", "credential",
+    "creds", "auth", "access", "private", "kennwort", "contrase", "jwt", "passphrase", "identified by",
+    "_pat", "_pw",
+];
+
+/// Names of what people make up.
+#[rustfmt::skip]
+pub(crate) const PASSWORDS: &[&str] = &[
+    "password", "passwords", "passwd", "pwd", "pass", "passphrase", "passcode", "pswd", "psw", "pw",
+    "heslo", "hesla", "heslem", "kennwort", "passwort", "contraseña", "userpass", "dbpass", "sshpass",
+    "mypass",
+];
+
+/// The same at the end of a word, as in `mysqlpassword`.
+#[rustfmt::skip]
+pub(crate) const PASSWORD_ENDS: &[&str] = &[
+    "password", "passwd", "passphrase", "heslo", "pwd",
+];
+
+/// Names of what machines make up.
+#[rustfmt::skip]
+pub(crate) const SECRETS: &[&str] = &[
+    "secret", "secrets", "token", "tokens", "apikey", "apikeys", "accesskey", "secretkey", "privatekey",
+    "credential", "credentials", "creds", "jwt", "pat", "passkey", "authkey", "apitoken", "bearer",
+    "masterkey", "signingkey", "encryptionkey", "appkey", "sharedkey", "accountkey",
+];
+
+/// The same at the end of a word.
+#[rustfmt::skip]
+pub(crate) const SECRET_ENDS: &[&str] = &[
+    "secret", "token", "apikey", "accesskey", "secretkey", "privatekey", "authkey",
+];
+
+/// Words after the head that leave it a secret: `API_KEY_PROD`, `password2`, `token_value`.
+#[rustfmt::skip]
+pub(crate) const NEUTRAL_TAILS: &[&str] = &[
+    "value", "val", "text", "plain", "plaintext", "string", "str", "raw", "prod", "production", "dev",
+    "test", "testing", "live", "stage", "staging", "qa", "uat", "old", "new", "current", "default",
+    "env", "var", "b64", "base64", "encoded", "decoded", "primary", "secondary", "backup", "main",
+    "sandbox", "eu", "us", "v", "x",
+];
+
+/// Before `password`: the value says whether, not which.
+#[rustfmt::skip]
+pub(crate) const NOT_A_PASSWORD: &[&str] = &[
+    "is", "has", "no", "without", "show", "hide", "require", "requires", "required", "enable", "forgot",
+    "forgotten", "reset", "use", "missing", "invalid", "wrong", "empty",
+];
+
+/// Before `token`: counters and cursors.
+#[rustfmt::skip]
+pub(crate) const NOT_A_TOKEN: &[&str] = &[
+    "next", "page", "prev", "previous", "continuation", "pagination", "paging", "cursor", "sync", "max",
+    "min", "num", "count", "total", "prompt", "completion", "input", "output", "stop", "pad", "eos",
+    "bos", "unk", "mask", "cancellation", "is", "has", "no", "per", "used",
+];
+
+/// Before `key`: what opens a door.
+#[rustfmt::skip]
+pub(crate) const SECRET_KEYS: &[&str] = &[
+    "api", "secret", "access", "private", "auth", "authentication", "authorization", "encryption",
+    "encrypt", "decryption", "signing", "sign", "master", "account", "shared", "service", "client",
+    "consumer", "app", "application", "subscription", "admin", "server", "deploy", "integration",
+    "developer", "personal", "security", "hmac", "aes", "jwt", "ssh", "pgp", "gpg", "ssl", "tls", "rsa",
+    "webhook", "write", "read", "ingest", "ingestion", "rest", "license", "licence", "storage",
+    "function", "crypt", "cipher", "pre", "psk", "live", "production", "session", "root", "owner",
+    "token",
+];
+
+/// Before `key`: what finds a row, a file, a text or a door's other half.
+#[rustfmt::skip]
+pub(crate) const OTHER_KEYS: &[&str] = &[
+    "primary", "foreign", "public", "pub", "unique", "sort", "partition", "row", "cache", "hash",
+    "object", "file", "surrogate", "business", "natural", "composite", "date", "time", "product",
+    "order", "customer", "item", "column", "field", "map", "dict", "lookup", "join", "merge", "index",
+    "group", "translation", "message", "routing", "registry", "config", "setting", "section", "issue",
+    "project", "idempotency", "dedupe", "dimension", "dim", "fact", "parent", "child", "source",
+    "target", "distribution", "cluster", "hot", "keyboard", "candidate", "alternate", "sequence",
+    "event", "metric", "state", "incremental", "range", "table", "record", "entity", "user", "bucket",
+    "path", "s3", "blob", "data", "dist", "tag", "label", "the", "by", "on", "a", "is", "no", "arrow",
+    "known", "host", "answer", "low", "high", "main", "any", "each", "every", "this",
+];

@@ -1,0 +1,322 @@
+//! One pass over a text: an automaton of distinctive starts and of the words in names, whose hits wake
+//! anchored readers.
+//!
+//! Every reader looks at a bounded window around its hit, so the pass is linear in the text. It does not know
+//! where in a document the text stands.
+
+use crate::alphabet::{BASE64, URL64_PADDED};
+use crate::formats::{self, Pattern, decode_base64};
+use crate::rules::{self, RuleIndex};
+use crate::{keboola, keys, pairs, shape, transport};
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use std::ops::Range;
+
+/// A piece of the text that goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Hit {
+    pub range: Range<usize>,
+    pub rule: RuleIndex,
+}
+
+/// How deep encoded texts are followed.
+const DEPTH_MAX: u8 = 1;
+
+/// Longest text that is decoded, in bytes.
+const DECODE_MAX: usize = 64 * 1024;
+
+type Reader = fn(&[u8], usize) -> Option<(usize, usize)>;
+
+#[derive(Debug, Clone, Copy)]
+enum Action {
+    /// A marker or a cipher may begin here.
+    Protect,
+    /// A dash after a digit: perhaps inside a Storage token.
+    StorageToken,
+    Known {
+        pattern: &'static Pattern,
+        start: &'static str,
+        rule: RuleIndex,
+    },
+    Read {
+        reader: Reader,
+        rule: RuleIndex,
+    },
+    Name,
+    HashName,
+    /// A call that takes a user and a password.
+    Call,
+    Percent,
+}
+
+/// The automaton and what its hits wake.
+#[derive(Debug)]
+pub(crate) struct Scanner {
+    automaton: AhoCorasick,
+    actions: Vec<Action>,
+}
+
+/// Which readers a text is given to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// Only known forms: names of members, names of columns.
+    Forms,
+    /// All, and `0` levels of decoding done so far.
+    All(u8),
+}
+
+impl Scanner {
+    pub(crate) fn new() -> Self {
+        let mut starts: Vec<&str> = Vec::new();
+        let mut actions = Vec::new();
+        let mut add = |start: &'static str, action| {
+            starts.push(start);
+            actions.push(action);
+        };
+        add("KBC::", Action::Protect);
+        add("[REDACTED:", Action::Protect);
+        for dash in ["0-", "1-", "2-", "3-", "4-", "5-", "6-", "7-", "8-", "9-"] {
+            add(dash, Action::StorageToken);
+        }
+        for (place, format) in formats::all().enumerate() {
+            let rule = rules::of_format(place);
+            for pattern in format.patterns {
+                for &start in pattern.starts {
+                    add(start, Action::Known { pattern, start, rule });
+                }
+            }
+        }
+        for &(start, reader, rule) in READERS {
+            add(start, Action::Read { reader, rule });
+        }
+        for &keyword in keys::words::KEYWORDS {
+            add(keyword, Action::Name);
+        }
+        for quote in ["\"#", "'#"] {
+            add(quote, Action::HashName);
+        }
+        add(".login(", Action::Call);
+        for escape in ["%3d", "%22", "%3a%2f%2f"] {
+            add(escape, Action::Percent);
+        }
+        let automaton = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .kind(Some(AhoCorasickKind::DFA))
+            .build(starts)
+            .expect("some hundred short patterns fit an automaton");
+        Self { automaton, actions }
+    }
+
+    /// Returns what goes, by start, without overlaps.
+    pub(crate) fn scan(&self, text: &str, depth: Depth) -> Vec<Hit> {
+        let bytes = text.as_bytes();
+        let mut hits: Vec<Hit> = Vec::new();
+        let mut protected: Vec<Range<usize>> = Vec::new();
+        let mut protected_to = 0;
+        let mut known_to = 0;
+        let mut named_to = 0;
+        let mut decoded_to = 0;
+        for found in self.automaton.find_overlapping_iter(bytes) {
+            let at = found.start();
+            let action = self.actions[found.pattern().as_usize()];
+            // What is protected or known to go needs no second look.
+            if at < protected_to || (at < known_to && !matches!(action, Action::Protect)) {
+                continue;
+            }
+            let known = hits.len();
+            match action {
+                Action::Protect => {
+                    if let Some(end) = keboola::protected_end(text, at) {
+                        protected.push(at..end);
+                        protected_to = end;
+                    }
+                }
+                Action::StorageToken => {
+                    if let Some((start, end)) = keboola::storage_token(bytes, at + 1) {
+                        hits.push(Hit {
+                            range: start..end,
+                            rule: rules::STORAGE_TOKEN,
+                        });
+                    }
+                }
+                Action::Known { pattern, start, rule } => {
+                    if let Some((start, end)) = pattern.find(bytes, at, start) {
+                        hits.push(Hit {
+                            range: start..end,
+                            rule,
+                        });
+                    }
+                }
+                Action::Read { reader, rule } => {
+                    if let Some((start, end)) = reader(bytes, at) {
+                        hits.push(Hit {
+                            range: start..end,
+                            rule,
+                        });
+                    }
+                }
+                Action::Name if depth != Depth::Forms && at >= named_to => {
+                    let (pair, read_to) = pairs::read(text, at..found.end());
+                    named_to = read_to;
+                    hits.extend(pair);
+                    continue;
+                }
+                Action::HashName if depth != Depth::Forms => {
+                    hits.extend(pairs::read_hash(text, at));
+                    continue;
+                }
+                Action::Call if depth != Depth::Forms => hits.extend(pairs::read_call(text, found.end() - 1)),
+                Action::Percent if depth == Depth::All(0) && at >= decoded_to => {
+                    let run = transport::encoded_run(bytes, at, DECODE_MAX);
+                    decoded_to = run.end;
+                    hits.extend(self.scan_percent(&text[run.clone()], run.start));
+                }
+                Action::Name | Action::HashName | Action::Call | Action::Percent => {}
+            }
+            if let Some(hit) = hits.get(known) {
+                known_to = hit.range.end;
+            }
+        }
+        settle(text, hits, &protected)
+    }
+
+    fn scan_percent(&self, encoded: &str, offset: usize) -> Vec<Hit> {
+        let Some((decoded, origins)) = transport::decode_percent(encoded) else {
+            return Vec::new();
+        };
+        let mut hits = self.scan(&decoded, Depth::All(DEPTH_MAX));
+        for hit in &mut hits {
+            hit.range = offset + origins[hit.range.start]..offset + origins[hit.range.end];
+        }
+        hits
+    }
+
+    /// Returns the rule for a value that is base64 as a whole and hides a secret.
+    pub(crate) fn judge_encoded(&self, value: &str) -> Option<RuleIndex> {
+        let bytes = value.as_bytes();
+        if !(24..=DECODE_MAX).contains(&bytes.len()) || !BASE64.or(URL64_PADDED).all(bytes) {
+            return None;
+        }
+        let readable = |bytes: &[u8]| {
+            bytes
+                .iter()
+                .all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~'))
+        };
+        // Images and ciphers end here.
+        if !readable(&decode_base64(&bytes[..24])?) {
+            return None;
+        }
+        let decoded = String::from_utf8(decode_base64(bytes)?).ok()?;
+        let hides =
+            !self.scan(&decoded, Depth::All(DEPTH_MAX)).is_empty() || hides_user_and_password(&decoded);
+        hides.then_some(rules::ENCODED_SECRET)
+    }
+}
+
+/// Says whether a decoded text is `user:password`.
+fn hides_user_and_password(decoded: &str) -> bool {
+    let Some((user, password)) = decoded.split_once(':') else {
+        return false;
+    };
+    !user.is_empty()
+        && !decoded.contains(char::is_whitespace)
+        && user
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'@' | b'+'))
+        && shape::is_secret(keys::Strength::Password, shape::Join::Prose, user, password)
+}
+
+const READERS: &[(&str, Reader, RuleIndex)] = &[
+    ("-----BEGIN ", formats::private_key_block, rules::PRIVATE_KEY),
+    (
+        "LS0tLS1CRUdJT",
+        formats::base64_private_key,
+        rules::ENCODED_SECRET,
+    ),
+    ("eyJ0eXBlIjog", formats::base64_private_key, rules::ENCODED_SECRET),
+    ("ewogICJ0eXBl", formats::base64_private_key, rules::ENCODED_SECRET),
+    (
+        "eyJhdXRocyI6",
+        formats::base64_registry_login,
+        rules::ENCODED_SECRET,
+    ),
+    ("eyJ", formats::json_web_token, rules::WEB_TOKEN),
+    ("://", transport::url_password, rules::URL_PASSWORD),
+    (
+        "jdbc:oracle:thin:",
+        transport::oracle_password,
+        rules::URL_PASSWORD,
+    ),
+    ("basic ", transport::basic_credentials, rules::BASIC_CREDENTIALS),
+    ("bearer ", transport::bearer_token, rules::BEARER_TOKEN),
+    ("-u ", transport::command_user, rules::BASIC_CREDENTIALS),
+    ("--user ", transport::command_user, rules::BASIC_CREDENTIALS),
+    ("sig=", transport::url_signature, rules::SIGNATURE),
+    ("X-Amz-Signature=", transport::url_signature, rules::SIGNATURE),
+    (":AA", transport::telegram_token, rules::KEYED_SECRET),
+    ("-us", transport::mailchimp_key, rules::KEYED_SECRET),
+    ("JQQJ99", transport::azure_signed_key, rules::KEYED_SECRET),
+    ("AZDO", transport::azure_signed_key, rules::KEYED_SECRET),
+    ("+ASt", transport::azure_signed_key, rules::KEYED_SECRET),
+    ("+AMC", transport::azure_signed_key, rules::KEYED_SECRET),
+    ("+ABa", transport::azure_signed_key, rules::KEYED_SECRET),
+    ("+ARm", transport::azure_signed_key, rules::KEYED_SECRET),
+    ("AzCa", transport::azure_signed_key, rules::KEYED_SECRET),
+    ("AzSe", transport::azure_signed_key, rules::KEYED_SECRET),
+    ("AzFu", transport::azure_signed_key, rules::KEYED_SECRET),
+    ("ACDb", transport::azure_signed_key, rules::KEYED_SECRET),
+    ("Q~", transport::azure_client_secret, rules::KEYED_SECRET),
+];
+
+/// Drops what touches a protected piece, sorts, and joins what overlaps.
+fn settle(text: &str, mut hits: Vec<Hit>, protected: &[Range<usize>]) -> Vec<Hit> {
+    if hits.is_empty() {
+        return hits;
+    }
+    hits.retain(|hit| {
+        let touches = |range: &Range<usize>| range.start < hit.range.end && hit.range.start < range.end;
+        !hit.range.is_empty() && !protected.iter().any(touches)
+    });
+    for hit in &mut hits {
+        // Readers stop at ASCII bytes or at their window; only the latter can fall inside a character.
+        while !text.is_char_boundary(hit.range.end) {
+            hit.range.end += 1;
+        }
+    }
+    merge(hits)
+}
+
+/// Sorts pieces by their start, and joins those that overlap under the rule of the first.
+pub(crate) fn merge(mut hits: Vec<Hit>) -> Vec<Hit> {
+    hits.sort_by_key(|hit| (hit.range.start, std::cmp::Reverse(hit.range.end)));
+    let mut merged: Vec<Hit> = Vec::with_capacity(hits.len());
+    for hit in hits {
+        match merged.last_mut() {
+            Some(last) if hit.range.start < last.range.end => {
+                last.range.end = last.range.end.max(hit.range.end);
+            }
+            _ => merged.push(hit),
+        }
+    }
+    merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overlapping_hits_become_one() {
+        let hit = |range, rule| Hit { range, rule };
+        let hits = vec![
+            hit(5..9, rules::PASSWORD),
+            hit(2..6, rules::WEB_TOKEN),
+            hit(20..22, rules::PASSWORD),
+            hit(12..14, rules::PASSWORD),
+        ];
+        let settled = settle(&"x".repeat(30), hits, &[Range { start: 19, end: 21 }]);
+        assert_eq!(
+            settled,
+            [hit(2..9, rules::WEB_TOKEN), hit(12..14, rules::PASSWORD)]
+        );
+    }
+}

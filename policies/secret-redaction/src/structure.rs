@@ -1,0 +1,233 @@
+//! What a leaf's place in its document says: the member's name, keys that begin with `#`, a name beside a
+//! value, the header above a cell.
+
+use crate::engine::{Document, Leaf, Role};
+use std::borrow::Cow;
+
+/// How many leaves on either side are searched for a sibling.
+const SIBLINGS_MAX: usize = 48;
+
+/// Members that hold the value of a pair whose name is in another member.
+const VALUE_MEMBERS: &[&str] = &[
+    "value",
+    "val",
+    "content",
+    "default",
+    "defaultValue",
+    "default_value",
+    "text",
+    "v",
+    "data",
+    "secret",
+];
+
+/// Members that hold the name of such a pair.
+const NAME_MEMBERS: &[&str] = &[
+    "name",
+    "key",
+    "label",
+    "header",
+    "field",
+    "param",
+    "parameter",
+    "variable",
+    "attribute",
+    "id",
+    "k",
+    "title",
+    "option",
+];
+
+/// Says whether the place is below a key that begins with `#`, at any depth.
+pub(crate) fn is_under_hash(pointer: &str) -> bool {
+    // A `/` inside a name is written `~1`, so `/#` is always the start of one.
+    memchr::memmem::find(pointer.as_bytes(), b"/#").is_some()
+}
+
+/// Returns the name of the member that a value belongs to; elements of an array belong to the array's.
+pub(crate) fn member_name(pointer: &str) -> Cow<'_, str> {
+    let name = pointer
+        .rsplit('/')
+        .find(|segment| !crate::pairs::is_number(segment))
+        .unwrap_or_default();
+    unescape(name)
+}
+
+fn unescape(segment: &str) -> Cow<'_, str> {
+    if segment.contains('~') {
+        segment.replace("~1", "/").replace("~0", "~").into()
+    } else {
+        segment.into()
+    }
+}
+
+fn last(pointer: &str) -> (&str, &str) {
+    pointer.rsplit_once('/').unwrap_or(("", pointer))
+}
+
+/// Returns the text that names the value of the leaf at `place`: `token` of
+/// `{"name": "token", "value": "…"}`, or the parent's name where no sibling says it.
+pub(crate) fn name_beside<'a>(document: &Document<'a>, place: usize) -> Option<Cow<'a, str>> {
+    let pointer = document.leaves[place].pointer;
+    let (parent, member) = last(pointer);
+    if !VALUE_MEMBERS.contains(&member) {
+        return None;
+    }
+    let sibling = siblings(document, place, parent).find(|leaf| {
+        leaf.role == Role::Text
+            && NAME_MEMBERS.contains(&last(leaf.pointer).1)
+            && last(leaf.pointer).0 == parent
+    });
+    match sibling {
+        Some(leaf) => Some(leaf.value.into()),
+        None => Some(member_name(parent)),
+    }
+}
+
+/// Returns the leaves near `place` that are below `parent`.
+fn siblings<'d, 'a>(
+    document: &'d Document<'a>,
+    place: usize,
+    parent: &'d str,
+) -> impl Iterator<Item = &'d Leaf<'a>> {
+    let below = move |leaf: &&Leaf<'_>| {
+        leaf.pointer.len() > parent.len()
+            && leaf.pointer.starts_with(parent)
+            && leaf.pointer.as_bytes()[parent.len()] == b'/'
+    };
+    let before = document.leaves[..place]
+        .iter()
+        .rev()
+        .take(SIBLINGS_MAX)
+        .take_while(below);
+    let after = document.leaves[place + 1..]
+        .iter()
+        .take(SIBLINGS_MAX)
+        .take_while(below);
+    before.chain(after)
+}
+
+/// Says whether the leaf describes a `#` property inside a JSON Schema, such as its `title`.
+///
+/// `{"properties": {"#password": {"type": "string", "title": "Password"}}}` has no secret: the key's value is
+/// an object that says of itself that it is a schema. Only annotations are let through; `default`, `const`,
+/// `enum` and `examples` may hold a secret and are judged like all else below `#`.
+pub(crate) fn is_schema_annotation(document: &Document<'_>, place: usize) -> bool {
+    const ANNOTATIONS: &[&str] = &[
+        "type",
+        "title",
+        "description",
+        "format",
+        "propertyOrder",
+        "minLength",
+        "maxLength",
+        "options",
+    ];
+    const TYPES: &[&str] = &[
+        "string", "object", "array", "number", "integer", "boolean", "null",
+    ];
+    let leaf = &document.leaves[place];
+    let Some(hash) = memchr::memmem::find(leaf.pointer.as_bytes(), b"/#") else {
+        return false;
+    };
+    let Some(length) = leaf.pointer[hash + 1..].find('/') else {
+        return false;
+    };
+    let (property, rest) = leaf.pointer.split_at(hash + 1 + length);
+    let annotation = rest[1..].split('/').next().unwrap_or_default();
+    if !leaf.pointer[..hash].ends_with("/properties") || !ANNOTATIONS.contains(&annotation) {
+        return false;
+    }
+    let says_type = |leaf: &Leaf<'_>| {
+        leaf.role == Role::Text
+            && leaf.pointer.strip_prefix(property) == Some("/type")
+            && TYPES.contains(&leaf.value)
+    };
+    says_type(leaf) || siblings(document, place, property).any(says_type)
+}
+
+/// Returns row and column of a cell's pointer.
+pub(crate) fn cell(pointer: &str) -> Option<(usize, usize)> {
+    let (row, column) = pointer.strip_prefix('/')?.split_once('/')?;
+    let number = |text: &str| crate::pairs::is_number(text).then(|| text.parse().ok()).flatten();
+    Some((number(row)?, number(column)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Kind;
+
+    fn document<'a>(leaves: &[(&'a str, &'a str)]) -> Document<'a> {
+        let leaves = leaves
+            .iter()
+            .map(|&(pointer, value)| Leaf {
+                pointer,
+                role: Role::Text,
+                value,
+            })
+            .collect();
+        Document {
+            path: "",
+            kind: Kind::Config,
+            leaves,
+        }
+    }
+
+    #[test]
+    fn places_below_hash_keys_are_known_at_any_depth() {
+        for (pointer, expected) in [
+            ("/parameters/#password", true),
+            ("/parameters/##a", true),
+            ("/#auth/user/0", true),
+            ("/parameters/a#b", false),
+            ("/parameters/a~1#b", false),
+            ("", false),
+        ] {
+            assert_eq!(is_under_hash(pointer), expected, "{pointer}");
+        }
+    }
+
+    #[test]
+    fn a_member_is_named_by_its_last_name() {
+        assert_eq!(member_name("/a/tokens/0"), "tokens");
+        assert_eq!(member_name("/a/x~1y~0z"), "x/y~z");
+        assert_eq!(member_name(""), "");
+    }
+
+    #[test]
+    fn a_value_is_named_by_its_sibling_or_its_parent() {
+        let pairs = document(&[
+            ("/v/0/name", "env"),
+            ("/v/0/value", "prod"),
+            ("/v/1/value", "x"),
+            ("/v/1/name", "token"),
+            ("/password/value", "y"),
+        ]);
+        assert_eq!(name_beside(&pairs, 1).unwrap(), "env");
+        assert_eq!(name_beside(&pairs, 2).unwrap(), "token");
+        assert_eq!(name_beside(&pairs, 4).unwrap(), "password");
+        assert_eq!(name_beside(&pairs, 0), None);
+    }
+
+    #[test]
+    fn only_annotations_of_a_real_schema_are_let_through() {
+        let schema = document(&[
+            ("/schema/properties/#password/title", "Password"),
+            ("/schema/properties/#password/type", "string"),
+            ("/schema/properties/#password/default", "leto"),
+            ("/parameters/#auth/title", "leto"),
+            ("/parameters/properties/#auth/title", "leto"),
+            ("/parameters/properties/#auth/type", "basic"),
+        ]);
+        let stays: Vec<_> = (0..6).map(|place| is_schema_annotation(&schema, place)).collect();
+        assert_eq!(stays, [true, true, false, false, false, false]);
+    }
+
+    #[test]
+    fn cells_have_two_numbers() {
+        assert_eq!(cell("/0/12"), Some((0, 12)));
+        assert_eq!(cell("/0/12/1"), None);
+        assert_eq!(cell("/a/12"), None);
+    }
+}

@@ -1,0 +1,129 @@
+//! Checks what a renderer returned before anything else looks at it.
+
+use super::{BatchFile, Item, Judged, PathLimits, RenderedBatch, Subject, Withheld, malformed, sift, within_size};
+use crate::{
+    document::Context,
+    finding::WithholdReason,
+    layout::Rendered,
+    path::{MirrorPath, OwnedPaths},
+    redaction::RedactionStats,
+    walk::{self, Format},
+};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// The guest that made the files.
+const RENDERER: &str = "layout renderer";
+
+impl RenderedBatch {
+    /// Takes what the renderer returned, with the default [`PathLimits`].
+    #[must_use]
+    pub fn new(context: Context, owned: &OwnedPaths, rendered: Vec<(Subject, Rendered)>) -> (Self, Vec<Withheld>) {
+        Self::with_limits(context, owned, rendered, PathLimits::default())
+    }
+
+    /// Takes what the renderer returned and withholds every subject of which
+    /// - a path is unsafe, is not ours, or is taken for another of the batch by some file system
+    ///   (of two subjects the one that sorts first keeps it, whatever their order here);
+    /// - a file or entry is too many or too large;
+    /// - a file is not what its extension says, or an entry's value is no JSON;
+    /// - there is another of the same name in the batch.
+    #[must_use]
+    pub fn with_limits(
+        context: Context,
+        owned: &OwnedPaths,
+        rendered: Vec<(Subject, Rendered)>,
+        limits: PathLimits,
+    ) -> (Self, Vec<Withheld>) {
+        let mut withheld = Vec::new();
+        let mut items = Vec::with_capacity(rendered.len());
+        for (subject, rendered) in rendered {
+            match item(&subject, rendered, owned, &limits) {
+                Ok(item) => items.push(item),
+                Err(reason) => withheld.push(Withheld { subject, reason }),
+            }
+        }
+        let colliding = collisions(&items);
+        let mut seen = BTreeSet::new();
+        let (items, collided) = sift(items, |item| {
+            if !seen.insert(item.subject.clone()) {
+                return Err(malformed(RENDERER, "an object was rendered twice in one batch"));
+            }
+            colliding.get(&item.subject).map_or(Ok(()), |reason| Err(reason.clone()))
+        });
+        withheld.extend(collided);
+        (Self(Judged { context, limits, items }), withheld)
+    }
+}
+
+fn item(
+    subject: &Subject,
+    rendered: Rendered,
+    owned: &OwnedPaths,
+    limits: &PathLimits,
+) -> Result<Item, WithholdReason> {
+    let over = |limit: &str| WithholdReason::OverLimit { guest: RENDERER.to_owned(), limit: limit.to_owned() };
+    if rendered.files.len() > limits.files_per_subject_max {
+        return Err(over("files_per_subject_max"));
+    }
+    if rendered.entries.len() > limits.entries_per_subject_max {
+        return Err(over("entries_per_subject_max"));
+    }
+    let mut files = Vec::with_capacity(rendered.files.len());
+    for file in rendered.files {
+        let path = owned.resolve(&file.path).map_err(|error| WithholdReason::Path {
+            path: error.path,
+            problem: error.problem.to_owned(),
+        })?;
+        files.push(BatchFile { path, kind: file.kind, content: file.content });
+    }
+    let item = Item {
+        subject: subject.clone(),
+        files,
+        entries: rendered.entries,
+        stats: RedactionStats::default(),
+    };
+    within_size(&item, limits)?;
+    for file in &item.files {
+        walk::check(Format::of(file.path.as_str()), &file.content)
+            .map_err(|error| malformed(RENDERER, &format!("{} is {error}", file.path)))?;
+    }
+    for entry in &item.entries {
+        walk::check(Format::Json, &entry.value)
+            .map_err(|error| malformed(RENDERER, &format!("the value of an entry is {error}")))?;
+    }
+    Ok(item)
+}
+
+/// Returns the subjects that lose a path to another subject, or have one twice themselves.
+fn collisions(items: &[Item]) -> BTreeMap<Subject, WithholdReason> {
+    let mut colliding = BTreeMap::new();
+    let mut lose = |subject: &Subject, path: &MirrorPath, problem: &str| {
+        let reason = WithholdReason::Path { path: path.to_string(), problem: problem.to_owned() };
+        colliding.entry(subject.clone()).or_insert(reason);
+    };
+    let mut in_order: Vec<&Item> = items.iter().collect();
+    in_order.sort_by(|a, b| a.subject.cmp(&b.subject));
+    let mut files: HashMap<String, &Subject> = HashMap::new();
+    // Every directory, with one subject that needs it.
+    let mut directories: HashMap<String, &Subject> = HashMap::new();
+    for item in in_order {
+        for file in &item.files {
+            let folded = file.path.fold();
+            for (at, _) in folded.match_indices('/') {
+                if files.contains_key(&folded[..at]) {
+                    lose(&item.subject, &file.path, "lies below what is a file");
+                }
+                directories.entry(folded[..at].to_owned()).or_insert(&item.subject);
+            }
+            if directories.contains_key(&folded) {
+                lose(&item.subject, &file.path, "is also a directory");
+            }
+            if files.contains_key(&folded) {
+                lose(&item.subject, &file.path, "is the same as another for some file systems");
+            } else {
+                files.insert(folded, &item.subject);
+            }
+        }
+    }
+    colliding
+}

@@ -1,0 +1,155 @@
+//! The words of a commit's message. Texts come in as they may leave; here they are only shortened.
+
+use super::{CommitDraft, CommitKind, Counts, Listed};
+use std::fmt::Write as _;
+
+const NAME_CHARS_MAX: usize = 60;
+const SUBJECT_CHARS_MAX: usize = 120;
+const LINE_CHARS_MAX: usize = 300;
+
+/// How much of the project a message says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Detail {
+    /// Objects with their names and descriptions.
+    Full,
+    /// Numbers only.
+    Counts,
+}
+
+pub(super) fn subject(draft: &CommitDraft, detail: Detail) -> String {
+    let counts = draft.counts;
+    let line = match (draft.kind, &draft.listed[..]) {
+        (CommitKind::Changes, [one]) if detail == Detail::Full && counts.configs() == 1 => {
+            let mut line = format!("{} {} {}", verb(counts), printable(one.key.component.as_str()), titled(draft, one));
+            if let Some(description) = one.description {
+                let _ = write!(line, ": {}", one_line(&draft.texts[description].value, LINE_CHARS_MAX));
+            }
+            line
+        }
+        (CommitKind::Changes, listed) => {
+            let mut line = format!("{} {}", verb(counts), plural(counts.configs(), "configuration"));
+            match listed {
+                [first, ..] if detail == Detail::Full && counts.components == 1 => {
+                    let _ = write!(line, " in {}", printable(first.key.component.as_str()));
+                }
+                _ if counts.components > 1 => {
+                    let _ = write!(line, " of {}", plural(counts.components, "component"));
+                }
+                _ => {}
+            }
+            line
+        }
+        (CommitKind::Snapshot, _) => {
+            let configs = plural(counts.configs(), "configuration");
+            format!("Snapshot of project {}, branch {}: {configs}", draft.project, draft.branch)
+        }
+        (CommitKind::Render, _) => match &draft.render_reason {
+            Some(reason) => format!("Render everything anew: {}", one_line(reason, LINE_CHARS_MAX)),
+            None => "Render everything anew".to_owned(),
+        },
+        (CommitKind::Metadata, _) if counts.metadata == 0 => "Update the branch".to_owned(),
+        (CommitKind::Metadata, _) => format!("Update metadata of {}", plural(counts.metadata, "object")),
+        (CommitKind::Jobs, _) => format!("Record {}", plural(counts.runs, "job run")),
+        (CommitKind::Storage, _) => format!("Update {}", plural(counts.tables, "table")),
+    };
+    one_line(&line, SUBJECT_CHARS_MAX)
+}
+
+/// Returns the body's paragraphs, each line ended; empty where the subject says it all.
+pub(super) fn body(draft: &CommitDraft, detail: Detail) -> String {
+    let counts = draft.counts;
+    let mut body = String::new();
+    if draft.kind == CommitKind::Changes && detail == Detail::Full {
+        for one in &draft.listed {
+            let key = format!("{}/{}", printable(one.key.component.as_str()), printable(one.key.config.as_str()));
+            let mut line = format!("- {key}");
+            if let Some(name) = one.name {
+                let _ = write!(line, " {}", quoted(&draft.texts[name].value));
+            }
+            match (one.deleted, one.version) {
+                (true, _) => line.push_str(": deleted"),
+                (false, 0) => line.push_str(": changed"),
+                (false, version) => {
+                    let _ = write!(line, ": version {version}");
+                }
+            }
+            if let Some(description) = one.description {
+                let _ = write!(line, ", {}", one_line(&draft.texts[description].value, LINE_CHARS_MAX));
+            }
+            body.push_str(&line);
+            body.push('\n');
+        }
+        let unlisted = counts.configs() - draft.listed.len();
+        if unlisted > 0 {
+            let _ = writeln!(body, "- and {unlisted} more");
+        }
+    }
+    let beside = beside(draft.kind, counts);
+    if !beside.is_empty() {
+        if !body.is_empty() {
+            body.push('\n');
+        }
+        let _ = writeln!(body, "Also covers {}.", beside.join(", "));
+    }
+    body
+}
+
+/// What the commit covers that its subject does not say.
+fn beside(kind: CommitKind, counts: Counts) -> Vec<String> {
+    let said = |own: CommitKind| kind == own;
+    let mut beside = Vec::new();
+    if counts.metadata > 0 && !said(CommitKind::Metadata) {
+        beside.push(format!("metadata of {}", plural(counts.metadata, "object")));
+    }
+    if counts.branch && !(said(CommitKind::Metadata) && counts.metadata == 0) {
+        beside.push("the branch".to_owned());
+    }
+    if counts.runs > 0 && !said(CommitKind::Jobs) {
+        beside.push(plural(counts.runs, "job run"));
+    }
+    if counts.tables > 0 && !said(CommitKind::Storage) {
+        beside.push(plural(counts.tables, "table"));
+    }
+    beside
+}
+
+fn verb(counts: Counts) -> &'static str {
+    match counts {
+        Counts { created: 0, deleted: 0, .. } => "Update",
+        Counts { updated: 0, deleted: 0, .. } => "Create",
+        Counts { created: 0, updated: 0, .. } => "Delete",
+        Counts { .. } => "Change",
+    }
+}
+
+fn titled(draft: &CommitDraft, one: &Listed) -> String {
+    match one.name {
+        Some(name) => quoted(&draft.texts[name].value),
+        None => printable(one.key.config.as_str()),
+    }
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", one_line(name, NAME_CHARS_MAX).replace('"', "'"))
+}
+
+/// Ids are chosen by clients and may hold anything that prints.
+fn printable(id: &str) -> String {
+    let shown: String = id.chars().map(|c| if super::hidden(c) { ' ' } else { c }).collect();
+    one_line(&shown, NAME_CHARS_MAX)
+}
+
+fn one_line(text: &str, chars_max: usize) -> String {
+    let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some((end, _)) = line.char_indices().nth(chars_max) {
+        let kept = line.char_indices().nth(chars_max - 1).map_or(end, |(last, _)| last);
+        line.truncate(kept);
+        line.truncate(line.trim_end().len());
+        line.push('…');
+    }
+    line
+}
+
+fn plural(count: usize, thing: &str) -> String {
+    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
+}

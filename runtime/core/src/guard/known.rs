@@ -1,0 +1,211 @@
+//! Secrets that are known exactly, and the disguises in which they may stand in a file.
+
+use crate::marker::Marker;
+use aho_corasick::AhoCorasick;
+use data_encoding::{BASE64, BASE64URL};
+use secrecy::{ExposeSecret, SecretString};
+use std::fmt::{self, Write as _};
+
+/// Shorter texts occur by chance.
+const LEN_MIN: usize = 8;
+
+/// Secrets that must not leave: credentials of the run, and unencrypted values seen under `#` keys.
+///
+/// They are wiped on drop, and `Debug` prints their number only.
+#[derive(Clone, Default)]
+pub struct KnownSecrets(Vec<SecretString>);
+
+impl KnownSecrets {
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a credential of the run, such as a Storage token or a password for Git.
+    ///
+    /// One of under 8 bytes is ignored: it would be found in every other file.
+    pub fn add_credential(&mut self, secret: &str) {
+        if secret.len() >= LEN_MIN {
+            self.0.push(SecretString::from(secret));
+        }
+    }
+
+    /// Adds an unencrypted value that stood under a `#` key.
+    ///
+    /// People put names of users, regions and hosts there too, and such a text stands in many other
+    /// files, all of which would be withheld. So it must be distinctive: at least 8 bytes of three
+    /// kinds (small letters, capitals, digits, others), or 16 of two kinds, or 24; and neither an
+    /// e-mail address, a host name, a URL without a password nor a text with a marker.
+    pub fn add_plaintext(&mut self, value: &str) {
+        let value = value.trim();
+        if is_distinctive(value) {
+            self.0.push(SecretString::from(value));
+        }
+    }
+
+    /// Adds all of another set.
+    pub fn merge(&mut self, other: &Self) {
+        self.0.extend(other.0.iter().cloned());
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for KnownSecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KnownSecrets({} hidden)", self.0.len())
+    }
+}
+
+fn is_distinctive(value: &str) -> bool {
+    let kinds: [fn(&u8) -> bool; 4] = [
+        u8::is_ascii_lowercase,
+        u8::is_ascii_uppercase,
+        u8::is_ascii_digit,
+        |byte| !byte.is_ascii_alphanumeric(),
+    ];
+    let kinds = kinds.iter().filter(|kind| value.bytes().any(|byte| kind(&byte))).count();
+    let long = match kinds {
+        0 | 1 => value.len() >= 24,
+        2 => value.len() >= 16,
+        _ => value.len() >= LEN_MIN,
+    };
+    long && !is_address(value) && Marker::find_iter(value).next().is_none()
+}
+
+/// Says whether a text is an e-mail address, a host name or a URL without user information.
+fn is_address(value: &str) -> bool {
+    let host = |text: &str| {
+        let label = |label: &str| {
+            !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        };
+        let last = text.rsplit('.').next().unwrap_or("");
+        text.contains('.')
+            && text.split('.').all(label)
+            && (2..=24).contains(&last.len())
+            && last.bytes().all(|byte| byte.is_ascii_lowercase())
+    };
+    if let Some((scheme, rest)) = value.split_once("://") {
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+        return scheme.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            && !authority.contains('@')
+            && !rest.contains(['?', ' ']);
+    }
+    match value.split_once('@') {
+        Some((user, domain)) => !user.is_empty() && !value.contains([' ', ':']) && host(domain),
+        None => host(value),
+    }
+}
+
+/// Finds known secrets in any of their disguises.
+pub(super) struct Matcher {
+    /// None where there is nothing to find, or (`refuses_all`) where the tables could not be made.
+    tables: Option<AhoCorasick>,
+    refuses_all: bool,
+}
+
+impl Matcher {
+    pub(super) fn new(known: &KnownSecrets) -> Self {
+        let mut forms: Vec<String> =
+            known.0.iter().flat_map(|secret| disguises(secret.expose_secret())).collect();
+        forms.sort_unstable();
+        forms.dedup();
+        if forms.is_empty() {
+            return Self { tables: None, refuses_all: false };
+        }
+        // Too many bytes of secrets for one automaton: pass nothing rather than look for less.
+        let tables = AhoCorasick::new(&forms).ok();
+        Self { refuses_all: tables.is_none(), tables }
+    }
+
+    pub(super) fn is_in(&self, text: &str) -> bool {
+        let Some(tables) = &self.tables else { return self.refuses_all };
+        let mut hits = tables.find_overlapping_iter(text).peekable();
+        if hits.peek().is_none() {
+            return false;
+        }
+        // A secret may chance to be the name of a rule; what a marker says is no secret.
+        let markers: Vec<_> = Marker::find_iter(text).collect();
+        hits.any(|hit| {
+            let after = markers.partition_point(|marker| marker.end < hit.end());
+            !markers.get(after).is_some_and(|marker| marker.start <= hit.start())
+        })
+    }
+}
+
+/// Returns the forms in which a secret may stand: as it is, escaped for JSON (also twice), CSV and
+/// URLs, and in base64 wherever the secret may begin within the encoded text.
+fn disguises(secret: &str) -> Vec<String> {
+    let json = json_escaped(secret);
+    let mut forms = vec![
+        json_escaped(&json),
+        json.replace('/', "\\/"),
+        json_in_ascii(secret),
+        json,
+        secret.replace('"', "\"\""),
+        percent(secret, "%20", false),
+        percent(secret, "%20", true),
+        percent(secret, "+", false),
+        secret.to_owned(),
+    ];
+    for before in 0..3 {
+        forms.push(base64_core(&BASE64, secret, before));
+        forms.push(base64_core(&BASE64URL, secret, before));
+    }
+    forms
+}
+
+fn json_escaped(text: &str) -> String {
+    let literal = serde_json::Value::from(text).to_string();
+    literal[1..literal.len() - 1].to_owned()
+}
+
+/// Escapes as `json.dumps` of Python does by default.
+fn json_in_ascii(text: &str) -> String {
+    let mut escaped = String::new();
+    for character in json_escaped(text).chars() {
+        if character.is_ascii() {
+            escaped.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                // Writing to a string cannot fail.
+                let _ = write!(escaped, "\\u{unit:04x}");
+            }
+        }
+    }
+    escaped
+}
+
+fn percent(text: &str, space: &str, small: bool) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b' ' => encoded.push_str(space),
+            b'-' | b'_' | b'.' | b'~' => encoded.push(char::from(byte)),
+            _ if byte.is_ascii_alphanumeric() => encoded.push(char::from(byte)),
+            // Writing to a string cannot fail.
+            _ if small => drop(write!(encoded, "%{byte:02x}")),
+            _ => drop(write!(encoded, "%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
+/// Returns the base64 characters that depend on the secret only, where it follows `before` bytes of
+/// a group of three and anything may come after.
+fn base64_core(alphabet: &data_encoding::Encoding, secret: &str, before: usize) -> String {
+    let mut bytes = vec![0; before];
+    bytes.extend_from_slice(secret.as_bytes());
+    let encoded = alphabet.encode(&bytes);
+    let first = (before * 8).div_ceil(6);
+    let last = bytes.len() * 8 / 6;
+    encoded[first..last].to_owned()
+}

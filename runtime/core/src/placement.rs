@@ -1,0 +1,522 @@
+//! Where the objects of one branch live: from wishes to unique paths.
+//!
+//! The renderer says of each object where it wants to be and what it depends on; this gives it a
+//! path, keeps paths that objects already have, finds what references name, and says exactly which
+//! objects must be rendered again. It knows no file format: the few names that an object's directory
+//! has for itself are in `unique`.
+//!
+//! The rules are those of Keboola's CLI where nothing was placed before; with paths from before, an
+//! object keeps its path as long as its parent and its wished name are the same. Given the same
+//! starting placement, a batch of changes and one listing of everything give the same paths.
+//!
+//! Limit: of several objects that wait for one parent and wish for the same name there, the one
+//! that was put first gets it, which may be another than in the order of the API.
+
+mod index;
+mod unique;
+
+use crate::{
+    ids::ObjectKey,
+    layout::{Inspection, Place, PlacedObject, Reference, Resolution, SourceObject},
+};
+use index::Index;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use unique::{Paths, below, granted, is_candidate, join};
+
+pub use unique::{UniqueNames, normalize_name};
+
+/// What is known of one object; persisted one by one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    pub inspection: Inspection,
+    /// Path below the branch directory; empty for the branch, none without a place.
+    pub path: Option<String>,
+    /// Where the object lives, where that is not its container.
+    pub parent: Option<ObjectKey>,
+    /// The objects whose claim on this one holds.
+    pub claimed_by: Vec<ObjectKey>,
+    /// Position among all puts: the API's order, for what is placed at once.
+    pub order: u64,
+}
+
+/// An object that was inspected, or is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    Put(ObjectKey, Inspection),
+    Remove(ObjectKey),
+}
+
+/// An object whose path changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    pub key: ObjectKey,
+    /// None where it had no place.
+    pub from: Option<String>,
+    /// None where it has no place any more.
+    pub to: Option<String>,
+}
+
+/// What changes mean for the files.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Delta {
+    /// To be rendered: what was put, what moved, and what depends on an object that moved, changed
+    /// its facts, appeared or vanished. Of these, and only of these, the record changed or may have.
+    pub stale: BTreeSet<ObjectKey>,
+    /// Objects that got, changed or lost a path and still exist; by key.
+    pub moved: Vec<Moved>,
+    /// Objects that are gone; by key.
+    pub removed: Vec<ObjectKey>,
+}
+
+/// The placement of one branch.
+#[derive(Debug, Clone, Default)]
+pub struct Placement {
+    records: BTreeMap<ObjectKey, Record>,
+    /// Where objects stood before this placement began: the object they lived in, and the rest.
+    known: BTreeMap<ObjectKey, (ObjectKey, String)>,
+    paths: Paths,
+    index: Index,
+    next_order: u64,
+}
+
+/// Where an object wants to live.
+struct Wish {
+    parent: ObjectKey,
+    /// Path below the parent.
+    segment: String,
+    claimed_by: Option<ObjectKey>,
+}
+
+/// How things stood before changes were applied.
+#[derive(Default)]
+struct Before {
+    put: BTreeSet<ObjectKey>,
+    /// Of every object that is concerned.
+    records: BTreeMap<ObjectKey, Option<Record>>,
+    aliases: BTreeMap<String, Option<Resolution>>,
+}
+
+impl Placement {
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Starts with the paths that a manifest tells (below the branch directory), each with the
+    /// object it lives in where that is not its container. They count for the first
+    /// [`Self::apply`], which must therefore be given all objects.
+    #[must_use]
+    pub fn with_known_paths(paths: &BTreeMap<ObjectKey, (String, Option<ObjectKey>)>) -> Self {
+        let mut known = BTreeMap::new();
+        for (key, (path, parent)) in paths {
+            let Some(parent) = parent.clone().or_else(|| container(key)) else {
+                continue;
+            };
+            let above = match &parent {
+                ObjectKey::Branch => Some(""),
+                other => paths.get(other).map(|(path, _)| path.as_str()),
+            };
+            if let Some(relative) = above.and_then(|above| below(path, above)) {
+                known.insert(key.clone(), (parent, relative.to_owned()));
+            }
+        }
+        Self {
+            known,
+            ..Self::default()
+        }
+    }
+
+    /// Takes back the records of an earlier placement.
+    #[must_use]
+    pub fn restore(records: impl IntoIterator<Item = (ObjectKey, Record)>) -> Self {
+        let mut placement = Self {
+            records: records.into_iter().collect(),
+            ..Self::default()
+        };
+        for (key, record) in &placement.records {
+            placement.next_order = placement.next_order.max(record.order + 1);
+            placement.index.add(key, &record.inspection);
+            if let Some(path) = &record.path {
+                placement.paths.take(path, key);
+            }
+        }
+        // A wish depends on all claims, so these come after all of them.
+        let wishes: Vec<(ObjectKey, Option<Wish>)> = placement
+            .records
+            .keys()
+            .map(|key| (key.clone(), placement.wish(key)))
+            .collect();
+        for (key, wish) in wishes {
+            placement.index.wish(&key, wish.as_ref().map(|wish| &wish.parent));
+        }
+        placement
+    }
+
+    /// Returns the path below the branch directory; none for an object without a place.
+    #[must_use]
+    pub fn path(&self, key: &ObjectKey) -> Option<&str> {
+        self.records.get(key)?.path.as_deref()
+    }
+
+    #[must_use]
+    pub fn record(&self, key: &ObjectKey) -> Option<&Record> {
+        self.records.get(key)
+    }
+
+    /// Returns all records, by key.
+    pub fn records(&self) -> impl ExactSizeIterator<Item = (&ObjectKey, &Record)> {
+        self.records.iter()
+    }
+
+    /// Returns an object ready to be rendered. One that was never put has no place.
+    #[must_use]
+    pub fn placed(&self, key: &ObjectKey, object: SourceObject) -> PlacedObject {
+        let Some(record) = self.records.get(key) else {
+            let (claimed_by, references) = (Vec::new(), Vec::new());
+            return PlacedObject {
+                object,
+                path: None,
+                parent: None,
+                claimed_by,
+                references,
+            };
+        };
+        PlacedObject {
+            object,
+            path: record.path.clone(),
+            parent: record.parent.clone(),
+            claimed_by: record.claimed_by.clone(),
+            references: record
+                .inspection
+                .references
+                .iter()
+                .map(|reference| self.resolve(reference))
+                .collect(),
+        }
+    }
+
+    /// Applies changes; objects are put in the order of the API.
+    pub fn apply(&mut self, changes: Vec<Change>) -> Delta {
+        let mut before = Before::default();
+        let touched = self.put_and_remove(changes, &mut before);
+        let wishes = self.lift(touched, &mut before);
+        self.place(wishes, &before);
+        self.known.clear();
+        self.delta(&before)
+    }
+
+    /// Brings records and index up to date. Returns the objects whose wish may have changed.
+    fn put_and_remove(&mut self, changes: Vec<Change>, before: &mut Before) -> BTreeSet<ObjectKey> {
+        let mut touched = BTreeSet::new();
+        for change in changes {
+            let (key, inspection) = match change {
+                Change::Put(key, inspection) => (key, Some(inspection)),
+                Change::Remove(key) => (key, None),
+            };
+            self.note(&key, before);
+            touched.insert(key.clone());
+            let old = self.records.remove(&key);
+            if let Some(old) = &old {
+                self.index.remove(&key, &old.inspection);
+                touched.extend(old.inspection.claims.iter().map(|claim| claim.target.clone()));
+            }
+            let Some(inspection) = inspection else {
+                if let Some(path) = old.and_then(|old| old.path) {
+                    self.paths.free(&path, &key);
+                }
+                before.put.remove(&key);
+                continue;
+            };
+            self.note_aliases(&inspection.aliases, before);
+            self.index.add(&key, &inspection);
+            touched.extend(inspection.claims.iter().map(|claim| claim.target.clone()));
+            let path = old.and_then(|old| old.path);
+            let record = Record {
+                inspection,
+                path,
+                parent: None,
+                claimed_by: Vec::new(),
+                order: self.next_order,
+            };
+            self.next_order += 1;
+            before.put.insert(key.clone());
+            self.records.insert(key, record);
+        }
+        touched
+    }
+
+    /// Takes the touched objects, and all that are or want to be below them, off their paths, so
+    /// that they can be placed anew. Returns what each wishes for.
+    fn lift(
+        &mut self,
+        touched: BTreeSet<ObjectKey>,
+        before: &mut Before,
+    ) -> BTreeMap<ObjectKey, Option<Wish>> {
+        let mut lifted = BTreeSet::new();
+        let mut waiting: Vec<ObjectKey> = touched.into_iter().collect();
+        while let Some(key) = waiting.pop() {
+            if lifted.contains(&key) {
+                continue;
+            }
+            self.note(&key, before);
+            // The branch's own path is always empty: nothing moves with it.
+            if key != ObjectKey::Branch {
+                waiting.extend(self.index.children(&key).cloned());
+            }
+            if let Some(path) = self.records.get_mut(&key).and_then(|record| record.path.take()) {
+                self.paths.free(&path, &key);
+            }
+            lifted.insert(key);
+        }
+        let mut wishes = BTreeMap::new();
+        for key in lifted {
+            let wish = self.wish(&key);
+            self.index.wish(&key, wish.as_ref().map(|wish| &wish.parent));
+            if self.records.contains_key(&key) {
+                wishes.insert(key, wish);
+            }
+        }
+        wishes
+    }
+
+    /// Places lifted objects, parents first. What leads to no existing parent gets no path.
+    fn place(&mut self, wishes: BTreeMap<ObjectKey, Option<Wish>>, before: &Before) {
+        let mut groups: BTreeMap<ObjectKey, Vec<(ObjectKey, String)>> = BTreeMap::new();
+        for (key, wish) in wishes {
+            let Some(record) = self.records.get_mut(&key) else {
+                continue;
+            };
+            (record.parent, record.claimed_by) = (None, Vec::new());
+            if key == ObjectKey::Branch {
+                record.path = Some(String::new());
+            }
+            if let Some(Wish {
+                parent,
+                segment,
+                claimed_by,
+            }) = wish
+            {
+                record.parent =
+                    Some(parent.clone()).filter(|parent| container(&key).as_ref() != Some(parent));
+                record.claimed_by = claimed_by.into_iter().collect();
+                let segment = granted(&segment, &key, &parent);
+                groups.entry(parent).or_default().push((key, segment));
+            }
+        }
+        // What still has its path, or none that depends on this, is where placing starts.
+        let stands = |parent: &&ObjectKey| **parent == ObjectKey::Branch || self.path(parent).is_some();
+        let mut ready: Vec<ObjectKey> = groups.keys().filter(stands).cloned().collect();
+        while let Some(parent) = ready.pop() {
+            let Some(group) = groups.remove(&parent) else {
+                continue;
+            };
+            ready.extend(self.place_group(&parent, group, before));
+        }
+        // An object that found no parent belongs to none.
+        for (key, _) in groups.into_values().flatten() {
+            if let Some(record) = self.records.get_mut(&key) {
+                (record.parent, record.claimed_by) = (None, Vec::new());
+            }
+        }
+    }
+
+    /// Places objects of one parent. Returns them.
+    fn place_group(
+        &mut self,
+        parent: &ObjectKey,
+        mut group: Vec<(ObjectKey, String)>,
+        before: &Before,
+    ) -> Vec<ObjectKey> {
+        let directory = self.path(parent).unwrap_or_default().to_owned();
+        // As in the CLI: rows by name, then what else lives here, both in the order of the API.
+        group.sort_by_cached_key(|(key, _)| {
+            let record = self.records.get(key);
+            let is_row = matches!(key, ObjectKey::Row { .. });
+            let name = record
+                .filter(|_| is_row)
+                .map(|record| record.inspection.sort_name.clone());
+            (!is_row, name, record.map(|record| record.order))
+        });
+        let mut keys = Vec::with_capacity(group.len());
+        let mut unplaced = Vec::new();
+        for (key, wished) in group {
+            let kept = self
+                .standing(&key, before)
+                .filter(|(above, relative)| above == parent && is_candidate(relative, &wished));
+            let kept = kept
+                .map(|(_, relative)| join(&directory, &relative))
+                .filter(|path| self.paths.take(path, &key));
+            match (kept, self.records.get_mut(&key)) {
+                (Some(path), Some(record)) => record.path = Some(path),
+                _ => unplaced.push((key.clone(), wished)),
+            }
+            keys.push(key);
+        }
+        for (key, wished) in unplaced {
+            let path = self.paths.take_unique(&directory, &wished, &key);
+            if let Some(record) = self.records.get_mut(&key) {
+                record.path = Some(path);
+            }
+        }
+        keys
+    }
+
+    /// Returns where an object stood before: the object it lived in, and its path below that.
+    fn standing(&self, key: &ObjectKey, before: &Before) -> Option<(ObjectKey, String)> {
+        let old = |key| match before.records.get(key) {
+            Some(old) => old.as_ref(),
+            None => self.records.get(key),
+        };
+        let Some(record) = old(key) else {
+            return self.known.get(key).cloned();
+        };
+        let parent = record.parent.clone().or_else(|| container(key))?;
+        let directory = match &parent {
+            ObjectKey::Branch => "",
+            other => old(other)?.path.as_deref()?,
+        };
+        let relative = below(record.path.as_deref()?, directory)?.to_owned();
+        Some((parent, relative))
+    }
+
+    /// Returns where an object wants to live; none where it cannot have a place.
+    fn wish(&self, key: &ObjectKey) -> Option<Wish> {
+        let inspection = &self.records.get(key)?.inspection;
+        let claim = self.index.only_claim(key);
+        let parent = match &inspection.place {
+            Place::None => return None,
+            Place::Container => container(key)?,
+            Place::Below(parent) => parent.clone(),
+            Place::Claimed => claim?.0.clone(),
+        };
+        let segment = claim
+            .and_then(|(_, segment)| segment)
+            .unwrap_or(&inspection.segment)
+            .to_owned();
+        Some(Wish {
+            parent,
+            segment,
+            claimed_by: claim.map(|(claimant, _)| claimant.clone()),
+        })
+    }
+
+    fn resolve(&self, reference: &Reference) -> Option<Resolution> {
+        match reference {
+            Reference::Object(key) => self.resolution(key),
+            Reference::Alias(alias) => self.resolve_alias(alias),
+        }
+    }
+
+    fn resolution(&self, key: &ObjectKey) -> Option<Resolution> {
+        let record = self.records.get(key)?;
+        let (path, facts) = (
+            record.path.clone().unwrap_or_default(),
+            record.inspection.facts.clone(),
+        );
+        Some(Resolution {
+            key: key.clone(),
+            path,
+            facts,
+        })
+    }
+
+    /// Of several owners of an alias the first by key counts, those with a place before others.
+    fn resolve_alias(&self, alias: &String) -> Option<Resolution> {
+        let owners = || self.index.owners(alias).filter_map(|key| self.resolution(key));
+        owners()
+            .find(|owner| !owner.path.is_empty())
+            .or_else(|| owners().next())
+    }
+
+    /// Remembers how an object stands, the first time it is about to change.
+    fn note(&self, key: &ObjectKey, before: &mut Before) {
+        if before.records.contains_key(key) {
+            return;
+        }
+        let record = self.records.get(key).cloned();
+        if let Some(record) = &record {
+            self.note_aliases(&record.inspection.aliases, before);
+        }
+        before.records.insert(key.clone(), record);
+    }
+
+    fn note_aliases(&self, aliases: &[String], before: &mut Before) {
+        for alias in aliases {
+            before
+                .aliases
+                .entry(alias.clone())
+                .or_insert_with(|| self.resolve_alias(alias));
+        }
+    }
+
+    fn delta(&self, before: &Before) -> Delta {
+        let mut delta = Delta {
+            stale: before.put.clone(),
+            ..Delta::default()
+        };
+        let mut changed = Vec::new();
+        for (key, old) in &before.records {
+            let seen = old.as_ref().map(|old| {
+                (
+                    old.path.as_deref().unwrap_or_default(),
+                    old.inspection.facts.as_str(),
+                )
+            });
+            let now = self.resolution(key);
+            if seen != now.as_ref().map(|now| (now.path.as_str(), now.facts.as_str())) {
+                changed.push(Reference::Object(key.clone()));
+            }
+            let (from, stood) = match old {
+                Some(old) => (old.path.clone(), Some((&old.parent, &old.claimed_by))),
+                None => (None, None),
+            };
+            let Some(record) = self.records.get(key) else {
+                if old.is_some() {
+                    delta.removed.push(key.clone());
+                }
+                continue;
+            };
+            if from != record.path || stood != Some((&record.parent, &record.claimed_by)) {
+                delta.stale.insert(key.clone());
+            }
+            if from != record.path {
+                delta.moved.push(Moved {
+                    key: key.clone(),
+                    from,
+                    to: record.path.clone(),
+                });
+            }
+        }
+        for (alias, old) in &before.aliases {
+            if *old != self.resolve_alias(alias) {
+                changed.push(Reference::Alias(alias.clone()));
+            }
+        }
+        for reference in &changed {
+            delta.stale.extend(self.index.dependents(reference).cloned());
+        }
+        delta
+    }
+}
+
+/// Returns the object that one of this kind lives in unless it says otherwise.
+fn container(key: &ObjectKey) -> Option<ObjectKey> {
+    match key {
+        ObjectKey::Config { .. } => Some(ObjectKey::Branch),
+        ObjectKey::Row {
+            component, config, ..
+        } => Some(ObjectKey::Config {
+            component: component.clone(),
+            config: config.clone(),
+        }),
+        ObjectKey::Branch
+        | ObjectKey::Bucket(_)
+        | ObjectKey::Table(_)
+        | ObjectKey::Sample(_)
+        | ObjectKey::Job(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

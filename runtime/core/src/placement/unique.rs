@@ -1,0 +1,258 @@
+//! Unique paths, by the rules of Keboola's CLI and those of file systems.
+//!
+//! A name that is taken gets `-001`, `-002` and so on. Taken is also what a case-insensitive or
+//! normalising file system could not tell apart, and the names that a directory of an object has
+//! for itself.
+
+use crate::{ids::ObjectKey, path::fold};
+use std::collections::{BTreeMap, BTreeSet};
+use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
+
+/// A segment is cut to this, so that a suffix of four bytes still fits into a file name.
+const SEGMENT_BYTES_MAX: usize = 251;
+const NAME_BYTES_MAX: usize = 255;
+
+/// Returns a name as the CLI makes directory names of names: dashes before runs of ASCII capitals
+/// and instead of what is no letter or digit, accents dropped, lower case. May be empty.
+#[must_use]
+pub fn normalize_name(name: &str) -> String {
+    let mut dashed = String::with_capacity(name.len() + 8);
+    let dash = |dashed: &mut String| {
+        if !dashed.ends_with('-') {
+            dashed.push('-');
+        }
+    };
+    let mut after_capital = false;
+    for c in name.chars() {
+        let capital = c.is_ascii_uppercase();
+        if capital && !after_capital {
+            dash(&mut dashed);
+        }
+        after_capital = capital;
+        if c.is_ascii_alphanumeric() || matches!(c, '\u{e1}'..='\u{17e}' | '\u{c1}'..='\u{17d}') {
+            dashed.push(c);
+        } else {
+            dash(&mut dashed);
+        }
+    }
+    let bare: String = dashed.nfd().filter(|c| !is_combining_mark(*c)).nfc().collect();
+    bare.trim_matches('-').to_lowercase()
+}
+
+fn cut(segment: &str, bytes_max: usize) -> &str {
+    &segment[..segment.floor_char_boundary(bytes_max)]
+}
+
+/// Returns the name that an object gets when `number` others have wished for the same.
+fn candidate(wished: &str, number: u32) -> String {
+    let mut base = cut(wished, SEGMENT_BYTES_MAX);
+    if number == 0 {
+        return base.to_owned();
+    }
+    loop {
+        let name = normalize_name(&format!("{base}-{number:03}"));
+        // Normalising makes capitals longer, so that one cut may not be enough.
+        if name.len() <= NAME_BYTES_MAX {
+            return name;
+        }
+        base = cut(base, base.len() - 1);
+    }
+}
+
+/// Returns the parts of a path before and after its last `/`.
+fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
+}
+
+pub(super) fn join(directory: &str, name: &str) -> String {
+    if directory.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{directory}/{name}")
+    }
+}
+
+/// Returns the part of a path that is below a directory; none where it is not.
+pub(super) fn below<'p>(path: &'p str, directory: &str) -> Option<&'p str> {
+    if directory.is_empty() {
+        Some(path)
+    } else {
+        path.strip_prefix(directory)?.strip_prefix('/')
+    }
+}
+
+/// Returns a wish that can be granted: not empty, no segment too long, and not the name of a file
+/// or directory that the parent has for itself.
+pub(super) fn granted(wished: &str, key: &ObjectKey, parent: &ObjectKey) -> String {
+    let mut segments: Vec<String> = wished
+        .split('/')
+        .filter(|segment| !segment.is_empty())
+        .map(|one| cut(one, SEGMENT_BYTES_MAX).to_owned())
+        .collect();
+    if segments.is_empty() {
+        let id = match key {
+            ObjectKey::Config { config, .. } => config.as_str(),
+            ObjectKey::Row { row, .. } => row.as_str(),
+            _ => "",
+        };
+        let name = normalize_name(id);
+        segments.push(if name.is_empty() {
+            "object".to_owned()
+        } else {
+            cut(&name, SEGMENT_BYTES_MAX).to_owned()
+        });
+    }
+    if is_reserved(&segments[0], parent) {
+        segments[0] = candidate(&segments[0], 1);
+    }
+    segments.join("/")
+}
+
+/// Whether a directory of the parent's kind has this name for itself.
+fn is_reserved(name: &str, parent: &ObjectKey) -> bool {
+    let name = fold(name);
+    match (name.as_str(), parent) {
+        ("meta.json" | "description.md", _) => true,
+        (_, ObjectKey::Branch) => false,
+        (other, _) => matches!(other, "config.json" | "blocks" | "phases") || other.starts_with("code."),
+    }
+}
+
+/// Returns whether an object that wishes for one name may have got another.
+pub(super) fn is_candidate(relative: &str, wished: &str) -> bool {
+    let ((directory, name), (wished_directory, wished)) = (split(relative), split(wished));
+    if directory != wished_directory {
+        return false;
+    }
+    let number = name.rsplit_once('-').and_then(|(_, number)| number.parse().ok());
+    name == candidate(wished, 0)
+        || number.is_some_and(|number| number > 0 && name == candidate(wished, number))
+}
+
+/// The paths that are taken, with who has them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Paths(BTreeMap<String, ObjectKey>);
+
+impl Paths {
+    /// Gives a path to an object unless another one has it.
+    pub(super) fn take(&mut self, path: &str, key: &ObjectKey) -> bool {
+        self.0.entry(fold(path)).or_insert_with(|| key.clone()) == key
+    }
+
+    pub(super) fn free(&mut self, path: &str, key: &ObjectKey) {
+        let folded = fold(path);
+        if self.0.get(&folded) == Some(key) {
+            self.0.remove(&folded);
+        }
+    }
+
+    /// Gives an object the first free path that its wish allows.
+    pub(super) fn take_unique(&mut self, parent: &str, wished: &str, key: &ObjectKey) -> String {
+        let (directory, name) = split(wished);
+        let directory = if directory.is_empty() {
+            parent.to_owned()
+        } else {
+            join(parent, directory)
+        };
+        (0..=u32::MAX)
+            .map(|number| join(&directory, &candidate(name, number)))
+            .find(|path| self.take(path, key))
+            .expect("fewer objects than numbers")
+    }
+}
+
+/// Makes names of one directory unique, in the order they are asked for: for the directories of
+/// branches, which are placed before anything in them.
+#[derive(Debug, Clone, Default)]
+pub struct UniqueNames(BTreeSet<String>);
+
+impl UniqueNames {
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Returns the wished name, with a suffix where it is taken.
+    pub fn take(&mut self, wished: &str) -> String {
+        let wished = if wished.is_empty() { "branch" } else { wished };
+        (0..=u32::MAX)
+            .map(|number| candidate(wished, number))
+            .find(|name| self.0.insert(fold(name)))
+            .expect("fewer branches than numbers")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(wishes: &[&str], expected: &[&str]) {
+        let mut names = UniqueNames::new();
+        let got: Vec<String> = wishes.iter().map(|wish| names.take(wish)).collect();
+        assert_eq!(got, expected);
+    }
+
+    #[test]
+    fn a_taken_name_gets_the_next_number() {
+        check(&["x", "x", "x"], &["x", "x-001", "x-002"]);
+        check(&["x", "x-001", "x"], &["x", "x-001", "x-002"]);
+        check(&["x", "x", "x-001"], &["x", "x-001", "x-001-001"]);
+        check(&["main", "main"], &["main", "main-001"]);
+        check(&["keboola.x", "keboola.x"], &["keboola.x", "keboola-x-001"]);
+    }
+
+    #[test]
+    fn names_that_a_file_system_takes_for_one_do_not_meet() {
+        check(&["Orders", "orders"], &["Orders", "orders-001"]);
+        check(&["straße", "strasse"], &["straße", "strasse-001"]);
+        check(&["é", "e\u{301}"], &["é", "e-001"]);
+    }
+
+    #[test]
+    fn long_names_are_cut_so_that_a_number_fits() {
+        let long = "a".repeat(300);
+        check(
+            &[&long, &long],
+            &[&"a".repeat(251), &format!("{}-001", "a".repeat(251))],
+        );
+        let wide = "ž".repeat(130);
+        check(
+            &[&wide, &wide],
+            &[&"ž".repeat(125), &format!("{}-001", "z".repeat(125))],
+        );
+        let capitals = "aB".repeat(125);
+        let mut names = UniqueNames::new();
+        names.take(&capitals);
+        assert!(names.take(&capitals).len() <= 255);
+    }
+
+    #[test]
+    fn wishes_for_names_of_the_parent_are_moved_aside() {
+        let config = ObjectKey::Config {
+            component: "c".parse().unwrap(),
+            config: "7".parse().unwrap(),
+        };
+        assert_eq!(granted("meta.json", &config, &ObjectKey::Branch), "meta-json-001");
+        assert_eq!(granted("blocks/x", &config, &ObjectKey::Branch), "blocks/x");
+        assert_eq!(granted("Blocks/x", &config, &config), "blocks-001/x");
+        assert_eq!(granted("code.sql", &config, &config), "code-sql-001");
+        assert_eq!(granted("a//b", &config, &config), "a/b");
+        assert_eq!(granted("/", &config, &config), "7");
+    }
+
+    #[test]
+    fn only_names_that_the_wish_leads_to_are_its_candidates() {
+        for (relative, wished, expected) in [
+            ("a/x", "a/x", true),
+            ("a/x-001", "a/x", true),
+            ("a/x-1", "a/x", false),
+            ("a/x-000", "a/x", false),
+            ("b/x", "a/x", false),
+            ("a/y", "a/x", false),
+            ("a/keboola-x-012", "a/keboola.x", true),
+        ] {
+            assert_eq!(is_candidate(relative, wished), expected, "{relative} {wished}");
+        }
+    }
+}

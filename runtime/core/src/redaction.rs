@@ -1,0 +1,314 @@
+//! Applies findings and the secrets mode to a file's bytes.
+//!
+//! A policy says what goes; what stands in its place is decided here: a marker of ours, or nothing.
+//! Bytes are spliced, never written anew, so a redacted JSON file stays JSON of the same shape and a
+//! redacted CSV file stays CSV. Whatever the policies said, values under keys that begin with `#` are
+//! judged here once more: only an encrypted value, one reference to the vault, a marker and an empty
+//! text may stay there. Doing it twice changes nothing.
+//!
+//! This module does not know what a secret in a text looks like.
+
+mod json;
+mod merge;
+pub(crate) mod value;
+
+pub(crate) use json::removals;
+
+use crate::{
+    document::{Document, DocumentKind, LeafRole},
+    finding::{Finding, RuleId, WithholdReason},
+    guard::KnownSecrets,
+    marker::{Marker, TagKey},
+    path::MirrorPath,
+    walk::{self, Encoding, Format, Malformed},
+};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, ops::Range};
+use thiserror::Error;
+
+/// The rule of an encrypted value that must not stay.
+const CIPHER_RULE: &str = "keboola-cipher";
+/// The rule of an unencrypted value under a `#` key that no policy named.
+const PLAINTEXT_RULE: &str = "keboola-plaintext";
+
+/// What becomes of values under keys that begin with `#` (SPEC §6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SecretsMode {
+    /// Encrypted values stay as Keboola encrypted them.
+    Encrypted,
+    /// Encrypted values become markers, wherever they stand.
+    Masked,
+    /// Members of objects with such values are removed; elsewhere they become markers.
+    Omitted,
+}
+
+impl SecretsMode {
+    /// Returns the mode's name, as it stands in configurations and in the render digest.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Encrypted => "encrypted",
+            Self::Masked => "masked",
+            Self::Omitted => "omitted",
+        }
+    }
+}
+
+/// How a mirror redacts.
+#[derive(Debug, Clone)]
+pub struct Redaction {
+    pub mode: SecretsMode,
+    pub tag_key: TagKey,
+}
+
+impl Redaction {
+    #[must_use]
+    pub fn new(mode: SecretsMode, tag_key: TagKey) -> Self {
+        Self { mode, tag_key }
+    }
+
+    fn marker(&self, rule: &RuleId, secret: &str) -> Marker {
+        Marker::new(rule, &self.tag_key, secret)
+    }
+}
+
+/// Where a secret stood that Keboola should have encrypted. Never the secret.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Place {
+    pub path: MirrorPath,
+    /// RFC 6901 pointer, made of the names of members as they are after redaction.
+    pub pointer: String,
+    /// Id of the rule.
+    pub rule: String,
+}
+
+/// What redaction did to one object's files. Entries repeat what files say and are not counted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RedactionStats {
+    /// Encrypted values under `#` keys that stay encrypted.
+    pub encrypted: u64,
+    /// Pieces that were replaced by a marker, of whatever kind.
+    pub masked: u64,
+    /// Members that were removed.
+    pub omitted: u64,
+    /// Unencrypted values under `#` keys; each is also counted as masked or omitted.
+    pub plaintext: Vec<Place>,
+    /// Masked pieces and removed members by the id of the rule.
+    pub by_rule: BTreeMap<String, u64>,
+}
+
+impl RedactionStats {
+    /// Adds what was done to another file, or by a later policy to the same one.
+    pub fn add(&mut self, other: Self) {
+        let Self { encrypted, masked, omitted, plaintext, by_rule } = other;
+        self.encrypted += encrypted;
+        self.masked += masked;
+        self.omitted += omitted;
+        self.plaintext.extend(plaintext);
+        for (rule, count) in by_rule {
+            *self.by_rule.entry(rule).or_default() += count;
+        }
+    }
+
+    /// Returns how many secrets were found in all.
+    #[must_use]
+    pub fn found(&self) -> u64 {
+        self.encrypted + self.masked + self.omitted
+    }
+
+    fn count_masked(&mut self, rule: &RuleId) {
+        self.masked += 1;
+        *self.by_rule.entry(rule.as_str().to_owned()).or_default() += 1;
+    }
+
+    fn count_omitted(&mut self, rule: &RuleId) {
+        self.omitted += 1;
+        *self.by_rule.entry(rule.as_str().to_owned()).or_default() += 1;
+    }
+}
+
+/// Why a file could not be redacted. Its object is withheld.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum RedactionError {
+    /// The file cannot be cut into leaves, or could not be any more.
+    #[error("{0}")]
+    Malformed(#[from] Malformed),
+    /// A finding names nothing in the document it is about.
+    #[error("a finding for leaf {leaf} {problem}")]
+    Finding { leaf: usize, problem: &'static str },
+}
+
+impl RedactionError {
+    pub(crate) fn into_reason(self, guest: &str) -> WithholdReason {
+        WithholdReason::Malformed { guest: guest.to_owned(), detail: self.to_string() }
+    }
+}
+
+/// What redacting one text yields, beside the text.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) encrypted: u64,
+    pub(crate) stats: RedactionStats,
+    /// Pointer and rule of each unencrypted value under a `#` key.
+    pub(crate) plaintext: Vec<(String, RuleId)>,
+    pub(crate) known: KnownSecrets,
+}
+
+/// Redacts one text; `None` where nothing changes.
+pub(crate) fn redact(
+    format: Format,
+    text: &str,
+    findings: &[Finding],
+    redaction: &Redaction,
+) -> Result<(Option<String>, Outcome), RedactionError> {
+    let mut outcome = Outcome::default();
+    if findings.is_empty() && !concerns_us(format, text, redaction.mode) {
+        return Ok((None, outcome));
+    }
+    let findings = ByLeaf::new(findings);
+    let edits = match format {
+        Format::Json | Format::JsonLines => {
+            let tree = walk::tree(format, text)?;
+            findings.check_leaves(tree.nodes.iter().filter(|node| node.leaf.is_some()).count())?;
+            json::edits(text, &tree, &findings, redaction, &mut outcome)?
+        }
+        Format::Csv => {
+            let table = walk::csv::Table::parse(text)?;
+            findings.check_leaves(table.cells.len())?;
+            let mut edits = Vec::new();
+            for (leaf, cell) in table.cells.iter().enumerate() {
+                let piece = Piece { role: LeafRole::Text, inner: cell.inner(), encoding: cell.encoding() };
+                splice(text, &piece, findings.of(leaf), redaction, &mut outcome, &mut edits)?;
+            }
+            edits
+        }
+        Format::Text => {
+            findings.check_leaves(1)?;
+            let mut edits = Vec::new();
+            let piece = Piece { role: LeafRole::Text, inner: 0..text.len(), encoding: Encoding::Plain };
+            splice(text, &piece, findings.of(0), redaction, &mut outcome, &mut edits)?;
+            edits
+        }
+    };
+    if edits.is_empty() {
+        return Ok((None, outcome));
+    }
+    let redacted = apply(text, edits);
+    // Splicing cannot break a file; that a file is whole is too dear a promise to rest on this.
+    walk::check(format, &redacted)?;
+    Ok((Some(redacted), outcome))
+}
+
+/// Says whether a text without findings may still hold something that the secrets mode is about.
+fn concerns_us(format: Format, text: &str, mode: SecretsMode) -> bool {
+    let has = |needle: &str| memchr::memmem::find(text.as_bytes(), needle.as_bytes()).is_some();
+    let json = matches!(format, Format::Json | Format::JsonLines);
+    // Either character of a key or cipher may be written as an escape.
+    json && (has("\"#") || has("\\u")) || mode != SecretsMode::Encrypted && has("KBC::")
+}
+
+/// Redacts a text that is no file: a name, a commit message.
+///
+/// Where a finding does not fit the text, all of the text goes.
+#[must_use]
+pub fn redact_text(text: &str, findings: &[Finding], redaction: &Redaction) -> String {
+    match redact(Format::Text, text, findings, redaction) {
+        Ok((redacted, _)) => redacted.unwrap_or_else(|| text.to_owned()),
+        Err(_) => redaction.marker(&host_rule("unreadable-finding"), text).to_string(),
+    }
+}
+
+/// Makes the document of a text that is no file: a name, a commit message.
+#[must_use]
+pub fn document_of_text(kind: DocumentKind, text: &str) -> Document {
+    let leaf = crate::document::Leaf { pointer: String::new(), role: LeafRole::Text, value: text.to_owned() };
+    Document { path: None, kind, component_id: String::new(), config_id: String::new(), leaves: vec![leaf] }
+}
+
+pub(crate) fn host_rule(id: &'static str) -> RuleId {
+    RuleId::parse(id).expect("the host's rules are well-formed")
+}
+
+/// Findings by the leaf that they are about.
+struct ByLeaf<'f>(Vec<&'f Finding>);
+
+impl<'f> ByLeaf<'f> {
+    fn new(findings: &'f [Finding]) -> Self {
+        let mut sorted: Vec<_> = findings.iter().collect();
+        sorted.sort_by_key(|finding| finding.leaf);
+        Self(sorted)
+    }
+
+    fn check_leaves(&self, leaves: usize) -> Result<(), RedactionError> {
+        match self.0.last() {
+            Some(last) if last.leaf >= leaves => {
+                Err(RedactionError::Finding { leaf: last.leaf, problem: "names a leaf that the document does not have" })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn of(&self, leaf: usize) -> &[&'f Finding] {
+        let start = self.0.partition_point(|finding| finding.leaf < leaf);
+        let length = self.0[start..].partition_point(|finding| finding.leaf == leaf);
+        &self.0[start..start + length]
+    }
+}
+
+/// Bytes that give way to others. An empty range inserts.
+struct Edit {
+    range: Range<usize>,
+    text: String,
+}
+
+struct Piece {
+    role: LeafRole,
+    inner: Range<usize>,
+    encoding: Encoding,
+}
+
+/// Replaces what the findings for one leaf cover by markers.
+fn splice(
+    text: &str,
+    piece: &Piece,
+    findings: &[&Finding],
+    redaction: &Redaction,
+    outcome: &mut Outcome,
+    edits: &mut Vec<Edit>,
+) -> Result<(), RedactionError> {
+    let raw = &text[piece.inner.clone()];
+    if findings.is_empty() && redaction.mode == SecretsMode::Encrypted {
+        return Ok(());
+    }
+    let value = piece.encoding.decode(raw);
+    let regions = merge::regions(piece.role, &value, findings, redaction.mode)?;
+    let ranges: Vec<_> = regions.iter().map(|region| region.range.clone()).collect();
+    for (region, source) in regions.iter().zip(piece.encoding.source_ranges(raw, &ranges)) {
+        let marker = redaction.marker(&region.rule, &value[region.range.clone()]);
+        let range = piece.inner.start + source.start..piece.inner.start + source.end;
+        edits.push(Edit { range, text: marker.to_string() });
+        outcome.stats.count_masked(&region.rule);
+    }
+    Ok(())
+}
+
+/// Applies the edits. One that lies within another goes with it.
+fn apply(text: &str, mut edits: Vec<Edit>) -> String {
+    edits.sort_by(|a, b| a.range.start.cmp(&b.range.start).then(b.range.end.cmp(&a.range.end)));
+    let mut result = String::with_capacity(text.len());
+    let mut copied = 0;
+    for edit in edits {
+        if edit.range.start < copied {
+            continue;
+        }
+        result.push_str(&text[copied..edit.range.start]);
+        result.push_str(&edit.text);
+        copied = edit.range.end;
+    }
+    result.push_str(&text[copied..]);
+    result
+}
+
+#[cfg(test)]
+mod tests;

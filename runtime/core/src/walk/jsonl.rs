@@ -1,0 +1,22 @@
+//! JSON Lines: one JSON value a line.
+
+use super::{
+    Format, Malformed,
+    json::{Parser, Tree},
+};
+
+/// Parses the lines into one tree with a root for each line that is not empty.
+///
+/// A raw line break cannot occur inside of a JSON string, so cutting at line breaks is safe.
+pub(super) fn parse(text: &str) -> Result<Tree, Malformed> {
+    let mut parser = Parser::new(text, Format::JsonLines);
+    let mut start = 0;
+    for (number, line) in text.split_inclusive('\n').enumerate() {
+        let end = start + line.len();
+        if !line.bytes().all(|byte| byte.is_ascii_whitespace()) {
+            parser.root(Some(number), start..end)?;
+        }
+        start = end;
+    }
+    Ok(parser.finish())
+}

@@ -1,0 +1,26 @@
+//! The skeleton of a bare repository.
+
+use crate::{
+    disk::{self, DiskError},
+    refname::RefName,
+};
+use std::path::Path;
+
+const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n";
+
+/// Makes a bare repository whose `HEAD` names a branch that need not exist yet.
+///
+/// `HEAD` comes last: without it Git does not take the directory for a repository.
+pub(crate) fn create_bare(root: &Path, head: &RefName) -> Result<(), DiskError> {
+    for directory in ["objects/info", "objects/pack", "refs/heads", "refs/tags"] {
+        disk::create_directories(&root.join(directory))?;
+    }
+    for (name, content) in [("config", CONFIG.to_owned()), ("HEAD", format!("ref: {head}\n"))] {
+        disk::replace(
+            &root.join(disk::unique_name("tmp_")),
+            &root.join(name),
+            content.as_bytes(),
+        )?;
+    }
+    disk::sync_directory(root)
+}

@@ -1,0 +1,329 @@
+//! A bare repository on this machine as the remote: for the demo and for operators' `file:` remotes.
+//!
+//! Works on the files directly, without the `git` program. Hooks are not run, and the repository's housekeeping (each
+//! push leaves a pack) is its owner's: `git maintenance` as usual.
+
+#[cfg(test)]
+mod tests;
+
+use crate::{
+    commit,
+    disk::{self, DiskError, at},
+    draft::PendingPush,
+    error::{PushError, RemoteError, StoreError},
+    layout,
+    objects::{Objects, Source},
+    pack::{self, Encoder, Pack, Run},
+    refname::RefName,
+    refs::{Refs, RefsError},
+    remote::{FetchScope, Fetched, Remote},
+    store::Store,
+    tree::{BaseTree, Entry},
+};
+use gix::objs::Kind;
+use mirror_core::ids::Oid;
+use std::{
+    collections::HashSet,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// A bare repository at a path.
+#[derive(Debug)]
+pub struct LocalBare {
+    root: PathBuf,
+    name: String,
+    refs: Refs,
+    objects: Objects,
+}
+
+/// The most that gix can hold: the owner may have left thousands.
+const PACKS_MAX: u16 = (1 << 15) - 1;
+
+impl LocalBare {
+    /// Opens an existing bare repository.
+    ///
+    /// # Errors
+    /// A path where there is none, or one of a kind that cannot be mirrored to: with a work tree, with SHA-256 ids, or
+    /// with refs in another format than files.
+    pub fn open(path: &Path) -> Result<Self, RemoteError> {
+        let name = path.display().to_string();
+        let unfit = |problem: &str| RemoteError::NotARepository {
+            remote: name.clone(),
+            problem: problem.to_owned(),
+        };
+        for (part, is_there) in [
+            ("directory `objects`", path.join("objects").is_dir()),
+            ("directory `refs`", path.join("refs").is_dir()),
+            ("file `HEAD`", path.join("HEAD").is_file()),
+        ] {
+            if !is_there {
+                return Err(unfit(&format!(
+                    "it has no {part}; give the path of a bare repository"
+                )));
+            }
+        }
+        let config = disk::read_optional(&path.join("config"))
+            .map_err(|error| RemoteError::from_disk(&name, error))?;
+        if let Some(problem) = unfit_config(&config.unwrap_or_default()) {
+            return Err(unfit(problem));
+        }
+        let objects = Objects::open(&path.join("objects"), PACKS_MAX)
+            .map_err(|error| RemoteError::from_disk(&name, error))?;
+        Ok(Self {
+            root: path.to_owned(),
+            name,
+            refs: Refs::new(path),
+            objects,
+        })
+    }
+
+    /// Makes a bare repository without commits and opens it; `head` is the branch that a clone checks out.
+    ///
+    /// # Errors
+    /// A path where there is something already, or that cannot be written.
+    pub fn init(path: &Path, head: &RefName) -> Result<Self, RemoteError> {
+        let name = path.display().to_string();
+        let occupied = match fs::read_dir(path) {
+            Ok(mut files) => files.next().is_some(),
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        };
+        if occupied {
+            let problem = "there is something at this path already; give a new one".to_owned();
+            return Err(RemoteError::NotARepository {
+                remote: name,
+                problem,
+            });
+        }
+        // Writing a repository is what the store does too, and its errors say what to mend.
+        layout::create_bare(path, head).map_err(StoreError::from)?;
+        Self::open(path)
+    }
+
+    /// Returns the repository's path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.root
+    }
+
+    fn read_error(&self, error: RefsError) -> RemoteError {
+        let remote = self.name.clone();
+        match error {
+            RefsError::Disk(error) => RemoteError::from_disk(&self.name, error),
+            RefsError::Refused(problem) => RemoteError::NotARepository { remote, problem },
+            RefsError::Damaged(problem) => RemoteError::Damaged { remote, problem },
+            RefsError::Moved(_) | RefsError::Locked(_) => RemoteError::Unreachable {
+                remote,
+                source: io::ErrorKind::ResourceBusy.into(),
+            },
+        }
+    }
+
+    fn object_error(&self, error: StoreError) -> RemoteError {
+        let remote = self.name.clone();
+        match error {
+            StoreError::Missing { id } => RemoteError::Missing { remote, id },
+            StoreError::NoSpace { path, source }
+            | StoreError::NotWritable { path, source }
+            | StoreError::Disk { path, source } => {
+                RemoteError::from_disk(&self.name, DiskError { path, source })
+            }
+            StoreError::InUse { .. }
+            | StoreError::WrongKind { .. }
+            | StoreError::Damaged { .. }
+            | StoreError::DamagedFile { .. } => RemoteError::Damaged {
+                remote,
+                problem: error.to_string(),
+            },
+        }
+    }
+
+    fn push_error(&self, refname: &RefName, error: RefsError) -> PushError {
+        let (remote, refname) = (self.name.clone(), refname.clone());
+        match error {
+            RefsError::Disk(error) => self.disk_error(error),
+            RefsError::Moved(actual) => PushError::RefMoved {
+                remote,
+                refname,
+                actual,
+            },
+            RefsError::Locked(path) => PushError::Locked {
+                remote,
+                refname,
+                path,
+            },
+            RefsError::Refused(reason) => PushError::Refused {
+                remote,
+                refname,
+                reason,
+            },
+            RefsError::Damaged(problem) => PushError::Damaged { remote, problem },
+        }
+    }
+
+    fn disk_error(&self, error: DiskError) -> PushError {
+        if self.root.join("objects").is_dir() {
+            return PushError::from_disk(&self.name, error);
+        }
+        let problem = "it is not there any more".to_owned();
+        PushError::NotARepository {
+            remote: self.name.clone(),
+            problem,
+        }
+    }
+}
+
+impl Remote for LocalBare {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn tip(&self, refname: &RefName) -> Result<Option<Oid>, RemoteError> {
+        // A repository that vanished must not look like one without branches.
+        fs::metadata(self.root.join("HEAD"))
+            .map_err(|error| RemoteError::from_disk(&self.name, at(&self.root)(error)))?;
+        self.refs.read(refname).map_err(|error| self.read_error(error))
+    }
+
+    fn branches(&self) -> Result<Vec<(RefName, Oid)>, RemoteError> {
+        fs::metadata(self.root.join("HEAD"))
+            .map_err(|error| RemoteError::from_disk(&self.name, at(&self.root)(error)))?;
+        self.refs.list().map_err(|error| self.read_error(error))
+    }
+
+    fn fetch(&self, tip: Oid, store: &Store, scope: FetchScope) -> Result<Fetched, RemoteError> {
+        let (commits_max, with_trees) = match scope {
+            FetchScope::CommitsOnly { commits_max } => (commits_max, false),
+            FetchScope::TreesOnly { commits_max } => (commits_max, true),
+        };
+        let mut bringing = Bringing {
+            remote: self,
+            store,
+            run: Run::default(),
+            encoder: Encoder::new(),
+        };
+        let mut next = Some(tip);
+        let mut trees = Vec::new();
+        for _ in 0..commits_max.max(1) {
+            let Some(id) = next else { break };
+            let raw = bringing.bring(id, Kind::Commit)?;
+            let commit = commit::decode(id, &raw).map_err(|error| self.object_error(error))?;
+            if with_trees && id == tip {
+                trees.push(commit.tree);
+            }
+            next = commit.parents.first().copied();
+        }
+        let mut seen: HashSet<Oid> = trees.iter().copied().collect();
+        while let Some(id) = trees.pop() {
+            let raw = bringing.bring(id, Kind::Tree)?;
+            let tree = BaseTree::parse(id, raw).map_err(|error| self.object_error(error))?;
+            let below = tree.entries().filter(Entry::is_tree).map(|entry| entry.id);
+            trees.extend(below.filter(|id| seen.insert(*id)));
+        }
+        let pack = Pack::assemble(vec![bringing.run]);
+        store.add_fetched(tip, &pack)?;
+        Ok(Fetched {
+            objects: pack.objects,
+            bytes: pack.bytes.len(),
+        })
+    }
+
+    fn read_blobs(&self, ids: &[Oid]) -> Result<Vec<Vec<u8>>, RemoteError> {
+        let read = |id: &Oid| {
+            self.objects
+                .require(*id, Kind::Blob)
+                .map_err(|error| self.object_error(error))
+        };
+        ids.iter().map(read).collect()
+    }
+
+    fn push(&self, push: &PendingPush) -> Result<(), PushError> {
+        let refname = push.refname();
+        let actual = self
+            .refs
+            .read(refname)
+            .map_err(|error| self.push_error(refname, error))?;
+        if actual == Some(push.new_tip()) {
+            return Ok(());
+        }
+        if actual != push.expected_old() {
+            return Err(self.push_error(refname, RefsError::Moved(actual)));
+        }
+        // If the branch moves now the pack stays as waste. It must: another worker may have pushed the same bytes.
+        push.pack
+            .store(&self.root.join("objects/pack"))
+            .map_err(|error| self.disk_error(error))?;
+        match self
+            .refs
+            .compare_and_swap(refname, push.expected_old(), Some(push.new_tip()))
+        {
+            Err(RefsError::Moved(Some(actual))) if actual == push.new_tip() => Ok(()),
+            moved => moved.map_err(|error| self.push_error(refname, error)),
+        }
+    }
+
+    fn delete_branch(&self, refname: &RefName, expected: Oid) -> Result<(), PushError> {
+        match self.refs.compare_and_swap(refname, Some(expected), None) {
+            Err(RefsError::Moved(None)) => Ok(()),
+            deleted => deleted.map_err(|error| self.push_error(refname, error)),
+        }
+    }
+}
+
+/// Objects on their way from a remote into a store.
+struct Bringing<'a> {
+    remote: &'a LocalBare,
+    store: &'a Store,
+    run: Run,
+    encoder: Encoder,
+}
+
+impl Bringing<'_> {
+    /// Returns an object, taken along if the store does not have it.
+    fn bring(&mut self, id: Oid, kind: Kind) -> Result<Vec<u8>, RemoteError> {
+        // What is only remembered, but was folded away, is to be brought.
+        if self.store.contains(id) {
+            return Ok(self.store.objects().require(id, kind)?);
+        }
+        let raw = self
+            .remote
+            .objects
+            .require(id, kind)
+            .map_err(|error| self.remote.object_error(error))?;
+        if pack::object_id(kind, &raw) != Some(id) {
+            let problem = format!("object {id} has other content than its id says");
+            return Err(RemoteError::Damaged {
+                remote: self.remote.name.clone(),
+                problem,
+            });
+        }
+        self.run.push(&mut self.encoder, id, kind, &raw);
+        Ok(raw)
+    }
+}
+
+/// Says why a repository with this configuration cannot be mirrored to.
+fn unfit_config(content: &[u8]) -> Option<&'static str> {
+    let Ok(config) = gix::config::File::try_from(String::from_utf8_lossy(content).as_ref()) else {
+        return Some("its `config` cannot be read");
+    };
+    let text = |key: &str| {
+        config
+            .string(key)
+            .map(|value| value.to_string().to_ascii_lowercase())
+    };
+    let bare = config.boolean("core.bare").ok().flatten().unwrap_or(true);
+    if !bare || text("core.worktree").is_some() {
+        Some("it has a work tree, whose files would not follow; give the path of a bare repository")
+    } else if text("extensions.objectFormat").is_some_and(|format| format != "sha1") {
+        Some("its object ids are not SHA-1")
+    } else if text("extensions.refStorage").is_some_and(|format| format != "files") {
+        Some("its refs are not kept in files (`git refs migrate --ref-format=files` changes that)")
+    } else if text("core.repositoryFormatVersion")
+        .is_some_and(|version| !matches!(version.as_str(), "0" | "1"))
+    {
+        Some("its format is newer than this program")
+    } else {
+        None
+    }
+}

@@ -1,0 +1,505 @@
+//! Pushing to a bare repository, against Git, other writers and a hostile disk.
+
+use super::*;
+use crate::{
+    Disposition,
+    testing::{Mirror, git, make, packs, pseudo_random_bytes},
+};
+use std::{
+    io::{BufRead, BufReader},
+    os::unix::{fs::MetadataExt, process::CommandExt},
+    process::{Command, Stdio},
+};
+
+fn id(byte: u8) -> Oid {
+    Oid::from_bytes([byte; 20])
+}
+
+fn branch(short: &str) -> RefName {
+    RefName::branch(short).unwrap()
+}
+
+#[test]
+fn a_branch_that_moved_is_not_touched() {
+    let mirror = Mirror::new();
+    let first = mirror.push("first", &[("a", "1")]);
+    let stale = mirror.make(Some(first), "stale", &[("a", "2")]);
+    let second = mirror.push("second", &[("a", "3")]);
+    let error = mirror.remote.push(&stale).unwrap_err();
+    assert!(
+        matches!(error, PushError::RefMoved { actual: Some(actual), .. } if actual == second),
+        "{error}"
+    );
+    assert_eq!(error.disposition(), Disposition::RefMoved);
+    let create = mirror.make(None, "create", &[("a", "4")]);
+    assert!(matches!(
+        mirror.remote.push(&create),
+        Err(PushError::RefMoved { actual: Some(_), .. })
+    ));
+    let gone = make(&mirror.store, &branch("gone"), Some(first), "gone", &[("a", "5")]);
+    assert!(matches!(
+        mirror.remote.push(&gone),
+        Err(PushError::RefMoved { actual: None, .. })
+    ));
+    assert_eq!(mirror.remote.tip(&mirror.main).unwrap(), Some(second));
+}
+
+#[test]
+fn a_push_that_arrived_already_is_a_success() {
+    let mirror = Mirror::new();
+    let push = mirror.make(None, "first", &[("a", "1")]);
+    mirror.remote.push(&push).unwrap();
+    mirror.remote.push(&push).unwrap();
+    assert_eq!(mirror.remote.tip(&mirror.main).unwrap(), Some(push.new_tip()));
+    assert_eq!(packs(mirror.remote.path(), "pack").len(), 1);
+}
+
+#[test]
+fn of_two_that_race_exactly_one_wins() {
+    let mirror = Mirror::new();
+    let mut tip = mirror.push("first", &[("a", "1")]);
+    for round in 0..20 {
+        let pushes =
+            ["left", "right"].map(|who| mirror.make(Some(tip), who, &[("a", &format!("{who} {round}"))]));
+        pushes.iter().for_each(|push| mirror.store.save(push).unwrap());
+        // Each has its own view of the repository, as two processes have.
+        let remotes = [(); 2].map(|()| LocalBare::open(mirror.remote.path()).unwrap());
+        let start = std::sync::Barrier::new(2);
+        let results: Vec<_> = std::thread::scope(|scope| {
+            let running: Vec<_> = (pushes.iter().zip(&remotes))
+                .map(|(push, remote)| {
+                    let start = &start;
+                    scope.spawn(move || {
+                        start.wait();
+                        remote.push(push)
+                    })
+                })
+                .collect();
+            running.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let winners: Vec<Oid> = pushes
+            .iter()
+            .zip(&results)
+            .filter(|(_, result)| result.is_ok())
+            .map(|(push, _)| push.new_tip())
+            .collect();
+        assert_eq!(winners.len(), 1, "{results:?}");
+        for error in results.iter().filter_map(|result| result.as_ref().err()) {
+            assert!(
+                matches!(error, PushError::RefMoved { actual, .. } if *actual == Some(winners[0])),
+                "{error:?}"
+            );
+        }
+        tip = winners[0];
+        assert_eq!(mirror.remote.tip(&mirror.main).unwrap(), Some(tip));
+    }
+    assert_eq!(mirror.git(&["fsck", "--full", "--strict", "--no-dangling"]), "");
+    assert_eq!(mirror.git(&["rev-list", "--count", "main"]), "21");
+}
+
+#[test]
+fn branches_that_git_has_packed_are_seen_moved_and_deleted() {
+    let mirror = Mirror::new();
+    let first = mirror.push("first", &[("a", "1")]);
+    let dev = branch("keboola/dev-1");
+    mirror
+        .remote
+        .push(&make(&mirror.store, &dev, None, "dev", &[("b", "1")]))
+        .unwrap();
+    mirror.git(&["tag", "-a", "-m", "tag", "v1", "main"]);
+    mirror.git(&["symbolic-ref", "refs/heads/alias", "refs/heads/main"]);
+    mirror.git(&["pack-refs", "--all", "--prune"]);
+    assert!(!mirror.remote.path().join("refs/heads/main").exists());
+    let dev_tip = mirror.remote.tip(&dev).unwrap().unwrap();
+    assert_eq!(
+        mirror.remote.branches().unwrap(),
+        [(dev.clone(), dev_tip), (mirror.main.clone(), first)]
+    );
+
+    let second = mirror.push("second", &[("a", "2")]);
+    assert_eq!(mirror.git(&["rev-parse", "main"]), second.to_string());
+    assert!(matches!(
+        mirror.remote.delete_branch(&dev, first),
+        Err(PushError::RefMoved { actual: Some(_), .. })
+    ));
+    mirror.remote.delete_branch(&dev, dev_tip).unwrap();
+    mirror.remote.delete_branch(&dev, dev_tip).unwrap();
+    assert_eq!(mirror.remote.tip(&dev).unwrap(), None);
+    let all = "alias main v1 v1^{}";
+    let shown = mirror.git(&["show-ref", "--dereference"]);
+    let shown: Vec<&str> = shown.lines().filter_map(|line| line.rsplit('/').next()).collect();
+    assert_eq!(shown.join(" "), all);
+    mirror.remote.delete_branch(&mirror.main, second).unwrap();
+    assert_eq!(mirror.remote.branches().unwrap(), []);
+    let alias = mirror
+        .remote
+        .push(&make(&mirror.store, &branch("alias"), None, "x", &[("b", "1")]));
+    assert!(matches!(alias, Err(PushError::Refused { .. })), "{alias:?}");
+}
+
+#[test]
+fn a_branch_cannot_be_below_another_one() {
+    let mirror = Mirror::new();
+    let push = |short: &str| {
+        mirror
+            .remote
+            .push(&make(&mirror.store, &branch(short), None, "x", &[("b", "1")]))
+    };
+    push("a/b").unwrap();
+    for packed in [false, true] {
+        for short in ["a", "a/b/c"] {
+            let error = push(short).unwrap_err();
+            assert!(
+                matches!(error, PushError::Refused { .. }),
+                "packed {packed}, {short}: {error}"
+            );
+            assert_eq!(error.disposition(), Disposition::NeedsCustomer);
+        }
+        mirror.git(&["pack-refs", "--all", "--prune"]);
+    }
+    let old = mirror.remote.tip(&branch("a/b")).unwrap().unwrap();
+    mirror.remote.delete_branch(&branch("a/b"), old).unwrap();
+    // What is left of the directory is no obstacle.
+    fs::create_dir_all(mirror.remote.path().join("refs/heads/a/b")).unwrap();
+    push("a").unwrap();
+    assert_eq!(
+        mirror.git(&["for-each-ref", "--format=%(refname)"]),
+        "refs/heads/a"
+    );
+}
+
+#[test]
+fn a_lock_of_a_dead_process_is_removed_and_a_strangers_is_not() {
+    let mirror = Mirror::new();
+    let first = mirror.push("first", &[("a", "1")]);
+    let lock = mirror.remote.path().join("refs/heads/main.lock");
+    fs::hard_link(mirror.remote.path().join("kbc-mirror.lock"), &lock).unwrap();
+    let second = mirror.push("second", &[("a", "2")]);
+    assert!(!lock.exists());
+
+    for content in ["", &format!("{first}\n")] {
+        fs::write(&lock, content).unwrap();
+        let push = mirror.make(Some(second), "third", &[("a", "3")]);
+        let error = mirror.remote.push(&push).unwrap_err();
+        assert!(
+            matches!(&error, PushError::Locked { path, .. } if *path == lock),
+            "{error}"
+        );
+        assert_eq!(error.disposition(), Disposition::Retry);
+        assert_eq!(fs::read_to_string(&lock).unwrap(), content);
+        assert_eq!(mirror.remote.tip(&mirror.main).unwrap(), Some(second));
+    }
+    fs::remove_file(&lock).unwrap();
+    mirror.push("third", &[("a", "3")]);
+    assert_eq!(mirror.git(&["rev-list", "--count", "main"]), "3");
+    // Git and the mirror can take turns.
+    mirror.git(&["update-ref", "refs/heads/main", &first.to_string()]);
+    mirror.push("fourth", &[("a", "4")]);
+    assert_eq!(mirror.git(&["rev-list", "--count", "main"]), "2");
+}
+
+#[test]
+fn only_a_bare_repository_of_a_known_kind_is_opened() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    git(root, &["init", "--quiet", "work"]);
+    git(
+        root,
+        &["init", "--quiet", "--bare", "--object-format=sha256", "sha256"],
+    );
+    git(
+        root,
+        &["init", "--quiet", "--bare", "--ref-format=reftable", "reftable"],
+    );
+    git(root, &["init", "--quiet", "--bare", "good"]);
+    for unfit in ["work", "work/.git", "sha256", "reftable", "none", "good/objects"] {
+        let error = LocalBare::open(&root.join(unfit)).unwrap_err();
+        assert!(
+            matches!(error, RemoteError::NotARepository { .. }),
+            "{unfit}: {error}"
+        );
+        assert_eq!(error.disposition(), Disposition::NeedsCustomer);
+    }
+    LocalBare::open(&root.join("good")).unwrap();
+    assert!(matches!(
+        LocalBare::init(&root.join("good"), &branch("main")),
+        Err(RemoteError::NotARepository { .. })
+    ));
+    let made = LocalBare::init(&root.join("deep/made"), &branch("trunk")).unwrap();
+    assert_eq!(made.branches().unwrap(), []);
+    assert_eq!(git(made.path(), &["symbolic-ref", "HEAD"]), "refs/heads/trunk");
+    assert_eq!(git(made.path(), &["rev-parse", "--is-bare-repository"]), "true");
+    fs::remove_dir_all(made.path()).unwrap();
+    assert!(matches!(
+        made.tip(&branch("trunk")),
+        Err(RemoteError::Unreachable { .. })
+    ));
+}
+
+#[test]
+fn a_torn_branch_file_is_damage_and_not_a_missing_branch() {
+    let mirror = Mirror::new();
+    let first = mirror.push("first", &[("a", "1")]);
+    for content in ["", "0123", "\0\0\0\0"] {
+        fs::write(mirror.remote.path().join("refs/heads/main"), content).unwrap();
+        let push = mirror.make(Some(first), "second", &[("a", "2")]);
+        assert!(matches!(
+            mirror.remote.tip(&mirror.main),
+            Err(RemoteError::Damaged { .. })
+        ));
+        assert!(matches!(
+            mirror.remote.push(&push),
+            Err(PushError::Damaged { .. })
+        ));
+    }
+}
+
+/// Runs the test of this name again in a process of its own, which finds the remote's path in the environment.
+fn child(test: &str, remote: &Path, shell: Option<&str>) -> Command {
+    let program = std::env::current_exe().unwrap();
+    let arguments = ["--exact", "--nocapture", test];
+    let mut command = match shell {
+        None => Command::new(&program),
+        Some(script) => {
+            let mut command = Command::new("sh");
+            command
+                .args(["-c", &format!("{script}; exec \"$0\" \"$@\"")])
+                .arg(&program);
+            command
+        }
+    };
+    command.args(arguments).env(CHILD, remote).stdin(Stdio::null());
+    command
+}
+
+const CHILD: &str = "MIRROR_GIT_TEST_REMOTE";
+
+/// In the child: pushes once and prints how that ended.
+fn push_as_child(remote: &Path, content: &[u8]) {
+    let cache = tempfile::tempdir().unwrap();
+    let store = Store::open_or_create(cache.path()).unwrap();
+    let remote = LocalBare::open(remote).unwrap();
+    let mut draft = store.draft();
+    let mut writer = draft.tree_writer(None).unwrap();
+    writer
+        .write_files(&[(crate::testing::path("big"), content)])
+        .unwrap();
+    let tree = writer.finish().unwrap().tree;
+    let commit = draft
+        .commit_text(tree, &[], crate::testing::text("child", 1))
+        .unwrap();
+    let push = draft.into_push(branch("child"), None, commit).unwrap();
+    match remote.push(&push) {
+        Ok(()) => println!("pushed"),
+        Err(error) => println!("{:?}: {error}", error.disposition()),
+    }
+    match store.save(&push) {
+        Ok(()) => println!("saved"),
+        Err(error) => println!("{:?}: {error}", error.disposition()),
+    }
+}
+
+#[track_caller]
+fn outcome_of(mut command: Command, remote: &Path) -> String {
+    let output = command.output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{printed}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let ours = |line: &&str| {
+        ["pushed", "saved", "Retry:", "NeedsCustomer:"]
+            .iter()
+            .any(|word| line.starts_with(word))
+    };
+    let outcome: Vec<&str> = printed.lines().filter(ours).collect();
+    outcome
+        .join("\n")
+        .replace(&remote.display().to_string(), "REMOTE")
+}
+
+#[test]
+fn a_full_disk_is_said_to_be_full_and_leaves_everything_as_it_was() {
+    if let Some(remote) = std::env::var_os(CHILD) {
+        return push_as_child(Path::new(&remote), &pseudo_random_bytes(1, 600_000));
+    }
+    let mirror = Mirror::new();
+    let name = "local_bare::tests::a_full_disk_is_said_to_be_full_and_leaves_everything_as_it_was";
+    // The limit is in blocks of 512 or 1,024 bytes. Ignoring the signal turns it into an error.
+    let outcome = outcome_of(
+        child(name, mirror.remote.path(), Some("trap '' XFSZ; ulimit -f 256")),
+        mirror.remote.path(),
+    );
+    let lines: Vec<&str> = outcome.lines().collect();
+    assert!(
+        lines[0]
+            .starts_with("NeedsCustomer: no space left on remote `REMOTE` to write `REMOTE/objects/pack/"),
+        "{outcome}"
+    );
+    assert!(
+        lines[1].starts_with("Retry: no space left to write `"),
+        "{outcome}"
+    );
+    assert_eq!(lines.len(), 2, "{outcome}");
+    assert_eq!(mirror.remote.branches().unwrap(), []);
+    assert_eq!(
+        fs::read_dir(mirror.remote.path().join("objects/pack"))
+            .unwrap()
+            .count(),
+        0
+    );
+
+    let outcome = outcome_of(child(name, mirror.remote.path(), None), mirror.remote.path());
+    assert_eq!(outcome, "pushed\nsaved");
+    mirror.git(&["fsck", "--full", "--strict"]);
+}
+
+#[test]
+fn a_repository_that_may_not_be_written_says_so() {
+    if let Some(remote) = std::env::var_os(CHILD) {
+        return push_as_child(Path::new(&remote), b"small");
+    }
+    let mirror = Mirror::new();
+    mirror.push("first", &[("a", "1")]);
+    let open_to_read = |path: &Path, mode: u32| {
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    };
+    open_to_read(mirror.directory.path(), 0o755);
+    open_to_read(&mirror.remote.path().join("objects/pack"), 0o555);
+    let name = "local_bare::tests::a_repository_that_may_not_be_written_says_so";
+    // A program that anybody may run: the one of this test may lie in a private directory.
+    let program = mirror.directory.path().join("tests");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    open_to_read(&program, 0o755);
+    let mut command = Command::new(&program);
+    command
+        .args(["--exact", "--nocapture", name])
+        .env(CHILD, mirror.remote.path())
+        .current_dir("/");
+    let root = fs::metadata(mirror.directory.path()).unwrap().uid() == 0;
+    if root {
+        // To root nothing is forbidden.
+        command.uid(65_534).gid(65_534).env_remove("TMPDIR");
+    }
+    let outcome = outcome_of(command, mirror.remote.path());
+    open_to_read(&mirror.remote.path().join("objects/pack"), 0o755);
+    let lines: Vec<&str> = outcome.lines().collect();
+    assert!(
+        lines[0].starts_with("NeedsCustomer: cannot write `REMOTE/objects/pack/"),
+        "{outcome}"
+    );
+    assert!(
+        lines[0].ends_with("give this user write permission to it"),
+        "{outcome}"
+    );
+    assert_eq!(lines[1], "saved", "{outcome}");
+}
+
+#[test]
+fn a_process_killed_at_any_line_leaves_the_old_or_the_new_commit() {
+    if let Some(remote) = std::env::var_os(CHILD) {
+        return push_for_ever(Path::new(&remote));
+    }
+    let mirror = Mirror::new();
+    mirror.push("first", &[("a", "1")]);
+    let name = "local_bare::tests::a_process_killed_at_any_line_leaves_the_old_or_the_new_commit";
+    let mut count = 1;
+    for round in 0..12 {
+        let mut command = child(name, mirror.remote.path(), None);
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let is_count = |line: &str| {
+            line.strip_prefix("pushed ")
+                .and_then(|count| count.parse::<usize>().ok())
+        };
+        let mut confirmed = 0;
+        for _ in 0..=round % 4 {
+            confirmed = lines
+                .by_ref()
+                .find_map(|line| is_count(&line.unwrap()))
+                .expect("the child pushes for ever");
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let there: usize = mirror.git(&["rev-list", "--count", "main"]).parse().unwrap();
+        assert!(
+            there >= confirmed && there > count,
+            "{there} commits, {confirmed} confirmed, {count} before"
+        );
+        count = there;
+        let tip = mirror.remote.tip(&mirror.main).unwrap().unwrap();
+        mirror
+            .remote
+            .fetch(tip, &mirror.store, FetchScope::TreesOnly { commits_max: 1 })
+            .unwrap();
+        mirror.push("after the kill", &[("a", &format!("{round}"))]);
+        count += 1;
+    }
+    assert_eq!(mirror.git(&["fsck", "--full", "--strict", "--no-dangling"]), "");
+    assert!(!mirror.remote.path().join("refs/heads/main.lock").exists());
+}
+
+fn push_for_ever(remote: &Path) {
+    let cache = tempfile::tempdir().unwrap();
+    let store = Store::open_or_create(cache.path()).unwrap();
+    let remote = LocalBare::open(remote).unwrap();
+    let main = branch("main");
+    let mut tip = remote.tip(&main).unwrap();
+    let depth = FetchScope::TreesOnly { commits_max: 10_000 };
+    remote.fetch(tip.unwrap(), &store, depth).unwrap();
+    let mut count = store.history(tip.unwrap(), 10_000).unwrap().commits.len();
+    loop {
+        let push = make(&store, &main, tip, "again", &[("b/c", &format!("{count}"))]);
+        tip = Some(push.new_tip());
+        store.save(&push).unwrap();
+        remote.push(&push).unwrap();
+        store.confirm(push).unwrap();
+        count += 1;
+        println!("pushed {count}");
+    }
+}
+
+#[test]
+fn errors_know_who_can_mend_them() {
+    let (remote, refname) = ("r".to_owned(), branch("b"));
+    let refused = PushError::Refused {
+        remote: remote.clone(),
+        refname: refname.clone(),
+        reason: "no".to_owned(),
+    };
+    assert_eq!(
+        refused.to_string(),
+        "remote `r` refused branch `refs/heads/b`: no"
+    );
+    let full = DiskError {
+        path: "p".into(),
+        source: io::ErrorKind::QuotaExceeded.into(),
+    };
+    let full = PushError::from_disk("r", full);
+    assert_eq!(
+        full.to_string(),
+        "no space left on remote `r` to write `p`; free disk space there"
+    );
+    let other = DiskError {
+        path: "p".into(),
+        source: io::ErrorKind::TimedOut.into(),
+    };
+    assert!(matches!(
+        PushError::from_disk("r", other),
+        PushError::Unreachable { .. }
+    ));
+    let read_only = DiskError {
+        path: "p".into(),
+        source: io::ErrorKind::ReadOnlyFilesystem.into(),
+    };
+    assert_eq!(StoreError::from(read_only).disposition(), Disposition::Retry);
+    assert_eq!(
+        RemoteError::Missing { remote, id: id(1) }.disposition(),
+        Disposition::Retry
+    );
+}

@@ -1,0 +1,74 @@
+//! What the mirror asks of the other side.
+
+use crate::{
+    draft::PendingPush,
+    error::{PushError, RemoteError},
+    refname::RefName,
+    store::Store,
+};
+use mirror_core::ids::Oid;
+use std::fmt;
+
+/// How much of a branch to fetch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FetchScope {
+    /// Up to this many commits along first parents, without any tree: enough to find our trailers.
+    CommitsOnly { commits_max: usize },
+    /// The same and all trees of the tip, but no blobs: enough to make the next commit.
+    TreesOnly { commits_max: usize },
+}
+
+/// What a fetch brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fetched {
+    /// Objects that the store did not have.
+    pub objects: usize,
+    /// Their size in the store, in bytes.
+    pub bytes: usize,
+}
+
+/// A repository that somebody else owns.
+///
+/// Every change names where the branch must be and takes effect whole or not at all; nothing is ever forced. After
+/// an error the branch may nevertheless have moved (the answer was lost): whoever pushes reads the branch again.
+pub trait Remote: Send + Sync + fmt::Debug {
+    /// Returns a name for messages and logs, without credentials.
+    fn name(&self) -> &str;
+
+    /// Returns where a branch is, none if there is no such branch.
+    ///
+    /// # Errors
+    /// A remote that cannot be reached or read.
+    fn tip(&self, refname: &RefName) -> Result<Option<Oid>, RemoteError>;
+
+    /// Returns all branches, by name.
+    ///
+    /// # Errors
+    /// A remote that cannot be reached or read.
+    fn branches(&self) -> Result<Vec<(RefName, Oid)>, RemoteError>;
+
+    /// Brings commits and trees into the store. What the store has is not brought again.
+    ///
+    /// # Errors
+    /// A commit that the remote does not have (any more), or a remote or store that cannot be used.
+    fn fetch(&self, tip: Oid, store: &Store, scope: FetchScope) -> Result<Fetched, RemoteError>;
+
+    /// Reads blobs, in the order of their ids.
+    ///
+    /// # Errors
+    /// A blob that the remote does not have, or a remote that cannot be read.
+    fn read_blobs(&self, ids: &[Oid]) -> Result<Vec<Vec<u8>>, RemoteError>;
+
+    /// Sends the objects and moves the branch, if it is where the push expects it. A branch that is already where the
+    /// push would move it is a success.
+    ///
+    /// # Errors
+    /// See [`PushError`]; its disposition says what to do.
+    fn push(&self, push: &PendingPush) -> Result<(), PushError>;
+
+    /// Deletes a branch if it is where it is expected. One that does not exist is a success.
+    ///
+    /// # Errors
+    /// See [`PushError`].
+    fn delete_branch(&self, refname: &RefName, expected: Oid) -> Result<(), PushError>;
+}

@@ -1,0 +1,256 @@
+//! The local object store: a cache from which the next commit is built.
+//!
+//! A bare repository that only this process uses. It holds the tips' trees and whatever was pushed lately; blobs are
+//! never read back, and losing all of it costs one fetch. Knows nothing of remotes.
+
+mod fold;
+#[cfg(test)]
+mod tests;
+
+use crate::{
+    commit::{self, CommitInfo},
+    disk::{self, at},
+    draft::{Draft, PendingPush},
+    error::StoreError,
+    layout,
+    objects::{Objects, Source},
+    pack::{self, Pack},
+    read::{self, Files, History, TreeFile},
+    refname::RefName,
+};
+use gix::objs::Kind;
+use mirror_core::{ids::Oid, path::MirrorPath};
+use std::{
+    collections::VecDeque,
+    fs::{self, File, TryLockError},
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError, Weak},
+};
+
+/// The objects of one repository on this machine, and where its branches were when last confirmed.
+#[derive(Debug)]
+pub struct Store {
+    root: PathBuf,
+    objects: Objects,
+    upkeep: Mutex<Upkeep>,
+    /// Held as long as the store is open; the system lets go of it when the process dies.
+    _lock: File,
+}
+
+/// What must not be folded away although no tip needs it (yet).
+#[derive(Debug, Default)]
+struct Upkeep {
+    pending: Vec<Pending>,
+    /// Tips that were fetched, newest last: trees may be built on them before they become a branch's tip.
+    fetched: VecDeque<Oid>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    pack: Oid,
+    new: Oid,
+    alive: Weak<()>,
+}
+
+/// More than the packs that [`fold`] leaves, the pending ones, and those that gix has not yet noticed are gone.
+const PACKS_MAX: u16 = 4096;
+const FETCHED_KEPT: usize = 256;
+const TIPS: &str = "tips";
+
+impl Store {
+    /// Opens the store in a directory of its own, which is created if need be.
+    ///
+    /// # Errors
+    /// A directory that cannot be written, or that another process has open.
+    pub fn open_or_create(directory: &Path) -> Result<Self, StoreError> {
+        disk::create_directories(directory)?;
+        let lock_path = directory.join("store.lock");
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock_path)
+            .map_err(at(&lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(StoreError::InUse {
+                    path: directory.to_owned(),
+                });
+            }
+            Err(TryLockError::Error(source)) => return Err(at(&lock_path)(source).into()),
+        }
+        if !directory.join("HEAD").exists() {
+            let head = RefName::branch("main").expect("`main` names a branch");
+            layout::create_bare(directory, &head)?;
+        }
+        disk::create_directories(&directory.join(TIPS))?;
+        fold::sweep(&directory.join("objects/pack"))?;
+        let objects = Objects::open(&directory.join("objects"), PACKS_MAX)?;
+        Ok(Self {
+            root: directory.to_owned(),
+            objects,
+            upkeep: Mutex::default(),
+            _lock: lock,
+        })
+    }
+
+    /// Starts a push that is built from what the store has.
+    #[must_use]
+    pub fn draft(&self) -> Draft<'_> {
+        Draft::new(self)
+    }
+
+    /// Stores the objects of a push durably, before it is sent.
+    ///
+    /// # Errors
+    /// A full or read-only disk.
+    pub fn save(&self, push: &PendingPush) -> Result<(), StoreError> {
+        let mut upkeep = self.upkeep();
+        push.pack.store(&self.packs())?;
+        let alive = std::sync::Arc::downgrade(&push.alive);
+        upkeep.pending.push(Pending {
+            pack: push.pack.name,
+            new: push.new_tip(),
+            alive,
+        });
+        Ok(())
+    }
+
+    /// Records that the remote has the push, and keeps the number of packs small.
+    ///
+    /// # Errors
+    /// A full or read-only disk. The push is confirmed nevertheless: the store is only a cache.
+    pub fn confirm(&self, push: PendingPush) -> Result<(), StoreError> {
+        self.set_tip(push.refname(), Some(push.new_tip()))?;
+        drop(push);
+        fold::fold(self, &mut self.upkeep())
+    }
+
+    /// Returns where a branch was when it was last confirmed or set; none if that is not known.
+    ///
+    /// # Errors
+    /// A store that cannot be read.
+    pub fn tip(&self, refname: &RefName) -> Result<Option<Oid>, StoreError> {
+        let content = disk::read_optional(&self.tip_file(refname))?;
+        Ok(content.and_then(|content| parse_tip(&content)))
+    }
+
+    /// Sets where a branch is: what it needs is kept, what only its earlier tips needed may go.
+    ///
+    /// # Errors
+    /// A full or read-only disk.
+    pub fn set_tip(&self, refname: &RefName, tip: Option<Oid>) -> Result<(), StoreError> {
+        let file = self.tip_file(refname);
+        let Some(tip) = tip else {
+            return Ok(disk::remove(&file)?);
+        };
+        // Not synced: a tip that a power cut takes is read from the remote again.
+        let temporary = self.root.join(disk::unique_name("tmp_tip_"));
+        fs::write(&temporary, format!("{tip} {refname}\n")).map_err(at(&temporary))?;
+        Ok(fs::rename(&temporary, &file).map_err(at(&file))?)
+    }
+
+    /// Returns whether the object is here.
+    #[must_use]
+    pub fn contains(&self, id: Oid) -> bool {
+        self.objects.contains(id)
+    }
+
+    /// Reads a commit.
+    ///
+    /// # Errors
+    /// A commit that is not here (fetch it), or is damaged.
+    pub fn commit(&self, id: Oid) -> Result<CommitInfo, StoreError> {
+        commit::read(&self.objects, id)
+    }
+
+    /// Walks first parents from `tip`, newest first, through at most `limit` commits.
+    ///
+    /// # Errors
+    /// A damaged commit. One that is not here ends the history ([`read::HistoryEnd::NotHere`]).
+    pub fn history(&self, tip: Oid, limit: usize) -> Result<History, StoreError> {
+        read::history(&self.objects, tip, limit)
+    }
+
+    /// Walks the files below a directory of a tree; none is the whole tree. A directory that the tree does not have has no files.
+    ///
+    /// # Errors
+    /// A tree that is not here (fetch it), or is damaged.
+    pub fn files_below(
+        &self,
+        tree: Oid,
+        directory: Option<&MirrorPath>,
+    ) -> Result<impl Iterator<Item = Result<TreeFile, StoreError>> + '_, StoreError> {
+        Files::below(&self.objects, tree, directory)
+    }
+
+    /// Finds a file in a tree.
+    ///
+    /// # Errors
+    /// A tree that is not here (fetch it), or is damaged.
+    pub fn file(&self, tree: Oid, path: &MirrorPath) -> Result<Option<TreeFile>, StoreError> {
+        read::file(&self.objects, tree, path)
+    }
+
+    /// Reads a blob; none if it is not here, which is usual: blobs are read from the remote.
+    ///
+    /// # Errors
+    /// A damaged blob, or an id of something else.
+    pub fn blob(&self, id: Oid) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.objects.find(id)? {
+            Some((Kind::Blob, content)) => Ok(Some(content)),
+            Some(_) => Err(StoreError::WrongKind { id, expected: "blob" }),
+            None => Ok(None),
+        }
+    }
+
+    /// Adds what a remote sent for `tip`.
+    pub(crate) fn add_fetched(&self, tip: Oid, pack: &Pack) -> Result<(), StoreError> {
+        let mut upkeep = self.upkeep();
+        if pack.objects > 0 {
+            pack.store(&self.packs())?;
+        }
+        upkeep.fetched.push_back(tip);
+        if upkeep.fetched.len() > FETCHED_KEPT {
+            upkeep.fetched.pop_front();
+        }
+        Ok(())
+    }
+
+    pub(crate) fn objects(&self) -> &Objects {
+        &self.objects
+    }
+
+    fn upkeep(&self) -> MutexGuard<'_, Upkeep> {
+        // Its lists are whole after every single statement that changes them.
+        self.upkeep.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn packs(&self) -> PathBuf {
+        self.root.join("objects/pack")
+    }
+
+    /// Names of branches may nest in ways that files cannot, so a file is named by the name's digest.
+    fn tip_file(&self, refname: &RefName) -> PathBuf {
+        self.root
+            .join(TIPS)
+            .join(pack::checksum(refname.as_str().as_bytes()).to_string())
+    }
+
+    fn tips(&self) -> Result<Vec<Oid>, StoreError> {
+        let directory = self.root.join(TIPS);
+        let mut tips = Vec::new();
+        for file in fs::read_dir(&directory).map_err(at(&directory))? {
+            let content = disk::read_optional(&file.map_err(at(&directory))?.path())?;
+            tips.extend(content.and_then(|content| parse_tip(&content)));
+        }
+        Ok(tips)
+    }
+}
+
+fn parse_tip(content: &[u8]) -> Option<Oid> {
+    let text = std::str::from_utf8(content).ok()?;
+    let (id, _) = text.strip_suffix('\n')?.split_once(' ')?;
+    Oid::parse(id).ok()
+}

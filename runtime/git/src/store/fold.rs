@@ -1,0 +1,204 @@
+//! Keeps the store small: few packs, and no more than the live trees need.
+//!
+//! Each push leaves a pack, and every look-up may have to ask every pack. So after a push small packs are joined into
+//! one, by copying entries as they are; blobs are left behind, since nobody reads them again. When that has made as
+//! much waste as there is use, only what the tips need is taken along.
+
+use super::{Store, Upkeep};
+use crate::{
+    commit,
+    disk::{self, at},
+    error::StoreError,
+    idx,
+    objects::Source,
+    pack::{self, Encoder, Pack, Row, Run},
+    tree::{BaseTree, Entry},
+};
+use gix::objs::Kind;
+use mirror_core::ids::Oid;
+use std::{
+    collections::HashSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// With this many packs besides the pending ones, they are folded.
+pub(super) const PACKS_UNFOLDED_MAX: usize = 16;
+
+/// A pack on disk.
+struct OnDisk {
+    pack: PathBuf,
+    index: PathBuf,
+    name: Oid,
+    bytes: u64,
+}
+
+/// Folds if there are too many packs.
+pub(super) fn fold(store: &Store, upkeep: &mut Upkeep) -> Result<(), StoreError> {
+    upkeep.pending.retain(|pending| pending.alive.strong_count() > 0);
+    let directory = store.packs();
+    let mut packs = list(&directory)?;
+    packs.retain(|pack| upkeep.pending.iter().all(|pending| pending.pack != pack.name));
+    if packs.len() <= PACKS_UNFOLDED_MAX {
+        return Ok(());
+    }
+    packs.sort_by_key(|pack| std::cmp::Reverse(pack.bytes));
+    let small: u64 = packs[1..].iter().map(|pack| pack.bytes).sum();
+    if small < packs[0].bytes / 2 {
+        join(store, &packs[1..], |_, kind| kind != Kind::Blob)
+    } else {
+        let live = live(store, upkeep)?;
+        join(store, &packs, |id, _| live.contains(id))
+    }
+}
+
+/// Replaces `packs` by one with the wanted objects.
+fn join(store: &Store, packs: &[OnDisk], wanted: impl Fn(&Oid, Kind) -> bool) -> Result<(), StoreError> {
+    let mut run = Run::default();
+    let mut seen = HashSet::new();
+    let mut encoder = Encoder::new();
+    for pack in packs {
+        copy(
+            store,
+            pack,
+            &mut |id, kind| wanted(id, kind) && seen.insert(*id),
+            &mut run,
+            &mut encoder,
+        )?;
+    }
+    let joined = Pack::assemble(vec![run]);
+    if joined.objects > 0 {
+        joined.store(&store.packs())?;
+    }
+    tracing::debug!(
+        packs = packs.len(),
+        objects = joined.objects,
+        bytes = joined.bytes.len(),
+        "folded packs"
+    );
+    for pack in packs.iter().filter(|pack| pack.name != joined.name) {
+        // The index first: without it nobody looks for the pack.
+        disk::remove(&pack.index)?;
+        disk::remove(&pack.pack)?;
+    }
+    Ok(())
+}
+
+fn copy(
+    store: &Store,
+    pack: &OnDisk,
+    take: &mut impl FnMut(&Oid, Kind) -> bool,
+    run: &mut Run,
+    encoder: &mut Encoder,
+) -> Result<(), StoreError> {
+    let damaged = |path: &Path, problem: &str| StoreError::DamagedFile {
+        path: path.to_owned(),
+        problem: problem.into(),
+    };
+    let bytes = fs::read(&pack.pack).map_err(at(&pack.pack))?;
+    let index = fs::read(&pack.index).map_err(at(&pack.index))?;
+    let mut rows = idx::decode(&index).ok_or_else(|| damaged(&pack.index, "it is not a whole pack index"))?;
+    rows.sort_unstable_by_key(|row| row.offset);
+    let end = (bytes.len().saturating_sub(pack::TRAILER_BYTES)) as u64;
+    let ends: Vec<u64> = rows.iter().skip(1).map(|row| row.offset).chain([end]).collect();
+    for (Row { id, crc32, offset }, end) in rows.iter().zip(ends) {
+        let whole = *offset >= pack::HEADER_BYTES as u64 && *offset < end && end <= bytes.len() as u64;
+        if !whole {
+            return Err(damaged(&pack.pack, "it is shorter than its index says"));
+        }
+        let entry = &bytes[pack::index(*offset)..pack::index(end)];
+        match pack::entry_kind(entry[0]) {
+            Some(kind) if !take(id, kind) => {}
+            Some(_) if crc32fast::hash(entry) != *crc32 => {
+                return Err(damaged(&pack.pack, "an entry differs from its checksum"));
+            }
+            Some(_) => run.push_encoded(*id, *crc32, entry),
+            // A delta, from a pack that somebody else made: useless without its base, so it is stored whole.
+            None => {
+                let (kind, content) = store
+                    .objects()
+                    .find(*id)?
+                    .ok_or(StoreError::Missing { id: *id })?;
+                if take(id, kind) {
+                    run.push(encoder, *id, kind, &content);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Returns the commits and trees that the next pushes may be built on.
+fn live(store: &Store, upkeep: &Upkeep) -> Result<HashSet<Oid>, StoreError> {
+    let mut live = HashSet::new();
+    let pending = upkeep.pending.iter().map(|pending| pending.new);
+    let mut open: Vec<Oid> = Vec::new();
+    for tip in store
+        .tips()?
+        .into_iter()
+        .chain(pending)
+        .chain(upkeep.fetched.iter().copied())
+    {
+        match commit::read(store.objects(), tip) {
+            Ok(commit) => {
+                live.insert(tip);
+                open.push(commit.tree);
+            }
+            // A branch that moved where this store was not told of.
+            Err(StoreError::Missing { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    while let Some(tree) = open.pop() {
+        if !live.insert(tree) {
+            continue;
+        }
+        match BaseTree::load(store.objects(), tree) {
+            Ok(entries) => open.extend(entries.entries().filter(Entry::is_tree).map(|entry| entry.id)),
+            Err(StoreError::Missing { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(live)
+}
+
+fn list(directory: &Path) -> Result<Vec<OnDisk>, StoreError> {
+    let mut packs = Vec::new();
+    for file in fs::read_dir(directory).map_err(at(directory))? {
+        let index = file.map_err(at(directory))?.path();
+        let name = index.file_name().and_then(|name| name.to_str());
+        let name = name.and_then(|name| name.strip_prefix("pack-")?.strip_suffix(".idx"));
+        let Some(Ok(name)) = name.map(Oid::parse) else {
+            continue;
+        };
+        let pack = index.with_extension("pack");
+        let bytes = fs::metadata(&pack).map_err(at(&pack))?.len();
+        packs.push(OnDisk {
+            pack,
+            index,
+            name,
+            bytes,
+        });
+    }
+    Ok(packs)
+}
+
+/// Removes what a killed process left: files being written, and packs without an index.
+pub(super) fn sweep(directory: &Path) -> Result<(), StoreError> {
+    for file in fs::read_dir(directory).map_err(at(directory))? {
+        let path = file.map_err(at(directory))?.path();
+        let temporary = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(|name| name.starts_with("tmp_"));
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        let (index, pack) = (path.with_extension("idx"), path.with_extension("pack"));
+        if temporary
+            || (extension == Some("pack") && !index.exists())
+            || (extension == Some("idx") && !pack.exists())
+        {
+            disk::remove(&path)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! Documents go in, findings come out.
+
+use super::{Wrong, kind_in};
+use crate::{
+    bindings::{exports::keboola::mirror::redaction, keboola::mirror::types as wit},
+    config::Limits,
+    redact::{PolicyInfo, Rule},
+    text::{printable, shortened},
+};
+use mirror_core::{
+    document::{Document, Leaf, LeafRole},
+    finding::{Finding, RuleId, Target},
+};
+use std::collections::HashSet;
+
+const RULES_MAX: usize = 1_000;
+const NAME_CHARS_MAX: usize = 100;
+const SCHEMA_BYTES_MAX: usize = 256 * 1024;
+
+pub(crate) fn leaves(document: &Document) -> Vec<wit::Leaf<'_>> {
+    document.leaves.iter().map(leaf).collect()
+}
+
+fn leaf(leaf: &Leaf) -> wit::Leaf<'_> {
+    let role = match leaf.role {
+        LeafRole::Key => wit::LeafRole::Key,
+        LeafRole::Text => wit::LeafRole::Text,
+        LeafRole::Scalar => wit::LeafRole::Scalar,
+    };
+    wit::Leaf {
+        pointer: &leaf.pointer,
+        role,
+        value: &leaf.value,
+    }
+}
+
+pub(crate) fn document<'a>(document: &'a Document, leaves: &'a [wit::Leaf<'a>]) -> wit::Document<'a> {
+    wit::Document {
+        path: document.path.as_ref().map_or("", |path| path.as_str()),
+        kind: kind_in(document.kind),
+        component_id: &document.component_id,
+        config_id: &document.config_id,
+        leaves,
+    }
+}
+
+/// Checks what a policy says of itself, and says what is wrong.
+pub(crate) fn policy_info(info: redaction::PolicyInfo) -> Result<PolicyInfo, String> {
+    let redaction::PolicyInfo {
+        name,
+        version,
+        rules,
+        settings_schema,
+    } = info;
+    if rules.len() > RULES_MAX {
+        return Err(format!(
+            "it has {} rules and {RULES_MAX} are allowed",
+            rules.len()
+        ));
+    }
+    if settings_schema.len() > SCHEMA_BYTES_MAX {
+        return Err(format!(
+            "its settings schema is longer than {SCHEMA_BYTES_MAX} bytes"
+        ));
+    }
+    let rules: Vec<Rule> = rules
+        .into_iter()
+        .enumerate()
+        .map(rule)
+        .collect::<Result<_, _>>()?;
+    let mut seen = HashSet::new();
+    if let Some(twice) = rules.iter().find(|rule| !seen.insert(&rule.id)) {
+        return Err(format!("it has the rule id `{}` twice", twice.id.as_str()));
+    }
+    let (name, version) = (
+        shortened(&name, NAME_CHARS_MAX),
+        shortened(&version, NAME_CHARS_MAX),
+    );
+    Ok(PolicyInfo {
+        name,
+        version,
+        rules,
+        settings_schema,
+    })
+}
+
+fn rule((index, rule): (usize, redaction::Rule)) -> Result<Rule, String> {
+    let id = RuleId::parse(&rule.id)
+        .ok_or_else(|| format!("the id of its rule {index} is not 1 to 40 characters of a-z, 0-9 and -"))?;
+    Ok(Rule {
+        id,
+        title: printable(&rule.title),
+    })
+}
+
+/// Checks the findings in one document.
+pub(crate) fn findings(
+    limits: &Limits,
+    rules: &[Rule],
+    document: &Document,
+    raw: Vec<redaction::Finding>,
+) -> Result<Vec<Finding>, Wrong> {
+    if raw.len() > limits.findings_max {
+        return Err(Wrong::OverLimit("findings_max"));
+    }
+    let mut searched_bytes = 0_usize;
+    let mut findings = Vec::with_capacity(raw.len());
+    for redaction::Finding { leaf, target, rule } in raw {
+        let leaf = leaf as usize;
+        let malformed = |what: String| Wrong::Malformed(format!("a finding in leaf {leaf} {what}"));
+        let value = document.leaves.get(leaf).map(|leaf| leaf.value.as_str());
+        let value =
+            value.ok_or_else(|| malformed(format!("of a document with {} leaves", document.leaves.len())))?;
+        let rule = rules
+            .get(rule as usize)
+            .ok_or_else(|| malformed(format!("names rule {rule} of {}", rules.len())))?;
+        let target = match target {
+            redaction::Target::Whole => Target::Whole,
+            redaction::Target::Literal(literal) => {
+                searched_bytes = searched_bytes.saturating_add(value.len());
+                if searched_bytes > limits.literal_search_bytes_max {
+                    return Err(Wrong::OverLimit("literal_search_bytes_max"));
+                }
+                if literal.is_empty() || !value.contains(&literal) {
+                    return Err(malformed(
+                        "has a literal that is empty or does not occur".to_owned(),
+                    ));
+                }
+                Target::Literal(literal)
+            }
+            redaction::Target::Bytes(range) => {
+                let (start, end) = (range.start as usize, range.end as usize);
+                if start >= end || value.get(start..end).is_none() {
+                    let length = value.len();
+                    return Err(malformed(format!(
+                        "has the range {start}..{end}, which is empty, outside its {length} bytes or inside a character"
+                    )));
+                }
+                Target::Bytes { start, end }
+            }
+        };
+        findings.push(Finding {
+            leaf,
+            target,
+            rule: rule.id.clone(),
+        });
+    }
+    Ok(findings)
+}

@@ -1,0 +1,71 @@
+//! What can go wrong that is not one item's fault.
+
+use crate::text::Issue;
+use mirror_core::finding::WithholdReason;
+use std::{io, path::PathBuf};
+use thiserror::Error;
+
+/// A failure of the sandbox or of a guest as a whole.
+#[derive(Debug, Error)]
+pub enum SandboxError {
+    /// The engine cannot be set up on this machine.
+    #[error("cannot start the WebAssembly engine")]
+    Engine {
+        #[source]
+        source: wasmtime::Error,
+    },
+    /// The thread that ticks the deadlines cannot be started.
+    #[error("cannot start the deadline thread of the sandbox")]
+    Ticker {
+        #[source]
+        source: io::Error,
+    },
+    /// The directory for compiled guests cannot be made or read.
+    #[error("cannot use `{path}` for compiled guests; make it writable or set another directory")]
+    CacheDir {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// The bytes are not a component, or it does not fit what the host offers and asks for. Lists
+    /// everything that is wrong, with what mends it.
+    #[error("the {guest} does not fit: {}", problems.join("; "))]
+    Misfit { guest: String, problems: Vec<String> },
+    /// The component could not be compiled.
+    #[error("cannot compile the {guest}: {detail}")]
+    Compile { guest: String, detail: String },
+    /// The guest does not take its settings.
+    #[error("the {guest} refuses its settings: {}", list(issues))]
+    Settings { guest: String, issues: Vec<Issue> },
+    /// The guest failed at something that is about no item: what it is, or recovery.
+    #[error("the {guest} cannot be used: {reason}")]
+    Unusable { guest: String, reason: WithholdReason },
+    /// The wall clock ran out. It says nothing about the item: try again later.
+    #[error("the {guest} did not answer within {deadline_ms} ms; it is tried again")]
+    Deadline { guest: String, deadline_ms: u64 },
+}
+
+impl SandboxError {
+    /// Returns whether the same call may succeed later without any change.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Deadline { .. } => true,
+            Self::Engine { .. }
+            | Self::Ticker { .. }
+            | Self::CacheDir { .. }
+            | Self::Misfit { .. }
+            | Self::Compile { .. }
+            | Self::Settings { .. }
+            | Self::Unusable { .. } => false,
+        }
+    }
+}
+
+fn list(issues: &[Issue]) -> String {
+    let text = |issue: &Issue| match issue.pointer.as_str() {
+        "" => issue.message.clone(),
+        pointer => format!("`{pointer}`: {}", issue.message),
+    };
+    issues.iter().map(text).collect::<Vec<_>>().join("; ")
+}

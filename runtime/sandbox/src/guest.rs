@@ -1,0 +1,317 @@
+//! A guest that is ready to run: compiled, checked to fit, and instantiated afresh for every call.
+
+use crate::{
+    batch::{Batches, DeadlineHit},
+    bindings::keboola::mirror::types::GuestError,
+    cache::Cache,
+    config::Limits,
+    convert::Wrong,
+    error::SandboxError,
+    fit::{self, Fit},
+    meter::{AnswerLimit, Failure, Meter},
+    prescan,
+    strikes::{self, Fingerprint, Strikes},
+    text,
+    ticker::Ticker,
+};
+use mirror_core::finding::WithholdReason;
+use sha2::{Digest, Sha256};
+use std::{
+    fmt::{self, Debug},
+    sync::Arc,
+};
+use tracing::{debug, warn};
+use wasmtime::{
+    Config, Engine, Store,
+    component::{Component, Instance, InstancePre, Linker},
+};
+
+/// What all guests share: the engines, the clock and the limits.
+#[derive(Debug)]
+pub(crate) struct Host {
+    /// For our own guests: no fuel.
+    trusted: Engine,
+    /// For customers' guests.
+    metered: Engine,
+    pub(crate) limits: Limits,
+    cache: Cache,
+    strikes: Strikes,
+    /// Ticks as long as a guest may run.
+    _ticker: Ticker,
+}
+
+/// Whose a guest is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Builtin,
+    Customer,
+}
+
+impl Host {
+    pub(crate) fn new(limits: Limits, cache: Cache) -> Result<Self, SandboxError> {
+        let trusted = engine(&limits, Origin::Builtin)?;
+        let metered = engine(&limits, Origin::Customer)?;
+        let ticker = Ticker::start(vec![trusted.clone(), metered.clone()])
+            .map_err(|source| SandboxError::Ticker { source })?;
+        Ok(Self {
+            trusted,
+            metered,
+            limits,
+            cache,
+            strikes: Strikes::default(),
+            _ticker: ticker,
+        })
+    }
+
+    fn engine(&self, origin: Origin) -> &Engine {
+        match origin {
+            Origin::Builtin => &self.trusted,
+            Origin::Customer => &self.metered,
+        }
+    }
+
+    /// Loads a compiled component from the cache, or compiles it.
+    fn compiled(
+        &self,
+        name: &str,
+        origin: Origin,
+        digest: &str,
+        bytes: &[u8],
+    ) -> Result<Component, SandboxError> {
+        let engine = self.engine(origin);
+        if let Some(component) = self.cache.load(engine, digest) {
+            return Ok(component);
+        }
+        debug!(guest = name, digest, "compiling a guest");
+        let component = Component::from_binary(engine, bytes).map_err(|error| SandboxError::Compile {
+            guest: name.to_owned(),
+            detail: text::printable(&error.root_cause().to_string()),
+        })?;
+        self.cache.store(engine, digest, &component);
+        Ok(component)
+    }
+}
+
+fn engine(limits: &Limits, origin: Origin) -> Result<Engine, SandboxError> {
+    let mut config = Config::new();
+    config
+        // The same answer on every machine: a policy is a pure function.
+        .cranelift_nan_canonicalization(true)
+        .wasm_relaxed_simd(false)
+        // The wall-clock backstop, also for our own guests: what they read is a customer's, and a
+        // worker that hangs in one could not be had back. It costs them 10 to 20 percent.
+        .epoch_interruption(true)
+        // The verdict on customers' guests. Ours are trusted to end, so they do not pay for it.
+        .consume_fuel(origin == Origin::Customer)
+        .max_wasm_stack(limits.wasm_stack_bytes_max)
+        // No guest needs them, and each is more of the engine to trust.
+        .wasm_memory64(false)
+        .concurrency_support(false)
+        // Reasons name the trap only. A backtrace would show names that the guest's author chose.
+        .wasm_backtrace_max_frames(None);
+    Engine::new(&config).map_err(|source| SandboxError::Engine { source })
+}
+
+/// A guest of one kind with its settings. `X` knows where its interface is.
+pub(crate) struct Guest<X> {
+    /// How reasons and messages call it.
+    pub(crate) name: String,
+    /// SHA-256 of the component, in hexadecimal digits.
+    pub(crate) digest: String,
+    pub(crate) host: Arc<Host>,
+    pub(crate) exports: X,
+    pre: InstancePre<Meter>,
+    origin: Origin,
+}
+
+impl<X> fmt::Debug for Guest<X> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guest")
+            .field("name", &self.name)
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<X> Guest<X> {
+    /// Compiles the component and makes sure that it fits.
+    ///
+    /// `look_up` finds the interface's functions.
+    pub(crate) fn prepare(
+        host: Arc<Host>,
+        name: String,
+        origin: Origin,
+        bytes: &[u8],
+        fit: &Fit,
+        look_up: fn(&InstancePre<Meter>) -> wasmtime::Result<X>,
+    ) -> Result<Self, SandboxError> {
+        let misfit = |problems: Vec<String>| SandboxError::Misfit {
+            guest: name.clone(),
+            problems,
+        };
+        let unlinked =
+            |error: wasmtime::Error| misfit(vec![text::printable(&error.root_cause().to_string())]);
+        if origin == Origin::Customer {
+            refuse(prescan::problems(bytes, &host.limits), misfit)?;
+        }
+        let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(bytes));
+        let component = host.compiled(&name, origin, &digest, bytes)?;
+        refuse(fit::problems(&component, fit), misfit)?;
+        let pre = Linker::new(host.engine(origin))
+            .instantiate_pre(&component)
+            .map_err(unlinked)?;
+        let exports = look_up(&pre).map_err(unlinked)?;
+        Ok(Self {
+            name,
+            digest,
+            host,
+            exports,
+            pre,
+            origin,
+        })
+    }
+
+    /// Makes sure that the functions have the types that this host knows, by loading them once.
+    ///
+    /// Loading them again cannot fail, so that no item is blamed for a guest of another version.
+    pub(crate) fn check_types(
+        &self,
+        load: impl FnOnce(&X, &mut Store<Meter>, &Instance) -> wasmtime::Result<()>,
+    ) -> Result<(), SandboxError> {
+        let mut problem = None;
+        let ran = self.run(AnswerLimit::HostcallFuel, |exports, store, instance| {
+            problem = load(exports, store, instance).err();
+            Ok(())
+        });
+        ran.map_err(|failure| self.unusable(failure))?;
+        match problem {
+            None => Ok(()),
+            Some(error) => Err(SandboxError::Misfit {
+                guest: self.name.clone(),
+                problems: vec![format!(
+                    "its functions are not of `keboola:mirror@0.1`: {}",
+                    text::printable(&format!("{error:#}"))
+                )],
+            }),
+        }
+    }
+
+    /// Makes a fresh instance, hands it to `call`, and drops it.
+    pub(crate) fn run<R>(
+        &self,
+        answer: AnswerLimit,
+        call: impl FnOnce(&X, &mut Store<Meter>, &Instance) -> wasmtime::Result<R>,
+    ) -> Result<R, Failure> {
+        let limits = &self.host.limits;
+        let mut store = Store::new(self.pre.engine(), Meter::new(limits, answer));
+        store.limiter(|meter| meter);
+        store.set_epoch_deadline(Ticker::ticks(limits.deadline_ms));
+        store.set_hostcall_fuel(answer.bytes(limits));
+        let fuelled = match self.origin {
+            Origin::Builtin => Ok(()),
+            Origin::Customer => store.set_fuel(limits.fuel_max),
+        };
+        let answer = fuelled
+            .and_then(|()| self.pre.instantiate(&mut store))
+            .and_then(|instance| call(&self.exports, &mut store, &instance));
+        answer.map_err(|error| store.data().failure(&self.name, &error))
+    }
+
+    /// Judges items in batches, each in a fresh instance; see [`Batches::judge`].
+    ///
+    /// `scope` names the function and the settings.
+    pub(crate) fn judge<I: Debug, O>(
+        &self,
+        scope: &[&str],
+        items: &[I],
+        weigh: &dyn Fn(&I) -> usize,
+        run: impl FnMut(&[I]) -> Result<Vec<O>, Failure>,
+    ) -> Result<Vec<Result<O, WithholdReason>>, SandboxError> {
+        let limits = &self.host.limits;
+        let batches = Batches {
+            guest: &self.name,
+            items_max: limits.batch_documents_max,
+            bytes_max: limits.batch_bytes_max,
+            weigh,
+            strikes: &self.host.strikes,
+            fingerprint: &|item| self.fingerprint(scope, item),
+        };
+        batches.judge(items, run).map_err(|DeadlineHit| self.deadline())
+    }
+
+    fn fingerprint(&self, scope: &[&str], item: &impl Debug) -> Fingerprint {
+        let scope: Vec<&str> = [self.digest.as_str()]
+            .into_iter()
+            .chain(scope.iter().copied())
+            .collect();
+        strikes::fingerprint(&scope, item)
+    }
+
+    fn deadline(&self) -> SandboxError {
+        SandboxError::Deadline {
+            guest: self.name.clone(),
+            deadline_ms: self.host.limits.deadline_ms,
+        }
+    }
+
+    /// Turns a failure at something that is about no item into an error.
+    pub(crate) fn unusable(&self, failure: Failure) -> SandboxError {
+        match failure {
+            Failure::Deadline => self.deadline(),
+            Failure::Item { reason, .. } | Failure::Batch(reason) => SandboxError::Unusable {
+                guest: self.name.clone(),
+                reason,
+            },
+        }
+    }
+
+    /// Logs what the guest says and returns the reason, which must not hold the guest's words: they
+    /// may have been taken from content.
+    pub(crate) fn refused(&self, error: &GuestError) -> Failure {
+        warn!(
+            guest = self.name,
+            item = error.item,
+            message = text::printable(&error.message),
+            "a guest refused"
+        );
+        let detail = "it could not process this; its own words are in the log".to_owned();
+        let reason = WithholdReason::Refused {
+            guest: self.name.clone(),
+            detail,
+        };
+        match error.item.map(usize::try_from) {
+            Some(Ok(index)) => Failure::Item { index, reason },
+            Some(Err(_)) | None => Failure::Batch(reason),
+        }
+    }
+
+    /// Returns the reason for an answer that is wrong by itself.
+    pub(crate) fn malformed(&self, detail: impl Into<String>) -> WithholdReason {
+        WithholdReason::Malformed {
+            guest: self.name.clone(),
+            detail: detail.into(),
+        }
+    }
+
+    /// Returns the reason for an answer that does not pass the host's checks.
+    pub(crate) fn wrong(&self, wrong: Wrong) -> WithholdReason {
+        match wrong {
+            Wrong::Malformed(detail) => self.malformed(detail),
+            Wrong::OverLimit(limit) => WithholdReason::OverLimit {
+                guest: self.name.clone(),
+                limit: limit.to_owned(),
+            },
+        }
+    }
+}
+
+fn refuse(
+    problems: Vec<String>,
+    misfit: impl FnOnce(Vec<String>) -> SandboxError,
+) -> Result<(), SandboxError> {
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(misfit(problems))
+    }
+}

@@ -1,0 +1,258 @@
+//! The renderer of the repository's layout.
+
+use crate::{
+    bindings::{
+        exports::keboola::mirror::layout::{Guest as Calls, GuestIndices},
+        keboola::mirror::types::GuestError,
+    },
+    builtin::Builtin,
+    convert::{
+        self, Wrong,
+        layout::{ObjectParts, PlacedParts},
+    },
+    error::SandboxError,
+    fit,
+    guest::{Guest, Host, Origin},
+    meter::{AnswerLimit, Failure, Meter},
+    text::{self, Issue},
+};
+use mirror_core::{
+    document::Context,
+    finding::WithholdReason,
+    layout::{
+        Entry, Gathered, IndexKind, Inspection, PlacedObject, RawFile, Recovered, Rendered, SourceObject,
+    },
+};
+use std::sync::Arc;
+use wasmtime::Store;
+
+/// The renderer. Cheap to clone; calls block and may run in parallel.
+///
+/// `settings` is the mirror's render options everywhere, a JSON text. All functions are pure: the
+/// same arguments give the same answer.
+#[derive(Debug, Clone)]
+pub struct LayoutRenderer(Arc<Guest<GuestIndices>>);
+
+impl LayoutRenderer {
+    pub(crate) fn prepare(host: Arc<Host>, builtin: Builtin) -> Result<Self, SandboxError> {
+        let name = builtin.name.to_owned();
+        let guest = Guest::prepare(
+            host,
+            name,
+            Origin::Builtin,
+            builtin.component,
+            &fit::LAYOUT,
+            GuestIndices::new,
+        )?;
+        guest.check_types(|indices, store, instance| indices.load(store, instance).map(drop))?;
+        Ok(Self(Arc::new(guest)))
+    }
+
+    /// Returns the SHA-256 of the component, in hexadecimal digits.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.0.digest
+    }
+
+    /// Makes sure that the renderer takes the settings.
+    ///
+    /// To be called before anything is rendered with them: they would fail every object by itself.
+    ///
+    /// # Errors
+    /// [`SandboxError::Settings`], [`SandboxError::Unusable`] and [`SandboxError::Deadline`].
+    pub fn check_settings(&self, context: &Context, settings: &str) -> Result<(), SandboxError> {
+        let answer = self.0.run(AnswerLimit::Output, |indices, store, instance| {
+            let calls = indices.load(&mut *store, instance)?;
+            calls.call_inspect(store, convert::context(context), settings, &[])
+        });
+        match answer.map_err(|failure| self.0.unusable(failure))? {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let issue = Issue {
+                    pointer: String::new(),
+                    message: text::printable(&error.message),
+                };
+                Err(SandboxError::Settings {
+                    guest: self.0.name.clone(),
+                    issues: vec![issue],
+                })
+            }
+        }
+    }
+
+    /// Says where each object belongs and what it depends on, in order.
+    ///
+    /// # Errors
+    /// [`SandboxError::Deadline`], which is temporary.
+    pub fn inspect(
+        &self,
+        context: &Context,
+        settings: &str,
+        objects: &[SourceObject],
+    ) -> Result<Vec<Result<Inspection, WithholdReason>>, SandboxError> {
+        self.0.judge(
+            &scope("inspect", context, settings),
+            objects,
+            &source_bytes,
+            |batch| {
+                let parts: Vec<_> = batch.iter().map(ObjectParts::of).collect();
+                let lent: Vec<_> = batch
+                    .iter()
+                    .zip(&parts)
+                    .map(|(object, parts)| parts.object(object))
+                    .collect();
+                let answers = self.call(|calls, store| {
+                    calls.call_inspect(store, convert::context(context), settings, &lent)
+                })?;
+                self.check_all(answers, |raw| {
+                    convert::layout::inspection(&self.0.host.limits, raw)
+                })
+            },
+        )
+    }
+
+    /// Renders each object's files and entries, in order. The files' paths are not checked.
+    ///
+    /// # Errors
+    /// [`SandboxError::Deadline`], which is temporary.
+    pub fn render(
+        &self,
+        context: &Context,
+        settings: &str,
+        objects: &[PlacedObject],
+    ) -> Result<Vec<Result<Rendered, WithholdReason>>, SandboxError> {
+        let weigh = |placed: &PlacedObject| source_bytes(&placed.object) + facts_bytes(placed);
+        self.0
+            .judge(&scope("render", context, settings), objects, &weigh, |batch| {
+                let parts: Vec<_> = batch.iter().map(PlacedParts::of).collect();
+                let lent: Vec<_> = batch
+                    .iter()
+                    .zip(&parts)
+                    .map(|(placed, parts)| parts.placed(placed))
+                    .collect();
+                let answers = self.call(|calls, store| {
+                    calls.call_render(store, convert::context(context), settings, &lent)
+                })?;
+                self.check_all(answers, |raw| convert::layout::rendered(&self.0.host.limits, raw))
+            })
+    }
+
+    /// Makes the files of one shard from its entries, which are sorted by key.
+    ///
+    /// # Errors
+    /// [`SandboxError::Deadline`], which is temporary.
+    pub fn gather(
+        &self,
+        context: &Context,
+        settings: &str,
+        kind: IndexKind,
+        shard: &str,
+        entries: &[Entry],
+    ) -> Result<Result<Gathered, WithholdReason>, SandboxError> {
+        // All entries of the shard are one item: they make its files together.
+        let outcomes = self.0.judge(
+            &scope("gather", context, settings),
+            &[(kind, shard, entries)],
+            &|_| 0,
+            |_| {
+                let lent: Vec<_> = entries.iter().map(convert::layout::entry_in).collect();
+                let answer = self.call(|calls, store| {
+                    let kind = convert::layout::index_kind_in(kind);
+                    calls.call_gather(store, convert::context(context), settings, kind, shard, &lent)
+                })?;
+                self.check_all(vec![answer], |raw| {
+                    convert::layout::gathered(&self.0.host.limits, raw)
+                })
+            },
+        )?;
+        Ok(outcomes
+            .into_iter()
+            .next()
+            .unwrap_or_else(|| Err(self.0.malformed("no answer"))))
+    }
+
+    /// Says of each path whether [`recover`](Self::recover) wants to read its file.
+    ///
+    /// # Errors
+    /// [`SandboxError::Unusable`], and [`SandboxError::Deadline`], which is temporary.
+    pub fn recoverable(&self, settings: &str, paths: &[String]) -> Result<Vec<bool>, SandboxError> {
+        let lent: Vec<&str> = paths.iter().map(String::as_str).collect();
+        let answers = self.call(|calls, store| calls.call_recoverable(store, settings, &lent).map(Ok));
+        let answers = answers.map_err(|failure| self.0.unusable(failure))?;
+        if answers.len() != paths.len() {
+            let reason = self
+                .0
+                .malformed(format!("{} answers for {} paths", answers.len(), paths.len()));
+            return Err(self.0.unusable(Failure::Batch(reason)));
+        }
+        Ok(answers)
+    }
+
+    /// Reads the manifest, indices and versions back from files of the repository, as far as they go.
+    ///
+    /// # Errors
+    /// [`SandboxError::Unusable`], and [`SandboxError::Deadline`], which is temporary.
+    pub fn recover(
+        &self,
+        context: &Context,
+        settings: &str,
+        files: &[RawFile],
+    ) -> Result<Recovered, SandboxError> {
+        let lent: Vec<_> = files.iter().map(convert::layout::file_in).collect();
+        let answer =
+            self.call(|calls, store| calls.call_recover(store, convert::context(context), settings, &lent));
+        let answer = answer.map_err(|failure| self.0.unusable(failure))?;
+        let wrong = |wrong: Wrong| self.0.unusable(Failure::Batch(self.0.wrong(wrong)));
+        convert::layout::recovered(answer).map_err(wrong)
+    }
+
+    fn call<R>(
+        &self,
+        call: impl FnOnce(&Calls, &mut Store<Meter>) -> wasmtime::Result<Result<R, GuestError>>,
+    ) -> Result<R, Failure> {
+        let answer = self.0.run(AnswerLimit::Output, |indices, store, instance| {
+            let calls = indices.load(&mut *store, instance)?;
+            call(&calls, store)
+        })?;
+        answer.map_err(|error| self.0.refused(&error))
+    }
+
+    fn check_all<R, O>(&self, raw: Vec<R>, check: impl Fn(R) -> Result<O, Wrong>) -> Result<Vec<O>, Failure> {
+        let checked = raw.into_iter().enumerate().map(|(index, raw)| {
+            check(raw).map_err(|wrong| Failure::Item {
+                index,
+                reason: self.0.wrong(wrong),
+            })
+        });
+        checked.collect()
+    }
+}
+
+fn scope<'a>(function: &'a str, context: &'a Context, settings: &'a str) -> [&'a str; 5] {
+    [
+        function,
+        settings,
+        context.stack.as_str(),
+        context.project.as_str(),
+        context.branch.as_str(),
+    ]
+}
+
+fn source_bytes(object: &SourceObject) -> usize {
+    object.source.len()
+        + object
+            .metadata
+            .iter()
+            .map(|(key, value)| key.len() + value.len())
+            .sum::<usize>()
+}
+
+/// What resolved references bring along can outweigh the object itself.
+fn facts_bytes(placed: &PlacedObject) -> usize {
+    placed
+        .references
+        .iter()
+        .flatten()
+        .map(|found| found.facts.len() + found.path.len())
+        .sum()
+}

@@ -1,0 +1,83 @@
+//! A look at a customer's component before the compiler sees it.
+//!
+//! Compiling is where a small file can cost minutes, and wasmtime does not count that as a fault of
+//! its own. So what makes compiling expensive is counted first, by the parser that wasmtime uses.
+//! Whether the component is valid is left to wasmtime.
+
+use crate::config::Limits;
+use wasmparser::{Parser, Payload};
+
+const CORE_MODULE: &str = "it is a core module, not a component; wrap it with `wasm-tools component new`";
+
+/// Returns what is wrong with the bytes; nothing where they may be compiled.
+pub(crate) fn problems(bytes: &[u8], limits: &Limits) -> Vec<String> {
+    if bytes.len() > limits.component_bytes_max {
+        return vec![format!(
+            "it has {} bytes and {} are allowed (component_bytes_max)",
+            bytes.len(),
+            limits.component_bytes_max
+        )];
+    }
+    if Parser::is_core_wasm(bytes) {
+        return vec![CORE_MODULE.to_owned()];
+    }
+    if !Parser::is_component(bytes) {
+        return vec!["it is not a WebAssembly component in binary form".to_owned()];
+    }
+    match count(bytes) {
+        Ok(counted) => counted.problems(limits),
+        Err(error) => vec![format!("it is malformed at byte {}", error.offset())],
+    }
+}
+
+#[derive(Default)]
+struct Counted {
+    functions: u64,
+    locals_most: u64,
+    body_bytes_most: usize,
+}
+
+impl Counted {
+    fn problems(&self, limits: &Limits) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.functions > u64::from(limits.functions_max) {
+            let (most, max) = (self.functions, limits.functions_max);
+            problems.push(format!(
+                "it has {most} functions and {max} are allowed (functions_max)"
+            ));
+        }
+        if self.locals_most > u64::from(limits.locals_max) {
+            let (most, max) = (self.locals_most, limits.locals_max);
+            problems.push(format!(
+                "one function has {most} locals and {max} are allowed (locals_max)"
+            ));
+        }
+        if self.body_bytes_most > limits.body_bytes_max {
+            let (most, max) = (self.body_bytes_most, limits.body_bytes_max);
+            problems.push(format!(
+                "one function has {most} bytes and {max} are allowed (body_bytes_max)"
+            ));
+        }
+        problems
+    }
+}
+
+/// Counts over the component and everything nested in it.
+fn count(bytes: &[u8]) -> wasmparser::Result<Counted> {
+    let mut counted = Counted::default();
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload? {
+            Payload::FunctionSection(section) => counted.functions += u64::from(section.count()),
+            Payload::CodeSectionEntry(body) => {
+                counted.body_bytes_most = counted.body_bytes_most.max(body.range().len());
+                let mut locals = 0_u64;
+                for group in body.get_locals_reader()? {
+                    locals += u64::from(group?.0);
+                }
+                counted.locals_most = counted.locals_most.max(locals);
+            }
+            _ => {}
+        }
+    }
+    Ok(counted)
+}

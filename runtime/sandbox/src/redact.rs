@@ -1,0 +1,189 @@
+//! Redaction policies: the built-in one and customers'.
+
+use crate::{
+    bindings::exports::keboola::mirror::redaction::{self, GuestIndices},
+    convert,
+    error::SandboxError,
+    fit,
+    guest::{Guest, Host, Origin},
+    meter::{AnswerLimit, Failure, Meter},
+    text,
+};
+use mirror_core::{
+    document::{Context, Document},
+    finding::{RuleId, Verdict, WithholdReason},
+};
+use std::sync::Arc;
+use wasmtime::{Store, component::Instance};
+
+/// What a policy says of itself. All texts are shortened and free of control characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyInfo {
+    pub name: String,
+    pub version: String,
+    pub rules: Vec<Rule>,
+    /// JSON Schema of the settings; empty where there are none.
+    pub settings_schema: String,
+}
+
+/// One reason for which a policy takes something away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    pub id: RuleId,
+    /// One line for people.
+    pub title: String,
+}
+
+/// A policy with its settings, ready to judge documents. Cheap to clone; calls may run in parallel.
+#[derive(Debug, Clone)]
+pub struct RedactionPolicy(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    guest: Guest<GuestIndices>,
+    info: PolicyInfo,
+    settings: String,
+}
+
+impl RedactionPolicy {
+    pub(crate) fn prepare(
+        host: Arc<Host>,
+        name: String,
+        origin: Origin,
+        bytes: &[u8],
+        settings: &str,
+    ) -> Result<Self, SandboxError> {
+        let guest = Guest::prepare(host, name, origin, bytes, &fit::REDACTION, GuestIndices::new)?;
+        guest.check_types(|indices, store, instance| indices.load(store, instance).map(drop))?;
+        let described = guest.run(AnswerLimit::HostcallFuel, |indices, store, instance| {
+            indices.load(&mut *store, instance)?.call_describe(store)
+        });
+        let info = described.map_err(|failure| guest.unusable(failure))?;
+        let info = convert::redact::policy_info(info)
+            .map_err(|detail| guest.unusable(Failure::Batch(guest.malformed(detail))))?;
+        let configured = guest.run(AnswerLimit::HostcallFuel, |indices, store, instance| {
+            indices
+                .load(&mut *store, instance)?
+                .call_configure(store, settings)
+        });
+        match configured.map_err(|failure| guest.unusable(failure))? {
+            Ok(()) => Ok(Self(Arc::new(Inner {
+                guest,
+                info,
+                settings: settings.to_owned(),
+            }))),
+            Err(issues) => Err(SandboxError::Settings {
+                guest: guest.name,
+                issues: text::issues(issues),
+            }),
+        }
+    }
+
+    /// Returns what the policy says of itself.
+    #[must_use]
+    pub fn info(&self) -> &PolicyInfo {
+        &self.0.info
+    }
+
+    /// Returns the SHA-256 of the component, in hexadecimal digits.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.0.guest.digest
+    }
+
+    /// Judges documents of one project: one verdict for each, in order.
+    ///
+    /// Findings are checked: their leaf exists, a range lies on character boundaries, a literal
+    /// occurs, nothing is empty. A document without a usable answer gets [`Verdict::Withhold`]. Blocks.
+    ///
+    /// # Errors
+    /// [`SandboxError::Deadline`], which is temporary.
+    pub fn redact(&self, context: &Context, documents: &[Document]) -> Result<Vec<Verdict>, SandboxError> {
+        let Inner { guest, settings, .. } = &*self.0;
+        let scope = [
+            "redact",
+            settings,
+            context.stack.as_str(),
+            context.project.as_str(),
+            context.branch.as_str(),
+        ];
+        let outcomes = guest.judge(&scope, documents, &weight, |batch| {
+            self.redact_batch(context, batch)
+        })?;
+        let verdict = |outcome: Result<_, WithholdReason>| match outcome {
+            Ok(findings) => Verdict::Findings(findings),
+            Err(reason) => Verdict::Withhold(reason),
+        };
+        Ok(outcomes.into_iter().map(verdict).collect())
+    }
+
+    fn redact_batch(
+        &self,
+        context: &Context,
+        batch: &[Document],
+    ) -> Result<Vec<Vec<mirror_core::finding::Finding>>, Failure> {
+        let Inner { guest, info, .. } = &*self.0;
+        let leaves: Vec<_> = batch.iter().map(convert::redact::leaves).collect();
+        let documents: Vec<_> = batch
+            .iter()
+            .zip(&leaves)
+            .map(|(document, leaves)| convert::redact::document(document, leaves))
+            .collect();
+        let called = guest.run(AnswerLimit::HostcallFuel, |indices, store, instance| {
+            self.call(indices, store, instance, convert::context(context), &documents)
+        })?;
+        let answers = match called {
+            Some(Ok(answers)) => answers,
+            Some(Err(error)) => return Err(guest.refused(&error)),
+            None => {
+                return Err(Failure::Batch(
+                    guest.malformed("it refused settings that it took before"),
+                ));
+            }
+        };
+        if answers.len() != batch.len() {
+            let detail = format!(
+                "{} lists of findings for {} documents",
+                answers.len(),
+                batch.len()
+            );
+            return Err(Failure::Batch(guest.malformed(detail)));
+        }
+        let checked = batch
+            .iter()
+            .zip(answers)
+            .enumerate()
+            .map(|(index, (document, findings))| {
+                let checked = convert::redact::findings(&guest.host.limits, &info.rules, document, findings);
+                checked.map_err(|wrong| Failure::Item {
+                    index,
+                    reason: guest.wrong(wrong),
+                })
+            });
+        checked.collect()
+    }
+
+    /// Returns none where the settings are refused.
+    fn call(
+        &self,
+        indices: &GuestIndices,
+        store: &mut Store<Meter>,
+        instance: &Instance,
+        context: redaction::Context<'_>,
+        documents: &[redaction::Document<'_>],
+    ) -> wasmtime::Result<Option<Result<Vec<Vec<redaction::Finding>>, redaction::GuestError>>> {
+        let policy = indices.load(&mut *store, instance)?;
+        if policy.call_configure(&mut *store, &self.0.settings)?.is_err() {
+            return Ok(None);
+        }
+        policy.call_redact(store, context, documents).map(Some)
+    }
+}
+
+fn weight(document: &Document) -> usize {
+    document
+        .leaves
+        .iter()
+        .map(|leaf| leaf.value.len() + leaf.pointer.len())
+        .sum()
+}

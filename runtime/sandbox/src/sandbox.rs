@@ -1,0 +1,82 @@
+//! The sandbox: where guests come from.
+
+use crate::{
+    SandboxConfig, builtin,
+    cache::Cache,
+    error::SandboxError,
+    guest::{Host, Origin},
+    layout::LayoutRenderer,
+    redact::RedactionPolicy,
+    sample::SampleFilter,
+};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+
+/// Prepares guests. Cheap to clone; all clones and all guests share two engines and one clock.
+#[derive(Debug, Clone)]
+pub struct Sandbox {
+    host: Arc<Host>,
+}
+
+impl Sandbox {
+    /// Starts the engines and the thread that ticks the deadlines.
+    ///
+    /// # Errors
+    /// [`SandboxError::Engine`], [`SandboxError::Ticker`] and [`SandboxError::CacheDir`].
+    pub fn new(config: SandboxConfig) -> Result<Self, SandboxError> {
+        let SandboxConfig {
+            cache_dir,
+            cache_key,
+            limits,
+        } = config;
+        let host = Host::new(limits, Cache::open(cache_dir, cache_key)?)?;
+        Ok(Self { host: Arc::new(host) })
+    }
+
+    /// Prepares the built-in layout renderer.
+    ///
+    /// # Errors
+    /// Those of preparing a guest: [`SandboxError::Compile`] and [`SandboxError::Misfit`].
+    pub fn layout_renderer(&self) -> Result<LayoutRenderer, SandboxError> {
+        LayoutRenderer::prepare(Arc::clone(&self.host), builtin::LAYOUT_RENDERER)
+    }
+
+    /// Prepares the built-in sample filter. `settings` is a JSON text, `{}` for the defaults.
+    ///
+    /// # Errors
+    /// Those of preparing a guest, and [`SandboxError::Settings`].
+    pub fn sample_filter(&self, settings: &str) -> Result<SampleFilter, SandboxError> {
+        SampleFilter::prepare(Arc::clone(&self.host), builtin::SAMPLE_FILTER, settings)
+    }
+
+    /// Prepares the built-in redaction policy, with its default settings.
+    ///
+    /// # Errors
+    /// Those of preparing a guest.
+    pub fn secret_redaction(&self) -> Result<RedactionPolicy, SandboxError> {
+        let builtin = builtin::SECRET_REDACTION;
+        let name = builtin.name.to_owned();
+        RedactionPolicy::prepare(
+            Arc::clone(&self.host),
+            name,
+            Origin::Builtin,
+            builtin.component,
+            "{}",
+        )
+    }
+
+    /// Prepares a customer's redaction policy from the bytes of its component.
+    ///
+    /// The component is scanned before it is compiled, must import no function or resource, is asked
+    /// to describe itself and is given its settings (a JSON text), all before any content is in reach.
+    ///
+    /// # Errors
+    /// [`SandboxError::Misfit`] lists all that does not fit and what mends it; [`SandboxError::Settings`]
+    /// lists what the policy finds wrong with its settings; [`SandboxError::Unusable`] where it fails at
+    /// describing itself; [`SandboxError::Deadline`] is temporary.
+    pub fn customer_policy(&self, bytes: &[u8], settings: &str) -> Result<RedactionPolicy, SandboxError> {
+        let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(bytes));
+        let name = format!("policy {}", &digest[..12]);
+        RedactionPolicy::prepare(Arc::clone(&self.host), name, Origin::Customer, bytes, settings)
+    }
+}

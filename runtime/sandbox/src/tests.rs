@@ -1,0 +1,8 @@
+//! Guests in the real engine: hostile ones in the text format, and our own.
+
+mod builtins;
+mod cache;
+mod fit;
+mod layout;
+mod policy;
+mod support;

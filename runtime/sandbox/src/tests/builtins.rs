@@ -1,0 +1,195 @@
+//! Our own guests, as they are built into the program.
+
+use super::support::{context, documents, limits};
+use crate::{Sandbox, SandboxConfig};
+use mirror_core::{
+    document::DocumentKind,
+    finding::Verdict,
+    ids::{ComponentId, ConfigId, ObjectKey},
+    layout::{Component, IndexKind, PlacedObject, SourceObject},
+    sample::{Column, Sample},
+};
+use std::{fs, path::Path, thread};
+
+/// Our guests are large, so they are compiled once for all runs of the tests.
+fn shared() -> Sandbox {
+    kept_in(&Path::new(env!("OUT_DIR")).join("compiled"))
+}
+
+fn kept_in(dir: &Path) -> Sandbox {
+    let cache_dir = Some(dir.to_owned());
+    Sandbox::new(SandboxConfig {
+        cache_dir,
+        cache_key: [3; 32],
+        limits: limits(),
+    })
+    .expect("the engine starts")
+}
+
+fn config() -> SourceObject {
+    SourceObject {
+        key: ObjectKey::Config {
+            component: ComponentId::parse("keboola.ex-db-mysql").expect("an id"),
+            config: ConfigId::parse("1").expect("an id"),
+        },
+        component: Some(Component {
+            id: "keboola.ex-db-mysql".to_owned(),
+            component_type: "extractor".to_owned(),
+            name: "MySQL".to_owned(),
+            generic_code_blocks_ui: false,
+            default_bucket_stage: None,
+        }),
+        source: r#"{"id":"1","name":"Orders","description":"","version":3,"configuration":{"a":1}}"#
+            .to_owned(),
+        metadata: vec![],
+    }
+}
+
+#[test]
+fn the_renderer_places_renders_and_gathers_a_configuration() {
+    let renderer = shared().layout_renderer().expect("it is built in");
+    let inspected = renderer
+        .inspect(&context(), "{}", &[config()])
+        .expect("no deadline is hit")
+        .remove(0);
+    let segment = inspected.expect("it is a plain configuration").segment;
+    assert_eq!(segment, "extractor/keboola.ex-db-mysql/orders");
+    let placed = PlacedObject {
+        object: config(),
+        path: Some(segment),
+        parent: None,
+        claimed_by: vec![],
+        references: vec![],
+    };
+    let rendered = renderer
+        .render(&context(), "{}", &[placed])
+        .expect("no deadline is hit")
+        .remove(0);
+    let rendered = rendered.expect("it is a plain configuration");
+    assert!(
+        rendered
+            .files
+            .iter()
+            .any(|file| file.path.ends_with("/orders/config.json")),
+        "{:?}",
+        rendered.files
+    );
+    let manifest: Vec<_> = rendered
+        .entries
+        .into_iter()
+        .filter(|entry| entry.kind == IndexKind::Manifest)
+        .collect();
+    let gathered = renderer
+        .gather(&context(), "{}", IndexKind::Manifest, "", &manifest)
+        .expect("no deadline is hit");
+    let files = gathered.expect("the entries are its own").files;
+    assert!(
+        files
+            .iter()
+            .any(|file| file.path.ends_with("manifest.json") && file.kind == DocumentKind::Index),
+        "{files:?}"
+    );
+    let mut files = [rendered.files, files].concat();
+    let paths: Vec<String> = files.iter().map(|file| file.path.clone()).collect();
+    let mut wanted = renderer
+        .recoverable("{}", &paths)
+        .expect("no deadline is hit")
+        .into_iter();
+    files.retain(|_| wanted.next().unwrap_or(false));
+    assert!(!files.is_empty() && files.len() < paths.len(), "{paths:?}");
+    let recovered = renderer.recover(&context(), "{}", &files).expect("its own files");
+    assert!(
+        recovered.objects.iter().any(|object| object.key == config().key),
+        "{recovered:?}"
+    );
+}
+
+#[test]
+fn one_unreadable_object_is_withheld_alone() {
+    let renderer = shared().layout_renderer().expect("it is built in");
+    let broken = SourceObject {
+        source: "{".to_owned(),
+        ..config()
+    };
+    let outcomes = renderer
+        .inspect(&context(), "{}", &[config(), broken, config()])
+        .expect("no deadline is hit");
+    assert_eq!(
+        outcomes.iter().map(Result::is_ok).collect::<Vec<_>>(),
+        [true, false, true]
+    );
+}
+
+#[test]
+fn the_policy_finds_a_token_and_leaves_prose_alone() {
+    let policy = shared().secret_redaction().expect("it is built in");
+    let token = format!("{}_{}", "ghp", "0123456789abcdefghijABCDEFGHIJ012345");
+    let verdicts = policy
+        .redact(
+            &context(),
+            &documents(&["The orders of the last month.", &format!("use {token} here")]),
+        )
+        .expect("no deadline is hit");
+    assert_eq!(verdicts[0], Verdict::Findings(vec![]));
+    assert!(
+        matches!(&verdicts[1], Verdict::Findings(found) if !found.is_empty()),
+        "{verdicts:?}"
+    );
+    assert!(!policy.info().rules.is_empty());
+}
+
+#[test]
+fn the_filter_chooses_within_the_sample() {
+    let filter = shared().sample_filter("{}").expect("it is built in");
+    let column = |name: &str| Column {
+        name: name.to_owned(),
+        base_type: "STRING".to_owned(),
+    };
+    let sample = Sample {
+        table_id: "in.c-main.orders".to_owned(),
+        columns: vec![column("id"), column("total")],
+        rows: vec![vec!["1".to_owned(), "9.90".to_owned()]],
+    };
+    let choice = filter
+        .choose(&context(), &[sample])
+        .expect("no deadline is hit")
+        .remove(0)
+        .expect("a plain sample");
+    assert_eq!(choice.rows, [0]);
+    assert!(filter.digest() != shared().secret_redaction().expect("it is built in").digest());
+}
+
+#[test]
+fn calls_may_run_in_parallel_and_outlive_the_sandbox() {
+    let policy = shared().secret_redaction().expect("it is built in");
+    let expected = policy
+        .redact(&context(), &documents(&["a", "b"]))
+        .expect("no deadline is hit");
+    thread::scope(|scope| {
+        let calls: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    policy
+                        .redact(&context(), &documents(&["a", "b"]))
+                        .expect("no deadline is hit")
+                })
+            })
+            .collect();
+        for call in calls {
+            assert_eq!(call.join().expect("no call panics"), expected);
+        }
+    });
+}
+
+#[test]
+fn a_second_start_takes_compiled_guests_from_the_directory() {
+    let root = tempfile::tempdir().expect("a directory");
+    let written = || {
+        kept_in(root.path()).sample_filter("{}").expect("it is built in");
+        let files = fs::read_dir(root.path()).expect("a directory");
+        let times = files.map(|file| file.expect("a file").metadata().expect("it is there").modified());
+        times.map(|time| time.expect("a time")).collect::<Vec<_>>()
+    };
+    let first = written();
+    assert_eq!((first.len(), written()), (1, first));
+}

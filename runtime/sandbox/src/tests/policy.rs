@@ -1,0 +1,337 @@
+//! Hostile policies in the real engine.
+
+use super::support::{POLICY, component, context, documents, limits, sandbox};
+use crate::{Limits, RedactionPolicy, SandboxError};
+use expect_test::{Expect, expect};
+use mirror_core::finding::Verdict;
+use std::fmt::Write;
+
+fn policy(limits: Limits) -> RedactionPolicy {
+    sandbox(limits)
+        .customer_policy(&component(POLICY, "redaction-policy"), "{}")
+        .expect("the policy fits")
+}
+
+fn verdicts(policy: &RedactionPolicy, texts: &[&str]) -> String {
+    let verdicts = policy
+        .redact(&context(), &documents(texts))
+        .expect("no deadline is hit");
+    assert_eq!(verdicts.len(), texts.len());
+    let mut text = String::new();
+    for verdict in verdicts {
+        match verdict {
+            Verdict::Findings(findings) => {
+                let findings: Vec<_> = findings
+                    .iter()
+                    .map(|finding| format!("{}:{:?}:{}", finding.leaf, finding.target, finding.rule.as_str()))
+                    .collect();
+                writeln!(text, "{}", findings.join(" "))
+            }
+            Verdict::Withhold(reason) => writeln!(text, "{reason}"),
+        }
+        .expect("a string takes any text");
+    }
+    text.replace(&policy.digest()[..12], "X")
+}
+
+/// Judges the texts between two that are harmless.
+#[track_caller]
+fn check(texts: &[&str], expected: Expect) {
+    let neighbours: Vec<&str> = [&["before"], texts, &["after"]].concat();
+    expected.assert_eq(&verdicts(&policy(limits()), &neighbours));
+}
+
+#[test]
+fn a_harmless_document_is_judged() {
+    check(
+        &[],
+        expect![[r#"
+        0:Whole:test-rule
+        0:Whole:test-rule
+    "#]],
+    );
+}
+
+#[test]
+fn a_document_that_makes_the_policy_trap_is_withheld_alone() {
+    check(
+        &["!t"],
+        expect![[r#"
+        0:Whole:test-rule
+        the policy X trapped: wasm `unreachable` instruction executed
+        0:Whole:test-rule
+    "#]],
+    );
+    check(
+        &["x", "!t", "y", "!t"],
+        expect![[r#"
+        0:Whole:test-rule
+        0:Whole:test-rule
+        the policy X trapped: wasm `unreachable` instruction executed
+        0:Whole:test-rule
+        the policy X trapped: wasm `unreachable` instruction executed
+        0:Whole:test-rule
+    "#]],
+    );
+}
+
+#[test]
+fn a_policy_cannot_take_more_than_its_limits() {
+    check(
+        &["!l", "!m", "!r", "!h", "!q", "!Q"],
+        expect![[r#"
+        0:Whole:test-rule
+        the policy X went over its fuel_max limit
+        the policy X went over its memory_bytes_max limit
+        the policy X went over its wasm_stack_bytes_max limit
+        the policy X went over its hostcall_fuel limit
+        the policy X went over its findings_max limit
+        the policy X answered with something malformed: list pointer/length out of bounds of memory
+        0:Whole:test-rule
+    "#]],
+    );
+}
+
+#[test]
+fn a_policy_that_lives_with_a_refused_allocation_is_not_at_fault() {
+    check(
+        &["!g"],
+        expect![[r#"
+        0:Whole:test-rule
+        0:Whole:test-rule
+        0:Whole:test-rule
+    "#]],
+    );
+}
+
+#[test]
+fn answers_that_the_engine_cannot_read_are_malformed() {
+    check(
+        &["!x", "!p", "!d", "!a", "!A"],
+        expect![[r#"
+        0:Whole:test-rule
+        the policy X answered with something malformed: invalid utf-8 sequence of 1 bytes from index 0
+        the policy X answered with something malformed: string pointer/length out of bounds of memory
+        the policy X answered with something malformed: unexpected discriminant: 9
+        the policy X answered with something malformed: return pointer not aligned
+        the policy X answered with something malformed: pointer out of bounds of memory
+        0:Whole:test-rule
+    "#]],
+    );
+}
+
+#[test]
+fn answers_that_do_not_fit_the_document_are_malformed() {
+    check(
+        &["!o", "!u", "!cé", "!b", "!v", "!w", "!n", "!z"],
+        expect![[r#"
+        0:Whole:test-rule
+        the policy X answered with something malformed: a finding in leaf 7 of a document with 1 leaves
+        the policy X answered with something malformed: a finding in leaf 0 names rule 9 of 1
+        the policy X answered with something malformed: a finding in leaf 0 has the range 0..3, which is empty, outside its 4 bytes or inside a character
+        the policy X answered with something malformed: a finding in leaf 0 has the range 2..1, which is empty, outside its 2 bytes or inside a character
+        the policy X answered with something malformed: a finding in leaf 0 has the range 1..1, which is empty, outside its 2 bytes or inside a character
+        the policy X answered with something malformed: a finding in leaf 0 has the range 0..1000, which is empty, outside its 2 bytes or inside a character
+        the policy X answered with something malformed: a finding in leaf 0 has a literal that is empty or does not occur
+        the policy X answered with something malformed: a finding in leaf 0 has a literal that is empty or does not occur
+        0:Whole:test-rule
+    "#]],
+    );
+}
+
+#[test]
+fn a_wrong_number_of_answers_is_malformed() {
+    check(
+        &["!L", "!K"],
+        expect![[r#"
+        0:Whole:test-rule
+        the policy X answered with something malformed: 2 lists of findings for 1 documents
+        the policy X answered with something malformed: 0 lists of findings for 1 documents
+        0:Whole:test-rule
+    "#]],
+    );
+}
+
+#[test]
+fn an_error_withholds_what_it_names_and_its_words_stay_out_of_the_reason() {
+    check(
+        &["!e", "x", "!E", "!f"],
+        expect![[r#"
+        0:Whole:test-rule
+        the policy X refused it: it could not process this; its own words are in the log
+        0:Whole:test-rule
+        the policy X refused it: it could not process this; its own words are in the log
+        the policy X refused it: it could not process this; its own words are in the log
+        0:Whole:test-rule
+    "#]],
+    );
+}
+
+#[test]
+fn literals_cost_the_host_no_more_than_allowed() {
+    let policy = policy(Limits {
+        literal_search_bytes_max: 7,
+        ..limits()
+    });
+    expect![[r#"
+        the policy X answered with something malformed: a finding in leaf 0 has a literal that is empty or does not occur
+        the policy X went over its literal_search_bytes_max limit
+    "#]].assert_eq(&verdicts(&policy, &["!n1234", "!n12345678"]));
+}
+
+#[test]
+fn a_document_without_leaves_and_no_documents_are_judged() {
+    let policy = policy(limits());
+    assert_eq!(policy.redact(&context(), &[]).expect("no deadline is hit"), []);
+    let mut empty = documents(&["x"]);
+    empty[0].leaves.clear();
+    assert_eq!(
+        policy.redact(&context(), &empty).expect("no deadline is hit"),
+        [Verdict::Findings(vec![])]
+    );
+}
+
+#[test]
+fn batches_are_judged_in_fresh_instances_and_in_order() {
+    let policy = policy(Limits {
+        batch_documents_max: 2,
+        ..limits()
+    });
+    expect![[r#"
+        0:Whole:test-rule
+        0:Whole:test-rule
+        0:Whole:test-rule
+        the policy X trapped: wasm `unreachable` instruction executed
+        0:Whole:test-rule
+    "#]]
+    .assert_eq(&verdicts(&policy, &["a", "b", "c", "!t", "d"]));
+}
+
+#[test]
+fn the_wall_clock_is_a_temporary_error_and_the_third_time_a_verdict() {
+    let policy = policy(Limits {
+        fuel_max: u64::MAX,
+        deadline_ms: 200,
+        ..limits()
+    });
+    let documents = documents(&["before", "!l", "after"]);
+    for _ in 0..2 {
+        let error = policy
+            .redact(&context(), &documents)
+            .expect_err("the document loops");
+        assert!(
+            matches!(error, SandboxError::Deadline { deadline_ms: 200, .. }),
+            "{error}"
+        );
+        assert!(error.is_temporary());
+    }
+    expect![[r#"
+        0:Whole:test-rule
+        the policy X went over its deadline_ms limit
+        0:Whole:test-rule
+    "#]]
+    .assert_eq(&verdicts(&policy, &["before", "!l", "after"]));
+}
+
+#[test]
+fn a_policy_says_what_it_is() {
+    let policy = policy(limits());
+    expect![[r#"
+        PolicyInfo {
+            name: "hostile",
+            version: "1",
+            rules: [
+                Rule {
+                    id: RuleId(
+                        "test-rule",
+                    ),
+                    title: "Of the test",
+                },
+            ],
+            settings_schema: "",
+        }
+    "#]]
+    .assert_debug_eq(policy.info());
+    assert_eq!(policy.digest().len(), 64);
+}
+
+#[track_caller]
+fn check_refused(text: &str, settings: &str, expected: Expect) {
+    let bytes = component(text, "redaction-policy");
+    let error = sandbox(limits())
+        .customer_policy(&bytes, settings)
+        .expect_err("the policy must be refused");
+    let text = error.to_string();
+    let name = text
+        .find("policy ")
+        .map(|at| text[at + 7..at + 19].to_owned())
+        .unwrap_or_default();
+    expected.assert_eq(&text.replace(&name, "X"));
+}
+
+#[test]
+fn a_policy_may_refuse_its_settings() {
+    check_refused(
+        POLICY,
+        "!",
+        expect!["the policy X refuses its settings: `/x`: is wrong"],
+    );
+}
+
+#[test]
+fn a_policy_that_cannot_say_what_it_is_is_refused() {
+    let described = |first: &str| POLICY.replace(";;DESCRIBE;;", first);
+    check_refused(
+        &described("unreachable"),
+        "{}",
+        expect!["the policy X cannot be used: the policy X trapped: wasm `unreachable` instruction executed"],
+    );
+    check_refused(
+        &described("(loop $for_ever (br $for_ever))"),
+        "{}",
+        expect!["the policy X cannot be used: the policy X went over its fuel_max limit"],
+    );
+    check_refused(
+        &POLICY.replace("\"test-rule\"", "\"Test rule\""),
+        "{}",
+        expect![
+            "the policy X cannot be used: the policy X answered with something malformed: the id of its rule 0 is not 1 to 40 characters of a-z, 0-9 and -"
+        ],
+    );
+    let rule = r"\10\01\00\00\09\00\00\00\20\01\00\00\0b\00\00\00";
+    let twice = POLICY
+        .replace(rule, &rule.repeat(2))
+        .replace(r"\40\00\00\00\01", r"\40\00\00\00\02");
+    check_refused(
+        &twice,
+        "{}",
+        expect![
+            "the policy X cannot be used: the policy X answered with something malformed: it has the rule id `test-rule` twice"
+        ],
+    );
+}
+
+#[test]
+fn an_instance_is_limited_before_its_first_call() {
+    let started = |start: &str| POLICY.replace(";;START;;", start);
+    check_refused(
+        &started("(func $s (loop $for_ever (br $for_ever))) (start $s)"),
+        "{}",
+        expect!["the policy X cannot be used: the policy X went over its fuel_max limit"],
+    );
+    check_refused(
+        &started("(table 10000000 funcref)"),
+        "{}",
+        expect!["the policy X cannot be used: the policy X went over its table_elements_max limit"],
+    );
+    check_refused(
+        &started("(memory 700) (memory 700)"),
+        "{}",
+        expect!["the policy X cannot be used: the policy X went over its memory_bytes_max limit"],
+    );
+    check_refused(
+        &started("(memory 1) (memory 1) (memory 1) (memory 1)"),
+        "{}",
+        expect!["the policy X cannot be used: the policy X went over its memories_max limit"],
+    );
+}

@@ -1,0 +1,116 @@
+//! `once`: synchronise one mirror now, then exit.
+
+use super::{Once, serve::{runtime, start_failure}};
+use crate::{
+    app::Failure,
+    config::Config,
+    pipeline::{
+        attempt::{Due, Landed, Lane},
+        error::AttemptError,
+        memory::Memory,
+    },
+    runner::{is_behind, lanes},
+    system::System,
+};
+use mirror_core::{ids::Oid, retry::Disposition};
+use serde_json::json;
+use std::time::Duration;
+
+/// A version that was announced may take moments to become visible; so often it is waited for.
+const ATTEMPTS_MAX: u32 = 20;
+
+/// Drains the log, compares with the source, and exits.
+///
+/// # Errors
+/// A configuration that cannot be used, or an attempt that fails.
+pub fn run(once: &Once) -> Result<(), Failure> {
+    let mut config = Config::read(&once.config).map_err(|error| Failure::usage(crate::app::chain(&error)))?;
+    let spec = config.mirror(&once.mirror).map_err(|error| Failure::usage(error.to_string()))?.clone();
+    config.mirrors = vec![spec.clone()];
+    runtime()?.block_on(async {
+        let system = System::open(config).await.map_err(|error| start_failure(&error))?;
+        let mirror = system.mirror(&spec).await.map_err(|error| start_failure(&error))?;
+        system.verify(&mirror).await.map_err(|error| start_failure(&error))?;
+        let lanes = lanes(&system, &mirror).await.map_err(|error| start_failure(&error))?;
+        let mut all = Vec::new();
+        for lane in lanes {
+            all.extend(synchronise(&lane).await?);
+        }
+        report(once.json, &all);
+        Ok(())
+    })
+}
+
+async fn synchronise(lane: &Lane) -> Result<Vec<Landed>, Failure> {
+    let mut landed = Vec::new();
+    let (mut held, first) = attempt(lane, None).await?;
+    let is_snapshot = first.as_ref().is_some_and(|landed| landed.kind == mirror_core::commit::CommitKind::Snapshot);
+    landed.extend(first);
+    if !is_snapshot && let Some((_, memory)) = &held {
+        let repaired = lane.reconcile(&memory.covered()).await.map_err(|error| failure(lane, &error))?;
+        if repaired > 0 {
+            tracing::info!(lane = %lane.id, events = repaired, "the comparison with the source found changes");
+        }
+    }
+    while is_behind(lane).await.map_err(|error| Failure::failed(&error))? {
+        let (next, more) = attempt(lane, held).await?;
+        held = next;
+        landed.extend(more);
+    }
+    Ok(landed)
+}
+
+async fn attempt(
+    lane: &Lane,
+    mut held: Option<(Oid, Memory)>,
+) -> Result<(Option<(Oid, Memory)>, Option<Landed>), Failure> {
+    let due = Due { change: true, jobs: true };
+    for _ in 1..ATTEMPTS_MAX {
+        match lane.attempt(held.take(), due).await {
+            Ok(done) => return Ok((done.tip.map(|tip| (tip, done.memory)), done.landed)),
+            Err(error) => match error.disposition() {
+                Disposition::RefMoved => {}
+                Disposition::Temporary { after: Some(after) } if after <= Duration::from_secs(5) => {
+                    tokio::time::sleep(after).await;
+                }
+                Disposition::Temporary { .. } | Disposition::NeedsCustomer | Disposition::Permanent => {
+                    return Err(failure(lane, &error));
+                }
+            },
+        }
+    }
+    Err(Failure::message(format!("{}: the source or the branch keeps changing; try again", lane.id)))
+}
+
+fn failure(lane: &Lane, error: &AttemptError) -> Failure {
+    Failure::message(format!("{}: {}", lane.id, crate::app::chain(error)))
+}
+
+#[expect(clippy::print_stdout, reason = "the command's output")]
+fn report(as_json: bool, landed: &[Landed]) {
+    if as_json {
+        let commits: Vec<_> = landed
+            .iter()
+            .map(|landed| {
+                json!({
+                    "ref": landed.refname,
+                    "commit": landed.commit.to_string(),
+                    "subject": landed.message.lines().next(),
+                    "author": landed.author,
+                    "added": landed.added,
+                    "modified": landed.modified,
+                    "deleted": landed.deleted,
+                    "withheld": landed.withheld.len(),
+                })
+            })
+            .collect();
+        println!("{}", json!({ "commits": commits }));
+        return;
+    }
+    if landed.is_empty() {
+        println!("in sync; nothing to commit");
+    }
+    for landed in landed {
+        println!("{} {} {}", landed.refname, landed.commit, landed.message.lines().next().unwrap_or_default());
+    }
+}

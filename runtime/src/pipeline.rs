@@ -1,0 +1,11 @@
+//! The pipeline: one attempt, from the log to the remote. A file a stage.
+
+pub mod attempt;
+pub mod build;
+pub mod cache;
+pub mod error;
+pub mod fetch;
+pub mod memory;
+pub mod reconcile;
+pub mod recover;
+pub mod transform;

@@ -1,0 +1,89 @@
+//! Why an attempt ended early, and who must act.
+
+use super::fetch::FetchError;
+use crate::{queue::LogError, state::StateError};
+use mirror_core::{
+    ids::Oid,
+    retry::Disposition,
+};
+use mirror_git::{PushError, RefName, RemoteError, StoreError, WriteError};
+use mirror_sandbox::SandboxError;
+use std::time::Duration;
+use thiserror::Error;
+
+/// Why an attempt ended early. Nothing is lost: the next one starts from the log and the remote.
+#[derive(Debug, Error)]
+pub enum AttemptError {
+    #[error("cannot fetch from keboola")]
+    Fetch(#[from] FetchError),
+    #[error("the sandbox failed")]
+    Sandbox(#[from] SandboxError),
+    #[error("the log failed")]
+    Log(#[from] LogError),
+    #[error("the state store failed")]
+    State(#[from] StateError),
+    #[error("the remote cannot be read")]
+    Remote(#[from] RemoteError),
+    #[error("the local object store failed")]
+    Store(#[from] StoreError),
+    #[error("the commit cannot be built")]
+    Write(#[from] WriteError),
+    #[error("the push failed")]
+    Push(#[from] PushError),
+    #[error("branch `{refname}` was rewritten: commit {expected}, which the mirror pushed, is no longer in its history; put it back, or give the mirror another branch")]
+    Rewritten { refname: RefName, expected: Oid },
+    #[error("branch `{refname}` was deleted on the remote; create it again at commit {expected}, or give the mirror another branch")]
+    RefGone { refname: RefName, expected: Oid },
+    #[error("`{path}` exists on branch `{refname}`, but is not the mirror's; set `adopt = true` to let the mirror replace it, or set a `prefix`")]
+    NotOurs { refname: RefName, path: String },
+    #[error("the default branch is not mirrored yet; this branch starts at its commit")]
+    NoDefaultYet,
+    #[error("a stage of the attempt ended unexpectedly")]
+    Stage(#[from] tokio::task::JoinError),
+}
+
+const SOON: Duration = Duration::from_secs(1);
+
+impl AttemptError {
+    /// Says who must act.
+    #[must_use]
+    pub fn disposition(&self) -> Disposition {
+        match self {
+            Self::Fetch(error) => fetch(error),
+            Self::Sandbox(error) if error.is_temporary() => Disposition::Temporary { after: None },
+            Self::Sandbox(_) => Disposition::Permanent,
+            // Somebody else works on the lane, or the disk is in trouble: look again.
+            Self::Log(LogError::Moved { .. }) | Self::State(StateError::BaseMoved { .. }) => Disposition::RefMoved,
+            Self::Log(_) | Self::State(_) | Self::Stage(_) => Disposition::Temporary { after: None },
+            Self::Remote(error) => git(error.disposition()),
+            Self::Store(error) => git(error.disposition()),
+            Self::Write(error) => git(error.disposition()),
+            Self::Push(error) => git(error.disposition()),
+            Self::Rewritten { .. } | Self::RefGone { .. } | Self::NotOurs { .. } => Disposition::NeedsCustomer,
+            Self::NoDefaultYet => Disposition::Temporary { after: Some(SOON) },
+        }
+    }
+}
+
+fn fetch(error: &FetchError) -> Disposition {
+    match error {
+        FetchError::NotVisible { .. } | FetchError::JobNotVisible { .. } => Disposition::Temporary { after: Some(SOON) },
+        FetchError::NoBranch { .. } => Disposition::NeedsCustomer,
+        FetchError::Keboola(error) => match error.disposition() {
+            mirror_keboola::Disposition::Retry { after } => Disposition::Temporary { after },
+            mirror_keboola::Disposition::NeedsCustomer => Disposition::NeedsCustomer,
+            // What is gone for good is settled where it is fetched; here it is a race.
+            mirror_keboola::Disposition::Gone => Disposition::Temporary { after: Some(SOON) },
+            mirror_keboola::Disposition::Permanent => Disposition::Permanent,
+        },
+    }
+}
+
+fn git(disposition: mirror_git::Disposition) -> Disposition {
+    match disposition {
+        mirror_git::Disposition::Retry => Disposition::Temporary { after: None },
+        mirror_git::Disposition::RefMoved => Disposition::RefMoved,
+        mirror_git::Disposition::NeedsCustomer => Disposition::NeedsCustomer,
+        mirror_git::Disposition::Permanent => Disposition::Permanent,
+    }
+}

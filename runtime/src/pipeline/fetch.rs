@@ -1,0 +1,538 @@
+//! Fetching: from a cut, or from nothing, to the objects that have to be rendered.
+//!
+//! Content is always read from the source, at the version that the cut wants. What lies between
+//! "not there yet" and "gone" is settled here; how objects look is not known.
+
+use super::cache::ObjectCache;
+use jiff::{SignedDuration, Timestamp};
+use mirror_core::{
+    cut::{ConfigKey, Cut, Wanted},
+    ids::{BranchId, ComponentId, ObjectKey, RunId, TableId},
+    layout::{Component, SourceObject},
+};
+use mirror_keboola::{
+    ConfigurationDetail, DevBranch, Disposition, JobSearch, KeboolaClient, KeboolaError, Metadata, PreviewRequest,
+    Revision, Table,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
+};
+use thiserror::Error;
+
+/// An event may be ahead of what the source shows; past this it is taken for wrong.
+const VISIBLE_WITHIN: SignedDuration = SignedDuration::from_mins(15);
+const SAMPLE_ROWS: u32 = 100;
+const JOBS_PAGE: u32 = 500;
+/// A first sync takes so many of the newest pages of jobs.
+const JOBS_PAGES_MAX: u32 = 20;
+
+/// How long an event may be ahead of what the source shows.
+#[must_use]
+pub fn visible_within() -> SignedDuration {
+    VISIBLE_WITHIN
+}
+
+/// Why fetching stopped.
+#[derive(Debug, Error)]
+pub enum FetchError {
+    #[error(transparent)]
+    Keboola(#[from] KeboolaError),
+    #[error("version {version} of {key} is not visible yet")]
+    NotVisible { key: ConfigKey, version: u64 },
+    #[error("job {run} is not visible yet")]
+    JobNotVisible { run: RunId },
+    #[error("the branch {branch} does not exist (any more)")]
+    NoBranch { branch: BranchId },
+}
+
+/// An event whose claim the source does not bear out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfounded {
+    pub object: ObjectKey,
+    pub reason: String,
+}
+
+/// A configuration as it was fetched.
+#[derive(Debug, Clone)]
+pub struct FetchedConfig {
+    pub name: String,
+    pub revision: Revision,
+    /// Keys of the rows that it has at this version.
+    pub rows: BTreeSet<ObjectKey>,
+}
+
+/// What an attempt fetched.
+#[derive(Debug, Default)]
+pub struct Fetched {
+    /// In the order of the API.
+    pub objects: Vec<SourceObject>,
+    pub configs: BTreeMap<ConfigKey, FetchedConfig>,
+    /// Configurations that are gone, with what the trash tells of their last version.
+    pub gone: BTreeMap<ConfigKey, Option<(String, Revision)>>,
+    pub tables_gone: BTreeSet<TableId>,
+    /// Events that the source does not bear out; for the dead letters.
+    pub unfounded: Vec<Unfounded>,
+    /// `objects` is all there is in the branch.
+    pub whole: bool,
+}
+
+/// What a fetch needs beside the cut.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope {
+    /// Buckets and tables.
+    pub storage: bool,
+    pub samples: bool,
+    pub jobs: bool,
+    pub now: Timestamp,
+}
+
+/// The source of one project: its client, its components, and what was already fetched.
+#[derive(Debug)]
+pub struct Source {
+    client: KeboolaClient,
+    components: Mutex<BTreeMap<ComponentId, Component>>,
+    cache: ObjectCache,
+}
+
+impl Source {
+    #[must_use]
+    pub fn new(client: KeboolaClient) -> Self {
+        Self { client, components: Mutex::default(), cache: ObjectCache::default() }
+    }
+
+    #[must_use]
+    pub fn client(&self) -> &KeboolaClient {
+        &self.client
+    }
+
+    /// Lists the branches of the project.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn branches(&self) -> Result<Vec<DevBranch>, FetchError> {
+        Ok(self.client.dev_branches().await?)
+    }
+
+    /// Fetches everything of a branch.
+    ///
+    /// # Errors
+    /// Any call that fails.
+    pub async fn whole(&self, branch: &DevBranch, scope: Scope) -> Result<Fetched, FetchError> {
+        let id = &branch.id;
+        let mut fetched = Fetched { whole: true, ..Fetched::default() };
+        fetched.objects.push(self.branch_object(branch).await?);
+        let mut metadata: BTreeMap<ConfigKey, Vec<(String, String)>> = BTreeMap::new();
+        for listed in self.client.configurations_metadata(id).await? {
+            let key = ConfigKey { component: listed.component_id, config: listed.config_id };
+            metadata.insert(key, pairs(listed.metadata));
+        }
+        let mut components = self.client.configurations(id).await?;
+        while let Some(listed) = components.next().await? {
+            let component = listed.component.component;
+            for detail in listed.configurations {
+                let detail = Arc::new(detail);
+                let key = key_of(&detail);
+                self.cache.put(id, &detail);
+                let metadata = metadata.remove(&key).unwrap_or_default();
+                fetched.add(&component, &detail, metadata);
+            }
+            if let Ok(id) = ComponentId::parse(&component.id) {
+                self.components().insert(id, component);
+            }
+        }
+        if scope.storage {
+            self.whole_storage(id, scope, &mut fetched).await?;
+        }
+        if scope.jobs {
+            self.recent_jobs(id, &mut fetched).await?;
+        }
+        Ok(fetched)
+    }
+
+    async fn whole_storage(&self, id: &BranchId, scope: Scope, fetched: &mut Fetched) -> Result<(), FetchError> {
+        for bucket in self.client.buckets(id).await? {
+            fetched.objects.push(plain(ObjectKey::Bucket(bucket.id), bucket.source));
+        }
+        let tables = self.client.tables(id).await?.collect().await?;
+        for table in &tables {
+            fetched.objects.push(plain(ObjectKey::Table(table.id.clone()), table.source.clone()));
+        }
+        if scope.samples {
+            for table in &tables {
+                fetched.objects.extend(self.sample(id, table).await?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Fetches what a cut wants above the covered versions.
+    ///
+    /// # Errors
+    /// Any call that fails, and a version or run that is not visible yet.
+    pub async fn cut(
+        &self,
+        branch: &DevBranch,
+        cut: &Cut,
+        covered: &BTreeMap<ConfigKey, Covered>,
+        scope: Scope,
+    ) -> Result<Fetched, FetchError> {
+        let id = &branch.id;
+        let mut fetched = Fetched::default();
+        let late = scope.now.duration_since(cut.appended_at) > visible_within();
+        for (key, wanted) in &cut.configs {
+            if covered.get(key).is_some_and(|covered| covered.covers(wanted)) {
+                continue;
+            }
+            self.wanted(id, key, wanted, covered.get(key), late, &mut fetched).await?;
+        }
+        for object in &cut.metadata {
+            let Some((component, config)) = object.config() else { continue };
+            let key = ConfigKey { component: component.clone(), config: config.clone() };
+            if !fetched.configs.contains_key(&key) && !fetched.gone.contains_key(&key) {
+                if let Some(covered) = covered.get(&key) {
+                    self.at(id, &key, covered.version, &mut fetched).await?;
+                }
+            }
+        }
+        if cut.branch_changed || cut.metadata.contains(&ObjectKey::Branch) {
+            fetched.objects.push(self.branch_object(branch).await?);
+        }
+        if !cut.tables.is_empty() {
+            self.tables(id, &cut.tables, scope, &mut fetched).await?;
+        }
+        if scope.jobs {
+            for run in cut.runs.keys() {
+                self.run(run, late, &mut fetched).await?;
+            }
+        }
+        Ok(fetched)
+    }
+
+    /// Fetches objects again that have to be rendered anew because of others, at their covered
+    /// versions.
+    ///
+    /// # Errors
+    /// Any call that fails.
+    pub async fn again(
+        &self,
+        branch: &DevBranch,
+        keys: &BTreeSet<ObjectKey>,
+        covered: &BTreeMap<ConfigKey, Covered>,
+        scope: Scope,
+    ) -> Result<Fetched, FetchError> {
+        let id = &branch.id;
+        let mut fetched = Fetched::default();
+        let mut tables = BTreeSet::new();
+        for key in keys {
+            match key {
+                ObjectKey::Branch => fetched.objects.push(self.branch_object(branch).await?),
+                ObjectKey::Config { component, config } | ObjectKey::Row { component, config, .. } => {
+                    let key = ConfigKey { component: component.clone(), config: config.clone() };
+                    if !fetched.configs.contains_key(&key) && !fetched.gone.contains_key(&key) {
+                        let version = covered.get(&key).map_or(0, |covered| covered.version);
+                        self.at(id, &key, version, &mut fetched).await?;
+                    }
+                }
+                ObjectKey::Table(table) | ObjectKey::Sample(table) => {
+                    tables.insert(table.clone());
+                }
+                // Buckets come with their tables; a run never changes once it has ended.
+                ObjectKey::Bucket(_) | ObjectKey::Job(_) => {}
+            }
+        }
+        if !tables.is_empty() {
+            self.tables(id, &tables, scope, &mut fetched).await?;
+        }
+        fetched.objects.retain(|object| keys.contains(&object.key));
+        Ok(fetched)
+    }
+
+    async fn wanted(
+        &self,
+        branch: &BranchId,
+        key: &ConfigKey,
+        wanted: &Wanted,
+        covered: Option<&Covered>,
+        late: bool,
+        fetched: &mut Fetched,
+    ) -> Result<(), FetchError> {
+        let current = match self.client.configuration(branch, &key.component, &key.config).await {
+            Ok(detail) if detail.revision.is_deleted => None,
+            Ok(detail) => Some(Arc::new(detail)),
+            Err(error) if error.disposition() == Disposition::Gone => None,
+            Err(error) => return Err(error.into()),
+        };
+        let Some(current) = current else {
+            return self.absent(branch, key, wanted, covered, late, fetched).await;
+        };
+        self.cache.put(branch, &current);
+        let visible = current.revision.version;
+        if wanted.deleted || visible == wanted.version {
+            return self.add(branch, key, &current, fetched).await;
+        }
+        if visible < wanted.version {
+            if !late {
+                return Err(FetchError::NotVisible { key: key.clone(), version: wanted.version });
+            }
+            fetched.unfounded.push(Unfounded {
+                object: key.clone().into(),
+                reason: format!("version {} was announced, but the source still shows {visible}", wanted.version),
+            });
+            return self.add(branch, key, &current, fetched).await;
+        }
+        match self.client.configuration_version(branch, &key.component, &key.config, wanted.version).await {
+            Ok(past) => self.add(branch, key, &Arc::new(past), fetched).await,
+            // The history was cut; the newest covers what was wanted.
+            Err(error) if error.disposition() == Disposition::Gone => self.add(branch, key, &current, fetched).await,
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Tells a configuration that is gone from one that is not there yet: by the trash.
+    async fn absent(
+        &self,
+        branch: &BranchId,
+        key: &ConfigKey,
+        wanted: &Wanted,
+        covered: Option<&Covered>,
+        late: bool,
+        fetched: &mut Fetched,
+    ) -> Result<(), FetchError> {
+        let trash = self.client.list_deleted(branch).await?;
+        let found = trash.into_iter().find(|item| item.component_id == key.component && item.id == key.config);
+        if found.is_none() && covered.is_none() && !wanted.deleted {
+            if !late {
+                return Err(FetchError::NotVisible { key: key.clone(), version: wanted.version });
+            }
+            fetched.unfounded.push(Unfounded {
+                object: key.clone().into(),
+                reason: "the source has no such configuration, neither live nor in the trash".into(),
+            });
+            return Ok(());
+        }
+        fetched.gone.insert(key.clone(), found.map(|item| (item.name, item.revision)));
+        Ok(())
+    }
+
+    /// Fetches a configuration at a version; the current one where that is not known.
+    async fn at(&self, branch: &BranchId, key: &ConfigKey, version: u64, fetched: &mut Fetched) -> Result<(), FetchError> {
+        if let Some(detail) = self.cache.get(branch, key, version) {
+            return self.add(branch, key, &detail, fetched).await;
+        }
+        let ConfigKey { component, config } = key;
+        let detail = match self.client.configuration(branch, component, config).await {
+            Ok(detail) if version == 0 || detail.revision.version == version => Ok(detail),
+            Ok(_) => self.client.configuration_version(branch, component, config, version).await,
+            Err(error) => Err(error),
+        };
+        match detail {
+            Ok(detail) => {
+                let detail = Arc::new(detail);
+                self.cache.put(branch, &detail);
+                self.add(branch, key, &detail, fetched).await
+            }
+            // It went away since; its own event will say so.
+            Err(error) if error.disposition() == Disposition::Gone => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn add(
+        &self,
+        branch: &BranchId,
+        key: &ConfigKey,
+        detail: &Arc<ConfigurationDetail>,
+        fetched: &mut Fetched,
+    ) -> Result<(), FetchError> {
+        let component = self.component(&key.component).await?;
+        let metadata = self.client.configuration_metadata(branch, &key.component, &key.config).await;
+        let metadata = match metadata {
+            Ok(metadata) => pairs(metadata),
+            Err(error) if error.disposition() == Disposition::Gone => Vec::new(),
+            Err(error) => return Err(error.into()),
+        };
+        fetched.add(&component, detail, metadata);
+        Ok(())
+    }
+
+    async fn component(&self, id: &ComponentId) -> Result<Component, FetchError> {
+        if let Some(component) = self.components().get(id) {
+            return Ok(component.clone());
+        }
+        let component = match self.client.component(id).await {
+            Ok(info) => info.component,
+            // Withdrawn or private components have no public definition.
+            Err(error) if error.disposition() == Disposition::Gone => Component {
+                id: id.to_string(),
+                component_type: "other".into(),
+                name: id.to_string(),
+                generic_code_blocks_ui: false,
+                default_bucket_stage: None,
+            },
+            Err(error) => return Err(error.into()),
+        };
+        self.components().insert(id.clone(), component.clone());
+        Ok(component)
+    }
+
+    fn components(&self) -> std::sync::MutexGuard<'_, BTreeMap<ComponentId, Component>> {
+        self.components.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    async fn branch_object(&self, branch: &DevBranch) -> Result<SourceObject, FetchError> {
+        let metadata = pairs(self.client.branch_metadata(&branch.id).await?);
+        Ok(SourceObject { key: ObjectKey::Branch, component: None, source: branch.source.clone(), metadata })
+    }
+
+    async fn tables(
+        &self,
+        branch: &BranchId,
+        wanted: &BTreeSet<TableId>,
+        scope: Scope,
+        fetched: &mut Fetched,
+    ) -> Result<(), FetchError> {
+        let mut buckets = BTreeSet::new();
+        for id in wanted {
+            match self.client.table(branch, id).await {
+                Ok(table) => {
+                    if scope.samples {
+                        fetched.objects.extend(self.sample(branch, &table).await?);
+                    }
+                    fetched.objects.push(plain(ObjectKey::Table(table.id.clone()), table.source));
+                    buckets.extend(id.as_str().rsplit_once('.').map(|(bucket, _)| bucket.to_owned()));
+                }
+                Err(error) if error.disposition() == Disposition::Gone => {
+                    fetched.tables_gone.insert(id.clone());
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if !buckets.is_empty() {
+            for bucket in self.client.buckets(branch).await? {
+                if buckets.contains(bucket.id.as_str()) {
+                    fetched.objects.push(plain(ObjectKey::Bucket(bucket.id), bucket.source));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn sample(&self, branch: &BranchId, table: &Table) -> Result<Option<SourceObject>, FetchError> {
+        match self.client.preview(branch, &PreviewRequest::of(table, SAMPLE_ROWS)).await {
+            Ok(preview) => {
+                let source = format!(
+                    "{{\"table\":{},\"csv\":{}}}",
+                    table.source,
+                    serde_json::Value::String(preview.csv)
+                );
+                Ok(Some(plain(ObjectKey::Sample(table.id.clone()), source)))
+            }
+            // A table that cannot be previewed has no sample; its structure is mirrored all the same.
+            Err(error) if matches!(error.disposition(), Disposition::Gone | Disposition::Permanent) => {
+                tracing::warn!(table = %table.id, %error, "no sample: the preview was refused");
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn run(&self, run: &RunId, late: bool, fetched: &mut Fetched) -> Result<(), FetchError> {
+        // The last part of a run id is the job's own id (`parent.child`).
+        let id = run.as_str().rsplit('.').next().unwrap_or(run.as_str());
+        match self.client.job(id).await {
+            Ok(job) if job.status.is_final() && job.run_id == *run => {
+                fetched.objects.push(plain(ObjectKey::Job(run.clone()), job.source));
+                Ok(())
+            }
+            Ok(_) if !late => Err(FetchError::JobNotVisible { run: run.clone() }),
+            Err(error) if error.disposition() == Disposition::Gone && !late => {
+                Err(FetchError::JobNotVisible { run: run.clone() })
+            }
+            Err(error) if error.disposition() != Disposition::Gone => Err(error.into()),
+            Ok(_) | Err(_) => {
+                fetched.unfounded.push(Unfounded {
+                    object: ObjectKey::Job(run.clone()),
+                    reason: "the source has no finished run of this id".into(),
+                });
+                Ok(())
+            }
+        }
+    }
+
+    async fn recent_jobs(&self, branch: &BranchId, fetched: &mut Fetched) -> Result<(), FetchError> {
+        for page in 0..JOBS_PAGES_MAX {
+            let search = JobSearch {
+                branch_id: Some(branch.clone()),
+                limit: JOBS_PAGE,
+                offset: page * JOBS_PAGE,
+                ..JobSearch::default()
+            };
+            let jobs = self.client.search_jobs(&search).await?;
+            let count = jobs.len();
+            for job in jobs.into_iter().filter(|job| job.status.is_final()) {
+                fetched.objects.push(plain(ObjectKey::Job(job.run_id), job.source));
+            }
+            if count < JOBS_PAGE as usize {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The version of a configuration that the remote has.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Covered {
+    /// 0 where it is not known.
+    pub version: u64,
+    pub identifier: String,
+}
+
+impl Covered {
+    /// Returns whether a wanted version is no news: not above the covered one, or the very same.
+    fn covers(&self, wanted: &Wanted) -> bool {
+        !wanted.deleted && wanted.version <= self.version
+    }
+}
+
+impl Fetched {
+    fn add(&mut self, component: &Component, detail: &ConfigurationDetail, metadata: Vec<(String, String)>) {
+        let key = key_of(detail);
+        let mut rows = BTreeSet::new();
+        self.objects.push(SourceObject {
+            key: key.clone().into(),
+            component: Some(component.clone()),
+            source: detail.source.clone(),
+            metadata,
+        });
+        for row in &detail.rows {
+            let row_key = ObjectKey::Row {
+                component: key.component.clone(),
+                config: key.config.clone(),
+                row: row.id.clone(),
+            };
+            rows.insert(row_key.clone());
+            self.objects.push(SourceObject {
+                key: row_key,
+                component: Some(component.clone()),
+                source: row.source.clone(),
+                metadata: Vec::new(),
+            });
+        }
+        let fetched = FetchedConfig { name: detail.name.clone(), revision: detail.revision.clone(), rows };
+        self.configs.insert(key, fetched);
+    }
+}
+
+fn key_of(detail: &ConfigurationDetail) -> ConfigKey {
+    ConfigKey { component: detail.component_id.clone(), config: detail.id.clone() }
+}
+
+fn plain(key: ObjectKey, source: String) -> SourceObject {
+    SourceObject { key, component: None, source, metadata: Vec::new() }
+}
+
+fn pairs(metadata: Vec<Metadata>) -> Vec<(String, String)> {
+    metadata.into_iter().map(|Metadata { key, value, .. }| (key, value)).collect()
+}

@@ -1,0 +1,363 @@
+//! What a lane remembers of its tip: placement, covered versions, entries of shared files.
+//!
+//! It is a cache of what the repository itself tells, valid for exactly one tip and one render
+//! digest (ADR 2). Rows of it are stored one by one, so that a change costs what it touches.
+//! Everything in it has passed the policies: it holds nothing that the repository may not hold.
+
+use super::fetch::Covered;
+use crate::state::RowKey;
+use mirror_core::{
+    batch::Subject,
+    cut::ConfigKey,
+    finding::WithholdReason,
+    ids::{ObjectKey, RowId},
+    layout::{Entry, IndexKind},
+    path::MirrorPath,
+    placement::{Placement, Record},
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::collections::{BTreeMap, BTreeSet};
+use thiserror::Error;
+
+/// A row as the store keeps it; without a value it goes.
+pub type Row = (RowKey, Option<String>);
+
+/// What of one object is in the tip.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// Set for configurations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub covered: Option<Covered>,
+    pub files: Vec<MirrorPath>,
+    /// Entries that the object gave to shared files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entries: Vec<EntryKey>,
+    /// Set while the newest version is withheld.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withheld: Option<WithholdReason>,
+}
+
+/// Names an entry of a shared file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct EntryKey {
+    pub kind: IndexKind,
+    pub shard: String,
+    pub key: String,
+}
+
+/// One shard of a shared file.
+pub type Shard = (IndexKind, String);
+
+#[derive(Debug, Error)]
+#[error("the stored state of the lane cannot be read ({detail}); it will be rebuilt from the repository")]
+pub struct Unreadable {
+    detail: String,
+}
+
+/// The memory of one lane.
+#[derive(Debug, Default)]
+pub struct Memory {
+    placement: Placement,
+    objects: BTreeMap<ObjectKey, Known>,
+    entries: BTreeMap<Shard, BTreeMap<String, String>>,
+    /// Entries of kinds that fold, since the last gathering; oldest first.
+    pending: BTreeMap<Shard, Vec<Entry>>,
+    shards: BTreeMap<Shard, Vec<MirrorPath>>,
+    touched: BTreeSet<StoredRow>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum StoredRow {
+    Object(ObjectKey),
+    Place(ObjectKey),
+    Entry(EntryKey),
+    Shard(Shard),
+}
+
+const OBJECT: &str = "object";
+const PLACE: &str = "place";
+const ENTRY: &str = "entry";
+const SHARD: &str = "shard";
+
+impl Memory {
+    /// Starts from known paths, as a repository's manifest tells them, and from its entries.
+    #[must_use]
+    pub fn of(placement: Placement, entries: Vec<Entry>) -> Self {
+        let mut memory = Self { placement, ..Self::default() };
+        for Entry { kind, shard, key, value } in entries {
+            memory.entries.entry((kind, shard)).or_default().insert(key, value);
+        }
+        memory
+    }
+
+    /// Notes which versions a repository's own files tell of.
+    pub fn recall(&mut self, versions: Vec<(ObjectKey, u64, String)>) {
+        for (key, version, identifier) in versions {
+            let covered = matches!(key, ObjectKey::Config { .. }).then_some(Covered { version, identifier });
+            self.objects.insert(key, Known { covered, ..Known::default() });
+        }
+    }
+
+    /// Reads the memory back from its rows.
+    ///
+    /// # Errors
+    /// A row that this version cannot read.
+    pub fn restore(rows: impl IntoIterator<Item = (RowKey, String)>) -> Result<Self, Unreadable> {
+        let mut memory = Self::default();
+        let mut places: Vec<(ObjectKey, Record)> = Vec::new();
+        for (RowKey { kind, key }, value) in rows {
+            match kind.as_str() {
+                OBJECT => {
+                    memory.objects.insert(parse(&key)?, parse(&value)?);
+                }
+                PLACE => places.push((parse(&key)?, parse(&value)?)),
+                ENTRY => {
+                    let key: EntryKey = parse(&key)?;
+                    memory.entries.entry((key.kind, key.shard)).or_default().insert(key.key, value);
+                }
+                SHARD => {
+                    memory.shards.insert(parse(&key)?, parse(&value)?);
+                }
+                _ => return Err(Unreadable { detail: "a row of an unknown kind".into() }),
+            }
+        }
+        memory.placement = Placement::restore(places);
+        Ok(memory)
+    }
+
+    /// Takes the rows that changed since the memory was read.
+    ///
+    /// # Panics
+    /// Never: keys and values are plain data with text keys only.
+    #[must_use]
+    pub fn take_changes(&mut self) -> Vec<Row> {
+        let touched = std::mem::take(&mut self.touched);
+        touched.into_iter().map(|id| self.row(&id)).collect()
+    }
+
+    /// Returns all rows, for a store that is to be replaced whole.
+    #[must_use]
+    pub fn all_rows(&mut self) -> Vec<Row> {
+        self.touched.clear();
+        let objects = self.objects.keys().cloned().map(StoredRow::Object);
+        let places = self.placement.records().map(|(key, _)| StoredRow::Place(key.clone()));
+        let entries = self.entries.iter().flat_map(|((kind, shard), entries)| {
+            entries.keys().map(|key| StoredRow::Entry(EntryKey { kind: *kind, shard: shard.clone(), key: key.clone() }))
+        });
+        let shards = self.shards.keys().cloned().map(StoredRow::Shard);
+        let all: Vec<StoredRow> = objects.chain(places).chain(entries).chain(shards).collect();
+        all.iter().map(|id| self.row(id)).collect()
+    }
+
+    fn row(&self, id: &StoredRow) -> Row {
+        match id {
+            StoredRow::Object(key) => (row_key(OBJECT, key), self.objects.get(key).map(text)),
+            StoredRow::Place(key) => (row_key(PLACE, key), self.placement.record(key).map(text)),
+            StoredRow::Entry(key) => {
+                let entries = self.entries.get(&(key.kind, key.shard.clone()));
+                (row_key(ENTRY, key), entries.and_then(|entries| entries.get(&key.key)).cloned())
+            }
+            StoredRow::Shard(shard) => (row_key(SHARD, shard), self.shards.get(shard).map(text)),
+        }
+    }
+
+    #[must_use]
+    pub fn placement(&self) -> &Placement {
+        &self.placement
+    }
+
+    /// Changes the placement; `keys` are those whose records may differ afterwards.
+    pub fn place<T>(&mut self, change: impl FnOnce(&mut Placement) -> (T, Vec<ObjectKey>)) -> T {
+        let (outcome, keys) = change(&mut self.placement);
+        self.touched.extend(keys.into_iter().map(StoredRow::Place));
+        outcome
+    }
+
+    #[must_use]
+    pub fn known(&self, key: &ObjectKey) -> Option<&Known> {
+        self.objects.get(key)
+    }
+
+    #[must_use]
+    pub fn keys(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.objects.keys()
+    }
+
+    /// Returns the objects that belong to a configuration: itself and its rows.
+    pub fn of_config<'m>(&'m self, key: &'m ConfigKey) -> impl Iterator<Item = &'m ObjectKey> {
+        let first = ObjectKey::from(key.clone());
+        // A blank is the lowest id there can be.
+        let row = RowId::parse(" ").expect("a blank is printable");
+        let start = ObjectKey::Row { component: key.component.clone(), config: key.config.clone(), row };
+        let own = move |object: &&ObjectKey| object.config() == Some((&key.component, &key.config));
+        let rows = self.objects.range(start..).map(|(key, _)| key).take_while(own);
+        self.objects.get_key_value(&first).map(|(key, _)| key).into_iter().chain(rows)
+    }
+
+    /// Returns the covered version of every configuration.
+    #[must_use]
+    pub fn covered(&self) -> BTreeMap<ConfigKey, Covered> {
+        let configs = self.objects.iter().filter_map(|(key, known)| match key {
+            ObjectKey::Config { component, config } => {
+                let key = ConfigKey { component: component.clone(), config: config.clone() };
+                Some((key, known.covered.clone()?))
+            }
+            _ => None,
+        });
+        configs.collect()
+    }
+
+    /// Notes what of an object is in the tip; its earlier entries that are not among the new ones go.
+    pub fn keep(&mut self, key: ObjectKey, known: Known, entries: Vec<Entry>) -> BTreeSet<Shard> {
+        let mut shards = BTreeSet::new();
+        if let Some(before) = self.objects.get(&key) {
+            let gone: Vec<EntryKey> =
+                before.entries.iter().filter(|entry| !known.entries.contains(entry)).cloned().collect();
+            for entry in gone {
+                shards.extend(self.remove_entry(entry));
+            }
+        }
+        for entry in entries {
+            shards.extend(self.put_entry(entry));
+        }
+        if self.objects.get(&key) != Some(&known) {
+            self.touched.insert(StoredRow::Object(key.clone()));
+            self.objects.insert(key, known);
+        }
+        shards
+    }
+
+    /// Forgets an object and the entries it gave; a run's stay, since its history does.
+    pub fn forget(&mut self, key: &ObjectKey) -> (Vec<MirrorPath>, BTreeSet<Shard>) {
+        let Some(known) = self.objects.remove(key) else { return Default::default() };
+        self.touched.insert(StoredRow::Object(key.clone()));
+        let shards = known.entries.into_iter().filter_map(|entry| self.remove_entry(entry)).collect();
+        (known.files, shards)
+    }
+
+    /// Adds an entry of a shared file; says which shard has to be gathered anew.
+    pub fn put_entry(&mut self, entry: Entry) -> Option<Shard> {
+        if folds(entry.kind) {
+            let shard = (entry.kind, entry.shard.clone());
+            self.pending.entry(shard.clone()).or_default().push(entry);
+            return Some(shard);
+        }
+        self.set_entry(entry)
+    }
+
+    fn set_entry(&mut self, entry: Entry) -> Option<Shard> {
+        let Entry { kind, shard, key, value } = entry;
+        let entries = self.entries.entry((kind, shard.clone())).or_default();
+        if entries.get(&key) == Some(&value) {
+            return None;
+        }
+        entries.insert(key.clone(), value);
+        self.touched.insert(StoredRow::Entry(EntryKey { kind, shard: shard.clone(), key }));
+        Some((kind, shard))
+    }
+
+    /// Removes an entry of a shared file; says which shard has to be gathered anew.
+    pub fn remove_entry(&mut self, entry: EntryKey) -> Option<Shard> {
+        let shard = (entry.kind, entry.shard.clone());
+        self.entries.get_mut(&shard)?.remove(&entry.key)?;
+        self.touched.insert(StoredRow::Entry(entry));
+        Some(shard)
+    }
+
+    /// Returns one entry of a shared file.
+    #[must_use]
+    pub fn entry(&self, name: &EntryKey) -> Option<Entry> {
+        let EntryKey { kind, shard, key } = name;
+        let value = self.entries.get(&(*kind, shard.clone()))?.get(key)?.clone();
+        Some(Entry { kind: *kind, shard: shard.clone(), key: key.clone(), value })
+    }
+
+    /// Returns the entries of a shard, sorted by key.
+    #[must_use]
+    pub fn entries(&self, shard: &Shard) -> Vec<Entry> {
+        let entries = self.entries.get(shard).into_iter().flatten();
+        let entry = |(key, value): (&String, &String)| Entry {
+            kind: shard.0,
+            shard: shard.1.clone(),
+            key: key.clone(),
+            value: value.clone(),
+        };
+        let mut all: Vec<Entry> = entries.map(entry).collect();
+        all.extend(self.pending.get(shard).into_iter().flatten().cloned());
+        // Stable: what was kept stays before what was added.
+        all.sort_by(|one, other| one.key.cmp(&other.key));
+        all
+    }
+
+    /// Replaces the entries of a shard by those that its gathering kept.
+    pub fn replace_entries(&mut self, shard: &Shard, entries: Vec<Entry>) {
+        let keys: BTreeSet<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
+        let held = self.entries.get(shard).map(|held| held.keys().cloned().collect::<Vec<_>>());
+        for key in held.unwrap_or_default().into_iter().filter(|key| !keys.contains(key.as_str())) {
+            self.remove_entry(EntryKey { kind: shard.0, shard: shard.1.clone(), key });
+        }
+        self.pending.remove(shard);
+        for entry in entries {
+            self.set_entry(Entry { kind: shard.0, shard: shard.1.clone(), ..entry });
+        }
+    }
+
+    /// Notes the files of a shard and returns those it had before.
+    pub fn keep_shard(&mut self, shard: Shard, files: Vec<MirrorPath>) -> Vec<MirrorPath> {
+        let before = if files.is_empty() {
+            self.shards.remove(&shard)
+        } else {
+            self.shards.insert(shard.clone(), files.clone())
+        };
+        let before = before.unwrap_or_default();
+        if before != files {
+            self.touched.insert(StoredRow::Shard(shard));
+        }
+        before
+    }
+
+    #[must_use]
+    pub fn shard_files(&self, shard: &Shard) -> &[MirrorPath] {
+        self.shards.get(shard).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns every shard that has entries or files.
+    #[must_use]
+    pub fn all_shards(&self) -> BTreeSet<Shard> {
+        self.entries.keys().chain(self.shards.keys()).cloned().collect()
+    }
+
+    /// Returns all that is withheld, for the status.
+    pub fn withheld(&self) -> impl Iterator<Item = (&ObjectKey, &WithholdReason)> {
+        self.objects.iter().filter_map(|(key, known)| Some((key, known.withheld.as_ref()?)))
+    }
+}
+
+/// Whether entries of this kind add up instead of replacing each other.
+fn folds(kind: IndexKind) -> bool {
+    match kind {
+        IndexKind::JobHealth => true,
+        IndexKind::Manifest | IndexKind::JobDay | IndexKind::Withheld | IndexKind::Guide => false,
+    }
+}
+
+/// Returns the object that a subject is, if it is one.
+#[must_use]
+pub fn object_of(subject: &Subject) -> Option<&ObjectKey> {
+    match subject {
+        Subject::Object(key) => Some(key),
+        Subject::Index { .. } => None,
+    }
+}
+
+fn row_key(kind: &str, key: &impl Serialize) -> RowKey {
+    RowKey { kind: kind.into(), key: text(key) }
+}
+
+fn parse<T: DeserializeOwned>(raw: &str) -> Result<T, Unreadable> {
+    serde_json::from_str(raw).map_err(|error| Unreadable { detail: error.to_string() })
+}
+
+fn text<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("keys and values are plain data")
+}

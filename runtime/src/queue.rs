@@ -1,0 +1,213 @@
+//! The event log: where changes wait, durably and in order, until the remote has them.
+//!
+//! The trait and its contract; [`embedded`] is the implementation that needs nothing else. What an
+//! event means, and when it is acted upon, is not known here.
+
+pub mod embedded;
+
+#[cfg(test)]
+mod contract;
+
+use crate::database::DatabaseError;
+use async_trait::async_trait;
+use jiff::Timestamp;
+use mirror_core::{
+    cut::{Cut, CutId, LaneCursor, LogId, Logged, Position, Stream},
+    event::Envelope,
+    ids::{LaneId, Topic},
+    key::EventKey,
+};
+use thiserror::Error;
+use tokio::sync::broadcast;
+
+/// A durable, replayable log of events, one order for all.
+///
+/// What `append` accepted survives a crash at any later instant. Events may have been repeated and
+/// may stand out of version order; readers cope. A topic is one Keboola branch, whoever mirrors it;
+/// a lane is one mirror of it, with a cursor and a cut of its own.
+#[async_trait]
+pub trait EventLog: Send + Sync {
+    /// Returns the identity of this log; positions of another log mean nothing here.
+    fn log_id(&self) -> &LogId;
+
+    /// Appends a batch as a whole, each event followed by those that derive from it
+    /// ([`Envelope::derived_events`]). Returns only when the batch is durable, one answer for each
+    /// event of the batch.
+    ///
+    /// # Errors
+    /// [`LogError::NoSpace`], and anything that leaves durability in doubt; nothing was appended, or
+    /// the log is no longer ready.
+    async fn append(&self, batch: Vec<NewEvent>) -> Result<Vec<Appended>, LogError>;
+
+    /// Reads at most `max` of a topic's events after a position, in order; of both streams where
+    /// none is named.
+    ///
+    /// # Errors
+    /// A log that cannot be read, or holds an event of a newer schema.
+    async fn read(
+        &self,
+        topic: &Topic,
+        after: Position,
+        stream: Option<Stream>,
+        max: usize,
+    ) -> Result<Vec<Logged>, LogError>;
+
+    /// Tells from now on which topics have news. A hint: who falls behind is told so, and looks for
+    /// itself with [`EventLog::newest`].
+    fn tail(&self) -> broadcast::Receiver<News>;
+
+    /// Returns the position of a topic's last event of a stream, [`Position::START`] without one.
+    ///
+    /// # Errors
+    /// A log that cannot be read.
+    async fn newest(&self, topic: &Topic, stream: Stream) -> Result<Position, LogError>;
+
+    /// Returns how far a lane's remote is known to be; none where the lane is new.
+    ///
+    /// # Errors
+    /// A log that cannot be read.
+    async fn cursor(&self, lane: &LaneId) -> Result<Option<LaneCursor>, LogError>;
+
+    /// Moves a lane's cursor if it still stands where the caller saw it, and drops the lane's cut.
+    /// Called only after the remote has the content. May move it back, as recovery does.
+    ///
+    /// # Errors
+    /// [`LogError::Moved`] where somebody else moved it; [`LogError::ForeignLog`] for a position of
+    /// another log.
+    async fn commit(&self, lane: &LaneId, expect: Option<&LaneCursor>, next: &LaneCursor) -> Result<(), LogError>;
+
+    /// Returns the cut that the lane's attempts work on.
+    ///
+    /// # Errors
+    /// A log that cannot be read.
+    async fn cut(&self, lane: &LaneId) -> Result<Option<Cut>, LogError>;
+
+    /// Stores the cut to work on, if the stored one is still the one that the caller saw and the
+    /// cut starts where the lane's cursor stands.
+    ///
+    /// # Errors
+    /// [`LogError::Moved`] where somebody else stored one or moved the cursor.
+    async fn put_cut(&self, lane: &LaneId, expect: Option<&CutId>, cut: &Cut) -> Result<(), LogError>;
+
+    /// Files an event that cannot be processed.
+    ///
+    /// # Errors
+    /// As [`EventLog::append`].
+    async fn dead_letter(&self, letter: DeadLetter) -> Result<DeadLetterId, LogError>;
+
+    /// Lists dead letters, oldest first, after an id.
+    ///
+    /// # Errors
+    /// A log that cannot be read.
+    async fn dead_letters(&self, after: Option<DeadLetterId>, max: usize) -> Result<Vec<FiledLetter>, LogError>;
+
+    /// Appends a dead letter's event anew, past deduplication, and marks the letter as replayed.
+    ///
+    /// # Errors
+    /// [`LogError::NoSuchLetter`]; [`LogError::NotReplayable`] where the event could not be read in
+    /// the first place, or was replayed before.
+    async fn replay(&self, letter: DeadLetterId, now: Timestamp) -> Result<Appended, LogError>;
+
+    /// Returns what waits in front of the given lanes' cursors.
+    ///
+    /// # Errors
+    /// A log that cannot be read.
+    async fn backlog(&self, lanes: &[(LaneId, Topic)]) -> Result<Backlog, LogError>;
+
+    /// Returns whether appends can be durable; once false, only a new process helps.
+    fn is_ready(&self) -> bool;
+}
+
+/// An event to append.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    pub envelope: Envelope,
+    /// When it is appended.
+    pub at: Timestamp,
+}
+
+/// Where an event is in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// Of the event that was there before, if it was.
+    pub position: Position,
+    pub duplicate: bool,
+}
+
+/// Says that a topic has news.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct News {
+    pub topic: Topic,
+    pub stream: Stream,
+    pub position: Position,
+    pub published_at: Timestamp,
+}
+
+/// An event that cannot be processed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// None where the event could not even be assigned.
+    pub topic: Option<Topic>,
+    pub key: Option<EventKey>,
+    /// Where it stood, if it was appended.
+    pub position: Option<Position>,
+    /// The host's words, never content.
+    pub reason: String,
+    /// Capped and masked ([`mirror_core::event::masked_body`]).
+    pub body: String,
+    pub at: Timestamp,
+    /// The event, where it could be read: then it can be replayed.
+    pub envelope: Option<Envelope>,
+}
+
+/// Number of a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeadLetterId(pub u64);
+
+/// A dead letter as it was filed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FiledLetter {
+    pub id: DeadLetterId,
+    pub letter: DeadLetter,
+    pub replayed_at: Option<Timestamp>,
+}
+
+/// What waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Backlog {
+    /// Events; one that two lanes wait for counts twice.
+    pub depth: u64,
+    /// When the oldest of them was published.
+    pub oldest: Option<Timestamp>,
+}
+
+/// Why the log refused or failed.
+#[derive(Debug, Error)]
+pub enum LogError {
+    #[error("the disk of the event log is full; free space, nothing was accepted")]
+    NoSpace,
+    #[error("lane `{lane}` was moved by somebody else; read its cursor again")]
+    Moved { lane: LaneId },
+    #[error("lane `{lane}` was given a position of log `{given}`, this is log `{own}`")]
+    ForeignLog { lane: LaneId, given: LogId, own: LogId },
+    #[error("there is no dead letter {id}")]
+    NoSuchLetter { id: u64 },
+    #[error("dead letter {id} cannot be replayed: {problem}")]
+    NotReplayable { id: u64, problem: &'static str },
+    #[error("{what} at position {position} cannot be read by this release")]
+    Unreadable { what: &'static str, position: u64 },
+    #[error("the event log failed")]
+    Database {
+        #[source]
+        source: DatabaseError,
+    },
+}
+
+impl From<DatabaseError> for LogError {
+    fn from(source: DatabaseError) -> Self {
+        match source {
+            DatabaseError::NoSpace => Self::NoSpace,
+            source => Self::Database { source },
+        }
+    }
+}

@@ -1,0 +1,572 @@
+//! The runner: every lane has a task of its own, and time.
+//!
+//! A lane sleeps until something is due, runs one attempt, and goes on; lanes run beside each
+//! other, one attempt a lane. When something is due is decided by [`mirror_core::lane`]; here is only the waiting.
+
+use crate::{
+    config::{JobsCadence, WindowConfig, WindowMode as ConfiguredMode},
+    metrics::{EventType, Exported, Metrics, QUEUE_NAME, Queue, Reason, Redacted, Retried, Synced, retry_count},
+    pipeline::{
+        attempt::{Done, Due, Landed, Lane},
+        error::AttemptError,
+        memory::Memory,
+    },
+    queue::News,
+    status::Status,
+    system::{Mirror, StartError, System},
+};
+use jiff::Timestamp;
+use mirror_core::{
+    cut::{LaneCursor, Position, Stream},
+    ids::{BranchId, LaneId, Oid},
+    lane::{Action, AttemptEnd, Lane as Machine, LaneStart, Wake},
+    retry::{Disposition, Jitter, Notice, Outage},
+    window::WindowMode,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::sync::{Mutex, broadcast, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Landed commits that a slow listener may fall behind.
+const LANDED_KEPT: usize = 1024;
+/// A branch list is asked for at most this often because of an unknown branch.
+const BRANCHES_EVERY: Duration = Duration::from_secs(5);
+const BACKLOG_EVERY: Duration = Duration::from_secs(10);
+
+/// Runs the lanes of all mirrors.
+pub struct Runner {
+    system: Arc<System>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    landed: broadcast::Sender<Landed>,
+    /// Raised to make all lanes due at once.
+    hurry: watch::Sender<u64>,
+    lanes: Mutex<BTreeMap<LaneId, Lane>>,
+}
+
+impl Runner {
+    #[must_use]
+    pub fn new(system: Arc<System>) -> Arc<Self> {
+        Arc::new(Self {
+            system,
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            landed: broadcast::channel(LANDED_KEPT).0,
+            hurry: watch::channel(0).0,
+            lanes: Mutex::default(),
+        })
+    }
+
+    /// Tells of commits as the remote confirms them.
+    #[must_use]
+    pub fn landed(&self) -> broadcast::Receiver<Landed> {
+        self.landed.subscribe()
+    }
+
+    /// Makes everything that waits due now.
+    pub fn hasten(&self) {
+        self.hurry.send_modify(|count| *count += 1);
+    }
+
+    /// Starts the tasks of all configured mirrors.
+    ///
+    /// # Errors
+    /// A mirror that cannot be opened. What only its remote or Keboola refuses is retried instead.
+    pub async fn start(self: &Arc<Self>) -> Result<(), StartError> {
+        let mut mirrors = Vec::new();
+        for spec in &self.system.config.mirrors {
+            mirrors.push(self.system.mirror(spec).await?);
+        }
+        for mirror in mirrors {
+            let runner = Arc::clone(self);
+            self.tasks.spawn(async move { runner.follow(Arc::new(mirror)).await });
+        }
+        let runner = Arc::clone(self);
+        self.tasks.spawn(async move { runner.watch_backlog().await });
+        self.tasks.close();
+        Ok(())
+    }
+
+    /// Stops: no new attempts, running ones may finish within the grace period.
+    pub async fn shut_down(&self) {
+        self.stop.cancel();
+        let grace = Duration::from_millis(self.system.config.grace_ms);
+        if tokio::time::timeout(grace, self.tasks.wait()).await.is_err() {
+            tracing::warn!(?grace, "attempts cut short; the log replays their events");
+        }
+    }
+
+    /// Follows one mirror: keeps a task for each of its branches.
+    async fn follow(self: Arc<Self>, mirror: Arc<Mirror>) {
+        let mut news = self.system.log.tail();
+        let mut known: BTreeSet<BranchId> = BTreeSet::new();
+        let mut retry = mirror_core::retry::Retry::default();
+        loop {
+            let wait = match self.open_lanes(&mirror, &mut known).await {
+                Ok(()) => {
+                    retry = mirror_core::retry::Retry::default();
+                    None
+                }
+                Err(error) => {
+                    let at = (self.system.now)();
+                    let due = retry.failed(start_disposition(&error), at, jitter());
+                    tracing::error!(mirror = %mirror.spec.id, error = crate::app::chain(&error), retry_count = retry.count, "the mirror's branches cannot be opened");
+                    Some(until(at, due))
+                }
+            };
+            let unknown_branch = async {
+                if let Some(wait) = wait {
+                    return tokio::time::sleep(wait).await;
+                }
+                loop {
+                    match news.recv().await {
+                        Ok(News { topic, .. })
+                            if topic.stack == mirror.spec.stack
+                                && topic.project == mirror.spec.project
+                                && !known.contains(&topic.branch) =>
+                        {
+                            return;
+                        }
+                        // Who fell behind looks for itself.
+                        Err(broadcast::error::RecvError::Lagged(_)) => return,
+                        Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+                        Ok(_) => {}
+                    }
+                }
+            };
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = unknown_branch => {}
+            }
+            if wait.is_none() {
+                tokio::time::sleep(BRANCHES_EVERY.min(Duration::from_millis(self.system.config.window.span_ms) / 4)).await;
+            }
+        }
+    }
+
+    /// Opens a lane for each branch that has none yet.
+    async fn open_lanes(self: &Arc<Self>, mirror: &Arc<Mirror>, known: &mut BTreeSet<BranchId>) -> Result<(), StartError> {
+        if known.is_empty() {
+            self.system.verify(mirror).await?;
+        }
+        for lane in lanes(&self.system, mirror).await? {
+            if !known.insert(lane.branch.id.clone()) {
+                continue;
+            }
+            self.system.status.update(&lane.id, |status| {
+                status.project = Some(lane.spec.project.clone());
+                status.refname = lane.refname.to_string();
+            });
+            if !lane.branch.is_default {
+                self.system.metrics.linked_dev_branches.inc();
+            }
+            self.lanes.lock().await.insert(lane.id.clone(), lane.clone());
+            let task = LaneTask { runner: Arc::clone(self), lane, held: None };
+            self.tasks.reopen();
+            self.tasks.spawn(task.run());
+            self.tasks.close();
+        }
+        Ok(())
+    }
+
+    async fn watch_backlog(self: Arc<Self>) {
+        loop {
+            let lanes: Vec<_> =
+                self.lanes.lock().await.values().map(|lane| (lane.id.clone(), lane.topic.clone())).collect();
+            let mut depth = 0;
+            let mut oldest: Option<Timestamp> = None;
+            for (id, topic) in lanes {
+                match self.system.log.backlog(&[(id.clone(), topic)]).await {
+                    Ok(backlog) => {
+                        depth += backlog.depth;
+                        oldest = [oldest, backlog.oldest].into_iter().flatten().min();
+                        self.system.status.update(&id, |status| status.backlog = backlog.depth);
+                    }
+                    Err(error) => tracing::error!(lane = %id, error = crate::app::chain(&error), "the backlog cannot be read"),
+                }
+            }
+            let metrics = &self.system.metrics;
+            metrics.queue_backlog_depth.get_or_create(&Queue { queue_name: QUEUE_NAME }).set(i64::try_from(depth).unwrap_or(i64::MAX));
+            let now = (self.system.now)();
+            metrics.oldest_unpushed_age.set(oldest.map_or(0.0, |oldest| now.duration_since(oldest).as_secs_f64().max(0.0)));
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = tokio::time::sleep(BACKLOG_EVERY) => {}
+            }
+        }
+    }
+}
+
+/// Puts the lanes of a mirror together: its default branch and, if wanted, the dev branches.
+///
+/// # Errors
+/// Keboola refuses, or a branch has no usable name.
+pub async fn lanes(system: &System, mirror: &Mirror) -> Result<Vec<Lane>, StartError> {
+    let id = || mirror.spec.id.clone();
+    let branches = mirror.source.client().dev_branches().await;
+    let branches = branches.map_err(|source| StartError::Keboola { mirror: id(), source })?;
+    let default = branches.iter().find(|branch| branch.is_default).cloned();
+    let default = default.ok_or_else(|| StartError::NoDefaultBranch { mirror: id() })?;
+    let mut lanes = Vec::new();
+    for branch in branches {
+        if branch.is_default || mirror.spec.dev_branches.enabled {
+            lanes.push(system.lane(mirror, branch, &default).await?);
+        }
+    }
+    // The default branch first: the others start at its commit.
+    lanes.sort_by_key(|lane| !lane.branch.is_default);
+    Ok(lanes)
+}
+
+/// One lane's task: it does what the lane's state machine asks for, and tells it how that went.
+struct LaneTask {
+    runner: Arc<Runner>,
+    lane: Lane,
+    held: Option<(Oid, Memory)>,
+}
+
+/// What wakes the loop of a lane.
+enum Wakened {
+    Stop,
+    Time,
+    Hurry,
+    News(Result<News, broadcast::error::RecvError>),
+    Done(Box<Result<Done, AttemptError>>),
+}
+
+impl LaneTask {
+    async fn run(mut self) {
+        let mut news = self.lane.log.tail();
+        let mut hurry = self.runner.hurry.subscribe();
+        let stop = self.runner.stop.clone();
+        let mut machine = loop {
+            match self.machine().await {
+                Ok(machine) => break machine,
+                Err(error) => {
+                    tracing::error!(lane = %self.lane.id, error, "the lane cannot be read from the log; it is tried again");
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = tokio::time::sleep(BACKLOG_EVERY) => {}
+                    }
+                }
+            }
+        };
+        let mut wake = Wake::Tick;
+        let mut running: Option<tokio::task::JoinHandle<Result<Done, AttemptError>>> = None;
+        loop {
+            let now = (self.lane.now)();
+            for action in machine.step(wake, now, jitter()) {
+                match action {
+                    Action::Start { streams } => running = Some(self.start(&streams, now)),
+                    Action::Remember(outage) => self.remember(outage).await,
+                    Action::Notify { notice, outage } => self.notice(notice, &outage),
+                }
+            }
+            let due = machine.next_due();
+            self.status(|status| status.next_due = due);
+            let stopped = stop.is_cancelled();
+            if stopped && running.is_none() {
+                return;
+            }
+            let wakened = tokio::select! {
+                () = stop.cancelled(), if !stopped => Wakened::Stop,
+                () = sleep_until(due.map(|due| until(now, due))) => Wakened::Time,
+                changed = hurry.changed() => if changed.is_ok() { Wakened::Hurry } else { Wakened::Stop },
+                heard = news.recv() => Wakened::News(heard),
+                done = ended(&mut running) => Wakened::Done(Box::new(done)),
+            };
+            wake = match wakened {
+                Wakened::Stop => Wake::Stop,
+                Wakened::Time => Wake::Tick,
+                Wakened::Hurry => Wake::Hasten,
+                Wakened::News(Ok(News { topic, stream, position, published_at })) if topic == self.lane.topic => {
+                    Wake::Arrived { stream, position, published_at, urgent: false }
+                }
+                Wakened::News(Ok(_)) => Wake::Tick,
+                // Hints were missed, so it looks for itself.
+                Wakened::News(Err(_)) => {
+                    if let Ok(fresh) = self.machine().await
+                        && !machine.is_running()
+                    {
+                        machine = fresh;
+                    }
+                    Wake::Tick
+                }
+                Wakened::Done(outcome) => {
+                    running = None;
+                    Wake::AttemptDone(self.ended(*outcome, machine.retries()))
+                }
+            };
+        }
+    }
+
+    /// Builds the lane's state machine from what log and state know.
+    async fn machine(&self) -> Result<Machine, String> {
+        let lane = &self.lane;
+        let said = |error: &dyn std::error::Error| crate::app::chain(error);
+        let log_id = lane.log.log_id();
+        let stored = lane.log.cursor(&lane.id).await.map_err(|error| said(&error))?;
+        let stored = stored.filter(|cursor| cursor.log == *log_id);
+        let is_new = stored.as_ref().is_none_or(|cursor| cursor.tip.is_none());
+        let cursor = stored.unwrap_or_else(|| LaneCursor::start(log_id.clone()));
+        let mut waiting = Vec::new();
+        for stream in Stream::ALL {
+            let first = lane.log.read(&lane.topic, cursor.of(stream), Some(stream), 1).await.map_err(|error| said(&error))?;
+            let newest = lane.log.newest(&lane.topic, stream).await.map_err(|error| said(&error))?;
+            waiting.push(first.first().map(|logged| (newest.max(logged.position), logged.envelope.published_at)));
+        }
+        let config = &self.runner.system.config;
+        let change_mode = window_mode(config.window);
+        let start = LaneStart {
+            cursor,
+            change_mode,
+            jobs_mode: jobs_mode(change_mode, lane.spec.jobs.map(|jobs| jobs.cadence)),
+            change_waiting: waiting[0],
+            jobs_waiting: waiting[1],
+            has_cut: lane.log.cut(&lane.id).await.map_err(|error| said(&error))?.is_some(),
+            // The first attempt of a process looks at the remote, whatever waits.
+            is_new: is_new || self.held.is_none(),
+            outage: lane.state.outage(&lane.id).await.map_err(|error| said(&error))?,
+            paused: false,
+        };
+        Ok(Machine::new(start, (lane.now)()))
+    }
+
+    fn start(&mut self, streams: &[Stream], now: Timestamp) -> tokio::task::JoinHandle<Result<Done, AttemptError>> {
+        self.status(|status| status.attempt_since = Some(now));
+        let due = Due { change: streams.contains(&Stream::Change), jobs: streams.contains(&Stream::Jobs) };
+        let (lane, held) = (self.lane.clone(), self.held.take());
+        tokio::spawn(async move { lane.attempt(held, due).await })
+    }
+
+    fn ended(&mut self, outcome: Result<Done, AttemptError>, retries: u32) -> AttemptEnd {
+        self.status(|status| status.attempt_since = None);
+        let outcome = match outcome {
+            Ok(done) => {
+                self.count_retry(retries, "success");
+                self.succeeded(done)
+            }
+            Err(error) => {
+                self.count_retry(retries, "failure");
+                self.failed(&error, retries + 1)
+            }
+        };
+        outcome
+    }
+
+    fn succeeded(&mut self, done: Done) -> AttemptEnd {
+        let Done { tip, memory, landed, took, cursor } = done;
+        let withheld = memory.withheld().map(|(key, reason)| (key.clone(), reason.to_string())).collect();
+        let pushed = landed.is_some().then(|| (self.lane.now)());
+        self.status(|status| {
+            status.tip = tip;
+            status.withheld = withheld;
+            status.last_push = pushed.or(status.last_push);
+        });
+        let took = landed.is_some().then_some(took);
+        if let Some(landed) = landed {
+            self.tell(landed);
+        }
+        self.held = tip.map(|tip| (tip, memory));
+        AttemptEnd::Mirrored { cursor, took }
+    }
+
+    fn tell(&self, landed: Landed) {
+        record(&self.runner.system.metrics, &self.lane, &landed);
+        let latency_ms = landed.change_latency.or(landed.jobs_latency).map(|latency| latency.as_millis());
+        tracing::info!(
+            mirror = %landed.lane.mirror,
+            project_id = %self.lane.spec.project,
+            branch_id = %landed.lane.branch,
+            queue_name = QUEUE_NAME,
+            commit_sha = %landed.commit,
+            events = landed.events,
+            files_added = landed.added,
+            files_modified = landed.modified,
+            files_deleted = landed.deleted,
+            latency_ms,
+            "mirrored"
+        );
+        for (object, reason) in &landed.withheld {
+            tracing::warn!(mirror = %landed.lane.mirror, branch_id = %landed.lane.branch, %object, reason, "withheld");
+        }
+        // Nobody may be listening.
+        let _ = self.runner.landed.send(landed);
+    }
+
+    fn failed(&mut self, error: &AttemptError, retry_count: u32) -> AttemptEnd {
+        let disposition = error.disposition();
+        let reason = crate::app::chain(error);
+        self.runner.system.metrics.exports.get_or_create(&Reason { reason: "failed" }).inc();
+        tracing::warn!(
+            mirror = %self.lane.id.mirror,
+            project_id = %self.lane.spec.project,
+            branch_id = %self.lane.id.branch,
+            queue_name = QUEUE_NAME,
+            retry_count,
+            class = ?disposition,
+            reason,
+            "attempt failed; it is repeated"
+        );
+        AttemptEnd::Failed { disposition, reason }
+    }
+
+    async fn remember(&self, outage: Option<Outage>) {
+        // Stored before it is told: a notice is better lost than repeated.
+        if let Err(error) = self.lane.state.put_outage(&self.lane.id, outage.as_ref()).await {
+            tracing::error!(lane = %self.lane.id, error = crate::app::chain(&error), "the outage cannot be stored");
+        }
+        if outage.is_none() {
+            tracing::info!(mirror = %self.lane.id.mirror, branch_id = %self.lane.id.branch, "recovered");
+        }
+        self.status(|status| status.outage = outage);
+    }
+
+    /// Tells the log; channels to people hang on here.
+    fn notice(&self, notice: Notice, outage: &Outage) {
+        tracing::warn!(
+            mirror = %self.lane.id.mirror,
+            project_id = %self.lane.spec.project,
+            branch_id = %self.lane.id.branch,
+            ?notice,
+            since = %outage.since,
+            attempts = outage.attempts,
+            reason = outage.reason,
+            "notice"
+        );
+    }
+
+    fn count_retry(&self, attempts: u32, outcome: &'static str) {
+        if attempts > 0 {
+            let label = Retried { queue_name: QUEUE_NAME, retry_count: retry_count(attempts), outcome };
+            self.runner.system.metrics.retry_attempts.get_or_create(&label).inc();
+        }
+    }
+
+    fn status(&self, change: impl FnOnce(&mut crate::status::LaneStatus)) {
+        let status: &Status = &self.runner.system.status;
+        status.update(&self.lane.id, change);
+    }
+}
+
+async fn sleep_until(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => tokio::time::sleep(wait).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn ended(
+    running: &mut Option<tokio::task::JoinHandle<Result<Done, AttemptError>>>,
+) -> Result<Done, AttemptError> {
+    match running {
+        Some(task) => match task.await {
+            Ok(outcome) => outcome,
+            Err(error) => Err(error.into()),
+        },
+        None => std::future::pending().await,
+    }
+}
+
+fn window_mode(config: WindowConfig) -> WindowMode {
+    let span = Duration::from_millis(config.span_ms);
+    match config.mode {
+        ConfiguredMode::Early => WindowMode::Early { span },
+        ConfiguredMode::Fixed => WindowMode::Fixed { span },
+        ConfiguredMode::Eager => WindowMode::Eager { gather: Duration::from_secs(2).min(span), cool_down: span },
+    }
+}
+
+fn jobs_mode(change: WindowMode, cadence: Option<JobsCadence>) -> WindowMode {
+    match (cadence, change) {
+        // Runs that are not mirrored are passed over with the changes.
+        (None | Some(JobsCadence::Window), mode) => mode,
+        (Some(JobsCadence::Every { ms }), WindowMode::Early { span } | WindowMode::Fixed { span }) => {
+            WindowMode::Eager { gather: span, cool_down: Duration::from_millis(ms) }
+        }
+        (Some(JobsCadence::Every { ms }), WindowMode::Eager { gather, .. }) => {
+            WindowMode::Eager { gather, cool_down: Duration::from_millis(ms) }
+        }
+    }
+}
+
+fn record(metrics: &Metrics, lane: &Lane, landed: &Landed) {
+    let branch_id = || lane.id.branch.to_string();
+    let host = lane.spec.repository.host();
+    let latencies = [(EventType::config, landed.change_latency), (EventType::job, landed.jobs_latency)];
+    let mut counted = false;
+    for (event_type, latency) in latencies {
+        let Some(latency) = latency else { continue };
+        let label = Synced { event_type, branch_id: branch_id(), queue_name: QUEUE_NAME };
+        metrics.sync_latency.get_or_create(&label).observe(latency.as_secs_f64());
+        if !counted {
+            let label = Exported { event_type, branch_id: branch_id(), repository_host: host.into() };
+            metrics.commits_exported.get_or_create(&label).inc();
+            counted = true;
+        }
+    }
+    if !counted {
+        let label = Exported { event_type: EventType::config, branch_id: branch_id(), repository_host: host.into() };
+        metrics.commits_exported.get_or_create(&label).inc();
+    }
+    metrics.exports.get_or_create(&Reason { reason: "ok" }).inc();
+    for (_, reason) in &landed.withheld {
+        let _ = reason;
+        metrics.objects_withheld.get_or_create(&Reason { reason: "withheld" }).inc();
+    }
+    let mut by_component: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    for (object, stats) in &landed.redactions {
+        let component = object.config().map(|(component, _)| component.to_string()).unwrap_or_default();
+        let (covered, all) = by_component.entry(component).or_default();
+        *covered += stats.found();
+        *all += stats.found();
+    }
+    for (component_id, (covered, all)) in by_component {
+        if all > 0 {
+            #[expect(clippy::cast_precision_loss, reason = "a ratio for a gauge")]
+            let rate = covered as f64 / all as f64;
+            metrics.secrets_redacted_rate.get_or_create(&Redacted { component_id, branch_id: branch_id() }).set(rate);
+        }
+    }
+}
+
+fn start_disposition(error: &StartError) -> Disposition {
+    match error {
+        StartError::Keboola { source, .. } => match source.disposition() {
+            mirror_keboola::Disposition::Retry { after } => Disposition::Temporary { after },
+            mirror_keboola::Disposition::NeedsCustomer | mirror_keboola::Disposition::Gone => Disposition::NeedsCustomer,
+            mirror_keboola::Disposition::Permanent => Disposition::Permanent,
+        },
+        _ => Disposition::NeedsCustomer,
+    }
+}
+
+/// Draws a number that spreads retries.
+fn jitter() -> Jitter {
+    let random = uuid::Uuid::new_v4();
+    let [first, second, ..] = random.into_bytes();
+    Jitter(u16::from_be_bytes([first, second]))
+}
+
+fn until(now: Timestamp, due: Timestamp) -> Duration {
+    Duration::try_from(due.duration_since(now)).unwrap_or_default()
+}
+
+/// Returns how far a lane is behind the log, for those who wait for it.
+///
+/// # Errors
+/// A log that cannot be read.
+pub async fn is_behind(lane: &Lane) -> Result<bool, crate::queue::LogError> {
+    let cursor = lane.log.cursor(&lane.id).await?;
+    for stream in Stream::ALL {
+        let newest = lane.log.newest(&lane.topic, stream).await?;
+        if newest > cursor.as_ref().map_or(Position::START, |cursor| cursor.of(stream)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

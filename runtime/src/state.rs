@@ -1,0 +1,174 @@
+//! The state store: what a lane knows beside its repository, and what outlives a process.
+//!
+//! Derived state is a cache: it can be read back from the remote, and is valid for exactly one tip
+//! and render digest. Outages and quarantine are records. What the rows say is not known here.
+
+pub mod embedded;
+
+use crate::database::DatabaseError;
+use async_trait::async_trait;
+use jiff::Timestamp;
+use mirror_core::{
+    digest::RenderDigest,
+    finding::WithholdReason,
+    ids::{LaneId, ObjectKey, Oid},
+    retry::Outage,
+};
+use std::collections::BTreeMap;
+use thiserror::Error;
+
+/// Keeps what lanes know; see the module.
+///
+/// A commit's rows are prepared before it is pushed and adopted after. So a crash in between leaves
+/// both: who finds the prepared commit on the remote adopts it, who does not discards it.
+#[async_trait]
+pub trait StateStore: Send + Sync {
+    /// Returns a lane's derived state and what is prepared; none where it has neither.
+    ///
+    /// # Errors
+    /// A store that cannot be read.
+    async fn load(&self, lane: &LaneId) -> Result<Option<LaneState>, StateError>;
+
+    /// Stores, durably and before the push, what the lane will know once the remote has
+    /// `prepared.commit`. Replaces what was prepared before.
+    ///
+    /// # Errors
+    /// [`StateError::BaseMoved`] where the derived state is not that of `prepared.base`.
+    async fn prepare(&self, lane: &LaneId, prepared: Prepared) -> Result<(), StateError>;
+
+    /// Makes what was prepared for `commit` the lane's derived state; nothing to do where it
+    /// already is.
+    ///
+    /// # Errors
+    /// [`StateError::NotPrepared`] where something else, or nothing, is prepared.
+    async fn adopt(&self, lane: &LaneId, commit: Oid) -> Result<(), StateError>;
+
+    /// Drops what is prepared.
+    ///
+    /// # Errors
+    /// A store that cannot be written.
+    async fn discard(&self, lane: &LaneId) -> Result<(), StateError>;
+
+    /// Forgets a lane's derived state and what is prepared; the next attempt recovers from the remote.
+    ///
+    /// # Errors
+    /// A store that cannot be written.
+    async fn forget(&self, lane: &LaneId) -> Result<(), StateError>;
+
+    /// Returns the lane's running outage.
+    ///
+    /// # Errors
+    /// A store that cannot be read.
+    async fn outage(&self, lane: &LaneId) -> Result<Option<Outage>, StateError>;
+
+    /// Stores the lane's outage, or that there is none; before a notice is sent.
+    ///
+    /// # Errors
+    /// A store that cannot be written.
+    async fn put_outage(&self, lane: &LaneId, outage: Option<&Outage>) -> Result<(), StateError>;
+
+    /// Returns the objects that the remote must not get as they are, such as those refused by push
+    /// protection.
+    ///
+    /// # Errors
+    /// A store that cannot be read.
+    async fn quarantined(&self, lane: &LaneId) -> Result<Vec<Quarantined>, StateError>;
+
+    /// Adds objects; one that is there is replaced.
+    ///
+    /// # Errors
+    /// A store that cannot be written.
+    async fn quarantine(&self, lane: &LaneId, objects: Vec<Quarantined>) -> Result<(), StateError>;
+
+    /// Lets an object out; nothing to do where it is not there.
+    ///
+    /// # Errors
+    /// A store that cannot be written.
+    async fn release(&self, lane: &LaneId, object: &ObjectKey) -> Result<(), StateError>;
+
+    /// Returns a fact about the installation, such as the id of the tag key.
+    ///
+    /// # Errors
+    /// A store that cannot be read.
+    async fn meta(&self, name: &str) -> Result<Option<String>, StateError>;
+
+    /// Stores such a fact if it is not there yet, and returns what is there.
+    ///
+    /// # Errors
+    /// A store that cannot be written.
+    async fn meta_once(&self, name: &str, value: &str) -> Result<String, StateError>;
+}
+
+/// Names a row of derived state: what kind of fact, about what.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RowKey {
+    pub kind: String,
+    pub key: String,
+}
+
+/// What a lane knows for one tip and render digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Derived {
+    pub tip: Oid,
+    pub render: RenderDigest,
+    /// JSON texts; their form is the writer's affair.
+    pub rows: BTreeMap<RowKey, String>,
+}
+
+/// What a store has of a lane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneState {
+    pub derived: Option<Derived>,
+    /// A commit that is prepared and neither adopted nor discarded.
+    pub prepared: Option<Oid>,
+}
+
+/// What a lane will know once the remote has a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prepared {
+    pub commit: Oid,
+    pub render: RenderDigest,
+    /// The tip that `delta` starts from; not looked at with `replace_all`.
+    pub base: Option<Oid>,
+    /// Rows to put, or to delete where there is no value.
+    pub delta: Vec<(RowKey, Option<String>)>,
+    /// `delta` is everything.
+    pub replace_all: bool,
+}
+
+/// An object that is kept away from the remote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quarantined {
+    pub object: ObjectKey,
+    /// The version concerned; a later one is tried afresh.
+    pub version: u64,
+    pub reason: WithholdReason,
+    pub since: Timestamp,
+}
+
+/// Why the store refused or failed.
+#[derive(Debug, Error)]
+pub enum StateError {
+    #[error("the disk of the state store is full; free space")]
+    NoSpace,
+    #[error("the derived state of lane `{lane}` is not that of the commit to build upon; load it again")]
+    BaseMoved { lane: LaneId },
+    #[error("nothing is prepared for commit {commit} of lane `{lane}`")]
+    NotPrepared { lane: LaneId, commit: Oid },
+    #[error("the {what} of lane `{lane}` cannot be read by this release")]
+    Unreadable { what: &'static str, lane: LaneId },
+    #[error("the state store failed")]
+    Database {
+        #[source]
+        source: DatabaseError,
+    },
+}
+
+impl From<DatabaseError> for StateError {
+    fn from(source: DatabaseError) -> Self {
+        match source {
+            DatabaseError::NoSpace => Self::NoSpace,
+            source => Self::Database { source },
+        }
+    }
+}

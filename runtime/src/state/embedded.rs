@@ -1,0 +1,308 @@
+//! The state store in the installation's SQLite file.
+
+use super::{Derived, LaneState, Prepared, Quarantined, RowKey, StateError, StateStore};
+use crate::database::{Database, signed, whole};
+use async_trait::async_trait;
+use jiff::Timestamp;
+use mirror_core::{
+    digest::RenderDigest,
+    ids::{LaneId, ObjectKey, Oid},
+    retry::Outage,
+};
+use rusqlite::{Connection, OptionalExtension, named_params, params};
+use serde::{Serialize, de::DeserializeOwned};
+use std::collections::BTreeMap;
+
+#[cfg(test)]
+mod tests;
+
+/// A lane without derived state has no tip; one without anything prepared no prepared commit.
+pub(crate) const SCHEMA: &str = "
+    CREATE TABLE lane (
+        id INTEGER PRIMARY KEY, mirror TEXT NOT NULL, branch TEXT NOT NULL,
+        tip TEXT, render TEXT, prepared TEXT, prepared_render TEXT, prepared_is_all INTEGER,
+        outage TEXT, UNIQUE (mirror, branch)
+    ) STRICT;
+    CREATE TABLE derived (
+        lane INTEGER NOT NULL REFERENCES lane, kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
+        PRIMARY KEY (lane, kind, key)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE prepared (
+        lane INTEGER NOT NULL REFERENCES lane, kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT,
+        PRIMARY KEY (lane, kind, key)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE quarantine (
+        lane INTEGER NOT NULL REFERENCES lane, object TEXT NOT NULL, version INTEGER NOT NULL,
+        reason TEXT NOT NULL, since INTEGER NOT NULL,
+        PRIMARY KEY (lane, object)
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// The state store that needs nothing but a file.
+#[derive(Debug, Clone)]
+pub struct EmbeddedState {
+    database: Database,
+}
+
+impl EmbeddedState {
+    #[must_use]
+    pub fn new(database: Database) -> Self {
+        Self { database }
+    }
+}
+
+#[async_trait]
+impl StateStore for EmbeddedState {
+    async fn load(&self, lane: &LaneId) -> Result<Option<LaneState>, StateError> {
+        let row = lane.clone();
+        let loaded = self.database.read(move |connection| {
+            let Some(lane) = lane_row(connection, &row)? else { return Ok(None) };
+            let mut statement = connection.prepare_cached("SELECT kind, key, value FROM derived WHERE lane = ?")?;
+            let rows = statement.query_map([lane.id], |row| {
+                Ok((RowKey { kind: row.get(0)?, key: row.get(1)? }, row.get::<_, String>(2)?))
+            })?;
+            let rows = rows.collect::<rusqlite::Result<BTreeMap<_, _>>>()?;
+            Ok(Some((lane, rows)))
+        });
+        let Some((LaneRow { tip, render, prepared, .. }, rows)) = loaded.await? else { return Ok(None) };
+        let unreadable = || StateError::Unreadable { what: "derived state", lane: lane.clone() };
+        let oid = |text: String| Oid::parse(&text).map_err(|_| unreadable());
+        let derived = match tip.zip(render) {
+            None => None,
+            Some((tip, render)) => {
+                let render = RenderDigest::parse(&render).ok_or_else(unreadable)?;
+                Some(Derived { tip: oid(tip)?, render, rows })
+            }
+        };
+        let prepared = prepared.map(oid).transpose()?;
+        let known = derived.is_some() || prepared.is_some();
+        Ok(known.then_some(LaneState { derived, prepared }))
+    }
+
+    async fn prepare(&self, lane: &LaneId, prepared: Prepared) -> Result<(), StateError> {
+        let row = lane.clone();
+        let moved = self.database.write(move |connection| {
+            let Prepared { commit, render, base, delta, replace_all } = prepared;
+            let lane = lane_for_writing(connection, &row)?;
+            if !replace_all && lane.tip != base.map(|base| base.to_string()) {
+                return Ok(true);
+            }
+            drop_prepared(connection, lane.id)?;
+            let mut put = connection.prepare_cached(
+                "INSERT OR REPLACE INTO prepared (lane, kind, key, value) VALUES (?, ?, ?, ?)",
+            )?;
+            for (RowKey { kind, key }, value) in &delta {
+                put.execute(params![lane.id, kind, key, value])?;
+            }
+            connection
+                .prepare_cached(
+                    "UPDATE lane SET prepared = :commit, prepared_render = :render, prepared_is_all = :all WHERE id = :lane",
+                )?
+                .execute(named_params! {
+                    ":commit": commit.to_string(),
+                    ":render": render.as_str(),
+                    ":all": replace_all,
+                    ":lane": lane.id,
+                })?;
+            Ok(false)
+        });
+        if moved.await? { Err(StateError::BaseMoved { lane: lane.clone() }) } else { Ok(()) }
+    }
+
+    async fn adopt(&self, lane: &LaneId, commit: Oid) -> Result<(), StateError> {
+        let row = lane.clone();
+        let adopted = self.database.write(move |connection| {
+            let commit = Some(commit.to_string());
+            let Some(lane) = lane_row(connection, &row)? else { return Ok(false) };
+            if lane.prepared != commit {
+                return Ok(lane.tip == commit);
+            }
+            if lane.prepared_is_all {
+                connection.execute("DELETE FROM derived WHERE lane = ?", [lane.id])?;
+            } else {
+                connection.execute(
+                    "DELETE FROM derived WHERE lane = ?1 AND (kind, key) IN
+                     (SELECT kind, key FROM prepared WHERE lane = ?1 AND value IS NULL)",
+                    [lane.id],
+                )?;
+            }
+            connection.execute(
+                "INSERT OR REPLACE INTO derived (lane, kind, key, value)
+                 SELECT lane, kind, key, value FROM prepared WHERE lane = ? AND value IS NOT NULL",
+                [lane.id],
+            )?;
+            connection.execute("UPDATE lane SET tip = prepared, render = prepared_render WHERE id = ?", [lane.id])?;
+            drop_prepared(connection, lane.id)?;
+            Ok(true)
+        });
+        if adopted.await? { Ok(()) } else { Err(StateError::NotPrepared { lane: lane.clone(), commit }) }
+    }
+
+    async fn discard(&self, lane: &LaneId) -> Result<(), StateError> {
+        let row = lane.clone();
+        let discarded = self.database.write(move |connection| match lane_row(connection, &row)? {
+            Some(lane) => drop_prepared(connection, lane.id),
+            None => Ok(()),
+        });
+        Ok(discarded.await?)
+    }
+
+    async fn forget(&self, lane: &LaneId) -> Result<(), StateError> {
+        let row = lane.clone();
+        let forgotten = self.database.write(move |connection| {
+            let Some(lane) = lane_row(connection, &row)? else { return Ok(()) };
+            drop_prepared(connection, lane.id)?;
+            connection.execute("DELETE FROM derived WHERE lane = ?", [lane.id])?;
+            connection.execute("UPDATE lane SET tip = NULL, render = NULL WHERE id = ?", [lane.id])?;
+            Ok(())
+        });
+        Ok(forgotten.await?)
+    }
+
+    async fn outage(&self, lane: &LaneId) -> Result<Option<Outage>, StateError> {
+        let row = lane.clone();
+        let stored = self.database.read(move |connection| Ok(lane_row(connection, &row)?.and_then(|lane| lane.outage)));
+        stored.await?.map(|text| parsed(&text, "outage", lane)).transpose()
+    }
+
+    async fn put_outage(&self, lane: &LaneId, outage: Option<&Outage>) -> Result<(), StateError> {
+        let text = outage.map(|outage| json(outage, "outage", lane)).transpose()?;
+        let row = lane.clone();
+        let stored = self.database.write(move |connection| {
+            let lane = lane_for_writing(connection, &row)?;
+            connection.execute("UPDATE lane SET outage = ? WHERE id = ?", params![text, lane.id])?;
+            Ok(())
+        });
+        Ok(stored.await?)
+    }
+
+    async fn quarantined(&self, lane: &LaneId) -> Result<Vec<Quarantined>, StateError> {
+        let row = lane.clone();
+        let stored = self.database.read(move |connection| {
+            let Some(lane) = lane_row(connection, &row)? else { return Ok(Vec::new()) };
+            let mut statement = connection.prepare_cached(
+                "SELECT object, version, reason, since FROM quarantine WHERE lane = ? ORDER BY object",
+            )?;
+            let rows = statement.query_map([lane.id], |row| {
+                Ok((row.get::<_, String>(0)?, whole(row, 1)?, row.get::<_, String>(2)?, row.get::<_, i64>(3)?))
+            })?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        });
+        let quarantined = |(object, version, reason, since): (String, u64, String, i64)| {
+            Ok(Quarantined {
+                object: parsed(&object, "quarantine", lane)?,
+                version,
+                reason: parsed(&reason, "quarantine", lane)?,
+                since: Timestamp::from_microsecond(since)
+                    .map_err(|_| StateError::Unreadable { what: "quarantine", lane: lane.clone() })?,
+            })
+        };
+        stored.await?.into_iter().map(quarantined).collect()
+    }
+
+    async fn quarantine(&self, lane: &LaneId, objects: Vec<Quarantined>) -> Result<(), StateError> {
+        let mut rows = Vec::with_capacity(objects.len());
+        for Quarantined { object, version, reason, since } in &objects {
+            let (object, reason) = (json(object, "quarantine", lane)?, json(reason, "quarantine", lane)?);
+            rows.push((object, *version, reason, since.as_microsecond()));
+        }
+        let row = lane.clone();
+        let stored = self.database.write(move |connection| {
+            let lane = lane_for_writing(connection, &row)?;
+            let mut put = connection.prepare_cached(
+                "INSERT OR REPLACE INTO quarantine (lane, object, version, reason, since) VALUES (?, ?, ?, ?, ?)",
+            )?;
+            for (object, version, reason, since) in &rows {
+                put.execute(params![lane.id, object, signed(*version), reason, since])?;
+            }
+            Ok(())
+        });
+        Ok(stored.await?)
+    }
+
+    async fn release(&self, lane: &LaneId, object: &ObjectKey) -> Result<(), StateError> {
+        let object = json(object, "quarantine", lane)?;
+        let row = lane.clone();
+        let released = self.database.write(move |connection| {
+            let Some(lane) = lane_row(connection, &row)? else { return Ok(()) };
+            connection.execute("DELETE FROM quarantine WHERE lane = ? AND object = ?", params![lane.id, object])?;
+            Ok(())
+        });
+        Ok(released.await?)
+    }
+
+    async fn meta(&self, name: &str) -> Result<Option<String>, StateError> {
+        let name = name.to_owned();
+        Ok(self.database.read(move |connection| meta(connection, &name)).await?)
+    }
+
+    async fn meta_once(&self, name: &str, value: &str) -> Result<String, StateError> {
+        let (name, value) = (name.to_owned(), value.to_owned());
+        Ok(self.database.write(move |connection| meta_once(connection, &name, &value)).await?)
+    }
+}
+
+/// Stores a fact if it is not there yet, and returns what is there.
+pub(crate) fn meta_once(connection: &Connection, name: &str, value: &str) -> rusqlite::Result<String> {
+    connection.execute("INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING", [name, value])?;
+    Ok(meta(connection, name)?.unwrap_or_else(|| value.to_owned()))
+}
+
+fn meta(connection: &Connection, name: &str) -> rusqlite::Result<Option<String>> {
+    connection.query_row("SELECT value FROM meta WHERE name = ?", [name], |row| row.get(0)).optional()
+}
+
+struct LaneRow {
+    id: i64,
+    tip: Option<String>,
+    render: Option<String>,
+    prepared: Option<String>,
+    prepared_is_all: bool,
+    outage: Option<String>,
+}
+
+fn lane_row(connection: &Connection, lane: &LaneId) -> rusqlite::Result<Option<LaneRow>> {
+    connection
+        .prepare_cached(
+            "SELECT id, tip, render, prepared, coalesce(prepared_is_all, 0), outage FROM lane
+             WHERE mirror = ? AND branch = ?",
+        )?
+        .query_row([lane.mirror.as_str(), lane.branch.as_str()], |row| {
+            Ok(LaneRow {
+                id: row.get(0)?,
+                tip: row.get(1)?,
+                render: row.get(2)?,
+                prepared: row.get(3)?,
+                prepared_is_all: row.get(4)?,
+                outage: row.get(5)?,
+            })
+        })
+        .optional()
+}
+
+fn lane_for_writing(connection: &Connection, lane: &LaneId) -> rusqlite::Result<LaneRow> {
+    if let Some(row) = lane_row(connection, lane)? {
+        return Ok(row);
+    }
+    let id = connection
+        .prepare_cached("INSERT INTO lane (mirror, branch) VALUES (?, ?)")?
+        .insert([lane.mirror.as_str(), lane.branch.as_str()])?;
+    Ok(LaneRow { id, tip: None, render: None, prepared: None, prepared_is_all: false, outage: None })
+}
+
+fn drop_prepared(connection: &Connection, lane: i64) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM prepared WHERE lane = ?", [lane])?;
+    connection.execute(
+        "UPDATE lane SET prepared = NULL, prepared_render = NULL, prepared_is_all = NULL WHERE id = ?",
+        [lane],
+    )?;
+    Ok(())
+}
+
+fn parsed<T: DeserializeOwned>(text: &str, what: &'static str, lane: &LaneId) -> Result<T, StateError> {
+    serde_json::from_str(text).map_err(|_| StateError::Unreadable { what, lane: lane.clone() })
+}
+
+fn json<T: Serialize>(value: &T, what: &'static str, lane: &LaneId) -> Result<String, StateError> {
+    serde_json::to_string(value).map_err(|_| StateError::Unreadable { what, lane: lane.clone() })
+}

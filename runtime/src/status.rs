@@ -1,0 +1,113 @@
+//! What is going on, for `/v1/status`, `/livez` and the commands: kept by the lanes, read by others.
+
+use jiff::{SignedDuration, Timestamp};
+use mirror_core::{
+    ids::{LaneId, ObjectKey, Oid, ProjectId},
+    retry::Outage,
+};
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+/// An attempt that takes longer than this is stuck: `/livez` fails and the process is restarted.
+const STUCK_AFTER: SignedDuration = SignedDuration::from_mins(60);
+
+/// Where a lane stands.
+#[derive(Debug, Clone, Default)]
+pub struct LaneStatus {
+    pub project: Option<ProjectId>,
+    /// Full name of the ref.
+    pub refname: String,
+    pub tip: Option<Oid>,
+    pub attempt_since: Option<Timestamp>,
+    pub last_push: Option<Timestamp>,
+    pub next_due: Option<Timestamp>,
+    pub backlog: u64,
+    pub outage: Option<Outage>,
+    pub withheld: BTreeMap<ObjectKey, String>,
+}
+
+impl LaneStatus {
+    fn state(&self) -> &'static str {
+        match (&self.outage, self.attempt_since, self.backlog) {
+            (Some(outage), ..) if outage.notified_at.is_some() => "failing",
+            (Some(_), ..) => "retrying",
+            (None, Some(_), _) => "syncing",
+            (None, None, 0) => "in sync",
+            (None, None, _) => "waiting",
+        }
+    }
+}
+
+/// The status of all lanes.
+#[derive(Debug, Default)]
+pub struct Status(Mutex<BTreeMap<LaneId, LaneStatus>>);
+
+impl Status {
+    /// Changes the status of one lane.
+    pub fn update(&self, lane: &LaneId, change: impl FnOnce(&mut LaneStatus)) {
+        change(self.lanes().entry(lane.clone()).or_default());
+    }
+
+    /// Forgets a lane that is no more.
+    pub fn remove(&self, lane: &LaneId) {
+        self.lanes().remove(lane);
+    }
+
+    /// Returns how many events of a project wait.
+    #[must_use]
+    pub fn backlog(&self, project: &ProjectId) -> u64 {
+        let lanes = self.lanes();
+        lanes.values().filter(|lane| lane.project.as_ref() == Some(project)).map(|lane| lane.backlog).sum()
+    }
+
+    /// Returns a lane whose attempt does not end.
+    #[must_use]
+    pub fn stuck(&self, now: Timestamp) -> Option<LaneId> {
+        let stuck = |lane: &LaneStatus| lane.attempt_since.is_some_and(|since| now.duration_since(since) > STUCK_AFTER);
+        self.lanes().iter().find(|(_, lane)| stuck(lane)).map(|(id, _)| id.clone())
+    }
+
+    /// Returns everything as JSON.
+    #[must_use]
+    pub fn page(&self) -> Value {
+        let lanes: Vec<Value> = self
+            .lanes()
+            .iter()
+            .map(|(id, lane)| {
+                json!({
+                    "mirror": id.mirror.as_str(),
+                    "branchId": id.branch.as_str(),
+                    "ref": lane.refname,
+                    "state": lane.state(),
+                    "tip": lane.tip.map(|tip| tip.to_string()),
+                    "lastPush": lane.last_push.map(|at| at.to_string()),
+                    "nextDue": lane.next_due.map(|at| at.to_string()),
+                    "backlog": lane.backlog,
+                    "outage": lane.outage.as_ref().map(|outage| json!({
+                        "since": outage.since.to_string(),
+                        "reason": outage.reason,
+                        "attempts": outage.attempts,
+                    })),
+                    "withheld": lane.withheld.iter().map(|(object, reason)| json!({
+                        "object": object.to_string(),
+                        "reason": reason,
+                    })).collect::<Vec<_>>(),
+                })
+            })
+            .collect();
+        json!({ "lanes": lanes })
+    }
+
+    /// Returns a copy of one lane's status.
+    #[must_use]
+    pub fn lane(&self, lane: &LaneId) -> Option<LaneStatus> {
+        self.lanes().get(lane).cloned()
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, BTreeMap<LaneId, LaneStatus>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,376 @@
+//! Opening everything that the configuration names, and putting lanes together from it.
+//!
+//! The only place that knows which implementation stands behind a trait.
+
+use crate::{
+    config::{Config, KeboolaConfig, MirrorSpec, RepositorySpec, SandboxLimits, SecretsChoice},
+    credential::CredentialError,
+    database::{Database, DatabaseError, DatabaseOptions},
+    metrics::Metrics,
+    pipeline::{attempt::Lane, fetch::Source, transform::Transformer},
+    queue::{EventLog, LogError, embedded::EmbeddedLog},
+    state::{StateError, StateStore, embedded::EmbeddedState},
+    status::Status,
+};
+use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
+use mirror_core::{
+    digest::{RenderDigest, RenderInputs},
+    document::Context,
+    guard::KnownSecrets,
+    ids::{BranchId, LaneId, MirrorId, Topic},
+    marker::TagKey,
+    path::OwnedPaths,
+    redaction::{Redaction, SecretsMode},
+};
+use mirror_git::{LocalBare, RefName, Remote, RemoteError, Store, StoreError};
+use mirror_keboola::{ClientConfig, DevBranch, KeboolaClient, KeboolaError};
+use mirror_sandbox::{LayoutRenderer, Limits, RedactionPolicy, SampleFilter, Sandbox, SandboxConfig, SandboxError};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+use sha2::Sha256;
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use thiserror::Error;
+use tokio::sync::Mutex;
+
+/// Raised by releases whose output changes.
+const FORMAT_VERSION: u32 = 1;
+/// 32 random bytes in base64 have 44 characters, in hexadecimal 64.
+const TAG_ROOT_BYTES_MIN: usize = 32;
+
+/// Why the runtime cannot start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    #[error("cannot use the data directory `{}`; make it writable for this user", path.display())]
+    DataDir { path: PathBuf, #[source] source: io::Error },
+    #[error("the log and state cannot be opened")]
+    Database(#[from] DatabaseError),
+    #[error("the event log cannot be opened")]
+    Log(#[from] LogError),
+    #[error("the state cannot be opened")]
+    State(#[from] StateError),
+    #[error("the sandbox cannot be started")]
+    Sandbox(#[from] SandboxError),
+    #[error("a stage of the start ended unexpectedly")]
+    Stage(#[from] tokio::task::JoinError),
+    #[error("`tag_root` cannot be read")]
+    TagRoot(#[source] CredentialError),
+    #[error("`tag_root` is too short; it needs 32 random bytes: head -c 32 /dev/urandom | base64")]
+    TagRootWeak,
+    #[error("`tag_root` is not the one that this data directory was used with; put the old one back: all markers derive from it")]
+    TagRootChanged,
+    #[error("mirror `{mirror}`: its token cannot be read")]
+    Token { mirror: MirrorId, #[source] source: CredentialError },
+    #[error("mirror `{mirror}`: the client cannot be set up")]
+    Client { mirror: MirrorId, #[source] source: KeboolaError },
+    #[error("mirror `{mirror}`: the repository cannot be used")]
+    Repository { mirror: MirrorId, #[source] source: RemoteError },
+    #[error("mirror `{mirror}`: the local object store cannot be opened")]
+    Store { mirror: MirrorId, #[source] source: StoreError },
+    #[error("mirror `{mirror}`: `{branch}` cannot be a ref")]
+    Ref { mirror: MirrorId, branch: String },
+    #[error("mirror `{mirror}`: the token is of project {found}, not of {expected}")]
+    WrongProject { mirror: MirrorId, found: String, expected: String },
+    #[error("mirror `{mirror}`: keboola cannot be asked for the project")]
+    Keboola { mirror: MirrorId, #[source] source: KeboolaError },
+    #[error("mirror `{mirror}`: the project has no default branch")]
+    NoDefaultBranch { mirror: MirrorId },
+}
+
+/// Everything that lives as long as the process.
+pub struct System {
+    pub config: Config,
+    pub log: Arc<dyn EventLog>,
+    pub state: Arc<dyn StateStore>,
+    pub metrics: Arc<Metrics>,
+    pub status: Arc<Status>,
+    pub now: fn() -> Timestamp,
+    guests: Guests,
+    tag_root: SecretString,
+    tag_root_id: String,
+    repositories: Mutex<BTreeMap<PathBuf, Arc<Mutex<()>>>>,
+}
+
+/// The prepared guests; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Guests {
+    pub layout: LayoutRenderer,
+    pub redaction: RedactionPolicy,
+    pub filter: SampleFilter,
+}
+
+impl Guests {
+    /// Prepares the built-in guests; compiled code is kept in `cache_dir`.
+    ///
+    /// # Errors
+    /// A sandbox that cannot start.
+    pub fn prepare(cache_dir: Option<PathBuf>, cache_key: [u8; 32], limits: SandboxLimits) -> Result<Self, SandboxError> {
+        let limits = Limits {
+            memory_bytes_max: limits.memory_bytes_max,
+            deadline_ms: limits.deadline_ms,
+            ..Limits::default()
+        };
+        let sandbox = Sandbox::new(SandboxConfig { cache_dir, cache_key, limits })?;
+        Ok(Self {
+            layout: sandbox.layout_renderer()?,
+            redaction: sandbox.secret_redaction()?,
+            filter: sandbox.sample_filter("{}")?,
+        })
+    }
+}
+
+/// A mirror that is ready to make lanes.
+pub struct Mirror {
+    pub spec: Arc<MirrorSpec>,
+    pub source: Arc<Source>,
+    token: SecretString,
+    remote: Arc<dyn Remote>,
+    git: Arc<Store>,
+    turn: Arc<Mutex<()>>,
+}
+
+/// Returns what time it is: the one clock of the product.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the edge where time comes from")]
+pub fn wall_clock() -> Timestamp {
+    Timestamp::now()
+}
+
+impl System {
+    /// Opens the data directory and prepares the guests.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn open(config: Config) -> Result<Self, StartError> {
+        let data_dir = config.data_dir.clone();
+        std::fs::create_dir_all(&data_dir)
+            .map_err(|source| StartError::DataDir { path: data_dir.clone(), source })?;
+        let secret = config.tag_root.read().map_err(StartError::TagRoot)?;
+        if secret.expose_secret().len() < TAG_ROOT_BYTES_MIN {
+            return Err(StartError::TagRootWeak);
+        }
+        let database = tokio::task::spawn_blocking({
+            let data_dir = data_dir.clone();
+            move || Database::open(&data_dir, DatabaseOptions::default())
+        });
+        let database = database.await??;
+        let log: Arc<dyn EventLog> = Arc::new(EmbeddedLog::open(database.clone()).await?);
+        let state: Arc<dyn StateStore> = Arc::new(EmbeddedState::new(database));
+        let tag_root_id = data_encoding::HEXLOWER.encode(&derived_key(&secret, b"kbc-mirror tag root id")[..8]);
+        if state.meta_once("tag-root-id", &tag_root_id).await? != tag_root_id {
+            return Err(StartError::TagRootChanged);
+        }
+        let cache_key = derived_key(&secret, b"kbc-mirror compiled guests");
+        let (cache_dir, limits) = (Some(data_dir.join("guests")), config.sandbox);
+        let guests = tokio::task::spawn_blocking(move || Guests::prepare(cache_dir, cache_key, limits));
+        let guests = guests.await??;
+        Ok(Self {
+            config,
+            log,
+            state,
+            metrics: Arc::default(),
+            status: Arc::default(),
+            now: wall_clock,
+            guests,
+            tag_root: secret,
+            tag_root_id,
+            repositories: Mutex::default(),
+        })
+    }
+
+    /// Opens one mirror: its client, its repository, its local store.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn mirror(&self, spec: &MirrorSpec) -> Result<Mirror, StartError> {
+        let id = || spec.id.clone();
+        let token = spec.token.read().map_err(|source| StartError::Token { mirror: id(), source })?;
+        let client = client(&self.config.keboola, &spec.stack_url, token.clone())
+            .map_err(|source| StartError::Client { mirror: id(), source })?;
+        let RepositorySpec::LocalBare(path) = &spec.repository;
+        let remote = LocalBare::open(path).map_err(|source| StartError::Repository { mirror: id(), source })?;
+        let directory = self.config.data_dir.join("git").join(file_name(spec.id.as_str()));
+        let git = Store::open_or_create(&directory).map_err(|source| StartError::Store { mirror: id(), source })?;
+        let turn = Arc::clone(self.repositories.lock().await.entry(path.clone()).or_default());
+        Ok(Mirror {
+            spec: Arc::new(spec.clone()),
+            source: Arc::new(Source::new(client)),
+            token,
+            remote: Arc::new(remote),
+            git: Arc::new(git),
+            turn,
+        })
+    }
+
+    /// Checks that the mirror's token is of the mirror's project.
+    ///
+    /// # Errors
+    /// A token that is not accepted, or of another project.
+    pub async fn verify(&self, mirror: &Mirror) -> Result<(), StartError> {
+        let id = || mirror.spec.id.clone();
+        let token = mirror.source.client().verify_token().await;
+        let token = token.map_err(|source| StartError::Keboola { mirror: id(), source })?;
+        if token.project_id != mirror.spec.project {
+            return Err(StartError::WrongProject {
+                mirror: id(),
+                found: token.project_id.to_string(),
+                expected: mirror.spec.project.to_string(),
+            });
+        }
+        if !token.is_master {
+            tracing::warn!(mirror = %mirror.spec.id, "the token is no master token; some objects may not be visible to it");
+        }
+        Ok(())
+    }
+
+    /// Puts the lane of one branch together.
+    ///
+    /// # Errors
+    /// A branch name that cannot be a ref.
+    pub async fn lane(&self, mirror: &Mirror, branch: DevBranch, default: &DevBranch) -> Result<Lane, StartError> {
+        let spec = &mirror.spec;
+        let id = LaneId { mirror: spec.id.clone(), branch: branch.id.clone() };
+        let wrong = |branch: &str| StartError::Ref { mirror: spec.id.clone(), branch: branch.to_owned() };
+        let default_ref = RefName::branch(&spec.branch).map_err(|_| wrong(&spec.branch))?;
+        let name = if branch.is_default { spec.branch.clone() } else { self.branch_name(spec, &id, &branch).await? };
+        let refname = RefName::branch(&name).map_err(|_| wrong(&name))?;
+        let transformer = self.transformer(mirror, &branch.id, &default.id);
+        let render = render_digest(&transformer, spec.secrets, &spec.samples, &self.tag_root_id);
+        Ok(Lane {
+            topic: Topic { stack: spec.stack.clone(), project: spec.project.clone(), branch: branch.id.clone() },
+            id,
+            spec: Arc::clone(spec),
+            starts_at: (!branch.is_default).then_some(default_ref),
+            branch,
+            refname,
+            render,
+            source: Arc::clone(&mirror.source),
+            transformer: Arc::new(transformer),
+            git: Arc::clone(&mirror.git),
+            remote: Arc::clone(&mirror.remote),
+            turn: Arc::clone(&mirror.turn),
+            log: Arc::clone(&self.log),
+            state: Arc::clone(&self.state),
+            now: self.now,
+        })
+    }
+
+    /// The Git branch of a dev branch is named once and keeps its name over renames.
+    async fn branch_name(&self, spec: &MirrorSpec, id: &LaneId, branch: &DevBranch) -> Result<String, StartError> {
+        let slug = mirror_core::placement::normalize_name(&branch.name);
+        let slug = if slug.is_empty() { "branch".to_owned() } else { slug };
+        let name = spec.dev_branches.git_branch.replace("{name}", &slug).replace("{id}", branch.id.as_str());
+        Ok(self.state.meta_once(&format!("git-branch {id}"), &name).await?)
+    }
+
+    fn transformer(&self, mirror: &Mirror, branch: &BranchId, default: &BranchId) -> Transformer {
+        let spec = &mirror.spec;
+        let mut own_secrets = KnownSecrets::default();
+        own_secrets.add_credential(mirror.token.expose_secret());
+        Transformer {
+            layout: self.guests.layout.clone(),
+            policies: vec![self.guests.redaction.clone()],
+            filter: self.guests.filter.clone(),
+            redaction: Redaction::new(
+                secrets_mode(spec.secrets),
+                TagKey::derive(self.tag_root.expose_secret().as_bytes(), &spec.stack, &spec.project),
+            ),
+            own_secrets,
+            owned: OwnedPaths::new(spec.prefix.clone()),
+            context: Context { stack: spec.stack.clone(), project: spec.project.clone(), branch: branch.clone() },
+            settings: lane_settings(spec, branch, default),
+        }
+    }
+}
+
+/// Makes a client with the configured limits.
+///
+/// # Errors
+/// Settings that cannot work.
+pub fn client(config: &KeboolaConfig, url: &str, token: SecretString) -> Result<KeboolaClient, KeboolaError> {
+    let KeboolaConfig { connect_timeout_ms, read_timeout_ms, total_timeout_ms, retries_max, response_bytes_max, parallel_max } =
+        *config;
+    KeboolaClient::new(ClientConfig {
+        connect_timeout_ms,
+        read_timeout_ms,
+        total_timeout_ms,
+        retries_max,
+        response_bytes_max: usize::try_from(response_bytes_max).unwrap_or(usize::MAX),
+        parallel_max,
+        jitter_seed: u64::from(std::process::id()),
+        ..ClientConfig::new(url, token)
+    })
+}
+
+/// Returns the render options of a lane: one branch, always in `configs/main/`.
+fn lane_settings(spec: &MirrorSpec, branch: &BranchId, default: &BranchId) -> String {
+    let number = |id: &str| id.parse::<u64>().map_or_else(|_| json!(id), |number| json!(number));
+    json!({
+        "project": { "id": number(spec.project.as_str()), "apiHost": spec.stack.as_str() },
+        "allowedBranches": [branch.as_str()],
+        "defaultBranchId": number(default.as_str()),
+        "branchPath": "main",
+        "tree": "lane",
+        "secretsMode": secrets_name(spec.secrets),
+    })
+    .to_string()
+}
+
+fn render_digest(transformer: &Transformer, secrets: SecretsChoice, samples: &bool, tag_key_id: &str) -> RenderDigest {
+    let mut policies: Vec<(String, String)> =
+        transformer.policies.iter().map(|policy| (policy.digest().to_owned(), "{}".to_owned())).collect();
+    policies.push((transformer.filter.digest().to_owned(), json!({ "samples": samples }).to_string()));
+    RenderDigest::of(&RenderInputs {
+        format_version: FORMAT_VERSION,
+        renderer: transformer.layout.digest(),
+        policies: &policies,
+        secrets_mode: secrets_name(secrets),
+        options: &transformer.settings,
+        tag_key_id,
+    })
+}
+
+/// Returns the core's mode for the configured choice.
+#[must_use]
+pub fn secrets_mode(choice: SecretsChoice) -> SecretsMode {
+    match choice {
+        SecretsChoice::Encrypted => SecretsMode::Encrypted,
+        SecretsChoice::Masked => SecretsMode::Masked,
+        SecretsChoice::Omitted => SecretsMode::Omitted,
+    }
+}
+
+fn secrets_name(choice: SecretsChoice) -> &'static str {
+    match choice {
+        SecretsChoice::Encrypted => "encrypted",
+        SecretsChoice::Masked => "masked",
+        SecretsChoice::Omitted => "omitted",
+    }
+}
+
+/// Derives a key from the tag root, so that a deployment keeps one secret only.
+fn derived_key(root: &SecretString, purpose: &[u8]) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(root.expose_secret().as_bytes()).expect("HMAC takes a key of any length");
+    mac.update(purpose);
+    mac.finalize().into_bytes().into()
+}
+
+/// Returns a file name for an id: itself if that is safe, else its hexadecimal form.
+fn file_name(id: &str) -> String {
+    let safe = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if id.bytes().all(safe) && id.len() <= 100 {
+        return id.to_owned();
+    }
+    format!("x-{}", data_encoding::HEXLOWER.encode(&sha2::Digest::finalize(sha2::Digest::chain_update(<Sha256 as sha2::Digest>::new(), id))[..16]))
+}
+
+/// Returns whether a directory exists and holds something.
+#[must_use]
+pub fn is_used(path: &Path) -> bool {
+    std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some())
+}

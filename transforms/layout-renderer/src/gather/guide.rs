@@ -1,0 +1,77 @@
+//! The way in for readers: `AGENTS.md` and `ai/README.md`.
+//!
+//! The texts are ours to the letter. Nothing a customer wrote gets into them: they are read as
+//! instructions, and text of others must never become that.
+
+use crate::{
+    api::{DocumentKind, File},
+    settings::Settings,
+};
+
+/// Tells our `AGENTS.md` from a customer's own.
+const MARKER: &str = "<!-- kbc-mirror -->";
+
+pub(super) fn files(settings: &Settings) -> Vec<File> {
+    let secrets = match settings.secrets_mode.as_str() {
+        "masked" => include_str!("guide/secrets-masked.md"),
+        "omitted" => include_str!("guide/secrets-omitted.md"),
+        _ => include_str!("guide/secrets-encrypted.md"),
+    };
+    let directory = format!("configs/{}", settings.branch_path);
+    let fill = |text: &str| {
+        text.replace("{marker}", MARKER)
+            .replace("{secrets}", secrets.trim_end())
+            .replace("{branch}", &directory)
+    };
+    let file = |path: &str, text| File {
+        path: path.to_owned(),
+        kind: DocumentKind::Index,
+        content: fill(text),
+    };
+    vec![
+        file("AGENTS.md", include_str!("guide/agents.md")),
+        file("ai/README.md", include_str!("guide/readme.md")),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(mode: &str) -> Vec<File> {
+        files(&Settings::parse(&format!(r#"{{"secretsMode": "{mode}", "branchPath": "main"}}"#)).unwrap())
+    }
+
+    #[test]
+    fn the_short_guide_carries_the_marker_and_fits_into_eight_kilobytes() {
+        for mode in ["encrypted", "masked", "omitted"] {
+            for file in texts(mode) {
+                assert!(
+                    !file.content.contains(['{', '}']) || file.path == "ai/README.md",
+                    "{}",
+                    file.path
+                );
+                assert!(
+                    !file.content.contains("{secrets}") && !file.content.contains("{branch}"),
+                    "{}",
+                    file.path
+                );
+                assert!(file.content.starts_with(MARKER) == (file.path == "AGENTS.md"));
+                assert!(file.path != "AGENTS.md" || file.content.len() <= 8 * 1024);
+            }
+        }
+    }
+
+    #[test]
+    fn a_clone_without_its_secrets_warns_of_pushing_it() {
+        for mode in ["masked", "omitted"] {
+            assert!(
+                texts(mode)
+                    .iter()
+                    .all(|file| file.content.contains("Never run `kbc push`")),
+                "{mode}"
+            );
+        }
+        assert!(texts("encrypted")[1].content.contains("`kbc push`"));
+    }
+}

@@ -1,0 +1,219 @@
+//! Says where each object wants to live and which others its files depend on.
+
+use crate::{
+    api::{Claim, Context, Inspection, LayoutError, Object as ApiObject, ObjectKey, Place},
+    component,
+    json::{Object, write},
+    naming::{Part, fill},
+    settings::Settings,
+    source,
+};
+
+/// Inspects objects of one branch.
+///
+/// # Errors
+/// Unusable settings, or an object whose source is no JSON.
+pub fn inspect(
+    _context: &Context,
+    settings: &str,
+    objects: &[ApiObject],
+) -> Result<Vec<Inspection>, LayoutError> {
+    let settings = Settings::parse(settings)?;
+    let one = |(item, object): (usize, &ApiObject)| {
+        let problem = |problem| LayoutError::Source {
+            item: u32::try_from(item).unwrap_or(u32::MAX),
+            object: object.key.to_string(),
+            problem,
+        };
+        inspect_one(&settings, object).map_err(problem)
+    };
+    objects.iter().enumerate().map(one).collect()
+}
+
+fn nowhere() -> Inspection {
+    Inspection {
+        place: Place::None,
+        segment: String::new(),
+        sort_name: String::new(),
+        claims: Vec::new(),
+        references: Vec::new(),
+        aliases: Vec::new(),
+        facts: String::new(),
+    }
+}
+
+fn inspect_one(settings: &Settings, object: &ApiObject) -> Result<Inspection, &'static str> {
+    match &object.key {
+        ObjectKey::Bucket(_) | ObjectKey::Table(_) | ObjectKey::Sample(_) | ObjectKey::Job(_) => {
+            Ok(nowhere())
+        }
+        ObjectKey::Branch => {
+            let source = source::parse(object)?;
+            Ok(Inspection {
+                place: Place::Container,
+                segment: branch_segment(settings, &source),
+                ..nowhere()
+            })
+        }
+        ObjectKey::Config { component, .. } | ObjectKey::Row { component, .. }
+            if settings.is_ignored(component) =>
+        {
+            // Its source is read all the same: what cannot be read cannot be rendered either.
+            source::parse(object).map(|_| nowhere())
+        }
+        ObjectKey::Config { component, config } => {
+            let mut source = source::parse(object)?;
+            let configuration = source::take_configuration(&mut source);
+            Ok(config_inspection(
+                settings,
+                object,
+                &source,
+                &configuration,
+                component,
+                config,
+            ))
+        }
+        ObjectKey::Row { component, row, .. } => {
+            let mut source = source::parse(object)?;
+            let configuration = source::take_configuration(&mut source);
+            Ok(Inspection {
+                place: Place::Container,
+                segment: row_segment(settings, &source, &configuration, component, row, false),
+                sort_name: source.str("name").unwrap_or_default().to_owned(),
+                claims: claims(settings, &object.key, &configuration),
+                references: source::references(object, &configuration),
+                facts: String::new(),
+                aliases: Vec::new(),
+            })
+        }
+    }
+}
+
+/// Returns the directory of a branch below `configs/`.
+fn branch_segment(settings: &Settings, source: &Object) -> String {
+    let id = source.text("id").unwrap_or_default();
+    let is_default = source.is_true("isDefault") || settings.default_branch_id.as_deref() == Some(id);
+    if is_default {
+        return "main".to_owned();
+    }
+    let name = Part::Name(source.str("name").unwrap_or_default(), id);
+    fill(
+        &settings.naming.branch,
+        &[("branch_id", Part::Id(id)), ("branch_name", name)],
+    )
+}
+
+fn config_inspection(
+    settings: &Settings,
+    object: &ApiObject,
+    source: &Object,
+    configuration: &Object,
+    component: &str,
+    config: &str,
+) -> Inspection {
+    let naming = &settings.naming;
+    let mut facts = String::new();
+    let (place, template) = match component {
+        component::SCHEDULER => match source::schedule_target(configuration) {
+            Some(ObjectKey::Config { component, .. }) if settings.is_ignored(&component) => return nowhere(),
+            Some(target) => (Place::Below(target), &naming.scheduler_config),
+            None => return nowhere(),
+        },
+        component::VARIABLES => (Place::Claimed, &naming.variables_config),
+        component::SHARED_CODE => {
+            facts = shared_code_facts(configuration);
+            (Place::Container, &naming.shared_code_config)
+        }
+        component::DATA_APPS => (Place::Container, &naming.data_app_config),
+        _ => (Place::Container, &naming.config),
+    };
+    let described = object.component.as_ref();
+    let name = source.str("name").unwrap_or_default();
+    let parts = [
+        (
+            "component_type",
+            Part::Id(described.map_or("other", |component| &component.component_type)),
+        ),
+        ("component_id", Part::Id(component)),
+        ("config_id", Part::Id(config)),
+        ("config_name", Part::Name(name, config)),
+        (
+            "target_component_id",
+            Part::Id(configuration.str("componentId").unwrap_or_default()),
+        ),
+    ];
+    // The CLI reads the configuration's id after the last dash, so one with a dash has no such name.
+    let stage = described.and_then(|component| component.default_bucket_stage.as_deref());
+    let stage = stage.filter(|_| !config.contains('-'));
+    Inspection {
+        place,
+        segment: fill(template, &parts),
+        sort_name: String::new(),
+        claims: claims(settings, &object.key, configuration),
+        references: source::references(object, configuration),
+        aliases: stage
+            .map(|stage| format!("{stage}.c-{}-{config}", component::bucket_name_of(component)))
+            .into_iter()
+            .collect(),
+        facts,
+    }
+}
+
+/// Tells the rows of a shared code, and the transformations that use it, its target component.
+fn shared_code_facts(configuration: &Object) -> String {
+    configuration
+        .str("componentId")
+        .map(|target| write::object_line(&Object::from_iter([("target", target)])))
+        .unwrap_or_default()
+}
+
+/// Returns the directory of a row below its configuration; `default` is for the default values of
+/// variables.
+fn row_segment(
+    settings: &Settings,
+    source: &Object,
+    configuration: &Object,
+    component: &str,
+    row: &str,
+    default: bool,
+) -> String {
+    let template = match component {
+        component::SHARED_CODE => &settings.naming.shared_code_config_row,
+        component::VARIABLES => &settings.naming.variables_values_row,
+        _ => &settings.naming.config_row,
+    };
+    let own = source.str("name").filter(|name| !name.is_empty());
+    let name = if default {
+        "default"
+    } else {
+        own.or_else(|| configuration.str("name")).unwrap_or("row")
+    };
+    fill(
+        template,
+        &[
+            ("config_row_id", Part::Id(row)),
+            ("config_row_name", Part::Name(name, row)),
+        ],
+    )
+}
+
+/// Returns the claims on a variables configuration and on its row of default values.
+fn claims(settings: &Settings, key: &ObjectKey, configuration: &Object) -> Vec<Claim> {
+    let Some((variables, values)) = source::variables(key, configuration) else {
+        return Vec::new();
+    };
+    let mut claims = vec![Claim {
+        target: ObjectKey::new_config(component::VARIABLES, &variables),
+        segment: None,
+    }];
+    if let Some(values) = values {
+        let nothing = Object::new();
+        let segment = row_segment(settings, &nothing, &nothing, component::VARIABLES, &values, true);
+        let target = ObjectKey::new_row(component::VARIABLES, &variables, &values);
+        claims.push(Claim {
+            target,
+            segment: Some(segment),
+        });
+    }
+    claims
+}

@@ -1,0 +1,160 @@
+//! One finished job run: a line of its day and a step in its configuration's health.
+
+use super::Rendered;
+use crate::{
+    api::{Context, Entry, IndexKind},
+    json::{Json, Object, write},
+    time,
+};
+
+/// A message longer than this is cut: growth of the repository is bounded.
+const MESSAGE_CHARS_MAX: usize = 2000;
+
+pub(super) fn render(context: &Context, id: &str, source: &Object) -> Rendered {
+    let native = source.str("status").unwrap_or_default();
+    let status = match native {
+        "success" | "warning" => "SUCCESS",
+        "error" => "FAILED",
+        "cancelled" | "terminated" => "CANCELLED",
+        // It is not finished; its last event will come.
+        _ => return Rendered::default(),
+    };
+    let at = |key: &str| source.str(key).and_then(time::utc);
+    let Some(finished) = at("endTime")
+        .or_else(|| at("startTime"))
+        .or_else(|| at("createdTime"))
+    else {
+        return Rendered::default();
+    };
+    let run = source.str("runId").filter(|run| !run.is_empty()).unwrap_or(id);
+    let component = source.str("component").unwrap_or_default();
+    let config = source.text("config").unwrap_or_default();
+    let result = source.object("result");
+    let project = source.object("project").and_then(|project| project.text("id"));
+
+    let mut line = Object::new();
+    line.set("runId", run);
+    line.set("projectId", project.unwrap_or(&context.project_id));
+    line.set("branchId", source.text("branchId").unwrap_or(&context.branch_id));
+    line.set("componentId", component);
+    line.set("configId", config);
+    line.set("configVersion", version(result));
+    line.set("status", status);
+    line.set("nativeStatus", native);
+    line.set("startedAt", at("startTime"));
+    line.set("finishedAt", finished.as_str());
+    line.set("durationSeconds", number(source.get("durationSeconds")));
+    if let Some(parent) = source.str("parentRunId").filter(|parent| !parent.is_empty()) {
+        line.set("parentRunId", parent);
+    }
+    let rows = source.items("configRowIds");
+    if !rows.is_empty() {
+        line.set("rowIds", rows.to_vec());
+    }
+    line.set("inputs", tables(result, "input"));
+    line.set("outputs", tables(result, "output"));
+    if let Some(digest) = source.str("stateDigest") {
+        line.set("stateDigest", digest);
+    }
+    let links = artifact_links(source, result);
+    if !links.is_empty() {
+        line.set("artifactLinks", links);
+    }
+    let message = result
+        .and_then(|result| result.str("message"))
+        .filter(|message| !message.is_empty());
+    if let Some(message) = message {
+        line.set("message", shortened(message, MESSAGE_CHARS_MAX));
+    }
+    if let Some(error) = result
+        .and_then(|result| result.object("error"))
+        .and_then(|error| error.str("type"))
+    {
+        line.set("errorType", error);
+    }
+    let value = write::object_line(&line);
+    let shard = finished[..10].replace('-', "/");
+    let mut entries = vec![Entry {
+        kind: IndexKind::JobDay,
+        shard,
+        key: run.to_owned(),
+        value: value.clone(),
+    }];
+    // A run without a stored configuration is of nobody's health.
+    if !component.is_empty() && !config.is_empty() {
+        let key = format!("{component}/{config}");
+        entries.push(Entry {
+            kind: IndexKind::JobHealth,
+            shard: String::new(),
+            key,
+            value,
+        });
+    }
+    Rendered {
+        files: Vec::new(),
+        entries,
+    }
+}
+
+/// Returns the beginning of a text, with `…` where it was cut.
+pub(crate) fn shortened(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+fn version(result: Option<&Object>) -> Json {
+    let version = result.and_then(|result| result.text("configVersion"));
+    version.map_or(Json::Null, crate::settings::number)
+}
+
+fn number(value: Option<&Json>) -> Json {
+    match value {
+        Some(number @ Json::Number(_)) => number.clone(),
+        _ => Json::Null,
+    }
+}
+
+fn tables(result: Option<&Object>, side: &str) -> Vec<Json> {
+    let tables = result
+        .and_then(|result| result.object(side))
+        .map(|side| side.items("tables"))
+        .unwrap_or_default();
+    tables
+        .iter()
+        .filter_map(Json::as_object)
+        .filter_map(|table| {
+            let columns = table.items("columns").iter();
+            let name = |column: &Json| match column {
+                Json::Object(column) => column.get("name").cloned(),
+                Json::String(_) => Some(column.clone()),
+                _ => None,
+            };
+            let mut line = Object::new();
+            line.set("table", table.str("id").or_else(|| table.str("table"))?);
+            line.set("columns", columns.filter_map(name).collect::<Vec<_>>());
+            Some(Json::Object(line))
+        })
+        .collect()
+}
+
+/// Artifacts are named, never fetched.
+fn artifact_links(source: &Object, result: Option<&Object>) -> Vec<Json> {
+    let given = source
+        .items("artifactLinks")
+        .iter()
+        .filter(|link| link.as_str().is_some())
+        .cloned();
+    let artifacts = result.and_then(|result| result.object("artifacts"));
+    let uploaded = artifacts
+        .map(|artifacts| artifacts.items("uploaded"))
+        .unwrap_or_default();
+    let files = uploaded
+        .iter()
+        .filter_map(Json::as_object)
+        .filter_map(|file| file.text("storageFileId"));
+    given
+        .chain(files.map(|id| Json::from(format!("storage-file:{id}"))))
+        .collect()
+}

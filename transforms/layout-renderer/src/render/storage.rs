@@ -1,0 +1,274 @@
+//! The structure of buckets and tables: types, keys, sharing, descriptions, and who writes what.
+//!
+//! Figures that change with every load (rows, bytes, dates of the last load) are left out: a
+//! commit says that a structure changed, not that a job ran.
+
+use super::Rendered;
+use crate::{
+    api::{DocumentKind, File},
+    json::{Json, Object, write},
+    paths, time,
+};
+use std::collections::BTreeMap;
+
+/// Metadata of a column that are fields of their own.
+const COLUMN_FIELDS: [(&str, &str); 6] = [
+    ("KBC.datatype.type", "type"),
+    ("KBC.datatype.basetype", "basetype"),
+    ("KBC.datatype.length", "length"),
+    ("KBC.datatype.nullable", "nullable"),
+    ("KBC.datatype.default", "default"),
+    ("KBC.description", "description"),
+];
+
+pub(super) fn bucket(id: &str, source: &Object) -> Rendered {
+    let mut metadata = Metadata::read(source.items("metadata"));
+    let mut content = Object::new();
+    content.set("id", id);
+    copy(&mut content, source, &["name", "displayName", "stage", "backend"]);
+    content.set("description", description(&mut metadata, source));
+    content.set("created", created(source));
+    copy(
+        &mut content,
+        source,
+        &[
+            "isReadOnly",
+            "hasExternalSchema",
+            "color",
+            "sharing",
+            "isLinkedBucket",
+        ],
+    );
+    content.set(
+        "sharingParameters",
+        source
+            .get("sharingParameters")
+            .filter(|value| value.as_object().is_some())
+            .cloned(),
+    );
+    content.set(
+        "owner",
+        source
+            .object("owner")
+            .map(|owner| pick(owner, &["id", "name", "email"])),
+    );
+    content.set(
+        "sourceBucket",
+        source.object("sourceBucket").map(|bucket| {
+            let mut origin = pick(bucket, &["id", "name", "displayName"]);
+            origin.set(
+                "project",
+                bucket
+                    .object("project")
+                    .map(|project| pick(project, &["id", "name"])),
+            );
+            origin
+        }),
+    );
+    let linked = source
+        .items("linkedBy")
+        .iter()
+        .filter_map(Json::as_object)
+        .map(|bucket| {
+            let mut link = pick(bucket, &["id"]);
+            link.set(
+                "project",
+                bucket
+                    .object("project")
+                    .map(|project| pick(project, &["id", "name"])),
+            );
+            Json::Object(link)
+        });
+    content.set("linkedBy", linked.collect::<Vec<_>>());
+    metadata.write(&mut content);
+    one_file(paths::bucket(id), &content)
+}
+
+pub(super) fn table(id: &str, source: &Object) -> Rendered {
+    let mut metadata = Metadata::read(source.items("metadata"));
+    let mut content = Object::new();
+    content.set("id", id);
+    copy(&mut content, source, &["name", "displayName"]);
+    let bucket = source.object("bucket").and_then(|bucket| bucket.str("id"));
+    content.set(
+        "bucket",
+        bucket.or_else(|| id.match_indices('.').nth(1).map(|(dot, _)| &id[..dot])),
+    );
+    content.set("description", description(&mut metadata, source));
+    content.set("created", created(source));
+    copy(&mut content, source, &["tableType", "isTyped", "isAlias"]);
+    if source.is_true("isAlias") {
+        copy(&mut content, source, &["aliasFilter", "aliasColumnsAutoSync"]);
+    }
+    content.set(
+        "sourceTable",
+        source.object("sourceTable").map(|table| {
+            let mut origin = pick(table, &["id", "name", "displayName"]);
+            origin.set(
+                "project",
+                table
+                    .object("project")
+                    .map(|project| pick(project, &["id", "name"])),
+            );
+            origin
+        }),
+    );
+    content.set("primaryKey", source.items("primaryKey").to_vec());
+    content.set("columns", columns(source));
+    metadata.write(&mut content);
+    one_file(paths::table(id), &content)
+}
+
+fn one_file(path: String, content: &Object) -> Rendered {
+    let file = File {
+        path,
+        kind: DocumentKind::Storage,
+        content: write::indented(content),
+    };
+    Rendered {
+        files: vec![file],
+        entries: Vec::new(),
+    }
+}
+
+fn columns(source: &Object) -> Vec<Json> {
+    let nothing = Object::new();
+    let metadata = source.object("columnMetadata").unwrap_or(&nothing);
+    let typed = source
+        .object("definition")
+        .map(|definition| definition.items("columns"))
+        .unwrap_or_default();
+    let names = source.items("columns").iter().filter_map(Json::as_str);
+    names
+        .map(|name| {
+            let definition = typed
+                .iter()
+                .filter_map(Json::as_object)
+                .find(|column| column.str("name") == Some(name));
+            column(name, metadata.items(name), definition)
+        })
+        .collect()
+}
+
+fn column(name: &str, metadata: &[Json], definition: Option<&Object>) -> Json {
+    let mut metadata = Metadata::read(metadata);
+    let native = definition.and_then(|column| column.object("definition"));
+    let mut content = Object::new();
+    content.set("name", name);
+    for (key, field) in COLUMN_FIELDS {
+        let known = metadata.0.remove(key).map(|value| value.text);
+        let declared = match field {
+            "basetype" => definition.and_then(|column| column.get(field)),
+            "description" => None,
+            _ => native.and_then(|native| native.get(field)),
+        };
+        // The table's own definition is the truth; metadata describe untyped tables.
+        let value = match (declared, known) {
+            (Some(declared), _) if *declared != Json::Null => Some(declared.clone()),
+            (_, Some(text)) if field == "nullable" => Some(Json::from(matches!(text.as_str(), "1" | "true"))),
+            (_, Some(text)) => Some(Json::from(text)),
+            _ => None,
+        };
+        if let Some(value) = value {
+            content.set(field, value);
+        }
+    }
+    metadata.write(&mut content);
+    Json::Object(content)
+}
+
+/// Copies plain values; a missing one is `null`, so that setting it changes one line.
+fn copy(content: &mut Object, source: &Object, fields: &[&str]) {
+    for field in fields {
+        let plain = source
+            .get(field)
+            .filter(|value| value.as_array().is_none() && value.as_object().is_none());
+        content.set(field, plain.cloned());
+    }
+}
+
+fn pick(source: &Object, fields: &[&str]) -> Object {
+    let mut content = Object::new();
+    copy(&mut content, source, fields);
+    content
+}
+
+fn created(source: &Object) -> Option<String> {
+    source
+        .str("created")
+        .map(|created| time::utc(created).unwrap_or_else(|| created.to_owned()))
+}
+
+/// A description is metadata; buckets may also have it as a field.
+fn description(metadata: &mut Metadata, source: &Object) -> Option<String> {
+    let described = metadata.0.remove("KBC.description").map(|value| value.text);
+    described.or_else(|| source.str("description").map(str::to_owned))
+}
+
+struct Value {
+    text: String,
+    by_user: bool,
+    at: i64,
+}
+
+/// Metadata by key. Of several providers the user counts before others, then the newest.
+struct Metadata(BTreeMap<String, Value>);
+
+impl Metadata {
+    fn read(items: &[Json]) -> Self {
+        let mut known: BTreeMap<String, Value> = BTreeMap::new();
+        for item in items.iter().filter_map(Json::as_object) {
+            let (Some(key), Some(text)) = (item.str("key"), item.text("value")) else {
+                continue;
+            };
+            let value = Value {
+                text: text.to_owned(),
+                by_user: item.str("provider") == Some("user"),
+                at: item
+                    .str("timestamp")
+                    .and_then(time::epoch_seconds)
+                    .unwrap_or(i64::MIN),
+            };
+            match known.get(key) {
+                Some(other)
+                    if (other.by_user, other.at, &other.text) > (value.by_user, value.at, &value.text) => {}
+                _ => {
+                    known.insert(key.to_owned(), value);
+                }
+            }
+        }
+        Self(known)
+    }
+
+    /// Writes who made and who last wrote the object as fields, the rest sorted by key.
+    fn write(mut self, content: &mut Object) {
+        for (prefix, field) in [
+            ("KBC.createdBy.", "createdBy"),
+            ("KBC.lastUpdatedBy.", "lastUpdatedBy"),
+        ] {
+            let mut origin = Object::new();
+            for (key, part) in [
+                ("component.id", "componentId"),
+                ("configuration.id", "configId"),
+                ("configurationRow.id", "rowId"),
+                ("branch.id", "branchId"),
+            ] {
+                if let Some(value) = self.0.remove(&format!("{prefix}{key}")) {
+                    origin.set(part, value.text);
+                }
+            }
+            if !origin.is_empty() {
+                content.set(field, origin);
+            }
+        }
+        if !self.0.is_empty() {
+            content.set(
+                "metadata",
+                self.0
+                    .into_iter()
+                    .map(|(key, value)| (key, value.text))
+                    .collect::<Object>(),
+            );
+        }
+    }
+}

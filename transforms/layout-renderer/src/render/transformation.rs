@@ -1,0 +1,218 @@
+//! Transformations: `parameters.blocks` becomes directories with code files, and shared code is
+//! named by its path.
+
+use super::{
+    Resolution,
+    config::{Work, pointer_step, target_of},
+};
+use crate::{
+    api::{DocumentKind, ObjectKey},
+    component::{self, Language},
+    json::{Json, Object},
+    name::numbered,
+    source,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Takes the code out of a transformation.
+pub(super) fn extract(work: &mut Work<'_>, component: &str) {
+    let language = Language::of(component);
+    let links = Links::take(work, component);
+    let blocks = take_blocks(work);
+    let directory = format!("{}/blocks", work.directory);
+    work.files.keep(&directory);
+    let pointer = "/parameters/blocks";
+    for (number, mut block) in objects(work, pointer, blocks) {
+        let position = number.position;
+        let name = take_name(&mut block, "block");
+        let codes = match block.remove("codes") {
+            Some(Json::Array(codes)) => codes,
+            None => Vec::new(),
+            Some(other) => {
+                work.lost.add(format!("{pointer}/{position}/codes"), other);
+                Vec::new()
+            }
+        };
+        lose_rest(work, &format!("{pointer}/{position}"), block);
+        let directory = format!("{directory}/{}", numbered(number.index, &name));
+        write_meta(work, &directory, &name);
+        let pointer = format!("{pointer}/{position}/codes");
+        for (number, mut code) in objects(work, &pointer, codes) {
+            let name = take_name(&mut code, "code");
+            let pointer = format!("{pointer}/{}", number.position);
+            let scripts = scripts(work, &pointer, code.remove("script"));
+            lose_rest(work, &pointer, code);
+            let directory = format!("{directory}/{}", numbered(number.index, &name));
+            write_meta(work, &directory, &name);
+            let scripts: Vec<String> = scripts
+                .into_iter()
+                .map(|script| links.apply(script, language))
+                .collect();
+            let path = format!("{directory}/code.{}", language.extension);
+            work.files.add(path, DocumentKind::Code, language.join(&scripts));
+        }
+    }
+    if let Some(path) = links.shared_code_path {
+        work.configuration.set_last("shared_code_path", path);
+    }
+}
+
+/// Where an item stands: in the source, and among those that are kept.
+struct Number {
+    position: usize,
+    index: usize,
+}
+
+/// Returns the items that are objects; others are lost.
+fn objects(work: &mut Work<'_>, pointer: &str, items: Vec<Json>) -> Vec<(Number, Object)> {
+    let mut found = Vec::new();
+    for (position, item) in items.into_iter().enumerate() {
+        match item {
+            Json::Object(object) => found.push((
+                Number {
+                    position,
+                    index: found.len(),
+                },
+                object,
+            )),
+            other => work.lost.add(format!("{pointer}/{position}"), other),
+        }
+    }
+    found
+}
+
+/// Takes the blocks out of `parameters`, which exists afterwards.
+fn take_blocks(work: &mut Work<'_>) -> Vec<Json> {
+    let blocks = match work.configuration.get_mut("parameters") {
+        Some(Json::Object(parameters)) => parameters.remove("blocks"),
+        Some(Json::Null) | None => {
+            work.configuration.set_last("parameters", Object::new());
+            None
+        }
+        Some(_) => {
+            let other = work.configuration.remove("parameters").unwrap_or(Json::Null);
+            // PHP's empty object loses nothing.
+            if other.as_array().is_none_or(|items| !items.is_empty()) {
+                work.lost.add("/parameters", other);
+            }
+            work.configuration.set_last("parameters", Object::new());
+            None
+        }
+    };
+    match blocks {
+        Some(Json::Array(blocks)) => blocks,
+        None => Vec::new(),
+        Some(other) => {
+            work.lost.add("/parameters/blocks", other);
+            Vec::new()
+        }
+    }
+}
+
+fn take_name(item: &mut Object, fallback: &str) -> String {
+    let name = item.remove("name");
+    name.as_ref()
+        .and_then(Json::as_str)
+        .filter(|name| !name.is_empty())
+        .unwrap_or(fallback)
+        .to_owned()
+}
+
+fn lose_rest(work: &mut Work<'_>, pointer: &str, rest: Object) {
+    for (key, value) in rest {
+        work.lost.add(format!("{pointer}/{}", pointer_step(&key)), value);
+    }
+}
+
+fn scripts(work: &mut Work<'_>, pointer: &str, script: Option<Json>) -> Vec<String> {
+    match script {
+        Some(Json::String(script)) => vec![script],
+        Some(Json::Array(items)) => {
+            let mut scripts = Vec::new();
+            for (at, item) in items.into_iter().enumerate() {
+                match item {
+                    Json::String(script) => scripts.push(script),
+                    other => work.lost.add(format!("{pointer}/script/{at}"), other),
+                }
+            }
+            scripts
+        }
+        None => Vec::new(),
+        Some(other) => {
+            work.lost.add(format!("{pointer}/script"), other);
+            Vec::new()
+        }
+    }
+}
+
+fn write_meta(work: &mut Work<'_>, directory: &str, name: &str) {
+    let meta = Object::from_iter([("name", name)]);
+    work.files
+        .json(format!("{directory}/meta.json"), DocumentKind::Config, &meta);
+}
+
+/// The shared code that a transformation uses.
+#[derive(Default)]
+struct Links {
+    shared_code_path: Option<String>,
+    /// Path of each row below the shared code, by its id.
+    rows: BTreeMap<String, String>,
+}
+
+impl Links {
+    /// Takes the ids of shared code out of a configuration.
+    fn take(work: &mut Work<'_>, component: &str) -> Self {
+        let used = source::shared_code(&work.configuration);
+        let id = work.configuration.remove("shared_code_id");
+        let row_ids = work.configuration.remove("shared_code_row_ids");
+        let shared = used.as_ref().and_then(|(shared, _)| {
+            let found = work
+                .resolved
+                .object(ObjectKey::new_config(component::SHARED_CODE, shared))?;
+            (target_of(&found.facts)? == component).then_some(found)
+        });
+        let (Some(found), Some((shared, named))) = (shared, used) else {
+            for (pointer, value) in [("/shared_code_id", id), ("/shared_code_row_ids", row_ids)] {
+                if let Some(value) = value {
+                    work.lost.add(pointer, value);
+                }
+            }
+            return Self::default();
+        };
+        let row = |row: &String| {
+            let found_row = work
+                .resolved
+                .object(ObjectKey::new_row(component::SHARED_CODE, &shared, row))?;
+            Some((row.clone(), below(found, found_row)?))
+        };
+        let rows: BTreeMap<String, String> = named.iter().filter_map(row).collect();
+        if let Some(row_ids) = row_ids {
+            let listed: Option<BTreeSet<&str>> = row_ids
+                .as_array()
+                .and_then(|ids| ids.iter().map(Json::as_str).collect());
+            // Those that scripts name are read back from the scripts.
+            if listed != Some(rows.keys().map(String::as_str).collect()) {
+                work.lost.add("/shared_code_row_ids", row_ids);
+            }
+        }
+        Self {
+            shared_code_path: Some(found.path.clone()),
+            rows,
+        }
+    }
+
+    fn apply(&self, script: String, language: Language) -> String {
+        match source::placeholder(&script).and_then(|id| self.rows.get(id)) {
+            Some(path) => format!("{} {{{{:{path}}}}}", language.comment),
+            None => script,
+        }
+    }
+}
+
+fn below(parent: &Resolution, child: &Resolution) -> Option<String> {
+    child
+        .path
+        .strip_prefix(&parent.path)?
+        .strip_prefix('/')
+        .map(str::to_owned)
+}

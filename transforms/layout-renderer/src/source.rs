@@ -1,0 +1,211 @@
+//! What the layout reads from the API's answer for a configuration or row.
+
+use crate::{
+    api::{Object as ApiObject, ObjectKey, Reference},
+    component,
+    json::{Json, Object},
+};
+use std::collections::BTreeSet;
+
+/// Parses the source of an object. An answer that is no object, such as PHP's `[]`, is empty.
+pub(crate) fn parse(object: &ApiObject) -> Result<Object, &'static str> {
+    Json::parse(&object.source).map(Json::into_object)
+}
+
+/// Takes the `configuration` out of a source; missing, `null` and `[]` are empty.
+pub(crate) fn take_configuration(source: &mut Object) -> Object {
+    source.remove("configuration").unwrap_or(Json::Null).into_object()
+}
+
+/// Returns the row of a variables configuration and the configuration itself, where a
+/// configuration uses one.
+pub(crate) fn variables(key: &ObjectKey, configuration: &Object) -> Option<(String, Option<String>)> {
+    let used = configuration.str("variables_id")?;
+    let is_row_of_shared_code =
+        matches!(key, ObjectKey::Row { component, .. } if component == component::SHARED_CODE);
+    match key {
+        ObjectKey::Config { .. } => Some((
+            used.to_owned(),
+            configuration.str("variables_values_id").map(str::to_owned),
+        )),
+        ObjectKey::Row { .. } if is_row_of_shared_code => Some((used.to_owned(), None)),
+        _ => None,
+    }
+}
+
+/// Returns the configuration that a schedule runs.
+pub(crate) fn schedule_target(configuration: &Object) -> Option<ObjectKey> {
+    let target = configuration.object("target")?;
+    Some(ObjectKey::new_config(
+        target.str("componentId")?,
+        target.str("configurationId")?,
+    ))
+}
+
+/// Returns the configuration that a task of a flow runs.
+pub(crate) fn task_target(task: &Object) -> Option<ObjectKey> {
+    let target = task.object("task")?;
+    let (component, config) = (target.str("componentId")?, target.str("configId")?);
+    (!config.is_empty()).then(|| ObjectKey::new_config(component, config))
+}
+
+/// Returns the shared code that a transformation uses, and the ids of rows that its scripts name.
+pub(crate) fn shared_code(configuration: &Object) -> Option<(String, BTreeSet<String>)> {
+    let shared = configuration.str("shared_code_id")?;
+    let mut rows = BTreeSet::new();
+    if configuration
+        .get("shared_code_row_ids")
+        .and_then(Json::as_array)
+        .is_some()
+    {
+        for script in scripts(configuration) {
+            rows.extend(placeholder(script).map(str::to_owned));
+        }
+    }
+    Some((shared.to_owned(), rows))
+}
+
+fn scripts(configuration: &Object) -> impl Iterator<Item = &str> {
+    let blocks = configuration
+        .object("parameters")
+        .map(|parameters| parameters.items("blocks"))
+        .unwrap_or_default();
+    let codes = blocks
+        .iter()
+        .filter_map(Json::as_object)
+        .flat_map(|block| block.items("codes"));
+    codes
+        .filter_map(Json::as_object)
+        .flat_map(|code| match code.get("script") {
+            Some(Json::String(script)) => vec![script.as_str()],
+            Some(Json::Array(scripts)) => scripts.iter().filter_map(Json::as_str).collect(),
+            _ => Vec::new(),
+        })
+}
+
+/// Returns the row id of a script that is nothing but `{{<row id>}}`.
+pub(crate) fn placeholder(script: &str) -> Option<&str> {
+    let id = script.trim().strip_prefix("{{")?.strip_suffix("}}")?;
+    let fits = !id.is_empty()
+        && id
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    fits.then_some(id)
+}
+
+/// Returns the default bucket and the table that an input mapping's source names, where it looks
+/// like one: `<stage>.c-<component>-<configuration id>.<table>`.
+pub(crate) fn default_bucket(source: &str) -> Option<(&str, &str)> {
+    let (bucket, table) = source.rsplit_once('.')?;
+    let owner = bucket
+        .strip_prefix("in.c-")
+        .or_else(|| bucket.strip_prefix("out.c-"))?;
+    let (component, config) = owner.rsplit_once('-')?;
+    (!component.is_empty() && !config.is_empty() && !owner.contains('.')).then_some((bucket, table))
+}
+
+/// Returns the sources of the input mapping's tables.
+pub(crate) fn input_sources(configuration: &Object) -> impl Iterator<Item = &str> {
+    let input = configuration
+        .object("storage")
+        .and_then(|storage| storage.object("input"));
+    let tables = input.map(|input| input.items("tables")).unwrap_or_default();
+    tables
+        .iter()
+        .filter_map(Json::as_object)
+        .filter_map(|table| table.str("source"))
+}
+
+/// Returns the objects that the files of a configuration or row depend on, each once.
+pub(crate) fn references(object: &ApiObject, configuration: &Object) -> Vec<Reference> {
+    let mut found = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut add = |reference: Reference| {
+        if seen.insert(reference.clone()) {
+            found.push(reference);
+        }
+    };
+    let generic_blocks = object
+        .component
+        .as_ref()
+        .is_some_and(|component| component.generic_code_blocks_ui);
+    match &object.key {
+        ObjectKey::Config { component, .. } if component == component::ORCHESTRATOR => {
+            let tasks = configuration.items("tasks").iter().filter_map(Json::as_object);
+            tasks
+                .filter_map(task_target)
+                .for_each(|target| add(Reference::Object(target)));
+        }
+        ObjectKey::Row {
+            component, config, ..
+        } if component == component::SHARED_CODE => {
+            add(Reference::Object(ObjectKey::new_config(component, config)));
+        }
+        ObjectKey::Config { .. } if generic_blocks => {
+            if let Some((shared, rows)) = shared_code(configuration) {
+                add(Reference::Object(ObjectKey::new_config(
+                    component::SHARED_CODE,
+                    &shared,
+                )));
+                for row in rows {
+                    add(Reference::Object(ObjectKey::new_row(
+                        component::SHARED_CODE,
+                        &shared,
+                        &row,
+                    )));
+                }
+            }
+        }
+        _ => {}
+    }
+    if let Some((variables, values)) = variables(&object.key, configuration) {
+        add(Reference::Object(ObjectKey::new_config(
+            component::VARIABLES,
+            &variables,
+        )));
+        if let Some(values) = values {
+            add(Reference::Object(ObjectKey::new_row(
+                component::VARIABLES,
+                &variables,
+                &values,
+            )));
+        }
+    }
+    for source in input_sources(configuration) {
+        if let Some((bucket, _)) = default_bucket(source) {
+            add(Reference::Alias(bucket.to_owned()));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_lone_row_id_in_braces_is_a_placeholder() {
+        assert_eq!(placeholder(" {{a_B-1}}\n"), Some("a_B-1"));
+        for script in ["{{ a }}", "{{}}", "x {{a}}", "{{a.b}}", "{a}"] {
+            assert_eq!(placeholder(script), None, "{script}");
+        }
+    }
+
+    #[test]
+    fn default_buckets_end_with_a_configuration_id() {
+        assert_eq!(
+            default_bucket("in.c-keboola-ex-123.table"),
+            Some(("in.c-keboola-ex-123", "table"))
+        );
+        for source in [
+            "in.c-main.orders",
+            "sys.c-a-1.t",
+            "in.c-a-.t",
+            "in.c--1.t",
+            "orders",
+            "in.c-a.b-1.t",
+        ] {
+            assert_eq!(default_bucket(source), None, "{source}");
+        }
+    }
+}
