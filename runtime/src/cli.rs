@@ -60,8 +60,8 @@ pub struct Demo {
     /// Stay up at the end, with the admin port printed, until Ctrl-C.
     #[arg(long)]
     pub keep_running: bool,
-    /// Configurations of the generated project.
-    #[arg(long, default_value_t = 180, value_parser = clap::value_parser!(u32).range(20..=30_000))]
+    /// Configurations in the default branch of the generated project; its dev branch copies them.
+    #[arg(long, default_value_t = 126, value_parser = clap::value_parser!(u32).range(20..=30_000))]
     pub configurations: u32,
     /// Seed of the generated project.
     #[arg(long, default_value_t = 1)]

@@ -38,7 +38,9 @@ const BUSY: Duration = Duration::from_secs(5);
 pub enum DatabaseError {
     #[error("the disk, or the room allowed to the database, is full")]
     NoSpace,
-    #[error("the data directory `{directory}` is used by another process; stop it, or choose another directory")]
+    #[error(
+        "the data directory `{directory}` is used by another process; stop it, or choose another directory"
+    )]
     InUse { directory: PathBuf },
     #[error("cannot use the data directory `{directory}`")]
     Directory {
@@ -66,7 +68,10 @@ impl DatabaseError {
     fn sqlite(what: &'static str, source: rusqlite::Error) -> Self {
         match source.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::NoSpace,
-            _ => Self::Sqlite { what, source: Arc::new(source) },
+            _ => Self::Sqlite {
+                what,
+                source: Arc::new(source),
+            },
         }
     }
 }
@@ -84,7 +89,9 @@ pub struct Database(Arc<Inner>);
 
 impl std::fmt::Debug for Database {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Database").field("file", &self.0.file).finish_non_exhaustive()
+        f.debug_struct("Database")
+            .field("file", &self.0.file)
+            .finish_non_exhaustive()
     }
 }
 
@@ -111,14 +118,20 @@ impl Database {
         let connection = prepare(&file, options)?;
         // The new file's name must survive too.
         let synced = File::open(directory).and_then(|directory| directory.sync_all());
-        synced.map_err(|source| DatabaseError::Directory { directory: directory.into(), source: Arc::new(source) })?;
+        synced.map_err(|source| DatabaseError::Directory {
+            directory: directory.into(),
+            source: Arc::new(source),
+        })?;
         let (requests, received) = mpsc::channel();
         let ready = Arc::new(AtomicBool::new(true));
         let writer = writer::Writer::new(connection, &file, Arc::clone(&ready));
         let writer = std::thread::Builder::new()
             .name("database-writer".to_owned())
             .spawn(move || writer.run(&received))
-            .map_err(|source| DatabaseError::Directory { directory: directory.into(), source: Arc::new(source) })?;
+            .map_err(|source| DatabaseError::Directory {
+                directory: directory.into(),
+                source: Arc::new(source),
+            })?;
         Ok(Self(Arc::new(Inner {
             file,
             requests: Some(requests),
@@ -154,7 +167,10 @@ impl Database {
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
         A: FnOnce(&T) + Send + 'static,
     {
-        let permit = Arc::clone(&self.0.waiting).acquire_owned().await.map_err(|_| DatabaseError::Stopped)?;
+        let permit = Arc::clone(&self.0.waiting)
+            .acquire_owned()
+            .await
+            .map_err(|_| DatabaseError::Stopped)?;
         let (reply, answer) = oneshot::channel();
         let request: writer::Request = Box::new(move |connection| {
             let (outcome, value) = match connection.map(work) {
@@ -184,8 +200,18 @@ impl Database {
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        let _permit = self.0.reading.acquire().await.map_err(|_| DatabaseError::Stopped)?;
-        let idle = self.0.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let _permit = self
+            .0
+            .reading
+            .acquire()
+            .await
+            .map_err(|_| DatabaseError::Stopped)?;
+        let idle = self
+            .0
+            .readers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
         let (file, readers) = (self.0.file.clone(), Arc::clone(&self.0.readers));
         let reading = move || {
             let connection = match idle {
@@ -199,11 +225,16 @@ impl Database {
                 value
             })();
             if connection.is_autocommit() {
-                readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+                readers
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(connection);
             }
             value
         };
-        let value = tokio::task::spawn_blocking(reading).await.map_err(|_| DatabaseError::Stopped)?;
+        let value = tokio::task::spawn_blocking(reading)
+            .await
+            .map_err(|_| DatabaseError::Stopped)?;
         value.map_err(|source| DatabaseError::sqlite("be read", source))
     }
 }
@@ -220,17 +251,26 @@ impl Drop for Inner {
 }
 
 fn lock(directory: &Path) -> Result<File, DatabaseError> {
-    let failed = |source| DatabaseError::Directory { directory: directory.into(), source: Arc::new(source) };
+    let failed = |source| DatabaseError::Directory {
+        directory: directory.into(),
+        source: Arc::new(source),
+    };
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(directory).map_err(failed)?;
-    let file = File::options().create(true).truncate(false).write(true).open(directory.join(LOCK_FILE));
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(directory.join(LOCK_FILE));
     let file = file.map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(DatabaseError::InUse { directory: directory.into() }),
+        Err(TryLockError::WouldBlock) => Err(DatabaseError::InUse {
+            directory: directory.into(),
+        }),
         Err(TryLockError::Error(source)) => Err(failed(source)),
     }
 }
@@ -246,19 +286,27 @@ fn prepare(file: &Path, options: DatabaseOptions) -> Result<Connection, Database
     connection.busy_timeout(BUSY).map_err(failed)?;
     let version: i32 = pragma(&connection, "user_version").map_err(failed)?;
     let application: i32 = pragma(&connection, "application_id").map_err(failed)?;
-    let tables: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
+    let tables: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(failed)?;
     if application != APPLICATION_ID && tables > 0 {
         return Err(DatabaseError::Foreign { file: file.into() });
     }
     if version > SCHEMA_VERSION {
-        return Err(DatabaseError::TooNew { file: file.into(), found: version, known: SCHEMA_VERSION });
+        return Err(DatabaseError::TooNew {
+            file: file.into(),
+            found: version,
+            known: SCHEMA_VERSION,
+        });
     }
     let check: String = pragma(&connection, "quick_check(1)").map_err(failed)?;
     if check != "ok" {
         return Err(DatabaseError::Damaged { file: file.into() });
     }
-    let pages = options.pages_max.map(|pages| format!("PRAGMA max_page_count = {pages};")).unwrap_or_default();
+    let pages = options
+        .pages_max
+        .map(|pages| format!("PRAGMA max_page_count = {pages};"))
+        .unwrap_or_default();
     let settings = format!(
         "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
          PRAGMA wal_autocheckpoint = 0; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; {pages}"
@@ -267,9 +315,15 @@ fn prepare(file: &Path, options: DatabaseOptions) -> Result<Connection, Database
     let mode: String = pragma(&connection, "journal_mode").map_err(failed)?;
     if !mode.eq_ignore_ascii_case("wal") {
         // Some network file systems cannot share memory; there, locks do not hold either.
-        let unsupported = io::Error::new(io::ErrorKind::Unsupported, "the file system cannot hold a database in WAL mode");
+        let unsupported = io::Error::new(
+            io::ErrorKind::Unsupported,
+            "the file system cannot hold a database in WAL mode",
+        );
         let directory = file.parent().unwrap_or(file).into();
-        return Err(DatabaseError::Directory { directory, source: Arc::new(unsupported) });
+        return Err(DatabaseError::Directory {
+            directory,
+            source: Arc::new(unsupported),
+        });
     }
     if version < SCHEMA_VERSION {
         let schema = format!(
@@ -287,7 +341,10 @@ fn pragma<T: rusqlite::types::FromSql>(connection: &Connection, name: &str) -> r
 }
 
 fn reader(file: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let connection = Connection::open_with_flags(
+        file,
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
     connection.busy_timeout(BUSY)?;
     connection.execute_batch("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;")?;
     Ok(connection)

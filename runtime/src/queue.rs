@@ -74,7 +74,12 @@ pub trait EventLog: Send + Sync {
     /// # Errors
     /// [`LogError::Moved`] where somebody else moved it; [`LogError::ForeignLog`] for a position of
     /// another log.
-    async fn commit(&self, lane: &LaneId, expect: Option<&LaneCursor>, next: &LaneCursor) -> Result<(), LogError>;
+    async fn commit(
+        &self,
+        lane: &LaneId,
+        expect: Option<&LaneCursor>,
+        next: &LaneCursor,
+    ) -> Result<(), LogError>;
 
     /// Returns the cut that the lane's attempts work on.
     ///
@@ -99,7 +104,11 @@ pub trait EventLog: Send + Sync {
     ///
     /// # Errors
     /// A log that cannot be read.
-    async fn dead_letters(&self, after: Option<DeadLetterId>, max: usize) -> Result<Vec<FiledLetter>, LogError>;
+    async fn dead_letters(
+        &self,
+        after: Option<DeadLetterId>,
+        max: usize,
+    ) -> Result<Vec<FiledLetter>, LogError>;
 
     /// Appends a dead letter's event anew, past deduplication, and marks the letter as replayed.
     ///

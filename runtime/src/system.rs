@@ -240,6 +240,7 @@ impl System {
         let name = if branch.is_default { spec.branch.clone() } else { self.branch_name(spec, &id, &branch).await? };
         let refname = RefName::branch(&name).map_err(|_| wrong(&name))?;
         let transformer = self.transformer(mirror, &branch.id, &default.id);
+        transformer.layout.check_settings(&transformer.context, &transformer.settings)?;
         let render = render_digest(&transformer, spec.secrets, &spec.samples, &self.tag_root_id);
         Ok(Lane {
             topic: Topic { stack: spec.stack.clone(), project: spec.project.clone(), branch: branch.id.clone() },

@@ -90,7 +90,11 @@ impl fmt::Display for Subject {
                     IndexKind::Withheld => "list of withheld objects",
                     IndexKind::Guide => "guide",
                 })?;
-                if shard.is_empty() { Ok(()) } else { write!(f, " {shard}") }
+                if shard.is_empty() {
+                    Ok(())
+                } else {
+                    write!(f, " {shard}")
+                }
             }
         }
     }
@@ -214,7 +218,11 @@ impl RenderedBatch {
     /// This is for the offline `render --no-redact`, whose output stays on its user's machine. What
     /// it returns can be printed but not mirrored.
     pub fn unredacted_files(&self) -> impl Iterator<Item = (&MirrorPath, &str)> {
-        self.0.items.iter().flat_map(|item| &item.files).map(|file| (&file.path, file.content.as_str()))
+        self.0
+            .items
+            .iter()
+            .flat_map(|item| &item.files)
+            .map(|file| (&file.path, file.content.as_str()))
     }
 }
 
@@ -260,7 +268,10 @@ impl RedactedBatch {
     /// A sample of which no columns or no rows stay has no files any more. Choices for what is no
     /// sample of this batch are ignored.
     #[must_use]
-    pub fn choose(self, choices: Vec<(Subject, Result<Choice, WithholdReason>)>) -> (FilteredBatch, Vec<Withheld>) {
+    pub fn choose(
+        self,
+        choices: Vec<(Subject, Result<Choice, WithholdReason>)>,
+    ) -> (FilteredBatch, Vec<Withheld>) {
         let mut choices: HashMap<_, _> = choices.into_iter().collect();
         let limits = self.judged.limits;
         let (items, withheld) = sift(self.judged.items, |item| {
@@ -290,16 +301,27 @@ fn guarded(item: &Item, guard: &Guard) -> Result<(), WithholdReason> {
     for file in &item.files {
         if let Some(rule) = guard.check_text(file.path.as_str()) {
             // A path that holds a secret is not repeated.
-            return Err(WithholdReason::Guarded { rule: rule.as_str().to_owned(), file: "a path".to_owned() });
+            return Err(WithholdReason::Guarded {
+                rule: rule.as_str().to_owned(),
+                file: "a path".to_owned(),
+            });
         }
         if let Some(rule) = guard.check_file(file.path.as_str(), &file.content) {
-            return Err(WithholdReason::Guarded { rule: rule.as_str().to_owned(), file: file.path.to_string() });
+            return Err(WithholdReason::Guarded {
+                rule: rule.as_str().to_owned(),
+                file: file.path.to_string(),
+            });
         }
     }
     for entry in &item.entries {
-        let texts = guard.check_text(&entry.shard).or_else(|| guard.check_text(&entry.key));
+        let texts = guard
+            .check_text(&entry.shard)
+            .or_else(|| guard.check_text(&entry.key));
         if let Some(rule) = texts.or_else(|| guard.check_json(&entry.value)) {
-            return Err(WithholdReason::Guarded { rule: rule.as_str().to_owned(), file: "an entry".to_owned() });
+            return Err(WithholdReason::Guarded {
+                rule: rule.as_str().to_owned(),
+                file: "an entry".to_owned(),
+            });
         }
     }
     Ok(())
@@ -319,7 +341,9 @@ impl MirrorBatch {
     /// Puts objects that all came through the chain into one batch.
     #[must_use]
     pub fn join(objects: impl IntoIterator<Item = MirrorObject>) -> Self {
-        Self { objects: objects.into_iter().collect() }
+        Self {
+            objects: objects.into_iter().collect(),
+        }
     }
 
     #[must_use]
@@ -330,9 +354,22 @@ impl MirrorBatch {
 
 impl MirrorObject {
     fn from_guarded(item: Item) -> Self {
-        let Item { subject, files, entries, stats } = item;
-        let file = |file: BatchFile| MirrorFile { path: file.path, content: file.content };
-        Self { subject, files: files.into_iter().map(file).collect(), entries, stats }
+        let Item {
+            subject,
+            files,
+            entries,
+            stats,
+        } = item;
+        let file = |file: BatchFile| MirrorFile {
+            path: file.path,
+            content: file.content,
+        };
+        Self {
+            subject,
+            files: files.into_iter().map(file).collect(),
+            entries,
+            stats,
+        }
     }
 
     #[must_use]
@@ -404,10 +441,17 @@ impl Judged {
             };
             let in_file = document.clone();
             let files = item.files.iter().map(move |file| {
-                in_file(Some(file.path.clone()), file.kind, Format::of(file.path.as_str()), &file.content)
+                in_file(
+                    Some(file.path.clone()),
+                    file.kind,
+                    Format::of(file.path.as_str()),
+                    &file.content,
+                )
             });
-            let entries =
-                item.entries.iter().map(move |entry| document(None, kind_of(entry.kind), Format::Json, &entry.value));
+            let entries = item
+                .entries
+                .iter()
+                .map(move |entry| document(None, kind_of(entry.kind), Format::Json, &entry.value));
             files.chain(entries)
         };
         self.items.iter().flat_map(of_item).collect()
@@ -419,20 +463,37 @@ impl Judged {
         redaction: &Redaction,
         known: &mut KnownSecrets,
     ) -> (Self, Vec<Withheld>) {
-        let Self { context, limits, items } = self;
-        let documents: usize = items.iter().map(|item| item.files.len() + item.entries.len()).sum();
+        let Self {
+            context,
+            limits,
+            items,
+        } = self;
+        let documents: usize = items
+            .iter()
+            .map(|item| item.files.len() + item.entries.len())
+            .sum();
         let surplus = verdicts.len() > documents;
         let mut verdicts = verdicts.into_iter();
         let (items, withheld) = sift(items, |item| {
             // Taken before anything can fail, so that the next subject finds its own.
-            let verdicts: Vec<_> = verdicts.by_ref().take(item.files.len() + item.entries.len()).collect();
+            let verdicts: Vec<_> = verdicts
+                .by_ref()
+                .take(item.files.len() + item.entries.len())
+                .collect();
             if surplus {
                 return Err(malformed("policy", "there are more verdicts than documents"));
             }
             redact(item, verdicts, redaction, known)?;
             within_size(item, &limits)
         });
-        (Self { context, limits, items }, withheld)
+        (
+            Self {
+                context,
+                limits,
+                items,
+            },
+            withheld,
+        )
     }
 }
 
@@ -470,7 +531,9 @@ fn redact(
                     pointer,
                     rule: rule.as_str().to_owned(),
                 };
-                item.stats.plaintext.extend(outcome.plaintext.into_iter().map(place));
+                item.stats
+                    .plaintext
+                    .extend(outcome.plaintext.into_iter().map(place));
                 item.stats.add(outcome.stats);
                 if let Some(redacted) = redacted {
                     file.content = redacted;
@@ -512,29 +575,48 @@ fn sift(
     for mut item in items {
         match pass(&mut item) {
             Ok(()) => passed.push(item),
-            Err(reason) => withheld.push(Withheld { subject: item.subject, reason }),
+            Err(reason) => withheld.push(Withheld {
+                subject: item.subject,
+                reason,
+            }),
         }
     }
     (passed, withheld)
 }
 
 fn within_size(item: &Item, limits: &PathLimits) -> Result<(), WithholdReason> {
-    let over = |limit: &str| Err(WithholdReason::OverLimit { guest: "object".to_owned(), limit: limit.to_owned() });
-    if item.files.iter().any(|file| file.content.len() > limits.file_bytes_max) {
+    let over = |limit: &str| {
+        Err(WithholdReason::OverLimit {
+            guest: "object".to_owned(),
+            limit: limit.to_owned(),
+        })
+    };
+    if item
+        .files
+        .iter()
+        .any(|file| file.content.len() > limits.file_bytes_max)
+    {
         return over("file_bytes_max");
     }
     if item.files.iter().map(|file| file.content.len()).sum::<usize>() > limits.subject_bytes_max {
         return over("subject_bytes_max");
     }
     let entry_bytes = |entry: &Entry| entry.shard.len() + entry.key.len() + entry.value.len();
-    if item.entries.iter().any(|entry| entry_bytes(entry) > limits.entry_bytes_max) {
+    if item
+        .entries
+        .iter()
+        .any(|entry| entry_bytes(entry) > limits.entry_bytes_max)
+    {
         return over("entry_bytes_max");
     }
     Ok(())
 }
 
 fn malformed(guest: &str, detail: &str) -> WithholdReason {
-    WithholdReason::Malformed { guest: guest.to_owned(), detail: detail.to_owned() }
+    WithholdReason::Malformed {
+        guest: guest.to_owned(),
+        detail: detail.to_owned(),
+    }
 }
 
 /// Returns the component and configuration that an item's documents belong to, each maybe empty.

@@ -6,6 +6,8 @@
 
 mod identity;
 mod seal;
+#[cfg(test)]
+mod tests;
 mod wording;
 
 pub use identity::{Author, MIRROR_EMAIL, MIRROR_NAME, Signature, UNKNOWN_NAME};
@@ -44,7 +46,10 @@ impl CoveredChange {
     /// Takes what the events tell; the source's word replaces it field by field.
     #[must_use]
     pub fn of_event(key: ConfigKey, wanted: &Wanted) -> Self {
-        let author = |text: &String| Author { token: None, text: text.clone() };
+        let author = |text: &String| Author {
+            token: None,
+            text: text.clone(),
+        };
         Self {
             key,
             name: None,
@@ -141,8 +146,14 @@ impl Counts {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Maker {
     Mirror,
-    Unknown { at: Option<Timestamp> },
-    Person { text: TextId, token: Option<String>, at: Option<Timestamp> },
+    Unknown {
+        at: Option<Timestamp>,
+    },
+    Person {
+        text: TextId,
+        token: Option<String>,
+        at: Option<Timestamp>,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -162,7 +173,14 @@ impl CommitDraft {
     /// Drafts the message of a commit that brings the remote from its parent to the end of the cut.
     #[must_use]
     pub fn new(facts: CommitFacts<'_>) -> Self {
-        let CommitFacts { lane, project, cut, render, parent_committed_at, mut changes } = facts;
+        let CommitFacts {
+            lane,
+            project,
+            cut,
+            render,
+            parent_committed_at,
+            mut changes,
+        } = facts;
         changes.sort_by(|one, other| one.key.cmp(&other.key));
         let kind = kind_of(cut, &changes);
         let personal = kind == CommitKind::Changes;
@@ -187,7 +205,10 @@ impl CommitDraft {
             all_changes: None,
         }
         .with_changes(covered.clone(), personal);
-        let listed = changes.iter().take(if personal { LISTED_MAX } else { 0 }).map(|change| listed(change, &mut texts));
+        let listed = changes
+            .iter()
+            .take(if personal { LISTED_MAX } else { 0 })
+            .map(|change| listed(change, &mut texts));
         Self {
             kind,
             project: project.clone(),
@@ -219,7 +240,11 @@ impl CommitDraft {
                 kind: DocumentKind::Message,
                 component_id: text.component.clone(),
                 config_id: text.config.clone(),
-                leaves: vec![Leaf { pointer: String::new(), role: LeafRole::Text, value: text.value.clone() }],
+                leaves: vec![Leaf {
+                    pointer: String::new(),
+                    role: LeafRole::Text,
+                    value: text.value.clone(),
+                }],
             })
             .collect()
     }
@@ -272,21 +297,24 @@ impl Texts {
         self.0.push(Text {
             component: key.component.to_string(),
             config: key.config.to_string(),
-            value: raw[..end].chars().map(|c| if hidden(c) { ' ' } else { c }).collect(),
+            value: visible(&raw[..end]),
             withheld: false,
         });
         self.0.len() - 1
     }
 }
 
-/// Taken out before the judging, so that what is judged is what is shown.
-fn hidden(c: char) -> bool {
-    (c.is_control() && c != '\n') || is_invisible(c)
+/// Takes out what does not show, before the judging: so what is judged is what is shown.
+fn visible(text: &str) -> String {
+    text.chars()
+        .filter(|c| !is_invisible(*c))
+        .map(|c| if c.is_control() && c != '\n' { ' ' } else { c })
+        .collect()
 }
 
 /// Characters that show nothing or turn what follows around.
 fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 fn kind_of(cut: &Cut, changes: &[CoveredChange]) -> CommitKind {
@@ -307,7 +335,11 @@ fn kind_of(cut: &Cut, changes: &[CoveredChange]) -> CommitKind {
 
 fn count(cut: &Cut, changes: &[CoveredChange]) -> Counts {
     let mut counts = Counts {
-        components: changes.iter().map(|change| &change.key.component).collect::<std::collections::BTreeSet<_>>().len(),
+        components: changes
+            .iter()
+            .map(|change| &change.key.component)
+            .collect::<std::collections::BTreeSet<_>>()
+            .len(),
         runs: cut.runs.len(),
         tables: cut.tables.len(),
         metadata: cut.metadata.len(),
@@ -335,7 +367,11 @@ fn makers(changes: &[CoveredChange], texts: &mut Texts) -> (Maker, Vec<Maker>) {
         match &change.author {
             Some(Author { token, text }) if rank == 0 => {
                 let (text, token) = (texts.add(&change.key, text), token.clone());
-                author = Maker::Person { text, token, at: change.created };
+                author = Maker::Person {
+                    text,
+                    token,
+                    at: change.created,
+                };
                 seen.extend(&change.author);
             }
             None if rank == 0 => author = Maker::Unknown { at: change.created },
@@ -344,7 +380,11 @@ fn makers(changes: &[CoveredChange], texts: &mut Texts) -> (Maker, Vec<Maker>) {
         for other in change.author.iter().chain(&change.earlier_authors) {
             if !seen.contains(&other) && others.len() < CO_AUTHORS_MAX {
                 let text = texts.add(&change.key, &other.text);
-                others.push(Maker::Person { text, token: other.token.clone(), at: None });
+                others.push(Maker::Person {
+                    text,
+                    token: other.token.clone(),
+                    at: None,
+                });
                 seen.push(other);
             }
         }
@@ -354,7 +394,9 @@ fn makers(changes: &[CoveredChange], texts: &mut Texts) -> (Maker, Vec<Maker>) {
 
 fn listed(change: &CoveredChange, texts: &mut Texts) -> Listed {
     let mut text = |raw: &Option<String>| {
-        raw.as_deref().filter(|text| !text.trim().is_empty()).map(|text| texts.add(&change.key, text))
+        raw.as_deref()
+            .filter(|text| !text.trim().is_empty())
+            .map(|text| texts.add(&change.key, text))
     };
     Listed {
         name: text(&change.name),

@@ -12,7 +12,11 @@ use crate::{
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::{collections::{BTreeMap, BTreeSet}, fmt, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    time::Duration,
+};
 
 /// Place of an event in its log: from 1, ascending, never reused. Comparable only within one log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -45,7 +49,10 @@ impl LogId {
         if (1..=64).contains(&raw.len()) && raw.bytes().all(fits) {
             Ok(Self(raw.to_owned()))
         } else {
-            Err(InvalidId { what: "log id", problem: "not 1 to 64 of `0-9`, `a-z` and `-`" })
+            Err(InvalidId {
+                what: "log id",
+                problem: "not 1 to 64 of `0-9`, `a-z` and `-`",
+            })
         }
     }
 
@@ -109,7 +116,12 @@ impl LaneCursor {
     /// Returns the cursor of a lane that has nothing of this log yet.
     #[must_use]
     pub fn start(log: LogId) -> Self {
-        Self { log, change: Position::START, jobs: Position::START, tip: None }
+        Self {
+            log,
+            change: Position::START,
+            jobs: Position::START,
+            tip: None,
+        }
     }
 
     #[must_use]
@@ -246,7 +258,11 @@ impl Cut {
             branch_deleted: false,
             render: None,
             events: events_digest(events.iter().map(|logged| &logged.envelope.key)),
-            appended_at: events.iter().map(|logged| logged.appended_at).max().unwrap_or(now),
+            appended_at: events
+                .iter()
+                .map(|logged| logged.appended_at)
+                .max()
+                .unwrap_or(now),
             change_published_at: None,
             jobs_published_at: None,
             traces: Vec::new(),
@@ -261,10 +277,20 @@ impl Cut {
 
     /// Cuts a lane for a first sync: what it reads from now on covers all events up to here.
     #[must_use]
-    pub fn snapshot(cursor: &LaneCursor, change_through: Position, jobs_through: Position, now: Timestamp) -> Self {
+    pub fn snapshot(
+        cursor: &LaneCursor,
+        change_through: Position,
+        jobs_through: Position,
+        now: Timestamp,
+    ) -> Self {
         let change_through = change_through.max(cursor.change);
         let jobs_through = jobs_through.max(cursor.jobs);
-        Self { snapshot: true, change_through, jobs_through, ..Self::of(cursor, &[], now) }
+        Self {
+            snapshot: true,
+            change_through,
+            jobs_through,
+            ..Self::of(cursor, &[], now)
+        }
     }
 
     /// Returns the identity of this cut.
@@ -279,7 +305,12 @@ impl Cut {
     /// Returns the cursor after the remote has the cut as commit `tip`.
     #[must_use]
     pub fn cursor(&self, tip: Option<Oid>) -> LaneCursor {
-        LaneCursor { log: self.log.clone(), change: self.change_through, jobs: self.jobs_through, tip }
+        LaneCursor {
+            log: self.log.clone(),
+            change: self.change_through,
+            jobs: self.jobs_through,
+            tip,
+        }
     }
 
     #[must_use]
@@ -297,13 +328,16 @@ impl Cut {
     }
 
     fn cover(&mut self, logged: &Logged) {
-        let Logged { position, envelope, .. } = logged;
+        let Logged {
+            position, envelope, ..
+        } = logged;
         let (through, published_at) = match envelope.stream() {
             Stream::Change => (&mut self.change_through, &mut self.change_published_at),
             Stream::Jobs => (&mut self.jobs_through, &mut self.jobs_published_at),
         };
         *through = (*through).max(*position);
-        *published_at = Some(published_at.map_or(envelope.published_at, |first| first.min(envelope.published_at)));
+        *published_at =
+            Some(published_at.map_or(envelope.published_at, |first| first.min(envelope.published_at)));
         if let Some(trace) = &envelope.traceparent
             && self.traces.len() < TRACES_MAX
             && !self.traces.contains(trace)
@@ -314,7 +348,14 @@ impl Cut {
             Body::ConfigChanged(changed) => self.want_changed(changed, envelope.occurred_at),
             Body::ConfigDeleted(deleted) => self.want_deleted(deleted, envelope.occurred_at),
             Body::JobFinished(job) => {
-                let JobFinished { run, component, config, state_digest, artifact_links, .. } = job.as_ref();
+                let JobFinished {
+                    run,
+                    component,
+                    config,
+                    state_digest,
+                    artifact_links,
+                    ..
+                } = job.as_ref();
                 let wanted = WantedRun {
                     component: component.clone(),
                     config: config.clone(),
@@ -336,8 +377,18 @@ impl Cut {
     }
 
     fn want_changed(&mut self, changed: &ConfigChanged, occurred_at: Timestamp) {
-        let ConfigChanged { component, config, version, identifier, author, .. } = changed;
-        let key = ConfigKey { component: component.clone(), config: config.clone() };
+        let ConfigChanged {
+            component,
+            config,
+            version,
+            identifier,
+            author,
+            ..
+        } = changed;
+        let key = ConfigKey {
+            component: component.clone(),
+            config: config.clone(),
+        };
         let mut wanted = Wanted {
             version: *version,
             identifier: identifier.clone(),
@@ -365,8 +416,16 @@ impl Cut {
     }
 
     fn want_deleted(&mut self, deleted: &ConfigDeleted, occurred_at: Timestamp) {
-        let ConfigDeleted { component, config, version, identifier } = deleted;
-        let key = ConfigKey { component: component.clone(), config: config.clone() };
+        let ConfigDeleted {
+            component,
+            config,
+            version,
+            identifier,
+        } = deleted;
+        let key = ConfigKey {
+            component: component.clone(),
+            config: config.clone(),
+        };
         let mut wanted = Wanted {
             version: *version,
             identifier: identifier.clone(),
@@ -381,7 +440,12 @@ impl Cut {
                 return;
             }
             wanted.version = wanted.version.max(known.version);
-            wanted.earlier_authors = known.earlier_authors.iter().chain(&known.author).cloned().collect();
+            wanted.earlier_authors = known
+                .earlier_authors
+                .iter()
+                .chain(&known.author)
+                .cloned()
+                .collect();
         }
         self.configs.insert(key, wanted);
     }
@@ -401,7 +465,9 @@ pub fn windows_of(events: &[Logged], span: Duration) -> Vec<std::ops::Range<usiz
         let alone = matches!(logged.envelope.body, Body::RenderChanged(_));
         match (windows.last_mut(), opened_at) {
             // An event that arrives late joins the open window: ranges follow the log.
-            (Some(open), Some(opened_at)) if !alone && occurred_at <= later(opened_at, span) => open.end = index + 1,
+            (Some(open), Some(opened_at)) if !alone && occurred_at <= later(opened_at, span) => {
+                open.end = index + 1
+            }
             _ => {
                 windows.push(index..index + 1);
                 opened_at = (!alone).then_some(occurred_at);

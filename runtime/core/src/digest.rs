@@ -31,10 +31,26 @@ impl RenderDigest {
     /// Computes the digest.
     #[must_use]
     pub fn of(inputs: &RenderInputs<'_>) -> Self {
-        let RenderInputs { format_version, renderer, policies, secrets_mode, options, tag_key_id } = *inputs;
+        let RenderInputs {
+            format_version,
+            renderer,
+            policies,
+            secrets_mode,
+            options,
+            tag_key_id,
+        } = *inputs;
         let (version, count) = (format_version.to_string(), policies.len().to_string());
-        let mut texts = vec!["keboola-mirror-render", version.as_str(), renderer, count.as_str()];
-        texts.extend(policies.iter().flat_map(|(component, settings)| [component.as_str(), settings.as_str()]));
+        let mut texts = vec![
+            "keboola-mirror-render",
+            version.as_str(),
+            renderer,
+            count.as_str(),
+        ];
+        texts.extend(
+            policies
+                .iter()
+                .flat_map(|(component, settings)| [component.as_str(), settings.as_str()]),
+        );
         texts.extend([secrets_mode, options, tag_key_id]);
         let mut digest = digest_of_texts(texts);
         digest.truncate(32);
@@ -89,7 +105,10 @@ mod tests {
 
     #[test]
     fn every_input_counts_and_so_does_the_order_of_the_policies() {
-        let (one, two) = ([policy("a", "b"), policy("c", "d")], [policy("c", "d"), policy("a", "b")]);
+        let (one, two) = (
+            [policy("a", "b"), policy("c", "d")],
+            [policy("c", "d"), policy("a", "b")],
+        );
         let base = RenderInputs {
             format_version: 1,
             renderer: "r",
@@ -100,15 +119,37 @@ mod tests {
         };
         let variants = [
             base,
-            RenderInputs { format_version: 2, ..base },
-            RenderInputs { renderer: "s", ..base },
-            RenderInputs { policies: &two, ..base },
-            RenderInputs { policies: &one[..1], ..base },
-            RenderInputs { secrets_mode: "omitted", ..base },
-            RenderInputs { options: "{\"a\":1}", ..base },
-            RenderInputs { tag_key_id: "l", ..base },
+            RenderInputs {
+                format_version: 2,
+                ..base
+            },
+            RenderInputs {
+                renderer: "s",
+                ..base
+            },
+            RenderInputs {
+                policies: &two,
+                ..base
+            },
+            RenderInputs {
+                policies: &one[..1],
+                ..base
+            },
+            RenderInputs {
+                secrets_mode: "omitted",
+                ..base
+            },
+            RenderInputs {
+                options: "{\"a\":1}",
+                ..base
+            },
+            RenderInputs {
+                tag_key_id: "l",
+                ..base
+            },
         ];
-        let digests: std::collections::BTreeSet<RenderDigest> = variants.iter().map(RenderDigest::of).collect();
+        let digests: std::collections::BTreeSet<RenderDigest> =
+            variants.iter().map(RenderDigest::of).collect();
         assert_eq!(digests.len(), variants.len());
         let digest = RenderDigest::of(&base);
         assert_eq!(RenderDigest::parse(digest.as_str()), Some(digest));

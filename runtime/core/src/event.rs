@@ -226,17 +226,37 @@ impl Body {
     /// created again restarts its version numbers, and its first version is no repetition.
     #[must_use]
     pub fn key(&self, topic: &Topic) -> EventKey {
-        let Topic { stack, project, branch } = topic;
+        let Topic {
+            stack,
+            project,
+            branch,
+        } = topic;
         let keyed = |parts: &[&str]| {
-            let mut all = vec![stack.as_str(), self.kind().as_str(), project.as_str(), branch.as_str()];
+            let mut all = vec![
+                stack.as_str(),
+                self.kind().as_str(),
+                project.as_str(),
+                branch.as_str(),
+            ];
             all.extend_from_slice(parts);
             EventKey::of(&all)
         };
         match self {
             // Run ids are unique within a stack.
             Self::JobFinished(job) => EventKey::of(&[stack.as_str(), "job", job.run.as_str()]),
-            Self::ConfigChanged(ConfigChanged { component, config, version, identifier, .. })
-            | Self::ConfigDeleted(ConfigDeleted { component, config, version, identifier }) => keyed(&[
+            Self::ConfigChanged(ConfigChanged {
+                component,
+                config,
+                version,
+                identifier,
+                ..
+            })
+            | Self::ConfigDeleted(ConfigDeleted {
+                component,
+                config,
+                version,
+                identifier,
+            }) => keyed(&[
                 component.as_str(),
                 config.as_str(),
                 &version.to_string(),
@@ -249,7 +269,11 @@ impl Body {
                     ObjectKey::Config { component, config } => {
                         parts.extend(["config", component.as_str(), config.as_str()]);
                     }
-                    ObjectKey::Row { component, config, row } => {
+                    ObjectKey::Row {
+                        component,
+                        config,
+                        row,
+                    } => {
                         parts.extend(["row", component.as_str(), config.as_str(), row.as_str()]);
                     }
                     ObjectKey::Bucket(id) => parts.extend(["bucket", id.as_str()]),
@@ -286,7 +310,15 @@ impl Envelope {
         traceparent: Option<String>,
     ) -> Self {
         let key = body.key(&topic);
-        Self { schema: ENVELOPE_SCHEMA, topic, key, occurred_at, published_at, traceparent, body }
+        Self {
+            schema: ENVELOPE_SCHEMA,
+            topic,
+            key,
+            occurred_at,
+            published_at,
+            traceparent,
+            body,
+        }
     }
 
     #[must_use]
@@ -299,14 +331,19 @@ impl Envelope {
     #[must_use]
     pub fn stream(&self) -> Stream {
         match &self.body {
-            Body::JobFinished(_) | Body::StorageChanged(StorageChanged { cause: StorageCause::Run(_), .. }) => {
-                Stream::Jobs
-            }
+            Body::JobFinished(_)
+            | Body::StorageChanged(StorageChanged {
+                cause: StorageCause::Run(_),
+                ..
+            }) => Stream::Jobs,
             Body::ConfigChanged(_)
             | Body::ConfigDeleted(_)
             | Body::MetadataChanged(_)
             | Body::BranchChanged(_)
-            | Body::StorageChanged(StorageChanged { cause: StorageCause::Seen(_), .. })
+            | Body::StorageChanged(StorageChanged {
+                cause: StorageCause::Seen(_),
+                ..
+            })
             | Body::RenderChanged(_) => Stream::Change,
         }
     }
@@ -326,7 +363,11 @@ impl Envelope {
             | Body::MetadataChanged(_)
             | Body::BranchChanged(_)
             | Body::StorageChanged(_)
-            | Body::RenderChanged(_) => format!("{project}-{branch}-{}-{}", self.kind().as_str(), self.key.event_id()),
+            | Body::RenderChanged(_) => format!(
+                "{project}-{branch}-{}-{}",
+                self.kind().as_str(),
+                self.key.event_id()
+            ),
         }
     }
 
@@ -334,16 +375,27 @@ impl Envelope {
     /// same step. A finished run makes its output tables worth a look.
     #[must_use]
     pub fn derived_events(&self) -> Vec<Self> {
-        let Body::JobFinished(job) = &self.body else { return Vec::new() };
+        let Body::JobFinished(job) = &self.body else {
+            return Vec::new();
+        };
         let mut tables: Vec<TableId> = job.outputs.iter().map(|output| output.table.clone()).collect();
         if tables.is_empty() {
             return Vec::new();
         }
         tables.sort();
         tables.dedup();
-        let body = Body::StorageChanged(StorageChanged { tables, cause: StorageCause::Run(job.run.clone()) });
+        let body = Body::StorageChanged(StorageChanged {
+            tables,
+            cause: StorageCause::Run(job.run.clone()),
+        });
         let traceparent = self.traceparent.clone();
-        vec![Self::new(self.topic.clone(), body, self.occurred_at, self.published_at, traceparent)]
+        vec![Self::new(
+            self.topic.clone(),
+            body,
+            self.occurred_at,
+            self.published_at,
+            traceparent,
+        )]
     }
 
     #[must_use]

@@ -36,7 +36,9 @@ impl Guard {
     /// The guard holds copies of them in its tables, which are not wiped; keep it for one attempt.
     #[must_use]
     pub fn new(known: &KnownSecrets) -> Self {
-        Self { known: known::Matcher::new(known) }
+        Self {
+            known: known::Matcher::new(known),
+        }
     }
 
     /// Judges a file; the path says what it is. Returns the rule that it breaks, if it breaks one.
@@ -72,7 +74,9 @@ impl Guard {
         if memchr::memchr(b'\\', content.as_bytes()).is_none() && !content.contains("\"#") {
             return None;
         }
-        let Ok(tree) = walk::tree(format, content) else { return Some(UNREADABLE) };
+        let Ok(tree) = walk::tree(format, content) else {
+            return Some(UNREADABLE);
+        };
         tree.nodes.iter().find_map(|node| {
             let stays = || value::classify(&node.value(content)) != value::Class::Plaintext;
             match node.kind {
@@ -91,7 +95,9 @@ impl Guard {
         if !content.contains("\"\"") {
             return None;
         }
-        let Ok(table) = walk::csv::Table::parse(content) else { return Some(UNREADABLE) };
+        let Ok(table) = walk::csv::Table::parse(content) else {
+            return Some(UNREADABLE);
+        };
         table.cells.iter().find_map(|cell| match cell.value(content) {
             std::borrow::Cow::Owned(text) => self.scan(&text),
             std::borrow::Cow::Borrowed(_) => None,

@@ -56,7 +56,10 @@ pub struct EventsDigest {
 #[must_use]
 pub fn events_digest<'k>(keys: impl IntoIterator<Item = &'k EventKey>) -> EventsDigest {
     let sorted: BTreeSet<&EventKey> = keys.into_iter().collect();
-    EventsDigest { count: sorted.len() as u64, sha256: digest_of_texts(sorted.iter().map(|key| key.as_str())) }
+    EventsDigest {
+        count: sorted.len() as u64,
+        sha256: digest_of_texts(sorted.iter().map(|key| key.as_str())),
+    }
 }
 
 /// Returns the SHA-256 over texts in the given order, each with its length as 8 bytes before it.
@@ -77,7 +80,11 @@ mod tests {
     fn tuples_that_join_alike_have_different_keys() {
         let dashed = |parts: &[&str]| parts.join("-");
         let (one, other) = (["1", "a-b", "c"], ["1", "a", "b-c"]);
-        assert_eq!(dashed(&one), dashed(&other), "the dashed string is only for display");
+        assert_eq!(
+            dashed(&one),
+            dashed(&other),
+            "the dashed string is only for display"
+        );
         assert_ne!(EventKey::of(&one), EventKey::of(&other));
         assert_ne!(EventKey::of(&["1:", ","]), EventKey::of(&["1", ":,"]));
         assert_ne!(EventKey::of(&["a", ""]), EventKey::of(&["a"]));
@@ -94,6 +101,9 @@ mod tests {
         assert_eq!(digest, events_digest([&other, &key]));
         assert_eq!(digest.count, 2);
         assert_ne!(digest.sha256, events_digest([&key]).sha256);
-        assert_eq!(events_digest([]).sha256, data_encoding::HEXLOWER.encode(&Sha256::digest(b"")));
+        assert_eq!(
+            events_digest([]).sha256,
+            data_encoding::HEXLOWER.encode(&Sha256::digest(b""))
+        );
     }
 }

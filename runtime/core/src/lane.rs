@@ -17,7 +17,12 @@ use std::time::Duration;
 pub enum Wake {
     /// The log has an event for it. `urgent` ones do not wait for their window, as when a
     /// configuration goes from good to failing.
-    Arrived { stream: Stream, position: Position, published_at: Timestamp, urgent: bool },
+    Arrived {
+        stream: Stream,
+        position: Position,
+        published_at: Timestamp,
+        urgent: bool,
+    },
     /// Nothing but time.
     Tick,
     AttemptDone(AttemptEnd),
@@ -105,14 +110,26 @@ impl Lane {
     /// Builds the lane as it was left, or as new.
     #[must_use]
     pub fn new(start: LaneStart, now: Timestamp) -> Self {
-        let LaneStart { cursor, change_mode, jobs_mode, change_waiting, jobs_waiting, has_cut, is_new, outage, paused } =
-            start;
+        let LaneStart {
+            cursor,
+            change_mode,
+            jobs_mode,
+            change_waiting,
+            jobs_waiting,
+            has_cut,
+            is_new,
+            outage,
+            paused,
+        } = start;
         let feed = |mode, waiting: Option<(Position, Timestamp)>, stream| {
             let mut window = Window::new(mode);
             if let Some((_, published_at)) = waiting {
                 window.offer(published_at);
             }
-            Feed { window, newest: waiting.map_or(cursor.of(stream), |(newest, _)| newest) }
+            Feed {
+                window,
+                newest: waiting.map_or(cursor.of(stream), |(newest, _)| newest),
+            }
         };
         Self {
             change: feed(change_mode, change_waiting, Stream::Change),
@@ -137,7 +154,10 @@ impl Lane {
         } else if self.again_at.is_some() {
             self.again_at
         } else {
-            [&self.change, &self.jobs].into_iter().filter_map(|feed| feed.window.next_due()).min()
+            [&self.change, &self.jobs]
+                .into_iter()
+                .filter_map(|feed| feed.window.next_due())
+                .min()
         };
         told.into_iter().chain(work).min()
     }
@@ -146,7 +166,12 @@ impl Lane {
     pub fn step(&mut self, wake: Wake, now: Timestamp, jitter: Jitter) -> Vec<Action> {
         let mut actions = Vec::new();
         match wake {
-            Wake::Arrived { stream, position, published_at, urgent } => {
+            Wake::Arrived {
+                stream,
+                position,
+                published_at,
+                urgent,
+            } => {
                 self.arrived(stream, position, published_at, urgent);
             }
             Wake::Tick => {}
@@ -225,7 +250,13 @@ impl Lane {
         }
     }
 
-    fn mirrored(&mut self, cursor: LaneCursor, took: Option<Duration>, now: Timestamp, actions: &mut Vec<Action>) {
+    fn mirrored(
+        &mut self,
+        cursor: LaneCursor,
+        took: Option<Duration>,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
         self.cursor = cursor;
         self.again_at = None;
         self.retry = Retry::default();
@@ -283,7 +314,10 @@ impl Lane {
         let outage = outage.clone();
         actions.retain(|action| !matches!(action, Action::Remember(Some(_))));
         actions.push(Action::Remember(Some(outage.clone())));
-        actions.extend(notices.into_iter().map(|notice| Action::Notify { notice, outage: outage.clone() }));
+        actions.extend(notices.into_iter().map(|notice| Action::Notify {
+            notice,
+            outage: outage.clone(),
+        }));
     }
 
     fn start_if_due(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
@@ -307,7 +341,9 @@ impl Lane {
         }
         self.again_at = None;
         self.running = true;
-        actions.push(Action::Start { streams: self.streams.clone() });
+        actions.push(Action::Start {
+            streams: self.streams.clone(),
+        });
     }
 }
 

@@ -42,7 +42,13 @@ impl TagKey {
         // With lengths, so that no two pairs give the same text.
         let length = |text: &[u8]| (text.len() as u64).to_be_bytes();
         let lengths = [length(stack), length(project)];
-        let info = [b"kbc-mirror/tag/1", &lengths[0][..], stack, &lengths[1][..], project];
+        let info = [
+            b"kbc-mirror/tag/1",
+            &lengths[0][..],
+            stack,
+            &lengths[1][..],
+            project,
+        ];
         let key = SecretBox::<[u8; 32]>::init_with_mut(|key| {
             Hkdf::<Sha256>::new(None, tag_root)
                 .expand_multi_info(&info, key)
@@ -60,13 +66,19 @@ impl TagKey {
     /// Returns a public name of the key, which is part of the render digest.
     #[must_use]
     pub fn key_id(&self) -> String {
-        self.mac(b"key-id", b"").map_or_else(|| "none".to_owned(), |mac| HEXLOWER.encode(&mac[..8]))
+        self.mac(b"key-id", b"")
+            .map_or_else(|| "none".to_owned(), |mac| HEXLOWER.encode(&mac[..8]))
     }
 
     /// Returns the tag of a secret. White space around it does not count.
     fn tag(&self, secret: &str) -> String {
-        let Some(mac) = self.mac(b"tag", secret.trim().as_bytes()) else { return NO_TAG.to_owned() };
-        let first = mac.iter().take(8).fold(0_u64, |bits, byte| (bits << 8) | u64::from(*byte));
+        let Some(mac) = self.mac(b"tag", secret.trim().as_bytes()) else {
+            return NO_TAG.to_owned();
+        };
+        let first = mac
+            .iter()
+            .take(8)
+            .fold(0_u64, |bits, byte| (bits << 8) | u64::from(*byte));
         let character = |place: usize| {
             let five_bits = usize::try_from((first >> (59 - 5 * place)) & 31).unwrap_or(0);
             char::from(TAG_ALPHABET[five_bits])
@@ -76,7 +88,8 @@ impl TagKey {
 
     fn mac(&self, purpose: &[u8], text: &[u8]) -> Option<[u8; 32]> {
         let key = self.0.as_ref()?;
-        let mut mac = Hmac::<Sha256>::new_from_slice(key.expose_secret()).expect("HMAC takes keys of any length");
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(key.expose_secret()).expect("HMAC takes keys of any length");
         mac.update(purpose);
         mac.update(&[0]);
         mac.update(text);
@@ -86,7 +99,11 @@ impl TagKey {
 
 impl fmt::Debug for TagKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "TagKey(hidden)" } else { "TagKey(none)" })
+        f.write_str(if self.0.is_some() {
+            "TagKey(hidden)"
+        } else {
+            "TagKey(none)"
+        })
     }
 }
 
@@ -139,7 +156,10 @@ impl fmt::Display for Marker {
 fn marker_len(text: &str) -> Option<usize> {
     let rest = text.strip_prefix(START)?;
     let bytes = rest.as_bytes();
-    let kind = bytes.iter().take(TYPE_LEN_MAX + 1).position(|byte| *byte == b':')?;
+    let kind = bytes
+        .iter()
+        .take(TYPE_LEN_MAX + 1)
+        .position(|byte| *byte == b':')?;
     RuleId::parse(&rest[..kind])?;
     let tag = &bytes[kind + 1..];
     let keyed = tag.len() > TAG_LEN && tag[..TAG_LEN].iter().all(|byte| TAG_ALPHABET.contains(byte));
@@ -154,7 +174,11 @@ mod tests {
 
     fn key(root: &str, stack: &str, project: &str) -> TagKey {
         let stack = Stack::parse(stack).expect("a stack");
-        TagKey::derive(root.as_bytes(), &stack, &ProjectId::parse(project).expect("a project"))
+        TagKey::derive(
+            root.as_bytes(),
+            &stack,
+            &ProjectId::parse(project).expect("a project"),
+        )
     }
 
     fn marker(key: &TagKey, secret: &str) -> String {
@@ -168,7 +192,10 @@ mod tests {
         assert_eq!(marker(&ours, "hunter2"), "[REDACTED:password:rfr4tlr5kdqi]");
         assert_eq!(ours.key_id(), "2627c9ad0a97bdf7");
         assert_eq!(marker(&ours, " hunter2\n"), marker(&ours, "hunter2"));
-        assert_eq!(marker(&ours, "hunter2"), marker(&key("root", "connection.keboola.com", "1"), "hunter2"));
+        assert_eq!(
+            marker(&ours, "hunter2"),
+            marker(&key("root", "connection.keboola.com", "1"), "hunter2")
+        );
         for other in [
             key("other", "connection.keboola.com", "1"),
             key("root", "connection.eu.keboola.com", "1"),
@@ -189,7 +216,10 @@ mod tests {
 
     #[test]
     fn debug_shows_no_key() {
-        assert_eq!(format!("{:?} {:?}", key("root", "a", "1"), TagKey::none()), "TagKey(hidden) TagKey(none)");
+        assert_eq!(
+            format!("{:?} {:?}", key("root", "a", "1"), TagKey::none()),
+            "TagKey(hidden) TagKey(none)"
+        );
     }
 
     #[test]

@@ -101,7 +101,13 @@ pub struct RedactionStats {
 impl RedactionStats {
     /// Adds what was done to another file, or by a later policy to the same one.
     pub fn add(&mut self, other: Self) {
-        let Self { encrypted, masked, omitted, plaintext, by_rule } = other;
+        let Self {
+            encrypted,
+            masked,
+            omitted,
+            plaintext,
+            by_rule,
+        } = other;
         self.encrypted += encrypted;
         self.masked += masked;
         self.omitted += omitted;
@@ -141,7 +147,10 @@ pub enum RedactionError {
 
 impl RedactionError {
     pub(crate) fn into_reason(self, guest: &str) -> WithholdReason {
-        WithholdReason::Malformed { guest: guest.to_owned(), detail: self.to_string() }
+        WithholdReason::Malformed {
+            guest: guest.to_owned(),
+            detail: self.to_string(),
+        }
     }
 }
 
@@ -178,15 +187,30 @@ pub(crate) fn redact(
             findings.check_leaves(table.cells.len())?;
             let mut edits = Vec::new();
             for (leaf, cell) in table.cells.iter().enumerate() {
-                let piece = Piece { role: LeafRole::Text, inner: cell.inner(), encoding: cell.encoding() };
-                splice(text, &piece, findings.of(leaf), redaction, &mut outcome, &mut edits)?;
+                let piece = Piece {
+                    role: LeafRole::Text,
+                    inner: cell.inner(),
+                    encoding: cell.encoding(),
+                };
+                splice(
+                    text,
+                    &piece,
+                    findings.of(leaf),
+                    redaction,
+                    &mut outcome,
+                    &mut edits,
+                )?;
             }
             edits
         }
         Format::Text => {
             findings.check_leaves(1)?;
             let mut edits = Vec::new();
-            let piece = Piece { role: LeafRole::Text, inner: 0..text.len(), encoding: Encoding::Plain };
+            let piece = Piece {
+                role: LeafRole::Text,
+                inner: 0..text.len(),
+                encoding: Encoding::Plain,
+            };
             splice(text, &piece, findings.of(0), redaction, &mut outcome, &mut edits)?;
             edits
         }
@@ -215,15 +239,27 @@ fn concerns_us(format: Format, text: &str, mode: SecretsMode) -> bool {
 pub fn redact_text(text: &str, findings: &[Finding], redaction: &Redaction) -> String {
     match redact(Format::Text, text, findings, redaction) {
         Ok((redacted, _)) => redacted.unwrap_or_else(|| text.to_owned()),
-        Err(_) => redaction.marker(&host_rule("unreadable-finding"), text).to_string(),
+        Err(_) => redaction
+            .marker(&host_rule("unreadable-finding"), text)
+            .to_string(),
     }
 }
 
 /// Makes the document of a text that is no file: a name, a commit message.
 #[must_use]
 pub fn document_of_text(kind: DocumentKind, text: &str) -> Document {
-    let leaf = crate::document::Leaf { pointer: String::new(), role: LeafRole::Text, value: text.to_owned() };
-    Document { path: None, kind, component_id: String::new(), config_id: String::new(), leaves: vec![leaf] }
+    let leaf = crate::document::Leaf {
+        pointer: String::new(),
+        role: LeafRole::Text,
+        value: text.to_owned(),
+    };
+    Document {
+        path: None,
+        kind,
+        component_id: String::new(),
+        config_id: String::new(),
+        leaves: vec![leaf],
+    }
 }
 
 pub(crate) fn host_rule(id: &'static str) -> RuleId {
@@ -242,9 +278,10 @@ impl<'f> ByLeaf<'f> {
 
     fn check_leaves(&self, leaves: usize) -> Result<(), RedactionError> {
         match self.0.last() {
-            Some(last) if last.leaf >= leaves => {
-                Err(RedactionError::Finding { leaf: last.leaf, problem: "names a leaf that the document does not have" })
-            }
+            Some(last) if last.leaf >= leaves => Err(RedactionError::Finding {
+                leaf: last.leaf,
+                problem: "names a leaf that the document does not have",
+            }),
             _ => Ok(()),
         }
     }
@@ -287,7 +324,10 @@ fn splice(
     for (region, source) in regions.iter().zip(piece.encoding.source_ranges(raw, &ranges)) {
         let marker = redaction.marker(&region.rule, &value[region.range.clone()]);
         let range = piece.inner.start + source.start..piece.inner.start + source.end;
-        edits.push(Edit { range, text: marker.to_string() });
+        edits.push(Edit {
+            range,
+            text: marker.to_string(),
+        });
         outcome.stats.count_masked(&region.rule);
     }
     Ok(())
@@ -295,7 +335,12 @@ fn splice(
 
 /// Applies the edits. One that lies within another goes with it.
 fn apply(text: &str, mut edits: Vec<Edit>) -> String {
-    edits.sort_by(|a, b| a.range.start.cmp(&b.range.start).then(b.range.end.cmp(&a.range.end)));
+    edits.sort_by(|a, b| {
+        a.range
+            .start
+            .cmp(&b.range.start)
+            .then(b.range.end.cmp(&a.range.end))
+    });
     let mut result = String::with_capacity(text.len());
     let mut copied = 0;
     for edit in edits {

@@ -156,10 +156,18 @@ impl Outage {
                 notices.push(notice);
             }
         };
-        take(&mut self.asked_at, self.class == OutageClass::NeedsCustomer, Notice::NeedsCustomer);
+        take(
+            &mut self.asked_at,
+            self.class == OutageClass::NeedsCustomer,
+            Notice::NeedsCustomer,
+        );
         let failing = now >= later(self.since, NOTIFY_AFTER);
         // Past three hours the notice itself is logged; a warning of it would be late.
-        take(&mut self.warned_at, !failing && now >= later(self.since, WARN_AFTER), Notice::Warning);
+        take(
+            &mut self.warned_at,
+            !failing && now >= later(self.since, WARN_AFTER),
+            Notice::Warning,
+        );
         take(&mut self.notified_at, failing, Notice::Failing);
         notices
     }
@@ -207,8 +215,10 @@ mod tests {
     #[track_caller]
     fn check(failures: &[Disposition], jitter: Jitter, waits: &[i64]) {
         let mut retry = Retry::default();
-        let waited: Vec<i64> =
-            failures.iter().map(|failure| retry.failed(*failure, at(0), jitter).as_second()).collect();
+        let waited: Vec<i64> = failures
+            .iter()
+            .map(|failure| retry.failed(*failure, at(0), jitter).as_second())
+            .collect();
         assert_eq!(waited, waits);
         assert_eq!(retry.count as usize, failures.len());
     }
@@ -216,35 +226,71 @@ mod tests {
     #[test]
     fn every_five_minutes_spread_by_a_tenth() {
         let temporary = Temporary { after: None };
-        check(&[temporary, NeedsCustomer, Permanent], Jitter::NONE, &[300, 300, 300]);
-        check(&[temporary, NeedsCustomer, Permanent], Jitter(0), &[270, 270, 270]);
-        check(&[temporary, NeedsCustomer, Permanent], Jitter(u16::MAX), &[329, 329, 329]);
+        check(
+            &[temporary, NeedsCustomer, Permanent],
+            Jitter::NONE,
+            &[300, 300, 300],
+        );
+        check(
+            &[temporary, NeedsCustomer, Permanent],
+            Jitter(0),
+            &[270, 270, 270],
+        );
+        check(
+            &[temporary, NeedsCustomer, Permanent],
+            Jitter(u16::MAX),
+            &[329, 329, 329],
+        );
     }
 
     #[test]
     fn a_remote_is_asked_no_earlier_than_it_wants_and_within_the_hour() {
-        let after = |seconds| Temporary { after: Some(Duration::from_secs(seconds)) };
+        let after = |seconds| Temporary {
+            after: Some(Duration::from_secs(seconds)),
+        };
         check(&[after(10), after(0), after(1_000)], Jitter(0), &[10, 1, 1_000]);
         check(&[after(1_000_000)], Jitter(0), &[3_600]);
-        check(&[after(1_000), after(u64::MAX)], Jitter(u16::MAX), &[1_099, 3_959]);
+        check(
+            &[after(1_000), after(u64::MAX)],
+            Jitter(u16::MAX),
+            &[1_099, 3_959],
+        );
     }
 
     #[test]
     fn a_moved_ref_is_met_at_once_five_times_in_a_row() {
         check(&[RefMoved; 7], Jitter::NONE, &[0, 0, 0, 0, 0, 300, 300]);
-        check(&[RefMoved, RefMoved, NeedsCustomer, RefMoved], Jitter::NONE, &[0, 0, 300, 0]);
+        check(
+            &[RefMoved, RefMoved, NeedsCustomer, RefMoved],
+            Jitter::NONE,
+            &[0, 0, 300, 0],
+        );
     }
 
     /// Plays an outage that began at 0: what is told at which second.
     #[track_caller]
-    fn check_notices(first: Disposition, steps: &[(i64, Option<Disposition>)], expected: &[(i64, Notice)], end: Option<Notice>) {
+    fn check_notices(
+        first: Disposition,
+        steps: &[(i64, Option<Disposition>)],
+        expected: &[(i64, Notice)],
+        end: Option<Notice>,
+    ) {
         let mut outage = Outage::begin(first, "unreachable".to_owned(), at(0));
-        let mut told: Vec<(i64, Notice)> = outage.take_notices(at(0)).into_iter().map(|notice| (0, notice)).collect();
+        let mut told: Vec<(i64, Notice)> = outage
+            .take_notices(at(0))
+            .into_iter()
+            .map(|notice| (0, notice))
+            .collect();
         for (second, failure) in steps {
             if let Some(failure) = failure {
                 outage.failed(*failure, "still".to_owned());
             }
-            told.extend(outage.take_notices(at(*second)).into_iter().map(|notice| (*second, notice)));
+            told.extend(
+                outage
+                    .take_notices(at(*second))
+                    .into_iter()
+                    .map(|notice| (*second, notice)),
+            );
             let json = serde_json::to_string(&outage).unwrap();
             outage = serde_json::from_str(&json).unwrap();
         }
@@ -258,21 +304,42 @@ mod tests {
         check_notices(temporary, &[(9_899, None)], &[], None);
         check_notices(
             temporary,
-            &[(9_900, None), (10_799, Some(temporary)), (10_800, None), (10_801, Some(temporary)), (90_000, None)],
+            &[
+                (9_900, None),
+                (10_799, Some(temporary)),
+                (10_800, None),
+                (10_801, Some(temporary)),
+                (90_000, None),
+            ],
             &[(9_900, Notice::Warning), (10_800, Notice::Failing)],
             Some(Notice::Recovered),
         );
         // A process that slept over the warning only says what is true now.
-        check_notices(temporary, &[(20_000, None)], &[(20_000, Notice::Failing)], Some(Notice::Recovered));
+        check_notices(
+            temporary,
+            &[(20_000, None)],
+            &[(20_000, Notice::Failing)],
+            Some(Notice::Recovered),
+        );
     }
 
     #[test]
     fn what_needs_the_customer_is_told_at_once_and_the_three_hours_stay() {
         let steps = [(300, Some(NeedsCustomer)), (9_900, None), (10_800, None)];
         let later = [(9_900, Notice::Warning), (10_800, Notice::Failing)];
-        check_notices(NeedsCustomer, &steps, &[&[(0, Notice::NeedsCustomer)], &later[..]].concat(), Some(Notice::Recovered));
+        check_notices(
+            NeedsCustomer,
+            &steps,
+            &[&[(0, Notice::NeedsCustomer)], &later[..]].concat(),
+            Some(Notice::Recovered),
+        );
         let turned = [&[(300, Notice::NeedsCustomer)], &later[..]].concat();
-        check_notices(Temporary { after: None }, &steps, &turned, Some(Notice::Recovered));
+        check_notices(
+            Temporary { after: None },
+            &steps,
+            &turned,
+            Some(Notice::Recovered),
+        );
     }
 
     #[test]

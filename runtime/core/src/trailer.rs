@@ -80,14 +80,30 @@ impl Trailers {
     /// Writes the block, one trailer a line, each ended by a line feed.
     #[must_use]
     pub fn write(&self) -> String {
-        let Self { log, lane, change, jobs, render, events, changes, all_changes } = self;
+        let Self {
+            log,
+            lane,
+            change,
+            jobs,
+            render,
+            events,
+            changes,
+            all_changes,
+        } = self;
         let mut block = String::new();
         let mut line = |name: &str, value: &str| {
             // Writing to a string cannot fail.
             let _ = writeln!(block, "{name}: {value}");
         };
         line(LOG, log.as_str());
-        line(LANE, &format!("{}/{}", escaped(lane.mirror.as_str()), escaped(lane.branch.as_str())));
+        line(
+            LANE,
+            &format!(
+                "{}/{}",
+                escaped(lane.mirror.as_str()),
+                escaped(lane.branch.as_str())
+            ),
+        );
         line(THROUGH, &format!("change={change} jobs={jobs}"));
         line(RENDER, render.as_str());
         line(EVENTS, &format!("{} {}", events.count, events.sha256));
@@ -112,7 +128,9 @@ impl Trailers {
         let mut all_changes = Once::default();
         let mut changes = Vec::new();
         for line in last_paragraph(message) {
-            let Some((name, value)) = line.split_once(": ") else { continue };
+            let Some((name, value)) = line.split_once(": ") else {
+                continue;
+            };
             let value = value.trim_end();
             match name {
                 LOG => log.set(LogId::parse(value).ok()?)?,
@@ -135,7 +153,9 @@ impl Trailers {
             render: render.0?,
             events: EventsDigest { count, sha256 },
             changes,
-            all_changes: all_changes.0.map(|(count, sha256)| ChangesDigest { count, sha256 }),
+            all_changes: all_changes
+                .0
+                .map(|(count, sha256)| ChangesDigest { count, sha256 }),
         })
     }
 }
@@ -160,11 +180,21 @@ impl<T> Once<T> {
 
 impl TrailerChange {
     fn written(&self) -> String {
-        let Self { component, config, version, identifier, deleted } = self;
+        let Self {
+            component,
+            config,
+            version,
+            identifier,
+            deleted,
+        } = self;
         let identifier = identifier.as_deref().filter(|text| !text.is_empty());
         let identifier = identifier.map_or_else(|| "-".to_owned(), escaped);
         let deleted = if *deleted { " deleted" } else { "" };
-        format!("{}/{}@{version} {identifier}{deleted}", escaped(component.as_str()), escaped(config.as_str()))
+        format!(
+            "{}/{}@{version} {identifier}{deleted}",
+            escaped(component.as_str()),
+            escaped(config.as_str())
+        )
     }
 
     fn parse(value: &str) -> Option<Self> {
@@ -181,7 +211,11 @@ impl TrailerChange {
             component: ComponentId::parse(&unescaped(component)?).ok()?,
             config: ConfigId::parse(&unescaped(config)?).ok()?,
             version: whole(version)?,
-            identifier: if identifier == "-" { None } else { Some(unescaped(identifier)?) },
+            identifier: if identifier == "-" {
+                None
+            } else {
+                Some(unescaped(identifier)?)
+            },
             deleted,
         })
         .filter(|_| words.next().is_none())
@@ -190,14 +224,20 @@ impl TrailerChange {
 
 fn last_paragraph(message: &str) -> impl Iterator<Item = &str> {
     let lines: Vec<&str> = message.trim_end().lines().collect();
-    let start = lines.iter().rposition(|line| line.trim().is_empty()).map_or(0, |blank| blank + 1);
+    let start = lines
+        .iter()
+        .rposition(|line| line.trim().is_empty())
+        .map_or(0, |blank| blank + 1);
     lines.into_iter().skip(start)
 }
 
 fn parse_lane(value: &str) -> Option<LaneId> {
     let (mirror, branch) = value.split_once('/')?;
     let mirror = MirrorId::parse(&unescaped(mirror)?).ok()?;
-    Some(LaneId { mirror, branch: BranchId::parse(&unescaped(branch)?).ok()? })
+    Some(LaneId {
+        mirror,
+        branch: BranchId::parse(&unescaped(branch)?).ok()?,
+    })
 }
 
 fn parse_through(value: &str) -> Option<(Position, Position)> {
@@ -208,7 +248,10 @@ fn parse_through(value: &str) -> Option<(Position, Position)> {
 
 fn parse_counted(value: &str) -> Option<(u64, String)> {
     let (count, sha256) = value.split_once(' ')?;
-    let hex = sha256.len() == 64 && sha256.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let hex = sha256.len() == 64
+        && sha256
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     if !hex {
         return None;
     }
@@ -217,7 +260,11 @@ fn parse_counted(value: &str) -> Option<(u64, String)> {
 
 /// Only digits: `u64::from_str` would also take a sign.
 fn whole(text: &str) -> Option<u64> {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        text.parse().ok()
+    } else {
+        None
+    }
 }
 
 /// Percent-encodes what separates the parts of a value, white space and what does not print.
@@ -258,7 +305,13 @@ mod tests {
     use expect_test::expect;
     use proptest::prelude::*;
 
-    fn change(component: &str, config: &str, version: u64, identifier: Option<&str>, deleted: bool) -> TrailerChange {
+    fn change(
+        component: &str,
+        config: &str,
+        version: u64,
+        identifier: Option<&str>,
+        deleted: bool,
+    ) -> TrailerChange {
         TrailerChange {
             component: ComponentId::parse(component).unwrap(),
             config: ConfigId::parse(config).unwrap(),
@@ -271,11 +324,17 @@ mod tests {
     fn bare() -> Trailers {
         Trailers {
             log: LogId::parse("6f0c2d4e-0000-4000-8000-000000000000").unwrap(),
-            lane: LaneId { mirror: MirrorId::parse("acme/main").unwrap(), branch: BranchId::parse("1187").unwrap() },
+            lane: LaneId {
+                mirror: MirrorId::parse("acme/main").unwrap(),
+                branch: BranchId::parse("1187").unwrap(),
+            },
             change: Position(918_273),
             jobs: Position(918_200),
             render: RenderDigest::parse("0123456789abcdef0123456789abcdef").unwrap(),
-            events: EventsDigest { count: 14, sha256: "ab".repeat(32) },
+            events: EventsDigest {
+                count: 14,
+                sha256: "ab".repeat(32),
+            },
             changes: Vec::new(),
             all_changes: None,
         }
@@ -284,7 +343,13 @@ mod tests {
     #[test]
     fn the_block_is_one_trailer_a_line_and_hostile_ids_cannot_break_it() {
         let changes = vec![
-            change("keboola.ex-db-mysql", "01k0vea53rhcw3anmg57w2k2aj", 42, Some("01H2W8N0ZJJB6V126C8ZSND28N"), false),
+            change(
+                "keboola.ex-db-mysql",
+                "01k0vea53rhcw3anmg57w2k2aj",
+                42,
+                Some("01H2W8N0ZJJB6V126C8ZSND28N"),
+                false,
+            ),
             change("keboola.ex-db-mysql", "a b/c@7 \u{2028}%", 1, None, false),
             change("keboola.wr", "9", 43, Some("-"), true),
         ];
@@ -300,18 +365,31 @@ mod tests {
             Keboola-Change: keboola.wr/9@43 %2D deleted
         "]]
         .assert_eq(&trailers.write());
-        assert_eq!(Trailers::parse(&format!("Subject\n\nBody\n\n{}", trailers.write())), Some(trailers));
+        assert_eq!(
+            Trailers::parse(&format!("Subject\n\nBody\n\n{}", trailers.write())),
+            Some(trailers)
+        );
     }
 
     #[test]
     fn past_a_hundred_objects_count_and_digest_stand_for_all() {
-        let many = |count: u64| (0..count).map(|n| change("c", &format!("{n:04}"), n + 1, None, false)).collect();
+        let many = |count: u64| {
+            (0..count)
+                .map(|n| change("c", &format!("{n:04}"), n + 1, None, false))
+                .collect()
+        };
         let full = bare().with_changes(many(100), true);
         assert_eq!((full.changes.len(), full.all_changes.is_none()), (100, true));
         let over = bare().with_changes(many(101), true);
-        assert_eq!((over.changes.len(), over.all_changes.as_ref().map(|all| all.count)), (100, Some(101)));
+        assert_eq!(
+            (over.changes.len(), over.all_changes.as_ref().map(|all| all.count)),
+            (100, Some(101))
+        );
         let unlisted = bare().with_changes(many(101), false);
-        assert_eq!((unlisted.changes.len(), &unlisted.all_changes), (0, &over.all_changes));
+        assert_eq!(
+            (unlisted.changes.len(), &unlisted.all_changes),
+            (0, &over.all_changes)
+        );
         assert_eq!(Trailers::parse(&format!("s\n\n{}", over.write())), Some(over));
     }
 
@@ -325,20 +403,41 @@ mod tests {
         let block = bare().write();
         check_refused("a person's", "Fix a typo\n\nSigned-off-by: A <a@example.com>\n");
         check_refused("empty", "");
-        check_refused("quoted in a message", &format!("Revert\n\n{block}\nThat was wrong.\n"));
-        check_refused("one is missing", &format!("s\n\n{}", block.replace("Mirror-Render", "Render")));
-        check_refused("one stands twice", &format!("s\n\n{block}Mirror-Through: change=1 jobs=1\n"));
-        check_refused("a sign", &format!("s\n\n{}", block.replace("change=", "change=+")));
-        check_refused("past 64 bits", &format!("s\n\n{}", block.replace("change=", "change=99999999999999")));
+        check_refused(
+            "quoted in a message",
+            &format!("Revert\n\n{block}\nThat was wrong.\n"),
+        );
+        check_refused(
+            "one is missing",
+            &format!("s\n\n{}", block.replace("Mirror-Render", "Render")),
+        );
+        check_refused(
+            "one stands twice",
+            &format!("s\n\n{block}Mirror-Through: change=1 jobs=1\n"),
+        );
+        check_refused(
+            "a sign",
+            &format!("s\n\n{}", block.replace("change=", "change=+")),
+        );
+        check_refused(
+            "past 64 bits",
+            &format!("s\n\n{}", block.replace("change=", "change=99999999999999")),
+        );
         check_refused("torn escape", &format!("s\n\n{}", block.replace("%2F", "%2")));
         check_refused("half a change", &format!("s\n\n{block}Keboola-Change: a/b\n"));
     }
 
     #[test]
     fn what_people_and_hosts_add_to_the_block_does_not_matter() {
-        let block = format!("{}Co-authored-by: A <a@example.com>\nSigned-off-by: B <b@example.com>\n\n", bare().write());
+        let block = format!(
+            "{}Co-authored-by: A <a@example.com>\nSigned-off-by: B <b@example.com>\n\n",
+            bare().write()
+        );
         assert_eq!(Trailers::parse(&format!("s\n\n{block}")), Some(bare()));
-        assert_eq!(Trailers::parse(&format!("s\n\n{block}").replace('\n', "\r\n")), Some(bare()));
+        assert_eq!(
+            Trailers::parse(&format!("s\n\n{block}").replace('\n', "\r\n")),
+            Some(bare())
+        );
     }
 
     proptest! {

@@ -155,7 +155,10 @@ impl Encoding {
 
     /// Turns ascending, disjoint ranges of the decoded text into ranges of the bytes.
     pub(crate) fn source_ranges(self, raw: &str, decoded: &[Range<usize>]) -> Vec<Range<usize>> {
-        let ends: Vec<usize> = decoded.iter().flat_map(|range| [range.start, range.end]).collect();
+        let ends: Vec<usize> = decoded
+            .iter()
+            .flat_map(|range| [range.start, range.end])
+            .collect();
         let offsets = self.offsets(raw, &ends);
         offsets.chunks_exact(2).map(|pair| pair[0]..pair[1]).collect()
     }
@@ -172,7 +175,11 @@ pub(crate) fn push_segment(pointer: &mut String, segment: &str) {
 }
 
 fn leaf(pointer: &str, role: LeafRole, value: Cow<'_, str>) -> Leaf {
-    Leaf { pointer: pointer.to_owned(), role, value: value.into_owned() }
+    Leaf {
+        pointer: pointer.to_owned(),
+        role,
+        value: value.into_owned(),
+    }
 }
 
 #[cfg(test)]

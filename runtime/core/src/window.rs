@@ -21,13 +21,21 @@ pub enum WindowMode {
 
 impl WindowMode {
     /// The default (SPEC §3).
-    pub const EARLY: Self = Self::Early { span: Duration::from_secs(30) };
-    pub const FIXED: Self = Self::Fixed { span: Duration::from_secs(30) };
-    pub const EAGER: Self =
-        Self::Eager { gather: Duration::from_secs(2), cool_down: Duration::from_secs(30) };
+    pub const EARLY: Self = Self::Early {
+        span: Duration::from_secs(30),
+    };
+    pub const FIXED: Self = Self::Fixed {
+        span: Duration::from_secs(30),
+    };
+    pub const EAGER: Self = Self::Eager {
+        gather: Duration::from_secs(2),
+        cool_down: Duration::from_secs(30),
+    };
     /// The default cadence of runs (SPEC §5).
-    pub const JOBS: Self =
-        Self::Eager { gather: Duration::from_secs(30), cool_down: Duration::from_secs(15 * 60) };
+    pub const JOBS: Self = Self::Eager {
+        gather: Duration::from_secs(30),
+        cool_down: Duration::from_secs(15 * 60),
+    };
 }
 
 /// So many build and push times are remembered.
@@ -52,12 +60,21 @@ pub struct Window {
 impl Window {
     #[must_use]
     pub fn new(mode: WindowMode) -> Self {
-        Self { mode, opened_at: None, closed_at: None, urgent: false, took: VecDeque::new() }
+        Self {
+            mode,
+            opened_at: None,
+            closed_at: None,
+            urgent: false,
+            took: VecDeque::new(),
+        }
     }
 
     /// Notes an event that was published at `published_at`; the window opens with its first.
     pub fn offer(&mut self, published_at: Timestamp) {
-        self.opened_at = Some(self.opened_at.map_or(published_at, |opened_at| opened_at.min(published_at)));
+        self.opened_at = Some(
+            self.opened_at
+                .map_or(published_at, |opened_at| opened_at.min(published_at)),
+        );
     }
 
     /// Makes the window due at once, if it is open.
@@ -77,7 +94,8 @@ impl Window {
             WindowMode::Fixed { span } => later(opened_at, span),
             WindowMode::Eager { gather, cool_down } => {
                 let gathered = later(opened_at, gather);
-                self.closed_at.map_or(gathered, |closed_at| gathered.max(later(closed_at, cool_down)))
+                self.closed_at
+                    .map_or(gathered, |closed_at| gathered.max(later(closed_at, cool_down)))
             }
         })
     }
@@ -138,7 +156,9 @@ mod tests {
     #[track_caller]
     fn check(mode: WindowMode, took_ms: &[u64], closed_ms: Option<i64>, offered_ms: &[i64], due_ms: i64) {
         let mut window = Window::new(mode);
-        took_ms.iter().for_each(|millis| window.took(Duration::from_millis(*millis)));
+        took_ms
+            .iter()
+            .for_each(|millis| window.took(Duration::from_millis(*millis)));
         if let Some(closed) = closed_ms {
             window.close(at(closed));
         }
@@ -153,17 +173,57 @@ mod tests {
         check(WindowMode::EARLY, &[200; 20], None, &[0], 29_000);
         check(WindowMode::EARLY, &[60_000; 20], None, &[0], 20_000);
         // The P90 of 1 to 10 s is 9 s; one slow push of twenty does not count, three do.
-        check(WindowMode::EARLY, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map(|s| s * 1000), None, &[0], 21_000);
-        check(WindowMode::EARLY, &[&[2_000; 19][..], &[9_000]].concat(), None, &[0], 28_000);
-        check(WindowMode::EARLY, &[&[2_000; 17][..], &[9_000; 3]].concat(), None, &[0], 21_000);
+        check(
+            WindowMode::EARLY,
+            &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map(|s| s * 1000),
+            None,
+            &[0],
+            21_000,
+        );
+        check(
+            WindowMode::EARLY,
+            &[&[2_000; 19][..], &[9_000]].concat(),
+            None,
+            &[0],
+            28_000,
+        );
+        check(
+            WindowMode::EARLY,
+            &[&[2_000; 17][..], &[9_000; 3]].concat(),
+            None,
+            &[0],
+            21_000,
+        );
         // Only the last twenty count.
-        check(WindowMode::EARLY, &[&[9_000; 20][..], &[2_000; 20]].concat(), None, &[0], 28_000);
+        check(
+            WindowMode::EARLY,
+            &[&[9_000; 20][..], &[2_000; 20]].concat(),
+            None,
+            &[0],
+            28_000,
+        );
     }
 
     #[test]
     fn a_short_span_is_never_eaten_up_by_the_lead() {
-        check(WindowMode::Early { span: Duration::from_secs(5) }, &[8_000], None, &[0], 2_500);
-        check(WindowMode::Early { span: Duration::from_secs(1) }, &[10], None, &[0], 500);
+        check(
+            WindowMode::Early {
+                span: Duration::from_secs(5),
+            },
+            &[8_000],
+            None,
+            &[0],
+            2_500,
+        );
+        check(
+            WindowMode::Early {
+                span: Duration::from_secs(1),
+            },
+            &[10],
+            None,
+            &[0],
+            500,
+        );
     }
 
     #[test]

@@ -35,7 +35,11 @@ impl Writer {
     pub(super) fn new(connection: Connection, file: &Path, ready: Arc<AtomicBool>) -> Self {
         let mut wal = file.as_os_str().to_owned();
         wal.push("-wal");
-        Self { connection, wal: wal.into(), ready }
+        Self {
+            connection,
+            wal: wal.into(),
+            ready,
+        }
     }
 
     pub(super) fn run(self, requests: &mpsc::Receiver<Request>) {
@@ -110,7 +114,9 @@ impl Writer {
         let (outcome, finish) = request(Some(&self.connection));
         let outcome = outcome.and_then(|()| self.connection.execute_batch("RELEASE request"));
         if outcome.is_err() && !self.connection.is_autocommit() {
-            let undone = self.connection.execute_batch("ROLLBACK TO request; RELEASE request");
+            let undone = self
+                .connection
+                .execute_batch("ROLLBACK TO request; RELEASE request");
             if undone.is_err() {
                 // Its error says no more than the first; whether it worked, `is_autocommit` tells.
                 let _ = self.connection.execute_batch("ROLLBACK");
@@ -125,7 +131,9 @@ impl Writer {
 
     /// A checkpoint that readers hold up is made later; one that fails loses nothing, the WAL has it.
     fn checkpoint(&self, mode: &str) {
-        let outcome = self.connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()));
+        let outcome = self
+            .connection
+            .query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()));
         if let Err(error) = outcome {
             tracing::warn!(%error, "the database could not be checkpointed");
         }

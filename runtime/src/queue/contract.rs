@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use mirror_core::{
     cut::{Cut, LaneCursor, LogId, Position, Stream},
     event::{
-        Body, ConfigChanged, Envelope, JobFinished, RunStatus, StorageCause, StorageChanged, TableUse, masked_body,
+        Body, ConfigChanged, Envelope, JobFinished, RunStatus, StorageCause, StorageChanged, TableUse,
+        masked_body,
     },
     ids::{LaneId, Oid, Topic},
 };
@@ -35,7 +36,10 @@ pub(crate) fn topic(branch: &str) -> Topic {
 }
 
 pub(crate) fn lane(mirror: &str, branch: &str) -> LaneId {
-    LaneId { mirror: mirror.parse().unwrap(), branch: branch.parse().unwrap() }
+    LaneId {
+        mirror: mirror.parse().unwrap(),
+        branch: branch.parse().unwrap(),
+    }
 }
 
 pub(crate) fn at(second: i64) -> Timestamp {
@@ -52,7 +56,10 @@ pub(crate) fn change(branch: &str, config: &str, version: u64) -> NewEvent {
         diff_ref: None,
     });
     let seconds = i64::try_from(version).unwrap();
-    NewEvent { envelope: Envelope::internal(topic(branch), body, at(seconds)), at: at(seconds) }
+    NewEvent {
+        envelope: Envelope::internal(topic(branch), body, at(seconds)),
+        at: at(seconds),
+    }
 }
 
 fn run(branch: &str, run: &str, tables: &[&str]) -> NewEvent {
@@ -65,60 +72,144 @@ fn run(branch: &str, run: &str, tables: &[&str]) -> NewEvent {
         started_at: None,
         finished_at: None,
         inputs: Vec::new(),
-        outputs: tables.iter().map(|id| TableUse { table: id.parse().unwrap(), columns: Vec::new() }).collect(),
+        outputs: tables
+            .iter()
+            .map(|id| TableUse {
+                table: id.parse().unwrap(),
+                columns: Vec::new(),
+            })
+            .collect(),
         state_digest: None,
         artifact_links: Vec::new(),
     }));
-    NewEvent { envelope: Envelope::internal(topic(branch), body, at(0)), at: at(0) }
+    NewEvent {
+        envelope: Envelope::internal(topic(branch), body, at(0)),
+        at: at(0),
+    }
 }
 
 pub(crate) async fn read_all(log: &dyn EventLog, branch: &str) -> Vec<(Position, Envelope)> {
-    let logged = log.read(&topic(branch), Position::START, None, usize::MAX).await.unwrap();
-    logged.into_iter().map(|logged| (logged.position, logged.envelope)).collect()
+    let logged = log
+        .read(&topic(branch), Position::START, None, usize::MAX)
+        .await
+        .unwrap();
+    logged
+        .into_iter()
+        .map(|logged| (logged.position, logged.envelope))
+        .collect()
 }
 
 async fn order_and_deduplication(log: &Arc<dyn EventLog>) {
-    let batch = vec![change("order", "a", 1), change("order", "a", 2), change("order", "a", 1)];
+    let batch = vec![
+        change("order", "a", 1),
+        change("order", "a", 2),
+        change("order", "a", 1),
+    ];
     let first = log.append(batch).await.unwrap();
-    assert_eq!(first.iter().map(|one| one.duplicate).collect::<Vec<_>>(), [false, false, true]);
-    assert_eq!(first[2].position, first[0].position, "a duplicate is where the first one is");
-    let second = log.append(vec![change("order", "a", 2), change("order", "a", 3)]).await.unwrap();
-    assert_eq!(second[0], Appended { position: first[1].position, duplicate: true });
+    assert_eq!(
+        first.iter().map(|one| one.duplicate).collect::<Vec<_>>(),
+        [false, false, true]
+    );
+    assert_eq!(
+        first[2].position, first[0].position,
+        "a duplicate is where the first one is"
+    );
+    let second = log
+        .append(vec![change("order", "a", 2), change("order", "a", 3)])
+        .await
+        .unwrap();
+    assert_eq!(
+        second[0],
+        Appended {
+            position: first[1].position,
+            duplicate: true
+        }
+    );
     assert!(second[1].position > first[1].position);
     assert_eq!(log.append(Vec::new()).await.unwrap(), []);
 
-    let logged = log.read(&topic("order"), Position::START, None, 10).await.unwrap();
-    let written = [change("order", "a", 1), change("order", "a", 2), change("order", "a", 3)];
-    let read: Vec<(Envelope, Timestamp)> =
-        logged.iter().map(|logged| (logged.envelope.clone(), logged.appended_at)).collect();
-    assert_eq!(read, written.map(|NewEvent { envelope, at }| (envelope, at)), "in order, as they were written");
+    let logged = log
+        .read(&topic("order"), Position::START, None, 10)
+        .await
+        .unwrap();
+    let written = [
+        change("order", "a", 1),
+        change("order", "a", 2),
+        change("order", "a", 3),
+    ];
+    let read: Vec<(Envelope, Timestamp)> = logged
+        .iter()
+        .map(|logged| (logged.envelope.clone(), logged.appended_at))
+        .collect();
+    assert_eq!(
+        read,
+        written.map(|NewEvent { envelope, at }| (envelope, at)),
+        "in order, as they were written"
+    );
     assert!(logged.is_sorted_by(|one, next| one.position < next.position));
-    let page = log.read(&topic("order"), logged[0].position, Some(Stream::Change), 1).await.unwrap();
+    let page = log
+        .read(&topic("order"), logged[0].position, Some(Stream::Change), 1)
+        .await
+        .unwrap();
     assert_eq!(page, logged[1..2], "after a position, at most so many");
-    assert_eq!(log.newest(&topic("order"), Stream::Change).await.unwrap(), logged[2].position);
-    assert_eq!(log.newest(&topic("order"), Stream::Jobs).await.unwrap(), Position::START);
-    assert_eq!(log.newest(&topic("nowhere"), Stream::Change).await.unwrap(), Position::START);
-    assert_eq!(log.read(&topic("nowhere"), Position::START, None, 10).await.unwrap(), []);
+    assert_eq!(
+        log.newest(&topic("order"), Stream::Change).await.unwrap(),
+        logged[2].position
+    );
+    assert_eq!(
+        log.newest(&topic("order"), Stream::Jobs).await.unwrap(),
+        Position::START
+    );
+    assert_eq!(
+        log.newest(&topic("nowhere"), Stream::Change).await.unwrap(),
+        Position::START
+    );
+    assert_eq!(
+        log.read(&topic("nowhere"), Position::START, None, 10)
+            .await
+            .unwrap(),
+        []
+    );
 }
 
 async fn a_run_brings_its_tables(log: &Arc<dyn EventLog>) {
     let tables = ["out.c-main.b", "out.c-main.a", "out.c-main.b"];
-    let appended = log.append(vec![run("runs", "7.1", &tables), run("runs", "7.2", &[])]).await.unwrap();
+    let appended = log
+        .append(vec![run("runs", "7.1", &tables), run("runs", "7.2", &[])])
+        .await
+        .unwrap();
     assert_eq!(appended.len(), 2, "one answer for each event given");
     log.append(vec![run("runs", "7.1", &tables)]).await.unwrap();
-    let bodies: Vec<Body> = read_all(log.as_ref(), "runs").await.into_iter().map(|(_, event)| event.body).collect();
+    let bodies: Vec<Body> = read_all(log.as_ref(), "runs")
+        .await
+        .into_iter()
+        .map(|(_, event)| event.body)
+        .collect();
     let derived = Body::StorageChanged(StorageChanged {
         tables: vec!["out.c-main.a".parse().unwrap(), "out.c-main.b".parse().unwrap()],
         cause: StorageCause::Run("7.1".parse().unwrap()),
     });
-    let written = [run("runs", "7.1", &tables).envelope.body, derived, run("runs", "7.2", &[]).envelope.body];
+    let written = [
+        run("runs", "7.1", &tables).envelope.body,
+        derived,
+        run("runs", "7.2", &[]).envelope.body,
+    ];
     assert_eq!(bodies, written);
 }
 
 async fn topics_do_not_mix(log: &Arc<dyn EventLog>) {
-    let appended = log.append(vec![change("t1", "a", 1), change("t2", "a", 1)]).await.unwrap();
-    assert!(appended.iter().all(|one| !one.duplicate), "the branch is part of the key");
-    assert_eq!(read_all(log.as_ref(), "t1").await, [(appended[0].position, change("t1", "a", 1).envelope)]);
+    let appended = log
+        .append(vec![change("t1", "a", 1), change("t2", "a", 1)])
+        .await
+        .unwrap();
+    assert!(
+        appended.iter().all(|one| !one.duplicate),
+        "the branch is part of the key"
+    );
+    assert_eq!(
+        read_all(log.as_ref(), "t1").await,
+        [(appended[0].position, change("t1", "a", 1).envelope)]
+    );
 }
 
 async fn cursors_move_only_from_where_they_were_seen(log: &Arc<dyn EventLog>) {
@@ -131,51 +222,124 @@ async fn cursors_move_only_from_where_they_were_seen(log: &Arc<dyn EventLog>) {
         tip: tip.map(|byte| Oid::from_bytes([byte; 20])),
     };
     let (one, two) = (cursor(5, None), cursor(9, Some(1)));
-    assert!(matches!(log.commit(&lane, Some(&one), &two).await, Err(LogError::Moved { .. })), "there is none yet");
+    assert!(
+        matches!(
+            log.commit(&lane, Some(&one), &two).await,
+            Err(LogError::Moved { .. })
+        ),
+        "there is none yet"
+    );
     log.commit(&lane, None, &one).await.unwrap();
-    assert!(matches!(log.commit(&lane, None, &two).await, Err(LogError::Moved { .. })));
+    assert!(matches!(
+        log.commit(&lane, None, &two).await,
+        Err(LogError::Moved { .. })
+    ));
     log.commit(&lane, Some(&one), &two).await.unwrap();
-    assert!(matches!(log.commit(&lane, Some(&one), &two).await, Err(LogError::Moved { .. })));
+    assert!(matches!(
+        log.commit(&lane, Some(&one), &two).await,
+        Err(LogError::Moved { .. })
+    ));
     assert_eq!(log.cursor(&lane).await.unwrap(), Some(two.clone()));
-    log.commit(&lane, Some(&two), &one).await.expect("recovery may move it back");
-    let foreign = LaneCursor { log: LogId::parse("another").unwrap(), ..two };
-    assert!(matches!(log.commit(&lane, Some(&one), &foreign).await, Err(LogError::ForeignLog { .. })));
+    log.commit(&lane, Some(&two), &one)
+        .await
+        .expect("recovery may move it back");
+    let foreign = LaneCursor {
+        log: LogId::parse("another").unwrap(),
+        ..two
+    };
+    assert!(matches!(
+        log.commit(&lane, Some(&one), &foreign).await,
+        Err(LogError::ForeignLog { .. })
+    ));
     assert_eq!(log.cursor(&lane).await.unwrap(), Some(one));
 }
 
 async fn cuts_are_stored_once_and_end_with_the_cursor(log: &Arc<dyn EventLog>) {
     let lane = lane("m", "cuts");
-    log.append(vec![change("cuts", "a", 1), change("cuts", "b", 4), run("cuts", "9.1", &["in.c-main.x"])]).await.unwrap();
+    log.append(vec![
+        change("cuts", "a", 1),
+        change("cuts", "b", 4),
+        run("cuts", "9.1", &["in.c-main.x"]),
+    ])
+    .await
+    .unwrap();
     let start = LaneCursor::start(log.log_id().clone());
     let events = log.read(&topic("cuts"), Position::START, None, 10).await.unwrap();
-    let (small, full) = (Cut::of(&start, &events[..1], at(0)), Cut::of(&start, &events, at(0)));
+    let (small, full) = (
+        Cut::of(&start, &events[..1], at(0)),
+        Cut::of(&start, &events, at(0)),
+    );
     assert_eq!(log.cut(&lane).await.unwrap(), None);
     log.put_cut(&lane, None, &small).await.unwrap();
-    assert!(matches!(log.put_cut(&lane, None, &full).await, Err(LogError::Moved { .. })), "one is stored");
+    assert!(
+        matches!(log.put_cut(&lane, None, &full).await, Err(LogError::Moved { .. })),
+        "one is stored"
+    );
     log.put_cut(&lane, Some(&small.id()), &full).await.unwrap();
-    assert_eq!(log.cut(&lane).await.unwrap().as_ref(), Some(&full), "a cut comes back as it was");
+    assert_eq!(
+        log.cut(&lane).await.unwrap().as_ref(),
+        Some(&full),
+        "a cut comes back as it was"
+    );
 
     log.commit(&lane, None, &full.cursor(None)).await.unwrap();
-    assert_eq!(log.cut(&lane).await.unwrap(), None, "what is mirrored is cut anew");
-    assert!(matches!(log.put_cut(&lane, None, &small).await, Err(LogError::Moved { .. })), "it starts before the cursor");
-    log.put_cut(&lane, None, &Cut::of(&full.cursor(None), &[], at(0))).await.unwrap();
+    assert_eq!(
+        log.cut(&lane).await.unwrap(),
+        None,
+        "what is mirrored is cut anew"
+    );
+    assert!(
+        matches!(
+            log.put_cut(&lane, None, &small).await,
+            Err(LogError::Moved { .. })
+        ),
+        "it starts before the cursor"
+    );
+    log.put_cut(&lane, None, &Cut::of(&full.cursor(None), &[], at(0)))
+        .await
+        .unwrap();
 }
 
 async fn lanes_of_one_topic_are_independent(log: &Arc<dyn EventLog>) {
     let (fast, slow) = (lane("fast", "shared"), lane("slow", "shared"));
-    let appended =
-        log.append(vec![change("shared", "a", 1), change("shared", "a", 2), run("shared", "8.1", &[])]).await.unwrap();
-    let cursor = LaneCursor { change: appended[0].position, ..LaneCursor::start(log.log_id().clone()) };
+    let appended = log
+        .append(vec![
+            change("shared", "a", 1),
+            change("shared", "a", 2),
+            run("shared", "8.1", &[]),
+        ])
+        .await
+        .unwrap();
+    let cursor = LaneCursor {
+        change: appended[0].position,
+        ..LaneCursor::start(log.log_id().clone())
+    };
     log.commit(&fast, None, &cursor).await.unwrap();
     assert_eq!(log.cursor(&slow).await.unwrap(), None);
     let backlog = |lanes: Vec<LaneId>| {
         let lanes: Vec<(LaneId, Topic)> = lanes.into_iter().map(|lane| (lane, topic("shared"))).collect();
         async move { log.backlog(&lanes).await.unwrap() }
     };
-    assert_eq!(backlog(vec![fast.clone()]).await, Backlog { depth: 2, oldest: Some(at(0)) });
-    assert_eq!(backlog(vec![slow.clone()]).await, Backlog { depth: 3, oldest: Some(at(0)) });
+    assert_eq!(
+        backlog(vec![fast.clone()]).await,
+        Backlog {
+            depth: 2,
+            oldest: Some(at(0))
+        }
+    );
+    assert_eq!(
+        backlog(vec![slow.clone()]).await,
+        Backlog {
+            depth: 3,
+            oldest: Some(at(0))
+        }
+    );
     assert_eq!(backlog(vec![fast.clone(), slow]).await.depth, 5);
-    let done = LaneCursor { change: appended[1].position, jobs: appended[2].position, ..cursor.clone() };
+    let done = LaneCursor {
+        change: appended[1].position,
+        jobs: appended[2].position,
+        ..cursor.clone()
+    };
     log.commit(&fast, Some(&cursor), &done).await.unwrap();
     assert_eq!(backlog(vec![fast]).await, Backlog::default());
 }
@@ -195,10 +359,20 @@ async fn concurrent_appends_are_all_there(log: &Arc<dyn EventLog>) {
     });
     let mut fresh = Vec::new();
     for task in tasks.collect::<Vec<_>>() {
-        fresh.extend(task.await.unwrap().into_iter().filter(|one| !one.duplicate).map(|one| one.position));
+        fresh.extend(
+            task.await
+                .unwrap()
+                .into_iter()
+                .filter(|one| !one.duplicate)
+                .map(|one| one.position),
+        );
     }
     fresh.sort_unstable();
-    let logged: Vec<Position> = read_all(log.as_ref(), "crowd").await.into_iter().map(|(position, _)| position).collect();
+    let logged: Vec<Position> = read_all(log.as_ref(), "crowd")
+        .await
+        .into_iter()
+        .map(|(position, _)| position)
+        .collect();
     assert_eq!(fresh, logged);
     assert_eq!(fresh.len(), 80);
 }
@@ -227,25 +401,54 @@ async fn dead_letters_are_listed_and_replayed(log: &Arc<dyn EventLog>) {
     let one = log.dead_letter(readable.clone()).await.unwrap();
     let two = log.dead_letter(unreadable.clone()).await.unwrap();
     let listed = log.dead_letters(None, 10).await.unwrap();
-    let kept: Vec<_> = listed.iter().map(|filed| (filed.id, filed.letter.clone(), filed.replayed_at)).collect();
+    let kept: Vec<_> = listed
+        .iter()
+        .map(|filed| (filed.id, filed.letter.clone(), filed.replayed_at))
+        .collect();
     assert_eq!(kept, [(one, readable, None), (two, unreadable, None)]);
     assert_eq!(log.dead_letters(Some(one), 10).await.unwrap(), listed[1..]);
 
     let again = log.replay(one, at(60)).await.unwrap();
-    assert!(again.position > position && !again.duplicate, "a replay is no duplicate");
+    assert!(
+        again.position > position && !again.duplicate,
+        "a replay is no duplicate"
+    );
     let events = read_all(log.as_ref(), "dead").await;
-    assert_eq!(events, [(position, poisoned.envelope.clone()), (again.position, poisoned.envelope)]);
-    assert_eq!(log.dead_letters(None, 1).await.unwrap()[0].replayed_at, Some(at(60)));
-    assert!(matches!(log.replay(one, at(61)).await, Err(LogError::NotReplayable { .. })), "only once");
-    assert!(matches!(log.replay(two, at(61)).await, Err(LogError::NotReplayable { .. })));
-    assert!(matches!(log.replay(DeadLetterId(999), at(61)).await, Err(LogError::NoSuchLetter { id: 999 })));
+    assert_eq!(
+        events,
+        [
+            (position, poisoned.envelope.clone()),
+            (again.position, poisoned.envelope)
+        ]
+    );
+    assert_eq!(
+        log.dead_letters(None, 1).await.unwrap()[0].replayed_at,
+        Some(at(60))
+    );
+    assert!(
+        matches!(log.replay(one, at(61)).await, Err(LogError::NotReplayable { .. })),
+        "only once"
+    );
+    assert!(matches!(
+        log.replay(two, at(61)).await,
+        Err(LogError::NotReplayable { .. })
+    ));
+    assert!(matches!(
+        log.replay(DeadLetterId(999), at(61)).await,
+        Err(LogError::NoSuchLetter { id: 999 })
+    ));
 }
 
 async fn news_are_told(log: &Arc<dyn EventLog>) {
     let mut tail = log.tail();
     let position = log.append(vec![change("news", "a", 3)]).await.unwrap()[0].position;
     log.append(vec![change("news", "a", 3)]).await.unwrap();
-    let told = News { topic: topic("news"), stream: Stream::Change, position, published_at: at(3) };
+    let told = News {
+        topic: topic("news"),
+        stream: Stream::Change,
+        position,
+        published_at: at(3),
+    };
     assert_eq!(tail.recv().await.unwrap(), told);
     assert!(tail.try_recv().is_err(), "a duplicate is no news");
 }

@@ -1,8 +1,6 @@
 //! The event log in the installation's SQLite file.
 
-use super::{
-    Appended, Backlog, DeadLetter, DeadLetterId, EventLog, FiledLetter, LogError, NewEvent, News,
-};
+use super::{Appended, Backlog, DeadLetter, DeadLetterId, EventLog, FiledLetter, LogError, NewEvent, News};
 use crate::database::{Database, maybe_whole, signed, whole};
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -62,9 +60,18 @@ impl EmbeddedLog {
     /// A database that cannot be written, or holds no usable id.
     pub async fn open(database: Database) -> Result<Self, LogError> {
         let fresh = uuid::Uuid::new_v4().to_string();
-        let id = database.write(move |connection| crate::state::embedded::meta_once(connection, LOG_ID, &fresh)).await?;
-        let id = LogId::parse(&id).map_err(|_| LogError::Unreadable { what: "the log's id", position: 0 })?;
-        Ok(Self { database, id, news: broadcast::Sender::new(NEWS_KEPT) })
+        let id = database
+            .write(move |connection| crate::state::embedded::meta_once(connection, LOG_ID, &fresh))
+            .await?;
+        let id = LogId::parse(&id).map_err(|_| LogError::Unreadable {
+            what: "the log's id",
+            position: 0,
+        })?;
+        Ok(Self {
+            database,
+            id,
+            news: broadcast::Sender::new(NEWS_KEPT),
+        })
     }
 }
 
@@ -104,16 +111,22 @@ impl EventLog for EmbeddedLog {
     ) -> Result<Vec<Logged>, LogError> {
         let topic = topic.clone();
         let rows = self.database.read(move |connection| {
-            let Some(topic) = topic_id(connection, &topic)? else { return Ok(Vec::new()) };
+            let Some(topic) = topic_id(connection, &topic)? else {
+                return Ok(Vec::new());
+            };
             let mut rows = Vec::new();
-            for stream in Stream::ALL.into_iter().filter(|one| stream.is_none_or(|stream| stream == *one)) {
+            for stream in Stream::ALL
+                .into_iter()
+                .filter(|one| stream.is_none_or(|stream| stream == *one))
+            {
                 let mut statement = connection.prepare_cached(
                     "SELECT position, appended_at, envelope FROM event
                      WHERE topic = ? AND stream = ? AND position > ? ORDER BY position LIMIT ?",
                 )?;
-                let found = statement.query_map(params![topic, code(stream), signed(after.0), signed(max as u64)], |row| {
-                    Ok((whole(row, 0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?))
-                })?;
+                let found = statement.query_map(
+                    params![topic, code(stream), signed(after.0), signed(max as u64)],
+                    |row| Ok((whole(row, 0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?)),
+                )?;
                 for row in found {
                     rows.push(row?);
                 }
@@ -124,11 +137,16 @@ impl EventLog for EmbeddedLog {
         rows.sort_unstable_by_key(|(position, ..)| *position);
         rows.truncate(max);
         let logged = |(position, at, text): (u64, i64, String)| {
-            let unreadable = LogError::Unreadable { what: "the event", position };
+            let unreadable = LogError::Unreadable {
+                what: "the event",
+                position,
+            };
             match (envelope(&text), time(at)) {
-                (Some(envelope), Some(appended_at)) => {
-                    Ok(Logged { position: Position(position), appended_at, envelope })
-                }
+                (Some(envelope), Some(appended_at)) => Ok(Logged {
+                    position: Position(position),
+                    appended_at,
+                    envelope,
+                }),
                 _ => Err(unreadable),
             }
         };
@@ -142,7 +160,9 @@ impl EventLog for EmbeddedLog {
     async fn newest(&self, topic: &Topic, stream: Stream) -> Result<Position, LogError> {
         let topic = topic.clone();
         let newest = self.database.read(move |connection| {
-            let Some(topic) = topic_id(connection, &topic)? else { return Ok(None) };
+            let Some(topic) = topic_id(connection, &topic)? else {
+                return Ok(None);
+            };
             connection
                 .prepare_cached("SELECT max(position) FROM event WHERE topic = ? AND stream = ?")?
                 .query_row(params![topic, code(stream)], |row| maybe_whole(row, 0))
@@ -152,12 +172,24 @@ impl EventLog for EmbeddedLog {
 
     async fn cursor(&self, lane: &LaneId) -> Result<Option<LaneCursor>, LogError> {
         let (lane, log) = (lane.clone(), self.id.clone());
-        Ok(self.database.read(move |connection| Ok(lane_row(connection, &lane, &log)?.cursor)).await?)
+        Ok(self
+            .database
+            .read(move |connection| Ok(lane_row(connection, &lane, &log)?.cursor))
+            .await?)
     }
 
-    async fn commit(&self, lane: &LaneId, expect: Option<&LaneCursor>, next: &LaneCursor) -> Result<(), LogError> {
+    async fn commit(
+        &self,
+        lane: &LaneId,
+        expect: Option<&LaneCursor>,
+        next: &LaneCursor,
+    ) -> Result<(), LogError> {
         if next.log != self.id {
-            return Err(LogError::ForeignLog { lane: lane.clone(), given: next.log.clone(), own: self.id.clone() });
+            return Err(LogError::ForeignLog {
+                lane: lane.clone(),
+                given: next.log.clone(),
+                own: self.id.clone(),
+            });
         }
         let (row, expect, next, log) = (lane.clone(), expect.cloned(), next.clone(), self.id.clone());
         let moved = self.database.write(move |connection| {
@@ -179,20 +211,34 @@ impl EventLog for EmbeddedLog {
                 })?;
             Ok(false)
         });
-        if moved.await? { Err(LogError::Moved { lane: lane.clone() }) } else { Ok(()) }
+        if moved.await? {
+            Err(LogError::Moved { lane: lane.clone() })
+        } else {
+            Ok(())
+        }
     }
 
     async fn cut(&self, lane: &LaneId) -> Result<Option<Cut>, LogError> {
         let (lane, log) = (lane.clone(), self.id.clone());
-        let stored = self.database.read(move |connection| Ok(lane_row(connection, &lane, &log)?.cut)).await?;
+        let stored = self
+            .database
+            .read(move |connection| Ok(lane_row(connection, &lane, &log)?.cut))
+            .await?;
         let Some((_, text)) = stored else { return Ok(None) };
         let cut = serde_json::from_str(&text);
-        cut.map(Some).map_err(|_| LogError::Unreadable { what: "the lane's cut", position: 0 })
+        cut.map(Some).map_err(|_| LogError::Unreadable {
+            what: "the lane's cut",
+            position: 0,
+        })
     }
 
     async fn put_cut(&self, lane: &LaneId, expect: Option<&CutId>, cut: &Cut) -> Result<(), LogError> {
         if cut.log != self.id {
-            return Err(LogError::ForeignLog { lane: lane.clone(), given: cut.log.clone(), own: self.id.clone() });
+            return Err(LogError::ForeignLog {
+                lane: lane.clone(),
+                given: cut.log.clone(),
+                own: self.id.clone(),
+            });
         }
         let (row, expect, log) = (lane.clone(), expect.cloned(), self.id.clone());
         let (id, after) = (cut.id(), (cut.change_after, cut.jobs_after));
@@ -216,7 +262,11 @@ impl EventLog for EmbeddedLog {
                 })?;
             Ok(false)
         });
-        if moved.await? { Err(LogError::Moved { lane: lane.clone() }) } else { Ok(()) }
+        if moved.await? {
+            Err(LogError::Moved { lane: lane.clone() })
+        } else {
+            Ok(())
+        }
     }
 
     async fn dead_letter(&self, letter: DeadLetter) -> Result<DeadLetterId, LogError> {
@@ -243,11 +293,18 @@ impl EventLog for EmbeddedLog {
         Ok(DeadLetterId(id.await?))
     }
 
-    async fn dead_letters(&self, after: Option<DeadLetterId>, max: usize) -> Result<Vec<FiledLetter>, LogError> {
+    async fn dead_letters(
+        &self,
+        after: Option<DeadLetterId>,
+        max: usize,
+    ) -> Result<Vec<FiledLetter>, LogError> {
         let after = after.map_or(0, |id| id.0);
         let letters = self.database.read(move |connection| {
-            let mut statement = connection.prepare_cached(&format!("{LETTERS} WHERE id > ? ORDER BY id LIMIT ?"))?;
-            statement.query_map(params![signed(after), signed(max as u64)], filed)?.collect::<rusqlite::Result<Vec<_>>>()
+            let mut statement =
+                connection.prepare_cached(&format!("{LETTERS} WHERE id > ? ORDER BY id LIMIT ?"))?;
+            statement
+                .query_map(params![signed(after), signed(max as u64)], filed)?
+                .collect::<rusqlite::Result<Vec<_>>>()
         });
         letters.await?.into_iter().collect()
     }
@@ -255,16 +312,38 @@ impl EventLog for EmbeddedLog {
     async fn replay(&self, letter: DeadLetterId, now: Timestamp) -> Result<Appended, LogError> {
         let sender = self.news.clone();
         let replay = move |connection: &Connection| {
-            let found = connection.query_row(&format!("{LETTERS} WHERE id = ?"), [signed(letter.0)], filed).optional()?;
-            let refused = |problem| Ok((Err(LogError::NotReplayable { id: letter.0, problem }), Vec::new()));
+            let found = connection
+                .query_row(&format!("{LETTERS} WHERE id = ?"), [signed(letter.0)], filed)
+                .optional()?;
+            let refused = |problem| {
+                Ok((
+                    Err(LogError::NotReplayable {
+                        id: letter.0,
+                        problem,
+                    }),
+                    Vec::new(),
+                ))
+            };
             let envelope = match found {
                 None => return Ok((Err(LogError::NoSuchLetter { id: letter.0 }), Vec::new())),
                 Some(Err(error)) => return Ok((Err(error), Vec::new())),
-                Some(Ok(FiledLetter { replayed_at: Some(_), .. })) => return refused("it was replayed before"),
-                Some(Ok(FiledLetter { letter: DeadLetter { envelope: None, .. }, .. })) => {
+                Some(Ok(FiledLetter {
+                    replayed_at: Some(_), ..
+                })) => return refused("it was replayed before"),
+                Some(Ok(FiledLetter {
+                    letter: DeadLetter { envelope: None, .. },
+                    ..
+                })) => {
                     return refused("its event could not be read; publish it again, mended");
                 }
-                Some(Ok(FiledLetter { letter: DeadLetter { envelope: Some(envelope), .. }, .. })) => envelope,
+                Some(Ok(FiledLetter {
+                    letter:
+                        DeadLetter {
+                            envelope: Some(envelope),
+                            ..
+                        },
+                    ..
+                })) => envelope,
             };
             let mut news = Vec::new();
             let position = insert(connection, &envelope, now, &mut news)?;
@@ -272,7 +351,13 @@ impl EventLog for EmbeddedLog {
                 "UPDATE dead_letter SET replayed_at = ? WHERE id = ?",
                 params![now.as_microsecond(), signed(letter.0)],
             )?;
-            Ok((Ok(Appended { position, duplicate: false }), news))
+            Ok((
+                Ok(Appended {
+                    position,
+                    duplicate: false,
+                }),
+                news,
+            ))
         };
         let tell = move |(_, news): &(Result<Appended, LogError>, Vec<News>)| tell(&sender, news);
         let (appended, _) = self.database.write_then(replay, tell).await?;
@@ -301,7 +386,10 @@ impl EventLog for EmbeddedLog {
             Ok((depth, oldest))
         });
         let (depth, oldest) = counted.await?;
-        Ok(Backlog { depth, oldest: oldest.and_then(time) })
+        Ok(Backlog {
+            depth,
+            oldest: oldest.and_then(time),
+        })
     }
 
     fn is_ready(&self) -> bool {
@@ -328,13 +416,19 @@ fn append_once(
         .query_row([key], |row| whole(row, 0))
         .optional()?;
     if let Some(position) = known {
-        return Ok(Appended { position: Position(position), duplicate: true });
+        return Ok(Appended {
+            position: Position(position),
+            duplicate: true,
+        });
     }
     let position = insert(connection, envelope, at, news)?;
     connection
         .prepare_cached("INSERT INTO dedupe (key, position, at) VALUES (?, ?, ?)")?
         .execute(params![key, signed(position.0), at.as_microsecond()])?;
-    Ok(Appended { position, duplicate: false })
+    Ok(Appended {
+        position,
+        duplicate: false,
+    })
 }
 
 fn insert(
@@ -346,7 +440,11 @@ fn insert(
     let topic = match topic_id(connection, &envelope.topic)? {
         Some(id) => id,
         None => {
-            let Topic { stack, project, branch } = &envelope.topic;
+            let Topic {
+                stack,
+                project,
+                branch,
+            } = &envelope.topic;
             connection
                 .prepare_cached("INSERT INTO topic (stack, project, branch) VALUES (?, ?, ?)")?
                 .insert([stack.as_str(), project.as_str(), branch.as_str()])?
@@ -365,14 +463,26 @@ fn insert(
             json(envelope),
         ])?;
     let position = Position(position.unsigned_abs());
-    news.push(News { topic: envelope.topic.clone(), stream, position, published_at: envelope.published_at });
+    news.push(News {
+        topic: envelope.topic.clone(),
+        stream,
+        position,
+        published_at: envelope.published_at,
+    });
     Ok(position)
 }
 
 fn topic_id(connection: &Connection, topic: &Topic) -> rusqlite::Result<Option<i64>> {
     connection
         .prepare_cached("SELECT id FROM topic WHERE stack = ? AND project = ? AND branch = ?")?
-        .query_row([topic.stack.as_str(), topic.project.as_str(), topic.branch.as_str()], |row| row.get(0))
+        .query_row(
+            [
+                topic.stack.as_str(),
+                topic.project.as_str(),
+                topic.branch.as_str(),
+            ],
+            |row| row.get(0),
+        )
         .optional()
 }
 
@@ -384,25 +494,34 @@ struct LaneRow {
 fn lane_row(connection: &Connection, lane: &LaneId, log: &LogId) -> rusqlite::Result<LaneRow> {
     let read = |row: &Row<'_>| {
         let (change, jobs) = (maybe_whole(row, 0)?, maybe_whole(row, 1)?);
-        let tip = row.get::<_, Option<String>>(2)?.and_then(|tip| Oid::parse(&tip).ok());
+        let tip = row
+            .get::<_, Option<String>>(2)?
+            .and_then(|tip| Oid::parse(&tip).ok());
         let cursor = change.zip(jobs).map(|(change, jobs)| LaneCursor {
             log: log.clone(),
             change: Position(change),
             jobs: Position(jobs),
             tip,
         });
-        let cut = row.get::<_, Option<String>>(3)?.map(CutId::stored).zip(row.get::<_, Option<String>>(4)?);
+        let cut = row
+            .get::<_, Option<String>>(3)?
+            .map(CutId::stored)
+            .zip(row.get::<_, Option<String>>(4)?);
         Ok(LaneRow { cursor, cut })
     };
     let row = connection
-        .prepare_cached("SELECT change, jobs, tip, cut_id, cut FROM lane_cursor WHERE mirror = ? AND branch = ?")?
+        .prepare_cached(
+            "SELECT change, jobs, tip, cut_id, cut FROM lane_cursor WHERE mirror = ? AND branch = ?",
+        )?
         .query_row([lane.mirror.as_str(), lane.branch.as_str()], read)
         .optional()?;
-    Ok(row.unwrap_or(LaneRow { cursor: None, cut: None }))
+    Ok(row.unwrap_or(LaneRow {
+        cursor: None,
+        cut: None,
+    }))
 }
 
-const LETTERS: &str =
-    "SELECT id, at, stack, project, branch, key, position, reason, body, envelope, replayed_at FROM dead_letter";
+const LETTERS: &str = "SELECT id, at, stack, project, branch, key, position, reason, body, envelope, replayed_at FROM dead_letter";
 
 /// The outer error is SQLite's, the inner one that of a row which this release cannot read.
 fn filed(row: &Row<'_>) -> rusqlite::Result<Result<FiledLetter, LogError>> {
@@ -411,21 +530,43 @@ fn filed(row: &Row<'_>) -> rusqlite::Result<Result<FiledLetter, LogError>> {
     let text = |index| row.get::<_, Option<String>>(index);
     let (stack, project, branch) = (text(2)?, text(3)?, text(4)?);
     let topic = stack.zip(project).zip(branch).map(|((stack, project), branch)| {
-        Some(Topic { stack: stack.parse().ok()?, project: project.parse().ok()?, branch: branch.parse().ok()? })
+        Some(Topic {
+            stack: stack.parse().ok()?,
+            project: project.parse().ok()?,
+            branch: branch.parse().ok()?,
+        })
     });
     let (key, reason, body, stored) = (text(5)?, row.get(7)?, row.get(8)?, text(9)?);
     let position = maybe_whole(row, 6)?.map(Position);
     let replayed_at = row.get::<_, Option<i64>>(10)?;
     let envelope = stored.as_deref().map(envelope);
     let letter = || {
-        let key = key.map(|key| serde_json::from_value(key.into())).transpose().ok()?;
+        let key = key
+            .map(|key| serde_json::from_value(key.into()))
+            .transpose()
+            .ok()?;
         // `Some(None)` is a value that is there and cannot be read.
         let topic = topic.map_or(Some(None), |topic| topic.map(Some))?;
         let envelope = envelope.map_or(Some(None), |envelope| envelope.map(Some))?;
-        let letter = DeadLetter { topic, key, position, reason, body, at: time(at)?, envelope };
-        Some(FiledLetter { id: DeadLetterId(id), letter, replayed_at: replayed_at.and_then(time) })
+        let letter = DeadLetter {
+            topic,
+            key,
+            position,
+            reason,
+            body,
+            at: time(at)?,
+            envelope,
+        };
+        Some(FiledLetter {
+            id: DeadLetterId(id),
+            letter,
+            replayed_at: replayed_at.and_then(time),
+        })
     };
-    Ok(letter().ok_or(LogError::Unreadable { what: "the dead letter", position: id }))
+    Ok(letter().ok_or(LogError::Unreadable {
+        what: "the dead letter",
+        position: id,
+    }))
 }
 
 fn envelope(text: &str) -> Option<Envelope> {

@@ -56,22 +56,49 @@ impl StateStore for EmbeddedState {
     async fn load(&self, lane: &LaneId) -> Result<Option<LaneState>, StateError> {
         let row = lane.clone();
         let loaded = self.database.read(move |connection| {
-            let Some(lane) = lane_row(connection, &row)? else { return Ok(None) };
-            let mut statement = connection.prepare_cached("SELECT kind, key, value FROM derived WHERE lane = ?")?;
+            let Some(lane) = lane_row(connection, &row)? else {
+                return Ok(None);
+            };
+            let mut statement =
+                connection.prepare_cached("SELECT kind, key, value FROM derived WHERE lane = ?")?;
             let rows = statement.query_map([lane.id], |row| {
-                Ok((RowKey { kind: row.get(0)?, key: row.get(1)? }, row.get::<_, String>(2)?))
+                Ok((
+                    RowKey {
+                        kind: row.get(0)?,
+                        key: row.get(1)?,
+                    },
+                    row.get::<_, String>(2)?,
+                ))
             })?;
             let rows = rows.collect::<rusqlite::Result<BTreeMap<_, _>>>()?;
             Ok(Some((lane, rows)))
         });
-        let Some((LaneRow { tip, render, prepared, .. }, rows)) = loaded.await? else { return Ok(None) };
-        let unreadable = || StateError::Unreadable { what: "derived state", lane: lane.clone() };
+        let Some((
+            LaneRow {
+                tip,
+                render,
+                prepared,
+                ..
+            },
+            rows,
+        )) = loaded.await?
+        else {
+            return Ok(None);
+        };
+        let unreadable = || StateError::Unreadable {
+            what: "derived state",
+            lane: lane.clone(),
+        };
         let oid = |text: String| Oid::parse(&text).map_err(|_| unreadable());
         let derived = match tip.zip(render) {
             None => None,
             Some((tip, render)) => {
                 let render = RenderDigest::parse(&render).ok_or_else(unreadable)?;
-                Some(Derived { tip: oid(tip)?, render, rows })
+                Some(Derived {
+                    tip: oid(tip)?,
+                    render,
+                    rows,
+                })
             }
         };
         let prepared = prepared.map(oid).transpose()?;
@@ -106,14 +133,20 @@ impl StateStore for EmbeddedState {
                 })?;
             Ok(false)
         });
-        if moved.await? { Err(StateError::BaseMoved { lane: lane.clone() }) } else { Ok(()) }
+        if moved.await? {
+            Err(StateError::BaseMoved { lane: lane.clone() })
+        } else {
+            Ok(())
+        }
     }
 
     async fn adopt(&self, lane: &LaneId, commit: Oid) -> Result<(), StateError> {
         let row = lane.clone();
         let adopted = self.database.write(move |connection| {
             let commit = Some(commit.to_string());
-            let Some(lane) = lane_row(connection, &row)? else { return Ok(false) };
+            let Some(lane) = lane_row(connection, &row)? else {
+                return Ok(false);
+            };
             if lane.prepared != commit {
                 return Ok(lane.tip == commit);
             }
@@ -131,29 +164,46 @@ impl StateStore for EmbeddedState {
                  SELECT lane, kind, key, value FROM prepared WHERE lane = ? AND value IS NOT NULL",
                 [lane.id],
             )?;
-            connection.execute("UPDATE lane SET tip = prepared, render = prepared_render WHERE id = ?", [lane.id])?;
+            connection.execute(
+                "UPDATE lane SET tip = prepared, render = prepared_render WHERE id = ?",
+                [lane.id],
+            )?;
             drop_prepared(connection, lane.id)?;
             Ok(true)
         });
-        if adopted.await? { Ok(()) } else { Err(StateError::NotPrepared { lane: lane.clone(), commit }) }
+        if adopted.await? {
+            Ok(())
+        } else {
+            Err(StateError::NotPrepared {
+                lane: lane.clone(),
+                commit,
+            })
+        }
     }
 
     async fn discard(&self, lane: &LaneId) -> Result<(), StateError> {
         let row = lane.clone();
-        let discarded = self.database.write(move |connection| match lane_row(connection, &row)? {
-            Some(lane) => drop_prepared(connection, lane.id),
-            None => Ok(()),
-        });
+        let discarded = self
+            .database
+            .write(move |connection| match lane_row(connection, &row)? {
+                Some(lane) => drop_prepared(connection, lane.id),
+                None => Ok(()),
+            });
         Ok(discarded.await?)
     }
 
     async fn forget(&self, lane: &LaneId) -> Result<(), StateError> {
         let row = lane.clone();
         let forgotten = self.database.write(move |connection| {
-            let Some(lane) = lane_row(connection, &row)? else { return Ok(()) };
+            let Some(lane) = lane_row(connection, &row)? else {
+                return Ok(());
+            };
             drop_prepared(connection, lane.id)?;
             connection.execute("DELETE FROM derived WHERE lane = ?", [lane.id])?;
-            connection.execute("UPDATE lane SET tip = NULL, render = NULL WHERE id = ?", [lane.id])?;
+            connection.execute(
+                "UPDATE lane SET tip = NULL, render = NULL WHERE id = ?",
+                [lane.id],
+            )?;
             Ok(())
         });
         Ok(forgotten.await?)
@@ -161,8 +211,13 @@ impl StateStore for EmbeddedState {
 
     async fn outage(&self, lane: &LaneId) -> Result<Option<Outage>, StateError> {
         let row = lane.clone();
-        let stored = self.database.read(move |connection| Ok(lane_row(connection, &row)?.and_then(|lane| lane.outage)));
-        stored.await?.map(|text| parsed(&text, "outage", lane)).transpose()
+        let stored = self
+            .database
+            .read(move |connection| Ok(lane_row(connection, &row)?.and_then(|lane| lane.outage)));
+        stored
+            .await?
+            .map(|text| parsed(&text, "outage", lane))
+            .transpose()
     }
 
     async fn put_outage(&self, lane: &LaneId, outage: Option<&Outage>) -> Result<(), StateError> {
@@ -179,12 +234,19 @@ impl StateStore for EmbeddedState {
     async fn quarantined(&self, lane: &LaneId) -> Result<Vec<Quarantined>, StateError> {
         let row = lane.clone();
         let stored = self.database.read(move |connection| {
-            let Some(lane) = lane_row(connection, &row)? else { return Ok(Vec::new()) };
+            let Some(lane) = lane_row(connection, &row)? else {
+                return Ok(Vec::new());
+            };
             let mut statement = connection.prepare_cached(
                 "SELECT object, version, reason, since FROM quarantine WHERE lane = ? ORDER BY object",
             )?;
             let rows = statement.query_map([lane.id], |row| {
-                Ok((row.get::<_, String>(0)?, whole(row, 1)?, row.get::<_, String>(2)?, row.get::<_, i64>(3)?))
+                Ok((
+                    row.get::<_, String>(0)?,
+                    whole(row, 1)?,
+                    row.get::<_, String>(2)?,
+                    row.get::<_, i64>(3)?,
+                ))
             })?;
             rows.collect::<rusqlite::Result<Vec<_>>>()
         });
@@ -193,8 +255,10 @@ impl StateStore for EmbeddedState {
                 object: parsed(&object, "quarantine", lane)?,
                 version,
                 reason: parsed(&reason, "quarantine", lane)?,
-                since: Timestamp::from_microsecond(since)
-                    .map_err(|_| StateError::Unreadable { what: "quarantine", lane: lane.clone() })?,
+                since: Timestamp::from_microsecond(since).map_err(|_| StateError::Unreadable {
+                    what: "quarantine",
+                    lane: lane.clone(),
+                })?,
             })
         };
         stored.await?.into_iter().map(quarantined).collect()
@@ -202,8 +266,17 @@ impl StateStore for EmbeddedState {
 
     async fn quarantine(&self, lane: &LaneId, objects: Vec<Quarantined>) -> Result<(), StateError> {
         let mut rows = Vec::with_capacity(objects.len());
-        for Quarantined { object, version, reason, since } in &objects {
-            let (object, reason) = (json(object, "quarantine", lane)?, json(reason, "quarantine", lane)?);
+        for Quarantined {
+            object,
+            version,
+            reason,
+            since,
+        } in &objects
+        {
+            let (object, reason) = (
+                json(object, "quarantine", lane)?,
+                json(reason, "quarantine", lane)?,
+            );
             rows.push((object, *version, reason, since.as_microsecond()));
         }
         let row = lane.clone();
@@ -224,8 +297,13 @@ impl StateStore for EmbeddedState {
         let object = json(object, "quarantine", lane)?;
         let row = lane.clone();
         let released = self.database.write(move |connection| {
-            let Some(lane) = lane_row(connection, &row)? else { return Ok(()) };
-            connection.execute("DELETE FROM quarantine WHERE lane = ? AND object = ?", params![lane.id, object])?;
+            let Some(lane) = lane_row(connection, &row)? else {
+                return Ok(());
+            };
+            connection.execute(
+                "DELETE FROM quarantine WHERE lane = ? AND object = ?",
+                params![lane.id, object],
+            )?;
             Ok(())
         });
         Ok(released.await?)
@@ -233,23 +311,34 @@ impl StateStore for EmbeddedState {
 
     async fn meta(&self, name: &str) -> Result<Option<String>, StateError> {
         let name = name.to_owned();
-        Ok(self.database.read(move |connection| meta(connection, &name)).await?)
+        Ok(self
+            .database
+            .read(move |connection| meta(connection, &name))
+            .await?)
     }
 
     async fn meta_once(&self, name: &str, value: &str) -> Result<String, StateError> {
         let (name, value) = (name.to_owned(), value.to_owned());
-        Ok(self.database.write(move |connection| meta_once(connection, &name, &value)).await?)
+        Ok(self
+            .database
+            .write(move |connection| meta_once(connection, &name, &value))
+            .await?)
     }
 }
 
 /// Stores a fact if it is not there yet, and returns what is there.
 pub(crate) fn meta_once(connection: &Connection, name: &str, value: &str) -> rusqlite::Result<String> {
-    connection.execute("INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING", [name, value])?;
+    connection.execute(
+        "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        [name, value],
+    )?;
     Ok(meta(connection, name)?.unwrap_or_else(|| value.to_owned()))
 }
 
 fn meta(connection: &Connection, name: &str) -> rusqlite::Result<Option<String>> {
-    connection.query_row("SELECT value FROM meta WHERE name = ?", [name], |row| row.get(0)).optional()
+    connection
+        .query_row("SELECT value FROM meta WHERE name = ?", [name], |row| row.get(0))
+        .optional()
 }
 
 struct LaneRow {
@@ -287,7 +376,14 @@ fn lane_for_writing(connection: &Connection, lane: &LaneId) -> rusqlite::Result<
     let id = connection
         .prepare_cached("INSERT INTO lane (mirror, branch) VALUES (?, ?)")?
         .insert([lane.mirror.as_str(), lane.branch.as_str()])?;
-    Ok(LaneRow { id, tip: None, render: None, prepared: None, prepared_is_all: false, outage: None })
+    Ok(LaneRow {
+        id,
+        tip: None,
+        render: None,
+        prepared: None,
+        prepared_is_all: false,
+        outage: None,
+    })
 }
 
 fn drop_prepared(connection: &Connection, lane: i64) -> rusqlite::Result<()> {
@@ -300,9 +396,15 @@ fn drop_prepared(connection: &Connection, lane: i64) -> rusqlite::Result<()> {
 }
 
 fn parsed<T: DeserializeOwned>(text: &str, what: &'static str, lane: &LaneId) -> Result<T, StateError> {
-    serde_json::from_str(text).map_err(|_| StateError::Unreadable { what, lane: lane.clone() })
+    serde_json::from_str(text).map_err(|_| StateError::Unreadable {
+        what,
+        lane: lane.clone(),
+    })
 }
 
 fn json<T: Serialize>(value: &T, what: &'static str, lane: &LaneId) -> Result<String, StateError> {
-    serde_json::to_string(value).map_err(|_| StateError::Unreadable { what, lane: lane.clone() })
+    serde_json::to_string(value).map_err(|_| StateError::Unreadable {
+        what,
+        lane: lane.clone(),
+    })
 }

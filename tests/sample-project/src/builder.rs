@@ -230,9 +230,17 @@ impl Builder {
         id
     }
 
-    /// The newest table of a kind in this market, else in the first one.
+    /// The table of a kind to read in this market, else in the first one: what a transformation made last,
+    /// or the first that was extracted.
     pub(crate) fn table(&self, market: &Market, kind: &'static str) -> Option<&TableDraft> {
-        let found = |round: usize| self.kinds.get(&(round, kind)).and_then(|tables| tables.last());
+        let found = |round: usize| {
+            let tables = self.kinds.get(&(round, kind))?;
+            let made = tables
+                .iter()
+                .rev()
+                .find(|index| self.tables[**index].bucket.starts_with("out."));
+            made.or_else(|| tables.first())
+        };
         found(market.number)
             .or_else(|| found(0))
             .map(|index| &self.tables[*index])

@@ -125,7 +125,7 @@ pub(crate) fn database(b: &mut Builder, market: &Market, database: &Database) {
         );
         b.writes(market, &mut draft, Some(&row), &bucket, kind, kind);
     }
-    if database.kinds.len() > 3 {
+    if database.role == "erp" {
         let row = b.row(&mut draft, "archiv objednávek 2015–2019", json!({"parameters": {
             "outputTable": format!("{bucket}.orders_archive"), "table": {"schema": "archive", "tableName": "orders"},
             "primaryKey": ["order_id"], "columns": [], "incremental": false, "retries": 5}}));

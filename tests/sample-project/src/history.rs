@@ -73,17 +73,22 @@ impl Teller {
         let (first, change) = contents[0].clone();
         let mut at = draft.created;
         if draft.round < ROUNDS_MADE_BY_HAND {
-            told.commit(at, owner, Some(change), first, &mut self.random);
+            told.commit(at, owner, Some(&change), first, &mut self.random);
             for row in &draft.rows {
                 at = at.plus(self.random.between(20, 400));
                 told.place_row(at, owner, row, &format!("Row {} added", row.id), &mut self.random);
-                told.next(at, owner, Some(&format!("Row {} added", row.id)), &mut self.random);
+                told.next(
+                    at,
+                    owner,
+                    Some(&format!("Row {} added", row.id)),
+                    &mut self.random,
+                );
             }
         } else {
             for row in &draft.rows {
                 told.place_row(at, owner, row, COPIED, &mut self.random);
             }
-            told.commit(at, owner, Some(COPIED.to_owned()), first, &mut self.random);
+            told.commit(at, owner, Some(COPIED), first, &mut self.random);
         }
         let later = contents.len() - 1;
         for (number, (configuration, change)) in contents.into_iter().skip(1).enumerate() {
@@ -97,7 +102,7 @@ impl Teller {
                 (true, Some(change)) => Some(change.to_owned()),
                 _ => self.worded(change),
             };
-            told.commit(at, author, change, configuration, &mut self.random);
+            told.commit(at, author, change.as_deref(), configuration, &mut self.random);
         }
         if draft.is_disabled || draft.rows.iter().any(|row| row.is_disabled) {
             at = self.later(at, 1);
@@ -293,12 +298,12 @@ impl Telling {
         &mut self,
         at: Moment,
         author: (u64, &str),
-        change: Option<String>,
+        change: Option<&str>,
         content: Value,
         random: &mut Random,
     ) {
         self.configuration.detail["configuration"] = content;
-        self.next(at, author, change.as_deref(), random);
+        self.next(at, author, change, random);
     }
 
     fn next(&mut self, at: Moment, author: (u64, &str), change: Option<&str>, random: &mut Random) {
@@ -315,7 +320,14 @@ impl Telling {
             .expect("`begin` made an array of it")
     }
 
-    fn place_row(&mut self, at: Moment, author: (u64, &str), row: &RowDraft, change: &str, random: &mut Random) {
+    fn place_row(
+        &mut self,
+        at: Moment,
+        author: (u64, &str),
+        row: &RowDraft,
+        change: &str,
+        random: &mut Random,
+    ) {
         let added = json!({
             "id": row.id, "name": row.name, "description": row.description, "isDisabled": false,
             "configuration": row.configuration, "state": {}, "version": 1, "created": at.storage(),

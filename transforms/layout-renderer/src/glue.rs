@@ -26,7 +26,8 @@ impl wit::Guest for Renderer {
         objects: Vec<wit::Object>,
     ) -> Result<Vec<wit::Inspection>, GuestError> {
         let objects: Vec<_> = objects.into_iter().map(object).collect();
-        let found = own::inspect(&self::context(context), &settings, &objects).map_err(error)?;
+        let found =
+            own::inspect(&self::context(context), &settings, &objects).map_err(|found| error(&found))?;
         Ok(found.into_iter().map(inspection).collect())
     }
 
@@ -36,7 +37,8 @@ impl wit::Guest for Renderer {
         objects: Vec<wit::PlacedObject>,
     ) -> Result<Vec<wit::Rendered>, GuestError> {
         let objects: Vec<_> = objects.into_iter().map(placed).collect();
-        let rendered = own::render(&self::context(context), &settings, &objects).map_err(error)?;
+        let rendered =
+            own::render(&self::context(context), &settings, &objects).map_err(|found| error(&found))?;
         Ok(rendered
             .into_iter()
             .map(|one| wit::Rendered {
@@ -61,7 +63,7 @@ impl wit::Guest for Renderer {
             &shard,
             &entries,
         )
-        .map_err(error)?;
+        .map_err(|found| error(&found))?;
         Ok(wit::Gathered {
             files: files_out(gathered.files),
             keep: gathered.keep.map(entries_out),
@@ -78,7 +80,8 @@ impl wit::Guest for Renderer {
         files: Vec<wit::File>,
     ) -> Result<wit::Recovered, GuestError> {
         let files: Vec<_> = files.into_iter().map(file_in).collect();
-        let recovered = own::recover(&self::context(context), &settings, &files).map_err(error)?;
+        let recovered =
+            own::recover(&self::context(context), &settings, &files).map_err(|found| error(&found))?;
         let object = |object: own::RecoveredObject| wit::RecoveredObject {
             key: key_out(object.key),
             version: object.version,
@@ -93,7 +96,7 @@ impl wit::Guest for Renderer {
     }
 }
 
-fn error(error: own::LayoutError) -> GuestError {
+fn error(error: &own::LayoutError) -> GuestError {
     GuestError {
         message: error.to_string(),
         item: error.item(),

@@ -9,7 +9,7 @@ const SETTINGS: &str = r#"{"branchPath": "main", "defaultBranchId": "11"}"#;
 
 /// Renders objects, given as key and source, and shows the files whose paths contain a text.
 #[track_caller]
-fn check(objects: &[(&str, &str)], wanted: &[&str], expected: Expect) {
+fn check(objects: &[(&str, &str)], wanted: &[&str], expected: &Expect) {
     let objects: Vec<_> = objects.iter().map(|(key, source)| object(key, source)).collect();
     expected.assert_eq(&show(&tree(SETTINGS, &objects), wanted));
 }
@@ -19,16 +19,16 @@ fn code_of_transformations_becomes_files() {
     check(
         &[(
             "keboola.snowflake-transformation/1",
-            r#"{"name": "T", "configuration": {"parameters": {"blocks": [
+            r##"{"name": "T", "configuration": {"parameters": {"blocks": [
                 {"name": "Block One", "x/y": 1, "#token": "t", "codes": [
                     {"name": "Code", "script": ["SELECT 1; \n", "SELECT 2;"]},
                     {"name": "", "script": "SELECT 3; SELECT 4;", "extra": {"k": null}},
                     {"name": "None", "script": []}]},
                 "odd",
-                {"name": "Empty"}], "p": 1}}}"#,
+                {"name": "Empty"}], "p": 1}}}"##,
         )],
         &["/transformation/", "configs-extra"],
-        expect![[r#"
+        &expect![[r##"
             === configs-extra/keboola.snowflake-transformation/1.json
             {
               "componentId": "keboola.snowflake-transformation",
@@ -39,10 +39,17 @@ fn code_of_transformations_becomes_files() {
               "created": null,
               "changeDescription": null,
               "lost": {
-                "/parameters/blocks/1": "odd",
-                "/parameters/blocks/0/x~1y": 1,
-                "/parameters/blocks/0/codes/1/extra": {
-                  "k": null
+                "/parameters/blocks": {
+                  "1": "odd"
+                },
+                "/parameters/blocks/0": {
+                  "x/y": 1,
+                  "#token": "t"
+                },
+                "/parameters/blocks/0/codes/1": {
+                  "extra": {
+                    "k": null
+                  }
                 }
               }
             }
@@ -88,7 +95,7 @@ fn code_of_transformations_becomes_files() {
               "name": "T",
               "isDisabled": false
             }
-        "#]],
+        "##]],
     );
 }
 
@@ -106,7 +113,10 @@ fn every_language_has_its_extension_and_its_way_to_join_scripts() {
     ];
     let keys = components.map(|component| format!("{component}/1"));
     let objects: Vec<_> = keys.iter().map(|key| (key.as_str(), source)).collect();
-    check(&objects, &["/code."], expect![[r#"
+    check(
+        &objects,
+        &["/code."],
+        &expect![[r#"
         === configs/main/transformation/keboola.google-bigquery-transformation/t/blocks/001-b/001-c/code.sql
         1
         2
@@ -126,7 +136,8 @@ fn every_language_has_its_extension_and_its_way_to_join_scripts() {
         === configs/main/transformation/keboola.r-transformation/t/blocks/001-b/001-c/code.r
         1
         2
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -166,7 +177,7 @@ fn shared_code_is_named_by_its_path() {
             "configs-extra/keboola.r-",
             "manifest",
         ],
-        expect![[r#"
+        &expect![[r#"
             === configs-extra/keboola.r-transformation/t.json
             {
               "componentId": "keboola.r-transformation",
@@ -177,10 +188,12 @@ fn shared_code_is_named_by_its_path() {
               "created": null,
               "changeDescription": null,
               "lost": {
-                "/shared_code_id": "s",
-                "/shared_code_row_ids": [
-                  "r1"
-                ]
+                "": {
+                  "shared_code_id": "s",
+                  "shared_code_row_ids": [
+                    "r1"
+                  ]
+                }
               }
             }
             === configs/.keboola/manifest.json
@@ -321,7 +334,7 @@ fn flows_become_directories_in_the_order_they_run() {
             ),
         ],
         &["nightly", "configs-extra/keboola.orch"],
-        expect![[r#"
+        &expect![[r#"
             === configs-extra/keboola.orchestrator/1.json
             {
               "componentId": "keboola.orchestrator",
@@ -332,33 +345,49 @@ fn flows_become_directories_in_the_order_they_run() {
               "created": null,
               "changeDescription": null,
               "lost": {
-                "/phases/0/id": 3,
-                "/phases/1/id": 1,
-                "/phases/2/id": "2",
-                "/phases/3": {
-                  "id": 4,
-                  "name": ""
+                "/phases/0": {
+                  "id": 3
                 },
-                "/tasks/0/id": 1,
-                "/tasks/1": {
-                  "id": 2,
-                  "name": "Gone",
-                  "phase": 1,
-                  "task": {
-                    "componentId": "keboola.ex-db",
-                    "configId": "9"
+                "/phases/1": {
+                  "id": 1
+                },
+                "/phases/2": {
+                  "id": "2"
+                },
+                "/phases": {
+                  "3": {
+                    "id": 4,
+                    "name": ""
                   }
                 },
-                "/tasks/2/id": 3,
-                "/tasks/3/id": 4,
-                "/tasks/4": {
-                  "id": 5,
-                  "name": "Lost",
-                  "phase": 9,
-                  "task": {
-                    "componentId": "keboola.ex-db",
-                    "configId": "1"
+                "/tasks/0": {
+                  "id": 1
+                },
+                "/tasks": {
+                  "1": {
+                    "id": 2,
+                    "name": "Gone",
+                    "phase": 1,
+                    "task": {
+                      "componentId": "keboola.ex-db",
+                      "configId": "9"
+                    }
+                  },
+                  "4": {
+                    "id": 5,
+                    "name": "Lost",
+                    "phase": 9,
+                    "task": {
+                      "componentId": "keboola.ex-db",
+                      "configId": "1"
+                    }
                   }
+                },
+                "/tasks/2": {
+                  "id": 3
+                },
+                "/tasks/3": {
+                  "id": 4
                 }
               }
             }
@@ -450,7 +479,7 @@ fn custom_python_has_its_code_beside_it() {
             ),
         ],
         &["/p/", "code.py"],
-        expect![[r#"
+        &expect![[r#"
             === configs/main/application/kds-team.app-custom-python/p/code.py
             print(1)
 

@@ -9,7 +9,7 @@ const SETTINGS: &str = r#"{"branchPath": "main", "defaultBranchId": "11"}"#;
 
 /// Renders objects, given as key and source, and shows the files whose paths contain a text.
 #[track_caller]
-fn check(objects: &[(&str, &str)], wanted: &[&str], expected: Expect) {
+fn check(objects: &[(&str, &str)], wanted: &[&str], expected: &Expect) {
     let objects: Vec<_> = objects.iter().map(|(key, source)| object(key, source)).collect();
     expected.assert_eq(&show(&tree(SETTINGS, &objects), wanted));
 }
@@ -30,7 +30,7 @@ fn a_configuration_and_its_rows_have_three_files_each() {
             ("keboola.ex-db/1/s", r#"{"name": "日本", "configuration": []}"#),
         ],
         &["configs/main/ex"],
-        expect![[r#"
+        &expect![[r#"
             === configs/main/extractor/keboola.ex-db/my-db/config.json
             {
               "b": {
@@ -192,7 +192,7 @@ fn variables_live_in_the_one_configuration_that_uses_them() {
             "configs-extra/keboola.ex-db/3",
             "manifest",
         ],
-        expect![[r#"
+        &expect![[r#"
             === configs-extra/keboola.ex-db/3.json
             {
               "componentId": "keboola.ex-db",
@@ -203,8 +203,10 @@ fn variables_live_in_the_one_configuration_that_uses_them() {
               "created": null,
               "changeDescription": null,
               "lost": {
-                "/variables_id": "w",
-                "/variables_values_id": "gone"
+                "": {
+                  "variables_id": "w",
+                  "variables_values_id": "gone"
+                }
               }
             }
             === configs-extra/keboola.variables/w.json
@@ -387,7 +389,7 @@ fn schedules_live_in_what_they_run() {
             ),
         ],
         &["other/", "configs-extra/keboola.scheduler/2", "manifest"],
-        expect![[r#"
+        &expect![[r#"
             === configs-extra/keboola.scheduler/2.json
             {
               "componentId": "keboola.scheduler",
@@ -481,7 +483,7 @@ fn default_buckets_are_named_by_their_owner() {
             ("keboola.wr-db/1/r", &source),
         ],
         &["wr-db/w/config.json", "rows/w/config.json"],
-        expect![[r#"
+        &expect![[r#"
             === configs/main/other/keboola.wr-db/w/config.json
             {
               "storage": {

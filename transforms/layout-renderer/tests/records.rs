@@ -25,11 +25,13 @@ fn one(key: ObjectKey, source: &str) -> Rendered {
         claimed_by: Vec::new(),
         references: Vec::new(),
     };
-    render(&context(), SETTINGS, &[placed]).unwrap().remove(0)
+    render(&context(), SETTINGS, &[placed])
+        .expect("the source is JSON")
+        .remove(0)
 }
 
 #[track_caller]
-fn check(key: ObjectKey, source: &str, expected: Expect) {
+fn check(key: ObjectKey, source: &str, expected: &Expect) {
     expected.assert_eq(&show(&one(key, source).files, &[""]));
 }
 
@@ -100,7 +102,7 @@ fn a_bucket_has_no_volatile_figures() {
             "sharing": "organization", "isLinkedBucket": false, "color": "#ff0000", "owner": {"id": 3, "name": "N", "email": "n@example.com", "x": 1},
             "linkedBy": [{"id": "in.c-l", "project": {"id": 9, "name": "P"}, "created": "x"}],
             "metadata": [{"key": "KBC.description", "value": "new", "provider": "user"}, {"key": "z", "value": "1", "provider": "system"}]}"##,
-        expect![[r##"
+        &expect![[r##"
             === storage/metadata/in.c-main/bucket.json
             {
               "id": "in.c-main",
@@ -157,7 +159,7 @@ fn a_table_has_columns_with_types_keys_and_origin() {
                                       {"key": "KBC.datatype.nullable", "value": "", "provider": "storage"},
                                       {"key": "KBC.description", "value": "The id", "provider": "user"},
                                       {"key": "other", "value": "x", "provider": "user"}]}}"#,
-        expect![[r#"
+        &expect![[r#"
             === storage/metadata/in.c-main/orders.json
             {
               "id": "in.c-main.orders",
@@ -218,7 +220,7 @@ fn a_table_has_columns_with_types_keys_and_origin() {
     check(
         ObjectKey::Table("odd".into()),
         r#"{"columnMetadata": [], "metadata": []}"#,
-        expect![[r#"
+        &expect![[r#"
             === storage/metadata/%25/odd.json
             {
               "id": "odd",
@@ -244,7 +246,7 @@ fn a_sample_is_csv_and_json() {
     check(
         ObjectKey::Sample("in.c-main.orders".into()),
         source,
-        expect![[r#"
+        &expect![[r#"
             === storage/samples/in.c-main/orders.csv
             "id","note"
             "1","say ""hi"",
@@ -260,7 +262,7 @@ fn a_sample_is_csv_and_json() {
     check(
         ObjectKey::Sample("in.c-main.empty".into()),
         r#"{"csv": "\"id\"\n"}"#,
-        expect![[r#"
+        &expect![[r#"
             === storage/samples/in.c-main/empty.csv
             "id"
             === storage/samples/in.c-main/empty.json
@@ -364,7 +366,7 @@ fn a_day_is_sorted_by_the_time_runs_finished_and_cut_into_segments() {
 }
 
 fn health(entries: &[Entry]) -> (String, Vec<Entry>) {
-    let gathered = gather(&context(), SETTINGS, IndexKind::JobHealth, "", entries).unwrap();
+    let gathered = gather(&context(), SETTINGS, IndexKind::JobHealth, "", entries).expect("runs");
     let content = gathered.files.iter().map(|file| file.content.clone()).collect();
     (content, gathered.keep.unwrap_or_else(|| entries.to_vec()))
 }
@@ -373,7 +375,7 @@ fn runs(count: u32) -> Vec<Rendered> {
     (1..=count)
         .map(|id| {
             let status = if id == 3 || id == 4 { "error" } else { "success" };
-            job(id, status, &format!("2026-01-{:02}T20:00:00+01:00", id), id * 10)
+            job(id, status, &format!("2026-01-{id:02}T20:00:00+01:00"), id * 10)
         })
         .collect()
 }

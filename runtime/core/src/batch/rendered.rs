@@ -1,6 +1,8 @@
 //! Checks what a renderer returned before anything else looks at it.
 
-use super::{BatchFile, Item, Judged, PathLimits, RenderedBatch, Subject, Withheld, malformed, sift, within_size};
+use super::{
+    BatchFile, Item, Judged, PathLimits, RenderedBatch, Subject, Withheld, malformed, sift, within_size,
+};
 use crate::{
     document::Context,
     finding::WithholdReason,
@@ -9,7 +11,7 @@ use crate::{
     redaction::RedactionStats,
     walk::{self, Format},
 };
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 /// The guest that made the files.
 const RENDERER: &str = "layout renderer";
@@ -17,7 +19,11 @@ const RENDERER: &str = "layout renderer";
 impl RenderedBatch {
     /// Takes what the renderer returned, with the default [`PathLimits`].
     #[must_use]
-    pub fn new(context: Context, owned: &OwnedPaths, rendered: Vec<(Subject, Rendered)>) -> (Self, Vec<Withheld>) {
+    pub fn new(
+        context: Context,
+        owned: &OwnedPaths,
+        rendered: Vec<(Subject, Rendered)>,
+    ) -> (Self, Vec<Withheld>) {
         Self::with_limits(context, owned, rendered, PathLimits::default())
     }
 
@@ -26,7 +32,7 @@ impl RenderedBatch {
     ///   (of two subjects the one that sorts first keeps it, whatever their order here);
     /// - a file or entry is too many or too large;
     /// - a file is not what its extension says, or an entry's value is no JSON;
-    /// - there is another of the same name in the batch.
+    /// - there is another of the same name in the batch (none of them passes).
     #[must_use]
     pub fn with_limits(
         context: Context,
@@ -43,15 +49,27 @@ impl RenderedBatch {
             }
         }
         let colliding = collisions(&items);
-        let mut seen = BTreeSet::new();
+        let mut times: HashMap<Subject, usize> = HashMap::new();
+        items
+            .iter()
+            .for_each(|item| *times.entry(item.subject.clone()).or_default() += 1);
         let (items, collided) = sift(items, |item| {
-            if !seen.insert(item.subject.clone()) {
+            if times.get(&item.subject) != Some(&1) {
                 return Err(malformed(RENDERER, "an object was rendered twice in one batch"));
             }
-            colliding.get(&item.subject).map_or(Ok(()), |reason| Err(reason.clone()))
+            colliding
+                .get(&item.subject)
+                .map_or(Ok(()), |reason| Err(reason.clone()))
         });
         withheld.extend(collided);
-        (Self(Judged { context, limits, items }), withheld)
+        (
+            Self(Judged {
+                context,
+                limits,
+                items,
+            }),
+            withheld,
+        )
     }
 }
 
@@ -61,7 +79,10 @@ fn item(
     owned: &OwnedPaths,
     limits: &PathLimits,
 ) -> Result<Item, WithholdReason> {
-    let over = |limit: &str| WithholdReason::OverLimit { guest: RENDERER.to_owned(), limit: limit.to_owned() };
+    let over = |limit: &str| WithholdReason::OverLimit {
+        guest: RENDERER.to_owned(),
+        limit: limit.to_owned(),
+    };
     if rendered.files.len() > limits.files_per_subject_max {
         return Err(over("files_per_subject_max"));
     }
@@ -74,7 +95,11 @@ fn item(
             path: error.path,
             problem: error.problem.to_owned(),
         })?;
-        files.push(BatchFile { path, kind: file.kind, content: file.content });
+        files.push(BatchFile {
+            path,
+            kind: file.kind,
+            content: file.content,
+        });
     }
     let item = Item {
         subject: subject.clone(),
@@ -98,7 +123,10 @@ fn item(
 fn collisions(items: &[Item]) -> BTreeMap<Subject, WithholdReason> {
     let mut colliding = BTreeMap::new();
     let mut lose = |subject: &Subject, path: &MirrorPath, problem: &str| {
-        let reason = WithholdReason::Path { path: path.to_string(), problem: problem.to_owned() };
+        let reason = WithholdReason::Path {
+            path: path.to_string(),
+            problem: problem.to_owned(),
+        };
         colliding.entry(subject.clone()).or_insert(reason);
     };
     let mut in_order: Vec<&Item> = items.iter().collect();
@@ -113,13 +141,19 @@ fn collisions(items: &[Item]) -> BTreeMap<Subject, WithholdReason> {
                 if files.contains_key(&folded[..at]) {
                     lose(&item.subject, &file.path, "lies below what is a file");
                 }
-                directories.entry(folded[..at].to_owned()).or_insert(&item.subject);
+                directories
+                    .entry(folded[..at].to_owned())
+                    .or_insert(&item.subject);
             }
             if directories.contains_key(&folded) {
                 lose(&item.subject, &file.path, "is also a directory");
             }
             if files.contains_key(&folded) {
-                lose(&item.subject, &file.path, "is the same as another for some file systems");
+                lose(
+                    &item.subject,
+                    &file.path,
+                    "is the same as another for some file systems",
+                );
             } else {
                 files.insert(folded, &item.subject);
             }

@@ -20,10 +20,16 @@ pub(super) fn is_sample(subject: &Subject) -> bool {
 
 /// Returns the sample that an item is, or why its files are none; `None` for other objects.
 pub(super) fn read(item: &Item) -> Option<Result<Sample, WithholdReason>> {
-    let Subject::Object(ObjectKey::Sample(table)) = &item.subject else { return None };
+    let Subject::Object(ObjectKey::Sample(table)) = &item.subject else {
+        return None;
+    };
     Some(Files::of(item).map(|files| {
         let text = &item.files[files.csv].content;
-        let cells = |row: &Range<usize>| files.table.cells[row.clone()].iter().map(|cell| cell.value(text).into_owned());
+        let cells = |row: &Range<usize>| {
+            files.table.cells[row.clone()]
+                .iter()
+                .map(|cell| cell.value(text).into_owned())
+        };
         let mut rows = files.table.rows.iter().map(|row| cells(&row.cells));
         let names: Vec<String> = rows.next().map(Iterator::collect).unwrap_or_default();
         let base_types = files.base_types(item);
@@ -31,7 +37,11 @@ pub(super) fn read(item: &Item) -> Option<Result<Sample, WithholdReason>> {
             let base_type = base_types.get(index).cloned().unwrap_or_default();
             Column { name, base_type }
         });
-        Sample { table_id: table.as_str().to_owned(), columns: columns.collect(), rows: rows.map(Iterator::collect).collect() }
+        Sample {
+            table_id: table.as_str().to_owned(),
+            columns: columns.collect(),
+            rows: rows.map(Iterator::collect).collect(),
+        }
     }))
 }
 
@@ -93,7 +103,9 @@ impl Files {
             let place = match Format::of(file.path.as_str()) {
                 Format::Csv => &mut csv,
                 Format::Json => &mut twin,
-                Format::JsonLines | Format::Text => return Err(bad("a sample has a file that is neither CSV nor JSON")),
+                Format::JsonLines | Format::Text => {
+                    return Err(bad("a sample has a file that is neither CSV nor JSON"));
+                }
             };
             if place.replace(index).is_some() {
                 return Err(bad("a sample has two files of one kind"));
@@ -103,14 +115,20 @@ impl Files {
             return Err(bad("a sample has entries"));
         }
         let csv = csv.ok_or_else(|| bad("a sample has no CSV file"))?;
-        let table = Table::parse(&item.files[csv].content).map_err(|_| bad("a sample is not well-formed CSV"))?;
+        let table =
+            Table::parse(&item.files[csv].content).map_err(|_| bad("a sample is not well-formed CSV"))?;
         let width = table.rows.first().map_or(0, |row| row.cells.len());
         if table.rows.iter().any(|row| row.cells.len() != width) {
             return Err(bad("a sample has rows of different lengths"));
         }
-        let mut files = Self { csv, table, twin: None };
+        let mut files = Self {
+            csv,
+            table,
+            twin: None,
+        };
         if let Some(file) = twin {
-            let mismatch = || bad("the JSON file of a sample does not have the rows and columns of its CSV file");
+            let mismatch =
+                || bad("the JSON file of a sample does not have the rows and columns of its CSV file");
             files.twin = Some(Twin::of(file, &item.files[file], &files).ok_or_else(mismatch)?);
         }
         Ok(files)
@@ -131,11 +149,17 @@ impl Files {
         let text = &item.files[twin.file].content;
         let nodes = &twin.tree.nodes;
         let base_type = |column: usize| {
-            let mut members = (nodes[column].kind == Kind::Object).then(|| twin.tree.members(column)).into_iter().flatten();
+            let mut members = (nodes[column].kind == Kind::Object)
+                .then(|| twin.tree.members(column))
+                .into_iter()
+                .flatten();
             let value = members.find(|(key, value)| {
-                matches!(&*nodes[*key].value(text), "baseType" | "base_type") && nodes[*value].kind == Kind::String
+                matches!(&*nodes[*key].value(text), "baseType" | "base_type")
+                    && nodes[*value].kind == Kind::String
             });
-            value.map(|(_, value)| nodes[value].value(text).into_owned()).unwrap_or_default()
+            value
+                .map(|(_, value)| nodes[value].value(text).into_owned())
+                .unwrap_or_default()
         };
         twin.tree.children(twin.columns).map(base_type).collect()
     }
@@ -144,6 +168,7 @@ impl Files {
     fn choose_csv(&self, text: &str, columns: &[bool], rows: &[bool]) -> String {
         let mut chosen = String::with_capacity(text.len());
         let stays = std::iter::once(&true).chain(rows);
+        let alone = columns.iter().filter(|stays| **stays).count() == 1;
         for (row, _) in self.table.rows.iter().zip(stays).filter(|(_, stays)| **stays) {
             let cells = &self.table.cells[row.cells.clone()];
             let mut first = true;
@@ -152,7 +177,13 @@ impl Files {
                     chosen.push(',');
                 }
                 first = false;
-                chosen.push_str(&text[cell.start..cell.end]);
+                let written = &text[cell.start..cell.end];
+                // Alone in its row, an empty cell without quotes is an empty line, which many skip.
+                chosen.push_str(if alone && written.is_empty() {
+                    "\"\""
+                } else {
+                    written
+                });
             }
             let content_end = cells.last().map_or(row.end, |cell| cell.end);
             chosen.push_str(&text[content_end..row.end]);
@@ -167,18 +198,31 @@ impl Twin {
         let tree = Tree::parse(text).ok()?;
         let (_, root) = *tree.roots.first()?;
         let array = |name: &str| {
-            let members = (tree.nodes[root].kind == Kind::Object).then(|| tree.members(root)).into_iter().flatten();
-            let mut named = members.filter(|(key, _)| tree.nodes[*key].value(text) == name).map(|(_, value)| value);
-            let found = named.next().filter(|value| tree.nodes[*value].kind == Kind::Array);
+            let members = (tree.nodes[root].kind == Kind::Object)
+                .then(|| tree.members(root))
+                .into_iter()
+                .flatten();
+            let mut named = members
+                .filter(|(key, _)| tree.nodes[*key].value(text) == name)
+                .map(|(_, value)| value);
+            let found = named
+                .next()
+                .filter(|value| tree.nodes[*value].kind == Kind::Array);
             // Of two members of one name, readers differ in which they take.
             found.filter(|_| named.next().is_none())
         };
         let (columns, rows) = (array("columns")?, array("rows")?);
-        let is_row = |row: usize| tree.nodes[row].kind == Kind::Array && tree.children(row).count() == files.columns();
+        let is_row =
+            |row: usize| tree.nodes[row].kind == Kind::Array && tree.children(row).count() == files.columns();
         let fits = tree.children(columns).count() == files.columns()
             && tree.children(rows).count() == files.rows()
             && tree.children(rows).all(is_row);
-        fits.then_some(Self { file: index, columns, rows, tree })
+        fits.then_some(Self {
+            file: index,
+            columns,
+            rows,
+            tree,
+        })
     }
 
     fn choose(&self, text: &str, columns: &[bool], rows: &[bool]) -> String {
@@ -189,7 +233,12 @@ impl Twin {
         };
         let mut cuts = cuts_in(self.columns, columns);
         cuts.extend(cuts_in(self.rows, rows));
-        for (row, _) in self.tree.children(self.rows).zip(rows).filter(|(_, stays)| **stays) {
+        for (row, _) in self
+            .tree
+            .children(self.rows)
+            .zip(rows)
+            .filter(|(_, stays)| **stays)
+        {
             cuts.extend(cuts_in(row, columns));
         }
         cuts.sort_by_key(|cut| cut.start);

@@ -39,7 +39,11 @@ impl Signature {
 
     pub(super) fn of(identity: Identity, time: Timestamp) -> Self {
         let Identity { name, email } = identity;
-        Self { name, email, time: Timestamp::from_second(time.as_second().max(0)).unwrap_or(Timestamp::UNIX_EPOCH) }
+        Self {
+            name,
+            email,
+            time: Timestamp::from_second(time.as_second().max(0)).unwrap_or(Timestamp::UNIX_EPOCH),
+        }
     }
 }
 
@@ -66,44 +70,67 @@ pub(super) struct Identity {
 
 impl Identity {
     pub(super) fn mirror() -> Self {
-        Self { name: MIRROR_NAME.to_owned(), email: MIRROR_EMAIL.to_owned() }
+        Self {
+            name: MIRROR_NAME.to_owned(),
+            email: MIRROR_EMAIL.to_owned(),
+        }
     }
 
     pub(super) fn unknown(project: &ProjectId) -> Self {
-        Self { name: UNKNOWN_NAME.to_owned(), email: token_email(None, project) }
+        Self {
+            name: UNKNOWN_NAME.to_owned(),
+            email: token_email(None, project),
+        }
     }
 
     /// `text` is the author's, as it may leave.
     pub(super) fn of(token: Option<&str>, text: &str, project: &ProjectId) -> Self {
         let name = printable_name(text);
         if name.is_empty() {
-            return Self { email: token_email(token, project), ..Self::unknown(project) };
+            return Self {
+                email: token_email(token, project),
+                ..Self::unknown(project)
+            };
         }
         if looks_like_email(&name) {
-            return Self { email: name.clone(), name };
+            return Self {
+                email: name.clone(),
+                name,
+            };
         }
-        Self { email: token_email(token, project), name }
+        Self {
+            email: token_email(token, project),
+            name,
+        }
     }
 }
 
 fn token_email(token: Option<&str>, project: &ProjectId) -> String {
     let word = |text: &str| -> String {
-        text.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).take(40).collect()
+        text.chars()
+            .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+            .take(40)
+            .collect()
     };
-    let token = token.map(word).filter(|token| !token.is_empty()).unwrap_or_else(|| "unknown".to_owned());
-    format!("{token}@tokens.{}.invalid", word(project.as_str()).to_ascii_lowercase())
+    let token = token
+        .map(word)
+        .filter(|token| !token.is_empty())
+        .unwrap_or_else(|| "unknown".to_owned());
+    format!(
+        "{token}@tokens.{}.invalid",
+        word(project.as_str()).to_ascii_lowercase()
+    )
 }
 
 const NAME_CHARS_MAX: usize = 100;
 
 /// Takes out what a Git identity cannot hold, and what Git would strip from its ends.
 fn printable_name(text: &str) -> String {
-    let kept: String = text
+    let kept: String = super::visible(text)
         .chars()
-        .map(|c| if c.is_control() || c.is_whitespace() || super::is_invisible(c) { ' ' } else { c })
         .filter(|c| !matches!(c, '<' | '>'))
         .collect();
-    let words: Vec<&str> = kept.split(' ').filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> = kept.split_whitespace().collect();
     let crud = |c: char| c.is_whitespace() || matches!(c, '.' | ',' | ':' | ';' | '"' | '\\' | '\'');
     let joined = words.join(" ");
     let short: String = joined.trim_matches(crud).chars().take(NAME_CHARS_MAX).collect();
@@ -111,13 +138,17 @@ fn printable_name(text: &str) -> String {
 }
 
 fn looks_like_email(text: &str) -> bool {
-    let Some((local, domain)) = text.split_once('@') else { return false };
+    let Some((local, domain)) = text.split_once('@') else {
+        return false;
+    };
     let local_fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~.".contains(&byte);
     let label_fits = |label: &str| {
         !label.is_empty()
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     };
     (1..=64).contains(&local.len())
         && local.bytes().all(local_fits)
@@ -141,21 +172,37 @@ mod tests {
         check(Some("67"), "dev@keboola.com", "dev@keboola.com <dev@keboola.com>");
         check(Some("68"), "ci-bot", "ci-bot <68@tokens.4021.invalid>");
         check(None, "ci-bot", "ci-bot <unknown@tokens.4021.invalid>");
-        check(Some("69"), "Žluťoučký kůň", "Žluťoučký kůň <69@tokens.4021.invalid>");
+        check(
+            Some("69"),
+            "Žluťoučký kůň",
+            "Žluťoučký kůň <69@tokens.4021.invalid>",
+        );
         check(Some("6 9>\n"), "x", "x <69@tokens.4021.invalid>");
     }
 
     #[test]
     fn no_text_can_break_an_identity_or_pass_for_an_address() {
-        check(Some("1"), "Eve <root@example.com>\nauthor x", "Eve root@example.com author x <1@tokens.4021.invalid>");
-        check(Some("1"), " \u{0}\r\n<> ", "Unknown author <1@tokens.4021.invalid>");
+        check(
+            Some("1"),
+            "Eve <root@example.com>\nauthor x",
+            "Eve root@example.com author x <1@tokens.4021.invalid>",
+        );
+        check(
+            Some("1"),
+            " \u{0}\r\n<> ",
+            "Unknown author <1@tokens.4021.invalid>",
+        );
         check(Some("1"), "", "Unknown author <1@tokens.4021.invalid>");
         check(Some("1"), "..,;'\"", "Unknown author <1@tokens.4021.invalid>");
         check(Some("1"), "a@b", "a@b <1@tokens.4021.invalid>");
         check(Some("1"), "a@b@c.d", "a@b@c.d <1@tokens.4021.invalid>");
         check(Some("1"), "a@-b.c", "a@-b.c <1@tokens.4021.invalid>");
-        check(Some("1"), "a\u{202e}b", "a b <1@tokens.4021.invalid>");
-        check(Some("1"), &"n".repeat(300), &format!("{} <1@tokens.4021.invalid>", "n".repeat(100)));
+        check(Some("1"), "a\u{202e}b", "ab <1@tokens.4021.invalid>");
+        check(
+            Some("1"),
+            &"n".repeat(300),
+            &format!("{} <1@tokens.4021.invalid>", "n".repeat(100)),
+        );
     }
 
     #[test]

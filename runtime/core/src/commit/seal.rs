@@ -28,11 +28,16 @@ impl CommitDraft {
     /// guard finds something, is replaced by `[withheld]`.
     #[must_use]
     pub fn seal(self, verdicts: Vec<Verdict>, redaction: &Redaction, guard: &Guard) -> GuardedMessage {
-        self.redact(verdicts, redaction).guarded(&|text| guard.check_text(text).is_some())
+        self.redact(verdicts, redaction)
+            .guarded(&|text| guard.check_text(text).is_some())
     }
 
     /// As [`CommitDraft::redact`], with any way to redact.
-    pub(super) fn judged(mut self, verdicts: Vec<Verdict>, redact: &dyn Fn(&str, &[Finding]) -> String) -> Self {
+    pub(super) fn judged(
+        mut self,
+        verdicts: Vec<Verdict>,
+        redact: &dyn Fn(&str, &[Finding]) -> String,
+    ) -> Self {
         let mut verdicts = verdicts.into_iter();
         for text in &mut self.texts {
             match verdicts.next() {
@@ -90,7 +95,11 @@ impl CommitDraft {
         }
         message.push_str(&self.trailers.write());
         let author = self.identity(&self.author, secret);
-        let others: BTreeSet<Identity> = self.co_authors.iter().map(|other| self.identity(other, secret)).collect();
+        let others: BTreeSet<Identity> = self
+            .co_authors
+            .iter()
+            .map(|other| self.identity(other, secret))
+            .collect();
         for Identity { name, email } in others.iter().filter(|other| **other != author) {
             // Writing to a string cannot fail.
             let _ = writeln!(message, "Co-authored-by: {name} <{email}>");
@@ -103,7 +112,10 @@ impl CommitDraft {
             Maker::Mirror => None,
             Maker::Unknown { at } | Maker::Person { at, .. } => *at,
         };
-        Signature::of(self.identity(&self.author, secret), made_at.unwrap_or(self.committed_at))
+        Signature::of(
+            self.identity(&self.author, secret),
+            made_at.unwrap_or(self.committed_at),
+        )
     }
 
     fn identity(&self, maker: &Maker, secret: &dyn Fn(&str) -> bool) -> Identity {

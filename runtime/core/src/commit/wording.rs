@@ -20,9 +20,18 @@ pub(super) fn subject(draft: &CommitDraft, detail: Detail) -> String {
     let counts = draft.counts;
     let line = match (draft.kind, &draft.listed[..]) {
         (CommitKind::Changes, [one]) if detail == Detail::Full && counts.configs() == 1 => {
-            let mut line = format!("{} {} {}", verb(counts), printable(one.key.component.as_str()), titled(draft, one));
+            let mut line = format!(
+                "{} {} {}",
+                verb(counts),
+                printable(one.key.component.as_str()),
+                titled(draft, one)
+            );
             if let Some(description) = one.description {
-                let _ = write!(line, ": {}", one_line(&draft.texts[description].value, LINE_CHARS_MAX));
+                let _ = write!(
+                    line,
+                    ": {}",
+                    one_line(&draft.texts[description].value, LINE_CHARS_MAX)
+                );
             }
             line
         }
@@ -41,7 +50,10 @@ pub(super) fn subject(draft: &CommitDraft, detail: Detail) -> String {
         }
         (CommitKind::Snapshot, _) => {
             let configs = plural(counts.configs(), "configuration");
-            format!("Snapshot of project {}, branch {}: {configs}", draft.project, draft.branch)
+            format!(
+                "Snapshot of project {}, branch {}: {configs}",
+                draft.project, draft.branch
+            )
         }
         (CommitKind::Render, _) => match &draft.render_reason {
             Some(reason) => format!("Render everything anew: {}", one_line(reason, LINE_CHARS_MAX)),
@@ -61,7 +73,11 @@ pub(super) fn body(draft: &CommitDraft, detail: Detail) -> String {
     let mut body = String::new();
     if draft.kind == CommitKind::Changes && detail == Detail::Full {
         for one in &draft.listed {
-            let key = format!("{}/{}", printable(one.key.component.as_str()), printable(one.key.config.as_str()));
+            let key = format!(
+                "{}/{}",
+                printable(one.key.component.as_str()),
+                printable(one.key.config.as_str())
+            );
             let mut line = format!("- {key}");
             if let Some(name) = one.name {
                 let _ = write!(line, " {}", quoted(&draft.texts[name].value));
@@ -74,7 +90,11 @@ pub(super) fn body(draft: &CommitDraft, detail: Detail) -> String {
                 }
             }
             if let Some(description) = one.description {
-                let _ = write!(line, ", {}", one_line(&draft.texts[description].value, LINE_CHARS_MAX));
+                let _ = write!(
+                    line,
+                    ", {}",
+                    one_line(&draft.texts[description].value, LINE_CHARS_MAX)
+                );
             }
             body.push_str(&line);
             body.push('\n');
@@ -115,9 +135,21 @@ fn beside(kind: CommitKind, counts: Counts) -> Vec<String> {
 
 fn verb(counts: Counts) -> &'static str {
     match counts {
-        Counts { created: 0, deleted: 0, .. } => "Update",
-        Counts { updated: 0, deleted: 0, .. } => "Create",
-        Counts { created: 0, updated: 0, .. } => "Delete",
+        Counts {
+            created: 0,
+            deleted: 0,
+            ..
+        } => "Update",
+        Counts {
+            updated: 0,
+            deleted: 0,
+            ..
+        } => "Create",
+        Counts {
+            created: 0,
+            updated: 0,
+            ..
+        } => "Delete",
         Counts { .. } => "Change",
     }
 }
@@ -135,14 +167,16 @@ fn quoted(name: &str) -> String {
 
 /// Ids are chosen by clients and may hold anything that prints.
 fn printable(id: &str) -> String {
-    let shown: String = id.chars().map(|c| if super::hidden(c) { ' ' } else { c }).collect();
-    one_line(&shown, NAME_CHARS_MAX)
+    one_line(&super::visible(id), NAME_CHARS_MAX)
 }
 
 fn one_line(text: &str, chars_max: usize) -> String {
     let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if let Some((end, _)) = line.char_indices().nth(chars_max) {
-        let kept = line.char_indices().nth(chars_max - 1).map_or(end, |(last, _)| last);
+        let kept = line
+            .char_indices()
+            .nth(chars_max - 1)
+            .map_or(end, |(last, _)| last);
         line.truncate(kept);
         line.truncate(line.trim_end().len());
         line.push('…');
@@ -151,5 +185,9 @@ fn one_line(text: &str, chars_max: usize) -> String {
 }
 
 fn plural(count: usize, thing: &str) -> String {
-    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
+    if count == 1 {
+        format!("1 {thing}")
+    } else {
+        format!("{count} {thing}s")
+    }
 }

@@ -8,7 +8,11 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn topic() -> Topic {
-    Topic { stack: "s".parse().unwrap(), project: "1".parse().unwrap(), branch: "2".parse().unwrap() }
+    Topic {
+        stack: "s".parse().unwrap(),
+        project: "1".parse().unwrap(),
+        branch: "2".parse().unwrap(),
+    }
 }
 
 /// Events as text, one a line: `<position> <occurred> change C V [by A]`, `… gone C V`, `… run R T`,
@@ -41,7 +45,10 @@ fn events(script: &str) -> Vec<Logged> {
                 started_at: None,
                 finished_at: None,
                 inputs: Vec::new(),
-                outputs: vec![TableUse { table: words[4].parse().unwrap(), columns: Vec::new() }],
+                outputs: vec![TableUse {
+                    table: words[4].parse().unwrap(),
+                    columns: Vec::new(),
+                }],
                 state_digest: None,
                 artifact_links: Vec::new(),
             })),
@@ -49,10 +56,14 @@ fn events(script: &str) -> Vec<Logged> {
                 tables: vec![words[4].parse().unwrap()],
                 cause: StorageCause::Run(words[3].parse().unwrap()),
             }),
-            "render" => {
-                Body::RenderChanged(RenderChanged { reason: "format 2".to_owned(), digest: words[0].to_owned() })
-            }
-            "metadata" => Body::MetadataChanged(MetadataChanged { object: ObjectKey::Branch, digest: words[0].to_owned() }),
+            "render" => Body::RenderChanged(RenderChanged {
+                reason: "format 2".to_owned(),
+                digest: words[0].to_owned(),
+            }),
+            "metadata" => Body::MetadataChanged(MetadataChanged {
+                object: ObjectKey::Branch,
+                digest: words[0].to_owned(),
+            }),
             other => panic!("no such event: {other}"),
         };
         let occurred_at = at(words[1].parse().unwrap());
@@ -62,22 +73,44 @@ fn events(script: &str) -> Vec<Logged> {
             envelope: Envelope::new(topic(), body, occurred_at, occurred_at, None),
         }
     };
-    script.lines().map(str::trim).filter(|line| !line.is_empty()).map(event).collect()
+    script
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .map(event)
+        .collect()
 }
 
 fn cursor() -> LaneCursor {
-    LaneCursor { change: Position(3), jobs: Position(2), ..LaneCursor::start(LogId::parse("log").unwrap()) }
+    LaneCursor {
+        change: Position(3),
+        jobs: Position(2),
+        ..LaneCursor::start(LogId::parse("log").unwrap())
+    }
 }
 
 #[track_caller]
 fn check(script: &str, expected: Expect) {
     let events = events(script);
     let cut = Cut::of(&cursor(), &events, at(999));
-    let mut shown = format!("change {} jobs {} at {}s\n", cut.change_through, cut.jobs_through, cut.appended_at.as_second());
+    let mut shown = format!(
+        "change {} jobs {} at {}s\n",
+        cut.change_through,
+        cut.jobs_through,
+        cut.appended_at.as_second()
+    );
     for (key, wanted) in &cut.configs {
-        let Wanted { version, deleted, author, earlier_authors, .. } = wanted;
+        let Wanted {
+            version,
+            deleted,
+            author,
+            earlier_authors,
+            ..
+        } = wanted;
         let gone = if *deleted { " gone" } else { "" };
-        shown.push_str(&format!("{key}@{version}{gone} by {author:?} after {earlier_authors:?}\n"));
+        shown.push_str(&format!(
+            "{key}@{version}{gone} by {author:?} after {earlier_authors:?}\n"
+        ));
     }
     for run in cut.runs.keys() {
         shown.push_str(&format!("run {run}\n"));
@@ -89,10 +122,18 @@ fn check(script: &str, expected: Expect) {
 
     let mut shuffled = events;
     shuffled.reverse();
-    assert_eq!(Cut::of(&cursor(), &shuffled, at(1)), cut, "the order in which they are read does not matter");
+    assert_eq!(
+        Cut::of(&cursor(), &shuffled, at(999)),
+        cut,
+        "the order in which they are read does not matter"
+    );
     let stored = serde_json::to_string(&cut).unwrap();
     let read: Cut = serde_json::from_str(&stored).unwrap();
-    assert_eq!((&read, read.id()), (&cut, cut.id()), "a cut comes back from its store as it was");
+    assert_eq!(
+        (&read, read.id()),
+        (&cut, cut.id()),
+        "a cut comes back from its store as it was"
+    );
 }
 
 #[test]
@@ -113,42 +154,63 @@ fn the_highest_version_counts_and_those_below_give_their_authors() {
 
 #[test]
 fn a_deletion_holds_until_something_later_comes_back() {
-    check("4 10 change a 7 by ann\n 5 20 gone a 7", expect![[r#"
+    check(
+        "4 10 change a 7 by ann\n 5 20 gone a 7",
+        expect![[r#"
         change 5 jobs 2 at 5s
         c/a@7 gone by None after {"ann"}
-    "#]]);
-    check("4 10 gone a 7\n 5 20 change a 1 by ann", expect![[r#"
+    "#]],
+    );
+    check(
+        "4 10 gone a 7\n 5 20 change a 1 by ann",
+        expect![[r#"
         change 5 jobs 2 at 5s
         c/a@1 by Some("ann") after {}
-    "#]]);
-    check("4 10 gone a 7\n 5 5 change a 6 by ann", expect![[r#"
+    "#]],
+    );
+    check(
+        "4 10 gone a 7\n 5 5 change a 6 by ann",
+        expect![[r#"
         change 5 jobs 2 at 5s
         c/a@7 gone by None after {"ann"}
-    "#]]);
-    check("4 30 change a 8 by ann\n 5 20 gone a 7", expect![[r#"
+    "#]],
+    );
+    check(
+        "4 30 change a 8 by ann\n 5 20 gone a 7",
+        expect![[r#"
         change 5 jobs 2 at 5s
         c/a@8 by Some("ann") after {}
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn each_stream_has_its_own_end() {
-    check("5 10 run 7.1 in.c-a.x\n 6 10 tables 7.1 in.c-a.x\n 4 9 change a 1", expect![[r#"
+    check(
+        "5 10 run 7.1 in.c-a.x\n 6 10 tables 7.1 in.c-a.x\n 4 9 change a 1",
+        expect![[r#"
         change 4 jobs 6 at 6s
         c/a@1 by None after {}
         run 7.1
         table in.c-a.x
-    "#]]);
-    check("", expect![[r#"
+    "#]],
+    );
+    check(
+        "",
+        expect![[r#"
         change 3 jobs 2 at 999s
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_snapshot_covers_everything_up_to_where_it_was_taken() {
     let cut = Cut::snapshot(&cursor(), Position(40), Position(1), at(7));
     assert!(cut.snapshot && !cut.is_empty());
-    assert_eq!((cut.change_through, cut.jobs_through, cut.appended_at), (Position(40), Position(2), at(7)));
+    assert_eq!(
+        (cut.change_through, cut.jobs_through, cut.appended_at),
+        (Position(40), Position(2), at(7))
+    );
     assert_eq!(cut.cursor(None).change, Position(40));
     assert!(Cut::of(&cursor(), &[], at(7)).is_empty());
 }
@@ -161,7 +223,16 @@ fn check_windows(script: &str, expected: &[std::ops::Range<usize>]) {
 #[test]
 fn a_backlog_is_cut_into_the_windows_in_which_its_changes_were_made() {
     check_windows("", &[]);
-    check_windows("4 0 change a 1\n 5 30 change a 2\n 6 31 change a 3", &[0..2, 2..3]);
-    check_windows("4 100 change a 1\n 5 20 change b 1\n 6 131 change a 3", &[0..2, 2..3]);
-    check_windows("4 0 change a 1\n 5 1 render\n 6 2 change a 2", &[0..1, 1..2, 2..3]);
+    check_windows(
+        "4 0 change a 1\n 5 30 change a 2\n 6 31 change a 3",
+        &[0..2, 2..3],
+    );
+    check_windows(
+        "4 100 change a 1\n 5 20 change b 1\n 6 131 change a 3",
+        &[0..2, 2..3],
+    );
+    check_windows(
+        "4 0 change a 1\n 5 1 render\n 6 2 change a 2",
+        &[0..1, 1..2, 2..3],
+    );
 }

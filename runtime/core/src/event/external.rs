@@ -44,18 +44,31 @@ pub fn parse_external(
     appended_at: Timestamp,
 ) -> Result<Envelope, InvalidEvent> {
     if json.len() > EVENT_BYTES_MAX {
-        return Err(InvalidEvent::TooLarge { bytes: json.len(), max: EVENT_BYTES_MAX });
+        return Err(InvalidEvent::TooLarge {
+            bytes: json.len(),
+            max: EVENT_BYTES_MAX,
+        });
     }
-    let members: Map<String, Value> = serde_json::from_slice(json)
-        .map_err(|error| InvalidEvent::NotJson { line: error.line(), column: error.column() })?;
-    let fields = Fields { members: &members, prefix: String::new() };
+    let members: Map<String, Value> =
+        serde_json::from_slice(json).map_err(|error| InvalidEvent::NotJson {
+            line: error.line(),
+            column: error.column(),
+        })?;
+    let fields = Fields {
+        members: &members,
+        prefix: String::new(),
+    };
     let subject = subject.map(Subject::of);
     let topic = Topic {
         stack: stack.clone(),
         project: fields.id("projectId", ProjectId::parse)?,
         branch: fields.id("branchId", BranchId::parse)?,
     };
-    if let Some(Subject { scope: Some((project, branch)), .. }) = subject {
+    if let Some(Subject {
+        scope: Some((project, branch)),
+        ..
+    }) = subject
+    {
         // Who may publish is decided by subject, so the content must not say something else.
         if project != topic.project.as_str() {
             return Err(fields.wrong("projectId", "that of the subject"));
@@ -101,15 +114,22 @@ impl<'s> Subject<'s> {
     fn of(raw: &'s str) -> Self {
         let tokens: Vec<&str> = raw.split('.').collect();
         match tokens[..] {
-            ["kbc", "events", project, branch, kind] => {
-                Self { scope: Some((project, branch)), kind: ExternalKind::parse(kind) }
-            }
-            _ => Self { scope: None, kind: None },
+            ["kbc", "events", project, branch, kind] => Self {
+                scope: Some((project, branch)),
+                kind: ExternalKind::parse(kind),
+            },
+            _ => Self {
+                scope: None,
+                kind: None,
+            },
         }
     }
 }
 
-fn external_kind(fields: &Fields<'_>, of_subject: Option<ExternalKind>) -> Result<ExternalKind, InvalidEvent> {
+fn external_kind(
+    fields: &Fields<'_>,
+    of_subject: Option<ExternalKind>,
+) -> Result<ExternalKind, InvalidEvent> {
     const EXPECTED: &str = "`config_changed` or `job_finished`";
     if let Some(raw) = fields.text("type")? {
         return ExternalKind::parse(&raw).ok_or_else(|| fields.wrong("type", EXPECTED));
@@ -131,7 +151,9 @@ fn config_changed(fields: &Fields<'_>) -> Result<(Body, Option<Timestamp>), Inva
     let body = ConfigChanged {
         component: fields.id("componentId", ComponentId::parse)?,
         config: fields.id("configId", ConfigId::parse)?,
-        version: fields.version("newVersion", VERSION)?.ok_or_else(|| fields.wrong("newVersion", VERSION))?,
+        version: fields
+            .version("newVersion", VERSION)?
+            .ok_or_else(|| fields.wrong("newVersion", VERSION))?,
         identifier: fields.token("versionIdentifier")?,
         author: fields.text("author")?,
         diff_ref: fields.text("diffRef")?,
@@ -175,7 +197,10 @@ const ID: &str = "a text of 1 to 512 printable bytes, or a whole number";
 
 impl<'v> Fields<'v> {
     fn wrong(&self, name: &str, expected: &'static str) -> InvalidEvent {
-        InvalidEvent::Field { field: format!("{}{name}", self.prefix), expected }
+        InvalidEvent::Field {
+            field: format!("{}{name}", self.prefix),
+            expected,
+        }
     }
 
     /// `null` counts as absent.
@@ -216,7 +241,10 @@ impl<'v> Fields<'v> {
         };
         // SQLite and JSON readers hold whole numbers up to i64.
         let fits = |version: &u64| (1..=i64::MAX as u64).contains(version);
-        version.filter(fits).map(Some).ok_or_else(|| self.wrong(name, expected))
+        version
+            .filter(fits)
+            .map(Some)
+            .ok_or_else(|| self.wrong(name, expected))
     }
 
     fn text(&self, name: &str) -> Result<Option<String>, InvalidEvent> {
@@ -239,8 +267,12 @@ impl<'v> Fields<'v> {
     }
 
     fn time(&self, name: &str) -> Result<Option<Timestamp>, InvalidEvent> {
-        let Some(raw) = self.text(name)? else { return Ok(None) };
-        let time = raw.parse().map_err(|_| self.wrong(name, "an ISO 8601 time with an offset"))?;
+        let Some(raw) = self.text(name)? else {
+            return Ok(None);
+        };
+        let time = raw
+            .parse()
+            .map_err(|_| self.wrong(name, "an ISO 8601 time with an offset"))?;
         Ok(Some(time))
     }
 
@@ -254,7 +286,11 @@ impl<'v> Fields<'v> {
 
     fn texts(&self, name: &str) -> Result<Vec<String>, InvalidEvent> {
         const EXPECTED: &str = "a list of at most 10,000 texts of at most 4,096 bytes";
-        let text = |item: &Value| item.as_str().filter(|text| text.len() <= TEXT_BYTES_MAX).map(str::to_owned);
+        let text = |item: &Value| {
+            item.as_str()
+                .filter(|text| text.len() <= TEXT_BYTES_MAX)
+                .map(str::to_owned)
+        };
         self.list(name, EXPECTED)?
             .iter()
             .map(|item| text(item).ok_or_else(|| self.wrong(name, EXPECTED)))
@@ -265,8 +301,14 @@ impl<'v> Fields<'v> {
         const EXPECTED: &str = "a list of at most 10,000 objects with `table`";
         let table = |(index, item): (usize, &Value)| {
             let members = item.as_object().ok_or_else(|| self.wrong(name, EXPECTED))?;
-            let fields = Fields { members, prefix: format!("{}{name}[{index}].", self.prefix) };
-            Ok(TableUse { table: fields.id("table", TableId::parse)?, columns: fields.texts("columns")? })
+            let fields = Fields {
+                members,
+                prefix: format!("{}{name}[{index}].", self.prefix),
+            };
+            Ok(TableUse {
+                table: fields.id("table", TableId::parse)?,
+                columns: fields.texts("columns")?,
+            })
         };
         self.list(name, EXPECTED)?.iter().enumerate().map(table).collect()
     }

@@ -49,8 +49,12 @@ const KNOWN: [(&str, Safe); 21] = [
     ("committedAt", time),
     ("diffRef", never),
     ("configVersion", digits),
-    ("runId", |text| text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')),
-    ("status", |text| matches!(text, "SUCCESS" | "FAILED" | "CANCELLED")),
+    ("runId", |text| {
+        text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+    }),
+    ("status", |text| {
+        matches!(text, "SUCCESS" | "FAILED" | "CANCELLED")
+    }),
     ("startedAt", time),
     ("finishedAt", time),
     ("inputs", never),

@@ -16,7 +16,14 @@ fn now() -> Timestamp {
 
 fn parse_with(json: &str, subject: Option<&str>, published: Option<&str>) -> Result<Envelope, InvalidEvent> {
     let published = published.map(|time| time.parse().unwrap());
-    parse_external(json.as_bytes(), subject, &STACK.parse().unwrap(), published, None, now())
+    parse_external(
+        json.as_bytes(),
+        subject,
+        &STACK.parse().unwrap(),
+        published,
+        None,
+        now(),
+    )
 }
 
 fn parse(json: &str) -> Result<Envelope, InvalidEvent> {
@@ -57,16 +64,27 @@ fn an_envelope_is_stored_in_the_form_that_the_design_fixes_and_comes_back() {
 #[test]
 fn a_finished_run_makes_its_output_tables_worth_a_look_on_the_same_stream() {
     let finished = parse(FINISHED).unwrap();
-    assert_eq!((finished.key.as_str(), finished.stream()), ("22:connection.keboola.com,3:job,6:123.45,", Stream::Jobs));
-    let [derived] = &finished.derived_events()[..] else { panic!("one") };
-    assert_eq!((derived.kind(), derived.stream()), (EventKind::StorageChanged, Stream::Jobs));
+    assert_eq!(
+        (finished.key.as_str(), finished.stream()),
+        ("22:connection.keboola.com,3:job,6:123.45,", Stream::Jobs)
+    );
+    let [derived] = &finished.derived_events()[..] else {
+        panic!("one")
+    };
+    assert_eq!(
+        (derived.kind(), derived.stream()),
+        (EventKind::StorageChanged, Stream::Jobs)
+    );
     assert_eq!(derived.derived_events(), []);
     assert_eq!(parse(CHANGED).unwrap().derived_events(), []);
 }
 
 #[test]
 fn keys_are_shown_as_people_know_them() {
-    assert_eq!(parse(CHANGED).unwrap().display_key(), "4021-1187-keboola.ex-db-mysql-01H2W8N0ZJJB6V126C8ZSND28N");
+    assert_eq!(
+        parse(CHANGED).unwrap().display_key(),
+        "4021-1187-keboola.ex-db-mysql-01H2W8N0ZJJB6V126C8ZSND28N"
+    );
     assert_eq!(parse(FINISHED).unwrap().display_key(), "123.45");
 }
 
@@ -86,18 +104,35 @@ fn check_kind(json: &str, subject: Option<&str>, expected: EventKind) {
 
 #[test]
 fn the_type_comes_from_the_event_else_the_subject_else_the_fields() {
-    let (changed, finished) = (CHANGED.replace("\"type\"", "\"x\""), FINISHED.replace("\"type\"", "\"x\""));
+    let (changed, finished) = (
+        CHANGED.replace("\"type\"", "\"x\""),
+        FINISHED.replace("\"type\"", "\"x\""),
+    );
     check_kind(&changed, None, EventKind::ConfigChanged);
     check_kind(&finished, None, EventKind::JobFinished);
-    check_kind(&changed, Some("kbc.events.4021.1187.config_changed"), EventKind::ConfigChanged);
-    check_kind(&changed, Some("imported.as.something.else"), EventKind::ConfigChanged);
-    check_kind(FINISHED, Some("kbc.events.4021.1187.config_changed"), EventKind::JobFinished);
+    check_kind(
+        &changed,
+        Some("kbc.events.4021.1187.config_changed"),
+        EventKind::ConfigChanged,
+    );
+    check_kind(
+        &changed,
+        Some("imported.as.something.else"),
+        EventKind::ConfigChanged,
+    );
+    check_kind(
+        FINISHED,
+        Some("kbc.events.4021.1187.config_changed"),
+        EventKind::JobFinished,
+    );
 }
 
 #[track_caller]
 fn check_refused(json: &str, expected: &str) {
     let subject = Some("kbc.events.4021.1187.config_changed");
-    let error = parse_with(json, subject, None).expect_err("it must be refused").to_string();
+    let error = parse_with(json, subject, None)
+        .expect_err("it must be refused")
+        .to_string();
     assert_eq!(error, expected);
     assert!(!error.contains("hunter2"), "an error never echoes content");
 }
@@ -106,34 +141,90 @@ fn check_refused(json: &str, expected: &str) {
 fn an_error_names_the_field_and_what_was_expected_there() {
     const ID: &str = "a text of 1 to 512 printable bytes, or a whole number";
     check_refused("hunter2", "the event is not a JSON object (column 1 of line 1)");
-    check_refused("[\"hunter2\"]", "the event is not a JSON object (column 0 of line 1)");
+    check_refused(
+        "[\"hunter2\"]",
+        "the event is not a JSON object (column 0 of line 1)",
+    );
     check_refused("{}", &format!("field `projectId` must be {ID}"));
     let changed = |from: &str, to: &str| CHANGED.replace(from, to);
-    check_refused(&changed("\"4021\"", "[\"hunter2\"]"), &format!("field `projectId` must be {ID}"));
-    check_refused(&changed("\"4021\"", "40.5"), &format!("field `projectId` must be {ID}"));
-    check_refused(&changed("\"4021\"", "\"4022\""), "field `projectId` must be that of the subject");
-    check_refused(&changed("\"1187\"", "1188"), "field `branchId` must be that of the subject");
-    check_refused(&changed("\"01k0-a\"", "\"a\\nhunter2\""), &format!("field `configId` must be {ID}"));
-    check_refused(&changed("\"configId\"", "\"config\""), &format!("field `configId` must be {ID}"));
-    check_refused(&changed("42", "0"), "field `newVersion` must be a whole number from 1");
-    check_refused(&changed("42", "-1"), "field `newVersion` must be a whole number from 1");
-    check_refused(&changed("42", "\"hunter2\""), "field `newVersion` must be a whole number from 1");
-    check_refused(&changed("42", "18446744073709551615"), "field `newVersion` must be a whole number from 1");
-    check_refused(&changed("01H2W8", "hunter2 "), "field `versionIdentifier` must be a word of at most 128 ASCII characters");
-    check_refused(&changed("2026-05-11T14:33:50+0200", "hunter2"), "field `committedAt` must be an ISO 8601 time with an offset");
-    check_refused(&changed("config_changed", "render_changed"), "field `type` must be `config_changed` or `job_finished`");
+    check_refused(
+        &changed("\"4021\"", "[\"hunter2\"]"),
+        &format!("field `projectId` must be {ID}"),
+    );
+    check_refused(
+        &changed("\"4021\"", "40.5"),
+        &format!("field `projectId` must be {ID}"),
+    );
+    check_refused(
+        &changed("\"4021\"", "\"4022\""),
+        "field `projectId` must be that of the subject",
+    );
+    check_refused(
+        &changed("\"1187\"", "1188"),
+        "field `branchId` must be that of the subject",
+    );
+    check_refused(
+        &changed("\"01k0-a\"", "\"a\\nhunter2\""),
+        &format!("field `configId` must be {ID}"),
+    );
+    check_refused(
+        &changed("\"configId\"", "\"config\""),
+        &format!("field `configId` must be {ID}"),
+    );
+    check_refused(
+        &changed("42", "0"),
+        "field `newVersion` must be a whole number from 1",
+    );
+    check_refused(
+        &changed("42", "-1"),
+        "field `newVersion` must be a whole number from 1",
+    );
+    check_refused(
+        &changed("42", "\"hunter2\""),
+        "field `newVersion` must be a whole number from 1",
+    );
+    check_refused(
+        &changed("42", "18446744073709551615"),
+        "field `newVersion` must be a whole number from 1",
+    );
+    check_refused(
+        &changed("01H2W8", "hunter2 "),
+        "field `versionIdentifier` must be a word of at most 128 ASCII characters",
+    );
+    check_refused(
+        &changed("2026-05-11T14:33:50+0200", "hunter2"),
+        "field `committedAt` must be an ISO 8601 time with an offset",
+    );
+    check_refused(
+        &changed("config_changed", "render_changed"),
+        "field `type` must be `config_changed` or `job_finished`",
+    );
     let finished = |from: &str, to: &str| FINISHED.replace(from, to);
-    check_refused(&finished("FAILED", "hunter2"), "field `status` must be `SUCCESS`, `FAILED` or `CANCELLED`");
-    check_refused(&finished("\"out.c-a.y\"", "{}"), &format!("field `outputs[0].table` must be {ID}"));
-    check_refused(&finished("[\"s3://a/b\"]", "\"hunter2\""), "field `artifactLinks` must be a list of at most 10,000 texts of at most 4,096 bytes");
-    check_refused(&" ".repeat(EVENT_BYTES_MAX + 1), "the event has 1048577 bytes; at most 1048576 are allowed");
+    check_refused(
+        &finished("FAILED", "hunter2"),
+        "field `status` must be `SUCCESS`, `FAILED` or `CANCELLED`",
+    );
+    check_refused(
+        &finished("\"out.c-a.y\"", "{}"),
+        &format!("field `outputs[0].table` must be {ID}"),
+    );
+    check_refused(
+        &finished("[\"s3://a/b\"]", "\"hunter2\""),
+        "field `artifactLinks` must be a list of at most 10,000 texts of at most 4,096 bytes",
+    );
+    check_refused(
+        &" ".repeat(EVENT_BYTES_MAX + 1),
+        "the event has 1048577 bytes; at most 1048576 are allowed",
+    );
 }
 
 #[test]
 fn a_malformed_trace_context_is_left_out() {
     let with = |trace: &str| {
         let stack = STACK.parse().unwrap();
-        parse_external(CHANGED.as_bytes(), None, &stack, None, Some(trace), now()).unwrap().traceparent
+        parse_external(CHANGED.as_bytes(), None, &stack, None, Some(trace), now())
+            .unwrap()
+            .traceparent
     };
     let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     assert_eq!(with(good).as_deref(), Some(good));

@@ -38,7 +38,9 @@ impl Class {
 
     /// Returns how many bytes of the class the text begins with.
     pub(super) fn run(self, text: &[u8]) -> usize {
-        text.iter().position(|byte| !self.has(*byte)).unwrap_or(text.len())
+        text.iter()
+            .position(|byte| !self.has(*byte))
+            .unwrap_or(text.len())
     }
 }
 
@@ -66,11 +68,19 @@ struct Detector {
 }
 
 const fn parts(rule: &'static str, literal: &'static str, parts: &'static [Part]) -> Detector {
-    Detector { rule, literal, shape: Parts(parts) }
+    Detector {
+        rule,
+        literal,
+        shape: Parts(parts),
+    }
 }
 
 const fn own(rule: &'static str, literal: &'static str, is_secret: fn(&[u8], usize) -> bool) -> Detector {
-    Detector { rule, literal, shape: Own(is_secret) }
+    Detector {
+        rule,
+        literal,
+        shape: Own(is_secret),
+    }
 }
 
 const MANY: usize = 4096;
@@ -81,14 +91,26 @@ static DETECTORS: &[Detector] = &[
     own("guard-github", "ghu_", forms::checked_token),
     own("guard-github", "ghs_", forms::checked_token),
     own("guard-github", "ghr_", forms::checked_token),
-    parts("guard-github", "github_pat_", &[Run(Class::Alnum, 22, 22), Text("_"), Run(Class::Alnum, 59, 59)]),
+    parts(
+        "guard-github",
+        "github_pat_",
+        &[Run(Class::Alnum, 22, 22), Text("_"), Run(Class::Alnum, 59, 59)],
+    ),
     own("guard-npm", "npm_", forms::checked_token),
     parts("guard-gitlab", "glpat-", &[Run(Class::Dotted, 20, 300)]),
     parts("guard-gitlab", "gldt-", &[Run(Class::Url, 20, 300)]),
     parts("guard-gitlab", "glrt-", &[Run(Class::Dotted, 20, 300)]),
     parts("guard-gitlab", "glptt-", &[Run(Class::Hex, 40, 40)]),
-    parts("guard-slack", "xoxb-", &[Run(Class::Digit, 9, 14), Text("-"), Run(Class::Url, 20, 80)]),
-    parts("guard-slack", "xoxp-", &[Run(Class::Digit, 9, 14), Text("-"), Run(Class::Url, 30, 120)]),
+    parts(
+        "guard-slack",
+        "xoxb-",
+        &[Run(Class::Digit, 9, 14), Text("-"), Run(Class::Url, 20, 80)],
+    ),
+    parts(
+        "guard-slack",
+        "xoxp-",
+        &[Run(Class::Digit, 9, 14), Text("-"), Run(Class::Url, 30, 120)],
+    ),
     parts("guard-slack", "xoxe.xox", &[Run(Class::Url, 40, 300)]),
     parts("guard-slack", "xapp-1-", &[Run(Class::Url, 60, 200)]),
     own("guard-slack", "hooks.slack.com/services/", forms::slack_webhook),
@@ -100,11 +122,19 @@ static DETECTORS: &[Detector] = &[
     parts("guard-stripe", "sk_live_", &[Run(Class::Alnum, 24, 120)]),
     parts("guard-stripe", "rk_live_", &[Run(Class::Alnum, 24, 120)]),
     parts("guard-stripe", "whsec_", &[Run(Class::Base64, 32, 44)]),
-    parts("guard-sendgrid", "SG.", &[Run(Class::Url, 22, 22), Text("."), Run(Class::Url, 43, 43)]),
+    parts(
+        "guard-sendgrid",
+        "SG.",
+        &[Run(Class::Url, 22, 22), Text("."), Run(Class::Url, 43, 43)],
+    ),
     parts("guard-pypi", "pypi-AgEIcHlwaS5vcmc", &[Run(Class::Url, 50, MANY)]),
     own("guard-jwt", "eyJ", forms::jwt),
     own("guard-private-key", "-----BEGIN ", forms::private_key),
-    parts("guard-private-key", "AGE-SECRET-KEY-1", &[Run(Class::Upper, 58, 58)]),
+    parts(
+        "guard-private-key",
+        "AGE-SECRET-KEY-1",
+        &[Run(Class::Upper, 58, 58)],
+    ),
     own("guard-azure", "AccountKey=", forms::azure_account_key),
     own("guard-azure", "SharedAccessKey=", forms::azure_shared_key),
     own("guard-azure", "Q~", forms::azure_client_secret),
@@ -119,12 +149,20 @@ static DETECTORS: &[Detector] = &[
     parts("guard-digitalocean", "doo_v1_", &[Run(Class::Hex, 64, 64)]),
     parts("guard-databricks", "dapi", &[Run(Class::Hex, 32, 32)]),
     parts("guard-huggingface", "hf_", &[Run(Class::Alnum, 34, 34)]),
-    parts("guard-postman", "PMAK-", &[Run(Class::Hex, 24, 24), Text("-"), Run(Class::Hex, 34, 34)]),
+    parts(
+        "guard-postman",
+        "PMAK-",
+        &[Run(Class::Hex, 24, 24), Text("-"), Run(Class::Hex, 34, 34)],
+    ),
     parts("guard-newrelic", "NRAK-", &[Run(Class::Upper, 27, 27)]),
     parts("guard-linear", "lin_api_", &[Run(Class::Alnum, 40, 40)]),
     parts("guard-notion", "ntn_", &[Run(Class::Alnum, 46, 46)]),
     parts("guard-atlassian", "ATATT3xFfGF0", &[Run(Class::Dotted, 150, 300)]),
-    parts("guard-grafana", "glsa_", &[Run(Class::Alnum, 32, 32), Text("_"), Run(Class::Hex, 8, 8)]),
+    parts(
+        "guard-grafana",
+        "glsa_",
+        &[Run(Class::Alnum, 32, 32), Text("_"), Run(Class::Hex, 8, 8)],
+    ),
     parts("guard-vault", "hvs.", &[Run(Class::Url, 90, 300)]),
     parts("guard-vault", "hvb.", &[Run(Class::Url, 130, 300)]),
     parts("guard-doppler", "dp.pt.", &[Run(Class::Alnum, 43, 43)]),
@@ -134,8 +172,16 @@ static DETECTORS: &[Detector] = &[
     parts("guard-docker", "dckr_pat_", &[Run(Class::Url, 27, 27)]),
     parts("guard-square", "sq0csp-", &[Run(Class::Url, 43, 43)]),
     parts("guard-rubygems", "rubygems_", &[Run(Class::Hex, 48, 48)]),
-    parts("guard-dynatrace", "dt0c01.", &[Run(Class::Upper, 24, 24), Text("."), Run(Class::Upper, 64, 64)]),
-    parts("guard-brevo", "xkeysib-", &[Run(Class::Hex, 64, 64), Text("-"), Run(Class::Alnum, 16, 16)]),
+    parts(
+        "guard-dynatrace",
+        "dt0c01.",
+        &[Run(Class::Upper, 24, 24), Text("."), Run(Class::Upper, 64, 64)],
+    ),
+    parts(
+        "guard-brevo",
+        "xkeysib-",
+        &[Run(Class::Hex, 64, 64), Text("-"), Run(Class::Alnum, 16, 16)],
+    ),
 ];
 
 static LITERALS: LazyLock<AhoCorasick> = LazyLock::new(|| {
@@ -169,7 +215,9 @@ pub(super) fn continues(text: &[u8], at: usize) -> bool {
         return false;
     }
     let escape = before(2) == Some(b'\\') && matches!(last, b'n' | b'r' | b't' | b'b' | b'f');
-    let percent = before(3) == Some(b'%') && last.is_ascii_hexdigit() && before(2).is_some_and(|byte| byte.is_ascii_hexdigit());
+    let percent = before(3) == Some(b'%')
+        && last.is_ascii_hexdigit()
+        && before(2).is_some_and(|byte| byte.is_ascii_hexdigit());
     !escape && !percent
 }
 
@@ -193,7 +241,10 @@ fn fits(text: &[u8], parts: &[Part]) -> bool {
             }
         }
     }
-    is_varied(longest) && !text.get(at).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+    is_varied(longest)
+        && !text
+            .get(at)
+            .is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
 }
 
 /// Says whether a token is no placeholder such as `xxxxxxxx` or `0000`.

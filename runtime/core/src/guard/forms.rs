@@ -28,16 +28,28 @@ pub(super) fn check_digits(token: &[u8]) -> [u8; 6] {
 }
 
 fn crc32(bytes: &[u8]) -> u32 {
-    let step = |crc: u32, _| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 };
-    !bytes.iter().fold(!0, |crc: u32, byte| (0..8).fold(crc ^ u32::from(*byte), step))
+    let step = |crc: u32, _| {
+        if crc & 1 == 1 {
+            (crc >> 1) ^ 0xedb8_8320
+        } else {
+            crc >> 1
+        }
+    };
+    !bytes
+        .iter()
+        .fold(!0, |crc: u32, byte| (0..8).fold(crc ^ u32::from(*byte), step))
 }
 
 /// `hooks.slack.com/services/T…/B…/<24 characters>`.
 pub(super) fn slack_webhook(text: &[u8], at: usize) -> bool {
     let path = &text[at + "hooks.slack.com/services/".len()..];
     let mut parts = path.splitn(3, |byte| *byte == b'/');
-    let (Some(team), Some(bot), Some(rest)) = (parts.next(), parts.next(), parts.next()) else { return false };
-    let id = |part: &[u8], first| part.first() == Some(&first) && (8..=14).contains(&part.len()) && Class::Upper.run(part) == part.len();
+    let (Some(team), Some(bot), Some(rest)) = (parts.next(), parts.next(), parts.next()) else {
+        return false;
+    };
+    let id = |part: &[u8], first| {
+        part.first() == Some(&first) && (8..=14).contains(&part.len()) && Class::Upper.run(part) == part.len()
+    };
     let secret = Class::Alnum.run(rest);
     id(team, b'T') && id(bot, b'B') && secret == 24 && is_varied(&rest[..secret])
 }
@@ -65,7 +77,9 @@ fn is_aws_secret(word: &[u8]) -> bool {
 
 /// Says whether small letters, capitals and digits all occur.
 fn is_mixed(word: &[u8]) -> bool {
-    word.iter().any(u8::is_ascii_lowercase) && word.iter().any(u8::is_ascii_uppercase) && word.iter().any(u8::is_ascii_digit)
+    word.iter().any(u8::is_ascii_lowercase)
+        && word.iter().any(u8::is_ascii_uppercase)
+        && word.iter().any(u8::is_ascii_digit)
 }
 
 /// A signed JSON Web Token: a header that names an algorithm, a payload, a signature.
@@ -75,13 +89,20 @@ pub(super) fn jwt(text: &[u8], at: usize) -> bool {
     }
     let header = &text[at..at + Class::Url.run(&text[at..])];
     let rest = &text[at + header.len()..];
-    let Some(payload) = rest.strip_prefix(b".eyJ") else { return false };
+    let Some(payload) = rest.strip_prefix(b".eyJ") else {
+        return false;
+    };
     let payload_len = Class::Url.run(payload);
-    let Some(signature) = payload[payload_len..].strip_prefix(b".") else { return false };
+    let Some(signature) = payload[payload_len..].strip_prefix(b".") else {
+        return false;
+    };
     let signature = &signature[..Class::Url.run(signature)];
     let names_algorithm = BASE64URL_NOPAD.decode(header).is_ok_and(|header| {
         let header = serde_json::from_slice::<serde_json::Value>(&header).unwrap_or_default();
-        header.get("alg").and_then(serde_json::Value::as_str).is_some_and(|name| !name.eq_ignore_ascii_case("none"))
+        header
+            .get("alg")
+            .and_then(serde_json::Value::as_str)
+            .is_some_and(|name| !name.eq_ignore_ascii_case("none"))
     });
     payload_len >= 8 && signature.len() >= 40 && is_varied(signature) && names_algorithm
 }
@@ -94,7 +115,9 @@ pub(super) fn private_key(text: &[u8], at: usize) -> bool {
     let rest = &text[at + "-----BEGIN ".len()..];
     let label_len = rest.iter().take(40).position(|byte| *byte == b'-').unwrap_or(0);
     let label = &rest[..label_len];
-    let Some(body) = rest[label_len..].strip_prefix(b"-----") else { return false };
+    let Some(body) = rest[label_len..].strip_prefix(b"-----") else {
+        return false;
+    };
     if !(label.ends_with(b"PRIVATE KEY") || label.ends_with(b"PRIVATE KEY BLOCK")) {
         return false;
     }
@@ -102,7 +125,9 @@ pub(super) fn private_key(text: &[u8], at: usize) -> bool {
     let body = &body[..body.len().min(PEM_START_MAX)];
     let end = memchr::memmem::find(body, b"-----END").unwrap_or(body.len());
     // `\n` leaves a letter before each line and `\\n` two; a line is far longer than that.
-    body[..end].split(|byte| !Class::Base64.has(*byte)).any(|line| line.len() >= 32 && is_varied(line))
+    body[..end]
+        .split(|byte| !Class::Base64.has(*byte))
+        .any(|line| line.len() >= 32 && is_varied(line))
 }
 
 /// `AccountKey=` of an Azure storage account: 64 bytes in base64.
@@ -125,7 +150,9 @@ fn is_base64_key(text: &[u8], digits: usize, padding: usize) -> bool {
 /// A client secret of Microsoft Entra: three characters, a digit, `Q~` and 31 to 34 more.
 pub(super) fn azure_client_secret(text: &[u8], at: usize) -> bool {
     let allowed = |byte: &u8| Class::Url.has(*byte) || matches!(byte, b'~' | b'.');
-    let Some(start) = at.checked_sub(4) else { return false };
+    let Some(start) = at.checked_sub(4) else {
+        return false;
+    };
     let tail = &text[at + 2..];
     let tail_len = tail.iter().position(|byte| !allowed(byte)).unwrap_or(tail.len());
     text[start..at - 1].iter().all(allowed)
@@ -138,7 +165,10 @@ pub(super) fn azure_client_secret(text: &[u8], at: usize) -> bool {
 /// `sk-…T3BlbkFJ…` of `OpenAI`; the literal stands in the middle.
 pub(super) fn openai_key(text: &[u8], at: usize) -> bool {
     let head = &text[at.saturating_sub(200)..at];
-    let start = head.iter().rposition(|byte| !Class::Url.has(*byte)).map_or(0, |place| place + 1);
+    let start = head
+        .iter()
+        .rposition(|byte| !Class::Url.has(*byte))
+        .map_or(0, |place| place + 1);
     let head = &head[start..];
     let tail = Class::Url.run(&text[at + 8..]);
     let prefixed = memchr::memmem::rfind(head, b"sk-").is_some_and(|prefix| head.len() - prefix >= 23);
@@ -153,25 +183,49 @@ pub(super) fn url_password(text: &[u8], at: usize) -> bool {
     }
     let rest = &text[at + 3..];
     let rest = &rest[..rest.len().min(USER_INFO_MAX)];
-    let stops = |byte: &u8| !(0x21..0x7f).contains(byte) || matches!(byte, b'/' | b'?' | b'#' | b'"' | b'\'' | b'<' | b'>' | b'\\' | b'`' | b'@');
+    let stops = |byte: &u8| {
+        !(0x21..0x7f).contains(byte)
+            || matches!(
+                byte,
+                b'/' | b'?' | b'#' | b'"' | b'\'' | b'<' | b'>' | b'\\' | b'`' | b'@'
+            )
+    };
     let end = rest.iter().position(stops).unwrap_or(rest.len());
-    let follows_host = rest.get(end + 1).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'[');
+    let follows_host = rest
+        .get(end + 1)
+        .is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'[');
     if rest.get(end) != Some(&b'@') || !follows_host {
         return false;
     }
-    let Some(colon) = rest[..end].iter().position(|byte| *byte == b':') else { return false };
+    let Some(colon) = rest[..end].iter().position(|byte| *byte == b':') else {
+        return false;
+    };
     let password = &rest[colon + 1..end];
-    let is_template = password.iter().any(|byte| matches!(byte, b'{' | b'}' | b'$' | b'[' | b']' | b'*' | b'%' | b'('));
-    let escapes_only = password.contains(&b'%') && !password.windows(2).any(|pair| pair == b"%s" || pair == b"%(");
+    let is_template = password
+        .iter()
+        .any(|byte| matches!(byte, b'{' | b'}' | b'$' | b'[' | b']' | b'*' | b'%' | b'('));
+    let escapes_only =
+        password.contains(&b'%') && !password.windows(2).any(|pair| pair == b"%s" || pair == b"%(");
     let digit = password.iter().any(u8::is_ascii_digit);
     let letter = password.iter().any(u8::is_ascii_alphabetic);
-    password.len() >= 8 && digit && letter && is_varied(password) && (!is_template || escapes_only && !password.contains(&b'{'))
+    password.len() >= 8
+        && digit
+        && letter
+        && is_varied(password)
+        && (!is_template || escapes_only && !password.contains(&b'{'))
 }
 
 /// Says whether a Storage API token occurs: `<project>-<token id>-<secret of 40>`.
 pub(super) fn has_storage_token(text: &[u8]) -> bool {
     memchr::memchr_iter(b'-', text).any(|dash| {
-        let digits_before = |end: usize| text[..end].iter().rev().take(12).take_while(|byte| byte.is_ascii_digit()).count();
+        let digits_before = |end: usize| {
+            text[..end]
+                .iter()
+                .rev()
+                .take(12)
+                .take_while(|byte| byte.is_ascii_digit())
+                .count()
+        };
         let id = digits_before(dash);
         // Most dashes fail here.
         if id == 0 || !text.get(dash + 1).is_some_and(u8::is_ascii_alphanumeric) {
@@ -198,6 +252,10 @@ pub(super) fn is_in_cipher(text: &str, at: usize) -> bool {
     let run = bytes[..at].iter().rev().take_while(|byte| within(**byte)).count();
     // The longest prefix has 42 bytes.
     let from = (at - run).saturating_sub(48);
-    let from = (from..=at).find(|from| text.is_char_boundary(*from)).unwrap_or(at);
-    value::ciphers(&text[from..]).take_while(|cipher| from + cipher.start <= at).any(|cipher| at < from + cipher.end)
+    let from = (from..=at)
+        .find(|from| text.is_char_boundary(*from))
+        .unwrap_or(at);
+    value::ciphers(&text[from..])
+        .take_while(|cipher| from + cipher.start <= at)
+        .any(|cipher| at < from + cipher.end)
 }

@@ -72,7 +72,10 @@ fn is_distinctive(value: &str) -> bool {
         u8::is_ascii_digit,
         |byte| !byte.is_ascii_alphanumeric(),
     ];
-    let kinds = kinds.iter().filter(|kind| value.bytes().any(|byte| kind(&byte))).count();
+    let kinds = kinds
+        .iter()
+        .filter(|kind| value.bytes().any(|byte| kind(&byte)))
+        .count();
     let long = match kinds {
         0 | 1 => value.len() >= 24,
         2 => value.len() >= 16,
@@ -85,7 +88,10 @@ fn is_distinctive(value: &str) -> bool {
 fn is_address(value: &str) -> bool {
     let host = |text: &str| {
         let label = |label: &str| {
-            !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+            !label.is_empty()
+                && label
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
         };
         let last = text.rsplit('.').next().unwrap_or("");
         text.contains('.')
@@ -114,20 +120,31 @@ pub(super) struct Matcher {
 
 impl Matcher {
     pub(super) fn new(known: &KnownSecrets) -> Self {
-        let mut forms: Vec<String> =
-            known.0.iter().flat_map(|secret| disguises(secret.expose_secret())).collect();
+        let mut forms: Vec<String> = known
+            .0
+            .iter()
+            .flat_map(|secret| disguises(secret.expose_secret()))
+            .collect();
         forms.sort_unstable();
         forms.dedup();
         if forms.is_empty() {
-            return Self { tables: None, refuses_all: false };
+            return Self {
+                tables: None,
+                refuses_all: false,
+            };
         }
         // Too many bytes of secrets for one automaton: pass nothing rather than look for less.
         let tables = AhoCorasick::new(&forms).ok();
-        Self { refuses_all: tables.is_none(), tables }
+        Self {
+            refuses_all: tables.is_none(),
+            tables,
+        }
     }
 
     pub(super) fn is_in(&self, text: &str) -> bool {
-        let Some(tables) = &self.tables else { return self.refuses_all };
+        let Some(tables) = &self.tables else {
+            return self.refuses_all;
+        };
         let mut hits = tables.find_overlapping_iter(text).peekable();
         if hits.peek().is_none() {
             return false;
@@ -136,7 +153,9 @@ impl Matcher {
         let markers: Vec<_> = Marker::find_iter(text).collect();
         hits.any(|hit| {
             let after = markers.partition_point(|marker| marker.end < hit.end());
-            !markers.get(after).is_some_and(|marker| marker.start <= hit.start())
+            !markers
+                .get(after)
+                .is_some_and(|marker| marker.start <= hit.start())
         })
     }
 }

@@ -9,11 +9,16 @@ fn guard() -> Guard {
 /// A varied text of letters and digits; never the same twice within one secret.
 fn noise(length: usize) -> String {
     let alphabet = b"k3Zq9XbR7mT2vLw8YcN5pHs4JdF6gGxA1eQ";
-    (0..length).map(|at| char::from(alphabet[(at * 11 + at / 35) % 35])).collect()
+    (0..length)
+        .map(|at| char::from(alphabet[(at * 11 + at / 35) % 35]))
+        .collect()
 }
 
 fn hex(length: usize) -> String {
-    noise(length).bytes().map(|byte| char::from(b"0123456789abcdef"[usize::from(byte % 16)])).collect()
+    noise(length)
+        .bytes()
+        .map(|byte| char::from(b"0123456789abcdef"[usize::from(byte % 16)]))
+        .collect()
 }
 
 fn checked(prefix: &str) -> String {
@@ -24,10 +29,22 @@ fn checked(prefix: &str) -> String {
 
 #[track_caller]
 fn check(text: &str, expected: Option<&str>) {
-    assert_eq!(guard().check_text(text).as_ref().map(RuleId::as_str), expected, "{text}");
+    assert_eq!(
+        guard().check_text(text).as_ref().map(RuleId::as_str),
+        expected,
+        "{text}"
+    );
     let json = serde_json::json!({ "code": format!("x = \"{text}\"\n") }).to_string();
-    assert_eq!(guard().check_file("a.json", &json).as_ref().map(RuleId::as_str), expected, "{json}");
-    assert_eq!(guard().check_file("a.sql", text).as_ref().map(RuleId::as_str), expected, "{text}");
+    assert_eq!(
+        guard().check_file("a.json", &json).as_ref().map(RuleId::as_str),
+        expected,
+        "{json}"
+    );
+    assert_eq!(
+        guard().check_file("a.sql", text).as_ref().map(RuleId::as_str),
+        expected,
+        "{text}"
+    );
 }
 
 #[test]
@@ -36,16 +53,43 @@ fn tokens_show_themselves_by_their_form() {
         check(&checked(&format!("gh{kind}")), Some("guard-github"));
     }
     check(&checked("npm"), Some("guard-npm"));
-    check(&format!("github_{}_{}_{}", "pat", noise(22), noise(59)), Some("guard-github"));
+    check(
+        &format!("github_{}_{}_{}", "pat", noise(22), noise(59)),
+        Some("guard-github"),
+    );
     check(&format!("gl{}-{}", "pat", noise(20)), Some("guard-gitlab"));
-    check(&format!("xo{}-123456789012-{}", "xb", noise(24)), Some("guard-slack"));
-    check(&format!("https://hooks.slack.{}/services/T{}/B{}/{}", "com", "0AB12CD34", "0AB12CD34", noise(24)), Some("guard-slack"));
+    check(
+        &format!("xo{}-123456789012-{}", "xb", noise(24)),
+        Some("guard-slack"),
+    );
+    check(
+        &format!(
+            "https://hooks.slack.{}/services/T{}/B{}/{}",
+            "com",
+            "0AB12CD34",
+            "0AB12CD34",
+            noise(24)
+        ),
+        Some("guard-slack"),
+    );
     check(&format!("AI{}{}", "za", noise(35)), Some("guard-google"));
     check(&format!("sk_{}_{}", "live", noise(24)), Some("guard-stripe"));
-    check(&format!("S{}.{}.{}", "G", noise(22), noise(43)), Some("guard-sendgrid"));
-    check(&format!("pypi-{}{}", "AgEIcHlwaS5vcmc", noise(60)), Some("guard-pypi"));
-    check(&format!("sk-ant-{}-{}", "api03", noise(95)), Some("guard-anthropic"));
-    check(&format!("sk-{}T3Blbk{}{}", noise(20), "FJ", noise(20)), Some("guard-openai"));
+    check(
+        &format!("S{}.{}.{}", "G", noise(22), noise(43)),
+        Some("guard-sendgrid"),
+    );
+    check(
+        &format!("pypi-{}{}", "AgEIcHlwaS5vcmc", noise(60)),
+        Some("guard-pypi"),
+    );
+    check(
+        &format!("sk-ant-{}-{}", "api03", noise(95)),
+        Some("guard-anthropic"),
+    );
+    check(
+        &format!("sk-{}T3Blbk{}{}", noise(20), "FJ", noise(20)),
+        Some("guard-openai"),
+    );
     check(&format!("shp{}_{}", "at", hex(32)), Some("guard-shopify"));
     check(&format!("da{}{}", "pi", hex(32)), Some("guard-databricks"));
     check(&format!("dop_{}_{}", "v1", hex(64)), Some("guard-digitalocean"));
@@ -69,7 +113,10 @@ fn signed_web_tokens_are_secrets() {
     let part = |json: &str| data_encoding::BASE64URL_NOPAD.encode(json.as_bytes());
     let (header, payload) = (part(r#"{"alg":"HS256"}"#), part(r#"{"sub":"1"}"#));
     check(&format!("{header}.{payload}.{}", noise(43)), Some("guard-jwt"));
-    check(&format!("{}.{payload}.{}", part(r#"{"alg":"none"}"#), noise(43)), None);
+    check(
+        &format!("{}.{payload}.{}", part(r#"{"alg":"none"}"#), noise(43)),
+        None,
+    );
     check(&format!("{header}.{payload}."), None);
     check(&format!("{header}.{}", noise(40)), None);
 }
@@ -77,21 +124,55 @@ fn signed_web_tokens_are_secrets() {
 #[test]
 fn private_keys_are_secrets_with_either_kind_of_line_break() {
     let dashes = "-----";
-    for (kind, line_break) in [("", "\n"), ("RSA ", "\\n"), ("ENCRYPTED ", "\r\n"), ("OPENSSH ", "\\\\n")] {
+    for (kind, line_break) in [
+        ("", "\n"),
+        ("RSA ", "\\n"),
+        ("ENCRYPTED ", "\r\n"),
+        ("OPENSSH ", "\\\\n"),
+    ] {
         let body = format!("{}{line_break}{}", noise(64), noise(64));
-        let key = format!("{dashes}BEGIN {kind}PRIVATE KEY{dashes}{line_break}{body}{line_break}{dashes}END {kind}PRIVATE KEY{dashes}");
-        assert_eq!(guard().check_text(&key).as_ref().map(RuleId::as_str), Some("guard-private-key"), "{key}");
+        let key = format!(
+            "{dashes}BEGIN {kind}PRIVATE KEY{dashes}{line_break}{body}{line_break}{dashes}END {kind}PRIVATE KEY{dashes}"
+        );
+        assert_eq!(
+            guard().check_text(&key).as_ref().map(RuleId::as_str),
+            Some("guard-private-key"),
+            "{key}"
+        );
     }
-    check(&format!("{dashes}BEGIN PUBLIC KEY{dashes}\n{}\n{dashes}END PUBLIC KEY{dashes}", noise(64)), None);
-    check(&format!("{dashes}BEGIN PRIVATE KEY{dashes}\n[REDACTED:private-key:0]\n{dashes}END PRIVATE KEY{dashes}"), None);
-    check(&format!("expects {dashes}BEGIN PRIVATE KEY{dashes} at the start"), None);
+    check(
+        &format!(
+            "{dashes}BEGIN PUBLIC KEY{dashes}\n{}\n{dashes}END PUBLIC KEY{dashes}",
+            noise(64)
+        ),
+        None,
+    );
+    check(
+        &format!(
+            "{dashes}BEGIN PRIVATE KEY{dashes}\n[REDACTED:private-key:0]\n{dashes}END PRIVATE KEY{dashes}"
+        ),
+        None,
+    );
+    check(
+        &format!("expects {dashes}BEGIN PRIVATE KEY{dashes} at the start"),
+        None,
+    );
 }
 
 #[test]
 fn passwords_in_urls_are_secrets_unless_they_are_templates() {
     let url = |password: &str| format!("postgres://loader:{password}@db.example.com:5432/x");
     check(&url("Tr0ub4dor&3x"), Some("guard-url-password"));
-    for harmless in ["password", "{{pass1234}}", "${PASSWORD_1}", "[REDACTED:url:0]", "********", "%s", "<password1>", "abc1"] {
+    for harmless in [
+        "password",
+        "{{pass1234}}",
+        "${PASSWORD_1}",
+        "[REDACTED:url:0]",
+        "********",
+        "%s",
+        "<password1>",
+        "abc1",
+    ] {
         check(&url(harmless), None);
     }
     check("https://example.com/a:b1234567@c", None);
@@ -122,12 +203,27 @@ fn what_only_resembles_a_token_passes() {
 #[test]
 fn a_token_begins_after_an_escape() {
     let token = checked("ghp");
-    for text in [format!("a\\n{token}"), format!("key%3D{token}"), format!("'{token}'")] {
+    for text in [
+        format!("a\\n{token}"),
+        format!("key%3D{token}"),
+        format!("'{token}'"),
+    ] {
         assert!(guard().check_text(&text).is_some(), "{text}");
     }
-    let escaped: String = token.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect();
-    assert!(guard().check_file("a.json", &format!("[\"{escaped}\"]")).is_some());
-    assert!(guard().check_file("a.csv", &format!("\"\"\"\",{token}\n")).is_some());
+    let escaped: String = token
+        .chars()
+        .map(|c| format!("\\u{:04x}", u32::from(c)))
+        .collect();
+    assert!(
+        guard()
+            .check_file("a.json", &format!("[\"{escaped}\"]"))
+            .is_some()
+    );
+    assert!(
+        guard()
+            .check_file("a.csv", &format!("\"\"\"\",{token}\n"))
+            .is_some()
+    );
 }
 
 #[test]
@@ -136,15 +232,33 @@ fn hash_keys_hold_ciphers_references_markers_or_nothing() {
         (r##"{"#a": "x"}"##, Some("guard-hash-key")),
         (r##"{"#a": {"b": ["", 1]}}"##, Some("guard-hash-key")),
         (r##"{"\u0023a": true}"##, Some("guard-hash-key")),
-        (r##"{"#a": "KBC::ProjectSecure::eJwx hunter2"}"##, Some("guard-hash-key")),
-        (r##"{"#a": "KBC::ProjectSecure::eJwx", "#b": "{{vault.x}}", "#c": "[REDACTED:a:0]", "#d": ["", null]}"##, None),
+        (
+            r##"{"#a": "KBC::ProjectSecure::eJwx hunter2"}"##,
+            Some("guard-hash-key"),
+        ),
+        (
+            r##"{"#a": "KBC::ProjectSecure::eJwx", "#b": "{{vault.x}}", "#c": "[REDACTED:a:0]", "#d": ["", null]}"##,
+            None,
+        ),
         (r##"{"a": "x", "b": 1}"##, None),
         (r##"{"#a": "x""##, Some("guard-unreadable")),
     ] {
-        assert_eq!(guard().check_file("a.json", json).as_ref().map(RuleId::as_str), expected, "{json}");
-        assert_eq!(guard().check_json(json).as_ref().map(RuleId::as_str), expected, "{json}");
+        assert_eq!(
+            guard().check_file("a.json", json).as_ref().map(RuleId::as_str),
+            expected,
+            "{json}"
+        );
+        assert_eq!(
+            guard().check_json(json).as_ref().map(RuleId::as_str),
+            expected,
+            "{json}"
+        );
         let lines = format!("{{}}\n{json}\n");
-        assert_eq!(guard().check_file("a.jsonl", &lines).as_ref().map(RuleId::as_str), expected, "{lines}");
+        assert_eq!(
+            guard().check_file("a.jsonl", &lines).as_ref().map(RuleId::as_str),
+            expected,
+            "{lines}"
+        );
         assert_eq!(guard().check_file("a.txt", json), None);
     }
 }
@@ -185,7 +299,11 @@ fn what_a_marker_says_is_no_known_secret() {
     known.add_credential("keboola-plaintext");
     let guard = Guard::new(&known);
     assert_eq!(guard.check_text("[REDACTED:keboola-plaintext:0]"), None);
-    assert!(guard.check_text("[REDACTED:keboola-plaintext:0] keboola-plaintext").is_some());
+    assert!(
+        guard
+            .check_text("[REDACTED:keboola-plaintext:0] keboola-plaintext")
+            .is_some()
+    );
 }
 
 proptest! {

@@ -57,7 +57,10 @@ impl Play {
                 urgent,
             };
             let failed = |disposition| {
-                Wake::AttemptDone(AttemptEnd::Failed { disposition, reason: "told".to_owned() })
+                Wake::AttemptDone(AttemptEnd::Failed {
+                    disposition,
+                    reason: "told".to_owned(),
+                })
             };
             let wake = match words[1] {
                 "change" => arrived(Stream::Change, false),
@@ -69,7 +72,9 @@ impl Play {
                         jobs: Position(number(3)),
                         ..self.lane.cursor().clone()
                     },
-                    took: words.get(5).map(|seconds| Duration::from_secs(seconds.parse().unwrap())),
+                    took: words
+                        .get(5)
+                        .map(|seconds| Duration::from_secs(seconds.parse().unwrap())),
                 }),
                 "down" => failed(Disposition::Temporary { after: None }),
                 "denied" => failed(Disposition::NeedsCustomer),
@@ -89,60 +94,89 @@ impl Play {
             };
             self.step(wake, now);
         }
-        let due = self.lane.next_due().map_or("nothing".to_owned(), |due| format!("{}s", due.as_second()));
+        let due = self
+            .lane
+            .next_due()
+            .map_or("nothing".to_owned(), |due| format!("{}s", due.as_second()));
         self.told.push_str(&format!("waits for {due}\n"));
     }
 }
 
 #[track_caller]
 fn check(start: LaneStart, script: &str, expected: Expect) {
-    let mut play = Play { lane: Lane::new(start, at(0)), told: String::new() };
+    let mut play = Play {
+        lane: Lane::new(start, at(0)),
+        told: String::new(),
+    };
     play.play(script);
     expected.assert_eq(&play.told);
 }
 
 #[test]
 fn changes_of_one_window_are_one_attempt() {
-    check(fresh(), "0 change 1; 20 change 2; 26 tick; 60 wait; 61 ok 2 0", expect![[r#"
+    check(
+        fresh(),
+        "0 change 1; 20 change 2; 26 tick; 60 wait; 61 ok 2 0",
+        expect![[r#"
         27s start [Change]
         waits for nothing
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn what_arrives_during_an_attempt_has_a_window_of_its_own() {
-    check(fresh(), "0 change 1; 27 wait; 28 change 2; 29 change 1; 90 wait; 91 ok 1 0 took 2", expect![[r#"
+    check(
+        fresh(),
+        "0 change 1; 27 wait; 28 change 2; 29 change 1; 90 wait; 91 ok 1 0 took 2",
+        expect![[r#"
         27s start [Change]
         91s start [Change]
         waits for nothing
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_attempt_that_read_further_than_was_told_leaves_nothing_to_do() {
-    check(fresh(), "0 change 1; 27 wait; 28 change 2; 29 ok 3 0; 30 change 3", expect![[r#"
+    check(
+        fresh(),
+        "0 change 1; 27 wait; 28 change 2; 29 ok 3 0; 30 change 3",
+        expect![[r#"
         27s start [Change]
         waits for nothing
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn runs_have_a_cadence_of_their_own_unless_they_are_urgent() {
-    check(fresh(), "0 jobs 1; 30 wait; 31 ok 0 1; 40 jobs 2; 100 change 3; 127 wait; 128 ok 3 1", expect![[r#"
+    check(
+        fresh(),
+        "0 jobs 1; 30 wait; 31 ok 0 1; 40 jobs 2; 100 change 3; 127 wait; 128 ok 3 1",
+        expect![[r#"
         30s start [Jobs]
         127s start [Change]
         waits for 930s
-    "#]]);
-    check(fresh(), "0 jobs 1; 30 wait; 31 ok 0 1; 40 jobs 2; 41 urgent 3", expect![[r#"
+    "#]],
+    );
+    check(
+        fresh(),
+        "0 jobs 1; 30 wait; 31 ok 0 1; 40 jobs 2; 41 urgent 3",
+        expect![[r#"
         30s start [Jobs]
         41s start [Jobs]
         waits for nothing
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_outage_is_retried_told_once_and_its_end_too() {
-    check(fresh(), "0 change 1; 27 wait; 30 down; 330 wait; 331 down; 400 change 2; 9929 tick; 9930 wait", expect![[r#"
+    check(
+        fresh(),
+        "0 change 1; 27 wait; 30 down; 330 wait; 331 down; 400 change 2; 700 wait; 9929 tick; 9930 wait",
+        expect![[r#"
         27s start [Change]
         30s remember attempt 1
         330s start [Change]
@@ -151,8 +185,12 @@ fn an_outage_is_retried_told_once_and_its_end_too() {
         9930s remember attempt 2
         9930s notify Warning
         waits for 10830s
-    "#]]);
-    check(fresh(), "0 change 1; 27 wait; 30 down; 10830 wait; 10831 ok 1 0; 10832 change 2", expect![[r#"
+    "#]],
+    );
+    check(
+        fresh(),
+        "0 change 1; 27 wait; 30 down; 10830 wait; 10831 ok 1 0; 10832 change 2",
+        expect![[r#"
         27s start [Change]
         30s remember attempt 1
         330s start [Change]
@@ -163,12 +201,16 @@ fn an_outage_is_retried_told_once_and_its_end_too() {
         10831s remember no outage
         10831s notify Recovered
         waits for 10859s
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn the_customer_is_asked_at_once() {
-    check(fresh(), "0 change 1; 27 wait; 30 denied; 330 wait; 331 denied; 631 wait; 632 ok 1 0", expect![[r#"
+    check(
+        fresh(),
+        "0 change 1; 27 wait; 30 denied; 330 wait; 331 denied; 631 wait; 632 ok 1 0",
+        expect![[r#"
         27s start [Change]
         30s remember attempt 1
         30s notify NeedsCustomer
@@ -178,18 +220,26 @@ fn the_customer_is_asked_at_once() {
         632s remember no outage
         632s notify Recovered
         waits for nothing
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_moved_ref_is_no_outage_until_it_has_moved_often() {
-    check(fresh(), "0 change 1; 27 wait; 28 moved; 29 ok 1 0", expect![[r#"
+    check(
+        fresh(),
+        "0 change 1; 27 wait; 28 moved; 29 ok 1 0",
+        expect![[r#"
         27s start [Change]
         28s start [Change]
         waits for nothing
-    "#]]);
+    "#]],
+    );
     let script = "0 change 1; 27 wait; 28 moved; 29 moved; 30 moved; 31 moved; 32 moved; 33 moved";
-    check(fresh(), script, expect![[r#"
+    check(
+        fresh(),
+        script,
+        expect![[r#"
         27s start [Change]
         28s start [Change]
         29s start [Change]
@@ -198,55 +248,97 @@ fn a_moved_ref_is_no_outage_until_it_has_moved_often() {
         32s start [Change]
         33s remember attempt 1
         waits for 333s
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn after_a_restart_the_stored_cut_comes_first_and_what_it_leaves_at_once_after() {
-    let start = LaneStart { change_waiting: Some((Position(9), at(-100))), has_cut: true, ..fresh() };
-    check(start, "0 tick; 3 ok 4 0; 5 ok 9 0", expect![[r#"
+    let start = LaneStart {
+        change_waiting: Some((Position(9), at(-100))),
+        has_cut: true,
+        ..fresh()
+    };
+    check(
+        start,
+        "0 tick; 3 ok 4 0; 5 ok 9 0",
+        expect![[r#"
         0s start [Change, Jobs]
         3s start [Change]
         waits for nothing
-    "#]]);
-    let start = LaneStart { change_waiting: Some((Position(9), at(-10))), ..fresh() };
-    check(start, "0 tick; 17 wait", expect![[r#"
+    "#]],
+    );
+    let start = LaneStart {
+        change_waiting: Some((Position(9), at(-10))),
+        ..fresh()
+    };
+    check(
+        start,
+        "0 tick; 17 wait",
+        expect![[r#"
         17s start [Change]
         waits for nothing
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_retry_that_worked_on_an_older_cut_leaves_the_rest_due_at_once() {
-    check(fresh(), "0 change 5; 27 wait; 30 ok 3 0; 31 ok 5 0", expect![[r#"
+    check(
+        fresh(),
+        "0 change 5; 27 wait; 30 ok 3 0; 31 ok 5 0",
+        expect![[r#"
         27s start [Change]
         30s start [Change]
         waits for nothing
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_new_lane_starts_at_once_and_a_held_one_does_not() {
-    check(LaneStart { is_new: true, ..fresh() }, "0 tick; 9 ok 0 0", expect![[r#"
+    check(
+        LaneStart {
+            is_new: true,
+            ..fresh()
+        },
+        "0 tick; 9 ok 0 0",
+        expect![[r#"
         0s start [Change, Jobs]
         waits for nothing
-    "#]]);
-    check(LaneStart { paused: true, ..fresh() }, "0 change 1; 99 wait; 100 resume", expect![[r#"
+    "#]],
+    );
+    check(
+        LaneStart {
+            paused: true,
+            ..fresh()
+        },
+        "0 change 1; 99 wait; 100 resume",
+        expect![[r#"
         100s start [Change]
         waits for nothing
-    "#]]);
-    check(fresh(), "0 change 1; 27 wait; 28 down; 29 pause; 400 wait; 401 resume", expect![[r#"
+    "#]],
+    );
+    check(
+        fresh(),
+        "0 change 1; 27 wait; 28 down; 29 pause; 400 wait; 401 resume",
+        expect![[r#"
         27s start [Change]
         28s remember attempt 1
         401s start [Change]
         waits for 9928s
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn nothing_starts_once_the_process_ends() {
-    check(fresh(), "0 change 1; 27 wait; 28 change 2; 29 stop; 30 cut short; 99 wait", expect![[r#"
+    check(
+        fresh(),
+        "0 change 1; 27 wait; 28 change 2; 29 stop; 30 cut short; 99 wait",
+        expect![[r#"
         27s start [Change]
         waits for nothing
-    "#]]);
+    "#]],
+    );
 }

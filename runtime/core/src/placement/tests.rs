@@ -84,7 +84,7 @@ fn paths(placement: &Placement) -> BTreeMap<String, String> {
 
 /// Applies batches, one a line, and shows what the last one did and where everything is.
 #[track_caller]
-fn check(batches: &[&str], expected: Expect) {
+fn check(batches: &[&str], expected: &Expect) {
     let mut placement = Placement::new();
     let mut delta = Delta::default();
     for batch in batches {
@@ -123,7 +123,7 @@ fn check(batches: &[&str], expected: Expect) {
 fn new_objects_get_unique_paths_in_the_order_of_the_api() {
     check(
         &["c/2 x/a; c/1 x/a; c/3 x/A; c/1/r2 rows/r sort:b; c/1/r1 rows/r sort:a; c/1/r3 rows/r sort:a"],
-        expect![[r#"
+        &expect![[r#"
             *c/1: x/a-001
             *c/1/r1: x/a-001/rows/r
             *c/1/r2: x/a-001/rows/r-002
@@ -138,14 +138,14 @@ fn new_objects_get_unique_paths_in_the_order_of_the_api() {
 fn objects_keep_their_paths_when_better_ones_become_free() {
     check(
         &["c/1 x/a; c/2 x/a", "gone c/1"],
-        expect![[r#"
+        &expect![[r#"
              c/2: x/a-001
             c/1 removed
         "#]],
     );
     check(
         &["c/1 x/a; c/2 x/a", "c/2 x/a; c/1 x/b", "c/3 x/a"],
-        expect![[r#"
+        &expect![[r#"
              c/1: x/b
              c/2: x/a-001
             *c/3: x/a
@@ -160,7 +160,7 @@ fn children_move_with_their_parents_and_dependents_are_rendered_again() {
             "c/1 x/a; c/1/r rows/r; s/1 schedules/s below:c/1; f/1 f uses:c/1; f/2 g uses:c/1/r; f/3 h uses:c/9",
             "c/1 x/b",
         ],
-        expect![[r#"
+        &expect![[r#"
             *c/1: x/b
             *c/1/r: x/b/rows/r
             *f/1: f
@@ -178,7 +178,7 @@ fn children_move_with_their_parents_and_dependents_are_rendered_again() {
 fn a_change_of_content_concerns_only_the_object() {
     check(
         &["c/1 x/a facts:t; c/1/r rows/r; f/1 f uses:c/1", "c/1 x/a facts:t"],
-        expect![[r#"
+        &expect![[r#"
             *c/1: x/a
              c/1/r: x/a/rows/r
              f/1: f
@@ -193,7 +193,7 @@ fn changed_facts_and_objects_that_appear_or_vanish_concern_their_dependents() {
             "c/1 x/a facts:t; f/1 f uses:c/1; f/2 g uses:c/2",
             "c/1 x/a facts:u; c/2 x/b",
         ],
-        expect![[r#"
+        &expect![[r#"
             *c/1: x/a
             *c/2: x/b
             *f/1: f
@@ -202,7 +202,7 @@ fn changed_facts_and_objects_that_appear_or_vanish_concern_their_dependents() {
     );
     check(
         &["c/1 x/a; f/1 f uses:c/1; f/2 g", "gone c/1"],
-        expect![[r#"
+        &expect![[r#"
             *f/1: f
              f/2: g
             c/1 removed
@@ -217,7 +217,7 @@ fn aliases_resolve_to_the_first_owner_with_a_place() {
             "c/1 x/a alias:b; c/2 x/b alias:b; f/1 f asks:b; f/2 g asks:z",
             "gone c/1",
         ],
-        expect![[r#"
+        &expect![[r#"
              c/2: x/b
             *f/1: f
              f/2: g
@@ -226,7 +226,7 @@ fn aliases_resolve_to_the_first_owner_with_a_place() {
     );
     check(
         &["c/1 x/a alias:b; f/1 f asks:b", "c/2 x/b alias:b"],
-        expect![[r#"
+        &expect![[r#"
              c/1: x/a
             *c/2: x/b
              f/1: f
@@ -241,7 +241,7 @@ fn exactly_one_claim_gives_a_place() {
         &[&format!(
             "v/1 variables claimed; v/1/d values/d; v/1/e values/e; {consumer}"
         )],
-        expect![[r#"
+        &expect![[r#"
             *c/1: x/a
             *v/1: x/a/variables
             *v/1/d: x/a/variables/values/default
@@ -253,7 +253,7 @@ fn exactly_one_claim_gives_a_place() {
             &format!("v/1 variables claimed; v/1/d values/d; {consumer}"),
             "c/2 x/b claims:v/1",
         ],
-        expect![[r#"
+        &expect![[r#"
              c/1: x/a
             *c/2: x/b
             *v/1: none
@@ -267,7 +267,7 @@ fn exactly_one_claim_gives_a_place() {
             &format!("v/1 variables claimed; v/1/d values/d; {consumer}; c/2 x/b claims:v/1"),
             "gone c/1",
         ],
-        expect![[r#"
+        &expect![[r#"
              c/2: x/b
             *v/1: x/b/variables
             *v/1/d: x/b/variables/values/d
@@ -283,7 +283,7 @@ fn what_leads_to_no_existing_parent_has_no_place() {
             "s/1 schedules/s below:c/1; c/2 x/b none; s/2 schedules/s below:c/2; c/2/r rows/r",
             "c/1 x/a",
         ],
-        expect![[r#"
+        &expect![[r#"
             *c/1: x/a
              c/2: none
              c/2/r: none
@@ -293,7 +293,7 @@ fn what_leads_to_no_existing_parent_has_no_place() {
     );
     check(
         &["s/1 s below:s/2; s/2 s below:s/1; s/3 s below:s/3; v/1 variables claimed claims:v/1"],
-        expect![[r#"
+        &expect![[r#"
             *s/1: none
             *s/2: none
             *s/3: none
@@ -306,7 +306,7 @@ fn what_leads_to_no_existing_parent_has_no_place() {
 fn the_branch_stands_at_the_empty_path() {
     check(
         &["c/1 x/a; - main facts:f", "- renamed"],
-        expect![[r#"
+        &expect![[r#"
             *branch: 
              c/1: x/a
         "#]],
@@ -317,7 +317,7 @@ fn the_branch_stands_at_the_empty_path() {
 fn a_wish_without_a_name_falls_back_to_the_id() {
     check(
         &["c/Seven /; c/1 meta.json; c/1/r blocks/x; c/1/s /"],
-        expect![[r#"
+        &expect![[r#"
             *c/1: meta-json-001
             *c/1/r: meta-json-001/blocks-001/x
             *c/1/s: meta-json-001/s
@@ -330,7 +330,7 @@ fn a_wish_without_a_name_falls_back_to_the_id() {
 fn an_object_that_comes_back_in_the_same_batch_keeps_its_path() {
     check(
         &["c/1 x/a; c/2 x/a; c/2/r rows/r", "gone c/2; c/3 x/a; c/2 x/a"],
-        expect![[r#"
+        &expect![[r#"
              c/1: x/a
             *c/2: x/a-001
              c/2/r: x/a-001/rows/r
@@ -445,7 +445,7 @@ proptest! {
                 .records()
                 .filter_map(|(key, record)| Some((key.clone(), (record.path.clone()?, record.parent.clone()))))
                 .collect();
-            placement.apply(batch.iter().map(|line| change(line)).collect());
+            placement.apply(batch.iter().map(String::as_str).map(change).collect());
             let mut listing: Vec<_> = placement.records().collect();
             listing.sort_by_key(|(_, record)| record.order);
             let listing = listing.iter().map(|(key, record)| Change::Put((*key).clone(), record.inspection.clone()));
@@ -463,7 +463,7 @@ proptest! {
         let mut placement = Placement::new();
         for batch in &batches {
             let earlier = placement.clone();
-            let batch: Vec<Change> = batch.iter().map(|line| change(line)).collect();
+            let batch: Vec<Change> = batch.iter().map(String::as_str).map(change).collect();
             let put = |key: &ObjectKey| batch.iter().any(|change| matches!(change, Change::Put(put, _) if put == key));
             let delta = placement.apply(batch.clone());
             for (key, record) in placement.records() {
@@ -488,7 +488,7 @@ proptest! {
     ) {
         let mut placement = Placement::new();
         for batch in &batches {
-            placement.apply(batch.iter().map(|line| change(line)).collect());
+            placement.apply(batch.iter().map(String::as_str).map(change).collect());
         }
         let known: BTreeMap<_, _> = placement
             .records()

@@ -1,8 +1,8 @@
 //! Edits of JSON: names of members, values, whole members.
 
 use super::{
-    ByLeaf, CIPHER_RULE, Edit, Outcome, PLAINTEXT_RULE, Piece, Redaction, RedactionError, SecretsMode, apply, host_rule,
-    merge, splice,
+    ByLeaf, CIPHER_RULE, Edit, Outcome, PLAINTEXT_RULE, Piece, Redaction, RedactionError, SecretsMode, apply,
+    host_rule, merge, splice,
     value::{Class, classify},
 };
 use crate::{
@@ -27,7 +27,15 @@ pub(super) fn edits(
     redaction: &Redaction,
     outcome: &mut Outcome,
 ) -> Result<Vec<Edit>, RedactionError> {
-    let mut redactor = Redactor { text, tree, findings, redaction, outcome, edits: Vec::new(), pointer: String::new() };
+    let mut redactor = Redactor {
+        text,
+        tree,
+        findings,
+        redaction,
+        outcome,
+        edits: Vec::new(),
+        pointer: String::new(),
+    };
     for &(line, root) in &tree.roots {
         redactor.pointer.clear();
         if let Some(line) = line {
@@ -98,7 +106,10 @@ impl Redactor<'_> {
         if removed.contains(&true) {
             let object = &self.tree.nodes[at];
             let removals = removals(object.start..object.end, &members, &removed);
-            self.edits.extend(removals.into_iter().map(|range| Edit { range, text: String::new() }));
+            self.edits.extend(removals.into_iter().map(|range| Edit {
+                range,
+                text: String::new(),
+            }));
         }
         Ok(Fate::Stays)
     }
@@ -120,9 +131,14 @@ impl Redactor<'_> {
             return Ok(HashMap::new());
         }
         let is_changed: HashSet<usize> = changed.iter().map(|(key, _)| *key).collect();
-        let unchanged = self.tree.members(at).map(|(key, _)| key).filter(|key| !is_changed.contains(key));
-        let mut taken: HashSet<String> =
-            unchanged.map(|key| self.tree.nodes[key].value(self.text).into_owned()).collect();
+        let unchanged = self
+            .tree
+            .members(at)
+            .map(|(key, _)| key)
+            .filter(|key| !is_changed.contains(key));
+        let mut taken: HashSet<String> = unchanged
+            .map(|key| self.tree.nodes[key].value(self.text).into_owned())
+            .collect();
         let mut next_number: HashMap<String, u64> = HashMap::new();
         let mut names = HashMap::new();
         for (key, wished) in changed {
@@ -134,7 +150,10 @@ impl Redactor<'_> {
             }
             if let Some(suffix) = name.strip_prefix(&wished).filter(|suffix| !suffix.is_empty()) {
                 let end = self.tree.nodes[key].inner().end;
-                self.edits.push(Edit { range: end..end, text: suffix.to_owned() });
+                self.edits.push(Edit {
+                    range: end..end,
+                    text: suffix.to_owned(),
+                });
             }
             names.insert(key, name);
         }
@@ -148,21 +167,39 @@ impl Redactor<'_> {
             range: edit.range.start - inner.start..edit.range.end - inner.start,
             text: edit.text.clone(),
         };
-        let raw = apply(&self.text[inner.clone()], self.edits[first..].iter().map(within).collect());
+        let raw = apply(
+            &self.text[inner.clone()],
+            self.edits[first..].iter().map(within).collect(),
+        );
         Encoding::Json.decode(&raw).into_owned()
     }
 
     fn splice(&mut self, node: &Node, role: LeafRole) -> Result<(), RedactionError> {
-        let piece = Piece { role, inner: node.inner(), encoding: Encoding::Json };
+        let piece = Piece {
+            role,
+            inner: node.inner(),
+            encoding: Encoding::Json,
+        };
         let findings = node.leaf.map_or(&[][..], |leaf| self.findings.of(leaf));
-        splice(self.text, &piece, findings, self.redaction, self.outcome, &mut self.edits)
+        splice(
+            self.text,
+            &piece,
+            findings,
+            self.redaction,
+            self.outcome,
+            &mut self.edits,
+        )
     }
 
     /// Judges a value below a `#` key.
     fn secret(&mut self, node: &Node, member: bool) -> Result<Fate, RedactionError> {
         let value = node.value(self.text);
         let findings = node.leaf.map_or(&[][..], |leaf| self.findings.of(leaf));
-        let class = if node.kind == Kind::Scalar { Class::Plaintext } else { classify(&value) };
+        let class = if node.kind == Kind::Scalar {
+            Class::Plaintext
+        } else {
+            classify(&value)
+        };
         let found = strongest(&value, findings)?;
         let rule = match class {
             Class::Empty | Class::Marker => return Ok(Fate::Stays),
@@ -190,8 +227,15 @@ impl Redactor<'_> {
             return Ok(Fate::Goes);
         }
         let marker = self.redaction.marker(&rule, &value);
-        let text = if node.kind == Kind::Scalar { format!("\"{marker}\"") } else { marker.to_string() };
-        self.edits.push(Edit { range: node.inner(), text });
+        let text = if node.kind == Kind::Scalar {
+            format!("\"{marker}\"")
+        } else {
+            marker.to_string()
+        };
+        self.edits.push(Edit {
+            range: node.inner(),
+            text,
+        });
         self.outcome.stats.count_masked(&rule);
         Ok(Fate::Stays)
     }
@@ -200,14 +244,20 @@ impl Redactor<'_> {
 /// Returns the rule that covers most of a value which goes as a whole, if any does.
 fn strongest(value: &str, findings: &[&Finding]) -> Result<Option<RuleId>, RedactionError> {
     let regions = merge::regions(LeafRole::Text, value, findings, SecretsMode::Encrypted)?;
-    let longest = regions.into_iter().reduce(|a, b| if b.range.len() > a.range.len() { b } else { a });
+    let longest = regions
+        .into_iter()
+        .reduce(|a, b| if b.range.len() > a.range.len() { b } else { a });
     Ok(longest.map(|region| region.rule))
 }
 
 /// Returns what to cut out of a container so that the chosen children go, with their commas.
 ///
 /// Spacing stays as it is around the children that stay; a container that loses all is left empty.
-pub(crate) fn removals(container: Range<usize>, children: &[Range<usize>], removed: &[bool]) -> Vec<Range<usize>> {
+pub(crate) fn removals(
+    container: Range<usize>,
+    children: &[Range<usize>],
+    removed: &[bool],
+) -> Vec<Range<usize>> {
     let Some(last_kept) = removed.iter().rposition(|removed| !removed) else {
         return vec![container.start + 1..container.end - 1];
     };

@@ -41,7 +41,10 @@ pub(super) fn regions(
                 spans.push((range, finding.rule.clone()));
             }
         };
-        let fault = |problem| RedactionError::Finding { leaf: finding.leaf, problem };
+        let fault = |problem| RedactionError::Finding {
+            leaf: finding.leaf,
+            problem,
+        };
         match &finding.target {
             Target::Whole => add(0..value.len()),
             Target::Bytes { start, end } => {
@@ -56,7 +59,9 @@ pub(super) fn regions(
                     return Err(fault("names a text that is not in the leaf"));
                 }
                 if found.len() > PIECES_MAX {
-                    return Err(fault("names a text that stands in the leaf more than 100,000 times"));
+                    return Err(fault(
+                        "names a text that stands in the leaf more than 100,000 times",
+                    ));
                 }
                 found.into_iter().for_each(add);
             }
@@ -90,7 +95,9 @@ fn protected(role: LeafRole, value: &str, first: usize) -> Vec<Range<usize>> {
 }
 
 fn is_number(suffix: &str) -> bool {
-    suffix.strip_prefix('-').is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+    suffix
+        .strip_prefix('-')
+        .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Drops spans inside of a protected range and widens those that cut one.
@@ -99,7 +106,10 @@ fn respect(protected: &[Range<usize>], spans: &mut Vec<(Range<usize>, RuleId)>) 
         // At most two can be cut: the one at either end.
         let from = protected.partition_point(|range| range.end <= span.start);
         let to = protected.partition_point(|range| range.start < span.end);
-        let Some((head, tail)) = protected.get(from..to).and_then(|cut| Some((cut.first()?, cut.last()?))) else {
+        let Some((head, tail)) = protected
+            .get(from..to)
+            .and_then(|cut| Some((cut.first()?, cut.last()?)))
+        else {
             return true;
         };
         if head.start <= span.start && span.end <= head.end {
@@ -176,11 +186,20 @@ mod tests {
     /// Draws regions as `start..end rule`.
     #[track_caller]
     fn check(role: LeafRole, value: &str, targets: &[(Target, &str)], expected: &[&str]) {
-        let findings: Vec<_> =
-            targets.iter().map(|(target, id)| Finding { leaf: 0, target: target.clone(), rule: rule(id) }).collect();
+        let findings: Vec<_> = targets
+            .iter()
+            .map(|(target, id)| Finding {
+                leaf: 0,
+                target: target.clone(),
+                rule: rule(id),
+            })
+            .collect();
         let findings: Vec<_> = findings.iter().collect();
         let regions = regions(role, value, &findings, SecretsMode::Encrypted).expect("findings that fit");
-        let drawn: Vec<_> = regions.iter().map(|region| format!("{:?} {}", region.range, region.rule.as_str())).collect();
+        let drawn: Vec<_> = regions
+            .iter()
+            .map(|region| format!("{:?} {}", region.range, region.rule.as_str()))
+            .collect();
         assert_eq!(drawn, expected, "{value:?}");
     }
 
@@ -195,18 +214,48 @@ mod tests {
     #[test]
     fn overlapping_findings_are_one_region_with_the_rule_that_covers_most() {
         let value = "0123456789";
-        check(LeafRole::Text, value, &[(bytes(0, 3), "a"), (bytes(2, 7), "b")], &["0..7 b"]);
-        check(LeafRole::Text, value, &[(bytes(2, 5), "b"), (bytes(2, 5), "a")], &["2..5 a"]);
-        check(LeafRole::Text, value, &[(bytes(0, 3), "b"), (bytes(2, 5), "a")], &["0..5 b"]);
-        check(LeafRole::Text, value, &[(bytes(0, 3), "a"), (bytes(3, 5), "b")], &["0..3 a", "3..5 b"]);
-        check(LeafRole::Text, value, &[(bytes(4, 5), "a"), (Target::Whole, "b")], &["0..10 b"]);
+        check(
+            LeafRole::Text,
+            value,
+            &[(bytes(0, 3), "a"), (bytes(2, 7), "b")],
+            &["0..7 b"],
+        );
+        check(
+            LeafRole::Text,
+            value,
+            &[(bytes(2, 5), "b"), (bytes(2, 5), "a")],
+            &["2..5 a"],
+        );
+        check(
+            LeafRole::Text,
+            value,
+            &[(bytes(0, 3), "b"), (bytes(2, 5), "a")],
+            &["0..5 b"],
+        );
+        check(
+            LeafRole::Text,
+            value,
+            &[(bytes(0, 3), "a"), (bytes(3, 5), "b")],
+            &["0..3 a", "3..5 b"],
+        );
+        check(
+            LeafRole::Text,
+            value,
+            &[(bytes(4, 5), "a"), (Target::Whole, "b")],
+            &["0..10 b"],
+        );
         check(LeafRole::Text, "", &[(Target::Whole, "b")], &[]);
         check(LeafRole::Text, value, &[(bytes(4, 4), "a")], &[]);
     }
 
     #[test]
     fn a_literal_goes_wherever_it_stands() {
-        check(LeafRole::Text, "ab-ab", &[(literal("ab"), "a")], &["0..2 a", "3..5 a"]);
+        check(
+            LeafRole::Text,
+            "ab-ab",
+            &[(literal("ab"), "a")],
+            &["0..2 a", "3..5 a"],
+        );
         check(LeafRole::Text, "xaaaay", &[(literal("aa"), "a")], &["1..5 a"]);
         check(LeafRole::Text, "abababa", &[(literal("aba"), "a")], &["0..7 a"]);
     }
@@ -214,12 +263,22 @@ mod tests {
     #[test]
     fn markers_are_not_cut() {
         let value = "a [REDACTED:x:0] b";
-        check(LeafRole::Text, value, &[(literal("REDACTED"), "a"), (bytes(2, 16), "a")], &[]);
+        check(
+            LeafRole::Text,
+            value,
+            &[(literal("REDACTED"), "a"), (bytes(2, 16), "a")],
+            &[],
+        );
         check(LeafRole::Text, value, &[(bytes(0, 5), "a")], &["0..16 a"]);
         check(LeafRole::Text, value, &[(bytes(15, 18), "a")], &["2..18 a"]);
         check(LeafRole::Text, "[REDACTED:x:0]", &[(Target::Whole, "a")], &[]);
         check(LeafRole::Key, "[REDACTED:x:0]-2", &[(Target::Whole, "a")], &[]);
-        check(LeafRole::Text, "[REDACTED:x:0]-2", &[(Target::Whole, "a")], &["0..16 a"]);
+        check(
+            LeafRole::Text,
+            "[REDACTED:x:0]-2",
+            &[(Target::Whole, "a")],
+            &["0..16 a"],
+        );
     }
 
     #[test]
@@ -238,8 +297,15 @@ mod tests {
     #[test]
     fn findings_that_do_not_fit_are_errors() {
         for target in [bytes(0, 9), bytes(1, 2), bytes(2, 0), literal("zz"), literal("")] {
-            let finding = Finding { leaf: 0, target, rule: rule("a") };
-            assert!(regions(LeafRole::Text, "é12", &[&finding], SecretsMode::Encrypted).is_err(), "{finding:?}");
+            let finding = Finding {
+                leaf: 0,
+                target,
+                rule: rule("a"),
+            };
+            assert!(
+                regions(LeafRole::Text, "é12", &[&finding], SecretsMode::Encrypted).is_err(),
+                "{finding:?}"
+            );
         }
     }
 }

@@ -15,7 +15,11 @@ fn redaction(mode: SecretsMode) -> Redaction {
 }
 
 fn finding(leaf: usize, target: Target) -> Finding {
-    Finding { leaf, target, rule: rule("test") }
+    Finding {
+        leaf,
+        target,
+        rule: rule("test"),
+    }
 }
 
 /// Redacts, does it once more without findings (which must change nothing), and draws the outcome.
@@ -25,10 +29,14 @@ fn check(path: &str, mode: SecretsMode, text: &str, findings: &[Finding], expect
     let drawn = match redact(format, text, findings, &redaction(mode)) {
         Ok((redacted, outcome)) => {
             let redacted = redacted.unwrap_or_else(|| text.to_owned());
-            let (again, _) = redact(format, &redacted, &[], &redaction(mode)).expect("redacted text is well-formed");
+            let (again, _) =
+                redact(format, &redacted, &[], &redaction(mode)).expect("redacted text is well-formed");
             assert_eq!(again, None, "redacting twice changes nothing");
             let stats = &outcome.stats;
-            let mut drawn = format!("{redacted}\n-- {} kept, {} masked, {} omitted", outcome.encrypted, stats.masked, stats.omitted);
+            let mut drawn = format!(
+                "{redacted}\n-- {} kept, {} masked, {} omitted",
+                outcome.encrypted, stats.masked, stats.omitted
+            );
             for (pointer, rule) in &outcome.plaintext {
                 drawn += &format!(", {} at {pointer}", rule.as_str());
             }
@@ -57,7 +65,12 @@ fn hash_values() -> String {
 
 #[test]
 fn encrypted_mode_keeps_ciphers_and_masks_all_other_values_of_hash_keys() {
-    check("a.json", SecretsMode::Encrypted, &hash_values(), &[], expect![[r##"
+    check(
+        "a.json",
+        SecretsMode::Encrypted,
+        &hash_values(),
+        &[],
+        expect![[r##"
         {
             "#cipher": "KBC::ProjectSecureKV::eJwBQAG//mRlZjUwMjAwZmY0=",
             "#plain": "[REDACTED:keboola-plaintext:0]",
@@ -70,12 +83,18 @@ fn encrypted_mode_keeps_ciphers_and_masks_all_other_values_of_hash_keys() {
             "plain": "stays", "count": 1
         }
         -- 2 kept, 6 masked, 0 omitted, keboola-plaintext at /#plain, keboola-plaintext at /#number, keboola-plaintext at /#list/0, keboola-plaintext at /#list/2, keboola-plaintext at /#map/user, keboola-plaintext at /#map/depth/flag
-    "##]]);
+    "##]],
+    );
 }
 
 #[test]
 fn masked_mode_masks_ciphers_too() {
-    check("a.json", SecretsMode::Masked, &hash_values(), &[], expect![[r##"
+    check(
+        "a.json",
+        SecretsMode::Masked,
+        &hash_values(),
+        &[],
+        expect![[r##"
         {
             "#cipher": "[REDACTED:keboola-cipher:0]",
             "#plain": "[REDACTED:keboola-plaintext:0]",
@@ -88,12 +107,18 @@ fn masked_mode_masks_ciphers_too() {
             "plain": "stays", "count": 1
         }
         -- 0 kept, 8 masked, 0 omitted, keboola-plaintext at /#plain, keboola-plaintext at /#number, keboola-plaintext at /#list/0, keboola-plaintext at /#list/2, keboola-plaintext at /#map/user, keboola-plaintext at /#map/depth/flag
-    "##]]);
+    "##]],
+    );
 }
 
 #[test]
 fn omitted_mode_removes_members() {
-    check("a.json", SecretsMode::Omitted, &hash_values(), &[], expect![[r##"
+    check(
+        "a.json",
+        SecretsMode::Omitted,
+        &hash_values(),
+        &[],
+        expect![[r##"
         {
             "#vault": "{{ vault.key }}",
             "#null": null,
@@ -103,7 +128,8 @@ fn omitted_mode_removes_members() {
             "plain": "stays", "count": 1
         }
         -- 0 kept, 3 masked, 5 omitted, keboola-plaintext at /#plain, keboola-plaintext at /#number, keboola-plaintext at /#list/0, keboola-plaintext at /#list/2, keboola-plaintext at /#map/user, keboola-plaintext at /#map/depth/flag
-    "##]]);
+    "##]],
+    );
 }
 
 #[test]
@@ -112,22 +138,32 @@ fn removing_members_leaves_commas_and_spacing_in_order() {
         (r##"{"#a":1,"b":2,"#c":3}"##, r##"{"b":2}"##),
         (r##"{"#a":1}"##, "{}"),
         ("{\n  \"#a\": 1\n}", "{}"),
-        ("{\n  \"a\": 1,\n  \"#b\": 2,\n  \"c\": 3\n}", "{\n  \"a\": 1,\n  \"c\": 3\n}"),
+        (
+            "{\n  \"a\": 1,\n  \"#b\": 2,\n  \"c\": 3\n}",
+            "{\n  \"a\": 1,\n  \"c\": 3\n}",
+        ),
         ("{\n  \"a\": 1,\n  \"#b\": 2,\n  \"#c\": 3\n}", "{\n  \"a\": 1\n}"),
         ("{\n  \"#a\": 1,\n  \"#b\": 2,\n  \"c\": 3\n}", "{\n  \"c\": 3\n}"),
         (r##"{"#a":{"x":1},"b":[{"#c":"d"}]}"##, r##"{"#a":{},"b":[{}]}"##),
     ] {
-        let (redacted, _) = redact(Format::Json, before, &[], &redaction(SecretsMode::Omitted)).expect("well-formed");
+        let (redacted, _) =
+            redact(Format::Json, before, &[], &redaction(SecretsMode::Omitted)).expect("well-formed");
         assert_eq!(redacted.as_deref(), Some(after), "{before}");
     }
 }
 
 #[test]
 fn a_hash_written_as_an_escape_is_a_hash() {
-    check("a.json", SecretsMode::Encrypted, r#"{"\u0023a": "x"}"#, &[], expect![[r#"
+    check(
+        "a.json",
+        SecretsMode::Encrypted,
+        r#"{"\u0023a": "x"}"#,
+        &[],
+        expect![[r#"
         {"\u0023a": "[REDACTED:keboola-plaintext:0]"}
         -- 0 kept, 1 masked, 0 omitted, keboola-plaintext at /#a
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -152,15 +188,31 @@ fn findings_are_spliced_into_string_literals() {
 fn part_of_a_hash_value_takes_all_of_it_under_the_rule_of_the_policy() {
     let cipher = format!(r##"{{"#a": "user:pass", "#b": "{CIPHER}", "#c": "{{{{vault.x}}}}"}}"##);
     let part = Target::Bytes { start: 2, end: 4 };
-    let findings = [finding(1, part.clone()), finding(3, part.clone()), finding(5, part)];
-    check("a.json", SecretsMode::Encrypted, &cipher, &findings, expect![[r##"
+    let findings = [
+        finding(1, part.clone()),
+        finding(3, part.clone()),
+        finding(5, part),
+    ];
+    check(
+        "a.json",
+        SecretsMode::Encrypted,
+        &cipher,
+        &findings,
+        expect![[r##"
         {"#a": "[REDACTED:test:0]", "#b": "[REDACTED:test:0]", "#c": "[REDACTED:test:0]"}
         -- 0 kept, 3 masked, 0 omitted, test at /#a
-    "##]]);
-    check("a.json", SecretsMode::Omitted, &cipher, &findings, expect![[r#"
+    "##]],
+    );
+    check(
+        "a.json",
+        SecretsMode::Omitted,
+        &cipher,
+        &findings,
+        expect![[r#"
         {}
         -- 0 kept, 0 masked, 3 omitted, test at /#a
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -169,7 +221,12 @@ fn names_that_become_the_same_are_numbered() {
         "a.json",
         SecretsMode::Encrypted,
         r##"{"s1": 1, "[REDACTED:test:0]-2": 2, "s2": {"#p": "x"}, "#s3": "y", "s4": 4}"##,
-        &[finding(0, Target::Whole), finding(2, Target::Whole), finding(5, Target::Whole), finding(7, Target::Whole)],
+        &[
+            finding(0, Target::Whole),
+            finding(2, Target::Whole),
+            finding(5, Target::Whole),
+            finding(7, Target::Whole),
+        ],
         expect![[r##"
             {"[REDACTED:test:0]": 1, "[REDACTED:test:0]-2": 2, "[REDACTED:test:0]-3": {"#p": "[REDACTED:keboola-plaintext:0]"}, "#[REDACTED:test:0]": "[REDACTED:keboola-plaintext:0]", "[REDACTED:test:0]-4": 4}
             -- 0 kept, 6 masked, 0 omitted, keboola-plaintext at /[REDACTED:test:0]-3/#p, keboola-plaintext at /#[REDACTED:test:0]
@@ -212,7 +269,10 @@ fn cells_are_redacted_within_their_quotes() {
         "a.csv",
         SecretsMode::Encrypted,
         "id,note\r\n1,\"say \"\"pw\"\", ok\"\r\n2,plain\r\n",
-        &[finding(3, Target::Literal("\"pw\"".to_owned())), finding(5, Target::Whole)],
+        &[
+            finding(3, Target::Literal("\"pw\"".to_owned())),
+            finding(5, Target::Whole),
+        ],
         expect![[r#"
             id,note
             1,"say [REDACTED:test:0], ok"
@@ -226,44 +286,90 @@ fn cells_are_redacted_within_their_quotes() {
 #[test]
 fn ciphers_outside_of_hash_keys_go_unless_the_mode_keeps_them() {
     let code = format!("SET x = '{CIPHER}';\n");
-    check("a.sql", SecretsMode::Encrypted, &code, &[], expect![[r#"
+    check(
+        "a.sql",
+        SecretsMode::Encrypted,
+        &code,
+        &[],
+        expect![[r#"
         SET x = 'KBC::ProjectSecureKV::eJwBQAG//mRlZjUwMjAwZmY0=';
 
         -- 0 kept, 0 masked, 0 omitted
-    "#]]);
-    check("a.sql", SecretsMode::Masked, &code, &[], expect![[r#"
+    "#]],
+    );
+    check(
+        "a.sql",
+        SecretsMode::Masked,
+        &code,
+        &[],
+        expect![[r#"
         SET x = '[REDACTED:keboola-cipher:0]';
 
         -- 0 kept, 1 masked, 0 omitted
-    "#]]);
-    check("a.json", SecretsMode::Masked, &format!("[\"x {CIPHER}\"]"), &[], expect![[r#"
+    "#]],
+    );
+    check(
+        "a.json",
+        SecretsMode::Masked,
+        &format!("[\"x {CIPHER}\"]"),
+        &[],
+        expect![[r#"
         ["x [REDACTED:keboola-cipher:0]"]
         -- 0 kept, 1 masked, 0 omitted
-    "#]]);
-    check("a.csv", SecretsMode::Omitted, &format!("a\n{CIPHER}\n"), &[], expect![[r#"
+    "#]],
+    );
+    check(
+        "a.csv",
+        SecretsMode::Omitted,
+        &format!("a\n{CIPHER}\n"),
+        &[],
+        expect![[r#"
         a
         [REDACTED:keboola-cipher:0]
 
         -- 0 kept, 1 masked, 0 omitted
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn findings_that_do_not_fit_are_errors() {
-    check("a.json", SecretsMode::Encrypted, "[\"a\"]", &[finding(1, Target::Whole)], expect![[r#"
+    check(
+        "a.json",
+        SecretsMode::Encrypted,
+        "[\"a\"]",
+        &[finding(1, Target::Whole)],
+        expect![[r#"
         a finding for leaf 1 names a leaf that the document does not have
-    "#]]);
-    check("a.sql", SecretsMode::Encrypted, "é", &[finding(0, Target::Bytes { start: 1, end: 2 })], expect![[r#"
+    "#]],
+    );
+    check(
+        "a.sql",
+        SecretsMode::Encrypted,
+        "é",
+        &[finding(0, Target::Bytes { start: 1, end: 2 })],
+        expect![[r#"
         a finding for leaf 0 names a range that is not in the leaf or cuts a character
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn equal_secrets_have_equal_tags_also_as_number_and_text() {
     let stack = crate::ids::Stack::parse("s").expect("a stack");
-    let key = TagKey::derive(b"root", &stack, &crate::ids::ProjectId::parse("1").expect("a project"));
+    let key = TagKey::derive(
+        b"root",
+        &stack,
+        &crate::ids::ProjectId::parse("1").expect("a project"),
+    );
     let redaction = Redaction::new(SecretsMode::Encrypted, key);
-    let (redacted, _) = redact(Format::Json, r##"{"#a": 1234, "#b": "1234", "#c": "12345"}"##, &[], &redaction).expect("well-formed");
+    let (redacted, _) = redact(
+        Format::Json,
+        r##"{"#a": 1234, "#b": "1234", "#c": "12345"}"##,
+        &[],
+        &redaction,
+    )
+    .expect("well-formed");
     let redacted: Value = serde_json::from_str(&redacted.expect("redacted")).expect("JSON");
     assert_eq!(redacted["#a"], redacted["#b"]);
     assert_ne!(redacted["#a"], redacted["#c"]);
@@ -275,9 +381,15 @@ fn texts_that_are_no_files_are_redacted_or_go_altogether() {
     let document = document_of_text(DocumentKind::Message, "token abc");
     assert_eq!(document.leaves[0].value, "token abc");
     let literal = finding(0, Target::Literal("abc".to_owned()));
-    assert_eq!(redact_text("token abc", &[literal], &redaction), "token [REDACTED:test:0]");
+    assert_eq!(
+        redact_text("token abc", &[literal], &redaction),
+        "token [REDACTED:test:0]"
+    );
     let misfit = finding(0, Target::Literal("abcd".to_owned()));
-    assert_eq!(redact_text("token abc", &[misfit], &redaction), "[REDACTED:unreadable-finding:0]");
+    assert_eq!(
+        redact_text("token abc", &[misfit], &redaction),
+        "[REDACTED:unreadable-finding:0]"
+    );
     assert_eq!(redact_text("", &[], &redaction), "");
 }
 
@@ -293,11 +405,17 @@ fn any_json() -> impl Strategy<Value = Value> {
         "[ab\"\\\\é]{0,6}",
     ];
     let key = prop_oneof!["#?[ab]{1,2}", Just("[REDACTED:b:0]".to_owned()), any::<String>()];
-    let leaf = prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::from), any::<i32>().prop_map(Value::from), text.prop_map(Value::from)];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i32>().prop_map(Value::from),
+        text.prop_map(Value::from)
+    ];
     leaf.prop_recursive(4, 40, 6, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
-            prop::collection::vec((key.clone(), inner), 0..5).prop_map(|members| Value::Object(members.into_iter().collect())),
+            prop::collection::vec((key.clone(), inner), 0..5)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
         ]
     })
 }
@@ -308,7 +426,11 @@ fn some_findings(format: Format, text: &str, choices: &[(usize, usize, usize, u8
     let of = |&(leaf, one, other, kind): &(usize, usize, usize, u8)| {
         let leaf = leaf % leaves.len();
         let value = &leaves[leaf].value;
-        let bounds: Vec<usize> = value.char_indices().map(|(at, _)| at).chain([value.len()]).collect();
+        let bounds: Vec<usize> = value
+            .char_indices()
+            .map(|(at, _)| at)
+            .chain([value.len()])
+            .collect();
         let (one, other) = (bounds[one % bounds.len()], bounds[other % bounds.len()]);
         let (start, end) = (one.min(other), one.max(other));
         let target = match kind {
@@ -316,9 +438,17 @@ fn some_findings(format: Format, text: &str, choices: &[(usize, usize, usize, u8
             1 if start < end => Target::Literal(value[start..end].to_owned()),
             _ => Target::Bytes { start, end },
         };
-        Finding { leaf, target, rule: rule(["r1", "r2"][usize::from(kind) % 2]) }
+        Finding {
+            leaf,
+            target,
+            rule: rule(["r1", "r2"][usize::from(kind) % 2]),
+        }
     };
-    if leaves.is_empty() { Vec::new() } else { choices.iter().map(of).collect() }
+    if leaves.is_empty() {
+        Vec::new()
+    } else {
+        choices.iter().map(of).collect()
+    }
 }
 
 /// Says whether two values have the same containers; members may only be missing if `omitted`.
@@ -326,11 +456,17 @@ fn same_shape(before: &Value, after: &Value, secret: bool, omitted: bool) -> boo
     match (before, after) {
         (Value::Object(before), Value::Object(after)) if !omitted => {
             before.len() == after.len()
-                && before.iter().zip(after).all(|((key, before), (_, after))| same_shape(before, after, secret || key.starts_with('#'), omitted))
+                && before.iter().zip(after).all(|((key, before), (_, after))| {
+                    same_shape(before, after, secret || key.starts_with('#'), omitted)
+                })
         }
         (Value::Object(before), Value::Object(after)) => after.len() <= before.len(),
         (Value::Array(before), Value::Array(after)) => {
-            before.len() == after.len() && before.iter().zip(after).all(|(before, after)| same_shape(before, after, secret, omitted))
+            before.len() == after.len()
+                && before
+                    .iter()
+                    .zip(after)
+                    .all(|(before, after)| same_shape(before, after, secret, omitted))
         }
         (Value::Null, Value::Null) | (Value::String(_), Value::String(_)) => true,
         (Value::Bool(_) | Value::Number(_), after) if secret => after.as_str().is_some_and(Marker::is),
@@ -341,7 +477,9 @@ fn same_shape(before: &Value, after: &Value, secret: bool, omitted: bool) -> boo
 /// Says whether anything below a `#` key may not stand there.
 fn holds_plaintext(value: &Value, secret: bool) -> bool {
     match value {
-        Value::Object(members) => members.iter().any(|(key, value)| holds_plaintext(value, secret || key.starts_with('#'))),
+        Value::Object(members) => members
+            .iter()
+            .any(|(key, value)| holds_plaintext(value, secret || key.starts_with('#'))),
         Value::Array(elements) => elements.iter().any(|element| holds_plaintext(element, secret)),
         Value::String(text) => secret && value::classify(text) == value::Class::Plaintext,
         Value::Bool(_) | Value::Number(_) => secret,
@@ -350,7 +488,11 @@ fn holds_plaintext(value: &Value, secret: bool) -> bool {
 }
 
 fn any_mode() -> impl Strategy<Value = SecretsMode> {
-    prop_oneof![Just(SecretsMode::Encrypted), Just(SecretsMode::Masked), Just(SecretsMode::Omitted)]
+    prop_oneof![
+        Just(SecretsMode::Encrypted),
+        Just(SecretsMode::Masked),
+        Just(SecretsMode::Omitted)
+    ]
 }
 
 fn any_choices() -> impl Strategy<Value = Vec<(usize, usize, usize, u8)>> {

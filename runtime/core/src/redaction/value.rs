@@ -21,7 +21,11 @@ const SCOPES: [&str; 8] = [
 const SYSTEMS: [&str; 3] = ["KV", "GKMS", ""];
 
 /// Forms that old configurations still have; the body follows at once.
-const LEGACY: [&str; 3] = ["Encrypted==", "ComponentEncrypted==", "ComponentProjectEncrypted=="];
+const LEGACY: [&str; 3] = [
+    "Encrypted==",
+    "ComponentEncrypted==",
+    "ComponentProjectEncrypted==",
+];
 
 /// A body that does not begin like compressed data must be at least this long: a password that
 /// somebody put behind a cipher's prefix is shorter.
@@ -66,13 +70,23 @@ fn cipher_len(text: &str) -> Option<usize> {
         None => {
             let (name, body) = name.split_once("::")?;
             let known = SYSTEMS.iter().filter_map(|system| name.strip_suffix(system));
-            known.into_iter().any(|scope| SCOPES.contains(&scope)).then_some(body)?
+            known
+                .into_iter()
+                .any(|scope| SCOPES.contains(&scope))
+                .then_some(body)?
         }
     };
     let alphabet = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_');
     let bytes = body.as_bytes();
-    let digits = bytes.iter().position(|byte| !alphabet(byte)).unwrap_or(bytes.len());
-    let padding = bytes[digits..].iter().take(2).take_while(|byte| **byte == b'=').count();
+    let digits = bytes
+        .iter()
+        .position(|byte| !alphabet(byte))
+        .unwrap_or(bytes.len());
+    let padding = bytes[digits..]
+        .iter()
+        .take(2)
+        .take_while(|byte| **byte == b'=')
+        .count();
     let fits = digits >= BODY_LEN_MIN || digits >= 3 && body.starts_with(ZLIB_START);
     fits.then_some(text.len() - body.len() + digits + padding)
 }
@@ -110,11 +124,19 @@ mod tests {
     fn all_scopes_of_all_key_systems_and_the_legacy_forms_are_ciphers() {
         for scope in SCOPES {
             for system in SYSTEMS {
-                assert_eq!(classify(&format!("KBC::{scope}{system}::{BODY}=")), Class::Cipher, "{scope}{system}");
+                assert_eq!(
+                    classify(&format!("KBC::{scope}{system}::{BODY}=")),
+                    Class::Cipher,
+                    "{scope}{system}"
+                );
             }
         }
         for legacy in LEGACY {
-            assert_eq!(classify(&format!("KBC::{legacy}{BODY}==")), Class::Cipher, "{legacy}");
+            assert_eq!(
+                classify(&format!("KBC::{legacy}{BODY}==")),
+                Class::Cipher,
+                "{legacy}"
+            );
         }
         assert_eq!(SCOPES.len() * SYSTEMS.len(), 24);
     }
@@ -155,6 +177,12 @@ mod tests {
     fn ciphers_are_found_inside_of_texts() {
         let text = format!("a KBC::Nothing KBC::ProjectSecure::{BODY}, 'KBC::Encrypted=={BODY}=='");
         let found: Vec<_> = ciphers(&text).map(|range| &text[range]).collect();
-        assert_eq!(found, [format!("KBC::ProjectSecure::{BODY}"), format!("KBC::Encrypted=={BODY}==")]);
+        assert_eq!(
+            found,
+            [
+                format!("KBC::ProjectSecure::{BODY}"),
+                format!("KBC::Encrypted=={BODY}==")
+            ]
+        );
     }
 }

@@ -15,11 +15,19 @@ pub(crate) struct Cell {
 impl Cell {
     /// Returns the bytes between the quotes, or all where there are none.
     pub(crate) fn inner(&self) -> Range<usize> {
-        if self.quoted { self.start + 1..self.end - 1 } else { self.start..self.end }
+        if self.quoted {
+            self.start + 1..self.end - 1
+        } else {
+            self.start..self.end
+        }
     }
 
     pub(crate) fn encoding(&self) -> Encoding {
-        if self.quoted { Encoding::Quoted } else { Encoding::Plain }
+        if self.quoted {
+            Encoding::Quoted
+        } else {
+            Encoding::Plain
+        }
     }
 
     pub(crate) fn value<'t>(&self, text: &'t str) -> Cow<'t, str> {
@@ -44,7 +52,10 @@ pub(crate) struct Table {
 impl Table {
     pub(crate) fn parse(text: &str) -> Result<Self, Malformed> {
         let bytes = text.as_bytes();
-        let mut table = Self { cells: Vec::new(), rows: Vec::new() };
+        let mut table = Self {
+            cells: Vec::new(),
+            rows: Vec::new(),
+        };
         let (mut at, mut first_cell) = (0, 0);
         let mut within_row = false;
         while at < bytes.len() || within_row {
@@ -61,7 +72,10 @@ impl Table {
                 (Some(_), _) => 1,
                 (None, _) => 0,
             };
-            table.rows.push(Row { cells: first_cell..table.cells.len(), end: at });
+            table.rows.push(Row {
+                cells: first_cell..table.cells.len(),
+                end: at,
+            });
             first_cell = table.cells.len();
         }
         Ok(table)
@@ -83,7 +97,11 @@ impl Table {
 }
 
 fn cell(bytes: &[u8], start: usize) -> Result<Cell, Malformed> {
-    let fault = |problem, at| Malformed { format: Format::Csv, problem, at };
+    let fault = |problem, at| Malformed {
+        format: Format::Csv,
+        problem,
+        at,
+    };
     let rest = &bytes[start..];
     if rest.first() != Some(&b'"') {
         let plain = |byte: &u8| !matches!(byte, b',' | b'\n' | b'\r' | b'"');
@@ -91,7 +109,11 @@ fn cell(bytes: &[u8], start: usize) -> Result<Cell, Malformed> {
         return match bytes.get(end) {
             Some(b'"') => Err(fault("a quote inside of a cell without quotes", end)),
             Some(b'\r') if bytes.get(end + 1) != Some(&b'\n') => Err(fault("half of a line break", end)),
-            _ => Ok(Cell { start, end, quoted: false }),
+            _ => Ok(Cell {
+                start,
+                end,
+                quoted: false,
+            }),
         };
     }
     let mut at = start + 1;
@@ -102,8 +124,16 @@ fn cell(bytes: &[u8], start: usize) -> Result<Cell, Malformed> {
         at += quote + 1;
         match bytes.get(at) {
             Some(b'"') => at += 1,
-            Some(b'\r') if bytes.get(at + 1) != Some(&b'\n') => return Err(fault("half of a line break", at)),
-            None | Some(b',' | b'\n' | b'\r') => return Ok(Cell { start, end: at, quoted: true }),
+            Some(b'\r') if bytes.get(at + 1) != Some(&b'\n') => {
+                return Err(fault("half of a line break", at));
+            }
+            None | Some(b',' | b'\n' | b'\r') => {
+                return Ok(Cell {
+                    start,
+                    end: at,
+                    quoted: true,
+                });
+            }
             Some(_) => return Err(fault("text after a quoted cell", at)),
         }
     }
@@ -111,7 +141,11 @@ fn cell(bytes: &[u8], start: usize) -> Result<Cell, Malformed> {
 
 /// Returns the text of the inside of a quoted cell.
 pub(super) fn decode(raw: &str) -> Cow<'_, str> {
-    if raw.contains('"') { Cow::Owned(raw.replace("\"\"", "\"")) } else { Cow::Borrowed(raw) }
+    if raw.contains('"') {
+        Cow::Owned(raw.replace("\"\"", "\""))
+    } else {
+        Cow::Borrowed(raw)
+    }
 }
 
 /// Returns how many bytes a quote takes inside of a quoted cell, and decoded.

@@ -90,10 +90,14 @@ impl Tree {
     pub(crate) fn child_spans(&self, container: usize) -> Vec<Range<usize>> {
         let node = |at: usize| &self.nodes[at];
         match node(container).kind {
-            Kind::Object => self.members(container).map(|(key, value)| node(key).start..node(value).end).collect(),
-            Kind::Array | Kind::Key | Kind::String | Kind::Scalar | Kind::Null => {
-                self.children(container).map(|child| node(child).start..node(child).end).collect()
-            }
+            Kind::Object => self
+                .members(container)
+                .map(|(key, value)| node(key).start..node(value).end)
+                .collect(),
+            Kind::Array | Kind::Key | Kind::String | Kind::Scalar | Kind::Null => self
+                .children(container)
+                .map(|child| node(child).start..node(child).end)
+                .collect(),
         }
     }
 
@@ -149,7 +153,17 @@ pub(super) struct Parser<'t> {
 
 impl<'t> Parser<'t> {
     pub(super) fn new(text: &'t str, format: Format) -> Self {
-        Self { text, format, at: 0, end: 0, leaves: 0, tree: Tree { nodes: Vec::new(), roots: Vec::new() } }
+        Self {
+            text,
+            format,
+            at: 0,
+            end: 0,
+            leaves: 0,
+            tree: Tree {
+                nodes: Vec::new(),
+                roots: Vec::new(),
+            },
+        }
     }
 
     pub(super) fn finish(self) -> Tree {
@@ -163,11 +177,19 @@ impl<'t> Parser<'t> {
         self.tree.roots.push((line, self.tree.nodes.len()));
         self.value(0, false)?;
         self.skip_space();
-        if self.at == self.end { Ok(()) } else { Err(self.fault("more than one value")) }
+        if self.at == self.end {
+            Ok(())
+        } else {
+            Err(self.fault("more than one value"))
+        }
     }
 
     fn fault(&self, problem: &'static str) -> Malformed {
-        Malformed { format: self.format, problem, at: self.at }
+        Malformed {
+            format: self.format,
+            problem,
+            at: self.at,
+        }
     }
 
     fn peek(&self) -> Option<u8> {
@@ -184,7 +206,14 @@ impl<'t> Parser<'t> {
     fn open(&mut self, kind: Kind, secret: bool, is_leaf: bool) -> usize {
         let leaf = is_leaf.then_some(self.leaves);
         self.leaves += usize::from(is_leaf);
-        self.tree.nodes.push(Node { kind, secret, leaf, start: self.at, end: self.at, after: 0 });
+        self.tree.nodes.push(Node {
+            kind,
+            secret,
+            leaf,
+            start: self.at,
+            end: self.at,
+            after: 0,
+        });
         self.tree.nodes.len() - 1
     }
 
@@ -298,7 +327,11 @@ impl<'t> Parser<'t> {
         while let Some(b'0'..=b'9') = self.peek() {
             self.at += 1;
         }
-        if self.at == start { Err(self.fault("a digit is missing")) } else { Ok(()) }
+        if self.at == start {
+            Err(self.fault("a digit is missing"))
+        } else {
+            Ok(())
+        }
     }
 
     fn number(&mut self) -> Result<(), Malformed> {
@@ -362,7 +395,9 @@ impl<'t> Parser<'t> {
 ///
 /// Half of a surrogate pair, which JSON allows and Unicode does not, becomes U+FFFD.
 pub(super) fn decode(raw: &str) -> Cow<'_, str> {
-    let Some(first) = memchr::memchr(b'\\', raw.as_bytes()) else { return Cow::Borrowed(raw) };
+    let Some(first) = memchr::memchr(b'\\', raw.as_bytes()) else {
+        return Cow::Borrowed(raw);
+    };
     let mut text = String::with_capacity(raw.len());
     let (mut copied, mut at) = (0, first);
     loop {
@@ -398,7 +433,10 @@ fn escaped(escape: &[u8]) -> (char, usize) {
             if let Some(character) = char::from_u32(first) {
                 return (character, 6);
             }
-            let second = escape.get(6..).filter(|rest| rest.starts_with(b"\\u")).map_or(0, code_unit);
+            let second = escape
+                .get(6..)
+                .filter(|rest| rest.starts_with(b"\\u"))
+                .map_or(0, code_unit);
             if (0xd800..0xdc00).contains(&first) && (0xdc00..0xe000).contains(&second) {
                 let code = 0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00);
                 (char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), 12)
@@ -414,5 +452,9 @@ fn escaped(escape: &[u8]) -> (char, usize) {
 
 fn code_unit(escape: &[u8]) -> u32 {
     let digit = |byte: &u8| char::from(*byte).to_digit(16).unwrap_or(0);
-    escape.iter().skip(2).take(4).fold(0, |code, byte| code * 16 + digit(byte))
+    escape
+        .iter()
+        .skip(2)
+        .take(4)
+        .fold(0, |code, byte| code * 16 + digit(byte))
 }

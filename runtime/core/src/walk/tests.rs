@@ -5,7 +5,10 @@ use proptest::prelude::*;
 #[track_caller]
 fn check_leaves(path: &str, text: &str, expected: Expect) {
     let drawn = match leaves(Format::of(path), text) {
-        Ok(leaves) => leaves.iter().map(|leaf| format!("{:?} {} {:?}\n", leaf.role, leaf.pointer, leaf.value)).collect(),
+        Ok(leaves) => leaves
+            .iter()
+            .map(|leaf| format!("{:?} {} {:?}\n", leaf.role, leaf.pointer, leaf.value))
+            .collect(),
         Err(error) => format!("{error}\n"),
     };
     expected.assert_eq(&drawn);
@@ -100,9 +103,13 @@ fn json_lines_are_numbered_from_zero_and_may_be_empty() {
             Text /2 "y"
         "#]],
     );
-    check_leaves("a.jsonl", "1\n{\n}\n", expect![[r#"
+    check_leaves(
+        "a.jsonl",
+        "1\n{\n}\n",
+        expect![[r#"
         not well-formed JSON Lines: a member name is missing at byte 4
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -120,11 +127,15 @@ fn csv_gives_cells_by_row_and_column() {
         "#]],
     );
     check_leaves("a.csv", "", expect![""]);
-    check_leaves("a.csv", "a\n\nb", expect![[r#"
+    check_leaves(
+        "a.csv",
+        "a\n\nb",
+        expect![[r#"
         Text /0/0 "a"
         Text /1/0 ""
         Text /2/0 "b"
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -145,8 +156,15 @@ fn a_range_of_the_decoded_text_maps_to_the_escapes_that_stand_for_it() {
     let raw = r#"a\"\ud83d\ude00é\u00e9z"#;
     let decoded = Encoding::Json.decode(raw);
     assert_eq!(decoded, "a\"😀ééz");
-    let parts: Vec<_> = decoded.char_indices().map(|(at, c)| at..at + c.len_utf8()).collect();
-    let sources: Vec<_> = Encoding::Json.source_ranges(raw, &parts).into_iter().map(|range| &raw[range]).collect();
+    let parts: Vec<_> = decoded
+        .char_indices()
+        .map(|(at, c)| at..at + c.len_utf8())
+        .collect();
+    let sources: Vec<_> = Encoding::Json
+        .source_ranges(raw, &parts)
+        .into_iter()
+        .map(|range| &raw[range])
+        .collect();
     assert_eq!(sources, ["a", "\\\"", "\\ud83d\\ude00", "é", "\\u00e9", "z"]);
 }
 

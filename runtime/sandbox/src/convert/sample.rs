@@ -68,7 +68,7 @@ mod tests {
     use expect_test::{Expect, expect};
 
     #[track_caller]
-    fn check(columns: &[u32], rows: &[u32], expected: Expect) {
+    fn check(columns: &[u32], rows: &[u32], expected: &Expect) {
         let sample = Sample {
             table_id: "in.c-main.orders".to_owned(),
             columns: vec![
@@ -94,15 +94,19 @@ mod tests {
 
     #[test]
     fn a_choice_names_what_there_is_once_and_in_order() {
-        check(&[0, 1], &[0, 2], expect!["columns [0, 1], rows [0, 2]"]);
-        check(&[], &[], expect!["columns [], rows []"]);
+        check(&[0, 1], &[0, 2], &expect!["columns [0, 1], rows [0, 2]"]);
+        check(&[], &[], &expect!["columns [], rows []"]);
         check(
             &[1, 0],
             &[],
-            expect!["the columns of its choice are not ascending"],
+            &expect!["the columns of its choice are not ascending"],
         );
-        check(&[0], &[1, 1], expect!["the rows of its choice are not ascending"]);
-        check(&[2], &[], expect!["its choice has column 2 of 2"]);
-        check(&[0], &[u32::MAX], expect!["its choice has row 4294967295 of 3"]);
+        check(
+            &[0],
+            &[1, 1],
+            &expect!["the rows of its choice are not ascending"],
+        );
+        check(&[2], &[], &expect!["its choice has column 2 of 2"]);
+        check(&[0], &[u32::MAX], &expect!["its choice has row 4294967295 of 3"]);
     }
 }

@@ -5,7 +5,7 @@ use crate::{Limits, SandboxError};
 use expect_test::{Expect, expect};
 
 #[track_caller]
-fn check_bytes(limits: Limits, bytes: &[u8], expected: Expect) {
+fn check_bytes(limits: Limits, bytes: &[u8], expected: &Expect) {
     let error = sandbox(limits)
         .customer_policy(bytes, "{}")
         .expect_err("the component must be refused");
@@ -16,7 +16,7 @@ fn check_bytes(limits: Limits, bytes: &[u8], expected: Expect) {
 }
 
 #[track_caller]
-fn check(text: &str, expected: Expect) {
+fn check(text: &str, expected: &Expect) {
     check_bytes(
         limits(),
         &wat::parse_str(text).expect("the text parses"),
@@ -33,7 +33,7 @@ fn every_import_is_named_with_what_mends_it() {
             (import "keboola:mirror/log@0.2.0" (instance (export "write" (func (param "text" string)))))
             (import "keboola:mirror/types@0.1.0" (instance (type $u u8) (export "t" (type (eq $u)))))
             (import "now" (func (result u64))))"#,
-        expect![[r#"
+        &expect![[r#"
             it imports `wasi:cli/environment@0.2.0`, and guests get no functions
             it imports `wasi:io/poll@0.2.0`, and guests get no functions
             it imports `keboola:mirror/log@0.2.0`, and guests get no functions
@@ -49,7 +49,7 @@ fn every_import_is_named_with_what_mends_it() {
 fn types_may_be_imported() {
     check(
         r#"(component (import "keboola:mirror/types@0.1.0" (instance (type $u u8) (export "t" (type (eq $u))))))"#,
-        expect![[r#"
+        &expect![[r#"
             it exports nothing and not `keboola:mirror/redaction@0.1.0`; build it for the world `redaction-policy` of `keboola:mirror@0.1`
         "#]],
     );
@@ -59,13 +59,13 @@ fn types_may_be_imported() {
 fn a_component_of_another_world_is_told_which_to_build_for() {
     check(
         r#"(component (component $c) (instance $i (instantiate $c)) (export "keboola:mirror/sampling@0.1.0" (instance $i)))"#,
-        expect![[r#"
+        &expect![[r#"
         it exports `keboola:mirror/sampling@0.1.0` and not `keboola:mirror/redaction@0.1.0`; build it for the world `redaction-policy` of `keboola:mirror@0.1`
     "#]],
     );
     check(
         r#"(component (component $c) (instance $i (instantiate $c)) (export "keboola:mirror/redaction@0.2.0" (instance $i)))"#,
-        expect![[r#"
+        &expect![[r#"
         it exports `keboola:mirror/redaction@0.2.0` and not `keboola:mirror/redaction@0.1.0`; build it for the world `redaction-policy` of `keboola:mirror@0.1`
     "#]],
     );
@@ -80,7 +80,7 @@ fn functions_that_lack_or_have_other_types_are_named() {
             (func $f (canon lift (core func $i "f")))
             (instance $e (export "describe" (func $f)))
             (export "keboola:mirror/redaction@0.1.0" (instance $e)))"#,
-        expect![[r#"
+        &expect![[r#"
             its interface `keboola:mirror/redaction@0.1.0` lacks the function `configure`
             its interface `keboola:mirror/redaction@0.1.0` lacks the function `redact`
         "#]],
@@ -92,7 +92,7 @@ fn functions_that_lack_or_have_other_types_are_named() {
             (func $f (canon lift (core func $i "f")))
             (instance $e (export "describe" (func $f)) (export "configure" (func $f)) (export "redact" (func $f)))
             (export "keboola:mirror/redaction@0.1.0" (instance $e)))"#,
-        expect![[r#"
+        &expect![[r#"
             its functions are not of `keboola:mirror@0.1`: failed to convert function to given type: type mismatch with results: expected 1-tuple, found 0-tuple
         "#]],
     );
@@ -102,28 +102,28 @@ fn functions_that_lack_or_have_other_types_are_named() {
 fn what_is_no_component_is_refused_in_plain_words() {
     check(
         "(module)",
-        expect![[r#"
+        &expect![[r#"
         it is a core module, not a component; wrap it with `wasm-tools component new`
     "#]],
     );
     check_bytes(
         limits(),
         b"",
-        expect![[r#"
+        &expect![[r#"
         it is not a WebAssembly component in binary form
     "#]],
     );
     check_bytes(
         limits(),
         b"(component)",
-        expect![[r#"
+        &expect![[r#"
         it is not a WebAssembly component in binary form
     "#]],
     );
     check_bytes(
         limits(),
         b"MZ\x90\x00 not WebAssembly at all",
-        expect![[r#"
+        &expect![[r#"
         it is not a WebAssembly component in binary form
     "#]],
     );
@@ -131,7 +131,7 @@ fn what_is_no_component_is_refused_in_plain_words() {
     check_bytes(
         limits(),
         &whole[..whole.len() / 2],
-        expect![[r#"
+        &expect![[r#"
         it is malformed at byte 2618
     "#]],
     );
@@ -141,7 +141,7 @@ fn what_is_no_component_is_refused_in_plain_words() {
     check_bytes(
         limits(),
         &damaged,
-        expect![[r#"
+        &expect![[r#"
         it is malformed at byte 1768
     "#]],
     );
@@ -156,7 +156,7 @@ fn what_would_keep_the_compiler_busy_is_refused_before_it() {
     check_bytes(
         small,
         &component(POLICY, "redaction-policy"),
-        expect![[r#"
+        &expect![[r#"
         it has 5246 bytes and 100 are allowed (component_bytes_max)
     "#]],
     );
@@ -168,7 +168,7 @@ fn what_would_keep_the_compiler_busy_is_refused_before_it() {
     check_bytes(
         small,
         &component(POLICY, "redaction-policy"),
-        expect![[r#"
+        &expect![[r#"
         it has 10 functions and 3 are allowed (functions_max)
         one function has 456 bytes and 50 are allowed (body_bytes_max)
     "#]],
@@ -176,7 +176,7 @@ fn what_would_keep_the_compiler_busy_is_refused_before_it() {
     let locals = "i64 ".repeat(40_000);
     check(
         &format!("(component (component (core module (func (local {locals})))))"),
-        expect![[r#"
+        &expect![[r#"
         one function has 40000 locals and 4096 are allowed (locals_max)
     "#]],
     );

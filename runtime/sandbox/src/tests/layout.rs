@@ -46,7 +46,7 @@ fn listed<T: Debug>(outcomes: Vec<Result<T, WithholdReason>>) -> String {
 }
 
 #[track_caller]
-fn check_inspect(settings: &str, expected: Expect) {
+fn check_inspect(settings: &str, expected: &Expect) {
     let outcomes = renderer()
         .inspect(&context(), settings, &[object(), object()])
         .expect("no deadline is hit");
@@ -54,7 +54,7 @@ fn check_inspect(settings: &str, expected: Expect) {
 }
 
 #[track_caller]
-fn check_render(settings: &str, expected: Expect) {
+fn check_render(settings: &str, expected: &Expect) {
     let placed = PlacedObject {
         object: object(),
         path: None,
@@ -69,7 +69,7 @@ fn check_render(settings: &str, expected: Expect) {
 }
 
 #[track_caller]
-fn check_gather(settings: &str, expected: Expect) {
+fn check_gather(settings: &str, expected: &Expect) {
     let entry = Entry {
         kind: IndexKind::Manifest,
         shard: String::new(),
@@ -83,7 +83,7 @@ fn check_gather(settings: &str, expected: Expect) {
 }
 
 #[track_caller]
-fn check_recover(settings: &str, expected: Expect) {
+fn check_recover(settings: &str, expected: &Expect) {
     let recoverable = renderer().recoverable(settings, &["a".to_owned(), "b".to_owned()]);
     let recovered = renderer().recover(&context(), settings, &[]);
     let text = |result: Result<String, crate::SandboxError>| result.unwrap_or_else(|error| error.to_string());
@@ -98,27 +98,27 @@ fn check_recover(settings: &str, expected: Expect) {
 fn harmless_answers_pass() {
     check_inspect(
         "-",
-        expect![[r#"
+        &expect![[r#"
         Inspection { place: Container, segment: "", sort_name: "", claims: [], references: [], aliases: [], facts: "" }
         Inspection { place: Container, segment: "", sort_name: "", claims: [], references: [], aliases: [], facts: "" }
     "#]],
     );
     check_render(
         "-",
-        expect![[r#"
+        &expect![[r#"
         Rendered { files: [], entries: [] }
         Rendered { files: [], entries: [] }
     "#]],
     );
     check_gather(
         "-",
-        expect![[r#"
+        &expect![[r#"
         Gathered { files: [], keep: None }
     "#]],
     );
     check_recover(
         "-",
-        expect![[r#"
+        &expect![[r#"
         [false, false]
         Recovered { objects: [RecoveredObject { key: Branch, version: 0, version_identifier: "", path: None, parent: None }], entries: [] }
     "#]],
@@ -129,28 +129,28 @@ fn harmless_answers_pass() {
 fn a_trap_or_a_wrong_count_is_found_item_by_item() {
     check_inspect(
         "t",
-        expect![[r#"
+        &expect![[r#"
         the renderer trapped: wasm `unreachable` instruction executed
         the renderer trapped: wasm `unreachable` instruction executed
     "#]],
     );
     check_inspect(
         "L",
-        expect![[r#"
+        &expect![[r#"
         the renderer answered with something malformed: 2 answers for 1 items
         the renderer answered with something malformed: 2 answers for 1 items
     "#]],
     );
     check_render(
         "L",
-        expect![[r#"
+        &expect![[r#"
         the renderer answered with something malformed: 2 answers for 1 items
         the renderer answered with something malformed: 2 answers for 1 items
     "#]],
     );
     check_gather(
         "t",
-        expect![[r#"
+        &expect![[r#"
         the renderer trapped: wasm `unreachable` instruction executed
     "#]],
     );
@@ -160,14 +160,14 @@ fn a_trap_or_a_wrong_count_is_found_item_by_item() {
 fn an_error_withholds_the_item_that_it_names() {
     check_render(
         "e",
-        expect![[r#"
+        &expect![[r#"
         the renderer refused it: it could not process this; its own words are in the log
         the renderer refused it: it could not process this; its own words are in the log
     "#]],
     );
     check_gather(
         "e",
-        expect![[r#"
+        &expect![[r#"
         the renderer refused it: it could not process this; its own words are in the log
     "#]],
     );
@@ -177,28 +177,28 @@ fn an_error_withholds_the_item_that_it_names() {
 fn only_what_the_first_answer_got_wrong_is_withheld_and_each_is_first_when_alone() {
     check_inspect(
         "k",
-        expect![[r#"
+        &expect![[r#"
         the renderer answered with something malformed: it names an object whose bucket id is empty
         the renderer answered with something malformed: it names an object whose bucket id is empty
     "#]],
     );
     check_inspect(
         "c",
-        expect![[r#"
+        &expect![[r#"
         the renderer went over its list_items_max limit
         the renderer went over its list_items_max limit
     "#]],
     );
     check_inspect(
         "h",
-        expect![[r#"
+        &expect![[r#"
         the renderer went over its output_bytes_max limit
         the renderer went over its output_bytes_max limit
     "#]],
     );
     check_render(
         "c",
-        expect![[r#"
+        &expect![[r#"
         the renderer went over its list_items_max limit
         the renderer went over its list_items_max limit
     "#]],
@@ -209,21 +209,21 @@ fn only_what_the_first_answer_got_wrong_is_withheld_and_each_is_first_when_alone
 fn recovery_fails_as_a_whole() {
     check_recover(
         "t",
-        expect![[r#"
+        &expect![[r#"
         the renderer cannot be used: the renderer trapped: wasm `unreachable` instruction executed
         the renderer cannot be used: the renderer trapped: wasm `unreachable` instruction executed
     "#]],
     );
     check_recover(
         "L",
-        expect![[r#"
+        &expect![[r#"
         the renderer cannot be used: the renderer answered with something malformed: 3 answers for 2 paths
         Recovered { objects: [RecoveredObject { key: Branch, version: 0, version_identifier: "", path: None, parent: None }, RecoveredObject { key: Branch, version: 0, version_identifier: "", path: None, parent: None }], entries: [] }
     "#]],
     );
     check_recover(
         "k",
-        expect![[r#"
+        &expect![[r#"
         [false, false]
         the renderer cannot be used: the renderer answered with something malformed: it names an object whose run id is empty
     "#]],

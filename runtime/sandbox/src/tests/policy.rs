@@ -36,7 +36,7 @@ fn verdicts(policy: &RedactionPolicy, texts: &[&str]) -> String {
 
 /// Judges the texts between two that are harmless.
 #[track_caller]
-fn check(texts: &[&str], expected: Expect) {
+fn check(texts: &[&str], expected: &Expect) {
     let neighbours: Vec<&str> = [&["before"], texts, &["after"]].concat();
     expected.assert_eq(&verdicts(&policy(limits()), &neighbours));
 }
@@ -45,7 +45,7 @@ fn check(texts: &[&str], expected: Expect) {
 fn a_harmless_document_is_judged() {
     check(
         &[],
-        expect![[r#"
+        &expect![[r#"
         0:Whole:test-rule
         0:Whole:test-rule
     "#]],
@@ -56,7 +56,7 @@ fn a_harmless_document_is_judged() {
 fn a_document_that_makes_the_policy_trap_is_withheld_alone() {
     check(
         &["!t"],
-        expect![[r#"
+        &expect![[r#"
         0:Whole:test-rule
         the policy X trapped: wasm `unreachable` instruction executed
         0:Whole:test-rule
@@ -64,7 +64,7 @@ fn a_document_that_makes_the_policy_trap_is_withheld_alone() {
     );
     check(
         &["x", "!t", "y", "!t"],
-        expect![[r#"
+        &expect![[r#"
         0:Whole:test-rule
         0:Whole:test-rule
         the policy X trapped: wasm `unreachable` instruction executed
@@ -79,7 +79,7 @@ fn a_document_that_makes_the_policy_trap_is_withheld_alone() {
 fn a_policy_cannot_take_more_than_its_limits() {
     check(
         &["!l", "!m", "!r", "!h", "!q", "!Q"],
-        expect![[r#"
+        &expect![[r#"
         0:Whole:test-rule
         the policy X went over its fuel_max limit
         the policy X went over its memory_bytes_max limit
@@ -96,7 +96,7 @@ fn a_policy_cannot_take_more_than_its_limits() {
 fn a_policy_that_lives_with_a_refused_allocation_is_not_at_fault() {
     check(
         &["!g"],
-        expect![[r#"
+        &expect![[r#"
         0:Whole:test-rule
         0:Whole:test-rule
         0:Whole:test-rule
@@ -108,7 +108,7 @@ fn a_policy_that_lives_with_a_refused_allocation_is_not_at_fault() {
 fn answers_that_the_engine_cannot_read_are_malformed() {
     check(
         &["!x", "!p", "!d", "!a", "!A"],
-        expect![[r#"
+        &expect![[r#"
         0:Whole:test-rule
         the policy X answered with something malformed: invalid utf-8 sequence of 1 bytes from index 0
         the policy X answered with something malformed: string pointer/length out of bounds of memory
@@ -124,7 +124,7 @@ fn answers_that_the_engine_cannot_read_are_malformed() {
 fn answers_that_do_not_fit_the_document_are_malformed() {
     check(
         &["!o", "!u", "!cé", "!b", "!v", "!w", "!n", "!z"],
-        expect![[r#"
+        &expect![[r#"
         0:Whole:test-rule
         the policy X answered with something malformed: a finding in leaf 7 of a document with 1 leaves
         the policy X answered with something malformed: a finding in leaf 0 names rule 9 of 1
@@ -143,7 +143,7 @@ fn answers_that_do_not_fit_the_document_are_malformed() {
 fn a_wrong_number_of_answers_is_malformed() {
     check(
         &["!L", "!K"],
-        expect![[r#"
+        &expect![[r#"
         0:Whole:test-rule
         the policy X answered with something malformed: 2 lists of findings for 1 documents
         the policy X answered with something malformed: 0 lists of findings for 1 documents
@@ -156,7 +156,7 @@ fn a_wrong_number_of_answers_is_malformed() {
 fn an_error_withholds_what_it_names_and_its_words_stay_out_of_the_reason() {
     check(
         &["!e", "x", "!E", "!f"],
-        expect![[r#"
+        &expect![[r#"
         0:Whole:test-rule
         the policy X refused it: it could not process this; its own words are in the log
         0:Whole:test-rule
@@ -256,7 +256,7 @@ fn a_policy_says_what_it_is() {
 }
 
 #[track_caller]
-fn check_refused(text: &str, settings: &str, expected: Expect) {
+fn check_refused(text: &str, settings: &str, expected: &Expect) {
     let bytes = component(text, "redaction-policy");
     let error = sandbox(limits())
         .customer_policy(&bytes, settings)
@@ -274,7 +274,7 @@ fn a_policy_may_refuse_its_settings() {
     check_refused(
         POLICY,
         "!",
-        expect!["the policy X refuses its settings: `/x`: is wrong"],
+        &expect!["the policy X refuses its settings: `/x`: is wrong"],
     );
 }
 
@@ -284,17 +284,19 @@ fn a_policy_that_cannot_say_what_it_is_is_refused() {
     check_refused(
         &described("unreachable"),
         "{}",
-        expect!["the policy X cannot be used: the policy X trapped: wasm `unreachable` instruction executed"],
+        &expect![
+            "the policy X cannot be used: the policy X trapped: wasm `unreachable` instruction executed"
+        ],
     );
     check_refused(
         &described("(loop $for_ever (br $for_ever))"),
         "{}",
-        expect!["the policy X cannot be used: the policy X went over its fuel_max limit"],
+        &expect!["the policy X cannot be used: the policy X went over its fuel_max limit"],
     );
     check_refused(
         &POLICY.replace("\"test-rule\"", "\"Test rule\""),
         "{}",
-        expect![
+        &expect![
             "the policy X cannot be used: the policy X answered with something malformed: the id of its rule 0 is not 1 to 40 characters of a-z, 0-9 and -"
         ],
     );
@@ -305,7 +307,7 @@ fn a_policy_that_cannot_say_what_it_is_is_refused() {
     check_refused(
         &twice,
         "{}",
-        expect![
+        &expect![
             "the policy X cannot be used: the policy X answered with something malformed: it has the rule id `test-rule` twice"
         ],
     );
@@ -317,21 +319,21 @@ fn an_instance_is_limited_before_its_first_call() {
     check_refused(
         &started("(func $s (loop $for_ever (br $for_ever))) (start $s)"),
         "{}",
-        expect!["the policy X cannot be used: the policy X went over its fuel_max limit"],
+        &expect!["the policy X cannot be used: the policy X went over its fuel_max limit"],
     );
     check_refused(
         &started("(table 10000000 funcref)"),
         "{}",
-        expect!["the policy X cannot be used: the policy X went over its table_elements_max limit"],
+        &expect!["the policy X cannot be used: the policy X went over its table_elements_max limit"],
     );
     check_refused(
         &started("(memory 700) (memory 700)"),
         "{}",
-        expect!["the policy X cannot be used: the policy X went over its memory_bytes_max limit"],
+        &expect!["the policy X cannot be used: the policy X went over its memory_bytes_max limit"],
     );
     check_refused(
         &started("(memory 1) (memory 1) (memory 1) (memory 1)"),
         "{}",
-        expect!["the policy X cannot be used: the policy X went over its memories_max limit"],
+        &expect!["the policy X cannot be used: the policy X went over its memories_max limit"],
     );
 }

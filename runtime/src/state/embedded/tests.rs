@@ -3,7 +3,10 @@ use crate::database::DatabaseOptions;
 use mirror_core::{finding::WithholdReason, retry::Disposition};
 
 fn lane(mirror: &str) -> LaneId {
-    LaneId { mirror: mirror.parse().unwrap(), branch: "1187".parse().unwrap() }
+    LaneId {
+        mirror: mirror.parse().unwrap(),
+        branch: "1187".parse().unwrap(),
+    }
 }
 
 fn oid(byte: u8) -> Oid {
@@ -15,11 +18,23 @@ fn render() -> RenderDigest {
 }
 
 fn row(key: &str, value: Option<&str>) -> (RowKey, Option<String>) {
-    (RowKey { kind: "path".to_owned(), key: key.to_owned() }, value.map(str::to_owned))
+    (
+        RowKey {
+            kind: "path".to_owned(),
+            key: key.to_owned(),
+        },
+        value.map(str::to_owned),
+    )
 }
 
 fn prepared(commit: u8, base: Option<u8>, delta: Vec<(RowKey, Option<String>)>) -> Prepared {
-    Prepared { commit: oid(commit), render: render(), base: base.map(oid), delta, replace_all: base.is_none() }
+    Prepared {
+        commit: oid(commit),
+        render: render(),
+        base: base.map(oid),
+        delta,
+        replace_all: base.is_none(),
+    }
 }
 
 fn store(directory: &std::path::Path) -> EmbeddedState {
@@ -34,7 +49,10 @@ fn check(state: Option<LaneState>, expected: &str) {
             let derived = derived.map_or_else(
                 || "no state".to_owned(),
                 |Derived { tip, rows, .. }| {
-                    let rows: Vec<String> = rows.iter().map(|(key, value)| format!("{}={value}", key.key)).collect();
+                    let rows: Vec<String> = rows
+                        .iter()
+                        .map(|(key, value)| format!("{}={value}", key.key))
+                        .collect();
                     format!("tip {} with {}", tip.as_bytes()[0], rows.join(" "))
                 },
             );
@@ -52,28 +70,58 @@ async fn rows_count_once_their_commit_is_on_the_remote() {
     let directory = tempfile::tempdir().unwrap();
     let (state, lane) = (store(directory.path()), lane("m"));
     check(state.load(&lane).await.unwrap(), "nothing");
-    state.prepare(&lane, prepared(1, None, vec![row("a", Some("1")), row("b", Some("2"))])).await.unwrap();
+    state
+        .prepare(
+            &lane,
+            prepared(1, None, vec![row("a", Some("1")), row("b", Some("2"))]),
+        )
+        .await
+        .unwrap();
     check(state.load(&lane).await.unwrap(), "no state; 1 prepared");
     state.adopt(&lane, oid(1)).await.unwrap();
     check(state.load(&lane).await.unwrap(), "tip 1 with a=1 b=2");
 
-    state.prepare(&lane, prepared(2, Some(1), vec![row("a", None), row("c", Some("3"))])).await.unwrap();
+    state
+        .prepare(
+            &lane,
+            prepared(2, Some(1), vec![row("a", None), row("c", Some("3"))]),
+        )
+        .await
+        .unwrap();
     drop(state);
     let state = store(directory.path());
     check(state.load(&lane).await.unwrap(), "tip 1 with a=1 b=2; 2 prepared");
     state.adopt(&lane, oid(2)).await.unwrap();
     state.adopt(&lane, oid(2)).await.expect("adopting is idempotent");
     check(state.load(&lane).await.unwrap(), "tip 2 with b=2 c=3");
-    assert!(matches!(state.adopt(&lane, oid(1)).await, Err(StateError::NotPrepared { .. })));
+    assert!(matches!(
+        state.adopt(&lane, oid(1)).await,
+        Err(StateError::NotPrepared { .. })
+    ));
 
     let stale = state.prepare(&lane, prepared(3, Some(1), Vec::new())).await;
     assert!(matches!(stale, Err(StateError::BaseMoved { .. })));
-    state.prepare(&lane, prepared(3, Some(2), vec![row("b", None)])).await.unwrap();
-    state.prepare(&lane, prepared(4, Some(2), vec![row("d", Some("4"))])).await.unwrap();
-    assert!(matches!(state.adopt(&lane, oid(3)).await, Err(StateError::NotPrepared { .. })), "4 replaced it");
+    state
+        .prepare(&lane, prepared(3, Some(2), vec![row("b", None)]))
+        .await
+        .unwrap();
+    state
+        .prepare(&lane, prepared(4, Some(2), vec![row("d", Some("4"))]))
+        .await
+        .unwrap();
+    assert!(
+        matches!(
+            state.adopt(&lane, oid(3)).await,
+            Err(StateError::NotPrepared { .. })
+        ),
+        "4 replaced it"
+    );
     state.discard(&lane).await.unwrap();
     check(state.load(&lane).await.unwrap(), "tip 2 with b=2 c=3");
-    state.prepare(&lane, prepared(5, None, vec![row("z", Some("9"))])).await.unwrap();
+    state
+        .prepare(&lane, prepared(5, None, vec![row("z", Some("9"))]))
+        .await
+        .unwrap();
     state.adopt(&lane, oid(5)).await.unwrap();
     check(state.load(&lane).await.unwrap(), "tip 5 with z=9");
     state.forget(&lane).await.unwrap();
@@ -85,7 +133,10 @@ async fn lanes_do_not_mix() {
     let directory = tempfile::tempdir().unwrap();
     let state = store(directory.path());
     for (name, value) in [("one", "1"), ("two", "2")] {
-        state.prepare(&lane(name), prepared(1, None, vec![row("a", Some(value))])).await.unwrap();
+        state
+            .prepare(&lane(name), prepared(1, None, vec![row("a", Some(value))]))
+            .await
+            .unwrap();
     }
     state.adopt(&lane("one"), oid(1)).await.unwrap();
     check(state.load(&lane("one")).await.unwrap(), "tip 1 with a=1");
@@ -103,9 +154,15 @@ async fn outages_quarantine_and_facts_come_back() {
     let outage = Outage::begin(Disposition::NeedsCustomer, "credentials rejected".to_owned(), now);
     state.put_outage(&lane, Some(&outage)).await.unwrap();
     let held = |version| Quarantined {
-        object: ObjectKey::Config { component: "c".parse().unwrap(), config: "1".parse().unwrap() },
+        object: ObjectKey::Config {
+            component: "c".parse().unwrap(),
+            config: "1".parse().unwrap(),
+        },
         version,
-        reason: WithholdReason::Refused { guest: "remote".to_owned(), detail: "push protection".to_owned() },
+        reason: WithholdReason::Refused {
+            guest: "remote".to_owned(),
+            detail: "push protection".to_owned(),
+        },
         since: now,
     };
     state.quarantine(&lane, vec![held(1)]).await.unwrap();
@@ -117,7 +174,11 @@ async fn outages_quarantine_and_facts_come_back() {
     let state = store(directory.path());
     assert_eq!(state.outage(&lane).await.unwrap(), Some(outage));
     assert_eq!(state.quarantined(&lane).await.unwrap(), [held(2)]);
-    assert_eq!(state.meta_once("tag_key", "two").await.unwrap(), "one", "the first one stays");
+    assert_eq!(
+        state.meta_once("tag_key", "two").await.unwrap(),
+        "one",
+        "the first one stays"
+    );
     check(state.load(&lane).await.unwrap(), "nothing");
     state.put_outage(&lane, None).await.unwrap();
     state.release(&lane, &held(2).object).await.unwrap();

@@ -63,7 +63,7 @@ pub(crate) fn object(name: &str, source: &str) -> Object {
 
 /// Inspects and places objects.
 pub(crate) fn place(settings: &str, objects: &[Object]) -> Vec<PlacedObject> {
-    let inspections = inspect(&context(), settings, objects).unwrap();
+    let inspections = inspect(&context(), settings, objects).expect("the sources are JSON");
     let known: Vec<(&ObjectKey, &Inspection)> = objects
         .iter()
         .map(|object| &object.key)
@@ -162,11 +162,11 @@ fn resolve(known: &Known<'_>, reference: &Reference) -> Option<Resolution> {
 
 /// Renders objects of one branch, with the manifest.
 pub(crate) fn tree(settings: &str, objects: &[Object]) -> Vec<File> {
-    let rendered = render(&context(), settings, &place(settings, objects)).unwrap();
+    let rendered = render(&context(), settings, &place(settings, objects)).expect("the sources are JSON");
     let (mut files, entries) = split(rendered);
     files.extend(
         gather(&context(), settings, IndexKind::Manifest, "", &entries)
-            .unwrap()
+            .expect("the entries are its own")
             .files,
     );
     files.sort_by(|left, right| left.path.cmp(&right.path));

@@ -1,0 +1,479 @@
+use super::*;
+use crate::{
+    cut::{LaneCursor, LogId, Logged, Position},
+    event::{Body, BranchChanged, Envelope, RenderChanged, StorageCause, StorageChanged},
+    finding::{Finding, RuleId, Target, Verdict, WithholdReason},
+    guard::{Guard, KnownSecrets},
+    ids::Topic,
+    marker::TagKey,
+    redaction::{Redaction, SecretsMode},
+};
+use expect_test::{Expect, expect};
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn change(config: &str, version: u64) -> CoveredChange {
+    CoveredChange {
+        key: ConfigKey {
+            component: "keboola.ex-db-mysql".parse().unwrap(),
+            config: config.parse().unwrap(),
+        },
+        name: Some(format!("Orders {config}")),
+        version,
+        identifier: Some("01H2W8N0ZJJB6V126C8ZSND28N".to_owned()),
+        deleted: false,
+        created: Some(at("2026-05-11T12:00:00Z")),
+        author: Some(Author {
+            token: Some("67".to_owned()),
+            text: "dev@keboola.com".to_owned(),
+        }),
+        description: Some("Row 12 added".to_owned()),
+        earlier_authors: Vec::new(),
+    }
+}
+
+fn logged(body: Body) -> Vec<Logged> {
+    let topic = Topic {
+        stack: "s".parse().unwrap(),
+        project: "4021".parse().unwrap(),
+        branch: "1187".parse().unwrap(),
+    };
+    let appended_at = at("2026-05-11T12:00:05Z");
+    vec![Logged {
+        position: Position(4),
+        appended_at,
+        envelope: Envelope::internal(topic, body, appended_at),
+    }]
+}
+
+fn cut(events: &[Logged]) -> Cut {
+    Cut::of(
+        &LaneCursor::start(LogId::parse("log").unwrap()),
+        events,
+        at("2026-05-11T12:00:05Z"),
+    )
+}
+
+fn draft_of(cut: &Cut, changes: Vec<CoveredChange>) -> CommitDraft {
+    CommitDraft::new(CommitFacts {
+        lane: &LaneId {
+            mirror: "acme".parse().unwrap(),
+            branch: "1187".parse().unwrap(),
+        },
+        project: &"4021".parse().unwrap(),
+        cut,
+        render: &RenderDigest::parse("0123456789abcdef0123456789abcdef").unwrap(),
+        parent_committed_at: Some(at("2026-05-11T12:00:01Z")),
+        changes,
+    })
+}
+
+fn draft(changes: Vec<CoveredChange>) -> CommitDraft {
+    draft_of(&cut(&[]), changes)
+}
+
+fn redaction() -> Redaction {
+    Redaction::new(SecretsMode::Encrypted, TagKey::none())
+}
+
+fn seal(draft: CommitDraft) -> GuardedMessage {
+    let verdicts = draft
+        .documents()
+        .iter()
+        .map(|_| Verdict::Findings(Vec::new()))
+        .collect();
+    draft.seal(verdicts, &redaction(), &Guard::new(&KnownSecrets::default()))
+}
+
+fn shown(sealed: &GuardedMessage) -> String {
+    let signature = |of: &Signature| format!("{} <{}> {}", of.name(), of.email(), of.time());
+    let (author, committer) = (signature(sealed.author()), signature(sealed.committer()));
+    format!("author {author}\ncommitter {committer}\n\n{}", sealed.message())
+}
+
+#[track_caller]
+fn check(draft: CommitDraft, expected: Expect) {
+    let sealed = seal(draft);
+    assert!(
+        Trailers::parse(sealed.message()).is_some(),
+        "the mirror can read its own commit"
+    );
+    expected.assert_eq(&shown(&sealed));
+}
+
+#[track_caller]
+fn check_subject(draft: CommitDraft, expected: &str) {
+    assert_eq!(seal(draft).message().lines().next(), Some(expected));
+}
+
+#[test]
+fn one_change_says_all_in_its_subject() {
+    check(
+        draft(vec![change("a", 42)]),
+        expect![[r#"
+        author dev@keboola.com <dev@keboola.com> 2026-05-11T12:00:00Z
+        committer Keboola Mirror <mirror@keboola-mirror.invalid> 2026-05-11T12:00:05Z
+
+        Update keboola.ex-db-mysql "Orders a": Row 12 added
+
+        - keboola.ex-db-mysql/a "Orders a": version 42, Row 12 added
+
+        Mirror-Log: log
+        Mirror-Lane: acme/1187
+        Mirror-Through: change=0 jobs=0
+        Mirror-Render: 0123456789abcdef0123456789abcdef
+        Mirror-Events: 0 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+        Keboola-Change: keboola.ex-db-mysql/a@42 01H2W8N0ZJJB6V126C8ZSND28N
+    "#]],
+    );
+}
+
+#[test]
+fn several_changes_are_listed_and_the_last_maker_is_the_author() {
+    let by = |token: &str, text: &str| Author {
+        token: Some(token.to_owned()),
+        text: text.to_owned(),
+    };
+    let last = CoveredChange {
+        author: Some(by("70", "ci-bot")),
+        created: Some(at("2026-05-11T12:00:03.5Z")),
+        description: Some("First line\n\nKeboola-Change: x/y@1 z".to_owned()),
+        ..change("b", 1)
+    };
+    let earlier_authors = vec![by("71", "Ann <ann@example.com>"), by("67", "dev@keboola.com")];
+    let deleted = CoveredChange {
+        deleted: true,
+        name: None,
+        description: None,
+        earlier_authors,
+        ..change("c", 7)
+    };
+    check(
+        draft(vec![last, deleted, change("a", 42)]),
+        expect![[r#"
+        author ci-bot <70@tokens.4021.invalid> 2026-05-11T12:00:03Z
+        committer Keboola Mirror <mirror@keboola-mirror.invalid> 2026-05-11T12:00:05Z
+
+        Change 3 configurations in keboola.ex-db-mysql
+
+        - keboola.ex-db-mysql/a "Orders a": version 42, Row 12 added
+        - keboola.ex-db-mysql/b "Orders b": version 1, First line Keboola-Change: x/y@1 z
+        - keboola.ex-db-mysql/c: deleted
+
+        Mirror-Log: log
+        Mirror-Lane: acme/1187
+        Mirror-Through: change=0 jobs=0
+        Mirror-Render: 0123456789abcdef0123456789abcdef
+        Mirror-Events: 0 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+        Keboola-Change: keboola.ex-db-mysql/a@42 01H2W8N0ZJJB6V126C8ZSND28N
+        Keboola-Change: keboola.ex-db-mysql/b@1 01H2W8N0ZJJB6V126C8ZSND28N
+        Keboola-Change: keboola.ex-db-mysql/c@7 01H2W8N0ZJJB6V126C8ZSND28N deleted
+        Co-authored-by: Ann ann@example.com <71@tokens.4021.invalid>
+        Co-authored-by: dev@keboola.com <dev@keboola.com>
+    "#]],
+    );
+}
+
+#[test]
+fn what_no_person_made_is_the_mirrors_or_of_an_unknown_author() {
+    let cursor = LaneCursor::start(LogId::parse("log").unwrap());
+    let snapshot = Cut::snapshot(&cursor, Position(3), Position(2), at("2026-05-11T11:59:00Z"));
+    check(
+        draft_of(&snapshot, vec![change("a", 1), change("b", 2)]),
+        expect![[r#"
+        author Keboola Mirror <mirror@keboola-mirror.invalid> 2026-05-11T12:00:01Z
+        committer Keboola Mirror <mirror@keboola-mirror.invalid> 2026-05-11T12:00:01Z
+
+        Snapshot of project 4021, branch 1187: 2 configurations
+
+        Mirror-Log: log
+        Mirror-Lane: acme/1187
+        Mirror-Through: change=3 jobs=2
+        Mirror-Render: 0123456789abcdef0123456789abcdef
+        Mirror-Events: 0 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+        Keboola-Changes: 2 840214b78940a008b3eb9e6129f58b2a87fda7d911e9d6c36252761f128cb021
+    "#]],
+    );
+    let branch = logged(Body::BranchChanged(BranchChanged {
+        digest: "d".to_owned(),
+        deleted: false,
+    }));
+    check(
+        draft_of(&cut(&branch), Vec::new()),
+        expect![[r#"
+        author Unknown author <unknown@tokens.4021.invalid> 2026-05-11T12:00:05Z
+        committer Keboola Mirror <mirror@keboola-mirror.invalid> 2026-05-11T12:00:05Z
+
+        Update the branch
+
+        Mirror-Log: log
+        Mirror-Lane: acme/1187
+        Mirror-Through: change=4 jobs=0
+        Mirror-Render: 0123456789abcdef0123456789abcdef
+        Mirror-Events: 1 b62004c5c4fc4f61eebf69356c8dba6b89aa5ffdc2895c396a8abcd060b491e6
+    "#]],
+    );
+    let unknown = CoveredChange {
+        author: None,
+        ..change("a", 2)
+    };
+    assert_eq!(seal(draft(vec![unknown])).author().name(), UNKNOWN_NAME);
+}
+
+#[test]
+fn subjects_say_what_changed() {
+    let gone = |config: &str| CoveredChange {
+        deleted: true,
+        ..change(config, 3)
+    };
+    let elsewhere = || {
+        let mut change = change("z", 2);
+        change.key.component = "keboola.wr".parse().unwrap();
+        change
+    };
+    let nameless = CoveredChange {
+        name: None,
+        description: None,
+        ..change("a", 1)
+    };
+    check_subject(draft(vec![nameless]), "Create keboola.ex-db-mysql a");
+    check_subject(
+        draft(vec![gone("a")]),
+        "Delete keboola.ex-db-mysql \"Orders a\": Row 12 added",
+    );
+    check_subject(
+        draft(vec![change("a", 2), change("b", 3)]),
+        "Update 2 configurations in keboola.ex-db-mysql",
+    );
+    check_subject(
+        draft(vec![gone("a"), gone("b")]),
+        "Delete 2 configurations in keboola.ex-db-mysql",
+    );
+    check_subject(
+        draft(vec![change("a", 1), gone("b"), elsewhere()]),
+        "Change 3 configurations of 2 components",
+    );
+    let render = logged(Body::RenderChanged(RenderChanged {
+        reason: "format 2".to_owned(),
+        digest: "x".to_owned(),
+    }));
+    check_subject(
+        draft_of(&cut(&render), Vec::new()),
+        "Render everything anew: format 2",
+    );
+    let storage = StorageChanged {
+        tables: vec!["in.c-a.x".parse().unwrap()],
+        cause: StorageCause::Seen("d".to_owned()),
+    };
+    check_subject(
+        draft_of(&cut(&logged(Body::StorageChanged(storage))), Vec::new()),
+        "Update 1 table",
+    );
+    let long = CoveredChange {
+        description: Some("word ".repeat(100)),
+        ..change("a", 2)
+    };
+    let sealed = seal(draft(vec![long]));
+    let subject = sealed.message().lines().next().unwrap();
+    assert!(
+        subject.ends_with("word…") && subject.chars().count() <= 120,
+        "{subject}"
+    );
+}
+
+#[test]
+fn past_a_hundred_changes_the_rest_is_counted() {
+    let sealed = seal(draft((0..250).map(|n| change(&format!("{n:03}"), 2)).collect()));
+    let trailers = Trailers::parse(sealed.message()).unwrap();
+    assert_eq!(
+        (trailers.changes.len(), trailers.all_changes.map(|all| all.count)),
+        (100, Some(250))
+    );
+    assert!(sealed.message().contains("\n- and 150 more\n"));
+    assert!(sealed.message().len() < 40_000);
+}
+
+#[test]
+fn the_committer_is_never_before_the_parent_and_all_is_the_same_each_time() {
+    assert_eq!(
+        seal(draft(Vec::new())).committer().time(),
+        at("2026-05-11T12:00:05Z"),
+        "the parent is older"
+    );
+    let early = Cut {
+        appended_at: at("2026-05-11T11:00:00Z"),
+        ..cut(&[])
+    };
+    assert_eq!(
+        seal(draft_of(&early, Vec::new())).committer().time(),
+        at("2026-05-11T12:00:01Z"),
+        "the parent's"
+    );
+    let (one, other) = (
+        vec![change("a", 1), change("b", 2)],
+        vec![change("b", 2), change("a", 1)],
+    );
+    assert_eq!(seal(draft(one)), seal(draft(other)));
+}
+
+/// Judges each text by what it holds.
+fn judge(draft: &CommitDraft, verdict: impl Fn(&str) -> Verdict) -> Vec<Verdict> {
+    draft
+        .documents()
+        .iter()
+        .map(|document| verdict(&document.leaves[0].value))
+        .collect()
+}
+
+#[test]
+fn every_text_of_the_project_is_judged_and_what_is_found_goes() {
+    let secret = "hunter2";
+    let hostile = CoveredChange {
+        name: Some(format!("Orders {secret}")),
+        description: Some(format!("password is {secret}")),
+        author: Some(Author {
+            token: Some("67".to_owned()),
+            text: format!("bot {secret}"),
+        }),
+        earlier_authors: vec![Author {
+            token: None,
+            text: format!("{secret}@example.com"),
+        }],
+        ..change("a", 2)
+    };
+    let draft = draft(vec![hostile]);
+    assert_eq!(draft.documents().len(), 4);
+    let rule = RuleId::parse("password").unwrap();
+    let found = |text: &str| {
+        let literal = Finding {
+            leaf: 0,
+            target: Target::Literal(secret.to_owned()),
+            rule: rule.clone(),
+        };
+        Verdict::Findings(if text.contains(secret) {
+            vec![literal]
+        } else {
+            Vec::new()
+        })
+    };
+    let verdicts = judge(&draft, found);
+    let sealed = draft.seal(verdicts, &redaction(), &Guard::new(&KnownSecrets::default()));
+    assert!(!shown(&sealed).contains(secret));
+    expect![[r#"
+        author bot [REDACTED:password:0] <67@tokens.4021.invalid> 2026-05-11T12:00:00Z
+        committer Keboola Mirror <mirror@keboola-mirror.invalid> 2026-05-11T12:00:05Z
+
+        Update keboola.ex-db-mysql "Orders [REDACTED:password:0]": password is [REDACTED:password:0]
+
+        - keboola.ex-db-mysql/a "Orders [REDACTED:password:0]": version 2, password is [REDACTED:password:0]
+
+        Mirror-Log: log
+        Mirror-Lane: acme/1187
+        Mirror-Through: change=0 jobs=0
+        Mirror-Render: 0123456789abcdef0123456789abcdef
+        Mirror-Events: 0 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+        Keboola-Change: keboola.ex-db-mysql/a@2 01H2W8N0ZJJB6V126C8ZSND28N
+        Co-authored-by: [REDACTED:password:0]@example.com <unknown@tokens.4021.invalid>
+    "#]]
+    .assert_eq(&shown(&sealed));
+}
+
+#[test]
+fn a_text_without_an_answer_is_withheld() {
+    let guard = Guard::new(&KnownSecrets::default());
+    let none = draft(vec![change("a", 2)]).seal(Vec::new(), &redaction(), &guard);
+    assert_eq!(none.withheld(), 3);
+    assert_eq!(
+        none.message().lines().next(),
+        Some("Update keboola.ex-db-mysql \"[withheld]\": [withheld]")
+    );
+    assert_eq!(
+        (none.author().name(), none.author().email()),
+        (UNKNOWN_NAME, "67@tokens.4021.invalid")
+    );
+    let reason = WithholdReason::Trapped {
+        guest: "policy".to_owned(),
+        detail: "x".to_owned(),
+    };
+    let drafted = draft(vec![change("a", 2)]);
+    let verdicts = judge(&drafted, |_| Verdict::Withhold(reason.clone()));
+    assert_eq!(drafted.seal(verdicts, &redaction(), &guard), none);
+    let drafted = draft(vec![change("a", 2)]);
+    let clean = judge(&drafted, |_| Verdict::Findings(Vec::new()));
+    let kept = drafted
+        .redact(Vec::new(), &redaction())
+        .seal(clean, &redaction(), &guard);
+    assert_eq!(kept, none, "what one policy withheld, no later one brings back");
+}
+
+/// A credential of the run, which may stand nowhere.
+const CREDENTIAL: &str = "4021-run-credential-7f3a";
+
+#[track_caller]
+fn check_guarded(changed: CoveredChange, expected: Expect) {
+    let draft = draft(vec![changed, change("b", 2)]);
+    let verdicts = judge(&draft, |_| Verdict::Findings(Vec::new()));
+    let mut known = KnownSecrets::new();
+    known.add_credential(CREDENTIAL);
+    let sealed = draft.seal(verdicts, &redaction(), &Guard::new(&known));
+    assert!(!shown(&sealed).contains(CREDENTIAL), "{}", sealed.message());
+    assert!(Trailers::parse(sealed.message()).is_some());
+    expected.assert_eq(sealed.message().split("\n\nMirror-").next().unwrap());
+}
+
+#[test]
+fn the_guard_has_the_last_word_over_texts_identities_and_ids() {
+    let guarded = |edit: fn(&mut CoveredChange)| {
+        let mut changed = change("a", 2);
+        edit(&mut changed);
+        changed
+    };
+    check_guarded(
+        guarded(|a| a.description = Some(format!("use {CREDENTIAL}"))),
+        expect![[r#"
+        Update 2 configurations in keboola.ex-db-mysql
+
+        - keboola.ex-db-mysql/a "Orders a": version 2, [withheld]
+        - keboola.ex-db-mysql/b "Orders b": version 2, Row 12 added"#]],
+    );
+    let author = |text: &str| {
+        Some(Author {
+            token: None,
+            text: text.to_owned(),
+        })
+    };
+    check_guarded(
+        CoveredChange {
+            author: author(CREDENTIAL),
+            ..change("c", 2)
+        },
+        expect![[r#"
+        Update 2 configurations in keboola.ex-db-mysql
+
+        - keboola.ex-db-mysql/b "Orders b": version 2, Row 12 added
+        - keboola.ex-db-mysql/c "Orders c": version 2, Row 12 added"#]],
+    );
+    // Split by a character that does not show: it is taken out before anybody judges.
+    let (start, end) = CREDENTIAL.split_at(9);
+    check_guarded(
+        CoveredChange {
+            name: Some(format!("{start}\u{200b}{end}")),
+            ..change("a", 2)
+        },
+        expect![[r#"
+        Update 2 configurations in keboola.ex-db-mysql
+
+        - keboola.ex-db-mysql/a "[withheld]": version 2, Row 12 added
+        - keboola.ex-db-mysql/b "Orders b": version 2, Row 12 added"#]],
+    );
+    check_guarded(
+        guarded(|a| a.key.config = CREDENTIAL.parse().unwrap()),
+        expect!["Update 2 configurations"],
+    );
+    check_guarded(
+        guarded(|a| a.identifier = Some(CREDENTIAL.to_owned())),
+        expect!["Update 2 configurations"],
+    );
+}
