@@ -35,6 +35,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 const LANDED_KEPT: usize = 1024;
 /// A branch list is asked for at most this often because of an unknown branch.
 const BRANCHES_EVERY: Duration = Duration::from_secs(5);
+/// A dev branch looks so often whether the default one is there.
+const DEFAULT_EVERY: Duration = Duration::from_millis(250);
 const BACKLOG_EVERY: Duration = Duration::from_secs(10);
 
 /// Runs the lanes of all mirrors.
@@ -243,6 +245,10 @@ impl LaneTask {
         let mut news = self.lane.log.tail();
         let mut hurry = self.runner.hurry.subscribe();
         let stop = self.runner.stop.clone();
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = self.default_mirrored() => {}
+        }
         let mut machine = loop {
             match self.machine().await {
                 Ok(machine) => break machine,
@@ -301,6 +307,20 @@ impl LaneTask {
                     Wake::AttemptDone(self.ended(*outcome, machine.retries()))
                 }
             };
+        }
+    }
+
+    /// Waits until the default branch is mirrored: a dev branch starts at its commit.
+    async fn default_mirrored(&self) {
+        let Some(starts_at) = self.lane.starts_at.clone() else { return };
+        loop {
+            let lane = self.lane.clone();
+            let (own, base) = (self.lane.refname.clone(), starts_at.clone());
+            let found = tokio::task::spawn_blocking(move || lane.remote.tip(&own).ok().flatten().or(lane.remote.tip(&base).ok().flatten()));
+            if matches!(found.await, Ok(Some(_))) {
+                return;
+            }
+            tokio::time::sleep(DEFAULT_EVERY).await;
         }
     }
 

@@ -466,7 +466,7 @@ pub fn windows_of(events: &[Logged], span: Duration) -> Vec<std::ops::Range<usiz
         match (windows.last_mut(), opened_at) {
             // An event that arrives late joins the open window: ranges follow the log.
             (Some(open), Some(opened_at)) if !alone && occurred_at <= later(opened_at, span) => {
-                open.end = index + 1
+                open.end = index + 1;
             }
             _ => {
                 windows.push(index..index + 1);

@@ -84,22 +84,20 @@ mod tests {
     #[test]
     fn names_are_normalised_as_in_the_cli() {
         check("", "");
-        check("CamelCase", "camel-case");
-        check("SQL", "sql");
-        check("HTTPServer", "httpserver");
-        check("a B cd-eF   x_y___z__", "a-b-cd-e-f-x-y-z");
-        check("testovací konfižíšek", "testovaci-konfizisek");
-        check("Straße", "straße");
-        check("łódź ŁÓDŹ", "łodz-ło-dz");
-        check("ÀÉÎ", "ei");
-        check("a×b÷c", "a×b÷c");
-        check("日本語", "");
-        check("İstanbul", "istanbul");
-        check("e\u{301}tude", "e-tude");
-        check("tab\tsep", "tab-sep");
-        check("---  row AbC---", "row-ab-c");
+        check("LoadOrders", "load-orders");
+        check("CRM", "crm");
+        check("XMLFeed", "xmlfeed");
+        check("  one Two_thrEE..four  ", "one-two-thr-ee-four");
+        check("Příliš ŽLUTÝ", "prilis-z-luty");
+        check("Fuß", "fuß");
+        check("Wałbrzych", "wałbrzych");
+        check("Àlá", "la");
+        check("2×3", "2×3");
+        check("数据", "");
+        check("İzmir", "izmir");
+        check("u\u{308}ber", "u-ber");
+        check("new\nline", "new-line");
         check("ABc", "abc");
-        check("A B", "a-b");
     }
 
     #[test]

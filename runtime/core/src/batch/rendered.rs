@@ -11,7 +11,7 @@ use crate::{
     redaction::RedactionStats,
     walk::{self, Format},
 };
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The guest that made the files.
 const RENDERER: &str = "layout renderer";
@@ -131,31 +131,26 @@ fn collisions(items: &[Item]) -> BTreeMap<Subject, WithholdReason> {
     };
     let mut in_order: Vec<&Item> = items.iter().collect();
     in_order.sort_by(|a, b| a.subject.cmp(&b.subject));
-    let mut files: HashMap<String, &Subject> = HashMap::new();
-    // Every directory, with one subject that needs it.
-    let mut directories: HashMap<String, &Subject> = HashMap::new();
+    let mut files: HashSet<String> = HashSet::new();
+    let mut directories: HashSet<String> = HashSet::new();
     for item in in_order {
         for file in &item.files {
             let folded = file.path.fold();
             for (at, _) in folded.match_indices('/') {
-                if files.contains_key(&folded[..at]) {
+                if files.contains(&folded[..at]) {
                     lose(&item.subject, &file.path, "lies below what is a file");
                 }
-                directories
-                    .entry(folded[..at].to_owned())
-                    .or_insert(&item.subject);
+                directories.insert(folded[..at].to_owned());
             }
-            if directories.contains_key(&folded) {
+            if directories.contains(&folded) {
                 lose(&item.subject, &file.path, "is also a directory");
             }
-            if files.contains_key(&folded) {
+            if !files.insert(folded) {
                 lose(
                     &item.subject,
                     &file.path,
                     "is the same as another for some file systems",
                 );
-            } else {
-                files.insert(folded, &item.subject);
             }
         }
     }

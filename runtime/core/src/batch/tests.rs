@@ -107,7 +107,7 @@ fn draw(batch: &MirrorBatch) -> String {
 }
 
 #[track_caller]
-fn check_rendered(rendered: Vec<(Subject, Rendered)>, expected: Expect) {
+fn check_rendered(rendered: Vec<(Subject, Rendered)>, expected: &Expect) {
     let (batch, withheld) = batch(rendered);
     let passed: String = batch
         .unredacted_files()
@@ -138,7 +138,7 @@ fn paths_that_are_unsafe_foreign_or_taken_withhold_their_object() {
             (config("7"), files(&[("configs/a", "")])),
             (config("8"), files(&[("configs/h", "")])),
         ],
-        expect![[r#"
+        &expect![[r#"
             keboola.ex-db/2: the path `configs/../x` is not allowed: has a `.` or `..` segment
             keboola.ex-db/3: the path `README.md` is not allowed: lies outside the mirror's own directories
             keboola.ex-db/4: the path `configs/A/Config.json` is not allowed: is the same as another for some file systems
@@ -184,7 +184,7 @@ fn files_that_are_not_what_they_say_withhold_their_object() {
             ),
             (config("4"), files(&[("configs/5/x.txt", "")])),
         ],
-        expect![[r#"
+        &expect![[r#"
             keboola.ex-db/1: the layout renderer answered with something malformed: configs/1/config.json is not well-formed JSON: a value is missing at byte 6
             keboola.ex-db/2: the layout renderer answered with something malformed: configs/2/x.jsonl is not well-formed JSON Lines: a member name is missing at byte 4
             keboola.ex-db/3: the layout renderer answered with something malformed: configs/3/x.csv is not well-formed CSV: a quote inside of a cell without quotes at byte 1
@@ -436,7 +436,7 @@ const TWIN: &str = r#"{
 "#;
 
 #[track_caller]
-fn check_choice(files_of_sample: &[(&str, &str)], choice: Option<(&[usize], &[usize])>, expected: Expect) {
+fn check_choice(files_of_sample: &[(&str, &str)], choice: Option<(&[usize], &[usize])>, expected: &Expect) {
     let batch = redacted(vec![
         (sample(), files(files_of_sample)),
         (config("1"), files(&[("configs/1", "stays")])),
@@ -455,7 +455,7 @@ fn check_choice(files_of_sample: &[(&str, &str)], choice: Option<(&[usize], &[us
     for item in batch.items.iter().filter(|item| item.subject == sample()) {
         drawn += &format!("{} files\n", item.files.len());
         for file in &item.files {
-            drawn += &file.content;
+            drawn += &file.content.replace('\r', "\\r");
             drawn += "\n--\n";
         }
     }
@@ -499,10 +499,10 @@ fn rows_and_columns_that_were_not_chosen_go_from_both_files() {
     check_choice(
         &SAMPLE,
         Some((&[0, 2], &[1, 2])),
-        expect![[r#"
+        &expect![[r#"
             2 files
-            id,city
-            2,y
+            id,city\r
+            2,y\r
             3,z
             --
             {
@@ -519,10 +519,10 @@ fn rows_and_columns_that_were_not_chosen_go_from_both_files() {
     check_choice(
         &SAMPLE,
         Some((&[1], &[0])),
-        expect![[r#"
+        &expect![[r#"
             2 files
-            "na""me"
-            "A, B"
+            "na""me"\r
+            "A, B"\r
 
             --
             {
@@ -542,7 +542,7 @@ fn an_empty_cell_that_is_alone_in_its_row_is_quoted() {
     check_choice(
         &[("storage/samples/a.csv", "a,b\n1,\n2,")],
         Some((&[1], &[0, 1])),
-        expect![[r#"
+        &expect![[r#"
             1 files
             b
             ""
@@ -557,11 +557,11 @@ fn a_sample_with_all_chosen_is_unchanged() {
     check_choice(
         &SAMPLE[..1],
         Some((&[0, 1, 2], &[0, 1, 2])),
-        expect![[r#"
+        &expect![[r#"
             1 files
-            id,"na""me",city
-            1,"A, B",x
-            2,C,y
+            id,"na""me",city\r
+            1,"A, B",x\r
+            2,C,y\r
             3,D,z
             --
         "#]],
@@ -573,14 +573,14 @@ fn a_sample_of_which_nothing_stays_has_no_files() {
     check_choice(
         &SAMPLE,
         Some((&[], &[0])),
-        expect![[r#"
+        &expect![[r#"
         0 files
     "#]],
     );
     check_choice(
         &SAMPLE,
         Some((&[0], &[])),
-        expect![[r#"
+        &expect![[r#"
         0 files
     "#]],
     );
@@ -591,21 +591,21 @@ fn a_sample_without_a_fitting_choice_is_withheld() {
     check_choice(
         &SAMPLE,
         None,
-        expect![[r#"
+        &expect![[r#"
         sample in.c-main.orders: the sample filter answered with something malformed: no choice was made for this sample
     "#]],
     );
     check_choice(
         &SAMPLE,
         Some((&[3], &[0])),
-        expect![[r#"
+        &expect![[r#"
         sample in.c-main.orders: the sample filter answered with something malformed: a choice is not ascending or not in range
     "#]],
     );
     check_choice(
         &SAMPLE,
         Some((&[1, 0], &[0])),
-        expect![[r#"
+        &expect![[r#"
         sample in.c-main.orders: the sample filter answered with something malformed: a choice is not ascending or not in range
     "#]],
     );
@@ -617,21 +617,21 @@ fn a_sample_whose_files_are_no_sample_is_withheld() {
     check_choice(
         &[csv("a,b\n1\n")],
         Some((&[0], &[0])),
-        expect![[r#"
+        &expect![[r#"
         sample in.c-main.orders: the layout renderer answered with something malformed: a sample has rows of different lengths
     "#]],
     );
     check_choice(
         &[("storage/samples/a.json", TWIN)],
         Some((&[0], &[0])),
-        expect![[r#"
+        &expect![[r#"
         sample in.c-main.orders: the layout renderer answered with something malformed: a sample has no CSV file
     "#]],
     );
     check_choice(
         &[csv(CSV), ("storage/samples/a.md", "")],
         Some((&[0], &[0])),
-        expect![[r#"
+        &expect![[r#"
         sample in.c-main.orders: the layout renderer answered with something malformed: a sample has a file that is neither CSV nor JSON
     "#]],
     );
@@ -642,7 +642,7 @@ fn a_sample_whose_files_are_no_sample_is_withheld() {
     check_choice(
         &[csv("id\n1\n"), twin],
         Some((&[0], &[0])),
-        expect![[r#"
+        &expect![[r#"
         sample in.c-main.orders: the layout renderer answered with something malformed: the JSON file of a sample does not have the rows and columns of its CSV file
     "#]],
     );

@@ -94,7 +94,7 @@ fn shown(sealed: &GuardedMessage) -> String {
 }
 
 #[track_caller]
-fn check(draft: CommitDraft, expected: Expect) {
+fn check(draft: CommitDraft, expected: &Expect) {
     let sealed = seal(draft);
     assert!(
         Trailers::parse(sealed.message()).is_some(),
@@ -112,7 +112,7 @@ fn check_subject(draft: CommitDraft, expected: &str) {
 fn one_change_says_all_in_its_subject() {
     check(
         draft(vec![change("a", 42)]),
-        expect![[r#"
+        &expect![[r#"
         author dev@keboola.com <dev@keboola.com> 2026-05-11T12:00:00Z
         committer Keboola Mirror <mirror@keboola-mirror.invalid> 2026-05-11T12:00:05Z
 
@@ -152,7 +152,7 @@ fn several_changes_are_listed_and_the_last_maker_is_the_author() {
     };
     check(
         draft(vec![last, deleted, change("a", 42)]),
-        expect![[r#"
+        &expect![[r#"
         author ci-bot <70@tokens.4021.invalid> 2026-05-11T12:00:03Z
         committer Keboola Mirror <mirror@keboola-mirror.invalid> 2026-05-11T12:00:05Z
 
@@ -182,7 +182,7 @@ fn what_no_person_made_is_the_mirrors_or_of_an_unknown_author() {
     let snapshot = Cut::snapshot(&cursor, Position(3), Position(2), at("2026-05-11T11:59:00Z"));
     check(
         draft_of(&snapshot, vec![change("a", 1), change("b", 2)]),
-        expect![[r#"
+        &expect![[r#"
         author Keboola Mirror <mirror@keboola-mirror.invalid> 2026-05-11T12:00:01Z
         committer Keboola Mirror <mirror@keboola-mirror.invalid> 2026-05-11T12:00:01Z
 
@@ -202,7 +202,7 @@ fn what_no_person_made_is_the_mirrors_or_of_an_unknown_author() {
     }));
     check(
         draft_of(&cut(&branch), Vec::new()),
-        expect![[r#"
+        &expect![[r#"
         author Unknown author <unknown@tokens.4021.invalid> 2026-05-11T12:00:05Z
         committer Keboola Mirror <mirror@keboola-mirror.invalid> 2026-05-11T12:00:05Z
 
@@ -412,7 +412,7 @@ fn a_text_without_an_answer_is_withheld() {
 const CREDENTIAL: &str = "4021-run-credential-7f3a";
 
 #[track_caller]
-fn check_guarded(changed: CoveredChange, expected: Expect) {
+fn check_guarded(changed: CoveredChange, expected: &Expect) {
     let draft = draft(vec![changed, change("b", 2)]);
     let verdicts = judge(&draft, |_| Verdict::Findings(Vec::new()));
     let mut known = KnownSecrets::new();
@@ -432,7 +432,7 @@ fn the_guard_has_the_last_word_over_texts_identities_and_ids() {
     };
     check_guarded(
         guarded(|a| a.description = Some(format!("use {CREDENTIAL}"))),
-        expect![[r#"
+        &expect![[r#"
         Update 2 configurations in keboola.ex-db-mysql
 
         - keboola.ex-db-mysql/a "Orders a": version 2, [withheld]
@@ -449,7 +449,7 @@ fn the_guard_has_the_last_word_over_texts_identities_and_ids() {
             author: author(CREDENTIAL),
             ..change("c", 2)
         },
-        expect![[r#"
+        &expect![[r#"
         Update 2 configurations in keboola.ex-db-mysql
 
         - keboola.ex-db-mysql/b "Orders b": version 2, Row 12 added
@@ -462,7 +462,7 @@ fn the_guard_has_the_last_word_over_texts_identities_and_ids() {
             name: Some(format!("{start}\u{200b}{end}")),
             ..change("a", 2)
         },
-        expect![[r#"
+        &expect![[r#"
         Update 2 configurations in keboola.ex-db-mysql
 
         - keboola.ex-db-mysql/a "[withheld]": version 2, Row 12 added
@@ -470,10 +470,10 @@ fn the_guard_has_the_last_word_over_texts_identities_and_ids() {
     );
     check_guarded(
         guarded(|a| a.key.config = CREDENTIAL.parse().unwrap()),
-        expect!["Update 2 configurations"],
+        &expect!["Update 2 configurations"],
     );
     check_guarded(
         guarded(|a| a.identifier = Some(CREDENTIAL.to_owned())),
-        expect!["Update 2 configurations"],
+        &expect!["Update 2 configurations"],
     );
 }

@@ -90,7 +90,7 @@ fn cursor() -> LaneCursor {
 }
 
 #[track_caller]
-fn check(script: &str, expected: Expect) {
+fn check(script: &str, expected: &Expect) {
     let events = events(script);
     let cut = Cut::of(&cursor(), &events, at(999));
     let mut shown = format!(
@@ -144,7 +144,7 @@ fn the_highest_version_counts_and_those_below_give_their_authors() {
          6 12 change a 8 by eve
          7 13 change b 1
          9 14 change a 9 by bob",
-        expect![[r#"
+        &expect![[r#"
             change 9 jobs 2 at 9s
             c/a@9 by Some("bob") after {"ann", "eve"}
             c/b@1 by None after {}
@@ -156,28 +156,28 @@ fn the_highest_version_counts_and_those_below_give_their_authors() {
 fn a_deletion_holds_until_something_later_comes_back() {
     check(
         "4 10 change a 7 by ann\n 5 20 gone a 7",
-        expect![[r#"
+        &expect![[r#"
         change 5 jobs 2 at 5s
         c/a@7 gone by None after {"ann"}
     "#]],
     );
     check(
         "4 10 gone a 7\n 5 20 change a 1 by ann",
-        expect![[r#"
+        &expect![[r#"
         change 5 jobs 2 at 5s
         c/a@1 by Some("ann") after {}
     "#]],
     );
     check(
         "4 10 gone a 7\n 5 5 change a 6 by ann",
-        expect![[r#"
+        &expect![[r#"
         change 5 jobs 2 at 5s
         c/a@7 gone by None after {"ann"}
     "#]],
     );
     check(
         "4 30 change a 8 by ann\n 5 20 gone a 7",
-        expect![[r#"
+        &expect![[r#"
         change 5 jobs 2 at 5s
         c/a@8 by Some("ann") after {}
     "#]],
@@ -188,7 +188,7 @@ fn a_deletion_holds_until_something_later_comes_back() {
 fn each_stream_has_its_own_end() {
     check(
         "5 10 run 7.1 in.c-a.x\n 6 10 tables 7.1 in.c-a.x\n 4 9 change a 1",
-        expect![[r#"
+        &expect![[r#"
         change 4 jobs 6 at 6s
         c/a@1 by None after {}
         run 7.1
@@ -197,7 +197,7 @@ fn each_stream_has_its_own_end() {
     );
     check(
         "",
-        expect![[r#"
+        &expect![[r#"
         change 3 jobs 2 at 999s
     "#]],
     );

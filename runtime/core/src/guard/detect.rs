@@ -111,7 +111,7 @@ static DETECTORS: &[Detector] = &[
         "xoxp-",
         &[Run(Class::Digit, 9, 14), Text("-"), Run(Class::Url, 30, 120)],
     ),
-    parts("guard-slack", "xoxe.xox", &[Run(Class::Url, 40, 300)]),
+    parts("guard-slack", "xoxe.xox", &[Run(Class::Url, 120, 300)]),
     parts("guard-slack", "xapp-1-", &[Run(Class::Url, 60, 200)]),
     own("guard-slack", "hooks.slack.com/services/", forms::slack_webhook),
     own("guard-aws", "AKIA", forms::aws_pair),
@@ -247,8 +247,11 @@ fn fits(text: &[u8], parts: &[Part]) -> bool {
             .is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
 }
 
-/// Says whether a token is no placeholder such as `xxxxxxxx` or `0000`.
+/// Says whether a token is no placeholder such as `xxxxxxxx`, `0000` or `…example…`.
 pub(super) fn is_varied(token: &[u8]) -> bool {
+    if token.windows(7).any(|word| word.eq_ignore_ascii_case(b"example")) {
+        return false;
+    }
     let mut seen = [false; 256];
     token.iter().for_each(|byte| seen[usize::from(*byte)] = true);
     seen.iter().filter(|seen| **seen).count() >= (token.len() / 3).clamp(4, 9)

@@ -153,9 +153,7 @@ impl Matcher {
         let markers: Vec<_> = Marker::find_iter(text).collect();
         hits.any(|hit| {
             let after = markers.partition_point(|marker| marker.end < hit.end());
-            !markers
-                .get(after)
-                .is_some_and(|marker| marker.start <= hit.start())
+            markers.get(after).is_none_or(|marker| hit.start() < marker.start)
         })
     }
 }

@@ -103,7 +103,7 @@ impl Play {
 }
 
 #[track_caller]
-fn check(start: LaneStart, script: &str, expected: Expect) {
+fn check(start: LaneStart, script: &str, expected: &Expect) {
     let mut play = Play {
         lane: Lane::new(start, at(0)),
         told: String::new(),
@@ -117,7 +117,7 @@ fn changes_of_one_window_are_one_attempt() {
     check(
         fresh(),
         "0 change 1; 20 change 2; 26 tick; 60 wait; 61 ok 2 0",
-        expect![[r#"
+        &expect![[r#"
         27s start [Change]
         waits for nothing
     "#]],
@@ -129,7 +129,7 @@ fn what_arrives_during_an_attempt_has_a_window_of_its_own() {
     check(
         fresh(),
         "0 change 1; 27 wait; 28 change 2; 29 change 1; 90 wait; 91 ok 1 0 took 2",
-        expect![[r#"
+        &expect![[r#"
         27s start [Change]
         91s start [Change]
         waits for nothing
@@ -142,7 +142,7 @@ fn an_attempt_that_read_further_than_was_told_leaves_nothing_to_do() {
     check(
         fresh(),
         "0 change 1; 27 wait; 28 change 2; 29 ok 3 0; 30 change 3",
-        expect![[r#"
+        &expect![[r#"
         27s start [Change]
         waits for nothing
     "#]],
@@ -154,7 +154,7 @@ fn runs_have_a_cadence_of_their_own_unless_they_are_urgent() {
     check(
         fresh(),
         "0 jobs 1; 30 wait; 31 ok 0 1; 40 jobs 2; 100 change 3; 127 wait; 128 ok 3 1",
-        expect![[r#"
+        &expect![[r#"
         30s start [Jobs]
         127s start [Change]
         waits for 930s
@@ -163,7 +163,7 @@ fn runs_have_a_cadence_of_their_own_unless_they_are_urgent() {
     check(
         fresh(),
         "0 jobs 1; 30 wait; 31 ok 0 1; 40 jobs 2; 41 urgent 3",
-        expect![[r#"
+        &expect![[r#"
         30s start [Jobs]
         41s start [Jobs]
         waits for nothing
@@ -176,7 +176,7 @@ fn an_outage_is_retried_told_once_and_its_end_too() {
     check(
         fresh(),
         "0 change 1; 27 wait; 30 down; 330 wait; 331 down; 400 change 2; 700 wait; 9929 tick; 9930 wait",
-        expect![[r#"
+        &expect![[r#"
         27s start [Change]
         30s remember attempt 1
         330s start [Change]
@@ -190,7 +190,7 @@ fn an_outage_is_retried_told_once_and_its_end_too() {
     check(
         fresh(),
         "0 change 1; 27 wait; 30 down; 10830 wait; 10831 ok 1 0; 10832 change 2",
-        expect![[r#"
+        &expect![[r#"
         27s start [Change]
         30s remember attempt 1
         330s start [Change]
@@ -210,7 +210,7 @@ fn the_customer_is_asked_at_once() {
     check(
         fresh(),
         "0 change 1; 27 wait; 30 denied; 330 wait; 331 denied; 631 wait; 632 ok 1 0",
-        expect![[r#"
+        &expect![[r#"
         27s start [Change]
         30s remember attempt 1
         30s notify NeedsCustomer
@@ -229,7 +229,7 @@ fn a_moved_ref_is_no_outage_until_it_has_moved_often() {
     check(
         fresh(),
         "0 change 1; 27 wait; 28 moved; 29 ok 1 0",
-        expect![[r#"
+        &expect![[r#"
         27s start [Change]
         28s start [Change]
         waits for nothing
@@ -239,7 +239,7 @@ fn a_moved_ref_is_no_outage_until_it_has_moved_often() {
     check(
         fresh(),
         script,
-        expect![[r#"
+        &expect![[r#"
         27s start [Change]
         28s start [Change]
         29s start [Change]
@@ -262,7 +262,7 @@ fn after_a_restart_the_stored_cut_comes_first_and_what_it_leaves_at_once_after()
     check(
         start,
         "0 tick; 3 ok 4 0; 5 ok 9 0",
-        expect![[r#"
+        &expect![[r#"
         0s start [Change, Jobs]
         3s start [Change]
         waits for nothing
@@ -275,7 +275,7 @@ fn after_a_restart_the_stored_cut_comes_first_and_what_it_leaves_at_once_after()
     check(
         start,
         "0 tick; 17 wait",
-        expect![[r#"
+        &expect![[r#"
         17s start [Change]
         waits for nothing
     "#]],
@@ -287,7 +287,7 @@ fn a_retry_that_worked_on_an_older_cut_leaves_the_rest_due_at_once() {
     check(
         fresh(),
         "0 change 5; 27 wait; 30 ok 3 0; 31 ok 5 0",
-        expect![[r#"
+        &expect![[r#"
         27s start [Change]
         30s start [Change]
         waits for nothing
@@ -303,7 +303,7 @@ fn a_new_lane_starts_at_once_and_a_held_one_does_not() {
             ..fresh()
         },
         "0 tick; 9 ok 0 0",
-        expect![[r#"
+        &expect![[r#"
         0s start [Change, Jobs]
         waits for nothing
     "#]],
@@ -314,7 +314,7 @@ fn a_new_lane_starts_at_once_and_a_held_one_does_not() {
             ..fresh()
         },
         "0 change 1; 99 wait; 100 resume",
-        expect![[r#"
+        &expect![[r#"
         100s start [Change]
         waits for nothing
     "#]],
@@ -322,7 +322,7 @@ fn a_new_lane_starts_at_once_and_a_held_one_does_not() {
     check(
         fresh(),
         "0 change 1; 27 wait; 28 down; 29 pause; 400 wait; 401 resume",
-        expect![[r#"
+        &expect![[r#"
         27s start [Change]
         28s remember attempt 1
         401s start [Change]
@@ -336,7 +336,7 @@ fn nothing_starts_once_the_process_ends() {
     check(
         fresh(),
         "0 change 1; 27 wait; 28 change 2; 29 stop; 30 cut short; 99 wait",
-        expect![[r#"
+        &expect![[r#"
         27s start [Change]
         waits for nothing
     "#]],

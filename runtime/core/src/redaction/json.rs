@@ -259,7 +259,8 @@ pub(crate) fn removals(
     removed: &[bool],
 ) -> Vec<Range<usize>> {
     let Some(last_kept) = removed.iter().rposition(|removed| !removed) else {
-        return vec![container.start + 1..container.end - 1];
+        let inside = container.start + 1..container.end - 1;
+        return vec![inside];
     };
     let mut cuts = Vec::new();
     for (index, child) in children.iter().enumerate().take(last_kept) {

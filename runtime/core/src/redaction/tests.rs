@@ -24,7 +24,7 @@ fn finding(leaf: usize, target: Target) -> Finding {
 
 /// Redacts, does it once more without findings (which must change nothing), and draws the outcome.
 #[track_caller]
-fn check(path: &str, mode: SecretsMode, text: &str, findings: &[Finding], expected: Expect) {
+fn check(path: &str, mode: SecretsMode, text: &str, findings: &[Finding], expected: &Expect) {
     let format = Format::of(path);
     let drawn = match redact(format, text, findings, &redaction(mode)) {
         Ok((redacted, outcome)) => {
@@ -44,7 +44,7 @@ fn check(path: &str, mode: SecretsMode, text: &str, findings: &[Finding], expect
         }
         Err(error) => format!("{error}\n"),
     };
-    expected.assert_eq(&drawn);
+    expected.assert_eq(&drawn.replace('\r', "\\r"));
 }
 
 fn hash_values() -> String {
@@ -70,7 +70,7 @@ fn encrypted_mode_keeps_ciphers_and_masks_all_other_values_of_hash_keys() {
         SecretsMode::Encrypted,
         &hash_values(),
         &[],
-        expect![[r##"
+        &expect![[r##"
         {
             "#cipher": "KBC::ProjectSecureKV::eJwBQAG//mRlZjUwMjAwZmY0=",
             "#plain": "[REDACTED:keboola-plaintext:0]",
@@ -94,7 +94,7 @@ fn masked_mode_masks_ciphers_too() {
         SecretsMode::Masked,
         &hash_values(),
         &[],
-        expect![[r##"
+        &expect![[r##"
         {
             "#cipher": "[REDACTED:keboola-cipher:0]",
             "#plain": "[REDACTED:keboola-plaintext:0]",
@@ -118,7 +118,7 @@ fn omitted_mode_removes_members() {
         SecretsMode::Omitted,
         &hash_values(),
         &[],
-        expect![[r##"
+        &expect![[r##"
         {
             "#vault": "{{ vault.key }}",
             "#null": null,
@@ -159,7 +159,7 @@ fn a_hash_written_as_an_escape_is_a_hash() {
         SecretsMode::Encrypted,
         r#"{"\u0023a": "x"}"#,
         &[],
-        expect![[r#"
+        &expect![[r#"
         {"\u0023a": "[REDACTED:keboola-plaintext:0]"}
         -- 0 kept, 1 masked, 0 omitted, keboola-plaintext at /#a
     "#]],
@@ -177,7 +177,7 @@ fn findings_are_spliced_into_string_literals() {
             finding(3, Target::Whole),
             finding(4, Target::Literal("lit".to_owned())),
         ],
-        expect![[r#"
+        &expect![[r#"
             {"a": "x \"[REDACTED:test:0]\" y", "b": ["[REDACTED:test:0]", "[REDACTED:test:0] [REDACTED:test:0]"]}
             -- 0 kept, 4 masked, 0 omitted
         "#]],
@@ -198,7 +198,7 @@ fn part_of_a_hash_value_takes_all_of_it_under_the_rule_of_the_policy() {
         SecretsMode::Encrypted,
         &cipher,
         &findings,
-        expect![[r##"
+        &expect![[r##"
         {"#a": "[REDACTED:test:0]", "#b": "[REDACTED:test:0]", "#c": "[REDACTED:test:0]"}
         -- 0 kept, 3 masked, 0 omitted, test at /#a
     "##]],
@@ -208,7 +208,7 @@ fn part_of_a_hash_value_takes_all_of_it_under_the_rule_of_the_policy() {
         SecretsMode::Omitted,
         &cipher,
         &findings,
-        expect![[r#"
+        &expect![[r#"
         {}
         -- 0 kept, 0 masked, 3 omitted, test at /#a
     "#]],
@@ -227,7 +227,7 @@ fn names_that_become_the_same_are_numbered() {
             finding(5, Target::Whole),
             finding(7, Target::Whole),
         ],
-        expect![[r##"
+        &expect![[r##"
             {"[REDACTED:test:0]": 1, "[REDACTED:test:0]-2": 2, "[REDACTED:test:0]-3": {"#p": "[REDACTED:keboola-plaintext:0]"}, "#[REDACTED:test:0]": "[REDACTED:keboola-plaintext:0]", "[REDACTED:test:0]-4": 4}
             -- 0 kept, 6 masked, 0 omitted, keboola-plaintext at /[REDACTED:test:0]-3/#p, keboola-plaintext at /#[REDACTED:test:0]
         "##]],
@@ -241,7 +241,7 @@ fn json_lines_are_redacted_line_by_line() {
         SecretsMode::Omitted,
         "{\"#a\": 1, \"b\": \"x\"}\n\n{\"c\": \"y\"}\n",
         &[finding(3 + 1, Target::Whole)],
-        expect![[r#"
+        &expect![[r#"
             {"b": "x"}
 
             {"[REDACTED:test:0]": "y"}
@@ -254,7 +254,7 @@ fn json_lines_are_redacted_line_by_line() {
         SecretsMode::Masked,
         "{\"b\": {\"#a\": 1}}\n{\"c\": \"y\"}\n",
         &[finding(4, Target::Whole)],
-        expect![[r##"
+        &expect![[r##"
             {"b": {"#a": "[REDACTED:keboola-plaintext:0]"}}
             {"c": "[REDACTED:test:0]"}
 
@@ -273,10 +273,10 @@ fn cells_are_redacted_within_their_quotes() {
             finding(3, Target::Literal("\"pw\"".to_owned())),
             finding(5, Target::Whole),
         ],
-        expect![[r#"
-            id,note
-            1,"say [REDACTED:test:0], ok"
-            2,[REDACTED:test:0]
+        &expect![[r#"
+            id,note\r
+            1,"say [REDACTED:test:0], ok"\r
+            2,[REDACTED:test:0]\r
 
             -- 0 kept, 2 masked, 0 omitted
         "#]],
@@ -291,7 +291,7 @@ fn ciphers_outside_of_hash_keys_go_unless_the_mode_keeps_them() {
         SecretsMode::Encrypted,
         &code,
         &[],
-        expect![[r#"
+        &expect![[r#"
         SET x = 'KBC::ProjectSecureKV::eJwBQAG//mRlZjUwMjAwZmY0=';
 
         -- 0 kept, 0 masked, 0 omitted
@@ -302,7 +302,7 @@ fn ciphers_outside_of_hash_keys_go_unless_the_mode_keeps_them() {
         SecretsMode::Masked,
         &code,
         &[],
-        expect![[r#"
+        &expect![[r#"
         SET x = '[REDACTED:keboola-cipher:0]';
 
         -- 0 kept, 1 masked, 0 omitted
@@ -313,7 +313,7 @@ fn ciphers_outside_of_hash_keys_go_unless_the_mode_keeps_them() {
         SecretsMode::Masked,
         &format!("[\"x {CIPHER}\"]"),
         &[],
-        expect![[r#"
+        &expect![[r#"
         ["x [REDACTED:keboola-cipher:0]"]
         -- 0 kept, 1 masked, 0 omitted
     "#]],
@@ -323,7 +323,7 @@ fn ciphers_outside_of_hash_keys_go_unless_the_mode_keeps_them() {
         SecretsMode::Omitted,
         &format!("a\n{CIPHER}\n"),
         &[],
-        expect![[r#"
+        &expect![[r#"
         a
         [REDACTED:keboola-cipher:0]
 
@@ -339,7 +339,7 @@ fn findings_that_do_not_fit_are_errors() {
         SecretsMode::Encrypted,
         "[\"a\"]",
         &[finding(1, Target::Whole)],
-        expect![[r#"
+        &expect![[r#"
         a finding for leaf 1 names a leaf that the document does not have
     "#]],
     );
@@ -348,7 +348,7 @@ fn findings_that_do_not_fit_are_errors() {
         SecretsMode::Encrypted,
         "é",
         &[finding(0, Target::Bytes { start: 1, end: 2 })],
-        expect![[r#"
+        &expect![[r#"
         a finding for leaf 0 names a range that is not in the leaf or cuts a character
     "#]],
     );

@@ -3,7 +3,7 @@ use expect_test::{Expect, expect};
 use proptest::prelude::*;
 
 #[track_caller]
-fn check_leaves(path: &str, text: &str, expected: Expect) {
+fn check_leaves(path: &str, text: &str, expected: &Expect) {
     let drawn = match leaves(Format::of(path), text) {
         Ok(leaves) => leaves
             .iter()
@@ -34,7 +34,7 @@ fn json_gives_keys_strings_and_scalars_below_hash_keys() {
     check_leaves(
         "a.json",
         r##"{"a/b~c": ["x", 1, null, true], "#p": {"n": 12, "t": [false, null, "y"]}, "\u0023q": 3}"##,
-        expect![[r##"
+        &expect![[r##"
             Key /a~1b~0c "a/b~c"
             Text /a~1b~0c/0 "x"
             Key /#p "#p"
@@ -54,7 +54,7 @@ fn escapes_and_surrogate_pairs_are_decoded() {
     check_leaves(
         "a.json",
         r#"["\"\\\/\b\f\n\r\t\u00e9", "\ud83d\ude00", "\ud83dx", "\ude00"]"#,
-        expect![[r#"
+        &expect![[r#"
             Text /0 "\"\\/\u{8}\u{c}\n\r\té"
             Text /1 "😀"
             Text /2 "�x"
@@ -97,7 +97,7 @@ fn json_lines_are_numbered_from_zero_and_may_be_empty() {
     check_leaves(
         "a.jsonl",
         "{\"a\":\"x\"}\r\n\n\"y\"\n",
-        expect![[r#"
+        &expect![[r#"
             Key /0/a "a"
             Text /0/a "x"
             Text /2 "y"
@@ -106,7 +106,7 @@ fn json_lines_are_numbered_from_zero_and_may_be_empty() {
     check_leaves(
         "a.jsonl",
         "1\n{\n}\n",
-        expect![[r#"
+        &expect![[r#"
         not well-formed JSON Lines: a member name is missing at byte 4
     "#]],
     );
@@ -117,7 +117,7 @@ fn csv_gives_cells_by_row_and_column() {
     check_leaves(
         "a.csv",
         "id,\"na\"\"me\"\r\n1,\"a,\nb\"\n,\n",
-        expect![[r#"
+        &expect![[r#"
             Text /0/0 "id"
             Text /0/1 "na\"me"
             Text /1/0 "1"
@@ -126,11 +126,11 @@ fn csv_gives_cells_by_row_and_column() {
             Text /2/1 ""
         "#]],
     );
-    check_leaves("a.csv", "", expect![""]);
+    check_leaves("a.csv", "", &expect![""]);
     check_leaves(
         "a.csv",
         "a\n\nb",
-        expect![[r#"
+        &expect![[r#"
         Text /0/0 "a"
         Text /1/0 ""
         Text /2/0 "b"

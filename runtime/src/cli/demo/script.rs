@@ -88,15 +88,15 @@ impl Script {
         let pick = |list: &[&Configuration], index: usize| list.get(index).map(|one| at(one)).ok_or_else(missing);
         // The last ones: deleting them does not move the others in this list.
         let deleted = extractors.last().map(|one| at(one)).ok_or_else(missing)?;
-        let deleted = remembered(fake, "Delete the unused extractor").unwrap_or(deleted);
+        let deleted = remembered(fake).unwrap_or(deleted);
         Ok(Self {
             extractor: pick(&extractors, 0)?,
             plaintext: pick(&extractors, 1)?,
             renamed: pick(&extractors, 2)?,
-            deleted,
             writer: pick(&writers, 0)?,
             sql: sql.map(at).ok_or_else(missing)?,
-            all: default.configurations.iter().filter(plain).map(at).collect(),
+            all: default.configurations.iter().filter(plain).map(at).filter(|at| *at != deleted).collect(),
+            deleted,
             default: id,
         })
     }
@@ -262,8 +262,8 @@ fn branch(fake: &Fake) -> Option<String> {
     project.branches.iter().find(|branch| branch.detail["name"] == BRANCH).map(|branch| branch.id().to_string())
 }
 
-/// Finds the configuration of a step that was played before, by what the outbox tells.
-fn remembered(fake: &Fake, _why: &str) -> Option<ConfigAt> {
+/// Finds the configuration that was deleted before the demo was killed, by what the outbox tells.
+fn remembered(fake: &Fake) -> Option<ConfigAt> {
     let project = fake.project();
     let default = project.default_branch();
     let mut gone = fake.outbox(0).into_iter().filter_map(|event| {
