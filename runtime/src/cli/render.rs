@@ -96,9 +96,7 @@ async fn tree(render: &Render, project: sample_project::Project) -> Result<Tree,
     let mut names = UniqueNames::default();
     let mut last = None;
     for branch in branches.into_iter().filter(|branch| is_allowed(&options, branch)) {
-        let wished = if branch.is_default { "main".to_owned() } else { normalize_name(&branch.name) };
-        let path = names.take(if wished.is_empty() { branch.id.as_str() } else { &wished });
-        let transformer = Transformer {
+        let mut transformer = Transformer {
             layout: guests.layout.clone(),
             policies: vec![guests.redaction.clone()],
             filter: guests.filter.clone(),
@@ -106,9 +104,20 @@ async fn tree(render: &Render, project: sample_project::Project) -> Result<Tree,
             own_secrets: KnownSecrets::new(),
             owned: OwnedPaths::new(None),
             context: Context { stack: stack.clone(), project: project.clone(), branch: branch.id.clone() },
-            settings: settings(&options, &path, default.as_ref().map(mirror_core::ids::BranchId::as_str)),
+            settings: settings(&options, "main", default.as_ref().map(mirror_core::ids::BranchId::as_str)),
         };
         let fetched = source.whole(&branch, scope).await.map_err(|error| Failure::failed(&error))?;
+        // The branch's own wish decides its directory, as it does in the CLI.
+        let branch_object = fetched.objects.iter().find(|object| object.key == ObjectKey::Branch).cloned();
+        let asked = tokio::task::spawn_blocking(move || {
+            let wish = transformer.inspect(branch_object.as_slice());
+            wish.map(|wish| (wish, transformer))
+        });
+        let (wish, back) = asked.await.map_err(|error| Failure::failed(&error))?.map_err(|error| Failure::failed(&error))?;
+        transformer = back;
+        let wished = wish.into_iter().next().and_then(Result::ok).map(|inspection| inspection.segment);
+        let path = names.take(wished.as_deref().filter(|wished| !wished.is_empty()).unwrap_or(branch.id.as_str()));
+        transformer.settings = settings(&options, &path, default.as_ref().map(mirror_core::ids::BranchId::as_str));
         let redact = !render.no_redact;
         let worked = tokio::task::spawn_blocking(move || {
             let outcome = all.branch(&transformer, fetched, redact);

@@ -8,11 +8,15 @@ use std::{
     process::{Command, ExitCode},
 };
 
+mod conformance;
+
 const USAGE: &str = "\
 cargo xtask COMMAND
 
   test [ARGS]    set up, then run every test of the workspace (ARGS go to the test runner)
   lint           rustfmt and clippy, warnings denied
+  conformance DIR
+                 render each case below DIR (`options.json`, `api/`) and compare it with its `expected/`
   setup          only the set-up: the wasm target
 ";
 
@@ -23,6 +27,10 @@ fn main() -> ExitCode {
     let outcome = match command.as_str() {
         "test" => setup().and_then(|()| test(&rest)),
         "lint" => setup().and_then(|()| lint()),
+        "conformance" => match rest.as_slice() {
+            [directory] => setup().and_then(|()| conformance::run(&root(), Path::new(directory))),
+            _ => Err(anyhow::anyhow!("name one directory of cases: cargo xtask conformance DIR")),
+        },
         "setup" => setup(),
         _ => {
             eprintln!("{USAGE}");
