@@ -17,19 +17,28 @@ impl Failure {
     /// Something went wrong on the way (exit code 1).
     #[must_use]
     pub fn failed(error: &dyn Error) -> Self {
-        Self { code: 1, message: chain(error) }
+        Self {
+            code: 1,
+            message: chain(error),
+        }
     }
 
     /// The caller or the configuration must change (exit code 2).
     #[must_use]
     pub fn usage(message: impl Into<String>) -> Self {
-        Self { code: 2, message: message.into() }
+        Self {
+            code: 2,
+            message: message.into(),
+        }
     }
 
     /// Exit code 1 with a text.
     #[must_use]
     pub fn message(message: impl Into<String>) -> Self {
-        Self { code: 1, message: message.into() }
+        Self {
+            code: 1,
+            message: message.into(),
+        }
     }
 }
 
@@ -52,7 +61,11 @@ pub fn chain(error: &dyn Error) -> String {
 #[must_use]
 #[expect(clippy::print_stderr, reason = "the last word of a command")]
 pub fn run(cli: Cli) -> ExitCode {
-    let Cli { log_format, log_level, command } = cli;
+    let Cli {
+        log_format,
+        log_level,
+        command,
+    } = cli;
     telemetry::start(log_format, &log_level);
     let outcome = match command {
         Command::Demo(demo) => cli::demo::run(&demo),

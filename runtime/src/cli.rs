@@ -32,7 +32,9 @@ pub enum Command {
     ///
     /// Starts a fake Keboola with a generated online retailer, an embedded queue and a bare Git
     /// repository; takes the first snapshot, makes live changes and prints each commit as it lands.
-    #[command(after_help = "Examples:\n  kbc-mirror demo\n  kbc-mirror demo --dir ./demo --fast\n  kbc-mirror demo --keep-running")]
+    #[command(
+        after_help = "Examples:\n  kbc-mirror demo\n  kbc-mirror demo --dir ./demo --fast\n  kbc-mirror demo --keep-running"
+    )]
     Demo(Demo),
     /// Runs the mirrors of a configuration file until it is told to stop.
     #[command(after_help = "Example:\n  kbc-mirror serve --config /etc/kbc-mirror/mirror.toml")]
@@ -41,7 +43,9 @@ pub enum Command {
     #[command(after_help = "Example:\n  kbc-mirror once --config mirror.toml --mirror retail")]
     Once(Once),
     /// Renders a project as files, offline, without Git.
-    #[command(after_help = "Examples:\n  kbc-mirror render --project ./project --out ./tree\n  kbc-mirror render --project ./case --out ./tree --only configs --no-redact")]
+    #[command(
+        after_help = "Examples:\n  kbc-mirror render --project ./project --out ./tree\n  kbc-mirror render --project ./case --out ./tree --only configs --no-redact"
+    )]
     Render(Render),
     /// Works on configuration files.
     #[command(subcommand)]

@@ -146,20 +146,42 @@ pub struct DevBranches {
 #[derive(Debug, Error)]
 pub enum ConfigError {
     #[error("cannot read configuration file `{}`", path.display())]
-    Read { path: PathBuf, #[source] source: io::Error },
+    Read {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("{}: {position}{message}", path.display())]
-    Syntax { path: PathBuf, position: String, message: String },
+    Syntax {
+        path: PathBuf,
+        position: String,
+        message: String,
+    },
     #[error("`{key}`: {source}")]
-    Reference { key: String, #[source] source: NotAReference },
+    Reference {
+        key: String,
+        #[source]
+        source: NotAReference,
+    },
     #[error("`{key}`: {source}")]
-    Id { key: String, #[source] source: InvalidId },
+    Id {
+        key: String,
+        #[source]
+        source: InvalidId,
+    },
     #[error("`{key}`: {source}")]
-    Prefix { key: String, #[source] source: InvalidMirrorPath },
+    Prefix {
+        key: String,
+        #[source]
+        source: InvalidMirrorPath,
+    },
     #[error("`{key}`: {problem}")]
     Value { key: String, problem: String },
     #[error("two mirrors have the id `{id}`; ids are the mirrors' identity and must differ")]
     MirrorTwice { id: MirrorId },
-    #[error("mirrors `{first}` and `{second}` write the same branch of the same repository; give one of them another `branch` or `repository`")]
+    #[error(
+        "mirrors `{first}` and `{second}` write the same branch of the same repository; give one of them another `branch` or `repository`"
+    )]
     TargetTwice { first: MirrorId, second: MirrorId },
     #[error("there is no mirror `{id}`; known: {known}")]
     UnknownMirror { id: String, known: String },
@@ -171,7 +193,10 @@ impl Config {
     /// # Errors
     /// Whatever is wrong first, by key.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
+        let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.into(),
+            source,
+        })?;
         Self::parse(&text, path)
     }
 
@@ -182,7 +207,10 @@ impl Config {
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
         let raw: raw::Config = toml::from_str(text).map_err(|error| ConfigError::Syntax {
             path: path.into(),
-            position: error.span().map(|span| position(text, span.start)).unwrap_or_default(),
+            position: error
+                .span()
+                .map(|span| position(text, span.start))
+                .unwrap_or_default(),
             message: without_value(error.message()),
         })?;
         raw.check(path.parent().unwrap_or(Path::new(".")))
@@ -193,13 +221,21 @@ impl Config {
     /// # Errors
     /// None of that id; the error lists those there are.
     pub fn mirror(&self, id: &str) -> Result<&MirrorSpec, ConfigError> {
-        self.mirrors.iter().find(|mirror| mirror.id.as_str() == id).ok_or_else(|| ConfigError::UnknownMirror {
-            id: id.chars().filter(|c| !c.is_control()).take(100).collect(),
-            known: match self.mirrors.len() {
-                0 => "none".into(),
-                _ => self.mirrors.iter().map(|mirror| mirror.id.as_str()).collect::<Vec<_>>().join(", "),
-            },
-        })
+        self.mirrors
+            .iter()
+            .find(|mirror| mirror.id.as_str() == id)
+            .ok_or_else(|| ConfigError::UnknownMirror {
+                id: id.chars().filter(|c| !c.is_control()).take(100).collect(),
+                known: match self.mirrors.len() {
+                    0 => "none".into(),
+                    _ => self
+                        .mirrors
+                        .iter()
+                        .map(|mirror| mirror.id.as_str())
+                        .collect::<Vec<_>>()
+                        .join(", "),
+                },
+            })
     }
 }
 
@@ -212,10 +248,15 @@ fn position(text: &str, offset: usize) -> String {
 
 /// Takes the offending value out of serde's message (`invalid type: string "…", expected …`).
 fn without_value(message: &str) -> String {
-    let known = ["invalid type: ", "invalid value: "].iter().find_map(|head| Some((*head, message.strip_prefix(head)?)));
+    let known = ["invalid type: ", "invalid value: "]
+        .iter()
+        .find_map(|head| Some((*head, message.strip_prefix(head)?)));
     match known.and_then(|(head, rest)| Some((head, rest, rest.rfind(", expected ")?))) {
         Some((head, rest, end)) => {
-            let kind: String = rest[..end].chars().take_while(|c| c.is_ascii_alphabetic() || *c == ' ').collect();
+            let kind: String = rest[..end]
+                .chars()
+                .take_while(|c| c.is_ascii_alphabetic() || *c == ' ')
+                .collect();
             format!("{head}{}{}", kind.trim_end(), &rest[end..])
         }
         None => message.to_owned(),
@@ -223,11 +264,17 @@ fn without_value(message: &str) -> String {
 }
 
 fn value(key: impl Into<String>, problem: impl Into<String>) -> ConfigError {
-    ConfigError::Value { key: key.into(), problem: problem.into() }
+    ConfigError::Value {
+        key: key.into(),
+        problem: problem.into(),
+    }
 }
 
 fn reference(key: &str, raw: &str, base: &Path) -> Result<CredentialRef, ConfigError> {
-    let parsed = CredentialRef::parse(raw).map_err(|source| ConfigError::Reference { key: key.into(), source })?;
+    let parsed = CredentialRef::parse(raw).map_err(|source| ConfigError::Reference {
+        key: key.into(),
+        source,
+    })?;
     Ok(match parsed {
         CredentialRef::File(path) => CredentialRef::File(base.join(path)),
         other @ (CredentialRef::Environment(_) | CredentialRef::Systemd(_)) => other,
@@ -235,7 +282,10 @@ fn reference(key: &str, raw: &str, base: &Path) -> Result<CredentialRef, ConfigE
 }
 
 fn id<T>(key: &str, parsed: Result<T, InvalidId>) -> Result<T, ConfigError> {
-    parsed.map_err(|source| ConfigError::Id { key: key.into(), source })
+    parsed.map_err(|source| ConfigError::Id {
+        key: key.into(),
+        source,
+    })
 }
 
 fn unique(mirrors: &[MirrorSpec]) -> Result<(), ConfigError> {
@@ -243,12 +293,17 @@ fn unique(mirrors: &[MirrorSpec]) -> Result<(), ConfigError> {
     let mut targets: BTreeMap<(String, &str), &MirrorId> = BTreeMap::new();
     for mirror in mirrors {
         if ids.insert(mirror.id.as_str(), ()).is_some() {
-            return Err(ConfigError::MirrorTwice { id: mirror.id.clone() });
+            return Err(ConfigError::MirrorTwice {
+                id: mirror.id.clone(),
+            });
         }
         let RepositorySpec::LocalBare(path) = &mirror.repository;
         let target = (path.display().to_string(), mirror.branch.as_str());
         if let Some(first) = targets.insert(target, &mirror.id) {
-            return Err(ConfigError::TargetTwice { first: first.clone(), second: mirror.id.clone() });
+            return Err(ConfigError::TargetTwice {
+                first: first.clone(),
+                second: mirror.id.clone(),
+            });
         }
     }
     Ok(())
@@ -257,7 +312,12 @@ fn unique(mirrors: &[MirrorSpec]) -> Result<(), ConfigError> {
 /// Says whether a text can be the name of a Git branch below `refs/heads/` (git-check-ref-format).
 fn branch_problem(name: &str) -> Option<&'static str> {
     let forbidden = |c: char| c.is_control() || matches!(c, ' ' | '~' | '^' | ':' | '?' | '*' | '[' | '\\');
-    if name.is_empty() || name.starts_with('-') || name.ends_with('.') || name.contains("..") || name.contains("@{") {
+    if name.is_empty()
+        || name.starts_with('-')
+        || name.ends_with('.')
+        || name.contains("..")
+        || name.contains("@{")
+    {
         return Some("is not a Git branch name");
     }
     if name.chars().any(forbidden) {

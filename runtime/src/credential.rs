@@ -20,7 +20,9 @@ pub enum CredentialRef {
 
 /// A text that is no reference. It may be the credential itself, so it is never repeated.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("is not a reference; write `env:NAME`, `file:PATH` or `cred:NAME` and keep the credential itself out of the configuration")]
+#[error(
+    "is not a reference; write `env:NAME`, `file:PATH` or `cred:NAME` and keep the credential itself out of the configuration"
+)]
 pub struct NotAReference;
 
 /// A reference that leads to nothing usable.
@@ -29,8 +31,14 @@ pub enum CredentialError {
     #[error("environment variable `{name}` is not set or not UTF-8; set it before the start")]
     Environment { name: String },
     #[error("cannot read credential file `{}`; check that it exists and that this user may read it", path.display())]
-    File { path: PathBuf, #[source] source: io::Error },
-    #[error("`cred:{name}` needs systemd: $CREDENTIALS_DIRECTORY is not set; add `LoadCredential={name}:PATH` to the unit")]
+    File {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error(
+        "`cred:{name}` needs systemd: $CREDENTIALS_DIRECTORY is not set; add `LoadCredential={name}:PATH` to the unit"
+    )]
     Systemd { name: String },
     #[error("credential `{reference}` is empty")]
     Empty { reference: CredentialRef },
@@ -56,7 +64,10 @@ impl CredentialRef {
     /// A reference that leads nowhere, or to an empty text.
     pub fn read(&self) -> Result<SecretString, CredentialError> {
         let file = |path: PathBuf| {
-            fs::read_to_string(&path).map_err(|source| CredentialError::File { path: path.clone(), source })
+            fs::read_to_string(&path).map_err(|source| CredentialError::File {
+                path: path.clone(),
+                source,
+            })
         };
         let text = match self {
             Self::Environment(name) => {
@@ -69,9 +80,13 @@ impl CredentialRef {
                 file(PathBuf::from(directory).join(name))?
             }
         };
-        let text = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
+        let text = text
+            .strip_suffix('\n')
+            .map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
         if text.is_empty() {
-            return Err(CredentialError::Empty { reference: self.clone() });
+            return Err(CredentialError::Empty {
+                reference: self.clone(),
+            });
         }
         Ok(SecretString::from(text.to_owned()))
     }

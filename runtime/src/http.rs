@@ -5,8 +5,8 @@
 
 use crate::{
     config::{HttpConfig, IngestToken},
-    credential::CredentialError,
     crash_point,
+    credential::CredentialError,
     metrics::{Accepted, Metrics, Reason},
     queue::{DeadLetter, EventLog, LogError, NewEvent},
     status::Status,
@@ -27,7 +27,7 @@ use mirror_core::{
 use secrecy::ExposeSecret;
 use serde_json::{Value, json, value::RawValue};
 use sha2::{Digest, Sha256};
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{fmt, io, net::SocketAddr, sync::Arc};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -47,6 +47,12 @@ pub struct Shared {
     now: fn() -> Timestamp,
 }
 
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
 struct Sender {
     name: String,
     digest: [u8; 32],
@@ -57,15 +63,29 @@ struct Sender {
 #[derive(Debug, Error)]
 pub enum HttpError {
     #[error("cannot listen on {address}; is it in use?")]
-    Listen { address: SocketAddr, #[source] source: io::Error },
+    Listen {
+        address: SocketAddr,
+        #[source]
+        source: io::Error,
+    },
     #[error("ingest token `{name}` cannot be read")]
-    Token { name: String, #[source] source: CredentialError },
+    Token {
+        name: String,
+        #[source]
+        source: CredentialError,
+    },
 }
 
 /// A listener that is bound but not serving yet.
 pub struct Listener {
     listener: TcpListener,
     router: Router,
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listener").finish_non_exhaustive()
+    }
 }
 
 impl Listener {
@@ -81,8 +101,19 @@ impl Listener {
         status: Arc<Status>,
         now: fn() -> Timestamp,
     ) -> Result<Self, HttpError> {
-        let senders = config.ingest.iter().map(sender).collect::<Result<Arc<[Sender]>, _>>()?;
-        let shared = Shared { log, metrics, status, senders, backlog_max: config.backlog_max, now };
+        let senders = config
+            .ingest
+            .iter()
+            .map(sender)
+            .collect::<Result<Arc<[Sender]>, _>>()?;
+        let shared = Shared {
+            log,
+            metrics,
+            status,
+            senders,
+            backlog_max: config.backlog_max,
+            now,
+        };
         let router = Router::new()
             .route("/livez", get(livez))
             .route("/readyz", get(readyz))
@@ -91,8 +122,9 @@ impl Listener {
             .route("/v1/events", post(ingest))
             .layer(DefaultBodyLimit::max(config.body_bytes_max))
             .with_state(shared);
-        let listener =
-            TcpListener::bind(address).await.map_err(|source| HttpError::Listen { address, source })?;
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|source| HttpError::Listen { address, source })?;
         Ok(Self { listener, router })
     }
 
@@ -109,13 +141,23 @@ impl Listener {
     /// # Errors
     /// A listener that broke.
     pub async fn serve(self, stop: CancellationToken) -> io::Result<()> {
-        axum::serve(self.listener, self.router).with_graceful_shutdown(stop.cancelled_owned()).await
+        axum::serve(self.listener, self.router)
+            .with_graceful_shutdown(stop.cancelled_owned())
+            .await
     }
 }
 
 fn sender(token: &IngestToken) -> Result<Sender, HttpError> {
-    let IngestToken { name, token, stack, projects } = token;
-    let secret = token.read().map_err(|source| HttpError::Token { name: name.clone(), source })?;
+    let IngestToken {
+        name,
+        token,
+        stack,
+        projects,
+    } = token;
+    let secret = token.read().map_err(|source| HttpError::Token {
+        name: name.clone(),
+        source,
+    })?;
     Ok(Sender {
         name: name.clone(),
         digest: Sha256::digest(secret.expose_secret().as_bytes()).into(),
@@ -133,7 +175,11 @@ async fn livez(State(shared): State<Shared>) -> Response {
 
 async fn readyz(State(shared): State<Shared>) -> Response {
     if !shared.log.is_ready() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "the event log cannot be written\n").into_response();
+        return (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the event log cannot be written\n",
+        )
+            .into_response();
     }
     (StatusCode::OK, "ready\n").into_response()
 }
@@ -151,7 +197,9 @@ async fn status_page(State(shared): State<Shared>, headers: HeaderMap) -> Respon
 }
 
 async fn ingest(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
-    let Some(sender) = shared.who(&headers) else { return unauthorized() };
+    let Some(sender) = shared.who(&headers) else {
+        return unauthorized();
+    };
     let now = (shared.now)();
     let header_text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let traceparent = header_text("traceparent");
@@ -161,20 +209,39 @@ async fn ingest(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -
         Err(error) => return shared.refuse(&body, None, &error, now).await,
     };
     if raws.len() > EVENTS_MAX {
-        let detail = format!("the request has {} events; at most {EVENTS_MAX} are allowed", raws.len());
+        let detail = format!(
+            "the request has {} events; at most {EVENTS_MAX} are allowed",
+            raws.len()
+        );
         return problem(StatusCode::PAYLOAD_TOO_LARGE, "too-many-events", &detail, None);
     }
     let mut batch = Vec::with_capacity(raws.len());
     for (index, raw) in raws.iter().enumerate() {
-        let parsed = parse_external(raw.as_bytes(), None, &sender.stack, published_at, traceparent, now);
+        let parsed = parse_external(
+            raw.as_bytes(),
+            None,
+            &sender.stack,
+            published_at,
+            traceparent,
+            now,
+        );
         match parsed {
             Ok(envelope) if !sender.allows(&envelope) => {
-                let detail = format!("token `{}` may not post events of project {}", sender.name, envelope.project());
+                let detail = format!(
+                    "token `{}` may not post events of project {}",
+                    sender.name,
+                    envelope.project()
+                );
                 return problem(StatusCode::FORBIDDEN, "project-not-allowed", &detail, Some(index));
             }
             Ok(envelope) if shared.status.backlog(envelope.project()) >= shared.backlog_max => {
                 let detail = format!("project {} has too many events waiting", envelope.project());
-                let refused = problem(StatusCode::TOO_MANY_REQUESTS, "backlog-full", &detail, Some(index));
+                let refused = problem(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "backlog-full",
+                    &detail,
+                    Some(index),
+                );
                 return ([(header::RETRY_AFTER, RETRY_AFTER_S)], refused).into_response();
             }
             Ok(envelope) => batch.push(NewEvent { envelope, at: now }),
@@ -187,8 +254,10 @@ async fn ingest(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -
 /// Takes one event, or an array of events.
 fn events(body: &[u8]) -> Result<Vec<String>, InvalidEvent> {
     if body.trim_ascii_start().first() == Some(&b'[') {
-        let items: Vec<&RawValue> = serde_json::from_slice(body)
-            .map_err(|error| InvalidEvent::NotJson { line: error.line(), column: error.column() })?;
+        let items: Vec<&RawValue> = serde_json::from_slice(body).map_err(|error| InvalidEvent::NotJson {
+            line: error.line(),
+            column: error.column(),
+        })?;
         return Ok(items.into_iter().map(|item| item.get().to_owned()).collect());
     }
     let text = std::str::from_utf8(body).map_err(|_| InvalidEvent::NotJson { line: 1, column: 1 })?;
@@ -197,7 +266,9 @@ fn events(body: &[u8]) -> Result<Vec<String>, InvalidEvent> {
 
 impl Sender {
     fn allows(&self, envelope: &Envelope) -> bool {
-        self.projects.as_ref().is_none_or(|projects| projects.contains(envelope.project()))
+        self.projects
+            .as_ref()
+            .is_none_or(|projects| projects.contains(envelope.project()))
     }
 }
 
@@ -221,9 +292,19 @@ impl Shared {
                 crash_point!("accept-after-durable");
                 let mut duplicates = 0;
                 for (kind, appended) in kinds.iter().zip(&appended) {
-                    let result = if appended.duplicate { "duplicate" } else { "accepted" };
+                    let result = if appended.duplicate {
+                        "duplicate"
+                    } else {
+                        "accepted"
+                    };
                     duplicates += usize::from(appended.duplicate);
-                    self.metrics.events_accepted.get_or_create(&Accepted { event_type: kind, result }).inc();
+                    self.metrics
+                        .events_accepted
+                        .get_or_create(&Accepted {
+                            event_type: kind,
+                            result,
+                        })
+                        .inc();
                 }
                 let answer = json!({ "accepted": appended.len() - duplicates, "duplicates": duplicates });
                 (StatusCode::ACCEPTED, axum::Json(answer)).into_response()
@@ -231,7 +312,11 @@ impl Shared {
             Err(error) => {
                 tracing::error!(error = crate::app::chain(&error), "events not accepted");
                 let full = matches!(error, LogError::NoSpace);
-                let detail = if full { "the disk is full; nothing was accepted" } else { "the event log failed; nothing was accepted" };
+                let detail = if full {
+                    "the disk is full; nothing was accepted"
+                } else {
+                    "the event log failed; nothing was accepted"
+                };
                 let refused = problem(StatusCode::SERVICE_UNAVAILABLE, "log-not-writable", detail, None);
                 ([(header::RETRY_AFTER, RETRY_AFTER_S)], refused).into_response()
             }
@@ -239,9 +324,26 @@ impl Shared {
     }
 
     /// Answers an event that cannot be read, and keeps its shape and the reason.
-    async fn refuse(&self, raw: &[u8], index: Option<usize>, error: &InvalidEvent, now: Timestamp) -> Response {
-        self.metrics.events_accepted.get_or_create(&Accepted { event_type: "unknown", result: "refused" }).inc();
-        self.metrics.dead_letters.get_or_create(&Reason { reason: "invalid_event" }).inc();
+    async fn refuse(
+        &self,
+        raw: &[u8],
+        index: Option<usize>,
+        error: &InvalidEvent,
+        now: Timestamp,
+    ) -> Response {
+        self.metrics
+            .events_accepted
+            .get_or_create(&Accepted {
+                event_type: "unknown",
+                result: "refused",
+            })
+            .inc();
+        self.metrics
+            .dead_letters
+            .get_or_create(&Reason {
+                reason: "invalid_event",
+            })
+            .inc();
         let letter = DeadLetter {
             topic: None,
             key: None,
@@ -253,13 +355,20 @@ impl Shared {
         };
         match self.log.dead_letter(letter).await {
             Ok(id) => tracing::warn!(dead_letter = id.0, reason = %error, "event refused"),
-            Err(log) => tracing::error!(error = crate::app::chain(&log), reason = %error, "event refused and not filed"),
+            Err(log) => {
+                tracing::error!(error = crate::app::chain(&log), reason = %error, "event refused and not filed");
+            }
         }
         let field = match error {
             InvalidEvent::Field { field, .. } => Some(field.clone()),
             InvalidEvent::TooLarge { .. } | InvalidEvent::NotJson { .. } => None,
         };
-        let mut answer = problem_json(StatusCode::BAD_REQUEST, "invalid-event", &error.to_string(), index);
+        let mut answer = problem_json(
+            StatusCode::BAD_REQUEST,
+            "invalid-event",
+            &error.to_string(),
+            index,
+        );
         if let (Some(field), Some(members)) = (field, answer.as_object_mut()) {
             members.insert("field".into(), field.into());
         }
@@ -283,7 +392,8 @@ fn problem(status: StatusCode, kind: &str, detail: &str, event: Option<usize>) -
 }
 
 fn problem_json(status: StatusCode, kind: &str, detail: &str, event: Option<usize>) -> Value {
-    let mut body = json!({ "type": format!("urn:kbc-mirror:{kind}"), "status": status.as_u16(), "detail": detail });
+    let mut body =
+        json!({ "type": format!("urn:kbc-mirror:{kind}"), "status": status.as_u16(), "detail": detail });
     if let (Some(event), Some(members)) = (event, body.as_object_mut()) {
         members.insert("event".into(), event.into());
     }
@@ -291,5 +401,10 @@ fn problem_json(status: StatusCode, kind: &str, detail: &str, event: Option<usiz
 }
 
 fn problem_response(status: StatusCode, body: &Value) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
+    (
+        status,
+        [(header::CONTENT_TYPE, "application/problem+json")],
+        body.to_string(),
+    )
+        .into_response()
 }

@@ -5,7 +5,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
-use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, PoisonError, atomic::AtomicU64};
 
 /// Seconds; 30 and 120 are the objectives' bounds and must be among them.
 const LATENCY_BUCKETS: [f64; 17] = [
@@ -74,7 +74,20 @@ pub struct Accepted {
     pub result: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Attempted {
+    /// `ok` or `failed`.
+    pub outcome: &'static str,
+}
+
 type Share = Gauge<f64, AtomicU64>;
+
+/// Retry episodes of this process: those cleared within three hours, and those that were not.
+#[derive(Debug, Default)]
+struct Episodes {
+    in_time: u64,
+    overdue: u64,
+}
 
 /// All metrics of a runtime.
 #[derive(Debug)]
@@ -84,8 +97,9 @@ pub struct Metrics {
     pub sync_latency: Family<Synced, Histogram, fn() -> Histogram>,
     pub queue_backlog_depth: Family<Queue, Gauge>,
     pub retry_attempts: Family<Retried, Counter>,
-    pub retry_success_within_3h: Share,
-    pub exports: Family<Reason, Counter>,
+    retry_success_within_3h: Share,
+    episodes: Mutex<Episodes>,
+    pub exports: Family<Attempted, Counter>,
     pub git_sync_enabled_ratio: Family<Enabled, Share>,
     pub linked_dev_branches: Gauge,
     pub secrets_redacted_rate: Family<Redacted, Share>,
@@ -93,7 +107,6 @@ pub struct Metrics {
     pub dead_letters: Family<Reason, Counter>,
     pub events_accepted: Family<Accepted, Counter>,
     pub oldest_unpushed_age: Share,
-    pub reconcile_repairs: Counter,
 }
 
 impl Default for Metrics {
@@ -116,6 +129,7 @@ impl Metrics {
             queue_backlog_depth: Family::default(),
             retry_attempts: Family::default(),
             retry_success_within_3h: Share::default(),
+            episodes: Mutex::default(),
             exports: Family::default(),
             git_sync_enabled_ratio: Family::default(),
             linked_dev_branches: Gauge::default(),
@@ -124,11 +138,15 @@ impl Metrics {
             dead_letters: Family::default(),
             events_accepted: Family::default(),
             oldest_unpushed_age: Share::default(),
-            reconcile_repairs: Counter::default(),
         };
         // No episode has failed yet.
         metrics.retry_success_within_3h.set(1.0);
-        metrics.queue_backlog_depth.get_or_create(&Queue { queue_name: QUEUE_NAME }).set(0);
+        metrics
+            .queue_backlog_depth
+            .get_or_create(&Queue {
+                queue_name: QUEUE_NAME,
+            })
+            .set(0);
         metrics.registered()
     }
 
@@ -141,6 +159,7 @@ impl Metrics {
             queue_backlog_depth,
             retry_attempts,
             retry_success_within_3h,
+            episodes: _,
             exports,
             git_sync_enabled_ratio,
             linked_dev_branches,
@@ -149,23 +168,87 @@ impl Metrics {
             dead_letters,
             events_accepted,
             oldest_unpushed_age,
-            reconcile_repairs,
         } = &mut self;
-        registry.register("commits_exported", "Commits that the remote has confirmed", commits_exported.clone());
-        registry.register("sync_latency_seconds", "From an event's publishing to the confirmed push", sync_latency.clone());
-        registry.register("queue_backlog_depth", "Events in the log that no push covers yet", queue_backlog_depth.clone());
-        registry.register("retry_attempts", "Attempts after a failed one, by outcome", retry_attempts.clone());
-        registry.register("retry_success_within_3h", "Share of retry episodes cleared within three hours", retry_success_within_3h.clone());
-        registry.register("exports", "Attempts to export by outcome; export_success_rate is recorded from it", exports.clone());
-        registry.register("git_sync_enabled_ratio", "Share of active projects with the mirror on", git_sync_enabled_ratio.clone());
-        registry.register("linked_dev_branches_total", "Dev branches with a Git branch of their own", linked_dev_branches.clone());
-        registry.register("secrets_redacted_rate", "Share of found secret values that left encrypted, masked or omitted", secrets_redacted_rate.clone());
-        registry.register("objects_withheld", "Objects that were kept out of a commit, by reason", objects_withheld.clone());
-        registry.register("dead_letters", "Events put aside, by reason", dead_letters.clone());
-        registry.register("events_accepted", "Events offered to the log, by result", events_accepted.clone());
-        registry.register("sync_oldest_unpushed_age_seconds", "Age of the oldest event that no push covers yet", oldest_unpushed_age.clone());
-        registry.register("reconcile_repairs", "Missing events that a comparison with the source had to append", reconcile_repairs.clone());
+        registry.register(
+            "commits_exported",
+            "Commits that the remote has confirmed",
+            commits_exported.clone(),
+        );
+        registry.register(
+            "sync_latency_seconds",
+            "From an event's publishing to the confirmed push",
+            sync_latency.clone(),
+        );
+        registry.register(
+            "queue_backlog_depth",
+            "Events in the log that no push covers yet",
+            queue_backlog_depth.clone(),
+        );
+        registry.register(
+            "retry_attempts",
+            "Attempts after a failed one, by outcome",
+            retry_attempts.clone(),
+        );
+        registry.register(
+            "retry_success_within_3h",
+            "Share of retry episodes cleared within three hours",
+            retry_success_within_3h.clone(),
+        );
+        registry.register(
+            "exports",
+            "Attempts to export by outcome; export_success_rate is recorded from it",
+            exports.clone(),
+        );
+        registry.register(
+            "git_sync_enabled_ratio",
+            "Share of active projects with the mirror on",
+            git_sync_enabled_ratio.clone(),
+        );
+        registry.register(
+            "linked_dev_branches_total",
+            "Dev branches with a Git branch of their own",
+            linked_dev_branches.clone(),
+        );
+        registry.register(
+            "secrets_redacted_rate",
+            "Share of found secret values that left encrypted, masked or omitted",
+            secrets_redacted_rate.clone(),
+        );
+        registry.register(
+            "objects_withheld",
+            "Objects that were kept out of a commit, by reason",
+            objects_withheld.clone(),
+        );
+        registry.register(
+            "dead_letters",
+            "Events put aside, by reason",
+            dead_letters.clone(),
+        );
+        registry.register(
+            "events_accepted",
+            "Events offered to the log, by result",
+            events_accepted.clone(),
+        );
+        registry.register(
+            "sync_oldest_unpushed_age_seconds",
+            "Age of the oldest event that no push covers yet",
+            oldest_unpushed_age.clone(),
+        );
         self
+    }
+
+    /// Counts a retry episode: one that was cleared within three hours, or one that has just outlasted them.
+    pub fn episode(&self, in_time: bool) {
+        let mut episodes = self.episodes.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = if in_time {
+            &mut episodes.in_time
+        } else {
+            &mut episodes.overdue
+        };
+        *count += 1;
+        #[expect(clippy::cast_precision_loss, reason = "a ratio for a gauge")]
+        self.retry_success_within_3h
+            .set(episodes.in_time as f64 / (episodes.in_time + episodes.overdue) as f64);
     }
 
     /// Returns the metrics in the OpenMetrics text format.
@@ -191,11 +274,26 @@ mod tests {
     #[test]
     fn the_page_has_the_contract_names_with_their_labels() {
         let metrics = Metrics::new();
-        let exported = Exported { event_type: EventType::config, branch_id: "7".into(), repository_host: "localhost".into() };
+        let exported = Exported {
+            event_type: EventType::config,
+            branch_id: "7".into(),
+            repository_host: "localhost".into(),
+        };
         metrics.commits_exported.get_or_create(&exported).inc();
-        let synced = Synced { event_type: EventType::job, branch_id: "7".into(), queue_name: QUEUE_NAME };
+        let synced = Synced {
+            event_type: EventType::job,
+            branch_id: "7".into(),
+            queue_name: QUEUE_NAME,
+        };
         metrics.sync_latency.get_or_create(&synced).observe(29.0);
-        metrics.retry_attempts.get_or_create(&Retried { queue_name: QUEUE_NAME, retry_count: retry_count(40), outcome: "failure" }).inc();
+        metrics
+            .retry_attempts
+            .get_or_create(&Retried {
+                queue_name: QUEUE_NAME,
+                retry_count: retry_count(40),
+                outcome: "failure",
+            })
+            .inc();
         let page = metrics.encode();
         for line in [
             "commits_exported_total{event_type=\"config\",branch_id=\"7\",repository_host=\"localhost\"} 1",
@@ -207,5 +305,14 @@ mod tests {
         ] {
             assert!(page.contains(line), "{line} is not in\n{page}");
         }
+    }
+
+    #[test]
+    fn episodes_that_outlast_three_hours_lower_the_share() {
+        let metrics = Metrics::new();
+        for in_time in [true, true, false, true] {
+            metrics.episode(in_time);
+        }
+        assert!(metrics.encode().contains("retry_success_within_3h 0.75"));
     }
 }

@@ -4,8 +4,11 @@
 //! other, one attempt a lane. When something is due is decided by [`mirror_core::lane`]; here is only the waiting.
 
 use crate::{
-    config::{JobsCadence, WindowConfig, WindowMode as ConfiguredMode},
-    metrics::{EventType, Exported, Metrics, QUEUE_NAME, Queue, Reason, Redacted, Retried, Synced, retry_count},
+    config::{JobsCadence, MirrorSpec, WindowConfig, WindowMode as ConfiguredMode},
+    metrics::{
+        Attempted, Enabled, EventType, Exported, Metrics, QUEUE_NAME, Queue, Reason, Redacted, Retried,
+        Synced, retry_count,
+    },
     pipeline::{
         attempt::{Done, Due, Landed, Lane},
         error::AttemptError,
@@ -18,13 +21,15 @@ use crate::{
 use jiff::Timestamp;
 use mirror_core::{
     cut::{LaneCursor, Position, Stream},
-    ids::{BranchId, LaneId, Oid},
+    finding::WithholdReason,
+    ids::{BranchId, LaneId, ObjectKey, Oid},
     lane::{Action, AttemptEnd, Lane as Machine, LaneStart, Wake},
     retry::{Disposition, Jitter, Notice, Outage},
     window::WindowMode,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     sync::Arc,
     time::Duration,
 };
@@ -48,6 +53,14 @@ pub struct Runner {
     /// Raised to make all lanes due at once.
     hurry: watch::Sender<u64>,
     lanes: Mutex<BTreeMap<LaneId, Lane>>,
+}
+
+impl fmt::Debug for Runner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runner")
+            .field("system", &self.system)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Runner {
@@ -84,8 +97,21 @@ impl Runner {
             mirrors.push(self.system.mirror(spec).await?);
         }
         for mirror in mirrors {
+            let MirrorSpec {
+                project, plan_tier, ..
+            } = &*mirror.spec;
+            let label = Enabled {
+                project_id: project.to_string(),
+                plan_tier: plan_tier.clone(),
+            };
+            self.system
+                .metrics
+                .git_sync_enabled_ratio
+                .get_or_create(&label)
+                .set(1.0);
             let runner = Arc::clone(self);
-            self.tasks.spawn(async move { runner.follow(Arc::new(mirror)).await });
+            self.tasks
+                .spawn(async move { runner.follow(Arc::new(mirror)).await });
         }
         let runner = Arc::clone(self);
         self.tasks.spawn(async move { runner.watch_backlog().await });
@@ -145,13 +171,20 @@ impl Runner {
                 () = unknown_branch => {}
             }
             if wait.is_none() {
-                tokio::time::sleep(BRANCHES_EVERY.min(Duration::from_millis(self.system.config.window.span_ms) / 4)).await;
+                tokio::time::sleep(
+                    BRANCHES_EVERY.min(Duration::from_millis(self.system.config.window.span_ms) / 4),
+                )
+                .await;
             }
         }
     }
 
     /// Opens a lane for each branch that has none yet.
-    async fn open_lanes(self: &Arc<Self>, mirror: &Arc<Mirror>, known: &mut BTreeSet<BranchId>) -> Result<(), StartError> {
+    async fn open_lanes(
+        self: &Arc<Self>,
+        mirror: &Arc<Mirror>,
+        known: &mut BTreeSet<BranchId>,
+    ) -> Result<(), StartError> {
         if known.is_empty() {
             self.system.verify(mirror).await?;
         }
@@ -167,7 +200,11 @@ impl Runner {
                 self.system.metrics.linked_dev_branches.inc();
             }
             self.lanes.lock().await.insert(lane.id.clone(), lane.clone());
-            let task = LaneTask { runner: Arc::clone(self), lane, held: None };
+            let task = LaneTask {
+                runner: Arc::clone(self),
+                lane,
+                held: None,
+            };
             self.tasks.reopen();
             self.tasks.spawn(task.run());
             self.tasks.close();
@@ -177,8 +214,13 @@ impl Runner {
 
     async fn watch_backlog(self: Arc<Self>) {
         loop {
-            let lanes: Vec<_> =
-                self.lanes.lock().await.values().map(|lane| (lane.id.clone(), lane.topic.clone())).collect();
+            let lanes: Vec<_> = self
+                .lanes
+                .lock()
+                .await
+                .values()
+                .map(|lane| (lane.id.clone(), lane.topic.clone()))
+                .collect();
             let mut depth = 0;
             let mut oldest: Option<Timestamp> = None;
             for (id, topic) in lanes {
@@ -186,15 +228,26 @@ impl Runner {
                     Ok(backlog) => {
                         depth += backlog.depth;
                         oldest = [oldest, backlog.oldest].into_iter().flatten().min();
-                        self.system.status.update(&id, |status| status.backlog = backlog.depth);
+                        self.system
+                            .status
+                            .update(&id, |status| status.backlog = backlog.depth);
                     }
-                    Err(error) => tracing::error!(lane = %id, error = crate::app::chain(&error), "the backlog cannot be read"),
+                    Err(error) => {
+                        tracing::error!(lane = %id, error = crate::app::chain(&error), "the backlog cannot be read");
+                    }
                 }
             }
             let metrics = &self.system.metrics;
-            metrics.queue_backlog_depth.get_or_create(&Queue { queue_name: QUEUE_NAME }).set(i64::try_from(depth).unwrap_or(i64::MAX));
+            metrics
+                .queue_backlog_depth
+                .get_or_create(&Queue {
+                    queue_name: QUEUE_NAME,
+                })
+                .set(i64::try_from(depth).unwrap_or(i64::MAX));
             let now = (self.system.now)();
-            metrics.oldest_unpushed_age.set(oldest.map_or(0.0, |oldest| now.duration_since(oldest).as_secs_f64().max(0.0)));
+            metrics
+                .oldest_unpushed_age
+                .set(oldest.map_or(0.0, |oldest| now.duration_since(oldest).as_secs_f64().max(0.0)));
             tokio::select! {
                 () = self.stop.cancelled() => return,
                 () = tokio::time::sleep(BACKLOG_EVERY) => {}
@@ -261,11 +314,15 @@ impl LaneTask {
                 }
             }
         };
-        let mut wake = Wake::Tick;
+        let mut wakes = vec![Wake::Tick];
         let mut running: Option<tokio::task::JoinHandle<Result<Done, AttemptError>>> = None;
         loop {
             let now = (self.lane.now)();
-            for action in machine.step(wake, now, jitter()) {
+            let actions: Vec<Action> = wakes
+                .drain(..)
+                .flat_map(|wake| machine.step(wake, now, jitter()))
+                .collect();
+            for action in actions {
                 match action {
                     Action::Start { streams } => running = Some(self.start(&streams, now)),
                     Action::Remember(outage) => self.remember(outage).await,
@@ -285,26 +342,28 @@ impl LaneTask {
                 heard = news.recv() => Wakened::News(heard),
                 done = ended(&mut running) => Wakened::Done(Box::new(done)),
             };
-            wake = match wakened {
-                Wakened::Stop => Wake::Stop,
-                Wakened::Time => Wake::Tick,
-                Wakened::Hurry => Wake::Hasten,
-                Wakened::News(Ok(News { topic, stream, position, published_at })) if topic == self.lane.topic => {
-                    Wake::Arrived { stream, position, published_at, urgent: false }
-                }
-                Wakened::News(Ok(_)) => Wake::Tick,
+            wakes = match wakened {
+                Wakened::Stop => vec![Wake::Stop],
+                Wakened::Hurry => vec![Wake::Hasten],
+                Wakened::News(Ok(News {
+                    topic,
+                    stream,
+                    position,
+                    published_at,
+                })) if topic == self.lane.topic => vec![Wake::Arrived {
+                    stream,
+                    position,
+                    published_at,
+                    urgent: false,
+                }],
                 // Hints were missed, so it looks for itself.
-                Wakened::News(Err(_)) => {
-                    if let Ok(fresh) = self.machine().await
-                        && !machine.is_running()
-                    {
-                        machine = fresh;
-                    }
-                    Wake::Tick
+                Wakened::News(Err(broadcast::error::RecvError::Lagged(_))) => {
+                    self.missed(machine.cursor()).await
                 }
+                Wakened::Time | Wakened::News(_) => vec![Wake::Tick],
                 Wakened::Done(outcome) => {
                     running = None;
-                    Wake::AttemptDone(self.ended(*outcome, machine.retries()))
+                    vec![Wake::AttemptDone(self.ended(*outcome, machine.retries()))]
                 }
             };
         }
@@ -312,11 +371,19 @@ impl LaneTask {
 
     /// Waits until the default branch is mirrored: a dev branch starts at its commit.
     async fn default_mirrored(&self) {
-        let Some(starts_at) = self.lane.starts_at.clone() else { return };
+        let Some(starts_at) = self.lane.starts_at.clone() else {
+            return;
+        };
         loop {
             let lane = self.lane.clone();
             let (own, base) = (self.lane.refname.clone(), starts_at.clone());
-            let found = tokio::task::spawn_blocking(move || lane.remote.tip(&own).ok().flatten().or(lane.remote.tip(&base).ok().flatten()));
+            let found = tokio::task::spawn_blocking(move || {
+                lane.remote
+                    .tip(&own)
+                    .ok()
+                    .flatten()
+                    .or(lane.remote.tip(&base).ok().flatten())
+            });
             if matches!(found.await, Ok(Some(_))) {
                 return;
             }
@@ -333,12 +400,7 @@ impl LaneTask {
         let stored = stored.filter(|cursor| cursor.log == *log_id);
         let is_new = stored.as_ref().is_none_or(|cursor| cursor.tip.is_none());
         let cursor = stored.unwrap_or_else(|| LaneCursor::start(log_id.clone()));
-        let mut waiting = Vec::new();
-        for stream in Stream::ALL {
-            let first = lane.log.read(&lane.topic, cursor.of(stream), Some(stream), 1).await.map_err(|error| said(&error))?;
-            let newest = lane.log.newest(&lane.topic, stream).await.map_err(|error| said(&error))?;
-            waiting.push(first.first().map(|logged| (newest.max(logged.position), logged.envelope.published_at)));
-        }
+        let waiting = self.waiting(&cursor).await?;
         let config = &self.runner.system.config;
         let change_mode = window_mode(config.window);
         let start = LaneStart {
@@ -347,25 +409,85 @@ impl LaneTask {
             jobs_mode: jobs_mode(change_mode, lane.spec.jobs.map(|jobs| jobs.cadence)),
             change_waiting: waiting[0],
             jobs_waiting: waiting[1],
-            has_cut: lane.log.cut(&lane.id).await.map_err(|error| said(&error))?.is_some(),
+            has_cut: lane
+                .log
+                .cut(&lane.id)
+                .await
+                .map_err(|error| said(&error))?
+                .is_some(),
             // The first attempt of a process looks at the remote, whatever waits.
             is_new: is_new || self.held.is_none(),
             outage: lane.state.outage(&lane.id).await.map_err(|error| said(&error))?,
             paused: false,
         };
+        self.status(|status| status.outage.clone_from(&start.outage));
         Ok(Machine::new(start, (lane.now)()))
     }
 
-    fn start(&mut self, streams: &[Stream], now: Timestamp) -> tokio::task::JoinHandle<Result<Done, AttemptError>> {
+    /// Returns, of each stream's events after the cursor, the newest one's position and when the first was published.
+    async fn waiting(&self, cursor: &LaneCursor) -> Result<[Option<(Position, Timestamp)>; 2], String> {
+        let said = |error: &dyn std::error::Error| crate::app::chain(error);
+        let Lane { log, topic, .. } = &self.lane;
+        let mut waiting = [None; 2];
+        for (waiting, stream) in waiting.iter_mut().zip(Stream::ALL) {
+            let first = log
+                .read(topic, cursor.of(stream), Some(stream), 1)
+                .await
+                .map_err(|error| said(&error))?;
+            let newest = log.newest(topic, stream).await.map_err(|error| said(&error))?;
+            *waiting = first
+                .first()
+                .map(|logged| (newest.max(logged.position), logged.envelope.published_at));
+        }
+        Ok(waiting)
+    }
+
+    /// Looks up what hints would have told; the log is asked until it answers or the process stops.
+    async fn missed(&self, cursor: &LaneCursor) -> Vec<Wake> {
+        loop {
+            match self.waiting(cursor).await {
+                Ok(waiting) => {
+                    let waiting = Stream::ALL.into_iter().zip(waiting);
+                    return waiting
+                        .filter_map(|(stream, waiting)| {
+                            let (position, published_at) = waiting?;
+                            Some(Wake::Arrived {
+                                stream,
+                                position,
+                                published_at,
+                                urgent: false,
+                            })
+                        })
+                        .collect();
+                }
+                Err(error) => {
+                    tracing::error!(lane = %self.lane.id, error, "the log cannot be read; it is tried again");
+                    tokio::select! {
+                        () = self.runner.stop.cancelled() => return Vec::new(),
+                        () = tokio::time::sleep(BACKLOG_EVERY) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    fn start(
+        &mut self,
+        streams: &[Stream],
+        now: Timestamp,
+    ) -> tokio::task::JoinHandle<Result<Done, AttemptError>> {
         self.status(|status| status.attempt_since = Some(now));
-        let due = Due { change: streams.contains(&Stream::Change), jobs: streams.contains(&Stream::Jobs) };
+        let due = Due {
+            change: streams.contains(&Stream::Change),
+            jobs: streams.contains(&Stream::Jobs),
+        };
         let (lane, held) = (self.lane.clone(), self.held.take());
         tokio::spawn(async move { lane.attempt(held, due).await })
     }
 
     fn ended(&mut self, outcome: Result<Done, AttemptError>, retries: u32) -> AttemptEnd {
         self.status(|status| status.attempt_since = None);
-        let outcome = match outcome {
+        match outcome {
             Ok(done) => {
                 self.count_retry(retries, "success");
                 self.succeeded(done)
@@ -374,13 +496,21 @@ impl LaneTask {
                 self.count_retry(retries, "failure");
                 self.failed(&error, retries + 1)
             }
-        };
-        outcome
+        }
     }
 
     fn succeeded(&mut self, done: Done) -> AttemptEnd {
-        let Done { tip, memory, landed, took, cursor } = done;
-        let withheld = memory.withheld().map(|(key, reason)| (key.clone(), reason.to_string())).collect();
+        let Done {
+            tip,
+            memory,
+            landed,
+            took,
+            cursor,
+        } = done;
+        let withheld = memory
+            .withheld()
+            .map(|(key, reason)| (key.clone(), reason.to_string()))
+            .collect();
         let pushed = landed.is_some().then(|| (self.lane.now)());
         self.status(|status| {
             status.tip = tip;
@@ -397,7 +527,10 @@ impl LaneTask {
 
     fn tell(&self, landed: Landed) {
         record(&self.runner.system.metrics, &self.lane, &landed);
-        let latency_ms = landed.change_latency.or(landed.jobs_latency).map(|latency| latency.as_millis());
+        let latency_ms = landed
+            .change_latency
+            .or(landed.jobs_latency)
+            .map(|latency| latency.as_millis());
         tracing::info!(
             mirror = %landed.lane.mirror,
             project_id = %self.lane.spec.project,
@@ -412,7 +545,7 @@ impl LaneTask {
             "mirrored"
         );
         for (object, reason) in &landed.withheld {
-            tracing::warn!(mirror = %landed.lane.mirror, branch_id = %landed.lane.branch, %object, reason, "withheld");
+            tracing::warn!(mirror = %landed.lane.mirror, branch_id = %landed.lane.branch, %object, %reason, "withheld");
         }
         // Nobody may be listening.
         let _ = self.runner.landed.send(landed);
@@ -421,7 +554,12 @@ impl LaneTask {
     fn failed(&mut self, error: &AttemptError, retry_count: u32) -> AttemptEnd {
         let disposition = error.disposition();
         let reason = crate::app::chain(error);
-        self.runner.system.metrics.exports.get_or_create(&Reason { reason: "failed" }).inc();
+        self.runner
+            .system
+            .metrics
+            .exports
+            .get_or_create(&Attempted { outcome: "failed" })
+            .inc();
         tracing::warn!(
             mirror = %self.lane.id.mirror,
             project_id = %self.lane.spec.project,
@@ -441,6 +579,16 @@ impl LaneTask {
             tracing::error!(lane = %self.lane.id, error = crate::app::chain(&error), "the outage cannot be stored");
         }
         if outage.is_none() {
+            let before = self
+                .runner
+                .system
+                .status
+                .lane(&self.lane.id)
+                .and_then(|status| status.outage);
+            // An overdue episode was counted when it became that.
+            if before.is_some_and(|before| before.notified_at.is_none()) {
+                self.runner.system.metrics.episode(true);
+            }
             tracing::info!(mirror = %self.lane.id.mirror, branch_id = %self.lane.id.branch, "recovered");
         }
         self.status(|status| status.outage = outage);
@@ -448,6 +596,9 @@ impl LaneTask {
 
     /// Tells the log; channels to people hang on here.
     fn notice(&self, notice: Notice, outage: &Outage) {
+        if notice == Notice::Failing {
+            self.runner.system.metrics.episode(false);
+        }
         tracing::warn!(
             mirror = %self.lane.id.mirror,
             project_id = %self.lane.spec.project,
@@ -462,8 +613,17 @@ impl LaneTask {
 
     fn count_retry(&self, attempts: u32, outcome: &'static str) {
         if attempts > 0 {
-            let label = Retried { queue_name: QUEUE_NAME, retry_count: retry_count(attempts), outcome };
-            self.runner.system.metrics.retry_attempts.get_or_create(&label).inc();
+            let label = Retried {
+                queue_name: QUEUE_NAME,
+                retry_count: retry_count(attempts),
+                outcome,
+            };
+            self.runner
+                .system
+                .metrics
+                .retry_attempts
+                .get_or_create(&label)
+                .inc();
         }
     }
 
@@ -497,7 +657,10 @@ fn window_mode(config: WindowConfig) -> WindowMode {
     match config.mode {
         ConfiguredMode::Early => WindowMode::Early { span },
         ConfiguredMode::Fixed => WindowMode::Fixed { span },
-        ConfiguredMode::Eager => WindowMode::Eager { gather: Duration::from_secs(2).min(span), cool_down: span },
+        ConfiguredMode::Eager => WindowMode::Eager {
+            gather: Duration::from_secs(2).min(span),
+            cool_down: span,
+        },
     }
 }
 
@@ -506,51 +669,95 @@ fn jobs_mode(change: WindowMode, cadence: Option<JobsCadence>) -> WindowMode {
         // Runs that are not mirrored are passed over with the changes.
         (None | Some(JobsCadence::Window), mode) => mode,
         (Some(JobsCadence::Every { ms }), WindowMode::Early { span } | WindowMode::Fixed { span }) => {
-            WindowMode::Eager { gather: span, cool_down: Duration::from_millis(ms) }
+            WindowMode::Eager {
+                gather: span,
+                cool_down: Duration::from_millis(ms),
+            }
         }
-        (Some(JobsCadence::Every { ms }), WindowMode::Eager { gather, .. }) => {
-            WindowMode::Eager { gather, cool_down: Duration::from_millis(ms) }
-        }
+        (Some(JobsCadence::Every { ms }), WindowMode::Eager { gather, .. }) => WindowMode::Eager {
+            gather,
+            cool_down: Duration::from_millis(ms),
+        },
     }
 }
 
 fn record(metrics: &Metrics, lane: &Lane, landed: &Landed) {
     let branch_id = || lane.id.branch.to_string();
     let host = lane.spec.repository.host();
-    let latencies = [(EventType::config, landed.change_latency), (EventType::job, landed.jobs_latency)];
+    let latencies = [
+        (EventType::config, landed.change_latency),
+        (EventType::job, landed.jobs_latency),
+    ];
     let mut counted = false;
     for (event_type, latency) in latencies {
         let Some(latency) = latency else { continue };
-        let label = Synced { event_type, branch_id: branch_id(), queue_name: QUEUE_NAME };
-        metrics.sync_latency.get_or_create(&label).observe(latency.as_secs_f64());
+        let label = Synced {
+            event_type,
+            branch_id: branch_id(),
+            queue_name: QUEUE_NAME,
+        };
+        metrics
+            .sync_latency
+            .get_or_create(&label)
+            .observe(latency.as_secs_f64());
         if !counted {
-            let label = Exported { event_type, branch_id: branch_id(), repository_host: host.into() };
+            let label = Exported {
+                event_type,
+                branch_id: branch_id(),
+                repository_host: host.into(),
+            };
             metrics.commits_exported.get_or_create(&label).inc();
             counted = true;
         }
     }
     if !counted {
-        let label = Exported { event_type: EventType::config, branch_id: branch_id(), repository_host: host.into() };
+        let label = Exported {
+            event_type: EventType::config,
+            branch_id: branch_id(),
+            repository_host: host.into(),
+        };
         metrics.commits_exported.get_or_create(&label).inc();
     }
-    metrics.exports.get_or_create(&Reason { reason: "ok" }).inc();
+    metrics.exports.get_or_create(&Attempted { outcome: "ok" }).inc();
     for (_, reason) in &landed.withheld {
-        let _ = reason;
-        metrics.objects_withheld.get_or_create(&Reason { reason: "withheld" }).inc();
+        metrics
+            .objects_withheld
+            .get_or_create(&Reason {
+                reason: reason.kind(),
+            })
+            .inc();
     }
+    let component = |object: &ObjectKey| {
+        object
+            .config()
+            .map(|(component, _)| component.to_string())
+            .unwrap_or_default()
+    };
+    // Per component: how many left encrypted, masked or omitted, and how many were found in all. What
+    // only the guard saw did not leave at all, but no policy found it either.
     let mut by_component: BTreeMap<String, (u64, u64)> = BTreeMap::new();
     for (object, stats) in &landed.redactions {
-        let component = object.config().map(|(component, _)| component.to_string()).unwrap_or_default();
-        let (covered, all) = by_component.entry(component).or_default();
-        *covered += stats.found();
+        let (handled, all) = by_component.entry(component(object)).or_default();
+        *handled += stats.found();
         *all += stats.found();
     }
-    for (component_id, (covered, all)) in by_component {
-        if all > 0 {
-            #[expect(clippy::cast_precision_loss, reason = "a ratio for a gauge")]
-            let rate = covered as f64 / all as f64;
-            metrics.secrets_redacted_rate.get_or_create(&Redacted { component_id, branch_id: branch_id() }).set(rate);
-        }
+    for (object, _) in landed
+        .withheld
+        .iter()
+        .filter(|(_, reason)| matches!(reason, WithholdReason::Guarded { .. }))
+    {
+        by_component.entry(component(object)).or_default().1 += 1;
+    }
+    for (component_id, (handled, all)) in by_component {
+        #[expect(clippy::cast_precision_loss, reason = "a ratio for a gauge")]
+        let rate = handled as f64 / all as f64;
+        metrics
+            .secrets_redacted_rate
+            .get_or_create(&Redacted {
+                component_id,
+                branch_id: branch_id(),
+            })
+            .set(rate);
     }
 }
 
@@ -558,7 +765,9 @@ fn start_disposition(error: &StartError) -> Disposition {
     match error {
         StartError::Keboola { source, .. } => match source.disposition() {
             mirror_keboola::Disposition::Retry { after } => Disposition::Temporary { after },
-            mirror_keboola::Disposition::NeedsCustomer | mirror_keboola::Disposition::Gone => Disposition::NeedsCustomer,
+            mirror_keboola::Disposition::NeedsCustomer | mirror_keboola::Disposition::Gone => {
+                Disposition::NeedsCustomer
+            }
             mirror_keboola::Disposition::Permanent => Disposition::Permanent,
         },
         _ => Disposition::NeedsCustomer,
@@ -584,7 +793,11 @@ pub async fn is_behind(lane: &Lane) -> Result<bool, crate::queue::LogError> {
     let cursor = lane.log.cursor(&lane.id).await?;
     for stream in Stream::ALL {
         let newest = lane.log.newest(&lane.topic, stream).await?;
-        if newest > cursor.as_ref().map_or(Position::START, |cursor| cursor.of(stream)) {
+        if newest
+            > cursor
+                .as_ref()
+                .map_or(Position::START, |cursor| cursor.of(stream))
+        {
             return Ok(true);
         }
     }

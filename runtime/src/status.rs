@@ -60,14 +60,24 @@ impl Status {
     #[must_use]
     pub fn backlog(&self, project: &ProjectId) -> u64 {
         let lanes = self.lanes();
-        lanes.values().filter(|lane| lane.project.as_ref() == Some(project)).map(|lane| lane.backlog).sum()
+        lanes
+            .values()
+            .filter(|lane| lane.project.as_ref() == Some(project))
+            .map(|lane| lane.backlog)
+            .sum()
     }
 
     /// Returns a lane whose attempt does not end.
     #[must_use]
     pub fn stuck(&self, now: Timestamp) -> Option<LaneId> {
-        let stuck = |lane: &LaneStatus| lane.attempt_since.is_some_and(|since| now.duration_since(since) > STUCK_AFTER);
-        self.lanes().iter().find(|(_, lane)| stuck(lane)).map(|(id, _)| id.clone())
+        let stuck = |lane: &LaneStatus| {
+            lane.attempt_since
+                .is_some_and(|since| now.duration_since(since) > STUCK_AFTER)
+        };
+        self.lanes()
+            .iter()
+            .find(|(_, lane)| stuck(lane))
+            .map(|(id, _)| id.clone())
     }
 
     /// Returns everything as JSON.

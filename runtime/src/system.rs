@@ -25,13 +25,15 @@ use mirror_core::{
 };
 use mirror_git::{LocalBare, RefName, Remote, RemoteError, Store, StoreError};
 use mirror_keboola::{ClientConfig, DevBranch, KeboolaClient, KeboolaError};
-use mirror_sandbox::{LayoutRenderer, Limits, RedactionPolicy, SampleFilter, Sandbox, SandboxConfig, SandboxError};
+use mirror_sandbox::{
+    LayoutRenderer, Limits, RedactionPolicy, SampleFilter, Sandbox, SandboxConfig, SandboxError,
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use sha2::Sha256;
 use std::{
     collections::BTreeMap,
-    io,
+    fmt, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -47,7 +49,11 @@ const TAG_ROOT_BYTES_MIN: usize = 32;
 #[derive(Debug, Error)]
 pub enum StartError {
     #[error("cannot use the data directory `{}`; make it writable for this user", path.display())]
-    DataDir { path: PathBuf, #[source] source: io::Error },
+    DataDir {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("the log and state cannot be opened")]
     Database(#[from] DatabaseError),
     #[error("the event log cannot be opened")]
@@ -62,22 +68,48 @@ pub enum StartError {
     TagRoot(#[source] CredentialError),
     #[error("`tag_root` is too short; it needs 32 random bytes: head -c 32 /dev/urandom | base64")]
     TagRootWeak,
-    #[error("`tag_root` is not the one that this data directory was used with; put the old one back: all markers derive from it")]
+    #[error(
+        "`tag_root` is not the one that this data directory was used with; put the old one back: all markers derive from it"
+    )]
     TagRootChanged,
     #[error("mirror `{mirror}`: its token cannot be read")]
-    Token { mirror: MirrorId, #[source] source: CredentialError },
+    Token {
+        mirror: MirrorId,
+        #[source]
+        source: CredentialError,
+    },
     #[error("mirror `{mirror}`: the client cannot be set up")]
-    Client { mirror: MirrorId, #[source] source: KeboolaError },
+    Client {
+        mirror: MirrorId,
+        #[source]
+        source: KeboolaError,
+    },
     #[error("mirror `{mirror}`: the repository cannot be used")]
-    Repository { mirror: MirrorId, #[source] source: RemoteError },
+    Repository {
+        mirror: MirrorId,
+        #[source]
+        source: RemoteError,
+    },
     #[error("mirror `{mirror}`: the local object store cannot be opened")]
-    Store { mirror: MirrorId, #[source] source: StoreError },
+    Store {
+        mirror: MirrorId,
+        #[source]
+        source: StoreError,
+    },
     #[error("mirror `{mirror}`: `{branch}` cannot be a ref")]
     Ref { mirror: MirrorId, branch: String },
     #[error("mirror `{mirror}`: the token is of project {found}, not of {expected}")]
-    WrongProject { mirror: MirrorId, found: String, expected: String },
+    WrongProject {
+        mirror: MirrorId,
+        found: String,
+        expected: String,
+    },
     #[error("mirror `{mirror}`: keboola cannot be asked for the project")]
-    Keboola { mirror: MirrorId, #[source] source: KeboolaError },
+    Keboola {
+        mirror: MirrorId,
+        #[source]
+        source: KeboolaError,
+    },
     #[error("mirror `{mirror}`: the project has no default branch")]
     NoDefaultBranch { mirror: MirrorId },
 }
@@ -96,6 +128,14 @@ pub struct System {
     repositories: Mutex<BTreeMap<PathBuf, Arc<Mutex<()>>>>,
 }
 
+impl fmt::Debug for System {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("System")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The prepared guests; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Guests {
@@ -109,13 +149,21 @@ impl Guests {
     ///
     /// # Errors
     /// A sandbox that cannot start.
-    pub fn prepare(cache_dir: Option<PathBuf>, cache_key: [u8; 32], limits: SandboxLimits) -> Result<Self, SandboxError> {
+    pub fn prepare(
+        cache_dir: Option<PathBuf>,
+        cache_key: [u8; 32],
+        limits: SandboxLimits,
+    ) -> Result<Self, SandboxError> {
         let limits = Limits {
             memory_bytes_max: limits.memory_bytes_max,
             deadline_ms: limits.deadline_ms,
             ..Limits::default()
         };
-        let sandbox = Sandbox::new(SandboxConfig { cache_dir, cache_key, limits })?;
+        let sandbox = Sandbox::new(SandboxConfig {
+            cache_dir,
+            cache_key,
+            limits,
+        })?;
         Ok(Self {
             layout: sandbox.layout_renderer()?,
             redaction: sandbox.secret_redaction()?,
@@ -134,6 +182,14 @@ pub struct Mirror {
     turn: Arc<Mutex<()>>,
 }
 
+impl fmt::Debug for Mirror {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mirror")
+            .field("spec", &self.spec)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Returns what time it is: the one clock of the product.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "the edge where time comes from")]
@@ -148,8 +204,10 @@ impl System {
     /// See [`StartError`].
     pub async fn open(config: Config) -> Result<Self, StartError> {
         let data_dir = config.data_dir.clone();
-        std::fs::create_dir_all(&data_dir)
-            .map_err(|source| StartError::DataDir { path: data_dir.clone(), source })?;
+        std::fs::create_dir_all(&data_dir).map_err(|source| StartError::DataDir {
+            path: data_dir.clone(),
+            source,
+        })?;
         let secret = config.tag_root.read().map_err(StartError::TagRoot)?;
         if secret.expose_secret().len() < TAG_ROOT_BYTES_MIN {
             return Err(StartError::TagRootWeak);
@@ -161,7 +219,8 @@ impl System {
         let database = database.await??;
         let log: Arc<dyn EventLog> = Arc::new(EmbeddedLog::open(database.clone()).await?);
         let state: Arc<dyn StateStore> = Arc::new(EmbeddedState::new(database));
-        let tag_root_id = data_encoding::HEXLOWER.encode(&derived_key(&secret, b"kbc-mirror tag root id")[..8]);
+        let tag_root_id =
+            data_encoding::HEXLOWER.encode(&derived_key(&secret, b"kbc-mirror tag root id")[..8]);
         if state.meta_once("tag-root-id", &tag_root_id).await? != tag_root_id {
             return Err(StartError::TagRootChanged);
         }
@@ -189,13 +248,18 @@ impl System {
     /// See [`StartError`].
     pub async fn mirror(&self, spec: &MirrorSpec) -> Result<Mirror, StartError> {
         let id = || spec.id.clone();
-        let token = spec.token.read().map_err(|source| StartError::Token { mirror: id(), source })?;
+        let token = spec
+            .token
+            .read()
+            .map_err(|source| StartError::Token { mirror: id(), source })?;
         let client = client(&self.config.keboola, &spec.stack_url, token.clone())
             .map_err(|source| StartError::Client { mirror: id(), source })?;
         let RepositorySpec::LocalBare(path) = &spec.repository;
-        let remote = LocalBare::open(path).map_err(|source| StartError::Repository { mirror: id(), source })?;
+        let remote =
+            LocalBare::open(path).map_err(|source| StartError::Repository { mirror: id(), source })?;
         let directory = self.config.data_dir.join("git").join(file_name(spec.id.as_str()));
-        let git = Store::open_or_create(&directory).map_err(|source| StartError::Store { mirror: id(), source })?;
+        let git =
+            Store::open_or_create(&directory).map_err(|source| StartError::Store { mirror: id(), source })?;
         let turn = Arc::clone(self.repositories.lock().await.entry(path.clone()).or_default());
         Ok(Mirror {
             spec: Arc::new(spec.clone()),
@@ -232,18 +296,39 @@ impl System {
     ///
     /// # Errors
     /// A branch name that cannot be a ref.
-    pub async fn lane(&self, mirror: &Mirror, branch: DevBranch, default: &DevBranch) -> Result<Lane, StartError> {
+    pub async fn lane(
+        &self,
+        mirror: &Mirror,
+        branch: DevBranch,
+        default: &DevBranch,
+    ) -> Result<Lane, StartError> {
         let spec = &mirror.spec;
-        let id = LaneId { mirror: spec.id.clone(), branch: branch.id.clone() };
-        let wrong = |branch: &str| StartError::Ref { mirror: spec.id.clone(), branch: branch.to_owned() };
+        let id = LaneId {
+            mirror: spec.id.clone(),
+            branch: branch.id.clone(),
+        };
+        let wrong = |branch: &str| StartError::Ref {
+            mirror: spec.id.clone(),
+            branch: branch.to_owned(),
+        };
         let default_ref = RefName::branch(&spec.branch).map_err(|_| wrong(&spec.branch))?;
-        let name = if branch.is_default { spec.branch.clone() } else { self.branch_name(spec, &id, &branch).await? };
+        let name = if branch.is_default {
+            spec.branch.clone()
+        } else {
+            self.branch_name(spec, &id, &branch).await?
+        };
         let refname = RefName::branch(&name).map_err(|_| wrong(&name))?;
         let transformer = self.transformer(mirror, &branch.id, &default.id);
-        transformer.layout.check_settings(&transformer.context, &transformer.settings)?;
+        transformer
+            .layout
+            .check_settings(&transformer.context, &transformer.settings)?;
         let render = render_digest(&transformer, spec.secrets, &spec.samples, &self.tag_root_id);
         Ok(Lane {
-            topic: Topic { stack: spec.stack.clone(), project: spec.project.clone(), branch: branch.id.clone() },
+            topic: Topic {
+                stack: spec.stack.clone(),
+                project: spec.project.clone(),
+                branch: branch.id.clone(),
+            },
             id,
             spec: Arc::clone(spec),
             starts_at: (!branch.is_default).then_some(default_ref),
@@ -262,10 +347,23 @@ impl System {
     }
 
     /// The Git branch of a dev branch is named once and keeps its name over renames.
-    async fn branch_name(&self, spec: &MirrorSpec, id: &LaneId, branch: &DevBranch) -> Result<String, StartError> {
+    async fn branch_name(
+        &self,
+        spec: &MirrorSpec,
+        id: &LaneId,
+        branch: &DevBranch,
+    ) -> Result<String, StartError> {
         let slug = mirror_core::placement::normalize_name(&branch.name);
-        let slug = if slug.is_empty() { "branch".to_owned() } else { slug };
-        let name = spec.dev_branches.git_branch.replace("{name}", &slug).replace("{id}", branch.id.as_str());
+        let slug = if slug.is_empty() {
+            "branch".to_owned()
+        } else {
+            slug
+        };
+        let name = spec
+            .dev_branches
+            .git_branch
+            .replace("{name}", &slug)
+            .replace("{id}", branch.id.as_str());
         Ok(self.state.meta_once(&format!("git-branch {id}"), &name).await?)
     }
 
@@ -279,11 +377,19 @@ impl System {
             filter: self.guests.filter.clone(),
             redaction: Redaction::new(
                 secrets_mode(spec.secrets),
-                TagKey::derive(self.tag_root.expose_secret().as_bytes(), &spec.stack, &spec.project),
+                TagKey::derive(
+                    self.tag_root.expose_secret().as_bytes(),
+                    &spec.stack,
+                    &spec.project,
+                ),
             ),
             own_secrets,
             owned: OwnedPaths::new(spec.prefix.clone()),
-            context: Context { stack: spec.stack.clone(), project: spec.project.clone(), branch: branch.clone() },
+            context: Context {
+                stack: spec.stack.clone(),
+                project: spec.project.clone(),
+                branch: branch.clone(),
+            },
             settings: lane_settings(spec, branch, default),
         }
     }
@@ -294,8 +400,14 @@ impl System {
 /// # Errors
 /// Settings that cannot work.
 pub fn client(config: &KeboolaConfig, url: &str, token: SecretString) -> Result<KeboolaClient, KeboolaError> {
-    let KeboolaConfig { connect_timeout_ms, read_timeout_ms, total_timeout_ms, retries_max, response_bytes_max, parallel_max } =
-        *config;
+    let KeboolaConfig {
+        connect_timeout_ms,
+        read_timeout_ms,
+        total_timeout_ms,
+        retries_max,
+        response_bytes_max,
+        parallel_max,
+    } = *config;
     KeboolaClient::new(ClientConfig {
         connect_timeout_ms,
         read_timeout_ms,
@@ -310,7 +422,10 @@ pub fn client(config: &KeboolaConfig, url: &str, token: SecretString) -> Result<
 
 /// Returns the render options of a lane: one branch, always in `configs/main/`.
 fn lane_settings(spec: &MirrorSpec, branch: &BranchId, default: &BranchId) -> String {
-    let number = |id: &str| id.parse::<u64>().map_or_else(|_| json!(id), |number| json!(number));
+    let number = |id: &str| {
+        id.parse::<u64>()
+            .map_or_else(|_| json!(id), |number| json!(number))
+    };
     json!({
         "project": { "id": number(spec.project.as_str()), "apiHost": spec.stack.as_str() },
         "allowedBranches": [branch.as_str()],
@@ -322,10 +437,21 @@ fn lane_settings(spec: &MirrorSpec, branch: &BranchId, default: &BranchId) -> St
     .to_string()
 }
 
-fn render_digest(transformer: &Transformer, secrets: SecretsChoice, samples: &bool, tag_key_id: &str) -> RenderDigest {
-    let mut policies: Vec<(String, String)> =
-        transformer.policies.iter().map(|policy| (policy.digest().to_owned(), "{}".to_owned())).collect();
-    policies.push((transformer.filter.digest().to_owned(), json!({ "samples": samples }).to_string()));
+fn render_digest(
+    transformer: &Transformer,
+    secrets: SecretsChoice,
+    samples: &bool,
+    tag_key_id: &str,
+) -> RenderDigest {
+    let mut policies: Vec<(String, String)> = transformer
+        .policies
+        .iter()
+        .map(|policy| (policy.digest().to_owned(), "{}".to_owned()))
+        .collect();
+    policies.push((
+        transformer.filter.digest().to_owned(),
+        json!({ "samples": samples }).to_string(),
+    ));
     RenderDigest::of(&RenderInputs {
         format_version: FORMAT_VERSION,
         renderer: transformer.layout.digest(),
@@ -356,7 +482,8 @@ fn secrets_name(choice: SecretsChoice) -> &'static str {
 
 /// Derives a key from the tag root, so that a deployment keeps one secret only.
 fn derived_key(root: &SecretString, purpose: &[u8]) -> [u8; 32] {
-    let mut mac = Hmac::<Sha256>::new_from_slice(root.expose_secret().as_bytes()).expect("HMAC takes a key of any length");
+    let mut mac = Hmac::<Sha256>::new_from_slice(root.expose_secret().as_bytes())
+        .expect("HMAC takes a key of any length");
     mac.update(purpose);
     mac.finalize().into_bytes().into()
 }
@@ -367,7 +494,12 @@ fn file_name(id: &str) -> String {
     if id.bytes().all(safe) && id.len() <= 100 {
         return id.to_owned();
     }
-    format!("x-{}", data_encoding::HEXLOWER.encode(&sha2::Digest::finalize(sha2::Digest::chain_update(<Sha256 as sha2::Digest>::new(), id))[..16]))
+    format!(
+        "x-{}",
+        data_encoding::HEXLOWER.encode(
+            &sha2::Digest::finalize(sha2::Digest::chain_update(<Sha256 as sha2::Digest>::new(), id))[..16]
+        )
+    )
 }
 
 /// Returns whether a directory exists and holds something.

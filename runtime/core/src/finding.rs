@@ -66,3 +66,19 @@ pub enum WithholdReason {
     #[error("the source cannot be read: {detail}")]
     Source { detail: String },
 }
+
+impl WithholdReason {
+    /// Returns the variant's name as a bounded label for metrics.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Trapped { .. } => "trapped",
+            Self::OverLimit { .. } => "over_limit",
+            Self::Malformed { .. } => "malformed",
+            Self::Refused { .. } => "refused",
+            Self::Guarded { .. } => "guarded",
+            Self::Path { .. } => "path",
+            Self::Source { .. } => "source",
+        }
+    }
+}

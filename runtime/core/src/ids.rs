@@ -163,8 +163,15 @@ impl fmt::Display for Topic {
 pub enum ObjectKey {
     /// The branch itself.
     Branch,
-    Config { component: ComponentId, config: ConfigId },
-    Row { component: ComponentId, config: ConfigId, row: RowId },
+    Config {
+        component: ComponentId,
+        config: ConfigId,
+    },
+    Row {
+        component: ComponentId,
+        config: ConfigId,
+        row: RowId,
+    },
     Bucket(BucketId),
     Table(TableId),
     /// The sample of a table.
@@ -177,7 +184,10 @@ impl ObjectKey {
     #[must_use]
     pub fn config(&self) -> Option<(&ComponentId, &ConfigId)> {
         match self {
-            Self::Config { component, config } | Self::Row { component, config, .. } => Some((component, config)),
+            Self::Config { component, config }
+            | Self::Row {
+                component, config, ..
+            } => Some((component, config)),
             Self::Branch | Self::Bucket(_) | Self::Table(_) | Self::Sample(_) | Self::Job(_) => None,
         }
     }
@@ -188,7 +198,11 @@ impl fmt::Display for ObjectKey {
         match self {
             Self::Branch => f.write_str("branch"),
             Self::Config { component, config } => write!(f, "{component}/{config}"),
-            Self::Row { component, config, row } => write!(f, "{component}/{config}/{row}"),
+            Self::Row {
+                component,
+                config,
+                row,
+            } => write!(f, "{component}/{config}/{row}"),
             Self::Bucket(id) => write!(f, "bucket {id}"),
             Self::Table(id) => write!(f, "table {id}"),
             Self::Sample(id) => write!(f, "sample {id}"),
@@ -220,7 +234,10 @@ impl Oid {
     pub fn parse(raw: &str) -> Result<Self, InvalidId> {
         let bytes = data_encoding::HEXLOWER_PERMISSIVE.decode(raw.as_bytes()).ok();
         let bytes: Option<[u8; 20]> = bytes.and_then(|bytes| bytes.try_into().ok());
-        bytes.map(Self).ok_or(InvalidId { what: "Git object id", problem: "not 40 hexadecimal digits" })
+        bytes.map(Self).ok_or(InvalidId {
+            what: "Git object id",
+            problem: "not 40 hexadecimal digits",
+        })
     }
 }
 

@@ -35,7 +35,10 @@ impl MirrorPath {
     pub fn parse(raw: &str) -> Result<Self, InvalidMirrorPath> {
         match problem(raw) {
             None => Ok(Self(raw.into())),
-            Some(problem) => Err(InvalidMirrorPath { path: printable(raw), problem }),
+            Some(problem) => Err(InvalidMirrorPath {
+                path: printable(raw),
+                problem,
+            }),
         }
     }
 
@@ -74,11 +77,19 @@ impl MirrorPath {
 /// Returns the form of a name under which case-insensitive and normalising file systems compare it.
 #[must_use]
 pub fn fold(name: &str) -> String {
-    name.nfd().flat_map(char::to_lowercase).flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfc().collect()
+    name.nfd()
+        .flat_map(char::to_lowercase)
+        .flat_map(char::to_uppercase)
+        .flat_map(char::to_lowercase)
+        .nfc()
+        .collect()
 }
 
 fn printable(raw: &str) -> String {
-    raw.chars().take(200).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    raw.chars()
+        .take(200)
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
 }
 
 fn problem(raw: &str) -> Option<&'static str> {
@@ -107,9 +118,17 @@ fn segment_problem(segment: &str) -> Option<&'static str> {
     if segment.chars().any(|c| c.is_control() || matches!(c, '\\' | ':')) {
         return Some("has a control character, a backslash or a colon");
     }
-    let bare: String = segment.chars().filter(|c| !ignored_by_hfs(*c)).flat_map(char::to_lowercase).collect();
+    let bare: String = segment
+        .chars()
+        .filter(|c| !ignored_by_hfs(*c))
+        .flat_map(char::to_lowercase)
+        .collect();
     let bare = bare.trim_end_matches([' ', '.']);
-    if matches!(bare, ".git" | ".gitmodules" | ".gitattributes" | ".gitignore" | ".mailmap") || bare.starts_with("git~") {
+    if matches!(
+        bare,
+        ".git" | ".gitmodules" | ".gitattributes" | ".gitignore" | ".mailmap"
+    ) || bare.starts_with("git~")
+    {
         return Some("has a segment that Git reserves");
     }
     None
@@ -171,7 +190,10 @@ impl OwnedPaths {
     pub fn resolve(&self, below_root: &str) -> Result<MirrorPath, InvalidMirrorPath> {
         let parsed = MirrorPath::parse(below_root)?;
         if !owned_below_root(&parsed) {
-            return Err(InvalidMirrorPath { path: printable(below_root), problem: "lies outside the mirror's own directories" });
+            return Err(InvalidMirrorPath {
+                path: printable(below_root),
+                problem: "lies outside the mirror's own directories",
+            });
         }
         match &self.prefix {
             None => Ok(parsed),
@@ -186,7 +208,10 @@ impl OwnedPaths {
             None => path.as_str(),
             Some(prefix) => path.as_str().strip_prefix(prefix.as_str())?.strip_prefix('/')?,
         };
-        MirrorPath::parse(rest).ok().filter(owned_below_root).map(|_| rest)
+        MirrorPath::parse(rest)
+            .ok()
+            .filter(owned_below_root)
+            .map(|_| rest)
     }
 
     /// Returns the owned top-level directories and the file, as paths of the repository.
@@ -218,7 +243,11 @@ mod tests {
 
     #[track_caller]
     fn check(path: &str, expected: Option<&str>) {
-        assert_eq!(MirrorPath::parse(path).err().map(|error| error.problem), expected, "{path:?}");
+        assert_eq!(
+            MirrorPath::parse(path).err().map(|error| error.problem),
+            expected,
+            "{path:?}"
+        );
     }
 
     #[test]
@@ -230,12 +259,21 @@ mod tests {
         check("configs//x", Some("has an empty segment"));
         check("configs/../x", Some("has a `.` or `..` segment"));
         check("configs/.GIT/hooks", Some("has a segment that Git reserves"));
-        check("configs/.g\u{200c}it/config", Some("has a segment that Git reserves"));
+        check(
+            "configs/.g\u{200c}it/config",
+            Some("has a segment that Git reserves"),
+        );
         check("configs/.git . /config", Some("has a segment that Git reserves"));
         check("configs/GIT~1/config", Some("has a segment that Git reserves"));
         check("configs/.gitattributes", Some("has a segment that Git reserves"));
-        check("configs/c:\\x", Some("has a control character, a backslash or a colon"));
-        check("configs/a\nb", Some("has a control character, a backslash or a colon"));
+        check(
+            "configs/c:\\x",
+            Some("has a control character, a backslash or a colon"),
+        );
+        check(
+            "configs/a\nb",
+            Some("has a control character, a backslash or a colon"),
+        );
         check(&"x".repeat(256), Some("has a segment of over 255 bytes"));
         check(&"x/".repeat(80), Some("is deeper than 64 directories"));
     }
@@ -243,14 +281,29 @@ mod tests {
     #[test]
     fn only_owned_paths_resolve() {
         let owned = OwnedPaths::new(Some(MirrorPath::parse("mirror/eu").expect("safe")));
-        assert_eq!(owned.resolve("configs/a").expect("owned").as_str(), "mirror/eu/configs/a");
-        assert_eq!(owned.resolve("AGENTS.md").expect("owned").as_str(), "mirror/eu/AGENTS.md");
-        for foreign in ["README.md", "configs", ".github/workflows/x.yml", "configsx/a", "src/a"] {
+        assert_eq!(
+            owned.resolve("configs/a").expect("owned").as_str(),
+            "mirror/eu/configs/a"
+        );
+        assert_eq!(
+            owned.resolve("AGENTS.md").expect("owned").as_str(),
+            "mirror/eu/AGENTS.md"
+        );
+        for foreign in [
+            "README.md",
+            "configs",
+            ".github/workflows/x.yml",
+            "configsx/a",
+            "src/a",
+        ] {
             assert!(owned.resolve(foreign).is_err(), "{foreign}");
         }
         let path = MirrorPath::parse("mirror/eu/jobs/health.jsonl").expect("safe");
         assert_eq!(owned.below_root(&path), Some("jobs/health.jsonl"));
-        assert_eq!(owned.below_root(&MirrorPath::parse("jobs/health.jsonl").expect("safe")), None);
+        assert_eq!(
+            owned.below_root(&MirrorPath::parse("jobs/health.jsonl").expect("safe")),
+            None
+        );
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! `config check`: is the file good, and is everything there that it refers to?
 
 use super::ConfigCommand;
-use crate::{app::Failure, config::{Config, RepositorySpec}};
+use crate::{
+    app::Failure,
+    config::{Config, RepositorySpec},
+};
 use std::path::Path;
 
 /// Runs a `config` command.
@@ -14,7 +17,10 @@ pub fn run(command: ConfigCommand) -> Result<(), Failure> {
     let outcome = check(&path);
     if json {
         let problems = outcome.as_ref().err().cloned().unwrap_or_default();
-        println!("{}", serde_json::json!({ "ok": problems.is_empty(), "problems": problems }));
+        println!(
+            "{}",
+            serde_json::json!({ "ok": problems.is_empty(), "problems": problems })
+        );
     }
     match outcome {
         Ok(mirrors) => {
@@ -52,5 +58,9 @@ fn check(path: &Path) -> Result<usize, Vec<String>> {
             ));
         }
     }
-    if problems.is_empty() { Ok(config.mirrors.len()) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(config.mirrors.len())
+    } else {
+        Err(problems)
+    }
 }

@@ -3,7 +3,10 @@
 //! The fake journals its state below the demo's directory, so a demo that was killed goes on where
 //! it was: what it had done is told by the number of events in the fake's outbox.
 
-use super::{Demo, serve::{runtime, start_failure, stop_asked}};
+use super::{
+    Demo,
+    serve::{runtime, start_failure, stop_asked},
+};
 use crate::{
     app::Failure,
     config::Config,
@@ -58,13 +61,32 @@ pub fn run(demo: &Demo) -> Result<(), Failure> {
             ..Shape::default()
         });
         let journal = Some(demo.dir.join("keboola"));
-        let fake = Fake::start(project, FakeConfig { journal, seed: demo.seed, ..FakeConfig::default() });
+        let fake = Fake::start(
+            project,
+            FakeConfig {
+                journal,
+                seed: demo.seed,
+                ..FakeConfig::default()
+            },
+        );
         let fake = Arc::new(fake.map_err(|error| Failure::failed(&error))?);
         let config = configuration(demo, &fake)?;
-        let system = Arc::new(System::open(config).await.map_err(|error| start_failure(&error))?);
+        let system = Arc::new(
+            System::open(config)
+                .await
+                .map_err(|error| start_failure(&error))?,
+        );
         let stop = CancellationToken::new();
-        let address = system.config.http.listen.ok_or_else(|| Failure::message("the demo has no listener"))?;
-        let (log, metrics, status) = (Arc::clone(&system.log), Arc::clone(&system.metrics), Arc::clone(&system.status));
+        let address = system
+            .config
+            .http
+            .listen
+            .ok_or_else(|| Failure::message("the demo has no listener"))?;
+        let (log, metrics, status) = (
+            Arc::clone(&system.log),
+            Arc::clone(&system.metrics),
+            Arc::clone(&system.status),
+        );
         let listener = Listener::bind(address, &system.config.http, log, metrics, status, wall_clock).await;
         let listener = listener.map_err(|error| Failure::failed(&error))?;
         let address = listener.address().map_err(|error| Failure::failed(&error))?;
@@ -73,8 +95,17 @@ pub fn run(demo: &Demo) -> Result<(), Failure> {
         let landed = runner.landed();
         let started = Instant::now();
         runner.start().await.map_err(|error| start_failure(&error))?;
-        let stage = Stage { fake: Arc::clone(&fake), log: Arc::clone(&system.log), runner: Arc::clone(&runner), project: fake.project().project_id };
-        let bridge = tokio::spawn(bridge(Arc::clone(&fake), format!("http://{address}/v1/events"), ingest_token(&demo.dir)?));
+        let stage = Stage {
+            fake: Arc::clone(&fake),
+            log: Arc::clone(&system.log),
+            runner: Arc::clone(&runner),
+            project: fake.project().project_id,
+        };
+        let bridge = tokio::spawn(bridge(
+            Arc::clone(&fake),
+            format!("http://{address}/v1/events"),
+            ingest_token(&demo.dir)?,
+        ));
         let printer = tokio::spawn(show.clone().follow(landed));
         let outcome = play(&stage, &show, started).await;
         if outcome.is_ok() && demo.keep_running {
@@ -101,7 +132,10 @@ struct Stage {
 }
 
 async fn play(stage: &Stage, show: &Show, started: Instant) -> Result<(), Failure> {
-    show.act("First snapshot", "everything that is in the project, as one commit a branch");
+    show.act(
+        "First snapshot",
+        "everything that is in the project, as one commit a branch",
+    );
     stage.settle().await?;
     show.snapshot(started.elapsed());
     let script = Script::new(&stage.fake)?;
@@ -129,11 +163,20 @@ async fn play(stage: &Stage, show: &Show, started: Instant) -> Result<(), Failur
 }
 
 /// Many edits in one go, then one after the other, each with its own commit.
-async fn bulk(stage: &Stage, show: &Show, script: &Script, before: usize, done: usize) -> Result<(), Failure> {
+async fn bulk(
+    stage: &Stage,
+    show: &Show,
+    script: &Script,
+    before: usize,
+    done: usize,
+) -> Result<(), Failure> {
     if done >= before + BULK + script::SINGLE {
         return Ok(());
     }
-    show.act("In bulk", "two hundred edits in one window, then commits as fast as they go");
+    show.act(
+        "In bulk",
+        "two hundred edits in one window, then commits as fast as they go",
+    );
     let started = Instant::now();
     for number in done.saturating_sub(before)..BULK {
         script.play(&stage.fake, &Step::Bulk { number }, wall_clock())?;
@@ -143,7 +186,13 @@ async fn bulk(stage: &Stage, show: &Show, script: &Script, before: usize, done: 
     show.bulk(BULK, started.elapsed());
     let started = Instant::now();
     for number in done.saturating_sub(before + BULK)..script::SINGLE {
-        script.play(&stage.fake, &Step::Bulk { number: BULK + number }, wall_clock())?;
+        script.play(
+            &stage.fake,
+            &Step::Bulk {
+                number: BULK + number,
+            },
+            wall_clock(),
+        )?;
         stage.settle_now().await?;
     }
     show.singles(script::SINGLE, started.elapsed());
@@ -152,7 +201,10 @@ async fn bulk(stage: &Stage, show: &Show, script: &Script, before: usize, done: 
 
 /// Delivers every event again: nothing must come of it.
 async fn nothing_twice(stage: &Stage, show: &Show) -> Result<(), Failure> {
-    show.act("Once more, and nothing happens", "every event is delivered a second time");
+    show.act(
+        "Once more, and nothing happens",
+        "every event is delivered a second time",
+    );
     let before = show.landed();
     stage.fake_redeliver().await?;
     stage.settle().await?;
@@ -166,7 +218,10 @@ impl Stage {
         let deadline = Instant::now() + PATIENCE;
         while !self.is_settled().await? {
             if Instant::now() > deadline {
-                return Err(Failure::message(format!("nothing more arrived for {} seconds; see the log lines above", PATIENCE.as_secs())));
+                return Err(Failure::message(format!(
+                    "nothing more arrived for {} seconds; see the log lines above",
+                    PATIENCE.as_secs()
+                )));
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -193,8 +248,17 @@ impl Stage {
         let mut accepted = 0;
         for branch in &project.branches {
             let topic = self.topic(branch.id())?;
-            let lane = LaneId { mirror: MirrorId::parse(MIRROR).map_err(|error| Failure::failed(&error))?, branch: topic.branch.clone() };
-            let Some(cursor) = self.log.cursor(&lane).await.map_err(failed)?.filter(|cursor| cursor.tip.is_some()) else {
+            let lane = LaneId {
+                mirror: MirrorId::parse(MIRROR).map_err(|error| Failure::failed(&error))?,
+                branch: topic.branch.clone(),
+            };
+            let Some(cursor) = self
+                .log
+                .cursor(&lane)
+                .await
+                .map_err(failed)?
+                .filter(|cursor| cursor.tip.is_some())
+            else {
                 return Ok(false);
             };
             for stream in Stream::ALL {
@@ -202,9 +266,16 @@ impl Stage {
                     return Ok(false);
                 }
             }
-            let logged = self.log.read(&topic, Position::START, None, usize::MAX >> 1).await.map_err(failed)?;
+            let logged = self
+                .log
+                .read(&topic, Position::START, None, usize::MAX >> 1)
+                .await
+                .map_err(failed)?;
             // Those that follow from others were not told by the fake.
-            accepted += logged.iter().filter(|logged| is_from_outside(&logged.envelope)).count();
+            accepted += logged
+                .iter()
+                .filter(|logged| is_from_outside(&logged.envelope))
+                .count();
         }
         Ok(accepted >= told.len())
     }
@@ -223,13 +294,23 @@ impl Stage {
         let stack = Stack::parse("127.0.0.1").map_err(|error| Failure::failed(&error))?;
         let mut batch = Vec::new();
         for event in self.fake.outbox(0) {
-            let envelope = mirror_core::event::parse_external(event.json.as_bytes(), None, &stack, None, None, now);
-            batch.push(crate::queue::NewEvent { envelope: envelope.map_err(|error| Failure::failed(&error))?, at: now });
+            let envelope =
+                mirror_core::event::parse_external(event.json.as_bytes(), None, &stack, None, None, now);
+            batch.push(crate::queue::NewEvent {
+                envelope: envelope.map_err(|error| Failure::failed(&error))?,
+                at: now,
+            });
         }
-        let appended = self.log.append(batch).await.map_err(|error| Failure::failed(&error))?;
+        let appended = self
+            .log
+            .append(batch)
+            .await
+            .map_err(|error| Failure::failed(&error))?;
         match appended.iter().filter(|appended| !appended.duplicate).count() {
             0 => Ok(()),
-            fresh => Err(Failure::message(format!("{fresh} events were not known although they had been delivered"))),
+            fresh => Err(Failure::message(format!(
+                "{fresh} events were not known although they had been delivered"
+            ))),
         }
     }
 }
@@ -245,9 +326,21 @@ async fn bridge(fake: Arc<Fake>, url: String, token: String) {
     loop {
         let waiting = fake.outbox_after(after).await;
         for chunk in waiting.chunks(100) {
-            let body = format!("[{}]", chunk.iter().map(|event| event.json.as_str()).collect::<Vec<_>>().join(","));
+            let body = format!(
+                "[{}]",
+                chunk
+                    .iter()
+                    .map(|event| event.json.as_str())
+                    .collect::<Vec<_>>()
+                    .join(",")
+            );
             loop {
-                let sent = http.post(&url).bearer_auth(&token).body(body.clone()).send().await;
+                let sent = http
+                    .post(&url)
+                    .bearer_auth(&token)
+                    .body(body.clone())
+                    .send()
+                    .await;
                 if sent.is_ok_and(|answer| answer.status() == reqwest::StatusCode::ACCEPTED) {
                     break;
                 }
@@ -260,7 +353,12 @@ async fn bridge(fake: Arc<Fake>, url: String, token: String) {
 
 /// Makes the directory, or checks that it is that of the same demo.
 fn prepare(demo: &Demo) -> Result<(), Failure> {
-    let failed = |what: &str, error: &std::io::Error| Failure::usage(format!("cannot {what} below `{}`: {error}; choose another --dir", demo.dir.display()));
+    let failed = |what: &str, error: &std::io::Error| {
+        Failure::usage(format!(
+            "cannot {what} below `{}`: {error}; choose another --dir",
+            demo.dir.display()
+        ))
+    };
     let marker = demo.dir.join(MARKER);
     let asked = json!({ "seed": demo.seed, "configurations": demo.configurations });
     match fs::read_to_string(&marker) {
@@ -274,7 +372,10 @@ fn prepare(demo: &Demo) -> Result<(), Failure> {
             }
         }
         Err(_) if is_used(&demo.dir) => {
-            return Err(Failure::usage(format!("`{}` is not empty and has no demo in it; choose another --dir", demo.dir.display())));
+            return Err(Failure::usage(format!(
+                "`{}` is not empty and has no demo in it; choose another --dir",
+                demo.dir.display()
+            )));
         }
         Err(_) => {
             fs::create_dir_all(&demo.dir).map_err(|error| failed("make the directory", &error))?;
@@ -295,7 +396,14 @@ fn configuration(demo: &Demo, fake: &Fake) -> Result<Config, Failure> {
     for name in ["ingest-token", "tag-root"] {
         let path = demo.dir.join(name);
         if !path.exists() {
-            secret(&path, &format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple()))?;
+            secret(
+                &path,
+                &format!(
+                    "{}{}",
+                    uuid::Uuid::new_v4().simple(),
+                    uuid::Uuid::new_v4().simple()
+                ),
+            )?;
         }
     }
     let span_ms = if demo.fast { 1_000 } else { 5_000 };
@@ -342,6 +450,8 @@ fn ingest_token(directory: &Path) -> Result<String, Failure> {
 fn secret(path: &Path, content: &str) -> Result<(), Failure> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
-    let written = options.open(path).and_then(|mut file| std::io::Write::write_all(&mut file, content.as_bytes()));
+    let written = options
+        .open(path)
+        .and_then(|mut file| std::io::Write::write_all(&mut file, content.as_bytes()));
     written.map_err(|error| Failure::message(format!("cannot write `{}`: {error}", path.display())))
 }

@@ -1,6 +1,9 @@
 //! `once`: synchronise one mirror now, then exit.
 
-use super::{Once, serve::{runtime, start_failure}};
+use super::{
+    Once,
+    serve::{runtime, start_failure},
+};
 use crate::{
     app::Failure,
     config::Config,
@@ -25,13 +28,26 @@ const ATTEMPTS_MAX: u32 = 20;
 /// A configuration that cannot be used, or an attempt that fails.
 pub fn run(once: &Once) -> Result<(), Failure> {
     let mut config = Config::read(&once.config).map_err(|error| Failure::usage(crate::app::chain(&error)))?;
-    let spec = config.mirror(&once.mirror).map_err(|error| Failure::usage(error.to_string()))?.clone();
+    let spec = config
+        .mirror(&once.mirror)
+        .map_err(|error| Failure::usage(error.to_string()))?
+        .clone();
     config.mirrors = vec![spec.clone()];
     runtime()?.block_on(async {
-        let system = System::open(config).await.map_err(|error| start_failure(&error))?;
-        let mirror = system.mirror(&spec).await.map_err(|error| start_failure(&error))?;
-        system.verify(&mirror).await.map_err(|error| start_failure(&error))?;
-        let lanes = lanes(&system, &mirror).await.map_err(|error| start_failure(&error))?;
+        let system = System::open(config)
+            .await
+            .map_err(|error| start_failure(&error))?;
+        let mirror = system
+            .mirror(&spec)
+            .await
+            .map_err(|error| start_failure(&error))?;
+        system
+            .verify(&mirror)
+            .await
+            .map_err(|error| start_failure(&error))?;
+        let lanes = lanes(&system, &mirror)
+            .await
+            .map_err(|error| start_failure(&error))?;
         let mut all = Vec::new();
         for lane in lanes {
             all.extend(synchronise(&lane).await?);
@@ -44,10 +60,15 @@ pub fn run(once: &Once) -> Result<(), Failure> {
 async fn synchronise(lane: &Lane) -> Result<Vec<Landed>, Failure> {
     let mut landed = Vec::new();
     let (mut held, first) = attempt(lane, None).await?;
-    let is_snapshot = first.as_ref().is_some_and(|landed| landed.kind == mirror_core::commit::CommitKind::Snapshot);
+    let is_snapshot = first
+        .as_ref()
+        .is_some_and(|landed| landed.kind == mirror_core::commit::CommitKind::Snapshot);
     landed.extend(first);
     if !is_snapshot && let Some((_, memory)) = &held {
-        let repaired = lane.reconcile(&memory.covered()).await.map_err(|error| failure(lane, &error))?;
+        let repaired = lane
+            .reconcile(&memory.covered())
+            .await
+            .map_err(|error| failure(lane, &error))?;
         if repaired > 0 {
             tracing::info!(lane = %lane.id, events = repaired, "the comparison with the source found changes");
         }
@@ -64,7 +85,10 @@ async fn attempt(
     lane: &Lane,
     mut held: Option<(Oid, Memory)>,
 ) -> Result<(Option<(Oid, Memory)>, Option<Landed>), Failure> {
-    let due = Due { change: true, jobs: true };
+    let due = Due {
+        change: true,
+        jobs: true,
+    };
     for _ in 1..ATTEMPTS_MAX {
         match lane.attempt(held.take(), due).await {
             Ok(done) => return Ok((done.tip.map(|tip| (tip, done.memory)), done.landed)),
@@ -79,7 +103,10 @@ async fn attempt(
             },
         }
     }
-    Err(Failure::message(format!("{}: the source or the branch keeps changing; try again", lane.id)))
+    Err(Failure::message(format!(
+        "{}: the source or the branch keeps changing; try again",
+        lane.id
+    )))
 }
 
 fn failure(lane: &Lane, error: &AttemptError) -> Failure {
@@ -111,6 +138,11 @@ fn report(as_json: bool, landed: &[Landed]) {
         println!("in sync; nothing to commit");
     }
     for landed in landed {
-        println!("{} {} {}", landed.refname, landed.commit, landed.message.lines().next().unwrap_or_default());
+        println!(
+            "{} {} {}",
+            landed.refname,
+            landed.commit,
+            landed.message.lines().next().unwrap_or_default()
+        );
     }
 }

@@ -41,14 +41,20 @@ use std::{
 /// A directory that is no project, an output that is in use, or files that cannot be written.
 pub fn run(render: &Render) -> Result<(), Failure> {
     if is_used(&render.out) {
-        return Err(Failure::usage(format!("`{}` is not empty; choose another directory for the output", render.out.display())));
+        return Err(Failure::usage(format!(
+            "`{}` is not empty; choose another directory for the output",
+            render.out.display()
+        )));
     }
-    let project = sample_project::read_directory(&render.project).map_err(|error| Failure::usage(crate::app::chain(&error)))?;
+    let project = sample_project::read_directory(&render.project)
+        .map_err(|error| Failure::usage(crate::app::chain(&error)))?;
     let executor = runtime()?;
     let tree = executor.block_on(tree(render, project))?;
     let mut files = 0;
     for (path, content) in &tree.files {
-        let Some(below) = placed_below(path, render.only.as_deref()) else { continue };
+        let Some(below) = placed_below(path, render.only.as_deref()) else {
+            continue;
+        };
         write(&render.out.join(below), content)?;
         files += 1;
     }
@@ -65,8 +71,18 @@ struct Tree {
 async fn tree(render: &Render, project: sample_project::Project) -> Result<Tree, Failure> {
     let options = project.options.as_object().cloned().unwrap_or_default();
     let project_id = project.project_id.max(1).to_string();
-    let host = if project.stack_host.is_empty() { "localhost".to_owned() } else { project.stack_host.clone() };
-    let fake = Fake::start(project, FakeConfig { parallel_max: usize::MAX, ..FakeConfig::default() });
+    let host = if project.stack_host.is_empty() {
+        "localhost".to_owned()
+    } else {
+        project.stack_host.clone()
+    };
+    let fake = Fake::start(
+        project,
+        FakeConfig {
+            parallel_max: usize::MAX,
+            ..FakeConfig::default()
+        },
+    );
     let fake = fake.map_err(|error| Failure::failed(&error))?;
     let config = KeboolaConfig {
         connect_timeout_ms: 5_000,
@@ -78,11 +94,19 @@ async fn tree(render: &Render, project: sample_project::Project) -> Result<Tree,
     };
     let client = client(&config, fake.url(), SecretString::from(fake.token().to_owned()));
     let source = Source::new(client.map_err(|error| Failure::failed(&error))?);
-    let limits = SandboxLimits { memory_bytes_max: 1 << 30, deadline_ms: 60_000 };
+    let limits = SandboxLimits {
+        memory_bytes_max: 1 << 30,
+        deadline_ms: 60_000,
+    };
     let guests = tokio::task::spawn_blocking(move || Guests::prepare(None, [0; 32], limits)).await;
-    let guests = guests.map_err(|error| Failure::failed(&error))?.map_err(|error| Failure::failed(&error))?;
+    let guests = guests
+        .map_err(|error| Failure::failed(&error))?
+        .map_err(|error| Failure::failed(&error))?;
     let branches = source.branches().await.map_err(|error| Failure::failed(&error))?;
-    let default = branches.iter().find(|branch| branch.is_default).map(|branch| branch.id.clone());
+    let default = branches
+        .iter()
+        .find(|branch| branch.is_default)
+        .map(|branch| branch.id.clone());
     let everything = render.only.as_deref() != Some("configs");
     let scope = Scope {
         storage: everything,
@@ -91,8 +115,18 @@ async fn tree(render: &Render, project: sample_project::Project) -> Result<Tree,
         now: wall_clock(),
     };
     let id = |problem: mirror_core::ids::InvalidId| Failure::usage(problem.to_string());
-    let (stack, project) = (Stack::parse(&host).map_err(id)?, ProjectId::parse(&project_id).map_err(id)?);
-    let mut all = Job { tree: Tree { files: BTreeMap::new(), objects: 0, withheld: Vec::new() }, shards: BTreeMap::new() };
+    let (stack, project) = (
+        Stack::parse(&host).map_err(id)?,
+        ProjectId::parse(&project_id).map_err(id)?,
+    );
+    let mut all = Job {
+        tree: Tree {
+            files: BTreeMap::new(),
+            objects: 0,
+            withheld: Vec::new(),
+        },
+        shards: BTreeMap::new(),
+    };
     let mut names = UniqueNames::default();
     let mut last = None;
     for branch in branches.into_iter().filter(|branch| is_allowed(&options, branch)) {
@@ -103,36 +137,74 @@ async fn tree(render: &Render, project: sample_project::Project) -> Result<Tree,
             redaction: Redaction::new(SecretsMode::Encrypted, TagKey::none()),
             own_secrets: KnownSecrets::new(),
             owned: OwnedPaths::new(None),
-            context: Context { stack: stack.clone(), project: project.clone(), branch: branch.id.clone() },
-            settings: settings(&options, "main", default.as_ref().map(mirror_core::ids::BranchId::as_str)),
+            context: Context {
+                stack: stack.clone(),
+                project: project.clone(),
+                branch: branch.id.clone(),
+            },
+            settings: settings(
+                &options,
+                "main",
+                default.as_ref().map(mirror_core::ids::BranchId::as_str),
+            ),
         };
-        let fetched = source.whole(&branch, scope).await.map_err(|error| Failure::failed(&error))?;
+        let fetched = source
+            .whole(&branch, scope)
+            .await
+            .map_err(|error| Failure::failed(&error))?;
         // The branch's own wish decides its directory, as it does in the CLI.
-        let branch_object = fetched.objects.iter().find(|object| object.key == ObjectKey::Branch).cloned();
+        let branch_object = fetched
+            .objects
+            .iter()
+            .find(|object| object.key == ObjectKey::Branch)
+            .cloned();
         let asked = tokio::task::spawn_blocking(move || {
             let wish = transformer.inspect(branch_object.as_slice());
             wish.map(|wish| (wish, transformer))
         });
-        let (wish, back) = asked.await.map_err(|error| Failure::failed(&error))?.map_err(|error| Failure::failed(&error))?;
+        let (wish, back) = asked
+            .await
+            .map_err(|error| Failure::failed(&error))?
+            .map_err(|error| Failure::failed(&error))?;
         transformer = back;
-        let wished = wish.into_iter().next().and_then(Result::ok).map(|inspection| inspection.segment);
-        let path = names.take(wished.as_deref().filter(|wished| !wished.is_empty()).unwrap_or(branch.id.as_str()));
-        transformer.settings = settings(&options, &path, default.as_ref().map(mirror_core::ids::BranchId::as_str));
+        let wished = wish
+            .into_iter()
+            .next()
+            .and_then(Result::ok)
+            .map(|inspection| inspection.segment);
+        let path = names.take(
+            wished
+                .as_deref()
+                .filter(|wished| !wished.is_empty())
+                .unwrap_or(branch.id.as_str()),
+        );
+        transformer.settings = settings(
+            &options,
+            &path,
+            default.as_ref().map(mirror_core::ids::BranchId::as_str),
+        );
         let redact = !render.no_redact;
         let worked = tokio::task::spawn_blocking(move || {
             let outcome = all.branch(&transformer, fetched, redact);
             outcome.map(|()| (all, transformer))
         });
-        let (next, transformer) = worked.await.map_err(|error| Failure::failed(&error))?.map_err(|error| Failure::failed(&error))?;
+        let (next, transformer) = worked
+            .await
+            .map_err(|error| Failure::failed(&error))?
+            .map_err(|error| Failure::failed(&error))?;
         all = next;
         last = Some(transformer);
     }
     let Some(transformer) = last else {
-        return Err(Failure::usage("`allowedBranches` in options.json allows none of the project's branches"));
+        return Err(Failure::usage(
+            "`allowedBranches` in options.json allows none of the project's branches",
+        ));
     };
     let redact = !render.no_redact;
     let worked = tokio::task::spawn_blocking(move || all.indices(&transformer, redact).map(|()| all)).await;
-    let all = worked.map_err(|error| Failure::failed(&error))?.map_err(|error| Failure::failed(&error))?;
+    let all = worked
+        .map_err(|error| Failure::failed(&error))?
+        .map_err(|error| Failure::failed(&error))?;
     Ok(all.tree)
 }
 
@@ -143,7 +215,12 @@ struct Job {
 }
 
 impl Job {
-    fn branch(&mut self, transformer: &Transformer, fetched: Fetched, redact: bool) -> Result<(), mirror_sandbox::SandboxError> {
+    fn branch(
+        &mut self,
+        transformer: &Transformer,
+        fetched: Fetched,
+        redact: bool,
+    ) -> Result<(), mirror_sandbox::SandboxError> {
         let inspected = transformer.inspect(&fetched.objects)?;
         let mut placement = Placement::new();
         let mut sources: BTreeMap<ObjectKey, SourceObject> = BTreeMap::new();
@@ -152,7 +229,10 @@ impl Job {
             match inspection {
                 Ok(inspection) => changes.push(Change::Put(object.key.clone(), inspection)),
                 Err(reason) => {
-                    self.tree.withheld.push(Withheld { subject: Subject::Object(object.key.clone()), reason });
+                    self.tree.withheld.push(Withheld {
+                        subject: Subject::Object(object.key.clone()),
+                        reason,
+                    });
                 }
             }
             sources.insert(object.key.clone(), object);
@@ -167,7 +247,11 @@ impl Job {
         if redact {
             let clean = transformer.objects(placed)?;
             self.tree.withheld.extend(clean.withheld);
-            for object in clean.batches.into_iter().flat_map(mirror_core::batch::MirrorBatch::into_objects) {
+            for object in clean
+                .batches
+                .into_iter()
+                .flat_map(mirror_core::batch::MirrorBatch::into_objects)
+            {
                 let (_, files, entries, _) = object.into_parts();
                 for (path, content) in files.into_iter().map(mirror_core::batch::MirrorFile::into_parts) {
                     self.tree.files.insert(path.to_string(), content);
@@ -176,7 +260,9 @@ impl Job {
             }
             return Ok(());
         }
-        let rendered = transformer.layout.render(&transformer.context, &transformer.settings, &placed)?;
+        let rendered = transformer
+            .layout
+            .render(&transformer.context, &transformer.settings, &placed)?;
         for (placed, outcome) in placed.into_iter().zip(rendered) {
             let subject = Subject::Object(placed.object.key);
             match outcome {
@@ -190,7 +276,11 @@ impl Job {
         Ok(())
     }
 
-    fn indices(&mut self, transformer: &Transformer, redact: bool) -> Result<(), mirror_sandbox::SandboxError> {
+    fn indices(
+        &mut self,
+        transformer: &Transformer,
+        redact: bool,
+    ) -> Result<(), mirror_sandbox::SandboxError> {
         let shards = std::mem::take(&mut self.shards);
         let mut work: Vec<(IndexKind, String, Vec<Entry>)> = shards
             .into_iter()
@@ -203,7 +293,11 @@ impl Job {
         if redact {
             let (clean, _) = transformer.shards(work)?;
             self.tree.withheld.extend(clean.withheld);
-            for object in clean.batches.into_iter().flat_map(mirror_core::batch::MirrorBatch::into_objects) {
+            for object in clean
+                .batches
+                .into_iter()
+                .flat_map(mirror_core::batch::MirrorBatch::into_objects)
+            {
                 let (_, files, _, _) = object.into_parts();
                 for (path, content) in files.into_iter().map(mirror_core::batch::MirrorFile::into_parts) {
                     self.tree.files.insert(path.to_string(), content);
@@ -212,10 +306,26 @@ impl Job {
             return Ok(());
         }
         for (kind, shard, entries) in work {
-            let subject = Subject::Index { kind, shard: shard.clone() };
-            match transformer.layout.gather(&transformer.context, &transformer.settings, kind, &shard, &entries)? {
+            let subject = Subject::Index {
+                kind,
+                shard: shard.clone(),
+            };
+            match transformer.layout.gather(
+                &transformer.context,
+                &transformer.settings,
+                kind,
+                &shard,
+                &entries,
+            )? {
                 Ok(gathered) => {
-                    self.unredacted(transformer, subject, Rendered { files: gathered.files, entries: Vec::new() });
+                    self.unredacted(
+                        transformer,
+                        subject,
+                        Rendered {
+                            files: gathered.files,
+                            entries: Vec::new(),
+                        },
+                    );
                 }
                 Err(reason) => self.tree.withheld.push(Withheld { subject, reason }),
             }
@@ -225,7 +335,11 @@ impl Job {
 
     /// Takes files as they are, after the check of their paths.
     fn unredacted(&mut self, transformer: &Transformer, subject: Subject, rendered: Rendered) {
-        let (batch, refused) = RenderedBatch::new(transformer.context.clone(), &transformer.owned, vec![(subject, rendered)]);
+        let (batch, refused) = RenderedBatch::new(
+            transformer.context.clone(),
+            &transformer.owned,
+            vec![(subject, rendered)],
+        );
         self.tree.withheld.extend(refused);
         for (path, content) in batch.unredacted_files() {
             self.tree.files.insert(path.to_string(), content.to_owned());
@@ -234,7 +348,10 @@ impl Job {
 
     fn add_entries(&mut self, entries: Vec<Entry>) {
         for entry in entries {
-            self.shards.entry((entry.kind, entry.shard.clone())).or_default().push(entry);
+            self.shards
+                .entry((entry.kind, entry.shard.clone()))
+                .or_default()
+                .push(entry);
         }
     }
 }
@@ -244,23 +361,33 @@ fn settings(options: &Map<String, Value>, branch_path: &str, default: Option<&st
     settings.insert("branchPath".into(), json!(branch_path));
     settings.insert("tree".into(), json!("project"));
     if let Some(default) = default {
-        settings.insert("defaultBranchId".into(), default.parse::<u64>().map_or_else(|_| json!(default), |id| json!(id)));
+        settings.insert(
+            "defaultBranchId".into(),
+            default
+                .parse::<u64>()
+                .map_or_else(|_| json!(default), |id| json!(id)),
+        );
     }
     Value::Object(settings).to_string()
 }
 
 /// Applies `allowedBranches`: `*`, `__all__`, `__main__`, an id, or a pattern on the name.
 fn is_allowed(options: &Map<String, Value>, branch: &DevBranch) -> bool {
-    let Some(patterns) = options.get("allowedBranches").and_then(Value::as_array) else { return true };
-    patterns.iter().filter_map(Value::as_str).any(|pattern| match pattern {
-        "*" | "__all__" => true,
-        "__main__" => branch.is_default,
-        pattern => {
-            pattern == branch.id.as_str()
-                || matches(pattern, &branch.name)
-                || matches(pattern, &normalize_name(&branch.name))
-        }
-    })
+    let Some(patterns) = options.get("allowedBranches").and_then(Value::as_array) else {
+        return true;
+    };
+    patterns
+        .iter()
+        .filter_map(Value::as_str)
+        .any(|pattern| match pattern {
+            "*" | "__all__" => true,
+            "__main__" => branch.is_default,
+            pattern => {
+                pattern == branch.id.as_str()
+                    || matches(pattern, &branch.name)
+                    || matches(pattern, &normalize_name(&branch.name))
+            }
+        })
 }
 
 /// Matches a pattern in which `*` stands for any text and `?` for one character.
@@ -270,7 +397,10 @@ fn matches(pattern: &str, text: &str) -> bool {
     reached[0] = true;
     for symbol in pattern {
         if symbol == '*' {
-            let first = reached.iter().position(|reached| *reached).unwrap_or(reached.len());
+            let first = reached
+                .iter()
+                .position(|reached| *reached)
+                .unwrap_or(reached.len());
             reached.iter_mut().skip(first).for_each(|reached| *reached = true);
             continue;
         }
@@ -291,7 +421,8 @@ fn placed_below<'p>(path: &'p str, only: Option<&str>) -> Option<&'p str> {
 }
 
 fn write(path: &Path, content: &str) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| Failure::message(format!("cannot write `{}`: {error}", path.display()));
+    let failed =
+        |error: std::io::Error| Failure::message(format!("cannot write `{}`: {error}", path.display()));
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(failed)?;
     }
@@ -306,7 +437,10 @@ fn report(as_json: bool, files: usize, tree: &Tree) {
         .map(|withheld| json!({ "subject": withheld.subject.to_string(), "reason": withheld.reason.to_string() }))
         .collect();
     if as_json {
-        println!("{}", json!({ "files": files, "objects": tree.objects, "withheld": withheld }));
+        println!(
+            "{}",
+            json!({ "files": files, "objects": tree.objects, "withheld": withheld })
+        );
         return;
     }
     println!("{files} files from {} objects", tree.objects);
@@ -336,7 +470,10 @@ mod tests {
 
     #[test]
     fn a_part_of_the_tree_becomes_its_root() {
-        assert_eq!(placed_below("configs/main/meta.json", Some("configs")), Some("main/meta.json"));
+        assert_eq!(
+            placed_below("configs/main/meta.json", Some("configs")),
+            Some("main/meta.json")
+        );
         assert_eq!(placed_below("configs-extra/x", Some("configs")), None);
         assert_eq!(placed_below("jobs/x", None), Some("jobs/x"));
     }

@@ -18,7 +18,11 @@ use tokio_util::sync::CancellationToken;
 pub fn run(serve: &Serve) -> Result<(), Failure> {
     let config = Config::read(&serve.config).map_err(|error| Failure::usage(crate::app::chain(&error)))?;
     runtime()?.block_on(async {
-        let system = Arc::new(System::open(config).await.map_err(|error| start_failure(&error))?);
+        let system = Arc::new(
+            System::open(config)
+                .await
+                .map_err(|error| start_failure(&error))?,
+        );
         let stop = CancellationToken::new();
         let listener = listen(&system, &stop).await?;
         let runner = Runner::new(Arc::clone(&system));
@@ -40,8 +44,14 @@ async fn listen(
     system: &Arc<System>,
     stop: &CancellationToken,
 ) -> Result<Option<tokio::task::JoinHandle<std::io::Result<()>>>, Failure> {
-    let Some(address) = system.config.http.listen else { return Ok(None) };
-    let (log, metrics, status) = (Arc::clone(&system.log), Arc::clone(&system.metrics), Arc::clone(&system.status));
+    let Some(address) = system.config.http.listen else {
+        return Ok(None);
+    };
+    let (log, metrics, status) = (
+        Arc::clone(&system.log),
+        Arc::clone(&system.metrics),
+        Arc::clone(&system.status),
+    );
     let listener = Listener::bind(address, &system.config.http, log, metrics, status, system.now).await;
     let listener = listener.map_err(|error| Failure::usage(crate::app::chain(&error)))?;
     if let Ok(address) = listener.address() {
@@ -55,13 +65,18 @@ async fn listen(
 /// # Errors
 /// A machine that gives no threads.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| Failure::failed(&error))
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(&error))
 }
 
 /// Sorts a failed start: what the operator has to mend is a matter of configuration.
 pub(super) fn start_failure(error: &StartError) -> Failure {
     match error {
-        StartError::Keboola { .. } | StartError::Stage(_) | StartError::Log(_) | StartError::State(_) => Failure::failed(error),
+        StartError::Keboola { .. } | StartError::Stage(_) | StartError::Log(_) | StartError::State(_) => {
+            Failure::failed(error)
+        }
         StartError::DataDir { .. }
         | StartError::Database(_)
         | StartError::Sandbox(_)

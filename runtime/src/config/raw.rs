@@ -9,7 +9,10 @@ use mirror_core::{
     path::MirrorPath,
 };
 use serde::Deserialize;
-use std::{net::SocketAddr, path::{Path, PathBuf}};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 /// When a window closes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -73,7 +76,10 @@ struct Window {
 
 impl Default for Window {
     fn default() -> Self {
-        Self { mode: WindowMode::Early, span_ms: 30_000 }
+        Self {
+            mode: WindowMode::Early,
+            span_ms: 30_000,
+        }
     }
 }
 
@@ -88,7 +94,12 @@ struct Http {
 
 impl Default for Http {
     fn default() -> Self {
-        Self { listen: None, ingest: Vec::new(), backlog_max: 100_000, body_bytes_max: 4 << 20 }
+        Self {
+            listen: None,
+            ingest: Vec::new(),
+            backlog_max: 100_000,
+            body_bytes_max: 4 << 20,
+        }
     }
 }
 
@@ -134,7 +145,10 @@ struct Sandbox {
 
 impl Default for Sandbox {
     fn default() -> Self {
-        Self { memory_bytes_max: 256 << 20, deadline_ms: 30_000 }
+        Self {
+            memory_bytes_max: 256 << 20,
+            deadline_ms: 30_000,
+        }
     }
 }
 
@@ -183,7 +197,10 @@ struct Jobs {
 
 impl Default for Jobs {
     fn default() -> Self {
-        Self { enabled: true, cadence: "15m".into() }
+        Self {
+            enabled: true,
+            cadence: "15m".into(),
+        }
     }
 }
 
@@ -196,26 +213,44 @@ struct Dev {
 
 impl Default for Dev {
     fn default() -> Self {
-        Self { enabled: false, git_branch: "keboola/{name}-{id}".into() }
+        Self {
+            enabled: false,
+            git_branch: "keboola/{name}-{id}".into(),
+        }
     }
 }
 
 impl Config {
     pub(super) fn check(self, base: &Path) -> Result<super::Config, ConfigError> {
-        let Self { data_dir, tag_root, window, http, keboola, sandbox, grace_ms, mirrors } = self;
+        let Self {
+            data_dir,
+            tag_root,
+            window,
+            http,
+            keboola,
+            sandbox,
+            grace_ms,
+            mirrors,
+        } = self;
         if !(1_000..=600_000).contains(&window.span_ms) {
             return Err(value("window.span_ms", "must be between 1000 and 600000"));
         }
         if keboola.parallel_max == 0 {
             return Err(value("keboola.parallel_max", "must be at least 1"));
         }
-        let mirrors =
-            mirrors.into_iter().enumerate().map(|(n, mirror)| mirror.check(n, base)).collect::<Result<Vec<_>, _>>()?;
+        let mirrors = mirrors
+            .into_iter()
+            .enumerate()
+            .map(|(n, mirror)| mirror.check(n, base))
+            .collect::<Result<Vec<_>, _>>()?;
         unique(&mirrors)?;
         Ok(super::Config {
             data_dir: base.join(data_dir),
             tag_root: reference("tag_root", &tag_root, base)?,
-            window: WindowConfig { mode: window.mode, span_ms: window.span_ms },
+            window: WindowConfig {
+                mode: window.mode,
+                span_ms: window.span_ms,
+            },
             http: http.check(base)?,
             keboola: KeboolaConfig {
                 connect_timeout_ms: keboola.connect_timeout_ms,
@@ -240,7 +275,10 @@ impl Http {
         let ingest = self.ingest.into_iter().enumerate().map(|(n, token)| {
             let key = |name: &str| format!("http.ingest[{n}].{name}");
             let projects = token.projects.map(|projects| {
-                projects.iter().map(|raw| id(&key("projects"), ProjectId::parse(raw))).collect::<Result<_, _>>()
+                projects
+                    .iter()
+                    .map(|raw| id(&key("projects"), ProjectId::parse(raw)))
+                    .collect::<Result<_, _>>()
             });
             Ok(IngestToken {
                 name: token.name,
@@ -265,23 +303,33 @@ impl Mirror {
         if let Some(problem) = branch_problem(&self.branch) {
             return Err(value(key("branch"), problem));
         }
-        let sample = self.dev_branches.git_branch.replace("{name}", "x").replace("{id}", "1");
+        let sample = self
+            .dev_branches
+            .git_branch
+            .replace("{name}", "x")
+            .replace("{id}", "1");
         if let Some(problem) = branch_problem(&sample) {
             return Err(value(key("dev_branches.git_branch"), problem));
         }
         if !self.dev_branches.git_branch.contains("{id}") {
-            return Err(value(key("dev_branches.git_branch"), "must contain `{id}`, so that two branches never share one ref"));
+            return Err(value(
+                key("dev_branches.git_branch"),
+                "must contain `{id}`, so that two branches never share one ref",
+            ));
         }
         let prefix = match self.prefix.as_str() {
             "" => None,
-            raw => Some(
-                MirrorPath::parse(raw)
-                    .map_err(|source| ConfigError::Prefix { key: key("prefix"), source })?,
-            ),
+            raw => Some(MirrorPath::parse(raw).map_err(|source| ConfigError::Prefix {
+                key: key("prefix"),
+                source,
+            })?),
         };
         let Jobs { enabled, cadence } = self.jobs;
         let cadence = jobs_cadence(&cadence).ok_or_else(|| {
-            value(key("jobs.cadence"), "must be `window` or a time such as `90s`, `15m` or `2h`, at least `10s`")
+            value(
+                key("jobs.cadence"),
+                "must be `window` or a time such as `90s`, `15m` or `2h`, at least `10s`",
+            )
         })?;
         Ok(MirrorSpec {
             id: id(&key("id"), MirrorId::parse(&self.id))?,
@@ -308,7 +356,12 @@ impl Mirror {
 
 /// Takes `https://host`, or `http://` on loopback (for tests and the demo).
 fn stack(key: &str, raw: &str) -> Result<(Stack, String), ConfigError> {
-    let problem = || value(key, "must be the address of a stack, such as `https://connection.keboola.com`");
+    let problem = || {
+        value(
+            key,
+            "must be the address of a stack, such as `https://connection.keboola.com`",
+        )
+    };
     let (scheme, rest) = raw.split_once("://").ok_or_else(problem)?;
     let authority = rest.trim_end_matches('/');
     if authority.is_empty() || authority.contains(['/', '@', '?', '#', ' ']) {
@@ -318,7 +371,12 @@ fn stack(key: &str, raw: &str) -> Result<(Stack, String), ConfigError> {
     match scheme {
         "https" => {}
         "http" if matches!(host, "127.0.0.1" | "localhost") => {}
-        "http" => return Err(value(key, "must be `https`; plain `http` would send the token in the clear")),
+        "http" => {
+            return Err(value(
+                key,
+                "must be `https`; plain `http` would send the token in the clear",
+            ));
+        }
         _ => return Err(problem()),
     }
     Ok((id(key, Stack::parse(host))?, format!("{scheme}://{authority}")))
@@ -333,7 +391,10 @@ fn repository(key: &str, raw: &str, base: &Path) -> Result<RepositorySpec, Confi
             }
             Ok(RepositorySpec::LocalBare(base.join(path)))
         }
-        None => Err(value(key, "must be `file:` and the path of a bare repository; this version pushes to no other kind")),
+        None => Err(value(
+            key,
+            "must be `file:` and the path of a bare repository; this version pushes to no other kind",
+        )),
     }
 }
 

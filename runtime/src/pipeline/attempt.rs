@@ -19,9 +19,10 @@ use crate::{
 use jiff::Timestamp;
 use mirror_core::{
     commit::{Author, CommitDraft, CommitFacts, CommitKind, CoveredChange},
-    cut::{ConfigKey, Cut, LaneCursor, Logged, Position, Stream},
+    cut::{ConfigKey, Cut, LaneCursor, Logged, Stream},
     digest::RenderDigest,
     event::{Body, Envelope, RenderChanged},
+    finding::WithholdReason,
     ids::{LaneId, ObjectKey, Oid, Topic},
     redaction::RedactionStats,
 };
@@ -29,6 +30,7 @@ use mirror_git::{PendingPush, RefName, Remote, Store, TreeOutcome};
 use mirror_keboola::{DevBranch, Revision};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -56,6 +58,15 @@ pub struct Lane {
     pub log: Arc<dyn EventLog>,
     pub state: Arc<dyn StateStore>,
     pub now: fn() -> Timestamp,
+}
+
+impl fmt::Debug for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lane")
+            .field("id", &self.id)
+            .field("refname", &self.refname)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How an attempt ended well.
@@ -90,7 +101,7 @@ pub struct Landed {
     pub jobs_latency: Option<Duration>,
     /// What was redacted in objects of this commit.
     pub redactions: Vec<(ObjectKey, RedactionStats)>,
-    pub withheld: Vec<(ObjectKey, String)>,
+    pub withheld: Vec<(ObjectKey, WithholdReason)>,
 }
 
 /// What one attempt is to cover.
@@ -115,11 +126,31 @@ impl Lane {
         let first = start.mirrored.is_none() || start.tip.is_none_or(|tip| !tip.own);
         let rebuild = first || !start.memory_holds || cut.render.is_some();
         if cut.is_empty() && !rebuild {
-            let Start { tip, cursor, memory, .. } = start;
-            return Ok(Done { tip: tip.map(|tip| tip.id), memory, cursor, landed: None, took: started.elapsed() });
+            let Start {
+                tip, cursor, memory, ..
+            } = start;
+            return Ok(Done {
+                tip: tip.map(|tip| tip.id),
+                memory,
+                cursor,
+                landed: None,
+                took: started.elapsed(),
+            });
         }
-        let scope = Scope { storage: true, samples: self.spec.samples, jobs: self.spec.jobs.is_some(), now: (self.now)() };
-        let Start { tip, cursor: _, stored_cursor, memory, mirrored, .. } = start;
+        let scope = Scope {
+            storage: true,
+            samples: self.spec.samples,
+            jobs: self.spec.jobs.is_some(),
+            now: (self.now)(),
+        };
+        let Start {
+            tip,
+            cursor: _,
+            stored_cursor,
+            memory,
+            mirrored,
+            ..
+        } = start;
         let covered = memory.covered();
         let fetched = if rebuild {
             let fetched = self.source.whole(&self.branch, scope).await?;
@@ -131,7 +162,11 @@ impl Lane {
         let mut changes = changes(&cut, &fetched, &covered);
         if rebuild && !first && mirrored.as_ref() == Some(&self.render) {
             // Read back, not asked for: what is the same is no change.
-            changes.retain(|change| covered.get(&change.key).is_none_or(|had| change.deleted || had.version != change.version));
+            changes.retain(|change| {
+                covered
+                    .get(&change.key)
+                    .is_none_or(|had| change.deleted || had.version != change.version)
+            });
         }
         self.file(&fetched, scope.now).await?;
         let built = self.build(memory, fetched, scope).await?;
@@ -150,15 +185,21 @@ impl Lane {
 
     /// A branch that was never mirrored must not already have what the mirror would write.
     async fn refuse_foreign(&self, start: &Start) -> Result<(), AttemptError> {
-        let Some(tip) = start.tip.filter(|tip| tip.own && start.mirrored.is_none() && !self.spec.adopt) else {
+        let Some(tip) = start
+            .tip
+            .filter(|tip| tip.own && start.mirrored.is_none() && !self.spec.adopt)
+        else {
             return Ok(());
         };
-        let found = self.blocking(move |lane| Ok(owned_files(&lane.transformer, &lane.git, tip.tree)?)).await?;
+        let found = self
+            .blocking(move |lane| Ok(owned_files(&lane.transformer, &lane.git, tip.tree)?))
+            .await?;
         match found.first() {
             None => Ok(()),
-            Some(path) => {
-                Err(AttemptError::NotOurs { refname: self.refname.clone(), path: path.to_string() })
-            }
+            Some(path) => Err(AttemptError::NotOurs {
+                refname: self.refname.clone(),
+                path: path.to_string(),
+            }),
         }
     }
 
@@ -179,9 +220,16 @@ impl Lane {
             return Ok(cut.clone());
         }
         let mut events: Vec<Logged> = Vec::new();
-        for (stream, due) in [(Stream::Change, due.change || first), (Stream::Jobs, due.jobs || first)] {
+        for (stream, due) in [
+            (Stream::Change, due.change || first),
+            (Stream::Jobs, due.jobs || first),
+        ] {
             if due {
-                events.extend(self.log.read(&self.topic, start.cursor.of(stream), Some(stream), EVENTS_MAX).await?);
+                events.extend(
+                    self.log
+                        .read(&self.topic, start.cursor.of(stream), Some(stream), EVENTS_MAX)
+                        .await?,
+                );
             }
         }
         let mut cut = Cut::of(&start.cursor, &events, (self.now)());
@@ -236,13 +284,26 @@ impl Lane {
     ) -> Result<Finished, AttemptError> {
         self.blocking(move |lane| {
             let redactions = redactions(&built);
-            let withheld = built.withheld.iter().map(|(key, reason)| (key.clone(), reason.to_string())).collect();
+            let withheld = built
+                .withheld
+                .iter()
+                .map(|(key, reason)| (key.clone(), reason.clone()))
+                .collect();
             let mut draft = lane.git.draft();
             let outcome = built.write(&lane.transformer, &lane.git, &mut draft, tip)?;
             crash_point!("after-tree");
-            let Built { memory, known, whole, .. } = built;
-            let mut finished =
-                Finished { cut, memory, replace_all: whole, tip, commit: None, redactions, withheld };
+            let Built {
+                memory, known, whole, ..
+            } = built;
+            let mut finished = Finished {
+                cut,
+                memory,
+                replace_all: whole,
+                tip,
+                commit: None,
+                redactions,
+                withheld,
+            };
             // A first commit is made even without a difference: it says that the lane is mirrored.
             if !outcome.changed && tip.is_some_and(|tip| tip.own) && !finished.cut.snapshot {
                 return Ok(finished);
@@ -282,20 +343,59 @@ impl Lane {
         stored_cursor: Option<LaneCursor>,
         started: Instant,
     ) -> Result<Done, AttemptError> {
-        let Finished { cut, mut memory, replace_all, tip, commit, redactions, withheld } = finished;
-        let id = commit.as_ref().map(|ready| ready.push.new_tip()).or(tip.map(|tip| tip.id));
+        let Finished {
+            cut,
+            mut memory,
+            replace_all,
+            tip,
+            commit,
+            redactions,
+            withheld,
+        } = finished;
+        let id = commit
+            .as_ref()
+            .map(|ready| ready.push.new_tip())
+            .or(tip.map(|tip| tip.id));
         let Some(id) = id else {
             // Nothing there and nothing to commit: only the cursor moves.
             let cursor = cut.cursor(None);
             self.log.commit(&self.id, stored_cursor.as_ref(), &cursor).await?;
-            return Ok(Done { tip: None, memory, cursor, landed: None, took: started.elapsed() });
+            return Ok(Done {
+                tip: None,
+                memory,
+                cursor,
+                landed: None,
+                took: started.elapsed(),
+            });
         };
-        let delta = if replace_all { memory.all_rows() } else { memory.take_changes() };
+        let delta = if replace_all {
+            memory.all_rows()
+        } else {
+            memory.take_changes()
+        };
         let base = tip.map(|tip| tip.id);
-        self.state.prepare(&self.id, Prepared { commit: id, render: self.render.clone(), base, delta, replace_all }).await?;
+        self.state
+            .prepare(
+                &self.id,
+                Prepared {
+                    commit: id,
+                    render: self.render.clone(),
+                    base,
+                    delta,
+                    replace_all,
+                },
+            )
+            .await?;
         crash_point!("after-prepare");
         let mut landed = None;
-        if let Some(Ready { kind, message, author, outcome, push }) = commit {
+        if let Some(Ready {
+            kind,
+            message,
+            author,
+            outcome,
+            push,
+        }) = commit
+        {
             let turn = self.turn.lock().await;
             self.blocking(move |lane| {
                 lane.git.save(&push)?;
@@ -311,7 +411,9 @@ impl Lane {
             .await?;
             drop(turn);
             let now = (self.now)();
-            let since = |at: Option<Timestamp>| at.map(|at| Duration::try_from(now.duration_since(at)).unwrap_or_default());
+            let since = |at: Option<Timestamp>| {
+                at.map(|at| Duration::try_from(now.duration_since(at)).unwrap_or_default())
+            };
             landed = Some(Landed {
                 lane: self.id.clone(),
                 refname: self.refname.to_string(),
@@ -335,7 +437,13 @@ impl Lane {
         let cursor = cut.cursor(Some(id));
         self.log.commit(&self.id, stored_cursor.as_ref(), &cursor).await?;
         crash_point!("after-cursor");
-        Ok(Done { tip: Some(id), memory, cursor, landed, took: started.elapsed() })
+        Ok(Done {
+            tip: Some(id),
+            memory,
+            cursor,
+            landed,
+            took: started.elapsed(),
+        })
     }
 }
 
@@ -347,7 +455,7 @@ struct Finished {
     tip: Option<Tip>,
     commit: Option<Ready>,
     redactions: Vec<(ObjectKey, RedactionStats)>,
-    withheld: Vec<(ObjectKey, String)>,
+    withheld: Vec<(ObjectKey, WithholdReason)>,
 }
 
 struct Ready {
@@ -359,7 +467,10 @@ struct Ready {
 }
 
 fn redactions(built: &Built) -> Vec<(ObjectKey, RedactionStats)> {
-    let objects = built.content.iter().flat_map(mirror_core::batch::MirrorBatch::objects);
+    let objects = built
+        .content
+        .iter()
+        .flat_map(mirror_core::batch::MirrorBatch::objects);
     objects
         .filter_map(|object| {
             let key = super::memory::object_of(object.subject())?.clone();
@@ -374,9 +485,15 @@ fn visible(cut: &Cut, fetched: &Fetched, now: Timestamp) -> Result<(), AttemptEr
         return Ok(());
     }
     for (key, wanted) in cut.configs.iter().filter(|(_, wanted)| !wanted.deleted) {
-        let behind = fetched.configs.get(key).is_some_and(|config| config.revision.version < wanted.version);
+        let behind = fetched
+            .configs
+            .get(key)
+            .is_some_and(|config| config.revision.version < wanted.version);
         if behind {
-            let error = super::fetch::FetchError::NotVisible { key: key.clone(), version: wanted.version };
+            let error = super::fetch::FetchError::NotVisible {
+                key: key.clone(),
+                version: wanted.version,
+            };
             return Err(error.into());
         }
     }
@@ -397,12 +514,22 @@ fn changes(cut: &Cut, fetched: &Fetched, covered: &BTreeMap<ConfigKey, Covered>)
         changes.push(change);
     }
     let vanished: BTreeSet<&ConfigKey> = if fetched.whole {
-        covered.keys().filter(|key| !fetched.configs.contains_key(*key)).collect()
+        covered
+            .keys()
+            .filter(|key| !fetched.configs.contains_key(*key))
+            .collect()
     } else {
-        fetched.gone.keys().filter(|key| covered.contains_key(*key)).collect()
+        fetched
+            .gone
+            .keys()
+            .filter(|key| covered.contains_key(*key))
+            .collect()
     };
     for key in vanished {
-        let mut change = cut.configs.get(key).map_or_else(|| unknown(key), |wanted| CoveredChange::of_event(key.clone(), wanted));
+        let mut change = cut.configs.get(key).map_or_else(
+            || unknown(key),
+            |wanted| CoveredChange::of_event(key.clone(), wanted),
+        );
         if let Some(Some((name, revision))) = fetched.gone.get(key) {
             tell(&mut change, name, revision);
         }
@@ -427,20 +554,23 @@ fn unknown(key: &ConfigKey) -> CoveredChange {
 }
 
 fn tell(change: &mut CoveredChange, name: &str, revision: &Revision) {
-    let Revision { version, identifier, created, author, change_description, .. } = revision;
+    let Revision {
+        version,
+        identifier,
+        created,
+        author,
+        change_description,
+        ..
+    } = revision;
     change.name = Some(name.to_owned());
     change.version = *version;
     change.identifier = identifier.clone().or(change.identifier.take());
     change.created = (*created).or(change.created);
     if let Some(author) = author {
-        change.author = Some(Author { token: author.token_id.clone(), text: author.description.clone() });
+        change.author = Some(Author {
+            token: author.token_id.clone(),
+            text: author.description.clone(),
+        });
     }
     change.description = Some(change_description.clone());
-}
-
-/// Positions of a lane's newest events.
-#[derive(Debug, Clone, Copy)]
-pub struct Newest {
-    pub change: Position,
-    pub jobs: Position,
 }

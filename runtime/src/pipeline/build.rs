@@ -54,17 +54,33 @@ impl Sources {
     fn add(&mut self, fetched: &mut Fetched) -> Vec<SourceObject> {
         for (key, config) in &fetched.configs {
             let identifier = config.revision.identifier.clone().unwrap_or_default();
-            self.configs.insert(key.clone(), Covered { version: config.revision.version, identifier });
+            self.configs.insert(
+                key.clone(),
+                Covered {
+                    version: config.revision.version,
+                    identifier,
+                },
+            );
         }
         let objects = std::mem::take(&mut fetched.objects);
-        self.objects.extend(objects.iter().map(|object| (object.key.clone(), object.clone())));
+        self.objects
+            .extend(objects.iter().map(|object| (object.key.clone(), object.clone())));
         objects
     }
 
     fn covered(&self, key: &ObjectKey, memory: &Memory) -> Option<Covered> {
-        let ObjectKey::Config { component, config } = key else { return None };
-        let key = ConfigKey { component: component.clone(), config: config.clone() };
-        self.configs.get(&key).cloned().or_else(|| memory.known(&ObjectKey::from(key)).and_then(|known| known.covered.clone()))
+        let ObjectKey::Config { component, config } = key else {
+            return None;
+        };
+        let key = ConfigKey {
+            component: component.clone(),
+            config: config.clone(),
+        };
+        self.configs.get(&key).cloned().or_else(|| {
+            memory
+                .known(&ObjectKey::from(key))
+                .and_then(|known| known.covered.clone())
+        })
     }
 }
 
@@ -73,16 +89,23 @@ impl Lane {
     ///
     /// # Errors
     /// A source that fails when dependents are fetched again, or a sandbox that fails as a whole.
-    pub(super) async fn build(&self, start_memory: Memory, mut fetched: Fetched, scope: Scope) -> Result<Built, AttemptError> {
+    pub(super) async fn build(
+        &self,
+        start_memory: Memory,
+        mut fetched: Fetched,
+        scope: Scope,
+    ) -> Result<Built, AttemptError> {
         let mut memory = start_memory;
         let whole = fetched.whole;
         let mut sources = Sources::default();
         let objects = sources.add(&mut fetched);
         let (returned, inspected) = {
-            let inspected = self.blocking(move |lane| Ok({
-                let inspected = lane.transformer.inspect(&objects)?;
-                (objects, inspected)
-            }));
+            let inspected = self.blocking(move |lane| {
+                Ok({
+                    let inspected = lane.transformer.inspect(&objects)?;
+                    (objects, inspected)
+                })
+            });
             inspected.await?
         };
         let mut withheld = BTreeMap::new();
@@ -98,16 +121,28 @@ impl Lane {
         }
         let delta = place(&mut memory, changes);
         let mut todo = delta.stale;
-        todo.extend(sources.objects.keys().filter(|key| !withheld.contains_key(key)).cloned());
+        todo.extend(
+            sources
+                .objects
+                .keys()
+                .filter(|key| !withheld.contains_key(key))
+                .cloned(),
+        );
         todo.retain(|key| !removed.contains(key));
 
         let mut clean: BTreeMap<Subject, MirrorObject> = BTreeMap::new();
         let mut known = self.transformer.own_secrets.clone();
         for _ in 0..ROUNDS_MAX {
-            let missing: BTreeSet<ObjectKey> =
-                todo.iter().filter(|key| !sources.objects.contains_key(key)).cloned().collect();
+            let missing: BTreeSet<ObjectKey> = todo
+                .iter()
+                .filter(|key| !sources.objects.contains_key(key))
+                .cloned()
+                .collect();
             if !missing.is_empty() {
-                let mut again = self.source.again(&self.branch, &missing, &memory.covered(), scope).await?;
+                let mut again = self
+                    .source
+                    .again(&self.branch, &missing, &memory.covered(), scope)
+                    .await?;
                 sources.add(&mut again);
             }
             crash_point!("after-fetch");
@@ -116,7 +151,9 @@ impl Lane {
                 .filter_map(|key| sources.objects.get(key))
                 .map(|object| memory.placement().placed(&object.key, object.clone()))
                 .collect();
-            let round = self.blocking(move |lane| Ok(lane.transformer.objects(placed)?)).await?;
+            let round = self
+                .blocking(move |lane| Ok(lane.transformer.objects(placed)?))
+                .await?;
             known.merge(&round.known);
             let vanished = take(round, &mut clean, &mut withheld, &memory, whole);
             if vanished.is_empty() {
@@ -148,9 +185,13 @@ impl Lane {
             shards.extend(built.memory.all_shards());
             shards.insert((IndexKind::Guide, String::new()));
         }
-        let work: Vec<(IndexKind, String, Vec<Entry>)> =
-            shards.iter().map(|shard| (shard.0, shard.1.clone(), built.memory.entries(shard))).collect();
-        let (clean, keep) = self.blocking(move |lane| Ok(lane.transformer.shards(work)?)).await?;
+        let work: Vec<(IndexKind, String, Vec<Entry>)> = shards
+            .iter()
+            .map(|shard| (shard.0, shard.1.clone(), built.memory.entries(shard)))
+            .collect();
+        let (clean, keep) = self
+            .blocking(move |lane| Ok(lane.transformer.shards(work)?))
+            .await?;
         built.known.merge(&clean.known);
         for (kind, shard, entries) in keep {
             built.memory.replace_entries(&(kind, shard), entries);
@@ -159,9 +200,12 @@ impl Lane {
         for batch in &clean.batches {
             for object in batch.objects() {
                 if let Subject::Index { kind, shard } = object.subject() {
-                    let files: Vec<MirrorPath> = object.files().iter().map(|file| file.path().clone()).collect();
+                    let files: Vec<MirrorPath> =
+                        object.files().iter().map(|file| file.path().clone()).collect();
                     let shard = (*kind, shard.clone());
-                    built.deleted.extend(built.memory.keep_shard(shard.clone(), files));
+                    built
+                        .deleted
+                        .extend(built.memory.keep_shard(shard.clone(), files));
                     made.insert(shard);
                 }
             }
@@ -181,7 +225,12 @@ impl Lane {
 
 impl Built {
     /// Moves what was made into the memory, and notes which paths go and which shared files change.
-    fn settle(&mut self, clean: BTreeMap<Subject, MirrorObject>, removed: &BTreeSet<ObjectKey>, sources: &Sources) -> BTreeSet<Shard> {
+    fn settle(
+        &mut self,
+        clean: BTreeMap<Subject, MirrorObject>,
+        removed: &BTreeSet<ObjectKey>,
+        sources: &Sources,
+    ) -> BTreeSet<Shard> {
         let mut shards = BTreeSet::new();
         for key in removed {
             if !self.withheld.contains_key(key) {
@@ -203,23 +252,45 @@ impl Built {
             let entries = object.entries().to_vec();
             if matches!(key, ObjectKey::Job(_)) {
                 // A run gives entries only, and they stay whatever becomes of it.
-                shards.extend(entries.into_iter().filter_map(|entry| self.memory.put_entry(entry)));
+                shards.extend(
+                    entries
+                        .into_iter()
+                        .filter_map(|entry| self.memory.put_entry(entry)),
+                );
                 continue;
             }
             let names = entries.iter().map(name_of).collect();
             let covered = sources.covered(key, &self.memory);
-            let known = Known { covered, files, entries: names, withheld: None };
+            let known = Known {
+                covered,
+                files,
+                entries: names,
+                withheld: None,
+            };
             shards.extend(self.memory.keep(key.clone(), known, entries));
         }
         for (key, reason) in self.withheld.clone() {
             let covered = sources.covered(&key, &self.memory);
             let version = covered.as_ref().map_or(0, |covered| covered.version);
-            let before = self.memory.known(&key).filter(|_| !removed.contains(&key)).cloned().unwrap_or_default();
+            let before = self
+                .memory
+                .known(&key)
+                .filter(|_| !removed.contains(&key))
+                .cloned()
+                .unwrap_or_default();
             self.kept.extend(before.files.iter().cloned());
             shards.extend(self.withheld_entry(&key, Some((&reason, version, &before.files))));
             if !matches!(key, ObjectKey::Job(_)) {
-                let entries = before.entries.iter().filter_map(|name| self.memory.entry(name)).collect();
-                let known = Known { covered: covered.or(before.covered), withheld: Some(reason), ..before };
+                let entries = before
+                    .entries
+                    .iter()
+                    .filter_map(|name| self.memory.entry(name))
+                    .collect();
+                let known = Known {
+                    covered: covered.or(before.covered),
+                    withheld: Some(reason),
+                    ..before
+                };
                 shards.extend(self.memory.keep(key, known, entries));
             }
         }
@@ -235,7 +306,11 @@ impl Built {
     ) -> Option<Shard> {
         let name = key.to_string();
         match found {
-            None => self.memory.remove_entry(EntryKey { kind: IndexKind::Withheld, shard: String::new(), key: name }),
+            None => self.memory.remove_entry(EntryKey {
+                kind: IndexKind::Withheld,
+                shard: String::new(),
+                key: name,
+            }),
             Some((reason, version, files)) => {
                 let value = json!({
                     "object": name,
@@ -243,7 +318,12 @@ impl Built {
                     "reason": reason.to_string(),
                     "version": version,
                 });
-                let entry = Entry { kind: IndexKind::Withheld, shard: String::new(), key: name, value: value.to_string() };
+                let entry = Entry {
+                    kind: IndexKind::Withheld,
+                    shard: String::new(),
+                    key: name,
+                    value: value.to_string(),
+                };
                 self.memory.put_entry(entry)
             }
         }
@@ -309,7 +389,9 @@ fn take(
     }
     let mut vanished = Vec::new();
     for refused in round.withheld {
-        let Subject::Object(key) = refused.subject else { continue };
+        let Subject::Object(key) = refused.subject else {
+            continue;
+        };
         clean.remove(&Subject::Object(key.clone()));
         let has_earlier = !whole && memory.known(&key).is_some_and(|known| !known.files.is_empty());
         if !has_earlier && memory.placement().record(&key).is_some() {
@@ -325,7 +407,13 @@ fn take(
 fn gone(memory: &Memory, fetched: &Fetched, sources: &Sources) -> Vec<Change> {
     let mut gone: BTreeSet<ObjectKey> = BTreeSet::new();
     for (key, config) in &fetched.configs {
-        gone.extend(memory.of_config(key).skip(1).filter(|row| !config.rows.contains(row)).cloned());
+        gone.extend(
+            memory
+                .of_config(key)
+                .skip(1)
+                .filter(|row| !config.rows.contains(row))
+                .cloned(),
+        );
     }
     for key in fetched.gone.keys() {
         gone.extend(memory.of_config(key).cloned());
@@ -335,7 +423,9 @@ fn gone(memory: &Memory, fetched: &Fetched, sources: &Sources) -> Vec<Change> {
         gone.extend(keys.into_iter().filter(|key| memory.known(key).is_some()));
     }
     if fetched.whole {
-        let known = memory.keys().chain(memory.placement().records().map(|(key, _)| key));
+        let known = memory
+            .keys()
+            .chain(memory.placement().records().map(|(key, _)| key));
         gone.extend(known.filter(|key| !sources.objects.contains_key(key)).cloned());
     }
     gone.into_iter().map(Change::Remove).collect()
@@ -361,5 +451,9 @@ fn place(memory: &mut Memory, changes: Vec<Change>) -> Delta {
 }
 
 fn name_of(entry: &Entry) -> EntryKey {
-    EntryKey { kind: entry.kind, shard: entry.shard.clone(), key: entry.key.clone() }
+    EntryKey {
+        kind: entry.kind,
+        shard: entry.shard.clone(),
+        key: entry.key.clone(),
+    }
 }

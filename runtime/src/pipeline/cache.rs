@@ -40,7 +40,12 @@ impl ObjectCache {
 
     /// Keeps a configuration.
     pub fn put(&self, branch: &BranchId, detail: &Arc<ConfigurationDetail>) {
-        let key = (branch.clone(), detail.component_id.clone(), detail.id.clone(), detail.revision.version);
+        let key = (
+            branch.clone(),
+            detail.component_id.clone(),
+            detail.id.clone(),
+            detail.revision.version,
+        );
         self.held().put(key, Arc::clone(detail), BYTES_MAX);
     }
 
@@ -68,7 +73,9 @@ impl Held {
         }
         self.order.insert(self.clock, key);
         while self.bytes > bytes_max {
-            let Some((_, oldest)) = self.order.pop_first() else { break };
+            let Some((_, oldest)) = self.order.pop_first() else {
+                break;
+            };
             if let Some((_, detail)) = self.entries.remove(&oldest) {
                 self.bytes -= size(&detail);
             }
@@ -106,7 +113,12 @@ mod tests {
 
     fn key(id: &str) -> Key {
         let (branch, component) = (BranchId::parse("1"), ComponentId::parse("c"));
-        (branch.expect("an id"), component.expect("an id"), ConfigId::parse(id).expect("an id"), 1)
+        (
+            branch.expect("an id"),
+            component.expect("an id"),
+            ConfigId::parse(id).expect("an id"),
+            1,
+        )
     }
 
     #[test]

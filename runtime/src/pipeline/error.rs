@@ -2,10 +2,7 @@
 
 use super::fetch::FetchError;
 use crate::{queue::LogError, state::StateError};
-use mirror_core::{
-    ids::Oid,
-    retry::Disposition,
-};
+use mirror_core::{ids::Oid, retry::Disposition};
 use mirror_git::{PushError, RefName, RemoteError, StoreError, WriteError};
 use mirror_sandbox::SandboxError;
 use std::time::Duration;
@@ -30,11 +27,17 @@ pub enum AttemptError {
     Write(#[from] WriteError),
     #[error("the push failed")]
     Push(#[from] PushError),
-    #[error("branch `{refname}` was rewritten: commit {expected}, which the mirror pushed, is no longer in its history; put it back, or give the mirror another branch")]
+    #[error(
+        "branch `{refname}` was rewritten: commit {expected}, which the mirror pushed, is no longer in its history; put it back, or give the mirror another branch"
+    )]
     Rewritten { refname: RefName, expected: Oid },
-    #[error("branch `{refname}` was deleted on the remote; create it again at commit {expected}, or give the mirror another branch")]
+    #[error(
+        "branch `{refname}` was deleted on the remote; create it again at commit {expected}, or give the mirror another branch"
+    )]
     RefGone { refname: RefName, expected: Oid },
-    #[error("`{path}` exists on branch `{refname}`, but is not the mirror's; set `adopt = true` to let the mirror replace it, or set a `prefix`")]
+    #[error(
+        "`{path}` exists on branch `{refname}`, but is not the mirror's; set `adopt = true` to let the mirror replace it, or set a `prefix`"
+    )]
     NotOurs { refname: RefName, path: String },
     #[error("the default branch is not mirrored yet; this branch starts at its commit")]
     NoDefaultYet,
@@ -53,13 +56,17 @@ impl AttemptError {
             Self::Sandbox(error) if error.is_temporary() => Disposition::Temporary { after: None },
             Self::Sandbox(_) => Disposition::Permanent,
             // Somebody else works on the lane, or the disk is in trouble: look again.
-            Self::Log(LogError::Moved { .. }) | Self::State(StateError::BaseMoved { .. }) => Disposition::RefMoved,
+            Self::Log(LogError::Moved { .. }) | Self::State(StateError::BaseMoved { .. }) => {
+                Disposition::RefMoved
+            }
             Self::Log(_) | Self::State(_) | Self::Stage(_) => Disposition::Temporary { after: None },
             Self::Remote(error) => git(error.disposition()),
             Self::Store(error) => git(error.disposition()),
             Self::Write(error) => git(error.disposition()),
             Self::Push(error) => git(error.disposition()),
-            Self::Rewritten { .. } | Self::RefGone { .. } | Self::NotOurs { .. } => Disposition::NeedsCustomer,
+            Self::Rewritten { .. } | Self::RefGone { .. } | Self::NotOurs { .. } => {
+                Disposition::NeedsCustomer
+            }
             Self::NoDefaultYet => Disposition::Temporary { after: Some(SOON) },
         }
     }
@@ -67,7 +74,9 @@ impl AttemptError {
 
 fn fetch(error: &FetchError) -> Disposition {
     match error {
-        FetchError::NotVisible { .. } | FetchError::JobNotVisible { .. } => Disposition::Temporary { after: Some(SOON) },
+        FetchError::NotVisible { .. } | FetchError::JobNotVisible { .. } => {
+            Disposition::Temporary { after: Some(SOON) }
+        }
         FetchError::NoBranch { .. } => Disposition::NeedsCustomer,
         FetchError::Keboola(error) => match error.disposition() {
             mirror_keboola::Disposition::Retry { after } => Disposition::Temporary { after },

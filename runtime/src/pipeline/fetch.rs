@@ -11,8 +11,8 @@ use mirror_core::{
     layout::{Component, SourceObject},
 };
 use mirror_keboola::{
-    ConfigurationDetail, DevBranch, Disposition, JobSearch, KeboolaClient, KeboolaError, Metadata, PreviewRequest,
-    Revision, Table,
+    ConfigurationDetail, DevBranch, Disposition, JobSearch, KeboolaClient, KeboolaError, Metadata,
+    PreviewRequest, Revision, Table,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -98,7 +98,11 @@ pub struct Source {
 impl Source {
     #[must_use]
     pub fn new(client: KeboolaClient) -> Self {
-        Self { client, components: Mutex::default(), cache: ObjectCache::default() }
+        Self {
+            client,
+            components: Mutex::default(),
+            cache: ObjectCache::default(),
+        }
     }
 
     #[must_use]
@@ -120,11 +124,17 @@ impl Source {
     /// Any call that fails.
     pub async fn whole(&self, branch: &DevBranch, scope: Scope) -> Result<Fetched, FetchError> {
         let id = &branch.id;
-        let mut fetched = Fetched { whole: true, ..Fetched::default() };
+        let mut fetched = Fetched {
+            whole: true,
+            ..Fetched::default()
+        };
         fetched.objects.push(self.branch_object(branch).await?);
         let mut metadata: BTreeMap<ConfigKey, Vec<(String, String)>> = BTreeMap::new();
         for listed in self.client.configurations_metadata(id).await? {
-            let key = ConfigKey { component: listed.component_id, config: listed.config_id };
+            let key = ConfigKey {
+                component: listed.component_id,
+                config: listed.config_id,
+            };
             metadata.insert(key, pairs(listed.metadata));
         }
         let mut components = self.client.configurations(id).await?;
@@ -150,13 +160,22 @@ impl Source {
         Ok(fetched)
     }
 
-    async fn whole_storage(&self, id: &BranchId, scope: Scope, fetched: &mut Fetched) -> Result<(), FetchError> {
+    async fn whole_storage(
+        &self,
+        id: &BranchId,
+        scope: Scope,
+        fetched: &mut Fetched,
+    ) -> Result<(), FetchError> {
         for bucket in self.client.buckets(id).await? {
-            fetched.objects.push(plain(ObjectKey::Bucket(bucket.id), bucket.source));
+            fetched
+                .objects
+                .push(plain(ObjectKey::Bucket(bucket.id), bucket.source));
         }
         let tables = self.client.tables(id).await?.collect().await?;
         for table in &tables {
-            fetched.objects.push(plain(ObjectKey::Table(table.id.clone()), table.source.clone()));
+            fetched
+                .objects
+                .push(plain(ObjectKey::Table(table.id.clone()), table.source.clone()));
         }
         if scope.samples {
             for table in &tables {
@@ -184,15 +203,20 @@ impl Source {
             if covered.get(key).is_some_and(|covered| covered.covers(wanted)) {
                 continue;
             }
-            self.wanted(id, key, wanted, covered.get(key), late, &mut fetched).await?;
+            self.wanted(id, key, wanted, covered.get(key), late, &mut fetched)
+                .await?;
         }
         for object in &cut.metadata {
-            let Some((component, config)) = object.config() else { continue };
-            let key = ConfigKey { component: component.clone(), config: config.clone() };
-            if !fetched.configs.contains_key(&key) && !fetched.gone.contains_key(&key) {
-                if let Some(covered) = covered.get(&key) {
-                    self.at(id, &key, covered.version, &mut fetched).await?;
-                }
+            let Some((component, config)) = object.config() else {
+                continue;
+            };
+            let key = ConfigKey {
+                component: component.clone(),
+                config: config.clone(),
+            };
+            let unseen = !fetched.configs.contains_key(&key) && !fetched.gone.contains_key(&key);
+            if unseen && let Some(covered) = covered.get(&key) {
+                self.at(id, &key, covered.version, &mut fetched).await?;
             }
         }
         if cut.branch_changed || cut.metadata.contains(&ObjectKey::Branch) {
@@ -227,8 +251,14 @@ impl Source {
         for key in keys {
             match key {
                 ObjectKey::Branch => fetched.objects.push(self.branch_object(branch).await?),
-                ObjectKey::Config { component, config } | ObjectKey::Row { component, config, .. } => {
-                    let key = ConfigKey { component: component.clone(), config: config.clone() };
+                ObjectKey::Config { component, config }
+                | ObjectKey::Row {
+                    component, config, ..
+                } => {
+                    let key = ConfigKey {
+                        component: component.clone(),
+                        config: config.clone(),
+                    };
                     if !fetched.configs.contains_key(&key) && !fetched.gone.contains_key(&key) {
                         let version = covered.get(&key).map_or(0, |covered| covered.version);
                         self.at(id, &key, version, &mut fetched).await?;
@@ -257,7 +287,11 @@ impl Source {
         late: bool,
         fetched: &mut Fetched,
     ) -> Result<(), FetchError> {
-        let current = match self.client.configuration(branch, &key.component, &key.config).await {
+        let current = match self
+            .client
+            .configuration(branch, &key.component, &key.config)
+            .await
+        {
             Ok(detail) if detail.revision.is_deleted => None,
             Ok(detail) => Some(Arc::new(detail)),
             Err(error) if error.disposition() == Disposition::Gone => None,
@@ -273,18 +307,30 @@ impl Source {
         }
         if visible < wanted.version {
             if !late {
-                return Err(FetchError::NotVisible { key: key.clone(), version: wanted.version });
+                return Err(FetchError::NotVisible {
+                    key: key.clone(),
+                    version: wanted.version,
+                });
             }
             fetched.unfounded.push(Unfounded {
                 object: key.clone().into(),
-                reason: format!("version {} was announced, but the source still shows {visible}", wanted.version),
+                reason: format!(
+                    "version {} was announced, but the source still shows {visible}",
+                    wanted.version
+                ),
             });
             return self.add(branch, key, &current, fetched).await;
         }
-        match self.client.configuration_version(branch, &key.component, &key.config, wanted.version).await {
+        match self
+            .client
+            .configuration_version(branch, &key.component, &key.config, wanted.version)
+            .await
+        {
             Ok(past) => self.add(branch, key, &Arc::new(past), fetched).await,
             // The history was cut; the newest covers what was wanted.
-            Err(error) if error.disposition() == Disposition::Gone => self.add(branch, key, &current, fetched).await,
+            Err(error) if error.disposition() == Disposition::Gone => {
+                self.add(branch, key, &current, fetched).await
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -300,10 +346,15 @@ impl Source {
         fetched: &mut Fetched,
     ) -> Result<(), FetchError> {
         let trash = self.client.list_deleted(branch).await?;
-        let found = trash.into_iter().find(|item| item.component_id == key.component && item.id == key.config);
+        let found = trash
+            .into_iter()
+            .find(|item| item.component_id == key.component && item.id == key.config);
         if found.is_none() && covered.is_none() && !wanted.deleted {
             if !late {
-                return Err(FetchError::NotVisible { key: key.clone(), version: wanted.version });
+                return Err(FetchError::NotVisible {
+                    key: key.clone(),
+                    version: wanted.version,
+                });
             }
             fetched.unfounded.push(Unfounded {
                 object: key.clone().into(),
@@ -311,19 +362,31 @@ impl Source {
             });
             return Ok(());
         }
-        fetched.gone.insert(key.clone(), found.map(|item| (item.name, item.revision)));
+        fetched
+            .gone
+            .insert(key.clone(), found.map(|item| (item.name, item.revision)));
         Ok(())
     }
 
     /// Fetches a configuration at a version; the current one where that is not known.
-    async fn at(&self, branch: &BranchId, key: &ConfigKey, version: u64, fetched: &mut Fetched) -> Result<(), FetchError> {
+    async fn at(
+        &self,
+        branch: &BranchId,
+        key: &ConfigKey,
+        version: u64,
+        fetched: &mut Fetched,
+    ) -> Result<(), FetchError> {
         if let Some(detail) = self.cache.get(branch, key, version) {
             return self.add(branch, key, &detail, fetched).await;
         }
         let ConfigKey { component, config } = key;
         let detail = match self.client.configuration(branch, component, config).await {
             Ok(detail) if version == 0 || detail.revision.version == version => Ok(detail),
-            Ok(_) => self.client.configuration_version(branch, component, config, version).await,
+            Ok(_) => {
+                self.client
+                    .configuration_version(branch, component, config, version)
+                    .await
+            }
             Err(error) => Err(error),
         };
         match detail {
@@ -346,7 +409,10 @@ impl Source {
         fetched: &mut Fetched,
     ) -> Result<(), FetchError> {
         let component = self.component(&key.component).await?;
-        let metadata = self.client.configuration_metadata(branch, &key.component, &key.config).await;
+        let metadata = self
+            .client
+            .configuration_metadata(branch, &key.component, &key.config)
+            .await;
         let metadata = match metadata {
             Ok(metadata) => pairs(metadata),
             Err(error) if error.disposition() == Disposition::Gone => Vec::new(),
@@ -377,12 +443,19 @@ impl Source {
     }
 
     fn components(&self) -> std::sync::MutexGuard<'_, BTreeMap<ComponentId, Component>> {
-        self.components.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.components
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     async fn branch_object(&self, branch: &DevBranch) -> Result<SourceObject, FetchError> {
         let metadata = pairs(self.client.branch_metadata(&branch.id).await?);
-        Ok(SourceObject { key: ObjectKey::Branch, component: None, source: branch.source.clone(), metadata })
+        Ok(SourceObject {
+            key: ObjectKey::Branch,
+            component: None,
+            source: branch.source.clone(),
+            metadata,
+        })
     }
 
     async fn tables(
@@ -399,7 +472,9 @@ impl Source {
                     if scope.samples {
                         fetched.objects.extend(self.sample(branch, &table).await?);
                     }
-                    fetched.objects.push(plain(ObjectKey::Table(table.id.clone()), table.source));
+                    fetched
+                        .objects
+                        .push(plain(ObjectKey::Table(table.id.clone()), table.source));
                     buckets.extend(id.as_str().rsplit_once('.').map(|(bucket, _)| bucket.to_owned()));
                 }
                 Err(error) if error.disposition() == Disposition::Gone => {
@@ -411,7 +486,9 @@ impl Source {
         if !buckets.is_empty() {
             for bucket in self.client.buckets(branch).await? {
                 if buckets.contains(bucket.id.as_str()) {
-                    fetched.objects.push(plain(ObjectKey::Bucket(bucket.id), bucket.source));
+                    fetched
+                        .objects
+                        .push(plain(ObjectKey::Bucket(bucket.id), bucket.source));
                 }
             }
         }
@@ -419,7 +496,11 @@ impl Source {
     }
 
     async fn sample(&self, branch: &BranchId, table: &Table) -> Result<Option<SourceObject>, FetchError> {
-        match self.client.preview(branch, &PreviewRequest::of(table, SAMPLE_ROWS)).await {
+        match self
+            .client
+            .preview(branch, &PreviewRequest::of(table, SAMPLE_ROWS))
+            .await
+        {
             Ok(preview) => {
                 let source = format!(
                     "{{\"table\":{},\"csv\":{}}}",
@@ -442,7 +523,9 @@ impl Source {
         let id = run.as_str().rsplit('.').next().unwrap_or(run.as_str());
         match self.client.job(id).await {
             Ok(job) if job.status.is_final() && job.run_id == *run => {
-                fetched.objects.push(plain(ObjectKey::Job(run.clone()), job.source));
+                fetched
+                    .objects
+                    .push(plain(ObjectKey::Job(run.clone()), job.source));
                 Ok(())
             }
             Ok(_) if !late => Err(FetchError::JobNotVisible { run: run.clone() }),
@@ -471,7 +554,9 @@ impl Source {
             let jobs = self.client.search_jobs(&search).await?;
             let count = jobs.len();
             for job in jobs.into_iter().filter(|job| job.status.is_final()) {
-                fetched.objects.push(plain(ObjectKey::Job(job.run_id), job.source));
+                fetched
+                    .objects
+                    .push(plain(ObjectKey::Job(job.run_id), job.source));
             }
             if count < JOBS_PAGE as usize {
                 break;
@@ -520,19 +605,34 @@ impl Fetched {
                 metadata: Vec::new(),
             });
         }
-        let fetched = FetchedConfig { name: detail.name.clone(), revision: detail.revision.clone(), rows };
+        let fetched = FetchedConfig {
+            name: detail.name.clone(),
+            revision: detail.revision.clone(),
+            rows,
+        };
         self.configs.insert(key, fetched);
     }
 }
 
 fn key_of(detail: &ConfigurationDetail) -> ConfigKey {
-    ConfigKey { component: detail.component_id.clone(), config: detail.id.clone() }
+    ConfigKey {
+        component: detail.component_id.clone(),
+        config: detail.id.clone(),
+    }
 }
 
 fn plain(key: ObjectKey, source: String) -> SourceObject {
-    SourceObject { key, component: None, source, metadata: Vec::new() }
+    SourceObject {
+        key,
+        component: None,
+        source,
+        metadata: Vec::new(),
+    }
 }
 
 fn pairs(metadata: Vec<Metadata>) -> Vec<(String, String)> {
-    metadata.into_iter().map(|Metadata { key, value, .. }| (key, value)).collect()
+    metadata
+        .into_iter()
+        .map(|Metadata { key, value, .. }| (key, value))
+        .collect()
 }

@@ -83,9 +83,22 @@ impl Memory {
     /// Starts from known paths, as a repository's manifest tells them, and from its entries.
     #[must_use]
     pub fn of(placement: Placement, entries: Vec<Entry>) -> Self {
-        let mut memory = Self { placement, ..Self::default() };
-        for Entry { kind, shard, key, value } in entries {
-            memory.entries.entry((kind, shard)).or_default().insert(key, value);
+        let mut memory = Self {
+            placement,
+            ..Self::default()
+        };
+        for Entry {
+            kind,
+            shard,
+            key,
+            value,
+        } in entries
+        {
+            memory
+                .entries
+                .entry((kind, shard))
+                .or_default()
+                .insert(key, value);
         }
         memory
     }
@@ -94,7 +107,13 @@ impl Memory {
     pub fn recall(&mut self, versions: Vec<(ObjectKey, u64, String)>) {
         for (key, version, identifier) in versions {
             let covered = matches!(key, ObjectKey::Config { .. }).then_some(Covered { version, identifier });
-            self.objects.insert(key, Known { covered, ..Known::default() });
+            self.objects.insert(
+                key,
+                Known {
+                    covered,
+                    ..Known::default()
+                },
+            );
         }
     }
 
@@ -113,12 +132,20 @@ impl Memory {
                 PLACE => places.push((parse(&key)?, parse(&value)?)),
                 ENTRY => {
                     let key: EntryKey = parse(&key)?;
-                    memory.entries.entry((key.kind, key.shard)).or_default().insert(key.key, value);
+                    memory
+                        .entries
+                        .entry((key.kind, key.shard))
+                        .or_default()
+                        .insert(key.key, value);
                 }
                 SHARD => {
                     memory.shards.insert(parse(&key)?, parse(&value)?);
                 }
-                _ => return Err(Unreadable { detail: "a row of an unknown kind".into() }),
+                _ => {
+                    return Err(Unreadable {
+                        detail: "a row of an unknown kind".into(),
+                    });
+                }
             }
         }
         memory.placement = Placement::restore(places);
@@ -140,9 +167,18 @@ impl Memory {
     pub fn all_rows(&mut self) -> Vec<Row> {
         self.touched.clear();
         let objects = self.objects.keys().cloned().map(StoredRow::Object);
-        let places = self.placement.records().map(|(key, _)| StoredRow::Place(key.clone()));
+        let places = self
+            .placement
+            .records()
+            .map(|(key, _)| StoredRow::Place(key.clone()));
         let entries = self.entries.iter().flat_map(|((kind, shard), entries)| {
-            entries.keys().map(|key| StoredRow::Entry(EntryKey { kind: *kind, shard: shard.clone(), key: key.clone() }))
+            entries.keys().map(|key| {
+                StoredRow::Entry(EntryKey {
+                    kind: *kind,
+                    shard: shard.clone(),
+                    key: key.clone(),
+                })
+            })
         });
         let shards = self.shards.keys().cloned().map(StoredRow::Shard);
         let all: Vec<StoredRow> = objects.chain(places).chain(entries).chain(shards).collect();
@@ -155,7 +191,10 @@ impl Memory {
             StoredRow::Place(key) => (row_key(PLACE, key), self.placement.record(key).map(text)),
             StoredRow::Entry(key) => {
                 let entries = self.entries.get(&(key.kind, key.shard.clone()));
-                (row_key(ENTRY, key), entries.and_then(|entries| entries.get(&key.key)).cloned())
+                (
+                    row_key(ENTRY, key),
+                    entries.and_then(|entries| entries.get(&key.key)).cloned(),
+                )
             }
             StoredRow::Shard(shard) => (row_key(SHARD, shard), self.shards.get(shard).map(text)),
         }
@@ -178,7 +217,6 @@ impl Memory {
         self.objects.get(key)
     }
 
-    #[must_use]
     pub fn keys(&self) -> impl Iterator<Item = &ObjectKey> {
         self.objects.keys()
     }
@@ -188,10 +226,18 @@ impl Memory {
         let first = ObjectKey::from(key.clone());
         // A blank is the lowest id there can be.
         let row = RowId::parse(" ").expect("a blank is printable");
-        let start = ObjectKey::Row { component: key.component.clone(), config: key.config.clone(), row };
+        let start = ObjectKey::Row {
+            component: key.component.clone(),
+            config: key.config.clone(),
+            row,
+        };
         let own = move |object: &&ObjectKey| object.config() == Some((&key.component, &key.config));
         let rows = self.objects.range(start..).map(|(key, _)| key).take_while(own);
-        self.objects.get_key_value(&first).map(|(key, _)| key).into_iter().chain(rows)
+        self.objects
+            .get_key_value(&first)
+            .map(|(key, _)| key)
+            .into_iter()
+            .chain(rows)
     }
 
     /// Returns the covered version of every configuration.
@@ -199,7 +245,10 @@ impl Memory {
     pub fn covered(&self) -> BTreeMap<ConfigKey, Covered> {
         let configs = self.objects.iter().filter_map(|(key, known)| match key {
             ObjectKey::Config { component, config } => {
-                let key = ConfigKey { component: component.clone(), config: config.clone() };
+                let key = ConfigKey {
+                    component: component.clone(),
+                    config: config.clone(),
+                };
                 Some((key, known.covered.clone()?))
             }
             _ => None,
@@ -211,8 +260,12 @@ impl Memory {
     pub fn keep(&mut self, key: ObjectKey, known: Known, entries: Vec<Entry>) -> BTreeSet<Shard> {
         let mut shards = BTreeSet::new();
         if let Some(before) = self.objects.get(&key) {
-            let gone: Vec<EntryKey> =
-                before.entries.iter().filter(|entry| !known.entries.contains(entry)).cloned().collect();
+            let gone: Vec<EntryKey> = before
+                .entries
+                .iter()
+                .filter(|entry| !known.entries.contains(entry))
+                .cloned()
+                .collect();
             for entry in gone {
                 shards.extend(self.remove_entry(entry));
             }
@@ -229,9 +282,15 @@ impl Memory {
 
     /// Forgets an object and the entries it gave; a run's stay, since its history does.
     pub fn forget(&mut self, key: &ObjectKey) -> (Vec<MirrorPath>, BTreeSet<Shard>) {
-        let Some(known) = self.objects.remove(key) else { return Default::default() };
+        let Some(known) = self.objects.remove(key) else {
+            return Default::default();
+        };
         self.touched.insert(StoredRow::Object(key.clone()));
-        let shards = known.entries.into_iter().filter_map(|entry| self.remove_entry(entry)).collect();
+        let shards = known
+            .entries
+            .into_iter()
+            .filter_map(|entry| self.remove_entry(entry))
+            .collect();
         (known.files, shards)
     }
 
@@ -246,13 +305,22 @@ impl Memory {
     }
 
     fn set_entry(&mut self, entry: Entry) -> Option<Shard> {
-        let Entry { kind, shard, key, value } = entry;
+        let Entry {
+            kind,
+            shard,
+            key,
+            value,
+        } = entry;
         let entries = self.entries.entry((kind, shard.clone())).or_default();
         if entries.get(&key) == Some(&value) {
             return None;
         }
         entries.insert(key.clone(), value);
-        self.touched.insert(StoredRow::Entry(EntryKey { kind, shard: shard.clone(), key }));
+        self.touched.insert(StoredRow::Entry(EntryKey {
+            kind,
+            shard: shard.clone(),
+            key,
+        }));
         Some((kind, shard))
     }
 
@@ -269,7 +337,12 @@ impl Memory {
     pub fn entry(&self, name: &EntryKey) -> Option<Entry> {
         let EntryKey { kind, shard, key } = name;
         let value = self.entries.get(&(*kind, shard.clone()))?.get(key)?.clone();
-        Some(Entry { kind: *kind, shard: shard.clone(), key: key.clone(), value })
+        Some(Entry {
+            kind: *kind,
+            shard: shard.clone(),
+            key: key.clone(),
+            value,
+        })
     }
 
     /// Returns the entries of a shard, sorted by key.
@@ -292,28 +365,43 @@ impl Memory {
     /// Replaces the entries of a shard by those that its gathering kept.
     pub fn replace_entries(&mut self, shard: &Shard, entries: Vec<Entry>) {
         let keys: BTreeSet<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
-        let held = self.entries.get(shard).map(|held| held.keys().cloned().collect::<Vec<_>>());
-        for key in held.unwrap_or_default().into_iter().filter(|key| !keys.contains(key.as_str())) {
-            self.remove_entry(EntryKey { kind: shard.0, shard: shard.1.clone(), key });
+        let held = self
+            .entries
+            .get(shard)
+            .map(|held| held.keys().cloned().collect::<Vec<_>>());
+        for key in held
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|key| !keys.contains(key.as_str()))
+        {
+            self.remove_entry(EntryKey {
+                kind: shard.0,
+                shard: shard.1.clone(),
+                key,
+            });
         }
         self.pending.remove(shard);
         for entry in entries {
-            self.set_entry(Entry { kind: shard.0, shard: shard.1.clone(), ..entry });
+            self.set_entry(Entry {
+                kind: shard.0,
+                shard: shard.1.clone(),
+                ..entry
+            });
         }
     }
 
     /// Notes the files of a shard and returns those it had before.
     pub fn keep_shard(&mut self, shard: Shard, files: Vec<MirrorPath>) -> Vec<MirrorPath> {
+        if self.shard_files(&shard) == files {
+            return files;
+        }
+        self.touched.insert(StoredRow::Shard(shard.clone()));
         let before = if files.is_empty() {
             self.shards.remove(&shard)
         } else {
-            self.shards.insert(shard.clone(), files.clone())
+            self.shards.insert(shard, files)
         };
-        let before = before.unwrap_or_default();
-        if before != files {
-            self.touched.insert(StoredRow::Shard(shard));
-        }
-        before
+        before.unwrap_or_default()
     }
 
     #[must_use]
@@ -329,7 +417,9 @@ impl Memory {
 
     /// Returns all that is withheld, for the status.
     pub fn withheld(&self) -> impl Iterator<Item = (&ObjectKey, &WithholdReason)> {
-        self.objects.iter().filter_map(|(key, known)| Some((key, known.withheld.as_ref()?)))
+        self.objects
+            .iter()
+            .filter_map(|(key, known)| Some((key, known.withheld.as_ref()?)))
     }
 }
 
@@ -351,11 +441,16 @@ pub fn object_of(subject: &Subject) -> Option<&ObjectKey> {
 }
 
 fn row_key(kind: &str, key: &impl Serialize) -> RowKey {
-    RowKey { kind: kind.into(), key: text(key) }
+    RowKey {
+        kind: kind.into(),
+        key: text(key),
+    }
 }
 
 fn parse<T: DeserializeOwned>(raw: &str) -> Result<T, Unreadable> {
-    serde_json::from_str(raw).map_err(|error| Unreadable { detail: error.to_string() })
+    serde_json::from_str(raw).map_err(|error| Unreadable {
+        detail: error.to_string(),
+    })
 }
 
 fn text<T: Serialize>(value: &T) -> String {

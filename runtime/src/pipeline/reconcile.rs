@@ -21,7 +21,10 @@ impl Lane {
         let now = (self.now)();
         let batch: Vec<NewEvent> = missing(&listed, covered)
             .into_iter()
-            .map(|body| NewEvent { envelope: Envelope::internal(self.topic.clone(), body, now), at: now })
+            .map(|body| NewEvent {
+                envelope: Envelope::internal(self.topic.clone(), body, now),
+                at: now,
+            })
             .collect();
         if batch.is_empty() {
             return Ok(0);
@@ -35,15 +38,31 @@ impl Lane {
 fn missing(listed: &[ListedConfiguration], covered: &BTreeMap<ConfigKey, Covered>) -> Vec<Body> {
     let mut bodies = Vec::new();
     let mut seen = BTreeSet::new();
-    for ListedConfiguration { component_id, id, revision, .. } in listed {
-        let key = ConfigKey { component: component_id.clone(), config: id.clone() };
-        if covered.get(&key).is_none_or(|covered| covered.version < revision.version) {
+    for ListedConfiguration {
+        component_id,
+        id,
+        revision,
+        ..
+    } in listed
+    {
+        let key = ConfigKey {
+            component: component_id.clone(),
+            config: id.clone(),
+        };
+        if covered
+            .get(&key)
+            .is_none_or(|covered| covered.version < revision.version)
+        {
             bodies.push(Body::ConfigChanged(ConfigChanged {
                 component: key.component.clone(),
                 config: key.config.clone(),
                 version: revision.version,
                 identifier: revision.identifier.clone(),
-                author: revision.author.as_ref().map(|author| author.description.clone()).filter(|text| !text.is_empty()),
+                author: revision
+                    .author
+                    .as_ref()
+                    .map(|author| author.description.clone())
+                    .filter(|text| !text.is_empty()),
                 diff_ref: None,
             }));
         }
@@ -67,7 +86,10 @@ mod tests {
     use mirror_keboola::Revision;
 
     fn key(config: &str) -> ConfigKey {
-        ConfigKey { component: ComponentId::parse("c").expect("an id"), config: ConfigId::parse(config).expect("an id") }
+        ConfigKey {
+            component: ComponentId::parse("c").expect("an id"),
+            config: ConfigId::parse(config).expect("an id"),
+        }
     }
 
     fn listed(config: &str, version: u64) -> ListedConfiguration {
@@ -88,9 +110,19 @@ mod tests {
 
     #[test]
     fn new_and_newer_and_vanished_configurations_are_missing_and_the_same_are_not() {
-        let covered = |version| Covered { version, identifier: String::new() };
-        let covered = BTreeMap::from([(key("same"), covered(3)), (key("older"), covered(1)), (key("gone"), covered(9))]);
-        let bodies = missing(&[listed("same", 3), listed("older", 2), listed("new", 1)], &covered);
+        let covered = |version| Covered {
+            version,
+            identifier: String::new(),
+        };
+        let covered = BTreeMap::from([
+            (key("same"), covered(3)),
+            (key("older"), covered(1)),
+            (key("gone"), covered(9)),
+        ]);
+        let bodies = missing(
+            &[listed("same", 3), listed("older", 2), listed("new", 1)],
+            &covered,
+        );
         let told: Vec<String> = bodies
             .iter()
             .map(|body| match body {

@@ -49,24 +49,47 @@ impl Lane {
     /// A remote, log or store that fails; a history that was rewritten.
     pub(super) async fn recover(&self, held: Option<(Oid, Memory)>) -> Result<Start, AttemptError> {
         let own = self.blocking(|lane| Ok(lane.remote.tip(&lane.refname)?)).await?;
-        let stored_cursor = self.log.cursor(&self.id).await?.filter(|cursor| cursor.log == *self.log.log_id());
+        let stored_cursor = self
+            .log
+            .cursor(&self.id)
+            .await?
+            .filter(|cursor| cursor.log == *self.log.log_id());
         if let (None, Some(expected)) = (own, stored_cursor.as_ref().and_then(|cursor| cursor.tip)) {
-            return Err(AttemptError::RefGone { refname: self.refname.clone(), expected });
+            return Err(AttemptError::RefGone {
+                refname: self.refname.clone(),
+                expected,
+            });
         }
-        let Some(tip) = own else { return self.recover_absent().await };
+        let Some(tip) = own else {
+            return self.recover_absent().await;
+        };
         let history = self.history(tip).await?;
         if let Some(expected) = stored_cursor.as_ref().and_then(|cursor| cursor.tip)
             && !history.contains(&expected)
         {
-            return Err(AttemptError::Rewritten { refname: self.refname.clone(), expected });
+            return Err(AttemptError::Rewritten {
+                refname: self.refname.clone(),
+                expected,
+            });
         }
-        let cursor = stored_cursor.clone().unwrap_or_else(|| LaneCursor::start(self.log.log_id().clone()));
+        let cursor = stored_cursor
+            .clone()
+            .unwrap_or_else(|| LaneCursor::start(self.log.log_id().clone()));
         let mirrored = history.newest.as_ref().map(|trailers| trailers.render.clone());
         let (memory, memory_holds) = match held {
-            Some((held_tip, memory)) if held_tip == tip && mirrored.as_ref() == Some(&self.render) => (memory, true),
+            Some((held_tip, memory)) if held_tip == tip && mirrored.as_ref() == Some(&self.render) => {
+                (memory, true)
+            }
             _ => self.remembered(tip, history.tip.tree, mirrored.as_ref()).await?,
         };
-        Ok(Start { tip: Some(history.tip), cursor, stored_cursor, memory, memory_holds, mirrored })
+        Ok(Start {
+            tip: Some(history.tip),
+            cursor,
+            stored_cursor,
+            memory,
+            memory_holds,
+            mirrored,
+        })
     }
 
     /// The lane has no ref yet: it starts at the default branch's commit, or at nothing.
@@ -81,8 +104,13 @@ impl Lane {
             memory_holds: false,
             mirrored: None,
         };
-        let Some(base) = self.starts_at.clone() else { return Ok(nothing) };
-        let tip = self.blocking(move |lane| Ok(lane.remote.tip(&base)?)).await?.ok_or(AttemptError::NoDefaultYet)?;
+        let Some(base) = self.starts_at.clone() else {
+            return Ok(nothing);
+        };
+        let tip = self
+            .blocking(move |lane| Ok(lane.remote.tip(&base)?))
+            .await?
+            .ok_or(AttemptError::NoDefaultYet)?;
         let history = self.history(tip).await?;
         if history.newest_any.is_none() {
             return Err(AttemptError::NoDefaultYet);
@@ -90,7 +118,14 @@ impl Lane {
         // The default branch's placement is taken over, so that a diff between the two shows only
         // what differs in Keboola.
         let memory = self.read_back(history.tip.tree).await?;
-        Ok(Start { tip: Some(Tip { own: false, ..history.tip }), memory, ..nothing })
+        Ok(Start {
+            tip: Some(Tip {
+                own: false,
+                ..history.tip
+            }),
+            memory,
+            ..nothing
+        })
     }
 
     async fn remembered(
@@ -104,14 +139,24 @@ impl Lane {
             self.state.adopt(&self.id, tip).await?;
             stored = self.state.load(&self.id).await?;
         }
-        if let Some(LaneState { derived: Some(Derived { tip: known, render, rows }), .. }) = stored
+        if let Some(LaneState {
+            derived:
+                Some(Derived {
+                    tip: known,
+                    render,
+                    rows,
+                }),
+            ..
+        }) = stored
             && known == tip
             && render == self.render
             && mirrored == Some(&self.render)
         {
             match Memory::restore(rows) {
                 Ok(memory) => return Ok((memory, true)),
-                Err(error) => tracing::warn!(lane = %self.id, %error, "stored state is read back from the repository"),
+                Err(error) => {
+                    tracing::warn!(lane = %self.id, %error, "stored state is read back from the repository");
+                }
             }
         }
         if mirrored.is_none() {
@@ -137,8 +182,11 @@ impl Lane {
                 }
                 let paths: Vec<String> = found.iter().map(|(path, _)| path.clone()).collect();
                 let wanted = lane.transformer.recoverable(&paths)?;
-                let wanted: Vec<(String, Oid)> =
-                    found.into_iter().zip(wanted).filter_map(|(file, wanted)| wanted.then_some(file)).collect();
+                let wanted: Vec<(String, Oid)> = found
+                    .into_iter()
+                    .zip(wanted)
+                    .filter_map(|(file, wanted)| wanted.then_some(file))
+                    .collect();
                 let ids: Vec<Oid> = wanted.iter().map(|(_, id)| *id).collect();
                 let blobs = lane.remote.read_blobs(&ids)?;
                 let file = |((path, _), blob): ((String, Oid), Vec<u8>)| RawFile {
@@ -155,12 +203,31 @@ impl Lane {
 
     async fn history(&self, tip: Oid) -> Result<Known, AttemptError> {
         self.blocking(move |lane| {
-            lane.remote.fetch(tip, &lane.git, FetchScope::TreesOnly { commits_max: COMMITS_MAX })?;
+            lane.remote.fetch(
+                tip,
+                &lane.git,
+                FetchScope::TreesOnly {
+                    commits_max: COMMITS_MAX,
+                },
+            )?;
             let history = lane.git.history(tip, COMMITS_MAX)?;
-            let first = history.commits.first().ok_or(mirror_git::StoreError::Missing { id: tip })?;
-            let all = || history.commits.iter().filter_map(|commit| Trailers::parse(&commit.message));
+            let first = history
+                .commits
+                .first()
+                .ok_or(mirror_git::StoreError::Missing { id: tip })?;
+            let all = || {
+                history
+                    .commits
+                    .iter()
+                    .filter_map(|commit| Trailers::parse(&commit.message))
+            };
             Ok(Known {
-                tip: Tip { id: tip, tree: first.tree, committed_at: first.committer.time, own: true },
+                tip: Tip {
+                    id: tip,
+                    tree: first.tree,
+                    committed_at: first.committer.time,
+                    own: true,
+                },
                 newest: all().find(|trailers| trailers.lane == lane.id),
                 newest_any: all().next(),
                 ids: history.commits.iter().map(|commit| commit.id).collect(),

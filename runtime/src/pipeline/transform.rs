@@ -10,14 +10,19 @@ use mirror_core::{
     finding::{Verdict, WithholdReason},
     guard::{Guard, KnownSecrets},
     ids::ObjectKey,
-    layout::{Entry, Gathered, IndexKind, Inspection, PlacedObject, RawFile, Recovered, Rendered, SourceObject},
+    layout::{
+        Entry, Gathered, IndexKind, Inspection, PlacedObject, RawFile, Recovered, Rendered, SourceObject,
+    },
     path::OwnedPaths,
     redaction::{Redaction, document_of_text},
 };
 use mirror_sandbox::{LayoutRenderer, RedactionPolicy, SampleFilter, SandboxError};
 use std::{
     num::NonZero,
-    sync::{Mutex, PoisonError, atomic::{AtomicUsize, Ordering}},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
 };
 
@@ -49,6 +54,9 @@ pub struct Clean {
     pub known: KnownSecrets,
 }
 
+/// The kind and name of a shard, and its entries.
+pub type FilledShard = (IndexKind, String, Vec<Entry>);
+
 /// The answer for one object, or why there is none.
 pub type Outcome<T> = Result<T, WithholdReason>;
 
@@ -67,16 +75,29 @@ impl Transformer {
         Ok(inspected.into_iter().flatten().collect())
     }
 
-    fn judge_names(&self, objects: &[SourceObject], inspected: &mut [Outcome<Inspection>]) -> Result<(), SandboxError> {
+    fn judge_names(
+        &self,
+        objects: &[SourceObject],
+        inspected: &mut [Outcome<Inspection>],
+    ) -> Result<(), SandboxError> {
         let documents: Vec<Document> = inspected
             .iter()
-            .map(|inspection| inspection.as_ref().map_or("", |inspection| inspection.segment.as_str()))
+            .map(|inspection| {
+                inspection
+                    .as_ref()
+                    .map_or("", |inspection| inspection.segment.as_str())
+            })
             .map(|segment| document_of_text(DocumentKind::Name, segment))
             .collect();
         let guard = Guard::new(&self.own_secrets);
         let mut bad: Vec<bool> = documents
             .iter()
-            .map(|document| document.leaves.iter().any(|leaf| guard.check_text(&leaf.value).is_some()))
+            .map(|document| {
+                document
+                    .leaves
+                    .iter()
+                    .any(|leaf| guard.check_text(&leaf.value).is_some())
+            })
             .collect();
         for policy in &self.policies {
             for (bad, verdict) in bad.iter_mut().zip(policy.redact(&self.context, &documents)?) {
@@ -85,7 +106,10 @@ impl Transformer {
         }
         for ((object, inspection), bad) in objects.iter().zip(inspected).zip(bad) {
             if let (Ok(inspection), true) = (inspection, bad) {
-                let parent = inspection.segment.rsplit_once('/').map(|(parent, _)| format!("{parent}/"));
+                let parent = inspection
+                    .segment
+                    .rsplit_once('/')
+                    .map(|(parent, _)| format!("{parent}/"));
                 inspection.segment = format!("{}{}", parent.unwrap_or_default(), id_segment(&object.key));
                 inspection.sort_name = id_segment(&object.key);
             }
@@ -126,19 +150,27 @@ impl Transformer {
     ///
     /// # Errors
     /// A sandbox that fails as a whole.
-    pub fn shards(
-        &self,
-        shards: Vec<(IndexKind, String, Vec<Entry>)>,
-    ) -> Result<(Clean, Vec<(IndexKind, String, Vec<Entry>)>), SandboxError> {
+    pub fn shards(&self, shards: Vec<FilledShard>) -> Result<(Clean, Vec<FilledShard>), SandboxError> {
         let gathered = in_parallel(shards, |(kind, shard, entries)| {
             let mut withheld = Vec::new();
-            let subject = Subject::Index { kind, shard: shard.clone() };
-            let outcome = self.layout.gather(&self.context, &self.settings, kind, &shard, &entries)?;
+            let subject = Subject::Index {
+                kind,
+                shard: shard.clone(),
+            };
+            let outcome = self
+                .layout
+                .gather(&self.context, &self.settings, kind, &shard, &entries)?;
             let mut keep = None;
             let good = match outcome {
                 Ok(Gathered { files, keep: kept }) => {
                     keep = kept.map(|kept| (kind, shard, kept));
-                    vec![(subject, Rendered { files, entries: Vec::new() })]
+                    vec![(
+                        subject,
+                        Rendered {
+                            files,
+                            entries: Vec::new(),
+                        },
+                    )]
                 }
                 Err(reason) => {
                     withheld.push(Withheld { subject, reason });
@@ -159,20 +191,28 @@ impl Transformer {
     ) -> Result<(FilteredBatch, KnownSecrets), SandboxError> {
         let (batch, refused) = RenderedBatch::new(self.context.clone(), &self.owned, rendered);
         withheld.extend(refused);
-        let (builtin, customers) = self.policies.split_first().expect("the built-in policy is always there");
+        let (builtin, customers) = self
+            .policies
+            .split_first()
+            .expect("the built-in policy is always there");
         let documents = batch.documents();
         let (mut batch, refused): (RedactedBatch, _) =
             batch.redact(builtin.redact(&self.context, &documents)?, &self.redaction);
         withheld.extend(refused);
         for policy in customers {
             let documents = batch.documents();
-            let (next, refused) = batch.redact_again(policy.redact(&self.context, &documents)?, &self.redaction);
+            let (next, refused) =
+                batch.redact_again(policy.redact(&self.context, &documents)?, &self.redaction);
             withheld.extend(refused);
             batch = next;
         }
         let known = batch.known_secrets().clone();
         let (subjects, samples): (Vec<_>, Vec<_>) = batch.samples().into_iter().unzip();
-        let choices = if samples.is_empty() { Vec::new() } else { self.filter.choose(&self.context, &samples)? };
+        let choices = if samples.is_empty() {
+            Vec::new()
+        } else {
+            self.filter.choose(&self.context, &samples)?
+        };
         let (filtered, refused) = batch.choose(subjects.into_iter().zip(choices).collect());
         withheld.extend(refused);
         Ok((filtered, known))
@@ -180,8 +220,14 @@ impl Transformer {
 
     /// Guards all chunks with what was learnt from all of them: a plaintext under a `#` key of one
     /// object must not stand in the code of another.
-    fn guard(&self, filtered: Vec<((FilteredBatch, KnownSecrets), Vec<Withheld>)>) -> Result<Clean, SandboxError> {
-        let mut clean = Clean { known: self.own_secrets.clone(), ..Clean::default() };
+    fn guard(
+        &self,
+        filtered: Vec<((FilteredBatch, KnownSecrets), Vec<Withheld>)>,
+    ) -> Result<Clean, SandboxError> {
+        let mut clean = Clean {
+            known: self.own_secrets.clone(),
+            ..Clean::default()
+        };
         for ((_, known), withheld) in &filtered {
             clean.known.merge(known);
             clean.withheld.extend(withheld.iter().cloned());
@@ -201,8 +247,11 @@ impl Transformer {
     /// A sandbox that fails as a whole.
     pub fn seal(&self, draft: CommitDraft, known: &KnownSecrets) -> Result<GuardedMessage, SandboxError> {
         let documents = draft.documents();
-        let verdicts =
-            self.policies.iter().map(|policy| policy.redact(&self.context, &documents)).collect::<Result<Vec<_>, _>>()?;
+        let verdicts = self
+            .policies
+            .iter()
+            .map(|policy| policy.redact(&self.context, &documents))
+            .collect::<Result<Vec<_>, _>>()?;
         Ok(draft.seal(joined(verdicts), &self.redaction, &Guard::new(known)))
     }
 
@@ -259,7 +308,9 @@ fn in_parallel<T: Send, U: Send, E: Send>(
     items: Vec<T>,
     work: impl Fn(T) -> Result<U, E> + Sync,
 ) -> Result<Vec<U>, E> {
-    let workers = thread::available_parallelism().map_or(1, NonZero::get).min(items.len());
+    let workers = thread::available_parallelism()
+        .map_or(1, NonZero::get)
+        .min(items.len());
     if workers <= 1 {
         return items.into_iter().map(work).collect();
     }
@@ -286,7 +337,9 @@ fn in_parallel<T: Send, U: Send, E: Send>(
         }
     });
     // After a failure some are not done; the failure itself is.
-    done.into_iter().filter_map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
+    done.into_iter()
+        .filter_map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner))
+        .collect()
 }
 
 #[cfg(test)]
@@ -307,7 +360,10 @@ mod tests {
         let reason = WithholdReason::Source { detail: "x".into() };
         let withhold = || Verdict::Withhold(reason.clone());
         let none = || Verdict::Findings(Vec::new());
-        assert_eq!(joined(vec![vec![none(), withhold()], vec![withhold(), none()]]), vec![withhold(), withhold()]);
+        assert_eq!(
+            joined(vec![vec![none(), withhold()], vec![withhold(), none()]]),
+            vec![withhold(), withhold()]
+        );
         assert_eq!(joined(vec![]), Vec::new());
     }
 }

@@ -21,15 +21,33 @@ pub(crate) fn run(root: &Path, directory: &Path) -> Result<()> {
         .collect();
     cases.sort();
     if cases.is_empty() {
-        bail!("`{}` has no cases: directories with `options.json`, `api/` and `expected/`", directory.display());
+        bail!(
+            "`{}` has no cases: directories with `options.json`, `api/` and `expected/`",
+            directory.display()
+        );
     }
-    super::run("cargo", &["build", "--quiet", "--locked", "--package", "mirror-runtime", "--bin", "kbc-mirror"])?;
+    super::run(
+        "cargo",
+        &[
+            "build",
+            "--quiet",
+            "--locked",
+            "--package",
+            "mirror-runtime",
+            "--bin",
+            "kbc-mirror",
+        ],
+    )?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let binary = target.join("debug/kbc-mirror");
     let out = target.join("conformance");
     let mut failed = 0;
     for case in &cases {
-        let name = case.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = case
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let problems = compare(&binary, case, &out.join(&name))?;
         if !problems.is_empty() {
             failed += 1;
@@ -40,7 +58,11 @@ pub(crate) fn run(root: &Path, directory: &Path) -> Result<()> {
         }
     }
     println!("conformance: {} passed, {failed} failed", cases.len() - failed);
-    if failed > 0 { bail!("{failed} of {} cases differ", cases.len()) } else { Ok(()) }
+    if failed > 0 {
+        bail!("{failed} of {} cases differ", cases.len())
+    } else {
+        Ok(())
+    }
 }
 
 fn compare(binary: &Path, case: &Path, out: &Path) -> Result<Vec<String>> {
@@ -48,7 +70,15 @@ fn compare(binary: &Path, case: &Path, out: &Path) -> Result<Vec<String>> {
         fs::remove_dir_all(out)?;
     }
     let rendered = Command::new(binary)
-        .args(["--log-level", "error", "render", "--only", "configs", "--no-redact", "--project"])
+        .args([
+            "--log-level",
+            "error",
+            "render",
+            "--only",
+            "configs",
+            "--no-redact",
+            "--project",
+        ])
         .arg(case)
         .arg("--out")
         .arg(out)
@@ -58,8 +88,14 @@ fn compare(binary: &Path, case: &Path, out: &Path) -> Result<Vec<String>> {
         return Ok(vec![String::from_utf8_lossy(&rendered.stderr).trim().to_owned()]);
     }
     let (found, expected) = (files(out)?, files(&case.join("expected"))?);
-    let missing = expected.keys().filter(|path| !found.contains_key(*path)).map(|path| format!("missing: {path}"));
-    let surplus = found.keys().filter(|path| !expected.contains_key(*path)).map(|path| format!("not expected: {path}"));
+    let missing = expected
+        .keys()
+        .filter(|path| !found.contains_key(*path))
+        .map(|path| format!("missing: {path}"));
+    let surplus = found
+        .keys()
+        .filter(|path| !expected.contains_key(*path))
+        .map(|path| format!("not expected: {path}"));
     let different = expected
         .iter()
         .filter(|(path, content)| found.get(*path).is_some_and(|found| found != *content))

@@ -29,7 +29,9 @@ fn main() -> ExitCode {
         "lint" => setup().and_then(|()| lint()),
         "conformance" => match rest.as_slice() {
             [directory] => setup().and_then(|()| conformance::run(&root(), Path::new(directory))),
-            _ => Err(anyhow::anyhow!("name one directory of cases: cargo xtask conformance DIR")),
+            _ => Err(anyhow::anyhow!(
+                "name one directory of cases: cargo xtask conformance DIR"
+            )),
         },
         "setup" => setup(),
         _ => {
@@ -47,7 +49,11 @@ fn main() -> ExitCode {
 }
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new(".")).to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .unwrap_or(Path::new("."))
+        .to_owned()
 }
 
 fn run(program: &str, args: &[&str]) -> Result<()> {
@@ -65,7 +71,10 @@ fn run(program: &str, args: &[&str]) -> Result<()> {
 
 /// Makes sure of what the tests need beyond cargo: the guests' target and `git`, their oracle.
 fn setup() -> Result<()> {
-    let sysroot = Command::new("rustc").args(["--print", "sysroot"]).current_dir(root()).output()?;
+    let sysroot = Command::new("rustc")
+        .args(["--print", "sysroot"])
+        .current_dir(root())
+        .output()?;
     let sysroot = String::from_utf8(sysroot.stdout).context("the sysroot's path is not UTF-8")?;
     let target = Path::new(sysroot.trim()).join("lib/rustlib/wasm32-unknown-unknown/lib");
     if !target.is_dir() {
@@ -81,10 +90,24 @@ fn setup() -> Result<()> {
 
 fn test(args: &[String]) -> Result<()> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    run("cargo", &[&["test", "--workspace", "--locked"], args.as_slice()].concat())
+    run(
+        "cargo",
+        &[&["test", "--workspace", "--locked"], args.as_slice()].concat(),
+    )
 }
 
 fn lint() -> Result<()> {
     run("cargo", &["fmt", "--all", "--check"])?;
-    run("cargo", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])
+    run(
+        "cargo",
+        &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    )
 }

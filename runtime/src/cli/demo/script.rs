@@ -74,18 +74,32 @@ impl Script {
         let project = fake.project();
         let default = project.default_branch();
         let id = default.id().to_string();
-        let at = |configuration: &Configuration| ConfigAt::new(&id, &configuration.component_id, configuration.id());
+        let at = |configuration: &Configuration| {
+            ConfigAt::new(&id, &configuration.component_id, configuration.id())
+        };
         let plain = |configuration: &&Configuration| is_plain(&project, configuration);
         let of = |kind: &str| {
-            let mut found: Vec<&Configuration> =
-                default.configurations.iter().filter(plain).filter(|one| kind_of(&project, one) == kind).collect();
+            let mut found: Vec<&Configuration> = default
+                .configurations
+                .iter()
+                .filter(plain)
+                .filter(|one| kind_of(&project, one) == kind)
+                .collect();
             found.sort_by_key(|one| (one.component_id.clone(), one.id().to_owned()));
             found
         };
         let (extractors, writers) = (of("extractor"), of("writer"));
-        let sql = default.configurations.iter().find(|one| one.component_id == "keboola.snowflake-transformation");
-        let missing = || Failure::message("the generated project has too few configurations for the demo; raise --configurations");
-        let pick = |list: &[&Configuration], index: usize| list.get(index).map(|one| at(one)).ok_or_else(missing);
+        let sql = default
+            .configurations
+            .iter()
+            .find(|one| one.component_id == "keboola.snowflake-transformation");
+        let missing = || {
+            Failure::message(
+                "the generated project has too few configurations for the demo; raise --configurations",
+            )
+        };
+        let pick =
+            |list: &[&Configuration], index: usize| list.get(index).map(|one| at(one)).ok_or_else(missing);
         // The last ones: deleting them does not move the others in this list.
         let deleted = extractors.last().map(|one| at(one)).ok_or_else(missing)?;
         let deleted = remembered(fake).unwrap_or(deleted);
@@ -95,7 +109,13 @@ impl Script {
             renamed: pick(&extractors, 2)?,
             writer: pick(&writers, 0)?,
             sql: sql.map(at).ok_or_else(missing)?,
-            all: default.configurations.iter().filter(plain).map(at).filter(|at| *at != deleted).collect(),
+            all: default
+                .configurations
+                .iter()
+                .filter(plain)
+                .map(at)
+                .filter(|at| *at != deleted)
+                .collect(),
             deleted,
             default: id,
         })
@@ -139,7 +159,10 @@ impl Script {
             Step::EditExtractor => {
                 let why = "Load only what changed since the last run";
                 fake.update_configuration(&self.extractor, &by(JANE, why), |configuration| {
-                    parameters(configuration).insert("incremental".into(), json!({ "column": "updated_at", "since": "-2 days" }));
+                    parameters(configuration).insert(
+                        "incremental".into(),
+                        json!({ "column": "updated_at", "since": "-2 days" }),
+                    );
                 })
                 .map_err(failed)?;
                 told(JANE, "edits", &self.extractor, why)
@@ -161,19 +184,30 @@ impl Script {
                 told(BOT, "disables", &self.writer, why)
             }
             Step::Rename => {
-                fake.rename_configuration(&self.renamed, &by(JANE, "Say what it is for"), "Customers and consents (GDPR)").map_err(failed)?;
+                fake.rename_configuration(
+                    &self.renamed,
+                    &by(JANE, "Say what it is for"),
+                    "Customers and consents (GDPR)",
+                )
+                .map_err(failed)?;
                 told(JANE, "renames", &self.renamed, "Customers and consents (GDPR)")
             }
             Step::Delete => {
                 let why = "Delete the unused extractor";
-                fake.delete_configuration(&self.deleted, &by(PETR, why)).map_err(failed)?;
+                fake.delete_configuration(&self.deleted, &by(PETR, why))
+                    .map_err(failed)?;
                 told(PETR, "deletes", &self.deleted, why)
             }
             Step::PastePassword => {
                 let why = "Give reporting its own user";
                 let password = made_up(now, "Rep0rt");
                 fake.update_configuration(&self.sql, &by(TOMAS, why), |configuration| {
-                    add_script(configuration, &format!("CREATE USER \"reporting\" PASSWORD = '{password}' DEFAULT_ROLE = 'READER';"));
+                    add_script(
+                        configuration,
+                        &format!(
+                            "CREATE USER \"reporting\" PASSWORD = '{password}' DEFAULT_ROLE = 'READER';"
+                        ),
+                    );
                 })
                 .map_err(failed)?;
                 told(TOMAS, "pastes a password into", &self.sql, why)
@@ -188,21 +222,26 @@ impl Script {
                 told(TOMAS, "leaves a plaintext #password in", &self.plaintext, why)
             }
             Step::RunFine => {
-                fake.finish_job(self.run("success", "Extracted 18,204 rows", now)).map_err(failed)?;
+                fake.finish_job(self.run("success", "Extracted 18,204 rows", now))
+                    .map_err(failed)?;
                 format!("a run of {} succeeds", name(&self.extractor))
             }
             Step::RunFails => {
-                fake.finish_job(self.run("error", "Connection to the source was refused", now)).map_err(failed)?;
+                fake.finish_job(self.run("error", "Connection to the source was refused", now))
+                    .map_err(failed)?;
                 format!("a run of {} fails", name(&self.extractor))
             }
             Step::MakeBranch => {
                 if branch(fake).is_none() {
-                    fake.create_branch(BRANCH, "Points for returning customers", &by(JANE, "")).map_err(failed)?;
+                    fake.create_branch(BRANCH, "Points for returning customers", &by(JANE, ""))
+                        .map_err(failed)?;
                 }
                 format!("{} makes the dev branch \"{BRANCH}\"", JANE.1)
             }
             Step::EditInBranch => {
-                let id = branch(fake).ok_or_else(|| Failure::message("the dev branch is missing; remove the demo's directory"))?;
+                let id = branch(fake).ok_or_else(|| {
+                    Failure::message("the dev branch is missing; remove the demo's directory")
+                })?;
                 let at = ConfigAt::new(&id, &self.sql.component, &self.sql.config);
                 let why = "Compute loyalty points";
                 fake.update_configuration(&at, &by(JANE, why), |configuration| {
@@ -214,7 +253,10 @@ impl Script {
             Step::EditMeanwhile => {
                 let why = "Round totals to cents";
                 fake.update_configuration(&self.sql, &by(PETR, why), |configuration| {
-                    add_script(configuration, "UPDATE \"orders_daily\" SET \"total\" = ROUND(\"total\", 2);");
+                    add_script(
+                        configuration,
+                        "UPDATE \"orders_daily\" SET \"total\" = ROUND(\"total\", 2);",
+                    );
                 })
                 .map_err(failed)?;
                 told(PETR, "edits, in the default branch,", &self.sql, why)
@@ -233,16 +275,26 @@ impl Script {
     }
 
     fn run(&self, status: &str, message: &str, now: Timestamp) -> JobSpec {
-        let table = |table: &str| JobTable { table: table.into(), columns: vec!["id".into(), "updated_at".into()] };
+        let table = |table: &str| JobTable {
+            table: table.into(),
+            columns: vec!["id".into(), "updated_at".into()],
+        };
         JobSpec {
             at: ConfigAt::new(&self.default, &self.extractor.component, &self.extractor.config),
             status: status.into(),
-            author: Author { token_id: BOT.0, name: BOT.1.into() },
+            author: Author {
+                token_id: BOT.0,
+                name: BOT.1.into(),
+            },
             started: now - SignedDuration::from_secs(95),
             ended: now,
             message: message.into(),
             inputs: Vec::new(),
-            outputs: if status == "success" { vec![table("in.c-main.demo_orders")] } else { Vec::new() },
+            outputs: if status == "success" {
+                vec![table("in.c-main.demo_orders")]
+            } else {
+                Vec::new()
+            },
             artifact_links: Vec::new(),
         }
     }
@@ -259,26 +311,37 @@ fn name(at: &ConfigAt) -> String {
 /// Returns the dev branch that the demo makes.
 fn branch(fake: &Fake) -> Option<String> {
     let project = fake.project();
-    project.branches.iter().find(|branch| branch.detail["name"] == BRANCH).map(|branch| branch.id().to_string())
+    project
+        .branches
+        .iter()
+        .find(|branch| branch.detail["name"] == BRANCH)
+        .map(|branch| branch.id().to_string())
 }
 
 /// Finds the configuration that was deleted before the demo was killed, by what the outbox tells.
 fn remembered(fake: &Fake) -> Option<ConfigAt> {
     let project = fake.project();
     let default = project.default_branch();
+    let branch = default.id().to_string();
     let mut gone = fake.outbox(0).into_iter().filter_map(|event| {
         let event: Value = serde_json::from_str(&event.json).ok()?;
-        let (component, config) = (event["componentId"].as_str()?.to_owned(), event["configId"].as_str()?.to_owned());
+        let (component, config) = (
+            event["componentId"].as_str()?.to_owned(),
+            event["configId"].as_str()?.to_owned(),
+        );
         let is_gone = event["type"] == "config_changed"
-            && event["branchId"] == default.id().to_string()
+            && event["branchId"] == branch.as_str()
             && default.configuration(&component, &config).is_none();
-        is_gone.then(|| ConfigAt::new(&default.id().to_string(), &component, &config))
+        is_gone.then(|| ConfigAt::new(&branch, &component, &config))
     });
     gone.next()
 }
 
 fn kind_of<'p>(project: &'p Project, configuration: &Configuration) -> &'p str {
-    project.component(&configuration.component_id).and_then(|component| component["type"].as_str()).unwrap_or_default()
+    project
+        .component(&configuration.component_id)
+        .and_then(|component| component["type"].as_str())
+        .unwrap_or_default()
 }
 
 /// Whether the configuration has ordinary parameters, so that adding one is harmless.
@@ -291,12 +354,17 @@ fn parameters(configuration: &mut Value) -> &mut serde_json::Map<String, Value> 
     if !configuration["parameters"].is_object() {
         configuration["parameters"] = json!({});
     }
-    configuration["parameters"].as_object_mut().expect("it was just made an object")
+    configuration["parameters"]
+        .as_object_mut()
+        .expect("it was just made an object")
 }
 
 /// Adds a statement to the first code of a transformation.
 fn add_script(configuration: &mut Value, sql: &str) {
-    if let Some(script) = configuration.pointer_mut("/parameters/blocks/0/codes/0/script").and_then(Value::as_array_mut) {
+    if let Some(script) = configuration
+        .pointer_mut("/parameters/blocks/0/codes/0/script")
+        .and_then(Value::as_array_mut)
+    {
         script.push(json!(sql));
     }
 }
@@ -306,9 +374,13 @@ fn made_up(now: Timestamp, head: &str) -> String {
     let mut state = now.as_nanosecond().unsigned_abs() ^ 0x9e37_79b9_7f4a_7c15;
     let mut text = head.to_owned();
     for _ in 0..14 {
-        state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        state = state
+            .wrapping_mul(0x5851_f42d_4c95_7f2d)
+            .wrapping_add(0x1405_7b7e_f767_814f);
         let index = usize::try_from((state >> 33) % 56).unwrap_or_default();
-        text.push(char::from(b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnpqrstuvwxyz23456789"[index]));
+        text.push(char::from(
+            b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnpqrstuvwxyz23456789"[index],
+        ));
     }
     text
 }

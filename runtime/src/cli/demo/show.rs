@@ -34,13 +34,23 @@ impl Show {
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
-        if self.coloured { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.coloured {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 
     pub(super) fn opening(&self) {
-        println!("{}", self.paint("1", "kbc-mirror demo: a Keboola project becomes commits"));
+        println!(
+            "{}",
+            self.paint("1", "kbc-mirror demo: a Keboola project becomes commits")
+        );
         println!("  directory   {}", self.directory);
-        println!("  window      {} (30 seconds in earnest); job runs join it (15 minutes in earnest)", self.span);
+        println!(
+            "  window      {} (30 seconds in earnest); job runs join it (15 minutes in earnest)",
+            self.span
+        );
         println!("  samples     on; a repository on this machine counts as private");
     }
 
@@ -58,11 +68,19 @@ impl Show {
     }
 
     pub(super) fn bulk(&self, edits: usize, took: Duration) {
-        println!("  {edits} edits were on the remote after {:.2} s: {:.0} changes a second", took.as_secs_f64(), rate(edits, took));
+        println!(
+            "  {edits} edits were on the remote after {:.2} s: {:.0} changes a second",
+            took.as_secs_f64(),
+            rate(edits, took)
+        );
     }
 
     pub(super) fn singles(&self, commits: usize, took: Duration) {
-        println!("  {commits} commits one after the other, each pushed and confirmed, in {:.2} s: {:.1} a second", took.as_secs_f64(), rate(commits, took));
+        println!(
+            "  {commits} commits one after the other, each pushed and confirmed, in {:.2} s: {:.1} a second",
+            took.as_secs_f64(),
+            rate(commits, took)
+        );
     }
 
     pub(super) fn nothing(&self, events: usize, commits: usize) {
@@ -71,12 +89,18 @@ impl Show {
 
     pub(super) fn staying(&self, address: &str) {
         println!("\n{}", self.paint("1", "staying up until Ctrl-C"));
-        println!("  http://{address}/metrics   http://{address}/readyz   http://{address}/v1/status (bearer: {}/ingest-token)", self.directory);
+        println!(
+            "  http://{address}/metrics   http://{address}/readyz   http://{address}/v1/status (bearer: {}/ingest-token)",
+            self.directory
+        );
     }
 
     pub(super) fn closing(&self, repository: &Path) {
         let path = repository.display();
-        println!("\n{}", self.paint("1", &format!("The repository is {path}. Look at it:")));
+        println!(
+            "\n{}",
+            self.paint("1", &format!("The repository is {path}. Look at it:"))
+        );
         println!("  git -C {path} log --format='%h %an, %cr: %s' --stat=100");
         println!("  git -C {path} log -p -3");
         println!("  git clone {path} somewhere && ls somewhere/configs/main");
@@ -104,7 +128,8 @@ impl Show {
                     self.commit(&landed);
                 }
                 Err(broadcast::error::RecvError::Lagged(missed)) => {
-                    self.landed.fetch_add(usize::try_from(missed).unwrap_or_default(), Ordering::SeqCst);
+                    self.landed
+                        .fetch_add(usize::try_from(missed).unwrap_or_default(), Ordering::SeqCst);
                 }
                 Err(broadcast::error::RecvError::Closed) => return,
             }
@@ -116,13 +141,27 @@ impl Show {
         let subject = lines.next().unwrap_or_default();
         let id = landed.commit.to_string();
         let branch = landed.refname.trim_start_matches("refs/heads/");
-        println!("  {} {} {}", self.paint("32", "✔"), self.paint("33", &id[..10]), self.paint("1", subject));
-        let co_authors = landed.message.lines().filter_map(|line| line.strip_prefix("Co-authored-by: "));
+        println!(
+            "  {} {} {}",
+            self.paint("32", "✔"),
+            self.paint("33", &id[..10]),
+            self.paint("1", subject)
+        );
+        let co_authors = landed
+            .message
+            .lines()
+            .filter_map(|line| line.strip_prefix("Co-authored-by: "));
         let with = co_authors.collect::<Vec<_>>().join(", ");
-        let with = if with.is_empty() { String::new() } else { format!(", with {with}") };
+        let with = if with.is_empty() {
+            String::new()
+        } else {
+            format!(", with {with}")
+        };
         println!("      on {branch} by {}{with}", landed.author);
         let latency = landed.change_latency.or(landed.jobs_latency);
-        let latency = latency.map_or(String::new(), |latency| format!("; {:.1} s after the first change", latency.as_secs_f64()));
+        let latency = latency.map_or(String::new(), |latency| {
+            format!("; {:.1} s after the first change", latency.as_secs_f64())
+        });
         println!(
             "      {} files: {} added, {} changed, {} deleted{latency}",
             landed.added + landed.modified + landed.deleted,
@@ -144,11 +183,23 @@ impl Show {
             for (rule, count) in &stats.by_rule {
                 *by_rule.entry(rule).or_default() += count;
             }
-            plaintext.extend(stats.plaintext.iter().map(|place| format!("{object} {}", place.pointer)));
+            plaintext.extend(
+                stats
+                    .plaintext
+                    .iter()
+                    .map(|place| format!("{object} {}", place.pointer)),
+            );
         }
         if !by_rule.is_empty() {
-            let rules: Vec<String> = by_rule.iter().map(|(rule, count)| format!("{count} {rule}")).collect();
-            println!("      {} {} ({encrypted} ciphers stay encrypted)", self.paint("35", "redacted:"), rules.join(", "));
+            let rules: Vec<String> = by_rule
+                .iter()
+                .map(|(rule, count)| format!("{count} {rule}"))
+                .collect();
+            println!(
+                "      {} {} ({encrypted} ciphers stay encrypted)",
+                self.paint("35", "redacted:"),
+                rules.join(", ")
+            );
         }
         for place in plaintext.iter().take(3) {
             println!("      {} {place}", self.paint("35", "not encrypted in Keboola:"));
