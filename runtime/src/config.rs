@@ -10,16 +10,20 @@ use mirror_core::{
     path::{InvalidMirrorPath, MirrorPath},
 };
 use std::{
-    collections::BTreeMap,
     fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 use thiserror::Error;
 
 mod raw;
+mod refs;
 
 pub use raw::{JobsCadence, SecretsChoice, WindowMode};
+
+/// Bytes that the tag root must have at least: 32 random ones in base64 are 44, in hexadecimal 64.
+pub const TAG_ROOT_BYTES_MIN: usize = 32;
 
 /// The whole configuration of a runtime.
 #[derive(Debug, Clone)]
@@ -30,6 +34,7 @@ pub struct Config {
     pub tag_root: CredentialRef,
     pub window: WindowConfig,
     pub http: HttpConfig,
+    pub log: LogConfig,
     pub keboola: KeboolaConfig,
     pub sandbox: SandboxLimits,
     /// How long running attempts may go on after a stop was asked for.
@@ -55,6 +60,21 @@ pub struct HttpConfig {
     pub backlog_max: u64,
     /// Bytes of one ingest request.
     pub body_bytes_max: usize,
+    /// Connections at a time; further ones wait to be accepted.
+    pub connections_max: usize,
+    /// For the head of a request, and again for its body; a connection that is silent so long is closed.
+    pub read_timeout: Duration,
+}
+
+/// How long the log keeps what nobody waits for any more.
+#[derive(Debug, Clone, Copy)]
+pub struct LogConfig {
+    /// Events that the remote has stay so long.
+    pub history: Duration,
+    /// So long a repeated event is known to be one; after that it is a no-op that costs a look.
+    pub dedupe: Duration,
+    /// Events of projects that no mirror has: past so many, the oldest go early.
+    pub unmirrored_events_max: u64,
 }
 
 /// Who may post events, and for which projects.
@@ -119,6 +139,14 @@ pub enum RepositorySpec {
 }
 
 impl RepositorySpec {
+    /// Returns what tells repositories apart: the path without links, `.` and `..`, as far as it exists.
+    #[must_use]
+    pub fn identity(&self) -> PathBuf {
+        match self {
+            Self::LocalBare(path) => refs::canonical(path),
+        }
+    }
+
     /// Returns the label `repository_host` of metrics.
     #[must_use]
     pub fn host(&self) -> &str {
@@ -183,6 +211,16 @@ pub enum ConfigError {
         "mirrors `{first}` and `{second}` write the same branch of the same repository; give one of them another `branch` or `repository`"
     )]
     TargetTwice { first: MirrorId, second: MirrorId },
+    #[error(
+        "mirrors `{first}` and `{second}` write to the same repository, and a dev branch of one may get a ref of the other; give one of them another `dev_branches.git_branch`, such as `{second}/{{name}}-{{id}}`, or another `repository`"
+    )]
+    DevTargetTwice { first: MirrorId, second: MirrorId },
+    #[error(
+        "mirror `{mirror}`: a dev branch may get the ref of `branch`; change `dev_branches.git_branch` or `branch`"
+    )]
+    DevTargetIsBranch { mirror: MirrorId },
+    #[error("`{key}`: no mirror is of this stack, so nothing would come of its events; mirrored: {stacks}")]
+    IngestOfNobody { key: String, stacks: String },
     #[error("there is no mirror `{id}`; known: {known}")]
     UnknownMirror { id: String, known: String },
 }
@@ -246,21 +284,30 @@ fn position(text: &str, offset: usize) -> String {
     format!("line {line}, column {column}: ")
 }
 
-/// Takes the offending value out of serde's message (`invalid type: string "…", expected …`).
+/// Takes the offending value out of serde's message (`invalid type: string "…", expected …`,
+/// `` unknown variant `…`, expected … ``).
 fn without_value(message: &str) -> String {
-    let known = ["invalid type: ", "invalid value: "]
+    let heads = [
+        "invalid type: ",
+        "invalid value: ",
+        "invalid length ",
+        "unknown variant ",
+    ];
+    let Some((head, rest)) = heads
         .iter()
-        .find_map(|head| Some((*head, message.strip_prefix(head)?)));
-    match known.and_then(|(head, rest)| Some((head, rest, rest.rfind(", expected ")?))) {
-        Some((head, rest, end)) => {
-            let kind: String = rest[..end]
-                .chars()
-                .take_while(|c| c.is_ascii_alphabetic() || *c == ' ')
-                .collect();
-            format!("{head}{}{}", kind.trim_end(), &rest[end..])
-        }
-        None => message.to_owned(),
-    }
+        .find_map(|head| Some((*head, message.strip_prefix(head)?)))
+    else {
+        return message.to_owned();
+    };
+    // What is expected is ours and has no such words in it; the value may.
+    let (given, expected) = rest
+        .rfind(", expected ")
+        .map_or((rest, ""), |end| rest.split_at(end));
+    let kind: String = given
+        .chars()
+        .take_while(|c| c.is_ascii_alphabetic() || *c == ' ')
+        .collect();
+    format!("{}{expected}", format!("{head}{kind}").trim_end())
 }
 
 fn value(key: impl Into<String>, problem: impl Into<String>) -> ConfigError {
@@ -286,27 +333,6 @@ fn id<T>(key: &str, parsed: Result<T, InvalidId>) -> Result<T, ConfigError> {
         key: key.into(),
         source,
     })
-}
-
-fn unique(mirrors: &[MirrorSpec]) -> Result<(), ConfigError> {
-    let mut ids = BTreeMap::new();
-    let mut targets: BTreeMap<(String, &str), &MirrorId> = BTreeMap::new();
-    for mirror in mirrors {
-        if ids.insert(mirror.id.as_str(), ()).is_some() {
-            return Err(ConfigError::MirrorTwice {
-                id: mirror.id.clone(),
-            });
-        }
-        let RepositorySpec::LocalBare(path) = &mirror.repository;
-        let target = (path.display().to_string(), mirror.branch.as_str());
-        if let Some(first) = targets.insert(target, &mirror.id) {
-            return Err(ConfigError::TargetTwice {
-                first: first.clone(),
-                second: mirror.id.clone(),
-            });
-        }
-    }
-    Ok(())
 }
 
 /// Says whether a text can be the name of a Git branch below `refs/heads/` (git-check-ref-format).

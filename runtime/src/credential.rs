@@ -51,7 +51,7 @@ impl CredentialRef {
     /// Anything that is not one of the three forms.
     pub fn parse(raw: &str) -> Result<Self, NotAReference> {
         match raw.split_once(':') {
-            Some(("env", name)) if !name.is_empty() => Ok(Self::Environment(name.into())),
+            Some(("env", name)) if is_variable(name) => Ok(Self::Environment(name.into())),
             Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
             Some(("cred", name)) if !name.is_empty() && !name.contains('/') => Ok(Self::Systemd(name.into())),
             _ => Err(NotAReference),
@@ -90,6 +90,13 @@ impl CredentialRef {
         }
         Ok(SecretString::from(text.to_owned()))
     }
+}
+
+/// Says whether a text can be the name of a variable (POSIX). A credential after `env:` hardly is one,
+/// and so is not repeated as a name.
+fn is_variable(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    !name.starts_with(|first: char| first.is_ascii_digit()) && !name.is_empty() && name.bytes().all(plain)
 }
 
 impl fmt::Display for CredentialRef {

@@ -1,10 +1,41 @@
 //! The HTTP listener: health, metrics, status, and ingest of events.
 //!
-//! `POST /v1/events` answers only when the events are durable. Callers present a bearer token, of
-//! which only a digest is held; it is good for one stack and, if so configured, some projects.
+//! | request | who | answer |
+//! | --- | --- | --- |
+//! | `GET /livez` | anybody | 200, or 503 if only a new process helps: an attempt hangs, or the log stopped |
+//! | `GET /readyz` | anybody | 200, or 503 while events cannot be made durable |
+//! | `GET /metrics` | anybody | the metrics, in the OpenMetrics text format |
+//! | `GET /v1/status` | a token | the lanes of the projects that the token is good for |
+//! | `POST /v1/events` | a token | see below |
+//!
+//! A token is sent as `Authorization: Bearer …`; only a digest of it is held. It is good for one stack
+//! and, if so configured, some projects (`[[http.ingest]]`). What anybody may ask tells names and ids of
+//! projects in labels, so the listener belongs on the loopback or an inner network.
+//!
+//! # Events
+//!
+//! The body is one event or an array of at most 500, in the form of the `config_changed` and
+//! `job_finished` events. Two headers are taken, both optional: `x-published-at`, an RFC 3339 time at
+//! which the events were published (what cannot be read or lies ahead counts as now), and
+//! `traceparent` (W3C). The answers:
+//!
+//! | status | meaning | what to do |
+//! | --- | --- | --- |
+//! | 202 | all are durable: `accepted` new ones, and `duplicates` | forget them |
+//! | 400 | those in `refused` (`event`, counted from 0, `field`, `detail`) can never be read, and stand in the dead letters with masked content; **all others are durable** | mend and send those again, or set them aside |
+//! | 401, 403 | the token is not known, or not good for a project among them; nothing was accepted | mend the configuration, send all again |
+//! | 408, 413 | the body did not come in time, or has too many bytes or events; nothing was accepted | send fewer |
+//! | 429 | a project has too many events waiting; nothing was accepted | send all again after `retry-after` |
+//! | 503 | they could not be made durable | send all again after `retry-after` |
+//!
+//! So one bad event never holds up its neighbours, and sending again is always safe: what is there
+//! already is a duplicate. Errors are problem details (RFC 9457). Events of projects that no mirror has
+//! are accepted too; a mirror that is added later begins with everything, and without them.
+
+mod connections;
 
 use crate::{
-    config::{HttpConfig, IngestToken},
+    config::{Config, HttpConfig, IngestToken},
     crash_point,
     credential::CredentialError,
     metrics::{Accepted, Metrics, Reason},
@@ -14,7 +45,7 @@ use crate::{
 use axum::{
     Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, State},
+    extract::{DefaultBodyLimit, FromRequest, Request, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -22,12 +53,12 @@ use axum::{
 use jiff::Timestamp;
 use mirror_core::{
     event::{Envelope, InvalidEvent, masked_body, parse_external},
-    ids::{ProjectId, Stack},
+    ids::{MirrorId, ProjectId, Stack},
 };
 use secrecy::ExposeSecret;
 use serde_json::{Value, json, value::RawValue};
 use sha2::{Digest, Sha256};
-use std::{fmt, io, net::SocketAddr, sync::Arc};
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -43,7 +74,10 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     pub status: Arc<Status>,
     senders: Arc<[Sender]>,
+    mirrored: Arc<[Mirrored]>,
     backlog_max: u64,
+    body_bytes_max: usize,
+    read_timeout: Duration,
     now: fn() -> Timestamp,
 }
 
@@ -58,6 +92,13 @@ struct Sender {
     digest: [u8; 32],
     stack: Stack,
     projects: Option<Vec<ProjectId>>,
+}
+
+/// Which project a mirror is of.
+struct Mirrored {
+    mirror: MirrorId,
+    stack: Stack,
+    project: ProjectId,
 }
 
 #[derive(Debug, Error)]
@@ -80,6 +121,7 @@ pub enum HttpError {
 pub struct Listener {
     listener: TcpListener,
     router: Router,
+    limits: connections::Limits,
 }
 
 impl fmt::Debug for Listener {
@@ -95,23 +137,35 @@ impl Listener {
     /// An address that is taken, or a token that cannot be read.
     pub async fn bind(
         address: SocketAddr,
-        config: &HttpConfig,
+        config: &Config,
         log: Arc<dyn EventLog>,
         metrics: Arc<Metrics>,
         status: Arc<Status>,
         now: fn() -> Timestamp,
     ) -> Result<Self, HttpError> {
-        let senders = config
-            .ingest
-            .iter()
-            .map(sender)
-            .collect::<Result<Arc<[Sender]>, _>>()?;
+        let HttpConfig {
+            listen: _,
+            ingest: tokens,
+            backlog_max,
+            body_bytes_max,
+            connections_max,
+            read_timeout,
+        } = &config.http;
+        let senders = tokens.iter().map(sender).collect::<Result<Arc<[Sender]>, _>>()?;
+        let mirrored = config.mirrors.iter().map(|spec| Mirrored {
+            mirror: spec.id.clone(),
+            stack: spec.stack.clone(),
+            project: spec.project.clone(),
+        });
         let shared = Shared {
             log,
             metrics,
             status,
             senders,
-            backlog_max: config.backlog_max,
+            mirrored: mirrored.collect(),
+            backlog_max: *backlog_max,
+            body_bytes_max: *body_bytes_max,
+            read_timeout: *read_timeout,
             now,
         };
         let router = Router::new()
@@ -120,12 +174,20 @@ impl Listener {
             .route("/metrics", get(metrics_page))
             .route("/v1/status", get(status_page))
             .route("/v1/events", post(ingest))
-            .layer(DefaultBodyLimit::max(config.body_bytes_max))
+            .layer(DefaultBodyLimit::max(*body_bytes_max))
             .with_state(shared);
         let listener = TcpListener::bind(address)
             .await
             .map_err(|source| HttpError::Listen { address, source })?;
-        Ok(Self { listener, router })
+        let limits = connections::Limits {
+            connections_max: *connections_max,
+            read_timeout: *read_timeout,
+        };
+        Ok(Self {
+            listener,
+            router,
+            limits,
+        })
     }
 
     /// Returns the address that is listened on, with the true port.
@@ -136,14 +198,14 @@ impl Listener {
         self.listener.local_addr()
     }
 
-    /// Serves until told to stop; requests under way are finished.
-    ///
-    /// # Errors
-    /// A listener that broke.
-    pub async fn serve(self, stop: CancellationToken) -> io::Result<()> {
-        axum::serve(self.listener, self.router)
-            .with_graceful_shutdown(stop.cancelled_owned())
-            .await
+    /// Serves until told to stop; then requests under way may finish within `grace`.
+    pub async fn serve(self, stop: CancellationToken, grace: Duration) {
+        let Self {
+            listener,
+            router,
+            limits,
+        } = self;
+        connections::serve(listener, router, limits, stop, grace).await;
     }
 }
 
@@ -166,7 +228,15 @@ fn sender(token: &IngestToken) -> Result<Sender, HttpError> {
     })
 }
 
+/// A lane that is stuck, and a log that stopped, are mended by a new process only.
 async fn livez(State(shared): State<Shared>) -> Response {
+    if !shared.log.is_ready() {
+        return (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the event log stopped after a failed write; restart the process\n",
+        )
+            .into_response();
+    }
     match shared.status.stuck((shared.now)()) {
         None => (StatusCode::OK, "ok\n").into_response(),
         Some(lane) => (StatusCode::SERVICE_UNAVAILABLE, format!("lane {lane} is stuck\n")).into_response(),
@@ -190,15 +260,25 @@ async fn metrics_page(State(shared): State<Shared>) -> Response {
 }
 
 async fn status_page(State(shared): State<Shared>, headers: HeaderMap) -> Response {
-    if shared.who(&headers).is_none() {
-        return unauthorized();
-    }
-    axum::Json(shared.status.page()).into_response()
-}
-
-async fn ingest(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
     let Some(sender) = shared.who(&headers) else {
         return unauthorized();
+    };
+    let is_meant = |mirror: &MirrorId| {
+        let mut mirrored = shared.mirrored.iter();
+        mirrored.any(|one| one.mirror == *mirror && sender.is_good_for(&one.stack, &one.project))
+    };
+    axum::Json(shared.status.page(is_meant)).into_response()
+}
+
+async fn ingest(State(shared): State<Shared>, request: Request) -> Response {
+    let headers = request.headers().clone();
+    // Whoever may not post does not get a body read.
+    let Some(sender) = shared.who(&headers) else {
+        return unauthorized();
+    };
+    let body = match shared.body(request).await {
+        Ok(body) => body,
+        Err(refused) => return refused,
     };
     let now = (shared.now)();
     let header_text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
@@ -206,7 +286,14 @@ async fn ingest(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -
     let published_at = header_text("x-published-at").and_then(|text| text.parse::<Timestamp>().ok());
     let raws = match events(&body) {
         Ok(raws) => raws,
-        Err(error) => return shared.refuse(&body, None, &error, now).await,
+        Err(error) => {
+            let refused = Refused {
+                index: None,
+                body: masked_body(&body),
+                error,
+            };
+            return shared.accept(Vec::new(), vec![refused], now).await;
+        }
     };
     if raws.len() > EVENTS_MAX {
         let detail = format!(
@@ -216,6 +303,7 @@ async fn ingest(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -
         return problem(StatusCode::PAYLOAD_TOO_LARGE, "too-many-events", &detail, None);
     }
     let mut batch = Vec::with_capacity(raws.len());
+    let mut refused = Vec::new();
     for (index, raw) in raws.iter().enumerate() {
         let parsed = parse_external(
             raw.as_bytes(),
@@ -226,29 +314,42 @@ async fn ingest(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -
             now,
         );
         match parsed {
-            Ok(envelope) if !sender.allows(&envelope) => {
-                let detail = format!(
-                    "token `{}` may not post events of project {}",
-                    sender.name,
-                    envelope.project()
-                );
-                return problem(StatusCode::FORBIDDEN, "project-not-allowed", &detail, Some(index));
+            Ok(envelope) => {
+                if let Some(refused) = shared.not_now(sender, &envelope, index) {
+                    return refused;
+                }
+                batch.push(NewEvent { envelope, at: now });
             }
-            Ok(envelope) if shared.status.backlog(envelope.project()) >= shared.backlog_max => {
-                let detail = format!("project {} has too many events waiting", envelope.project());
-                let refused = problem(
-                    StatusCode::TOO_MANY_REQUESTS,
-                    "backlog-full",
-                    &detail,
-                    Some(index),
-                );
-                return ([(header::RETRY_AFTER, RETRY_AFTER_S)], refused).into_response();
-            }
-            Ok(envelope) => batch.push(NewEvent { envelope, at: now }),
-            Err(error) => return shared.refuse(raw.as_bytes(), Some(index), &error, now).await,
+            Err(error) => refused.push(Refused {
+                index: Some(index),
+                body: masked_body(raw.as_bytes()),
+                error,
+            }),
         }
     }
-    shared.append(batch).await
+    shared.accept(batch, refused, now).await
+}
+
+/// An event that can never be read.
+struct Refused {
+    /// None where the request could not even be taken apart.
+    index: Option<usize>,
+    body: String,
+    error: InvalidEvent,
+}
+
+impl Refused {
+    fn json(&self) -> Value {
+        let Self { index, error, .. } = self;
+        let mut said = json!({ "detail": error.to_string() });
+        if let Some(index) = index {
+            said["event"] = json!(index);
+        }
+        if let InvalidEvent::Field { field, .. } = error {
+            said["field"] = json!(field);
+        }
+        said
+    }
 }
 
 /// Takes one event, or an array of events.
@@ -265,10 +366,9 @@ fn events(body: &[u8]) -> Result<Vec<String>, InvalidEvent> {
 }
 
 impl Sender {
-    fn allows(&self, envelope: &Envelope) -> bool {
-        self.projects
-            .as_ref()
-            .is_none_or(|projects| projects.contains(envelope.project()))
+    fn is_good_for(&self, stack: &Stack, project: &ProjectId) -> bool {
+        let projects = self.projects.as_ref();
+        self.stack == *stack && projects.is_none_or(|projects| projects.contains(project))
     }
 }
 
@@ -284,96 +384,151 @@ impl Shared {
         self.senders.iter().find(|sender| sender.digest == digest)
     }
 
-    async fn append(&self, batch: Vec<NewEvent>) -> Response {
-        let kinds: Vec<&'static str> = batch.iter().map(|event| event.envelope.kind().as_str()).collect();
-        crash_point!("accept-before-durable");
-        match self.log.append(batch).await {
-            Ok(appended) => {
-                crash_point!("accept-after-durable");
-                let mut duplicates = 0;
-                for (kind, appended) in kinds.iter().zip(&appended) {
-                    let result = if appended.duplicate {
-                        "duplicate"
-                    } else {
-                        "accepted"
-                    };
-                    duplicates += usize::from(appended.duplicate);
-                    self.metrics
-                        .events_accepted
-                        .get_or_create(&Accepted {
-                            event_type: kind,
-                            result,
-                        })
-                        .inc();
-                }
-                let answer = json!({ "accepted": appended.len() - duplicates, "duplicates": duplicates });
-                (StatusCode::ACCEPTED, axum::Json(answer)).into_response()
+    /// Reads a body, within its bounds.
+    async fn body(&self, request: Request) -> Result<Bytes, Response> {
+        let read = Bytes::from_request(request, &());
+        match tokio::time::timeout(self.read_timeout, read).await {
+            Ok(Ok(body)) => Ok(body),
+            Ok(Err(refused)) if refused.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                let detail = format!(
+                    "the request has more than {} bytes; send fewer events at once, or raise `http.body_bytes_max`",
+                    self.body_bytes_max
+                );
+                Err(problem(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "too-many-bytes",
+                    &detail,
+                    None,
+                ))
             }
-            Err(error) => {
-                tracing::error!(error = crate::app::chain(&error), "events not accepted");
-                let full = matches!(error, LogError::NoSpace);
-                let detail = if full {
-                    "the disk is full; nothing was accepted"
-                } else {
-                    "the event log failed; nothing was accepted"
-                };
-                let refused = problem(StatusCode::SERVICE_UNAVAILABLE, "log-not-writable", detail, None);
-                ([(header::RETRY_AFTER, RETRY_AFTER_S)], refused).into_response()
+            Ok(Err(refused)) => {
+                let detail = "the request's body could not be read to its end; send it again";
+                Err(problem(refused.status(), "body-not-read", detail, None))
+            }
+            Err(_) => {
+                let detail = format!(
+                    "the request's body did not come within {} ms; send fewer events at once, or raise `http.read_timeout_ms`",
+                    self.read_timeout.as_millis()
+                );
+                let refused = problem(StatusCode::REQUEST_TIMEOUT, "body-too-slow", &detail, None);
+                Err(([(header::CONNECTION, "close")], refused).into_response())
             }
         }
     }
 
-    /// Answers an event that cannot be read, and keeps its shape and the reason.
-    async fn refuse(
-        &self,
-        raw: &[u8],
-        index: Option<usize>,
-        error: &InvalidEvent,
-        now: Timestamp,
-    ) -> Response {
-        self.metrics
-            .events_accepted
-            .get_or_create(&Accepted {
-                event_type: "unknown",
-                result: "refused",
-            })
-            .inc();
+    /// Says why an event, and so its whole request, is not taken as things are.
+    fn not_now(&self, sender: &Sender, envelope: &Envelope, index: usize) -> Option<Response> {
+        let (stack, project) = (envelope.stack(), envelope.project());
+        if !sender.is_good_for(stack, project) {
+            let detail = format!("token `{}` may not post events of project {project}", sender.name);
+            return Some(problem(
+                StatusCode::FORBIDDEN,
+                "project-not-allowed",
+                &detail,
+                Some(index),
+            ));
+        }
+        let is_of_project = |mirror: &MirrorId| {
+            let mut mirrored = self.mirrored.iter();
+            mirrored.any(|one| one.mirror == *mirror && one.stack == *stack && one.project == *project)
+        };
+        if self.status.backlog(is_of_project) < self.backlog_max {
+            return None;
+        }
+        let detail = format!("project {project} has too many events waiting");
+        let refused = problem(
+            StatusCode::TOO_MANY_REQUESTS,
+            "backlog-full",
+            &detail,
+            Some(index),
+        );
+        Some(([(header::RETRY_AFTER, RETRY_AFTER_S)], refused).into_response())
+    }
+
+    /// Makes the good events durable, files the others, and answers for all of them.
+    async fn accept(&self, batch: Vec<NewEvent>, refused: Vec<Refused>, now: Timestamp) -> Response {
+        let kinds: Vec<&'static str> = batch.iter().map(|event| event.envelope.kind().as_str()).collect();
+        crash_point!("accept-before-durable");
+        let appended = match self.log.append(batch).await {
+            Ok(appended) => appended,
+            Err(error) => return not_durable(&error),
+        };
+        crash_point!("accept-after-durable");
+        let mut duplicates = 0;
+        for (kind, appended) in kinds.iter().zip(&appended) {
+            duplicates += usize::from(appended.duplicate);
+            let result = if appended.duplicate {
+                "duplicate"
+            } else {
+                "accepted"
+            };
+            self.count(kind, result);
+        }
+        let accepted = appended.len() - duplicates;
+        for one in &refused {
+            if let Err(error) = self.file(one, now).await {
+                return not_durable(&error);
+            }
+        }
+        let Some(first) = refused.first() else {
+            let answer = json!({ "accepted": accepted, "duplicates": duplicates });
+            return (StatusCode::ACCEPTED, axum::Json(answer)).into_response();
+        };
+        let mut answer = problem_json(
+            StatusCode::BAD_REQUEST,
+            "invalid-event",
+            &first.error.to_string(),
+            first.index,
+        );
+        if let InvalidEvent::Field { field, .. } = &first.error {
+            answer["field"] = json!(field);
+        }
+        answer["accepted"] = json!(accepted);
+        answer["duplicates"] = json!(duplicates);
+        answer["refused"] = refused.iter().map(Refused::json).collect();
+        problem_response(StatusCode::BAD_REQUEST, &answer)
+    }
+
+    /// Keeps the shape of an event that cannot be read, and the reason.
+    async fn file(&self, refused: &Refused, now: Timestamp) -> Result<(), LogError> {
+        let letter = DeadLetter {
+            topic: None,
+            key: None,
+            position: None,
+            reason: refused.error.to_string(),
+            body: refused.body.clone(),
+            at: now,
+            envelope: None,
+        };
+        let id = self.log.dead_letter(letter).await?;
+        self.count("unknown", "refused");
         self.metrics
             .dead_letters
             .get_or_create(&Reason {
                 reason: "invalid_event",
             })
             .inc();
-        let letter = DeadLetter {
-            topic: None,
-            key: None,
-            position: None,
-            reason: error.to_string(),
-            body: masked_body(raw),
-            at: now,
-            envelope: None,
-        };
-        match self.log.dead_letter(letter).await {
-            Ok(id) => tracing::warn!(dead_letter = id.0, reason = %error, "event refused"),
-            Err(log) => {
-                tracing::error!(error = crate::app::chain(&log), reason = %error, "event refused and not filed");
-            }
-        }
-        let field = match error {
-            InvalidEvent::Field { field, .. } => Some(field.clone()),
-            InvalidEvent::TooLarge { .. } | InvalidEvent::NotJson { .. } => None,
-        };
-        let mut answer = problem_json(
-            StatusCode::BAD_REQUEST,
-            "invalid-event",
-            &error.to_string(),
-            index,
-        );
-        if let (Some(field), Some(members)) = (field, answer.as_object_mut()) {
-            members.insert("field".into(), field.into());
-        }
-        problem_response(StatusCode::BAD_REQUEST, &answer)
+        tracing::warn!(dead_letter = id.0, reason = %refused.error, "event refused");
+        Ok(())
     }
+
+    fn count(&self, kind: &'static str, result: &'static str) {
+        self.metrics
+            .events_accepted
+            .get_or_create(&Accepted { kind, result })
+            .inc();
+    }
+}
+
+fn not_durable(error: &LogError) -> Response {
+    tracing::error!(error = crate::app::chain(error), "events not accepted");
+    let detail = if matches!(error, LogError::NoSpace) {
+        "the disk is full; send all events again later"
+    } else {
+        "the event log failed; send all events again later"
+    };
+    let refused = problem(StatusCode::SERVICE_UNAVAILABLE, "log-not-writable", detail, None);
+    ([(header::RETRY_AFTER, RETRY_AFTER_S)], refused).into_response()
 }
 
 fn unauthorized() -> Response {
@@ -408,3 +563,6 @@ fn problem_response(status: StatusCode, body: &Value) -> Response {
     )
         .into_response()
 }
+
+#[cfg(test)]
+mod tests;

@@ -69,7 +69,8 @@ pub struct Reason {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Accepted {
-    pub event_type: &'static str,
+    /// Kind of event, such as `config_changed`; `unknown` where it could not be read.
+    pub kind: &'static str,
     /// `accepted`, `duplicate` or `refused`.
     pub result: &'static str,
 }

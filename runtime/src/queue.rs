@@ -4,6 +4,7 @@
 //! event means, and when it is acted upon, is not known here.
 
 pub mod embedded;
+pub mod retention;
 
 #[cfg(test)]
 mod contract;
@@ -14,7 +15,7 @@ use jiff::Timestamp;
 use mirror_core::{
     cut::{Cut, CutId, LaneCursor, LogId, Logged, Position, Stream},
     event::Envelope,
-    ids::{LaneId, Topic},
+    ids::{LaneId, ProjectId, Stack, Topic},
     key::EventKey,
 };
 use thiserror::Error;
@@ -57,10 +58,19 @@ pub trait EventLog: Send + Sync {
     fn tail(&self) -> broadcast::Receiver<News>;
 
     /// Returns the position of a topic's last event of a stream, [`Position::START`] without one.
+    /// Events that were pruned count too.
     ///
     /// # Errors
     /// A log that cannot be read.
     async fn newest(&self, topic: &Topic, stream: Stream) -> Result<Position, LogError>;
+
+    /// Returns the position after which every event of a topic's stream is still there;
+    /// [`EventLog::prune`] moves it. Who stands before it has missed events, and must compare with the
+    /// source instead.
+    ///
+    /// # Errors
+    /// A log that cannot be read.
+    async fn pruned(&self, topic: &Topic, stream: Stream) -> Result<Position, LogError>;
 
     /// Returns how far a lane's remote is known to be; none where the lane is new.
     ///
@@ -123,6 +133,14 @@ pub trait EventLog: Send + Sync {
     /// A log that cannot be read.
     async fn backlog(&self, lanes: &[(LaneId, Topic)]) -> Result<Backlog, LogError>;
 
+    /// Deletes what `retention` does not keep, oldest first and at most `retention.batch_max` rows of each
+    /// kind, so that appends never wait long. Dead letters stay. A cursor that was moved back meanwhile may
+    /// end up before [`EventLog::pruned`].
+    ///
+    /// # Errors
+    /// As [`EventLog::append`].
+    async fn prune(&self, retention: &Retention) -> Result<Pruned, LogError>;
+
     /// Returns whether appends can be durable; once false, only a new process helps.
     fn is_ready(&self) -> bool;
 }
@@ -141,6 +159,33 @@ pub struct Appended {
     /// Of the event that was there before, if it was.
     pub position: Position,
     pub duplicate: bool,
+}
+
+/// What a log keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retention {
+    /// Every lane that goes on. What is after its cursor stays, however old; one without a cursor holds
+    /// nothing, since it begins by reading everything from the source.
+    pub lanes: Vec<(LaneId, Topic)>,
+    /// Projects whose lanes are not known (yet): nothing of theirs goes.
+    pub held: Vec<(Stack, ProjectId)>,
+    /// Events appended before this go, unless a lane waits for them.
+    pub events_before: Timestamp,
+    /// Keys of events appended before this go; a repetition is no longer known as one.
+    pub keys_before: Timestamp,
+    /// Of topics that are neither held nor of a lane, at most so many events stay.
+    pub unmirrored_max: u64,
+    /// Events, and keys, that may be deleted at once.
+    pub batch_max: usize,
+}
+
+/// What went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pruned {
+    pub events: u64,
+    pub keys: u64,
+    /// There may be more to delete.
+    pub more: bool,
 }
 
 /// Says that a topic has news.

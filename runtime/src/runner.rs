@@ -12,9 +12,10 @@ use crate::{
     pipeline::{
         attempt::{Done, Due, Landed, Lane},
         error::AttemptError,
+        fetch::FetchError,
         memory::Memory,
     },
-    queue::News,
+    queue::{DeadLetterId, News},
     status::Status,
     system::{Mirror, StartError, System},
 };
@@ -23,12 +24,13 @@ use mirror_core::{
     cut::{LaneCursor, Position, Stream},
     finding::WithholdReason,
     ids::{BranchId, LaneId, ObjectKey, Oid},
+    key::EventKey,
     lane::{Action, AttemptEnd, Lane as Machine, LaneStart, Wake},
     retry::{Disposition, Jitter, Notice, Outage},
-    window::WindowMode,
+    window::{WindowMode, later},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fmt,
     sync::Arc,
     time::Duration,
@@ -43,6 +45,11 @@ const BRANCHES_EVERY: Duration = Duration::from_secs(5);
 /// A dev branch looks so often whether the default one is there.
 const DEFAULT_EVERY: Duration = Duration::from_millis(250);
 const BACKLOG_EVERY: Duration = Duration::from_secs(10);
+/// So long after an event was put aside, because the source did not show what it told of, it is tried again.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(15 * 60);
+const LOOK_AGAIN_MAX: usize = 10_000;
+/// A branch that events tell of and the listing does not show is looked for so long.
+const BRANCH_VISIBLE_WITHIN: Duration = Duration::from_secs(15 * 60);
 
 /// Runs the lanes of all mirrors.
 pub struct Runner {
@@ -133,34 +140,37 @@ impl Runner {
         let mut news = self.system.log.tail();
         let mut known: BTreeSet<BranchId> = BTreeSet::new();
         let mut retry = mirror_core::retry::Retry::default();
+        // Branches that events tell of and the listing did not show, and until when they are looked for.
+        let mut awaited: BTreeMap<BranchId, Timestamp> = BTreeMap::new();
+        let between = BRANCHES_EVERY.min(Duration::from_millis(self.system.config.window.span_ms) / 4);
         loop {
-            let wait = match self.open_lanes(&mirror, &mut known).await {
+            let now = (self.system.now)();
+            let next = match self.open_lanes(&mirror, &mut known).await {
                 Ok(()) => {
                     retry = mirror_core::retry::Retry::default();
-                    None
+                    awaited.retain(|branch, until| {
+                        let gone = *until <= now;
+                        if gone && !known.contains(branch) {
+                            tracing::warn!(mirror = %mirror.spec.id, branch_id = %branch, "events tell of a branch that Keboola does not list; they stay in the log");
+                        }
+                        !gone && !known.contains(branch)
+                    });
+                    (!awaited.is_empty()).then_some(BRANCHES_EVERY)
                 }
                 Err(error) => {
-                    let at = (self.system.now)();
-                    let due = retry.failed(start_disposition(&error), at, jitter());
+                    let due = retry.failed(start_disposition(&error), now, jitter());
                     tracing::error!(mirror = %mirror.spec.id, error = crate::app::chain(&error), retry_count = retry.count, "the mirror's branches cannot be opened");
-                    Some(until(at, due))
+                    Some(until(now, due))
                 }
             };
             let unknown_branch = async {
-                if let Some(wait) = wait {
-                    return tokio::time::sleep(wait).await;
-                }
                 loop {
                     match news.recv().await {
-                        Ok(News { topic, .. })
-                            if topic.stack == mirror.spec.stack
-                                && topic.project == mirror.spec.project
-                                && !known.contains(&topic.branch) =>
-                        {
-                            return;
+                        Ok(News { topic, .. }) if mirror.wants(&topic) && !known.contains(&topic.branch) => {
+                            return Some(topic.branch);
                         }
                         // Who fell behind looks for itself.
-                        Err(broadcast::error::RecvError::Lagged(_)) => return,
+                        Err(broadcast::error::RecvError::Lagged(_)) => return None,
                         Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
                         Ok(_) => {}
                     }
@@ -168,13 +178,18 @@ impl Runner {
             };
             tokio::select! {
                 () = self.stop.cancelled() => return,
-                () = unknown_branch => {}
+                () = sleep_until(next) => {}
+                branch = unknown_branch => {
+                    let until = later((self.system.now)(), BRANCH_VISIBLE_WITHIN);
+                    if let Some(branch) = branch {
+                        awaited.entry(branch).or_insert(until);
+                    }
+                }
             }
-            if wait.is_none() {
-                tokio::time::sleep(
-                    BRANCHES_EVERY.min(Duration::from_millis(self.system.config.window.span_ms) / 4),
-                )
-                .await;
+            // Events come in numbers; one listing is for all of them.
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = tokio::time::sleep(between) => {}
             }
         }
     }
@@ -204,6 +219,8 @@ impl Runner {
                 runner: Arc::clone(self),
                 lane,
                 held: None,
+                look_again: VecDeque::new(),
+                looked_again: BTreeSet::new(),
             };
             self.tasks.reopen();
             self.tasks.spawn(task.run());
@@ -281,7 +298,12 @@ pub async fn lanes(system: &System, mirror: &Mirror) -> Result<Vec<Lane>, StartE
 struct LaneTask {
     runner: Arc<Runner>,
     lane: Lane,
+    /// The memory of the last attempt, and the commit that it belongs to.
     held: Option<(Oid, Memory)>,
+    /// Events put aside that get a second chance, and when.
+    look_again: VecDeque<(Timestamp, DeadLetterId)>,
+    /// Those that had it.
+    looked_again: BTreeSet<EventKey>,
 }
 
 /// What wakes the loop of a lane.
@@ -330,6 +352,7 @@ impl LaneTask {
                 }
             }
             let due = machine.next_due();
+            let again = self.look_again.front().map(|(due, _)| *due);
             self.status(|status| status.next_due = due);
             let stopped = stop.is_cancelled();
             if stopped && running.is_none() {
@@ -337,7 +360,7 @@ impl LaneTask {
             }
             let wakened = tokio::select! {
                 () = stop.cancelled(), if !stopped => Wakened::Stop,
-                () = sleep_until(due.map(|due| until(now, due))) => Wakened::Time,
+                () = sleep_until(due.into_iter().chain(again).min().map(|due| until(now, due))) => Wakened::Time,
                 changed = hurry.changed() => if changed.is_ok() { Wakened::Hurry } else { Wakened::Stop },
                 heard = news.recv() => Wakened::News(heard),
                 done = ended(&mut running) => Wakened::Done(Box::new(done)),
@@ -360,10 +383,21 @@ impl LaneTask {
                 Wakened::News(Err(broadcast::error::RecvError::Lagged(_))) => {
                     self.missed(machine.cursor()).await
                 }
-                Wakened::Time | Wakened::News(_) => vec![Wake::Tick],
+                Wakened::Time => {
+                    self.replay().await;
+                    vec![Wake::Tick]
+                }
+                Wakened::News(_) => vec![Wake::Tick],
                 Wakened::Done(outcome) => {
                     running = None;
-                    vec![Wake::AttemptDone(self.ended(*outcome, machine.retries()))]
+                    if let Err(AttemptError::Fetch(FetchError::NoBranch { .. })) = &*outcome
+                        && !self.lane.branch.is_default
+                    {
+                        return self.retire().await;
+                    }
+                    let ended = self.ended(*outcome, machine.retries());
+                    self.count_backlog().await;
+                    vec![Wake::AttemptDone(ended)]
                 }
             };
         }
@@ -371,12 +405,12 @@ impl LaneTask {
 
     /// Waits until the default branch is mirrored: a dev branch starts at its commit.
     async fn default_mirrored(&self) {
-        let Some(starts_at) = self.lane.starts_at.clone() else {
+        let Some(base) = self.lane.base.clone() else {
             return;
         };
         loop {
             let lane = self.lane.clone();
-            let (own, base) = (self.lane.refname.clone(), starts_at.clone());
+            let (own, base) = (self.lane.refname.clone(), base.refname.clone());
             let found = tokio::task::spawn_blocking(move || {
                 lane.remote
                     .tip(&own)
@@ -502,10 +536,14 @@ impl LaneTask {
     fn succeeded(&mut self, done: Done) -> AttemptEnd {
         let Done {
             tip,
+            base,
             memory,
             landed,
             took,
             cursor,
+            put_aside,
+            may_return,
+            withheld_files,
         } = done;
         let withheld = memory
             .withheld()
@@ -515,13 +553,15 @@ impl LaneTask {
         self.status(|status| {
             status.tip = tip;
             status.withheld = withheld;
+            status.withheld_files = withheld_files;
             status.last_push = pushed.or(status.last_push);
         });
         let took = landed.is_some().then_some(took);
         if let Some(landed) = landed {
             self.tell(landed);
         }
-        self.held = tip.map(|tip| (tip, memory));
+        self.held = base.map(|base| (base, memory));
+        self.put_aside(put_aside, may_return);
         AttemptEnd::Mirrored { cursor, took }
     }
 
@@ -537,6 +577,7 @@ impl LaneTask {
             branch_id = %landed.lane.branch,
             queue_name = QUEUE_NAME,
             commit_sha = %landed.commit,
+            event_id = landed.event_id,
             events = landed.events,
             files_added = landed.added,
             files_modified = landed.modified,
@@ -560,17 +601,65 @@ impl LaneTask {
             .exports
             .get_or_create(&Attempted { outcome: "failed" })
             .inc();
-        tracing::warn!(
-            mirror = %self.lane.id.mirror,
-            project_id = %self.lane.spec.project,
-            branch_id = %self.lane.id.branch,
-            queue_name = QUEUE_NAME,
-            retry_count,
-            class = ?disposition,
-            reason,
-            "attempt failed; it is repeated"
-        );
+        let LaneId { mirror, branch } = &self.lane.id;
+        let project_id = &self.lane.spec.project;
+        if let AttemptError::Push(_) = error {
+            tracing::error!(%mirror, %project_id, branch_id = %branch, queue_name = QUEUE_NAME, retry_count,
+                class = ?disposition, reason, "push failed; it is repeated");
+        } else {
+            tracing::warn!(%mirror, %project_id, branch_id = %branch, queue_name = QUEUE_NAME, retry_count,
+                exception_id = error.exception_id(), class = ?disposition, reason, "attempt failed; it is repeated");
+        }
         AttemptEnd::Failed { disposition, reason }
+    }
+
+    /// Counts events that were put aside. What the source may yet come to show is looked for once more.
+    fn put_aside(&mut self, count: usize, may_return: Vec<(EventKey, DeadLetterId)>) {
+        let metrics = &self.runner.system.metrics;
+        let label = Reason { reason: "not_in_source" };
+        metrics.dead_letters.get_or_create(&label).inc_by(u64::try_from(count).unwrap_or(u64::MAX));
+        self.status(|status| status.put_aside += count);
+        let due = later((self.lane.now)(), LOOK_AGAIN_AFTER);
+        for (key, letter) in may_return {
+            // Once for an event; the list is bounded whatever is posted.
+            if self.looked_again.len() < LOOK_AGAIN_MAX && self.looked_again.insert(key) {
+                self.look_again.push_back((due, letter));
+            }
+        }
+    }
+
+    /// Appends events anew whose second chance has come.
+    async fn replay(&mut self) {
+        let now = (self.lane.now)();
+        while let Some((due, letter)) = self.look_again.front().copied()
+            && due <= now
+        {
+            self.look_again.pop_front();
+            if let Err(error) = self.lane.log.replay(letter, now).await {
+                tracing::warn!(lane = %self.lane.id, error = crate::app::chain(&error), "an event that was put aside cannot be replayed");
+            }
+        }
+    }
+
+    /// Ends the lane of a dev branch that was deleted; its Git branch stays.
+    async fn retire(&self) {
+        let Runner { system, lanes, .. } = &*self.runner;
+        tracing::info!(mirror = %self.lane.id.mirror, branch_id = %self.lane.id.branch, refname = %self.lane.refname,
+            "the branch was deleted in Keboola; its mirror ends and the Git branch stays");
+        if let Err(error) = self.lane.state.put_outage(&self.lane.id, None).await {
+            tracing::error!(lane = %self.lane.id, error = crate::app::chain(&error), "the outage cannot be stored");
+        }
+        lanes.lock().await.remove(&self.lane.id);
+        system.status.remove(&self.lane.id);
+        system.metrics.linked_dev_branches.dec();
+    }
+
+    /// Tells how much waits now.
+    async fn count_backlog(&self) {
+        let Lane { id, topic, log, .. } = &self.lane;
+        if let Ok(backlog) = log.backlog(&[(id.clone(), topic.clone())]).await {
+            self.status(|status| status.backlog = backlog.depth);
+        }
     }
 
     async fn remember(&self, outage: Option<Outage>) {

@@ -1,17 +1,16 @@
 //! The state store: what a lane knows beside its repository, and what outlives a process.
 //!
 //! Derived state is a cache: it can be read back from the remote, and is valid for exactly one tip
-//! and render digest. Outages and quarantine are records. What the rows say is not known here.
+//! and render digest. Outages, and what was seen of the source, are records. What the rows say is not
+//! known here.
 
 pub mod embedded;
 
 use crate::database::DatabaseError;
 use async_trait::async_trait;
-use jiff::Timestamp;
 use mirror_core::{
     digest::RenderDigest,
-    finding::WithholdReason,
-    ids::{LaneId, ObjectKey, Oid},
+    ids::{LaneId, Oid},
     retry::Outage,
 };
 use std::collections::BTreeMap;
@@ -20,7 +19,7 @@ use thiserror::Error;
 /// Keeps what lanes know; see the module.
 ///
 /// A commit's rows are prepared before it is pushed and adopted after. So a crash in between leaves
-/// both: who finds the prepared commit on the remote adopts it, who does not discards it.
+/// both: who finds the prepared commit on the remote adopts it, who does not prepares another.
 #[async_trait]
 pub trait StateStore: Send + Sync {
     /// Returns a lane's derived state and what is prepared; none where it has neither.
@@ -43,18 +42,6 @@ pub trait StateStore: Send + Sync {
     /// [`StateError::NotPrepared`] where something else, or nothing, is prepared.
     async fn adopt(&self, lane: &LaneId, commit: Oid) -> Result<(), StateError>;
 
-    /// Drops what is prepared.
-    ///
-    /// # Errors
-    /// A store that cannot be written.
-    async fn discard(&self, lane: &LaneId) -> Result<(), StateError>;
-
-    /// Forgets a lane's derived state and what is prepared; the next attempt recovers from the remote.
-    ///
-    /// # Errors
-    /// A store that cannot be written.
-    async fn forget(&self, lane: &LaneId) -> Result<(), StateError>;
-
     /// Returns the lane's running outage.
     ///
     /// # Errors
@@ -67,32 +54,20 @@ pub trait StateStore: Send + Sync {
     /// A store that cannot be written.
     async fn put_outage(&self, lane: &LaneId, outage: Option<&Outage>) -> Result<(), StateError>;
 
-    /// Returns the objects that the remote must not get as they are, such as those refused by push
-    /// protection.
+    /// Returns what of the source was seen when it was last compared: an object's name and a digest of it.
     ///
     /// # Errors
     /// A store that cannot be read.
-    async fn quarantined(&self, lane: &LaneId) -> Result<Vec<Quarantined>, StateError>;
+    async fn seen(&self, lane: &LaneId) -> Result<BTreeMap<String, String>, StateError>;
 
-    /// Adds objects; one that is there is replaced.
+    /// Replaces what was seen; called after events about the differences are durable.
     ///
     /// # Errors
     /// A store that cannot be written.
-    async fn quarantine(&self, lane: &LaneId, objects: Vec<Quarantined>) -> Result<(), StateError>;
+    async fn put_seen(&self, lane: &LaneId, seen: BTreeMap<String, String>) -> Result<(), StateError>;
 
-    /// Lets an object out; nothing to do where it is not there.
-    ///
-    /// # Errors
-    /// A store that cannot be written.
-    async fn release(&self, lane: &LaneId, object: &ObjectKey) -> Result<(), StateError>;
-
-    /// Returns a fact about the installation, such as the id of the tag key.
-    ///
-    /// # Errors
-    /// A store that cannot be read.
-    async fn meta(&self, name: &str) -> Result<Option<String>, StateError>;
-
-    /// Stores such a fact if it is not there yet, and returns what is there.
+    /// Stores a fact about the installation, such as the id of the tag key, if it is not there yet, and
+    /// returns what is there.
     ///
     /// # Errors
     /// A store that cannot be written.
@@ -119,7 +94,7 @@ pub struct Derived {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaneState {
     pub derived: Option<Derived>,
-    /// A commit that is prepared and neither adopted nor discarded.
+    /// A commit that is prepared and not adopted.
     pub prepared: Option<Oid>,
 }
 
@@ -134,16 +109,6 @@ pub struct Prepared {
     pub delta: Vec<(RowKey, Option<String>)>,
     /// `delta` is everything.
     pub replace_all: bool,
-}
-
-/// An object that is kept away from the remote.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Quarantined {
-    pub object: ObjectKey,
-    /// The version concerned; a later one is tried afresh.
-    pub version: u64,
-    pub reason: WithholdReason,
-    pub since: Timestamp,
 }
 
 /// Why the store refused or failed.

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use mirror_core::{
-    ids::{LaneId, ObjectKey, Oid, ProjectId},
+    ids::{LaneId, MirrorId, ObjectKey, Oid, ProjectId},
     retry::Outage,
 };
 use serde_json::{Value, json};
@@ -27,6 +27,10 @@ pub struct LaneStatus {
     pub backlog: u64,
     pub outage: Option<Outage>,
     pub withheld: BTreeMap<ObjectKey, String>,
+    /// Shared files whose newest form is withheld.
+    pub withheld_files: BTreeMap<String, String>,
+    /// Events put aside since the process started; the dead letters have them.
+    pub put_aside: usize,
 }
 
 impl LaneStatus {
@@ -56,15 +60,21 @@ impl Status {
         self.lanes().remove(lane);
     }
 
-    /// Returns how many events of a project wait.
+    /// Returns how many events wait for the lanes of some mirrors.
     #[must_use]
-    pub fn backlog(&self, project: &ProjectId) -> u64 {
+    pub fn backlog(&self, is_meant: impl Fn(&MirrorId) -> bool) -> u64 {
         let lanes = self.lanes();
         lanes
-            .values()
-            .filter(|lane| lane.project.as_ref() == Some(project))
-            .map(|lane| lane.backlog)
+            .iter()
+            .filter(|(id, _)| is_meant(&id.mirror))
+            .map(|(_, lane)| lane.backlog)
             .sum()
+    }
+
+    /// Returns the lanes that are open.
+    #[must_use]
+    pub fn open_lanes(&self) -> Vec<LaneId> {
+        self.lanes().keys().cloned().collect()
     }
 
     /// Returns a lane whose attempt does not end.
@@ -80,12 +90,13 @@ impl Status {
             .map(|(id, _)| id.clone())
     }
 
-    /// Returns everything as JSON.
+    /// Returns the lanes of some mirrors as JSON.
     #[must_use]
-    pub fn page(&self) -> Value {
+    pub fn page(&self, is_meant: impl Fn(&MirrorId) -> bool) -> Value {
         let lanes: Vec<Value> = self
             .lanes()
             .iter()
+            .filter(|(id, _)| is_meant(&id.mirror))
             .map(|(id, lane)| {
                 json!({
                     "mirror": id.mirror.as_str(),
@@ -101,6 +112,8 @@ impl Status {
                         "reason": outage.reason,
                         "attempts": outage.attempts,
                     })),
+                    "putAside": lane.put_aside,
+                    "withheldFiles": lane.withheld_files,
                     "withheld": lane.withheld.iter().map(|(object, reason)| json!({
                         "object": object.to_string(),
                         "reason": reason,

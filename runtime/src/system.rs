@@ -7,7 +7,7 @@ use crate::{
     credential::CredentialError,
     database::{Database, DatabaseError, DatabaseOptions},
     metrics::Metrics,
-    pipeline::{attempt::Lane, fetch::Source, transform::Transformer},
+    pipeline::{attempt::{Base, Lane}, fetch::Source, transform::Transformer},
     queue::{EventLog, LogError, embedded::EmbeddedLog},
     state::{StateError, StateStore, embedded::EmbeddedState},
     status::Status,
@@ -20,7 +20,7 @@ use mirror_core::{
     guard::KnownSecrets,
     ids::{BranchId, LaneId, MirrorId, Topic},
     marker::TagKey,
-    path::OwnedPaths,
+    path::{MirrorPath, OwnedPaths},
     redaction::{Redaction, SecretsMode},
 };
 use mirror_git::{LocalBare, RefName, Remote, RemoteError, Store, StoreError};
@@ -114,6 +114,9 @@ pub enum StartError {
     NoDefaultBranch { mirror: MirrorId },
 }
 
+/// Of a dev branch's name, so much goes into the name of its Git branch.
+const BRANCH_SLUG_BYTES_MAX: usize = 100;
+
 /// Everything that lives as long as the process.
 pub struct System {
     pub config: Config,
@@ -124,7 +127,6 @@ pub struct System {
     pub now: fn() -> Timestamp,
     guests: Guests,
     tag_root: SecretString,
-    tag_root_id: String,
     repositories: Mutex<BTreeMap<PathBuf, Arc<Mutex<()>>>>,
 }
 
@@ -182,6 +184,14 @@ pub struct Mirror {
     turn: Arc<Mutex<()>>,
 }
 
+impl Mirror {
+    /// Returns whether events of a topic are for a lane of this mirror, open or not.
+    #[must_use]
+    pub fn wants(&self, topic: &Topic) -> bool {
+        self.spec.dev_branches.enabled && topic.stack == self.spec.stack && topic.project == self.spec.project
+    }
+}
+
 impl fmt::Debug for Mirror {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mirror")
@@ -237,7 +247,6 @@ impl System {
             now: wall_clock,
             guests,
             tag_root: secret,
-            tag_root_id,
             repositories: Mutex::default(),
         })
     }
@@ -260,7 +269,9 @@ impl System {
         let directory = self.config.data_dir.join("git").join(file_name(spec.id.as_str()));
         let git =
             Store::open_or_create(&directory).map_err(|source| StartError::Store { mirror: id(), source })?;
-        let turn = Arc::clone(self.repositories.lock().await.entry(path.clone()).or_default());
+        // One repository may be named in several ways.
+        let same = path.canonicalize().unwrap_or_else(|_| path.clone());
+        let turn = Arc::clone(self.repositories.lock().await.entry(same).or_default());
         Ok(Mirror {
             spec: Arc::new(spec.clone()),
             source: Arc::new(Source::new(client)),
@@ -322,7 +333,11 @@ impl System {
         transformer
             .layout
             .check_settings(&transformer.context, &transformer.settings)?;
-        let render = render_digest(&transformer, spec.secrets, &spec.samples, &self.tag_root_id);
+        let render = render_digest(&transformer, spec);
+        let base = (!branch.is_default).then(|| Base {
+            refname: default_ref,
+            transformer: Arc::new(self.transformer(mirror, &default.id, &default.id)),
+        });
         Ok(Lane {
             topic: Topic {
                 stack: spec.stack.clone(),
@@ -331,7 +346,9 @@ impl System {
             },
             id,
             spec: Arc::clone(spec),
-            starts_at: (!branch.is_default).then_some(default_ref),
+            base,
+            known: Arc::default(),
+            filed: Arc::default(),
             branch,
             refname,
             render,
@@ -353,16 +370,17 @@ impl System {
         id: &LaneId,
         branch: &DevBranch,
     ) -> Result<String, StartError> {
-        let slug = mirror_core::placement::normalize_name(&branch.name);
-        let slug = if slug.is_empty() {
-            "branch".to_owned()
-        } else {
-            slug
+        // Words of plain letters, digits and dashes; a ref's segment is a file's name somewhere.
+        let mut slug = mirror_core::placement::normalize_name(&branch.name);
+        slug.truncate(slug.floor_char_boundary(BRANCH_SLUG_BYTES_MAX));
+        let slug = match slug.trim_end_matches('-') {
+            "" => "branch",
+            slug => slug,
         };
         let name = spec
             .dev_branches
             .git_branch
-            .replace("{name}", &slug)
+            .replace("{name}", slug)
             .replace("{id}", branch.id.as_str());
         Ok(self.state.meta_once(&format!("git-branch {id}"), &name).await?)
     }
@@ -437,28 +455,26 @@ fn lane_settings(spec: &MirrorSpec, branch: &BranchId, default: &BranchId) -> St
     .to_string()
 }
 
-fn render_digest(
-    transformer: &Transformer,
-    secrets: SecretsChoice,
-    samples: &bool,
-    tag_key_id: &str,
-) -> RenderDigest {
-    let mut policies: Vec<(String, String)> = transformer
-        .policies
-        .iter()
-        .map(|policy| (policy.digest().to_owned(), "{}".to_owned()))
+/// Everything but the project that decides what a lane's files look like and where they stand.
+fn render_digest(transformer: &Transformer, spec: &MirrorSpec) -> RenderDigest {
+    let policies = transformer.policies.iter().map(|policy| policy.digest());
+    let policies: Vec<(String, String)> = policies
+        .chain([transformer.filter.digest()])
+        .map(|digest| (digest.to_owned(), "{}".to_owned()))
         .collect();
-    policies.push((
-        transformer.filter.digest().to_owned(),
-        json!({ "samples": samples }).to_string(),
-    ));
+    let options = json!({
+        "layout": transformer.settings,
+        "prefix": spec.prefix.as_ref().map(MirrorPath::as_str),
+        "samples": spec.samples,
+        "jobs": spec.jobs.is_some(),
+    });
     RenderDigest::of(&RenderInputs {
         format_version: FORMAT_VERSION,
         renderer: transformer.layout.digest(),
         policies: &policies,
-        secrets_mode: secrets_name(secrets),
-        options: &transformer.settings,
-        tag_key_id,
+        secrets_mode: secrets_name(spec.secrets),
+        options: &options.to_string(),
+        tag_key_id: &transformer.redaction.tag_key.key_id(),
     })
 }
 

@@ -4,7 +4,7 @@
 //! The tests here are whole-value tests. A cipher with anything before or after it is plaintext that
 //! happens to contain a cipher.
 
-use crate::alphabet::{ALNUM, BASE64, DASH, DIGIT, LETTER, URL64_PADDED, WORD};
+use crate::alphabet::{ALNUM, DASH, DIGIT, LETTER, PLUS_SLASH, URL64, WORD};
 
 /// Names before the suffix of the key management system, as Keboola's encryption service makes them.
 const SCOPES: [&str; 8] = [
@@ -28,10 +28,21 @@ const LEGACY: [&str; 3] = [
     "KBC::ComponentProjectEncrypted==",
 ];
 
-/// The shortest body of a real cipher is far longer; shorter ones are text that looks like one.
+/// A body that does not begin like compressed data must be at least this long: a password that
+/// somebody put behind a cipher's prefix is shorter.
 const CIPHER_BODY_MIN: usize = 16;
 
+/// How a body begins that is the base64 form of zlib data, as almost all are.
+const ZLIB_START: &str = "eJ";
+/// The shortest body that begins so and says more than that.
+const ZLIB_BODY_MIN: usize = 3;
+
+/// Base64 is padded by one or two of these.
+const PADDING_MAX: usize = 2;
+
 /// Returns the end of the cipher that begins at the start of the text, if one does.
+///
+/// The host decides the same by itself; `tests/cases/ciphers.jsonl` holds both to it.
 fn cipher_end(text: &str) -> Option<usize> {
     let body = match LEGACY.iter().find(|prefix| text.starts_with(**prefix)) {
         Some(prefix) => prefix.len(),
@@ -50,8 +61,15 @@ fn cipher_end(text: &str) -> Option<usize> {
     };
     let bytes = text.as_bytes();
     // The standard and the URL form of base64 both occur.
-    let end = BASE64.or(URL64_PADDED).run(bytes, body, usize::MAX);
-    (end - body >= CIPHER_BODY_MIN).then_some(end)
+    let digits_end = PLUS_SLASH.or(URL64).run(bytes, body, usize::MAX);
+    let digits = digits_end - body;
+    let padding = bytes[digits_end..]
+        .iter()
+        .take(PADDING_MAX)
+        .take_while(|byte| **byte == b'=')
+        .count();
+    let fits = digits >= CIPHER_BODY_MIN || digits >= ZLIB_BODY_MIN && text[body..].starts_with(ZLIB_START);
+    fits.then_some(digits_end + padding)
 }
 
 /// Says whether the whole value is an encrypted value of Keboola.
@@ -156,6 +174,15 @@ mod tests {
         assert_eq!(forms, 24);
         for legacy in LEGACY {
             assert!(is_cipher(&format!("{legacy}{BODY}")), "{legacy}");
+        }
+    }
+
+    #[test]
+    fn ciphers_are_what_the_host_takes_for_them() {
+        let cases = include_str!("../../../tests/cases/ciphers.jsonl");
+        for line in cases.lines() {
+            let (value, expected): (String, bool) = serde_json::from_str(line).unwrap();
+            assert_eq!(is_cipher(&value), expected, "{value:?}");
         }
     }
 

@@ -89,6 +89,8 @@ impl fmt::Display for Subject {
                     IndexKind::JobHealth => "job health",
                     IndexKind::Withheld => "list of withheld objects",
                     IndexKind::Guide => "guide",
+                    IndexKind::Catalog => "catalog",
+                    IndexKind::Lineage => "lineage",
                 })?;
                 if shard.is_empty() {
                     Ok(())
@@ -299,7 +301,7 @@ impl FilteredBatch {
 
 fn guarded(item: &Item, guard: &Guard) -> Result<(), WithholdReason> {
     for file in &item.files {
-        if let Some(rule) = guard.check_text(file.path.as_str()) {
+        if let Some(rule) = guard.check_name(file.path.as_str()) {
             // A path that holds a secret is not repeated.
             return Err(WithholdReason::Guarded {
                 rule: rule.as_str().to_owned(),
@@ -315,8 +317,8 @@ fn guarded(item: &Item, guard: &Guard) -> Result<(), WithholdReason> {
     }
     for entry in &item.entries {
         let texts = guard
-            .check_text(&entry.shard)
-            .or_else(|| guard.check_text(&entry.key));
+            .check_name(&entry.shard)
+            .or_else(|| guard.check_name(&entry.key));
         if let Some(rule) = texts.or_else(|| guard.check_json(&entry.value)) {
             return Err(WithholdReason::Guarded {
                 rule: rule.as_str().to_owned(),
@@ -328,6 +330,15 @@ fn guarded(item: &Item, guard: &Guard) -> Result<(), WithholdReason> {
 }
 
 impl MirrorBatch {
+    /// Returns the batch without one file, such as one that somebody else has in its place.
+    #[must_use]
+    pub fn without(mut self, path: &MirrorPath) -> Self {
+        for object in &mut self.objects {
+            object.files.retain(|file| file.path != *path);
+        }
+        self
+    }
+
     #[must_use]
     pub fn objects(&self) -> &[MirrorObject] {
         &self.objects
@@ -632,7 +643,11 @@ fn ids(item: &Item) -> (String, String) {
 fn kind_of(index: IndexKind) -> DocumentKind {
     match index {
         IndexKind::JobDay | IndexKind::JobHealth => DocumentKind::Job,
-        IndexKind::Manifest | IndexKind::Withheld | IndexKind::Guide => DocumentKind::Index,
+        IndexKind::Manifest
+        | IndexKind::Withheld
+        | IndexKind::Guide
+        | IndexKind::Catalog
+        | IndexKind::Lineage => DocumentKind::Index,
     }
 }
 

@@ -5,6 +5,7 @@
 //! from which a commit can be made. Trees, parents and Git are not known here.
 
 mod identity;
+mod inert;
 mod seal;
 #[cfg(test)]
 mod tests;
@@ -356,37 +357,57 @@ fn count(cut: &Cut, changes: &[CoveredChange]) -> Counts {
     counts
 }
 
-/// The last maker is the author; all others are co-authors.
+/// Somebody who made some of the versions.
+struct Person<'c> {
+    token: Option<&'c str>,
+    said: &'c str,
+    text: TextId,
+}
+
+impl Person<'_> {
+    /// Tokens tell people apart. An event does not say the token, so there the text has to do.
+    fn is(&self, author: &Author) -> bool {
+        match (self.token, &author.token) {
+            (Some(one), Some(other)) => one == other,
+            _ => self.said.trim().eq_ignore_ascii_case(author.text.trim()),
+        }
+    }
+}
+
+/// The last maker is the author; all others are co-authors. Each is named once.
 fn makers(changes: &[CoveredChange], texts: &mut Texts) -> (Maker, Vec<Maker>) {
     let mut by_time: Vec<&CoveredChange> = changes.iter().collect();
     by_time.sort_by(|one, other| (one.created, &one.key).cmp(&(other.created, &other.key)));
-    let mut seen: Vec<&Author> = Vec::new();
-    let mut author = Maker::Unknown { at: None };
-    let mut others = Vec::new();
-    for (rank, change) in by_time.iter().rev().enumerate() {
-        match &change.author {
-            Some(Author { token, text }) if rank == 0 => {
-                let (text, token) = (texts.add(&change.key, text), token.clone());
-                author = Maker::Person {
-                    text,
+    let newest = by_time.last().copied();
+    let mut people: Vec<Person<'_>> = Vec::new();
+    for change in by_time.iter().rev() {
+        for author in change.author.iter().chain(&change.earlier_authors) {
+            let token = author.token.as_deref();
+            if let Some(known) = people.iter_mut().find(|person| person.is(author)) {
+                known.token = known.token.or(token);
+            } else if people.len() <= CO_AUTHORS_MAX {
+                people.push(Person {
                     token,
-                    at: change.created,
-                };
-                seen.extend(&change.author);
-            }
-            None if rank == 0 => author = Maker::Unknown { at: change.created },
-            Some(_) | None => {}
-        }
-        for other in change.author.iter().chain(&change.earlier_authors) {
-            if !seen.contains(&other) && others.len() < CO_AUTHORS_MAX {
-                let text = texts.add(&change.key, &other.text);
-                others.push(Maker::Person {
-                    text,
-                    token: other.token.clone(),
-                    at: None,
+                    said: &author.text,
+                    text: texts.add(&change.key, &author.text),
                 });
-                seen.push(other);
             }
+        }
+    }
+    let made_at = newest.and_then(|change| change.created);
+    let mut author = Maker::Unknown { at: made_at };
+    let mut others = Vec::new();
+    for (rank, Person { token, text, .. }) in people.into_iter().enumerate() {
+        let is_author = rank == 0 && newest.is_some_and(|change| change.author.is_some());
+        let maker = Maker::Person {
+            text,
+            token: token.map(str::to_owned),
+            at: made_at.filter(|_| is_author),
+        };
+        if is_author {
+            author = maker;
+        } else {
+            others.push(maker);
         }
     }
     (author, others)

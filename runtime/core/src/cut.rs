@@ -6,7 +6,7 @@
 
 use crate::{
     event::{Body, BranchChanged, ConfigChanged, ConfigDeleted, Envelope, JobFinished, StorageChanged},
-    ids::{ComponentId, ConfigId, InvalidId, ObjectKey, Oid, RunId, TableId},
+    ids::{ComponentId, ConfigId, InvalidId, MirrorId, ObjectKey, Oid, RunId, TableId},
     key::{EventsDigest, digest_of_texts, events_digest},
     window::later,
 };
@@ -213,6 +213,9 @@ pub struct Cut {
     /// When the first covered event of the stream was published; latency counts from here.
     pub change_published_at: Option<Timestamp>,
     pub jobs_published_at: Option<Timestamp>,
+    /// `event_id` of the last covered event, for logs.
+    #[serde(default)]
+    pub last_event: Option<String>,
     /// Trace contexts of covered events, at most [`TRACES_MAX`].
     pub traces: Vec<String>,
 }
@@ -239,10 +242,10 @@ impl CutId {
 }
 
 impl Cut {
-    /// Cuts a lane at the last of `events`, which are all of its events after `cursor`, up to there,
-    /// of the streams that are to be covered. `now` only matters where there are none.
+    /// Cuts a lane of `mirror` at the last of `events`, which are all of its events after `cursor`, up
+    /// to there, of the streams that are to be covered. `now` only matters where there are none.
     #[must_use]
-    pub fn of(cursor: &LaneCursor, events: &[Logged], now: Timestamp) -> Self {
+    pub fn of(mirror: &MirrorId, cursor: &LaneCursor, events: &[Logged], now: Timestamp) -> Self {
         let mut cut = Self {
             log: cursor.log.clone(),
             change_after: cursor.change,
@@ -265,32 +268,15 @@ impl Cut {
                 .unwrap_or(now),
             change_published_at: None,
             jobs_published_at: None,
+            last_event: None,
             traces: Vec::new(),
         };
         let mut ordered: Vec<&Logged> = events.iter().collect();
         ordered.sort_by_key(|logged| logged.position);
         for logged in ordered {
-            cut.cover(logged);
+            cut.cover(mirror, logged);
         }
         cut
-    }
-
-    /// Cuts a lane for a first sync: what it reads from now on covers all events up to here.
-    #[must_use]
-    pub fn snapshot(
-        cursor: &LaneCursor,
-        change_through: Position,
-        jobs_through: Position,
-        now: Timestamp,
-    ) -> Self {
-        let change_through = change_through.max(cursor.change);
-        let jobs_through = jobs_through.max(cursor.jobs);
-        Self {
-            snapshot: true,
-            change_through,
-            jobs_through,
-            ..Self::of(cursor, &[], now)
-        }
     }
 
     /// Returns the identity of this cut.
@@ -327,7 +313,7 @@ impl Cut {
         !self.snapshot && self.events.count == 0
     }
 
-    fn cover(&mut self, logged: &Logged) {
+    fn cover(&mut self, mirror: &MirrorId, logged: &Logged) {
         let Logged {
             position, envelope, ..
         } = logged;
@@ -338,6 +324,7 @@ impl Cut {
         *through = (*through).max(*position);
         *published_at =
             Some(published_at.map_or(envelope.published_at, |first| first.min(envelope.published_at)));
+        self.last_event = Some(envelope.key.event_id());
         if let Some(trace) = &envelope.traceparent
             && self.traces.len() < TRACES_MAX
             && !self.traces.contains(trace)
@@ -372,7 +359,11 @@ impl Cut {
                 self.branch_deleted = *deleted;
             }
             Body::StorageChanged(StorageChanged { tables, .. }) => self.tables.extend(tables.iter().cloned()),
-            Body::RenderChanged(changed) => self.render = Some(changed.reason.clone()),
+            Body::RenderChanged(changed) => {
+                if changed.mirror.as_ref().is_none_or(|whose| whose == mirror) {
+                    self.render = Some(changed.reason.clone());
+                }
+            }
         }
     }
 

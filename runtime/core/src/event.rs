@@ -14,7 +14,7 @@ pub use masked::masked_body;
 
 use crate::{
     cut::Stream,
-    ids::{BranchId, ComponentId, ConfigId, ObjectKey, ProjectId, RunId, Stack, TableId, Topic},
+    ids::{BranchId, ComponentId, ConfigId, MirrorId, ObjectKey, ProjectId, RunId, Stack, TableId, Topic},
     key::EventKey,
 };
 use jiff::Timestamp;
@@ -200,9 +200,12 @@ pub enum StorageCause {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RenderChanged {
+    /// Whose mirror it is about: how one renders is no matter of others that mirror the same branch. None: of all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<MirrorId>,
     /// Why, for people: the host's words, never content.
     pub reason: String,
-    /// Tells this occasion from others, such as the new render digest.
+    /// Tells this occasion from others, such as the new render digest and the commit that has another.
     pub digest: String,
 }
 
@@ -290,7 +293,9 @@ impl Body {
                 StorageCause::Run(run) => keyed(&["run", run.as_str()]),
                 StorageCause::Seen(digest) => keyed(&["seen", digest]),
             },
-            Self::RenderChanged(changed) => keyed(&[&changed.digest]),
+            Self::RenderChanged(RenderChanged { mirror, digest, .. }) => {
+                keyed(&[mirror.as_ref().map_or("", MirrorId::as_str), digest])
+            }
         }
     }
 }

@@ -47,7 +47,12 @@ pub enum Verdict {
     Withhold(WithholdReason),
 }
 
-/// Why an object is not in the repository. Texts come from the host, never from content.
+/// Why an object is not in the repository.
+///
+/// Goes to log, status and state, so no text of it may come from content, nor from a guest: files
+/// are named by their position in the guest's answer, counted from 0. The one exception is `file`
+/// of [`Self::Guarded`], a path in which neither the policies nor the guard found anything. The
+/// repository gets less: [`Self::public`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case", tag = "why")]
 pub enum WithholdReason {
@@ -61,8 +66,8 @@ pub enum WithholdReason {
     Refused { guest: String, detail: String },
     #[error("the guard still found a secret ({rule}) in {file}")]
     Guarded { rule: String, file: String },
-    #[error("the path `{path}` is not allowed: {problem}")]
-    Path { path: String, problem: String },
+    #[error("the path of file {file} is not allowed: it {problem}")]
+    Path { file: usize, problem: String },
     #[error("the source cannot be read: {detail}")]
     Source { detail: String },
 }
@@ -79,6 +84,109 @@ impl WithholdReason {
             Self::Guarded { .. } => "guarded",
             Self::Path { .. } => "path",
             Self::Source { .. } => "source",
+        }
+    }
+
+    /// Returns what may stand in the repository, in `ai/withheld.jsonl`: the kind, with the rule or
+    /// the limit where there is one, such as `guarded guard-github` or `over_limit file_bytes_max`.
+    ///
+    /// No path, no name of a guest, no detail. A rule or limit that is not of the form of those
+    /// that we and policies have (letters, digits, `-` and `_`, at most 40) is left out.
+    #[must_use]
+    pub fn public(&self) -> String {
+        let word = match self {
+            Self::Guarded { rule, .. } => Some(rule),
+            Self::OverLimit { limit, .. } => Some(limit),
+            Self::Trapped { .. }
+            | Self::Malformed { .. }
+            | Self::Refused { .. }
+            | Self::Path { .. }
+            | Self::Source { .. } => None,
+        };
+        let plain = |word: &&String| {
+            let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+            (1..=40).contains(&word.len()) && word.bytes().all(fits)
+        };
+        match word.filter(plain) {
+            Some(word) => format!("{} {word}", self.kind()),
+            None => self.kind().to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "hunter2 (or so)";
+
+    /// Every reason with a secret in each of its texts that is no word of ours.
+    fn all() -> Vec<WithholdReason> {
+        let text = || SECRET.to_owned();
+        vec![
+            WithholdReason::Trapped {
+                guest: text(),
+                detail: text(),
+            },
+            WithholdReason::OverLimit {
+                guest: text(),
+                limit: "file_bytes_max".to_owned(),
+            },
+            WithholdReason::OverLimit {
+                guest: text(),
+                limit: text(),
+            },
+            WithholdReason::Malformed {
+                guest: text(),
+                detail: text(),
+            },
+            WithholdReason::Refused {
+                guest: text(),
+                detail: text(),
+            },
+            WithholdReason::Guarded {
+                rule: "guard-github".to_owned(),
+                file: text(),
+            },
+            WithholdReason::Guarded {
+                rule: text(),
+                file: text(),
+            },
+            WithholdReason::Path {
+                file: 3,
+                problem: text(),
+            },
+            WithholdReason::Source { detail: text() },
+        ]
+    }
+
+    #[test]
+    fn the_repository_is_told_the_kind_and_a_rule_or_limit_only() {
+        let public: Vec<String> = all().iter().map(WithholdReason::public).collect();
+        assert_eq!(
+            public,
+            [
+                "trapped",
+                "over_limit file_bytes_max",
+                "over_limit",
+                "malformed",
+                "refused",
+                "guarded guard-github",
+                "guarded",
+                "path",
+                "source"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_reason_is_read_back_as_it_was_stored() {
+        for reason in all() {
+            let stored = serde_json::to_string(&reason).expect("plain data");
+            assert_eq!(
+                serde_json::from_str::<WithholdReason>(&stored).expect("our own"),
+                reason
+            );
         }
     }
 }

@@ -8,8 +8,10 @@
 mod detect;
 mod forms;
 mod known;
+mod slug;
 
 pub use known::KnownSecrets;
+pub use slug::Slugs;
 
 use crate::{
     finding::RuleId,
@@ -28,6 +30,7 @@ const KNOWN: &str = "guard-known-secret";
 /// Judges what is about to leave.
 pub struct Guard {
     known: known::Matcher,
+    slugs: Slugs,
 }
 
 impl Guard {
@@ -38,6 +41,7 @@ impl Guard {
     pub fn new(known: &KnownSecrets) -> Self {
         Self {
             known: known::Matcher::new(known),
+            slugs: known.slugs(),
         }
     }
 
@@ -47,10 +51,18 @@ impl Guard {
         self.judge(Format::of(path), content).map(host_rule)
     }
 
-    /// Judges a text that is no file: a path, a name of a reference, a message, an identity.
+    /// Judges a text that is no file and is shown as it was written: a message, an identity.
     #[must_use]
     pub fn check_text(&self, text: &str) -> Option<RuleId> {
         self.scan(text).map(host_rule)
+    }
+
+    /// Judges a path, a name of a reference, or a name of which either is made: in these, known
+    /// secrets are also found in the form that slugging gives them.
+    #[must_use]
+    pub fn check_name(&self, name: &str) -> Option<RuleId> {
+        let slug = || self.slugs.is_in(name).then_some(KNOWN);
+        self.scan(name).or_else(slug).map(host_rule)
     }
 
     pub(crate) fn check_json(&self, content: &str) -> Option<RuleId> {

@@ -4,7 +4,7 @@
 //! may hold is its issuer's affair (client-chosen ids may contain dashes, dots and spaces).
 
 use serde::{Deserialize, Serialize};
-use std::{fmt, sync::Arc};
+use std::{fmt, net::Ipv6Addr, sync::Arc};
 use thiserror::Error;
 
 /// A text that cannot be an id.
@@ -34,10 +34,7 @@ fn check(what: &'static str, raw: &str) -> Result<(), InvalidId> {
 
 macro_rules! id {
     ($(#[$meta:meta])* $name:ident, $what:literal) => {
-        $(#[$meta])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(Arc<str>);
+        id!(@text $(#[$meta])* $name);
 
         impl $name {
             /// Parses the id.
@@ -47,7 +44,15 @@ macro_rules! id {
             pub fn parse(raw: &str) -> Result<Self, InvalidId> {
                 check($what, raw).map(|()| Self(raw.into()))
             }
+        }
+    };
+    (@text $(#[$meta:meta])* $name:ident) => {
+        $(#[$meta])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Arc<str>);
 
+        impl $name {
             /// Returns the id's text.
             #[must_use]
             pub fn as_str(&self) -> &str {
@@ -90,8 +95,12 @@ macro_rules! id {
 }
 
 id!(
-    /// Host name of a Keboola stack, such as `connection.keboola.com`.
-    Stack, "stack"
+    @text
+    /// Host name of a Keboola stack in lower case, such as `connection.keboola.com`.
+    ///
+    /// A stack is one and the same however its address is written: scheme and port say how to reach it,
+    /// not which one it is.
+    Stack
 );
 id!(
     /// Decimal id of a Keboola project.
@@ -129,6 +138,100 @@ id!(
     /// Id of a bucket, such as `in.c-main`.
     BucketId, "bucket id"
 );
+
+impl Stack {
+    /// Parses a host name, or an address such as `https://connection.keboola.com`, of which only the host
+    /// is kept ([`StackAddress::parse`]).
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn parse(raw: &str) -> Result<Self, InvalidId> {
+        StackAddress::parse(raw).map(|address| address.stack)
+    }
+}
+
+/// How to reach a stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StackAddress {
+    pub stack: Stack,
+    /// False where the address says `http`.
+    pub is_encrypted: bool,
+    /// None for the scheme's own port.
+    pub port: Option<u16>,
+}
+
+impl StackAddress {
+    /// Parses `HOST`, `HOST:PORT` or one of these after `https://` or `http://`; a host is a name, an
+    /// IPv4 address, or an IPv6 address in brackets. Letter case does not matter.
+    ///
+    /// # Errors
+    /// Anything else, such as an address with a user, a path or a query.
+    pub fn parse(raw: &str) -> Result<Self, InvalidId> {
+        check("stack", raw)?;
+        let invalid = |problem| InvalidId {
+            what: "stack",
+            problem,
+        };
+        let (scheme, rest) = raw.split_once("://").unwrap_or(("https", raw));
+        let is_encrypted = match scheme.to_ascii_lowercase().as_str() {
+            "https" => true,
+            "http" => false,
+            _ => return Err(invalid("no `https` address")),
+        };
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        if rest.contains(['/', '\\', '?', '#', '@']) {
+            return Err(invalid("more than a host and a port"));
+        }
+        let end = match rest.strip_prefix('[') {
+            Some(inside) => inside.find(']').map_or(rest.len(), |end| end + 2),
+            None => rest.find(':').unwrap_or(rest.len()),
+        };
+        let (host, port) = rest.split_at(end);
+        let host =
+            host_name(host).ok_or_else(|| invalid("no host name, such as `connection.keboola.com`"))?;
+        let port = match port.strip_prefix(':') {
+            None if port.is_empty() => None,
+            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                digits.parse::<u16>().ok().filter(|port| *port > 0)
+            }
+            None | Some(_) => return Err(invalid("not a host with a port behind it")),
+        };
+        if port.is_none() && end < rest.len() {
+            return Err(invalid("on a port that does not exist"));
+        }
+        Ok(Self {
+            stack: Stack(host.into()),
+            is_encrypted,
+            port,
+        })
+    }
+
+    /// Whether the address never leaves the machine.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        matches!(self.stack.as_str(), "127.0.0.1" | "localhost" | "[::1]")
+    }
+}
+
+/// The base of the stack's URLs, without a slash at the end.
+impl fmt::Display for StackAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.is_encrypted { "https" } else { "http" };
+        write!(f, "{scheme}://{}", self.stack)?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
+/// Returns the one form of a host: a name in lower case, an IPv6 address in its canonical form.
+fn host_name(raw: &str) -> Option<String> {
+    if let Some(address) = raw.strip_prefix('[') {
+        let address: Ipv6Addr = address.strip_suffix(']')?.parse().ok()?;
+        return Some(format!("[{address}]"));
+    }
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let is_name = |label: &str| !label.is_empty() && label.len() <= 63 && label.bytes().all(plain);
+    (raw.len() <= 253 && raw.split('.').all(is_name)).then(|| raw.to_ascii_lowercase())
+}
 
 /// One Keboola branch of one mirror, which is one ref of one repository.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -263,5 +366,72 @@ impl TryFrom<String> for Oid {
 impl From<Oid> for String {
     fn from(id: Oid) -> String {
         id.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_stack(raw: &str, expected: &str) {
+        let said = match StackAddress::parse(raw) {
+            Ok(address) => {
+                assert_eq!(Stack::parse(raw), Ok(address.stack.clone()));
+                assert_eq!(StackAddress::parse(&address.to_string()), Ok(address.clone()));
+                format!("{} at {address}", address.stack)
+            }
+            Err(error) => error.to_string(),
+        };
+        assert_eq!(said, expected, "{raw}");
+    }
+
+    #[test]
+    fn a_stack_is_its_host_however_its_address_is_written() {
+        let plain = "connection.keboola.com at https://connection.keboola.com";
+        for raw in [
+            "connection.keboola.com",
+            "Connection.KEBOOLA.com",
+            "https://connection.keboola.com",
+            "HTTPS://connection.keboola.com/",
+        ] {
+            check_stack(raw, plain);
+        }
+        check_stack("http://127.0.0.1:4021", "127.0.0.1 at http://127.0.0.1:4021");
+        check_stack("127.0.0.1:4021", "127.0.0.1 at https://127.0.0.1:4021");
+        check_stack("https://[::1]:1", "[::1] at https://[::1]:1");
+        check_stack("[0:0::1]", "[::1] at https://[::1]");
+    }
+
+    #[test]
+    fn what_is_more_or_less_than_a_host_is_no_stack() {
+        check_stack("", "stack is empty");
+        check_stack(
+            "https://",
+            "stack is no host name, such as `connection.keboola.com`",
+        );
+        check_stack("ftp://a.b", "stack is no `https` address");
+        for raw in ["https://a.b/c", "https://u:p@a.b", "a.b?x", "a.b#x", "a.b//"] {
+            check_stack(raw, "stack is more than a host and a port");
+        }
+        for raw in [
+            "a b",
+            "a..b",
+            ".",
+            "a.b.",
+            "á.cz",
+            "[",
+            "[::1",
+            "[127.0.0.1]",
+            "a,b",
+        ] {
+            check_stack(raw, "stack is no host name, such as `connection.keboola.com`");
+        }
+        for raw in ["a.b:x", "[::1]x", "a.b:1:2", "a.b:+1"] {
+            check_stack(raw, "stack is not a host with a port behind it");
+        }
+        for raw in ["a.b:", "a.b:0", "a.b:65536"] {
+            check_stack(raw, "stack is on a port that does not exist");
+        }
     }
 }

@@ -6,8 +6,8 @@
 
 use crate::{
     cut::{LaneCursor, Position, Stream},
-    retry::{Disposition, Jitter, Notice, Outage, Retry},
-    window::{Window, WindowMode},
+    retry::{Disposition, Jitter, Notice, Outage, RETRY_WAIT_MAX, Retry},
+    window::{Window, WindowMode, later},
 };
 use jiff::Timestamp;
 use std::time::Duration;
@@ -197,6 +197,9 @@ impl Lane {
             }
             Wake::Stop => self.stopping = true,
         }
+        self.change.window.clamp(now);
+        self.jobs.window.clamp(now);
+        self.again_at = self.again_at.map(|again_at| again_at.min(later(now, RETRY_WAIT_MAX)));
         self.tell(now, &mut actions);
         self.start_if_due(now, &mut actions);
         actions

@@ -1,5 +1,9 @@
 //! What the layout renderer is given and returns (`wit/layout.wit`).
 
+mod names;
+
+pub use names::SourceName;
+
 use crate::{document::DocumentKind, ids::ObjectKey};
 use serde::{Deserialize, Serialize};
 
@@ -101,6 +105,8 @@ pub enum IndexKind {
     JobHealth,
     Withheld,
     Guide,
+    Catalog,
+    Lineage,
 }
 
 /// A piece that an object gives to an index.

@@ -173,8 +173,10 @@ pub struct OwnedPaths {
 
 /// Directories below the prefix that belong to the mirror.
 pub const OWNED_DIRECTORIES: [&str; 5] = ["configs", "configs-extra", "storage", "jobs", "ai"];
-/// The one file outside those directories.
+/// The one file outside those directories, and only where nobody else has one there.
 pub const AGENTS_FILE: &str = "AGENTS.md";
+/// How the mirror's own [`AGENTS_FILE`] begins.
+pub const AGENTS_MARKER: &str = "<!-- kbc-mirror -->";
 
 impl OwnedPaths {
     /// Takes the prefix, none for the root of the repository.
@@ -212,6 +214,15 @@ impl OwnedPaths {
             .ok()
             .filter(owned_below_root)
             .map(|_| rest)
+    }
+
+    /// Returns the path of [`AGENTS_FILE`]; the mirror's only where it begins with [`AGENTS_MARKER`].
+    ///
+    /// # Panics
+    /// Never: the name is short and safe, and so is the prefix.
+    #[must_use]
+    pub fn agents_file(&self) -> MirrorPath {
+        self.resolve(AGENTS_FILE).expect("a prefix leaves room for a short name")
     }
 
     /// Returns the owned top-level directories and the file, as paths of the repository.

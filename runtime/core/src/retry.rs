@@ -37,6 +37,8 @@ impl Jitter {
 pub const RETRY_EVERY: Duration = Duration::from_secs(5 * 60);
 /// No remote may ask for more patience.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60 * 60);
+/// No wait is longer, with what spreads it.
+pub const RETRY_WAIT_MAX: Duration = Duration::from_secs(66 * 60);
 const RETRY_AFTER_MIN: Duration = Duration::from_secs(1);
 /// So often in a row a moved ref is met at once.
 pub const AT_ONCE_MAX: u32 = 5;

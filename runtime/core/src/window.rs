@@ -77,6 +77,13 @@ impl Window {
         );
     }
 
+    /// Nothing in a window can lie in the future, unless a publisher's clock is ahead or the own one was
+    /// set back; then it counts from now, so that the lane does not sleep through the difference.
+    pub fn clamp(&mut self, now: Timestamp) {
+        self.opened_at = self.opened_at.map(|opened_at| opened_at.min(now));
+        self.closed_at = self.closed_at.map(|closed_at| closed_at.min(now));
+    }
+
     /// Makes the window due at once, if it is open.
     pub fn hasten(&mut self) {
         self.urgent = self.opened_at.is_some();
@@ -138,7 +145,8 @@ impl Window {
 }
 
 /// Adds, and stops at the end of time.
-pub(crate) fn later(time: Timestamp, duration: Duration) -> Timestamp {
+#[must_use]
+pub fn later(time: Timestamp, duration: Duration) -> Timestamp {
     SignedDuration::try_from(duration)
         .ok()
         .and_then(|duration| time.checked_add(duration).ok())

@@ -4,9 +4,13 @@
 
 use std::{
     fs::{self, File},
+    hash::{BuildHasher, RandomState},
     io::{self, Write},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// A failure of the file system, with the path it happened at.
@@ -22,12 +26,16 @@ pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> DiskError {
     move |source| DiskError { path, source }
 }
 
-/// Returns a file name that no other process or thread uses at the same time.
+/// Returns a file name that no other process or thread uses at the same time, not even on another machine that
+/// shares the file system and counts its processes alike.
 pub(crate) fn unique_name(prefix: &str) -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
+    // The standard library's only source of randomness; it is seeded once a process.
+    static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(std::process::id()));
     format!(
-        "{prefix}{}_{}",
+        "{prefix}{}_{:016x}_{}",
         std::process::id(),
+        *PROCESS,
         NEXT.fetch_add(1, Ordering::Relaxed)
     )
 }

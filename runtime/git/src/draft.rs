@@ -28,6 +28,8 @@ pub struct Draft<'s> {
     ids: HashSet<Oid>,
     /// Trees and commits as they are before compression, to be read again by the next commit.
     readable: HashMap<Oid, (Kind, Vec<u8>)>,
+    /// Trees of the store that those of the draft share directories with.
+    bases: Vec<Oid>,
 }
 
 /// The most that forges accept in one push.
@@ -42,6 +44,7 @@ impl<'s> Draft<'s> {
             trees_and_commits: Run::default(),
             ids: HashSet::new(),
             readable: HashMap::new(),
+            bases: Vec::new(),
         }
     }
 
@@ -73,6 +76,7 @@ impl<'s> Draft<'s> {
         text: CommitText<'_>,
     ) -> Result<Oid, WriteError> {
         let raw = commit::encode(tree, parents, text)?;
+        self.add_base(tree);
         let id = pack::object_id(Kind::Commit, &raw).ok_or(WriteError::BadText {
             what: "message",
             problem: "is an attack on SHA-1",
@@ -122,6 +126,7 @@ impl<'s> Draft<'s> {
         let Self {
             blobs: mut runs,
             trees_and_commits,
+            bases,
             ..
         } = self;
         runs.push(trees_and_commits);
@@ -132,7 +137,15 @@ impl<'s> Draft<'s> {
             new,
             pack: Arc::new(pack),
             alive: Arc::new(()),
+            bases,
         })
+    }
+
+    /// Notes a tree that the draft's own build on, unless it is one of them.
+    pub(crate) fn add_base(&mut self, tree: Oid) {
+        if !self.has(tree) && !self.bases.contains(&tree) {
+            self.bases.push(tree);
+        }
     }
 
     pub(crate) fn has(&self, id: Oid) -> bool {
@@ -159,7 +172,7 @@ impl Source for Draft<'_> {
     fn find(&self, id: Oid) -> Result<Option<(Kind, Vec<u8>)>, StoreError> {
         match self.readable.get(&id) {
             Some(found) => Ok(Some(found.clone())),
-            None => self.store.objects().find(id),
+            None => self.store.find(id),
         }
     }
 }
@@ -174,6 +187,7 @@ pub struct PendingPush {
     new: Oid,
     pub(crate) pack: Arc<Pack>,
     pub(crate) alive: Arc<()>,
+    pub(crate) bases: Vec<Oid>,
 }
 
 impl PendingPush {

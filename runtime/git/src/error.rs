@@ -4,6 +4,7 @@
 //! [`Disposition`], so that nobody has to read prose to decide what to do next.
 
 use crate::{disk::DiskError, refname::RefName};
+use gix::objs::Kind;
 use mirror_core::{ids::Oid, path::MirrorPath};
 use std::{io, path::PathBuf};
 use thiserror::Error;
@@ -54,15 +55,40 @@ pub enum StoreError {
     /// An object is of another kind than its use asks for.
     #[error("object {id} is not a {expected}")]
     WrongKind { id: Oid, expected: &'static str },
-    /// An object cannot be decoded; removing the store and fetching again mends it.
+    /// An object cannot be decoded; a reset of the store mends it.
     #[error("object {id} is damaged: {problem}; remove the local store, it is rebuilt from the remote")]
     Damaged { id: Oid, problem: String },
-    /// A file of the store cannot be decoded; removing the store and fetching again mends it.
+    /// A file of the store cannot be decoded; a reset of the store mends it.
     #[error("`{}` is damaged: {problem}; remove the local store, it is rebuilt from the remote", path.display())]
     DamagedFile { path: PathBuf, problem: String },
 }
 
 impl StoreError {
+    pub(crate) fn wrong_kind(id: Oid, expected: Kind) -> Self {
+        let expected = match expected {
+            Kind::Tree => "tree",
+            Kind::Blob => "blob",
+            Kind::Commit => "commit",
+            Kind::Tag => "tag",
+        };
+        Self::WrongKind { id, expected }
+    }
+
+    /// Returns whether the local store is damaged, which [`Store::reset`](crate::Store::reset) and a fetch mend.
+    ///
+    /// An object that is merely missing is no damage: the next fetch brings it.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::WrongKind { .. } | Self::Damaged { .. } | Self::DamagedFile { .. } => true,
+            Self::NoSpace { .. }
+            | Self::NotWritable { .. }
+            | Self::Disk { .. }
+            | Self::InUse { .. }
+            | Self::Missing { .. } => false,
+        }
+    }
+
     /// Returns what to do about it.
     #[must_use]
     pub fn disposition(&self) -> Disposition {
@@ -71,10 +97,9 @@ impl StoreError {
             Self::NoSpace { .. } | Self::NotWritable { .. } | Self::Disk { .. } | Self::InUse { .. } => {
                 Disposition::Retry
             }
-            Self::Missing { .. } => Disposition::Retry,
-            Self::WrongKind { .. } | Self::Damaged { .. } | Self::DamagedFile { .. } => {
-                Disposition::Permanent
-            }
+            // Mended by a fetch, or by a reset and a fetch.
+            Self::Missing { .. } | Self::Damaged { .. } | Self::DamagedFile { .. } => Disposition::Retry,
+            Self::WrongKind { .. } => Disposition::Permanent,
         }
     }
 }
@@ -100,6 +125,12 @@ pub enum WriteError {
 }
 
 impl WriteError {
+    /// Returns whether the local store is damaged: [`StoreError::is_damage`].
+    #[must_use]
+    pub fn is_store_damage(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_damage())
+    }
+
     /// Returns what to do about it.
     #[must_use]
     pub fn disposition(&self) -> Disposition {
@@ -142,6 +173,12 @@ pub enum RemoteError {
 }
 
 impl RemoteError {
+    /// Returns whether the local store is damaged: [`StoreError::is_damage`].
+    #[must_use]
+    pub fn is_store_damage(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_damage())
+    }
+
     /// Returns what to do about it.
     #[must_use]
     pub fn disposition(&self) -> Disposition {
@@ -203,6 +240,9 @@ pub enum PushError {
         #[source]
         source: io::Error,
     },
+    /// Another process of the mirror holds the repository for longer than a change takes.
+    #[error("another kbc-mirror works on repository `{remote}`, or hangs; stop all but one")]
+    Busy { remote: String },
     /// Another program is changing the branch, or died while it did.
     #[error("branch `{refname}` of `{remote}` is locked by another program; if none is running, remove `{}`", path.display())]
     Locked {
@@ -226,7 +266,7 @@ impl PushError {
             | Self::NotWritable { .. }
             | Self::NoSpace { .. }
             | Self::Damaged { .. } => Disposition::NeedsCustomer,
-            Self::Unreachable { .. } | Self::Locked { .. } => Disposition::Retry,
+            Self::Unreachable { .. } | Self::Busy { .. } | Self::Locked { .. } => Disposition::Retry,
         }
     }
 }

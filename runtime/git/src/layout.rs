@@ -11,9 +11,15 @@ const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n
 /// Makes a bare repository whose `HEAD` names a branch that need not exist yet.
 ///
 /// `HEAD` comes last: without it Git does not take the directory for a repository.
+///
+/// What is there already stays as it is.
 pub(crate) fn create_bare(root: &Path, head: &RefName) -> Result<(), DiskError> {
-    for directory in ["objects/info", "objects/pack", "refs/heads", "refs/tags"] {
+    create_objects(root)?;
+    for directory in ["refs/heads", "refs/tags"] {
         disk::create_directories(&root.join(directory))?;
+    }
+    if root.join("HEAD").exists() {
+        return Ok(());
     }
     for (name, content) in [("config", CONFIG.to_owned()), ("HEAD", format!("ref: {head}\n"))] {
         disk::replace(
@@ -23,4 +29,12 @@ pub(crate) fn create_bare(root: &Path, head: &RefName) -> Result<(), DiskError> 
         )?;
     }
     disk::sync_directory(root)
+}
+
+/// Makes the directories for objects.
+pub(crate) fn create_objects(root: &Path) -> Result<(), DiskError> {
+    for directory in ["objects/info", "objects/pack"] {
+        disk::create_directories(&root.join(directory))?;
+    }
+    Ok(())
 }

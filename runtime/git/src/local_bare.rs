@@ -7,7 +7,7 @@
 mod tests;
 
 use crate::{
-    commit,
+    commit::{self, CommitInfo},
     disk::{self, DiskError, at},
     draft::PendingPush,
     error::{PushError, RemoteError, StoreError},
@@ -17,13 +17,14 @@ use crate::{
     refname::RefName,
     refs::{Refs, RefsError},
     remote::{FetchScope, Fetched, Remote},
-    store::Store,
+    store::{Held, Known, Store},
     tree::{BaseTree, Entry},
 };
 use gix::objs::Kind;
 use mirror_core::ids::Oid;
 use std::{
-    collections::HashSet,
+    cmp::Reverse,
+    collections::{BinaryHeap, HashSet},
     fs, io,
     path::{Path, PathBuf},
 };
@@ -106,13 +107,24 @@ impl LocalBare {
         &self.root
     }
 
+    /// Returns whether the repository was made without the parents of this commit.
+    fn is_shallow(&self, commit: Oid) -> Result<bool, RemoteError> {
+        let list = disk::read_optional(&self.root.join("shallow"))
+            .map_err(|error| RemoteError::from_disk(&self.name, error))?;
+        let commit = commit.to_string();
+        Ok(list
+            .unwrap_or_default()
+            .split(|byte| *byte == b'\n')
+            .any(|line| line == commit.as_bytes()))
+    }
+
     fn read_error(&self, error: RefsError) -> RemoteError {
         let remote = self.name.clone();
         match error {
             RefsError::Disk(error) => RemoteError::from_disk(&self.name, error),
             RefsError::Refused(problem) => RemoteError::NotARepository { remote, problem },
             RefsError::Damaged(problem) => RemoteError::Damaged { remote, problem },
-            RefsError::Moved(_) | RefsError::Locked(_) => RemoteError::Unreachable {
+            RefsError::Moved(_) | RefsError::Locked(_) | RefsError::Busy => RemoteError::Unreachable {
                 remote,
                 source: io::ErrorKind::ResourceBusy.into(),
             },
@@ -147,6 +159,7 @@ impl LocalBare {
                 refname,
                 actual,
             },
+            RefsError::Busy => PushError::Busy { remote },
             RefsError::Locked(path) => PushError::Locked {
                 remote,
                 refname,
@@ -196,36 +209,47 @@ impl Remote for LocalBare {
             FetchScope::CommitsOnly { commits_max } => (commits_max, false),
             FetchScope::TreesOnly { commits_max } => (commits_max, true),
         };
-        let mut bringing = Bringing {
-            remote: self,
-            store,
-            run: Run::default(),
-            encoder: Encoder::new(),
+        let mut bringing = Bringing::new(self, store);
+        let commits = bringing.first_parents(tip, commits_max.max(1))?;
+        let tree = match store.known(tip) {
+            Some(known) => Some(known.tree),
+            None if with_trees => Some(bringing.trees(tip)?),
+            None => None,
         };
-        let mut next = Some(tip);
-        let mut trees = Vec::new();
-        for _ in 0..commits_max.max(1) {
-            let Some(id) = next else { break };
-            let raw = bringing.bring(id, Kind::Commit)?;
-            let commit = commit::decode(id, &raw).map_err(|error| self.object_error(error))?;
-            if with_trees && id == tip {
-                trees.push(commit.tree);
+        bringing.finish(tree.map(|tree| Known {
+            tip,
+            tree,
+            commits,
+            fetched: true,
+        }))
+    }
+
+    fn fetch_history(&self, from: &[Oid], store: &Store, commits_max: usize) -> Result<Fetched, RemoteError> {
+        let mut bringing = Bringing::new(self, store);
+        let mut seen = HashSet::new();
+        let mut open = BinaryHeap::new();
+        let mut meet = |bringing: &mut Bringing<'_>, open: &mut BinaryHeap<_>, id: Oid| {
+            if !seen.insert(id) || store.contains(id) || !self.objects.contains(id) {
+                return Ok(());
             }
-            next = commit.parents.first().copied();
+            let CommitInfo {
+                committer, parents, ..
+            } = bringing.commit(id)?;
+            open.push((committer.time, Reverse(id), parents));
+            Ok::<_, RemoteError>(())
+        };
+        for id in from {
+            meet(&mut bringing, &mut open, *id)?;
         }
-        let mut seen: HashSet<Oid> = trees.iter().copied().collect();
-        while let Some(id) = trees.pop() {
-            let raw = bringing.bring(id, Kind::Tree)?;
-            let tree = BaseTree::parse(id, raw).map_err(|error| self.object_error(error))?;
-            let below = tree.entries().filter(Entry::is_tree).map(|entry| entry.id);
-            trees.extend(below.filter(|id| seen.insert(*id)));
+        while let Some((.., parents)) = open.pop() {
+            for parent in parents {
+                if bringing.run.len() >= commits_max {
+                    return bringing.finish(None);
+                }
+                meet(&mut bringing, &mut open, parent)?;
+            }
         }
-        let pack = Pack::assemble(vec![bringing.run]);
-        store.add_fetched(tip, &pack)?;
-        Ok(Fetched {
-            objects: pack.objects,
-            bytes: pack.bytes.len(),
-        })
+        bringing.finish(None)
     }
 
     fn read_blobs(&self, ids: &[Oid]) -> Result<Vec<Vec<u8>>, RemoteError> {
@@ -244,7 +268,7 @@ impl Remote for LocalBare {
             .read(refname)
             .map_err(|error| self.push_error(refname, error))?;
         if actual == Some(push.new_tip()) {
-            return Ok(());
+            return self.refs.sync(refname).map_err(|error| self.disk_error(error));
         }
         if actual != push.expected_old() {
             return Err(self.push_error(refname, RefsError::Moved(actual)));
@@ -274,16 +298,96 @@ impl Remote for LocalBare {
 struct Bringing<'a> {
     remote: &'a LocalBare,
     store: &'a Store,
+    /// What the store has must stay until what is brought has joined it.
+    held: Held<'a>,
     run: Run,
+    brought: HashSet<Oid>,
     encoder: Encoder,
 }
 
-impl Bringing<'_> {
-    /// Returns an object, taken along if the store does not have it.
+impl<'a> Bringing<'a> {
+    fn new(remote: &'a LocalBare, store: &'a Store) -> Self {
+        Self {
+            remote,
+            store,
+            held: store.hold(),
+            run: Run::default(),
+            brought: HashSet::new(),
+            encoder: Encoder::new(),
+        }
+    }
+
+    /// Brings up to so many commits along first parents; returns how many the store will have.
+    fn first_parents(&mut self, tip: Oid, commits_max: usize) -> Result<usize, RemoteError> {
+        let mut commits = 0;
+        let (mut next, mut child) = (tip, None);
+        while commits < commits_max {
+            if let Some(known) = self.store.known(next)
+                && commits.saturating_add(known.commits) >= commits_max
+            {
+                return Ok(commits.saturating_add(known.commits));
+            }
+            let commit = match (self.commit(next), child) {
+                (Err(RemoteError::Missing { .. }), Some(child)) if self.remote.is_shallow(child)? => break,
+                (commit, _) => commit?,
+            };
+            commits += 1;
+            child = Some(next);
+            match commit.parents.first() {
+                Some(parent) => next = *parent,
+                None => return Ok(usize::MAX),
+            }
+        }
+        Ok(commits)
+    }
+
+    /// Brings all trees of a commit; returns the top one.
+    fn trees(&mut self, tip: Oid) -> Result<Oid, RemoteError> {
+        let CommitInfo { tree, parents, .. } = self.commit(tip)?;
+        // Where a tree that is here whole has the same directory, nothing can be missing.
+        let base = self.store.nearest_known(&parents).map(|known| known.tree);
+        let mut seen = HashSet::from([tree]);
+        let mut open = vec![(tree, base)];
+        while let Some((id, base)) = open.pop() {
+            if base == Some(id) {
+                continue;
+            }
+            let raw = self.bring(id, Kind::Tree)?;
+            let entries = BaseTree::parse(id, raw).map_err(|error| self.remote.object_error(error))?;
+            let base = match base {
+                Some(base) => BaseTree::load(self.store, base)?,
+                None => BaseTree::default(),
+            };
+            for entry in entries.entries().filter(Entry::is_tree) {
+                let same = base.find(entry.name).filter(|(_, entry)| entry.is_tree());
+                if seen.insert(entry.id) {
+                    open.push((entry.id, same.map(|(_, entry)| entry.id)));
+                }
+            }
+        }
+        Ok(tree)
+    }
+
+    fn commit(&mut self, id: Oid) -> Result<CommitInfo, RemoteError> {
+        let raw = self.bring(id, Kind::Commit)?;
+        commit::decode(id, &raw).map_err(|error| self.remote.object_error(error))
+    }
+
+    /// Returns an object, taken along if the store does not have it. Its content is what its id says.
     fn bring(&mut self, id: Oid, kind: Kind) -> Result<Vec<u8>, RemoteError> {
-        // What is only remembered, but was folded away, is to be brought.
-        if self.store.contains(id) {
-            return Ok(self.store.objects().require(id, kind)?);
+        if let Some((found, raw)) = self.store.objects().find(id)? {
+            // Whoever wrote it checked it, but disks decay.
+            return match pack::object_id(found, &raw) {
+                Some(actual) if actual == id && found == kind => Ok(raw),
+                Some(actual) if actual == id => {
+                    Err(self.remote.object_error(StoreError::wrong_kind(id, kind)))
+                }
+                _ => Err(StoreError::Damaged {
+                    id,
+                    problem: "its content is not what its id says".to_owned(),
+                }
+                .into()),
+            };
         }
         let raw = self
             .remote
@@ -297,8 +401,19 @@ impl Bringing<'_> {
                 problem,
             });
         }
-        self.run.push(&mut self.encoder, id, kind, &raw);
+        if self.brought.insert(id) {
+            self.run.push(&mut self.encoder, id, kind, &raw);
+        }
         Ok(raw)
+    }
+
+    fn finish(self, known: Option<Known>) -> Result<Fetched, RemoteError> {
+        let pack = Pack::assemble(vec![self.run]);
+        self.store.add_fetched(&self.held, &pack, known)?;
+        Ok(Fetched {
+            objects: pack.objects,
+            bytes: if pack.objects > 0 { pack.bytes.len() } else { 0 },
+        })
     }
 }
 

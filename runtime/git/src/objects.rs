@@ -11,8 +11,9 @@ use gix::objs::{Exists as _, Find as _, Kind};
 use mirror_core::ids::Oid;
 use std::{
     fmt,
-    path::Path,
-    sync::{Mutex, PoisonError},
+    panic::{self, AssertUnwindSafe},
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 /// The tree without entries, which need not be stored to exist.
@@ -28,15 +29,9 @@ pub(crate) trait Source {
 
     /// Returns an object that must be there and of this kind.
     fn require(&self, id: Oid, kind: Kind) -> Result<Vec<u8>, StoreError> {
-        let expected = match kind {
-            Kind::Tree => "tree",
-            Kind::Blob => "blob",
-            Kind::Commit => "commit",
-            Kind::Tag => "tag",
-        };
         match self.find(id)? {
             Some((found, content)) if found == kind => Ok(content),
-            Some(_) => Err(StoreError::WrongKind { id, expected }),
+            Some(_) => Err(StoreError::wrong_kind(id, kind)),
             None if id == EMPTY_TREE && kind == Kind::Tree => Ok(Vec::new()),
             None => Err(StoreError::Missing { id }),
         }
@@ -44,7 +39,11 @@ pub(crate) trait Source {
 }
 
 /// The objects of one repository on disk.
-pub(crate) struct Objects(Mutex<gix::odb::HandleArc>);
+pub(crate) struct Objects {
+    path: PathBuf,
+    packs_max: u16,
+    handle: Mutex<gix::odb::HandleArc>,
+}
 
 impl fmt::Debug for Objects {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -61,45 +60,68 @@ impl Objects {
     /// gix fixes that number at opening, and by default at what it finds then: a process that adds packs runs out of
     /// slots after some thirty of them.
     pub(crate) fn open(objects: &Path, packs_max: u16) -> Result<Self, DiskError> {
-        let options = gix::odb::store::init::Options {
-            slots: gix::odb::store::init::Slots::Given(packs_max),
-            ..Default::default()
-        };
-        let mut handle = gix::odb::at_opts(objects, gix::hash::Kind::Sha1, None, options)
-            .and_then(gix::odb::Handle::into_arc)
-            .map_err(at(objects))?;
-        handle.set_pack_cache(|| Box::new(gix::odb::pack::cache::lru::StaticLinkedList::<64>::default()));
-        handle.set_object_cache(|| {
-            Box::new(gix::odb::pack::cache::object::MemoryCappedHashmap::new(
-                CACHE_BYTES,
-            ))
-        });
-        Ok(Self(Mutex::new(handle)))
+        Ok(Self {
+            path: objects.to_owned(),
+            packs_max,
+            handle: Mutex::new(open(objects, packs_max)?),
+        })
+    }
+
+    /// Forgets everything about the files that were read; they may be others now.
+    pub(crate) fn reopen(&self) -> Result<(), DiskError> {
+        let new = open(&self.path, self.packs_max)?;
+        *self.handle() = new;
+        Ok(())
     }
 
     pub(crate) fn contains(&self, id: Oid) -> bool {
-        self.handle().exists(&pack::to_gix(id))
+        // A file that gix cannot cope with is met again, and reported, by `find`.
+        self.guarded(|handle| handle.exists(&pack::to_gix(id)))
+            .unwrap_or_default()
     }
 
-    fn handle(&self) -> std::sync::MutexGuard<'_, gix::odb::HandleArc> {
-        // A panic in another thread leaves at worst a cache without an entry.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Calls gix; none if it panics, as it may on a file that is cut off or overwritten.
+    fn guarded<T>(&self, call: impl FnOnce(&gix::odb::HandleArc) -> T) -> Option<T> {
+        let handle = self.handle();
+        panic::catch_unwind(AssertUnwindSafe(|| call(&handle))).ok()
     }
+
+    fn handle(&self) -> MutexGuard<'_, gix::odb::HandleArc> {
+        // A panic in another thread leaves at worst a cache without an entry.
+        self.handle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn open(objects: &Path, packs_max: u16) -> Result<gix::odb::HandleArc, DiskError> {
+    let options = gix::odb::store::init::Options {
+        slots: gix::odb::store::init::Slots::Given(packs_max),
+        ..Default::default()
+    };
+    let mut handle = gix::odb::at_opts(objects, gix::hash::Kind::Sha1, None, options)
+        .and_then(gix::odb::Handle::into_arc)
+        .map_err(at(objects))?;
+    handle.set_pack_cache(|| Box::new(gix::odb::pack::cache::lru::StaticLinkedList::<64>::default()));
+    handle.set_object_cache(|| {
+        Box::new(gix::odb::pack::cache::object::MemoryCappedHashmap::new(
+            CACHE_BYTES,
+        ))
+    });
+    Ok(handle)
 }
 
 impl Source for Objects {
     fn find(&self, id: Oid) -> Result<Option<(Kind, Vec<u8>)>, StoreError> {
         let mut content = Vec::new();
-        let found = self
-            .handle()
-            .try_find(&pack::to_gix(id), &mut content)
-            .map(|data| data.map(|data| data.kind));
-        match found {
-            Ok(kind) => Ok(kind.map(|kind| (kind, content))),
-            Err(error) => Err(StoreError::Damaged {
-                id,
-                problem: error.to_string(),
-            }),
-        }
+        let found = self.guarded(|handle| {
+            let found = handle.try_find(&pack::to_gix(id), &mut content);
+            found
+                .map(|data| data.map(|data| data.kind))
+                .map_err(|error| error.to_string())
+        });
+        let damaged = |problem| StoreError::Damaged { id, problem };
+        let kind = found
+            .unwrap_or_else(|| Err("a pack is cut off or overwritten".to_owned()))
+            .map_err(damaged)?;
+        Ok(kind.map(|kind| (kind, content)))
     }
 }

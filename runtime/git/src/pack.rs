@@ -14,7 +14,7 @@ use gix_zlib::{
     stream::deflate::{Compress, FlushCompress},
 };
 use mirror_core::ids::Oid;
-use std::path::Path;
+use std::{fs, path::Path};
 
 /// Signature, version and number of objects.
 pub(crate) const HEADER_BYTES: usize = 12;
@@ -241,13 +241,18 @@ impl Pack {
     /// Stores the pack durably in `objects/pack`; one that is there already is not written again.
     ///
     /// Readers find a pack by its index, so the index comes last: killed at any line, there is either no pack or
-    /// a whole one.
+    /// a whole one. Who was killed may have given the files their names without syncing the directory, so that is
+    /// done in any case.
     pub(crate) fn store(&self, directory: &Path) -> Result<(), DiskError> {
         let target = |extension: &str| directory.join(format!("pack-{}.{extension}", self.name));
-        if target("idx").exists() && target("pack").exists() {
-            return Ok(());
+        let files = [("pack", &self.bytes), ("idx", &self.index)];
+        let is_there = |(extension, content): &(&str, &Vec<u8>)| {
+            fs::metadata(target(extension)).is_ok_and(|file| file.len() == content.len() as u64)
+        };
+        if files.iter().all(is_there) {
+            return disk::sync_directory(directory);
         }
-        for (extension, content) in [("pack", &self.bytes), ("idx", &self.index)] {
+        for (extension, content) in files {
             // Git's own prefix: its housekeeping removes what a crash leaves behind.
             let temporary = directory.join(disk::unique_name(&format!("tmp_{extension}_")));
             disk::replace(&temporary, &target(extension), content)?;

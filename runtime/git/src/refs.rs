@@ -15,9 +15,11 @@ use crate::{
 use mirror_core::ids::Oid;
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io::{self, Write},
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 /// The branches of the repository at a path.
@@ -33,6 +35,8 @@ pub(crate) enum RefsError {
     Moved(Option<Oid>),
     /// Another program's lock file is in the way.
     Locked(PathBuf),
+    /// Another process of ours is in the way.
+    Busy,
     /// The repository's other branches, or what the branch is, do not allow the change.
     Refused(String),
     Damaged(String),
@@ -46,6 +50,10 @@ impl From<DiskError> for RefsError {
 
 const MARK: &[u8] = b"locked by kbc-mirror\n";
 const OWN_LOCK: &str = "kbc-mirror.lock";
+/// As long as Git itself waits for the lock of `packed-refs`; for that of a branch it waits a tenth of it.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
+/// Another worker may wait for two of Git's locks and for a slow disk.
+const OWN_LOCK_WAIT: Duration = Duration::from_secs(5);
 
 impl Refs {
     pub(crate) fn new(root: &Path) -> Self {
@@ -71,8 +79,9 @@ impl Refs {
 
     /// Returns all branches that the mirror could name.
     pub(crate) fn list(&self) -> Result<Vec<(RefName, Oid)>, RefsError> {
-        let mut found = self.packed()?;
-        found.retain(|name, _| name.starts_with("refs/heads/"));
+        // The files first: packing moves a branch from its file to `packed-refs`, so the other way round one that is
+        // packed meanwhile would be in neither.
+        let mut loose: BTreeMap<String, Option<Oid>> = BTreeMap::new();
         let mut open = vec!["refs/heads".to_owned()];
         while let Some(directory) = open.pop() {
             let path = self.root.join(&directory);
@@ -90,12 +99,22 @@ impl Refs {
                     open.push(full);
                 } else if let Ok(refname) = RefName::parse(&full) {
                     match self.read(&refname) {
-                        Ok(Some(id)) => drop(found.insert(full, id)),
-                        // Deleted meanwhile, or a symbolic ref: no branch of its own.
-                        Ok(None) | Err(RefsError::Refused(_)) => drop(found.remove(&full)),
+                        Ok(Some(id)) => drop(loose.insert(full, Some(id))),
+                        // A symbolic ref: no branch of its own.
+                        Err(RefsError::Refused(_)) => drop(loose.insert(full, None)),
+                        // Deleted meanwhile.
+                        Ok(None) => {}
                         Err(error) => return Err(error),
                     }
                 }
+            }
+        }
+        let mut found = self.packed()?;
+        found.retain(|name, _| name.starts_with("refs/heads/"));
+        for (name, id) in loose {
+            match id {
+                Some(id) => drop(found.insert(name, id)),
+                None => drop(found.remove(&name)),
             }
         }
         Ok(found
@@ -117,6 +136,12 @@ impl Refs {
         let path = self.root.join(refname.as_str());
         if new.is_some() {
             self.make_room(refname)?;
+        } else if self.read(refname)?.is_none() {
+            // Where there is no branch there may be no room for its lock either: its parent may be a branch.
+            return match expected {
+                Some(_) => Err(RefsError::Moved(None)),
+                None => Ok(()),
+            };
         } else if !path.parent().is_some_and(Path::is_dir) {
             // Git removes the directories of branches that it has packed.
             disk::create_directories(path.parent().unwrap_or(&self.root)).map_err(RefsError::Disk)?;
@@ -135,6 +160,14 @@ impl Refs {
             None if actual.is_some() => self.delete(refname, &path),
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// Makes durable where a branch is: who was killed may have moved it without syncing the directory.
+    pub(crate) fn sync(&self, refname: &RefName) -> Result<(), DiskError> {
+        let path = self.root.join(refname.as_str());
+        let parent = path.parent().filter(|parent| parent.is_dir());
+        parent.map_or(Ok(()), disk::sync_directory)?;
+        disk::sync_directory(&self.root)
     }
 
     /// First from `packed-refs`, then the file: in between the branch is still where it was.
@@ -193,7 +226,8 @@ impl Refs {
         }
     }
 
-    /// Waits until no other process of ours changes a branch here.
+    /// Waits until no other process of ours changes a branch here, but not for ever: the other one may hang, or be
+    /// stopped, and who stops this one does not want to wait for it.
     fn take_own_lock(&self) -> Result<File, RefsError> {
         let path = self.root.join(OWN_LOCK);
         let mut file = File::options()
@@ -203,7 +237,14 @@ impl Refs {
             .truncate(false)
             .open(&path)
             .map_err(at(&path))?;
-        file.lock().map_err(at(&path))?;
+        let mut patience = Patience::new(OWN_LOCK_WAIT);
+        while let Err(error) = file.try_lock() {
+            match error {
+                TryLockError::WouldBlock if patience.wait() => {}
+                TryLockError::WouldBlock => return Err(RefsError::Busy),
+                TryLockError::Error(source) => return Err(at(&path)(source).into()),
+            }
+        }
         if disk::read_optional(&path)?.as_deref() != Some(MARK) {
             file.set_len(0)
                 .and_then(|()| file.write_all(MARK))
@@ -212,12 +253,14 @@ impl Refs {
         Ok(file)
     }
 
-    /// Takes Git's lock on a file. Needs our own lock to be held.
+    /// Takes Git's lock on a file, for which another program gets the time that a change takes. Needs our own lock to be
+    /// held.
     fn lock(&self, target: &Path) -> Result<LockFile, RefsError> {
         let mut name = target.as_os_str().to_owned();
         name.push(".lock");
         let path = PathBuf::from(name);
-        for _ in 0..2 {
+        let mut patience = Patience::new(LOCK_WAIT);
+        loop {
             match self.make_lock_file(&path) {
                 Ok(()) => return Ok(LockFile(path)),
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -225,13 +268,15 @@ impl Refs {
                 }
                 Err(_) => {}
             }
-            if disk::read_optional(&path)?.is_some_and(|content| content != MARK) {
-                break;
+            match disk::read_optional(&path)? {
+                Some(content) if content == MARK => {
+                    tracing::warn!(path = %path.display(), "removing the lock of a process that died");
+                    disk::remove(&path)?;
+                }
+                _ if patience.wait() => {}
+                _ => return Err(RefsError::Locked(path)),
             }
-            tracing::warn!(path = %path.display(), "removing the lock of a process that died");
-            disk::remove(&path)?;
         }
-        Err(RefsError::Locked(path))
     }
 
     /// As a link to a file with our mark, so that there is no moment when the lock is there without it.
@@ -248,6 +293,32 @@ impl Refs {
             }
             made => made,
         }
+    }
+}
+
+/// Waits in steps that grow, up to a limit in all.
+struct Patience {
+    until: Instant,
+    step: Duration,
+}
+
+impl Patience {
+    fn new(limit: Duration) -> Self {
+        Self {
+            until: Instant::now() + limit,
+            step: Duration::from_millis(2),
+        }
+    }
+
+    /// Waits one step; returns false, at once, if it was waited long enough.
+    fn wait(&mut self) -> bool {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return false;
+        }
+        thread::sleep(self.step.min(left));
+        self.step = (self.step * 2).min(Duration::from_millis(100));
+        true
     }
 }
 

@@ -47,11 +47,22 @@ pub trait Remote: Send + Sync + fmt::Debug {
     /// A remote that cannot be reached or read.
     fn branches(&self) -> Result<Vec<(RefName, Oid)>, RemoteError>;
 
-    /// Brings commits and trees into the store. What the store has is not brought again.
+    /// Brings commits and trees into the store. What the store has is not brought again, and what it is known to have
+    /// whole is not even looked at: to fetch where nothing has moved costs nothing.
     ///
     /// # Errors
     /// A commit that the remote does not have (any more), or a remote or store that cannot be used.
     fn fetch(&self, tip: Oid, store: &Store, scope: FetchScope) -> Result<Fetched, RemoteError>;
+
+    /// Brings commits into the store, without trees: `from` and their ancestors along *all* parents, newest first, until
+    /// `commits_max` were brought (but `from` in any case). Where the store has a commit it is not followed further.
+    ///
+    /// What the remote does not have is passed over: beyond the end of a shallow history there is nothing. The caller
+    /// sees in the store what came.
+    ///
+    /// # Errors
+    /// An object that is no commit, or a remote or store that cannot be used.
+    fn fetch_history(&self, from: &[Oid], store: &Store, commits_max: usize) -> Result<Fetched, RemoteError>;
 
     /// Reads blobs, in the order of their ids.
     ///

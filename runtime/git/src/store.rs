@@ -4,6 +4,7 @@
 //! never read back, and losing all of it costs one fetch. Knows nothing of remotes.
 
 mod fold;
+mod known;
 #[cfg(test)]
 mod tests;
 
@@ -13,15 +14,16 @@ use crate::{
     draft::{Draft, PendingPush},
     error::StoreError,
     layout,
-    objects::{Objects, Source},
+    objects::{EMPTY_TREE, Objects, Source},
     pack::{self, Pack},
     read::{self, Files, History, TreeFile},
     refname::RefName,
 };
 use gix::objs::Kind;
+pub(crate) use known::Known;
+use known::KnownTips;
 use mirror_core::{ids::Oid, path::MirrorPath};
 use std::{
-    collections::VecDeque,
     fs::{self, File, TryLockError},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError, Weak},
@@ -41,8 +43,24 @@ pub struct Store {
 #[derive(Debug, Default)]
 struct Upkeep {
     pending: Vec<Pending>,
-    /// Tips that were fetched, newest last: trees may be built on them before they become a branch's tip.
-    fetched: VecDeque<Oid>,
+    known: KnownTips,
+    /// As long as somebody relies on what is here, nothing is folded away.
+    holders: usize,
+    /// How often the store was emptied.
+    resets: u64,
+}
+
+/// Keeps every object that is in the store now from being folded away, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Held<'s> {
+    store: &'s Store,
+    resets: u64,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.store.upkeep().holders -= 1;
+    }
 }
 
 #[derive(Debug)]
@@ -54,8 +72,10 @@ struct Pending {
 
 /// More than the packs that [`fold`] leaves, the pending ones, and those that gix has not yet noticed are gone.
 const PACKS_MAX: u16 = 4096;
-const FETCHED_KEPT: usize = 256;
 const TIPS: &str = "tips";
+const OBJECTS: &str = "objects";
+/// What is being removed; an open store has none.
+const TRASH: &str = "trash";
 
 impl Store {
     /// Opens the store in a directory of its own, which is created if need be.
@@ -80,13 +100,13 @@ impl Store {
             }
             Err(TryLockError::Error(source)) => return Err(at(&lock_path)(source).into()),
         }
-        if !directory.join("HEAD").exists() {
-            let head = RefName::branch("main").expect("`main` names a branch");
-            layout::create_bare(directory, &head)?;
-        }
+        // The directories may be missing although `HEAD` is there: the store was being emptied.
+        let head = RefName::branch("main").expect("`main` names a branch");
+        layout::create_bare(directory, &head)?;
         disk::create_directories(&directory.join(TIPS))?;
+        fold::sweep_root(directory)?;
         fold::sweep(&directory.join("objects/pack"))?;
-        let objects = Objects::open(&directory.join("objects"), PACKS_MAX)?;
+        let objects = Objects::open(&directory.join(OBJECTS), PACKS_MAX)?;
         Ok(Self {
             root: directory.to_owned(),
             objects,
@@ -123,8 +143,61 @@ impl Store {
     /// A full or read-only disk. The push is confirmed nevertheless: the store is only a cache.
     pub fn confirm(&self, push: PendingPush) -> Result<(), StoreError> {
         self.set_tip(push.refname(), Some(push.new_tip()))?;
+        let mut upkeep = self.upkeep();
+        let is_saved = upkeep
+            .pending
+            .iter()
+            .any(|pending| pending.pack == push.pack.name);
+        let is_whole = |tree: &Oid| *tree == EMPTY_TREE || upkeep.known.has_tree(*tree);
+        if is_saved && push.bases.iter().all(is_whole) {
+            let commit = commit::read(&self.objects, push.new_tip())?;
+            let parent = commit.parents.first();
+            let below = parent.map_or(Some(usize::MAX), |parent| {
+                upkeep.known.get(*parent).map(|known| known.commits)
+            });
+            upkeep.known.add(Known {
+                tip: commit.id,
+                tree: commit.tree,
+                commits: below.unwrap_or_default().saturating_add(1),
+                fetched: false,
+            });
+        }
         drop(push);
-        fold::fold(self, &mut self.upkeep())
+        fold::fold(self, &mut upkeep)
+    }
+
+    /// Drops all objects and all tips, after the store was found damaged: a fetch brings back what is needed.
+    ///
+    /// May be called at any time. Whoever is reading meanwhile finds that objects are missing, which passes. Killed at
+    /// any line, the store can be opened again.
+    ///
+    /// # Errors
+    /// A full or read-only disk. The store may then be half empty, which a fetch mends too, or a next reset.
+    pub fn reset(&self) -> Result<(), StoreError> {
+        let mut upkeep = self.upkeep();
+        upkeep.resets += 1;
+        upkeep.known.forget();
+        upkeep.pending.clear();
+        let tips = self.root.join(TIPS);
+        for file in fs::read_dir(&tips).map_err(at(&tips))? {
+            disk::remove(&file.map_err(at(&tips))?.path())?;
+        }
+        // By renaming, so that nobody finds an index without its pack.
+        let [new, old] = [(); 2].map(|()| self.root.join(disk::unique_name(TRASH)));
+        layout::create_objects(&new)?;
+        let objects = self.root.join(OBJECTS);
+        if objects.exists() {
+            fs::rename(&objects, &old).map_err(at(&old))?;
+        }
+        fs::rename(new.join(OBJECTS), &objects).map_err(at(&objects))?;
+        disk::sync_directory(&self.root)?;
+        // What gix has open would be found still.
+        self.objects.reopen()?;
+        for trash in [new, old].iter().filter(|trash| trash.exists()) {
+            fs::remove_dir_all(trash).map_err(at(trash))?;
+        }
+        tracing::warn!(path = %self.root.display(), "the local object store was emptied; it is fetched again");
+        Ok(())
     }
 
     /// Returns where a branch was when it was last confirmed or set; none if that is not known.
@@ -182,7 +255,7 @@ impl Store {
         tree: Oid,
         directory: Option<&MirrorPath>,
     ) -> Result<impl Iterator<Item = Result<TreeFile, StoreError>> + '_, StoreError> {
-        Files::below(&self.objects, tree, directory)
+        Files::below(self, tree, directory)
     }
 
     /// Finds a file in a tree.
@@ -190,7 +263,7 @@ impl Store {
     /// # Errors
     /// A tree that is not here (fetch it), or is damaged.
     pub fn file(&self, tree: Oid, path: &MirrorPath) -> Result<Option<TreeFile>, StoreError> {
-        read::file(&self.objects, tree, path)
+        read::file(self, tree, path)
     }
 
     /// Reads a blob; none if it is not here, which is usual: blobs are read from the remote.
@@ -200,22 +273,47 @@ impl Store {
     pub fn blob(&self, id: Oid) -> Result<Option<Vec<u8>>, StoreError> {
         match self.objects.find(id)? {
             Some((Kind::Blob, content)) => Ok(Some(content)),
-            Some(_) => Err(StoreError::WrongKind { id, expected: "blob" }),
+            Some(_) => Err(StoreError::wrong_kind(id, Kind::Blob)),
             None => Ok(None),
         }
     }
 
-    /// Adds what a remote sent for `tip`.
-    pub(crate) fn add_fetched(&self, tip: Oid, pack: &Pack) -> Result<(), StoreError> {
+    /// Makes sure that what is here stays until the guard is dropped, except for a [`Store::reset`].
+    pub(crate) fn hold(&self) -> Held<'_> {
+        let mut upkeep = self.upkeep();
+        upkeep.holders += 1;
+        Held {
+            store: self,
+            resets: upkeep.resets,
+        }
+    }
+
+    /// Adds what a remote sent. `known` says what the store is then known to have whole, if nothing that was here
+    /// when `held` was taken is gone.
+    pub(crate) fn add_fetched(
+        &self,
+        held: &Held<'_>,
+        pack: &Pack,
+        known: Option<Known>,
+    ) -> Result<(), StoreError> {
         let mut upkeep = self.upkeep();
         if pack.objects > 0 {
             pack.store(&self.packs())?;
         }
-        upkeep.fetched.push_back(tip);
-        if upkeep.fetched.len() > FETCHED_KEPT {
-            upkeep.fetched.pop_front();
+        if upkeep.resets == held.resets {
+            known.into_iter().for_each(|known| upkeep.known.add(known));
         }
         Ok(())
+    }
+
+    /// Returns what is known of a commit that has all its trees here.
+    pub(crate) fn known(&self, tip: Oid) -> Option<Known> {
+        self.upkeep().known.get(tip)
+    }
+
+    /// Returns a commit that has all its trees here, at best one of those that are `near`.
+    pub(crate) fn nearest_known(&self, near: &[Oid]) -> Option<Known> {
+        self.upkeep().known.nearest(near)
     }
 
     pub(crate) fn objects(&self) -> &Objects {
@@ -246,6 +344,17 @@ impl Store {
             tips.extend(content.and_then(|content| parse_tip(&content)));
         }
         Ok(tips)
+    }
+}
+
+impl Source for Store {
+    /// For what should be here: if it is not, the next fetch looks for itself.
+    fn find(&self, id: Oid) -> Result<Option<(Kind, Vec<u8>)>, StoreError> {
+        let found = self.objects.find(id)?;
+        if found.is_none() && id != EMPTY_TREE {
+            self.upkeep().known.forget();
+        }
+        Ok(found)
     }
 }
 

@@ -63,6 +63,7 @@ const WORKERS_MAX: usize = 8;
 
 impl<'d, 's> TreeWriter<'d, 's> {
     pub(crate) fn new(draft: &'d mut Draft<'s>, base: Option<Oid>) -> Result<Self, WriteError> {
+        base.into_iter().for_each(|tree| draft.add_base(tree));
         let root = match base {
             Some(tree) => Directory::load(draft, tree, false)?,
             None => Directory::default(),

@@ -69,7 +69,11 @@ fn message(through: u64) -> GuardedMessage {
         branch: BranchId::parse("2").unwrap(),
     };
     let now = "2026-01-02T03:04:05Z".parse().unwrap();
-    let cut = Cut::snapshot(&LaneCursor::start(log), Position(through), Position(0), now);
+    let cut = Cut {
+        snapshot: true,
+        change_through: Position(through),
+        ..Cut::of(&lane.mirror, &LaneCursor::start(log), &[], now)
+    };
     let facts = CommitFacts {
         lane: &lane,
         project: &ProjectId::parse("1").unwrap(),

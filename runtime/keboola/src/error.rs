@@ -112,6 +112,28 @@ pub enum Disposition {
 }
 
 impl KeboolaError {
+    /// Returns Keboola's `exceptionId`, by which its support finds the failure; none where it gave none.
+    #[must_use]
+    pub fn exception_id(&self) -> Option<&str> {
+        match self {
+            Self::Unauthorized { exception_id, .. }
+            | Self::Forbidden { exception_id, .. }
+            | Self::NotFound { exception_id, .. }
+            | Self::Unavailable { exception_id, .. }
+            | Self::Server { exception_id, .. }
+            | Self::Rejected { exception_id, .. } => Some(exception_id),
+            Self::Settings { .. }
+            | Self::RateLimited { .. }
+            | Self::Maintenance { .. }
+            | Self::Foreign { .. }
+            | Self::Unreachable { .. }
+            | Self::Timeout { .. }
+            | Self::TooLarge { .. }
+            | Self::Malformed { .. }
+            | Self::NoService { .. } => None,
+        }
+    }
+
     /// Says who must act.
     #[must_use]
     pub fn disposition(&self) -> Disposition {

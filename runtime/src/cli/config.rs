@@ -3,8 +3,10 @@
 use super::ConfigCommand;
 use crate::{
     app::Failure,
-    config::{Config, RepositorySpec},
+    config::{Config, RepositorySpec, TAG_ROOT_BYTES_MIN},
+    system::StartError,
 };
+use secrecy::{ExposeSecret, SecretString};
 use std::path::Path;
 
 /// Runs a `config` command.
@@ -42,11 +44,16 @@ fn check(path: &Path) -> Result<usize, Vec<String>> {
         }
     };
     credential("tag_root".into(), &config.tag_root);
+    let is_short = |root: SecretString| root.expose_secret().len() < TAG_ROOT_BYTES_MIN;
+    let weak = config.tag_root.read().is_ok_and(is_short);
     for token in &config.http.ingest {
         credential(format!("http.ingest `{}`", token.name), &token.token);
     }
     for mirror in &config.mirrors {
         credential(format!("mirror `{}`, token", mirror.id), &mirror.token);
+    }
+    if weak {
+        problems.push(StartError::TagRootWeak.to_string());
     }
     for mirror in &config.mirrors {
         let RepositorySpec::LocalBare(path) = &mirror.repository;

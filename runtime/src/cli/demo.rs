@@ -87,10 +87,10 @@ pub fn run(demo: &Demo) -> Result<(), Failure> {
             Arc::clone(&system.metrics),
             Arc::clone(&system.status),
         );
-        let listener = Listener::bind(address, &system.config.http, log, metrics, status, wall_clock).await;
+        let listener = Listener::bind(address, &system.config, log, metrics, status, wall_clock).await;
         let listener = listener.map_err(|error| Failure::failed(&error))?;
         let address = listener.address().map_err(|error| Failure::failed(&error))?;
-        let serving = tokio::spawn(listener.serve(stop.clone()));
+        let serving = tokio::spawn(listener.serve(stop.clone(), Duration::from_millis(system.config.grace_ms)));
         let runner = Runner::new(Arc::clone(&system));
         let landed = runner.landed();
         let started = Instant::now();

@@ -2,22 +2,26 @@
 
 use super::{
     Once,
-    serve::{runtime, start_failure},
+    serve::{run_to_end, runtime, start_failure},
 };
 use crate::{
     app::Failure,
-    config::Config,
+    config::{Config, MirrorSpec},
     pipeline::{
         attempt::{Due, Landed, Lane},
         error::AttemptError,
         memory::Memory,
     },
+    queue::retention::{retention, sweep},
     runner::{is_behind, lanes},
     system::System,
 };
-use mirror_core::{ids::Oid, retry::Disposition};
+use mirror_core::{
+    ids::{LaneId, MirrorId, Oid},
+    retry::Disposition,
+};
 use serde_json::json;
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// A version that was announced may take moments to become visible; so often it is waited for.
 const ATTEMPTS_MAX: u32 = 20;
@@ -32,43 +36,60 @@ pub fn run(once: &Once) -> Result<(), Failure> {
         .mirror(&once.mirror)
         .map_err(|error| Failure::usage(error.to_string()))?
         .clone();
-    config.mirrors = vec![spec.clone()];
-    runtime()?.block_on(async {
+    let mirrors = std::mem::replace(&mut config.mirrors, vec![spec.clone()]);
+    run_to_end(runtime()?, async {
         let system = System::open(config)
             .await
             .map_err(|error| start_failure(&error))?;
-        let mirror = system
-            .mirror(&spec)
-            .await
-            .map_err(|error| start_failure(&error))?;
-        system
-            .verify(&mirror)
-            .await
-            .map_err(|error| start_failure(&error))?;
-        let lanes = lanes(&system, &mirror)
-            .await
-            .map_err(|error| start_failure(&error))?;
-        let mut all = Vec::new();
-        for lane in lanes {
-            all.extend(synchronise(&lane).await?);
-        }
-        report(once.json, &all);
+        let Synchronised { lanes, landed } = bring_up_to_date(&system, &spec).await?;
+        tidy(&system, &mirrors, &spec.id, &lanes).await;
+        report(once.json, &landed);
         Ok(())
     })
 }
 
+struct Synchronised {
+    lanes: Vec<Lane>,
+    landed: Vec<Landed>,
+}
+
+async fn bring_up_to_date(system: &System, spec: &MirrorSpec) -> Result<Synchronised, Failure> {
+    let failed = |error| start_failure(&error);
+    let mirror = system.mirror(spec).await.map_err(failed)?;
+    system.verify(&mirror).await.map_err(failed)?;
+    let lanes = lanes(system, &mirror).await.map_err(failed)?;
+    let mut landed = Vec::new();
+    for lane in &lanes {
+        landed.extend(synchronise(lane).await?);
+    }
+    Ok(Synchronised { lanes, landed })
+}
+
+/// Lets go of what nobody waits for in the log; of other mirrors' projects nothing, since it is not known
+/// here which lanes they have.
+async fn tidy(system: &System, mirrors: &[MirrorSpec], mirror: &MirrorId, lanes: &[Lane]) {
+    let ids: Vec<LaneId> = lanes.iter().map(|lane| lane.id.clone()).collect();
+    let open = BTreeSet::from([mirror.clone()]);
+    let kept = retention(&system.config.log, mirrors, &open, &ids, (system.now)());
+    if let Err(error) = sweep(&*system.log, &kept).await {
+        tracing::warn!(error = crate::app::chain(&error), "the log cannot be pruned");
+    }
+}
+
 async fn synchronise(lane: &Lane) -> Result<Vec<Landed>, Failure> {
     let mut landed = Vec::new();
+    let observed = lane.observe().await.map_err(|error| failure(lane, &error))?;
     let (mut held, first) = attempt(lane, None).await?;
     let is_snapshot = first
         .as_ref()
         .is_some_and(|landed| landed.kind == mirror_core::commit::CommitKind::Snapshot);
     landed.extend(first);
-    if !is_snapshot && let Some((_, memory)) = &held {
-        let repaired = lane
-            .reconcile(&memory.covered())
-            .await
-            .map_err(|error| failure(lane, &error))?;
+    if is_snapshot {
+        let remembered = lane.remember(&observed).await;
+        remembered.map_err(|error| failure(lane, &error))?;
+    } else if let Some((_, memory)) = &held {
+        let repaired = lane.reconcile(memory, &observed).await;
+        let repaired = repaired.map_err(|error| failure(lane, &error))?;
         if repaired > 0 {
             tracing::info!(lane = %lane.id, events = repaired, "the comparison with the source found changes");
         }
@@ -146,3 +167,6 @@ fn report(as_json: bool, landed: &[Landed]) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,11 +5,15 @@ use crate::{
     app::Failure,
     config::Config,
     http::Listener,
+    queue::retention::keep,
     runner::Runner,
     system::{StartError, System},
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
+
+/// For blocking work that the grace period has not ended.
+const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// Runs the mirrors of a configuration file until SIGTERM or Ctrl-C.
 ///
@@ -17,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 /// A configuration that cannot be used, or a start that fails.
 pub fn run(serve: &Serve) -> Result<(), Failure> {
     let config = Config::read(&serve.config).map_err(|error| Failure::usage(crate::app::chain(&error)))?;
-    runtime()?.block_on(async {
+    run_to_end(runtime()?, async {
         let system = Arc::new(
             System::open(config)
                 .await
@@ -25,25 +29,35 @@ pub fn run(serve: &Serve) -> Result<(), Failure> {
         );
         let stop = CancellationToken::new();
         let listener = listen(&system, &stop).await?;
+        let keeper = tokio::spawn(keep(Arc::clone(&system), stop.clone()));
         let runner = Runner::new(Arc::clone(&system));
         runner.start().await.map_err(|error| start_failure(&error))?;
         tracing::info!(mirrors = system.config.mirrors.len(), "started");
         stop_asked().await;
         tracing::info!("stopping: running attempts may finish");
         stop.cancel();
+        // The listener counts its own grace period, beside that of the attempts.
         runner.shut_down().await;
         if let Some(listener) = listener {
             drop(listener.await);
         }
+        drop(keeper.await);
         Ok(())
     })
+}
+
+/// Runs a command on an executor; what is still working then, and was to be cut short, is not waited for.
+pub(super) fn run_to_end<T>(runtime: tokio::runtime::Runtime, command: impl Future<Output = T>) -> T {
+    let outcome = runtime.block_on(command);
+    runtime.shutdown_timeout(LAST_WAIT);
+    outcome
 }
 
 /// Starts the HTTP listener, if one is configured.
 async fn listen(
     system: &Arc<System>,
     stop: &CancellationToken,
-) -> Result<Option<tokio::task::JoinHandle<std::io::Result<()>>>, Failure> {
+) -> Result<Option<tokio::task::JoinHandle<()>>, Failure> {
     let Some(address) = system.config.http.listen else {
         return Ok(None);
     };
@@ -52,12 +66,13 @@ async fn listen(
         Arc::clone(&system.metrics),
         Arc::clone(&system.status),
     );
-    let listener = Listener::bind(address, &system.config.http, log, metrics, status, system.now).await;
+    let listener = Listener::bind(address, &system.config, log, metrics, status, system.now).await;
     let listener = listener.map_err(|error| Failure::usage(crate::app::chain(&error)))?;
     if let Ok(address) = listener.address() {
         tracing::info!(%address, "listening");
     }
-    Ok(Some(tokio::spawn(listener.serve(stop.clone()))))
+    let grace = Duration::from_millis(system.config.grace_ms);
+    Ok(Some(tokio::spawn(listener.serve(stop.clone(), grace))))
 }
 
 /// Makes the executor.

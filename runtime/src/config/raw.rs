@@ -1,17 +1,21 @@
 //! The file as it is written: what serde sees, and the step from there to checked values.
 
 use super::{
-    ConfigError, DevBranches, HttpConfig, IngestToken, JobsSpec, KeboolaConfig, MirrorSpec, RepositorySpec,
-    SandboxLimits, WindowConfig, branch_problem, id, reference, unique, value,
+    ConfigError, DevBranches, HttpConfig, IngestToken, JobsSpec, KeboolaConfig, LogConfig, MirrorSpec,
+    RepositorySpec, SandboxLimits, WindowConfig, branch_problem, id, reference,
+    refs::{template_problem, unique},
+    value,
 };
 use mirror_core::{
-    ids::{MirrorId, ProjectId, Stack},
+    ids::{MirrorId, ProjectId, Stack, StackAddress},
     path::MirrorPath,
 };
 use serde::Deserialize;
 use std::{
+    collections::BTreeSet,
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// When a window closes.
@@ -54,6 +58,8 @@ pub(super) struct Config {
     #[serde(default)]
     http: Http,
     #[serde(default)]
+    log: Log,
+    #[serde(default)]
     keboola: Keboola,
     #[serde(default)]
     sandbox: Sandbox,
@@ -90,6 +96,8 @@ struct Http {
     ingest: Vec<Ingest>,
     backlog_max: u64,
     body_bytes_max: usize,
+    connections_max: usize,
+    read_timeout_ms: u64,
 }
 
 impl Default for Http {
@@ -99,6 +107,8 @@ impl Default for Http {
             ingest: Vec::new(),
             backlog_max: 100_000,
             body_bytes_max: 4 << 20,
+            connections_max: 256,
+            read_timeout_ms: 30_000,
         }
     }
 }
@@ -110,6 +120,24 @@ struct Ingest {
     token: String,
     stack: String,
     projects: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Log {
+    history_days: u32,
+    dedupe_days: u32,
+    unmirrored_events_max: u64,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            history_days: 7,
+            dedupe_days: 30,
+            unmirrored_events_max: 100_000,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -227,6 +255,7 @@ impl Config {
             tag_root,
             window,
             http,
+            log,
             keboola,
             sandbox,
             grace_ms,
@@ -244,6 +273,15 @@ impl Config {
             .map(|(n, mirror)| mirror.check(n, base))
             .collect::<Result<Vec<_>, _>>()?;
         unique(&mirrors)?;
+        let http = http.check(base)?;
+        for (n, token) in http.ingest.iter().enumerate() {
+            if !mirrors.iter().any(|mirror| mirror.stack == token.stack) {
+                return Err(ConfigError::IngestOfNobody {
+                    key: format!("http.ingest[{n}].stack"),
+                    stacks: stacks(&mirrors),
+                });
+            }
+        }
         Ok(super::Config {
             data_dir: base.join(data_dir),
             tag_root: reference("tag_root", &tag_root, base)?,
@@ -251,7 +289,8 @@ impl Config {
                 mode: window.mode,
                 span_ms: window.span_ms,
             },
-            http: http.check(base)?,
+            http,
+            log: log.check()?,
             keboola: KeboolaConfig {
                 connect_timeout_ms: keboola.connect_timeout_ms,
                 read_timeout_ms: keboola.read_timeout_ms,
@@ -270,8 +309,47 @@ impl Config {
     }
 }
 
+/// Lists the stacks that are mirrored, each once.
+fn stacks(mirrors: &[MirrorSpec]) -> String {
+    let stacks: BTreeSet<&str> = mirrors.iter().map(|mirror| mirror.stack.as_str()).collect();
+    match stacks.len() {
+        0 => "none".into(),
+        _ => stacks.into_iter().collect::<Vec<_>>().join(", "),
+    }
+}
+
+impl Log {
+    fn check(self) -> Result<LogConfig, ConfigError> {
+        let Self {
+            history_days,
+            dedupe_days,
+            unmirrored_events_max,
+        } = self;
+        for (key, days) in [
+            ("log.history_days", history_days),
+            ("log.dedupe_days", dedupe_days),
+        ] {
+            if !(1..=3650).contains(&days) {
+                return Err(value(key, "must be between 1 and 3650"));
+            }
+        }
+        let days = |days: u32| Duration::from_secs(u64::from(days) * 86_400);
+        Ok(LogConfig {
+            history: days(history_days),
+            dedupe: days(dedupe_days),
+            unmirrored_events_max,
+        })
+    }
+}
+
 impl Http {
     fn check(self, base: &Path) -> Result<HttpConfig, ConfigError> {
+        if self.connections_max == 0 {
+            return Err(value("http.connections_max", "must be at least 1"));
+        }
+        if !(100..=600_000).contains(&self.read_timeout_ms) {
+            return Err(value("http.read_timeout_ms", "must be between 100 and 600000"));
+        }
         let ingest = self.ingest.into_iter().enumerate().map(|(n, token)| {
             let key = |name: &str| format!("http.ingest[{n}].{name}");
             let projects = token.projects.map(|projects| {
@@ -292,6 +370,8 @@ impl Http {
             ingest: ingest.collect::<Result<_, ConfigError>>()?,
             backlog_max: self.backlog_max,
             body_bytes_max: self.body_bytes_max,
+            connections_max: self.connections_max,
+            read_timeout: Duration::from_millis(self.read_timeout_ms),
         })
     }
 }
@@ -299,7 +379,13 @@ impl Http {
 impl Mirror {
     fn check(self, n: usize, base: &Path) -> Result<MirrorSpec, ConfigError> {
         let key = |name: &str| format!("mirror[{n}].{name}");
-        let (stack, stack_url) = stack(&key("stack"), &self.stack)?;
+        let address = id(&key("stack"), StackAddress::parse(&self.stack))?;
+        if !address.is_encrypted && !address.is_loopback() {
+            return Err(value(
+                key("stack"),
+                "must be `https`; plain `http` would send the token in the clear",
+            ));
+        }
         if let Some(problem) = branch_problem(&self.branch) {
             return Err(value(key("branch"), problem));
         }
@@ -311,11 +397,8 @@ impl Mirror {
         if let Some(problem) = branch_problem(&sample) {
             return Err(value(key("dev_branches.git_branch"), problem));
         }
-        if !self.dev_branches.git_branch.contains("{id}") {
-            return Err(value(
-                key("dev_branches.git_branch"),
-                "must contain `{id}`, so that two branches never share one ref",
-            ));
+        if let Some(problem) = template_problem(&self.dev_branches.git_branch) {
+            return Err(value(key("dev_branches.git_branch"), problem));
         }
         let prefix = match self.prefix.as_str() {
             "" => None,
@@ -333,8 +416,8 @@ impl Mirror {
         })?;
         Ok(MirrorSpec {
             id: id(&key("id"), MirrorId::parse(&self.id))?,
-            stack,
-            stack_url,
+            stack_url: address.to_string(),
+            stack: address.stack,
             project: id(&key("project_id"), ProjectId::parse(&self.project_id))?,
             token: reference(&key("token"), &self.token, base)?,
             repository: repository(&key("repository"), &self.repository, base)?,
@@ -352,34 +435,6 @@ impl Mirror {
             adopt: self.adopt,
         })
     }
-}
-
-/// Takes `https://host`, or `http://` on loopback (for tests and the demo).
-fn stack(key: &str, raw: &str) -> Result<(Stack, String), ConfigError> {
-    let problem = || {
-        value(
-            key,
-            "must be the address of a stack, such as `https://connection.keboola.com`",
-        )
-    };
-    let (scheme, rest) = raw.split_once("://").ok_or_else(problem)?;
-    let authority = rest.trim_end_matches('/');
-    if authority.is_empty() || authority.contains(['/', '@', '?', '#', ' ']) {
-        return Err(problem());
-    }
-    let host = authority.split(':').next().unwrap_or(authority);
-    match scheme {
-        "https" => {}
-        "http" if matches!(host, "127.0.0.1" | "localhost") => {}
-        "http" => {
-            return Err(value(
-                key,
-                "must be `https`; plain `http` would send the token in the clear",
-            ));
-        }
-        _ => return Err(problem()),
-    }
-    Ok((id(key, Stack::parse(host))?, format!("{scheme}://{authority}")))
 }
 
 fn repository(key: &str, raw: &str, base: &Path) -> Result<RepositorySpec, ConfigError> {

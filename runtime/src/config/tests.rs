@@ -62,7 +62,7 @@ fn what_is_wrong_is_told_by_key_and_never_with_the_value() {
         "data_dir",
         "datadir",
         expect![[
-            r#"/etc/kbc/mirror.toml: line 2, column 1: unknown field `datadir`, expected one of `data_dir`, `tag_root`, `window`, `http`, `keboola`, `sandbox`, `grace_ms`, `mirror`"#
+            r#"/etc/kbc/mirror.toml: line 2, column 1: unknown field `datadir`, expected one of `data_dir`, `tag_root`, `window`, `http`, `log`, `keboola`, `sandbox`, `grace_ms`, `mirror`"#
         ]],
     );
     check(
@@ -83,6 +83,25 @@ fn what_is_wrong_is_told_by_key_and_never_with_the_value() {
         "data_dir = \"data\"",
         "data_dir = \"data\"\ngrace_ms = \"hunter2\"",
         expect!["/etc/kbc/mirror.toml: line 3, column 12: invalid type: string, expected u64"],
+    );
+    check(
+        "data_dir = \"data\"",
+        "data_dir = \"data\"\nwindow.mode = \"hunter2, expected nothing`\"",
+        expect![[
+            r#"/etc/kbc/mirror.toml: line 3, column 15: unknown variant, expected one of `early`, `fixed`, `eager`"#
+        ]],
+    );
+    check(
+        "id = \"retail\"",
+        "id = \"retail\"\nsecrets = \"hunter2\"",
+        expect![[
+            r#"/etc/kbc/mirror.toml: line 13, column 11: unknown variant, expected one of `encrypted`, `masked`, `omitted`"#
+        ]],
+    );
+    check(
+        "\"127.0.0.1:0\"",
+        "\"hunter2\"",
+        expect![[r#"/etc/kbc/mirror.toml: line 6, column 10: invalid socket address syntax"#]],
     );
     check(
         "https://connection",
@@ -132,6 +151,116 @@ fn two_mirrors_never_share_an_id_or_a_ref() {
     let other = format!("{GOOD}\n[[mirror]]{}", second.replace("\"retail\"", "\"other\""));
     let error = Config::parse(&other, Path::new("x")).expect_err("refused");
     expect!["mirrors `retail` and `other` write the same branch of the same repository; give one of them another `branch` or `repository`"].assert_eq(&error.to_string());
+}
+
+#[test]
+fn ingest_and_mirror_mean_the_same_stack_however_it_is_written() {
+    for written in [
+        "https://connection.keboola.com",
+        "Connection.Keboola.COM",
+        "https://connection.keboola.com:443/",
+    ] {
+        let text = GOOD.replace("\"connection.keboola.com\"", &format!("\"{written}\""));
+        let config = Config::parse(&text, Path::new("x")).expect(written);
+        assert_eq!(config.http.ingest[0].stack, config.mirrors[0].stack, "{written}");
+        let text = GOOD.replace("https://connection.keboola.com", written);
+        let config = Config::parse(&text, Path::new("x")).expect(written);
+        assert_eq!(config.http.ingest[0].stack, config.mirrors[0].stack, "{written}");
+        assert!(
+            config.mirrors[0]
+                .stack_url
+                .starts_with("https://connection.keboola.com")
+        );
+    }
+    let stack = "stack = \"https://connection.keboola.com\"";
+    check(
+        stack,
+        "stack = \"https://hunter2:hunter2@connection.keboola.com\"",
+        expect![
+            "`mirror[0].stack`: stack is more than a host and a port / stack is more than a host and a port"
+        ],
+    );
+    check(
+        stack,
+        "stack = \"https://connection.eu-central-1.keboola.com\"",
+        expect![
+            "`http.ingest[0].stack`: no mirror is of this stack, so nothing would come of its events; mirrored: connection.eu-central-1.keboola.com"
+        ],
+    );
+}
+
+#[track_caller]
+fn check_second(first: &str, second: &[(&str, &str)], expected: &str) {
+    let dev = "id = \"retail\"\ndev_branches = { enabled = true }";
+    let good = GOOD.replace("id = \"retail\"", first).replace("DEV", dev);
+    let mut other = GOOD
+        .split("[[mirror]]")
+        .nth(1)
+        .expect("there")
+        .replace("\"retail\"", "\"other\"");
+    for (from, to) in second {
+        assert!(other.contains(from), "the case changes nothing: {from}");
+        other = other.replace(from, to);
+    }
+    let said = match Config::parse(&format!("{good}\n[[mirror]]{other}"), Path::new("x/mirror.toml")) {
+        Ok(_) => "good".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn two_mirrors_of_one_repository_never_write_one_ref() {
+    let same = "mirrors `retail` and `other` write the same branch of the same repository; give one of them another `branch` or `repository`";
+    for repository in [
+        "file:./retail.git",
+        "file:y/../retail.git",
+        "file:retail.git/",
+        "file:../x/retail.git",
+    ] {
+        check_second(
+            "id = \"retail\"",
+            &[("file:retail.git", repository)],
+            same,
+        );
+    }
+    check_second(
+        "id = \"retail\"",
+        &[("file:retail.git", "file:other.git")],
+        "good",
+    );
+    check_second(
+        "id = \"retail\"",
+        &[("\nid = ", "\nbranch = \"two\"\nid = ")],
+        "good",
+    );
+    let dev = "\nbranch = \"two\"\ndev_branches = { enabled = true }\nid = ";
+    let may = "mirrors `retail` and `other` write to the same repository, and a dev branch of one may get a ref of the other; give one of them another `dev_branches.git_branch`, such as `other/{name}-{id}`, or another `repository`";
+    check_second("DEV", &[("\nid = ", dev)], may);
+    // Of different projects of one stack, the ids differ.
+    check_second(
+        "DEV",
+        &[("\"5678\"", "\"6789\""), ("\nid = ", dev)],
+        "good",
+    );
+    check_second(
+        "DEV",
+        &[
+            ("\"5678\"", "\"6789\""),
+            ("\nid = ", dev),
+            ("connection.", "connection.north-europe.azure."),
+        ],
+        may,
+    );
+    let own =
+        "\nbranch = \"two\"\ndev_branches = { enabled = true, git_branch = \"other/{name}-{id}\" }\nid = ";
+    check_second("DEV", &[("\nid = ", own)], "good");
+    check_second("DEV", &[("\nid = ", "\nbranch = \"keboola/fix-7\"\nid = ")], may);
+    check_second(
+        "DEV\nbranch = \"keboola\"",
+        &[("file:retail.git", "file:other.git")],
+        "mirror `retail`: a dev branch may get the ref of `branch`; change `dev_branches.git_branch` or `branch`",
+    );
 }
 
 #[test]

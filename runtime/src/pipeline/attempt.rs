@@ -3,9 +3,9 @@
 //! It may be killed between any two steps; the next one comes to the same commit or finds it there.
 
 use super::{
-    build::{Built, owned_files},
+    build::{Built, Outcome},
     error::AttemptError,
-    fetch::{Covered, Fetched, Scope, Source},
+    fetch::{Covered, FetchError, Fetched, Scope, Source, Unfounded, may_be_unseen},
     memory::Memory,
     recover::{Start, Tip},
     transform::Transformer,
@@ -13,25 +13,27 @@ use super::{
 use crate::{
     config::MirrorSpec,
     crash_point,
-    queue::{DeadLetter, EventLog, NewEvent},
+    queue::{DeadLetter, DeadLetterId, EventLog, NewEvent},
     state::{Prepared, StateStore},
 };
 use jiff::Timestamp;
 use mirror_core::{
     commit::{Author, CommitDraft, CommitFacts, CommitKind, CoveredChange},
-    cut::{ConfigKey, Cut, LaneCursor, Logged, Stream},
+    cut::{ConfigKey, Cut, CutId, LaneCursor, Logged, Stream},
     digest::RenderDigest,
     event::{Body, Envelope, RenderChanged},
     finding::WithholdReason,
+    guard::KnownSecrets,
     ids::{LaneId, ObjectKey, Oid, Topic},
+    key::EventKey,
     redaction::RedactionStats,
 };
 use mirror_git::{PendingPush, RefName, Remote, Store, TreeOutcome};
-use mirror_keboola::{DevBranch, Revision};
+use mirror_keboola::{DevBranch, KeboolaError, Revision};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -46,13 +48,17 @@ pub struct Lane {
     pub spec: Arc<MirrorSpec>,
     pub branch: DevBranch,
     pub refname: RefName,
-    /// The ref at whose commit a new one starts: the default branch's, for a dev branch.
-    pub starts_at: Option<RefName>,
+    /// For a dev branch: the default one, at whose commit a new ref starts.
+    pub base: Option<Base>,
     pub render: RenderDigest,
     pub source: Arc<Source>,
     pub transformer: Arc<Transformer>,
     pub git: Arc<Store>,
     pub remote: Arc<dyn Remote>,
+    /// Plaintexts that were found under `#` keys since the process started; never stored.
+    pub known: Arc<Mutex<KnownSecrets>>,
+    /// Events of the cut in work that were put aside already: a retry need not do it again.
+    pub filed: Arc<Mutex<Filed>>,
     /// One push at a time for each repository.
     pub turn: Arc<tokio::sync::Mutex<()>>,
     pub log: Arc<dyn EventLog>,
@@ -69,17 +75,40 @@ impl fmt::Debug for Lane {
     }
 }
 
+/// The branch at whose commit another one starts.
+#[derive(Debug, Clone)]
+pub struct Base {
+    pub refname: RefName,
+    /// Reads its files.
+    pub transformer: Arc<Transformer>,
+}
+
+/// What was put aside of one cut, by what it was about.
+#[derive(Debug, Default)]
+pub struct Filed {
+    cut: Option<CutId>,
+    letters: BTreeMap<ObjectKey, Option<(EventKey, DeadLetterId)>>,
+}
+
 /// How an attempt ended well.
 #[derive(Debug)]
 pub struct Done {
     /// The commit that the remote has now.
     pub tip: Option<Oid>,
+    /// The commit that `memory` belongs to: another one where somebody else's came on top since.
+    pub base: Option<Oid>,
     pub memory: Memory,
     pub cursor: LaneCursor,
     /// Set where there is a new commit.
     pub landed: Option<Landed>,
     /// How long building and pushing took.
     pub took: Duration,
+    /// Events that were put aside.
+    pub put_aside: usize,
+    /// Those of them that the source may yet come to bear out.
+    pub may_return: Vec<(EventKey, DeadLetterId)>,
+    /// Shared files whose newest form is withheld, and why.
+    pub withheld_files: BTreeMap<String, String>,
 }
 
 /// A commit that the remote has confirmed.
@@ -95,8 +124,9 @@ pub struct Landed {
     pub added: usize,
     pub modified: usize,
     pub deleted: usize,
-    /// Events covered, and from the publishing of the first to the confirmation.
+    /// Events covered, the last one's `event_id`, and from the publishing of the first to the confirmation.
     pub events: u64,
+    pub event_id: Option<String>,
     pub change_latency: Option<Duration>,
     pub jobs_latency: Option<Duration>,
     /// What was redacted in objects of this commit.
@@ -117,8 +147,49 @@ impl Lane {
     /// # Errors
     /// See [`AttemptError`]; its disposition says who must act.
     pub async fn attempt(&self, held: Option<(Oid, Memory)>, due: Due) -> Result<Done, AttemptError> {
+        match self.rounds(held, due).await {
+            Err(AttemptError::Fetch(FetchError::Keboola(error)))
+                if error.disposition() == mirror_keboola::Disposition::Gone =>
+            {
+                Err(self.missing(error).await.into())
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Tells what vanished between two calls from a branch that is no more.
+    async fn missing(&self, error: KeboolaError) -> FetchError {
+        let branch = &self.branch.id;
+        match self.source.branches().await {
+            Ok(branches) if branches.iter().all(|found| found.id != *branch) => {
+                FetchError::NoBranch { branch: branch.clone() }
+            }
+            _ => error.into(),
+        }
+    }
+
+    /// Goes the line from its start, again for each round of objects that have to be left as they are.
+    async fn rounds(&self, mut held: Option<(Oid, Memory)>, due: Due) -> Result<Done, AttemptError> {
         crash_point!("attempt-start");
         let started = Instant::now();
+        let mut aside = BTreeMap::new();
+        loop {
+            match self.straight(held.take(), due, started, &aside).await? {
+                Straight::Done(done) => return Ok(*done),
+                // Each round sets at least one more object aside, so it ends.
+                Straight::Again(more) => aside.extend(more),
+            }
+        }
+    }
+
+    /// The line itself. Objects in `aside` are withheld from the start.
+    async fn straight(
+        &self,
+        held: Option<(Oid, Memory)>,
+        due: Due,
+        started: Instant,
+        aside: &BTreeMap<ObjectKey, WithholdReason>,
+    ) -> Result<Straight, AttemptError> {
         let start = self.recover(held).await?;
         self.refuse_foreign(&start).await?;
         let cut = self.cut(&start, due).await?;
@@ -127,15 +198,19 @@ impl Lane {
         let rebuild = first || !start.memory_holds || cut.render.is_some();
         if cut.is_empty() && !rebuild {
             let Start {
-                tip, cursor, memory, ..
+                tip, base, cursor, memory, ..
             } = start;
-            return Ok(Done {
+            return Ok(Straight::Done(Box::new(Done {
                 tip: tip.map(|tip| tip.id),
+                base,
                 memory,
                 cursor,
                 landed: None,
                 took: started.elapsed(),
-            });
+                put_aside: 0,
+                may_return: Vec::new(),
+                withheld_files: BTreeMap::new(),
+            })));
         }
         let scope = Scope {
             storage: true,
@@ -145,33 +220,36 @@ impl Lane {
         };
         let Start {
             tip,
-            cursor: _,
+            base,
             stored_cursor,
             memory,
-            mirrored,
             ..
         } = start;
         let covered = memory.covered();
         let fetched = if rebuild {
-            let fetched = self.source.whole(&self.branch, scope).await?;
-            visible(&cut, &fetched, scope.now)?;
-            fetched
+            self.source.whole_for(&self.branch, &cut, &covered, scope).await?
         } else {
             self.source.cut(&self.branch, &cut, &covered, scope).await?
         };
         let mut changes = changes(&cut, &fetched, &covered);
-        if rebuild && !first && mirrored.as_ref() == Some(&self.render) {
-            // Read back, not asked for: what is the same is no change.
+        if rebuild && !first {
+            // Everything was listed, and rendered anew; nobody changed what has the same version.
             changes.retain(|change| {
                 covered
                     .get(&change.key)
                     .is_none_or(|had| change.deleted || had.version != change.version)
             });
         }
-        self.file(&fetched, scope.now).await?;
-        let built = self.build(memory, fetched, scope).await?;
-        let finished = self.commit(built, cut, tip, changes).await?;
-        self.publish(finished, stored_cursor, started).await
+        let put_aside = self.file(&cut, &fetched, scope.now).await?;
+        let built = match self.build(memory, fetched, scope, tip, aside).await? {
+            Outcome::Built(built) => *built,
+            Outcome::Aside(more) => return Ok(Straight::Again(more)),
+        };
+        let finished = self.commit(built, cut, tip, base, changes).await?;
+        let mut done = self.publish(finished, stored_cursor, started).await?;
+        done.put_aside = put_aside;
+        done.may_return = self.filed().letters.values().flatten().cloned().collect();
+        Ok(Straight::Done(Box::new(done)))
     }
 
     /// Runs blocking work of this lane beside the executor.
@@ -192,7 +270,7 @@ impl Lane {
             return Ok(());
         };
         let found = self
-            .blocking(move |lane| Ok(owned_files(&lane.transformer, &lane.git, tip.tree)?))
+            .blocking(move |lane| lane.own_files(tip.tree))
             .await?;
         match found.first() {
             None => Ok(()),
@@ -210,7 +288,7 @@ impl Lane {
             && *mirrored != self.render
             && !first
         {
-            self.append_render_changed().await?;
+            self.append_render_changed(start.tip.map(|tip| tip.id)).await?;
         }
         let stored = self.log.cut(&self.id).await?;
         if let Some(cut) = &stored
@@ -219,10 +297,13 @@ impl Lane {
         {
             return Ok(cut.clone());
         }
+        if first {
+            return self.cut_of_all(start, stored.as_ref()).await;
+        }
         let mut events: Vec<Logged> = Vec::new();
         for (stream, due) in [
-            (Stream::Change, due.change || first),
-            (Stream::Jobs, due.jobs || first),
+            (Stream::Change, due.change),
+            (Stream::Jobs, due.jobs),
         ] {
             if due {
                 events.extend(
@@ -232,12 +313,11 @@ impl Lane {
                 );
             }
         }
-        let mut cut = Cut::of(&start.cursor, &events, (self.now)());
-        cut.snapshot = first;
+        let mut cut = Cut::of(&self.id.mirror, &start.cursor, &events, (self.now)());
         if cut.is_empty() && start.memory_holds {
             return Ok(cut);
         }
-        if !first && !start.memory_holds && cut.events.count == 0 {
+        if !start.memory_holds && cut.render.is_none() {
             cut.render = Some("the repository was compared with the source".into());
         }
         let seen = stored.as_ref().map(Cut::id);
@@ -245,33 +325,83 @@ impl Lane {
         Ok(cut)
     }
 
-    async fn append_render_changed(&self) -> Result<(), AttemptError> {
+    /// Cuts for a first sync: the listing that follows shows all that was appended up to here, except
+    /// what is so new that the source may not show it yet.
+    async fn cut_of_all(&self, start: &Start, stored: Option<&Cut>) -> Result<Cut, AttemptError> {
         let now = (self.now)();
+        let mut through = start.cursor.clone();
+        let mut recent: Vec<Logged> = Vec::new();
+        for stream in Stream::ALL {
+            let newest = self.log.newest(&self.topic, stream).await?;
+            let mut after = start.cursor.of(stream);
+            while after < newest {
+                let page = self.log.read(&self.topic, after, Some(stream), EVENTS_MAX).await?;
+                let Some(last) = page.last() else { break };
+                after = last.position;
+                recent.extend(page.into_iter().filter(|event| may_be_unseen(event.appended_at, now)));
+            }
+            match stream {
+                Stream::Change => through.change = after,
+                Stream::Jobs => through.jobs = after,
+            }
+        }
+        let mut cut = Cut::of(&self.id.mirror, &start.cursor, &recent, now);
+        cut.snapshot = true;
+        cut.change_through = through.change;
+        cut.jobs_through = through.jobs;
+        self.log.put_cut(&self.id, stored.map(Cut::id).as_ref(), &cut).await?;
+        Ok(cut)
+    }
+
+    async fn append_render_changed(&self, tip: Option<Oid>) -> Result<(), AttemptError> {
+        let now = (self.now)();
+        let on = tip.map(|tip| tip.to_string()).unwrap_or_default();
         let body = Body::RenderChanged(RenderChanged {
+            mirror: Some(self.id.mirror.clone()),
             reason: "renderer, policies or options changed".into(),
-            digest: self.render.to_string(),
+            digest: format!("{} on {on}", self.render),
         });
         let envelope = Envelope::internal(self.topic.clone(), body, now);
         self.log.append(vec![NewEvent { envelope, at: now }]).await?;
         Ok(())
     }
 
-    /// Files events that the source does not bear out.
-    async fn file(&self, fetched: &Fetched, now: Timestamp) -> Result<(), AttemptError> {
-        for unfounded in &fetched.unfounded {
-            tracing::warn!(lane = %self.id, object = %unfounded.object, reason = unfounded.reason, "event put aside");
+    /// Files events that the source does not bear out, each once for a cut. Returns how many it filed.
+    async fn file(&self, cut: &Cut, fetched: &Fetched, now: Timestamp) -> Result<usize, AttemptError> {
+        let id = cut.id();
+        let mut filed = {
+            let mut filed = self.filed();
+            if filed.cut.as_ref() != Some(&id) {
+                *filed = Filed { cut: Some(id), letters: BTreeMap::new() };
+            }
+            filed.letters.keys().cloned().collect::<BTreeSet<_>>()
+        };
+        let before = filed.len();
+        for Unfounded { object, reason, body } in &fetched.unfounded {
+            if !filed.insert(object.clone()) {
+                continue;
+            }
+            tracing::warn!(lane = %self.id, %object, reason, "event put aside");
+            let envelope = body.clone().map(|body| Envelope::internal(self.topic.clone(), body, now));
+            let key = envelope.as_ref().map(|envelope| envelope.key.clone());
             let letter = DeadLetter {
                 topic: Some(self.topic.clone()),
-                key: None,
+                key: key.clone(),
                 position: None,
-                reason: unfounded.reason.clone(),
-                body: unfounded.object.to_string(),
+                reason: reason.clone(),
+                body: object.to_string(),
                 at: now,
-                envelope: None,
+                envelope,
             };
-            self.log.dead_letter(letter).await?;
+            let id = self.log.dead_letter(letter).await?;
+            self.filed().letters.insert(object.clone(), key.map(|key| (key, id)));
         }
-        Ok(())
+        Ok(filed.len() - before)
+    }
+
+    fn filed(&self) -> MutexGuard<'_, Filed> {
+        // Its parts are whole after every single statement that changes them.
+        self.filed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes tree and commit; without a difference there is no commit.
@@ -280,6 +410,7 @@ impl Lane {
         mut built: Built,
         cut: Cut,
         tip: Option<Tip>,
+        base: Option<Oid>,
         changes: Vec<CoveredChange>,
     ) -> Result<Finished, AttemptError> {
         self.blocking(move |lane| {
@@ -290,19 +421,25 @@ impl Lane {
                 .map(|(key, reason)| (key.clone(), reason.clone()))
                 .collect();
             let mut draft = lane.git.draft();
-            let outcome = built.write(&lane.transformer, &lane.git, &mut draft, tip)?;
+            let outcome = built.write(lane, &mut draft, tip)?;
             crash_point!("after-tree");
             let Built {
-                memory, known, whole, ..
+                memory,
+                known,
+                whole,
+                withheld_files,
+                ..
             } = built;
             let mut finished = Finished {
                 cut,
                 memory,
                 replace_all: whole,
                 tip,
+                base,
                 commit: None,
                 redactions,
                 withheld,
+                withheld_files,
             };
             // A first commit is made even without a difference: it says that the lane is mirrored.
             if !outcome.changed && tip.is_some_and(|tip| tip.own) && !finished.cut.snapshot {
@@ -348,9 +485,11 @@ impl Lane {
             mut memory,
             replace_all,
             tip,
+            base,
             commit,
             redactions,
             withheld,
+            withheld_files,
         } = finished;
         let id = commit
             .as_ref()
@@ -362,10 +501,14 @@ impl Lane {
             self.log.commit(&self.id, stored_cursor.as_ref(), &cursor).await?;
             return Ok(Done {
                 tip: None,
+                base: None,
                 memory,
                 cursor,
                 landed: None,
                 took: started.elapsed(),
+                put_aside: 0,
+                may_return: Vec::new(),
+                withheld_files,
             });
         };
         let delta = if replace_all {
@@ -373,7 +516,6 @@ impl Lane {
         } else {
             memory.take_changes()
         };
-        let base = tip.map(|tip| tip.id);
         self.state
             .prepare(
                 &self.id,
@@ -425,6 +567,7 @@ impl Lane {
                 modified: outcome.modified,
                 deleted: outcome.deleted,
                 events: cut.events.count,
+                event_id: cut.last_event.clone(),
                 change_latency: since(cut.change_published_at),
                 jobs_latency: since(cut.jobs_published_at),
                 redactions,
@@ -439,10 +582,14 @@ impl Lane {
         crash_point!("after-cursor");
         Ok(Done {
             tip: Some(id),
+            base: Some(id),
             memory,
             cursor,
             landed,
             took: started.elapsed(),
+            put_aside: 0,
+            may_return: Vec::new(),
+            withheld_files,
         })
     }
 }
@@ -453,9 +600,19 @@ struct Finished {
     memory: Memory,
     replace_all: bool,
     tip: Option<Tip>,
+    /// The commit that the stored state belongs to.
+    base: Option<Oid>,
     commit: Option<Ready>,
     redactions: Vec<(ObjectKey, RedactionStats)>,
     withheld: Vec<(ObjectKey, WithholdReason)>,
+    withheld_files: BTreeMap<String, String>,
+}
+
+/// Where the line came to.
+enum Straight {
+    Done(Box<Done>),
+    /// These cannot be rendered and must be left as they are, which changes where others stand.
+    Again(BTreeMap<ObjectKey, WithholdReason>),
 }
 
 struct Ready {
@@ -477,27 +634,6 @@ fn redactions(built: &Built) -> Vec<(ObjectKey, RedactionStats)> {
             (object.stats().found() > 0).then(|| (key, object.stats().clone()))
         })
         .collect()
-}
-
-/// A listing that was read after the cut must show all that the cut has heard of.
-fn visible(cut: &Cut, fetched: &Fetched, now: Timestamp) -> Result<(), AttemptError> {
-    if now.duration_since(cut.appended_at) > super::fetch::visible_within() {
-        return Ok(());
-    }
-    for (key, wanted) in cut.configs.iter().filter(|(_, wanted)| !wanted.deleted) {
-        let behind = fetched
-            .configs
-            .get(key)
-            .is_some_and(|config| config.revision.version < wanted.version);
-        if behind {
-            let error = super::fetch::FetchError::NotVisible {
-                key: key.clone(),
-                version: wanted.version,
-            };
-            return Err(error.into());
-        }
-    }
-    Ok(())
 }
 
 /// Says which versions the commit covers: the source's word where it has one, else the events'.

@@ -9,7 +9,7 @@ use super::{
     fetch::{Covered, Fetched, Scope},
     memory::{EntryKey, Known, Memory, Shard},
     recover::Tip,
-    transform::{Clean, Transformer},
+    transform::Clean,
 };
 use crate::crash_point;
 use mirror_core::{
@@ -18,15 +18,12 @@ use mirror_core::{
     finding::WithholdReason,
     ids::{ObjectKey, Oid},
     layout::{Entry, IndexKind, Inspection, PlacedObject, SourceObject},
-    path::MirrorPath,
+    path::{AGENTS_MARKER, MirrorPath},
     placement::{Change, Delta, Placement},
 };
-use mirror_git::{Draft, StoreError};
+use mirror_git::Draft;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Withholding an object may move others, and those may be withheld in turn; so often it is followed.
-const ROUNDS_MAX: usize = 4;
 
 /// Everything an attempt has made of what it fetched, before it is a tree.
 #[derive(Debug)]
@@ -41,6 +38,17 @@ pub(super) struct Built {
     pub kept: BTreeSet<MirrorPath>,
     pub known: mirror_core::guard::KnownSecrets,
     pub withheld: BTreeMap<ObjectKey, WithholdReason>,
+    /// Shared files whose newest form is withheld, and why.
+    pub withheld_files: BTreeMap<String, String>,
+}
+
+/// What building came to.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Built(Box<Built>),
+    /// These have to be withheld, and their earlier files stay; but others were placed as if these had
+    /// moved. Building has to begin again with them set aside.
+    Aside(BTreeMap<ObjectKey, WithholdReason>),
 }
 
 /// What is there to render: sources by key, in the order in which they were fetched.
@@ -85,7 +93,7 @@ impl Sources {
 }
 
 impl Lane {
-    /// Builds the content of the commit from what was fetched.
+    /// Builds the content of the commit from what was fetched. Objects in `aside` stay as they are.
     ///
     /// # Errors
     /// A source that fails when dependents are fetched again, or a sandbox that fails as a whole.
@@ -94,9 +102,14 @@ impl Lane {
         start_memory: Memory,
         mut fetched: Fetched,
         scope: Scope,
-    ) -> Result<Built, AttemptError> {
+        tip: Option<Tip>,
+        aside: &BTreeMap<ObjectKey, WithholdReason>,
+    ) -> Result<Outcome, AttemptError> {
         let mut memory = start_memory;
         let whole = fetched.whole;
+        let mut withheld = std::mem::take(&mut fetched.refused);
+        withheld.extend(aside.iter().map(|(key, reason)| (key.clone(), reason.clone())));
+        fetched.objects.retain(|object| !withheld.contains_key(&object.key));
         let mut sources = Sources::default();
         let objects = sources.add(&mut fetched);
         let (returned, inspected) = {
@@ -108,8 +121,7 @@ impl Lane {
             });
             inspected.await?
         };
-        let mut withheld = BTreeMap::new();
-        let mut changes = gone(&memory, &fetched, &sources);
+        let mut changes = gone(&memory, &fetched, &sources, aside);
         let mut removed: BTreeSet<ObjectKey> = changes.iter().map(key_of_change).cloned().collect();
         for (object, inspection) in returned.into_iter().zip(inspected) {
             match inspection {
@@ -120,6 +132,7 @@ impl Lane {
             }
         }
         let delta = place(&mut memory, changes);
+        let mut moved: BTreeSet<ObjectKey> = delta.moved.into_iter().map(|moved| moved.key).collect();
         let mut todo = delta.stale;
         todo.extend(
             sources
@@ -128,11 +141,12 @@ impl Lane {
                 .filter(|key| !withheld.contains_key(key))
                 .cloned(),
         );
-        todo.retain(|key| !removed.contains(key));
+        todo.retain(|key| !removed.contains(key) && !withheld.contains_key(key));
 
         let mut clean: BTreeMap<Subject, MirrorObject> = BTreeMap::new();
         let mut known = self.transformer.own_secrets.clone();
-        for _ in 0..ROUNDS_MAX {
+        // Each round withholds at least one more object, so this ends.
+        loop {
             let missing: BTreeSet<ObjectKey> = todo
                 .iter()
                 .filter(|key| !sources.objects.contains_key(key))
@@ -155,13 +169,23 @@ impl Lane {
                 .blocking(move |lane| Ok(lane.transformer.objects(placed)?))
                 .await?;
             known.merge(&round.known);
-            let vanished = take(round, &mut clean, &mut withheld, &memory, whole);
+            let Taken { vanished, stays } = take(round, &mut clean, &mut withheld, &memory, whole);
+            let aside: BTreeMap<ObjectKey, WithholdReason> = stays
+                .into_iter()
+                .filter(|key| moved.contains(key))
+                .filter_map(|key| Some((key.clone(), withheld.get(&key)?.clone())))
+                .collect();
+            if !aside.is_empty() {
+                return Ok(Outcome::Aside(aside));
+            }
             if vanished.is_empty() {
                 break;
             }
             removed.extend(vanished.iter().cloned());
             let changes = vanished.into_iter().map(Change::Remove).collect();
-            todo = place(&mut memory, changes).stale;
+            let delta = place(&mut memory, changes);
+            moved.extend(delta.moved.into_iter().map(|moved| moved.key));
+            todo = delta.stale;
             todo.retain(|key| !removed.contains(key) && !withheld.contains_key(key));
         }
         crash_point!("after-render");
@@ -173,13 +197,20 @@ impl Lane {
             kept: BTreeSet::new(),
             known,
             withheld,
+            withheld_files: BTreeMap::new(),
         };
         let shards = built.settle(clean, &removed, &sources);
-        self.gather(built, shards).await
+        let built = self.gather(built, shards, tip).await?;
+        Ok(Outcome::Built(Box::new(built)))
     }
 
     /// Makes the shared files whose entries changed.
-    async fn gather(&self, mut built: Built, shards: BTreeSet<Shard>) -> Result<Built, AttemptError> {
+    async fn gather(
+        &self,
+        mut built: Built,
+        shards: BTreeSet<Shard>,
+        tip: Option<Tip>,
+    ) -> Result<Built, AttemptError> {
         let mut shards = shards;
         if built.whole {
             shards.extend(built.memory.all_shards());
@@ -189,8 +220,18 @@ impl Lane {
             .iter()
             .map(|shard| (shard.0, shard.1.clone(), built.memory.entries(shard)))
             .collect();
-        let (clean, keep) = self
-            .blocking(move |lane| Ok(lane.transformer.shards(work)?))
+        let whole = built.whole;
+        let (mut clean, keep) = self
+            .blocking(move |lane| {
+                let (mut clean, keep) = lane.transformer.shards(work)?;
+                if let (true, Some(tip)) = (whole, tip)
+                    && let Some(path) = lane.foreign_agents_file(tip.tree)?
+                {
+                    let batches = std::mem::take(&mut clean.batches);
+                    clean.batches = batches.into_iter().map(|batch| batch.without(&path)).collect();
+                }
+                Ok((clean, keep))
+            })
             .await?;
         built.known.merge(&clean.known);
         for (kind, shard, entries) in keep {
@@ -216,8 +257,11 @@ impl Lane {
         }
         for refused in &clean.withheld {
             tracing::error!(lane = %self.id, subject = %refused.subject, reason = %refused.reason, "a shared file is withheld");
+            built
+                .withheld_files
+                .insert(refused.subject.to_string(), refused.reason.to_string());
         }
-        built.content.extend(clean.batches);
+        built.content.append(&mut clean.batches);
         crash_point!("after-guard");
         Ok(built)
     }
@@ -243,9 +287,13 @@ impl Built {
         for (subject, object) in &clean {
             let Subject::Object(key) = subject else { continue };
             if let Some(known) = self.memory.known(key) {
-                self.deleted.extend(known.files.iter().cloned());
                 if known.withheld.is_some() {
+                    // What it left behind may stand where others have come to live since.
+                    let left = self.memory.unclaimed(key);
+                    self.deleted.extend(left);
                     shards.extend(self.withheld_entry(key, None));
+                } else {
+                    self.deleted.extend(known.files.iter().cloned());
                 }
             }
             let files: Vec<MirrorPath> = object.files().iter().map(|file| file.path().clone()).collect();
@@ -335,15 +383,14 @@ impl Built {
     /// A store that cannot be read, or paths that contradict each other.
     pub(super) fn write(
         &mut self,
-        transformer: &Transformer,
-        git: &mirror_git::Store,
+        lane: &Lane,
         draft: &mut Draft<'_>,
         tip: Option<Tip>,
     ) -> Result<mirror_git::TreeOutcome, AttemptError> {
         let base = tip.map(|tip| tip.tree);
         let mut going = std::mem::take(&mut self.deleted);
         if let (true, Some(tree)) = (self.whole, base) {
-            going.extend(owned_files(transformer, git, tree)?);
+            going.extend(lane.own_files(tree)?);
         }
         for object in self.content.iter().flat_map(MirrorBatch::objects) {
             for file in object.files() {
@@ -361,50 +408,77 @@ impl Built {
     }
 }
 
-/// Lists the mirror's own files in a tree.
-pub(super) fn owned_files(
-    transformer: &Transformer,
-    git: &mirror_git::Store,
-    tree: Oid,
-) -> Result<Vec<MirrorPath>, StoreError> {
-    let mut files = Vec::new();
-    for root in transformer.owned.roots() {
-        for file in git.files_below(tree, Some(&root))? {
-            files.extend(file?.mirror_path());
+impl Lane {
+    /// Lists the mirror's own files in a tree.
+    pub(super) fn own_files(&self, tree: Oid) -> Result<Vec<MirrorPath>, AttemptError> {
+        let mut files = Vec::new();
+        for root in self.transformer.owned.roots() {
+            for file in self.git.files_below(tree, Some(&root))? {
+                files.extend(file?.mirror_path());
+            }
         }
+        if let Some(foreign) = self.foreign_agents_file(tree)? {
+            files.retain(|file| *file != foreign);
+        }
+        Ok(files)
     }
-    Ok(files)
+
+    /// Returns the path of `AGENTS.md` where the tree has one that somebody else wrote.
+    fn foreign_agents_file(&self, tree: Oid) -> Result<Option<MirrorPath>, AttemptError> {
+        let path = self.transformer.owned.agents_file();
+        let Some(file) = self.git.file(tree, &path)? else {
+            return Ok(None);
+        };
+        let blobs = self.remote.read_blobs(&[file.id])?;
+        let ours = blobs.first().is_some_and(|blob| blob.starts_with(AGENTS_MARKER.as_bytes()));
+        Ok((!ours).then_some(path))
+    }
 }
 
-/// Takes a round's outcome; returns objects that have no version at all that could stand in the tree.
+/// Objects that a round withheld.
+struct Taken {
+    /// They have no version at all that could stand in the tree.
+    vanished: Vec<ObjectKey>,
+    /// Their earlier files stay.
+    stays: Vec<ObjectKey>,
+}
+
+/// Takes a round's outcome.
 fn take(
     round: Clean,
     clean: &mut BTreeMap<Subject, MirrorObject>,
     withheld: &mut BTreeMap<ObjectKey, WithholdReason>,
     memory: &Memory,
     whole: bool,
-) -> Vec<ObjectKey> {
+) -> Taken {
     for object in round.batches.into_iter().flat_map(MirrorBatch::into_objects) {
         clean.insert(object.subject().clone(), object);
     }
-    let mut vanished = Vec::new();
+    let (mut vanished, mut stays) = (Vec::new(), Vec::new());
     for refused in round.withheld {
         let Subject::Object(key) = refused.subject else {
             continue;
         };
         clean.remove(&Subject::Object(key.clone()));
         let has_earlier = !whole && memory.known(&key).is_some_and(|known| !known.files.is_empty());
-        if !has_earlier && memory.placement().record(&key).is_some() {
+        if has_earlier {
+            stays.push(key.clone());
+        } else if memory.placement().record(&key).is_some() {
             vanished.push(key.clone());
         }
         withheld.insert(key, refused.reason);
     }
-    vanished
+    Taken { vanished, stays }
 }
 
 /// Returns what is no longer there: rows that a configuration lost, what was deleted, and, where
 /// everything was fetched, all that was not among it.
-fn gone(memory: &Memory, fetched: &Fetched, sources: &Sources) -> Vec<Change> {
+fn gone(
+    memory: &Memory,
+    fetched: &Fetched,
+    sources: &Sources,
+    aside: &BTreeMap<ObjectKey, WithholdReason>,
+) -> Vec<Change> {
     let mut gone: BTreeSet<ObjectKey> = BTreeSet::new();
     for (key, config) in &fetched.configs {
         gone.extend(
@@ -428,6 +502,7 @@ fn gone(memory: &Memory, fetched: &Fetched, sources: &Sources) -> Vec<Change> {
             .chain(memory.placement().records().map(|(key, _)| key));
         gone.extend(known.filter(|key| !sources.objects.contains_key(key)).cloned());
     }
+    gone.retain(|key| !aside.contains_key(key));
     gone.into_iter().map(Change::Remove).collect()
 }
 

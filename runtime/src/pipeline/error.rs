@@ -28,11 +28,11 @@ pub enum AttemptError {
     #[error("the push failed")]
     Push(#[from] PushError),
     #[error(
-        "branch `{refname}` was rewritten: commit {expected}, which the mirror pushed, is no longer in its history; put it back, or give the mirror another branch"
+        "branch `{refname}` was rewritten: commit {expected}, which the mirror pushed, is no longer in its history; put it back, or declare the mirror anew under another `id`"
     )]
     Rewritten { refname: RefName, expected: Oid },
     #[error(
-        "branch `{refname}` was deleted on the remote; create it again at commit {expected}, or give the mirror another branch"
+        "branch `{refname}` was deleted on the remote; create it again at commit {expected}, or declare the mirror anew under another `id`"
     )]
     RefGone { refname: RefName, expected: Oid },
     #[error(
@@ -46,8 +46,18 @@ pub enum AttemptError {
 }
 
 const SOON: Duration = Duration::from_secs(1);
+const GONE_AFTER: Duration = Duration::from_secs(30);
 
 impl AttemptError {
+    /// Returns Keboola's `exceptionId`, by which its support finds the failure; none where it gave none.
+    #[must_use]
+    pub fn exception_id(&self) -> Option<&str> {
+        match self {
+            Self::Fetch(FetchError::Keboola(error)) => error.exception_id(),
+            _ => None,
+        }
+    }
+
     /// Says who must act.
     #[must_use]
     pub fn disposition(&self) -> Disposition {
@@ -82,7 +92,7 @@ fn fetch(error: &FetchError) -> Disposition {
             mirror_keboola::Disposition::Retry { after } => Disposition::Temporary { after },
             mirror_keboola::Disposition::NeedsCustomer => Disposition::NeedsCustomer,
             // What is gone for good is settled where it is fetched; here it is a race.
-            mirror_keboola::Disposition::Gone => Disposition::Temporary { after: Some(SOON) },
+            mirror_keboola::Disposition::Gone => Disposition::Temporary { after: Some(GONE_AFTER) },
             mirror_keboola::Disposition::Permanent => Disposition::Permanent,
         },
     }

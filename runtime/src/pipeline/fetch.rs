@@ -6,7 +6,9 @@
 use super::cache::ObjectCache;
 use jiff::{SignedDuration, Timestamp};
 use mirror_core::{
-    cut::{ConfigKey, Cut, Wanted},
+    cut::{ConfigKey, Cut, Wanted, WantedRun},
+    event::{Body, ConfigChanged},
+    finding::WithholdReason,
     ids::{BranchId, ComponentId, ObjectKey, RunId, TableId},
     layout::{Component, SourceObject},
 };
@@ -20,17 +22,21 @@ use std::{
 };
 use thiserror::Error;
 
-/// An event may be ahead of what the source shows; past this it is taken for wrong.
-const VISIBLE_WITHIN: SignedDuration = SignedDuration::from_mins(15);
+/// An event may be ahead of what the source shows. The lane waits so long for it, and then goes on without.
+const VISIBLE_WITHIN: SignedDuration = SignedDuration::from_mins(2);
 const SAMPLE_ROWS: u32 = 100;
 const JOBS_PAGE: u32 = 500;
 /// A first sync takes so many of the newest pages of jobs.
 const JOBS_PAGES_MAX: u32 = 20;
 
-/// How long an event may be ahead of what the source shows.
+/// Returns whether the source may not show yet what an event tells of that was appended at `appended_at`.
 #[must_use]
-pub fn visible_within() -> SignedDuration {
-    VISIBLE_WITHIN
+pub fn may_be_unseen(appended_at: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(appended_at) <= VISIBLE_WITHIN
+}
+
+fn is_late(cut: &Cut, scope: Scope) -> bool {
+    !may_be_unseen(cut.appended_at, scope.now)
 }
 
 /// Why fetching stopped.
@@ -42,7 +48,7 @@ pub enum FetchError {
     NotVisible { key: ConfigKey, version: u64 },
     #[error("job {run} is not visible yet")]
     JobNotVisible { run: RunId },
-    #[error("the branch {branch} does not exist (any more)")]
+    #[error("the branch {branch} does not exist any more")]
     NoBranch { branch: BranchId },
 }
 
@@ -51,6 +57,8 @@ pub enum FetchError {
 pub struct Unfounded {
     pub object: ObjectKey,
     pub reason: String,
+    /// What the event said, where the source may yet come to show it.
+    pub body: Option<Body>,
 }
 
 /// A configuration as it was fetched.
@@ -73,6 +81,8 @@ pub struct Fetched {
     pub tables_gone: BTreeSet<TableId>,
     /// Events that the source does not bear out; for the dead letters.
     pub unfounded: Vec<Unfounded>,
+    /// Objects that are there but cannot be had, the same way each time.
+    pub refused: BTreeMap<ObjectKey, WithholdReason>,
     /// `objects` is all there is in the branch.
     pub whole: bool,
 }
@@ -128,7 +138,7 @@ impl Source {
             whole: true,
             ..Fetched::default()
         };
-        fetched.objects.push(self.branch_object(branch).await?);
+        fetched.objects.push(self.branch_object(id).await?);
         let mut metadata: BTreeMap<ConfigKey, Vec<(String, String)>> = BTreeMap::new();
         for listed in self.client.configurations_metadata(id).await? {
             let key = ConfigKey {
@@ -156,6 +166,45 @@ impl Source {
         }
         if scope.jobs {
             self.recent_jobs(id, &mut fetched).await?;
+        }
+        Ok(fetched)
+    }
+
+    /// Fetches everything of a branch, and looks for what a cut has heard of and the listing does not
+    /// show: it may be older than the events.
+    ///
+    /// # Errors
+    /// Any call that fails, and a version or run that is not visible yet.
+    pub async fn whole_for(
+        &self,
+        branch: &DevBranch,
+        cut: &Cut,
+        covered: &BTreeMap<ConfigKey, Covered>,
+        scope: Scope,
+    ) -> Result<Fetched, FetchError> {
+        let mut fetched = self.whole(branch, scope).await?;
+        let late = is_late(cut, scope);
+        for (key, wanted) in cut.configs.iter().filter(|(_, wanted)| !wanted.deleted) {
+            let shown = fetched.configs.get(key);
+            if shown.is_some_and(|config| config.revision.version >= wanted.version) {
+                continue;
+            }
+            fetched.forget(key);
+            let outcome = self
+                .wanted(&branch.id, key, wanted, covered.get(key), late, &mut fetched)
+                .await;
+            fetched.isolate(key.clone().into(), covered.contains_key(key), outcome)?;
+        }
+        if scope.jobs {
+            for (run, told) in &cut.runs {
+                let object = ObjectKey::Job(run.clone());
+                if let Some(found) = fetched.objects.iter_mut().find(|found| found.key == object) {
+                    found.source = with_told(std::mem::take(&mut found.source), told);
+                } else {
+                    let outcome = self.run(run, told, late, &mut fetched).await;
+                    fetched.isolate(object, false, outcome)?;
+                }
+            }
         }
         Ok(fetched)
     }
@@ -198,13 +247,15 @@ impl Source {
     ) -> Result<Fetched, FetchError> {
         let id = &branch.id;
         let mut fetched = Fetched::default();
-        let late = scope.now.duration_since(cut.appended_at) > visible_within();
+        let late = is_late(cut, scope);
         for (key, wanted) in &cut.configs {
-            if covered.get(key).is_some_and(|covered| covered.covers(wanted)) {
-                continue;
-            }
-            self.wanted(id, key, wanted, covered.get(key), late, &mut fetched)
-                .await?;
+            let had = covered.get(key);
+            let outcome = match had {
+                Some(had) if had.covers(wanted) && !had.may_be_another(wanted) => continue,
+                Some(had) if had.covers(wanted) => self.recreated(id, key, had, &mut fetched).await,
+                _ => self.wanted(id, key, wanted, had, late, &mut fetched).await,
+            };
+            fetched.isolate(key.clone().into(), had.is_some(), outcome)?;
         }
         for object in &cut.metadata {
             let Some((component, config)) = object.config() else {
@@ -216,18 +267,20 @@ impl Source {
             };
             let unseen = !fetched.configs.contains_key(&key) && !fetched.gone.contains_key(&key);
             if unseen && let Some(covered) = covered.get(&key) {
-                self.at(id, &key, covered.version, &mut fetched).await?;
+                let outcome = self.at(id, &key, covered.version, &mut fetched).await;
+                fetched.isolate(key.into(), true, outcome)?;
             }
         }
         if cut.branch_changed || cut.metadata.contains(&ObjectKey::Branch) {
-            fetched.objects.push(self.branch_object(branch).await?);
+            fetched.objects.push(self.branch_object(id).await?);
         }
         if !cut.tables.is_empty() {
             self.tables(id, &cut.tables, scope, &mut fetched).await?;
         }
         if scope.jobs {
-            for run in cut.runs.keys() {
-                self.run(run, late, &mut fetched).await?;
+            for (run, told) in &cut.runs {
+                let outcome = self.run(run, told, late, &mut fetched).await;
+                fetched.isolate(ObjectKey::Job(run.clone()), false, outcome)?;
             }
         }
         Ok(fetched)
@@ -250,7 +303,7 @@ impl Source {
         let mut tables = BTreeSet::new();
         for key in keys {
             match key {
-                ObjectKey::Branch => fetched.objects.push(self.branch_object(branch).await?),
+                ObjectKey::Branch => fetched.objects.push(self.branch_object(id).await?),
                 ObjectKey::Config { component, config }
                 | ObjectKey::Row {
                     component, config, ..
@@ -261,7 +314,8 @@ impl Source {
                     };
                     if !fetched.configs.contains_key(&key) && !fetched.gone.contains_key(&key) {
                         let version = covered.get(&key).map_or(0, |covered| covered.version);
-                        self.at(id, &key, version, &mut fetched).await?;
+                        let outcome = self.at(id, &key, version, &mut fetched).await;
+                        fetched.isolate(key.into(), true, outcome)?;
                     }
                 }
                 ObjectKey::Table(table) | ObjectKey::Sample(table) => {
@@ -318,6 +372,7 @@ impl Source {
                     "version {} was announced, but the source still shows {visible}",
                     wanted.version
                 ),
+                body: Some(announced(key, wanted)),
             });
             return self.add(branch, key, &current, fetched).await;
         }
@@ -349,7 +404,10 @@ impl Source {
         let found = trash
             .into_iter()
             .find(|item| item.component_id == key.component && item.id == key.config);
-        if found.is_none() && covered.is_none() && !wanted.deleted {
+        // A trash that holds a lower version is of an earlier deletion: it was restored since.
+        let is_of_now = found.as_ref().is_some_and(|item| item.revision.version >= wanted.version);
+        let is_unseen = !wanted.deleted && !is_of_now && (covered.is_none() || found.is_some());
+        if is_unseen {
             if !late {
                 return Err(FetchError::NotVisible {
                     key: key.clone(),
@@ -359,6 +417,7 @@ impl Source {
             fetched.unfounded.push(Unfounded {
                 object: key.clone().into(),
                 reason: "the source has no such configuration, neither live nor in the trash".into(),
+                body: Some(announced(key, wanted)),
             });
             return Ok(());
         }
@@ -366,6 +425,29 @@ impl Source {
             .gone
             .insert(key.clone(), found.map(|item| (item.name, item.revision)));
         Ok(())
+    }
+
+    /// An event tells of a version that is not above the covered one, but goes by another identifier:
+    /// either it is late, or the configuration was purged and made anew, which restarts its numbers.
+    /// The source knows.
+    async fn recreated(
+        &self,
+        branch: &BranchId,
+        key: &ConfigKey,
+        had: &Covered,
+        fetched: &mut Fetched,
+    ) -> Result<(), FetchError> {
+        match self.client.configuration(branch, &key.component, &key.config).await {
+            Ok(detail) if !detail.revision.is_deleted && had.is_another(&detail.revision) => {
+                let detail = Arc::new(detail);
+                self.cache.put(branch, &detail);
+                self.add(branch, key, &detail, fetched).await
+            }
+            Ok(_) => Ok(()),
+            // Its deletion has an event of its own.
+            Err(error) if error.disposition() == Disposition::Gone => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Fetches a configuration at a version; the current one where that is not known.
@@ -382,10 +464,13 @@ impl Source {
         let ConfigKey { component, config } = key;
         let detail = match self.client.configuration(branch, component, config).await {
             Ok(detail) if version == 0 || detail.revision.version == version => Ok(detail),
-            Ok(_) => {
-                self.client
-                    .configuration_version(branch, component, config, version)
-                    .await
+            Ok(current) => {
+                let past = self.client.configuration_version(branch, component, config, version).await;
+                match past {
+                    // The history was cut; the newest covers what was wanted.
+                    Err(error) if error.disposition() == Disposition::Gone => Ok(current),
+                    past => past,
+                }
             }
             Err(error) => Err(error),
         };
@@ -448,13 +533,15 @@ impl Source {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    async fn branch_object(&self, branch: &DevBranch) -> Result<SourceObject, FetchError> {
-        let metadata = pairs(self.client.branch_metadata(&branch.id).await?);
+    async fn branch_object(&self, id: &BranchId) -> Result<SourceObject, FetchError> {
+        let branches = self.client.dev_branches().await?;
+        let branch = branches.into_iter().find(|branch| branch.id == *id);
+        let branch = branch.ok_or_else(|| FetchError::NoBranch { branch: id.clone() })?;
         Ok(SourceObject {
             key: ObjectKey::Branch,
             component: None,
-            source: branch.source.clone(),
-            metadata,
+            source: branch.source,
+            metadata: pairs(self.client.branch_metadata(id).await?),
         })
     }
 
@@ -480,7 +567,7 @@ impl Source {
                 Err(error) if error.disposition() == Disposition::Gone => {
                     fetched.tables_gone.insert(id.clone());
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => fetched.isolate(ObjectKey::Table(id.clone()), true, Err(error.into()))?,
             }
         }
         if !buckets.is_empty() {
@@ -518,14 +605,19 @@ impl Source {
         }
     }
 
-    async fn run(&self, run: &RunId, late: bool, fetched: &mut Fetched) -> Result<(), FetchError> {
+    async fn run(
+        &self,
+        run: &RunId,
+        told: &WantedRun,
+        late: bool,
+        fetched: &mut Fetched,
+    ) -> Result<(), FetchError> {
         // The last part of a run id is the job's own id (`parent.child`).
         let id = run.as_str().rsplit('.').next().unwrap_or(run.as_str());
         match self.client.job(id).await {
             Ok(job) if job.status.is_final() && job.run_id == *run => {
-                fetched
-                    .objects
-                    .push(plain(ObjectKey::Job(run.clone()), job.source));
+                let source = with_told(job.source, told);
+                fetched.objects.push(plain(ObjectKey::Job(run.clone()), source));
                 Ok(())
             }
             Ok(_) if !late => Err(FetchError::JobNotVisible { run: run.clone() }),
@@ -537,6 +629,7 @@ impl Source {
                 fetched.unfounded.push(Unfounded {
                     object: ObjectKey::Job(run.clone()),
                     reason: "the source has no finished run of this id".into(),
+                    body: None,
                 });
                 Ok(())
             }
@@ -575,13 +668,110 @@ pub struct Covered {
 }
 
 impl Covered {
-    /// Returns whether a wanted version is no news: not above the covered one, or the very same.
+    /// Returns whether a wanted version is no news by its number: it is not above the covered one.
     fn covers(&self, wanted: &Wanted) -> bool {
         !wanted.deleted && wanted.version <= self.version
+    }
+
+    /// Returns whether a wanted version that is no news by its number has an identifier that the
+    /// covered one has not.
+    fn may_be_another(&self, wanted: &Wanted) -> bool {
+        wanted
+            .identifier
+            .as_ref()
+            .is_some_and(|identifier| !self.identifier.is_empty() && *identifier != self.identifier)
+    }
+
+    /// Returns whether what the source shows now is not what was covered, nor a later version of it:
+    /// numbers only ever rise.
+    #[must_use]
+    pub fn is_another(&self, now: &Revision) -> bool {
+        let renamed = now
+            .identifier
+            .as_ref()
+            .is_some_and(|identifier| !self.identifier.is_empty() && *identifier != self.identifier);
+        now.version < self.version || (now.version == self.version && renamed)
+    }
+}
+
+/// Returns whether a failure is that of one object: another call would not fail like this.
+fn is_about_one(object: &ObjectKey, error: &KeboolaError) -> bool {
+    match error {
+        KeboolaError::Rejected { .. } | KeboolaError::TooLarge { .. } | KeboolaError::Malformed { .. } => true,
+        // A token that is no master one sees some buckets only.
+        KeboolaError::Forbidden { .. } => matches!(object, ObjectKey::Table(_)),
+        KeboolaError::Settings { .. }
+        | KeboolaError::Unauthorized { .. }
+        | KeboolaError::NotFound { .. }
+        | KeboolaError::RateLimited { .. }
+        | KeboolaError::Maintenance { .. }
+        | KeboolaError::Unavailable { .. }
+        | KeboolaError::Server { .. }
+        | KeboolaError::Foreign { .. }
+        | KeboolaError::Unreachable { .. }
+        | KeboolaError::Timeout { .. }
+        | KeboolaError::NoService { .. } => false,
+    }
+}
+
+/// Returns what the event about a wanted version said.
+fn announced(key: &ConfigKey, wanted: &Wanted) -> Body {
+    let Wanted { version, identifier, author, .. } = wanted;
+    Body::ConfigChanged(ConfigChanged {
+        component: key.component.clone(),
+        config: key.config.clone(),
+        version: *version,
+        identifier: identifier.clone(),
+        author: author.clone(),
+        diff_ref: None,
+    })
+}
+
+/// Adds what only the event told of a run to what the source tells.
+fn with_told(source: String, told: &WantedRun) -> String {
+    let mut members = String::new();
+    if let Some(digest) = &told.state_digest {
+        members.push_str(&format!("\"stateDigest\":{}", serde_json::Value::from(digest.as_str())));
+    }
+    if !told.artifact_links.is_empty() {
+        let comma = if members.is_empty() { "" } else { "," };
+        let links = serde_json::Value::from(told.artifact_links.clone());
+        members.push_str(&format!("{comma}\"artifactLinks\":{links}"));
+    }
+    match source.trim_end().strip_suffix('}') {
+        Some(open) if !members.is_empty() => {
+            let comma = if open.trim_end().ends_with('{') { "" } else { "," };
+            format!("{open}{comma}{members}}}")
+        }
+        _ => source,
     }
 }
 
 impl Fetched {
+    /// Keeps what fails the same way each time for one object from ending the attempt: an object that
+    /// the tip has is withheld and stays as it is; of another the event is put aside.
+    fn isolate(&mut self, object: ObjectKey, known: bool, outcome: Result<(), FetchError>) -> Result<(), FetchError> {
+        match outcome {
+            Err(FetchError::Keboola(error)) if is_about_one(&object, &error) => {
+                let detail = crate::app::chain(&error);
+                if known {
+                    self.refused.insert(object, WithholdReason::Source { detail });
+                } else {
+                    self.unfounded.push(Unfounded { object, reason: detail, body: None });
+                }
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Takes a configuration and its rows out again.
+    fn forget(&mut self, key: &ConfigKey) {
+        if self.configs.remove(key).is_some() {
+            self.objects.retain(|object| object.key.config() != Some((&key.component, &key.config)));
+        }
+    }
+
     fn add(&mut self, component: &Component, detail: &ConfigurationDetail, metadata: Vec<(String, String)>) {
         let key = key_of(detail);
         let mut rows = BTreeSet::new();
@@ -635,4 +825,43 @@ fn pairs(metadata: Vec<Metadata>) -> Vec<(String, String)> {
         .into_iter()
         .map(|Metadata { key, value, .. }| (key, value))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_the_event_told_of_a_run_is_added() {
+        let told = |digest: Option<&str>, links: &[&str]| WantedRun {
+            component: ComponentId::parse("c").expect("an id"),
+            config: None,
+            state_digest: digest.map(str::to_owned),
+            artifact_links: links.iter().map(|link| (*link).to_owned()).collect(),
+        };
+        let check = |source: &str, told: &WantedRun, expected: &str| {
+            assert_eq!(with_told(source.to_owned(), told), expected);
+        };
+        check("{\"id\":1e400}", &told(None, &[]), "{\"id\":1e400}");
+        check("{\"id\":1}\n", &told(Some("a\"b"), &[]), "{\"id\":1,\"stateDigest\":\"a\\\"b\"}");
+        check("{ }", &told(Some("x"), &["l"]), "{ \"stateDigest\":\"x\",\"artifactLinks\":[\"l\"]}");
+    }
+
+    #[test]
+    fn a_lower_number_or_another_identifier_of_the_same_is_another_configuration() {
+        let covered = Covered { version: 42, identifier: "i42".to_owned() };
+        let revision = |version, identifier: Option<&str>| Revision {
+            version,
+            identifier: identifier.map(str::to_owned),
+            created: None,
+            author: None,
+            change_description: String::new(),
+            is_deleted: false,
+        };
+        assert!(covered.is_another(&revision(1, Some("new"))));
+        assert!(covered.is_another(&revision(42, Some("new"))));
+        assert!(!covered.is_another(&revision(42, Some("i42"))));
+        assert!(!covered.is_another(&revision(42, None)));
+        assert!(!covered.is_another(&revision(43, Some("i43"))), "that is its next version");
+    }
 }

@@ -240,6 +240,15 @@ impl Memory {
             .chain(rows)
     }
 
+    /// Returns the files of an object that no other lists as its own. Looks at every object.
+    #[must_use]
+    pub fn unclaimed(&self, key: &ObjectKey) -> Vec<MirrorPath> {
+        let files = self.known(key).map_or(&[][..], |known| &known.files);
+        let others = self.objects.iter().filter(|(other, _)| *other != key);
+        let claimed: BTreeSet<&MirrorPath> = others.flat_map(|(_, known)| &known.files).collect();
+        files.iter().filter(|file| !claimed.contains(file)).cloned().collect()
+    }
+
     /// Returns the covered version of every configuration.
     #[must_use]
     pub fn covered(&self) -> BTreeMap<ConfigKey, Covered> {
@@ -427,7 +436,12 @@ impl Memory {
 fn folds(kind: IndexKind) -> bool {
     match kind {
         IndexKind::JobHealth => true,
-        IndexKind::Manifest | IndexKind::JobDay | IndexKind::Withheld | IndexKind::Guide => false,
+        IndexKind::Manifest
+        | IndexKind::JobDay
+        | IndexKind::Withheld
+        | IndexKind::Guide
+        | IndexKind::Catalog
+        | IndexKind::Lineage => false,
     }
 }
 

@@ -1,37 +1,337 @@
 //! Reconciling: what the source has and the remote does not becomes events; it never commits.
+//!
+//! Configurations are compared by version with the covered ones; buckets and tables by digest with what
+//! was seen the last time; runs by id with those that are in the job history, from a little before the
+//! newest of them. The cost is one listing each, and one call for each table that differs.
 
-use super::{attempt::Lane, error::AttemptError, fetch::Covered};
-use crate::queue::NewEvent;
-use mirror_core::{
-    cut::ConfigKey,
-    event::{Body, ConfigChanged, ConfigDeleted, Envelope},
+use super::{
+    attempt::Lane,
+    error::AttemptError,
+    fetch::{Covered, FetchError},
+    memory::Memory,
 };
-use mirror_keboola::{KeboolaError, ListedConfiguration};
+use crate::queue::NewEvent;
+use jiff::{SignedDuration, Timestamp};
+use mirror_core::{
+    cut::{ConfigKey, LaneCursor, Stream},
+    event::{
+        Body, ConfigChanged, ConfigDeleted, Envelope, JobFinished, RenderChanged, RunStatus, StorageCause,
+        StorageChanged, TableUse,
+    },
+    ids::{BucketId, ObjectKey, TableId},
+    layout::IndexKind,
+};
+use mirror_keboola::{Job, JobSearch, JobStatus, KeboolaError, ListedConfiguration};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Tables of one event.
+const TABLES_MAX: usize = 1000;
+const JOBS_PAGE: u32 = 500;
+/// Runs of one comparison; the next one goes on.
+const JOBS_PAGES_MAX: u32 = 20;
+/// Runs become visible late, so the look begins so long before the newest known one.
+const JOBS_OVERLAP: SignedDuration = SignedDuration::from_hours(1);
+/// Figures that change with every load; the layout leaves them out.
+const FIGURES: [&str; 4] = ["rowsCount", "dataSizeBytes", "lastImportDate", "lastChangeDate"];
+
+/// The storage of a branch as it was seen, by digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    buckets: BTreeMap<BucketId, String>,
+    tables: BTreeMap<TableId, String>,
+}
+
 impl Lane {
-    /// Compares the source's versions with the covered ones and appends the events that are missing.
-    /// Returns how many were.
+    /// Looks at the storage of the branch. Done before a first sync, what is seen is never newer than
+    /// what is synchronised.
     ///
     /// # Errors
-    /// A source or log that fails.
-    pub async fn reconcile(&self, covered: &BTreeMap<ConfigKey, Covered>) -> Result<usize, AttemptError> {
-        let listed = self.source.client().list_configurations(&self.branch.id).await;
-        let listed = listed.map_err(|error: KeboolaError| AttemptError::Fetch(error.into()))?;
-        let now = (self.now)();
-        let batch: Vec<NewEvent> = missing(&listed, covered)
+    /// A source that fails.
+    pub async fn observe(&self) -> Result<Observed, AttemptError> {
+        let client = self.source.client();
+        let buckets = client.buckets(&self.branch.id).await.map_err(of_source)?;
+        let buckets = buckets
             .into_iter()
-            .map(|body| NewEvent {
-                envelope: Envelope::internal(self.topic.clone(), body, now),
-                at: now,
-            })
-            .collect();
-        if batch.is_empty() {
+            .map(|bucket| (bucket.id, structure(&bucket.source, false)));
+        let mut observed = Observed {
+            buckets: buckets.collect(),
+            tables: BTreeMap::new(),
+        };
+        let mut tables = client.tables(&self.branch.id).await.map_err(of_source)?;
+        while let Some(table) = tables.next().await.map_err(of_source)? {
+            // A sample changes with the table's data.
+            let digest = structure(&table.source, self.spec.samples);
+            observed.tables.insert(table.id, digest);
+        }
+        Ok(observed)
+    }
+
+    /// Notes what the remote has from a first sync that began after `observed`.
+    ///
+    /// # Errors
+    /// A store that fails.
+    pub async fn remember(&self, observed: &Observed) -> Result<(), AttemptError> {
+        self.state.put_seen(&self.id, observed.names()).await?;
+        Ok(())
+    }
+
+    /// Compares the source with what the remote has and appends the events that are missing. Returns how
+    /// many were.
+    ///
+    /// # Errors
+    /// A source, log or store that fails.
+    pub async fn reconcile(&self, memory: &Memory, observed: &Observed) -> Result<usize, AttemptError> {
+        let mut told = self.reconcile_configurations(memory).await?;
+        told += self.reconcile_storage(memory, observed).await?;
+        if self.spec.jobs.is_some() {
+            told += self.reconcile_jobs(memory).await?;
+        }
+        Ok(told)
+    }
+
+    async fn reconcile_configurations(&self, memory: &Memory) -> Result<usize, AttemptError> {
+        let listed = self.source.client().list_configurations(&self.branch.id).await;
+        let bodies = missing(&listed.map_err(of_source)?, &memory.covered());
+        if bodies.is_empty() {
             return Ok(0);
         }
-        let appended = self.log.append(batch).await?;
-        Ok(appended.iter().filter(|appended| !appended.duplicate).count())
+        let cursor = self.log.cursor(&self.id).await?;
+        let cursor = cursor.unwrap_or_else(|| LaneCursor::start(self.log.log_id().clone()));
+        let appended = self.log.append(self.events(bodies)).await?;
+        let told = appended.iter().filter(|appended| !appended.duplicate).count();
+        // These were told before, and nothing came of it.
+        let of_no_effect = |position| position <= cursor.change;
+        if !appended
+            .iter()
+            .any(|appended| appended.duplicate && of_no_effect(appended.position))
+        {
+            return Ok(told);
+        }
+        let newest = self.log.newest(&self.topic, Stream::Change).await?;
+        let body = Body::RenderChanged(RenderChanged {
+            reason: "the comparison with the source found what no event had brought".into(),
+            digest: format!("compared at {newest}"),
+            mirror: Some(self.id.mirror.clone()),
+        });
+        self.log.append(self.events(vec![body])).await?;
+        Ok(told + 1)
     }
+
+    async fn reconcile_storage(&self, memory: &Memory, observed: &Observed) -> Result<usize, AttemptError> {
+        let seen = self.state.seen(&self.id).await?;
+        let mirrored = memory.keys().filter_map(|key| match key {
+            ObjectKey::Table(table) => Some(table),
+            _ => None,
+        });
+        let differing = differing(&seen, observed, mirrored);
+        if differing.is_empty() {
+            return Ok(0);
+        }
+        // The same may be seen again after something else was: this occasion has a digest of its own.
+        let newest = self.log.newest(&self.topic, Stream::Change).await?;
+        let bodies = differing.chunks(TABLES_MAX).map(|tables| {
+            let mut digest = Sha256::new_with_prefix(newest.to_string());
+            for table in tables {
+                digest.update(format!(
+                    " {table} {}",
+                    observed.tables.get(table).map_or("", String::as_str)
+                ));
+            }
+            Body::StorageChanged(StorageChanged {
+                tables: tables.to_vec(),
+                cause: StorageCause::Seen(short(digest)),
+            })
+        });
+        let appended = self.log.append(self.events(bodies.collect())).await?;
+        // Killed before this, the next comparison tells the same again, of which nothing comes.
+        self.state.put_seen(&self.id, observed.names()).await?;
+        Ok(appended.len())
+    }
+
+    async fn reconcile_jobs(&self, memory: &Memory) -> Result<usize, AttemptError> {
+        let (known, newest) = known_runs(memory);
+        let ended_from = newest.and_then(|newest| newest.checked_sub(JOBS_OVERLAP).ok());
+        let mut told = 0;
+        for page in 0..JOBS_PAGES_MAX {
+            let search = JobSearch {
+                ended_from,
+                branch_id: Some(self.branch.id.clone()),
+                limit: JOBS_PAGE,
+                offset: page * JOBS_PAGE,
+                ..JobSearch::default()
+            };
+            let jobs = self
+                .source
+                .client()
+                .search_jobs(&search)
+                .await
+                .map_err(of_source)?;
+            let is_last = jobs.len() < JOBS_PAGE as usize;
+            let unknown = jobs.iter().filter(|job| !known.contains(job.run_id.as_str()));
+            let bodies: Vec<Body> = unknown.filter_map(finished).collect();
+            if !bodies.is_empty() {
+                let appended = self.log.append(self.events(bodies)).await?;
+                told += appended.iter().filter(|appended| !appended.duplicate).count();
+            }
+            if is_last {
+                break;
+            }
+        }
+        Ok(told)
+    }
+
+    fn events(&self, bodies: Vec<Body>) -> Vec<NewEvent> {
+        let at = (self.now)();
+        let event = |body| NewEvent {
+            envelope: Envelope::internal(self.topic.clone(), body, at),
+            at,
+        };
+        bodies.into_iter().map(event).collect()
+    }
+}
+
+fn of_source(error: KeboolaError) -> AttemptError {
+    FetchError::from(error).into()
+}
+
+impl Observed {
+    /// The digests by the names under which they are stored.
+    fn names(&self) -> BTreeMap<String, String> {
+        let buckets = self
+            .buckets
+            .iter()
+            .map(|(id, digest)| (bucket_name(id), digest.clone()));
+        let tables = self
+            .tables
+            .iter()
+            .map(|(id, digest)| (table_name(id), digest.clone()));
+        buckets.chain(tables).collect()
+    }
+}
+
+const TABLE: &str = "table ";
+
+fn table_name(id: &TableId) -> String {
+    format!("{TABLE}{id}")
+}
+
+fn bucket_name(id: &BucketId) -> String {
+    format!("bucket {id}")
+}
+
+/// Returns the tables that are worth a look: new, changed or gone, and one of each bucket that changed.
+fn differing<'m>(
+    seen: &BTreeMap<String, String>,
+    observed: &Observed,
+    mirrored: impl Iterator<Item = &'m TableId>,
+) -> Vec<TableId> {
+    let changed =
+        |(id, digest): (&TableId, &String)| (seen.get(&table_name(id)) != Some(digest)).then(|| id.clone());
+    let mut differing: BTreeSet<TableId> = observed.tables.iter().filter_map(changed).collect();
+    for (id, digest) in &observed.buckets {
+        if seen.get(&bucket_name(id)) == Some(digest) {
+            continue;
+        }
+        let prefix = format!("{id}.");
+        let is_inside = |table: &&TableId| table.as_str().starts_with(&prefix);
+        if !differing.iter().any(|table| is_inside(&table)) {
+            differing.extend(observed.tables.keys().find(is_inside).cloned());
+        }
+    }
+    let gone = seen
+        .keys()
+        .filter_map(|name| TableId::parse(name.strip_prefix(TABLE)?).ok())
+        .chain(mirrored.cloned())
+        .filter(|table| !observed.tables.contains_key(table));
+    differing.extend(gone);
+    differing.into_iter().collect()
+}
+
+/// Returns the digest of a bucket or table, without the figures that change with every load unless they
+/// are asked for.
+fn structure(source: &str, with_figures: bool) -> String {
+    let mut digest = Sha256::new();
+    match serde_json::from_str::<Value>(source) {
+        Ok(mut value) => {
+            if !with_figures {
+                without_figures(&mut value);
+                for part in ["bucket", "sourceTable", "sourceBucket"] {
+                    value.get_mut(part).map(without_figures);
+                }
+            }
+            digest.update(value.to_string());
+        }
+        Err(_) => digest.update(source),
+    }
+    short(digest)
+}
+
+fn without_figures(value: &mut Value) {
+    if let Some(members) = value.as_object_mut() {
+        members.retain(|name, _| !FIGURES.contains(&name.as_str()));
+    }
+}
+
+fn short(digest: Sha256) -> String {
+    data_encoding::HEXLOWER.encode(&digest.finalize()[..16])
+}
+
+/// Returns the runs of the job history, and when the last of them ended.
+fn known_runs(memory: &Memory) -> (BTreeSet<String>, Option<Timestamp>) {
+    let mut known = BTreeSet::new();
+    let mut newest = None;
+    let days = memory.all_shards().into_iter();
+    for day in days.filter(|(kind, _)| *kind == IndexKind::JobDay) {
+        for entry in memory.entries(&day) {
+            let finished = serde_json::from_str::<Value>(&entry.value)
+                .ok()
+                .and_then(|line| line["finishedAt"].as_str()?.parse::<Timestamp>().ok());
+            newest = newest.max(finished);
+            known.insert(entry.key);
+        }
+    }
+    (known, newest)
+}
+
+/// Returns what the end of a run would have been told as; none if it has not ended.
+fn finished(job: &Job) -> Option<Body> {
+    let status = match job.status {
+        JobStatus::Success | JobStatus::Warning => RunStatus::Success,
+        JobStatus::Error => RunStatus::Failed,
+        JobStatus::Cancelled | JobStatus::Terminated => RunStatus::Cancelled,
+        JobStatus::Created
+        | JobStatus::Waiting
+        | JobStatus::Processing
+        | JobStatus::Terminating
+        | JobStatus::Unknown => return None,
+    };
+    let source: Value = serde_json::from_str(&job.source).unwrap_or_default();
+    let tables = |side: &str| -> Vec<TableUse> {
+        let tables = source["result"][side]["tables"].as_array();
+        let used = |table: &Value| {
+            let id = table["id"].as_str().or_else(|| table["table"].as_str())?;
+            Some(TableUse {
+                table: TableId::parse(id).ok()?,
+                columns: Vec::new(),
+            })
+        };
+        tables.into_iter().flatten().filter_map(used).collect()
+    };
+    Some(Body::JobFinished(Box::new(JobFinished {
+        run: job.run_id.clone(),
+        component: job.component_id.clone()?,
+        config: job.config_id.clone(),
+        config_version: job.config_version,
+        status,
+        started_at: job.started,
+        finished_at: job.ended,
+        inputs: tables("input"),
+        outputs: tables("output"),
+        state_digest: None,
+        artifact_links: Vec::new(),
+    })))
 }
 
 /// Returns what would have to be told so that the covered versions become the listed ones.
@@ -51,7 +351,7 @@ fn missing(listed: &[ListedConfiguration], covered: &BTreeMap<ConfigKey, Covered
         };
         if covered
             .get(&key)
-            .is_none_or(|covered| covered.version < revision.version)
+            .is_none_or(|covered| covered.version < revision.version || covered.is_another(revision))
         {
             bodies.push(Body::ConfigChanged(ConfigChanged {
                 component: key.component.clone(),
@@ -132,5 +432,63 @@ mod tests {
             })
             .collect();
         assert_eq!(told, ["older@2", "new@1", "gone deleted"]);
+    }
+
+    fn table(id: &str) -> TableId {
+        TableId::parse(id).expect("an id")
+    }
+
+    #[track_caller]
+    fn check_storage(before: &[(&str, &str)], now: &[(&str, &str)], mirrored: &[&str], expected: &[&str]) {
+        let observed = |objects: &[(&str, &str)]| {
+            let digest = |source: &&str| structure(source, false);
+            let of = |kind: &str| -> Vec<(String, String)> {
+                let found = objects
+                    .iter()
+                    .filter_map(|(name, source)| Some((name.strip_prefix(kind)?, source)));
+                found
+                    .map(|(id, source)| (id.to_owned(), digest(source)))
+                    .collect()
+            };
+            Observed {
+                buckets: of("bucket ")
+                    .into_iter()
+                    .map(|(id, digest)| (BucketId::parse(&id).expect("an id"), digest))
+                    .collect(),
+                tables: of("table ")
+                    .into_iter()
+                    .map(|(id, digest)| (table(&id), digest))
+                    .collect(),
+            }
+        };
+        let mirrored: Vec<TableId> = mirrored.iter().map(|id| table(id)).collect();
+        let found = differing(&observed(before).names(), &observed(now), mirrored.iter());
+        let found: Vec<&str> = found.iter().map(TableId::as_str).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn tables_that_are_new_or_changed_or_gone_and_one_of_each_changed_bucket_are_looked_at() {
+        let one = r#"{"columns":["a"],"rowsCount":1,"bucket":{"id":"in.c","lastChangeDate":"x"}}"#;
+        let loaded = r#"{"columns":["a"],"rowsCount":2,"bucket":{"id":"in.c","lastChangeDate":"y"}}"#;
+        let wider = r#"{"columns":["a","b"],"rowsCount":2,"bucket":{"id":"in.c","lastChangeDate":"y"}}"#;
+        let before = [
+            ("bucket in.c", "{}"),
+            ("table in.c.a", one),
+            ("table in.c.b", one),
+        ];
+        check_storage(&before, &before, &["in.c.a"], &[]);
+        check_storage(&[], &before, &[], &["in.c.a", "in.c.b"]);
+        let now = |a, b| [("bucket in.c", "{}"), ("table in.c.a", a), ("table in.c.b", b)];
+        check_storage(&before, &now(loaded, loaded), &[], &[]);
+        check_storage(&before, &now(loaded, wider), &[], &["in.c.b"]);
+        check_storage(
+            &before,
+            &before[..2],
+            &["in.c.b", "in.c.z"],
+            &["in.c.b", "in.c.z"],
+        );
+        let described = [("bucket in.c", r#"{"description":"x"}"#), before[1], before[2]];
+        check_storage(&before, &described, &[], &["in.c.a"]);
     }
 }

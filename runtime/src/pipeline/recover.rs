@@ -1,18 +1,18 @@
 //! Recovering: where the remote is, what of it is known, and from where in the log to go on.
 
 use super::{attempt::Lane, error::AttemptError, memory::Memory};
-use crate::state::{Derived, LaneState};
+use crate::state::Derived;
 use jiff::Timestamp;
 use mirror_core::{
     cut::LaneCursor,
     digest::RenderDigest,
     document::DocumentKind,
     ids::{ObjectKey, Oid},
-    layout::{RawFile, Recovered},
+    layout::{IndexKind, RawFile, Recovered},
     placement::Placement,
     trailer::Trailers,
 };
-use mirror_git::{FetchScope, HistoryEnd, RefName};
+use mirror_git::{FetchScope, HistoryEnd};
 use std::collections::BTreeMap;
 
 /// So far back the newest commit of ours is looked for.
@@ -26,6 +26,8 @@ pub struct Start {
     /// As it is stored, to be compared when it is moved.
     pub stored_cursor: Option<LaneCursor>,
     pub memory: Memory,
+    /// The commit that `memory` belongs to, where it holds.
+    pub base: Option<Oid>,
     /// Whether `memory` is what the tip has; else everything is read and rendered.
     pub memory_holds: bool,
     /// Render digest of the newest commit of ours; none where there is none yet.
@@ -76,18 +78,29 @@ impl Lane {
             .clone()
             .unwrap_or_else(|| LaneCursor::start(self.log.log_id().clone()));
         let mirrored = history.newest.as_ref().map(|trailers| trailers.render.clone());
-        let (memory, memory_holds) = match held {
-            Some((held_tip, memory)) if held_tip == tip && mirrored.as_ref() == Some(&self.render) => {
-                (memory, true)
+        let held = match held {
+            Some((base, memory))
+                if mirrored.as_ref() == Some(&self.render) && self.still_holds(base, &history).await? =>
+            {
+                Some((base, memory))
             }
-            _ => self.remembered(tip, history.tip.tree, mirrored.as_ref()).await?,
+            _ => self.remembered(&history, mirrored.as_ref()).await?,
+        };
+        let (memory, base) = match held {
+            Some((base, memory)) => (memory, Some(base)),
+            None if mirrored.is_none() => (Memory::default(), None),
+            None => {
+                tracing::info!(lane = %self.id, %tip, "the lane's state is read back from the repository");
+                (self.read_back(history.tip.tree, Whose::Own).await?, None)
+            }
         };
         Ok(Start {
             tip: Some(history.tip),
             cursor,
             stored_cursor,
             memory,
-            memory_holds,
+            memory_holds: base.is_some(),
+            base,
             mirrored,
         })
     }
@@ -102,9 +115,10 @@ impl Lane {
             stored_cursor,
             memory: Memory::default(),
             memory_holds: false,
+            base: None,
             mirrored: None,
         };
-        let Some(base) = self.starts_at.clone() else {
+        let Some(base) = self.base.as_ref().map(|base| base.refname.clone()) else {
             return Ok(nothing);
         };
         let tip = self
@@ -117,7 +131,7 @@ impl Lane {
         }
         // The default branch's placement is taken over, so that a diff between the two shows only
         // what differs in Keboola.
-        let memory = self.read_back(history.tip.tree).await?;
+        let memory = self.read_back(history.tip.tree, Whose::Base).await?;
         Ok(Start {
             tip: Some(Tip {
                 own: false,
@@ -128,46 +142,63 @@ impl Lane {
         })
     }
 
+    /// Returns what the store has of the lane, where it is still true, and of which commit.
     async fn remembered(
         &self,
-        tip: Oid,
-        tree: Oid,
+        history: &Known,
         mirrored: Option<&RenderDigest>,
-    ) -> Result<(Memory, bool), AttemptError> {
+    ) -> Result<Option<(Oid, Memory)>, AttemptError> {
         let mut stored = self.state.load(&self.id).await?;
-        if stored.as_ref().is_some_and(|stored| stored.prepared == Some(tip)) {
-            self.state.adopt(&self.id, tip).await?;
+        if let Some(prepared) = stored.as_ref().and_then(|stored| stored.prepared)
+            && history.commits.iter().any(|(id, _)| *id == prepared)
+        {
+            self.state.adopt(&self.id, prepared).await?;
             stored = self.state.load(&self.id).await?;
         }
-        if let Some(LaneState {
-            derived:
-                Some(Derived {
-                    tip: known,
-                    render,
-                    rows,
-                }),
-            ..
-        }) = stored
-            && known == tip
-            && render == self.render
-            && mirrored == Some(&self.render)
-        {
-            match Memory::restore(rows) {
-                Ok(memory) => return Ok((memory, true)),
-                Err(error) => {
-                    tracing::warn!(lane = %self.id, %error, "stored state is read back from the repository");
-                }
+        let Some(Derived { tip, render, rows }) = stored.and_then(|stored| stored.derived) else {
+            return Ok(None);
+        };
+        if render != self.render || mirrored != Some(&self.render) || !self.still_holds(tip, history).await? {
+            return Ok(None);
+        }
+        match Memory::restore(rows) {
+            Ok(memory) => Ok(Some((tip, memory))),
+            Err(error) => {
+                tracing::warn!(lane = %self.id, %error, "stored state is read back from the repository");
+                Ok(None)
             }
         }
-        if mirrored.is_none() {
-            return Ok((Memory::default(), false));
+    }
+
+    /// Returns whether the tip's own files are those of a commit: either it is the tip, or what others
+    /// put on top of it left them alone.
+    async fn still_holds(&self, commit: Oid, history: &Known) -> Result<bool, AttemptError> {
+        if commit == history.tip.id {
+            return Ok(true);
         }
-        tracing::info!(lane = %self.id, %tip, "the lane's state is read back from the repository");
-        Ok((self.read_back(tree).await?, false))
+        let Some((_, tree)) = history.commits.iter().find(|(id, _)| *id == commit).copied() else {
+            return Ok(false);
+        };
+        let tip = history.tip.tree;
+        self.blocking(move |lane| {
+            for root in lane.transformer.owned.roots() {
+                let mut before = lane.git.files_below(tree, Some(&root))?;
+                let mut now = lane.git.files_below(tip, Some(&root))?;
+                loop {
+                    match (before.next().transpose()?, now.next().transpose()?) {
+                        (None, None) => break,
+                        (before, now) if before == now => {}
+                        _ => return Ok(false),
+                    }
+                }
+            }
+            Ok(true)
+        })
+        .await
     }
 
     /// Reads placement, versions and entries back from the repository's own files.
-    async fn read_back(&self, tree: Oid) -> Result<Memory, AttemptError> {
+    async fn read_back(&self, tree: Oid, whose: Whose) -> Result<Memory, AttemptError> {
         let recovered = self
             .blocking(move |lane| {
                 let mut found = Vec::new();
@@ -195,10 +226,38 @@ impl Lane {
                     content: String::from_utf8_lossy(&blob).into_owned(),
                 };
                 let files: Vec<RawFile> = wanted.into_iter().zip(blobs).map(file).collect();
-                Ok(lane.transformer.recover(&files)?)
+                lane.recover_readable(whose, &files)
             })
             .await?;
-        Ok(memory_of(recovered))
+        Ok(memory_of(recovered, whose))
+    }
+
+    /// Reads files back, without those that somebody damaged: each part that cannot be read is halved
+    /// down to the one file. What such a file told is read from the source.
+    fn recover_readable(&self, whose: Whose, files: &[RawFile]) -> Result<Recovered, AttemptError> {
+        let transformer = match (whose, &self.base) {
+            (Whose::Base, Some(base)) => &base.transformer,
+            _ => &self.transformer,
+        };
+        match transformer.recover(files) {
+            Ok(recovered) => Ok(recovered),
+            Err(error) if error.is_temporary() => Err(error.into()),
+            Err(error) => match files {
+                [] => Err(error.into()),
+                [file] => {
+                    tracing::warn!(lane = %self.id, path = file.path, %error, "a file of the mirror's own cannot be read back");
+                    Ok(Recovered { objects: Vec::new(), entries: Vec::new() })
+                }
+                files => {
+                    let (left, right) = files.split_at(files.len() / 2);
+                    let mut recovered = self.recover_readable(whose, left)?;
+                    let Recovered { objects, entries } = self.recover_readable(whose, right)?;
+                    recovered.objects.extend(objects);
+                    recovered.entries.extend(entries);
+                    Ok(recovered)
+                }
+            },
+        }
     }
 
     async fn history(&self, tip: Oid) -> Result<Known, AttemptError> {
@@ -230,7 +289,7 @@ impl Lane {
                 },
                 newest: all().find(|trailers| trailers.lane == lane.id),
                 newest_any: all().next(),
-                ids: history.commits.iter().map(|commit| commit.id).collect(),
+                commits: history.commits.iter().map(|commit| (commit.id, commit.tree)).collect(),
                 whole: matches!(history.end, HistoryEnd::Root),
             })
         })
@@ -246,26 +305,39 @@ struct Known {
     newest: Option<Trailers>,
     /// Trailers of the newest commit of any lane.
     newest_any: Option<Trailers>,
-    ids: Vec<Oid>,
+    /// Ids and trees, newest first.
+    commits: Vec<(Oid, Oid)>,
     whole: bool,
 }
 
 impl Known {
     /// Returns whether a commit is in the history; of what was not walked, the benefit of the doubt.
     fn contains(&self, id: &Oid) -> bool {
-        !self.whole || self.ids.contains(id)
+        !self.whole || self.commits.iter().any(|(known, _)| known == id)
     }
 }
 
-fn memory_of(recovered: Recovered) -> Memory {
-    let Recovered { objects, entries } = recovered;
+/// Whose files are read back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Own,
+    /// Those of the branch that a dev branch starts at.
+    Base,
+}
+
+/// Makes a memory of what files tell. Everything is rendered anew afterwards, so only what cannot be
+/// had from the source again is taken over: where objects stand, which versions there are, and the
+/// history of runs, which of another branch is no matter of this one.
+fn memory_of(recovered: Recovered, whose: Whose) -> Memory {
+    let Recovered { objects, mut entries } = recovered;
+    entries.retain(|entry| whose == Whose::Own && is_history(entry.kind));
     let mut paths: BTreeMap<ObjectKey, (String, Option<ObjectKey>)> = BTreeMap::new();
     let mut versions = Vec::new();
     for object in objects {
         if let Some(path) = object.path {
             paths.insert(object.key.clone(), (path, object.parent));
         }
-        if object.version > 0 {
+        if whose == Whose::Own && object.version > 0 {
             versions.push((object.key, object.version, object.version_identifier));
         }
     }
@@ -274,8 +346,13 @@ fn memory_of(recovered: Recovered) -> Memory {
     memory
 }
 
-/// The ref that a lane writes.
-#[must_use]
-pub fn refname(branch: &str) -> Option<RefName> {
-    RefName::branch(branch).ok()
+fn is_history(kind: IndexKind) -> bool {
+    match kind {
+        IndexKind::JobDay | IndexKind::JobHealth => true,
+        IndexKind::Manifest
+        | IndexKind::Withheld
+        | IndexKind::Guide
+        | IndexKind::Catalog
+        | IndexKind::Lineage => false,
+    }
 }

@@ -1,6 +1,8 @@
 //! The contract of [`EventLog`], as one suite for every implementation.
 
-use super::{Appended, Backlog, DeadLetter, DeadLetterId, EventLog, LogError, NewEvent, News};
+use super::{
+    Appended, Backlog, DeadLetter, DeadLetterId, EventLog, LogError, NewEvent, News, Pruned, Retention,
+};
 use jiff::Timestamp;
 use mirror_core::{
     cut::{Cut, LaneCursor, LogId, Position, Stream},
@@ -25,6 +27,9 @@ pub(crate) async fn contract(log: impl EventLog + 'static) {
     concurrent_appends_are_all_there(&log).await;
     dead_letters_are_listed_and_replayed(&log).await;
     news_are_told(&log).await;
+    what_nobody_waits_for_goes(&log).await;
+    too_many_events_of_nobody_go_early(&log).await;
+    keys_go_by_age(&log).await;
 }
 
 pub(crate) fn topic(branch: &str) -> Topic {
@@ -266,8 +271,8 @@ async fn cuts_are_stored_once_and_end_with_the_cursor(log: &Arc<dyn EventLog>) {
     let start = LaneCursor::start(log.log_id().clone());
     let events = log.read(&topic("cuts"), Position::START, None, 10).await.unwrap();
     let (small, full) = (
-        Cut::of(&start, &events[..1], at(0)),
-        Cut::of(&start, &events, at(0)),
+        Cut::of(&lane.mirror, &start, &events[..1], at(0)),
+        Cut::of(&lane.mirror, &start, &events, at(0)),
     );
     assert_eq!(log.cut(&lane).await.unwrap(), None);
     log.put_cut(&lane, None, &small).await.unwrap();
@@ -295,9 +300,13 @@ async fn cuts_are_stored_once_and_end_with_the_cursor(log: &Arc<dyn EventLog>) {
         ),
         "it starts before the cursor"
     );
-    log.put_cut(&lane, None, &Cut::of(&full.cursor(None), &[], at(0)))
-        .await
-        .unwrap();
+    log.put_cut(
+        &lane,
+        None,
+        &Cut::of(&lane.mirror, &full.cursor(None), &[], at(0)),
+    )
+    .await
+    .unwrap();
 }
 
 async fn lanes_of_one_topic_are_independent(log: &Arc<dyn EventLog>) {
@@ -451,4 +460,170 @@ async fn news_are_told(log: &Arc<dyn EventLog>) {
     };
     assert_eq!(tail.recv().await.unwrap(), told);
     assert!(tail.try_recv().is_err(), "a duplicate is no news");
+}
+
+/// Keeps everything, of all topics; the cases change what they are about.
+fn all_is_kept() -> Retention {
+    Retention {
+        lanes: Vec::new(),
+        held: Vec::new(),
+        events_before: at(-1_000_000),
+        keys_before: at(-1_000_000),
+        unmirrored_max: u64::MAX,
+        batch_max: 2,
+    }
+}
+
+/// Prunes to the end, in batches that are no larger than allowed.
+async fn prune(log: &Arc<dyn EventLog>, retention: &Retention) -> Pruned {
+    let mut all = Pruned::default();
+    loop {
+        let Pruned { events, keys, more } = log.prune(retention).await.unwrap();
+        assert!(events.max(keys) <= retention.batch_max as u64);
+        all.events += events;
+        all.keys += keys;
+        if !more {
+            return all;
+        }
+    }
+}
+
+/// Deletes the events of the cases before.
+async fn clear(log: &Arc<dyn EventLog>) {
+    let nothing_is_kept = Retention {
+        events_before: at(1_000_000),
+        ..all_is_kept()
+    };
+    prune(log, &nothing_is_kept).await;
+}
+
+async fn what_nobody_waits_for_goes(log: &Arc<dyn EventLog>) {
+    clear(log).await;
+    let versions =
+        |range: std::ops::RangeInclusive<u64>| range.map(|version| change("old", "a", version)).collect();
+    let appended = log.append(versions(1..=6)).await.unwrap();
+    let runs = log.append(vec![run("old", "5.1", &[])]).await.unwrap();
+    let topic = topic("old");
+    let retention = |lanes: Vec<LaneId>| Retention {
+        // The appends were at 1 to 6.
+        events_before: at(5),
+        lanes: lanes.into_iter().map(|lane| (lane, topic.clone())).collect(),
+        ..all_is_kept()
+    };
+    let cursor = |change: usize| LaneCursor {
+        change: appended[change].position,
+        jobs: Position::START,
+        ..LaneCursor::start(log.log_id().clone())
+    };
+    let (fast, slow, new) = (lane("fast", "old"), lane("slow", "old"), lane("new", "old"));
+    log.commit(&fast, None, &cursor(5)).await.unwrap();
+    log.commit(&slow, None, &cursor(2)).await.unwrap();
+    let all = vec![fast.clone(), slow.clone(), new];
+
+    let held = Retention {
+        held: vec![(topic.stack.clone(), topic.project.clone())],
+        ..retention(all.clone())
+    };
+    assert_eq!(prune(log, &held).await.events, 0, "nobody knows yet who waits");
+    assert_eq!(log.pruned(&topic, Stream::Change).await.unwrap(), Position::START);
+
+    assert_eq!(
+        prune(log, &retention(all.clone())).await.events,
+        3,
+        "what the slow one has too"
+    );
+    assert_eq!(
+        log.pruned(&topic, Stream::Change).await.unwrap(),
+        appended[2].position
+    );
+    assert_eq!(log.pruned(&topic, Stream::Jobs).await.unwrap(), Position::START);
+    let left = read_all(log.as_ref(), "old").await;
+    assert_eq!(left.len(), 4);
+    assert_eq!(left[0].0, appended[3].position, "no gap");
+
+    log.commit(&slow, Some(&cursor(2)), &cursor(5)).await.unwrap();
+    assert_eq!(
+        prune(log, &retention(all.clone())).await.events,
+        1,
+        "the young ones stay"
+    );
+    assert_eq!(
+        log.pruned(&topic, Stream::Change).await.unwrap(),
+        appended[3].position
+    );
+    let again = log.append(versions(1..=1)).await.unwrap();
+    assert!(again[0].duplicate, "a repetition of what is gone is known");
+
+    let late = Retention {
+        events_before: at(1000),
+        ..retention(all)
+    };
+    prune(log, &late).await;
+    assert_eq!(
+        read_all(log.as_ref(), "old").await,
+        [(runs[0].position, run("old", "5.1", &[]).envelope)],
+        "the other stream waits"
+    );
+    let newest = log.newest(&topic, Stream::Change).await.unwrap();
+    assert_eq!(
+        newest, appended[5].position,
+        "the end of the stream is where it was"
+    );
+    let next = log.append(versions(7..=7)).await.unwrap()[0];
+    assert!(next.position > runs[0].position, "positions are never used again");
+    assert_eq!(
+        log.pruned(&topic, Stream::Change).await.unwrap(),
+        appended[5].position
+    );
+}
+
+async fn too_many_events_of_nobody_go_early(log: &Arc<dyn EventLog>) {
+    let of = |branch: &str, range: std::ops::RangeInclusive<u64>| {
+        range
+            .map(|version| change(branch, "a", version))
+            .collect::<Vec<_>>()
+    };
+    clear(log).await;
+    log.append(of("nobody1", 1..=5)).await.unwrap();
+    let followed = log.append(of("followed", 1..=5)).await.unwrap();
+    log.append(of("nobody2", 1..=5)).await.unwrap();
+    let lane = lane("m", "followed");
+    let start = LaneCursor::start(log.log_id().clone());
+    log.commit(&lane, None, &start).await.unwrap();
+    let retention = Retention {
+        lanes: vec![(lane, topic("followed"))],
+        unmirrored_max: 3,
+        ..all_is_kept()
+    };
+    assert_eq!(prune(log, &retention).await.events, 7);
+    assert_eq!(read_all(log.as_ref(), "nobody1").await, []);
+    let left = read_all(log.as_ref(), "nobody2").await;
+    assert_eq!(left.len(), 3);
+    assert_eq!(left[0].1, change("nobody2", "a", 3).envelope, "the oldest went");
+    assert_eq!(read_all(log.as_ref(), "followed").await.len(), followed.len());
+    assert_eq!(prune(log, &retention).await, Pruned::default());
+}
+
+async fn keys_go_by_age(log: &Arc<dyn EventLog>) {
+    let first = log
+        .append((501..=505).map(|version| change("keys", "a", version)).collect())
+        .await
+        .unwrap();
+    let retention = Retention {
+        keys_before: at(504),
+        ..all_is_kept()
+    };
+    assert!(prune(log, &retention).await.keys >= 3);
+    let again = log
+        .append((503..=504).map(|version| change("keys", "a", version)).collect())
+        .await
+        .unwrap();
+    assert!(!again[0].duplicate && again[0].position > first[4].position);
+    assert_eq!(
+        again[1],
+        Appended {
+            duplicate: true,
+            ..first[3]
+        }
+    );
 }

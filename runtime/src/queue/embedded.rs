@@ -1,6 +1,9 @@
 //! The event log in the installation's SQLite file.
 
-use super::{Appended, Backlog, DeadLetter, DeadLetterId, EventLog, FiledLetter, LogError, NewEvent, News};
+use super::{
+    Appended, Backlog, DeadLetter, DeadLetterId, EventLog, FiledLetter, LogError, NewEvent, News, Pruned,
+    Retention,
+};
 use crate::database::{Database, maybe_whole, signed, whole};
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -18,6 +21,7 @@ pub(crate) const SCHEMA: &str = "
     CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE topic (
         id INTEGER PRIMARY KEY, stack TEXT NOT NULL, project TEXT NOT NULL, branch TEXT NOT NULL,
+        pruned_change INTEGER NOT NULL DEFAULT 0, pruned_jobs INTEGER NOT NULL DEFAULT 0,
         UNIQUE (stack, project, branch)
     ) STRICT;
     CREATE TABLE event (
@@ -27,6 +31,7 @@ pub(crate) const SCHEMA: &str = "
     ) STRICT;
     CREATE INDEX event_by_stream ON event (topic, stream, position);
     CREATE TABLE dedupe (key TEXT PRIMARY KEY, position INTEGER NOT NULL, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE INDEX dedupe_by_age ON dedupe (at);
     CREATE TABLE lane_cursor (
         mirror TEXT NOT NULL, branch TEXT NOT NULL,
         change INTEGER, jobs INTEGER, tip TEXT, cut_id TEXT, cut TEXT,
@@ -39,6 +44,7 @@ pub(crate) const SCHEMA: &str = "
     ) STRICT;
 ";
 
+mod prune;
 #[cfg(test)]
 mod tests;
 
@@ -163,11 +169,41 @@ impl EventLog for EmbeddedLog {
             let Some(topic) = topic_id(connection, &topic)? else {
                 return Ok(None);
             };
-            connection
+            let last = connection
                 .prepare_cached("SELECT max(position) FROM event WHERE topic = ? AND stream = ?")?
-                .query_row(params![topic, code(stream)], |row| maybe_whole(row, 0))
+                .query_row(params![topic, code(stream)], |row| maybe_whole(row, 0))?;
+            let pruned = prune::pruned(connection, topic, stream)?;
+            Ok(last.max(Some(pruned)))
         });
         Ok(newest.await?.map_or(Position::START, Position))
+    }
+
+    async fn pruned(&self, topic: &Topic, stream: Stream) -> Result<Position, LogError> {
+        let topic = topic.clone();
+        let pruned = self
+            .database
+            .read(move |connection| match topic_id(connection, &topic)? {
+                Some(topic) => prune::pruned(connection, topic, stream),
+                None => Ok(0),
+            });
+        Ok(Position(pruned.await?))
+    }
+
+    async fn prune(&self, retention: &Retention) -> Result<Pruned, LogError> {
+        let (wanted, log) = (retention.clone(), self.id.clone());
+        // Looking is the larger part, and holds up no writer.
+        let found = self
+            .database
+            .read(move |connection| prune::find(connection, &wanted, &log))
+            .await?;
+        if found.is_empty() {
+            return Ok(Pruned::default());
+        }
+        let deleted = found.counted();
+        self.database
+            .write(move |connection| prune::delete(connection, &found))
+            .await?;
+        Ok(deleted)
     }
 
     async fn cursor(&self, lane: &LaneId) -> Result<Option<LaneCursor>, LogError> {

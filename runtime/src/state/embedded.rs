@@ -1,12 +1,11 @@
 //! The state store in the installation's SQLite file.
 
-use super::{Derived, LaneState, Prepared, Quarantined, RowKey, StateError, StateStore};
-use crate::database::{Database, signed, whole};
+use super::{Derived, LaneState, Prepared, RowKey, StateError, StateStore};
+use crate::database::Database;
 use async_trait::async_trait;
-use jiff::Timestamp;
 use mirror_core::{
     digest::RenderDigest,
-    ids::{LaneId, ObjectKey, Oid},
+    ids::{LaneId, Oid},
     retry::Outage,
 };
 use rusqlite::{Connection, OptionalExtension, named_params, params};
@@ -31,9 +30,8 @@ pub(crate) const SCHEMA: &str = "
         lane INTEGER NOT NULL REFERENCES lane, kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT,
         PRIMARY KEY (lane, kind, key)
     ) STRICT, WITHOUT ROWID;
-    CREATE TABLE quarantine (
-        lane INTEGER NOT NULL REFERENCES lane, object TEXT NOT NULL, version INTEGER NOT NULL,
-        reason TEXT NOT NULL, since INTEGER NOT NULL,
+    CREATE TABLE seen (
+        lane INTEGER NOT NULL REFERENCES lane, object TEXT NOT NULL, digest TEXT NOT NULL,
         PRIMARY KEY (lane, object)
     ) STRICT, WITHOUT ROWID;
 ";
@@ -181,34 +179,6 @@ impl StateStore for EmbeddedState {
         }
     }
 
-    async fn discard(&self, lane: &LaneId) -> Result<(), StateError> {
-        let row = lane.clone();
-        let discarded = self
-            .database
-            .write(move |connection| match lane_row(connection, &row)? {
-                Some(lane) => drop_prepared(connection, lane.id),
-                None => Ok(()),
-            });
-        Ok(discarded.await?)
-    }
-
-    async fn forget(&self, lane: &LaneId) -> Result<(), StateError> {
-        let row = lane.clone();
-        let forgotten = self.database.write(move |connection| {
-            let Some(lane) = lane_row(connection, &row)? else {
-                return Ok(());
-            };
-            drop_prepared(connection, lane.id)?;
-            connection.execute("DELETE FROM derived WHERE lane = ?", [lane.id])?;
-            connection.execute(
-                "UPDATE lane SET tip = NULL, render = NULL WHERE id = ?",
-                [lane.id],
-            )?;
-            Ok(())
-        });
-        Ok(forgotten.await?)
-    }
-
     async fn outage(&self, lane: &LaneId) -> Result<Option<Outage>, StateError> {
         let row = lane.clone();
         let stored = self
@@ -231,90 +201,34 @@ impl StateStore for EmbeddedState {
         Ok(stored.await?)
     }
 
-    async fn quarantined(&self, lane: &LaneId) -> Result<Vec<Quarantined>, StateError> {
+    async fn seen(&self, lane: &LaneId) -> Result<BTreeMap<String, String>, StateError> {
         let row = lane.clone();
-        let stored = self.database.read(move |connection| {
+        let seen = self.database.read(move |connection| {
             let Some(lane) = lane_row(connection, &row)? else {
-                return Ok(Vec::new());
+                return Ok(BTreeMap::new());
             };
-            let mut statement = connection.prepare_cached(
-                "SELECT object, version, reason, since FROM quarantine WHERE lane = ? ORDER BY object",
-            )?;
-            let rows = statement.query_map([lane.id], |row| {
-                Ok((
-                    row.get::<_, String>(0)?,
-                    whole(row, 1)?,
-                    row.get::<_, String>(2)?,
-                    row.get::<_, i64>(3)?,
-                ))
-            })?;
-            rows.collect::<rusqlite::Result<Vec<_>>>()
+            let mut statement =
+                connection.prepare_cached("SELECT object, digest FROM seen WHERE lane = ?")?;
+            statement
+                .query_map([lane.id], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
         });
-        let quarantined = |(object, version, reason, since): (String, u64, String, i64)| {
-            Ok(Quarantined {
-                object: parsed(&object, "quarantine", lane)?,
-                version,
-                reason: parsed(&reason, "quarantine", lane)?,
-                since: Timestamp::from_microsecond(since).map_err(|_| StateError::Unreadable {
-                    what: "quarantine",
-                    lane: lane.clone(),
-                })?,
-            })
-        };
-        stored.await?.into_iter().map(quarantined).collect()
+        Ok(seen.await?)
     }
 
-    async fn quarantine(&self, lane: &LaneId, objects: Vec<Quarantined>) -> Result<(), StateError> {
-        let mut rows = Vec::with_capacity(objects.len());
-        for Quarantined {
-            object,
-            version,
-            reason,
-            since,
-        } in &objects
-        {
-            let (object, reason) = (
-                json(object, "quarantine", lane)?,
-                json(reason, "quarantine", lane)?,
-            );
-            rows.push((object, *version, reason, since.as_microsecond()));
-        }
+    async fn put_seen(&self, lane: &LaneId, seen: BTreeMap<String, String>) -> Result<(), StateError> {
         let row = lane.clone();
         let stored = self.database.write(move |connection| {
             let lane = lane_for_writing(connection, &row)?;
-            let mut put = connection.prepare_cached(
-                "INSERT OR REPLACE INTO quarantine (lane, object, version, reason, since) VALUES (?, ?, ?, ?, ?)",
-            )?;
-            for (object, version, reason, since) in &rows {
-                put.execute(params![lane.id, object, signed(*version), reason, since])?;
+            connection.execute("DELETE FROM seen WHERE lane = ?", [lane.id])?;
+            let mut put =
+                connection.prepare_cached("INSERT INTO seen (lane, object, digest) VALUES (?, ?, ?)")?;
+            for (object, digest) in &seen {
+                put.execute(params![lane.id, object, digest])?;
             }
             Ok(())
         });
         Ok(stored.await?)
-    }
-
-    async fn release(&self, lane: &LaneId, object: &ObjectKey) -> Result<(), StateError> {
-        let object = json(object, "quarantine", lane)?;
-        let row = lane.clone();
-        let released = self.database.write(move |connection| {
-            let Some(lane) = lane_row(connection, &row)? else {
-                return Ok(());
-            };
-            connection.execute(
-                "DELETE FROM quarantine WHERE lane = ? AND object = ?",
-                params![lane.id, object],
-            )?;
-            Ok(())
-        });
-        Ok(released.await?)
-    }
-
-    async fn meta(&self, name: &str) -> Result<Option<String>, StateError> {
-        let name = name.to_owned();
-        Ok(self
-            .database
-            .read(move |connection| meta(connection, &name))
-            .await?)
     }
 
     async fn meta_once(&self, name: &str, value: &str) -> Result<String, StateError> {

@@ -159,6 +159,8 @@ pub enum IndexKind {
     JobHealth,
     Withheld,
     Guide,
+    Catalog,
+    Lineage,
 }
 
 /// What a file holds.
@@ -247,6 +249,8 @@ pub enum LayoutError {
         found: usize,
         expected: usize,
     },
+    #[error("this renderer makes no files of kind {kind}, nor entries for them")]
+    NoSuchIndex { kind: &'static str },
     #[error("entry `{key}` is not one that this renderer made; render its object again")]
     Entry { key: String },
     #[error("file `{path}` is not one that this renderer made: {problem}")]
@@ -266,7 +270,7 @@ impl LayoutError {
             Self::Source { item, .. } | Self::References { item, .. } | Self::File { item, .. } => {
                 Some(*item)
             }
-            Self::Settings { .. } | Self::Entry { .. } => None,
+            Self::Settings { .. } | Self::NoSuchIndex { .. } | Self::Entry { .. } => None,
         }
     }
 }

@@ -13,7 +13,8 @@ use crate::{
 /// Makes the files of one shard of an index from its entries.
 ///
 /// # Errors
-/// Unusable settings, or an entry whose value is not what this renderer writes.
+/// Unusable settings, an entry whose value is not what this renderer writes, or a kind of which it
+/// makes no files.
 pub fn gather(
     context: &Context,
     settings: &str,
@@ -31,6 +32,8 @@ pub fn gather(
             files: guide::files(&settings),
             keep: None,
         }),
+        IndexKind::Catalog => Err(LayoutError::NoSuchIndex { kind: "catalog" }),
+        IndexKind::Lineage => Err(LayoutError::NoSuchIndex { kind: "lineage" }),
     }
 }
 

@@ -248,7 +248,9 @@ same_names!(
     JobDay,
     JobHealth,
     Withheld,
-    Guide
+    Guide,
+    Catalog,
+    Lineage
 );
 same_names!(
     kind_in,

@@ -450,6 +450,34 @@ fn withheld_objects_are_listed_while_there_are_any() {
     );
 }
 
+#[test]
+fn kinds_without_files_are_refused_and_no_object_gives_entries_of_them() {
+    for (kind, name) in [(IndexKind::Catalog, "catalog"), (IndexKind::Lineage, "lineage")] {
+        let entry = Entry {
+            kind,
+            shard: "keboola.ex-db".into(),
+            key: "a".into(),
+            value: "{}".into(),
+        };
+        for entries in [vec![], vec![entry]] {
+            let error = gather(&context(), SETTINGS, kind, "keboola.ex-db", &entries).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("this renderer makes no files of kind {name}, nor entries for them")
+            );
+            assert_eq!(error.item(), None);
+        }
+    }
+    let rendered = render(&context(), SETTINGS, &place(SETTINGS, &some_project())).unwrap();
+    let given = rendered.iter().flat_map(|rendered| &rendered.entries);
+    assert!(given.clone().count() > 3);
+    assert!(
+        !given
+            .map(|entry| entry.kind)
+            .any(|kind| matches!(kind, IndexKind::Catalog | IndexKind::Lineage))
+    );
+}
+
 fn some_project() -> Vec<Object> {
     let version = r#""version": 4, "versionIdentifier": "01A""#;
     let mut objects: Vec<Object> = [

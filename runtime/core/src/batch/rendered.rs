@@ -7,7 +7,7 @@ use crate::{
     document::Context,
     finding::WithholdReason,
     layout::Rendered,
-    path::{MirrorPath, OwnedPaths},
+    path::OwnedPaths,
     redaction::RedactionStats,
     walk::{self, Format},
 };
@@ -71,6 +71,14 @@ impl RenderedBatch {
             withheld,
         )
     }
+
+    /// Counts what was taken away from a subject before it was rendered. For one that is not in the
+    /// batch nothing is counted.
+    pub fn count(&mut self, subject: &Subject, stats: RedactionStats) {
+        if let Some(item) = self.0.items.iter_mut().find(|item| item.subject == *subject) {
+            item.stats.add(stats);
+        }
+    }
 }
 
 fn item(
@@ -90,11 +98,10 @@ fn item(
         return Err(over("entries_per_subject_max"));
     }
     let mut files = Vec::with_capacity(rendered.files.len());
-    for file in rendered.files {
-        let path = owned.resolve(&file.path).map_err(|error| WithholdReason::Path {
-            path: error.path,
-            problem: error.problem.to_owned(),
-        })?;
+    for (at, file) in rendered.files.into_iter().enumerate() {
+        let path = owned
+            .resolve(&file.path)
+            .map_err(|error| bad_path(at, error.problem))?;
         files.push(BatchFile {
             path,
             kind: file.kind,
@@ -108,47 +115,53 @@ fn item(
         stats: RedactionStats::default(),
     };
     within_size(&item, limits)?;
-    for file in &item.files {
+    for (at, file) in item.files.iter().enumerate() {
         walk::check(Format::of(file.path.as_str()), &file.content)
-            .map_err(|error| malformed(RENDERER, &format!("{} is {error}", file.path)))?;
+            .map_err(|error| malformed(RENDERER, &format!("file {at} is {error}")))?;
     }
-    for entry in &item.entries {
+    for (at, entry) in item.entries.iter().enumerate() {
         walk::check(Format::Json, &entry.value)
-            .map_err(|error| malformed(RENDERER, &format!("the value of an entry is {error}")))?;
+            .map_err(|error| malformed(RENDERER, &format!("the value of entry {at} is {error}")))?;
     }
     Ok(item)
+}
+
+/// Nothing is redacted yet, so a path is not repeated: it may be made of what must not be seen.
+fn bad_path(file: usize, problem: &str) -> WithholdReason {
+    WithholdReason::Path {
+        file,
+        problem: problem.to_owned(),
+    }
 }
 
 /// Returns the subjects that lose a path to another subject, or have one twice themselves.
 fn collisions(items: &[Item]) -> BTreeMap<Subject, WithholdReason> {
     let mut colliding = BTreeMap::new();
-    let mut lose = |subject: &Subject, path: &MirrorPath, problem: &str| {
-        let reason = WithholdReason::Path {
-            path: path.to_string(),
-            problem: problem.to_owned(),
-        };
-        colliding.entry(subject.clone()).or_insert(reason);
+    let mut lose = |subject: &Subject, file: usize, problem: &str| {
+        colliding
+            .entry(subject.clone())
+            .or_insert_with(|| bad_path(file, problem));
     };
     let mut in_order: Vec<&Item> = items.iter().collect();
     in_order.sort_by(|a, b| a.subject.cmp(&b.subject));
     let mut files: HashSet<String> = HashSet::new();
     let mut directories: HashSet<String> = HashSet::new();
     for item in in_order {
-        for file in &item.files {
+        for (at_file, file) in item.files.iter().enumerate() {
             let folded = file.path.fold();
             for (at, _) in folded.match_indices('/') {
                 if files.contains(&folded[..at]) {
-                    lose(&item.subject, &file.path, "lies below what is a file");
+                    lose(&item.subject, at_file, "lies below what is a file");
                 }
                 directories.insert(folded[..at].to_owned());
             }
             if directories.contains(&folded) {
-                lose(&item.subject, &file.path, "is also a directory");
+                lose(&item.subject, at_file, "is also a directory");
             }
             if !files.insert(folded) {
                 lose(
                     &item.subject,
-                    &file.path,
+                    at_file,
                     "is the same as another for some file systems",
                 );
             }

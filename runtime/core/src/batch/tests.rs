@@ -139,12 +139,12 @@ fn paths_that_are_unsafe_foreign_or_taken_withhold_their_object() {
             (config("8"), files(&[("configs/h", "")])),
         ],
         &expect![[r#"
-            keboola.ex-db/2: the path `configs/../x` is not allowed: has a `.` or `..` segment
-            keboola.ex-db/3: the path `README.md` is not allowed: lies outside the mirror's own directories
-            keboola.ex-db/4: the path `configs/A/Config.json` is not allowed: is the same as another for some file systems
-            keboola.ex-db/5: the path `configs/E/X` is not allowed: is the same as another for some file systems
-            keboola.ex-db/6: the path `configs/a/code.sql/y` is not allowed: lies below what is a file
-            keboola.ex-db/7: the path `configs/a` is not allowed: is also a directory
+            keboola.ex-db/2: the path of file 1 is not allowed: it has a `.` or `..` segment
+            keboola.ex-db/3: the path of file 0 is not allowed: it lies outside the mirror's own directories
+            keboola.ex-db/4: the path of file 0 is not allowed: it is the same as another for some file systems
+            keboola.ex-db/5: the path of file 1 is not allowed: it is the same as another for some file systems
+            keboola.ex-db/6: the path of file 0 is not allowed: it lies below what is a file
+            keboola.ex-db/7: the path of file 0 is not allowed: it is also a directory
             passed configs/a/config.json
             passed configs/a/code.sql
             passed configs/h
@@ -185,10 +185,10 @@ fn files_that_are_not_what_they_say_withhold_their_object() {
             (config("4"), files(&[("configs/5/x.txt", "")])),
         ],
         &expect![[r#"
-            keboola.ex-db/1: the layout renderer answered with something malformed: configs/1/config.json is not well-formed JSON: a value is missing at byte 6
-            keboola.ex-db/2: the layout renderer answered with something malformed: configs/2/x.jsonl is not well-formed JSON Lines: a member name is missing at byte 4
-            keboola.ex-db/3: the layout renderer answered with something malformed: configs/3/x.csv is not well-formed CSV: a quote inside of a cell without quotes at byte 1
-            keboola.ex-db/5: the layout renderer answered with something malformed: the value of an entry is not well-formed JSON: an unknown word at byte 0
+            keboola.ex-db/1: the layout renderer answered with something malformed: file 0 is not well-formed JSON: a value is missing at byte 6
+            keboola.ex-db/2: the layout renderer answered with something malformed: file 0 is not well-formed JSON Lines: a member name is missing at byte 4
+            keboola.ex-db/3: the layout renderer answered with something malformed: file 0 is not well-formed CSV: a quote inside of a cell without quotes at byte 1
+            keboola.ex-db/5: the layout renderer answered with something malformed: the value of entry 0 is not well-formed JSON: an unknown word at byte 0
             keboola.ex-db/4: the layout renderer answered with something malformed: an object was rendered twice in one batch
             keboola.ex-db/4: the layout renderer answered with something malformed: an object was rendered twice in one batch
         "#]],

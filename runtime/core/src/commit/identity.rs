@@ -3,6 +3,7 @@
 //! Keboola names the maker of a version by the text of an access token: a person's e-mail address,
 //! or whatever a token was called. That text is judged like any other before it leaves.
 
+use super::inert::inert;
 use crate::ids::ProjectId;
 use jiff::Timestamp;
 
@@ -85,7 +86,8 @@ impl Identity {
 
     /// `text` is the author's, as it may leave.
     pub(super) fn of(token: Option<&str>, text: &str, project: &ProjectId) -> Self {
-        let name = printable_name(text);
+        // `Co-authored-by` stands in the message, on which Git hosts act.
+        let name = inert(&printable_name(text));
         if name.is_empty() {
             return Self {
                 email: token_email(token, project),
@@ -172,6 +174,16 @@ mod tests {
         check(Some("67"), "dev@keboola.com", "dev@keboola.com <dev@keboola.com>");
         check(Some("68"), "ci-bot", "ci-bot <68@tokens.4021.invalid>");
         check(None, "ci-bot", "ci-bot <unknown@tokens.4021.invalid>");
+        check(
+            Some("7"),
+            "@octocat [skip ci]",
+            "@ octocat (skip ci) <7@tokens.4021.invalid>",
+        );
+        check(
+            Some("7"),
+            "a#1@example.com",
+            "a# 1@example.com <7@tokens.4021.invalid>",
+        );
         check(
             Some("69"),
             "Žluťoučký kůň",

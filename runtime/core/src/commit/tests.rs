@@ -50,6 +50,7 @@ fn logged(body: Body) -> Vec<Logged> {
 
 fn cut(events: &[Logged]) -> Cut {
     Cut::of(
+        &"acme".parse().unwrap(),
         &LaneCursor::start(LogId::parse("log").unwrap()),
         events,
         at("2026-05-11T12:00:05Z"),
@@ -179,7 +180,12 @@ fn several_changes_are_listed_and_the_last_maker_is_the_author() {
 #[test]
 fn what_no_person_made_is_the_mirrors_or_of_an_unknown_author() {
     let cursor = LaneCursor::start(LogId::parse("log").unwrap());
-    let snapshot = Cut::snapshot(&cursor, Position(3), Position(2), at("2026-05-11T11:59:00Z"));
+    let snapshot = Cut {
+        snapshot: true,
+        change_through: Position(3),
+        jobs_through: Position(2),
+        ..Cut::of(&"acme".parse().unwrap(), &cursor, &[], at("2026-05-11T11:59:00Z"))
+    };
     check(
         draft_of(&snapshot, vec![change("a", 1), change("b", 2)]),
         &expect![[r#"
@@ -256,6 +262,7 @@ fn subjects_say_what_changed() {
         "Change 3 configurations of 2 components",
     );
     let render = logged(Body::RenderChanged(RenderChanged {
+        mirror: None,
         reason: "format 2".to_owned(),
         digest: "x".to_owned(),
     }));
@@ -375,7 +382,7 @@ fn every_text_of_the_project_is_judged_and_what_is_found_goes() {
         Mirror-Render: 0123456789abcdef0123456789abcdef
         Mirror-Events: 0 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
         Keboola-Change: keboola.ex-db-mysql/a@2 01H2W8N0ZJJB6V126C8ZSND28N
-        Co-authored-by: [REDACTED:password:0]@example.com <unknown@tokens.4021.invalid>
+        Co-authored-by: [REDACTED:password:0]@ example.com <unknown@tokens.4021.invalid>
     "#]]
     .assert_eq(&shown(&sealed));
 }
@@ -475,5 +482,92 @@ fn the_guard_has_the_last_word_over_texts_identities_and_ids() {
     check_guarded(
         guarded(|a| a.identifier = Some(CREDENTIAL.to_owned())),
         &expect!["Update 2 configurations"],
+    );
+}
+
+#[test]
+fn nothing_that_people_typed_acts_on_a_git_host() {
+    let typed = |text: &str| Some(text.to_owned());
+    let by = |text: &str| Author {
+        token: None,
+        text: text.to_owned(),
+    };
+    let changed = CoveredChange {
+        name: typed("Orders @octocat"),
+        author: Some(by("bot (fixes #4)")),
+        description: typed("fixes #12,\ncloses acme/app#3 [skip\nci]"),
+        earlier_authors: vec![by("@acme/team")],
+        ..change("a", 2)
+    };
+    check(
+        draft(vec![changed]),
+        &expect![[r#"
+            author bot (fixes # 4) <unknown@tokens.4021.invalid> 2026-05-11T12:00:00Z
+            committer Keboola Mirror <mirror@keboola-mirror.invalid> 2026-05-11T12:00:05Z
+
+            Update keboola.ex-db-mysql "Orders @ octocat": fixes # 12, closes acme/app# 3 (skip ci)
+
+            - keboola.ex-db-mysql/a "Orders @ octocat": version 2, fixes # 12, closes acme/app# 3 (skip ci)
+
+            Mirror-Log: log
+            Mirror-Lane: acme/1187
+            Mirror-Through: change=0 jobs=0
+            Mirror-Render: 0123456789abcdef0123456789abcdef
+            Mirror-Events: 0 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+            Keboola-Change: keboola.ex-db-mysql/a@2 01H2W8N0ZJJB6V126C8ZSND28N
+            Co-authored-by: @ acme/team <unknown@tokens.4021.invalid>
+        "#]],
+    );
+}
+
+/// Draws author and co-authors of changes, the newest first, each made by those named after it.
+#[track_caller]
+fn check_makers(makers: &[&[(Option<&str>, &str)]], expected: &[&str]) {
+    let author = |(token, text): &(Option<&str>, &str)| Author {
+        token: token.map(str::to_owned),
+        text: (*text).to_owned(),
+    };
+    let changes = makers.iter().enumerate().map(|(age, makers)| CoveredChange {
+        created: Some(Timestamp::from_second(1_000 - i64::try_from(age).unwrap()).unwrap()),
+        author: makers.first().map(author),
+        earlier_authors: makers.iter().skip(1).map(author).collect(),
+        ..change(&age.to_string(), 2)
+    });
+    let sealed = seal(draft(changes.collect()));
+    let first = format!("{} <{}>", sealed.author().name(), sealed.author().email());
+    let others = sealed
+        .message()
+        .lines()
+        .filter_map(|line| line.strip_prefix("Co-authored-by: "));
+    let named: Vec<&str> = std::iter::once(first.as_str()).chain(others).collect();
+    assert_eq!(named, expected);
+}
+
+#[test]
+fn the_same_person_is_named_once_whoever_tells_of_them() {
+    let (source, event) = ((Some("67"), "ci-bot"), (None, "ci-bot"));
+    check_makers(&[&[source, event]], &["ci-bot <67@tokens.4021.invalid>"]);
+    check_makers(&[&[event], &[source]], &["ci-bot <67@tokens.4021.invalid>"]);
+    check_makers(
+        &[&[source], &[(None, " CI-bot")]],
+        &["ci-bot <67@tokens.4021.invalid>"],
+    );
+    check_makers(
+        &[&[source], &[(Some("67"), "what it was called before")]],
+        &["ci-bot <67@tokens.4021.invalid>"],
+    );
+    check_makers(
+        &[&[source], &[(Some("68"), "ci-bot")]],
+        &[
+            "ci-bot <67@tokens.4021.invalid>",
+            "ci-bot <68@tokens.4021.invalid>",
+        ],
+    );
+    check_makers(
+        &[&[], &[source, event]],
+        &[
+            "Unknown author <unknown@tokens.4021.invalid>",
+            "ci-bot <67@tokens.4021.invalid>",
+        ],
     );
 }

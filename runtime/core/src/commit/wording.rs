@@ -1,6 +1,7 @@
-//! The words of a commit's message. Texts come in as they may leave; here they are only shortened.
+//! The words of a commit's message. Texts come in as they may leave; here they are only shortened,
+//! and made to do nothing at a Git host.
 
-use super::{CommitDraft, CommitKind, Counts, Listed};
+use super::{CommitDraft, CommitKind, Counts, Listed, inert::inert};
 use std::fmt::Write as _;
 
 const NAME_CHARS_MAX: usize = 60;
@@ -171,7 +172,7 @@ fn printable(id: &str) -> String {
 }
 
 fn one_line(text: &str, chars_max: usize) -> String {
-    let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut line = inert(&text.split_whitespace().collect::<Vec<_>>().join(" "));
     if let Some((end, _)) = line.char_indices().nth(chars_max) {
         let kept = line
             .char_indices()

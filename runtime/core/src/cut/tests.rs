@@ -7,6 +7,10 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
+fn mirror() -> MirrorId {
+    "m".parse().unwrap()
+}
+
 fn topic() -> Topic {
     Topic {
         stack: "s".parse().unwrap(),
@@ -16,7 +20,7 @@ fn topic() -> Topic {
 }
 
 /// Events as text, one a line: `<position> <occurred> change C V [by A]`, `… gone C V`, `… run R T`,
-/// `… render`, `… metadata`. They are appended at their position's second.
+/// `… render [M]`, `… metadata`. They are appended at their position's second.
 fn events(script: &str) -> Vec<Logged> {
     let event = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -57,6 +61,7 @@ fn events(script: &str) -> Vec<Logged> {
                 cause: StorageCause::Run(words[3].parse().unwrap()),
             }),
             "render" => Body::RenderChanged(RenderChanged {
+                mirror: words.get(3).map(|mirror| mirror.parse().unwrap()),
                 reason: "format 2".to_owned(),
                 digest: words[0].to_owned(),
             }),
@@ -92,7 +97,7 @@ fn cursor() -> LaneCursor {
 #[track_caller]
 fn check(script: &str, expected: &Expect) {
     let events = events(script);
-    let cut = Cut::of(&cursor(), &events, at(999));
+    let cut = Cut::of(&mirror(), &cursor(), &events, at(999));
     let mut shown = format!(
         "change {} jobs {} at {}s\n",
         cut.change_through,
@@ -123,7 +128,7 @@ fn check(script: &str, expected: &Expect) {
     let mut shuffled = events;
     shuffled.reverse();
     assert_eq!(
-        Cut::of(&cursor(), &shuffled, at(999)),
+        Cut::of(&mirror(), &cursor(), &shuffled, at(999)),
         cut,
         "the order in which they are read does not matter"
     );
@@ -204,15 +209,25 @@ fn each_stream_has_its_own_end() {
 }
 
 #[test]
-fn a_snapshot_covers_everything_up_to_where_it_was_taken() {
-    let cut = Cut::snapshot(&cursor(), Position(40), Position(1), at(7));
-    assert!(cut.snapshot && !cut.is_empty());
-    assert_eq!(
-        (cut.change_through, cut.jobs_through, cut.appended_at),
-        (Position(40), Position(2), at(7))
-    );
-    assert_eq!(cut.cursor(None).change, Position(40));
-    assert!(Cut::of(&cursor(), &[], at(7)).is_empty());
+fn another_mirrors_rendering_is_passed_over_but_covered() {
+    let render = |script: &str| {
+        let cut = Cut::of(&mirror(), &cursor(), &events(script), at(999));
+        (cut.render, cut.change_through)
+    };
+    assert_eq!(render("4 4 render"), (Some("format 2".to_owned()), Position(4)));
+    assert_eq!(render("4 4 render m"), (Some("format 2".to_owned()), Position(4)));
+    assert_eq!(render("4 4 render other"), (None, Position(4)));
+    let keys: BTreeSet<_> = ["4 4 render", "4 4 render m", "4 4 render other"]
+        .map(|script| events(script)[0].envelope.key.clone())
+        .into();
+    assert_eq!(keys.len(), 3, "they are different events");
+}
+
+#[test]
+fn a_first_sync_has_work_without_events() {
+    let cut = Cut::of(&mirror(), &cursor(), &[], at(7));
+    assert!(cut.is_empty());
+    assert!(!Cut { snapshot: true, ..cut }.is_empty());
 }
 
 #[track_caller]

@@ -1,5 +1,6 @@
 //! Secrets that are known exactly, and the disguises in which they may stand in a file.
 
+use super::slug::Slugs;
 use crate::marker::Marker;
 use aho_corasick::AhoCorasick;
 use data_encoding::{BASE64, BASE64URL};
@@ -46,6 +47,10 @@ impl KnownSecrets {
     /// Adds all of another set.
     pub fn merge(&mut self, other: &Self) {
         self.0.extend(other.0.iter().cloned());
+    }
+
+    pub(super) fn slugs(&self) -> Slugs {
+        Slugs::new(self.0.iter().map(ExposeSecret::expose_secret))
     }
 
     #[must_use]

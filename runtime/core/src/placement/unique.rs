@@ -14,6 +14,8 @@ const NAME_BYTES_MAX: usize = 255;
 
 /// Returns a name as the CLI makes directory names of names: dashes before runs of ASCII capitals
 /// and instead of what is no letter or digit, accents dropped, lower case. May be empty.
+///
+/// The built-in renderer does the same by itself; `tests/cases/names.jsonl` holds both to it.
 #[must_use]
 pub fn normalize_name(name: &str) -> String {
     let mut dashed = String::with_capacity(name.len() + 8);
@@ -191,6 +193,33 @@ mod tests {
         let mut names = UniqueNames::new();
         let got: Vec<String> = wishes.iter().map(|wish| names.take(wish)).collect();
         assert_eq!(got, expected);
+    }
+
+    /// What the built-in renderer does to the same names is tested by the same lines.
+    const CASES: &str = include_str!("../../../../tests/cases/names.jsonl");
+
+    #[test]
+    fn names_are_normalised_as_the_renderer_does() {
+        for line in CASES.lines() {
+            let (name, expected): (String, String) = serde_json::from_str(line).unwrap();
+            let got = match name.as_str() {
+                "*" => format!("{:016x}", hash_of_all()),
+                name => normalize_name(name),
+            };
+            assert_eq!(got, expected, "{name:?}");
+        }
+    }
+
+    /// FNV-1a over what becomes of every character of the basic plane between two letters.
+    fn hash_of_all() -> u64 {
+        let names = (0..=0xffff)
+            .filter_map(char::from_u32)
+            .map(|c| normalize_name(&format!("a{c}B")) + "\n");
+        names.fold(0xcbf2_9ce4_8422_2325, |hash, name| {
+            name.bytes().fold(hash, |hash, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+            })
+        })
     }
 
     #[test]

@@ -63,6 +63,8 @@ pub(crate) fn classify(value: &str) -> Class {
 }
 
 /// Returns the length of the encrypted value that the text begins with.
+///
+/// The built-in policy decides the same by itself; `tests/cases/ciphers.jsonl` holds both to it.
 fn cipher_len(text: &str) -> Option<usize> {
     let name = text.strip_prefix(CIPHER_START)?;
     let body = match LEGACY.iter().find_map(|legacy| name.strip_prefix(legacy)) {
@@ -170,6 +172,15 @@ mod tests {
             (" ", Class::Plaintext),
         ] {
             assert_eq!(classify(value), class, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn ciphers_are_what_the_built_in_policy_takes_for_them() {
+        let cases = include_str!("../../../../tests/cases/ciphers.jsonl");
+        for line in cases.lines() {
+            let (value, expected): (String, bool) = serde_json::from_str(line).unwrap();
+            assert_eq!(classify(&value) == Class::Cipher, expected, "{value:?}");
         }
     }
 

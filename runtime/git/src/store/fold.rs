@@ -4,7 +4,7 @@
 //! one, by copying entries as they are; blobs are left behind, since nobody reads them again. When that has made as
 //! much waste as there is use, only what the tips need is taken along.
 
-use super::{Store, Upkeep};
+use super::{Store, TRASH, Upkeep};
 use crate::{
     commit,
     disk::{self, at},
@@ -18,7 +18,8 @@ use gix::objs::Kind;
 use mirror_core::ids::Oid;
 use std::{
     collections::HashSet,
-    fs,
+    fs::{self, File},
+    io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 
@@ -33,9 +34,12 @@ struct OnDisk {
     bytes: u64,
 }
 
-/// Folds if there are too many packs.
+/// Folds if there are too many packs, and nobody relies on what is here.
 pub(super) fn fold(store: &Store, upkeep: &mut Upkeep) -> Result<(), StoreError> {
     upkeep.pending.retain(|pending| pending.alive.strong_count() > 0);
+    if upkeep.holders > 0 {
+        return Ok(());
+    }
     let directory = store.packs();
     let mut packs = list(&directory)?;
     packs.retain(|pack| upkeep.pending.iter().all(|pending| pending.pack != pack.name));
@@ -48,6 +52,7 @@ pub(super) fn fold(store: &Store, upkeep: &mut Upkeep) -> Result<(), StoreError>
         join(store, &packs[1..], |_, kind| kind != Kind::Blob)
     } else {
         let live = live(store, upkeep)?;
+        upkeep.known.forget_all_but(&live);
         join(store, &packs, |id, _| live.contains(id))
     }
 }
@@ -129,15 +134,16 @@ fn copy(
 }
 
 /// Returns the commits and trees that the next pushes may be built on.
-fn live(store: &Store, upkeep: &Upkeep) -> Result<HashSet<Oid>, StoreError> {
+fn live(store: &Store, upkeep: &mut Upkeep) -> Result<HashSet<Oid>, StoreError> {
     let mut live = HashSet::new();
+    let mut is_whole = true;
     let pending = upkeep.pending.iter().map(|pending| pending.new);
     let mut open: Vec<Oid> = Vec::new();
     for tip in store
         .tips()?
         .into_iter()
         .chain(pending)
-        .chain(upkeep.fetched.iter().copied())
+        .chain(upkeep.known.fetched())
     {
         match commit::read(store.objects(), tip) {
             Ok(commit) => {
@@ -145,7 +151,7 @@ fn live(store: &Store, upkeep: &Upkeep) -> Result<HashSet<Oid>, StoreError> {
                 open.push(commit.tree);
             }
             // A branch that moved where this store was not told of.
-            Err(StoreError::Missing { .. }) => {}
+            Err(StoreError::Missing { .. }) => is_whole = false,
             Err(error) => return Err(error),
         }
     }
@@ -155,9 +161,13 @@ fn live(store: &Store, upkeep: &Upkeep) -> Result<HashSet<Oid>, StoreError> {
         }
         match BaseTree::load(store.objects(), tree) {
             Ok(entries) => open.extend(entries.entries().filter(Entry::is_tree).map(|entry| entry.id)),
-            Err(StoreError::Missing { .. }) => {}
+            Err(StoreError::Missing { .. }) => is_whole = false,
             Err(error) => return Err(error),
         }
+    }
+    if !is_whole {
+        // Maybe only of a tip that nobody fetched; looking once more costs little.
+        upkeep.known.forget();
     }
     Ok(live)
 }
@@ -197,6 +207,47 @@ pub(super) fn sweep(directory: &Path) -> Result<(), StoreError> {
             || (extension == Some("pack") && !index.exists())
             || (extension == Some("idx") && !pack.exists())
         {
+            disk::remove(&path)?;
+        } else if extension == Some("idx") && !are_one(&pack, &index)? {
+            // Cut off, or overwritten: gix could not read it, and a fetch brings back what was in it.
+            tracing::warn!(path = %pack.display(), "removing a damaged pack");
+            disk::remove(&index)?;
+            disk::remove(&pack)?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns whether the index is whole and the pack has the length and the end that the index tells of.
+fn are_one(pack: &Path, index: &Path) -> Result<bool, StoreError> {
+    let content = fs::read(index).map_err(at(index))?;
+    let Some(rows) = idx::decode(&content) else {
+        return Ok(false);
+    };
+    let mut file = File::open(pack).map_err(at(pack))?;
+    let bytes = file.metadata().map_err(at(pack))?.len();
+    let Some(body) = bytes.checked_sub(pack::TRAILER_BYTES as u64) else {
+        return Ok(false);
+    };
+    let mut trailer = [0; pack::TRAILER_BYTES];
+    file.seek(SeekFrom::Start(body))
+        .and_then(|_| file.read_exact(&mut trailer))
+        .map_err(at(pack))?;
+    let named = &content[content.len() - 2 * pack::TRAILER_BYTES..][..pack::TRAILER_BYTES];
+    Ok(named == trailer && rows.iter().all(|row| row.offset < body))
+}
+
+/// Removes what a killed process left at the top of a store.
+pub(super) fn sweep_root(root: &Path) -> Result<(), StoreError> {
+    for file in fs::read_dir(root).map_err(at(root))? {
+        let path = file.map_err(at(root))?.path();
+        let starts = |prefix| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            name.is_some_and(|name| name.starts_with(prefix))
+        };
+        if starts(TRASH) {
+            fs::remove_dir_all(&path).map_err(at(&path))?;
+        } else if starts("tmp_") {
             disk::remove(&path)?;
         }
     }

@@ -112,6 +112,8 @@ pub(crate) fn index_kind_in(kind: IndexKind) -> wit::IndexKind {
         IndexKind::JobHealth => wit::IndexKind::JobHealth,
         IndexKind::Withheld => wit::IndexKind::Withheld,
         IndexKind::Guide => wit::IndexKind::Guide,
+        IndexKind::Catalog => wit::IndexKind::Catalog,
+        IndexKind::Lineage => wit::IndexKind::Lineage,
     }
 }
 
@@ -246,6 +248,8 @@ fn entry(entry: wit::EntryResult) -> Entry {
         wit::IndexKind::JobHealth => IndexKind::JobHealth,
         wit::IndexKind::Withheld => IndexKind::Withheld,
         wit::IndexKind::Guide => IndexKind::Guide,
+        wit::IndexKind::Catalog => IndexKind::Catalog,
+        wit::IndexKind::Lineage => IndexKind::Lineage,
     };
     Entry {
         kind,
@@ -276,4 +280,30 @@ fn parse_key(key: &wit::ObjectKeyResult) -> Result<ObjectKey, InvalidId> {
         wit::ObjectKeyResult::Sample(id) => ObjectKey::Sample(TableId::parse(id)?),
         wit::ObjectKeyResult::Job(id) => ObjectKey::Job(RunId::parse(id)?),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_index_comes_back_as_itself() {
+        for kind in [
+            IndexKind::Manifest,
+            IndexKind::JobDay,
+            IndexKind::JobHealth,
+            IndexKind::Withheld,
+            IndexKind::Guide,
+            IndexKind::Catalog,
+            IndexKind::Lineage,
+        ] {
+            let raw = wit::EntryResult {
+                kind: index_kind_in(kind),
+                shard: "s".to_owned(),
+                key: "k".to_owned(),
+                value: "{}".to_owned(),
+            };
+            assert_eq!(entry(raw).kind, kind);
+        }
+    }
 }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::database::DatabaseOptions;
-use mirror_core::{finding::WithholdReason, retry::Disposition};
+use jiff::Timestamp;
+use mirror_core::retry::Disposition;
 
 fn lane(mirror: &str) -> LaneId {
     LaneId {
@@ -116,16 +117,12 @@ async fn rows_count_once_their_commit_is_on_the_remote() {
         ),
         "4 replaced it"
     );
-    state.discard(&lane).await.unwrap();
-    check(state.load(&lane).await.unwrap(), "tip 2 with b=2 c=3");
     state
         .prepare(&lane, prepared(5, None, vec![row("z", Some("9"))]))
         .await
         .unwrap();
     state.adopt(&lane, oid(5)).await.unwrap();
     check(state.load(&lane).await.unwrap(), "tip 5 with z=9");
-    state.forget(&lane).await.unwrap();
-    check(state.load(&lane).await.unwrap(), "nothing");
 }
 
 #[tokio::test]
@@ -141,39 +138,41 @@ async fn lanes_do_not_mix() {
     state.adopt(&lane("one"), oid(1)).await.unwrap();
     check(state.load(&lane("one")).await.unwrap(), "tip 1 with a=1");
     check(state.load(&lane("two")).await.unwrap(), "no state; 1 prepared");
-    state.forget(&lane("one")).await.unwrap();
     state.adopt(&lane("two"), oid(1)).await.unwrap();
     check(state.load(&lane("two")).await.unwrap(), "tip 1 with a=2");
 }
 
 #[tokio::test]
-async fn outages_quarantine_and_facts_come_back() {
+async fn outages_what_was_seen_and_facts_come_back() {
     let directory = tempfile::tempdir().unwrap();
     let (state, lane) = (store(directory.path()), lane("m"));
     let now = Timestamp::from_second(1_790_000_000).unwrap();
     let outage = Outage::begin(Disposition::NeedsCustomer, "credentials rejected".to_owned(), now);
     state.put_outage(&lane, Some(&outage)).await.unwrap();
-    let held = |version| Quarantined {
-        object: ObjectKey::Config {
-            component: "c".parse().unwrap(),
-            config: "1".parse().unwrap(),
-        },
-        version,
-        reason: WithholdReason::Refused {
-            guest: "remote".to_owned(),
-            detail: "push protection".to_owned(),
-        },
-        since: now,
+    let seen = |objects: &[(&str, &str)]| -> BTreeMap<String, String> {
+        let owned = |(name, digest): &(&str, &str)| ((*name).to_owned(), (*digest).to_owned());
+        objects.iter().map(owned).collect()
     };
-    state.quarantine(&lane, vec![held(1)]).await.unwrap();
-    state.quarantine(&lane, vec![held(2)]).await.unwrap();
-    assert_eq!(state.meta("tag_key").await.unwrap(), None);
+    assert_eq!(state.seen(&lane).await.unwrap(), seen(&[]));
+    state
+        .put_seen(&lane, seen(&[("a", "1"), ("b", "1")]))
+        .await
+        .unwrap();
+    state
+        .put_seen(&lane, seen(&[("b", "2"), ("c", "1")]))
+        .await
+        .unwrap();
     assert_eq!(state.meta_once("tag_key", "one").await.unwrap(), "one");
     drop(state);
 
     let state = store(directory.path());
     assert_eq!(state.outage(&lane).await.unwrap(), Some(outage));
-    assert_eq!(state.quarantined(&lane).await.unwrap(), [held(2)]);
+    assert_eq!(state.seen(&lane).await.unwrap(), seen(&[("b", "2"), ("c", "1")]));
+    let other = LaneId {
+        mirror: "other".parse().unwrap(),
+        ..lane.clone()
+    };
+    assert_eq!(state.seen(&other).await.unwrap(), seen(&[]));
     assert_eq!(
         state.meta_once("tag_key", "two").await.unwrap(),
         "one",
@@ -181,7 +180,5 @@ async fn outages_quarantine_and_facts_come_back() {
     );
     check(state.load(&lane).await.unwrap(), "nothing");
     state.put_outage(&lane, None).await.unwrap();
-    state.release(&lane, &held(2).object).await.unwrap();
     assert_eq!(state.outage(&lane).await.unwrap(), None);
-    assert_eq!(state.quarantined(&lane).await.unwrap(), []);
 }

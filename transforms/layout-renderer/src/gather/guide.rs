@@ -62,6 +62,15 @@ mod tests {
         }
     }
 
+    /// Forms that readers search for, as they are written elsewhere.
+    #[test]
+    fn the_long_guide_names_trailers_as_they_are_written() {
+        let readme = &texts("encrypted")[1].content;
+        let trailer = "`Keboola-Change: <component>/<configuration>@<version> <version identifier>`";
+        assert!(readme.contains(trailer), "{readme}");
+        assert!(readme.contains("`Keboola-Changes:`"));
+    }
+
     #[test]
     fn a_clone_without_its_secrets_warns_of_pushing_it() {
         for mode in ["masked", "omitted"] {
