@@ -66,7 +66,12 @@ pub fn run(cli: Cli) -> ExitCode {
         log_level,
         command,
     } = cli;
-    telemetry::start(log_format, &log_level);
+    let default = if matches!(command, Command::Demo(_)) {
+        "warn"
+    } else {
+        "info"
+    };
+    telemetry::start(log_format, log_level.as_deref().unwrap_or(default));
     let outcome = match command {
         Command::Demo(demo) => cli::demo::run(&demo),
         Command::Serve(serve) => cli::serve::run(&serve),

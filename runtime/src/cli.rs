@@ -1,6 +1,6 @@
 //! The command line: what can be asked, and how each answer ends.
 //!
-//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 differences found.
+//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
 
 use crate::telemetry::LogFormat;
 use clap::{Args, Parser, Subcommand};
@@ -20,8 +20,9 @@ pub struct Cli {
     #[arg(long, global = true, value_enum, default_value = "json")]
     pub log_format: LogFormat,
     /// Which log lines are written: error, warn, info, debug, or a filter such as `info,mirror_git=debug`.
-    #[arg(long, global = true, default_value = "info")]
-    pub log_level: String,
+    /// The default is info; warn for the demo, which tells its own story.
+    #[arg(long, global = true)]
+    pub log_level: Option<String>,
     #[command(subcommand)]
     pub command: Command,
 }

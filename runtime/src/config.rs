@@ -97,6 +97,8 @@ pub struct KeboolaConfig {
     pub retries_max: u32,
     pub response_bytes_max: u64,
     pub parallel_max: usize,
+    /// Events may be ahead of what the API shows; so long is waited for it.
+    pub visible_within_ms: u64,
 }
 
 /// Limits of the guests that a deployment may want to move; the rest are constants of the sandbox.

@@ -69,22 +69,16 @@ const RETRY_AFTER_S: &str = "30";
 
 /// What the handlers share.
 #[derive(Clone)]
-pub struct Shared {
-    pub log: Arc<dyn EventLog>,
-    pub metrics: Arc<Metrics>,
-    pub status: Arc<Status>,
+struct Shared {
+    log: Arc<dyn EventLog>,
+    metrics: Arc<Metrics>,
+    status: Arc<Status>,
     senders: Arc<[Sender]>,
     mirrored: Arc<[Mirrored]>,
     backlog_max: u64,
     body_bytes_max: usize,
     read_timeout: Duration,
     now: fn() -> Timestamp,
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").finish_non_exhaustive()
-    }
 }
 
 struct Sender {

@@ -1,5 +1,6 @@
 //! The table of metrics: every name, label and bucket in one place (SPEC §8 is the contract).
 
+use crate::config::MirrorSpec;
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -63,6 +64,20 @@ pub struct Enabled {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Region {
+    pub region: String,
+}
+
+impl Region {
+    #[must_use]
+    pub fn of(spec: &MirrorSpec) -> Self {
+        Self {
+            region: spec.region.clone(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Reason {
     pub reason: &'static str,
 }
@@ -102,7 +117,7 @@ pub struct Metrics {
     episodes: Mutex<Episodes>,
     pub exports: Family<Attempted, Counter>,
     pub git_sync_enabled_ratio: Family<Enabled, Share>,
-    pub linked_dev_branches: Gauge,
+    pub linked_dev_branches: Family<Region, Gauge>,
     pub secrets_redacted_rate: Family<Redacted, Share>,
     pub objects_withheld: Family<Reason, Counter>,
     pub dead_letters: Family<Reason, Counter>,
@@ -133,7 +148,7 @@ impl Metrics {
             episodes: Mutex::default(),
             exports: Family::default(),
             git_sync_enabled_ratio: Family::default(),
-            linked_dev_branches: Gauge::default(),
+            linked_dev_branches: Family::default(),
             secrets_redacted_rate: Family::default(),
             objects_withheld: Family::default(),
             dead_letters: Family::default(),

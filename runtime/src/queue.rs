@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use mirror_core::{
     cut::{Cut, CutId, LaneCursor, LogId, Logged, Position, Stream},
     event::Envelope,
-    ids::{LaneId, ProjectId, Stack, Topic},
+    ids::{LaneId, MirrorId, ProjectId, Stack, Topic},
     key::EventKey,
 };
 use thiserror::Error;
@@ -132,6 +132,13 @@ pub trait EventLog: Send + Sync {
     /// # Errors
     /// A log that cannot be read.
     async fn backlog(&self, lanes: &[(LaneId, Topic)]) -> Result<Backlog, LogError>;
+
+    /// Returns how many events wait for a mirror of a project while its lanes are not known: those after
+    /// its cursors, and all of the branches in which it has none.
+    ///
+    /// # Errors
+    /// A log that cannot be read.
+    async fn waiting(&self, mirror: &MirrorId, stack: &Stack, project: &ProjectId) -> Result<u64, LogError>;
 
     /// Deletes what `retention` does not keep, oldest first and at most `retention.batch_max` rows of each
     /// kind, so that appends never wait long. Dead letters stay. A cursor that was moved back meanwhile may

@@ -6,8 +6,8 @@
 use crate::{
     config::{JobsCadence, MirrorSpec, WindowConfig, WindowMode as ConfiguredMode},
     metrics::{
-        Attempted, Enabled, EventType, Exported, Metrics, QUEUE_NAME, Queue, Reason, Redacted, Retried,
-        Synced, retry_count,
+        Attempted, Enabled, EventType, Exported, Metrics, QUEUE_NAME, Queue, Reason, Redacted, Region,
+        Retried, Synced, retry_count,
     },
     pipeline::{
         attempt::{Done, Due, Landed, Lane},
@@ -148,6 +148,7 @@ impl Runner {
             let next = match self.open_lanes(&mirror, &mut known).await {
                 Ok(()) => {
                     retry = mirror_core::retry::Retry::default();
+                    self.system.status.set_problem(&mirror.spec.id, None);
                     awaited.retain(|branch, until| {
                         let gone = *until <= now;
                         if gone && !known.contains(branch) {
@@ -159,7 +160,9 @@ impl Runner {
                 }
                 Err(error) => {
                     let due = retry.failed(start_disposition(&error), now, jitter());
-                    tracing::error!(mirror = %mirror.spec.id, error = crate::app::chain(&error), retry_count = retry.count, "the mirror's branches cannot be opened");
+                    let problem = crate::app::chain(&error);
+                    tracing::error!(mirror = %mirror.spec.id, error = problem, retry_count = retry.count, "the mirror's branches cannot be opened");
+                    self.system.status.set_problem(&mirror.spec.id, Some(problem));
                     Some(until(now, due))
                 }
             };
@@ -208,11 +211,14 @@ impl Runner {
                 continue;
             }
             self.system.status.update(&lane.id, |status| {
-                status.project = Some(lane.spec.project.clone());
                 status.refname = lane.refname.to_string();
             });
             if !lane.branch.is_default {
-                self.system.metrics.linked_dev_branches.inc();
+                self.system
+                    .metrics
+                    .linked_dev_branches
+                    .get_or_create(&Region::of(&lane.spec))
+                    .inc();
             }
             self.lanes.lock().await.insert(lane.id.clone(), lane.clone());
             let task = LaneTask {
@@ -570,7 +576,7 @@ impl LaneTask {
         let latency_ms = landed
             .change_latency
             .or(landed.jobs_latency)
-            .map(|latency| latency.as_millis());
+            .map(|latency| u64::try_from(latency.as_millis()).unwrap_or(u64::MAX));
         tracing::info!(
             mirror = %landed.lane.mirror,
             project_id = %self.lane.spec.project,
@@ -616,8 +622,13 @@ impl LaneTask {
     /// Counts events that were put aside. What the source may yet come to show is looked for once more.
     fn put_aside(&mut self, count: usize, may_return: Vec<(EventKey, DeadLetterId)>) {
         let metrics = &self.runner.system.metrics;
-        let label = Reason { reason: "not_in_source" };
-        metrics.dead_letters.get_or_create(&label).inc_by(u64::try_from(count).unwrap_or(u64::MAX));
+        let label = Reason {
+            reason: "not_in_source",
+        };
+        metrics
+            .dead_letters
+            .get_or_create(&label)
+            .inc_by(u64::try_from(count).unwrap_or(u64::MAX));
         self.status(|status| status.put_aside += count);
         let due = later((self.lane.now)(), LOOK_AGAIN_AFTER);
         for (key, letter) in may_return {
@@ -651,7 +662,11 @@ impl LaneTask {
         }
         lanes.lock().await.remove(&self.lane.id);
         system.status.remove(&self.lane.id);
-        system.metrics.linked_dev_branches.dec();
+        system
+            .metrics
+            .linked_dev_branches
+            .get_or_create(&Region::of(&self.lane.spec))
+            .dec();
     }
 
     /// Tells how much waits now.

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use mirror_core::{
-    ids::{LaneId, MirrorId, ObjectKey, Oid, ProjectId},
+    ids::{LaneId, MirrorId, ObjectKey, Oid},
     retry::Outage,
 };
 use serde_json::{Value, json};
@@ -17,7 +17,6 @@ const STUCK_AFTER: SignedDuration = SignedDuration::from_mins(60);
 /// Where a lane stands.
 #[derive(Debug, Clone, Default)]
 pub struct LaneStatus {
-    pub project: Option<ProjectId>,
     /// Full name of the ref.
     pub refname: String,
     pub tip: Option<Oid>,
@@ -45,9 +44,14 @@ impl LaneStatus {
     }
 }
 
-/// The status of all lanes.
+/// The status of all mirrors and their lanes.
 #[derive(Debug, Default)]
-pub struct Status(Mutex<BTreeMap<LaneId, LaneStatus>>);
+pub struct Status {
+    lanes: Mutex<BTreeMap<LaneId, LaneStatus>>,
+    problems: Mutex<BTreeMap<MirrorId, String>>,
+    /// Events that wait for mirrors whose lanes are not open.
+    unopened: Mutex<BTreeMap<MirrorId, u64>>,
+}
 
 impl Status {
     /// Changes the status of one lane.
@@ -60,15 +64,33 @@ impl Status {
         self.lanes().remove(lane);
     }
 
-    /// Returns how many events wait for the lanes of some mirrors.
+    /// Notes why the lanes of a mirror cannot be opened, or that they can.
+    pub fn set_problem(&self, mirror: &MirrorId, problem: Option<String>) {
+        let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        match problem {
+            Some(problem) => problems.insert(mirror.clone(), problem),
+            None => problems.remove(mirror),
+        };
+    }
+
+    /// Notes how many events wait for mirrors whose lanes are not open.
+    pub fn set_unopened(&self, unopened: BTreeMap<MirrorId, u64>) {
+        *self.unopened.lock().unwrap_or_else(PoisonError::into_inner) = unopened;
+    }
+
+    /// Returns how many events wait for some mirrors.
     #[must_use]
     pub fn backlog(&self, is_meant: impl Fn(&MirrorId) -> bool) -> u64 {
         let lanes = self.lanes();
-        lanes
+        let open = lanes.iter().filter(|(id, _)| is_meant(&id.mirror));
+        let open: u64 = open.map(|(_, lane)| lane.backlog).sum();
+        let unopened = self.unopened.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that was opened since is counted by its lanes.
+        let is_open = |mirror: &MirrorId| lanes.keys().any(|lane| lane.mirror == *mirror);
+        let unopened = unopened
             .iter()
-            .filter(|(id, _)| is_meant(&id.mirror))
-            .map(|(_, lane)| lane.backlog)
-            .sum()
+            .filter(|(mirror, _)| is_meant(mirror) && !is_open(mirror));
+        open + unopened.map(|(_, events)| events).sum::<u64>()
     }
 
     /// Returns the lanes that are open.
@@ -90,7 +112,7 @@ impl Status {
             .map(|(id, _)| id.clone())
     }
 
-    /// Returns the lanes of some mirrors as JSON.
+    /// Returns the lanes of some mirrors as JSON, and which of these mirrors cannot be opened.
     #[must_use]
     pub fn page(&self, is_meant: impl Fn(&MirrorId) -> bool) -> Value {
         let lanes: Vec<Value> = self
@@ -121,7 +143,15 @@ impl Status {
                 })
             })
             .collect();
-        json!({ "lanes": lanes })
+        let problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        let problems: Vec<Value> = problems
+            .iter()
+            .filter(|(mirror, _)| is_meant(mirror))
+            .map(|(mirror, reason)| {
+                json!({ "mirror": mirror.as_str(), "state": "cannot be opened", "reason": reason })
+            })
+            .collect();
+        json!({ "lanes": lanes, "mirrors": problems })
     }
 
     /// Returns a copy of one lane's status.
@@ -131,6 +161,6 @@ impl Status {
     }
 
     fn lanes(&self) -> MutexGuard<'_, BTreeMap<LaneId, LaneStatus>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

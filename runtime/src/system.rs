@@ -7,7 +7,11 @@ use crate::{
     credential::CredentialError,
     database::{Database, DatabaseError, DatabaseOptions},
     metrics::Metrics,
-    pipeline::{attempt::{Base, Lane}, fetch::Source, transform::Transformer},
+    pipeline::{
+        attempt::{Base, Lane},
+        fetch::Source,
+        transform::Transformer,
+    },
     queue::{EventLog, LogError, embedded::EmbeddedLog},
     state::{StateError, StateStore, embedded::EmbeddedState},
     status::Status,
@@ -36,6 +40,7 @@ use std::{
     fmt, io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 use thiserror::Error;
 use tokio::sync::Mutex;
@@ -182,6 +187,7 @@ pub struct Mirror {
     remote: Arc<dyn Remote>,
     git: Arc<Store>,
     turn: Arc<Mutex<()>>,
+    seen: Arc<std::sync::Mutex<KnownSecrets>>,
 }
 
 impl Mirror {
@@ -269,15 +275,18 @@ impl System {
         let directory = self.config.data_dir.join("git").join(file_name(spec.id.as_str()));
         let git =
             Store::open_or_create(&directory).map_err(|source| StartError::Store { mirror: id(), source })?;
-        // One repository may be named in several ways.
-        let same = path.canonicalize().unwrap_or_else(|_| path.clone());
-        let turn = Arc::clone(self.repositories.lock().await.entry(same).or_default());
+        let identity = spec.repository.identity();
+        let turn = Arc::clone(self.repositories.lock().await.entry(identity).or_default());
         Ok(Mirror {
             spec: Arc::new(spec.clone()),
-            source: Arc::new(Source::new(client)),
+            source: Arc::new(Source::new(
+                client,
+                Duration::from_millis(self.config.keboola.visible_within_ms),
+            )),
             token,
             remote: Arc::new(remote),
             git: Arc::new(git),
+            seen: Arc::default(),
             turn,
         })
     }
@@ -323,13 +332,14 @@ impl System {
             branch: branch.to_owned(),
         };
         let default_ref = RefName::branch(&spec.branch).map_err(|_| wrong(&spec.branch))?;
+        let transformer = Arc::new(self.transformer(mirror, &branch.id, &default.id));
         let name = if branch.is_default {
             spec.branch.clone()
         } else {
-            self.branch_name(spec, &id, &branch).await?
+            self.branch_name(spec, &id, &branch, Arc::clone(&transformer))
+                .await?
         };
         let refname = RefName::branch(&name).map_err(|_| wrong(&name))?;
-        let transformer = self.transformer(mirror, &branch.id, &default.id);
         transformer
             .layout
             .check_settings(&transformer.context, &transformer.settings)?;
@@ -347,13 +357,12 @@ impl System {
             id,
             spec: Arc::clone(spec),
             base,
-            known: Arc::default(),
             filed: Arc::default(),
             branch,
             refname,
             render,
             source: Arc::clone(&mirror.source),
-            transformer: Arc::new(transformer),
+            transformer,
             git: Arc::clone(&mirror.git),
             remote: Arc::clone(&mirror.remote),
             turn: Arc::clone(&mirror.turn),
@@ -369,13 +378,16 @@ impl System {
         spec: &MirrorSpec,
         id: &LaneId,
         branch: &DevBranch,
+        transformer: Arc<Transformer>,
     ) -> Result<String, StartError> {
+        let raw = branch.name.clone();
+        let may_be_shown = tokio::task::spawn_blocking(move || transformer.judge_name(&raw)).await??;
         // Words of plain letters, digits and dashes; a ref's segment is a file's name somewhere.
         let mut slug = mirror_core::placement::normalize_name(&branch.name);
         slug.truncate(slug.floor_char_boundary(BRANCH_SLUG_BYTES_MAX));
         let slug = match slug.trim_end_matches('-') {
-            "" => "branch",
-            slug => slug,
+            slug if may_be_shown && !slug.is_empty() => slug,
+            _ => "branch",
         };
         let name = spec
             .dev_branches
@@ -402,6 +414,7 @@ impl System {
                 ),
             ),
             own_secrets,
+            seen: Arc::clone(&mirror.seen),
             owned: OwnedPaths::new(spec.prefix.clone()),
             context: Context {
                 stack: spec.stack.clone(),
@@ -425,6 +438,7 @@ pub fn client(config: &KeboolaConfig, url: &str, token: SecretString) -> Result<
         retries_max,
         response_bytes_max,
         parallel_max,
+        visible_within_ms: _,
     } = *config;
     KeboolaClient::new(ClientConfig {
         connect_timeout_ms,

@@ -199,7 +199,9 @@ impl Lane {
         }
         self.change.window.clamp(now);
         self.jobs.window.clamp(now);
-        self.again_at = self.again_at.map(|again_at| again_at.min(later(now, RETRY_WAIT_MAX)));
+        self.again_at = self
+            .again_at
+            .map(|again_at| again_at.min(later(now, RETRY_WAIT_MAX)));
         self.tell(now, &mut actions);
         self.start_if_due(now, &mut actions);
         actions

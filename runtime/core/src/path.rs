@@ -222,7 +222,8 @@ impl OwnedPaths {
     /// Never: the name is short and safe, and so is the prefix.
     #[must_use]
     pub fn agents_file(&self) -> MirrorPath {
-        self.resolve(AGENTS_FILE).expect("a prefix leaves room for a short name")
+        self.resolve(AGENTS_FILE)
+            .expect("a prefix leaves room for a short name")
     }
 
     /// Returns the owned top-level directories and the file, as paths of the repository.

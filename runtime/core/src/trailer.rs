@@ -267,11 +267,12 @@ fn whole(text: &str) -> Option<u64> {
     }
 }
 
-/// Percent-encodes what separates the parts of a value, white space and what does not print.
+/// Percent-encodes what separates the parts of a value, white space, what does not print, and the sign
+/// by which a Git host takes a number for an issue's.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if matches!(c, '%' | '/' | '@') || c.is_whitespace() || c.is_control() || text == "-" {
+        if matches!(c, '%' | '/' | '@' | '#') || c.is_whitespace() || c.is_control() || text == "-" {
             let mut bytes = [0; 4];
             for byte in c.encode_utf8(&mut bytes).bytes() {
                 // Writing to a string cannot fail.

@@ -10,16 +10,16 @@
 
 use crate::{
     disk::{self, DiskError, at},
+    patience::{Patience, lock_within},
     refname::RefName,
 };
 use mirror_core::ids::Oid;
 use std::{
     collections::BTreeMap,
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// The branches of the repository at a path.
@@ -53,7 +53,7 @@ const OWN_LOCK: &str = "kbc-mirror.lock";
 /// As long as Git itself waits for the lock of `packed-refs`; for that of a branch it waits a tenth of it.
 const LOCK_WAIT: Duration = Duration::from_secs(1);
 /// Another worker may wait for two of Git's locks and for a slow disk.
-const OWN_LOCK_WAIT: Duration = Duration::from_secs(5);
+const OWN_LOCK_WAIT: Duration = Duration::from_secs(3);
 
 impl Refs {
     pub(crate) fn new(root: &Path) -> Self {
@@ -237,13 +237,8 @@ impl Refs {
             .truncate(false)
             .open(&path)
             .map_err(at(&path))?;
-        let mut patience = Patience::new(OWN_LOCK_WAIT);
-        while let Err(error) = file.try_lock() {
-            match error {
-                TryLockError::WouldBlock if patience.wait() => {}
-                TryLockError::WouldBlock => return Err(RefsError::Busy),
-                TryLockError::Error(source) => return Err(at(&path)(source).into()),
-            }
+        if !lock_within(&file, OWN_LOCK_WAIT).map_err(at(&path))? {
+            return Err(RefsError::Busy);
         }
         if disk::read_optional(&path)?.as_deref() != Some(MARK) {
             file.set_len(0)
@@ -293,32 +288,6 @@ impl Refs {
             }
             made => made,
         }
-    }
-}
-
-/// Waits in steps that grow, up to a limit in all.
-struct Patience {
-    until: Instant,
-    step: Duration,
-}
-
-impl Patience {
-    fn new(limit: Duration) -> Self {
-        Self {
-            until: Instant::now() + limit,
-            step: Duration::from_millis(2),
-        }
-    }
-
-    /// Waits one step; returns false, at once, if it was waited long enough.
-    fn wait(&mut self) -> bool {
-        let left = self.until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return false;
-        }
-        thread::sleep(self.step.min(left));
-        self.step = (self.step * 2).min(Duration::from_millis(100));
-        true
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{
     layout,
     objects::{EMPTY_TREE, Objects, Source},
     pack::{self, Pack},
+    patience::lock_within,
     read::{self, Files, History, TreeFile},
     refname::RefName,
 };
@@ -24,9 +25,10 @@ pub(crate) use known::Known;
 use known::KnownTips;
 use mirror_core::{ids::Oid, path::MirrorPath};
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
 };
 
 /// The objects of one repository on this machine, and where its branches were when last confirmed.
@@ -72,6 +74,8 @@ struct Pending {
 
 /// More than the packs that [`fold`] leaves, the pending ones, and those that gix has not yet noticed are gone.
 const PACKS_MAX: u16 = 4096;
+/// So long an owner that is just ending may hold the store still.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
 const TIPS: &str = "tips";
 const OBJECTS: &str = "objects";
 /// What is being removed; an open store has none.
@@ -91,14 +95,10 @@ impl Store {
             .write(true)
             .open(&lock_path)
             .map_err(at(&lock_path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(StoreError::InUse {
-                    path: directory.to_owned(),
-                });
-            }
-            Err(TryLockError::Error(source)) => return Err(at(&lock_path)(source).into()),
+        if !lock_within(&lock, LOCK_WAIT).map_err(at(&lock_path))? {
+            return Err(StoreError::InUse {
+                path: directory.to_owned(),
+            });
         }
         // The directories may be missing although `HEAD` is there: the store was being emptied.
         let head = RefName::branch("main").expect("`main` names a branch");
@@ -235,7 +235,7 @@ impl Store {
     /// # Errors
     /// A commit that is not here (fetch it), or is damaged.
     pub fn commit(&self, id: Oid) -> Result<CommitInfo, StoreError> {
-        commit::read(&self.objects, id)
+        commit::read(self, id)
     }
 
     /// Walks first parents from `tip`, newest first, through at most `limit` commits.

@@ -125,6 +125,8 @@ pub struct JobSearch {
     pub component_id: Option<ComponentId>,
     pub config_id: Option<ConfigId>,
     pub statuses: Vec<JobStatus>,
+    /// By the time at which they ended: oldest first, unless this is set.
+    pub newest_first: bool,
     /// Jobs of one page.
     pub limit: u32,
     pub offset: u32,
@@ -139,6 +141,7 @@ impl Default for JobSearch {
             component_id: None,
             config_id: None,
             statuses: Vec::new(),
+            newest_first: false,
             limit: 100,
             offset: 0,
         }
@@ -155,10 +158,12 @@ impl JobSearch {
             component_id,
             config_id,
             statuses,
+            newest_first,
             limit,
             offset,
         } = self;
-        let mut parameters = vec![("sortBy", "endTime".to_owned()), ("sortOrder", "asc".to_owned())];
+        let order = if *newest_first { "desc" } else { "asc" };
+        let mut parameters = vec![("sortBy", "endTime".to_owned()), ("sortOrder", order.to_owned())];
         let time = |time: &Timestamp| time.strftime("%Y-%m-%dT%H:%M:%S+00:00").to_string();
         parameters.extend(ended_from.as_ref().map(|at| ("endTimeFrom", time(at))));
         parameters.extend(ended_to.as_ref().map(|at| ("endTimeTo", time(at))));

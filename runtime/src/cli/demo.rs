@@ -90,7 +90,8 @@ pub fn run(demo: &Demo) -> Result<(), Failure> {
         let listener = Listener::bind(address, &system.config, log, metrics, status, wall_clock).await;
         let listener = listener.map_err(|error| Failure::failed(&error))?;
         let address = listener.address().map_err(|error| Failure::failed(&error))?;
-        let serving = tokio::spawn(listener.serve(stop.clone(), Duration::from_millis(system.config.grace_ms)));
+        let serving =
+            tokio::spawn(listener.serve(stop.clone(), Duration::from_millis(system.config.grace_ms)));
         let runner = Runner::new(Arc::clone(&system));
         let landed = runner.landed();
         let started = Instant::now();

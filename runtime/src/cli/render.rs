@@ -33,6 +33,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
+    time::Duration,
 };
 
 /// Renders a directory.
@@ -91,9 +92,10 @@ async fn tree(render: &Render, project: sample_project::Project) -> Result<Tree,
         retries_max: 2,
         response_bytes_max: 1 << 30,
         parallel_max: 8,
+        visible_within_ms: 0,
     };
     let client = client(&config, fake.url(), SecretString::from(fake.token().to_owned()));
-    let source = Source::new(client.map_err(|error| Failure::failed(&error))?);
+    let source = Source::new(client.map_err(|error| Failure::failed(&error))?, Duration::ZERO);
     let limits = SandboxLimits {
         memory_bytes_max: 1 << 30,
         deadline_ms: 60_000,
@@ -136,6 +138,7 @@ async fn tree(render: &Render, project: sample_project::Project) -> Result<Tree,
             filter: guests.filter.clone(),
             redaction: Redaction::new(SecretsMode::Encrypted, TagKey::none()),
             own_secrets: KnownSecrets::new(),
+            seen: std::sync::Arc::default(),
             owned: OwnedPaths::new(None),
             context: Context {
                 stack: stack.clone(),

@@ -149,6 +149,7 @@ struct Keboola {
     retries_max: u32,
     response_bytes_max: u64,
     parallel_max: usize,
+    visible_within_ms: u64,
 }
 
 impl Default for Keboola {
@@ -160,6 +161,7 @@ impl Default for Keboola {
             retries_max: 5,
             response_bytes_max: 512 << 20,
             parallel_max: 8,
+            visible_within_ms: 120_000,
         }
     }
 }
@@ -298,6 +300,7 @@ impl Config {
                 retries_max: keboola.retries_max,
                 response_bytes_max: keboola.response_bytes_max,
                 parallel_max: keboola.parallel_max,
+                visible_within_ms: keboola.visible_within_ms,
             },
             sandbox: SandboxLimits {
                 memory_bytes_max: sandbox.memory_bytes_max,

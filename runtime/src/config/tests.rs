@@ -21,6 +21,10 @@ repository = "file:retail.git"
 "#;
 
 #[track_caller]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "expectations read better without a reference"
+)]
 fn check(from: &str, to: &str, expected: Expect) {
     assert!(GOOD.contains(from), "the case changes nothing: {from}");
     let error = Config::parse(&GOOD.replace(from, to), Path::new("/etc/kbc/mirror.toml"))
@@ -75,9 +79,9 @@ fn what_is_wrong_is_told_by_key_and_never_with_the_value() {
     check(
         "token = \"env:KBC_TOKEN\"",
         "token = \"env:KBC_TOKEN\"\npasword = \"hunter2\"",
-        expect![[
-            r#"/etc/kbc/mirror.toml: line 16, column 1: unknown field `pasword`, expected one of `id`, `stack`, `project_id`, `token`, `repository`, `branch`, `prefix`, `secrets`, `samples`, `jobs`, `dev_branches`, `plan_tier`, `region`, `adopt`"#
-        ]],
+        expect![
+            "/etc/kbc/mirror.toml: line 17, column 1: unknown field `pasword`, expected one of `id`, `stack`, `project_id`, `token`, `repository`, `branch`, `prefix`, `secrets`, `samples`, `jobs`, `dev_branches`, `plan_tier`, `region`, `adopt`"
+        ],
     );
     check(
         "data_dir = \"data\"",
@@ -94,9 +98,9 @@ fn what_is_wrong_is_told_by_key_and_never_with_the_value() {
     check(
         "id = \"retail\"",
         "id = \"retail\"\nsecrets = \"hunter2\"",
-        expect![[
-            r#"/etc/kbc/mirror.toml: line 13, column 11: unknown variant, expected one of `encrypted`, `masked`, `omitted`"#
-        ]],
+        expect![
+            "/etc/kbc/mirror.toml: line 14, column 11: unknown variant, expected one of `encrypted`, `masked`, `omitted`"
+        ],
     );
     check(
         "\"127.0.0.1:0\"",
@@ -111,7 +115,7 @@ fn what_is_wrong_is_told_by_key_and_never_with_the_value() {
     check(
         "\"5678\"",
         "5678",
-        expect!["/etc/kbc/mirror.toml: line 14, column 14: invalid type: integer, expected a string"],
+        expect!["/etc/kbc/mirror.toml: line 15, column 14: invalid type: integer, expected a string"],
     );
     check(
         "file:retail.git",
@@ -218,11 +222,7 @@ fn two_mirrors_of_one_repository_never_write_one_ref() {
         "file:retail.git/",
         "file:../x/retail.git",
     ] {
-        check_second(
-            "id = \"retail\"",
-            &[("file:retail.git", repository)],
-            same,
-        );
+        check_second("id = \"retail\"", &[("file:retail.git", repository)], same);
     }
     check_second(
         "id = \"retail\"",
@@ -238,11 +238,7 @@ fn two_mirrors_of_one_repository_never_write_one_ref() {
     let may = "mirrors `retail` and `other` write to the same repository, and a dev branch of one may get a ref of the other; give one of them another `dev_branches.git_branch`, such as `other/{name}-{id}`, or another `repository`";
     check_second("DEV", &[("\nid = ", dev)], may);
     // Of different projects of one stack, the ids differ.
-    check_second(
-        "DEV",
-        &[("\"5678\"", "\"6789\""), ("\nid = ", dev)],
-        "good",
-    );
+    check_second("DEV", &[("\"5678\"", "\"6789\""), ("\nid = ", dev)], "good");
     check_second(
         "DEV",
         &[

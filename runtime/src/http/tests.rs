@@ -58,7 +58,7 @@ async fn start(http: &str, grace: Duration) -> Site {
     let (status, metrics) = (Arc::<Status>::default(), Arc::<Metrics>::default());
     for mirror in ["one", "two", "other"] {
         status.update(&lane(mirror), |lane: &mut LaneStatus| {
-            lane.refname = "refs/heads/main".into()
+            lane.refname = "refs/heads/main".into();
         });
     }
     let listener = Listener::bind(
@@ -126,9 +126,10 @@ impl Site {
             .get(format!("http://{}/v1/status", self.address))
             .bearer_auth(token);
         let page: Value = sent.send().await.unwrap().json().await.unwrap();
-        let lanes = page["lanes"].as_array().unwrap();
-        let mirror = |lane: &Value| lane["mirror"].as_str().unwrap().to_owned();
-        lanes.iter().map(mirror).collect()
+        let lanes = page["lanes"].as_array().unwrap().iter();
+        let problems = page["mirrors"].as_array().unwrap().iter();
+        let mirror = |told: &Value| told["mirror"].as_str().unwrap().to_owned();
+        lanes.chain(problems).map(mirror).collect()
     }
 
     /// Sends a text as it is.
@@ -266,6 +267,16 @@ async fn a_token_sees_and_posts_what_is_of_its_stack_and_projects() {
     let site = start("backlog_max = 10", PATIENCE).await;
     assert_eq!(site.mirrors_shown_to(WIDE).await, ["one", "two"]);
     assert_eq!(site.mirrors_shown_to(NARROW).await, ["one"]);
+    // A mirror without lanes is told of to the same people.
+    for mirror in ["two", "other"] {
+        let mirror = mirror.parse().unwrap();
+        site.status
+            .set_problem(&mirror, Some("the token is refused".into()));
+    }
+    assert_eq!(site.mirrors_shown_to(WIDE).await, ["one", "two", "two"]);
+    assert_eq!(site.mirrors_shown_to(NARROW).await, ["one"]);
+    site.status.set_problem(&"two".parse().unwrap(), None);
+    assert_eq!(site.mirrors_shown_to(WIDE).await, ["one", "two"]);
     let batch = format!("[{},{}]", event("5678", 1), event("6789", 1));
     let (status, said) = site.post(NARROW, &batch).await;
     assert_eq!((status, &said["event"]), (403, &json!(1)), "{said}");
@@ -282,5 +293,12 @@ async fn a_token_sees_and_posts_what_is_of_its_stack_and_projects() {
     let (status, said) = site.post(WIDE, &batch).await;
     assert_eq!((status, &said["event"]), (429, &json!(1)), "{said}");
     assert_eq!(site.logged("b.keboola.com", "5678").await, 0);
+    // So does what waits for a mirror whose lanes cannot be opened.
+    site.status.remove(&lane("one"));
+    let unopened = |events| std::collections::BTreeMap::from([("one".parse().unwrap(), events)]);
+    site.status.set_unopened(unopened(10));
+    assert_eq!(site.post(NARROW, &event("5678", 2)).await.0, 429);
+    site.status.set_unopened(unopened(0));
+    assert_eq!(site.post(NARROW, &event("5678", 2)).await.0, 202);
     site.end().await;
 }

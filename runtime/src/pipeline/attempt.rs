@@ -5,7 +5,7 @@
 use super::{
     build::{Built, Outcome},
     error::AttemptError,
-    fetch::{Covered, FetchError, Fetched, Scope, Source, Unfounded, may_be_unseen},
+    fetch::{Covered, FetchError, Fetched, Scope, Source, Unfounded},
     memory::Memory,
     recover::{Start, Tip},
     transform::Transformer,
@@ -23,7 +23,6 @@ use mirror_core::{
     digest::RenderDigest,
     event::{Body, Envelope, RenderChanged},
     finding::WithholdReason,
-    guard::KnownSecrets,
     ids::{LaneId, ObjectKey, Oid, Topic},
     key::EventKey,
     redaction::RedactionStats,
@@ -55,8 +54,6 @@ pub struct Lane {
     pub transformer: Arc<Transformer>,
     pub git: Arc<Store>,
     pub remote: Arc<dyn Remote>,
-    /// Plaintexts that were found under `#` keys since the process started; never stored.
-    pub known: Arc<Mutex<KnownSecrets>>,
     /// Events of the cut in work that were put aside already: a retry need not do it again.
     pub filed: Arc<Mutex<Filed>>,
     /// One push at a time for each repository.
@@ -161,9 +158,9 @@ impl Lane {
     async fn missing(&self, error: KeboolaError) -> FetchError {
         let branch = &self.branch.id;
         match self.source.branches().await {
-            Ok(branches) if branches.iter().all(|found| found.id != *branch) => {
-                FetchError::NoBranch { branch: branch.clone() }
-            }
+            Ok(branches) if branches.iter().all(|found| found.id != *branch) => FetchError::NoBranch {
+                branch: branch.clone(),
+            },
             _ => error.into(),
         }
     }
@@ -198,7 +195,11 @@ impl Lane {
         let rebuild = first || !start.memory_holds || cut.render.is_some();
         if cut.is_empty() && !rebuild {
             let Start {
-                tip, base, cursor, memory, ..
+                tip,
+                base,
+                cursor,
+                memory,
+                ..
             } = start;
             return Ok(Straight::Done(Box::new(Done {
                 tip: tip.map(|tip| tip.id),
@@ -212,6 +213,12 @@ impl Lane {
                 withheld_files: BTreeMap::new(),
             })));
         }
+        // A stored cut of a first sync that the remote has by now, and only the cursor does not tell, is
+        // finished without a second first commit.
+        let cut = Cut {
+            snapshot: cut.snapshot && first,
+            ..cut
+        };
         let scope = Scope {
             storage: true,
             samples: self.spec.samples,
@@ -227,7 +234,9 @@ impl Lane {
         } = start;
         let covered = memory.covered();
         let fetched = if rebuild {
-            self.source.whole_for(&self.branch, &cut, &covered, scope).await?
+            let mut fetched = self.source.whole_for(&self.branch, &cut, &covered, scope).await?;
+            fetched.remember(&memory.told_of_runs(), &cut);
+            fetched
         } else {
             self.source.cut(&self.branch, &cut, &covered, scope).await?
         };
@@ -269,9 +278,7 @@ impl Lane {
         else {
             return Ok(());
         };
-        let found = self
-            .blocking(move |lane| lane.own_files(tip.tree))
-            .await?;
+        let found = self.blocking(move |lane| lane.own_files(tip.tree)).await?;
         match found.first() {
             None => Ok(()),
             Some(path) => Err(AttemptError::NotOurs {
@@ -301,10 +308,7 @@ impl Lane {
             return self.cut_of_all(start, stored.as_ref()).await;
         }
         let mut events: Vec<Logged> = Vec::new();
-        for (stream, due) in [
-            (Stream::Change, due.change),
-            (Stream::Jobs, due.jobs),
-        ] {
+        for (stream, due) in [(Stream::Change, due.change), (Stream::Jobs, due.jobs)] {
             if due {
                 events.extend(
                     self.log
@@ -335,10 +339,16 @@ impl Lane {
             let newest = self.log.newest(&self.topic, stream).await?;
             let mut after = start.cursor.of(stream);
             while after < newest {
-                let page = self.log.read(&self.topic, after, Some(stream), EVENTS_MAX).await?;
+                let page = self
+                    .log
+                    .read(&self.topic, after, Some(stream), EVENTS_MAX)
+                    .await?;
                 let Some(last) = page.last() else { break };
                 after = last.position;
-                recent.extend(page.into_iter().filter(|event| may_be_unseen(event.appended_at, now)));
+                recent.extend(
+                    page.into_iter()
+                        .filter(|event| self.source.may_be_unseen(event.appended_at, now)),
+                );
             }
             match stream {
                 Stream::Change => through.change = after,
@@ -349,7 +359,9 @@ impl Lane {
         cut.snapshot = true;
         cut.change_through = through.change;
         cut.jobs_through = through.jobs;
-        self.log.put_cut(&self.id, stored.map(Cut::id).as_ref(), &cut).await?;
+        self.log
+            .put_cut(&self.id, stored.map(Cut::id).as_ref(), &cut)
+            .await?;
         Ok(cut)
     }
 
@@ -372,7 +384,10 @@ impl Lane {
         let mut filed = {
             let mut filed = self.filed();
             if filed.cut.as_ref() != Some(&id) {
-                *filed = Filed { cut: Some(id), letters: BTreeMap::new() };
+                *filed = Filed {
+                    cut: Some(id),
+                    letters: BTreeMap::new(),
+                };
             }
             filed.letters.keys().cloned().collect::<BTreeSet<_>>()
         };
@@ -382,7 +397,9 @@ impl Lane {
                 continue;
             }
             tracing::warn!(lane = %self.id, %object, reason, "event put aside");
-            let envelope = body.clone().map(|body| Envelope::internal(self.topic.clone(), body, now));
+            let envelope = body
+                .clone()
+                .map(|body| Envelope::internal(self.topic.clone(), body, now));
             let key = envelope.as_ref().map(|envelope| envelope.key.clone());
             let letter = DeadLetter {
                 topic: Some(self.topic.clone()),
@@ -394,7 +411,9 @@ impl Lane {
                 envelope,
             };
             let id = self.log.dead_letter(letter).await?;
-            self.filed().letters.insert(object.clone(), key.map(|key| (key, id)));
+            self.filed()
+                .letters
+                .insert(object.clone(), key.map(|key| (key, id)));
         }
         Ok(filed.len() - before)
     }

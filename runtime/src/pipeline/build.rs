@@ -109,7 +109,9 @@ impl Lane {
         let whole = fetched.whole;
         let mut withheld = std::mem::take(&mut fetched.refused);
         withheld.extend(aside.iter().map(|(key, reason)| (key.clone(), reason.clone())));
-        fetched.objects.retain(|object| !withheld.contains_key(&object.key));
+        fetched
+            .objects
+            .retain(|object| !withheld.contains_key(&object.key));
         let mut sources = Sources::default();
         let objects = sources.add(&mut fetched);
         let (returned, inspected) = {
@@ -363,7 +365,7 @@ impl Built {
                 let value = json!({
                     "object": name,
                     "path": files.first().map(MirrorPath::as_str),
-                    "reason": reason.to_string(),
+                    "reason": reason.public(),
                     "version": version,
                 });
                 let entry = Entry {
@@ -430,7 +432,9 @@ impl Lane {
             return Ok(None);
         };
         let blobs = self.remote.read_blobs(&[file.id])?;
-        let ours = blobs.first().is_some_and(|blob| blob.starts_with(AGENTS_MARKER.as_bytes()));
+        let ours = blobs
+            .first()
+            .is_some_and(|blob| blob.starts_with(AGENTS_MARKER.as_bytes()));
         Ok((!ours).then_some(path))
     }
 }

@@ -92,7 +92,9 @@ fn fetch(error: &FetchError) -> Disposition {
             mirror_keboola::Disposition::Retry { after } => Disposition::Temporary { after },
             mirror_keboola::Disposition::NeedsCustomer => Disposition::NeedsCustomer,
             // What is gone for good is settled where it is fetched; here it is a race.
-            mirror_keboola::Disposition::Gone => Disposition::Temporary { after: Some(GONE_AFTER) },
+            mirror_keboola::Disposition::Gone => Disposition::Temporary {
+                after: Some(GONE_AFTER),
+            },
             mirror_keboola::Disposition::Permanent => Disposition::Permanent,
         },
     }

@@ -4,13 +4,14 @@
 //! "not there yet" and "gone" is settled here; how objects look is not known.
 
 use super::cache::ObjectCache;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use mirror_core::{
     cut::{ConfigKey, Cut, Wanted, WantedRun},
     event::{Body, ConfigChanged},
     finding::WithholdReason,
     ids::{BranchId, ComponentId, ObjectKey, RunId, TableId},
     layout::{Component, SourceObject},
+    window::later,
 };
 use mirror_keboola::{
     ConfigurationDetail, DevBranch, Disposition, JobSearch, KeboolaClient, KeboolaError, Metadata,
@@ -19,25 +20,14 @@ use mirror_keboola::{
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 use thiserror::Error;
 
-/// An event may be ahead of what the source shows. The lane waits so long for it, and then goes on without.
-const VISIBLE_WITHIN: SignedDuration = SignedDuration::from_mins(2);
 const SAMPLE_ROWS: u32 = 100;
 const JOBS_PAGE: u32 = 500;
 /// A first sync takes so many of the newest pages of jobs.
 const JOBS_PAGES_MAX: u32 = 20;
-
-/// Returns whether the source may not show yet what an event tells of that was appended at `appended_at`.
-#[must_use]
-pub fn may_be_unseen(appended_at: Timestamp, now: Timestamp) -> bool {
-    now.duration_since(appended_at) <= VISIBLE_WITHIN
-}
-
-fn is_late(cut: &Cut, scope: Scope) -> bool {
-    !may_be_unseen(cut.appended_at, scope.now)
-}
 
 /// Why fetching stopped.
 #[derive(Debug, Error)]
@@ -101,15 +91,18 @@ pub struct Scope {
 #[derive(Debug)]
 pub struct Source {
     client: KeboolaClient,
+    /// Events may be ahead of what the source shows; so long is waited for it.
+    visible_within: Duration,
     components: Mutex<BTreeMap<ComponentId, Component>>,
     cache: ObjectCache,
 }
 
 impl Source {
     #[must_use]
-    pub fn new(client: KeboolaClient) -> Self {
+    pub fn new(client: KeboolaClient, visible_within: Duration) -> Self {
         Self {
             client,
+            visible_within,
             components: Mutex::default(),
             cache: ObjectCache::default(),
         }
@@ -118,6 +111,12 @@ impl Source {
     #[must_use]
     pub fn client(&self) -> &KeboolaClient {
         &self.client
+    }
+
+    /// Returns whether the source may not show yet what an event tells of that was appended at `appended_at`.
+    #[must_use]
+    pub fn may_be_unseen(&self, appended_at: Timestamp, now: Timestamp) -> bool {
+        now <= later(appended_at, self.visible_within)
     }
 
     /// Lists the branches of the project.
@@ -183,7 +182,7 @@ impl Source {
         scope: Scope,
     ) -> Result<Fetched, FetchError> {
         let mut fetched = self.whole(branch, scope).await?;
-        let late = is_late(cut, scope);
+        let late = !self.may_be_unseen(cut.appended_at, scope.now);
         for (key, wanted) in cut.configs.iter().filter(|(_, wanted)| !wanted.deleted) {
             let shown = fetched.configs.get(key);
             if shown.is_some_and(|config| config.revision.version >= wanted.version) {
@@ -247,7 +246,7 @@ impl Source {
     ) -> Result<Fetched, FetchError> {
         let id = &branch.id;
         let mut fetched = Fetched::default();
-        let late = is_late(cut, scope);
+        let late = !self.may_be_unseen(cut.appended_at, scope.now);
         for (key, wanted) in &cut.configs {
             let had = covered.get(key);
             let outcome = match had {
@@ -405,7 +404,9 @@ impl Source {
             .into_iter()
             .find(|item| item.component_id == key.component && item.id == key.config);
         // A trash that holds a lower version is of an earlier deletion: it was restored since.
-        let is_of_now = found.as_ref().is_some_and(|item| item.revision.version >= wanted.version);
+        let is_of_now = found
+            .as_ref()
+            .is_some_and(|item| item.revision.version >= wanted.version);
         let is_unseen = !wanted.deleted && !is_of_now && (covered.is_none() || found.is_some());
         if is_unseen {
             if !late {
@@ -437,7 +438,11 @@ impl Source {
         had: &Covered,
         fetched: &mut Fetched,
     ) -> Result<(), FetchError> {
-        match self.client.configuration(branch, &key.component, &key.config).await {
+        match self
+            .client
+            .configuration(branch, &key.component, &key.config)
+            .await
+        {
             Ok(detail) if !detail.revision.is_deleted && had.is_another(&detail.revision) => {
                 let detail = Arc::new(detail);
                 self.cache.put(branch, &detail);
@@ -465,7 +470,10 @@ impl Source {
         let detail = match self.client.configuration(branch, component, config).await {
             Ok(detail) if version == 0 || detail.revision.version == version => Ok(detail),
             Ok(current) => {
-                let past = self.client.configuration_version(branch, component, config, version).await;
+                let past = self
+                    .client
+                    .configuration_version(branch, component, config, version)
+                    .await;
                 match past {
                     // The history was cut; the newest covers what was wanted.
                     Err(error) if error.disposition() == Disposition::Gone => Ok(current),
@@ -636,25 +644,31 @@ impl Source {
         }
     }
 
+    /// Fetches the newest jobs, oldest of them first.
     async fn recent_jobs(&self, branch: &BranchId, fetched: &mut Fetched) -> Result<(), FetchError> {
+        // While pages are read, jobs that end push others onto the next page.
+        let mut seen = BTreeSet::new();
+        let mut recent = Vec::new();
         for page in 0..JOBS_PAGES_MAX {
             let search = JobSearch {
                 branch_id: Some(branch.clone()),
+                newest_first: true,
                 limit: JOBS_PAGE,
                 offset: page * JOBS_PAGE,
                 ..JobSearch::default()
             };
             let jobs = self.client.search_jobs(&search).await?;
             let count = jobs.len();
-            for job in jobs.into_iter().filter(|job| job.status.is_final()) {
-                fetched
-                    .objects
-                    .push(plain(ObjectKey::Job(job.run_id), job.source));
-            }
+            let finished = jobs.into_iter().filter(|job| job.status.is_final());
+            recent.extend(finished.filter(|job| seen.insert(job.run_id.clone())));
             if count < JOBS_PAGE as usize {
                 break;
             }
         }
+        let oldest_first = recent.into_iter().rev();
+        fetched
+            .objects
+            .extend(oldest_first.map(|job| plain(ObjectKey::Job(job.run_id), job.source)));
         Ok(())
     }
 }
@@ -697,7 +711,9 @@ impl Covered {
 /// Returns whether a failure is that of one object: another call would not fail like this.
 fn is_about_one(object: &ObjectKey, error: &KeboolaError) -> bool {
     match error {
-        KeboolaError::Rejected { .. } | KeboolaError::TooLarge { .. } | KeboolaError::Malformed { .. } => true,
+        KeboolaError::Rejected { .. } | KeboolaError::TooLarge { .. } | KeboolaError::Malformed { .. } => {
+            true
+        }
         // A token that is no master one sees some buckets only.
         KeboolaError::Forbidden { .. } => matches!(object, ObjectKey::Table(_)),
         KeboolaError::Settings { .. }
@@ -716,7 +732,12 @@ fn is_about_one(object: &ObjectKey, error: &KeboolaError) -> bool {
 
 /// Returns what the event about a wanted version said.
 fn announced(key: &ConfigKey, wanted: &Wanted) -> Body {
-    let Wanted { version, identifier, author, .. } = wanted;
+    let Wanted {
+        version,
+        identifier,
+        author,
+        ..
+    } = wanted;
     Body::ConfigChanged(ConfigChanged {
         component: key.component.clone(),
         config: key.config.clone(),
@@ -731,7 +752,10 @@ fn announced(key: &ConfigKey, wanted: &Wanted) -> Body {
 fn with_told(source: String, told: &WantedRun) -> String {
     let mut members = String::new();
     if let Some(digest) = &told.state_digest {
-        members.push_str(&format!("\"stateDigest\":{}", serde_json::Value::from(digest.as_str())));
+        members.push_str(&format!(
+            "\"stateDigest\":{}",
+            serde_json::Value::from(digest.as_str())
+        ));
     }
     if !told.artifact_links.is_empty() {
         let comma = if members.is_empty() { "" } else { "," };
@@ -748,16 +772,37 @@ fn with_told(source: String, told: &WantedRun) -> String {
 }
 
 impl Fetched {
+    /// Adds to runs what only their events told, long ago; a cut has done so for those that it names.
+    pub fn remember(&mut self, told: &BTreeMap<RunId, WantedRun>, cut: &Cut) {
+        for object in &mut self.objects {
+            if let ObjectKey::Job(run) = &object.key
+                && !cut.runs.contains_key(run)
+                && let Some(told) = told.get(run)
+            {
+                object.source = with_told(std::mem::take(&mut object.source), told);
+            }
+        }
+    }
+
     /// Keeps what fails the same way each time for one object from ending the attempt: an object that
     /// the tip has is withheld and stays as it is; of another the event is put aside.
-    fn isolate(&mut self, object: ObjectKey, known: bool, outcome: Result<(), FetchError>) -> Result<(), FetchError> {
+    fn isolate(
+        &mut self,
+        object: ObjectKey,
+        known: bool,
+        outcome: Result<(), FetchError>,
+    ) -> Result<(), FetchError> {
         match outcome {
             Err(FetchError::Keboola(error)) if is_about_one(&object, &error) => {
                 let detail = crate::app::chain(&error);
                 if known {
                     self.refused.insert(object, WithholdReason::Source { detail });
                 } else {
-                    self.unfounded.push(Unfounded { object, reason: detail, body: None });
+                    self.unfounded.push(Unfounded {
+                        object,
+                        reason: detail,
+                        body: None,
+                    });
                 }
                 Ok(())
             }
@@ -768,7 +813,8 @@ impl Fetched {
     /// Takes a configuration and its rows out again.
     fn forget(&mut self, key: &ConfigKey) {
         if self.configs.remove(key).is_some() {
-            self.objects.retain(|object| object.key.config() != Some((&key.component, &key.config)));
+            self.objects
+                .retain(|object| object.key.config() != Some((&key.component, &key.config)));
         }
     }
 
@@ -843,13 +889,24 @@ mod tests {
             assert_eq!(with_told(source.to_owned(), told), expected);
         };
         check("{\"id\":1e400}", &told(None, &[]), "{\"id\":1e400}");
-        check("{\"id\":1}\n", &told(Some("a\"b"), &[]), "{\"id\":1,\"stateDigest\":\"a\\\"b\"}");
-        check("{ }", &told(Some("x"), &["l"]), "{ \"stateDigest\":\"x\",\"artifactLinks\":[\"l\"]}");
+        check(
+            "{\"id\":1}\n",
+            &told(Some("a\"b"), &[]),
+            "{\"id\":1,\"stateDigest\":\"a\\\"b\"}",
+        );
+        check(
+            "{ }",
+            &told(Some("x"), &["l"]),
+            "{ \"stateDigest\":\"x\",\"artifactLinks\":[\"l\"]}",
+        );
     }
 
     #[test]
     fn a_lower_number_or_another_identifier_of_the_same_is_another_configuration() {
-        let covered = Covered { version: 42, identifier: "i42".to_owned() };
+        let covered = Covered {
+            version: 42,
+            identifier: "i42".to_owned(),
+        };
         let revision = |version, identifier: Option<&str>| Revision {
             version,
             identifier: identifier.map(str::to_owned),
@@ -862,6 +919,9 @@ mod tests {
         assert!(covered.is_another(&revision(42, Some("new"))));
         assert!(!covered.is_another(&revision(42, Some("i42"))));
         assert!(!covered.is_another(&revision(42, None)));
-        assert!(!covered.is_another(&revision(43, Some("i43"))), "that is its next version");
+        assert!(
+            !covered.is_another(&revision(43, Some("i43"))),
+            "that is its next version"
+        );
     }
 }

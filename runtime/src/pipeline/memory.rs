@@ -8,9 +8,9 @@ use super::fetch::Covered;
 use crate::state::RowKey;
 use mirror_core::{
     batch::Subject,
-    cut::ConfigKey,
+    cut::{ConfigKey, WantedRun},
     finding::WithholdReason,
-    ids::{ObjectKey, RowId},
+    ids::{ComponentId, ObjectKey, RowId, RunId},
     layout::{Entry, IndexKind},
     path::MirrorPath,
     placement::{Placement, Record},
@@ -246,7 +246,11 @@ impl Memory {
         let files = self.known(key).map_or(&[][..], |known| &known.files);
         let others = self.objects.iter().filter(|(other, _)| *other != key);
         let claimed: BTreeSet<&MirrorPath> = others.flat_map(|(_, known)| &known.files).collect();
-        files.iter().filter(|file| !claimed.contains(file)).cloned().collect()
+        files
+            .iter()
+            .filter(|file| !claimed.contains(file))
+            .cloned()
+            .collect()
     }
 
     /// Returns the covered version of every configuration.
@@ -418,6 +422,33 @@ impl Memory {
         self.shards.get(shard).map_or(&[], Vec::as_slice)
     }
 
+    /// Returns what only events told of runs, as the days' entries keep it: the source never tells it
+    /// again. An entry that another renderer wrote in a form of its own tells nothing.
+    #[must_use]
+    pub fn told_of_runs(&self) -> BTreeMap<RunId, WantedRun> {
+        let days = self
+            .entries
+            .iter()
+            .filter(|((kind, _), _)| *kind == IndexKind::JobDay);
+        days.flat_map(|(_, entries)| entries)
+            .filter_map(|(run, line)| {
+                let told: ToldOfRun = serde_json::from_str(line).ok()?;
+                // Files that the run uploaded are told by the source.
+                let links = told
+                    .artifact_links
+                    .into_iter()
+                    .filter(|link| !link.starts_with("storage-file:"));
+                let wanted = WantedRun {
+                    component: ComponentId::parse(&told.component).ok()?,
+                    config: None,
+                    state_digest: told.state_digest,
+                    artifact_links: links.collect(),
+                };
+                Some((RunId::parse(run).ok()?, wanted))
+            })
+            .collect()
+    }
+
     /// Returns every shard that has entries or files.
     #[must_use]
     pub fn all_shards(&self) -> BTreeSet<Shard> {
@@ -430,6 +461,17 @@ impl Memory {
             .iter()
             .filter_map(|(key, known)| Some((key, known.withheld.as_ref()?)))
     }
+}
+
+/// The part of a run's line that comes from its event.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ToldOfRun {
+    #[serde(rename = "componentId")]
+    component: String,
+    state_digest: Option<String>,
+    #[serde(default)]
+    artifact_links: Vec<String>,
 }
 
 /// Whether entries of this kind add up instead of replacing each other.

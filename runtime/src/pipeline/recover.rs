@@ -4,7 +4,7 @@ use super::{attempt::Lane, error::AttemptError, memory::Memory};
 use crate::state::Derived;
 use jiff::Timestamp;
 use mirror_core::{
-    cut::LaneCursor,
+    cut::{LaneCursor, Stream},
     digest::RenderDigest,
     document::DocumentKind,
     ids::{ObjectKey, Oid},
@@ -94,12 +94,19 @@ impl Lane {
                 (self.read_back(history.tip.tree, Whose::Own).await?, None)
             }
         };
+        let mut missed = false;
+        for stream in Stream::ALL {
+            missed |= cursor.of(stream) < self.log.pruned(&self.topic, stream).await?;
+        }
+        if missed {
+            tracing::warn!(lane = %self.id, "the log no longer has all events of the lane; everything is compared with the source");
+        }
         Ok(Start {
             tip: Some(history.tip),
             cursor,
             stored_cursor,
             memory,
-            memory_holds: base.is_some(),
+            memory_holds: base.is_some() && !missed,
             base,
             mirrored,
         })
@@ -246,7 +253,10 @@ impl Lane {
                 [] => Err(error.into()),
                 [file] => {
                     tracing::warn!(lane = %self.id, path = file.path, %error, "a file of the mirror's own cannot be read back");
-                    Ok(Recovered { objects: Vec::new(), entries: Vec::new() })
+                    Ok(Recovered {
+                        objects: Vec::new(),
+                        entries: Vec::new(),
+                    })
                 }
                 files => {
                     let (left, right) = files.split_at(files.len() / 2);
@@ -289,7 +299,11 @@ impl Lane {
                 },
                 newest: all().find(|trailers| trailers.lane == lane.id),
                 newest_any: all().next(),
-                commits: history.commits.iter().map(|commit| (commit.id, commit.tree)).collect(),
+                commits: history
+                    .commits
+                    .iter()
+                    .map(|commit| (commit.id, commit.tree))
+                    .collect(),
                 whole: matches!(history.end, HistoryEnd::Root),
             })
         })

@@ -24,7 +24,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     num::NonZero,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -43,6 +43,9 @@ pub struct Transformer {
     pub redaction: Redaction,
     /// The run's own secrets: tokens and keys.
     pub own_secrets: KnownSecrets,
+    /// Plaintexts that were found under `#` keys since the process started, in whatever branch of the
+    /// project; never stored.
+    pub seen: Arc<Mutex<KnownSecrets>>,
     pub owned: OwnedPaths,
     pub context: Context,
     /// Render options, a JSON text.
@@ -60,6 +63,9 @@ pub struct Clean {
 
 /// The kind and name of a shard, and its entries.
 pub type FilledShard = (IndexKind, String, Vec<Entry>);
+
+/// What was taken out of the names of one object.
+type Counted = (Subject, RedactionStats);
 
 /// The answer for one object, or why there is none.
 pub type Outcome<T> = Result<T, WithholdReason>;
@@ -239,7 +245,7 @@ impl Transformer {
         &self,
         placed: Vec<PlacedObject>,
         withheld: &mut Vec<Withheld>,
-    ) -> Result<(Vec<PlacedObject>, Vec<(Subject, RedactionStats)>), SandboxError> {
+    ) -> Result<(Vec<PlacedObject>, Vec<Counted>), SandboxError> {
         let mut readable = Vec::with_capacity(placed.len());
         let mut names = Vec::with_capacity(placed.len());
         for placed in placed {
@@ -337,7 +343,7 @@ impl Transformer {
     fn redact_and_filter(
         &self,
         rendered: Vec<(Subject, Rendered)>,
-        names: Vec<(Subject, RedactionStats)>,
+        names: Vec<Counted>,
         withheld: &mut Vec<Withheld>,
     ) -> Result<(FilteredBatch, KnownSecrets), SandboxError> {
         let homes = Homes::of(&self.owned, &rendered);
@@ -375,8 +381,8 @@ impl Transformer {
         Ok((filtered, known))
     }
 
-    /// Guards all chunks with what was learnt from all of them: a plaintext under a `#` key of one
-    /// object must not stand in the code of another.
+    /// Guards all chunks with what was learnt from all of them, and before: a plaintext under a `#` key of
+    /// one object must not stand in the code of another.
     fn guard(
         &self,
         filtered: Vec<((FilteredBatch, KnownSecrets), Vec<Withheld>)>,
@@ -385,9 +391,13 @@ impl Transformer {
             known: self.own_secrets.clone(),
             ..Clean::default()
         };
-        for ((_, known), withheld) in &filtered {
-            clean.known.merge(known);
-            clean.withheld.extend(withheld.iter().cloned());
+        {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            for ((_, known), withheld) in &filtered {
+                seen.merge(known);
+                clean.withheld.extend(withheld.iter().cloned());
+            }
+            clean.known.merge(&seen);
         }
         let guard = Guard::new(&clean.known);
         let guarded = in_parallel(filtered, |((batch, _), _)| Ok(batch.guard(&guard)))?;
@@ -685,6 +695,7 @@ mod tests {
             filter: guests.filter,
             redaction: Redaction::new(SecretsMode::Encrypted, TagKey::none()),
             own_secrets,
+            seen: Arc::default(),
             owned: OwnedPaths::new(None),
             context: Context {
                 stack: "connection.example.com".parse().expect("a stack"),

@@ -595,7 +595,23 @@ async fn too_many_events_of_nobody_go_early(log: &Arc<dyn EventLog>) {
         unmirrored_max: 3,
         ..all_is_kept()
     };
+    let waiting = |mirror: &str| {
+        let (mirror, Topic { stack, project, .. }) = (mirror.parse().unwrap(), topic("x"));
+        async move { log.waiting(&mirror, &stack, &project).await.unwrap() }
+    };
+    assert_eq!(waiting("new").await, 15);
     assert_eq!(prune(log, &retention).await.events, 7);
+    assert_eq!(waiting("new").await, 8);
+    let (lane, _) = &retention.lanes[0];
+    let next = LaneCursor {
+        change: followed[3].position,
+        ..start.clone()
+    };
+    log.commit(lane, Some(&start), &next).await.unwrap();
+    assert_eq!(waiting("m").await, 4, "what is before its cursor does not wait");
+    let elsewhere = "connection.north-europe.azure.keboola.com".parse().unwrap();
+    let project = topic("x").project;
+    assert_eq!(log.waiting(&lane.mirror, &elsewhere, &project).await.unwrap(), 0);
     assert_eq!(read_all(log.as_ref(), "nobody1").await, []);
     let left = read_all(log.as_ref(), "nobody2").await;
     assert_eq!(left.len(), 3);

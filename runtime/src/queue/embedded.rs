@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use mirror_core::{
     cut::{Cut, CutId, LaneCursor, LogId, Logged, Position, Stream},
     event::{ENVELOPE_SCHEMA, Envelope},
-    ids::{LaneId, Oid, Topic},
+    ids::{LaneId, MirrorId, Oid, ProjectId, Stack, Topic},
     key::EventKey,
 };
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
@@ -187,6 +187,24 @@ impl EventLog for EmbeddedLog {
                 None => Ok(0),
             });
         Ok(Position(pruned.await?))
+    }
+
+    async fn waiting(&self, mirror: &MirrorId, stack: &Stack, project: &ProjectId) -> Result<u64, LogError> {
+        let (mirror, stack, project) = (mirror.clone(), stack.clone(), project.clone());
+        let waiting = self.database.read(move |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT count(*) FROM topic
+                     JOIN event ON event.topic = topic.id
+                     LEFT JOIN lane_cursor AS lane ON lane.mirror = ? AND lane.branch = topic.branch
+                     WHERE stack = ? AND project = ?
+                     AND position > coalesce(CASE stream WHEN 0 THEN lane.change ELSE lane.jobs END, 0)",
+                )?
+                .query_row([mirror.as_str(), stack.as_str(), project.as_str()], |row| {
+                    whole(row, 0)
+                })
+        });
+        Ok(waiting.await?)
     }
 
     async fn prune(&self, retention: &Retention) -> Result<Pruned, LogError> {

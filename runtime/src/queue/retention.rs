@@ -3,7 +3,7 @@
 //! | what | goes |
 //! | --- | --- |
 //! | events that all lanes of their branch have on the remote | `log.history_days` after they were appended |
-//! | events that a lane waits for | never; past `http.backlog_max` new ones are answered with 429 |
+//! | events that a lane waits for, and all of a mirror that cannot be opened | never; past `http.backlog_max` new ones are answered with 429 |
 //! | events of projects or branches that no mirror has | as the first, and the oldest early past `log.unmirrored_events_max` |
 //! | keys by which repetitions are known | `log.dedupe_days` after their event was appended |
 //! | dead letters | never |
@@ -19,13 +19,17 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 use mirror_core::ids::{LaneId, MirrorId, Topic};
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 use tokio_util::sync::CancellationToken;
 
 const EVERY: Duration = Duration::from_secs(60);
 /// Between two batches, so that appends come through.
 const PAUSE: Duration = Duration::from_millis(20);
-const BATCH_MAX: usize = 500;
+const BATCH_MAX: usize = 250;
 
 /// Keeps the log of a running system bounded until told to stop.
 pub async fn keep(system: Arc<System>, stop: CancellationToken) {
@@ -42,6 +46,15 @@ pub async fn keep(system: Arc<System>, stop: CancellationToken) {
             (system.now)(),
         );
         open = lanes.into_iter().map(|lane| lane.mirror).collect();
+        match unopened(&*system.log, &system.config.mirrors, &open).await {
+            Ok(unopened) => system.status.set_unopened(unopened),
+            Err(error) => {
+                tracing::warn!(
+                    error = crate::app::chain(&error),
+                    "what waits in the log cannot be counted"
+                );
+            }
+        }
         tokio::select! {
             () = stop.cancelled() => return,
             swept = sweep(&*system.log, &retention) => match swept {
@@ -55,6 +68,20 @@ pub async fn keep(system: Arc<System>, stop: CancellationToken) {
             () = tokio::time::sleep(EVERY) => {}
         }
     }
+}
+
+/// Counts what waits for each mirror that is not open.
+async fn unopened(
+    log: &dyn EventLog,
+    mirrors: &[MirrorSpec],
+    open: &BTreeSet<MirrorId>,
+) -> Result<BTreeMap<MirrorId, u64>, LogError> {
+    let mut unopened = BTreeMap::new();
+    for spec in mirrors.iter().filter(|spec| !open.contains(&spec.id)) {
+        let waiting = log.waiting(&spec.id, &spec.stack, &spec.project).await?;
+        unopened.insert(spec.id.clone(), waiting);
+    }
+    Ok(unopened)
 }
 
 /// Prunes until nothing is left to go.
@@ -113,5 +140,54 @@ pub fn retention(
         keys_before: before(dedupe),
         unmirrored_max: unmirrored_events_max,
         batch_max: BATCH_MAX,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use std::path::Path;
+
+    #[test]
+    fn lanes_hold_what_they_wait_for_and_mirrors_that_are_not_open_hold_everything() {
+        let mirror = |id: &str, project: &str| {
+            format!(
+                "[[mirror]]\nid = \"{id}\"\nstack = \"a.keboola.com\"\nproject_id = \"{project}\"\n\
+                 token = \"env:X\"\nrepository = \"file:{id}.git\"\n"
+            )
+        };
+        let text = format!(
+            "data_dir = \"d\"\ntag_root = \"env:X\"\nlog = {{ history_days = 2, dedupe_days = 3, unmirrored_events_max = 4 }}\n{}{}",
+            mirror("open", "1"),
+            mirror("opening", "2"),
+        );
+        let config = Config::parse(&text, Path::new("mirror.toml")).unwrap();
+        let lane = |mirror: &str, branch: &str| LaneId {
+            mirror: mirror.parse().unwrap(),
+            branch: branch.parse().unwrap(),
+        };
+        let topic = |project: &str, branch: &str| Topic {
+            stack: "a.keboola.com".parse().unwrap(),
+            project: project.parse().unwrap(),
+            branch: branch.parse().unwrap(),
+        };
+        let open = BTreeSet::from(["open".parse().unwrap()]);
+        // The first lane of `opening` is there, and others may follow.
+        let lanes = [lane("open", "7"), lane("opening", "8"), lane("removed", "9")];
+        let now = Timestamp::from_second(1_790_000_000).unwrap();
+        let kept = retention(&config.log, &config.mirrors, &open, &lanes, now);
+        let expected = Retention {
+            lanes: vec![
+                (lanes[0].clone(), topic("1", "7")),
+                (lanes[1].clone(), topic("2", "8")),
+            ],
+            held: vec![("a.keboola.com".parse().unwrap(), "2".parse().unwrap())],
+            events_before: now - SignedDuration::from_hours(48),
+            keys_before: now - SignedDuration::from_hours(72),
+            unmirrored_max: 4,
+            batch_max: BATCH_MAX,
+        };
+        assert_eq!(kept, expected);
     }
 }

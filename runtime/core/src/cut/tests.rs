@@ -227,7 +227,13 @@ fn another_mirrors_rendering_is_passed_over_but_covered() {
 fn a_first_sync_has_work_without_events() {
     let cut = Cut::of(&mirror(), &cursor(), &[], at(7));
     assert!(cut.is_empty());
-    assert!(!Cut { snapshot: true, ..cut }.is_empty());
+    assert!(
+        !Cut {
+            snapshot: true,
+            ..cut
+        }
+        .is_empty()
+    );
 }
 
 #[track_caller]

@@ -5,7 +5,10 @@ use crate::marker::Marker;
 use aho_corasick::AhoCorasick;
 use data_encoding::{BASE64, BASE64URL};
 use secrecy::{ExposeSecret, SecretString};
-use std::fmt::{self, Write as _};
+use std::{
+    collections::BTreeSet,
+    fmt::{self, Write as _},
+};
 
 /// Shorter texts occur by chance.
 const LEN_MIN: usize = 8;
@@ -44,9 +47,15 @@ impl KnownSecrets {
         }
     }
 
-    /// Adds all of another set.
+    /// Adds all of another set, each once.
     pub fn merge(&mut self, other: &Self) {
-        self.0.extend(other.0.iter().cloned());
+        let mut there: BTreeSet<&str> = self.0.iter().map(ExposeSecret::expose_secret).collect();
+        let new = other
+            .0
+            .iter()
+            .filter(|secret| there.insert(secret.expose_secret()));
+        let new: Vec<SecretString> = new.cloned().collect();
+        self.0.extend(new);
     }
 
     pub(super) fn slugs(&self) -> Slugs {

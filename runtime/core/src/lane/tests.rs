@@ -345,7 +345,10 @@ fn nothing_starts_once_the_process_ends() {
 
 #[test]
 fn a_clock_that_was_set_back_costs_a_window_and_not_the_difference() {
-    let mut play = Play { lane: Lane::new(fresh(), at(7200)), told: String::new() };
+    let mut play = Play {
+        lane: Lane::new(fresh(), at(7200)),
+        told: String::new(),
+    };
     play.play("7200 change 1; 3600 tick; 3628 tick; 3630 ok 1 0; 3640 change 2; 3700 tick; 3701 down");
     play.play("10 tick");
     assert!(play.lane.next_due().is_some_and(|due| due <= at(10 + 66 * 60)));

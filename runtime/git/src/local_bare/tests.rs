@@ -503,3 +503,173 @@ fn errors_know_who_can_mend_them() {
         Disposition::Retry
     );
 }
+
+/// Runs `while_held` and lets go of what is in the way a moment later.
+fn release_soon<T>(path: &Path, while_held: impl FnOnce() -> T) -> T {
+    std::thread::scope(|scope| {
+        let (started, start) = std::sync::mpsc::channel();
+        scope.spawn(move || {
+            start.recv().unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(150));
+            fs::remove_file(path).unwrap();
+        });
+        started.send(()).unwrap();
+        while_held()
+    })
+}
+
+#[test]
+fn a_lock_that_another_program_holds_for_a_moment_is_waited_for() {
+    let mirror = Mirror::new();
+    let first = mirror.push("first", &[("a", "1")]);
+    let lock = mirror.remote.path().join("refs/heads/main.lock");
+    fs::write(&lock, "").unwrap();
+    let push = mirror.make(Some(first), "second", &[("a", "2")]);
+    release_soon(&lock, || mirror.remote.push(&push)).unwrap();
+    assert_eq!(mirror.git(&["rev-parse", "main"]), push.new_tip().to_string());
+
+    mirror.git(&["pack-refs", "--all", "--prune"]);
+    let lock = mirror.remote.path().join("packed-refs.lock");
+    fs::write(&lock, "").unwrap();
+    release_soon(&lock, || {
+        mirror.remote.delete_branch(&mirror.main, push.new_tip())
+    })
+    .unwrap();
+    assert_eq!(mirror.git(&["for-each-ref"]), "");
+
+    // One that stays is met within seconds.
+    fs::write(&lock, "").unwrap();
+    mirror.git(&["update-ref", "refs/heads/free", &first.to_string()]);
+    fs::remove_file(&lock).unwrap();
+    mirror.git(&["pack-refs", "--all", "--prune"]);
+    fs::write(&lock, "").unwrap();
+    let start = std::time::Instant::now();
+    let error = mirror.remote.delete_branch(&branch("free"), first).unwrap_err();
+    assert!(
+        matches!(&error, PushError::Locked { path, .. } if *path == lock),
+        "{error}"
+    );
+    assert!(start.elapsed() < std::time::Duration::from_secs(30));
+    assert_eq!(mirror.remote.tip(&branch("free")).unwrap(), Some(first));
+}
+
+#[test]
+fn a_process_of_ours_that_hangs_stops_nobody_for_ever() {
+    let mirror = Mirror::new();
+    let first = mirror.push("first", &[("a", "1")]);
+    let held = fs::File::open(mirror.remote.path().join("kbc-mirror.lock")).unwrap();
+    held.lock().unwrap();
+    let push = mirror.make(Some(first), "second", &[("a", "2")]);
+    let error = mirror.remote.push(&push).unwrap_err();
+    assert!(matches!(error, PushError::Busy { .. }), "{error}");
+    assert_eq!(error.disposition(), Disposition::Retry);
+    assert!(
+        error
+            .to_string()
+            .starts_with("another kbc-mirror works on repository `")
+    );
+    assert_eq!(mirror.remote.tip(&mirror.main).unwrap(), Some(first));
+    drop(held);
+    mirror.remote.push(&push).unwrap();
+}
+
+#[test]
+fn a_branch_below_another_one_is_already_deleted() {
+    let mirror = Mirror::new();
+    let first = mirror.push("first", &[("a", "1")]);
+    for short in ["main/below", "main/far/below", "none/below"] {
+        mirror.remote.delete_branch(&branch(short), first).unwrap();
+    }
+    mirror.git(&["pack-refs", "--all", "--prune"]);
+    mirror.remote.delete_branch(&branch("main/below"), first).unwrap();
+    assert_eq!(
+        mirror.git(&["for-each-ref", "--format=%(refname)"]),
+        "refs/heads/main"
+    );
+}
+
+#[test]
+fn no_branch_is_overlooked_while_git_packs_them() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    const ROUNDS: usize = 1500;
+    let mirror = Mirror::new();
+    let first = mirror.push("first", &[("a", "1")]);
+    let root = mirror.remote.path();
+    let name = |number: usize| format!("refs/heads/b{number:05}");
+    // The newest branch that surely exists.
+    let there = AtomicUsize::new(0);
+    fs::write(root.join(name(0)), format!("{first}\n")).unwrap();
+    std::thread::scope(|scope| {
+        let looking = scope.spawn(|| {
+            loop {
+                let number = there.load(Ordering::SeqCst);
+                let branches = mirror.remote.branches().unwrap();
+                let expected = RefName::parse(&name(number)).unwrap();
+                if branches.iter().all(|(refname, _)| *refname != expected) {
+                    return Err(format!("{expected} is not among {} branches", branches.len()));
+                }
+                if number == ROUNDS {
+                    return Ok(());
+                }
+            }
+        });
+        // What `git pack-refs --prune` does, as often as possible: into `packed-refs` first, then the file goes.
+        for number in 1..=ROUNDS {
+            let packed = root.join("packed-refs.new");
+            fs::write(&packed, format!("{first} {}\n", name(number - 1))).unwrap();
+            fs::rename(&packed, root.join("packed-refs")).unwrap();
+            fs::remove_file(root.join(name(number - 1))).unwrap();
+            fs::write(root.join("new-ref"), format!("{first}\n")).unwrap();
+            fs::rename(root.join("new-ref"), root.join(name(number))).unwrap();
+            there.store(number, Ordering::SeqCst);
+            if looking.is_finished() {
+                break;
+            }
+            // The looker shall find the branch's file before it is packed.
+            std::thread::yield_now();
+        }
+        looking.join().unwrap().unwrap();
+    });
+}
+
+#[test]
+fn a_pack_that_is_there_is_only_made_durable_and_a_torn_one_is_written_again() {
+    if let Some(remote) = std::env::var_os(CHILD) {
+        return store_without_a_free_file(Path::new(&remote));
+    }
+    let mirror = Mirror::new();
+    let push = mirror.make(None, "first", &[("a", "1")]);
+    mirror.remote.push(&push).unwrap();
+    let path = packs(mirror.remote.path(), "pack").pop().unwrap();
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    push.pack.store(path.parent().unwrap()).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), whole);
+    let name = "local_bare::tests::a_pack_that_is_there_is_only_made_durable_and_a_torn_one_is_written_again";
+    let mut command = child(name, mirror.remote.path(), Some("ulimit -n 64"));
+    let output = command.output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(printed.lines().any(|line| line == "not durable"), "{printed}");
+}
+
+/// In the child: to make a directory durable it must be opened, so without a free file descriptor that fails.
+fn store_without_a_free_file(remote: &Path) {
+    let mut run = Run::default();
+    let content = b"content";
+    let id = pack::object_id(Kind::Blob, content).unwrap();
+    run.push(&mut Encoder::new(), id, Kind::Blob, content);
+    let pack = Pack::assemble(vec![run]);
+    let directory = remote.join("objects/pack");
+    pack.store(&directory).unwrap();
+    let mut taken = Vec::new();
+    while let Ok(file) = fs::File::open(&directory) {
+        taken.push(file);
+    }
+    let stored = pack.store(&directory);
+    drop(taken);
+    println!();
+    match stored {
+        Err(error) if error.path == directory => println!("not durable"),
+        other => println!("{other:?}"),
+    }
+}

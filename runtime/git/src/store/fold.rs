@@ -19,7 +19,7 @@ use mirror_core::ids::Oid;
 use std::{
     collections::HashSet,
     fs::{self, File},
-    io::{Read, Seek, SeekFrom},
+    io::{self, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 
@@ -182,7 +182,16 @@ fn list(directory: &Path) -> Result<Vec<OnDisk>, StoreError> {
             continue;
         };
         let pack = index.with_extension("pack");
-        let bytes = fs::metadata(&pack).map_err(at(&pack))?.len();
+        let bytes = match fs::metadata(&pack) {
+            Ok(file) => file.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Lost, not ours to explain; an index without a pack only misleads.
+                tracing::warn!(path = %pack.display(), "removing the index of a lost pack");
+                disk::remove(&index)?;
+                continue;
+            }
+            Err(error) => return Err(at(&pack)(error).into()),
+        };
         packs.push(OnDisk {
             pack,
             index,

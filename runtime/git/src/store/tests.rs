@@ -322,3 +322,261 @@ fn the_same_work_gives_the_same_push_on_any_machine() {
     };
     assert_eq!(make_one(), make_one());
 }
+
+#[test]
+fn a_fetch_of_what_is_known_looks_nowhere_and_one_of_what_is_new_looks_only_there() {
+    let mirror = Mirror::new();
+    let files: Vec<(String, String)> = (0..60)
+        .map(|n| (format!("d{}/e{n}/f", n % 7), format!("{n}")))
+        .collect();
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(path, content)| (&**path, &**content))
+        .collect();
+    let first = mirror.push("first", &files);
+    let scope = FetchScope::TreesOnly { commits_max: 1000 };
+    let objects = mirror.remote.path().join("objects");
+    let aside = mirror.directory.path().join("aside");
+    let fetch = |tip| mirror.remote.fetch(tip, &mirror.store, scope);
+
+    // What was pushed is known, however the base came.
+    std::fs::rename(objects.join("pack"), &aside).unwrap();
+    std::fs::create_dir(objects.join("pack")).unwrap();
+    let none = crate::Fetched { objects: 0, bytes: 0 };
+    assert_eq!(fetch(first).unwrap(), none);
+    std::fs::remove_dir(objects.join("pack")).unwrap();
+    std::fs::rename(&aside, objects.join("pack")).unwrap();
+    let second = mirror.push("second", &[("d1/e1/f", "changed")]);
+
+    // Somebody else's commit: of the remote only what it has anew is read, and of the store what lies on the way.
+    let clone = mirror.directory.path().join("clone");
+    git(
+        mirror.directory.path(),
+        &["clone", "--quiet", "remote.git", "clone"],
+    );
+    std::fs::write(clone.join("d2/e2/new"), "new").unwrap();
+    git(&clone, &["add", "."]);
+    git(&clone, &["commit", "--quiet", "-m", "theirs"]);
+    git(&clone, &["push", "--quiet"]);
+    let theirs = mirror.remote.tip(&mirror.main).unwrap().unwrap();
+    std::fs::rename(objects.join("pack"), &aside).unwrap();
+    std::fs::create_dir(objects.join("pack")).unwrap();
+    assert_eq!(fetch(theirs).unwrap().objects, 4, "the commit and three trees");
+    assert_eq!(fetch(theirs).unwrap(), none);
+    let tree = mirror.store.commit(theirs).unwrap().tree;
+    assert_eq!(mirror.store.files_below(tree, None).unwrap().count(), 61);
+    assert_eq!(mirror.store.history(theirs, 10).unwrap().end, HistoryEnd::Root);
+    std::fs::remove_dir(objects.join("pack")).unwrap();
+    std::fs::rename(&aside, objects.join("pack")).unwrap();
+
+    // Something vanishes behind the store's back: it is missed once, and then looked for.
+    let root = mirror.directory.path().join("store");
+    for extension in ["idx", "pack"] {
+        for path in packs(&root, extension) {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    mirror.store.objects().reopen().unwrap();
+    assert_eq!(fetch(theirs).unwrap(), none, "nobody noticed yet");
+    let error = mirror.store.files_below(tree, None).err().unwrap();
+    assert!(
+        matches!(error, StoreError::Missing { .. }) && !error.is_damage(),
+        "{error}"
+    );
+    assert!(fetch(theirs).unwrap().objects > 60);
+    assert_eq!(mirror.store.files_below(tree, None).unwrap().count(), 61);
+    assert!(mirror.store.contains(second));
+}
+
+#[test]
+fn nothing_is_folded_away_while_somebody_relies_on_it() {
+    let mirror = Mirror::new();
+    let first = mirror.push("first", &[("a/x", "1"), ("b/y", "2")]);
+    let held = mirror.store.hold();
+    for number in 0..60 {
+        mirror.push("change", &[("a/x", &format!("{number}"))]);
+    }
+    assert!(mirror.store.contains(first));
+    drop(held);
+    for number in 0..60 {
+        mirror.push("again", &[("a/x", &format!("{number}"))]);
+    }
+    assert!(!mirror.store.contains(first));
+    let here = packs(&mirror.directory.path().join("store"), "pack").len();
+    assert!(here <= fold::PACKS_UNFOLDED_MAX + 1, "{here} packs");
+}
+
+/// Does what an attempt does: reads the branch, builds on it and pushes.
+fn attempt(mirror: &Mirror, content: &str) -> Result<Oid, crate::WriteError> {
+    let store_error = |error: RemoteError| match error {
+        RemoteError::Store(error) => error,
+        other => panic!("the remote is sound: {other}"),
+    };
+    let tip = mirror.remote.tip(&mirror.main).unwrap().unwrap();
+    let scope = FetchScope::TreesOnly { commits_max: 100 };
+    mirror
+        .remote
+        .fetch(tip, &mirror.store, scope)
+        .map_err(store_error)?;
+    let tree = mirror.store.commit(tip)?.tree;
+    for file in mirror.store.files_below(tree, None)? {
+        file?;
+    }
+    let found = mirror.store.newest_matching(&mirror.remote, tip, 100, |_| false);
+    found.map_err(store_error)?;
+    let mut draft = mirror.store.draft();
+    let mut writer = draft.tree_writer(Some(tree))?;
+    writer.write_files(&[(path("d/e/f"), content)])?;
+    let tree = writer.finish()?.tree;
+    let commit = draft.commit_text(tree, &[tip], crate::testing::text("attempt", 1_700_000_000))?;
+    let push = draft.into_push(mirror.main.clone(), Some(tip), commit)?;
+    mirror.store.save(&push)?;
+    mirror.remote.push(&push).unwrap();
+    mirror.store.confirm(push)?;
+    Ok(commit)
+}
+
+#[test]
+fn whatever_is_damaged_in_the_store_one_reset_mends_it() {
+    #[track_caller]
+    fn check(what: &str, while_open: bool, damage: &dyn Fn(&Path)) {
+        let mut mirror = Mirror::new();
+        mirror.push("first", &[("a/b/c", "1"), ("d/e/f", "2"), ("x", "3")]);
+        let first = mirror.remote.tip(&mirror.main).unwrap().unwrap();
+        let root = mirror.directory.path().join("store");
+        if while_open {
+            damage(&root);
+            mirror.store.objects().reopen().unwrap();
+        } else {
+            drop(std::mem::replace(
+                &mut mirror.store,
+                Store::open_or_create(&mirror.directory.path().join("other")).unwrap(),
+            ));
+            damage(&root);
+            mirror.store = Store::open_or_create(&root).unwrap();
+        }
+        let mut damaged = false;
+        let next = match attempt(&mirror, "later") {
+            Err(error) if error.is_store_damage() => {
+                damaged = true;
+                mirror.store.reset().unwrap();
+                assert!(!mirror.store.contains(first));
+                assert_eq!(mirror.store.tip(&mirror.main).unwrap(), None);
+                attempt(&mirror, "later")
+            }
+            // Noticed by looking: the next fetch brings it.
+            Err(crate::WriteError::Store(StoreError::Missing { .. })) => attempt(&mirror, "later"),
+            other => other,
+        };
+        let next = next.unwrap_or_else(|error| panic!("{what}, damaged {damaged}: {error}"));
+        assert_eq!(mirror.git(&["rev-parse", "main"]), next.to_string(), "{what}");
+        assert_eq!(mirror.git(&["show", "main:d/e/f"]), "later", "{what}");
+        assert_eq!(mirror.git(&["fsck", "--full", "--strict"]), "", "{what}");
+        let left = std::fs::read_dir(&root).unwrap();
+        let names = left.map(|file| file.unwrap().file_name().into_string().unwrap());
+        let odd: Vec<String> = names
+            .filter(|name| name.starts_with(TRASH) || name.starts_with("tmp_"))
+            .collect();
+        assert!(odd.is_empty(), "{what}: {odd:?}");
+    }
+    fn only(root: &Path, extension: &str) -> PathBuf {
+        packs(root, extension).pop().unwrap()
+    }
+    for while_open in [false, true] {
+        for extension in ["pack", "idx"] {
+            for part in 0..12 {
+                check(
+                    &format!("{extension} cut off at {part}/12, open {while_open}"),
+                    while_open,
+                    &|root| {
+                        let path = only(root, extension);
+                        let bytes = std::fs::read(&path).unwrap();
+                        std::fs::remove_file(&path).unwrap();
+                        std::fs::write(&path, &bytes[..bytes.len() * part / 12]).unwrap();
+                    },
+                );
+                check(
+                    &format!("{extension} garbled at {part}/12, open {while_open}"),
+                    while_open,
+                    &|root| {
+                        let path = only(root, extension);
+                        let mut bytes = std::fs::read(&path).unwrap();
+                        let at = bytes.len() * part / 12;
+                        let end = bytes.len().min(at + 20);
+                        bytes[at..end].iter_mut().for_each(|byte| *byte ^= 0x5a);
+                        std::fs::remove_file(&path).unwrap();
+                        std::fs::write(&path, bytes).unwrap();
+                    },
+                );
+            }
+            check(
+                &format!("{extension} gone, open {while_open}"),
+                while_open,
+                &|root| std::fs::remove_file(only(root, extension)).unwrap(),
+            );
+        }
+        check(
+            &format!("loose garbage, open {while_open}"),
+            while_open,
+            &|root| {
+                // Every object as a loose one with other bytes in it, and no pack.
+                let index = std::fs::read(only(root, "idx")).unwrap();
+                for row in crate::idx::decode(&index).unwrap() {
+                    let id = row.id.to_string();
+                    let directory = root.join("objects").join(&id[..2]);
+                    std::fs::create_dir_all(&directory).unwrap();
+                    std::fs::write(directory.join(&id[2..]), b"\x78\x01garbage").unwrap();
+                }
+                for extension in ["idx", "pack"] {
+                    std::fs::remove_file(only(root, extension)).unwrap();
+                }
+            },
+        );
+    }
+}
+
+#[test]
+fn a_reset_between_saving_and_pushing_loses_nothing() {
+    let mirror = Mirror::new();
+    let first = mirror.push("first", &[("a/b", "1"), ("c/d", "2")]);
+    let push = mirror.make(Some(first), "second", &[("a/b", "3")]);
+    let second = push.new_tip();
+    mirror.store.save(&push).unwrap();
+    mirror.store.reset().unwrap();
+    let scope = FetchScope::TreesOnly { commits_max: 10 };
+    mirror.remote.fetch(first, &mirror.store, scope).unwrap();
+    mirror.remote.push(&push).unwrap();
+    mirror.store.confirm(push).unwrap();
+    assert_eq!(
+        mirror.remote.fetch(second, &mirror.store, scope).unwrap().objects,
+        3,
+        "commit, root and `a`: the store was emptied after they were saved"
+    );
+    mirror.push("third", &[("c/d", "4")]);
+    assert_eq!(mirror.git(&["fsck", "--full", "--strict"]), "");
+
+    // Killed in the middle of a reset, at the worst moment.
+    let Mirror {
+        directory,
+        store,
+        remote,
+        main,
+    } = mirror;
+    drop(store);
+    let root = directory.path().join("store");
+    std::fs::create_dir_all(root.join("trash1/objects/pack")).unwrap();
+    std::fs::rename(root.join("objects"), root.join("trash2")).unwrap();
+    std::fs::write(root.join("tmp_tip_1_2_3"), "x").unwrap();
+    let store = Store::open_or_create(&root).unwrap();
+    let mirror = Mirror {
+        directory,
+        store,
+        remote,
+        main,
+    };
+    attempt(&mirror, "after the kill").unwrap();
+    assert_eq!(mirror.git(&["fsck", "--full", "--strict"]), "");
+    for left in ["trash1", "trash2", "tmp_tip_1_2_3"] {
+        assert!(!root.join(left).exists(), "{left}");
+    }
+}
