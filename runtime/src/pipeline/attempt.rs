@@ -144,7 +144,15 @@ impl Lane {
     /// # Errors
     /// See [`AttemptError`]; its disposition says who must act.
     pub async fn attempt(&self, held: Option<(Oid, Memory)>, due: Due) -> Result<Done, AttemptError> {
-        match self.rounds(held, due).await {
+        let mut outcome = self.rounds(held, due).await;
+        if let Err(error) = &outcome
+            && error.is_store_damage()
+        {
+            tracing::warn!(lane = %self.id, error = crate::app::chain(error), "the local object store is damaged; it is fetched anew");
+            self.blocking(|lane| Ok(lane.git.reset()?)).await?;
+            outcome = self.rounds(None, due).await;
+        }
+        match outcome {
             Err(AttemptError::Fetch(FetchError::Keboola(error)))
                 if error.disposition() == mirror_keboola::Disposition::Gone =>
             {
@@ -566,6 +574,9 @@ impl Lane {
                 if let Err(error) = lane.git.confirm(push) {
                     // Only the cache suffers; the remote has the commit.
                     tracing::warn!(lane = %lane.id, %error, "the local object store could not be tidied");
+                    if error.is_damage() {
+                        lane.git.reset()?;
+                    }
                 }
                 Ok(())
             })

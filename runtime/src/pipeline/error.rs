@@ -49,6 +49,17 @@ const SOON: Duration = Duration::from_secs(1);
 const GONE_AFTER: Duration = Duration::from_secs(30);
 
 impl AttemptError {
+    /// Returns whether the local object store is damaged: it is a cache, and can be had again.
+    #[must_use]
+    pub fn is_store_damage(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_damage(),
+            Self::Remote(error) => error.is_store_damage(),
+            Self::Write(error) => error.is_store_damage(),
+            _ => false,
+        }
+    }
+
     /// Returns Keboola's `exceptionId`, by which its support finds the failure; none where it gave none.
     #[must_use]
     pub fn exception_id(&self) -> Option<&str> {

@@ -12,11 +12,8 @@ use mirror_core::{
     placement::Placement,
     trailer::Trailers,
 };
-use mirror_git::{FetchScope, HistoryEnd};
+use mirror_git::{ANCESTRY_COMMITS_MAX, Ancestry, CommitInfo, FetchScope};
 use std::collections::BTreeMap;
-
-/// So far back the newest commit of ours is looked for.
-const COMMITS_MAX: usize = 1000;
 
 /// Where an attempt starts.
 #[derive(Debug)]
@@ -65,33 +62,34 @@ impl Lane {
         let Some(tip) = own else {
             return self.recover_absent().await;
         };
-        let history = self.history(tip).await?;
         if let Some(expected) = stored_cursor.as_ref().and_then(|cursor| cursor.tip)
-            && !history.contains(&expected)
+            && self.is_below(expected, tip).await? == Ancestry::No
         {
             return Err(AttemptError::Rewritten {
                 refname: self.refname.clone(),
                 expected,
             });
         }
+        let history = self.history(tip, Whose::Own).await?;
         let cursor = stored_cursor
             .clone()
             .unwrap_or_else(|| LaneCursor::start(self.log.log_id().clone()));
-        let mirrored = history.newest.as_ref().map(|trailers| trailers.render.clone());
+        let mirrored = history.newest.map(|trailers| trailers.render);
+        let top = history.tip;
         let held = match held {
             Some((base, memory))
-                if mirrored.as_ref() == Some(&self.render) && self.still_holds(base, &history).await? =>
+                if mirrored.as_ref() == Some(&self.render) && self.still_holds(base, top).await? =>
             {
                 Some((base, memory))
             }
-            _ => self.remembered(&history, mirrored.as_ref()).await?,
+            _ => self.remembered(top, mirrored.as_ref()).await?,
         };
         let (memory, base) = match held {
             Some((base, memory)) => (memory, Some(base)),
             None if mirrored.is_none() => (Memory::default(), None),
             None => {
                 tracing::info!(lane = %self.id, %tip, "the lane's state is read back from the repository");
-                (self.read_back(history.tip.tree, Whose::Own).await?, None)
+                (self.read_back(top.tree, Whose::Own).await?, None)
             }
         };
         let mut missed = false;
@@ -102,7 +100,7 @@ impl Lane {
             tracing::warn!(lane = %self.id, "the log no longer has all events of the lane; everything is compared with the source");
         }
         Ok(Start {
-            tip: Some(history.tip),
+            tip: Some(top),
             cursor,
             stored_cursor,
             memory,
@@ -132,8 +130,8 @@ impl Lane {
             .blocking(move |lane| Ok(lane.remote.tip(&base)?))
             .await?
             .ok_or(AttemptError::NoDefaultYet)?;
-        let history = self.history(tip).await?;
-        if history.newest_any.is_none() {
+        let history = self.history(tip, Whose::Base).await?;
+        if history.newest.is_none() {
             return Err(AttemptError::NoDefaultYet);
         }
         // The default branch's placement is taken over, so that a diff between the two shows only
@@ -152,24 +150,33 @@ impl Lane {
     /// Returns what the store has of the lane, where it is still true, and of which commit.
     async fn remembered(
         &self,
-        history: &Known,
+        tip: Tip,
         mirrored: Option<&RenderDigest>,
     ) -> Result<Option<(Oid, Memory)>, AttemptError> {
         let mut stored = self.state.load(&self.id).await?;
-        if let Some(prepared) = stored.as_ref().and_then(|stored| stored.prepared)
-            && history.commits.iter().any(|(id, _)| *id == prepared)
+        let prepared = stored.as_ref().and_then(|stored| stored.prepared);
+        let derived = stored.as_ref().and_then(|stored| stored.derived.as_ref());
+        // Nothing was pushed on top of what is derived for the tip itself.
+        if let Some(prepared) = prepared
+            && derived.is_none_or(|derived| derived.tip != tip.id)
+            && self.is_below(prepared, tip.id).await? == Ancestry::Yes
         {
             self.state.adopt(&self.id, prepared).await?;
             stored = self.state.load(&self.id).await?;
         }
-        let Some(Derived { tip, render, rows }) = stored.and_then(|stored| stored.derived) else {
+        let Some(Derived {
+            tip: base,
+            render,
+            rows,
+        }) = stored.and_then(|stored| stored.derived)
+        else {
             return Ok(None);
         };
-        if render != self.render || mirrored != Some(&self.render) || !self.still_holds(tip, history).await? {
+        if render != self.render || mirrored != Some(&self.render) || !self.still_holds(base, tip).await? {
             return Ok(None);
         }
         match Memory::restore(rows) {
-            Ok(memory) => Ok(Some((tip, memory))),
+            Ok(memory) => Ok(Some((base, memory))),
             Err(error) => {
                 tracing::warn!(lane = %self.id, %error, "stored state is read back from the repository");
                 Ok(None)
@@ -179,18 +186,20 @@ impl Lane {
 
     /// Returns whether the tip's own files are those of a commit: either it is the tip, or what others
     /// put on top of it left them alone.
-    async fn still_holds(&self, commit: Oid, history: &Known) -> Result<bool, AttemptError> {
-        if commit == history.tip.id {
+    async fn still_holds(&self, commit: Oid, tip: Tip) -> Result<bool, AttemptError> {
+        if commit == tip.id {
             return Ok(true);
         }
-        let Some((_, tree)) = history.commits.iter().find(|(id, _)| *id == commit).copied() else {
+        if self.is_below(commit, tip.id).await? != Ancestry::Yes {
             return Ok(false);
-        };
-        let tip = history.tip.tree;
+        }
         self.blocking(move |lane| {
+            lane.remote
+                .fetch(commit, &lane.git, FetchScope::TreesOnly { commits_max: 1 })?;
+            let tree = lane.git.commit(commit)?.tree;
             for root in lane.transformer.owned.roots() {
                 let mut before = lane.git.files_below(tree, Some(&root))?;
-                let mut now = lane.git.files_below(tip, Some(&root))?;
+                let mut now = lane.git.files_below(tip.tree, Some(&root))?;
                 loop {
                     match (before.next().transpose()?, now.next().transpose()?) {
                         (None, None) => break,
@@ -202,6 +211,15 @@ impl Lane {
             Ok(true)
         })
         .await
+    }
+
+    /// Tells whether a commit is in the history of another, by whatever parents.
+    async fn is_below(&self, commit: Oid, tip: Oid) -> Result<Ancestry, AttemptError> {
+        if commit == tip {
+            return Ok(Ancestry::Yes);
+        }
+        self.blocking(move |lane| Ok(lane.git.is_ancestor(&*lane.remote, commit, tip)?))
+            .await
     }
 
     /// Reads placement, versions and entries back from the repository's own files.
@@ -270,26 +288,22 @@ impl Lane {
         }
     }
 
-    async fn history(&self, tip: Oid) -> Result<Known, AttemptError> {
+    /// Reads a tip, and the newest commit in its history that was made for this lane, or, of the branch
+    /// that it starts at, for any.
+    async fn history(&self, tip: Oid, whose: Whose) -> Result<Known, AttemptError> {
         self.blocking(move |lane| {
-            lane.remote.fetch(
-                tip,
-                &lane.git,
-                FetchScope::TreesOnly {
-                    commits_max: COMMITS_MAX,
-                },
-            )?;
-            let history = lane.git.history(tip, COMMITS_MAX)?;
-            let first = history
-                .commits
-                .first()
-                .ok_or(mirror_git::StoreError::Missing { id: tip })?;
-            let all = || {
-                history
-                    .commits
-                    .iter()
-                    .filter_map(|commit| Trailers::parse(&commit.message))
+            lane.remote
+                .fetch(tip, &lane.git, FetchScope::TreesOnly { commits_max: 1 })?;
+            let first = lane.git.commit(tip)?;
+            let ours = |commit: &CommitInfo| {
+                Trailers::parse(&commit.message)
+                    .filter(|trailers| whose == Whose::Base || trailers.lane == lane.id)
             };
+            let newest = lane
+                .git
+                .newest_matching(&*lane.remote, tip, ANCESTRY_COMMITS_MAX, |commit| {
+                    ours(commit).is_some()
+                })?;
             Ok(Known {
                 tip: Tip {
                     id: tip,
@@ -297,14 +311,7 @@ impl Lane {
                     committed_at: first.committer.time,
                     own: true,
                 },
-                newest: all().find(|trailers| trailers.lane == lane.id),
-                newest_any: all().next(),
-                commits: history
-                    .commits
-                    .iter()
-                    .map(|commit| (commit.id, commit.tree))
-                    .collect(),
-                whole: matches!(history.end, HistoryEnd::Root),
+                newest: newest.as_ref().and_then(ours),
             })
         })
         .await
@@ -315,20 +322,8 @@ impl Lane {
 #[derive(Debug)]
 struct Known {
     tip: Tip,
-    /// Trailers of the newest commit of this lane.
+    /// Trailers of the newest commit of ours.
     newest: Option<Trailers>,
-    /// Trailers of the newest commit of any lane.
-    newest_any: Option<Trailers>,
-    /// Ids and trees, newest first.
-    commits: Vec<(Oid, Oid)>,
-    whole: bool,
-}
-
-impl Known {
-    /// Returns whether a commit is in the history; of what was not walked, the benefit of the doubt.
-    fn contains(&self, id: &Oid) -> bool {
-        !self.whole || self.commits.iter().any(|(known, _)| known == id)
-    }
 }
 
 /// Whose files are read back.

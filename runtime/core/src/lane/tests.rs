@@ -356,6 +356,8 @@ fn a_clock_that_was_set_back_costs_a_window_and_not_the_difference() {
         3628s start [Change]
         3700s start [Change]
         3701s remember attempt 1
+        waits for 4001s
+        waits for 3970s
     "#]]
     .assert_eq(&play.told);
 }

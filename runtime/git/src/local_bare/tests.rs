@@ -590,8 +590,11 @@ fn a_branch_below_another_one_is_already_deleted() {
 
 #[test]
 fn no_branch_is_overlooked_while_git_packs_them() {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    const ROUNDS: usize = 1500;
+    use std::{
+        fmt::Write as _,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+    const ROUNDS: usize = 600;
     let mirror = Mirror::new();
     let first = mirror.push("first", &[("a", "1")]);
     let root = mirror.remote.path();
@@ -613,10 +616,12 @@ fn no_branch_is_overlooked_while_git_packs_them() {
                 }
             }
         });
+        let mut all = String::new();
         // What `git pack-refs --prune` does, as often as possible: into `packed-refs` first, then the file goes.
         for number in 1..=ROUNDS {
             let packed = root.join("packed-refs.new");
-            fs::write(&packed, format!("{first} {}\n", name(number - 1))).unwrap();
+            writeln!(all, "{first} {}", name(number - 1)).unwrap();
+            fs::write(&packed, &all).unwrap();
             fs::rename(&packed, root.join("packed-refs")).unwrap();
             fs::remove_file(root.join(name(number - 1))).unwrap();
             fs::write(root.join("new-ref"), format!("{first}\n")).unwrap();
