@@ -601,12 +601,10 @@ impl LaneTask {
     fn failed(&mut self, error: &AttemptError, retry_count: u32) -> AttemptEnd {
         let disposition = error.disposition();
         let reason = crate::app::chain(error);
-        self.runner
-            .system
-            .metrics
-            .exports
-            .get_or_create(&Attempted { outcome: "failed" })
-            .inc();
+        if !error.is_waiting() {
+            let exports = &self.runner.system.metrics.exports;
+            exports.get_or_create(&Attempted { outcome: "failed" }).inc();
+        }
         let LaneId { mirror, branch } = &self.lane.id;
         let project_id = &self.lane.spec.project;
         if let AttemptError::Push(_) = error {

@@ -49,6 +49,16 @@ const SOON: Duration = Duration::from_secs(1);
 const GONE_AFTER: Duration = Duration::from_secs(30);
 
 impl AttemptError {
+    /// Returns whether nothing is wrong: the source only does not show yet what an event told of.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        matches!(
+            self,
+            Self::Fetch(FetchError::NotVisible { .. } | FetchError::JobNotVisible { .. })
+                | Self::NoDefaultYet
+        )
+    }
+
     /// Returns whether the local object store is damaged: it is a cache, and can be had again.
     #[must_use]
     pub fn is_store_damage(&self) -> bool {

@@ -373,7 +373,12 @@ impl Source {
                 ),
                 body: Some(announced(key, wanted)),
             });
-            return self.add(branch, key, &current, fetched).await;
+            let is_news =
+                covered.is_none_or(|had| had.version < visible || had.is_another(&current.revision));
+            return match is_news {
+                true => self.add(branch, key, &current, fetched).await,
+                false => Ok(()),
+            };
         }
         match self
             .client

@@ -1,0 +1,287 @@
+//! People work on the mirror's branch too: their commits are kept, and history is never forced.
+
+mod support;
+
+use support::{Installation, JANE, Keboola, Options, PETR, Server, until};
+
+const CONFIG: &str = "configs/main/extractor/keboola.ex-shop/the-orders/config.json";
+const SIDECAR: &str = "configs-extra/keboola.ex-shop/orders.json";
+const MANIFEST: &str = "configs/.keboola/manifest.json";
+
+/// An installation over the small project, in sync.
+async fn mirrored() -> (Installation, Server) {
+    let site = Installation::new(&Keboola::small(), Options::default());
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    (site, server)
+}
+
+/// Waits until the lane of the default branch says that it cannot go on, and why.
+async fn complaint(site: &Installation, server: &Server) -> String {
+    until("the lane says what is wrong", async || {
+        let lane = server.lane(&site.keboola.main()).await;
+        lane["outage"]["reason"].as_str().map(str::to_owned)
+    })
+    .await
+}
+
+/// Delivers what was told, to a lane that cannot mirror it now.
+async fn deliver(site: &Installation, server: &mut Server) {
+    site.deliver(server).await.expect("the process lives");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_people_are_kept_and_commits_stack_on_theirs() {
+    let (site, mut server) = mirrored().await;
+    let keboola = &site.keboola;
+    let files = [
+        ("README.md", Some("# Our shop\n")),
+        ("docs/how.md", Some("Like this.\n")),
+    ];
+    let theirs = site.repository.human_commit("main", &files, "Say what this is");
+    keboola.set(&keboola.orders(), JANE, "z", 2);
+    site.settle(&mut server).await;
+    let log = site.repository.log("main");
+    assert_eq!(log.len(), 3);
+    assert_eq!(log[0].parents, [theirs.as_str()]);
+    assert_eq!(log[0].author, "jane.novak@example.com <jane.novak@example.com>");
+
+    // Theirs may come between any two of the mirror's, again and again.
+    let more = site
+        .repository
+        .human_commit("main", &[("README.md", Some("# The shop\n"))], "Shorter");
+    keboola.rename(&keboola.orders(), PETR, "Orders of the shop");
+    keboola.run(&keboola.orders(), "success", &["in.c-shop.orders"]);
+    site.settle(&mut server).await;
+    assert!(
+        site.repository
+            .git(&["merge-base", "--is-ancestor", &more, "main"])
+            .is_empty()
+    );
+    assert_eq!(
+        site.repository.file("main", "README.md").as_deref(),
+        Some("# The shop\n")
+    );
+    site.check(&["README.md", "docs/how.md"]);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_people_change_in_the_mirrors_own_files_is_mended_by_the_next_commit() {
+    let (site, mut server) = mirrored().await;
+    let keboola = &site.keboola;
+    let files = [
+        (CONFIG, Some("{\"parameters\": \"mine\"}\n")),
+        ("configs/main/description.md", None),
+        ("configs/main/extractor/note.txt", Some("Where am I?\n")),
+        ("storage/metadata/in.c-shop/orders.json", None),
+    ];
+    let theirs = site.repository.human_commit("main", &files, "Try something");
+    // The change is of something else.
+    keboola.set(&keboola.clean(), JANE, "note", "x");
+    site.settle(&mut server).await;
+    let log = site.repository.log("main");
+    assert_eq!(log[0].parents, [theirs.as_str()]);
+    let changes = log[0].values("Keboola-Change");
+    assert_eq!(
+        changes.len(),
+        1,
+        "only what was changed in Keboola is told: {changes:?}"
+    );
+    site.check(&[]);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_mends_what_people_did_meanwhile() {
+    let (site, server) = mirrored().await;
+    server.stop().await;
+    let theirs = site
+        .repository
+        .human_commit("main", &[(CONFIG, None)], "Away with it");
+    let mut server = site.start().await;
+    until("the file is back", async || site.repository.file("main", CONFIG)).await;
+    site.settle(&mut server).await;
+    let log = site.repository.log("main");
+    assert_eq!((log.len(), &log[0].parents[..]), (3, &[theirs][..]));
+    assert!(log[0].values("Keboola-Change").is_empty(), "{:?}", log[0]);
+    site.check(&[]);
+    server.stop().await;
+}
+
+/// Commits something that the mirror reads its own state back from, and expects it mended.
+async fn check_broken(files: &[(&str, Option<&str>)]) {
+    let (site, mut server) = mirrored().await;
+    let keboola = &site.keboola;
+    site.repository.human_commit("main", files, "Break it");
+    keboola.set(&keboola.orders(), JANE, "z", 2);
+    site.settle(&mut server).await;
+    site.check(&[]);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_manifest_is_mended() {
+    check_broken(&[(MANIFEST, Some("{\"version\": 2, <<<<<<< HEAD\n"))]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_manifest_is_mended() {
+    check_broken(&[(MANIFEST, None)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn broken_and_foreign_sidecars_are_mended() {
+    let lies = "{\"componentId\": \"keboola.ex-shop\", \"configId\": \"orders\", \"version\": 999, \"versionIdentifier\": \"x\"}\n";
+    check_broken(&[(SIDECAR, Some("not even JSON\n"))]).await;
+    check_broken(&[
+        (SIDECAR, Some(lies)),
+        ("configs-extra/nothing.json", Some("{}\n")),
+    ])
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn broken_records_of_runs_are_mended() {
+    check_broken(&[
+        ("jobs/health.jsonl", Some("oops\n")),
+        ("jobs/2026/01/06.jsonl", Some("{}\n")),
+    ])
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guide_for_assistants_that_people_wrote_is_theirs() {
+    let (site, mut server) = mirrored().await;
+    let keboola = &site.keboola;
+    site.repository
+        .human_commit("main", &[("AGENTS.md", Some("Ask Helena.\n"))], "Our own words");
+    keboola.set(&keboola.orders(), JANE, "z", 2);
+    site.settle(&mut server).await;
+    assert_eq!(
+        site.repository.file("main", "AGENTS.md").as_deref(),
+        Some("Ask Helena.\n")
+    );
+    assert_eq!(site.repository.count("main"), 3);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_may_push_between_a_crash_and_the_next_start() {
+    for place in ["before-push", "after-push"] {
+        let keboola = Keboola::small();
+        let site = Installation::new(&keboola, Options::default());
+        let mut server = site.start_armed(&format!("{place}:2")).await;
+        site.settle(&mut server).await;
+        keboola.set(&keboola.orders(), JANE, "z", 2);
+        site.try_settle(&mut server).await.expect_err("the process dies");
+        server.was_killed().await;
+        let files = [("README.md", Some("# Our shop\n")), (CONFIG, Some("{}\n"))];
+        let theirs = site.repository.human_commit("main", &files, "In between");
+        keboola.set(&keboola.clean(), PETR, "note", "x");
+        let mut server = site.start().await;
+        site.settle(&mut server).await;
+        assert!(
+            site.repository
+                .git(&["merge-base", "--is-ancestor", &theirs, "main"])
+                .is_empty()
+        );
+        site.check(&["README.md"]);
+        server.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_branch_with_foreign_files_in_the_way_is_left_alone_unless_adopted() {
+    let keboola = Keboola::small();
+    let mut site = Installation::new(&keboola, Options::default());
+    let files = [
+        ("configs/mine.txt", Some("mine\n")),
+        ("README.md", Some("# Mine\n")),
+    ];
+    let theirs = site.repository.human_commit("main", &files, "Before the mirror");
+    let server = site.start().await;
+    let reason = complaint(&site, &server).await;
+    assert!(
+        reason.contains("configs/mine.txt") && reason.contains("adopt = true"),
+        "{reason}"
+    );
+    assert_eq!(site.repository.tip("main").as_ref(), Some(&theirs));
+    server.stop().await;
+
+    site.configure(|options| options.adopt = true);
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    assert_eq!(site.repository.log("main")[0].parents, [theirs]);
+    site.check(&["README.md"]);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rewritten_history_stops_the_lane_and_is_never_forced() {
+    let (site, mut server) = mirrored().await;
+    let keboola = &site.keboola;
+    keboola.set(&keboola.orders(), JANE, "z", 2);
+    site.settle(&mut server).await;
+    let pushed = site.repository.tip("main").expect("main is mirrored");
+
+    let earlier = site.repository.log("main")[1].id.clone();
+    site.repository.reset("main", &earlier);
+    let rewritten = site
+        .repository
+        .human_commit("main", &[("README.md", Some("New\n"))], "Rewritten");
+    keboola.set(&keboola.orders(), JANE, "z", 3);
+    deliver(&site, &mut server).await;
+    let reason = complaint(&site, &server).await;
+    assert!(
+        reason.contains("was rewritten") && reason.contains(&pushed),
+        "{reason}"
+    );
+    assert_eq!(site.repository.tip("main"), Some(rewritten.clone()));
+    let told = server.logged("notice");
+    assert!(
+        told.iter().any(|line| line["notice"] == "NeedsCustomer"),
+        "nobody was told: {told:?}"
+    );
+    server.stop().await;
+
+    // A new process is no wiser.
+    let server = site.start().await;
+    let reason = complaint(&site, &server).await;
+    assert!(reason.contains("was rewritten"), "{reason}");
+    assert_eq!(site.repository.tip("main"), Some(rewritten));
+    server.stop().await;
+
+    // Put back as it was, it goes on, with what happened meanwhile.
+    site.repository.reset("main", &pushed);
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    assert_eq!(site.repository.log("main")[0].parents, [pushed]);
+    site.check(&[]);
+    site.check_status(&server).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_branch_is_not_made_again() {
+    let (site, mut server) = mirrored().await;
+    let keboola = &site.keboola;
+    let pushed = site.repository.tip("main").expect("main is mirrored");
+    site.repository.delete("main");
+    keboola.set(&keboola.orders(), JANE, "z", 2);
+    deliver(&site, &mut server).await;
+    let reason = complaint(&site, &server).await;
+    assert!(
+        reason.contains("was deleted") && reason.contains(&pushed),
+        "{reason}"
+    );
+    assert_eq!(site.repository.tip("main"), None);
+    server.stop().await;
+
+    site.repository.reset("main", &pushed);
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    assert_eq!(site.repository.log("main")[0].parents, [pushed]);
+    site.check(&[]);
+    server.stop().await;
+}

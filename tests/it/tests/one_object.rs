@@ -1,0 +1,211 @@
+//! One event or object that cannot be dealt with never holds up the others (ADR 5).
+
+mod support;
+
+use fake_keboola::{Fault, FaultKind};
+use serde_json::{Value, json};
+use support::{Installation, JANE, Keboola, Options, PETR, Server, until};
+
+/// What an event tells of is waited for this long.
+const VISIBLE_WITHIN: &str = "visible_within_ms = 1500";
+const CONFIG: &str = "configs/main/extractor/keboola.ex-shop/the-orders/config.json";
+
+async fn mirrored() -> (Installation, Server) {
+    let options = Options {
+        keboola: VISIBLE_WITHIN,
+        ..Options::default()
+    };
+    let site = Installation::new(&Keboola::small(), options);
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    (site, server)
+}
+
+/// Posts events that the fake knows nothing of.
+async fn post(server: &Server, events: &Value) {
+    let answer = server
+        .post(&events.to_string())
+        .await
+        .expect("the process listens");
+    assert_eq!(answer.status, 202, "{answer:?}");
+}
+
+fn change(site: &Installation, branch: &str, config: &str, version: u64) -> Value {
+    json!({
+        "type": "config_changed", "projectId": site.keboola.project().project_id.to_string(), "branchId": branch,
+        "componentId": "keboola.ex-shop", "configId": config, "newVersion": version,
+        "versionIdentifier": format!("made-up-{config}-{version}"), "author": "nobody@example.com",
+        "committedAt": "2026-11-02T08:00:00Z",
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_source_does_not_bear_out_is_put_aside_and_the_rest_goes_on() {
+    let (site, mut server) = mirrored().await;
+    let keboola = &site.keboola;
+    let main = keboola.main();
+    let run = json!({
+        "type": "job_finished", "projectId": keboola.project().project_id.to_string(), "branchId": main,
+        "runId": "999999999", "componentId": "keboola.ex-shop", "configId": "orders", "status": "SUCCESS",
+        "startedAt": "2026-11-02T08:00:00Z", "finishedAt": "2026-11-02T08:01:00Z",
+    });
+    let events = [
+        change(&site, &main, "nowhere", 3),
+        // An id that no address can be made of.
+        change(&site, &main, "..", 1),
+        change(&site, &main, "orders", 4000),
+        run,
+    ];
+    post(&server, &json!(events)).await;
+    keboola.set(&keboola.clean(), PETR, "note", "x");
+    site.settle(&mut server).await;
+
+    let log = site.repository.log("main");
+    assert_eq!(
+        log[0].author,
+        "petr.svoboda@example.com <petr.svoboda@example.com>"
+    );
+    assert_eq!(log[0].values("Keboola-Change").len(), 1, "{:?}", log[0]);
+    let lane = server.lane(&main).await;
+    assert_eq!(
+        (&lane["putAside"], &lane["outage"]),
+        (&json!(4), &Value::Null),
+        "{lane}"
+    );
+    let letters = server
+        .metric("dead_letters_total{reason=\"not_in_source\"}")
+        .await;
+    assert_eq!(letters, Some(4.0));
+    let book = site.log().expect("there is a log");
+    assert_eq!(
+        book.dead_letters.len(),
+        4,
+        "each is filed once, however often it was tried: {book:?}"
+    );
+    site.repository.fsck();
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_cannot_be_read_is_withheld_and_tried_with_its_next_version() {
+    let (site, mut server) = mirrored().await;
+    let keboola = &site.keboola;
+    let main = keboola.main();
+    let before = site.repository.file("main", CONFIG);
+    keboola.fail(Fault {
+        path: format!("/v2/storage/branch/{main}/components/keboola.ex-shop/configs/orders"),
+        times: u32::MAX,
+        kind: FaultKind::Answer {
+            status: 200,
+            content_type: "application/json".into(),
+            body: "{\"id\": ".into(),
+        },
+    });
+    keboola.set(&keboola.orders(), JANE, "z", 2);
+    keboola.set(&keboola.clean(), PETR, "note", "x");
+    site.settle(&mut server).await;
+    assert_eq!(
+        site.repository.file("main", CONFIG),
+        before,
+        "its earlier files stay"
+    );
+    let withheld = until("the status names it", async || {
+        let lane = server.lane(&main).await;
+        lane["withheld"]
+            .as_array()
+            .filter(|withheld| !withheld.is_empty())
+            .cloned()
+    });
+    let withheld = withheld.await;
+    assert!(
+        withheld.len() == 1 && withheld[0].to_string().contains("orders"),
+        "{withheld:?}"
+    );
+    let named = site
+        .repository
+        .file("main", "ai/withheld.jsonl")
+        .expect("the repository names it too");
+    assert!(named.contains("orders") && named.contains("source"), "{named}");
+
+    keboola.heal();
+    keboola.set(&keboola.orders(), JANE, "z", 3);
+    site.settle(&mut server).await;
+    site.check(&[]);
+    site.check_status(&server).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_dev_branch_ends_its_lane_and_keeps_its_git_branch() {
+    let (site, mut server) = mirrored().await;
+    let keboola = &site.keboola;
+    let branch = keboola.branch("Trial", JANE);
+    let git_branch = site.git_branch(&branch);
+    post(&server, &change(&site, &branch, "orders", 1)).await;
+    let tip = until("the branch is mirrored", async || {
+        site.repository.tip(&git_branch)
+    })
+    .await;
+
+    keboola
+        .delete_branch(&branch, &keboola.by(JANE, ""))
+        .expect("there is such a branch");
+    post(&server, &change(&site, &branch, "orders", 4000)).await;
+    until("its lane ends", async || {
+        (server.lane(&branch).await == Value::Null).then_some(())
+    })
+    .await;
+    let linked = server.metric("linked_dev_branches_total{region=\"\"}").await;
+    assert_eq!(linked, Some(0.0));
+    assert_eq!(site.repository.tip(&git_branch), Some(tip));
+    keboola.set(&keboola.orders(), JANE, "z", 2);
+    site.settle(&mut server).await;
+    site.check(&[]);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ordinary_merge_is_no_rewritten_history() {
+    let (site, mut server) = mirrored().await;
+    let keboola = &site.keboola;
+    // Somebody worked on a commit of their own, merged the mirror's into it, and pushed: the mirror's
+    // commit is the second parent now, and all its files are as they were.
+    let first = site.repository.tip("main").expect("main is mirrored");
+    keboola.set(&keboola.orders(), JANE, "z", 2);
+    site.settle(&mut server).await;
+    let ours = site.repository.tip("main").expect("main is mirrored");
+    let tree = site.repository.tree_id("main");
+    let git = |arguments: &[&str]| site.repository.git(arguments);
+    let theirs = git(&[
+        "commit-tree",
+        &format!("{first}^{{tree}}"),
+        "-p",
+        &first,
+        "-m",
+        "Mine",
+    ]);
+    let merge = git(&["commit-tree", &tree, "-p", &theirs, "-p", &ours, "-m", "Merge"]);
+    site.repository.reset("main", &merge);
+
+    keboola.set(&keboola.clean(), PETR, "note", "x");
+    site.settle(&mut server).await;
+    let newest = || {
+        site.repository
+            .git(&["log", "-1", "--format=%P", "refs/heads/main"])
+    };
+    assert_eq!(newest(), merge);
+    server.stop().await;
+    // A process that knows nothing but the repository goes on from there, too.
+    site.lose_data();
+    keboola.set(&keboola.orders(), JANE, "z", 3);
+    site.once().ok();
+    let changed = site
+        .repository
+        .git(&["log", "-1", "--format=%B", "refs/heads/main"]);
+    assert!(
+        changed.contains("Keboola-Change: keboola.ex-shop/orders@"),
+        "{changed}"
+    );
+    assert!(!changed.contains("Snapshot"), "{changed}");
+    site.repository.fsck();
+}

@@ -1,0 +1,60 @@
+//! What whole-system tests share: a fake Keboola that outlives the process under test, that process
+//! itself, the repository it writes, and an oracle over all three.
+//!
+//! Everything here panics with a sentence when something is not as it must be: a test that fails
+//! shows the sentence and the log of every process it had started. Nothing here sleeps for luck;
+//! [`until`] polls a condition and gives up after [`PATIENCE`]. Tests need a multi-threaded runtime:
+//! `#[tokio::test(flavor = "multi_thread")]`.
+//!
+//! ```ignore
+//! let keboola = Keboola::small();
+//! let site = Installation::new(&keboola, Options::default());
+//! let mut server = site.start().await;
+//! keboola.edit(&keboola.orders(), JANE, "Why", |configuration| configuration["parameters"]["z"] = 2.into());
+//! site.settle(&mut server).await;          // delivers the event, waits until the remote has it
+//! site.check(&[]);                         // the oracle
+//! server.stop().await;
+//! ```
+
+// Each test file is a crate of its own and uses its part of this.
+#![allow(dead_code, unused_imports)]
+
+mod installation;
+mod keboola;
+mod log;
+mod oracle;
+mod repository;
+mod server;
+
+pub(crate) use installation::{Died, INGEST_TOKEN, Installation, MIRROR, Options, TAG_ROOT};
+pub(crate) use keboola::{BOT, JANE, Keboola, PETR, Person};
+pub(crate) use log::{LaneRow, LogBook};
+pub(crate) use repository::{Commit, File, Repository, Sidecar};
+pub(crate) use server::{Answer, Output, Server, binary, run};
+
+use std::time::{Duration, Instant};
+
+/// How long a condition is waited for. Far more than anything takes on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Time between two looks at a condition.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Polls until `look` finds something and returns it.
+///
+/// # Panics
+/// After [`PATIENCE`], naming what was waited for.
+pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "waited {} s in vain: {what}",
+            PATIENCE.as_secs()
+        );
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
