@@ -60,7 +60,9 @@ pub enum DatabaseError {
         #[source]
         source: Arc<rusqlite::Error>,
     },
-    #[error("the database stopped after a failed write; restart the process")]
+    #[error(
+        "the database stopped after a failed write; make room on its disk if that is full, and start the process again: what was accepted is there"
+    )]
     Stopped,
 }
 

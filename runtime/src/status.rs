@@ -34,12 +34,13 @@ pub struct LaneStatus {
 
 impl LaneStatus {
     fn state(&self) -> &'static str {
-        match (&self.outage, self.attempt_since, self.backlog) {
-            (Some(outage), ..) if outage.notified_at.is_some() => "failing",
-            (Some(_), ..) => "retrying",
-            (None, Some(_), _) => "syncing",
-            (None, None, 0) => "in sync",
-            (None, None, _) => "waiting",
+        match &self.outage {
+            Some(outage) if outage.notified_at.is_some() => "failing",
+            Some(_) => "retrying",
+            None if self.attempt_since.is_some() => "syncing",
+            None if self.tip.is_none() => "starting",
+            None if self.next_due.is_some() || self.backlog > 0 => "waiting",
+            None => "in sync",
         }
     }
 }

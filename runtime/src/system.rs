@@ -3,7 +3,9 @@
 //! The only place that knows which implementation stands behind a trait.
 
 use crate::{
-    config::{Config, KeboolaConfig, MirrorSpec, RepositorySpec, SandboxLimits, SecretsChoice},
+    config::{
+        Config, KeboolaConfig, MirrorSpec, RepositorySpec, SandboxLimits, SecretsChoice, TAG_ROOT_BYTES_MIN,
+    },
     credential::CredentialError,
     database::{Database, DatabaseError, DatabaseOptions},
     metrics::Metrics,
@@ -47,8 +49,6 @@ use tokio::sync::Mutex;
 
 /// Raised by releases whose output changes.
 const FORMAT_VERSION: u32 = 1;
-/// 32 random bytes in base64 have 44 characters, in hexadecimal 64.
-const TAG_ROOT_BYTES_MIN: usize = 32;
 
 /// Why the runtime cannot start.
 #[derive(Debug, Error)]
@@ -401,6 +401,17 @@ impl System {
         let spec = &mirror.spec;
         let mut own_secrets = KnownSecrets::default();
         own_secrets.add_credential(mirror.token.expose_secret());
+        own_secrets.add_credential(self.tag_root.expose_secret());
+        // One that cannot be read was told when the listener was set up.
+        for token in self
+            .config
+            .http
+            .ingest
+            .iter()
+            .filter_map(|ingest| ingest.token.read().ok())
+        {
+            own_secrets.add_credential(token.expose_secret());
+        }
         Transformer {
             layout: self.guests.layout.clone(),
             policies: vec![self.guests.redaction.clone()],

@@ -99,8 +99,6 @@ pub struct ConfigChanged {
     /// Who made it, as the event says: a fallback where the source does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub diff_ref: Option<String>,
 }
 
 /// A run ended.

@@ -4,14 +4,19 @@ use super::Serve;
 use crate::{
     app::Failure,
     config::Config,
+    database::DatabaseError,
     http::Listener,
-    queue::retention::keep,
+    queue::{LogError, retention::keep},
     runner::Runner,
     system::{StartError, System},
 };
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
+/// A log that has stopped is looked at so often, and this many times in a row before the process ends:
+/// until then `/livez` lets a supervisor decide.
+const LOG_LOOKED_AT_EVERY: Duration = Duration::from_secs(5);
+const LOG_STOPPED_LOOKS: u32 = 12;
 /// For blocking work that the grace period has not ended.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
@@ -22,6 +27,7 @@ const LAST_WAIT: Duration = Duration::from_secs(1);
 pub fn run(serve: &Serve) -> Result<(), Failure> {
     let config = Config::read(&serve.config).map_err(|error| Failure::usage(crate::app::chain(&error)))?;
     run_to_end(runtime()?, async {
+        let asked = stop_asked();
         let system = Arc::new(
             System::open(config)
                 .await
@@ -33,7 +39,10 @@ pub fn run(serve: &Serve) -> Result<(), Failure> {
         let runner = Runner::new(Arc::clone(&system));
         runner.start().await.map_err(|error| start_failure(&error))?;
         tracing::info!(mirrors = system.config.mirrors.len(), "started");
-        stop_asked().await;
+        let outcome = tokio::select! {
+            () = asked => Ok(()),
+            () = log_stopped(&system) => Err(Failure::failed(&LogError::from(DatabaseError::Stopped))),
+        };
         tracing::info!("stopping: running attempts may finish");
         stop.cancel();
         // The listener counts its own grace period, beside that of the attempts.
@@ -42,7 +51,7 @@ pub fn run(serve: &Serve) -> Result<(), Failure> {
             drop(listener.await);
         }
         drop(keeper.await);
-        Ok(())
+        outcome
     })
 }
 
@@ -108,17 +117,37 @@ pub(super) fn start_failure(error: &StartError) -> Failure {
     }
 }
 
-/// Waits for SIGTERM or Ctrl-C.
-pub(super) async fn stop_asked() {
-    let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
-    let terminated = async {
-        match terminate {
-            Ok(mut terminate) => drop(terminate.recv().await),
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated => {}
+/// Listens for SIGTERM and Ctrl-C from now on; done when one has come.
+pub(super) fn stop_asked() -> impl Future<Output = ()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let signals = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
+    async move {
+        let heard = signals.into_iter().map(|signal| async {
+            match signal {
+                Ok(mut signal) => drop(signal.recv().await),
+                Err(_) => std::future::pending().await,
+            }
+        });
+        let mut heard: Vec<_> = heard.map(Box::pin).collect();
+        std::future::poll_fn(|context| {
+            let any = heard
+                .iter_mut()
+                .any(|heard| heard.as_mut().poll(context).is_ready());
+            if any {
+                std::task::Poll::Ready(())
+            } else {
+                std::task::Poll::Pending
+            }
+        })
+        .await;
+    }
+}
+
+/// Done when the log has been stopped for a minute: only a new process can open it again.
+async fn log_stopped(system: &System) {
+    let mut looks = 0;
+    while looks < LOG_STOPPED_LOOKS {
+        tokio::time::sleep(LOG_LOOKED_AT_EVERY).await;
+        looks = if system.log.is_ready() { 0 } else { looks + 1 };
     }
 }

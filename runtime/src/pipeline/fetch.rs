@@ -749,7 +749,6 @@ fn announced(key: &ConfigKey, wanted: &Wanted) -> Body {
         version: *version,
         identifier: identifier.clone(),
         author: author.clone(),
-        diff_ref: None,
     })
 }
 

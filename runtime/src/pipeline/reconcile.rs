@@ -363,7 +363,6 @@ fn missing(listed: &[ListedConfiguration], covered: &BTreeMap<ConfigKey, Covered
                     .as_ref()
                     .map(|author| author.description.clone())
                     .filter(|text| !text.is_empty()),
-                diff_ref: None,
             }));
         }
         seen.insert(key);

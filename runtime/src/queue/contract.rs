@@ -58,7 +58,6 @@ pub(crate) fn change(branch: &str, config: &str, version: u64) -> NewEvent {
         version,
         identifier: None,
         author: Some("dev@keboola.com".to_owned()),
-        diff_ref: None,
     });
     let seconds = i64::try_from(version).unwrap();
     NewEvent {

@@ -41,7 +41,7 @@ fn play(keboola: &Keboola, act: usize) {
             keboola.rename(&orders, JANE, "Orders of the shop");
             keboola.delete(&keboola.at("keboola.ex-shop", "customers"), PETR);
             keboola.edit_row(&orders, "first", JANE, |row| {
-                row["configuration"]["parameters"]["table"] = json!("o")
+                row["configuration"]["parameters"]["table"] = json!("o");
             });
             keboola
                 .delete_row(&orders, "second", &keboola.by(JANE, "Not needed"))
@@ -170,7 +170,7 @@ fn edit(keboola: &Keboola, number: u64, chance: &mut Chance) {
     match chance.below(6) {
         0 => keboola.rename(&orders, JANE, &format!("Orders {number}")),
         1 => keboola.edit_row(&orders, "first", PETR, |row| {
-            row["configuration"]["n"] = json!(number)
+            row["configuration"]["n"] = json!(number);
         }),
         2 => {
             let at = keboola.create(&format!("extra-{number}"), &format!("Extra {number}"), PETR);

@@ -227,6 +227,12 @@ pub(crate) fn looks_like_code(value: &str) -> bool {
     }
 }
 
+/// `Yd29DqpairS`: small letters, capitals and digits in one part are a generator's work, not a programmer's.
+fn has_three_kinds(part: &str) -> bool {
+    let has = |kind: fn(&u8) -> bool| part.as_bytes().iter().any(kind);
+    has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_digit)
+}
+
 fn is_attribute(dotted: &str) -> bool {
     // `Admin.tiger46` is no attribute: names seldom end in two digits.
     let digits_at_end = dotted.bytes().rev().take_while(u8::is_ascii_digit).count();
@@ -234,5 +240,6 @@ fn is_attribute(dotted: &str) -> bool {
         && dotted.split('.').all(|part| {
             part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
                 && (part.len() < 12 || !is_opaque(part.as_bytes(), 12))
+                && !has_three_kinds(part)
         })
 }

@@ -32,7 +32,6 @@ fn events(script: &str) -> Vec<Logged> {
                 version: words[4].parse().unwrap(),
                 identifier: None,
                 author: words.get(6).map(|author| (*author).to_owned()),
-                diff_ref: None,
             }),
             "gone" => Body::ConfigDeleted(ConfigDeleted {
                 component: "c".parse().unwrap(),

@@ -49,8 +49,7 @@ fn an_envelope_is_stored_in_the_form_that_the_design_fixes_and_comes_back() {
             "config": "01k0-a",
             "version": 42,
             "identifier": "01H2W8N0ZJJB6V126C8ZSND28N",
-            "author": "dev@keboola.com",
-            "diffRef": "s3://x"
+            "author": "dev@keboola.com"
           }
         }"#]]
     .assert_eq(&stored);
@@ -239,4 +238,42 @@ fn a_refused_event_is_kept_as_a_shape_without_content() {
     expect![[r#"{"projectId":"4021","componentId":"keboola.ex-db","configId":"<text of 7 bytes>","author":"<text of 7 bytes>","newVersion":"<text of 1 bytes>","runId":7,"outputs":"<list of 1>","committedAt":"<text of 29 bytes>","unknown fields":1}"#]]
         .assert_eq(&masked_body(raw.as_bytes()));
     assert_eq!(masked_body(b"hunter2"), "7 bytes that are not a JSON object");
+}
+
+#[test]
+fn free_texts_of_an_event_are_kept_without_what_looks_like_a_secret() {
+    let token = concat!("ghp", "_MZ5r7hlKmvbynyIOcAAKXhQXhNPeqb37eqlz");
+    let parsed = |event: serde_json::Value| {
+        let now = "2026-05-11T12:40:00Z".parse().unwrap();
+        let stack = Stack::parse(STACK).unwrap();
+        let envelope = parse_external(event.to_string().as_bytes(), None, &stack, None, None, now);
+        envelope.unwrap().body
+    };
+    let author = |text: &str| {
+        let changed = parsed(serde_json::json!({
+            "type": "config_changed", "projectId": "1", "branchId": "2", "componentId": "c",
+            "configId": "3", "newVersion": 4, "author": text,
+        }));
+        let Body::ConfigChanged(ConfigChanged { author, .. }) = changed else {
+            panic!("it is a change")
+        };
+        author
+    };
+    assert_eq!(author("Ann (CI)").as_deref(), Some("Ann (CI)"));
+    assert_eq!(author(&format!("ci {token}")), None);
+    let finished = parsed(serde_json::json!({
+        "type": "job_finished", "projectId": "1", "branchId": "2", "runId": "7", "componentId": "c",
+        "status": "SUCCESS",
+        "artifactLinks": [
+            "s3://bucket/key", "https://u:p@host/a/b?X-Amz-Signature=abc#top", "storage-file:9",
+            format!("https://host/{token}"), "?only=query",
+        ],
+    }));
+    let Body::JobFinished(job) = finished else {
+        panic!("it is a run")
+    };
+    assert_eq!(
+        job.artifact_links,
+        ["s3://bucket/key", "https://host/a/b", "storage-file:9"]
+    );
 }
