@@ -482,7 +482,7 @@ fn lane_settings(spec: &MirrorSpec, branch: &BranchId, default: &BranchId) -> St
 
 /// Everything but the project that decides what a lane's files look like and where they stand.
 fn render_digest(transformer: &Transformer, spec: &MirrorSpec) -> RenderDigest {
-    let policies = transformer.policies.iter().map(|policy| policy.digest());
+    let policies = transformer.policies.iter().map(RedactionPolicy::digest);
     let policies: Vec<(String, String)> = policies
         .chain([transformer.filter.digest()])
         .map(|digest| (digest.to_owned(), "{}".to_owned()))

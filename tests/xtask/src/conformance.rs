@@ -59,10 +59,9 @@ pub(crate) fn run(root: &Path, directory: &Path) -> Result<()> {
     }
     println!("conformance: {} passed, {failed} failed", cases.len() - failed);
     if failed > 0 {
-        bail!("{failed} of {} cases differ", cases.len())
-    } else {
-        Ok(())
+        bail!("{failed} of {} cases differ", cases.len());
     }
+    Ok(())
 }
 
 fn compare(binary: &Path, case: &Path, out: &Path) -> Result<Vec<String>> {

@@ -1,6 +1,12 @@
 //! `cargo xtask`: the project's own commands. `test` is what the README and CI call; it does all
 //! the set-up a bare machine with rustup, a C compiler and git needs.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command for people at a terminal"
+)]
+
 use anyhow::{Context, Result, bail};
 use std::{
     env,
