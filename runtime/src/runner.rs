@@ -620,9 +620,7 @@ impl LaneTask {
     /// Counts events that were put aside. What the source may yet come to show is looked for once more.
     fn put_aside(&mut self, count: usize, may_return: Vec<(EventKey, DeadLetterId)>) {
         let metrics = &self.runner.system.metrics;
-        let label = Reason {
-            reason: "not_in_source",
-        };
+        let label = Reason { reason: "put_aside" };
         metrics
             .dead_letters
             .get_or_create(&label)

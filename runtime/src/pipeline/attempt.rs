@@ -5,7 +5,7 @@
 use super::{
     build::{Built, Outcome},
     error::AttemptError,
-    fetch::{Covered, FetchError, Fetched, Scope, Source, Unfounded},
+    fetch::{Covered, FetchError, Fetched, Scope, Source, Unfounded, announced},
     memory::Memory,
     recover::{Start, Tip},
     transform::Transformer,
@@ -85,6 +85,48 @@ pub struct Base {
 pub struct Filed {
     cut: Option<CutId>,
     letters: BTreeMap<ObjectKey, Option<(EventKey, DeadLetterId)>>,
+}
+
+/// An event that comes to nothing.
+struct Letter {
+    object: ObjectKey,
+    reason: String,
+    body: Option<Body>,
+    /// The source may yet come to show what it told of.
+    may_return: bool,
+}
+
+impl Letter {
+    fn of_unfounded(Unfounded { object, reason, body }: Unfounded) -> Self {
+        let may_return = body.is_some();
+        Self {
+            object,
+            reason,
+            body,
+            may_return,
+        }
+    }
+
+    /// Of an object whose new version is withheld, where an event told of that version.
+    fn of_withheld(key: &ObjectKey, reason: &WithholdReason, cut: &Cut) -> Option<Self> {
+        let body = match key {
+            ObjectKey::Config { component, config } => {
+                let key = ConfigKey {
+                    component: component.clone(),
+                    config: config.clone(),
+                };
+                Some(announced(&key, cut.configs.get(&key)?))
+            }
+            ObjectKey::Job(run) if cut.runs.contains_key(run) => None,
+            _ => return None,
+        };
+        Some(Self {
+            object: key.clone(),
+            reason: format!("withheld: {reason}"),
+            body,
+            may_return: false,
+        })
+    }
 }
 
 /// How an attempt ended well.
@@ -241,7 +283,7 @@ impl Lane {
             ..
         } = start;
         let covered = memory.covered();
-        let fetched = if rebuild {
+        let mut fetched = if rebuild {
             let mut fetched = self.source.whole_for(&self.branch, &cut, &covered, scope).await?;
             fetched.remember(&memory.told_of_runs(), &cut);
             fetched
@@ -257,15 +299,23 @@ impl Lane {
                     .is_none_or(|had| change.deleted || had.version != change.version)
             });
         }
-        let put_aside = self.file(&cut, &fetched, scope.now).await?;
+        let unfounded = fetched.unfounded.drain(..).map(Letter::of_unfounded);
+        self.file(&cut, unfounded.collect(), scope.now).await?;
         let built = match self.build(memory, fetched, scope, tip, aside).await? {
             Outcome::Built(built) => *built,
             Outcome::Aside(more) => return Ok(Straight::Again(more)),
         };
+        let withheld = built
+            .withheld
+            .iter()
+            .filter_map(|(key, reason)| Letter::of_withheld(key, reason, &cut));
+        self.file(&cut, withheld.collect(), scope.now).await?;
         let finished = self.commit(built, cut, tip, base, changes).await?;
         let mut done = self.publish(finished, stored_cursor, started).await?;
-        done.put_aside = put_aside;
-        done.may_return = self.filed().letters.values().flatten().cloned().collect();
+        let filed = self.filed();
+        done.put_aside = filed.letters.len();
+        done.may_return = filed.letters.values().flatten().cloned().collect();
+        drop(filed);
         Ok(Straight::Done(Box::new(done)))
     }
 
@@ -386,10 +436,10 @@ impl Lane {
         Ok(())
     }
 
-    /// Files events that the source does not bear out, each once for a cut. Returns how many it filed.
-    async fn file(&self, cut: &Cut, fetched: &Fetched, now: Timestamp) -> Result<usize, AttemptError> {
+    /// Files events that come to nothing, each once for a cut, however often that is tried.
+    async fn file(&self, cut: &Cut, letters: Vec<Letter>, now: Timestamp) -> Result<(), AttemptError> {
         let id = cut.id();
-        let mut filed = {
+        {
             let mut filed = self.filed();
             if filed.cut.as_ref() != Some(&id) {
                 *filed = Filed {
@@ -397,33 +447,34 @@ impl Lane {
                     letters: BTreeMap::new(),
                 };
             }
-            filed.letters.keys().cloned().collect::<BTreeSet<_>>()
-        };
-        let before = filed.len();
-        for Unfounded { object, reason, body } in &fetched.unfounded {
-            if !filed.insert(object.clone()) {
+        }
+        for Letter {
+            object,
+            reason,
+            body,
+            may_return,
+        } in letters
+        {
+            if self.filed().letters.contains_key(&object) {
                 continue;
             }
             tracing::warn!(lane = %self.id, %object, reason, "event put aside");
-            let envelope = body
-                .clone()
-                .map(|body| Envelope::internal(self.topic.clone(), body, now));
+            let envelope = body.map(|body| Envelope::internal(self.topic.clone(), body, now));
             let key = envelope.as_ref().map(|envelope| envelope.key.clone());
             let letter = DeadLetter {
                 topic: Some(self.topic.clone()),
                 key: key.clone(),
                 position: None,
-                reason: reason.clone(),
+                reason,
                 body: object.to_string(),
                 at: now,
                 envelope,
             };
             let id = self.log.dead_letter(letter).await?;
-            self.filed()
-                .letters
-                .insert(object.clone(), key.map(|key| (key, id)));
+            let again = key.filter(|_| may_return).map(|key| (key, id));
+            self.filed().letters.insert(object, again);
         }
-        Ok(filed.len() - before)
+        Ok(())
     }
 
     fn filed(&self) -> MutexGuard<'_, Filed> {

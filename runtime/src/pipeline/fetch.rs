@@ -736,7 +736,7 @@ fn is_about_one(object: &ObjectKey, error: &KeboolaError) -> bool {
 }
 
 /// Returns what the event about a wanted version said.
-fn announced(key: &ConfigKey, wanted: &Wanted) -> Body {
+pub(super) fn announced(key: &ConfigKey, wanted: &Wanted) -> Body {
     let Wanted {
         version,
         identifier,

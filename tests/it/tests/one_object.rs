@@ -72,9 +72,7 @@ async fn what_the_source_does_not_bear_out_is_put_aside_and_the_rest_goes_on() {
         (&json!(4), &Value::Null),
         "{lane}"
     );
-    let letters = server
-        .metric("dead_letters_total{reason=\"not_in_source\"}")
-        .await;
+    let letters = server.metric("dead_letters_total{reason=\"put_aside\"}").await;
     assert_eq!(letters, Some(4.0));
     let book = site.log().expect("there is a log");
     assert_eq!(
@@ -130,8 +128,16 @@ async fn an_object_that_cannot_be_read_is_withheld_and_tried_with_its_next_versi
     keboola.heal();
     keboola.set(&keboola.orders(), JANE, "z", 3);
     site.settle(&mut server).await;
-    site.check(&[]);
+    let mended = site.repository.file("main", CONFIG).expect("it is there");
+    assert!(mended.contains("\"z\": 3"), "{mended}");
+    assert_eq!(site.repository.file("main", "ai/withheld.jsonl"), None);
     site.check_status(&server).await;
+    let book = site.log().expect("there is a log");
+    assert!(
+        book.dead_letters.len() == 1 && book.dead_letters[0].contains("withheld"),
+        "the version that never came is on record: {book:?}"
+    );
+    site.repository.fsck();
     server.stop().await;
 }
 

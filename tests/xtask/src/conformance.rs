@@ -26,18 +26,16 @@ pub(crate) fn run(root: &Path, directory: &Path) -> Result<()> {
             directory.display()
         );
     }
-    super::run(
-        "cargo",
-        &[
-            "build",
-            "--quiet",
-            "--locked",
-            "--package",
-            "mirror-runtime",
-            "--bin",
-            "kbc-mirror",
-        ],
-    )?;
+    // With the features of the whole workspace, as the tests have built it already.
+    let build = [
+        "build",
+        "--quiet",
+        "--locked",
+        "--workspace",
+        "--bin",
+        "kbc-mirror",
+    ];
+    super::run("cargo", &build)?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let binary = target.join("debug/kbc-mirror");
     let out = target.join("conformance");
