@@ -91,6 +91,22 @@ fn redact(criterion: &mut Criterion) {
         });
     });
     group.finish();
+
+    // One changed configuration: what is left of the ratio is the price of a fresh instance.
+    let one = &documents[..1];
+    let mut group = criterion.benchmark_group("redact/one_configuration");
+    group.bench_function("native", |bencher| {
+        bencher.iter(|| engine.judge(&native(&black_box(one)[0])).len());
+    });
+    group.bench_function("sandboxed", |bencher| {
+        bencher.iter(|| {
+            policy
+                .redact(&context, black_box(one))
+                .expect("the sandbox answers")
+                .len()
+        });
+    });
+    group.finish();
 }
 
 criterion_group!(benches, redact);

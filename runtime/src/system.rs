@@ -426,6 +426,7 @@ impl System {
             ),
             own_secrets,
             seen: Arc::clone(&mirror.seen),
+            names: std::sync::Mutex::default(),
             owned: OwnedPaths::new(spec.prefix.clone()),
             context: Context {
                 stack: spec.stack.clone(),

@@ -377,7 +377,10 @@ impl Person<'_> {
 /// The last maker is the author; all others are co-authors. Each is named once.
 fn makers(changes: &[CoveredChange], texts: &mut Texts) -> (Maker, Vec<Maker>) {
     let mut by_time: Vec<&CoveredChange> = changes.iter().collect();
-    by_time.sort_by(|one, other| (one.created, &one.key).cmp(&(other.created, &other.key)));
+    // Keboola tells times in seconds; identifiers are ULIDs, which also order what happened within one.
+    by_time.sort_by(|one, other| {
+        (one.created, &one.identifier, &one.key).cmp(&(other.created, &other.identifier, &other.key))
+    });
     let newest = by_time.last().copied();
     let mut people: Vec<Person<'_>> = Vec::new();
     for change in by_time.iter().rev() {

@@ -139,6 +139,7 @@ async fn tree(render: &Render, project: sample_project::Project) -> Result<Tree,
             redaction: Redaction::new(SecretsMode::Encrypted, TagKey::none()),
             own_secrets: KnownSecrets::new(),
             seen: std::sync::Arc::default(),
+            names: std::sync::Mutex::default(),
             owned: OwnedPaths::new(None),
             context: Context {
                 stack: stack.clone(),

@@ -22,6 +22,7 @@ use mirror_core::{
 use mirror_sandbox::{LayoutRenderer, RedactionPolicy, SampleFilter, SandboxError};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    fmt,
     num::NonZero,
     sync::{
         Arc, Mutex, PoisonError,
@@ -46,6 +47,8 @@ pub struct Transformer {
     /// Plaintexts that were found under `#` keys since the process started, in whatever branch of the
     /// project; never stored.
     pub seen: Arc<Mutex<KnownSecrets>>,
+    /// What was found in names: a policy is a pure function, and most names are seen again and again.
+    pub names: Mutex<JudgedNames>,
     pub owned: OwnedPaths,
     pub context: Context,
     /// Render options, a JSON text.
@@ -63,6 +66,19 @@ pub struct Clean {
 
 /// The kind and name of a shard, and its entries.
 pub type FilledShard = (IndexKind, String, Vec<Entry>);
+
+/// What policies and guard found in names, by name. Names may hold secrets: this is never printed or stored.
+#[derive(Default)]
+pub struct JudgedNames(HashMap<String, Vec<Finding>>);
+
+impl fmt::Debug for JudgedNames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JudgedNames({})", self.0.len())
+    }
+}
+
+/// Of one lane; then it begins anew.
+const JUDGED_NAMES_MAX: usize = 50_000;
 
 /// What was taken out of the names of one object.
 type Counted = (Subject, RedactionStats);
@@ -98,9 +114,21 @@ impl Transformer {
 
     /// Judges each text by all policies and the guard.
     fn judge_names<'t>(&self, texts: impl IntoIterator<Item = &'t str>) -> Result<BadNames, SandboxError> {
-        let texts: BTreeSet<&str> = texts.into_iter().filter(|text| !text.is_empty()).collect();
+        let mut texts: BTreeSet<&str> = texts.into_iter().filter(|text| !text.is_empty()).collect();
+        let mut bad = BTreeMap::new();
+        {
+            let judged = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+            texts.retain(|text| match judged.0.get(*text) {
+                Some(findings) if findings.is_empty() => false,
+                Some(findings) => {
+                    bad.insert((*text).to_owned(), findings.clone());
+                    false
+                }
+                None => true,
+            });
+        }
         if texts.is_empty() {
-            return Ok(BadNames(BTreeMap::new()));
+            return Ok(BadNames(bad));
         }
         let documents: Vec<Document> = texts
             .iter()
@@ -113,7 +141,10 @@ impl Transformer {
             .collect::<Result<Vec<_>, _>>()?;
         let mut verdicts = joined(verdicts).into_iter();
         let guard = Guard::new(&self.own_secrets);
-        let mut bad = BTreeMap::new();
+        let mut judged = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if judged.0.len() + texts.len() > JUDGED_NAMES_MAX {
+            judged.0.clear();
+        }
         for text in texts {
             let findings = match (guard.check_name(text), verdicts.next()) {
                 (Some(rule), _) => vec![all_of_it(rule)],
@@ -125,8 +156,9 @@ impl Transformer {
                 }
             };
             if !findings.is_empty() {
-                bad.insert(text.to_owned(), findings);
+                bad.insert(text.to_owned(), findings.clone());
             }
+            judged.0.insert(text.to_owned(), findings);
         }
         Ok(BadNames(bad))
     }
@@ -696,6 +728,7 @@ mod tests {
             redaction: Redaction::new(SecretsMode::Encrypted, TagKey::none()),
             own_secrets,
             seen: Arc::default(),
+            names: Mutex::default(),
             owned: OwnedPaths::new(None),
             context: Context {
                 stack: "connection.example.com".parse().expect("a stack"),
