@@ -265,3 +265,12 @@ fn an_unknown_mirror_is_answered_with_those_there_are() {
     expect!["there is no mirror `retial`; known: retail"]
         .assert_eq(&config.mirror("retial").expect_err("unknown").to_string());
 }
+
+#[test]
+fn the_readmes_example_is_a_good_file() {
+    let readme = include_str!("../../../README.md");
+    let (_, rest) = readme.split_once("```toml\n").expect("the README has an example");
+    let (example, _) = rest.split_once("```").expect("the example ends");
+    let config = Config::parse(example, Path::new("/etc/kbc/mirror.toml")).expect("good");
+    assert_eq!(config.mirror("retail").expect("there").branch, "main");
+}
