@@ -148,6 +148,18 @@ pub struct ConfigKey {
     pub config: ConfigId,
 }
 
+impl ConfigKey {
+    /// Returns the configuration that an object is, or that a row belongs to; none for all else.
+    #[must_use]
+    pub fn of(object: &ObjectKey) -> Option<Self> {
+        let (component, config) = object.config()?;
+        Some(Self {
+            component: component.clone(),
+            config: config.clone(),
+        })
+    }
+}
+
 impl From<ConfigKey> for ObjectKey {
     fn from(ConfigKey { component, config }: ConfigKey) -> Self {
         Self::Config { component, config }

@@ -2,10 +2,14 @@
 //!
 //! It may be killed between any two steps; the next one comes to the same commit or finds it there.
 
+mod changes;
+mod cut;
+mod put_aside;
+
 use super::{
     build::{Built, Outcome},
     error::AttemptError,
-    fetch::{Covered, FetchError, Fetched, Scope, Source, Unfounded, announced},
+    fetch::{FetchError, Scope, Source},
     memory::Memory,
     recover::{Start, Tip},
     transform::Transformer,
@@ -13,31 +17,30 @@ use super::{
 use crate::{
     config::MirrorSpec,
     crash_point,
-    queue::{DeadLetter, DeadLetterId, EventLog, NewEvent},
+    queue::{DeadLetterId, EventLog},
     state::{Prepared, StateStore},
 };
+use changes::changes;
 use jiff::Timestamp;
 use mirror_core::{
-    commit::{Author, CommitDraft, CommitFacts, CommitKind, CoveredChange},
-    cut::{ConfigKey, Cut, CutId, LaneCursor, Logged, Stream},
+    commit::{CommitDraft, CommitFacts, CommitKind, CoveredChange},
+    cut::{Cut, LaneCursor},
     digest::RenderDigest,
-    event::{Body, Envelope, RenderChanged},
     finding::WithholdReason,
     ids::{LaneId, ObjectKey, Oid, Topic},
     key::EventKey,
     redaction::RedactionStats,
 };
 use mirror_git::{PendingPush, RefName, Remote, Store, TreeOutcome};
-use mirror_keboola::{DevBranch, KeboolaError, Revision};
+use mirror_keboola::{DevBranch, KeboolaError};
+pub use put_aside::Filed;
+use put_aside::Letter;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
-
-/// Events of one stream that one commit may stand for; what is above waits for the next.
-const EVENTS_MAX: usize = 10_000;
 
 /// One Keboola branch of one mirror, with everything that its attempts need.
 #[derive(Clone)]
@@ -78,55 +81,6 @@ pub struct Base {
     pub refname: RefName,
     /// Reads its files.
     pub transformer: Arc<Transformer>,
-}
-
-/// What was put aside of one cut, by what it was about.
-#[derive(Debug, Default)]
-pub struct Filed {
-    cut: Option<CutId>,
-    letters: BTreeMap<ObjectKey, Option<(EventKey, DeadLetterId)>>,
-}
-
-/// An event that comes to nothing.
-struct Letter {
-    object: ObjectKey,
-    reason: String,
-    body: Option<Body>,
-    /// The source may yet come to show what it told of.
-    may_return: bool,
-}
-
-impl Letter {
-    fn of_unfounded(Unfounded { object, reason, body }: Unfounded) -> Self {
-        let may_return = body.is_some();
-        Self {
-            object,
-            reason,
-            body,
-            may_return,
-        }
-    }
-
-    /// Of an object whose new version is withheld, where an event told of that version.
-    fn of_withheld(key: &ObjectKey, reason: &WithholdReason, cut: &Cut) -> Option<Self> {
-        let body = match key {
-            ObjectKey::Config { component, config } => {
-                let key = ConfigKey {
-                    component: component.clone(),
-                    config: config.clone(),
-                };
-                Some(announced(&key, cut.configs.get(&key)?))
-            }
-            ObjectKey::Job(run) if cut.runs.contains_key(run) => None,
-            _ => return None,
-        };
-        Some(Self {
-            object: key.clone(),
-            reason: format!("withheld: {reason}"),
-            body,
-            may_return: false,
-        })
-    }
 }
 
 /// How an attempt ended well.
@@ -344,142 +298,6 @@ impl Lane {
                 path: path.to_string(),
             }),
         }
-    }
-
-    /// Returns the stored cut, or makes and stores one of all that waits.
-    async fn cut(&self, start: &Start, due: Due) -> Result<Cut, AttemptError> {
-        let first = start.mirrored.is_none() || start.tip.is_none_or(|tip| !tip.own);
-        if let Some(mirrored) = &start.mirrored
-            && *mirrored != self.render
-            && !first
-        {
-            self.append_render_changed(start.tip.map(|tip| tip.id)).await?;
-        }
-        let stored = self.log.cut(&self.id).await?;
-        if let Some(cut) = &stored
-            && cut.log == start.cursor.log
-            && (cut.change_after, cut.jobs_after) == (start.cursor.change, start.cursor.jobs)
-        {
-            return Ok(cut.clone());
-        }
-        if first {
-            return self.cut_of_all(start, stored.as_ref()).await;
-        }
-        let mut events: Vec<Logged> = Vec::new();
-        for (stream, due) in [(Stream::Change, due.change), (Stream::Jobs, due.jobs)] {
-            if due {
-                events.extend(
-                    self.log
-                        .read(&self.topic, start.cursor.of(stream), Some(stream), EVENTS_MAX)
-                        .await?,
-                );
-            }
-        }
-        let mut cut = Cut::of(&self.id.mirror, &start.cursor, &events, (self.now)());
-        if cut.is_empty() && start.memory_holds {
-            return Ok(cut);
-        }
-        if !start.memory_holds && cut.render.is_none() {
-            cut.render = Some("the repository was compared with the source".into());
-        }
-        let seen = stored.as_ref().map(Cut::id);
-        self.log.put_cut(&self.id, seen.as_ref(), &cut).await?;
-        Ok(cut)
-    }
-
-    /// Cuts for a first sync: the listing that follows shows all that was appended up to here, except
-    /// what is so new that the source may not show it yet.
-    async fn cut_of_all(&self, start: &Start, stored: Option<&Cut>) -> Result<Cut, AttemptError> {
-        let now = (self.now)();
-        let mut through = start.cursor.clone();
-        let mut recent: Vec<Logged> = Vec::new();
-        for stream in Stream::ALL {
-            let newest = self.log.newest(&self.topic, stream).await?;
-            let mut after = start.cursor.of(stream);
-            while after < newest {
-                let page = self
-                    .log
-                    .read(&self.topic, after, Some(stream), EVENTS_MAX)
-                    .await?;
-                let Some(last) = page.last() else { break };
-                after = last.position;
-                recent.extend(
-                    page.into_iter()
-                        .filter(|event| self.source.may_be_unseen(event.appended_at, now)),
-                );
-            }
-            match stream {
-                Stream::Change => through.change = after,
-                Stream::Jobs => through.jobs = after,
-            }
-        }
-        let mut cut = Cut::of(&self.id.mirror, &start.cursor, &recent, now);
-        cut.snapshot = true;
-        cut.change_through = through.change;
-        cut.jobs_through = through.jobs;
-        self.log
-            .put_cut(&self.id, stored.map(Cut::id).as_ref(), &cut)
-            .await?;
-        Ok(cut)
-    }
-
-    async fn append_render_changed(&self, tip: Option<Oid>) -> Result<(), AttemptError> {
-        let now = (self.now)();
-        let on = tip.map(|tip| tip.to_string()).unwrap_or_default();
-        let body = Body::RenderChanged(RenderChanged {
-            mirror: Some(self.id.mirror.clone()),
-            reason: "renderer, policies or options changed".into(),
-            digest: format!("{} on {on}", self.render),
-        });
-        let envelope = Envelope::internal(self.topic.clone(), body, now);
-        self.log.append(vec![NewEvent { envelope, at: now }]).await?;
-        Ok(())
-    }
-
-    /// Files events that come to nothing, each once for a cut, however often that is tried.
-    async fn file(&self, cut: &Cut, letters: Vec<Letter>, now: Timestamp) -> Result<(), AttemptError> {
-        let id = cut.id();
-        {
-            let mut filed = self.filed();
-            if filed.cut.as_ref() != Some(&id) {
-                *filed = Filed {
-                    cut: Some(id),
-                    letters: BTreeMap::new(),
-                };
-            }
-        }
-        for Letter {
-            object,
-            reason,
-            body,
-            may_return,
-        } in letters
-        {
-            if self.filed().letters.contains_key(&object) {
-                continue;
-            }
-            tracing::warn!(lane = %self.id, %object, reason, "event put aside");
-            let envelope = body.map(|body| Envelope::internal(self.topic.clone(), body, now));
-            let key = envelope.as_ref().map(|envelope| envelope.key.clone());
-            let letter = DeadLetter {
-                topic: Some(self.topic.clone()),
-                key: key.clone(),
-                position: None,
-                reason,
-                body: object.to_string(),
-                at: now,
-                envelope,
-            };
-            let id = self.log.dead_letter(letter).await?;
-            let again = key.filter(|_| may_return).map(|key| (key, id));
-            self.filed().letters.insert(object, again);
-        }
-        Ok(())
-    }
-
-    fn filed(&self) -> MutexGuard<'_, Filed> {
-        // Its parts are whole after every single statement that changes them.
-        self.filed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes tree and commit; without a difference there is no commit.
@@ -715,79 +533,4 @@ fn redactions(built: &Built) -> Vec<(ObjectKey, RedactionStats)> {
             (object.stats().found() > 0).then(|| (key, object.stats().clone()))
         })
         .collect()
-}
-
-/// Says which versions the commit covers: the source's word where it has one, else the events'.
-fn changes(cut: &Cut, fetched: &Fetched, covered: &BTreeMap<ConfigKey, Covered>) -> Vec<CoveredChange> {
-    let mut changes = Vec::new();
-    for (key, config) in &fetched.configs {
-        let mut change = match cut.configs.get(key) {
-            Some(wanted) => CoveredChange::of_event(key.clone(), wanted),
-            // Only its metadata changed: that is no version.
-            None if !fetched.whole => continue,
-            None => unknown(key),
-        };
-        tell(&mut change, &config.name, &config.revision);
-        changes.push(change);
-    }
-    let vanished: BTreeSet<&ConfigKey> = if fetched.whole {
-        covered
-            .keys()
-            .filter(|key| !fetched.configs.contains_key(*key))
-            .collect()
-    } else {
-        fetched
-            .gone
-            .keys()
-            .filter(|key| covered.contains_key(*key))
-            .collect()
-    };
-    for key in vanished {
-        let mut change = cut.configs.get(key).map_or_else(
-            || unknown(key),
-            |wanted| CoveredChange::of_event(key.clone(), wanted),
-        );
-        if let Some(Some((name, revision))) = fetched.gone.get(key) {
-            tell(&mut change, name, revision);
-        }
-        change.deleted = true;
-        changes.push(change);
-    }
-    changes
-}
-
-fn unknown(key: &ConfigKey) -> CoveredChange {
-    CoveredChange {
-        key: key.clone(),
-        name: None,
-        version: 0,
-        identifier: None,
-        deleted: false,
-        created: None,
-        author: None,
-        description: None,
-        earlier_authors: Vec::new(),
-    }
-}
-
-fn tell(change: &mut CoveredChange, name: &str, revision: &Revision) {
-    let Revision {
-        version,
-        identifier,
-        created,
-        author,
-        change_description,
-        ..
-    } = revision;
-    change.name = Some(name.to_owned());
-    change.version = *version;
-    change.identifier = identifier.clone().or(change.identifier.take());
-    change.created = (*created).or(change.created);
-    if let Some(author) = author {
-        change.author = Some(Author {
-            token: author.token_id.clone(),
-            text: author.description.clone(),
-        });
-    }
-    change.description = Some(change_description.clone());
 }

@@ -77,13 +77,10 @@ impl Sources {
     }
 
     fn covered(&self, key: &ObjectKey, memory: &Memory) -> Option<Covered> {
-        let ObjectKey::Config { component, config } = key else {
+        if !matches!(key, ObjectKey::Config { .. }) {
             return None;
-        };
-        let key = ConfigKey {
-            component: component.clone(),
-            config: config.clone(),
-        };
+        }
+        let key = ConfigKey::of(key)?;
         self.configs.get(&key).cloned().or_else(|| {
             memory
                 .known(&ObjectKey::from(key))

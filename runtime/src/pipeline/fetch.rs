@@ -3,19 +3,22 @@
 //! Content is always read from the source, at the version that the cut wants. What lies between
 //! "not there yet" and "gone" is settled here; how objects look is not known.
 
+mod fetched;
+
 use super::cache::ObjectCache;
+pub(super) use fetched::announced;
+pub use fetched::{Covered, Fetched, FetchedConfig, Unfounded};
+use fetched::{key_of, pairs, plain, with_told};
 use jiff::Timestamp;
 use mirror_core::{
     cut::{ConfigKey, Cut, Wanted, WantedRun},
-    event::{Body, ConfigChanged},
-    finding::WithholdReason,
     ids::{BranchId, ComponentId, ObjectKey, RunId, TableId},
     layout::{Component, SourceObject},
     window::later,
 };
 use mirror_keboola::{
-    ConfigurationDetail, DevBranch, Disposition, JobSearch, KeboolaClient, KeboolaError, Metadata,
-    PreviewRequest, Revision, Table,
+    ConfigurationDetail, DevBranch, Disposition, JobSearch, KeboolaClient, KeboolaError, PreviewRequest,
+    Table,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -40,41 +43,6 @@ pub enum FetchError {
     JobNotVisible { run: RunId },
     #[error("the branch {branch} does not exist any more")]
     NoBranch { branch: BranchId },
-}
-
-/// An event whose claim the source does not bear out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unfounded {
-    pub object: ObjectKey,
-    pub reason: String,
-    /// What the event said, where the source may yet come to show it.
-    pub body: Option<Body>,
-}
-
-/// A configuration as it was fetched.
-#[derive(Debug, Clone)]
-pub struct FetchedConfig {
-    pub name: String,
-    pub revision: Revision,
-    /// Keys of the rows that it has at this version.
-    pub rows: BTreeSet<ObjectKey>,
-}
-
-/// What an attempt fetched.
-#[derive(Debug, Default)]
-pub struct Fetched {
-    /// In the order of the API.
-    pub objects: Vec<SourceObject>,
-    pub configs: BTreeMap<ConfigKey, FetchedConfig>,
-    /// Configurations that are gone, with what the trash tells of their last version.
-    pub gone: BTreeMap<ConfigKey, Option<(String, Revision)>>,
-    pub tables_gone: BTreeSet<TableId>,
-    /// Events that the source does not bear out; for the dead letters.
-    pub unfounded: Vec<Unfounded>,
-    /// Objects that are there but cannot be had, the same way each time.
-    pub refused: BTreeMap<ObjectKey, WithholdReason>,
-    /// `objects` is all there is in the branch.
-    pub whole: bool,
 }
 
 /// What a fetch needs beside the cut.
@@ -257,12 +225,8 @@ impl Source {
             fetched.isolate(key.clone().into(), had.is_some(), outcome)?;
         }
         for object in &cut.metadata {
-            let Some((component, config)) = object.config() else {
+            let Some(key) = ConfigKey::of(object) else {
                 continue;
-            };
-            let key = ConfigKey {
-                component: component.clone(),
-                config: config.clone(),
             };
             let unseen = !fetched.configs.contains_key(&key) && !fetched.gone.contains_key(&key);
             if unseen && let Some(covered) = covered.get(&key) {
@@ -303,14 +267,8 @@ impl Source {
         for key in keys {
             match key {
                 ObjectKey::Branch => fetched.objects.push(self.branch_object(id).await?),
-                ObjectKey::Config { component, config }
-                | ObjectKey::Row {
-                    component, config, ..
-                } => {
-                    let key = ConfigKey {
-                        component: component.clone(),
-                        config: config.clone(),
-                    };
+                ObjectKey::Config { .. } | ObjectKey::Row { .. } => {
+                    let Some(key) = ConfigKey::of(key) else { continue };
                     if !fetched.configs.contains_key(&key) && !fetched.gone.contains_key(&key) {
                         let version = covered.get(&key).map_or(0, |covered| covered.version);
                         let outcome = self.at(id, &key, version, &mut fetched).await;
@@ -675,257 +633,5 @@ impl Source {
             .objects
             .extend(oldest_first.map(|job| plain(ObjectKey::Job(job.run_id), job.source)));
         Ok(())
-    }
-}
-
-/// The version of a configuration that the remote has.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Covered {
-    /// 0 where it is not known.
-    pub version: u64,
-    pub identifier: String,
-}
-
-impl Covered {
-    /// Returns whether a wanted version is no news by its number: it is not above the covered one.
-    fn covers(&self, wanted: &Wanted) -> bool {
-        !wanted.deleted && wanted.version <= self.version
-    }
-
-    /// Returns whether a wanted version that is no news by its number has an identifier that the
-    /// covered one has not.
-    fn may_be_another(&self, wanted: &Wanted) -> bool {
-        wanted
-            .identifier
-            .as_ref()
-            .is_some_and(|identifier| !self.identifier.is_empty() && *identifier != self.identifier)
-    }
-
-    /// Returns whether what the source shows now is not what was covered, nor a later version of it:
-    /// numbers only ever rise.
-    #[must_use]
-    pub fn is_another(&self, now: &Revision) -> bool {
-        let renamed = now
-            .identifier
-            .as_ref()
-            .is_some_and(|identifier| !self.identifier.is_empty() && *identifier != self.identifier);
-        now.version < self.version || (now.version == self.version && renamed)
-    }
-}
-
-/// Returns whether a failure is that of one object: another call would not fail like this.
-fn is_about_one(object: &ObjectKey, error: &KeboolaError) -> bool {
-    match error {
-        KeboolaError::Rejected { .. } | KeboolaError::TooLarge { .. } | KeboolaError::Malformed { .. } => {
-            true
-        }
-        // A token that is no master one sees some buckets only.
-        KeboolaError::Forbidden { .. } => matches!(object, ObjectKey::Table(_)),
-        KeboolaError::Settings { .. }
-        | KeboolaError::Unauthorized { .. }
-        | KeboolaError::NotFound { .. }
-        | KeboolaError::RateLimited { .. }
-        | KeboolaError::Maintenance { .. }
-        | KeboolaError::Unavailable { .. }
-        | KeboolaError::Server { .. }
-        | KeboolaError::Foreign { .. }
-        | KeboolaError::Unreachable { .. }
-        | KeboolaError::Timeout { .. }
-        | KeboolaError::NoService { .. } => false,
-    }
-}
-
-/// Returns what the event about a wanted version said.
-pub(super) fn announced(key: &ConfigKey, wanted: &Wanted) -> Body {
-    let Wanted {
-        version,
-        identifier,
-        author,
-        ..
-    } = wanted;
-    Body::ConfigChanged(ConfigChanged {
-        component: key.component.clone(),
-        config: key.config.clone(),
-        version: *version,
-        identifier: identifier.clone(),
-        author: author.clone(),
-    })
-}
-
-/// Adds what only the event told of a run to what the source tells.
-fn with_told(source: String, told: &WantedRun) -> String {
-    let mut members = String::new();
-    if let Some(digest) = &told.state_digest {
-        members.push_str(&format!(
-            "\"stateDigest\":{}",
-            serde_json::Value::from(digest.as_str())
-        ));
-    }
-    if !told.artifact_links.is_empty() {
-        let comma = if members.is_empty() { "" } else { "," };
-        let links = serde_json::Value::from(told.artifact_links.clone());
-        members.push_str(&format!("{comma}\"artifactLinks\":{links}"));
-    }
-    match source.trim_end().strip_suffix('}') {
-        Some(open) if !members.is_empty() => {
-            let comma = if open.trim_end().ends_with('{') { "" } else { "," };
-            format!("{open}{comma}{members}}}")
-        }
-        _ => source,
-    }
-}
-
-impl Fetched {
-    /// Adds to runs what only their events told, long ago; a cut has done so for those that it names.
-    pub fn remember(&mut self, told: &BTreeMap<RunId, WantedRun>, cut: &Cut) {
-        for object in &mut self.objects {
-            if let ObjectKey::Job(run) = &object.key
-                && !cut.runs.contains_key(run)
-                && let Some(told) = told.get(run)
-            {
-                object.source = with_told(std::mem::take(&mut object.source), told);
-            }
-        }
-    }
-
-    /// Keeps what fails the same way each time for one object from ending the attempt: an object that
-    /// the tip has is withheld and stays as it is; of another the event is put aside.
-    fn isolate(
-        &mut self,
-        object: ObjectKey,
-        known: bool,
-        outcome: Result<(), FetchError>,
-    ) -> Result<(), FetchError> {
-        match outcome {
-            Err(FetchError::Keboola(error)) if is_about_one(&object, &error) => {
-                let detail = crate::app::chain(&error);
-                if known {
-                    self.refused.insert(object, WithholdReason::Source { detail });
-                } else {
-                    self.unfounded.push(Unfounded {
-                        object,
-                        reason: detail,
-                        body: None,
-                    });
-                }
-                Ok(())
-            }
-            outcome => outcome,
-        }
-    }
-
-    /// Takes a configuration and its rows out again.
-    fn forget(&mut self, key: &ConfigKey) {
-        if self.configs.remove(key).is_some() {
-            self.objects
-                .retain(|object| object.key.config() != Some((&key.component, &key.config)));
-        }
-    }
-
-    fn add(&mut self, component: &Component, detail: &ConfigurationDetail, metadata: Vec<(String, String)>) {
-        let key = key_of(detail);
-        let mut rows = BTreeSet::new();
-        self.objects.push(SourceObject {
-            key: key.clone().into(),
-            component: Some(component.clone()),
-            source: detail.source.clone(),
-            metadata,
-        });
-        for row in &detail.rows {
-            let row_key = ObjectKey::Row {
-                component: key.component.clone(),
-                config: key.config.clone(),
-                row: row.id.clone(),
-            };
-            rows.insert(row_key.clone());
-            self.objects.push(SourceObject {
-                key: row_key,
-                component: Some(component.clone()),
-                source: row.source.clone(),
-                metadata: Vec::new(),
-            });
-        }
-        let fetched = FetchedConfig {
-            name: detail.name.clone(),
-            revision: detail.revision.clone(),
-            rows,
-        };
-        self.configs.insert(key, fetched);
-    }
-}
-
-fn key_of(detail: &ConfigurationDetail) -> ConfigKey {
-    ConfigKey {
-        component: detail.component_id.clone(),
-        config: detail.id.clone(),
-    }
-}
-
-fn plain(key: ObjectKey, source: String) -> SourceObject {
-    SourceObject {
-        key,
-        component: None,
-        source,
-        metadata: Vec::new(),
-    }
-}
-
-fn pairs(metadata: Vec<Metadata>) -> Vec<(String, String)> {
-    metadata
-        .into_iter()
-        .map(|Metadata { key, value, .. }| (key, value))
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_only_the_event_told_of_a_run_is_added() {
-        let told = |digest: Option<&str>, links: &[&str]| WantedRun {
-            component: ComponentId::parse("c").expect("an id"),
-            config: None,
-            state_digest: digest.map(str::to_owned),
-            artifact_links: links.iter().map(|link| (*link).to_owned()).collect(),
-        };
-        let check = |source: &str, told: &WantedRun, expected: &str| {
-            assert_eq!(with_told(source.to_owned(), told), expected);
-        };
-        check("{\"id\":1e400}", &told(None, &[]), "{\"id\":1e400}");
-        check(
-            "{\"id\":1}\n",
-            &told(Some("a\"b"), &[]),
-            "{\"id\":1,\"stateDigest\":\"a\\\"b\"}",
-        );
-        check(
-            "{ }",
-            &told(Some("x"), &["l"]),
-            "{ \"stateDigest\":\"x\",\"artifactLinks\":[\"l\"]}",
-        );
-    }
-
-    #[test]
-    fn a_lower_number_or_another_identifier_of_the_same_is_another_configuration() {
-        let covered = Covered {
-            version: 42,
-            identifier: "i42".to_owned(),
-        };
-        let revision = |version, identifier: Option<&str>| Revision {
-            version,
-            identifier: identifier.map(str::to_owned),
-            created: None,
-            author: None,
-            change_description: String::new(),
-            is_deleted: false,
-        };
-        assert!(covered.is_another(&revision(1, Some("new"))));
-        assert!(covered.is_another(&revision(42, Some("new"))));
-        assert!(!covered.is_another(&revision(42, Some("i42"))));
-        assert!(!covered.is_another(&revision(42, None)));
-        assert!(
-            !covered.is_another(&revision(43, Some("i43"))),
-            "that is its next version"
-        );
     }
 }

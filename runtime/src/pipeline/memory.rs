@@ -256,16 +256,11 @@ impl Memory {
     /// Returns the covered version of every configuration.
     #[must_use]
     pub fn covered(&self) -> BTreeMap<ConfigKey, Covered> {
-        let configs = self.objects.iter().filter_map(|(key, known)| match key {
-            ObjectKey::Config { component, config } => {
-                let key = ConfigKey {
-                    component: component.clone(),
-                    config: config.clone(),
-                };
-                Some((key, known.covered.clone()?))
-            }
-            _ => None,
-        });
+        let configs = self
+            .objects
+            .iter()
+            .filter(|(key, _)| matches!(key, ObjectKey::Config { .. }));
+        let configs = configs.filter_map(|(key, known)| Some((ConfigKey::of(key)?, known.covered.clone()?)));
         configs.collect()
     }
 

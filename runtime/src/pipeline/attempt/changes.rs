@@ -1,0 +1,88 @@
+//! What a commit says of the versions that it covers.
+
+use crate::pipeline::fetch::{Covered, Fetched};
+use mirror_core::{
+    commit::{Author, CoveredChange},
+    cut::{ConfigKey, Cut},
+};
+use mirror_keboola::Revision;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Says which versions the commit covers: the source's word where it has one, else the events'.
+pub(super) fn changes(
+    cut: &Cut,
+    fetched: &Fetched,
+    covered: &BTreeMap<ConfigKey, Covered>,
+) -> Vec<CoveredChange> {
+    let mut changes = Vec::new();
+    for (key, config) in &fetched.configs {
+        let mut change = match cut.configs.get(key) {
+            Some(wanted) => CoveredChange::of_event(key.clone(), wanted),
+            // Only its metadata changed: that is no version.
+            None if !fetched.whole => continue,
+            None => unknown(key),
+        };
+        tell(&mut change, &config.name, &config.revision);
+        changes.push(change);
+    }
+    let vanished: BTreeSet<&ConfigKey> = if fetched.whole {
+        covered
+            .keys()
+            .filter(|key| !fetched.configs.contains_key(*key))
+            .collect()
+    } else {
+        fetched
+            .gone
+            .keys()
+            .filter(|key| covered.contains_key(*key))
+            .collect()
+    };
+    for key in vanished {
+        let mut change = cut.configs.get(key).map_or_else(
+            || unknown(key),
+            |wanted| CoveredChange::of_event(key.clone(), wanted),
+        );
+        if let Some(Some((name, revision))) = fetched.gone.get(key) {
+            tell(&mut change, name, revision);
+        }
+        change.deleted = true;
+        changes.push(change);
+    }
+    changes
+}
+
+fn unknown(key: &ConfigKey) -> CoveredChange {
+    CoveredChange {
+        key: key.clone(),
+        name: None,
+        version: 0,
+        identifier: None,
+        deleted: false,
+        created: None,
+        author: None,
+        description: None,
+        earlier_authors: Vec::new(),
+    }
+}
+
+fn tell(change: &mut CoveredChange, name: &str, revision: &Revision) {
+    let Revision {
+        version,
+        identifier,
+        created,
+        author,
+        change_description,
+        ..
+    } = revision;
+    change.name = Some(name.to_owned());
+    change.version = *version;
+    change.identifier = identifier.clone().or(change.identifier.take());
+    change.created = (*created).or(change.created);
+    if let Some(author) = author {
+        change.author = Some(Author {
+            token: author.token_id.clone(),
+            text: author.description.clone(),
+        });
+    }
+    change.description = Some(change_description.clone());
+}

@@ -1,0 +1,107 @@
+//! Which events an attempt stands for.
+
+use super::{
+    super::{error::AttemptError, recover::Start},
+    Due, Lane,
+};
+use crate::queue::NewEvent;
+use mirror_core::{
+    cut::{Cut, Logged, Stream},
+    event::{Body, Envelope, RenderChanged},
+    ids::Oid,
+};
+
+/// Events of one stream that one commit may stand for; what is above waits for the next.
+const EVENTS_MAX: usize = 10_000;
+
+impl Lane {
+    /// Returns the stored cut, or makes and stores one of all that waits.
+    pub(super) async fn cut(&self, start: &Start, due: Due) -> Result<Cut, AttemptError> {
+        let first = start.mirrored.is_none() || start.tip.is_none_or(|tip| !tip.own);
+        if let Some(mirrored) = &start.mirrored
+            && *mirrored != self.render
+            && !first
+        {
+            self.append_render_changed(start.tip.map(|tip| tip.id)).await?;
+        }
+        let stored = self.log.cut(&self.id).await?;
+        if let Some(cut) = &stored
+            && cut.log == start.cursor.log
+            && (cut.change_after, cut.jobs_after) == (start.cursor.change, start.cursor.jobs)
+        {
+            return Ok(cut.clone());
+        }
+        if first {
+            return self.cut_of_all(start, stored.as_ref()).await;
+        }
+        let mut events: Vec<Logged> = Vec::new();
+        for (stream, due) in [(Stream::Change, due.change), (Stream::Jobs, due.jobs)] {
+            if due {
+                events.extend(
+                    self.log
+                        .read(&self.topic, start.cursor.of(stream), Some(stream), EVENTS_MAX)
+                        .await?,
+                );
+            }
+        }
+        let mut cut = Cut::of(&self.id.mirror, &start.cursor, &events, (self.now)());
+        if cut.is_empty() && start.memory_holds {
+            return Ok(cut);
+        }
+        if !start.memory_holds && cut.render.is_none() {
+            cut.render = Some("the repository was compared with the source".into());
+        }
+        let seen = stored.as_ref().map(Cut::id);
+        self.log.put_cut(&self.id, seen.as_ref(), &cut).await?;
+        Ok(cut)
+    }
+
+    /// Cuts for a first sync: the listing that follows shows all that was appended up to here, except
+    /// what is so new that the source may not show it yet.
+    async fn cut_of_all(&self, start: &Start, stored: Option<&Cut>) -> Result<Cut, AttemptError> {
+        let now = (self.now)();
+        let mut through = start.cursor.clone();
+        let mut recent: Vec<Logged> = Vec::new();
+        for stream in Stream::ALL {
+            let newest = self.log.newest(&self.topic, stream).await?;
+            let mut after = start.cursor.of(stream);
+            while after < newest {
+                let page = self
+                    .log
+                    .read(&self.topic, after, Some(stream), EVENTS_MAX)
+                    .await?;
+                let Some(last) = page.last() else { break };
+                after = last.position;
+                recent.extend(
+                    page.into_iter()
+                        .filter(|event| self.source.may_be_unseen(event.appended_at, now)),
+                );
+            }
+            match stream {
+                Stream::Change => through.change = after,
+                Stream::Jobs => through.jobs = after,
+            }
+        }
+        let mut cut = Cut::of(&self.id.mirror, &start.cursor, &recent, now);
+        cut.snapshot = true;
+        cut.change_through = through.change;
+        cut.jobs_through = through.jobs;
+        self.log
+            .put_cut(&self.id, stored.map(Cut::id).as_ref(), &cut)
+            .await?;
+        Ok(cut)
+    }
+
+    async fn append_render_changed(&self, tip: Option<Oid>) -> Result<(), AttemptError> {
+        let now = (self.now)();
+        let on = tip.map(|tip| tip.to_string()).unwrap_or_default();
+        let body = Body::RenderChanged(RenderChanged {
+            mirror: Some(self.id.mirror.clone()),
+            reason: "renderer, policies or options changed".into(),
+            digest: format!("{} on {on}", self.render),
+        });
+        let envelope = Envelope::internal(self.topic.clone(), body, now);
+        self.log.append(vec![NewEvent { envelope, at: now }]).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,289 @@
+use super::*;
+use crate::{config::SandboxLimits, system::Guests};
+use mirror_core::{
+    document::DocumentKind,
+    layout::Component,
+    marker::TagKey,
+    placement::{Change, Placement, normalize_name},
+    redaction::SecretsMode,
+};
+use serde_json::json;
+use std::sync::OnceLock;
+
+#[test]
+fn work_in_parallel_keeps_the_order_and_gives_the_first_failure() {
+    let squares = in_parallel((0..500).collect(), |n: u64| Ok::<_, ()>(n * n)).expect("no failure");
+    assert_eq!(squares, (0..500).map(|n| n * n).collect::<Vec<u64>>());
+    let failed = in_parallel((0..500).collect(), |n: u64| if n == 250 { Err(n) } else { Ok(n) });
+    assert_eq!(failed, Err(250));
+    assert_eq!(in_parallel(Vec::<u8>::new(), Ok::<_, ()>), Ok(Vec::new()));
+}
+
+/// A Storage token. No pattern knows it any more once it is slugged.
+const TOKEN: &str = "4021-5567-a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8s9T0";
+const CREDENTIAL: &str = "Run-Credential-7f3a99";
+
+fn transformer() -> Transformer {
+    static GUESTS: OnceLock<Guests> = OnceLock::new();
+    let limits = SandboxLimits {
+        memory_bytes_max: 1 << 30,
+        deadline_ms: 60_000,
+    };
+    let guests = GUESTS
+        .get_or_init(|| Guests::prepare(None, [0; 32], limits).expect("the guests are built in"))
+        .clone();
+    let mut own_secrets = KnownSecrets::new();
+    own_secrets.add_credential(CREDENTIAL);
+    Transformer {
+        layout: guests.layout,
+        policies: vec![guests.redaction],
+        filter: guests.filter,
+        redaction: Redaction::new(SecretsMode::Encrypted, TagKey::none()),
+        own_secrets,
+        seen: Arc::default(),
+        names: Mutex::default(),
+        owned: OwnedPaths::new(None),
+        context: Context {
+            stack: "connection.example.com".parse().expect("a stack"),
+            project: "7".parse().expect("a project"),
+            branch: "11".parse().expect("a branch"),
+        },
+        settings: "{}".into(),
+    }
+}
+
+fn config(component: &str, id: &str) -> ObjectKey {
+    ObjectKey::Config {
+        component: component.parse().expect("an id"),
+        config: id.parse().expect("an id"),
+    }
+}
+
+fn object(key: ObjectKey, source: &serde_json::Value) -> SourceObject {
+    let component = key.config().map(|(component, _)| Component {
+        id: component.to_string(),
+        component_type: "other".into(),
+        name: component.to_string(),
+        generic_code_blocks_ui: component.as_str().ends_with("transformation"),
+        default_bucket_stage: None,
+    });
+    SourceObject {
+        key,
+        component,
+        source: source.to_string(),
+        metadata: Vec::new(),
+    }
+}
+
+fn inspected(transformer: &Transformer, objects: &[SourceObject]) -> Vec<Inspection> {
+    let inspected = transformer.inspect(objects).expect("no guest fails");
+    inspected
+        .into_iter()
+        .map(|outcome| outcome.expect("it can be read"))
+        .collect()
+}
+
+fn placed(transformer: &Transformer, objects: Vec<SourceObject>) -> Vec<PlacedObject> {
+    let mut placement = Placement::new();
+    let keys = objects.iter().map(|object| object.key.clone());
+    let changes = keys.zip(inspected(transformer, &objects));
+    placement.apply(changes.map(|(key, wish)| Change::Put(key, wish)).collect());
+    objects
+        .into_iter()
+        .map(|object| placement.placed(&object.key.clone(), object))
+        .collect()
+}
+
+#[test]
+fn what_is_remembered_of_a_name_with_a_secret_is_the_id() {
+    let transformer = transformer();
+    let row = ObjectKey::Row {
+        component: "acme.ex".parse().expect("an id"),
+        config: "1".parse().expect("an id"),
+        row: "r7".parse().expect("an id"),
+    };
+    let objects = [
+        object(
+            config("acme.ex", "1"),
+            &json!({"name": format!("Orders {TOKEN}"), "configuration": {}}),
+        ),
+        object(row.clone(), &json!({"name": TOKEN, "configuration": {}})),
+        object(row, &json!({"name": "", "configuration": {"name": TOKEN}})),
+        object(
+            config("acme.ex", "2"),
+            &json!({"name": CREDENTIAL.replace('-', "_"), "configuration": {}}),
+        ),
+        object(
+            config("acme.ex", "3"),
+            &json!({"name": "Orders", "configuration": {}}),
+        ),
+    ];
+    let inspected = inspected(&transformer, &objects);
+    let segments: Vec<&str> = inspected.iter().map(|one| one.segment.as_str()).collect();
+    let expected = [
+        "other/acme.ex/1",
+        "rows/r7",
+        "rows/r7",
+        "other/acme.ex/2",
+        "other/acme.ex/orders",
+    ];
+    assert_eq!(segments, expected);
+    let slugs = Slugs::new([TOKEN, CREDENTIAL]);
+    for one in &inspected {
+        let stored = serde_json::to_string(one).expect("plain data");
+        assert!(!slugs.is_in(&stored), "{stored}");
+    }
+    assert_eq!(inspected[1].sort_name, "r7");
+}
+
+#[test]
+fn a_source_that_is_no_json_withholds_its_object_alone() {
+    let transformer = transformer();
+    let mut broken = object(config("acme.ex", "1"), &json!({}));
+    broken.source.push('x');
+    let fine = object(config("acme.ex", "2"), &json!({"name": "Orders"}));
+    let outcomes = transformer
+        .inspect(&[broken.clone(), fine.clone()])
+        .expect("no guest fails");
+    assert!(outcomes[0].is_err() && outcomes[1].is_ok(), "{outcomes:?}");
+    let place = |object: SourceObject| PlacedObject {
+        path: Some(object.key.to_string()),
+        object,
+        parent: None,
+        claimed_by: Vec::new(),
+        references: Vec::new(),
+    };
+    let clean = transformer
+        .objects(vec![place(broken.clone()), place(fine)])
+        .expect("no guest fails");
+    assert_eq!(clean.withheld.len(), 1);
+    assert_eq!(clean.withheld[0].subject, Subject::Object(broken.key));
+    assert_eq!(clean.withheld[0].reason.kind(), "source");
+}
+
+#[test]
+fn secrets_in_names_of_blocks_codes_phases_and_tasks_are_in_no_path_and_no_file() {
+    let transformer = transformer();
+    let named = |what: &str| format!("{what} {TOKEN}");
+    let sources = [
+        object(
+            config("keboola.snowflake-transformation", "1"),
+            &json!({"name": "Clean", "configuration": {"parameters": {"blocks": [
+                {"name": named("block"), "codes": [{"name": named("code"), "script": ["SELECT 1"]}]},
+            ]}}}),
+        ),
+        object(
+            config("keboola.orchestrator", "2"),
+            &json!({"name": "Nightly", "configuration": {
+                "phases": [{"id": 1, "name": named("first"), "dependsOn": []},
+                           {"id": 2, "name": "second", "dependsOn": [1]}],
+                "tasks": [{"id": 3, "phase": 1, "name": named("task"), "task": {
+                    "componentId": "keboola.snowflake-transformation", "configId": "1", "mode": "run"}}],
+            }}),
+        ),
+    ];
+    let clean = transformer
+        .objects(placed(&transformer, sources.into()))
+        .expect("no guest fails");
+    assert_eq!(clean.withheld, []);
+    let slugs = Slugs::new([TOKEN]);
+    let mut paths = Vec::new();
+    let mut masked = 0;
+    for object in clean.batches.into_iter().flat_map(MirrorBatch::into_objects) {
+        masked += object.stats().masked;
+        for file in object.files() {
+            assert!(!slugs.is_in(file.path().as_str()), "{}", file.path());
+            assert!(
+                !slugs.is_in(file.content()),
+                "{}: {}",
+                file.path(),
+                file.content()
+            );
+            paths.push(file.path().to_string());
+        }
+    }
+    assert_eq!(masked, 4, "what was taken from names is counted");
+    for ending in ["code.sql", "task.json"] {
+        let path = paths.iter().find(|path| path.ends_with(ending));
+        assert!(
+            path.is_some_and(|path| path.matches("/001-").count() == 2 && path.contains("redacted")),
+            "{paths:?}"
+        );
+    }
+}
+
+fn file(path: &str, content: &str) -> RawFile {
+    RawFile {
+        path: path.into(),
+        kind: DocumentKind::Config,
+        content: content.into(),
+    }
+}
+
+#[test]
+fn a_renderer_that_makes_a_path_of_a_secret_gets_its_object_withheld() {
+    let transformer = transformer();
+    let rendered = |id: &str, path: String, content: &str| {
+        let files = vec![
+            file(&format!("configs/main/{path}/x.txt"), ""),
+            file(&format!("configs/main/{id}/note.md"), content),
+        ];
+        let entries = Vec::new();
+        (
+            Subject::Object(config("acme.ex", id)),
+            Rendered { files, entries },
+        )
+    };
+    let content = format!("use {TOKEN} here");
+    let mut withheld = Vec::new();
+    let batch = vec![
+        rendered("1", format!("a-{}", normalize_name(TOKEN)), &content),
+        rendered("2", "a".into(), &content),
+        // No policy finds it; the run knows it.
+        rendered("3", format!("b-{}", CREDENTIAL.to_lowercase()), "nothing"),
+    ];
+    let filtered = transformer
+        .redact_and_filter(batch, Vec::new(), &mut withheld)
+        .expect("no guest fails");
+    let reason = |withheld: &Withheld| (withheld.subject.to_string(), withheld.reason.clone());
+    assert_eq!(withheld.len(), 1, "{withheld:?}");
+    let (subject, WithholdReason::Guarded { file, .. }) = reason(&withheld[0]) else {
+        panic!("{withheld:?}");
+    };
+    assert_eq!((subject.as_str(), file.as_str()), ("acme.ex/1", "a path"));
+
+    let clean = transformer
+        .guard(vec![(filtered, Vec::new())])
+        .expect("no guest fails");
+    let passed: Vec<String> = clean
+        .batches
+        .iter()
+        .flat_map(MirrorBatch::objects)
+        .map(|object| object.subject().to_string())
+        .collect();
+    assert_eq!(passed, ["acme.ex/2"]);
+    assert_eq!(clean.withheld[0].reason.public(), "guarded guard-known-secret");
+}
+
+#[test]
+fn a_name_is_judged_as_it_was_typed_and_as_it_is_shown() {
+    let transformer = transformer();
+    let may_be_shown = |name: &str| transformer.judge_name(name).expect("no guest fails");
+    assert!(may_be_shown(""));
+    assert!(may_be_shown("Orders 2026 (new)"));
+    assert!(!may_be_shown(&format!("try {TOKEN}")));
+    assert!(!may_be_shown(CREDENTIAL));
+    assert!(!may_be_shown(&CREDENTIAL.replace('-', " ")));
+}
+
+#[test]
+fn a_policy_that_withholds_wins_and_findings_add_up() {
+    let reason = WithholdReason::Source { detail: "x".into() };
+    let withhold = || Verdict::Withhold(reason.clone());
+    let none = || Verdict::Findings(Vec::new());
+    assert_eq!(
+        joined(vec![vec![none(), withhold()], vec![withhold(), none()]]),
+        vec![withhold(), withhold()]
+    );
+    assert_eq!(joined(vec![]), Vec::new());
+}

@@ -1,0 +1,510 @@
+//! One lane's task: it does what the lane's state machine asks for, and tells it how that went.
+
+use super::{BACKLOG_EVERY, Runner, jitter, record::record, sleep_until, until};
+use crate::{
+    config::{JobsCadence, WindowConfig, WindowMode as ConfiguredMode},
+    metrics::{Attempted, QUEUE_NAME, Reason, Region, Retried, retry_count},
+    pipeline::{
+        attempt::{Done, Due, Landed, Lane},
+        error::AttemptError,
+        fetch::FetchError,
+        memory::Memory,
+    },
+    queue::{DeadLetterId, News},
+    status::Status,
+};
+use jiff::Timestamp;
+use mirror_core::{
+    cut::{LaneCursor, Position, Stream},
+    ids::{LaneId, Oid},
+    key::EventKey,
+    lane::{Action, AttemptEnd, Lane as Machine, LaneStart, Wake},
+    retry::{Notice, Outage},
+    window::{WindowMode, later},
+};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::sync::broadcast;
+
+/// A dev branch looks so often whether the default one is there.
+const DEFAULT_EVERY: Duration = Duration::from_millis(250);
+/// So long after an event was put aside, because the source did not show what it told of, it is tried again.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(15 * 60);
+const LOOK_AGAIN_MAX: usize = 10_000;
+
+/// One lane's task: it does what the lane's state machine asks for, and tells it how that went.
+pub(super) struct LaneTask {
+    pub(super) runner: Arc<Runner>,
+    pub(super) lane: Lane,
+    /// The memory of the last attempt, and the commit that it belongs to.
+    pub(super) held: Option<(Oid, Memory)>,
+    /// Events put aside that get a second chance, and when.
+    pub(super) look_again: VecDeque<(Timestamp, DeadLetterId)>,
+    /// Those that had it.
+    pub(super) looked_again: BTreeSet<EventKey>,
+}
+
+/// What wakes the loop of a lane.
+enum Wakened {
+    Stop,
+    Time,
+    Hurry,
+    News(Result<News, broadcast::error::RecvError>),
+    Done(Box<Result<Done, AttemptError>>),
+}
+
+impl LaneTask {
+    pub(super) async fn run(mut self) {
+        let mut news = self.lane.log.tail();
+        let mut hurry = self.runner.hurry.subscribe();
+        let stop = self.runner.stop.clone();
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = self.default_mirrored() => {}
+        }
+        let mut machine = loop {
+            match self.machine().await {
+                Ok(machine) => break machine,
+                Err(error) => {
+                    tracing::error!(lane = %self.lane.id, error, "the lane cannot be read from the log; it is tried again");
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = tokio::time::sleep(BACKLOG_EVERY) => {}
+                    }
+                }
+            }
+        };
+        let mut wakes = vec![Wake::Tick];
+        let mut running: Option<tokio::task::JoinHandle<Result<Done, AttemptError>>> = None;
+        loop {
+            let now = (self.lane.now)();
+            let actions: Vec<Action> = wakes
+                .drain(..)
+                .flat_map(|wake| machine.step(wake, now, jitter()))
+                .collect();
+            for action in actions {
+                match action {
+                    Action::Start { streams } => running = Some(self.start(&streams, now)),
+                    Action::Remember(outage) => self.remember(outage).await,
+                    Action::Notify { notice, outage } => self.notice(notice, &outage),
+                }
+            }
+            let due = machine.next_due();
+            let again = self.look_again.front().map(|(due, _)| *due);
+            self.status(|status| status.next_due = due);
+            let stopped = stop.is_cancelled();
+            if stopped && running.is_none() {
+                return;
+            }
+            let wakened = tokio::select! {
+                () = stop.cancelled(), if !stopped => Wakened::Stop,
+                () = sleep_until(due.into_iter().chain(again).min().map(|due| until(now, due))) => Wakened::Time,
+                changed = hurry.changed() => if changed.is_ok() { Wakened::Hurry } else { Wakened::Stop },
+                heard = news.recv() => Wakened::News(heard),
+                done = ended(&mut running) => Wakened::Done(Box::new(done)),
+            };
+            wakes = match wakened {
+                Wakened::Stop => vec![Wake::Stop],
+                Wakened::Hurry => vec![Wake::Hasten],
+                Wakened::News(Ok(News {
+                    topic,
+                    stream,
+                    position,
+                    published_at,
+                })) if topic == self.lane.topic => vec![Wake::Arrived {
+                    stream,
+                    position,
+                    published_at,
+                    urgent: false,
+                }],
+                // Hints were missed, so it looks for itself.
+                Wakened::News(Err(broadcast::error::RecvError::Lagged(_))) => {
+                    self.missed(machine.cursor()).await
+                }
+                Wakened::Time => {
+                    self.replay().await;
+                    vec![Wake::Tick]
+                }
+                Wakened::News(_) => vec![Wake::Tick],
+                Wakened::Done(outcome) => {
+                    running = None;
+                    if let Err(AttemptError::Fetch(FetchError::NoBranch { .. })) = &*outcome
+                        && !self.lane.branch.is_default
+                    {
+                        return self.retire().await;
+                    }
+                    let ended = self.ended(*outcome, machine.retries());
+                    self.count_backlog().await;
+                    vec![Wake::AttemptDone(ended)]
+                }
+            };
+        }
+    }
+
+    /// Waits until the default branch is mirrored: a dev branch starts at its commit.
+    async fn default_mirrored(&self) {
+        let Some(base) = self.lane.base.clone() else {
+            return;
+        };
+        loop {
+            let lane = self.lane.clone();
+            let (own, base) = (self.lane.refname.clone(), base.refname.clone());
+            let found = tokio::task::spawn_blocking(move || {
+                lane.remote
+                    .tip(&own)
+                    .ok()
+                    .flatten()
+                    .or(lane.remote.tip(&base).ok().flatten())
+            });
+            if matches!(found.await, Ok(Some(_))) {
+                return;
+            }
+            tokio::time::sleep(DEFAULT_EVERY).await;
+        }
+    }
+
+    /// Builds the lane's state machine from what log and state know.
+    async fn machine(&self) -> Result<Machine, String> {
+        let lane = &self.lane;
+        let said = |error: &dyn std::error::Error| crate::app::chain(error);
+        let log_id = lane.log.log_id();
+        let stored = lane.log.cursor(&lane.id).await.map_err(|error| said(&error))?;
+        let stored = stored.filter(|cursor| cursor.log == *log_id);
+        let is_new = stored.as_ref().is_none_or(|cursor| cursor.tip.is_none());
+        let cursor = stored.unwrap_or_else(|| LaneCursor::start(log_id.clone()));
+        let waiting = self.waiting(&cursor).await?;
+        let config = &self.runner.system.config;
+        let change_mode = window_mode(config.window);
+        let start = LaneStart {
+            cursor,
+            change_mode,
+            jobs_mode: jobs_mode(change_mode, lane.spec.jobs.map(|jobs| jobs.cadence)),
+            change_waiting: waiting[0],
+            jobs_waiting: waiting[1],
+            has_cut: lane
+                .log
+                .cut(&lane.id)
+                .await
+                .map_err(|error| said(&error))?
+                .is_some(),
+            // The first attempt of a process looks at the remote, whatever waits.
+            is_new: is_new || self.held.is_none(),
+            outage: lane.state.outage(&lane.id).await.map_err(|error| said(&error))?,
+            paused: false,
+        };
+        self.status(|status| status.outage.clone_from(&start.outage));
+        Ok(Machine::new(start, (lane.now)()))
+    }
+
+    /// Returns, of each stream's events after the cursor, the newest one's position and when the first was published.
+    async fn waiting(&self, cursor: &LaneCursor) -> Result<[Option<(Position, Timestamp)>; 2], String> {
+        let said = |error: &dyn std::error::Error| crate::app::chain(error);
+        let Lane { log, topic, .. } = &self.lane;
+        let mut waiting = [None; 2];
+        for (waiting, stream) in waiting.iter_mut().zip(Stream::ALL) {
+            let first = log
+                .read(topic, cursor.of(stream), Some(stream), 1)
+                .await
+                .map_err(|error| said(&error))?;
+            let newest = log.newest(topic, stream).await.map_err(|error| said(&error))?;
+            *waiting = first
+                .first()
+                .map(|logged| (newest.max(logged.position), logged.envelope.published_at));
+        }
+        Ok(waiting)
+    }
+
+    /// Looks up what hints would have told; the log is asked until it answers or the process stops.
+    async fn missed(&self, cursor: &LaneCursor) -> Vec<Wake> {
+        loop {
+            match self.waiting(cursor).await {
+                Ok(waiting) => {
+                    let waiting = Stream::ALL.into_iter().zip(waiting);
+                    return waiting
+                        .filter_map(|(stream, waiting)| {
+                            let (position, published_at) = waiting?;
+                            Some(Wake::Arrived {
+                                stream,
+                                position,
+                                published_at,
+                                urgent: false,
+                            })
+                        })
+                        .collect();
+                }
+                Err(error) => {
+                    tracing::error!(lane = %self.lane.id, error, "the log cannot be read; it is tried again");
+                    tokio::select! {
+                        () = self.runner.stop.cancelled() => return Vec::new(),
+                        () = tokio::time::sleep(BACKLOG_EVERY) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    fn start(
+        &mut self,
+        streams: &[Stream],
+        now: Timestamp,
+    ) -> tokio::task::JoinHandle<Result<Done, AttemptError>> {
+        self.status(|status| status.attempt_since = Some(now));
+        let due = Due {
+            change: streams.contains(&Stream::Change),
+            jobs: streams.contains(&Stream::Jobs),
+        };
+        let (lane, held) = (self.lane.clone(), self.held.take());
+        tokio::spawn(async move { lane.attempt(held, due).await })
+    }
+
+    fn ended(&mut self, outcome: Result<Done, AttemptError>, retries: u32) -> AttemptEnd {
+        self.status(|status| status.attempt_since = None);
+        match outcome {
+            Ok(done) => {
+                self.count_retry(retries, "success");
+                self.succeeded(done)
+            }
+            Err(error) => {
+                self.count_retry(retries, "failure");
+                self.failed(&error, retries + 1)
+            }
+        }
+    }
+
+    fn succeeded(&mut self, done: Done) -> AttemptEnd {
+        let Done {
+            tip,
+            base,
+            memory,
+            landed,
+            took,
+            cursor,
+            put_aside,
+            may_return,
+            withheld_files,
+        } = done;
+        let withheld = memory
+            .withheld()
+            .map(|(key, reason)| (key.clone(), reason.to_string()))
+            .collect();
+        let pushed = landed.is_some().then(|| (self.lane.now)());
+        self.status(|status| {
+            status.tip = tip;
+            status.withheld = withheld;
+            status.withheld_files = withheld_files;
+            status.last_push = pushed.or(status.last_push);
+        });
+        let took = landed.is_some().then_some(took);
+        if let Some(landed) = landed {
+            self.tell(landed);
+        }
+        self.held = base.map(|base| (base, memory));
+        self.put_aside(put_aside, may_return);
+        AttemptEnd::Mirrored { cursor, took }
+    }
+
+    fn tell(&self, landed: Landed) {
+        record(&self.runner.system.metrics, &self.lane, &landed);
+        let latency_ms = landed
+            .change_latency
+            .or(landed.jobs_latency)
+            .map(|latency| u64::try_from(latency.as_millis()).unwrap_or(u64::MAX));
+        tracing::info!(
+            mirror = %landed.lane.mirror,
+            project_id = %self.lane.spec.project,
+            branch_id = %landed.lane.branch,
+            queue_name = QUEUE_NAME,
+            commit_sha = %landed.commit,
+            event_id = landed.event_id,
+            events = landed.events,
+            files_added = landed.added,
+            files_modified = landed.modified,
+            files_deleted = landed.deleted,
+            latency_ms,
+            "mirrored"
+        );
+        for (object, reason) in &landed.withheld {
+            tracing::warn!(mirror = %landed.lane.mirror, branch_id = %landed.lane.branch, %object, %reason, "withheld");
+        }
+        // Nobody may be listening.
+        let _ = self.runner.landed.send(landed);
+    }
+
+    fn failed(&mut self, error: &AttemptError, retry_count: u32) -> AttemptEnd {
+        let disposition = error.disposition();
+        let reason = crate::app::chain(error);
+        if !error.is_waiting() {
+            let exports = &self.runner.system.metrics.exports;
+            exports.get_or_create(&Attempted { outcome: "failed" }).inc();
+        }
+        let LaneId { mirror, branch } = &self.lane.id;
+        let project_id = &self.lane.spec.project;
+        if let AttemptError::Push(_) = error {
+            tracing::error!(%mirror, %project_id, branch_id = %branch, queue_name = QUEUE_NAME, retry_count,
+                class = ?disposition, reason, "push failed; it is repeated");
+        } else {
+            tracing::warn!(%mirror, %project_id, branch_id = %branch, queue_name = QUEUE_NAME, retry_count,
+                exception_id = error.exception_id(), class = ?disposition, reason, "attempt failed; it is repeated");
+        }
+        AttemptEnd::Failed { disposition, reason }
+    }
+
+    /// Counts events that were put aside. What the source may yet come to show is looked for once more.
+    fn put_aside(&mut self, count: usize, may_return: Vec<(EventKey, DeadLetterId)>) {
+        let metrics = &self.runner.system.metrics;
+        let label = Reason { reason: "put_aside" };
+        metrics
+            .dead_letters
+            .get_or_create(&label)
+            .inc_by(u64::try_from(count).unwrap_or(u64::MAX));
+        self.status(|status| status.put_aside += count);
+        let due = later((self.lane.now)(), LOOK_AGAIN_AFTER);
+        for (key, letter) in may_return {
+            // Once for an event; the list is bounded whatever is posted.
+            if self.looked_again.len() < LOOK_AGAIN_MAX && self.looked_again.insert(key) {
+                self.look_again.push_back((due, letter));
+            }
+        }
+    }
+
+    /// Appends events anew whose second chance has come.
+    async fn replay(&mut self) {
+        let now = (self.lane.now)();
+        while let Some((due, letter)) = self.look_again.front().copied()
+            && due <= now
+        {
+            self.look_again.pop_front();
+            if let Err(error) = self.lane.log.replay(letter, now).await {
+                tracing::warn!(lane = %self.lane.id, error = crate::app::chain(&error), "an event that was put aside cannot be replayed");
+            }
+        }
+    }
+
+    /// Ends the lane of a dev branch that was deleted; its Git branch stays.
+    async fn retire(&self) {
+        let Runner { system, lanes, .. } = &*self.runner;
+        tracing::info!(mirror = %self.lane.id.mirror, branch_id = %self.lane.id.branch, refname = %self.lane.refname,
+            "the branch was deleted in Keboola; its mirror ends and the Git branch stays");
+        if let Err(error) = self.lane.state.put_outage(&self.lane.id, None).await {
+            tracing::error!(lane = %self.lane.id, error = crate::app::chain(&error), "the outage cannot be stored");
+        }
+        lanes.lock().await.remove(&self.lane.id);
+        system.status.remove(&self.lane.id);
+        system
+            .metrics
+            .linked_dev_branches
+            .get_or_create(&Region::of(&self.lane.spec))
+            .dec();
+    }
+
+    /// Tells how much waits now.
+    async fn count_backlog(&self) {
+        let Lane { id, topic, log, .. } = &self.lane;
+        if let Ok(backlog) = log.backlog(&[(id.clone(), topic.clone())]).await {
+            self.status(|status| status.backlog = backlog.depth);
+        }
+    }
+
+    async fn remember(&self, outage: Option<Outage>) {
+        // Stored before it is told: a notice is better lost than repeated.
+        if let Err(error) = self.lane.state.put_outage(&self.lane.id, outage.as_ref()).await {
+            tracing::error!(lane = %self.lane.id, error = crate::app::chain(&error), "the outage cannot be stored");
+        }
+        if outage.is_none() {
+            let before = self
+                .runner
+                .system
+                .status
+                .lane(&self.lane.id)
+                .and_then(|status| status.outage);
+            // An overdue episode was counted when it became that.
+            if before.is_some_and(|before| before.notified_at.is_none()) {
+                self.runner.system.metrics.episode(true);
+            }
+            tracing::info!(mirror = %self.lane.id.mirror, branch_id = %self.lane.id.branch, "recovered");
+        }
+        self.status(|status| status.outage = outage);
+    }
+
+    /// Tells the log; channels to people hang on here.
+    fn notice(&self, notice: Notice, outage: &Outage) {
+        if notice == Notice::Failing {
+            self.runner.system.metrics.episode(false);
+        }
+        tracing::warn!(
+            mirror = %self.lane.id.mirror,
+            project_id = %self.lane.spec.project,
+            branch_id = %self.lane.id.branch,
+            ?notice,
+            since = %outage.since,
+            attempts = outage.attempts,
+            reason = outage.reason,
+            "notice"
+        );
+    }
+
+    fn count_retry(&self, attempts: u32, outcome: &'static str) {
+        if attempts > 0 {
+            let label = Retried {
+                queue_name: QUEUE_NAME,
+                retry_count: retry_count(attempts),
+                outcome,
+            };
+            self.runner
+                .system
+                .metrics
+                .retry_attempts
+                .get_or_create(&label)
+                .inc();
+        }
+    }
+
+    fn status(&self, change: impl FnOnce(&mut crate::status::LaneStatus)) {
+        let status: &Status = &self.runner.system.status;
+        status.update(&self.lane.id, change);
+    }
+}
+
+async fn ended(
+    running: &mut Option<tokio::task::JoinHandle<Result<Done, AttemptError>>>,
+) -> Result<Done, AttemptError> {
+    match running {
+        Some(task) => match task.await {
+            Ok(outcome) => outcome,
+            Err(error) => Err(error.into()),
+        },
+        None => std::future::pending().await,
+    }
+}
+
+fn window_mode(config: WindowConfig) -> WindowMode {
+    let span = Duration::from_millis(config.span_ms);
+    match config.mode {
+        ConfiguredMode::Early => WindowMode::Early { span },
+        ConfiguredMode::Fixed => WindowMode::Fixed { span },
+        ConfiguredMode::Eager => WindowMode::Eager {
+            gather: Duration::from_secs(2).min(span),
+            cool_down: span,
+        },
+    }
+}
+
+fn jobs_mode(change: WindowMode, cadence: Option<JobsCadence>) -> WindowMode {
+    match (cadence, change) {
+        // Runs that are not mirrored are passed over with the changes.
+        (None | Some(JobsCadence::Window), mode) => mode,
+        (Some(JobsCadence::Every { ms }), WindowMode::Early { span } | WindowMode::Fixed { span }) => {
+            WindowMode::Eager {
+                gather: span,
+                cool_down: Duration::from_millis(ms),
+            }
+        }
+        (Some(JobsCadence::Every { ms }), WindowMode::Eager { gather, .. }) => WindowMode::Eager {
+            gather,
+            cool_down: Duration::from_millis(ms),
+        },
+    }
+}
