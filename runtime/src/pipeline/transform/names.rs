@@ -31,6 +31,8 @@ impl fmt::Debug for JudgedNames {
 
 /// Of one lane; then it begins anew.
 const JUDGED_NAMES_MAX: usize = 50_000;
+/// Longer ones are rare, and judged each time.
+const JUDGED_BYTES_MAX: usize = 256;
 
 /// What was taken out of the names of one object.
 pub(super) type Counted = (Subject, RedactionStats);
@@ -74,10 +76,7 @@ impl Transformer {
             .collect::<Result<Vec<_>, _>>()?;
         let mut verdicts = joined(verdicts).into_iter();
         let guard = Guard::new(&self.own_secrets);
-        let mut judged = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        if judged.0.len() + texts.len() > JUDGED_NAMES_MAX {
-            judged.0.clear();
-        }
+        let mut fresh: Vec<(&str, Vec<Finding>)> = Vec::with_capacity(texts.len());
         for text in texts {
             let findings = match (guard.check_name(text), verdicts.next()) {
                 (Some(rule), _) => vec![all_of_it(rule)],
@@ -91,8 +90,18 @@ impl Transformer {
             if !findings.is_empty() {
                 bad.insert(text.to_owned(), findings.clone());
             }
-            judged.0.insert(text.to_owned(), findings);
+            fresh.push((text, findings));
         }
+        let mut judged = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if judged.0.len() + fresh.len() > JUDGED_NAMES_MAX {
+            judged.0.clear();
+        }
+        let kept = fresh
+            .into_iter()
+            .filter(|(text, _)| text.len() <= JUDGED_BYTES_MAX);
+        judged
+            .0
+            .extend(kept.map(|(text, findings)| (text.to_owned(), findings)));
         Ok(BadNames(bad))
     }
 
