@@ -2,15 +2,7 @@
 
 use super::super::Demo;
 use crate::pipeline::attempt::Landed;
-use std::{
-    io::IsTerminal,
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{io::IsTerminal, path::Path, time::Duration};
 use tokio::sync::broadcast;
 
 /// Prints to standard output; colours on a terminal only.
@@ -19,7 +11,6 @@ pub(super) struct Show {
     coloured: bool,
     directory: String,
     span: &'static str,
-    landed: Arc<AtomicUsize>,
 }
 
 #[expect(clippy::print_stdout, reason = "the demo's output")]
@@ -29,7 +20,6 @@ impl Show {
             coloured: std::io::stdout().is_terminal(),
             directory: demo.dir.display().to_string(),
             span: if demo.fast { "1 second" } else { "5 seconds" },
-            landed: Arc::default(),
         }
     }
 
@@ -68,6 +58,9 @@ impl Show {
     }
 
     pub(super) fn bulk(&self, edits: usize, took: Duration) {
+        if edits == 0 {
+            return;
+        }
         println!(
             "  {edits} edits were on the remote after {:.2} s: {:.0} changes a second",
             took.as_secs_f64(),
@@ -76,6 +69,9 @@ impl Show {
     }
 
     pub(super) fn singles(&self, commits: usize, took: Duration) {
+        if commits == 0 {
+            return;
+        }
         println!(
             "  {commits} commits one after the other, each pushed and confirmed, in {:.2} s: {:.1} a second",
             took.as_secs_f64(),
@@ -83,8 +79,8 @@ impl Show {
         );
     }
 
-    pub(super) fn nothing(&self, events: usize, commits: usize) {
-        println!("  {events} events were delivered again: {commits} commits");
+    pub(super) fn nothing(&self, events: usize, moved: usize) {
+        println!("  {events} events were delivered again: {moved} branches got a commit of them");
     }
 
     pub(super) fn staying(&self, address: &str) {
@@ -109,11 +105,6 @@ impl Show {
         }
     }
 
-    /// How many commits landed so far.
-    pub(super) fn landed(&self) -> usize {
-        self.landed.load(Ordering::SeqCst)
-    }
-
     /// Lets the last commit be printed before the next act begins.
     pub(super) async fn breath(&self) {
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -124,12 +115,10 @@ impl Show {
         loop {
             match landed.recv().await {
                 Ok(landed) => {
-                    self.landed.fetch_add(1, Ordering::SeqCst);
                     self.commit(&landed);
                 }
                 Err(broadcast::error::RecvError::Lagged(missed)) => {
-                    self.landed
-                        .fetch_add(usize::try_from(missed).unwrap_or_default(), Ordering::SeqCst);
+                    println!("  … {missed} more commits");
                 }
                 Err(broadcast::error::RecvError::Closed) => return,
             }
