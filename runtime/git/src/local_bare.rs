@@ -1,8 +1,11 @@
 //! A bare repository on this machine as the remote: for the demo and for operators' `file:` remotes.
 //!
-//! Works on the files directly, without the `git` program. Hooks are not run, and the repository's housekeeping (each
-//! push leaves a pack) is its owner's: `git maintenance` as usual.
+//! Works on the files directly, without the `git` program. Hooks are not run. The packs that pushes leave are joined
+//! now and then (see [`rollup`]); all other housekeeping is the owner's: `git maintenance` as usual.
 
+mod own_packs;
+mod pack_directory;
+mod rollup;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +17,7 @@ use crate::{
     layout,
     objects::{Objects, Source},
     pack::{self, Encoder, Pack, Run},
+    packfile::PackFile,
     refname::RefName,
     refs::{Refs, RefsError},
     remote::{FetchScope, Fetched, Remote},
@@ -22,11 +26,14 @@ use crate::{
 };
 use gix::objs::Kind;
 use mirror_core::ids::Oid;
+use own_packs::{Kept, OwnPacks};
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashSet},
+    collections::{BinaryHeap, HashMap, HashSet},
+    error::Error as _,
     fs, io,
     path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 /// A bare repository at a path.
@@ -36,6 +43,9 @@ pub struct LocalBare {
     name: String,
     refs: Refs,
     objects: Objects,
+    own_packs: OwnPacks,
+    /// Where branches were when that was last made durable.
+    durable: Mutex<HashMap<RefName, Option<Oid>>>,
 }
 
 /// The most that gix can hold: the owner may have left thousands.
@@ -76,6 +86,8 @@ impl LocalBare {
             name,
             refs: Refs::new(path),
             objects,
+            own_packs: OwnPacks::new(path),
+            durable: Mutex::default(),
         })
     }
 
@@ -116,6 +128,52 @@ impl LocalBare {
             .unwrap_or_default()
             .split(|byte| *byte == b'\n')
             .any(|line| line == commit.as_bytes()))
+    }
+
+    /// Reads where a branch is, and makes sure that a power cut does not move it back: who moved it may have been killed
+    /// before that, and whoever reads it now builds on it.
+    fn read_durably(&self, refname: &RefName) -> Result<Option<Oid>, RefsError> {
+        let tip = self.refs.read(refname)?;
+        if self.durable().get(refname) != Some(&tip) {
+            self.refs.sync(refname)?;
+            self.durable().insert(refname.clone(), tip);
+        }
+        Ok(tip)
+    }
+
+    fn durable(&self) -> MutexGuard<'_, HashMap<RefName, Option<Oid>>> {
+        self.durable.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stores a pack durably; it stays until what is returned is dropped.
+    fn store_pack(&self, pack: &Pack) -> Result<Kept, PushError> {
+        let at_disk = |error| self.disk_error(error);
+        let held = self.own_packs.hold().map_err(at_disk)?;
+        let held = held.ok_or_else(|| PushError::Busy {
+            remote: self.name.clone(),
+        })?;
+        let packs = self.root.join("objects/pack");
+        let file = PackFile::new(&packs, pack.name);
+        let kept = Kept::new(&file, held).map_err(at_disk)?;
+        // One that is there already may be somebody else's.
+        if !file.pack.exists() && rollup::is_small((pack.bytes.len() + pack.index.len()) as u64) {
+            self.own_packs.add(pack.name).map_err(at_disk)?;
+        }
+        pack.store(&packs).map_err(at_disk)?;
+        Ok(kept)
+    }
+
+    /// The push has succeeded whatever becomes of this; the next one tries again.
+    fn roll_up(&self) {
+        match rollup::roll_up(&self.root, &self.own_packs) {
+            Ok(done) if done == rollup::RolledUp::default() => {}
+            Ok(rollup::RolledUp { joined, removed }) => {
+                tracing::debug!(remote = self.name, joined, removed, "joined packs");
+            }
+            Err(error) => {
+                tracing::warn!(remote = self.name, %error, source = error.source().map(tracing::field::display), "packs cannot be joined; they pile up until `git gc` is run there");
+            }
+        }
     }
 
     fn read_error(&self, error: RefsError) -> RemoteError {
@@ -195,7 +253,7 @@ impl Remote for LocalBare {
         // A repository that vanished must not look like one without branches.
         fs::metadata(self.root.join("HEAD"))
             .map_err(|error| RemoteError::from_disk(&self.name, at(&self.root)(error)))?;
-        self.refs.read(refname).map_err(|error| self.read_error(error))
+        self.read_durably(refname).map_err(|error| self.read_error(error))
     }
 
     fn branches(&self) -> Result<Vec<(RefName, Oid)>, RemoteError> {
@@ -264,26 +322,32 @@ impl Remote for LocalBare {
     fn push(&self, push: &PendingPush) -> Result<(), PushError> {
         let refname = push.refname();
         let actual = self
-            .refs
-            .read(refname)
+            .read_durably(refname)
             .map_err(|error| self.push_error(refname, error))?;
         if actual == Some(push.new_tip()) {
-            return self.refs.sync(refname).map_err(|error| self.disk_error(error));
+            return Ok(());
         }
         if actual != push.expected_old() {
             return Err(self.push_error(refname, RefsError::Moved(actual)));
         }
         // If the branch moves now the pack stays as waste. It must: another worker may have pushed the same bytes.
-        push.pack
-            .store(&self.root.join("objects/pack"))
-            .map_err(|error| self.disk_error(error))?;
-        match self
+        let kept = self.store_pack(&push.pack)?;
+        let moved = self
             .refs
-            .compare_and_swap(refname, push.expected_old(), Some(push.new_tip()))
-        {
-            Err(RefsError::Moved(Some(actual))) if actual == push.new_tip() => Ok(()),
-            moved => moved.map_err(|error| self.push_error(refname, error)),
+            .compare_and_swap(refname, push.expected_old(), Some(push.new_tip()));
+        match moved {
+            Err(RefsError::Moved(Some(actual))) if actual == push.new_tip() => {
+                let tip = self.read_durably(refname);
+                tip.map_err(|error| self.push_error(refname, error))?;
+            }
+            moved => {
+                moved.map_err(|error| self.push_error(refname, error))?;
+                self.durable().insert(refname.clone(), Some(push.new_tip()));
+            }
         }
+        drop(kept);
+        self.roll_up();
+        Ok(())
     }
 
     fn delete_branch(&self, refname: &RefName, expected: Oid) -> Result<(), PushError> {

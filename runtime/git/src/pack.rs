@@ -21,6 +21,10 @@ pub(crate) const HEADER_BYTES: usize = 12;
 /// The SHA-1 of everything before it.
 pub(crate) const TRAILER_BYTES: usize = 20;
 
+/// What the names of files begin with that are being written. Git's own housekeeping, too, removes `tmp_*` that a crash
+/// left behind.
+pub(crate) const TEMPORARY: &str = "tmp_kbc-mirror_";
+
 /// Hashes an object as Git does.
 ///
 /// The hash is SHA-1 with collision detection; an input that attacks it does not get the plain SHA-1 but is
@@ -92,6 +96,17 @@ impl Run {
             offset: self.bytes.len() as u64,
         });
         self.bytes.extend_from_slice(entry);
+    }
+
+    /// Appends all entries of another run.
+    pub(crate) fn append(&mut self, other: Self) {
+        let base = self.bytes.len() as u64;
+        let moved = |row: Row| Row {
+            offset: row.offset + base,
+            ..row
+        };
+        self.rows.extend(other.rows.into_iter().map(moved));
+        self.bytes.extend_from_slice(&other.bytes);
     }
 
     /// Drops the objects that are not wanted.
@@ -253,8 +268,7 @@ impl Pack {
             return disk::sync_directory(directory);
         }
         for (extension, content) in files {
-            // Git's own prefix: its housekeeping removes what a crash leaves behind.
-            let temporary = directory.join(disk::unique_name(&format!("tmp_{extension}_")));
+            let temporary = directory.join(disk::unique_name(&format!("{TEMPORARY}{extension}_")));
             disk::replace(&temporary, &target(extension), content)?;
         }
         disk::sync_directory(directory)

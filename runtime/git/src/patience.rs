@@ -38,9 +38,18 @@ impl Patience {
 
 /// Takes the system's lock on a file; returns false if somebody else kept it for so long.
 pub(crate) fn lock_within(file: &File, limit: Duration) -> io::Result<bool> {
+    wait_for(limit, || file.try_lock())
+}
+
+/// The same, for a lock that may be held together with others of its kind.
+pub(crate) fn lock_shared_within(file: &File, limit: Duration) -> io::Result<bool> {
+    wait_for(limit, || file.try_lock_shared())
+}
+
+fn wait_for(limit: Duration, lock: impl Fn() -> Result<(), TryLockError>) -> io::Result<bool> {
     let mut patience = Patience::new(limit);
     loop {
-        match file.try_lock() {
+        match lock() {
             Ok(()) => return Ok(true),
             Err(TryLockError::WouldBlock) if patience.wait() => {}
             Err(TryLockError::WouldBlock) => return Ok(false),

@@ -162,12 +162,16 @@ impl Refs {
         }
     }
 
-    /// Makes durable where a branch is: who was killed may have moved it without syncing the directory.
+    /// Makes durable where a branch is: who was killed may have moved it, or made its directory, without syncing that.
     pub(crate) fn sync(&self, refname: &RefName) -> Result<(), DiskError> {
         let path = self.root.join(refname.as_str());
-        let parent = path.parent().filter(|parent| parent.is_dir());
-        parent.map_or(Ok(()), disk::sync_directory)?;
-        disk::sync_directory(&self.root)
+        let within = |directory: &&Path| directory.starts_with(&self.root);
+        for directory in path.ancestors().skip(1).take_while(within) {
+            if directory.is_dir() {
+                disk::sync_directory(directory)?;
+            }
+        }
+        Ok(())
     }
 
     /// First from `packed-refs`, then the file: in between the branch is still where it was.

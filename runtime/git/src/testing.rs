@@ -45,7 +45,8 @@ impl Bare {
     }
 }
 
-fn command(directory: &Path, args: &[&str]) -> Command {
+/// A call of `git` that is the same on every machine.
+pub(crate) fn command(directory: &Path, args: &[&str]) -> Command {
     let mut command = Command::new("git");
     command.current_dir(directory).args(args);
     // Neither the machine's configuration nor the caller's repository may decide a test.

@@ -6,7 +6,7 @@ use crate::{
     testing::{Mirror, git, make, packs, pseudo_random_bytes},
 };
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write as _},
     os::unix::{fs::MetadataExt, process::CommandExt},
     process::{Command, Stdio},
 };
@@ -15,7 +15,7 @@ fn id(byte: u8) -> Oid {
     Oid::from_bytes([byte; 20])
 }
 
-fn branch(short: &str) -> RefName {
+pub(super) fn branch(short: &str) -> RefName {
     RefName::branch(short).unwrap()
 }
 
@@ -255,7 +255,7 @@ fn a_torn_branch_file_is_damage_and_not_a_missing_branch() {
 }
 
 /// Runs the test of this name again in a process of its own, which finds the remote's path in the environment.
-fn child(test: &str, remote: &Path, shell: Option<&str>) -> Command {
+pub(super) fn child(test: &str, remote: &Path, shell: Option<&str>) -> Command {
     let program = std::env::current_exe().unwrap();
     let arguments = ["--exact", "--nocapture", test];
     let mut command = match shell {
@@ -273,6 +273,11 @@ fn child(test: &str, remote: &Path, shell: Option<&str>) -> Command {
 }
 
 const CHILD: &str = "MIRROR_GIT_TEST_REMOTE";
+
+/// Returns the remote's path if this process is such a child.
+pub(super) fn is_child() -> Option<PathBuf> {
+    std::env::var_os(CHILD).map(PathBuf::from)
+}
 
 /// In the child: pushes once and prints how that ended.
 fn push_as_child(remote: &Path, content: &[u8]) {
@@ -321,8 +326,8 @@ fn outcome_of(mut command: Command, remote: &Path) -> String {
 
 #[test]
 fn a_full_disk_is_said_to_be_full_and_leaves_everything_as_it_was() {
-    if let Some(remote) = std::env::var_os(CHILD) {
-        return push_as_child(Path::new(&remote), &pseudo_random_bytes(1, 600_000));
+    if let Some(remote) = is_child() {
+        return push_as_child(&remote, &pseudo_random_bytes(1, 600_000));
     }
     let mirror = Mirror::new();
     let name = "local_bare::tests::a_full_disk_is_said_to_be_full_and_leaves_everything_as_it_was";
@@ -357,8 +362,8 @@ fn a_full_disk_is_said_to_be_full_and_leaves_everything_as_it_was() {
 
 #[test]
 fn a_repository_that_may_not_be_written_says_so() {
-    if let Some(remote) = std::env::var_os(CHILD) {
-        return push_as_child(Path::new(&remote), b"small");
+    if let Some(remote) = is_child() {
+        return push_as_child(&remote, b"small");
     }
     let mirror = Mirror::new();
     mirror.push("first", &[("a", "1")]);
@@ -367,6 +372,9 @@ fn a_repository_that_may_not_be_written_says_so() {
     };
     open_to_read(mirror.directory.path(), 0o755);
     open_to_read(&mirror.remote.path().join("objects/pack"), 0o555);
+    let own = mirror.remote.path().join("kbc-mirror.packs");
+    open_to_read(&own, 0o777);
+    open_to_read(&own.join("lock"), 0o666);
     let name = "local_bare::tests::a_repository_that_may_not_be_written_says_so";
     // A program that anybody may run: the one of this test may lie in a private directory.
     let program = mirror.directory.path().join("tests");
@@ -384,6 +392,8 @@ fn a_repository_that_may_not_be_written_says_so() {
     }
     let outcome = outcome_of(command, mirror.remote.path());
     open_to_read(&mirror.remote.path().join("objects/pack"), 0o755);
+    open_to_read(&own, 0o755);
+    open_to_read(&own.join("lock"), 0o644);
     let lines: Vec<&str> = outcome.lines().collect();
     assert!(
         lines[0].starts_with("NeedsCustomer: cannot write `REMOTE/objects/pack/"),
@@ -398,8 +408,8 @@ fn a_repository_that_may_not_be_written_says_so() {
 
 #[test]
 fn a_process_killed_at_any_line_leaves_the_old_or_the_new_commit() {
-    if let Some(remote) = std::env::var_os(CHILD) {
-        return push_for_ever(Path::new(&remote));
+    if let Some(remote) = is_child() {
+        return push_for_ever(&remote);
     }
     let mirror = Mirror::new();
     mirror.push("first", &[("a", "1")]);
@@ -444,7 +454,7 @@ fn a_process_killed_at_any_line_leaves_the_old_or_the_new_commit() {
     assert!(!mirror.remote.path().join("refs/heads/main.lock").exists());
 }
 
-fn push_for_ever(remote: &Path) {
+pub(super) fn push_for_ever(remote: &Path) {
     let cache = tempfile::tempdir().unwrap();
     let store = Store::open_or_create(cache.path()).unwrap();
     let remote = LocalBare::open(remote).unwrap();
@@ -639,8 +649,8 @@ fn no_branch_is_overlooked_while_git_packs_them() {
 
 #[test]
 fn a_pack_that_is_there_is_only_made_durable_and_a_torn_one_is_written_again() {
-    if let Some(remote) = std::env::var_os(CHILD) {
-        return store_without_a_free_file(Path::new(&remote));
+    if let Some(remote) = is_child() {
+        return store_without_a_free_file(&remote);
     }
     let mirror = Mirror::new();
     let push = mirror.make(None, "first", &[("a", "1")]);
@@ -677,4 +687,84 @@ fn store_without_a_free_file(remote: &Path) {
         Err(error) if error.path == directory => println!("not durable"),
         other => println!("{other:?}"),
     }
+}
+
+#[test]
+fn where_a_branch_was_found_it_stays_after_a_power_cut() {
+    if let Some(remote) = is_child() {
+        return read_when_told(&remote);
+    }
+    let mirror = Mirror::new();
+    mirror.push("first", &[("a", "1")]);
+    let set = |path: &Path, mode: u32| {
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    };
+    set(mirror.directory.path(), 0o755);
+    let program = mirror.directory.path().join("tests");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    set(&program, 0o755);
+    let mut command = Command::new(&program);
+    let name = "local_bare::tests::where_a_branch_was_found_it_stays_after_a_power_cut";
+    command
+        .args(["--exact", "--nocapture", name])
+        .env(CHILD, mirror.remote.path())
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    if fs::metadata(mirror.directory.path()).unwrap().uid() == 0 {
+        command.uid(65_534).gid(65_534).env_remove("TMPDIR");
+    }
+    let mut child = command.spawn().unwrap();
+    let mut told = child.stdin.take().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut ask = || {
+        told.write_all(b"read\n").unwrap();
+        let answer = |line: String| line.strip_prefix("answer: ").map(str::to_owned);
+        lines
+            .find_map(|line| answer(line.unwrap()))
+            .expect("the child answers")
+    };
+    let heads = mirror.remote.path().join("refs/heads");
+    let first = mirror.remote.tip(&mirror.main).unwrap().unwrap();
+    assert_eq!(ask(), first.to_string());
+    // Nobody can make durable what is in a directory that he may not open, but read its files.
+    set(&heads, 0o311);
+    assert_eq!(ask(), first.to_string(), "nothing moved: nothing to do");
+    set(&heads, 0o755);
+    let second = mirror.push("second", &[("a", "2")]);
+    set(&heads, 0o311);
+    let problem = ask();
+    assert!(problem.contains("may not be read"), "{problem}");
+    set(&heads, 0o755);
+    assert_eq!(ask(), second.to_string());
+    drop(told);
+    assert!(child.wait().unwrap().success());
+}
+
+/// In the child: says where the branch is, each time it is asked.
+fn read_when_told(remote: &Path) {
+    let remote = LocalBare::open(remote).unwrap();
+    for _ in io::stdin().lines() {
+        match remote.tip(&branch("main")) {
+            Ok(tip) => println!("\nanswer: {}", tip.unwrap()),
+            Err(error) => println!("\nanswer: {error}"),
+        }
+    }
+}
+
+#[test]
+fn what_is_being_pushed_survives_a_repack_that_drops_what_no_branch_needs() {
+    let mirror = Mirror::new();
+    let first = mirror.push("first", &[("a", "1")]);
+    let push = mirror.make(Some(first), "second", &[("a", "2")]);
+    // As far as a push is before the branch moves.
+    let kept = mirror.remote.store_pack(&push.pack).unwrap();
+    mirror.git(&["repack", "-a", "-d", "-q"]);
+    mirror.git(&["cat-file", "-e", &push.new_tip().to_string()]);
+    drop(kept);
+    assert!(packs(mirror.remote.path(), "keep").is_empty());
+    mirror.remote.push(&push).unwrap();
+    mirror.git(&["repack", "-a", "-d", "-q"]);
+    assert_eq!(mirror.git(&["fsck", "--full", "--strict"]), "");
+    assert_eq!(packs(mirror.remote.path(), "pack").len(), 1);
 }

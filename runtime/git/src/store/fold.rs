@@ -11,7 +11,8 @@ use crate::{
     error::StoreError,
     idx,
     objects::Source,
-    pack::{self, Encoder, Pack, Row, Run},
+    pack::{self, Encoder, Pack, Run},
+    packfile::PackFile,
     tree::{BaseTree, Entry},
 };
 use gix::objs::Kind;
@@ -20,17 +21,15 @@ use std::{
     collections::HashSet,
     fs::{self, File},
     io::{self, Read, Seek, SeekFrom},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 /// With this many packs besides the pending ones, they are folded.
 pub(super) const PACKS_UNFOLDED_MAX: usize = 16;
 
-/// A pack on disk.
+/// A pack on disk, and its size.
 struct OnDisk {
-    pack: PathBuf,
-    index: PathBuf,
-    name: Oid,
+    file: PackFile,
     bytes: u64,
 }
 
@@ -42,7 +41,12 @@ pub(super) fn fold(store: &Store, upkeep: &mut Upkeep) -> Result<(), StoreError>
     }
     let directory = store.packs();
     let mut packs = list(&directory)?;
-    packs.retain(|pack| upkeep.pending.iter().all(|pending| pending.pack != pack.name));
+    packs.retain(|pack| {
+        upkeep
+            .pending
+            .iter()
+            .all(|pending| pending.pack != pack.file.name)
+    });
     if packs.len() <= PACKS_UNFOLDED_MAX {
         return Ok(());
     }
@@ -65,7 +69,7 @@ fn join(store: &Store, packs: &[OnDisk], wanted: impl Fn(&Oid, Kind) -> bool) ->
     for pack in packs {
         copy(
             store,
-            pack,
+            &pack.file,
             &mut |id, kind| wanted(id, kind) && seen.insert(*id),
             &mut run,
             &mut encoder,
@@ -81,51 +85,30 @@ fn join(store: &Store, packs: &[OnDisk], wanted: impl Fn(&Oid, Kind) -> bool) ->
         bytes = joined.bytes.len(),
         "folded packs"
     );
-    for pack in packs.iter().filter(|pack| pack.name != joined.name) {
-        // The index first: without it nobody looks for the pack.
-        disk::remove(&pack.index)?;
-        disk::remove(&pack.pack)?;
+    for pack in packs.iter().filter(|pack| pack.file.name != joined.name) {
+        pack.file.remove()?;
     }
     Ok(())
 }
 
 fn copy(
     store: &Store,
-    pack: &OnDisk,
+    pack: &PackFile,
     take: &mut impl FnMut(&Oid, Kind) -> bool,
     run: &mut Run,
     encoder: &mut Encoder,
 ) -> Result<(), StoreError> {
-    let damaged = |path: &Path, problem: &str| StoreError::DamagedFile {
-        path: path.to_owned(),
-        problem: problem.into(),
-    };
-    let bytes = fs::read(&pack.pack).map_err(at(&pack.pack))?;
-    let index = fs::read(&pack.index).map_err(at(&pack.index))?;
-    let mut rows = idx::decode(&index).ok_or_else(|| damaged(&pack.index, "it is not a whole pack index"))?;
-    rows.sort_unstable_by_key(|row| row.offset);
-    let end = (bytes.len().saturating_sub(pack::TRAILER_BYTES)) as u64;
-    let ends: Vec<u64> = rows.iter().skip(1).map(|row| row.offset).chain([end]).collect();
-    for (Row { id, crc32, offset }, end) in rows.iter().zip(ends) {
-        let whole = *offset >= pack::HEADER_BYTES as u64 && *offset < end && end <= bytes.len() as u64;
-        if !whole {
-            return Err(damaged(&pack.pack, "it is shorter than its index says"));
-        }
-        let entry = &bytes[pack::index(*offset)..pack::index(end)];
-        match pack::entry_kind(entry[0]) {
-            Some(kind) if !take(id, kind) => {}
-            Some(_) if crc32fast::hash(entry) != *crc32 => {
-                return Err(damaged(&pack.pack, "an entry differs from its checksum"));
-            }
-            Some(_) => run.push_encoded(*id, *crc32, entry),
-            // A delta, from a pack that somebody else made: useless without its base, so it is stored whole.
+    for entry in pack.read()?.entries() {
+        let entry = entry?;
+        let id = entry.id();
+        match entry.kind() {
+            Some(kind) if take(&id, kind) => entry.copy_to(run)?,
+            Some(_) => {}
+            // A delta, from a pack that somebody else made: it is stored whole.
             None => {
-                let (kind, content) = store
-                    .objects()
-                    .find(*id)?
-                    .ok_or(StoreError::Missing { id: *id })?;
-                if take(id, kind) {
-                    run.push(encoder, *id, kind, &content);
+                let (kind, content) = store.objects().find(id)?.ok_or(StoreError::Missing { id })?;
+                if take(&id, kind) {
+                    run.push(encoder, id, kind, &content);
                 }
             }
         }
@@ -181,23 +164,18 @@ fn list(directory: &Path) -> Result<Vec<OnDisk>, StoreError> {
         let Some(Ok(name)) = name.map(Oid::parse) else {
             continue;
         };
-        let pack = index.with_extension("pack");
-        let bytes = match fs::metadata(&pack) {
-            Ok(file) => file.len(),
+        let file = PackFile::new(directory, name);
+        let bytes = match fs::metadata(&file.pack) {
+            Ok(pack) => pack.len(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // Lost, not ours to explain; an index without a pack only misleads.
-                tracing::warn!(path = %pack.display(), "removing the index of a lost pack");
-                disk::remove(&index)?;
+                tracing::warn!(path = %file.pack.display(), "removing the index of a lost pack");
+                disk::remove(&file.index)?;
                 continue;
             }
-            Err(error) => return Err(at(&pack)(error).into()),
+            Err(error) => return Err(at(&file.pack)(error).into()),
         };
-        packs.push(OnDisk {
-            pack,
-            index,
-            name,
-            bytes,
-        });
+        packs.push(OnDisk { file, bytes });
     }
     Ok(packs)
 }
