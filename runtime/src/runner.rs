@@ -132,6 +132,7 @@ impl Runner {
         let between = BRANCHES_EVERY.min(Duration::from_millis(self.system.config.window.span_ms) / 4);
         loop {
             let now = (self.system.now)();
+            let mut failed = false;
             let next = match self.open_lanes(&mirror, &mut known).await {
                 Ok(()) => {
                     retry = mirror_core::retry::Retry::default();
@@ -146,6 +147,7 @@ impl Runner {
                     (!awaited.is_empty()).then_some(BRANCHES_EVERY)
                 }
                 Err(error) => {
+                    failed = true;
                     let due = retry.failed(start_disposition(&error), now, jitter());
                     let problem = crate::app::chain(&error);
                     tracing::error!(mirror = %mirror.spec.id, error = problem, retry_count = retry.count, "the mirror's branches cannot be opened");
@@ -156,7 +158,9 @@ impl Runner {
             let unknown_branch = async {
                 loop {
                     match news.recv().await {
-                        Ok(News { topic, .. }) if mirror.wants(&topic) && !known.contains(&topic.branch) => {
+                        Ok(News { topic, .. })
+                            if mirror.wants(&topic) && !self.is_open(&mirror, &topic.branch) =>
+                        {
                             return Some(topic.branch);
                         }
                         // Who fell behind looks for itself.
@@ -169,7 +173,7 @@ impl Runner {
             tokio::select! {
                 () = self.stop.cancelled() => return,
                 () = sleep_until(next) => {}
-                branch = unknown_branch => {
+                branch = unknown_branch, if !failed => {
                     let until = later((self.system.now)(), BRANCH_VISIBLE_WITHIN);
                     if let Some(branch) = branch {
                         awaited.entry(branch).or_insert(until);
@@ -184,12 +188,22 @@ impl Runner {
         }
     }
 
+    fn is_open(&self, mirror: &Mirror, branch: &BranchId) -> bool {
+        let id = LaneId {
+            mirror: mirror.spec.id.clone(),
+            branch: branch.clone(),
+        };
+        self.system.status.lane(&id).is_some()
+    }
+
     /// Opens a lane for each branch that has none yet.
     async fn open_lanes(
         self: &Arc<Self>,
         mirror: &Arc<Mirror>,
         known: &mut BTreeSet<BranchId>,
     ) -> Result<(), StartError> {
+        // A lane that has ended is opened again, should its branch be there after all.
+        known.retain(|branch| self.is_open(mirror, branch));
         if known.is_empty() {
             self.system.verify(mirror).await?;
         }
@@ -240,7 +254,7 @@ impl Runner {
                         oldest = [oldest, backlog.oldest].into_iter().flatten().min();
                         self.system
                             .status
-                            .update(&id, |status| status.backlog = backlog.depth);
+                            .update_open(&id, |status| status.backlog = backlog.depth);
                     }
                     Err(error) => {
                         tracing::error!(lane = %id, error = crate::app::chain(&error), "the backlog cannot be read");

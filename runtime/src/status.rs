@@ -60,6 +60,13 @@ impl Status {
         change(self.lanes().entry(lane.clone()).or_default());
     }
 
+    /// Changes the status of a lane, if there is one: who counts must not bring back what has ended.
+    pub fn update_open(&self, lane: &LaneId, change: impl FnOnce(&mut LaneStatus)) {
+        if let Some(status) = self.lanes().get_mut(lane) {
+            change(status);
+        }
+    }
+
     /// Forgets a lane that is no more.
     pub fn remove(&self, lane: &LaneId) {
         self.lanes().remove(lane);

@@ -196,6 +196,19 @@ pub struct WantedRun {
     pub artifact_links: Vec<String>,
 }
 
+impl WantedRun {
+    /// Takes what an event tells.
+    #[must_use]
+    pub fn of(job: &JobFinished) -> Self {
+        Self {
+            component: job.component.clone(),
+            config: job.config.clone(),
+            state_digest: job.state_digest.clone(),
+            artifact_links: job.artifact_links.clone(),
+        }
+    }
+}
+
 /// What one attempt stands for; see the module.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cut {
@@ -225,6 +238,9 @@ pub struct Cut {
     /// When the first covered event of the stream was published; latency counts from here.
     pub change_published_at: Option<Timestamp>,
     pub jobs_published_at: Option<Timestamp>,
+    /// What events tell of runs that are listed with everything else.
+    #[serde(default, with = "pairs", skip_serializing_if = "BTreeMap::is_empty")]
+    pub told: BTreeMap<RunId, WantedRun>,
     /// `event_id` of the last covered event, for logs.
     #[serde(default)]
     pub last_event: Option<String>,
@@ -280,6 +296,7 @@ impl Cut {
                 .unwrap_or(now),
             change_published_at: None,
             jobs_published_at: None,
+            told: BTreeMap::new(),
             last_event: None,
             traces: Vec::new(),
         };
@@ -347,21 +364,7 @@ impl Cut {
             Body::ConfigChanged(changed) => self.want_changed(changed, envelope.occurred_at),
             Body::ConfigDeleted(deleted) => self.want_deleted(deleted, envelope.occurred_at),
             Body::JobFinished(job) => {
-                let JobFinished {
-                    run,
-                    component,
-                    config,
-                    state_digest,
-                    artifact_links,
-                    ..
-                } = job.as_ref();
-                let wanted = WantedRun {
-                    component: component.clone(),
-                    config: config.clone(),
-                    state_digest: state_digest.clone(),
-                    artifact_links: artifact_links.clone(),
-                };
-                self.runs.insert(run.clone(), wanted);
+                self.runs.insert(job.run.clone(), WantedRun::of(job));
             }
             Body::MetadataChanged(changed) => {
                 self.metadata.insert(changed.object.clone());

@@ -112,7 +112,7 @@ async fn attempt(
     };
     for _ in 1..ATTEMPTS_MAX {
         match lane.attempt(held.take(), due).await {
-            Ok(done) => return Ok((done.tip.map(|tip| (tip, done.memory)), done.landed)),
+            Ok(done) => return Ok((done.base.map(|base| (base, done.memory)), done.landed)),
             Err(error) => match error.disposition() {
                 Disposition::RefMoved => {}
                 Disposition::Temporary { after: Some(after) } if after <= Duration::from_secs(5) => {

@@ -120,7 +120,7 @@ impl Lane {
             });
             inspected.await?
         };
-        let mut changes = gone(&memory, &fetched, &sources, aside);
+        let mut changes = gone(&memory, &fetched, &sources, &withheld);
         let mut removed: BTreeSet<ObjectKey> = changes.iter().map(key_of_change).cloned().collect();
         for (object, inspection) in returned.into_iter().zip(inspected) {
             match inspection {
@@ -156,6 +156,8 @@ impl Lane {
                     .source
                     .again(&self.branch, &missing, &memory.covered(), scope)
                     .await?;
+                withheld.append(&mut again.refused);
+                todo.retain(|key| !withheld.contains_key(key));
                 sources.add(&mut again);
             }
             crash_point!("after-fetch");
@@ -168,7 +170,7 @@ impl Lane {
                 .blocking(move |lane| Ok(lane.transformer.objects(placed)?))
                 .await?;
             known.merge(&round.known);
-            let Taken { vanished, stays } = take(round, &mut clean, &mut withheld, &memory, whole);
+            let Taken { vanished, stays } = take(round, &mut clean, &mut withheld, &memory);
             let aside: BTreeMap<ObjectKey, WithholdReason> = stays
                 .into_iter()
                 .filter(|key| moved.contains(key))
@@ -220,16 +222,18 @@ impl Lane {
             .map(|shard| (shard.0, shard.1.clone(), built.memory.entries(shard)))
             .collect();
         let whole = built.whole;
-        let (mut clean, keep) = self
+        let (mut clean, keep, foreign) = self
             .blocking(move |lane| {
                 let (mut clean, keep) = lane.transformer.shards(work)?;
-                if let (true, Some(tip)) = (whole, tip)
-                    && let Some(path) = lane.foreign_agents_file(tip.tree)?
-                {
+                let foreign = match tip.filter(|_| whole) {
+                    Some(tip) => lane.foreign_agents_file(tip.tree)?,
+                    None => None,
+                };
+                if let Some(path) = &foreign {
                     let batches = std::mem::take(&mut clean.batches);
-                    clean.batches = batches.into_iter().map(|batch| batch.without(&path)).collect();
+                    clean.batches = batches.into_iter().map(|batch| batch.without(path)).collect();
                 }
-                Ok((clean, keep))
+                Ok((clean, keep, foreign))
             })
             .await?;
         built.known.merge(&clean.known);
@@ -249,6 +253,10 @@ impl Lane {
                     made.insert(shard);
                 }
             }
+        }
+        // Somebody else's now, whoever made it first.
+        if let Some(foreign) = foreign {
+            built.deleted.remove(&foreign);
         }
         for shard in shards.difference(&made) {
             // Withheld: what is there stays.
@@ -279,8 +287,15 @@ impl Built {
             if !self.withheld.contains_key(key) {
                 shards.extend(self.withheld_entry(key, None));
             }
+            let is_withheld = |known: &Known| known.withheld.is_some();
+            // As below: others may live by now where a withheld object has left its files.
+            let left = self
+                .memory
+                .known(key)
+                .is_some_and(is_withheld)
+                .then(|| self.memory.unclaimed(key));
             let (files, touched) = self.memory.forget(key);
-            self.deleted.extend(files);
+            self.deleted.extend(left.unwrap_or(files));
             shards.extend(touched);
         }
         for (subject, object) in &clean {
@@ -450,7 +465,6 @@ fn take(
     clean: &mut BTreeMap<Subject, MirrorObject>,
     withheld: &mut BTreeMap<ObjectKey, WithholdReason>,
     memory: &Memory,
-    whole: bool,
 ) -> Taken {
     for object in round.batches.into_iter().flat_map(MirrorBatch::into_objects) {
         clean.insert(object.subject().clone(), object);
@@ -461,7 +475,8 @@ fn take(
             continue;
         };
         clean.remove(&Subject::Object(key.clone()));
-        let has_earlier = !whole && memory.known(&key).is_some_and(|known| !known.files.is_empty());
+        // Files are only known of the render digest that holds.
+        let has_earlier = memory.known(&key).is_some_and(|known| !known.files.is_empty());
         if has_earlier {
             stays.push(key.clone());
         } else if memory.placement().record(&key).is_some() {
@@ -478,7 +493,7 @@ fn gone(
     memory: &Memory,
     fetched: &Fetched,
     sources: &Sources,
-    aside: &BTreeMap<ObjectKey, WithholdReason>,
+    withheld: &BTreeMap<ObjectKey, WithholdReason>,
 ) -> Vec<Change> {
     let mut gone: BTreeSet<ObjectKey> = BTreeSet::new();
     for (key, config) in &fetched.configs {
@@ -503,7 +518,7 @@ fn gone(
             .chain(memory.placement().records().map(|(key, _)| key));
         gone.extend(known.filter(|key| !sources.objects.contains_key(key)).cloned());
     }
-    gone.retain(|key| !aside.contains_key(key));
+    gone.retain(|key| !withheld.contains_key(key));
     gone.into_iter().map(Change::Remove).collect()
 }
 

@@ -98,7 +98,9 @@ impl AttemptError {
             Self::Rewritten { .. } | Self::RefGone { .. } | Self::NotOurs { .. } => {
                 Disposition::NeedsCustomer
             }
-            Self::NoDefaultYet => Disposition::Temporary { after: Some(SOON) },
+            Self::NoDefaultYet => Disposition::Temporary {
+                after: Some(GONE_AFTER),
+            },
         }
     }
 }

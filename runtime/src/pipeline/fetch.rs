@@ -156,13 +156,22 @@ impl Source {
             if shown.is_some_and(|config| config.revision.version >= wanted.version) {
                 continue;
             }
-            fetched.forget(key);
+            // What is listed stays, unless there is something newer, or the source says that it is gone.
+            let mut single = Fetched::default();
             let outcome = self
-                .wanted(&branch.id, key, wanted, covered.get(key), late, &mut fetched)
+                .wanted(&branch.id, key, wanted, covered.get(key), late, &mut single)
                 .await;
-            fetched.isolate(key.clone().into(), covered.contains_key(key), outcome)?;
+            single.isolate(key.clone().into(), covered.contains_key(key), outcome)?;
+            fetched.replace(key, single);
         }
         if scope.jobs {
+            for object in &mut fetched.objects {
+                if let ObjectKey::Job(run) = &object.key
+                    && let Some(told) = cut.told.get(run)
+                {
+                    object.source = with_told(std::mem::take(&mut object.source), told);
+                }
+            }
             for (run, told) in &cut.runs {
                 let object = ObjectKey::Job(run.clone());
                 if let Some(found) = fetched.objects.iter_mut().find(|found| found.key == object) {

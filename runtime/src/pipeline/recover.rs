@@ -197,6 +197,10 @@ impl Lane {
             lane.remote
                 .fetch(commit, &lane.git, FetchScope::TreesOnly { commits_max: 1 })?;
             let tree = lane.git.commit(commit)?.tree;
+            let guide = lane.transformer.owned.agents_file();
+            if lane.git.file(tree, &guide)? != lane.git.file(tip.tree, &guide)? {
+                return Ok(false);
+            }
             for root in lane.transformer.owned.roots() {
                 let mut before = lane.git.files_below(tree, Some(&root))?;
                 let mut now = lane.git.files_below(tip.tree, Some(&root))?;

@@ -149,17 +149,17 @@ impl LaneTask {
         let Some(base) = self.lane.base.clone() else {
             return;
         };
+        let default = LaneId {
+            mirror: self.lane.id.mirror.clone(),
+            branch: base.transformer.context.branch.clone(),
+        };
         loop {
             let lane = self.lane.clone();
-            let (own, base) = (self.lane.refname.clone(), base.refname.clone());
-            let found = tokio::task::spawn_blocking(move || {
-                lane.remote
-                    .tip(&own)
-                    .ok()
-                    .flatten()
-                    .or(lane.remote.tip(&base).ok().flatten())
-            });
-            if matches!(found.await, Ok(Some(_))) {
+            let own = tokio::task::spawn_blocking(move || lane.remote.tip(&lane.refname)).await;
+            if matches!(own, Ok(Ok(Some(_)))) {
+                return;
+            }
+            if let Ok(Some(LaneCursor { tip: Some(_), .. })) = self.lane.log.cursor(&default).await {
                 return;
             }
             tokio::time::sleep(DEFAULT_EVERY).await;

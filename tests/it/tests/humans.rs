@@ -152,8 +152,8 @@ async fn broken_records_of_runs_are_mended() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guide_for_assistants_that_people_wrote_is_theirs() {
-    let (site, mut server) = mirrored().await;
-    let keboola = &site.keboola;
+    let (mut site, mut server) = mirrored().await;
+    let keboola = std::sync::Arc::clone(&site.keboola);
     site.repository
         .human_commit("main", &[("AGENTS.md", Some("Ask Helena.\n"))], "Our own words");
     keboola.set(&keboola.orders(), JANE, "z", 2);
@@ -163,6 +163,20 @@ async fn a_guide_for_assistants_that_people_wrote_is_theirs() {
         Some("Ask Helena.\n")
     );
     assert_eq!(site.repository.count("main"), 3);
+    server.stop().await;
+
+    // Nor is it taken away when everything is rendered anew.
+    site.configure(|options| options.secrets = "masked");
+    let mut server = site.start().await;
+    until("everything is rendered anew", async || {
+        (site.repository.count("main") == 4).then_some(())
+    })
+    .await;
+    site.settle(&mut server).await;
+    assert_eq!(
+        site.repository.file("main", "AGENTS.md").as_deref(),
+        Some("Ask Helena.\n")
+    );
     server.stop().await;
 }
 

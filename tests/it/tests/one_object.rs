@@ -142,6 +142,25 @@ async fn an_object_that_cannot_be_read_is_withheld_and_tried_with_its_next_versi
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_never_comes_takes_nothing_away_when_everything_is_listed() {
+    let (site, mut server) = mirrored().await;
+    let main = site.keboola.main();
+    // Somebody damages a file of the mirror's own, so that everything is read and rendered anew.
+    site.repository
+        .human_commit("main", &[(CONFIG, Some("{}\n"))], "Try something");
+    post(&server, &json!([change(&site, &main, "orders", 4000)])).await;
+    site.settle(&mut server).await;
+    let config = site
+        .repository
+        .file("main", CONFIG)
+        .expect("the configuration is still there");
+    assert_ne!(config, "{}\n", "and mended");
+    let log = site.repository.log("main");
+    assert!(log[0].values("Keboola-Change").is_empty(), "{:?}", log[0]);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_dev_branch_ends_its_lane_and_keeps_its_git_branch() {
     let (site, mut server) = mirrored().await;
     let keboola = &site.keboola;

@@ -6,10 +6,11 @@ use super::{
 };
 use crate::queue::NewEvent;
 use mirror_core::{
-    cut::{Cut, Logged, Stream},
+    cut::{Cut, Logged, Stream, WantedRun},
     event::{Body, Envelope, RenderChanged},
     ids::Oid,
 };
+use std::collections::BTreeMap;
 
 /// Events of one stream that one commit may stand for; what is above waits for the next.
 const EVENTS_MAX: usize = 10_000;
@@ -48,8 +49,10 @@ impl Lane {
         if cut.is_empty() && start.memory_holds {
             return Ok(cut);
         }
-        if !start.memory_holds && cut.render.is_none() {
-            cut.render = Some("the repository was compared with the source".into());
+        if !start.memory_holds {
+            cut.render
+                .get_or_insert_with(|| "the repository was compared with the source".into());
+            self.pass_pruned(&mut cut).await?;
         }
         let seen = stored.as_ref().map(Cut::id);
         self.log.put_cut(&self.id, seen.as_ref(), &cut).await?;
@@ -62,6 +65,7 @@ impl Lane {
         let now = (self.now)();
         let mut through = start.cursor.clone();
         let mut recent: Vec<Logged> = Vec::new();
+        let mut told = BTreeMap::new();
         for stream in Stream::ALL {
             let newest = self.log.newest(&self.topic, stream).await?;
             let mut after = start.cursor.of(stream);
@@ -72,10 +76,14 @@ impl Lane {
                     .await?;
                 let Some(last) = page.last() else { break };
                 after = last.position;
-                recent.extend(
-                    page.into_iter()
-                        .filter(|event| self.source.may_be_unseen(event.appended_at, now)),
-                );
+                for event in page {
+                    if self.source.may_be_unseen(event.appended_at, now) {
+                        recent.push(event);
+                    } else if let Body::JobFinished(job) = event.envelope.body {
+                        // The source lists the run, but not what only its event told.
+                        told.insert(job.run.clone(), WantedRun::of(&job));
+                    }
+                }
             }
             match stream {
                 Stream::Change => through.change = after,
@@ -86,10 +94,21 @@ impl Lane {
         cut.snapshot = true;
         cut.change_through = through.change;
         cut.jobs_through = through.jobs;
+        cut.told = told;
+        self.pass_pruned(&mut cut).await?;
         self.log
             .put_cut(&self.id, stored.map(Cut::id).as_ref(), &cut)
             .await?;
         Ok(cut)
+    }
+
+    /// Moves a cut, after which everything is listed, past what the log no longer has.
+    async fn pass_pruned(&self, cut: &mut Cut) -> Result<(), AttemptError> {
+        let pruned = self.log.pruned(&self.topic, Stream::Change).await?;
+        cut.change_through = cut.change_through.max(pruned);
+        let pruned = self.log.pruned(&self.topic, Stream::Jobs).await?;
+        cut.jobs_through = cut.jobs_through.max(pruned);
+        Ok(())
     }
 
     async fn append_render_changed(&self, tip: Option<Oid>) -> Result<(), AttemptError> {

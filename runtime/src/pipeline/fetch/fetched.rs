@@ -182,6 +182,21 @@ impl Fetched {
         }
     }
 
+    /// Takes over what was fetched of one configuration, in place of what was listed of it.
+    pub(super) fn replace(&mut self, key: &ConfigKey, single: Self) {
+        let is_listed = self.configs.contains_key(key);
+        if single.configs.contains_key(key) || single.gone.contains_key(key) {
+            self.forget(key);
+        }
+        self.objects.extend(single.objects);
+        self.configs.extend(single.configs);
+        self.gone.extend(single.gone);
+        self.unfounded.extend(single.unfounded);
+        if !is_listed {
+            self.refused.extend(single.refused);
+        }
+    }
+
     /// Takes a configuration and its rows out again.
     pub(super) fn forget(&mut self, key: &ConfigKey) {
         if self.configs.remove(key).is_some() {

@@ -28,9 +28,24 @@ impl Installation {
     /// path: an object keeps a path that it once got, so which one is numbered depends on who came
     /// first. Tests that use this do not make objects collide.
     pub(crate) fn check(&self, foreign: &[&str]) {
-        self.repository.fsck();
         let book = self.log().expect("there is a log");
         assert_eq!(book.dead_letters, [""; 0], "dead letters");
+        self.check_rest(foreign);
+    }
+
+    /// The same after so many versions were withheld, each of which is on record.
+    pub(crate) fn check_after_withholding(&self, versions: usize) {
+        let letters = self.log().expect("there is a log").dead_letters;
+        assert!(
+            letters.len() == versions && letters.iter().all(|reason| reason.starts_with("withheld: ")),
+            "{letters:?}"
+        );
+        self.check_rest(&[]);
+    }
+
+    fn check_rest(&self, foreign: &[&str]) {
+        self.repository.fsck();
+        let book = self.log().expect("there is a log");
         let fresh = Self::new(&self.keboola, self.options.clone());
         fresh.once().ok();
         let project = self.keboola.project();
