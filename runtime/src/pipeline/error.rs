@@ -46,7 +46,7 @@ pub enum AttemptError {
 }
 
 const SOON: Duration = Duration::from_secs(1);
-const GONE_AFTER: Duration = Duration::from_secs(30);
+const A_WHILE: Duration = Duration::from_secs(30);
 
 impl AttemptError {
     /// Returns whether nothing is wrong: the source only does not show yet what an event told of.
@@ -98,9 +98,7 @@ impl AttemptError {
             Self::Rewritten { .. } | Self::RefGone { .. } | Self::NotOurs { .. } => {
                 Disposition::NeedsCustomer
             }
-            Self::NoDefaultYet => Disposition::Temporary {
-                after: Some(GONE_AFTER),
-            },
+            Self::NoDefaultYet => Disposition::Temporary { after: Some(A_WHILE) },
         }
     }
 }
@@ -115,9 +113,7 @@ fn fetch(error: &FetchError) -> Disposition {
             mirror_keboola::Disposition::Retry { after } => Disposition::Temporary { after },
             mirror_keboola::Disposition::NeedsCustomer => Disposition::NeedsCustomer,
             // What is gone for good is settled where it is fetched; here it is a race.
-            mirror_keboola::Disposition::Gone => Disposition::Temporary {
-                after: Some(GONE_AFTER),
-            },
+            mirror_keboola::Disposition::Gone => Disposition::Temporary { after: Some(A_WHILE) },
             mirror_keboola::Disposition::Permanent => Disposition::Permanent,
         },
     }

@@ -165,21 +165,11 @@ impl Source {
             fetched.replace(key, single);
         }
         if scope.jobs {
-            for object in &mut fetched.objects {
-                if let ObjectKey::Job(run) = &object.key
-                    && let Some(told) = cut.told.get(run)
-                {
-                    object.source = with_told(std::mem::take(&mut object.source), told);
-                }
-            }
-            for (run, told) in &cut.runs {
-                let object = ObjectKey::Job(run.clone());
-                if let Some(found) = fetched.objects.iter_mut().find(|found| found.key == object) {
-                    found.source = with_told(std::mem::take(&mut found.source), told);
-                } else {
-                    let outcome = self.run(run, told, late, &mut fetched).await;
-                    fetched.isolate(object, false, outcome)?;
-                }
+            fetched.remember(&cut.told, cut);
+            let listed = fetched.tell_of_runs(&cut.runs);
+            for (run, told) in cut.runs.iter().filter(|(run, _)| !listed.contains(*run)) {
+                let outcome = self.run(run, told, late, &mut fetched).await;
+                fetched.isolate(ObjectKey::Job(run.clone()), false, outcome)?;
             }
         }
         Ok(fetched)
@@ -410,20 +400,13 @@ impl Source {
         had: &Covered,
         fetched: &mut Fetched,
     ) -> Result<(), FetchError> {
-        match self
+        let found = self
             .client
             .configuration(branch, &key.component, &key.config)
-            .await
-        {
-            Ok(detail) if !detail.revision.is_deleted && had.is_another(&detail.revision) => {
-                let detail = Arc::new(detail);
-                self.cache.put(branch, &detail);
-                self.add(branch, key, &detail, fetched).await
-            }
-            Ok(_) => Ok(()),
-            // Its deletion has an event of its own.
-            Err(error) if error.disposition() == Disposition::Gone => Ok(()),
-            Err(error) => Err(error.into()),
+            .await;
+        match found {
+            Ok(detail) if detail.revision.is_deleted || !had.is_another(&detail.revision) => Ok(()),
+            found => self.add_found(branch, key, found, fetched).await,
         }
     }
 
@@ -454,7 +437,17 @@ impl Source {
             }
             Err(error) => Err(error),
         };
-        match detail {
+        self.add_found(branch, key, detail, fetched).await
+    }
+
+    async fn add_found(
+        &self,
+        branch: &BranchId,
+        key: &ConfigKey,
+        found: Result<ConfigurationDetail, KeboolaError>,
+        fetched: &mut Fetched,
+    ) -> Result<(), FetchError> {
+        match found {
             Ok(detail) => {
                 let detail = Arc::new(detail);
                 self.cache.put(branch, &detail);

@@ -10,7 +10,7 @@ use crate::{
         fetch::FetchError,
         memory::Memory,
     },
-    queue::{DeadLetterId, News},
+    queue::{DeadLetterId, LogError, News},
     status::Status,
 };
 use jiff::Timestamp;
@@ -377,8 +377,16 @@ impl LaneTask {
             && due <= now
         {
             self.look_again.pop_front();
-            if let Err(error) = self.lane.log.replay(letter, now).await {
-                tracing::warn!(lane = %self.lane.id, error = crate::app::chain(&error), "an event that was put aside cannot be replayed");
+            let Err(error) = self.lane.log.replay(letter, now).await else {
+                continue;
+            };
+            tracing::warn!(lane = %self.lane.id, error = crate::app::chain(&error), "an event that was put aside cannot be replayed");
+            // A log in trouble is asked again; a letter that it does not have, or cannot replay, is not.
+            if !matches!(
+                error,
+                LogError::NoSuchLetter { .. } | LogError::NotReplayable { .. }
+            ) {
+                self.look_again.push_front((later(now, BACKLOG_EVERY), letter));
             }
         }
     }

@@ -146,14 +146,22 @@ pub(super) fn with_told(source: String, told: &WantedRun) -> String {
 impl Fetched {
     /// Adds to runs what only their events told, long ago; a cut has done so for those that it names.
     pub fn remember(&mut self, told: &BTreeMap<RunId, WantedRun>, cut: &Cut) {
+        let others = told.iter().filter(|(run, _)| !cut.runs.contains_key(*run));
+        self.tell_of_runs(&others.map(|(run, told)| (run.clone(), told.clone())).collect());
+    }
+
+    /// Adds to runs what only their events told, and returns those of them that are there.
+    pub(super) fn tell_of_runs(&mut self, told: &BTreeMap<RunId, WantedRun>) -> BTreeSet<RunId> {
+        let mut there = BTreeSet::new();
         for object in &mut self.objects {
             if let ObjectKey::Job(run) = &object.key
-                && !cut.runs.contains_key(run)
                 && let Some(told) = told.get(run)
             {
                 object.source = with_told(std::mem::take(&mut object.source), told);
+                there.insert(run.clone());
             }
         }
+        there
     }
 
     /// Keeps what fails the same way each time for one object from ending the attempt: an object that
