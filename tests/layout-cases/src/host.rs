@@ -51,7 +51,9 @@ impl Project {
             .collect();
         let listed = text(&api.join("dev-branches.json"))?;
         let listed: Vec<&RawValue> = serde_json::from_str(&listed)?;
-        let branches = listed.into_iter().map(|branch| Branch::read(&api, branch.get(), &defined));
+        let branches = listed
+            .into_iter()
+            .map(|branch| Branch::read(&api, branch.get(), &defined));
         Ok(Self {
             options: Node::parse(&text(&directory.join("options.json"))?)?,
             branches: branches.collect::<Result<_>>()?,
@@ -112,7 +114,10 @@ impl Branch {
         };
         let mut metadata = BTreeMap::new();
         for item in optional(&directory.join("search-component-configurations.json"))?.items() {
-            let key = (item.str("idComponent").to_owned(), item.id("configurationId").to_owned());
+            let key = (
+                item.str("idComponent").to_owned(),
+                item.id("configurationId").to_owned(),
+            );
             metadata.insert(key, item.get("metadata").map(pairs).unwrap_or_default());
         }
         let components = text(&directory.join("components.json"))?;
@@ -223,7 +228,11 @@ pub fn wish(project: &Project, branch: &Branch) -> Result<String> {
     let settings = settings(&project.options, "main", default.map(|branch| branch.id.as_str()));
     let first: Vec<guest::Object> = branch.objects.iter().take(1).map(object).collect();
     let wished = guest::inspect(&context(&project.options, branch), &settings, &first)?;
-    Ok(wished.into_iter().next().map(|found| found.segment).unwrap_or_default())
+    Ok(wished
+        .into_iter()
+        .next()
+        .map(|found| found.segment)
+        .unwrap_or_default())
 }
 
 fn add(tree: &mut Tree, files: Vec<guest::File>) -> Result<()> {
@@ -243,7 +252,9 @@ fn add(tree: &mut Tree, files: Vec<guest::File>) -> Result<()> {
 pub fn context(options: &Node, branch: &Branch) -> guest::Context {
     let project = options.get("project");
     guest::Context {
-        stack: project.map_or("localhost", |project| project.str("apiHost")).to_owned(),
+        stack: project
+            .map_or("localhost", |project| project.str("apiHost"))
+            .to_owned(),
         project_id: project.map_or("1", |project| project.id("id")).to_owned(),
         branch_id: branch.id.clone(),
     }
@@ -262,7 +273,12 @@ pub fn settings(options: &Node, branch_path: &str, default: Option<&str>) -> Str
         .iter()
         .map(|(key, value)| format!("{}:{}", serde_json::Value::from(key.as_str()), text_of(value)))
         .collect();
-    format!("{{{}{}{}", head.join(","), if head.is_empty() { "" } else { "," }, &own[1..])
+    format!(
+        "{{{}{}{}",
+        head.join(","),
+        if head.is_empty() { "" } else { "," },
+        &own[1..]
+    )
 }
 
 /// Writes a value as text.
@@ -276,7 +292,9 @@ pub fn text_of(node: &Node) -> String {
         Node::Text(text) => string(text),
         Node::Array(items) => format!("[{}]", items.iter().map(text_of).collect::<Vec<_>>().join(",")),
         Node::Object(members) => {
-            let members = members.iter().map(|(key, value)| format!("{}:{}", string(key), text_of(value)));
+            let members = members
+                .iter()
+                .map(|(key, value)| format!("{}:{}", string(key), text_of(value)));
             format!("{{{}}}", members.collect::<Vec<_>>().join(","))
         }
     }
@@ -422,7 +440,11 @@ fn inspection(found: guest::Inspection) -> Result<Inspection> {
         segment: found.segment,
         sort_name: found.sort_name,
         claims: found.claims.into_iter().map(claim).collect::<Result<_>>()?,
-        references: found.references.into_iter().map(reference).collect::<Result<_>>()?,
+        references: found
+            .references
+            .into_iter()
+            .map(reference)
+            .collect::<Result<_>>()?,
         aliases: found.aliases,
         facts: found.facts,
     })

@@ -117,10 +117,13 @@ impl Node {
     /// Returns the value at a JSON pointer.
     #[must_use]
     pub fn at(&self, pointer: &str) -> Option<&Self> {
-        pointer.split('/').skip(1).try_fold(self, |node, step| match node {
-            Self::Array(items) => items.get(step.parse::<usize>().ok()?),
-            object => object.get(&step.replace("~1", "/").replace("~0", "~")),
-        })
+        pointer
+            .split('/')
+            .skip(1)
+            .try_fold(self, |node, step| match node {
+                Self::Array(items) => items.get(step.parse::<usize>().ok()?),
+                object => object.get(&step.replace("~1", "/").replace("~0", "~")),
+            })
     }
 
     pub fn remove(&mut self, key: &str) -> Option<Self> {

@@ -66,7 +66,9 @@ impl<'t> Restored<'t> {
     /// # Errors
     /// A tree that does not hang together.
     pub fn read(tree: &'t Tree, branch: &str, stages: BTreeMap<String, String>) -> Result<Self> {
-        let manifest = tree.get("configs/.keboola/manifest.json").context("there is no manifest")?;
+        let manifest = tree
+            .get("configs/.keboola/manifest.json")
+            .context("there is no manifest")?;
         let manifest = Node::parse(manifest)?;
         let line = manifest.get("branches").map(Node::items).unwrap_or_default();
         let line = line.iter().find(|line| line.id("id") == branch);
@@ -84,14 +86,23 @@ impl<'t> Restored<'t> {
             extras: BTreeMap::new(),
             stages,
         };
-        let lines = manifest.get("configurations").map(Node::items).unwrap_or_default();
-        let lines: Vec<&Node> = lines.iter().filter(|line| line.id("branchId") == branch).collect();
+        let lines = manifest
+            .get("configurations")
+            .map(Node::items)
+            .unwrap_or_default();
+        let lines: Vec<&Node> = lines
+            .iter()
+            .filter(|line| line.id("branchId") == branch)
+            .collect();
         let mut waiting = lines;
         // Parents may be listed after what lies in them.
         while !waiting.is_empty() {
             let before = waiting.len();
             waiting.retain(|line| !restored.list(line));
-            ensure!(waiting.len() < before, "a configuration lies in none that is listed");
+            ensure!(
+                waiting.len() < before,
+                "a configuration lies in none that is listed"
+            );
         }
         let root = format!("configs-extra/{path}/");
         for (file, content) in tree.range(root.clone()..) {
@@ -101,7 +112,10 @@ impl<'t> Restored<'t> {
             let content = Node::parse(content)?;
             let mut key = Key::config(content.str("componentId"), content.str("configId"));
             key.row = content.str("rowId").to_owned();
-            ensure!(restored.extras.insert(key, content).is_none(), "{file} repeats an object");
+            ensure!(
+                restored.extras.insert(key, content).is_none(),
+                "{file} repeats an object"
+            );
         }
         Ok(restored)
     }
@@ -109,7 +123,9 @@ impl<'t> Restored<'t> {
     /// Takes a line of the manifest; false where its parent is not known yet.
     fn list(&mut self, line: &Node) -> bool {
         let key = Key::config(line.str("componentId"), line.str("id"));
-        let relation = line.get("relations").and_then(|relations| relations.items().first());
+        let relation = line
+            .get("relations")
+            .and_then(|relations| relations.items().first());
         let parent = relation.map(|relation| {
             let component = match relation.str("componentId") {
                 "" => "keboola.shared-code",
@@ -182,8 +198,15 @@ impl<'t> Restored<'t> {
                 object.put(&format!("/{}{pointer}", crate::leaves::step(member)), leaf);
             }
         }
-        for line in extra.get("supersededMetadata").map(Node::items).unwrap_or_default() {
-            object.put(&format!("/superseded/{}", crate::leaves::step(line.str("key"))), line.clone());
+        for line in extra
+            .get("supersededMetadata")
+            .map(Node::items)
+            .unwrap_or_default()
+        {
+            object.put(
+                &format!("/superseded/{}", crate::leaves::step(line.str("key"))),
+                line.clone(),
+            );
         }
         Ok(object)
     }
@@ -225,7 +248,10 @@ impl<'t> Restored<'t> {
         work.flow(&mut configuration)?;
         for (parent, members) in extra.get("lost").map(Node::members).unwrap_or_default() {
             for (member, value) in members.members() {
-                configuration.put(&format!("{parent}/{}", crate::leaves::step(member)), value.clone());
+                configuration.put(
+                    &format!("{parent}/{}", crate::leaves::step(member)),
+                    value.clone(),
+                );
             }
         }
         object.set("configuration", configuration);
@@ -233,7 +259,10 @@ impl<'t> Restored<'t> {
     }
 
     fn text(&self, path: &str) -> Result<&'t str> {
-        let found = self.tree.get(path).with_context(|| format!("{path} is missing"))?;
+        let found = self
+            .tree
+            .get(path)
+            .with_context(|| format!("{path} is missing"))?;
         Ok(found)
     }
 
@@ -252,13 +281,19 @@ impl<'t> Restored<'t> {
             .filter(|name| name.starts_with(|c: char| c.is_ascii_digit()))
             .collect();
         names.dedup();
-        names.sort_by_key(|name| name.split('-').next().and_then(|number| number.parse::<u32>().ok()));
+        names.sort_by_key(|name| {
+            name.split('-')
+                .next()
+                .and_then(|number| number.parse::<u32>().ok())
+        });
         names
     }
 
     fn default_buckets(&self, configuration: &mut Node) {
         let tables = ["storage", "input", "tables"];
-        let found = tables.iter().try_fold(configuration, |node, key| node.get_mut(key));
+        let found = tables
+            .iter()
+            .try_fold(configuration, |node, key| node.get_mut(key));
         let Some(Node::Array(tables)) = found else {
             return;
         };

@@ -21,7 +21,10 @@ pub fn read(directory: &Path) -> Result<Tree> {
             } else {
                 let name = path.strip_prefix(directory)?.to_string_lossy().replace('\\', "/");
                 let content = fs::read_to_string(&path);
-                tree.insert(name, content.with_context(|| format!("cannot read `{}`", path.display()))?);
+                tree.insert(
+                    name,
+                    content.with_context(|| format!("cannot read `{}`", path.display()))?,
+                );
             }
         }
     }
@@ -72,7 +75,11 @@ fn first_difference(path: &str, found: &str, expected: &str) -> String {
             (Some(one), Some(other)) if one == other => number += 1,
             (one, other) => {
                 let show = |line: Option<&str>| line.map_or("the end".to_owned(), |line| format!("{line:?}"));
-                return format!("differs: {path}:{number}: {} instead of {}", show(one), show(other));
+                return format!(
+                    "differs: {path}:{number}: {} instead of {}",
+                    show(one),
+                    show(other)
+                );
             }
         }
     }

@@ -19,7 +19,9 @@ impl Outcome {
     fn check(&mut self, what: &str, input: &str, found: &str, expected: &str) {
         self.total += 1;
         if found != expected {
-            self.failed.push(format!("{what}: {input:?} gives {found:?} instead of {expected:?}"));
+            self.failed.push(format!(
+                "{what}: {input:?} gives {found:?} instead of {expected:?}"
+            ));
         }
     }
 }
@@ -36,13 +38,21 @@ pub fn check(directory: &Path) -> Result<Outcome> {
     };
     let mut outcome = Outcome::default();
     let names = read("normalize_name.json")?;
-    for case in ["from_upstream_tests", "derived"].iter().flat_map(|key| items(&names, key)) {
+    for case in ["from_upstream_tests", "derived"]
+        .iter()
+        .flat_map(|key| items(&names, key))
+    {
         let found = mirror_core::placement::normalize_name(case.str("in"));
         outcome.check("name", case.str("in"), &found, case.str("out"));
     }
     let json = read("json_format.json")?;
     for case in items(&json, "number") {
-        outcome.check("number", case.str("in"), &written(case.str("in"))?, case.str("out"));
+        outcome.check(
+            "number",
+            case.str("in"),
+            &written(case.str("in"))?,
+            case.str("out"),
+        );
     }
     for case in items(&json, "string") {
         let input = serde_json::Value::from(case.str("in")).to_string();
@@ -56,12 +66,26 @@ pub fn check(directory: &Path) -> Result<Outcome> {
         let expected: Vec<String> = expected.into_iter().map(str::to_owned).collect();
         outcome.check("split", case.str("name"), &shown(&statements), &shown(&expected));
         let between = "\n".repeat(guest::lines_between_scripts(sql) + 1);
-        outcome.check("join", case.str("name"), &statements.join(&between), case.str("joined"));
+        outcome.check(
+            "join",
+            case.str("name"),
+            &statements.join(&between),
+            case.str("joined"),
+        );
     }
     let ciphers = read("is_encrypted.json")?;
-    for (key, expected) in ciphers.get("key_to_encrypt").map(Node::members).unwrap_or_default() {
+    for (key, expected) in ciphers
+        .get("key_to_encrypt")
+        .map(Node::members)
+        .unwrap_or_default()
+    {
         let secret = *expected == Node::Bool(true);
-        outcome.check("key", key, passes(key, "plain"), if secret { "withheld" } else { "passed" });
+        outcome.check(
+            "key",
+            key,
+            passes(key, "plain"),
+            if secret { "withheld" } else { "passed" },
+        );
     }
     for (key, expected) in [("encrypted_true", "passed"), ("encrypted_false", "withheld")] {
         for value in items(&ciphers, key).iter().filter_map(Node::text) {
@@ -98,9 +122,14 @@ fn written(value: &str) -> Result<String> {
         references: Vec::new(),
     };
     let rendered = guest::render(&context, "{}", &[placed])?.remove(0);
-    let file = rendered.files.iter().find(|file| file.path.ends_with("/config.json"));
+    let file = rendered
+        .files
+        .iter()
+        .find(|file| file.path.ends_with("/config.json"));
     let text = &file.context("there is no config.json")?.content;
-    let value = text.split_once("\"value\": ").and_then(|(_, rest)| rest.strip_suffix("\n}\n"));
+    let value = text
+        .split_once("\"value\": ")
+        .and_then(|(_, rest)| rest.strip_suffix("\n}\n"));
     Ok(value.context("config.json does not hold the value")?.to_owned())
 }
 

@@ -26,7 +26,11 @@ fn every_case_renders_as_expected() -> Result<()> {
     let cases = cases()?;
     assert!(cases.len() >= 20, "only {} cases were found", cases.len());
     for case in cases {
-        let name = case.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = case
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let project = host::Project::read(&case).with_context(|| format!("case {name}"))?;
         let found = host::render(&project).with_context(|| format!("case {name}"))?;
         let expected = case.join("expected");
@@ -47,7 +51,11 @@ fn every_case_renders_as_expected() -> Result<()> {
 #[test]
 fn the_order_of_the_answers_matters_only_to_who_gets_the_plain_name() -> Result<()> {
     for case in cases()? {
-        let name = case.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = case
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let mut project = host::Project::read(&case)?;
         let first = host::render(&project)?;
         for branch in &mut project.branches {

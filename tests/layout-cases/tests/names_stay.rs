@@ -21,7 +21,9 @@ use std::{
 fn golden() -> Vec<PathBuf> {
     let entries = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../cases/layout"));
     let entries = entries.expect("the cases are there");
-    let mut found: Vec<PathBuf> = entries.map(|entry| entry.expect("it can be read").path()).collect();
+    let mut found: Vec<PathBuf> = entries
+        .map(|entry| entry.expect("it can be read").path())
+        .collect();
     found.sort();
     found
 }
@@ -43,13 +45,18 @@ fn calls(project: &Project) -> Result<Vec<(&Branch, guest::Context, String)>> {
 
 fn paths(placement: &Placement) -> BTreeMap<String, Option<String>> {
     let records = placement.records();
-    records.map(|(key, record)| (key.to_string(), record.path.clone())).collect()
+    records
+        .map(|(key, record)| (key.to_string(), record.path.clone()))
+        .collect()
 }
 
 /// Reads the placement of a branch back from the files of a repository.
 fn recovered(context: &guest::Context, settings: &str, tree: &Tree) -> Result<Placement> {
     let files: Vec<&String> = tree.keys().collect();
-    let wanted = guest::recoverable(settings, &files.iter().map(|path| (*path).clone()).collect::<Vec<_>>());
+    let wanted = guest::recoverable(
+        settings,
+        &files.iter().map(|path| (*path).clone()).collect::<Vec<_>>(),
+    );
     let files = files.into_iter().zip(wanted).filter(|(_, wanted)| *wanted);
     let files: Vec<guest::File> = files
         .map(|(path, _)| guest::File {
@@ -113,11 +120,22 @@ impl Repository {
     fn git(&self, args: &[&str]) -> Result<String> {
         let output = Command::new("git")
             .current_dir(self.0.path())
-            .args(["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false"])
+            .args([
+                "-c",
+                "user.name=t",
+                "-c",
+                "user.email=t@example.com",
+                "-c",
+                "commit.gpgsign=false",
+            ])
             .args(args)
             .output()
             .context("git is needed")?;
-        ensure!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        ensure!(
+            output.status.success(),
+            "git {args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         Ok(String::from_utf8(output.stdout)?)
     }
 
@@ -168,7 +186,10 @@ fn histories_after_rename(name: &str, directory: &str) -> Result<BTreeMap<String
     let mut histories = BTreeMap::new();
     for path in moved {
         let there = path.replace(from, &to);
-        assert!(!second.contains_key(path) && second.contains_key(&there), "{path}");
+        assert!(
+            !second.contains_key(path) && second.contains_key(&there),
+            "{path}"
+        );
         histories.insert(there.clone(), repository.follow(&there)?);
     }
     Ok(histories)
@@ -206,7 +227,11 @@ fn an_object_keeps_its_path_while_others_come_and_go() -> Result<()> {
         let all = host::place(&context, &settings, &branch.objects, Placement::new())?;
         let tree = host::render(&project)?;
         // Each configuration in turn is gone, with what is its own: the others stay.
-        for gone in branch.objects.iter().filter(|object| matches!(object.key, ObjectKey::Config { .. })) {
+        for gone in branch
+            .objects
+            .iter()
+            .filter(|object| matches!(object.key, ObjectKey::Config { .. }))
+        {
             let left: Vec<_> = branch
                 .objects
                 .iter()
@@ -217,7 +242,11 @@ fn an_object_keeps_its_path_while_others_come_and_go() -> Result<()> {
             let less = host::place(&context, &settings, &left, start)?;
             for (key, record) in less.records() {
                 let below_gone = record.path.is_none();
-                assert!(below_gone || record.path.as_deref() == all.path(key), "{key} without {}", gone.key);
+                assert!(
+                    below_gone || record.path.as_deref() == all.path(key),
+                    "{key} without {}",
+                    gone.key
+                );
             }
         }
     }
@@ -242,6 +271,41 @@ fn no_two_files_meet_where_neither_case_nor_the_form_of_letters_counts() -> Resu
 }
 
 #[test]
+fn names_of_over_251_bytes_are_cut_so_that_a_suffix_fits() -> Result<()> {
+    let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cases/layout/collisions");
+    let mut project = Project::read(&case)?;
+    let (long, wide) = (
+        "Long ".repeat(60),
+        format!("{}{}", "x".repeat(250), "ß".repeat(9)),
+    );
+    for object in &mut project.branches[1].objects {
+        let ObjectKey::Config { component, config } = &object.key else {
+            continue;
+        };
+        let name = match (component.as_str(), config.as_str()) {
+            ("acme.ex-shop", "1" | "2") => &long,
+            ("acme.ex-shop", "3") => &wide,
+            _ => continue,
+        };
+        object.source = format!("{{\"name\":{name:?},\"configuration\":{{}}}}");
+    }
+    let tree = host::render(&project)?;
+    let root = "configs/main/extractor/acme.ex-shop/";
+    let mut names: Vec<&str> = tree
+        .keys()
+        .filter_map(|path| path.strip_prefix(root)?.strip_suffix("/config.json"))
+        .filter(|name| !name.contains('/'))
+        .collect();
+    names.sort_unstable();
+    let cut = &"long-".repeat(60)[..251];
+    // `ß` would be cut in two.
+    let wide = "x".repeat(250);
+    let suffixed = format!("{}-001", cut.trim_end_matches('-'));
+    assert_eq!(names, [cut, &suffixed, &wide]);
+    Ok(())
+}
+
+#[test]
 fn a_manifest_is_json_that_names_every_directory_once() -> Result<()> {
     for case in golden() {
         let tree = host::render(&Project::read(&case)?)?;
@@ -249,7 +313,10 @@ fn a_manifest_is_json_that_names_every_directory_once() -> Result<()> {
         assert!(manifest.get("configurations").is_some(), "{}", case.display());
         let directories = tree.keys().filter(|path| path.starts_with("configs/"));
         let configurations = directories.filter(|path| path.ends_with("/config.json")).count();
-        let lines = manifest.get("configurations").map(Node::items).unwrap_or_default();
+        let lines = manifest
+            .get("configurations")
+            .map(Node::items)
+            .unwrap_or_default();
         let rows = |line: &Node| line.get("rows").map_or(0, |rows| rows.items().len());
         let listed: usize = lines.iter().map(|line| 1 + rows(line)).sum();
         assert_eq!(configurations, listed, "{}", case.display());

@@ -89,7 +89,10 @@ fn wanted(answer: &Node) -> BTreeMap<String, Node> {
         let in_configuration = pointer.starts_with("/configuration/");
         *leaf != Node::Null || in_configuration || !may_be_null
     });
-    leaves.into_iter().map(|(pointer, leaf)| plain(pointer, leaf)).collect()
+    leaves
+        .into_iter()
+        .map(|(pointer, leaf)| plain(pointer, leaf))
+        .collect()
 }
 
 /// Writes times and ids of tokens in one way.
@@ -166,7 +169,12 @@ fn check(directory: &Path) {
     let project = Project::read(directory).expect("the directory is a project");
     let tree = host::render(&project).expect("the project can be rendered");
     let missing = missing(&project, &tree).expect("the tree hangs together");
-    assert!(missing.is_empty(), "{}:\n{}", directory.display(), missing.join("\n"));
+    assert!(
+        missing.is_empty(),
+        "{}:\n{}",
+        directory.display(),
+        missing.join("\n")
+    );
 }
 
 #[test]
@@ -198,7 +206,9 @@ fn without(directory: &Path, at: usize) -> Result<Option<Project>> {
         return Ok(None);
     };
     for branch in &mut project.branches {
-        branch.objects.retain(|object| object.key.config() != gone.config());
+        branch
+            .objects
+            .retain(|object| object.key.config() != gone.config());
     }
     Ok(Some(project))
 }
@@ -215,7 +225,10 @@ fn whatever_goes_the_rest_is_all_there() -> Result<()> {
     for case in golden() {
         let mut at = 0;
         while let Some(project) = without(&case, at)? {
-            assert_complete(&project, &format!("{} without configuration {at}", case.display()))?;
+            assert_complete(
+                &project,
+                &format!("{} without configuration {at}", case.display()),
+            )?;
             at += 1;
         }
     }
@@ -259,14 +272,22 @@ fn projects_from_outside_are_all_there_and_as_the_cli_writes_them() -> Result<()
     if let Some(project) = shared("sample-project") {
         check(&project);
     }
-    for case in shared("conformance/kbc").map(|path| directories(&path)).unwrap_or_default() {
+    for case in shared("conformance/kbc")
+        .map(|path| directories(&path))
+        .unwrap_or_default()
+    {
         check(&case);
         let tree = host::render(&Project::read(&case)?)?;
         let configs = tree
             .into_iter()
             .filter_map(|(path, content)| Some((path.strip_prefix("configs/")?.to_owned(), content)));
         let differences = tree::differences(&configs.collect(), &tree::read(&case.join("expected"))?);
-        assert!(differences.is_empty(), "{}:\n{}", case.display(), differences.join("\n"));
+        assert!(
+            differences.is_empty(),
+            "{}:\n{}",
+            case.display(),
+            differences.join("\n")
+        );
     }
     Ok(())
 }
@@ -292,7 +313,9 @@ fn a_tree_without_one_of_its_files_or_fields_is_not_complete() -> Result<()> {
         }
         let file = Node::parse(content)?;
         for (member, value) in file.members() {
-            if matches!(value, Node::Null) || matches!(member.as_str(), "branchId" | "componentId" | "configId" | "rowId") {
+            if matches!(value, Node::Null)
+                || matches!(member.as_str(), "branchId" | "componentId" | "configId" | "rowId")
+            {
                 continue;
             }
             let mut less = file.clone();

@@ -68,7 +68,11 @@ pub(crate) fn branch_extra(root: &str) -> String {
 /// Returns the file of a configuration's versions and of what the layout drops.
 #[must_use]
 pub(crate) fn config_extra(root: &str, component: &str, config: &str) -> String {
-    format!("{root}/{}/{}.json", encode_caseless(component), encode_caseless(config))
+    format!(
+        "{root}/{}/{}.json",
+        encode_caseless(component),
+        encode_caseless(config)
+    )
 }
 
 /// Returns the same of a row.

@@ -180,7 +180,12 @@ fn branch(object: &Placed<'_>, source: Object) -> Rendered {
         files.description("configs", description);
     }
     // Elsewhere the manifest has it as it is.
-    extra::branch(&mut files, object, source, if is_default { description } else { "" });
+    extra::branch(
+        &mut files,
+        object,
+        source,
+        if is_default { description } else { "" },
+    );
     let mut value = Object::new();
     value.set("branch", id.as_str());
     value.set("path", settings.branch_path.as_str());

@@ -401,7 +401,9 @@ const CONFIGS: [&str; 6] = ["c/1", "c/2", "s/1", "s/2", "v/1", "v/2"];
 fn any_change() -> impl Strategy<Value = String> {
     let config = prop::sample::select(CONFIGS.to_vec());
     let other = prop::sample::select(CONFIGS.to_vec());
-    let name = prop::sample::select(vec!["a", "b", "A", "a-001", "é", "e\u{301}", "ß", "ss", "con", "a."]);
+    let name = prop::sample::select(vec![
+        "a", "b", "A", "a-001", "é", "e\u{301}", "ß", "ss", "con", "a.",
+    ]);
     let row = prop::sample::select(vec!["r", "q"]);
     (config, other, name, row, 0..10_u8, any::<bool>()).prop_map(|(config, other, name, row, kind, fact)| {
         let facts = if fact { "facts:t" } else { "facts:u" };

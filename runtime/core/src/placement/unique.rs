@@ -125,7 +125,11 @@ pub(super) fn granted(wished: &str, key: &ObjectKey, parent: &ObjectKey) -> Stri
 /// Returns a segment that is not too long, without the dots and blanks at its end that Windows drops.
 fn portable(segment: &str) -> String {
     let bare = cut(segment, SEGMENT_BYTES_MAX).trim_end_matches(['.', ' ']);
-    if bare.is_empty() { "-".to_owned() } else { bare.to_owned() }
+    if bare.is_empty() {
+        "-".to_owned()
+    } else {
+        bare.to_owned()
+    }
 }
 
 /// Whether Windows takes a name for that of a device, whatever its extension.
@@ -133,12 +137,14 @@ fn is_device(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or_default().trim_end();
     let stem = stem.to_lowercase();
     let port = ["com", "lpt"].iter().find_map(|port| stem.strip_prefix(port));
-    matches!(stem.as_str(), "con" | "prn" | "aux" | "nul" | "conin$" | "conout$")
-        || port.is_some_and(|number| {
-            let mut digits = number.chars();
-            let digit = |c: char| c.is_ascii_digit() || matches!(c, '\u{b9}' | '\u{b2}' | '\u{b3}');
-            digits.next().is_some_and(digit) && digits.next().is_none()
-        })
+    matches!(
+        stem.as_str(),
+        "con" | "prn" | "aux" | "nul" | "conin$" | "conout$"
+    ) || port.is_some_and(|number| {
+        let mut digits = number.chars();
+        let digit = |c: char| c.is_ascii_digit() || matches!(c, '\u{b9}' | '\u{b2}' | '\u{b3}');
+        digits.next().is_some_and(digit) && digits.next().is_none()
+    })
 }
 
 /// Whether a directory of the parent's kind has this name for itself.

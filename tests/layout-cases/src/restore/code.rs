@@ -26,7 +26,9 @@ impl Work<'_> {
             let pointer = format!("{pointer}/codes");
             let codes = self.list(path, &pointer, |path, pointer| {
                 let mut code = self.restored.json(&format!("{path}/meta.json"))?;
-                let file = self.code_file(path).with_context(|| format!("{path} has no code"))?;
+                let file = self
+                    .code_file(path)
+                    .with_context(|| format!("{path} has no code"))?;
                 let pointer = format!("{pointer}/script");
                 let script = self.scripts(&file, &pointer, &self.key.component, &shared)?;
                 code.set("script", script);
@@ -35,11 +37,21 @@ impl Work<'_> {
             block.set("codes", Node::Array(codes));
             Ok(block)
         })?;
-        for code in blocks.iter().flat_map(|block| block.get("codes").map(Node::items).unwrap_or_default()) {
+        for code in blocks
+            .iter()
+            .flat_map(|block| block.get("codes").map(Node::items).unwrap_or_default())
+        {
             let scripts = code.get("script").cloned().unwrap_or(Node::Null);
-            let scripts = if let Node::Array(scripts) = scripts { scripts } else { vec![scripts] };
+            let scripts = if let Node::Array(scripts) = scripts {
+                scripts
+            } else {
+                vec![scripts]
+            };
             for script in &scripts {
-                let id = script.text().map(str::trim).and_then(|text| text.strip_prefix("{{"));
+                let id = script
+                    .text()
+                    .map(str::trim)
+                    .and_then(|text| text.strip_prefix("{{"));
                 let id = id.and_then(|id| id.strip_suffix("}}")).map(Node::from);
                 used.extend(id.filter(|id| !used.contains(id)));
             }
@@ -52,7 +64,10 @@ impl Work<'_> {
                 let row = code.row(id.text().unwrap_or_default());
                 self.restored.paths.contains_key(&row)
             };
-            configuration.set("shared_code_row_ids", Node::Array(used.into_iter().filter(rows).collect()));
+            configuration.set(
+                "shared_code_row_ids",
+                Node::Array(used.into_iter().filter(rows).collect()),
+            );
         }
         Ok(())
     }
@@ -88,7 +103,11 @@ impl Work<'_> {
 
     fn target_of_shared_code(&self) -> Result<String> {
         let config = super::Key::config(&self.key.component, &self.key.config);
-        let path = self.restored.paths.get(&config).context("a row without its configuration")?;
+        let path = self
+            .restored
+            .paths
+            .get(&config)
+            .context("a row without its configuration")?;
         let path = format!("{}/config.json", join(&self.restored.directory, path));
         Ok(self.restored.json(&path)?.str("componentId").to_owned())
     }
@@ -99,7 +118,9 @@ impl Work<'_> {
         let shape = self.extra.get("scripts").and_then(|scripts| scripts.get(pointer));
         let Some(shape) = shape else {
             let scripts = layout_renderer::scripts(component, text);
-            let scripts = scripts.iter().map(|script| Node::Text(self.unlinked(script, shared)));
+            let scripts = scripts
+                .iter()
+                .map(|script| Node::Text(self.unlinked(script, shared)));
             return Ok(Node::Array(scripts.collect()));
         };
         let mut lines = text.split('\n');
@@ -119,7 +140,9 @@ impl Work<'_> {
 
     /// Turns what stands for a shared code into its id.
     fn unlinked(&self, script: &str, shared: &str) -> String {
-        let link = script.split_once("{{:").and_then(|(_, rest)| rest.strip_suffix("}}"));
+        let link = script
+            .split_once("{{:")
+            .and_then(|(_, rest)| rest.strip_suffix("}}"));
         let key = link.and_then(|link| self.restored.keys.get(&join(shared, link)));
         match key {
             Some(key) if !shared.is_empty() => format!("{{{{{}}}}}", key.row),

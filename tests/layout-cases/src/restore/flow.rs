@@ -18,7 +18,12 @@ impl Work<'_> {
         let none = || Node::Null;
         let ids: BTreeMap<&str, Node> = lines("phases")
             .iter()
-            .map(|line| (line.str("directory"), line.get("id").cloned().unwrap_or_else(none)))
+            .map(|line| {
+                (
+                    line.str("directory"),
+                    line.get("id").cloned().unwrap_or_else(none),
+                )
+            })
             .collect();
         let mut phases = Vec::new();
         for line in lines("phases") {
@@ -26,7 +31,9 @@ impl Work<'_> {
                 phases.push(dropped.clone());
                 continue;
             }
-            let mut phase = self.restored.json(&format!("{directory}/{}/phase.json", line.str("directory")))?;
+            let mut phase = self
+                .restored
+                .json(&format!("{directory}/{}/phase.json", line.str("directory")))?;
             let needed = phase.get("dependsOn").map(Node::items).unwrap_or_default();
             let needed: Option<Vec<Node>> = needed
                 .iter()

@@ -20,34 +20,11 @@ impl Lost {
     /// Begins with the numbers of a configuration that a double changes: beyond 2^53, or just
     /// written in another way.
     pub(super) fn of(configuration: &Object) -> Self {
-        let mut lost = Self::default();
-        for (key, value) in configuration.iter() {
-            lost.find_numbers(format!("/{}", pointer_step(key)), value);
-        }
-        lost
-    }
-
-    fn find_numbers(&mut self, pointer: String, value: &Json) {
-        match value {
-            Json::Number(token) if write::cli_number(token) != *token => {
-                self.numbers.push((pointer, token.clone()));
-            }
-            Json::Array(items) => {
-                for (at, item) in items.iter().enumerate() {
-                    // Most are strings; their pointers need not be made.
-                    if !matches!(item, Json::String(_)) {
-                        self.find_numbers(format!("{pointer}/{at}"), item);
-                    }
-                }
-            }
-            Json::Object(members) => {
-                for (key, member) in members.iter() {
-                    if !matches!(member, Json::String(_)) {
-                        self.find_numbers(format!("{pointer}/{}", pointer_step(key)), member);
-                    }
-                }
-            }
-            _ => {}
+        let mut numbers = Vec::new();
+        find_in(configuration, &mut Vec::new(), &mut numbers);
+        Self {
+            numbers,
+            ..Self::default()
         }
     }
 
@@ -99,6 +76,43 @@ impl Lost {
                 content.set(key, found);
             }
         }
+    }
+}
+
+/// One step on the way to a value.
+#[derive(Clone, Copy)]
+enum Step<'j> {
+    Key(&'j str),
+    At(usize),
+}
+
+fn find_in<'j>(object: &'j Object, way: &mut Vec<Step<'j>>, found: &mut Vec<(String, String)>) {
+    for (key, member) in object.iter() {
+        way.push(Step::Key(key));
+        find_numbers(member, way, found);
+        way.pop();
+    }
+}
+
+/// Finds the numbers that the CLI writes in another way. Pointers are only made for those, which are few.
+fn find_numbers<'j>(value: &'j Json, way: &mut Vec<Step<'j>>, found: &mut Vec<(String, String)>) {
+    match value {
+        Json::Number(token) if write::cli_number(token) != *token => {
+            let step = |step: &Step<'_>| match step {
+                Step::Key(key) => format!("/{}", pointer_step(key)),
+                Step::At(index) => format!("/{index}"),
+            };
+            found.push((way.iter().map(step).collect(), token.clone()));
+        }
+        Json::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                way.push(Step::At(index));
+                find_numbers(item, way, found);
+                way.pop();
+            }
+        }
+        Json::Object(members) => find_in(members, way, found),
+        _ => {}
     }
 }
 

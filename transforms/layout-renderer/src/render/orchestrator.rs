@@ -43,10 +43,7 @@ pub(super) fn extract(work: &mut Work<'_>) {
     let mut task_fates = Vec::new();
     for (position, raw) in take(work, "tasks").into_iter().enumerate() {
         let pointer = format!("/tasks/{position}");
-        let home = raw
-            .as_object()
-            .and_then(|raw| raw.get("phase"))
-            .and_then(id_text);
+        let home = raw.as_object().and_then(|raw| raw.get("phase")).and_then(id_text);
         let home = home.and_then(|id| phases.iter().position(|phase| phase.id == id));
         match (home, task(&work.resolved, &mut work.lost, &pointer, &raw)) {
             (Some(home), Some(task)) => {
@@ -114,7 +111,12 @@ pub(super) fn extract(work: &mut Work<'_>) {
         }
         line
     };
-    let phase_lines = lines(&mut work.lost, "/phases", std::mem::take(&mut phase_fates), phase_line);
+    let phase_lines = lines(
+        &mut work.lost,
+        "/phases",
+        std::mem::take(&mut phase_fates),
+        phase_line,
+    );
     let task_lines = lines(&mut work.lost, "/tasks", task_fates, task_line);
     work.lost.flow(phase_lines, task_lines);
 }
@@ -147,12 +149,7 @@ fn phases(items: Vec<Json>) -> (Vec<Phase>, Vec<Fate<usize>>) {
     (phases, fates)
 }
 
-fn lines<K>(
-    lost: &mut Lost,
-    pointer: &str,
-    fates: Vec<Fate<K>>,
-    line: impl Fn(&K) -> Object,
-) -> Vec<Json> {
+fn lines<K>(lost: &mut Lost, pointer: &str, fates: Vec<Fate<K>>, line: impl Fn(&K) -> Object) -> Vec<Json> {
     let mut lines = Vec::with_capacity(fates.len());
     for (position, fate) in fates.into_iter().enumerate() {
         let pointer = format!("{pointer}/{position}");

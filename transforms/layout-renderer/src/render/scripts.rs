@@ -57,7 +57,9 @@ pub(super) fn write(
     let is_array = matches!(value, Json::Array(_));
     let restored = is_array
         && language.split(&text) == written
-        && scripts.iter().all(|script| script.link.is_none() || script.source.trim() == script.source);
+        && scripts
+            .iter()
+            .all(|script| script.link.is_none() || script.source.trim() == script.source);
     if !restored {
         let mut shapes = scripts.iter().map(shape).map(Json::Object);
         let shape = if is_array {
@@ -89,7 +91,11 @@ fn shape(script: &Script) -> Object {
         Some(_) => source.split_at(source.len() - source.trim_start().len()),
         None => ("", source),
     };
-    let kept = if script.link.is_some() { body.trim_end() } else { trim_end(body) };
+    let kept = if script.link.is_some() {
+        body.trim_end()
+    } else {
+        trim_end(body)
+    };
     let mut shape = Object::new();
     shape.set("lines", kept.split('\n').count() as u64);
     for (key, blank) in [("start", start), ("end", &body[kept.len()..])] {

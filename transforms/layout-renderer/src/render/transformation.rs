@@ -91,7 +91,8 @@ fn take_blocks(work: &mut Work<'_>) -> Vec<Json> {
         Some(Json::Object(parameters)) => parameters.remove("blocks"),
         other => {
             // PHP's empty object loses nothing.
-            if let Some(other) = other.filter(|other| other.as_array().is_none_or(|items| !items.is_empty())) {
+            if let Some(other) = other.filter(|other| other.as_array().is_none_or(|items| !items.is_empty()))
+            {
                 let other = other.clone();
                 work.lost.add("/parameters", other);
             }
@@ -174,7 +175,10 @@ impl Links {
                 .as_array()
                 .and_then(|ids| ids.iter().map(Json::as_str).collect());
             // Those that scripts name are read back from the scripts.
-            let used = named.iter().map(String::as_str).filter(|id| rows.contains_key(*id));
+            let used = named
+                .iter()
+                .map(String::as_str)
+                .filter(|id| rows.contains_key(*id));
             if listed != Some(used.collect()) {
                 work.lost.add("/shared_code_row_ids", row_ids);
             }
