@@ -20,7 +20,7 @@ const EDGES_MAX: usize = 4_000;
 pub(crate) enum EdgeType {
     /// A table goes into a configuration or row.
     Reads,
-    /// A configuration or row writes a table, by its output mapping.
+    /// A configuration or row writes a table, by its output mapping; or a bucket, where it has none.
     Writes,
     /// A configuration or row made a table, as its metadata says.
     Created,
@@ -198,20 +198,19 @@ pub(crate) fn of_configuration(
         storage.object("input").unwrap_or(&nothing),
         storage.object("output").unwrap_or(&nothing),
     );
-    let default_bucket = output
-        .str("default_bucket")
-        .filter(|bucket| !bucket.is_empty())
-        .map(str::to_owned);
-    if let Some(bucket) = &default_bucket {
-        edges.add(EdgeType::Writes, Node::Bucket(bucket.clone()));
-    }
-    let default_bucket = default_bucket.or_else(|| {
+    let named = output.str("default_bucket").filter(|bucket| !bucket.is_empty());
+    let default_bucket = named.map(str::to_owned).or_else(|| {
         let stage = described?.default_bucket_stage.as_deref()?;
         Some(format!(
             "{stage}.c-{}-{config}",
             component::bucket_name_of(component)
         ))
     });
+    // What a row has no mapping for goes where its configuration says, unless it says so itself.
+    let is_told_here = named.is_some() || matches!(key, ObjectKey::Config { .. });
+    if let Some(bucket) = default_bucket.as_ref().filter(|_| is_told_here) {
+        edges.add(EdgeType::Writes, Node::Bucket(bucket.clone()));
+    }
     inputs(&mut edges, input.items("tables"));
     outputs(&mut edges, output.items("tables"), default_bucket.as_deref());
     for (edge, files) in [
