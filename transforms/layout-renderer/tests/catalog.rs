@@ -92,7 +92,7 @@ fn the_catalog_has_a_line_for_each_object() {
     expect![[r#"
         === ai/catalog/keboola.ex-db.jsonl
         {"componentId":"keboola.ex-db","configId":"1","rowId":"r","name":"Orders","type":"row","path":"configs/main/extractor/keboola.ex-db/shop/rows/orders","enabled":false,"upstream":0,"downstream":1}
-        {"componentId":"keboola.ex-db","configId":"1","name":"Shop","type":"extractor","path":"configs/main/extractor/keboola.ex-db/shop","enabled":true,"upstream":1,"downstream":1}
+        {"componentId":"keboola.ex-db","configId":"1","name":"Shop","type":"extractor","path":"configs/main/extractor/keboola.ex-db/shop","enabled":true,"upstream":1,"downstream":2}
         === ai/catalog/keboola.flow.jsonl
         {"componentId":"keboola.flow","configId":"3","name":"Nightly","type":"other","path":"configs/main/other/keboola.flow/nightly","enabled":true,"upstream":0,"downstream":2}
         === ai/catalog/keboola.snowflake-transformation.jsonl
@@ -127,6 +127,7 @@ fn paths_of_the_catalog_are_those_of_the_layout() {
 fn lineage_has_a_line_for_each_edge() {
     expect![[r#"
         === ai/lineage/keboola.ex-db.jsonl
+        {"type":"writes","source":{"componentId":"keboola.ex-db","configId":"1"},"target":{"bucket":"in.c-keboola-ex-db-1"}}
         {"type":"writes","source":{"componentId":"keboola.ex-db","configId":"1"},"target":{"table":"in.c-shop.orders"}}
         === ai/lineage/keboola.flow.jsonl
         {"type":"runs","source":{"componentId":"keboola.flow","configId":"3"},"target":{"componentId":"keboola.ex-db","configId":"1"}}
@@ -367,6 +368,7 @@ fn names_without_a_bucket_go_to_the_default_bucket() {
         &expect![[r#"
             {"type":"reads","source":{"table":"in.c-keboola-ex-my-db-1.orders"},"target":{"componentId":"keboola.app","configId":"1"}}
             {"type":"writes","source":{"componentId":"keboola.ex-my_db","configId":"1","rowId":"r"},"target":{"table":"in.c-keboola-ex-my-db-1.items"}}
+            {"type":"writes","source":{"componentId":"keboola.ex-my_db","configId":"1"},"target":{"bucket":"in.c-keboola-ex-my-db-1"}}
             {"type":"writes","source":{"componentId":"keboola.ex-my_db","configId":"1"},"target":{"table":"in.c-keboola-ex-my-db-1.orders"}}
             {"type":"writes","source":{"componentId":"keboola.ex-my_db","configId":"2"},"target":{"bucket":"out.c-own"}}
             {"type":"writes","source":{"componentId":"keboola.ex-my_db","configId":"2"},"target":{"table":"out.c-own.orders"}}

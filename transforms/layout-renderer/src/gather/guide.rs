@@ -95,10 +95,10 @@ mod tests {
     #[test]
     fn a_clone_without_its_secrets_warns_of_pushing_it() {
         for mode in ["masked", "omitted"] {
+            let guides = texts(mode);
+            let mut guides = guides.iter().filter(|file| file.path.ends_with(".md"));
             assert!(
-                texts(mode)
-                    .iter()
-                    .all(|file| file.content.contains("Never run `kbc push`")),
+                guides.all(|file| file.content.contains("Never run `kbc push`")),
                 "{mode}"
             );
         }
