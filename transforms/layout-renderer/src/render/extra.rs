@@ -220,9 +220,10 @@ fn set_other(content: &mut Object, rest: Object) {
     }
 }
 
-fn file(settings: &Settings, object: &ApiObject, content: &Object) -> File {
+/// Returns the path of the file of an object.
+pub(super) fn path(settings: &Settings, key: &ObjectKey) -> String {
     let root = settings.extra_root();
-    let path = match &object.key {
+    match key {
         ObjectKey::Row {
             component,
             config,
@@ -231,9 +232,12 @@ fn file(settings: &Settings, object: &ApiObject, content: &Object) -> File {
         ObjectKey::Config { component, config } => paths::config_extra(&root, component, config),
         // Only configurations and rows have such a file.
         other => format!("{root}/{}.json", paths::encode(&other.to_string())),
-    };
+    }
+}
+
+fn file(settings: &Settings, object: &ApiObject, content: &Object) -> File {
     File {
-        path,
+        path: path(settings, &object.key),
         kind: DocumentKind::Extra,
         content: write::indented(content),
     }
