@@ -131,9 +131,8 @@ fn special_v6(address: Ipv6Addr) -> Option<&'static str> {
         _ if address.is_loopback() => Some("a loopback address"),
         _ if address.is_unspecified() => Some("an address of this network"),
         // What is translated to, or tunnelled through, an IPv4 address is judged by that one.
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => embedded(high, low),
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => embedded(high, low),
         [0x64, 0xff9b, 1, ..] => Some("an address of a local translation"),
-        [0x2002, high, low, ..] => embedded(high, low),
         [0x2001, 0, ..] => Some("an address of a tunnel"),
         [0, 0, 0, 0, 0, 0, high, low] => embedded(high, low).or(Some("a deprecated address")),
         [first, ..] if first & 0xfe00 == 0xfc00 => Some("a private address"),

@@ -323,12 +323,15 @@ impl PushError {
             Self::RefMoved { .. } => Disposition::RefMoved,
             Self::Refused { refusal, .. } => refusal.disposition(),
             Self::Transport(error) => error.disposition(),
-            Self::OutcomeUnknown { .. } | Self::Contended { .. } => Disposition::Retry,
             Self::NotARepository { .. }
             | Self::NotWritable { .. }
             | Self::NoSpace { .. }
             | Self::Damaged { .. } => Disposition::NeedsCustomer,
-            Self::Unreachable { .. } | Self::Busy { .. } | Self::Locked { .. } => Disposition::Retry,
+            Self::Unreachable { .. }
+            | Self::OutcomeUnknown { .. }
+            | Self::Contended { .. }
+            | Self::Busy { .. }
+            | Self::Locked { .. } => Disposition::Retry,
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     refname::RefName,
     refs::{Refs, RefsError},
     refusal::Refusal,
-    remote::{FetchScope, Fetched, Remote},
+    remote::{FetchScope, Fetched, Remote, Visibility},
     store::{Known, Store},
 };
 use gix::objs::Kind;
@@ -320,6 +320,11 @@ impl Remote for LocalBare {
         drop(kept);
         self.roll_up();
         Ok(())
+    }
+
+    fn visibility(&self) -> Result<Visibility, RemoteError> {
+        // Who may read the operator's own disk is the operator's affair.
+        Ok(Visibility::Private)
     }
 
     fn delete_branch(&self, refname: &RefName, expected: Oid) -> Result<(), PushError> {

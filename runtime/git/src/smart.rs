@@ -26,7 +26,7 @@ use crate::{
         ssh::SshLink,
     },
     refname::RefName,
-    remote::{FetchScope, Fetched, Remote},
+    remote::{FetchScope, Fetched, Remote, Visibility},
     repository_url::{RepositoryUrl, Scheme},
     store::Store,
     transport_error::TransportError,
@@ -107,6 +107,9 @@ impl fmt::Debug for SmartRemote {
     }
 }
 
+/// A conversation, what the server can do, and whether it has just said so.
+type Talk<'r> = (Box<dyn Conversation + 'r>, Arc<Advertisement>, bool);
+
 impl SmartRemote {
     /// Prepares to talk to a repository; nothing is sent yet.
     ///
@@ -170,10 +173,7 @@ impl SmartRemote {
 
     /// Starts to talk to a service, without a new advertisement where the server need not give one again. The last
     /// value says whether it is new, so that its refs can be trusted.
-    fn talk(
-        &self,
-        service: Service,
-    ) -> Result<(Box<dyn Conversation + '_>, Arc<Advertisement>, bool), RemoteError> {
+    fn talk(&self, service: Service) -> Result<Talk<'_>, RemoteError> {
         // Before version 2 refs come with the advertisement only.
         let known = self.remembered(service).clone();
         let usable = known.filter(|known| known.version_2 || service == Service::ReceivePack);
@@ -264,6 +264,7 @@ impl SmartRemote {
             }
         } else if has(&[
             "not found",
+            "no such repository",
             "not exported",
             "does not exist",
             "does not appear to be a git repository",
@@ -325,6 +326,23 @@ impl Remote for SmartRemote {
 
     fn push(&self, push: &PendingPush) -> Result<(), PushError> {
         self.push_one(push)
+    }
+
+    fn visibility(&self) -> Result<Visibility, RemoteError> {
+        let link = match &self.link {
+            Connection::Http(link) => link,
+            Connection::Git(_) => return Ok(Visibility::Public),
+            Connection::Ssh(_) => return Ok(Visibility::Unknown),
+        };
+        match link.advertisement_for_everybody() {
+            Ok(()) => Ok(Visibility::Public),
+            Err(
+                TransportError::Credentials { .. }
+                | TransportError::Forbidden { .. }
+                | TransportError::NotFound { .. },
+            ) => Ok(Visibility::Private),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn delete_branch(&self, refname: &RefName, expected: Oid) -> Result<(), PushError> {

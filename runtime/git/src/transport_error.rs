@@ -151,6 +151,31 @@ impl TransportError {
         }
     }
 
+    /// Returns a short name, for logs and metrics.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "unreachable",
+            Self::TimedOut { .. } => "timed_out",
+            Self::SchemeRefused { .. } => "scheme_refused",
+            Self::AddressRefused { .. } => "address_refused",
+            Self::Certificate { .. } => "certificate",
+            Self::HostKey { .. } => "host_key",
+            Self::Credentials { .. } => "credentials",
+            Self::Forbidden { .. } => "forbidden",
+            Self::NotFound { .. } => "not_found",
+            Self::Moved { .. } => "moved",
+            Self::ReadOnly { .. } => "read_only",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Unavailable { .. } => "unavailable",
+            Self::RequestTooLarge { .. } => "request_too_large",
+            Self::AnswerTooLarge { .. } => "answer_too_large",
+            Self::Protocol { .. } => "protocol",
+            Self::Settings { .. } => "settings",
+            Self::Program { .. } => "program",
+        }
+    }
+
     /// Returns how long the remote asked to wait, none if it did not.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {

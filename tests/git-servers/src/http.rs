@@ -269,7 +269,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
             .seen
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(seen)
+            .push(seen);
     };
     let cut = || io::Error::from(io::ErrorKind::ConnectionReset);
     let (parts, mut incoming) = request.into_parts();

@@ -140,8 +140,8 @@ impl HttpLink {
     }
 
     /// Asks, without credentials, whether everybody may read.
-    pub(crate) fn advertisement_for_everybody(&self) -> Result<Answer, TransportError> {
-        self.advertisement(Service::UploadPack, true, None)
+    pub(crate) fn advertisement_for_everybody(&self) -> Result<(), TransportError> {
+        self.advertisement(Service::UploadPack, true, None).map(drop)
     }
 
     fn base(&self) -> Url {
@@ -165,13 +165,13 @@ impl HttpLink {
         &self,
         service: Service,
         version_2: bool,
-        authorization: Option<HeaderValue>,
+        authorization: Option<&HeaderValue>,
     ) -> Result<Answer, TransportError> {
         let mut base = self.base();
         for _ in 0..=REDIRECTS_MAX {
             let url = Self::url(&base, &format!("info/refs?service={}", service.name()));
             let mut request = Request::new(Method::GET, url);
-            set_headers(&mut request, version_2, authorization.clone());
+            set_headers(&mut request, version_2, authorization);
             let headers = request.headers_mut();
             headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
             let answer = self.run(request, None, Phase::Advertisement);
@@ -227,13 +227,13 @@ impl HttpLink {
     }
 }
 
-fn set_headers(request: &mut Request, version_2: bool, authorization: Option<HeaderValue>) {
+fn set_headers(request: &mut Request, version_2: bool, authorization: Option<&HeaderValue>) {
     let headers: &mut HeaderMap = request.headers_mut();
     if version_2 {
         headers.insert("git-protocol", HeaderValue::from_static("version=2"));
     }
     if let Some(authorization) = authorization {
-        headers.insert(AUTHORIZATION, authorization);
+        headers.insert(AUTHORIZATION, authorization.clone());
     }
 }
 
@@ -322,7 +322,7 @@ fn wait_for<T: Send + 'static>(
 
 impl Link for HttpLink {
     fn open(&self, service: Service, version_2: bool) -> Result<Box<dyn Conversation + '_>, TransportError> {
-        let answer = self.advertisement(service, version_2, self.authorization.clone())?;
+        let answer = self.advertisement(service, version_2, self.authorization.as_ref())?;
         Ok(Box::new(HttpConversation {
             link: self,
             service,
@@ -363,7 +363,7 @@ impl Conversation for HttpConversation<'_> {
     fn send(&mut self, pieces: Vec<Piece>) -> Result<(), SendError> {
         let (link, service) = (self.link, self.service.name());
         let mut request = Request::new(Method::POST, HttpLink::url(&link.base(), service));
-        set_headers(&mut request, self.version_2, link.authorization.clone());
+        set_headers(&mut request, self.version_2, link.authorization.as_ref());
         for (header, what) in [(CONTENT_TYPE, "request"), (ACCEPT, "result")] {
             let value = HeaderValue::from_str(&format!("application/x-{service}-{what}"));
             request

@@ -58,6 +58,10 @@ const WORDS: &[(&[&str], Word)] = &[
         Plain(ServerStorage),
     ),
     (&["read-only file system"], Plain(ServerStorage)),
+    (
+        &["unable to migrate objects to permanent storage"],
+        Plain(ServerStorage),
+    ),
     // Read-only.
     (&["archived"], Plain(ReadOnly)),       // GitHub, GitLab, Gitea
     (&["read-only mode"], Plain(ReadOnly)), // Bitbucket

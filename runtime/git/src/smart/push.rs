@@ -74,7 +74,7 @@ impl SmartRemote {
             let sent = match self.send(commands, pack, &SendOptions::default())? {
                 Ok(sent) => sent,
                 // It is there already, or not where it has to be: nothing was sent.
-                Err(refs) => return self.judge_before(command, refs),
+                Err(refs) => return self.judge_before(command, &refs),
             };
             match self.judge(command, sent) {
                 Outcome::Done => return Ok(()),
@@ -144,7 +144,7 @@ impl SmartRemote {
     }
 
     /// Judges a command that need not, or must not, be sent.
-    fn judge_before(&self, command: &Command, server: Arc<Advertisement>) -> Result<(), PushError> {
+    fn judge_before(&self, command: &Command, server: &Advertisement) -> Result<(), PushError> {
         let actual = server.find(command.refname.as_str());
         if actual == command.new {
             return Ok(());

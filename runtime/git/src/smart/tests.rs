@@ -3,6 +3,7 @@
 mod contract;
 mod differential;
 mod faults;
+mod probes;
 mod refusals;
 mod transports;
 

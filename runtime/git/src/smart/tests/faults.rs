@@ -32,7 +32,10 @@ impl Faulty {
 
     /// Pushes a commit on top of the first one, with more than fits into a few buffers.
     fn second(&self) -> PendingPush {
-        let big: String = crate::testing::pseudo_random_bytes(3, 1 << 20).iter().map(|byte| format!("{byte:02x}")).collect();
+        let big: String = crate::testing::pseudo_random_bytes(3, 1 << 20)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         self.setup.make(Some(self.first), "second", &[("b", &big)])
     }
 
@@ -63,7 +66,12 @@ fn a_push_that_is_cut_anywhere_is_found_out_about() {
         assert_eq!(faulty.tip(), Some(push.new_tip()), "{cut:?}");
         assert!(faulty.server.faults_are_used());
         let applied = matches!(cut, Fault::CutBeforeAnswer | Fault::CutInAnswer(_));
-        let posts = faulty.server.take_seen().iter().filter(|seen| seen.path.ends_with("/git-receive-pack")).count();
+        let posts = faulty
+            .server
+            .take_seen()
+            .iter()
+            .filter(|seen| seen.path.ends_with("/git-receive-pack"))
+            .count();
         assert_eq!(posts, if applied { 1 } else { 2 }, "{cut:?}");
         faulty.setup.is_sound();
 
@@ -77,7 +85,10 @@ fn a_push_that_is_cut_anywhere_is_found_out_about() {
             Ok(()) => assert!(applied, "{cut:?}"),
             Err(error) => {
                 assert!(!applied, "{cut:?}: {error:?}");
-                assert!(matches!(&error, PushError::Transport(TransportError::Unreachable { .. })), "{error:?}");
+                assert!(
+                    matches!(&error, PushError::Transport(TransportError::Unreachable { .. })),
+                    "{error:?}"
+                );
                 assert_eq!(error.disposition(), Disposition::Retry);
                 assert_eq!(faulty.tip(), Some(faulty.first));
             }
@@ -147,7 +158,10 @@ fn a_server_that_does_not_answer_is_not_waited_for_for_ever() {
         assert_eq!(faulty.tip() == Some(push.new_tip()), applied, "{fault:?}");
         faulty.server.fail_next(On::Any, fault.clone());
         if let Err(error) = faulty.remote.tip(&branch("none")) {
-            assert!(matches!(&error, RemoteError::Transport(TransportError::TimedOut { .. })), "{fault:?}: {error:?}");
+            assert!(
+                matches!(&error, RemoteError::Transport(TransportError::TimedOut { .. })),
+                "{fault:?}: {error:?}"
+            );
         }
     }
 }
@@ -157,7 +171,14 @@ fn a_server_that_does_not_answer_is_not_waited_for_for_ever() {
 fn check(fault: &Fault, expected: &str, disposition: Disposition, retry_after: Option<u64>) {
     let faulty = Faulty::new();
     let push = faulty.second();
-    let name = |shown: String| shown.trim_start_matches("Transport(").split([' ', '(']).next().unwrap_or_default().to_owned();
+    let name = |shown: String| {
+        shown
+            .trim_start_matches("Transport(")
+            .split([' ', '('])
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
     faulty.server.fail_next(On::AdvertiseRead, fault.clone());
     let error = faulty.remote.tip(&faulty.setup.main).unwrap_err();
     assert_eq!(name(format!("{error:?}")), expected, "reading: {error:?}");
@@ -180,18 +201,59 @@ fn check(fault: &Fault, expected: &str, disposition: Disposition, retry_after: O
 fn statuses_are_told_apart() {
     use Disposition::{NeedsCustomer, Retry};
     check(&Fault::status(401), "Credentials", NeedsCustomer, None);
-    check(&Fault::text(403, "Permission denied"), "Forbidden", NeedsCustomer, None);
-    check(&Fault::text(403, "This repository was archived so it is read-only."), "ReadOnly", NeedsCustomer, None);
-    let limited = Fault::text(403, "You have exceeded a secondary rate limit").with_header("retry-after", "60");
+    check(
+        &Fault::text(403, "Permission denied"),
+        "Forbidden",
+        NeedsCustomer,
+        None,
+    );
+    check(
+        &Fault::text(403, "This repository was archived so it is read-only."),
+        "ReadOnly",
+        NeedsCustomer,
+        None,
+    );
+    let limited =
+        Fault::text(403, "You have exceeded a secondary rate limit").with_header("retry-after", "60");
     check(&limited, "RateLimited", Retry, Some(60));
-    check(&Fault::text(404, "Repository not found."), "NotFound", NeedsCustomer, None);
-    check(&Fault::html(413, "<html>too large</html>"), "RequestTooLarge", NeedsCustomer, None);
-    check(&Fault::status(429).with_header("retry-after", "7"), "RateLimited", Retry, Some(7));
+    check(
+        &Fault::text(404, "Repository not found."),
+        "NotFound",
+        NeedsCustomer,
+        None,
+    );
+    check(
+        &Fault::html(413, "<html>too large</html>"),
+        "RequestTooLarge",
+        NeedsCustomer,
+        None,
+    );
+    check(
+        &Fault::status(429).with_header("retry-after", "7"),
+        "RateLimited",
+        Retry,
+        Some(7),
+    );
     check(&Fault::status(500), "Unavailable", Retry, None);
-    check(&Fault::html(502, "<html>Bad Gateway</html>"), "Unavailable", Retry, None);
-    check(&Fault::status(503).with_header("retry-after", "120"), "Unavailable", Retry, Some(120));
+    check(
+        &Fault::html(502, "<html>Bad Gateway</html>"),
+        "Unavailable",
+        Retry,
+        None,
+    );
+    check(
+        &Fault::status(503).with_header("retry-after", "120"),
+        "Unavailable",
+        Retry,
+        Some(120),
+    );
     check(&Fault::html(200, "<html>Welcome</html>"), "Protocol", Retry, None);
-    check(&Fault::html(203, "<html>Sign in</html>"), "Credentials", NeedsCustomer, None);
+    check(
+        &Fault::html(203, "<html>Sign in</html>"),
+        "Credentials",
+        NeedsCustomer,
+        None,
+    );
     check(&Fault::status(418), "Protocol", Retry, None);
 }
 
@@ -199,7 +261,9 @@ fn statuses_are_told_apart() {
 fn a_gateway_that_lost_patience_after_the_push_is_no_failure() {
     let faulty = Faulty::new();
     let push = faulty.second();
-    faulty.server.fail_next(On::Write, Fault::AnswerAfterwards { status: 504 });
+    faulty
+        .server
+        .fail_next(On::Write, Fault::AnswerAfterwards { status: 504 });
     faulty.remote.push(&push).unwrap();
     assert_eq!(faulty.tip(), Some(push.new_tip()));
 }
@@ -207,7 +271,11 @@ fn a_gateway_that_lost_patience_after_the_push_is_no_failure() {
 #[test]
 fn an_answer_that_is_cut_or_garbled_is_no_data() {
     let faulty = Faulty::new();
-    for cut in [Fault::CutInAnswer(0), Fault::CutInAnswer(3), Fault::CutInAnswer(200)] {
+    for cut in [
+        Fault::CutInAnswer(0),
+        Fault::CutInAnswer(3),
+        Fault::CutInAnswer(200),
+    ] {
         let remote = open(&faulty.server.url("r.git"), settings());
         faulty.server.fail_next(On::Read, cut.clone());
         let tip = remote.tip(&faulty.setup.main);
@@ -217,17 +285,34 @@ fn an_answer_that_is_cut_or_garbled_is_no_data() {
         }
         faulty.server.forget_faults();
         faulty.server.fail_next(On::Read, cut.clone());
-        let fetched = remote.fetch(faulty.first, &faulty.setup.other_store(), FetchScope::TreesOnly { commits_max: 1 });
+        let fetched = remote.fetch(
+            faulty.first,
+            &faulty.setup.other_store(),
+            FetchScope::TreesOnly { commits_max: 1 },
+        );
         let error = fetched.unwrap_err();
-        assert!(matches!(&error, RemoteError::Transport(TransportError::Unreachable { .. })), "{cut:?}: {error:?}");
+        assert!(
+            matches!(&error, RemoteError::Transport(TransportError::Unreachable { .. })),
+            "{cut:?}: {error:?}"
+        );
     }
     let remote = open(&faulty.server.url("r.git"), settings());
     let garbled = |body: &str| Fault::Answer {
         status: 200,
-        headers: vec![("content-type", "application/x-git-upload-pack-advertisement".to_owned())],
+        headers: vec![(
+            "content-type",
+            "application/x-git-upload-pack-advertisement".to_owned(),
+        )],
         body: body.to_owned(),
     };
-    for body in ["", "zzzz", "0009ab", "001e# service=git-upload-pack\n", "<html>", "000bhello\n0000"] {
+    for body in [
+        "",
+        "zzzz",
+        "0009ab",
+        "001e# service=git-upload-pack\n",
+        "<html>",
+        "000bhello\n0000",
+    ] {
         faulty.server.fail_next(On::AdvertiseRead, garbled(body));
         let error = remote.tip(&faulty.setup.main).unwrap_err();
         assert_eq!(error.disposition(), Disposition::Retry, "{body}: {error:?}");
@@ -236,9 +321,18 @@ fn an_answer_that_is_cut_or_garbled_is_no_data() {
         answer_bytes_max: 100,
         ..Limits::default()
     };
-    let remote = open(&faulty.server.url("r.git"), RemoteSettings { limits, ..settings() });
+    let remote = open(
+        &faulty.server.url("r.git"),
+        RemoteSettings { limits, ..settings() },
+    );
     let error = remote.tip(&faulty.setup.main).unwrap_err();
-    assert!(matches!(&error, RemoteError::Transport(TransportError::AnswerTooLarge { .. })), "{error:?}");
+    assert!(
+        matches!(
+            &error,
+            RemoteError::Transport(TransportError::AnswerTooLarge { .. })
+        ),
+        "{error:?}"
+    );
 }
 
 #[test]
@@ -249,10 +343,19 @@ fn what_a_fetch_unpacks_to_is_bounded() {
         unpacked_bytes_max: 100,
         ..Limits::default()
     };
-    let remote = open(&faulty.server.url("r.git"), RemoteSettings { limits, ..settings() });
+    let remote = open(
+        &faulty.server.url("r.git"),
+        RemoteSettings { limits, ..settings() },
+    );
     let blob = Oid::parse(&faulty.setup.git(&["rev-parse", "main:b"])).unwrap();
     let error = remote.read_blobs(&[blob]).unwrap_err();
-    assert!(matches!(&error, RemoteError::Transport(TransportError::AnswerTooLarge { .. })), "{error:?}");
+    assert!(
+        matches!(
+            &error,
+            RemoteError::Transport(TransportError::AnswerTooLarge { .. })
+        ),
+        "{error:?}"
+    );
 }
 
 #[test]
@@ -298,7 +401,11 @@ fn a_connection_through_ssh_or_git_that_is_cut_is_found_out_about() {
             match pushed {
                 Ok(()) => assert_eq!(now, Some(push.new_tip()), "{way:?} {cut}"),
                 Err(error) => {
-                    assert_eq!(error.disposition(), Disposition::Retry, "{way:?} {cut}: {error:?}");
+                    assert_eq!(
+                        error.disposition(),
+                        Disposition::Retry,
+                        "{way:?} {cut}: {error:?}"
+                    );
                     assert_eq!(now, Some(tip), "{way:?} {cut}");
                     remote.push(&push).unwrap();
                 }

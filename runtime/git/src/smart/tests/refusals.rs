@@ -21,7 +21,10 @@ fn refused(prepare: impl Fn(&Setup)) -> Vec<PushError> {
 #[track_caller]
 fn check(prepare: impl Fn(&Setup), expected: &str, disposition: Disposition, said: &str) {
     for error in refused(prepare) {
-        let PushError::Refused { refusal, said: words, .. } = &error else {
+        let PushError::Refused {
+            refusal, said: words, ..
+        } = &error
+        else {
             panic!("{error:?}")
         };
         assert_eq!(refusal.code(), expected, "{error}");
@@ -31,19 +34,41 @@ fn check(prepare: impl Fn(&Setup), expected: &str, disposition: Disposition, sai
 }
 
 fn hook(setup: &Setup, lines: &[&str]) {
-    let echoes: Vec<String> = lines.iter().map(|line| format!("echo '{}' >&2", line.replace('\'', r"'\''"))).collect();
-    setup.repositories.hook("r.git", "pre-receive", &format!("{}\nexit 1", echoes.join("\n")));
+    let echoes: Vec<String> = lines
+        .iter()
+        .map(|line| format!("echo '{}' >&2", line.replace('\'', r"'\''")))
+        .collect();
+    setup
+        .repositories
+        .hook("r.git", "pre-receive", &format!("{}\nexit 1", echoes.join("\n")));
 }
 
 #[test]
 fn hooks_as_forges_have_them_are_understood() {
     use Disposition::NeedsCustomer;
     for (lines, expected) in [
-        (&["GitLab: You are not allowed to push code to protected branches on this project."][..], "protected_branch"),
-        (&["error: GH006: Protected branch update failed for refs/heads/main."], "protected_branch"),
-        (&["GitLab: Commit author's email 'anna@example.com' does not follow the pattern '@x$'"], "author_email"),
-        (&["GitLab: File \"configs/b.json\" is larger than the allowed size of 1 KiB"], "file_too_large"),
-        (&["GitLab: Your push has been rejected, because this repository has exceeded its size limit of 1 KB by 1 KB."], "quota"),
+        (
+            &["GitLab: You are not allowed to push code to protected branches on this project."][..],
+            "protected_branch",
+        ),
+        (
+            &["error: GH006: Protected branch update failed for refs/heads/main."],
+            "protected_branch",
+        ),
+        (
+            &["GitLab: Commit author's email 'anna@example.com' does not follow the pattern '@x$'"],
+            "author_email",
+        ),
+        (
+            &["GitLab: File \"configs/b.json\" is larger than the allowed size of 1 KiB"],
+            "file_too_large",
+        ),
+        (
+            &[
+                "GitLab: Your push has been rejected, because this repository has exceeded its size limit of 1 KB by 1 KB.",
+            ],
+            "quota",
+        ),
         (&["This repository was archived so it is read-only."], "read_only"),
         (&["Deployments are frozen"], "hook"),
     ] {
@@ -72,11 +97,18 @@ fn secrets_that_a_server_finds_are_located() {
         done
         exit 1"#;
     for error in refused(|setup| setup.repositories.hook("r.git", "pre-receive", script)) {
-        let PushError::Refused { refusal: Refusal::Secrets(found), .. } = &error else {
+        let PushError::Refused {
+            refusal: Refusal::Secrets(found),
+            ..
+        } = &error
+        else {
             panic!("{error:?}")
         };
         assert_eq!(found.len(), 1);
-        assert_eq!((found[0].path.as_deref(), found[0].line), (Some("configs/b.json"), Some(1)));
+        assert_eq!(
+            (found[0].path.as_deref(), found[0].line),
+            (Some("configs/b.json"), Some(1))
+        );
         assert_eq!(found[0].kind.as_deref(), Some("Some API Key"));
         assert_eq!(found[0].commit.as_deref().map(str::len), Some(40));
         assert!(error.to_string().contains("configs/b.json, line 1"), "{error}");
@@ -101,7 +133,11 @@ fn settings_of_the_server_are_understood() {
     );
     // Only this one branch is refused, by the hook that is asked for each.
     check(
-        |setup| setup.repositories.hook("r.git", "update", "echo \"not $1\" >&2; exit 1"),
+        |setup| {
+            setup
+                .repositories
+                .hook("r.git", "update", "echo \"not $1\" >&2; exit 1");
+        },
         "hook",
         NeedsCustomer,
         "not refs/heads/main",
@@ -113,12 +149,22 @@ fn a_deletion_that_is_forbidden_says_so() {
     for way in [Way::Http, Way::Ssh, Way::Git] {
         let setup = Setup::new(way);
         let first = setup.push("first", &[("a", "1")]);
-        let side = setup.store.draft().into_push(branch("side"), None, first).unwrap();
+        let side = setup
+            .store
+            .draft()
+            .into_push(branch("side"), None, first)
+            .unwrap();
         setup.remote.push(&side).unwrap();
         setup.git(&["config", "receive.denyDeletes", "true"]);
         let error = setup.remote.delete_branch(&branch("side"), first).unwrap_err();
         assert!(
-            matches!(&error, PushError::Refused { refusal: Refusal::DeletionRefused, .. }),
+            matches!(
+                &error,
+                PushError::Refused {
+                    refusal: Refusal::DeletionRefused,
+                    ..
+                }
+            ),
             "{way:?}: {error:?}"
         );
     }
@@ -146,7 +192,13 @@ fn a_repository_that_cannot_write_says_so() {
     let push = setup.make(None, "first", &[("a", "1")]);
     let error = setup.remote.push(&push).unwrap_err();
     assert!(
-        matches!(&error, PushError::Refused { refusal: Refusal::InvalidObjects | Refusal::ServerStorage, .. }),
+        matches!(
+            &error,
+            PushError::Refused {
+                refusal: Refusal::ServerStorage,
+                ..
+            }
+        ),
         "{error:?}"
     );
     assert_eq!(error.disposition(), Disposition::NeedsCustomer);
@@ -163,7 +215,10 @@ fn a_repository_with_other_ids_is_refused_before_anything_is_sent() {
     for url in [server.url("r.git"), daemon.url("r.git")] {
         let remote = open(&url, settings());
         let error = remote.tip(&branch("main")).unwrap_err();
-        assert!(matches!(&error, RemoteError::NotARepository { problem, .. } if problem.contains("sha256")), "{error:?}");
+        assert!(
+            matches!(&error, RemoteError::NotARepository { problem, .. } if problem.contains("sha256")),
+            "{error:?}"
+        );
         let error = remote.push(&push).unwrap_err();
         assert!(matches!(&error, PushError::NotARepository { .. }), "{error:?}");
         assert_eq!(error.disposition(), Disposition::NeedsCustomer);
@@ -179,9 +234,15 @@ fn a_repository_that_is_gone_says_so() {
         std::fs::rename(&setup.path, setup.repositories.root().join("renamed.git")).unwrap();
         let push = setup.make(Some(first), "second", &[("a", "2")]);
         let error = setup.remote.tip(&setup.main).unwrap_err();
-        assert!(matches!(&error, RemoteError::Transport(TransportError::NotFound { .. })), "{way:?}: {error:?}");
+        assert!(
+            matches!(&error, RemoteError::Transport(TransportError::NotFound { .. })),
+            "{way:?}: {error:?}"
+        );
         assert_eq!(error.disposition(), Disposition::NeedsCustomer);
         let error = setup.remote.push(&push).unwrap_err();
-        assert!(matches!(&error, PushError::Transport(TransportError::NotFound { .. })), "{way:?}: {error:?}");
+        assert!(
+            matches!(&error, PushError::Transport(TransportError::NotFound { .. })),
+            "{way:?}: {error:?}"
+        );
     }
 }
