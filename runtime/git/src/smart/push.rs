@@ -166,7 +166,8 @@ impl SmartRemote {
             Ok(actual) => actual,
             Err(error) => return Outcome::Failed(self.unread(command, sent, error)),
         };
-        if actual == command.new {
+        // A branch that shall stay where it is tells nothing by being there.
+        if actual == command.new && command.new != command.old {
             return Outcome::Done;
         }
         if actual != command.old {
