@@ -14,10 +14,14 @@ struct Faulty {
 
 impl Faulty {
     fn new() -> Self {
+        Self::with(Timeouts::default())
+    }
+
+    fn with(timeouts: Timeouts) -> Self {
         let setup = Setup::new(Way::Local);
         let server = HttpServer::start(setup.repositories.root(), HttpOptions::default());
         let settings = RemoteSettings {
-            timeouts: impatient(),
+            timeouts,
             ..settings()
         };
         let remote = open(&server.url("r.git"), settings);
@@ -143,7 +147,7 @@ fn a_server_that_does_not_answer_is_not_waited_for_for_ever() {
         (Fault::HangAfterwards, true),
         (Fault::HangInAnswer(5), true),
     ] {
-        let faulty = Faulty::new();
+        let faulty = Faulty::with(impatient());
         let push = faulty.second();
         faulty.server.fail_next(On::Write, fault.clone());
         match faulty.remote.push(&push) {

@@ -6,7 +6,6 @@ use git_servers::{Fault, On};
 fn with(credential: Option<Credential>) -> RemoteSettings {
     RemoteSettings {
         credential,
-        timeouts: impatient(),
         ..settings()
     }
 }
@@ -303,11 +302,7 @@ fn ssh_trusts_the_pinned_key_only_and_shows_the_right_one() {
             known_hosts,
         }))
     };
-    let patient = |settings: RemoteSettings| RemoteSettings {
-        timeouts: Timeouts::default(),
-        ..settings
-    };
-    let tip = |settings| open(&url, patient(settings)).tip(&setup.main);
+    let tip = |settings| open(&url, settings).tip(&setup.main);
     assert_eq!(tip(key(server.client_key(), server.known_hosts())).unwrap(), None);
     let error = transport(tip(key(server.client_key(), server.wrong_known_hosts())).unwrap_err());
     assert!(matches!(error, TransportError::HostKey { .. }), "{error:?}");
