@@ -53,7 +53,10 @@ fn a_good_file_has_defaults_and_paths_relative_to_itself() {
     assert_eq!(
         mirror.jobs,
         Some(JobsSpec {
-            cadence: JobsCadence::Every { ms: 900_000 }
+            cadence: JobsCadence::Every { ms: 900_000 },
+            layout: JobsLayout::DayFiles,
+            keep_days: 35,
+            budget_bytes_month: 6_000_000,
         })
     );
     assert!(!mirror.samples);
