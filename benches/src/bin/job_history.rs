@@ -55,9 +55,9 @@ fn main() -> Result<()> {
         None => DAYS,
     };
     println!(
-        "| setting | days | runs | commits | pushed MB | packed MB | packed B/run | estimated MB | tree MB | state kB |"
+        "| setting | days | runs | commits | pushed MB | packed MB | packed B/run | estimated MB | tree MB | state kB | runs with a line | days with totals | seconds |"
     );
-    println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+    println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
     let every = JobsCadence::Every { ms: 15 * 60 * 1000 };
     for (name, cadence, budget, percent) in [
         ("default", every, JobsSpec::BUDGET_BYTES_MONTH, 100),
@@ -125,7 +125,7 @@ fn measure(name: &str, spec: JobsSpec, days: u32) -> Result<String> {
         bail!("{name}: {told} of {count} runs are in the tree");
     }
     Ok(format!(
-        "| {name} | {days} | {count} | {commits} | {} | {} | {} | {} | {} | {} | {told} with a line, {totals} days of totals; {} s",
+        "| {name} | {days} | {count} | {commits} | {} | {} | {} | {} | {} | {} | {told} | {totals} | {} |",
         mega(pushed),
         mega(packed),
         packed / count,
@@ -143,7 +143,14 @@ fn mega(bytes: u64) -> String {
 fn size(directory: &Path) -> Result<u64> {
     let mut sum = 0;
     for file in std::fs::read_dir(directory)? {
-        sum += file?.metadata()?.len();
+        let file = file?;
+        if file
+            .path()
+            .extension()
+            .is_some_and(|extension| extension == "pack")
+        {
+            sum += file.metadata()?.len();
+        }
     }
     Ok(sum)
 }
@@ -179,7 +186,7 @@ impl Random {
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
         let high = u32::try_from(self.0 >> 32).unwrap_or(0);
-        u32::try_from(u64::from(high) * u64::from(bound) >> 32).unwrap_or(0)
+        u32::try_from((u64::from(high) * u64::from(bound)) >> 32).unwrap_or(0)
     }
 }
 
@@ -240,7 +247,7 @@ fn run(random: &mut Random, job: u64, number: u32, end: Timestamp) -> Run {
             r#""message":"Query failed on line {row}: numeric value 'n/a' is not recognized in table orders_{number}","error":{{"type":"user"}}"#
         )
     } else {
-        format!(r#""message":"Component processing finished.","images":[]"#)
+        r#""message":"Component processing finished.","images":[]"#.to_owned()
     };
     let id = if random.below(3) == 0 {
         job.to_string()
@@ -359,7 +366,7 @@ impl Mirror {
                 let from = usize::try_from(self.cursor.jobs.0)?;
                 self.attempt(&runs[from..told], now, u64::try_from(told)?)?;
                 let took = Duration::from_secs(1);
-                now = now + SignedDuration::from_secs(1);
+                now += SignedDuration::from_secs(1);
                 cadence.learn(&self.memory, self.cursor.jobs);
                 cadence.follow(self.memory.spent(), now);
                 machine.step(cadence.wake(), now, Jitter(0));
