@@ -9,7 +9,7 @@ mod sample;
 mod storage;
 mod transformation;
 
-pub(crate) use job::shortened;
+pub(crate) use job::{in_order, shortened};
 
 use crate::{
     api::{
