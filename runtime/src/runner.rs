@@ -3,6 +3,7 @@
 //! A lane sleeps until something is due, runs one attempt, and goes on; lanes run beside each
 //! other, one attempt a lane. When something is due is decided by [`mirror_core::lane`]; here is only the waiting.
 
+pub mod cadence;
 mod lane_task;
 mod record;
 
@@ -13,6 +14,7 @@ use crate::{
     queue::News,
     system::{Mirror, StartError, System},
 };
+use cadence::Cadence;
 use jiff::Timestamp;
 use lane_task::LaneTask;
 use mirror_core::{
@@ -222,12 +224,15 @@ impl Runner {
                     .inc();
             }
             self.lanes.lock().await.insert(lane.id.clone(), lane.clone());
+            let change = lane_task::window_mode(self.system.config.window);
+            let cadence = Cadence::new(change, lane.spec.jobs);
             let task = LaneTask {
                 runner: Arc::clone(self),
                 lane,
                 held: None,
                 look_again: VecDeque::new(),
                 looked_again: BTreeSet::new(),
+                cadence,
             };
             self.tasks.reopen();
             self.tasks.spawn(task.run());

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use mirror_core::{
     ids::{LaneId, MirrorId, ObjectKey, Oid},
+    jobs::budget::{Pace, Spent},
     retry::Outage,
 };
 use serde_json::{Value, json};
@@ -28,8 +29,36 @@ pub struct LaneStatus {
     pub withheld: BTreeMap<ObjectKey, String>,
     /// Shared files whose newest form is withheld.
     pub withheld_files: BTreeMap<String, String>,
+    /// How fast the history of runs grows; none before the first attempt and without job history.
+    pub jobs: Option<JobsStatus>,
     /// Events put aside since the process started; the dead letters have them.
     pub put_aside: usize,
+}
+
+/// How fast the history of runs grows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobsStatus {
+    pub spent: Spent,
+    /// 0: no limit.
+    pub budget_bytes_month: u64,
+    pub pace: Pace,
+}
+
+impl JobsStatus {
+    fn page(&self) -> Value {
+        let (pace, between) = match self.pace {
+            Pace::Configured => ("as configured", None),
+            Pace::Slowed { between, .. } => ("slowed", Some(between)),
+            Pace::Spent { between, .. } => ("budget spent", Some(between)),
+        };
+        json!({
+            "month": self.spent.month,
+            "bytesEstimated": self.spent.bytes,
+            "budgetBytesMonth": self.budget_bytes_month,
+            "pace": pace,
+            "secondsBetween": between.map(|between| between.as_secs()),
+        })
+    }
 }
 
 impl LaneStatus {
@@ -142,6 +171,7 @@ impl Status {
                         "reason": outage.reason,
                         "attempts": outage.attempts,
                     })),
+                    "jobs": lane.jobs.as_ref().map(JobsStatus::page),
                     "putAside": lane.put_aside,
                     "withheldFiles": lane.withheld_files,
                     "withheld": lane.withheld.iter().map(|(object, reason)| json!({

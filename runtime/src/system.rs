@@ -477,6 +477,7 @@ fn lane_settings(spec: &MirrorSpec, branch: &BranchId, default: &BranchId) -> St
         "branchPath": "main",
         "tree": "lane",
         "secretsMode": secrets_name(spec.secrets),
+        "jobs": spec.jobs.map(|jobs| jobs.render_options()),
     })
     .to_string()
 }

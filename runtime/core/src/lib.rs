@@ -13,6 +13,7 @@ pub mod event;
 pub mod finding;
 pub mod guard;
 pub mod ids;
+pub mod jobs;
 pub mod key;
 pub mod lane;
 pub mod layout;

@@ -24,6 +24,7 @@ cargo xtask COMMAND
   conformance DIR
                  render each case of DIR/kbc (`options.json`, `api/`) and compare it with its `expected/`,
                  and check DIR/vectors; DIR may also be a directory of cases
+  job-history    measure how much a month of job runs makes a repository grow (minutes; benches/README.md)
   setup          only the set-up: the wasm target, and the Git servers that the tests talk to
 ";
 
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
                 "name one directory, of cases or with `kbc/` and `vectors/`: cargo xtask conformance DIR"
             )),
         },
+        "job-history" => setup().and_then(|()| job_history(&rest)),
         "setup" => setup(),
         _ => {
             eprintln!("{USAGE}");
@@ -150,6 +152,21 @@ fn test(args: &[String]) -> Result<()> {
         "cargo",
         &[&["test", "--workspace", "--locked"], args.as_slice()].concat(),
     )
+}
+
+fn job_history(args: &[String]) -> Result<()> {
+    let program = [
+        "run",
+        "--release",
+        "--locked",
+        "-p",
+        "mirror-benches",
+        "--bin",
+        "job-history",
+        "--",
+    ];
+    let args = args.iter().map(String::as_str);
+    run("cargo", &program.into_iter().chain(args).collect::<Vec<_>>())
 }
 
 fn lint() -> Result<()> {

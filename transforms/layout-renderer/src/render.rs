@@ -11,7 +11,7 @@ mod scripts;
 mod storage;
 mod transformation;
 
-pub(crate) use job::shortened;
+pub(crate) use job::{in_order, shortened};
 
 use crate::{
     api::{
