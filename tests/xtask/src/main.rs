@@ -22,7 +22,8 @@ cargo xtask COMMAND
   test [ARGS]    set up, then run every test of the workspace (ARGS go to the test runner)
   lint           rustfmt and clippy, warnings denied
   conformance DIR
-                 render each case below DIR (`options.json`, `api/`) and compare it with its `expected/`
+                 render each case of DIR/kbc (`options.json`, `api/`) and compare it with its `expected/`,
+                 and check DIR/vectors; DIR may also be a directory of cases
   job-history    measure how much a month of job runs makes a repository grow (minutes; benches/README.md)
   setup          only the set-up: the wasm target, and the Git servers that the tests talk to
 ";
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
         "conformance" => match rest.as_slice() {
             [directory] => setup().and_then(|()| conformance::run(&root(), Path::new(directory))),
             _ => Err(anyhow::anyhow!(
-                "name one directory of cases: cargo xtask conformance DIR"
+                "name one directory, of cases or with `kbc/` and `vectors/`: cargo xtask conformance DIR"
             )),
         },
         "job-history" => setup().and_then(|()| job_history(&rest)),

@@ -144,6 +144,9 @@ impl Found<'_> {
             // Another branch of the same tree.
             return Ok(());
         }
+        if file.path == paths::branch_extra(&root) {
+            return Ok(());
+        }
         let content = Json::parse(&file.content)?.into_object();
         let missing = "it does not name its object";
         let (component, config) = (

@@ -63,6 +63,13 @@ fn versions_and_authors_are_kept_beside_the_layout() {
           },
           "created": "2026-01-15T09:00:00Z",
           "changeDescription": "Changed & more",
+          "firstVersion": {
+            "author": {
+              "id": "1",
+              "description": "old"
+            },
+            "created": "2019-12-31T23:00:00Z"
+          },
           "rowsSortOrder": [
             "b",
             "a"
