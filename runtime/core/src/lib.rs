@@ -6,12 +6,14 @@
 pub mod batch;
 pub mod commit;
 pub mod cut;
+pub mod deletions;
 pub mod digest;
 pub mod document;
 pub mod event;
 pub mod finding;
 pub mod guard;
 pub mod ids;
+pub mod inventory;
 pub mod key;
 pub mod lane;
 pub mod layout;
