@@ -52,6 +52,7 @@
 //! and entries with it, and nothing else.
 
 mod bound;
+mod entries;
 mod rendered;
 mod sample;
 
@@ -569,6 +570,7 @@ fn redact(
     }
     // Ciphers that stay are counted in the final text, not once for each policy.
     item.stats.encrypted = encrypted;
+    let mut found = Vec::new();
     for entry in &mut item.entries {
         let findings = match next() {
             Ok(findings) => findings,
@@ -577,6 +579,7 @@ fn redact(
                 Vec::new()
             }
         };
+        found.extend(entries::found(entry, &findings));
         match redaction::redact(Format::Json, &entry.value, &findings, redaction) {
             Ok((redacted, outcome)) => {
                 known.merge(&outcome.known);
@@ -586,6 +589,9 @@ fn redact(
             }
             Err(error) => drop(failed.get_or_insert(error.into_reason("policy"))),
         }
+    }
+    if let Err(reason) = entries::clean(&mut item.entries, &found, redaction) {
+        failed.get_or_insert(reason);
     }
     failed.map_or(Ok(()), Err)
 }
