@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(lost: usize, before: usize, group: Group, held: bool) {
+    fn check(lost: usize, before: usize, group: &Group, held: bool) {
         let found = losses(
             &BTreeMap::from([(group.clone(), before)]),
             &BTreeMap::from([(group.clone(), lost)]),
@@ -173,29 +173,29 @@ mod tests {
         let rows = || Group::Of(ObjectType::Row);
         let writers = || Group::Of(ObjectType::Configuration("writer".into()));
         // Below the floor anything goes, unless a whole kind does.
-        check(9, 9, rows(), false);
-        check(3, 3, writers(), false);
-        check(9, 10, Group::Configurations, false);
-        check(10, 10, writers(), true);
+        check(9, 9, &rows(), false);
+        check(3, 3, &writers(), false);
+        check(9, 10, &Group::Configurations, false);
+        check(10, 10, &writers(), true);
         // At the share it passes, above it not.
-        check(50, 100, rows(), false);
-        check(51, 100, rows(), true);
-        check(10, 19, Group::Of(ObjectType::Table), true);
-        check(10, 20, Group::Of(ObjectType::Table), false);
+        check(50, 100, &rows(), false);
+        check(51, 100, &rows(), true);
+        check(10, 19, &Group::Of(ObjectType::Table), true);
+        check(10, 20, &Group::Of(ObjectType::Table), false);
     }
 
     #[test]
     fn a_source_that_answers_empty_is_always_asked_about() {
-        check(2, 2, Group::Configurations, true);
-        check(2, 2, Group::Of(ObjectType::Table), true);
-        check(5, 5, Group::Of(ObjectType::Bucket), true);
+        check(2, 2, &Group::Configurations, true);
+        check(2, 2, &Group::Of(ObjectType::Table), true);
+        check(5, 5, &Group::Of(ObjectType::Bucket), true);
         // The only one of a new project is somebody's decision.
-        check(1, 1, Group::Configurations, false);
+        check(1, 1, &Group::Configurations, false);
     }
 
     #[test]
     fn what_is_lost_without_having_been_counted_counts_as_having_been_there() {
-        check(12, 0, Group::Of(ObjectType::Row), true);
+        check(12, 0, &Group::Of(ObjectType::Row), true);
     }
 
     #[test]
