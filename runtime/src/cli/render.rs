@@ -21,11 +21,13 @@ use mirror_core::{
     document::Context,
     guard::KnownSecrets,
     ids::{ObjectKey, ProjectId, Stack},
+    inventory::{Inventory, ObjectType},
     layout::{Entry, IndexKind, PlacedObject, Rendered, SourceObject},
     marker::TagKey,
     path::OwnedPaths,
     placement::{Change, Placement, UniqueNames},
     redaction::{Redaction, SecretsMode},
+    sample::SampleLimits,
 };
 use mirror_keboola::DevBranch;
 use secrecy::SecretString;
@@ -68,6 +70,7 @@ struct Tree {
     files: BTreeMap<String, String>,
     objects: usize,
     withheld: Vec<Withheld>,
+    inventory: Inventory,
 }
 
 async fn tree(render: &Render, project: sample_project::Project) -> Result<Tree, Failure> {
@@ -115,7 +118,7 @@ async fn tree(render: &Render, project: sample_project::Project) -> Result<Tree,
     let everything = render.only.as_deref() != Some("configs");
     let scope = Scope {
         storage: everything,
-        samples: everything && render.samples,
+        samples: (everything && render.samples).then(SampleLimits::default),
         jobs: everything,
         now: wall_clock(),
     };
@@ -129,6 +132,7 @@ async fn tree(render: &Render, project: sample_project::Project) -> Result<Tree,
             files: BTreeMap::new(),
             objects: 0,
             withheld: Vec::new(),
+            inventory: Inventory::default(),
         },
         shards: BTreeMap::new(),
     };
@@ -144,6 +148,7 @@ async fn tree(render: &Render, project: sample_project::Project) -> Result<Tree,
             seen: std::sync::Arc::default(),
             names: std::sync::Mutex::default(),
             owned: OwnedPaths::new(None),
+            sample_limits: SampleLimits::default(),
             context: Context {
                 stack: stack.clone(),
                 project: project.clone(),
@@ -223,6 +228,34 @@ struct Job {
 
 impl Job {
     fn branch(
+        &mut self,
+        transformer: &Transformer,
+        fetched: Fetched,
+        redact: bool,
+    ) -> Result<(), mirror_sandbox::SandboxError> {
+        let types: BTreeMap<ObjectKey, Option<ObjectType>> = fetched
+            .objects
+            .iter()
+            .map(|object| {
+                let component = object.component.as_ref();
+                let component = component.map(|component| component.component_type.as_str());
+                (object.key.clone(), ObjectType::of(&object.key, component))
+            })
+            .collect();
+        let earlier = self.tree.withheld.len();
+        self.objects(transformer, fetched, redact)?;
+        let withheld: BTreeSet<&Subject> = self.tree.withheld[earlier..]
+            .iter()
+            .map(|withheld| &withheld.subject)
+            .collect();
+        for (key, object) in types {
+            let is_withheld = withheld.contains(&Subject::Object(key));
+            self.tree.inventory.count(object, is_withheld);
+        }
+        Ok(())
+    }
+
+    fn objects(
         &mut self,
         transformer: &Transformer,
         fetched: Fetched,
@@ -413,7 +446,12 @@ fn report(as_json: bool, files: usize, tree: &Tree) {
     if as_json {
         println!(
             "{}",
-            json!({ "files": files, "objects": tree.objects, "withheld": withheld })
+            json!({
+                "files": files,
+                "objects": tree.objects,
+                "withheld": withheld,
+                "counts": crate::status::inventory(&tree.inventory),
+            })
         );
         return;
     }

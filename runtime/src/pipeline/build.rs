@@ -17,6 +17,7 @@ use mirror_core::{
     cut::ConfigKey,
     finding::WithholdReason,
     ids::{ObjectKey, Oid},
+    inventory::{Inventory, ObjectType},
     layout::{Entry, IndexKind, Inspection, PlacedObject, SourceObject},
     path::{AGENTS_MARKER, MirrorPath},
     placement::{Change, Delta, Placement},
@@ -40,6 +41,8 @@ pub(super) struct Built {
     pub withheld: BTreeMap<ObjectKey, WithholdReason>,
     /// Shared files whose newest form is withheld, and why.
     pub withheld_files: BTreeMap<String, String>,
+    /// Counts, where everything was read; else empty.
+    pub inventory: Inventory,
 }
 
 /// What building came to.
@@ -74,6 +77,26 @@ impl Sources {
         self.objects
             .extend(objects.iter().map(|object| (object.key.clone(), object.clone())));
         objects
+    }
+
+    /// Returns how many buckets and tables there are.
+    fn storage(&self) -> usize {
+        let is_storage = |key: &&ObjectKey| matches!(key, ObjectKey::Table(_) | ObjectKey::Bucket(_));
+        self.objects.keys().filter(is_storage).count()
+    }
+
+    /// Counts everything that was fetched, and what was refused instead.
+    fn inventory(&self, withheld: &BTreeMap<ObjectKey, WithholdReason>) -> Inventory {
+        let mut inventory = Inventory::default();
+        for (key, object) in &self.objects {
+            let component = object.component.as_ref();
+            let component = component.map(|component| component.component_type.as_str());
+            inventory.count(ObjectType::of(key, component), withheld.contains_key(key));
+        }
+        for key in withheld.keys().filter(|key| !self.objects.contains_key(key)) {
+            inventory.count(ObjectType::of(key, None), true);
+        }
+        inventory
     }
 
     fn covered(&self, key: &ObjectKey, memory: &Memory) -> Option<Covered> {
@@ -123,7 +146,24 @@ impl Lane {
             inspected.await?
         };
         let mut changes = gone(&memory, &fetched, &sources, &withheld);
-        let mut removed: BTreeSet<ObjectKey> = changes.iter().map(key_of_change).cloned().collect();
+        let going: BTreeSet<ObjectKey> = changes.iter().map(key_of_change).cloned().collect();
+        let census = if whole {
+            let census = self.census_of_all(&memory, going.len(), tip, sources.storage());
+            Some(census.await?)
+        } else if going.len() > 1 {
+            Some(self.census(&memory, going.len()).await?)
+        } else {
+            None
+        };
+        // Only of these anything can be lost when everything is rendered.
+        let before: BTreeSet<ObjectKey> = match whole {
+            true => memory.keys().cloned().collect(),
+            false => BTreeSet::new(),
+        };
+        if let Some(census) = &census {
+            self.hold_mass_deletion(census, &going).await?;
+        }
+        let mut removed = going;
         for (object, inspection) in returned.into_iter().zip(inspected) {
             match inspection {
                 Ok(inspection) => changes.push(put(&object.key, inspection)),
@@ -192,6 +232,7 @@ impl Lane {
             todo.retain(|key| !removed.contains(key) && !withheld.contains_key(key));
         }
         crash_point!("after-render");
+        let inventory = sources.inventory(&withheld);
         let mut built = Built {
             memory,
             content: Vec::new(),
@@ -201,8 +242,22 @@ impl Lane {
             known,
             withheld,
             withheld_files: BTreeMap::new(),
+            inventory: match whole {
+                true => inventory,
+                false => Inventory::default(),
+            },
         };
         let shards = built.settle(clean, &removed, &sources);
+        if let Some(census) = census.filter(|_| whole) {
+            // Withheld with nothing earlier to stay: gone too.
+            let is_lost = |key: &&ObjectKey| {
+                let known = built.memory.known(key);
+                known.is_none_or(|known| known.files.is_empty())
+            };
+            let lost = removed.iter().chain(built.withheld.keys()).filter(is_lost);
+            let lost = lost.filter(|key| before.contains(*key)).cloned().collect();
+            self.hold_mass_deletion(&census, &lost).await?;
+        }
         let built = self.gather(built, shards, tip).await?;
         Ok(Outcome::Built(Box::new(built)))
     }
@@ -543,6 +598,8 @@ fn gone(
         let keys = [ObjectKey::Table(table.clone()), ObjectKey::Sample(table.clone())];
         gone.extend(keys.into_iter().filter(|key| memory.known(key).is_some()));
     }
+    let sampled = fetched.no_sample.keys().cloned().map(ObjectKey::Sample);
+    gone.extend(sampled.filter(|key| memory.known(key).is_some()));
     if fetched.whole {
         let known = memory
             .keys()

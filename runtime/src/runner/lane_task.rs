@@ -12,6 +12,8 @@ use crate::{
     },
     queue::{DeadLetterId, LogError, News},
     status::{JobsStatus, Status},
+    system::Mirror,
+    visibility::{Exports, Visibility},
 };
 use jiff::Timestamp;
 use mirror_core::{
@@ -42,6 +44,7 @@ const MISSED_MAX: usize = 10_000;
 /// One lane's task: it does what the lane's state machine asks for, and tells it how that went.
 pub(super) struct LaneTask {
     pub(super) runner: Arc<Runner>,
+    pub(super) mirror: Arc<Mirror>,
     pub(super) lane: Lane,
     /// The memory of the last attempt, and the commit that it belongs to.
     pub(super) held: Option<(Oid, Memory)>,
@@ -92,7 +95,10 @@ impl LaneTask {
                 .collect();
             for action in actions {
                 match action {
-                    Action::Start { streams } => running = Some(self.start(&streams, now)),
+                    Action::Start { streams } => {
+                        self.refresh().await;
+                        running = Some(self.start(&streams, now));
+                    }
                     Action::Remember(outage) => self.remember(outage).await,
                     Action::Notify { notice, outage } => self.notice(notice, &outage),
                 }
@@ -293,6 +299,29 @@ impl LaneTask {
         (before != pace).then(|| self.cadence.wake())
     }
 
+    /// Makes the lane anew where the visibility of its repository allows something else by now.
+    async fn refresh(&mut self) {
+        let Runner { system, lanes, .. } = &*self.runner;
+        let visibility = self.mirror.visibility.current().await;
+        if Exports::of(&self.lane.spec, visibility) != self.lane.exports {
+            self.runner.tell_visibility(&self.mirror);
+            let (branch, default) = (self.lane.branch.clone(), self.lane.default_branch.clone());
+            match system.lane(&self.mirror, branch, &default).await {
+                Ok(lane) => {
+                    lanes.lock().await.insert(lane.id.clone(), lane.clone());
+                    self.lane = lane;
+                }
+                // The one there is pushes no samples without asking.
+                Err(error) => {
+                    tracing::error!(lane = %self.lane.id, error = crate::app::chain(&error), "the lane cannot be made anew");
+                }
+            }
+        }
+        if self.lane.exports.samples_blocked {
+            system.metrics.sample_request(true);
+        }
+    }
+
     fn start(
         &mut self,
         streams: &[Stream],
@@ -332,6 +361,7 @@ impl LaneTask {
             put_aside,
             may_return,
             withheld_files,
+            samples,
         } = done;
         let withheld = memory
             .withheld()
@@ -342,8 +372,20 @@ impl LaneTask {
             status.tip = tip;
             status.withheld = withheld;
             status.withheld_files = withheld_files;
+            status.held = None;
+            if samples.whole {
+                status.no_sample.clear();
+            }
+            for table in &samples.taken {
+                status.no_sample.remove(table);
+            }
+            status.no_sample.extend(samples.missing);
+            if let Some(landed) = landed.as_ref().filter(|landed| !landed.inventory.is_empty()) {
+                status.inventory = landed.inventory.clone();
+            }
             status.last_push = pushed.or(status.last_push);
         });
+        self.count_held();
         let took = landed.is_some().then_some(took);
         if let Some(landed) = landed {
             self.tell(landed);
@@ -354,8 +396,22 @@ impl LaneTask {
         AttemptEnd::Mirrored { cursor, took }
     }
 
+    /// Counts what is held and withheld now, over all lanes.
+    fn count_held(&self) {
+        let system = &self.runner.system;
+        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        system.metrics.lanes_held.set(count(system.status.held()));
+        let withheld = count(system.status.withheld());
+        system.metrics.objects_withheld_now.set(withheld);
+    }
+
     fn tell(&self, landed: Landed) {
         record(&self.runner.system.metrics, &self.lane, &landed);
+        let known = self.mirror.visibility.last();
+        if self.lane.exports.samples && known.is_none_or(|found| found.visibility != Visibility::Private) {
+            // It cannot be: the push asks first.
+            self.runner.system.metrics.sample_request(false);
+        }
         let latency_ms = landed
             .change_latency
             .or(landed.jobs_latency)
@@ -384,6 +440,11 @@ impl LaneTask {
     fn failed(&mut self, error: &AttemptError, retry_count: u32) -> AttemptEnd {
         let disposition = error.disposition();
         let reason = crate::app::chain(error);
+        self.status(|status| status.held = error.held().cloned());
+        if let AttemptError::Exposed { .. } = error {
+            self.runner.system.metrics.sample_request(true);
+        }
+        self.count_held();
         if !error.is_waiting() {
             let exports = &self.runner.system.metrics.exports;
             exports.get_or_create(&Attempted { outcome: "failed" }).inc();
@@ -449,6 +510,7 @@ impl LaneTask {
         }
         lanes.lock().await.remove(&self.lane.id);
         system.status.remove(&self.lane.id);
+        self.count_held();
         system
             .metrics
             .linked_dev_branches

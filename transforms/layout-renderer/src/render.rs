@@ -191,7 +191,7 @@ fn branch(object: &Placed<'_>, source: Object) -> Rendered {
     value.set("branch", id.as_str());
     value.set("path", settings.branch_path.as_str());
     value.set("default", is_default);
-    let stays = |key: &str| !(is_default && key == PROJECT_DESCRIPTION);
+    let stays = |key: &str| !((is_default || settings.tree == Tree::Lane) && key == PROJECT_DESCRIPTION);
     set_metadata(
         &mut value,
         placed.object.metadata.iter().filter(|(key, _)| stays(key)),

@@ -287,6 +287,18 @@ fn a_sample_is_csv_and_json() {
     );
 }
 
+#[test]
+fn rows_of_a_sample_are_sorted_only_where_no_key_orders_them() {
+    for (key, expected) in [
+        (r#""id""#, "\"id\"\n\"b\"\n\"a\"\n"),
+        ("", "\"id\"\n\"a\"\n\"b\"\n"),
+    ] {
+        let source = format!(r#"{{"table": {{"primaryKey": [{key}]}}, "csv": "\"id\"\n\"b\"\n\"a\"\n"}}"#);
+        let rendered = one(ObjectKey::Sample("in.c-main.t".into()), &source);
+        assert_eq!(rendered.files[0].content, expected, "{key}");
+    }
+}
+
 fn job(id: u32, status: &str, end: &str, seconds: u32) -> Rendered {
     let source = format!(
         r#"{{"id": "{id}", "runId": "{id}", "status": "{status}", "component": "keboola.ex-db", "config": "1", "branchId": "11",
