@@ -8,6 +8,7 @@ use crate::credential::{CredentialRef, NotAReference};
 use mirror_core::{
     deletions::DeletionLimits,
     ids::{InvalidId, MirrorId, ProjectId, Stack},
+    jobs::budget::day_lines_bytes_max,
     path::{InvalidMirrorPath, MirrorPath},
     sample::SampleLimits,
 };
@@ -23,7 +24,7 @@ use thiserror::Error;
 mod raw;
 mod refs;
 
-pub use raw::{BranchDirectory, DeletedBranches, JobsCadence, SecretsChoice, WindowMode};
+pub use raw::{BranchDirectory, DeletedBranches, JobsCadence, JobsLayout, SecretsChoice, WindowMode};
 pub(crate) use refs::fits_template;
 
 /// Bytes that the tag root must have at least: 32 random ones in base64 are 44, in hexadecimal 64.
@@ -196,6 +197,37 @@ impl RepositorySpec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JobsSpec {
     pub cadence: JobsCadence,
+    pub layout: JobsLayout,
+    /// So many days, up to that of the newest run, are in the tree; Git's history has the others.
+    pub keep_days: u32,
+    /// Bytes that the history of runs may add to one Git branch in a month, as Git keeps them; 0: no limit.
+    pub budget_bytes_month: u64,
+}
+
+impl JobsSpec {
+    /// Days in the tree: what runs each week was seen five times, and what runs each month at least once.
+    pub const KEEP_DAYS: u32 = 35;
+    pub const BUDGET_BYTES_MONTH: u64 = 6_000_000;
+
+    /// Returns the renderer's part of it, a member of its settings.
+    #[must_use]
+    pub fn render_options(&self) -> serde_json::Value {
+        let Self {
+            cadence: _,
+            layout,
+            keep_days,
+            budget_bytes_month,
+        } = self;
+        let day_bytes_max = (*budget_bytes_month > 0).then(|| day_lines_bytes_max(*budget_bytes_month));
+        serde_json::json!({
+            "layout": match layout {
+                JobsLayout::DayFiles => "day-files",
+                JobsLayout::FilePerRun => "file-per-run",
+            },
+            "keepDays": keep_days,
+            "dayBytesMax": day_bytes_max,
+        })
+    }
 }
 
 /// Which dev branches are mirrored, and where to.

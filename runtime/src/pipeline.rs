@@ -6,6 +6,7 @@ pub mod build;
 pub mod cache;
 pub mod error;
 pub mod fetch;
+mod job_days;
 pub mod memory;
 pub mod reconcile;
 pub mod recover;

@@ -3,6 +3,7 @@
 //! A lane sleeps until something is due, runs one attempt, and goes on; lanes run beside each
 //! other, one attempt a lane. When something is due is decided by [`mirror_core::lane`]; here is only the waiting.
 
+pub mod cadence;
 mod lane_task;
 mod record;
 
@@ -15,6 +16,7 @@ use crate::{
     system::{Mirror, StartError, System},
     visibility::{Exports, Visibility},
 };
+use cadence::Cadence;
 use jiff::Timestamp;
 use lane_task::LaneTask;
 use mirror_core::{
@@ -265,6 +267,8 @@ impl Runner {
                     .inc();
             }
             self.lanes.lock().await.insert(lane.id.clone(), lane.clone());
+            let change = lane_task::window_mode(self.system.config.window);
+            let cadence = Cadence::new(change, lane.spec.jobs);
             let task = LaneTask {
                 runner: Arc::clone(self),
                 mirror: Arc::clone(mirror),
@@ -272,6 +276,7 @@ impl Runner {
                 held: None,
                 look_again: VecDeque::new(),
                 looked_again: BTreeSet::new(),
+                cadence,
             };
             self.tasks.reopen();
             self.tasks.spawn(task.run());

@@ -6,6 +6,7 @@ use mirror_core::{
     deletions::Held,
     ids::{LaneId, MirrorId, ObjectKey, Oid, TableId},
     inventory::{Inventory, ObjectType},
+    jobs::budget::{Pace, Spent},
     retry::Outage,
 };
 use serde_json::{Value, json};
@@ -31,6 +32,8 @@ pub struct LaneStatus {
     pub withheld: BTreeMap<ObjectKey, String>,
     /// Shared files whose newest form is withheld.
     pub withheld_files: BTreeMap<String, String>,
+    /// How fast the history of runs grows; none before the first attempt and without job history.
+    pub jobs: Option<JobsStatus>,
     /// Events put aside since the process started; the dead letters have them.
     pub put_aside: usize,
     /// A mass deletion that waits for the operator's word.
@@ -39,6 +42,32 @@ pub struct LaneStatus {
     pub inventory: Inventory,
     /// Tables without a sample although samples are wanted, and why.
     pub no_sample: BTreeMap<TableId, &'static str>,
+}
+
+/// How fast the history of runs grows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobsStatus {
+    pub spent: Spent,
+    /// 0: no limit.
+    pub budget_bytes_month: u64,
+    pub pace: Pace,
+}
+
+impl JobsStatus {
+    fn page(&self) -> Value {
+        let (pace, between) = match self.pace {
+            Pace::Configured => ("as configured", None),
+            Pace::Slowed { between, .. } => ("slowed", Some(between)),
+            Pace::Spent { between, .. } => ("budget spent", Some(between)),
+        };
+        json!({
+            "month": self.spent.month,
+            "bytesEstimated": self.spent.bytes,
+            "budgetBytesMonth": self.budget_bytes_month,
+            "pace": pace,
+            "secondsBetween": between.map(|between| between.as_secs()),
+        })
+    }
 }
 
 impl LaneStatus {
@@ -194,6 +223,7 @@ impl Status {
                         "reason": outage.reason,
                         "attempts": outage.attempts,
                     })),
+                    "jobs": lane.jobs.as_ref().map(JobsStatus::page),
                     "held": lane.held.as_ref().map(|held| json!({
                         "batch": held.id,
                         "losses": held.losses.iter().map(ToString::to_string).collect::<Vec<_>>(),

@@ -556,6 +556,7 @@ fn lane_settings(
         "branchPath": directory,
         "tree": "lane",
         "secretsMode": exports.secrets.as_str(),
+        "jobs": spec.jobs.map(|jobs| jobs.render_options()),
     })
     .to_string()
 }

@@ -17,6 +17,7 @@ use serde::Deserialize;
 use std::{
     collections::BTreeSet,
     net::SocketAddr,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -40,6 +41,26 @@ pub enum SecretsChoice {
     Encrypted,
     Masked,
     Omitted,
+}
+
+/// Where job runs stand in the repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobsLayout {
+    /// A line each in the file of their day, `jobs/YYYY/MM/DD.jsonl`.
+    DayFiles,
+    /// A file each, `jobs/<run id>.json`.
+    FilePerRun,
+}
+
+/// Where every single run is logged.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum JobsLog {
+    /// On the branch of everything else.
+    Branch,
+    /// On a ref for each month.
+    MonthRefs,
 }
 
 /// How the directory of a dev branch below `configs/` is called.
@@ -306,6 +327,10 @@ impl Default for Samples {
 struct Jobs {
     enabled: bool,
     cadence: String,
+    layout: JobsLayout,
+    log: JobsLog,
+    keep_days: u32,
+    budget_bytes_month: u64,
 }
 
 impl Default for Jobs {
@@ -313,6 +338,10 @@ impl Default for Jobs {
         Self {
             enabled: true,
             cadence: "15m".into(),
+            layout: JobsLayout::DayFiles,
+            log: JobsLog::Branch,
+            keep_days: JobsSpec::KEEP_DAYS,
+            budget_bytes_month: JobsSpec::BUDGET_BYTES_MONTH,
         }
     }
 }
@@ -527,13 +556,7 @@ impl Mirror {
                 source,
             })?),
         };
-        let Jobs { enabled, cadence } = self.jobs;
-        let cadence = jobs_cadence(&cadence).ok_or_else(|| {
-            value(
-                key("jobs.cadence"),
-                "must be `window` or a time such as `90s`, `15m` or `2h`, at least `10s`",
-            )
-        })?;
+        let jobs = self.jobs.check(key)?;
         Ok(MirrorSpec {
             id: id(&key("id"), MirrorId::parse(&self.id))?,
             stack_url: address.to_string(),
@@ -550,7 +573,7 @@ impl Mirror {
                 .visibility_url
                 .map(|raw| web_address(&key("visibility_url"), &raw))
                 .transpose()?,
-            jobs: enabled.then_some(JobsSpec { cadence }),
+            jobs,
             dev_branches: DevBranches {
                 enabled: self.dev_branches.enabled,
                 git_branch: self.dev_branches.git_branch,
@@ -699,6 +722,56 @@ fn repository(key: &str, raw: &str, base: &Path) -> Result<RepositorySpec, Confi
         )),
     }
 }
+
+impl Jobs {
+    fn check(self, key: impl Fn(&str) -> String) -> Result<Option<JobsSpec>, ConfigError> {
+        let Self {
+            enabled,
+            cadence,
+            layout,
+            log,
+            keep_days,
+            budget_bytes_month,
+        } = self;
+        let cadence = jobs_cadence(&cadence).ok_or_else(|| {
+            value(
+                key("jobs.cadence"),
+                "must be `window` or a time such as `90s`, `15m` or `2h`, at least `10s`",
+            )
+        })?;
+        match log {
+            JobsLog::Branch => {}
+            JobsLog::MonthRefs => {
+                return Err(value(
+                    key("jobs.log"),
+                    "`month-refs` is not supported by this release; leave it out, and bound the history by `jobs.budget_bytes_month` and `jobs.keep_days`",
+                ));
+            }
+        }
+        if !JOBS_KEEP_DAYS.contains(&keep_days) {
+            return Err(value(
+                key("jobs.keep_days"),
+                "must be from 2 to 3660 days; those of the newest two are always at hand",
+            ));
+        }
+        if (1..JOBS_BUDGET_BYTES_MIN).contains(&budget_bytes_month) {
+            return Err(value(
+                key("jobs.budget_bytes_month"),
+                "must be at least 100000 bytes, or 0 for no limit; `jobs.enabled = false` leaves runs out",
+            ));
+        }
+        Ok(enabled.then_some(JobsSpec {
+            cadence,
+            layout,
+            keep_days,
+            budget_bytes_month,
+        }))
+    }
+}
+
+const JOBS_KEEP_DAYS: RangeInclusive<u32> = 2..=3660;
+/// Below this not even a commit a day and the health of some configurations would fit.
+const JOBS_BUDGET_BYTES_MIN: u64 = 100_000;
 
 fn jobs_cadence(raw: &str) -> Option<JobsCadence> {
     if raw == "window" {

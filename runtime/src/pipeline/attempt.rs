@@ -248,9 +248,7 @@ impl Lane {
         } = start;
         let covered = memory.covered();
         let mut fetched = if rebuild {
-            let mut fetched = self.source.whole_for(&self.branch, &cut, &covered, scope).await?;
-            fetched.remember(&memory.told_of_runs(), &cut);
-            fetched
+            self.source.whole_for(&self.branch, &cut, &covered, scope).await?
         } else {
             self.source.cut(&self.branch, &cut, &covered, scope).await?
         };
@@ -334,6 +332,7 @@ impl Lane {
             let mut draft = lane.git.draft();
             let outcome = built.write(lane, &mut draft, tip)?;
             crash_point!("after-tree");
+            let growth = built.memory.take_growth();
             let Built {
                 memory,
                 known,
@@ -372,6 +371,10 @@ impl Lane {
             let message = lane.transformer.seal(text, &known)?;
             let parents: Vec<Oid> = tip.iter().map(|tip| tip.id).collect();
             let id = draft.commit(outcome.tree, &parents, &message)?;
+            if !growth.is_none() {
+                let bytes = growth.bytes(finished.cut.is_of_runs());
+                finished.memory.spend(bytes, finished.cut.appended_at);
+            }
             let expected = tip.filter(|tip| tip.own).map(|tip| tip.id);
             let push = draft.into_push(lane.refname.clone(), expected, id)?;
             let author = message.author();

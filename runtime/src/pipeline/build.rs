@@ -133,7 +133,9 @@ impl Lane {
             .objects
             .retain(|object| !withheld.contains_key(&object.key));
         let mut sources = Sources::default();
-        let objects = sources.add(&mut fetched);
+        let mut objects = sources.add(&mut fetched);
+        // Runs have no place, and nothing refers to them.
+        objects.retain(|object| !is_run(&object.key));
         let (returned, inspected) = {
             let inspected = self.blocking(move |lane| {
                 Ok({
@@ -272,6 +274,20 @@ impl Lane {
             shards.extend(built.memory.all_shards());
             shards.insert((IndexKind::Guide, String::new()));
         }
+        if let Some(jobs) = self.spec.jobs {
+            for (day, files) in built.memory.drop_days(jobs.keep_days) {
+                shards.remove(&day);
+                built.deleted.extend(files);
+            }
+        }
+        // A closed day without news is as it is.
+        let (unread, shards): (BTreeSet<Shard>, BTreeSet<Shard>) = shards
+            .into_iter()
+            .partition(|shard| built.memory.is_closed(shard) && !built.memory.has_pending(shard));
+        for day in &unread {
+            built.kept.extend(built.memory.shard_files(day).iter().cloned());
+        }
+        self.open_days(&mut built.memory, &shards, tip).await?;
         let work: Vec<(IndexKind, String, Vec<Entry>)> = shards
             .iter()
             .map(|shard| (shard.0, shard.1.clone(), built.memory.entries(shard)))
@@ -313,10 +329,15 @@ impl Lane {
         if let Some(foreign) = foreign {
             built.deleted.remove(&foreign);
         }
-        for shard in shards.difference(&made) {
+        let failed: BTreeSet<Shard> = shards.difference(&made).cloned().collect();
+        for shard in &failed {
             // Withheld: what is there stays.
             built.kept.extend(built.memory.shard_files(shard).iter().cloned());
         }
+        for shard in shards.iter().filter(|shard| shard.0 == IndexKind::JobDay) {
+            built.memory.settle_pending(shard);
+        }
+        built.memory.close_days(&failed);
         for refused in &clean.withheld {
             tracing::error!(lane = %self.id, subject = %refused.subject, reason = %refused.reason, "a shared file is withheld");
             built
@@ -350,6 +371,15 @@ impl Built {
                 .is_some_and(is_withheld)
                 .then(|| self.memory.unclaimed(key));
             let (files, touched) = self.memory.forget(key);
+            if matches!(key, ObjectKey::Config { .. }) {
+                // Nobody waits for a configuration that is gone to recover; its runs stay in their days.
+                let health = EntryKey {
+                    kind: IndexKind::JobHealth,
+                    shard: String::new(),
+                    key: key.to_string(),
+                };
+                shards.extend(self.memory.remove_entry(health));
+            }
             self.deleted.extend(left.unwrap_or(files));
             shards.extend(touched);
         }
@@ -367,8 +397,9 @@ impl Built {
             }
             let files: Vec<MirrorPath> = object.files().iter().map(|file| file.path().clone()).collect();
             let entries = object.entries().to_vec();
-            if matches!(key, ObjectKey::Job(_)) {
+            if is_run(key) {
                 // A run gives entries only, and they stay whatever becomes of it.
+                shards.extend(self.withheld_entry(key, None));
                 shards.extend(
                     entries
                         .into_iter()
@@ -397,7 +428,7 @@ impl Built {
                 .unwrap_or_default();
             self.kept.extend(before.files.iter().cloned());
             shards.extend(self.withheld_entry(&key, Some((&reason, version, &before.files))));
-            if !matches!(key, ObjectKey::Job(_)) {
+            if !is_run(&key) {
                 let entries = before
                     .entries
                     .iter()
@@ -596,6 +627,10 @@ fn place(memory: &mut Memory, changes: Vec<Change>) -> Delta {
         touched.extend(delta.moved.iter().map(|moved| moved.key.clone()));
         (delta, touched)
     })
+}
+
+fn is_run(key: &ObjectKey) -> bool {
+    matches!(key, ObjectKey::Job(_))
 }
 
 fn name_of(entry: &Entry) -> EntryKey {

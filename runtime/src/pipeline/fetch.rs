@@ -9,7 +9,7 @@ mod inherited;
 use super::cache::ObjectCache;
 pub(super) use fetched::announced;
 pub use fetched::{Covered, Fetched, FetchedConfig, SampleNews, Unfounded};
-use fetched::{key_of, pairs, plain, with_told};
+use fetched::{announced_run, key_of, pairs, plain, with_told};
 use jiff::Timestamp;
 use mirror_core::{
     cut::{ConfigKey, Cut, Wanted, WantedRun},
@@ -650,7 +650,7 @@ impl Source {
                 fetched.unfounded.push(Unfounded {
                     object: ObjectKey::Job(run.clone()),
                     reason: "the source has no finished run of this id".into(),
-                    body: None,
+                    body: Some(announced_run(run, told)),
                 });
                 Ok(())
             }

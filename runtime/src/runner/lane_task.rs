@@ -1,8 +1,8 @@
 //! One lane's task: it does what the lane's state machine asks for, and tells it how that went.
 
-use super::{BACKLOG_EVERY, Runner, jitter, record::record, sleep_until, until};
+use super::{BACKLOG_EVERY, Runner, cadence::Cadence, jitter, record::record, sleep_until, until};
 use crate::{
-    config::{JobsCadence, WindowConfig, WindowMode as ConfiguredMode},
+    config::{WindowConfig, WindowMode as ConfiguredMode},
     metrics::{Attempted, QUEUE_NAME, Reason, Region, Retried, retry_count},
     pipeline::{
         attempt::{Done, Due, Landed, Lane},
@@ -11,7 +11,7 @@ use crate::{
         memory::Memory,
     },
     queue::{DeadLetterId, LogError, News},
-    status::Status,
+    status::{JobsStatus, Status},
     system::Mirror,
     visibility::{Exports, Visibility},
 };
@@ -19,6 +19,7 @@ use jiff::Timestamp;
 use mirror_core::{
     cut::{LaneCursor, Position, Stream},
     ids::{LaneId, Oid},
+    jobs::{budget::Pace, standing::RunEnd},
     key::EventKey,
     lane::{Action, AttemptEnd, Lane as Machine, LaneStart, Wake},
     retry::{Notice, Outage},
@@ -26,6 +27,7 @@ use mirror_core::{
 };
 use std::{
     collections::{BTreeSet, VecDeque},
+    mem,
     sync::Arc,
     time::Duration,
 };
@@ -36,6 +38,8 @@ const DEFAULT_EVERY: Duration = Duration::from_millis(250);
 /// So long after an event was put aside, because the source did not show what it told of, it is tried again.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(15 * 60);
 const LOOK_AGAIN_MAX: usize = 10_000;
+/// So many runs are looked at where hints of them were missed.
+const MISSED_MAX: usize = 10_000;
 
 /// One lane's task: it does what the lane's state machine asks for, and tells it how that went.
 pub(super) struct LaneTask {
@@ -48,6 +52,7 @@ pub(super) struct LaneTask {
     pub(super) look_again: VecDeque<(Timestamp, DeadLetterId)>,
     /// Those that had it.
     pub(super) looked_again: BTreeSet<EventKey>,
+    pub(super) cadence: Cadence,
 }
 
 /// What wakes the loop of a lane.
@@ -120,11 +125,12 @@ impl LaneTask {
                     stream,
                     position,
                     published_at,
+                    run,
                 })) if topic == self.lane.topic => vec![Wake::Arrived {
                     stream,
                     position,
                     published_at,
-                    urgent: false,
+                    urgent: run.is_some_and(|run| self.cadence.is_news(&run)),
                 }],
                 // Hints were missed, so it looks for itself.
                 Wakened::News(Err(broadcast::error::RecvError::Lagged(_))) => {
@@ -144,7 +150,11 @@ impl LaneTask {
                     }
                     let ended = self.ended(*outcome, machine.retries());
                     self.count_backlog().await;
-                    vec![Wake::AttemptDone(ended)]
+                    // First the pace: what waits may start with the end of the attempt.
+                    self.pace()
+                        .into_iter()
+                        .chain([Wake::AttemptDone(ended)])
+                        .collect()
                 }
             };
         }
@@ -187,7 +197,7 @@ impl LaneTask {
         let start = LaneStart {
             cursor,
             change_mode,
-            jobs_mode: jobs_mode(change_mode, lane.spec.jobs.map(|jobs| jobs.cadence)),
+            jobs_mode: self.cadence.mode(),
             change_waiting: waiting[0],
             jobs_waiting: waiting[1],
             has_cut: lane
@@ -224,10 +234,11 @@ impl LaneTask {
     }
 
     /// Looks up what hints would have told; the log is asked until it answers or the process stops.
-    async fn missed(&self, cursor: &LaneCursor) -> Vec<Wake> {
+    async fn missed(&mut self, cursor: &LaneCursor) -> Vec<Wake> {
         loop {
             match self.waiting(cursor).await {
                 Ok(waiting) => {
+                    let has_news = self.has_news(cursor).await;
                     let waiting = Stream::ALL.into_iter().zip(waiting);
                     return waiting
                         .filter_map(|(stream, waiting)| {
@@ -236,7 +247,7 @@ impl LaneTask {
                                 stream,
                                 position,
                                 published_at,
-                                urgent: false,
+                                urgent: stream == Stream::Jobs && has_news,
                             })
                         })
                         .collect();
@@ -250,6 +261,42 @@ impl LaneTask {
                 }
             }
         }
+    }
+
+    /// Looks for news among the runs that wait. What cannot be read is found by the attempt.
+    async fn has_news(&mut self, cursor: &LaneCursor) -> bool {
+        let Lane { log, topic, .. } = &self.lane;
+        let waiting = log.read(topic, cursor.jobs, Some(Stream::Jobs), MISSED_MAX).await;
+        let runs = waiting.unwrap_or_default().into_iter();
+        let runs: Vec<RunEnd> = runs.filter_map(|logged| RunEnd::of(&logged.envelope)).collect();
+        let news = runs.iter().filter(|run| self.cadence.is_news(run));
+        news.count() > 0
+    }
+
+    /// Returns how often runs are to be committed from now on, where that changes.
+    fn pace(&mut self) -> Option<Wake> {
+        let jobs = self.lane.spec.jobs?;
+        let (_, memory) = self.held.as_ref()?;
+        let now = (self.lane.now)();
+        let (before, pace) = self.cadence.follow(memory.spent(), now);
+        let status = JobsStatus {
+            spent: memory.spent().clone(),
+            budget_bytes_month: jobs.budget_bytes_month,
+            pace,
+        };
+        if mem::discriminant(&before) != mem::discriminant(&pace) {
+            let lane = &self.lane.id;
+            let JobsStatus { spent, .. } = &status;
+            match pace {
+                Pace::Configured => tracing::info!(%lane, "job runs are committed as configured again"),
+                Pace::Slowed { between, .. } | Pace::Spent { between, .. } => {
+                    tracing::warn!(%lane, month = spent.month, bytes = spent.bytes, budget = jobs.budget_bytes_month, ?between,
+                        "job history grows faster than `jobs.budget_bytes_month` allows, so runs are committed less often; none is left out");
+                }
+            }
+        }
+        self.status(|lane| lane.jobs = Some(status));
+        (before != pace).then(|| self.cadence.wake())
     }
 
     /// Makes the lane anew where the visibility of its repository allows something else by now.
@@ -343,6 +390,7 @@ impl LaneTask {
         if let Some(landed) = landed {
             self.tell(landed);
         }
+        self.cadence.learn(&memory, cursor.jobs);
         self.held = base.map(|base| (base, memory));
         self.put_aside(put_aside, may_return);
         AttemptEnd::Mirrored { cursor, took }
@@ -550,7 +598,7 @@ async fn ended(
     }
 }
 
-fn window_mode(config: WindowConfig) -> WindowMode {
+pub(super) fn window_mode(config: WindowConfig) -> WindowMode {
     let span = Duration::from_millis(config.span_ms);
     match config.mode {
         ConfiguredMode::Early => WindowMode::Early { span },
@@ -558,23 +606,6 @@ fn window_mode(config: WindowConfig) -> WindowMode {
         ConfiguredMode::Eager => WindowMode::Eager {
             gather: Duration::from_secs(2).min(span),
             cool_down: span,
-        },
-    }
-}
-
-fn jobs_mode(change: WindowMode, cadence: Option<JobsCadence>) -> WindowMode {
-    match (cadence, change) {
-        // Runs that are not mirrored are passed over with the changes.
-        (None | Some(JobsCadence::Window), mode) => mode,
-        (Some(JobsCadence::Every { ms }), WindowMode::Early { span } | WindowMode::Fixed { span }) => {
-            WindowMode::Eager {
-                gather: span,
-                cool_down: Duration::from_millis(ms),
-            }
-        }
-        (Some(JobsCadence::Every { ms }), WindowMode::Eager { gather, .. }) => WindowMode::Eager {
-            gather,
-            cool_down: Duration::from_millis(ms),
         },
     }
 }

@@ -3,7 +3,7 @@
 use super::FetchError;
 use mirror_core::{
     cut::{ConfigKey, Cut, Wanted, WantedRun},
-    event::{Body, ConfigChanged},
+    event::{Body, ConfigChanged, JobFinished},
     finding::WithholdReason,
     ids::{ObjectKey, RunId, TableId},
     layout::{Component, SourceObject},
@@ -122,6 +122,31 @@ pub(in crate::pipeline) fn announced(key: &ConfigKey, wanted: &Wanted) -> Body {
         identifier: identifier.clone(),
         author: author.clone(),
     })
+}
+
+/// Returns what the event about a wanted run said, but for its tables: those have events of their own.
+pub(super) fn announced_run(run: &RunId, told: &WantedRun) -> Body {
+    let WantedRun {
+        component,
+        config,
+        state_digest,
+        artifact_links,
+        status,
+        finished_at,
+    } = told.clone();
+    Body::JobFinished(Box::new(JobFinished {
+        run: run.clone(),
+        component,
+        config,
+        config_version: None,
+        status,
+        started_at: None,
+        finished_at,
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        state_digest,
+        artifact_links,
+    }))
 }
 
 /// Adds what only the event told of a run to what the source tells.
@@ -334,7 +359,7 @@ pub(super) fn pairs(metadata: Vec<Metadata>) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mirror_core::ids::ComponentId;
+    use mirror_core::{event::RunStatus, ids::ComponentId};
 
     #[test]
     fn what_only_the_event_told_of_a_run_is_added() {
@@ -343,6 +368,8 @@ mod tests {
             config: None,
             state_digest: digest.map(str::to_owned),
             artifact_links: links.iter().map(|link| (*link).to_owned()).collect(),
+            status: RunStatus::Success,
+            finished_at: None,
         };
         let check = |source: &str, told: &WantedRun, expected: &str| {
             assert_eq!(with_told(source.to_owned(), told), expected);

@@ -46,6 +46,8 @@ pub(crate) struct Options {
     pub secrets: &'static str,
     /// `window`, or a time such as `10s`.
     pub cadence: &'static str,
+    /// Further members of the table `jobs`, each with a comma before it.
+    pub jobs: &'static str,
     pub adopt: bool,
     /// How often a call to Keboola is repeated before the attempt fails.
     pub retries_max: u32,
@@ -67,6 +69,7 @@ impl Default for Options {
             samples: true,
             secrets: "encrypted",
             cadence: "window",
+            jobs: "",
             adopt: false,
             retries_max: 5,
             keboola: "",
@@ -155,6 +158,7 @@ impl Installation {
             samples,
             secrets,
             cadence,
+            jobs,
             adopt,
             retries_max,
             keboola,
@@ -196,7 +200,7 @@ repository = "file:{REPOSITORY}"
 branch = "{branch}"
 samples = {samples}
 {secrets}
-jobs = {{ cadence = "{cadence}" }}
+jobs = {{ cadence = "{cadence}"{jobs} }}
 dev_branches = {{ enabled = {dev_branches}{dev} }}
 adopt = {adopt}
 {mirror}
