@@ -9,6 +9,7 @@ use mirror_core::{
     ids::{InvalidId, MirrorId, ProjectId, Stack},
     path::{InvalidMirrorPath, MirrorPath},
 };
+use mirror_git::{AddressPolicy, InvalidRepositoryUrl, RepositoryUrl};
 use std::{
     fs, io,
     net::SocketAddr,
@@ -37,6 +38,7 @@ pub struct Config {
     pub log: LogConfig,
     pub keboola: KeboolaConfig,
     pub sandbox: SandboxLimits,
+    pub git: GitConfig,
     /// How long running attempts may go on after a stop was asked for.
     pub grace_ms: u64,
     pub mirrors: Vec<MirrorSpec>,
@@ -108,6 +110,17 @@ pub struct SandboxLimits {
     pub deadline_ms: u64,
 }
 
+/// How repositories behind a server are talked to, for all mirrors.
+#[derive(Debug, Clone, Default)]
+pub struct GitConfig {
+    /// Which addresses and schemes may be used.
+    pub addresses: AddressPolicy,
+    /// PEM file of certificate authorities to trust beside the system's.
+    pub certificates: Option<PathBuf>,
+    /// Proxy for `http:` and `https:`, without credentials.
+    pub proxy: Option<String>,
+}
+
 /// One project mirrored to one repository.
 #[derive(Debug, Clone)]
 pub struct MirrorSpec {
@@ -138,6 +151,26 @@ pub struct MirrorSpec {
 pub enum RepositorySpec {
     /// `file:` path of a bare repository; for the operator's own configuration, counted as private.
     LocalBare(PathBuf),
+    /// A repository behind a server.
+    Remote {
+        url: RepositoryUrl,
+        credential: Option<RepositoryCredential>,
+    },
+}
+
+/// What opens a repository; by reference only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RepositoryCredential {
+    /// A token or password, with the user name that it belongs to where the server cares.
+    Token {
+        user: Option<String>,
+        token: CredentialRef,
+    },
+    /// A deploy key, and the keys of the server.
+    SshKey {
+        private_key: CredentialRef,
+        known_hosts: CredentialRef,
+    },
 }
 
 impl RepositorySpec {
@@ -146,6 +179,8 @@ impl RepositorySpec {
     pub fn identity(&self) -> PathBuf {
         match self {
             Self::LocalBare(path) => refs::canonical(path),
+            // The same whatever the way to it.
+            Self::Remote { url, .. } => url.identity().into(),
         }
     }
 
@@ -154,6 +189,7 @@ impl RepositorySpec {
     pub fn host(&self) -> &str {
         match self {
             Self::LocalBare(_) => "localhost",
+            Self::Remote { url, .. } => url.host(),
         }
     }
 }
@@ -175,6 +211,12 @@ pub struct DevBranches {
 /// A configuration that cannot be used, and what to do about it.
 #[derive(Debug, Error)]
 pub enum ConfigError {
+    #[error("`{key}` is no repository")]
+    Repository {
+        key: String,
+        #[source]
+        source: InvalidRepositoryUrl,
+    },
     #[error("cannot read configuration file `{}`", path.display())]
     Read {
         path: PathBuf,

@@ -3,9 +3,7 @@
 //! The only place that knows which implementation stands behind a trait.
 
 use crate::{
-    config::{
-        Config, KeboolaConfig, MirrorSpec, RepositorySpec, SandboxLimits, SecretsChoice, TAG_ROOT_BYTES_MIN,
-    },
+    config::{Config, KeboolaConfig, MirrorSpec, SandboxLimits, SecretsChoice, TAG_ROOT_BYTES_MIN},
     credential::CredentialError,
     database::{Database, DatabaseError, DatabaseOptions},
     metrics::Metrics,
@@ -29,7 +27,7 @@ use mirror_core::{
     path::{MirrorPath, OwnedPaths},
     redaction::{Redaction, SecretsMode},
 };
-use mirror_git::{LocalBare, RefName, Remote, RemoteError, Store, StoreError};
+use mirror_git::{RefName, Remote, RemoteError, Store, StoreError};
 use mirror_keboola::{ClientConfig, DevBranch, KeboolaClient, KeboolaError};
 use mirror_sandbox::{
     LayoutRenderer, Limits, RedactionPolicy, SampleFilter, Sandbox, SandboxConfig, SandboxError,
@@ -94,6 +92,18 @@ pub enum StartError {
         mirror: MirrorId,
         #[source]
         source: RemoteError,
+    },
+    #[error("mirror `{mirror}`: the credential of its repository cannot be read")]
+    Credential {
+        mirror: MirrorId,
+        #[source]
+        source: CredentialError,
+    },
+    #[error("cannot read `git.certificates`, `{}`", path.display())]
+    Certificates {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
     },
     #[error("mirror `{mirror}`: the local object store cannot be opened")]
     Store {
@@ -269,9 +279,7 @@ impl System {
             .map_err(|source| StartError::Token { mirror: id(), source })?;
         let client = client(&self.config.keboola, &spec.stack_url, token.clone())
             .map_err(|source| StartError::Client { mirror: id(), source })?;
-        let RepositorySpec::LocalBare(path) = &spec.repository;
-        let remote =
-            LocalBare::open(path).map_err(|source| StartError::Repository { mirror: id(), source })?;
+        let remote = crate::repository::open(spec, &self.config.git)?;
         let directory = self.config.data_dir.join("git").join(file_name(spec.id.as_str()));
         let git =
             Store::open_or_create(&directory).map_err(|source| StartError::Store { mirror: id(), source })?;
@@ -284,7 +292,7 @@ impl System {
                 Duration::from_millis(self.config.keboola.visible_within_ms),
             )),
             token,
-            remote: Arc::new(remote),
+            remote,
             git: Arc::new(git),
             seen: Arc::default(),
             turn,
