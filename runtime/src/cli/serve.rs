@@ -112,6 +112,7 @@ pub(super) fn start_failure(error: &StartError) -> Failure {
         | StartError::Certificates { .. }
         | StartError::Client { .. }
         | StartError::Repository { .. }
+        | StartError::Visibility { .. }
         | StartError::Store { .. }
         | StartError::Ref { .. }
         | StartError::WrongProject { .. }
