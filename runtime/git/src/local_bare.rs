@@ -12,15 +12,17 @@ mod tests;
 use crate::{
     commit::{self, CommitInfo},
     disk::{self, DiskError, at},
-    draft::PendingPush,
+    encoder::Encoder,
     error::{PushError, RemoteError, StoreError},
     layout,
     objects::{Objects, Source},
-    pack::{self, Encoder, Pack, Run},
+    outgoing::PendingPush,
+    pack::{self, Durability, Pack},
     packfile::PackFile,
     refname::RefName,
     refs::{Refs, RefsError},
     remote::{FetchScope, Fetched, Remote},
+    run::Run,
     store::{Held, Known, Store},
     tree::{BaseTree, Entry},
 };
@@ -146,7 +148,7 @@ impl LocalBare {
     }
 
     /// Stores a pack durably; it stays until what is returned is dropped.
-    fn store_pack(&self, pack: &Pack) -> Result<Kept, PushError> {
+    fn store_pack(&self, pack: &Pack<'_>) -> Result<Kept, PushError> {
         let at_disk = |error| self.disk_error(error);
         let held = self.own_packs.hold().map_err(at_disk)?;
         let held = held.ok_or_else(|| PushError::Busy {
@@ -159,7 +161,7 @@ impl LocalBare {
         if !file.pack.exists() && rollup::is_small((pack.bytes.len() + pack.index.len()) as u64) {
             self.own_packs.add(pack.name).map_err(at_disk)?;
         }
-        pack.store(&packs).map_err(at_disk)?;
+        pack.store(&packs, Durability::Synced).map_err(at_disk)?;
         Ok(kept)
     }
 
@@ -229,6 +231,19 @@ impl LocalBare {
                 reason,
             },
             RefsError::Damaged(problem) => PushError::Damaged { remote, problem },
+        }
+    }
+
+    /// For the objects that the branch's own commit needs, and that are the bases of what is pushed.
+    fn completing_error(&self, error: StoreError) -> PushError {
+        match self.object_error(error) {
+            RemoteError::Unreachable { remote, source } | RemoteError::NotReadable { remote, source } => {
+                PushError::Unreachable { remote, source }
+            }
+            error => PushError::Damaged {
+                remote: self.name.clone(),
+                problem: error.to_string(),
+            },
         }
     }
 
@@ -331,7 +346,9 @@ impl Remote for LocalBare {
             return Err(self.push_error(refname, RefsError::Moved(actual)));
         }
         // If the branch moves now the pack stays as waste. It must: another worker may have pushed the same bytes.
-        let kept = self.store_pack(&push.pack)?;
+        let completed = push.outgoing.sent.completed(&self.objects);
+        let completed = completed.map_err(|error| self.completing_error(error))?;
+        let kept = self.store_pack(&completed.pack())?;
         let moved = self
             .refs
             .compare_and_swap(refname, push.expected_old(), Some(push.new_tip()));
@@ -495,7 +512,9 @@ fn unfit_config(content: &[u8]) -> Option<&'static str> {
     if !bare || text("core.worktree").is_some() {
         Some("it has a work tree, whose files would not follow; give the path of a bare repository")
     } else if text("extensions.objectFormat").is_some_and(|format| format != "sha1") {
-        Some("its object ids are not SHA-1")
+        Some(
+            "its object ids are SHA-256, and the mirror writes SHA-1; give one made with `git init --bare --object-format=sha1`",
+        )
     } else if text("extensions.refStorage").is_some_and(|format| format != "files") {
         Some("its refs are not kept in files (`git refs migrate --ref-format=files` changes that)")
     } else if text("core.repositoryFormatVersion")

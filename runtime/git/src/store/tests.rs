@@ -428,7 +428,7 @@ fn attempt(mirror: &Mirror, content: &str) -> Result<Oid, crate::WriteError> {
     let mut writer = draft.tree_writer(Some(tree))?;
     writer.write_files(&[(path("d/e/f"), content)])?;
     let tree = writer.finish()?.tree;
-    let commit = draft.commit_text(tree, &[tip], crate::testing::text("attempt", 1_700_000_000))?;
+    let commit = draft.commit_text(tree, &[tip], crate::testing::text("attempt", 1_700_000_000), None)?;
     let push = draft.into_push(mirror.main.clone(), Some(tip), commit)?;
     mirror.store.save(&push)?;
     mirror.remote.push(&push).unwrap();
