@@ -19,8 +19,8 @@ use mirror_core::{
     redaction::Redaction,
 };
 use mirror_sandbox::{LayoutRenderer, RedactionPolicy, SampleFilter, SandboxError};
+use names::Counted;
 pub use names::JudgedNames;
-use names::{Counted, piece};
 use std::{
     collections::HashMap,
     num::NonZero,
@@ -285,7 +285,7 @@ impl Homes {
             };
             found[*home].extend(findings.iter().filter_map(|finding| {
                 let leaf = document.leaves.get(finding.leaf)?;
-                Some((at, piece(&leaf.value, finding)?, finding.rule.clone()))
+                Some((at, finding.piece(&leaf.value)?, finding.rule.clone()))
             }));
         }
         for (paths, found) in self.paths.iter().zip(found) {
