@@ -436,7 +436,7 @@ fn bytes(pushes: u64) -> Result<()> {
     let mut engine = Engine::new()?;
     let mut all = project.clone();
     all.push(("jobs/2026/11/25.jsonl".to_owned(), day.clone()));
-    all.push(("configs/.keboola/manifest.json".to_owned(), manifest.concat()));
+    all.push(("configs/main/manifest.json".to_owned(), manifest.concat()));
     engine.push(&all)?;
     let mut random = Random(3);
     let mut compare = |name: &str, files: &mut dyn FnMut(u64) -> Vec<File>| -> Result<()> {
@@ -482,7 +482,7 @@ fn bytes(pushes: u64) -> Result<()> {
     compare("one entry added to the manifest", &mut |number| {
         let at = usize::try_from(number * 97).unwrap_or_default() % manifest.len();
         manifest.insert(at, entry(50_000 + number));
-        vec![("configs/.keboola/manifest.json".to_owned(), manifest.concat())]
+        vec![("configs/main/manifest.json".to_owned(), manifest.concat())]
     })?;
     ensure!(
         git(engine.repository(), &["fsck", "--strict"], b"")?.is_empty(),

@@ -76,7 +76,7 @@ pub fn path(number: u64, files: u64) -> String {
 #[must_use]
 pub fn content(number: u64, bytes: usize) -> String {
     let mut random = Random(number);
-    let mut word = |random: &mut Random| WORDS[usize::try_from(random.below(16)).unwrap_or_default()];
+    let word = |random: &mut Random| WORDS[usize::try_from(random.below(16)).unwrap_or_default()];
     let target = bytes + usize::try_from(random.below(3 * bytes as u64 + 1)).unwrap_or_default();
     let mut text = format!("{{\n  \"id\": \"{number}\",\n");
     while text.len() < target {
