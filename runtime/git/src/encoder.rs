@@ -103,6 +103,17 @@ pub(crate) enum EntryKind {
     },
 }
 
+/// Returns the kind of a whole object from the first byte of its entry; none for a delta.
+pub(crate) fn whole_kind(first_byte: u8) -> Option<Kind> {
+    match (first_byte >> 4) & 7 {
+        1 => Some(Kind::Commit),
+        2 => Some(Kind::Tree),
+        3 => Some(Kind::Blob),
+        4 => Some(Kind::Tag),
+        _ => None,
+    }
+}
+
 /// Reads how an entry starts; also returns where its compressed content starts, and how long that is uncompressed.
 pub(crate) fn entry_kind(entry: &[u8]) -> Option<(EntryKind, usize, usize)> {
     let first = *entry.first()?;
@@ -113,11 +124,10 @@ pub(crate) fn entry_kind(entry: &[u8]) -> Option<(EntryKind, usize, usize)> {
         size |= usize::from(byte & 0x7f).checked_shl(shift)?;
         (at, shift, more) = (at + 1, shift + 7, byte & 0x80 != 0);
     }
+    if let Some(kind) = whole_kind(first) {
+        return Some((EntryKind::Whole(kind), at, size));
+    }
     let kind = match (first >> 4) & 7 {
-        1 => EntryKind::Whole(Kind::Commit),
-        2 => EntryKind::Whole(Kind::Tree),
-        3 => EntryKind::Whole(Kind::Blob),
-        4 => EntryKind::Whole(Kind::Tag),
         REF_DELTA => {
             let base = entry.get(at..at + 20)?.try_into().ok()?;
             at += 20;

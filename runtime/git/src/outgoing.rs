@@ -80,6 +80,16 @@ impl PendingPush {
         }
     }
 
+    /// Makes a push of objects that need no store.
+    pub(crate) fn of_pack(refname: RefName, expected_old: Option<Oid>, new: Oid, sent: Assembled) -> Self {
+        let outgoing = Outgoing {
+            sent,
+            local: None,
+            replaced: HashSet::new(),
+        };
+        Self::new(refname, expected_old, new, outgoing, Vec::new())
+    }
+
     /// Returns the branch to move.
     #[must_use]
     pub fn refname(&self) -> &RefName {

@@ -72,6 +72,13 @@ pub(crate) fn checksum_of(content: &mut impl Read) -> io::Result<Option<Oid>> {
     Ok(hasher.try_finalize().ok().map(|id| from_gix(&id)))
 }
 
+/// Computes the same of a stranger's bytes; none if they attack SHA-1.
+pub(crate) fn checked_sha1(bytes: &[u8]) -> Option<Oid> {
+    let mut hasher = gix::hash::hasher(gix::hash::Kind::Sha1);
+    hasher.update(bytes);
+    hasher.try_finalize().ok().map(|id| from_gix(&id))
+}
+
 /// Where one object lies in a run of pack entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Row {
