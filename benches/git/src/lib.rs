@@ -12,6 +12,7 @@ use mirror_core::{
     finding::Verdict,
     guard::{Guard, KnownSecrets},
     ids::{BranchId, ComponentId, ConfigId, LaneId, MirrorId, ObjectKey, ProjectId, Stack},
+    inventory::Inventory,
     layout::{RawFile, Rendered},
     marker::TagKey,
     path::OwnedPaths,
@@ -162,6 +163,7 @@ pub fn message(through: u64) -> GuardedMessage {
         render: &RenderDigest::parse(&"0".repeat(32)).expect("a digest"),
         parent_committed_at: None,
         changes: Vec::new(),
+        inventory: Inventory::default(),
     };
     CommitDraft::new(facts).seal(Vec::new(), &redaction(), &Guard::new(&KnownSecrets::new()))
 }

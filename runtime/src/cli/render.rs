@@ -16,15 +16,18 @@ use crate::{
 };
 use fake_keboola::{Fake, FakeConfig};
 use mirror_core::{
+    allowed_branches::AllowedBranches,
     batch::{RenderedBatch, Subject, Withheld},
     document::Context,
     guard::KnownSecrets,
     ids::{ObjectKey, ProjectId, Stack},
+    inventory::{Inventory, ObjectType},
     layout::{Entry, IndexKind, PlacedObject, Rendered, SourceObject},
     marker::TagKey,
     path::OwnedPaths,
-    placement::{Change, Placement, UniqueNames, normalize_name},
+    placement::{Change, Placement, UniqueNames},
     redaction::{Redaction, SecretsMode},
+    sample::SampleLimits,
 };
 use mirror_keboola::DevBranch;
 use secrecy::SecretString;
@@ -67,6 +70,7 @@ struct Tree {
     files: BTreeMap<String, String>,
     objects: usize,
     withheld: Vec<Withheld>,
+    inventory: Inventory,
 }
 
 async fn tree(render: &Render, project: sample_project::Project) -> Result<Tree, Failure> {
@@ -104,7 +108,9 @@ async fn tree(render: &Render, project: sample_project::Project) -> Result<Tree,
     let guests = guests
         .map_err(|error| Failure::failed(&error))?
         .map_err(|error| Failure::failed(&error))?;
-    let branches = source.branches().await.map_err(|error| Failure::failed(&error))?;
+    let mut branches = source.branches().await.map_err(|error| Failure::failed(&error))?;
+    // The default branch has its name before any other that wishes for it.
+    branches.sort_by_key(|branch| !branch.is_default);
     let default = branches
         .iter()
         .find(|branch| branch.is_default)
@@ -112,7 +118,7 @@ async fn tree(render: &Render, project: sample_project::Project) -> Result<Tree,
     let everything = render.only.as_deref() != Some("configs");
     let scope = Scope {
         storage: everything,
-        samples: everything && render.samples,
+        samples: (everything && render.samples).then(SampleLimits::default),
         jobs: everything,
         now: wall_clock(),
     };
@@ -126,6 +132,7 @@ async fn tree(render: &Render, project: sample_project::Project) -> Result<Tree,
             files: BTreeMap::new(),
             objects: 0,
             withheld: Vec::new(),
+            inventory: Inventory::default(),
         },
         shards: BTreeMap::new(),
     };
@@ -141,6 +148,7 @@ async fn tree(render: &Render, project: sample_project::Project) -> Result<Tree,
             seen: std::sync::Arc::default(),
             names: std::sync::Mutex::default(),
             owned: OwnedPaths::new(None),
+            sample_limits: SampleLimits::default(),
             context: Context {
                 stack: stack.clone(),
                 project: project.clone(),
@@ -220,6 +228,34 @@ struct Job {
 
 impl Job {
     fn branch(
+        &mut self,
+        transformer: &Transformer,
+        fetched: Fetched,
+        redact: bool,
+    ) -> Result<(), mirror_sandbox::SandboxError> {
+        let types: BTreeMap<ObjectKey, Option<ObjectType>> = fetched
+            .objects
+            .iter()
+            .map(|object| {
+                let component = object.component.as_ref();
+                let component = component.map(|component| component.component_type.as_str());
+                (object.key.clone(), ObjectType::of(&object.key, component))
+            })
+            .collect();
+        let earlier = self.tree.withheld.len();
+        self.objects(transformer, fetched, redact)?;
+        let withheld: BTreeSet<&Subject> = self.tree.withheld[earlier..]
+            .iter()
+            .map(|withheld| &withheld.subject)
+            .collect();
+        for (key, object) in types {
+            let is_withheld = withheld.contains(&Subject::Object(key));
+            self.tree.inventory.count(object, is_withheld);
+        }
+        Ok(())
+    }
+
+    fn objects(
         &mut self,
         transformer: &Transformer,
         fetched: Fetched,
@@ -375,46 +411,13 @@ fn settings(options: &Map<String, Value>, branch_path: &str, default: Option<&st
     Value::Object(settings).to_string()
 }
 
-/// Applies `allowedBranches`: `*`, `__all__`, `__main__`, an id, or a pattern on the name.
+/// Applies `allowedBranches`, where there is such a list.
 fn is_allowed(options: &Map<String, Value>, branch: &DevBranch) -> bool {
-    let Some(patterns) = options.get("allowedBranches").and_then(Value::as_array) else {
+    let Some(items) = options.get("allowedBranches").and_then(Value::as_array) else {
         return true;
     };
-    patterns
-        .iter()
-        .filter_map(Value::as_str)
-        .any(|pattern| match pattern {
-            "*" | "__all__" => true,
-            "__main__" => branch.is_default,
-            pattern => {
-                pattern == branch.id.as_str()
-                    || matches(pattern, &branch.name)
-                    || matches(pattern, &normalize_name(&branch.name))
-            }
-        })
-}
-
-/// Matches a pattern in which `*` stands for any text and `?` for one character.
-fn matches(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
-    let mut reached = vec![false; text.len() + 1];
-    reached[0] = true;
-    for symbol in pattern {
-        if symbol == '*' {
-            let first = reached
-                .iter()
-                .position(|reached| *reached)
-                .unwrap_or(reached.len());
-            reached.iter_mut().skip(first).for_each(|reached| *reached = true);
-            continue;
-        }
-        let mut next = vec![false; text.len() + 1];
-        for (index, found) in text.iter().enumerate() {
-            next[index + 1] = reached[index] && (symbol == '?' || symbol == *found);
-        }
-        reached = next;
-    }
-    reached[text.len()]
+    let items = items.iter().filter_map(Value::as_str).map(str::to_owned);
+    AllowedBranches::new(items.collect()).allow(&branch.id, &branch.name, branch.is_default)
 }
 
 fn placed_below<'p>(path: &'p str, only: Option<&str>) -> Option<&'p str> {
@@ -443,7 +446,12 @@ fn report(as_json: bool, files: usize, tree: &Tree) {
     if as_json {
         println!(
             "{}",
-            json!({ "files": files, "objects": tree.objects, "withheld": withheld })
+            json!({
+                "files": files,
+                "objects": tree.objects,
+                "withheld": withheld,
+                "counts": crate::status::inventory(&tree.inventory),
+            })
         );
         return;
     }
@@ -456,21 +464,6 @@ fn report(as_json: bool, files: usize, tree: &Tree) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn patterns_match_as_in_the_cli() {
-        for (pattern, text, expected) in [
-            ("foo*", "foo-bar", true),
-            ("*bar", "foo-bar", true),
-            ("f?o", "foo", true),
-            ("foo", "foo-bar", false),
-            ("*o*b*", "foo-bar", true),
-            ("", "", true),
-            ("?", "", false),
-        ] {
-            assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
-        }
-    }
 
     #[test]
     fn a_part_of_the_tree_becomes_its_root() {

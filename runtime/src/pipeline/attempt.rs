@@ -9,7 +9,7 @@ mod put_aside;
 use super::{
     build::{Built, Outcome},
     error::AttemptError,
-    fetch::{FetchError, Scope, Source},
+    fetch::{FetchError, SampleNews, Scope, Source},
     memory::Memory,
     recover::{Start, Tip},
     transform::Transformer,
@@ -19,6 +19,7 @@ use crate::{
     crash_point,
     queue::{DeadLetterId, EventLog},
     state::{Prepared, StateStore},
+    visibility::{Exports, Visibility, VisibilityWatch},
 };
 use changes::changes;
 use jiff::Timestamp;
@@ -27,7 +28,8 @@ use mirror_core::{
     cut::{Cut, LaneCursor},
     digest::RenderDigest,
     finding::WithholdReason,
-    ids::{LaneId, ObjectKey, Oid, Topic},
+    ids::{BranchId, LaneId, ObjectKey, Oid, Topic},
+    inventory::Inventory,
     key::EventKey,
     redaction::RedactionStats,
 };
@@ -49,6 +51,10 @@ pub struct Lane {
     pub topic: Topic,
     pub spec: Arc<MirrorSpec>,
     pub branch: DevBranch,
+    pub default_branch: BranchId,
+    /// What the visibility of the repository allows, as it was when the lane was made.
+    pub exports: Exports,
+    pub visibility: Arc<VisibilityWatch>,
     pub refname: RefName,
     /// For a dev branch: the default one, at whose commit a new ref starts.
     pub base: Option<Base>,
@@ -102,6 +108,7 @@ pub struct Done {
     pub may_return: Vec<(EventKey, DeadLetterId)>,
     /// Shared files whose newest form is withheld, and why.
     pub withheld_files: BTreeMap<String, String>,
+    pub samples: SampleNews,
 }
 
 /// A commit that the remote has confirmed.
@@ -125,6 +132,8 @@ pub struct Landed {
     /// What was redacted in objects of this commit.
     pub redactions: Vec<(ObjectKey, RedactionStats)>,
     pub withheld: Vec<(ObjectKey, WithholdReason)>,
+    /// Counts, where everything was read; else empty.
+    pub inventory: Inventory,
 }
 
 /// What one attempt is to cover.
@@ -215,6 +224,7 @@ impl Lane {
                 put_aside: 0,
                 may_return: Vec::new(),
                 withheld_files: BTreeMap::new(),
+                samples: SampleNews::default(),
             })));
         }
         // A stored cut of a first sync that the remote has by now, and only the cursor does not tell, is
@@ -225,7 +235,7 @@ impl Lane {
         };
         let scope = Scope {
             storage: true,
-            samples: self.spec.samples,
+            samples: self.exports.samples.then_some(self.spec.sample_limits),
             jobs: self.spec.jobs.is_some(),
             now: (self.now)(),
         };
@@ -238,9 +248,7 @@ impl Lane {
         } = start;
         let covered = memory.covered();
         let mut fetched = if rebuild {
-            let mut fetched = self.source.whole_for(&self.branch, &cut, &covered, scope).await?;
-            fetched.remember(&memory.told_of_runs(), &cut);
-            fetched
+            self.source.whole_for(&self.branch, &cut, &covered, scope).await?
         } else {
             self.source.cut(&self.branch, &cut, &covered, scope).await?
         };
@@ -255,6 +263,10 @@ impl Lane {
         }
         let unfounded = fetched.unfounded.drain(..).map(Letter::of_unfounded);
         self.file(&cut, unfounded.collect(), scope.now).await?;
+        if let Some(limits) = scope.samples {
+            fetched.limit_samples(memory.keys(), limits.tables_max);
+        }
+        let samples = fetched.sample_news();
         let built = match self.build(memory, fetched, scope, tip, aside).await? {
             Outcome::Built(built) => *built,
             Outcome::Aside(more) => return Ok(Straight::Again(more)),
@@ -270,6 +282,7 @@ impl Lane {
         done.put_aside = filed.letters.len();
         done.may_return = filed.letters.values().flatten().cloned().collect();
         drop(filed);
+        done.samples = samples;
         Ok(Straight::Done(Box::new(done)))
     }
 
@@ -319,11 +332,13 @@ impl Lane {
             let mut draft = lane.git.draft();
             let outcome = built.write(lane, &mut draft, tip)?;
             crash_point!("after-tree");
+            let growth = built.memory.take_growth();
             let Built {
                 memory,
                 known,
                 whole,
                 withheld_files,
+                inventory,
                 ..
             } = built;
             let mut finished = Finished {
@@ -336,6 +351,7 @@ impl Lane {
                 redactions,
                 withheld,
                 withheld_files,
+                inventory,
             };
             // A first commit is made even without a difference: it says that the lane is mirrored.
             if !outcome.changed && tip.is_some_and(|tip| tip.own) && !finished.cut.snapshot {
@@ -348,12 +364,17 @@ impl Lane {
                 render: &lane.render,
                 parent_committed_at: tip.map(|tip| tip.committed_at),
                 changes,
+                inventory: finished.inventory.clone(),
             };
             let text = CommitDraft::new(facts);
             let kind = text.kind();
             let message = lane.transformer.seal(text, &known)?;
             let parents: Vec<Oid> = tip.iter().map(|tip| tip.id).collect();
             let id = draft.commit(outcome.tree, &parents, &message)?;
+            if !growth.is_none() {
+                let bytes = growth.bytes(finished.cut.is_of_runs());
+                finished.memory.spend(bytes, finished.cut.appended_at);
+            }
             let expected = tip.filter(|tip| tip.own).map(|tip| tip.id);
             let push = draft.into_push(lane.refname.clone(), expected, id)?;
             let author = message.author();
@@ -386,6 +407,7 @@ impl Lane {
             redactions,
             withheld,
             withheld_files,
+            inventory,
         } = finished;
         let id = commit
             .as_ref()
@@ -405,6 +427,7 @@ impl Lane {
                 put_aside: 0,
                 may_return: Vec::new(),
                 withheld_files,
+                samples: SampleNews::default(),
             });
         };
         let delta = if replace_all {
@@ -435,6 +458,12 @@ impl Lane {
         }) = commit
         {
             let turn = self.turn.lock().await;
+            if self.exports.samples {
+                let visibility = self.visibility.ask().await;
+                if visibility != Visibility::Private {
+                    return Err(AttemptError::Exposed { visibility });
+                }
+            }
             self.blocking(move |lane| {
                 lane.git.save(&push)?;
                 crash_point!("before-push");
@@ -471,6 +500,7 @@ impl Lane {
                 jobs_latency: since(cut.jobs_published_at),
                 redactions,
                 withheld,
+                inventory,
             });
         }
         crash_point!("before-adopt");
@@ -489,6 +519,7 @@ impl Lane {
             put_aside: 0,
             may_return: Vec::new(),
             withheld_files,
+            samples: SampleNews::default(),
         })
     }
 }
@@ -505,6 +536,7 @@ struct Finished {
     redactions: Vec<(ObjectKey, RedactionStats)>,
     withheld: Vec<(ObjectKey, WithholdReason)>,
     withheld_files: BTreeMap<String, String>,
+    inventory: Inventory,
 }
 
 /// Where the line came to.

@@ -17,6 +17,7 @@ use mirror_core::{
     cut::ConfigKey,
     finding::WithholdReason,
     ids::{ObjectKey, Oid},
+    inventory::{Inventory, ObjectType},
     layout::{Entry, IndexKind, Inspection, PlacedObject, SourceObject},
     path::{AGENTS_MARKER, MirrorPath},
     placement::{Change, Delta, Placement},
@@ -40,6 +41,8 @@ pub(super) struct Built {
     pub withheld: BTreeMap<ObjectKey, WithholdReason>,
     /// Shared files whose newest form is withheld, and why.
     pub withheld_files: BTreeMap<String, String>,
+    /// Counts, where everything was read; else empty.
+    pub inventory: Inventory,
 }
 
 /// What building came to.
@@ -76,6 +79,26 @@ impl Sources {
         objects
     }
 
+    /// Returns how many buckets and tables there are.
+    fn storage(&self) -> usize {
+        let is_storage = |key: &&ObjectKey| matches!(key, ObjectKey::Table(_) | ObjectKey::Bucket(_));
+        self.objects.keys().filter(is_storage).count()
+    }
+
+    /// Counts everything that was fetched, and what was refused instead.
+    fn inventory(&self, withheld: &BTreeMap<ObjectKey, WithholdReason>) -> Inventory {
+        let mut inventory = Inventory::default();
+        for (key, object) in &self.objects {
+            let component = object.component.as_ref();
+            let component = component.map(|component| component.component_type.as_str());
+            inventory.count(ObjectType::of(key, component), withheld.contains_key(key));
+        }
+        for key in withheld.keys().filter(|key| !self.objects.contains_key(key)) {
+            inventory.count(ObjectType::of(key, None), true);
+        }
+        inventory
+    }
+
     fn covered(&self, key: &ObjectKey, memory: &Memory) -> Option<Covered> {
         if !matches!(key, ObjectKey::Config { .. }) {
             return None;
@@ -110,7 +133,9 @@ impl Lane {
             .objects
             .retain(|object| !withheld.contains_key(&object.key));
         let mut sources = Sources::default();
-        let objects = sources.add(&mut fetched);
+        let mut objects = sources.add(&mut fetched);
+        // Runs have no place, and nothing refers to them.
+        objects.retain(|object| !is_run(&object.key));
         let (returned, inspected) = {
             let inspected = self.blocking(move |lane| {
                 Ok({
@@ -121,7 +146,24 @@ impl Lane {
             inspected.await?
         };
         let mut changes = gone(&memory, &fetched, &sources, &withheld);
-        let mut removed: BTreeSet<ObjectKey> = changes.iter().map(key_of_change).cloned().collect();
+        let going: BTreeSet<ObjectKey> = changes.iter().map(key_of_change).cloned().collect();
+        let census = if whole {
+            let census = self.census_of_all(&memory, going.len(), tip, sources.storage());
+            Some(census.await?)
+        } else if going.len() > 1 {
+            Some(self.census(&memory, going.len()).await?)
+        } else {
+            None
+        };
+        // Only of these anything can be lost when everything is rendered.
+        let before: BTreeSet<ObjectKey> = match whole {
+            true => memory.keys().cloned().collect(),
+            false => BTreeSet::new(),
+        };
+        if let Some(census) = &census {
+            self.hold_mass_deletion(census, &going).await?;
+        }
+        let mut removed = going;
         for (object, inspection) in returned.into_iter().zip(inspected) {
             match inspection {
                 Ok(inspection) => changes.push(put(&object.key, inspection)),
@@ -190,6 +232,7 @@ impl Lane {
             todo.retain(|key| !removed.contains(key) && !withheld.contains_key(key));
         }
         crash_point!("after-render");
+        let inventory = sources.inventory(&withheld);
         let mut built = Built {
             memory,
             content: Vec::new(),
@@ -199,8 +242,22 @@ impl Lane {
             known,
             withheld,
             withheld_files: BTreeMap::new(),
+            inventory: match whole {
+                true => inventory,
+                false => Inventory::default(),
+            },
         };
         let shards = built.settle(clean, &removed, &sources);
+        if let Some(census) = census.filter(|_| whole) {
+            // Withheld with nothing earlier to stay: gone too.
+            let is_lost = |key: &&ObjectKey| {
+                let known = built.memory.known(key);
+                known.is_none_or(|known| known.files.is_empty())
+            };
+            let lost = removed.iter().chain(built.withheld.keys()).filter(is_lost);
+            let lost = lost.filter(|key| before.contains(*key)).cloned().collect();
+            self.hold_mass_deletion(&census, &lost).await?;
+        }
         let built = self.gather(built, shards, tip).await?;
         Ok(Outcome::Built(Box::new(built)))
     }
@@ -217,6 +274,20 @@ impl Lane {
             shards.extend(built.memory.all_shards());
             shards.insert((IndexKind::Guide, String::new()));
         }
+        if let Some(jobs) = self.spec.jobs {
+            for (day, files) in built.memory.drop_days(jobs.keep_days) {
+                shards.remove(&day);
+                built.deleted.extend(files);
+            }
+        }
+        // A closed day without news is as it is.
+        let (unread, shards): (BTreeSet<Shard>, BTreeSet<Shard>) = shards
+            .into_iter()
+            .partition(|shard| built.memory.is_closed(shard) && !built.memory.has_pending(shard));
+        for day in &unread {
+            built.kept.extend(built.memory.shard_files(day).iter().cloned());
+        }
+        self.open_days(&mut built.memory, &shards, tip).await?;
         let work: Vec<(IndexKind, String, Vec<Entry>)> = shards
             .iter()
             .map(|shard| (shard.0, shard.1.clone(), built.memory.entries(shard)))
@@ -258,10 +329,15 @@ impl Lane {
         if let Some(foreign) = foreign {
             built.deleted.remove(&foreign);
         }
-        for shard in shards.difference(&made) {
+        let failed: BTreeSet<Shard> = shards.difference(&made).cloned().collect();
+        for shard in &failed {
             // Withheld: what is there stays.
             built.kept.extend(built.memory.shard_files(shard).iter().cloned());
         }
+        for shard in shards.iter().filter(|shard| shard.0 == IndexKind::JobDay) {
+            built.memory.settle_pending(shard);
+        }
+        built.memory.close_days(&failed);
         for refused in &clean.withheld {
             tracing::error!(lane = %self.id, subject = %refused.subject, reason = %refused.reason, "a shared file is withheld");
             built
@@ -295,6 +371,15 @@ impl Built {
                 .is_some_and(is_withheld)
                 .then(|| self.memory.unclaimed(key));
             let (files, touched) = self.memory.forget(key);
+            if matches!(key, ObjectKey::Config { .. }) {
+                // Nobody waits for a configuration that is gone to recover; its runs stay in their days.
+                let health = EntryKey {
+                    kind: IndexKind::JobHealth,
+                    shard: String::new(),
+                    key: key.to_string(),
+                };
+                shards.extend(self.memory.remove_entry(health));
+            }
             self.deleted.extend(left.unwrap_or(files));
             shards.extend(touched);
         }
@@ -312,8 +397,9 @@ impl Built {
             }
             let files: Vec<MirrorPath> = object.files().iter().map(|file| file.path().clone()).collect();
             let entries = object.entries().to_vec();
-            if matches!(key, ObjectKey::Job(_)) {
+            if is_run(key) {
                 // A run gives entries only, and they stay whatever becomes of it.
+                shards.extend(self.withheld_entry(key, None));
                 shards.extend(
                     entries
                         .into_iter()
@@ -342,7 +428,7 @@ impl Built {
                 .unwrap_or_default();
             self.kept.extend(before.files.iter().cloned());
             shards.extend(self.withheld_entry(&key, Some((&reason, version, &before.files))));
-            if !matches!(key, ObjectKey::Job(_)) {
+            if !is_run(&key) {
                 let entries = before
                     .entries
                     .iter()
@@ -512,6 +598,8 @@ fn gone(
         let keys = [ObjectKey::Table(table.clone()), ObjectKey::Sample(table.clone())];
         gone.extend(keys.into_iter().filter(|key| memory.known(key).is_some()));
     }
+    let sampled = fetched.no_sample.keys().cloned().map(ObjectKey::Sample);
+    gone.extend(sampled.filter(|key| memory.known(key).is_some()));
     if fetched.whole {
         let known = memory
             .keys()
@@ -539,6 +627,10 @@ fn place(memory: &mut Memory, changes: Vec<Change>) -> Delta {
         touched.extend(delta.moved.iter().map(|moved| moved.key.clone()));
         (delta, touched)
     })
+}
+
+fn is_run(key: &ObjectKey) -> bool {
+    matches!(key, ObjectKey::Job(_))
 }
 
 fn name_of(entry: &Entry) -> EntryKey {

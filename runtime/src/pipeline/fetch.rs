@@ -4,16 +4,18 @@
 //! "not there yet" and "gone" is settled here; how objects look is not known.
 
 mod fetched;
+mod inherited;
 
 use super::cache::ObjectCache;
 pub(super) use fetched::announced;
-pub use fetched::{Covered, Fetched, FetchedConfig, Unfounded};
-use fetched::{key_of, pairs, plain, with_told};
+pub use fetched::{Covered, Fetched, FetchedConfig, SampleNews, Unfounded};
+use fetched::{announced_run, key_of, pairs, plain, with_told};
 use jiff::Timestamp;
 use mirror_core::{
     cut::{ConfigKey, Cut, Wanted, WantedRun},
     ids::{BranchId, ComponentId, ObjectKey, RunId, TableId},
     layout::{Component, SourceObject},
+    sample::SampleLimits,
     window::later,
 };
 use mirror_keboola::{
@@ -27,7 +29,8 @@ use std::{
 };
 use thiserror::Error;
 
-const SAMPLE_ROWS: u32 = 100;
+/// A larger preview is none: what is cut from it later has to pass the sandbox first.
+const PREVIEW_BYTES_MAX: usize = 8 << 20;
 const JOBS_PAGE: u32 = 500;
 /// A first sync takes so many of the newest pages of jobs.
 const JOBS_PAGES_MAX: u32 = 20;
@@ -50,7 +53,8 @@ pub enum FetchError {
 pub struct Scope {
     /// Buckets and tables.
     pub storage: bool,
-    pub samples: bool,
+    /// None: no samples.
+    pub samples: Option<SampleLimits>,
     pub jobs: bool,
     pub now: Timestamp,
 }
@@ -63,6 +67,7 @@ pub struct Source {
     visible_within: Duration,
     components: Mutex<BTreeMap<ComponentId, Component>>,
     cache: ObjectCache,
+    default: inherited::DefaultBranch,
 }
 
 impl Source {
@@ -73,6 +78,7 @@ impl Source {
             visible_within,
             components: Mutex::default(),
             cache: ObjectCache::default(),
+            default: inherited::DefaultBranch::default(),
         }
     }
 
@@ -181,20 +187,26 @@ impl Source {
         scope: Scope,
         fetched: &mut Fetched,
     ) -> Result<(), FetchError> {
-        for bucket in self.client.buckets(id).await? {
+        for bucket in self.buckets(id).await? {
             fetched
                 .objects
                 .push(plain(ObjectKey::Bucket(bucket.id), bucket.source));
         }
-        let tables = self.client.tables(id).await?.collect().await?;
-        for table in &tables {
+        let tables = self.tables_of(id).await?;
+        for (_, table) in &tables {
             fetched
                 .objects
                 .push(plain(ObjectKey::Table(table.id.clone()), table.source.clone()));
         }
-        if scope.samples {
-            for table in &tables {
-                fetched.objects.extend(self.sample(id, table).await?);
+        if let Some(limits) = scope.samples {
+            // The first ones by id, so that the same ones are taken each time.
+            let mut chosen: Vec<&(BranchId, Table)> = tables.iter().collect();
+            chosen.sort_by(|(_, one), (_, other)| one.id.cmp(&other.id));
+            for (owner, table) in chosen.iter().take(limits.tables_max) {
+                self.sample(owner, table, limits, fetched).await?;
+            }
+            for (_, table) in chosen.iter().skip(limits.tables_max) {
+                fetched.without_sample(&table.id, fetched::TOO_MANY_TABLES);
             }
         }
         Ok(())
@@ -282,6 +294,12 @@ impl Source {
             }
         }
         if !tables.is_empty() {
+            // A sample is taken when its table changed, not because something else did.
+            let sampled = keys.iter().any(|key| matches!(key, ObjectKey::Sample(_)));
+            let scope = Scope {
+                samples: scope.samples.filter(|_| sampled),
+                ..scope
+            };
             self.tables(id, &tables, scope, &mut fetched).await?;
         }
         fetched.objects.retain(|object| keys.contains(&object.key));
@@ -500,6 +518,22 @@ impl Source {
         Ok(component)
     }
 
+    /// Returns the type of a component that was seen since the process started.
+    pub(super) fn component_type(&self, id: &ComponentId) -> Option<String> {
+        let components = self.components();
+        components
+            .get(id)
+            .map(|component| component.component_type.clone())
+    }
+
+    /// Returns the type of a component, asking for it if it was not seen yet.
+    ///
+    /// # Errors
+    /// As any call.
+    pub(super) async fn type_of(&self, id: &ComponentId) -> Result<String, FetchError> {
+        Ok(self.component(id).await?.component_type)
+    }
+
     fn components(&self) -> std::sync::MutexGuard<'_, BTreeMap<ComponentId, Component>> {
         self.components
             .lock()
@@ -514,7 +548,7 @@ impl Source {
             key: ObjectKey::Branch,
             component: None,
             source: branch.source,
-            metadata: pairs(self.client.branch_metadata(id).await?),
+            metadata: self.metadata_of(id).await?,
         })
     }
 
@@ -527,10 +561,10 @@ impl Source {
     ) -> Result<(), FetchError> {
         let mut buckets = BTreeSet::new();
         for id in wanted {
-            match self.client.table(branch, id).await {
-                Ok(table) => {
-                    if scope.samples {
-                        fetched.objects.extend(self.sample(branch, &table).await?);
+            match self.table_of(branch, id).await {
+                Ok((owner, table)) => {
+                    if let Some(limits) = scope.samples {
+                        self.sample(&owner, &table, limits, fetched).await?;
                     }
                     fetched
                         .objects
@@ -544,7 +578,7 @@ impl Source {
             }
         }
         if !buckets.is_empty() {
-            for bucket in self.client.buckets(branch).await? {
+            for bucket in self.buckets(branch).await? {
                 if buckets.contains(bucket.id.as_str()) {
                     fetched
                         .objects
@@ -555,27 +589,41 @@ impl Source {
         Ok(())
     }
 
-    async fn sample(&self, branch: &BranchId, table: &Table) -> Result<Option<SourceObject>, FetchError> {
-        match self
-            .client
-            .preview(branch, &PreviewRequest::of(table, SAMPLE_ROWS))
-            .await
-        {
+    async fn sample(
+        &self,
+        branch: &BranchId,
+        table: &Table,
+        limits: SampleLimits,
+        fetched: &mut Fetched,
+    ) -> Result<(), FetchError> {
+        let request = PreviewRequest::of(table, limits.rows_max);
+        match self.client.preview(branch, &request).await {
+            Ok(preview) if preview.csv.len() > PREVIEW_BYTES_MAX => {
+                fetched.without_sample(&table.id, "the preview is larger than 8 MiB");
+            }
             Ok(preview) => {
                 let source = format!(
                     "{{\"table\":{},\"csv\":{}}}",
                     table.source,
                     serde_json::Value::String(preview.csv)
                 );
-                Ok(Some(plain(ObjectKey::Sample(table.id.clone()), source)))
+                fetched
+                    .objects
+                    .push(plain(ObjectKey::Sample(table.id.clone()), source));
             }
             // A table that cannot be previewed has no sample; its structure is mirrored all the same.
             Err(error) if matches!(error.disposition(), Disposition::Gone | Disposition::Permanent) => {
-                tracing::warn!(table = %table.id, %error, "no sample: the preview was refused");
-                Ok(None)
+                fetched.without_sample(&table.id, "the preview was refused");
+                tracing::warn!(table = %table.id, error = crate::app::chain(&error), "no sample: the preview was refused");
             }
-            Err(error) => Err(error.into()),
+            // A token that may not read the data of some tables.
+            Err(error @ KeboolaError::Forbidden { .. }) => {
+                fetched.without_sample(&table.id, "the token may not read the table's data");
+                tracing::warn!(table = %table.id, error = crate::app::chain(&error), "no sample: the token may not read the data");
+            }
+            Err(error) => return Err(error.into()),
         }
+        Ok(())
     }
 
     async fn run(
@@ -602,7 +650,7 @@ impl Source {
                 fetched.unfounded.push(Unfounded {
                     object: ObjectKey::Job(run.clone()),
                     reason: "the source has no finished run of this id".into(),
-                    body: None,
+                    body: Some(announced_run(run, told)),
                 });
                 Ok(())
             }

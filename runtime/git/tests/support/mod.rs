@@ -9,6 +9,7 @@ use mirror_core::{
     finding::Verdict,
     guard::{Guard, KnownSecrets},
     ids::{BranchId, ComponentId, ConfigId, LaneId, MirrorId, ObjectKey, ProjectId, Stack},
+    inventory::Inventory,
     layout::{RawFile, Rendered},
     marker::TagKey,
     path::OwnedPaths,
@@ -78,6 +79,7 @@ pub(crate) fn message(through: u64) -> GuardedMessage {
         render: &RenderDigest::parse(&"0".repeat(32)).unwrap(),
         parent_committed_at: None,
         changes: Vec::new(),
+        inventory: Inventory::default(),
     };
     CommitDraft::new(facts).seal(Vec::new(), &redaction(), &Guard::new(&KnownSecrets::new()))
 }
