@@ -12,6 +12,7 @@ use crate::{
     pipeline::{
         attempt::{Base, Lane},
         fetch::Source,
+        spool::SpoolLimits,
         transform::Transformer,
     },
     queue::{EventLog, LogError, embedded::EmbeddedLog},
@@ -282,6 +283,7 @@ impl System {
             source: Arc::new(Source::new(
                 client,
                 Duration::from_millis(self.config.keboola.visible_within_ms),
+                self.config.sync.cache_bytes_max(),
             )),
             token,
             remote: Arc::new(remote),
@@ -358,11 +360,18 @@ impl System {
             spec: Arc::clone(spec),
             base,
             filed: Arc::default(),
+            parked: Arc::default(),
             branch,
             refname,
             render,
             source: Arc::clone(&mirror.source),
             transformer,
+            memory_bytes_max: self.config.sync.rendering_bytes_max(),
+            spool: SpoolLimits {
+                held_bytes_max: self.config.sync.waiting_bytes_max(),
+                file_bytes_max: self.config.sync.spool_bytes_max,
+                directory: self.config.data_dir.clone(),
+            },
             git: Arc::clone(&mirror.git),
             remote: Arc::clone(&mirror.remote),
             turn: Arc::clone(&mirror.turn),
@@ -426,6 +435,7 @@ impl System {
             ),
             own_secrets,
             seen: Arc::clone(&mirror.seen),
+            guard: std::sync::Mutex::default(),
             names: std::sync::Mutex::default(),
             owned: OwnedPaths::new(spec.prefix.clone()),
             context: Context {

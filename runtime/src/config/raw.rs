@@ -2,7 +2,7 @@
 
 use super::{
     ConfigError, DevBranches, HttpConfig, IngestToken, JobsSpec, KeboolaConfig, LogConfig, MirrorSpec,
-    RepositorySpec, SandboxLimits, WindowConfig, branch_problem, id, reference,
+    RepositorySpec, SandboxLimits, SyncConfig, WindowConfig, branch_problem, id, reference,
     refs::{template_problem, unique},
     value,
 };
@@ -63,6 +63,8 @@ pub(super) struct Config {
     keboola: Keboola,
     #[serde(default)]
     sandbox: Sandbox,
+    #[serde(default)]
+    sync: Sync,
     #[serde(default = "grace_ms")]
     grace_ms: u64,
     #[serde(default, rename = "mirror")]
@@ -183,6 +185,22 @@ impl Default for Sandbox {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Sync {
+    memory_bytes_max: usize,
+    spool_bytes_max: u64,
+}
+
+impl Default for Sync {
+    fn default() -> Self {
+        Self {
+            memory_bytes_max: 256 << 20,
+            spool_bytes_max: 4 << 30,
+        }
+    }
+}
+
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Mirror {
     id: String,
@@ -260,6 +278,7 @@ impl Config {
             log,
             keboola,
             sandbox,
+            sync,
             grace_ms,
             mirrors,
         } = self;
@@ -268,6 +287,12 @@ impl Config {
         }
         if keboola.parallel_max == 0 {
             return Err(value("keboola.parallel_max", "must be at least 1"));
+        }
+        if sync.memory_bytes_max < 16 << 20 {
+            return Err(value(
+                "sync.memory_bytes_max",
+                "must be at least 16777216 (16 MiB)",
+            ));
         }
         let mirrors = mirrors
             .into_iter()
@@ -305,6 +330,10 @@ impl Config {
             sandbox: SandboxLimits {
                 memory_bytes_max: sandbox.memory_bytes_max,
                 deadline_ms: sandbox.deadline_ms,
+            },
+            sync: SyncConfig {
+                memory_bytes_max: sync.memory_bytes_max,
+                spool_bytes_max: sync.spool_bytes_max,
             },
             grace_ms,
             mirrors,

@@ -285,6 +285,8 @@ impl LaneTask {
             put_aside,
             may_return,
             withheld_files,
+            fetching: _,
+            work: _,
         } = done;
         let withheld = memory
             .withheld()

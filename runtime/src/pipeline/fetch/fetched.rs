@@ -2,7 +2,7 @@
 
 use super::FetchError;
 use mirror_core::{
-    cut::{ConfigKey, Cut, Wanted, WantedRun},
+    cut::{ConfigKey, Wanted, WantedRun},
     event::{Body, ConfigChanged},
     finding::WithholdReason,
     ids::{ObjectKey, RunId, TableId},
@@ -25,24 +25,26 @@ pub struct Unfounded {
 pub struct FetchedConfig {
     pub name: String,
     pub revision: Revision,
-    /// Keys of the rows that it has at this version.
+    /// Keys of the rows that it has at this version; not told where everything was fetched.
     pub rows: BTreeSet<ObjectKey>,
 }
 
 /// What an attempt fetched.
 #[derive(Debug, Default)]
 pub struct Fetched {
-    /// In the order of the API.
+    /// In the order of the API. Where everything is fetched they go on at once, and are not here.
     pub objects: Vec<SourceObject>,
     pub configs: BTreeMap<ConfigKey, FetchedConfig>,
     /// Configurations that are gone, with what the trash tells of their last version.
     pub gone: BTreeMap<ConfigKey, Option<(String, Revision)>>,
     pub tables_gone: BTreeSet<TableId>,
+    /// Runs that were listed.
+    pub(super) runs: BTreeSet<RunId>,
     /// Events that the source does not bear out; for the dead letters.
     pub unfounded: Vec<Unfounded>,
     /// Objects that are there but cannot be had, the same way each time.
     pub refused: BTreeMap<ObjectKey, WithholdReason>,
-    /// `objects` is all there is in the branch.
+    /// All there is in the branch was fetched.
     pub whole: bool,
 }
 
@@ -54,7 +56,27 @@ pub struct Covered {
     pub identifier: String,
 }
 
+/// Knows which version of each configuration the remote has.
+pub trait Versions: Sync {
+    fn covered(&self, key: &ConfigKey) -> Option<&Covered>;
+}
+
+impl Versions for BTreeMap<ConfigKey, Covered> {
+    fn covered(&self, key: &ConfigKey) -> Option<&Covered> {
+        self.get(key)
+    }
+}
+
 impl Covered {
+    /// Returns the version that was fetched.
+    #[must_use]
+    pub fn of(revision: &Revision) -> Self {
+        Self {
+            version: revision.version,
+            identifier: revision.identifier.clone().unwrap_or_default(),
+        }
+    }
+
     /// Returns whether a wanted version is no news by its number: it is not above the covered one.
     pub(super) fn covers(&self, wanted: &Wanted) -> bool {
         !wanted.deleted && wanted.version <= self.version
@@ -144,26 +166,6 @@ pub(super) fn with_told(source: String, told: &WantedRun) -> String {
 }
 
 impl Fetched {
-    /// Adds to runs what only their events told, long ago; a cut has done so for those that it names.
-    pub fn remember(&mut self, told: &BTreeMap<RunId, WantedRun>, cut: &Cut) {
-        let others = told.iter().filter(|(run, _)| !cut.runs.contains_key(*run));
-        self.tell_of_runs(&others.map(|(run, told)| (run.clone(), told.clone())).collect());
-    }
-
-    /// Adds to runs what only their events told, and returns those of them that are there.
-    pub(super) fn tell_of_runs(&mut self, told: &BTreeMap<RunId, WantedRun>) -> BTreeSet<RunId> {
-        let mut there = BTreeSet::new();
-        for object in &mut self.objects {
-            if let ObjectKey::Job(run) = &object.key
-                && let Some(told) = told.get(run)
-            {
-                object.source = with_told(std::mem::take(&mut object.source), told);
-                there.insert(run.clone());
-            }
-        }
-        there
-    }
-
     /// Keeps what fails the same way each time for one object from ending the attempt: an object that
     /// the tip has is withheld and stays as it is; of another the event is put aside.
     pub(super) fn isolate(
@@ -190,11 +192,13 @@ impl Fetched {
         }
     }
 
-    /// Takes over what was fetched of one configuration, in place of what was listed of it.
-    pub(super) fn replace(&mut self, key: &ConfigKey, single: Self) {
+    /// Takes over what was fetched of one configuration, in place of what was listed of it. Returns whether the
+    /// listed objects are out of date.
+    pub(super) fn replace(&mut self, key: &ConfigKey, single: Self) -> bool {
         let is_listed = self.configs.contains_key(key);
-        if single.configs.contains_key(key) || single.gone.contains_key(key) {
-            self.forget(key);
+        let is_told = single.configs.contains_key(key) || single.gone.contains_key(key);
+        if is_told {
+            self.configs.remove(key);
         }
         self.objects.extend(single.objects);
         self.configs.extend(single.configs);
@@ -203,14 +207,7 @@ impl Fetched {
         if !is_listed {
             self.refused.extend(single.refused);
         }
-    }
-
-    /// Takes a configuration and its rows out again.
-    pub(super) fn forget(&mut self, key: &ConfigKey) {
-        if self.configs.remove(key).is_some() {
-            self.objects
-                .retain(|object| object.key.config() != Some((&key.component, &key.config)));
-        }
+        is_listed && is_told
     }
 
     pub(super) fn add(
@@ -233,7 +230,9 @@ impl Fetched {
                 config: key.config.clone(),
                 row: row.id.clone(),
             };
-            rows.insert(row_key.clone());
+            if !self.whole {
+                rows.insert(row_key.clone());
+            }
             self.objects.push(SourceObject {
                 key: row_key,
                 component: Some(component.clone()),

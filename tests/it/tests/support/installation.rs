@@ -237,7 +237,13 @@ adopt = {adopt}
 
     /// Runs `once` to its end. No `serve` may be running here.
     pub(crate) fn once(&self) -> Output {
+        self.once_in(&[])
+    }
+
+    /// The same in another environment.
+    pub(crate) fn once_in(&self, environment: &[(&str, &str)]) -> Output {
         let mut once = command();
+        once.envs(environment.iter().copied());
         once.args(["once", "--mirror", MIRROR, "--config"])
             .arg(self.path("mirror.toml"));
         run(&mut once)
