@@ -102,7 +102,7 @@ pub struct Render {
     #[arg(long)]
     pub out: PathBuf,
     /// Only what lies in this directory of the layout, which becomes the root of the output.
-    #[arg(long, value_parser = ["configs", "configs-extra", "storage", "jobs"])]
+    #[arg(long, value_parser = ["configs", "configs-extra", "storage", "jobs", "ai"])]
     pub only: Option<String>,
     /// Leave secrets as they are. The output is for comparing, never for committing.
     #[arg(long)]

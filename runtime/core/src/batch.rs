@@ -51,6 +51,7 @@
 //! An object passes as a whole or is withheld as a whole: one bad file takes all of its subject's files
 //! and entries with it, and nothing else.
 
+mod entries;
 mod rendered;
 mod sample;
 
@@ -555,6 +556,7 @@ fn redact(
     }
     // Ciphers that stay are counted in the final text, not once for each policy.
     item.stats.encrypted = encrypted;
+    let mut found = Vec::new();
     for entry in &mut item.entries {
         let findings = match next() {
             Ok(findings) => findings,
@@ -563,6 +565,7 @@ fn redact(
                 Vec::new()
             }
         };
+        found.extend(entries::found(entry, &findings));
         match redaction::redact(Format::Json, &entry.value, &findings, redaction) {
             Ok((redacted, outcome)) => {
                 known.merge(&outcome.known);
@@ -572,6 +575,9 @@ fn redact(
             }
             Err(error) => drop(failed.get_or_insert(error.into_reason("policy"))),
         }
+    }
+    if let Err(reason) = entries::clean(&mut item.entries, &found, redaction) {
+        failed.get_or_insert(reason);
     }
     failed.map_or(Ok(()), Err)
 }

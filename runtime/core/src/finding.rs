@@ -38,6 +38,21 @@ pub struct Finding {
     pub rule: RuleId,
 }
 
+impl Finding {
+    /// Returns the text of its leaf's value that it is about; none where it does not fit the value.
+    #[must_use]
+    pub fn piece<'v>(&self, value: &'v str) -> Option<&'v str> {
+        match &self.target {
+            Target::Whole => Some(value),
+            Target::Literal(literal) => {
+                let start = value.find(literal.as_str())?;
+                value.get(start..start + literal.len())
+            }
+            Target::Bytes { start, end } => value.get(*start..*end),
+        }
+    }
+}
+
 /// A policy's word on one document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {

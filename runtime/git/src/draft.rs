@@ -191,6 +191,18 @@ pub struct PendingPush {
 }
 
 impl PendingPush {
+    /// Makes a push of objects that need no store.
+    pub(crate) fn of_pack(refname: RefName, expected_old: Option<Oid>, new: Oid, pack: Pack) -> Self {
+        Self {
+            refname,
+            expected_old,
+            new,
+            pack: Arc::new(pack),
+            alive: Arc::new(()),
+            bases: Vec::new(),
+        }
+    }
+
     /// Returns the branch to move.
     #[must_use]
     pub fn refname(&self) -> &RefName {

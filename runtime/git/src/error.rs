@@ -3,10 +3,10 @@
 //! Errors name paths, refs and object ids, never the content of a file. Each knows its
 //! [`Disposition`], so that nobody has to read prose to decide what to do next.
 
-use crate::{disk::DiskError, refname::RefName};
+use crate::{disk::DiskError, refname::RefName, refusal::Refusal, transport_error::TransportError};
 use gix::objs::Kind;
 use mirror_core::{ids::Oid, path::MirrorPath};
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, time::Duration};
 use thiserror::Error;
 
 /// What the caller should do about a failure.
@@ -167,12 +167,24 @@ pub enum RemoteError {
     /// Something on the remote cannot be decoded.
     #[error("remote `{remote}` is damaged: {problem}; run `git fsck` there")]
     Damaged { remote: String, problem: String },
+    /// The remote could not be talked to.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
     /// What was read could not be stored locally.
     #[error("cannot store what remote sent")]
     Store(#[from] StoreError),
 }
 
 impl RemoteError {
+    /// Returns how long the remote asked to wait, none if it did not.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Transport(error) => error.retry_after(),
+            _ => None,
+        }
+    }
+
     /// Returns whether the local store is damaged: [`StoreError::is_damage`].
     #[must_use]
     pub fn is_store_damage(&self) -> bool {
@@ -188,6 +200,7 @@ impl RemoteError {
             }
             // A missing object: the branch was rewritten and cleaned up between two reads.
             Self::Unreachable { .. } | Self::Missing { .. } => Disposition::Retry,
+            Self::Transport(error) => error.disposition(),
             Self::Store(error) => error.disposition(),
         }
     }
@@ -195,8 +208,8 @@ impl RemoteError {
 
 /// A failure to move a branch of a remote.
 ///
-/// Unless it says otherwise the branch is where it was. After `Unreachable` and `NoSpace` the outcome may be
-/// unknown: read the branch again before the next attempt.
+/// Unless it says otherwise the branch is where it was. After `OutcomeUnknown`, and after `Unreachable` and `NoSpace`
+/// of a repository on this machine, it may have moved: read the branch again before the next attempt.
 #[derive(Debug, Error)]
 pub enum PushError {
     /// The branch is not where the push expects it; nothing was changed.
@@ -208,11 +221,40 @@ pub enum PushError {
         actual: Option<Oid>,
     },
     /// The remote says no.
-    #[error("remote `{remote}` refused branch `{refname}`: {reason}")]
+    #[error(
+        "remote `{remote}` refused branch `{refname}`: {refusal}{}",
+        said_in_brackets(said)
+    )]
     Refused {
         remote: String,
         refname: RefName,
-        reason: String,
+        refusal: Refusal,
+        /// Its own words, shortened.
+        said: String,
+    },
+    /// Somebody else is changing the branch at this moment; nothing was changed.
+    #[error(
+        "somebody else is changing branch `{refname}` of remote `{remote}`{}",
+        said_in_brackets(said)
+    )]
+    Contended {
+        remote: String,
+        refname: RefName,
+        said: String,
+    },
+    /// The remote could not be talked to. The branch is where it was.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// The connection broke when the remote may have moved the branch already, and it could not be asked where it is.
+    #[error(
+        "it is unknown whether remote `{remote}` has moved branch `{refname}`; it is read again before the next attempt"
+    )]
+    OutcomeUnknown {
+        remote: String,
+        refname: RefName,
+        /// What broke the push.
+        #[source]
+        source: TransportError,
     },
     /// The remote did not answer, or not to the end.
     #[error("cannot reach remote `{remote}`")]
@@ -255,18 +297,41 @@ pub enum PushError {
     Damaged { remote: String, problem: String },
 }
 
+fn said_in_brackets(said: &str) -> String {
+    if said.is_empty() {
+        String::new()
+    } else {
+        format!(" ({said})")
+    }
+}
+
 impl PushError {
+    /// Returns how long the remote asked to wait, none if it did not.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Transport(error) => error.retry_after(),
+            Self::OutcomeUnknown { source, .. } => source.retry_after(),
+            _ => None,
+        }
+    }
+
     /// Returns what to do about it.
     #[must_use]
     pub fn disposition(&self) -> Disposition {
         match self {
             Self::RefMoved { .. } => Disposition::RefMoved,
-            Self::Refused { .. }
-            | Self::NotARepository { .. }
+            Self::Refused { refusal, .. } => refusal.disposition(),
+            Self::Transport(error) => error.disposition(),
+            Self::NotARepository { .. }
             | Self::NotWritable { .. }
             | Self::NoSpace { .. }
             | Self::Damaged { .. } => Disposition::NeedsCustomer,
-            Self::Unreachable { .. } | Self::Busy { .. } | Self::Locked { .. } => Disposition::Retry,
+            Self::Unreachable { .. }
+            | Self::OutcomeUnknown { .. }
+            | Self::Contended { .. }
+            | Self::Busy { .. }
+            | Self::Locked { .. } => Disposition::Retry,
         }
     }
 }

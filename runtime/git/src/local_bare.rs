@@ -10,26 +10,25 @@ mod rollup;
 mod tests;
 
 use crate::{
-    commit::{self, CommitInfo},
+    bringing::{Bringing, Origin, object_error},
     disk::{self, DiskError, at},
     draft::PendingPush,
     error::{PushError, RemoteError, StoreError},
     layout,
     objects::{Objects, Source},
-    pack::{self, Encoder, Pack, Run},
+    pack::Pack,
     packfile::PackFile,
     refname::RefName,
     refs::{Refs, RefsError},
-    remote::{FetchScope, Fetched, Remote},
-    store::{Held, Known, Store},
-    tree::{BaseTree, Entry},
+    refusal::Refusal,
+    remote::{FetchScope, Fetched, Remote, Visibility},
+    store::{Known, Store},
 };
 use gix::objs::Kind;
 use mirror_core::ids::Oid;
 use own_packs::{Kept, OwnPacks};
 use std::{
-    cmp::Reverse,
-    collections::{BinaryHeap, HashMap, HashSet},
+    collections::HashMap,
     error::Error as _,
     fs, io,
     path::{Path, PathBuf},
@@ -119,17 +118,6 @@ impl LocalBare {
         &self.root
     }
 
-    /// Returns whether the repository was made without the parents of this commit.
-    fn is_shallow(&self, commit: Oid) -> Result<bool, RemoteError> {
-        let list = disk::read_optional(&self.root.join("shallow"))
-            .map_err(|error| RemoteError::from_disk(&self.name, error))?;
-        let commit = commit.to_string();
-        Ok(list
-            .unwrap_or_default()
-            .split(|byte| *byte == b'\n')
-            .any(|line| line == commit.as_bytes()))
-    }
-
     /// Reads where a branch is, and makes sure that a power cut does not move it back: who moved it may have been killed
     /// before that, and whoever reads it now builds on it.
     fn read_durably(&self, refname: &RefName) -> Result<Option<Oid>, RefsError> {
@@ -189,25 +177,6 @@ impl LocalBare {
         }
     }
 
-    fn object_error(&self, error: StoreError) -> RemoteError {
-        let remote = self.name.clone();
-        match error {
-            StoreError::Missing { id } => RemoteError::Missing { remote, id },
-            StoreError::NoSpace { path, source }
-            | StoreError::NotWritable { path, source }
-            | StoreError::Disk { path, source } => {
-                RemoteError::from_disk(&self.name, DiskError { path, source })
-            }
-            StoreError::InUse { .. }
-            | StoreError::WrongKind { .. }
-            | StoreError::Damaged { .. }
-            | StoreError::DamagedFile { .. } => RemoteError::Damaged {
-                remote,
-                problem: error.to_string(),
-            },
-        }
-    }
-
     fn push_error(&self, refname: &RefName, error: RefsError) -> PushError {
         let (remote, refname) = (self.name.clone(), refname.clone());
         match error {
@@ -223,10 +192,11 @@ impl LocalBare {
                 refname,
                 path,
             },
-            RefsError::Refused(reason) => PushError::Refused {
+            RefsError::Refused(said) => PushError::Refused {
                 remote,
                 refname,
-                reason,
+                refusal: Refusal::BranchName,
+                said,
             },
             RefsError::Damaged(problem) => PushError::Damaged { remote, problem },
         }
@@ -241,6 +211,32 @@ impl LocalBare {
             remote: self.name.clone(),
             problem,
         }
+    }
+}
+
+impl Source for LocalBare {
+    fn find(&self, id: Oid) -> Result<Option<(Kind, Vec<u8>)>, StoreError> {
+        self.objects.find(id)
+    }
+}
+
+impl Origin for LocalBare {
+    fn remote_name(&self) -> &str {
+        &self.name
+    }
+
+    fn is_shallow(&self, commit: Oid) -> Result<bool, RemoteError> {
+        let list = disk::read_optional(&self.root.join("shallow"))
+            .map_err(|error| RemoteError::from_disk(&self.name, error))?;
+        let commit = commit.to_string();
+        Ok(list
+            .unwrap_or_default()
+            .split(|byte| *byte == b'\n')
+            .any(|line| line == commit.as_bytes()))
+    }
+
+    fn contains(&self, id: Oid) -> Result<bool, RemoteError> {
+        Ok(self.objects.contains(id))
     }
 }
 
@@ -283,38 +279,14 @@ impl Remote for LocalBare {
     }
 
     fn fetch_history(&self, from: &[Oid], store: &Store, commits_max: usize) -> Result<Fetched, RemoteError> {
-        let mut bringing = Bringing::new(self, store);
-        let mut seen = HashSet::new();
-        let mut open = BinaryHeap::new();
-        let mut meet = |bringing: &mut Bringing<'_>, open: &mut BinaryHeap<_>, id: Oid| {
-            if !seen.insert(id) || store.contains(id) || !self.objects.contains(id) {
-                return Ok(());
-            }
-            let CommitInfo {
-                committer, parents, ..
-            } = bringing.commit(id)?;
-            open.push((committer.time, Reverse(id), parents));
-            Ok::<_, RemoteError>(())
-        };
-        for id in from {
-            meet(&mut bringing, &mut open, *id)?;
-        }
-        while let Some((.., parents)) = open.pop() {
-            for parent in parents {
-                if bringing.run.len() >= commits_max {
-                    return bringing.finish(None);
-                }
-                meet(&mut bringing, &mut open, parent)?;
-            }
-        }
-        bringing.finish(None)
+        Bringing::new(self, store).history(from, commits_max)
     }
 
     fn read_blobs(&self, ids: &[Oid]) -> Result<Vec<Vec<u8>>, RemoteError> {
         let read = |id: &Oid| {
             self.objects
                 .require(*id, Kind::Blob)
-                .map_err(|error| self.object_error(error))
+                .map_err(|error| object_error(&self.name, error))
         };
         ids.iter().map(read).collect()
     }
@@ -350,134 +322,16 @@ impl Remote for LocalBare {
         Ok(())
     }
 
+    fn visibility(&self) -> Result<Visibility, RemoteError> {
+        // Who may read the operator's own disk is the operator's affair.
+        Ok(Visibility::Private)
+    }
+
     fn delete_branch(&self, refname: &RefName, expected: Oid) -> Result<(), PushError> {
         match self.refs.compare_and_swap(refname, Some(expected), None) {
             Err(RefsError::Moved(None)) => Ok(()),
             deleted => deleted.map_err(|error| self.push_error(refname, error)),
         }
-    }
-}
-
-/// Objects on their way from a remote into a store.
-struct Bringing<'a> {
-    remote: &'a LocalBare,
-    store: &'a Store,
-    /// What the store has must stay until what is brought has joined it.
-    held: Held<'a>,
-    run: Run,
-    brought: HashSet<Oid>,
-    encoder: Encoder,
-}
-
-impl<'a> Bringing<'a> {
-    fn new(remote: &'a LocalBare, store: &'a Store) -> Self {
-        Self {
-            remote,
-            store,
-            held: store.hold(),
-            run: Run::default(),
-            brought: HashSet::new(),
-            encoder: Encoder::new(),
-        }
-    }
-
-    /// Brings up to so many commits along first parents; returns how many the store will have.
-    fn first_parents(&mut self, tip: Oid, commits_max: usize) -> Result<usize, RemoteError> {
-        let mut commits = 0;
-        let (mut next, mut child) = (tip, None);
-        while commits < commits_max {
-            if let Some(known) = self.store.known(next)
-                && commits.saturating_add(known.commits) >= commits_max
-            {
-                return Ok(commits.saturating_add(known.commits));
-            }
-            let commit = match (self.commit(next), child) {
-                (Err(RemoteError::Missing { .. }), Some(child)) if self.remote.is_shallow(child)? => break,
-                (commit, _) => commit?,
-            };
-            commits += 1;
-            child = Some(next);
-            match commit.parents.first() {
-                Some(parent) => next = *parent,
-                None => return Ok(usize::MAX),
-            }
-        }
-        Ok(commits)
-    }
-
-    /// Brings all trees of a commit; returns the top one.
-    fn trees(&mut self, tip: Oid) -> Result<Oid, RemoteError> {
-        let CommitInfo { tree, parents, .. } = self.commit(tip)?;
-        // Where a tree that is here whole has the same directory, nothing can be missing.
-        let base = self.store.nearest_known(&parents).map(|known| known.tree);
-        let mut seen = HashSet::from([tree]);
-        let mut open = vec![(tree, base)];
-        while let Some((id, base)) = open.pop() {
-            if base == Some(id) {
-                continue;
-            }
-            let raw = self.bring(id, Kind::Tree)?;
-            let entries = BaseTree::parse(id, raw).map_err(|error| self.remote.object_error(error))?;
-            let base = match base {
-                Some(base) => BaseTree::load(self.store, base)?,
-                None => BaseTree::default(),
-            };
-            for entry in entries.entries().filter(Entry::is_tree) {
-                let same = base.find(entry.name).filter(|(_, entry)| entry.is_tree());
-                if seen.insert(entry.id) {
-                    open.push((entry.id, same.map(|(_, entry)| entry.id)));
-                }
-            }
-        }
-        Ok(tree)
-    }
-
-    fn commit(&mut self, id: Oid) -> Result<CommitInfo, RemoteError> {
-        let raw = self.bring(id, Kind::Commit)?;
-        commit::decode(id, &raw).map_err(|error| self.remote.object_error(error))
-    }
-
-    /// Returns an object, taken along if the store does not have it. Its content is what its id says.
-    fn bring(&mut self, id: Oid, kind: Kind) -> Result<Vec<u8>, RemoteError> {
-        if let Some((found, raw)) = self.store.objects().find(id)? {
-            // Whoever wrote it checked it, but disks decay.
-            return match pack::object_id(found, &raw) {
-                Some(actual) if actual == id && found == kind => Ok(raw),
-                Some(actual) if actual == id => {
-                    Err(self.remote.object_error(StoreError::wrong_kind(id, kind)))
-                }
-                _ => Err(StoreError::Damaged {
-                    id,
-                    problem: "its content is not what its id says".to_owned(),
-                }
-                .into()),
-            };
-        }
-        let raw = self
-            .remote
-            .objects
-            .require(id, kind)
-            .map_err(|error| self.remote.object_error(error))?;
-        if pack::object_id(kind, &raw) != Some(id) {
-            let problem = format!("object {id} has other content than its id says");
-            return Err(RemoteError::Damaged {
-                remote: self.remote.name.clone(),
-                problem,
-            });
-        }
-        if self.brought.insert(id) {
-            self.run.push(&mut self.encoder, id, kind, &raw);
-        }
-        Ok(raw)
-    }
-
-    fn finish(self, known: Option<Known>) -> Result<Fetched, RemoteError> {
-        let pack = Pack::assemble(vec![self.run]);
-        self.store.add_fetched(&self.held, &pack, known)?;
-        Ok(Fetched {
-            objects: pack.objects,
-            bytes: if pack.objects > 0 { pack.bytes.len() } else { 0 },
-        })
     }
 }
 

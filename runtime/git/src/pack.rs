@@ -54,6 +54,13 @@ fn sha1(bytes: &[u8]) -> Oid {
     )
 }
 
+/// The same of a stranger's bytes; none if they attack SHA-1.
+pub(crate) fn checked_sha1(bytes: &[u8]) -> Option<Oid> {
+    let mut hasher = gix::hash::hasher(gix::hash::Kind::Sha1);
+    hasher.update(bytes);
+    hasher.try_finalize().ok().map(|id| from_gix(&id))
+}
+
 /// Computes the checksum that ends packs and indexes.
 pub(crate) fn checksum(bytes: &[u8]) -> Oid {
     sha1(bytes)

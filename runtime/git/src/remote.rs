@@ -27,6 +27,17 @@ pub struct Fetched {
     pub bytes: usize,
 }
 
+/// Who may read a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Visibility {
+    /// Everybody.
+    Public,
+    /// Only who has credentials, or an account on this machine.
+    Private,
+    /// That cannot be told over this way: SSH asks everybody for a key. Take it for public.
+    Unknown,
+}
+
 /// A repository that somebody else owns.
 ///
 /// Every change names where the branch must be and takes effect whole or not at all; nothing is ever forced. After
@@ -76,6 +87,12 @@ pub trait Remote: Send + Sync + fmt::Debug {
     /// # Errors
     /// See [`PushError`]; its disposition says what to do.
     fn push(&self, push: &PendingPush) -> Result<(), PushError>;
+
+    /// Asks, without credentials, whether everybody may read.
+    ///
+    /// # Errors
+    /// A remote that cannot be reached, or gives another answer than yes or no; then take it for public.
+    fn visibility(&self) -> Result<Visibility, RemoteError>;
 
     /// Deletes a branch if it is where it is expected. One that does not exist is a success.
     ///

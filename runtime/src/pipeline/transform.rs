@@ -19,8 +19,8 @@ use mirror_core::{
     redaction::Redaction,
 };
 use mirror_sandbox::{LayoutRenderer, RedactionPolicy, SampleFilter, SandboxError};
+use names::Counted;
 pub use names::JudgedNames;
-use names::{Counted, piece};
 use std::{
     collections::HashMap,
     fmt,
@@ -32,7 +32,8 @@ use std::{
     thread,
 };
 
-/// Objects of one chunk, and their bytes unless one alone has more: some hundred files, so that a chunk's cost is far above a thread's.
+/// Objects of one chunk, and their bytes unless one alone has more: some hundred files, so that a chunk's cost
+/// is far above a thread's.
 pub const CHUNK: usize = 64;
 pub const CHUNK_BYTES: usize = 1 << 20;
 
@@ -304,7 +305,7 @@ impl Homes {
             };
             found[*home].extend(findings.iter().filter_map(|finding| {
                 let leaf = document.leaves.get(finding.leaf)?;
-                Some((at, piece(&leaf.value, finding)?, finding.rule.clone()))
+                Some((at, finding.piece(&leaf.value)?, finding.rule.clone()))
             }));
         }
         for (paths, found) in self.paths.iter().zip(found) {

@@ -23,7 +23,7 @@ cargo xtask COMMAND
   lint           rustfmt and clippy, warnings denied
   conformance DIR
                  render each case below DIR (`options.json`, `api/`) and compare it with its `expected/`
-  setup          only the set-up: the wasm target
+  setup          only the set-up: the wasm target, and the Git servers that the tests talk to
 ";
 
 fn main() -> ExitCode {
@@ -75,7 +75,7 @@ fn run(program: &str, args: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Makes sure of what the tests need beyond cargo: the guests' target and `git`, their oracle.
+/// Makes sure of what the tests need beyond cargo: the guests' target, `git`, their oracle, and the servers they talk to.
 fn setup() -> Result<()> {
     let sysroot = Command::new("rustc")
         .args(["--print", "sysroot"])
@@ -91,7 +91,56 @@ fn setup() -> Result<()> {
     if !git.is_ok_and(|output| output.status.success()) {
         bail!("the tests compare with `git`; install it (Debian: apt-get install git) and try again");
     }
-    Ok(())
+    servers()
+}
+
+/// The SSH server, its tools, and the parts of Git that serve.
+fn servers() -> Result<()> {
+    let exec_path = Command::new("git").arg("--exec-path").output()?;
+    let exec_path = String::from_utf8(exec_path.stdout).context("git's path is not UTF-8")?;
+    let git_parts =
+        ["git-http-backend", "git-daemon", "git-shell"].map(|part| Path::new(exec_path.trim()).join(part));
+    if let Some(part) = git_parts.iter().find(|part| !part.exists()) {
+        bail!(
+            "the tests need `{}`; install all of git and try again",
+            part.display()
+        );
+    }
+    let is_there = |program: &str| {
+        let paths = env::var_os("PATH").unwrap_or_default();
+        let found = env::split_paths(&paths).any(|directory| directory.join(program).is_file());
+        found || Path::new("/usr/sbin").join(program).is_file()
+    };
+    let missing = || {
+        ["sshd", "ssh", "ssh-keygen"]
+            .into_iter()
+            .find(|program| !is_there(program))
+    };
+    if missing().is_some() && is_there("apt-get") {
+        // Only root may; where it fails the message below says what to do.
+        let installed = run("apt-get", &["update", "-q"]).and_then(|()| {
+            run(
+                "apt-get",
+                &[
+                    "install",
+                    "-q",
+                    "-y",
+                    "--no-install-recommends",
+                    "openssh-server",
+                    "openssh-client",
+                ],
+            )
+        });
+        if let Err(error) = installed {
+            eprintln!("warning: {error:#}");
+        }
+    }
+    match missing() {
+        None => Ok(()),
+        Some(program) => bail!(
+            "the tests talk to an SSH server and miss `{program}`; install it (Debian: apt-get install openssh-server openssh-client) and try again"
+        ),
+    }
 }
 
 fn test(args: &[String]) -> Result<()> {

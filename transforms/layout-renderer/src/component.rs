@@ -6,6 +6,8 @@ pub(crate) const SHARED_CODE: &str = "keboola.shared-code";
 pub(crate) const VARIABLES: &str = "keboola.variables";
 pub(crate) const SCHEDULER: &str = "keboola.scheduler";
 pub(crate) const ORCHESTRATOR: &str = "keboola.orchestrator";
+pub(crate) const FLOW: &str = "keboola.flow";
+pub(crate) const LEGACY_TRANSFORMATION: &str = "transformation";
 pub(crate) const DATA_APPS: &str = "keboola.data-apps";
 pub(crate) const CUSTOM_PYTHON: &str = "kds-team.app-custom-python";
 

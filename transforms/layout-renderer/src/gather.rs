@@ -1,8 +1,11 @@
 //! Files that are made of many objects.
 
+pub(crate) mod catalog;
 mod guide;
 pub(crate) mod jobs;
 pub(crate) mod manifest;
+mod split;
+pub(crate) mod table;
 
 use crate::{
     api::{Context, DocumentKind, Entry, File, Gathered, IndexKind, LayoutError},
@@ -32,8 +35,8 @@ pub fn gather(
             files: guide::files(&settings),
             keep: None,
         }),
-        IndexKind::Catalog => Err(LayoutError::NoSuchIndex { kind: "catalog" }),
-        IndexKind::Lineage => Err(LayoutError::NoSuchIndex { kind: "lineage" }),
+        IndexKind::Catalog => catalog::gather(&settings, shard, entries),
+        IndexKind::Lineage => table::gather(&settings, shard, entries),
     }
 }
 

@@ -62,16 +62,16 @@ pub(crate) fn row_extra(root: &str, component: &str, config: &str, row: &str) ->
     )
 }
 
-/// Returns the file of a bucket's structure.
+/// Returns the file of a bucket's structure; `branch` is empty or the branch's directory and a slash.
 #[must_use]
-pub(crate) fn bucket(id: &str) -> String {
-    format!("storage/metadata/{}/bucket.json", encode(id))
+pub(crate) fn bucket(branch: &str, id: &str) -> String {
+    format!("storage/metadata/{branch}{}/bucket.json", encode(id))
 }
 
-/// Returns the file of a table's structure.
+/// Returns the file of a table's structure; for `branch` see [`bucket`].
 #[must_use]
-pub(crate) fn table(id: &str) -> String {
-    format!("storage/metadata/{}.json", table_path(id))
+pub(crate) fn table(branch: &str, id: &str) -> String {
+    format!("storage/metadata/{branch}{}.json", table_path(id))
 }
 
 /// Returns the file of a table's sample; `extension` is `csv` or `json`.
@@ -145,19 +145,22 @@ mod tests {
     #[test]
     fn tables_lie_in_the_directory_of_their_bucket() {
         assert_eq!(
-            table("in.c-main.orders"),
+            table("", "in.c-main.orders"),
             "storage/metadata/in.c-main/orders.json"
         );
         assert_eq!(
-            table("in.c-main.bucket"),
+            table("", "in.c-main.bucket"),
             "storage/metadata/in.c-main/%62ucket.json"
         );
-        assert_eq!(table("in.c-main.a.b"), "storage/metadata/in.c-main/a.b.json");
+        assert_eq!(
+            table("x/", "in.c-main.a.b"),
+            "storage/metadata/x/in.c-main/a.b.json"
+        );
         assert_eq!(
             sample("in.c-main.orders", "csv"),
             "storage/samples/in.c-main/orders.csv"
         );
-        assert_eq!(table("odd"), "storage/metadata/%25/odd.json");
-        assert_eq!(bucket("in.c-main"), "storage/metadata/in.c-main/bucket.json");
+        assert_eq!(table("", "odd"), "storage/metadata/%25/odd.json");
+        assert_eq!(bucket("", "in.c-main"), "storage/metadata/in.c-main/bucket.json");
     }
 }

@@ -1,5 +1,6 @@
 //! The files and entries of one object.
 
+mod catalog;
 mod config;
 mod extra;
 mod job;
@@ -59,8 +60,8 @@ pub fn render(
             match &placed.object.key {
                 ObjectKey::Branch => Ok(branch(&object, &source)),
                 ObjectKey::Config { .. } | ObjectKey::Row { .. } => config::render(item, &object, source),
-                ObjectKey::Bucket(id) => Ok(storage::bucket(id, &source)),
-                ObjectKey::Table(id) => Ok(storage::table(id, &source)),
+                ObjectKey::Bucket(id) => Ok(storage::bucket(&object, id, &source)),
+                ObjectKey::Table(id) => Ok(storage::table(&object, id, &source)),
                 ObjectKey::Sample(id) => sample::render(id, &placed.object.source).map_err(problem),
                 ObjectKey::Job(id) => Ok(job::render(context, id, &source)),
             }

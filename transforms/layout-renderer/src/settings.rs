@@ -130,6 +130,24 @@ impl Settings {
         }
     }
 
+    /// Returns the name of a shard of this branch. Entries of several branches of one tree are gathered
+    /// by one host, and must not meet in a shard.
+    pub(crate) fn shard(&self, name: &str) -> String {
+        match self.tree {
+            Tree::Lane => name.to_owned(),
+            // No branch's directory has an empty segment.
+            Tree::Project => format!("{}//{name}", self.branch_path),
+        }
+    }
+
+    /// Takes the name of a shard apart, into what follows the root of each of its files and the rest.
+    pub(crate) fn split_shard<'s>(&self, shard: &'s str) -> (String, &'s str) {
+        match (self.tree, shard.split_once("//")) {
+            (Tree::Project, Some((branch, name))) => (format!("{branch}/"), name),
+            _ => (String::new(), shard),
+        }
+    }
+
     /// Returns the head of the manifest, up to the branches.
     pub(crate) fn manifest_head(&self, context: &Context) -> Object {
         let mut project = Object::new();

@@ -7,7 +7,7 @@ use layout_renderer::{
     Entry, File, IndexKind, LayoutError, Object, ObjectKey, PlacedObject, Rendered, gather, inspect, recover,
     recoverable, render,
 };
-use project::{context, object, place, show, split, tree};
+use project::{context, object, place, shards, show, split, tree};
 
 const SETTINGS: &str = r#"{"branchPath": "main", "defaultBranchId": "11"}"#;
 
@@ -32,7 +32,10 @@ fn one(key: ObjectKey, source: &str) -> Rendered {
 
 #[track_caller]
 fn check(key: ObjectKey, source: &str, expected: &Expect) {
-    expected.assert_eq(&show(&one(key, source).files, &[""]));
+    let rendered = one(key, source);
+    let mut files = shards(SETTINGS, &[IndexKind::Lineage], &rendered.entries);
+    files.extend(rendered.files);
+    expected.assert_eq(&show(&files, &[""]));
 }
 
 #[test]
@@ -135,7 +138,9 @@ fn a_bucket_has_no_volatile_figures() {
               ],
               "metadata": {
                 "z": "1"
-              }
+              },
+              "writtenBy": [],
+              "readBy": []
             }
         "##]],
     );
@@ -213,7 +218,9 @@ fn a_table_has_columns_with_types_keys_and_origin() {
               "metadata": {
                 "k": "new",
                 "u": "mine"
-              }
+              },
+              "writtenBy": [],
+              "readBy": []
             }
         "#]],
     );
@@ -234,7 +241,9 @@ fn a_table_has_columns_with_types_keys_and_origin() {
               "isAlias": null,
               "sourceTable": null,
               "primaryKey": [],
-              "columns": []
+              "columns": [],
+              "writtenBy": [],
+              "readBy": []
             }
         "#]],
     );
@@ -450,34 +459,6 @@ fn withheld_objects_are_listed_while_there_are_any() {
     );
 }
 
-#[test]
-fn kinds_without_files_are_refused_and_no_object_gives_entries_of_them() {
-    for (kind, name) in [(IndexKind::Catalog, "catalog"), (IndexKind::Lineage, "lineage")] {
-        let entry = Entry {
-            kind,
-            shard: "keboola.ex-db".into(),
-            key: "a".into(),
-            value: "{}".into(),
-        };
-        for entries in [vec![], vec![entry]] {
-            let error = gather(&context(), SETTINGS, kind, "keboola.ex-db", &entries).unwrap_err();
-            assert_eq!(
-                error.to_string(),
-                format!("this renderer makes no files of kind {name}, nor entries for them")
-            );
-            assert_eq!(error.item(), None);
-        }
-    }
-    let rendered = render(&context(), SETTINGS, &place(SETTINGS, &some_project())).unwrap();
-    let given = rendered.iter().flat_map(|rendered| &rendered.entries);
-    assert!(given.clone().count() > 3);
-    assert!(
-        !given
-            .map(|entry| entry.kind)
-            .any(|kind| matches!(kind, IndexKind::Catalog | IndexKind::Lineage))
-    );
-}
-
 fn some_project() -> Vec<Object> {
     let version = r#""version": 4, "versionIdentifier": "01A""#;
     let mut objects: Vec<Object> = [
@@ -504,6 +485,13 @@ fn what_was_rendered_is_recovered() {
     let objects = some_project();
     let placed = place(SETTINGS, &objects);
     let (mut files, mut wanted) = split(render(&context(), SETTINGS, &placed).unwrap());
+    files.extend(shards(
+        SETTINGS,
+        &[IndexKind::Catalog, IndexKind::Lineage],
+        &wanted,
+    ));
+    // These arise anew when everything is rendered after a loss.
+    wanted.retain(|entry| entry.kind == IndexKind::Manifest);
     files.extend(
         gather(&context(), SETTINGS, IndexKind::Manifest, "", &wanted)
             .unwrap()
@@ -585,6 +573,8 @@ fn only_files_that_tell_of_state_are_recoverable() {
         ("jobs/2026-01/13.jsonl", false),
         ("jobs/é026/01/1.jsonl", false),
         ("configs/main/meta.json", false),
+        ("storage/metadata/in.c-main/orders.json", false),
+        ("ai/catalog/keboola.ex-db.jsonl", false),
         ("AGENTS.md", false),
     ] {
         assert_eq!(recoverable(SETTINGS, &[path.into()]), [expected], "{path}");

@@ -3,6 +3,7 @@
 use super::*;
 use crate::{
     Disposition,
+    pack::{self, Encoder, Run},
     testing::{Mirror, git, make, packs, pseudo_random_bytes},
 };
 use std::{
@@ -482,11 +483,12 @@ fn errors_know_who_can_mend_them() {
     let refused = PushError::Refused {
         remote: remote.clone(),
         refname: refname.clone(),
-        reason: "no".to_owned(),
+        refusal: crate::Refusal::Hook,
+        said: "no".to_owned(),
     };
     assert_eq!(
         refused.to_string(),
-        "remote `r` refused branch `refs/heads/b`: no"
+        "remote `r` refused branch `refs/heads/b`: a hook of the repository declined it (no)"
     );
     let full = DiskError {
         path: "p".into(),

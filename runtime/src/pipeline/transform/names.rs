@@ -270,19 +270,7 @@ impl BadNames {
     fn pieces<'n>(&self, name: &'n str) -> Vec<&'n str> {
         let findings = self.0.get(name).map(Vec::as_slice).unwrap_or_default();
         let findings = findings.iter();
-        findings.filter_map(|finding| piece(name, finding)).collect()
-    }
-}
-
-/// Returns the text that a finding is about.
-pub(super) fn piece<'v>(value: &'v str, finding: &Finding) -> Option<&'v str> {
-    match &finding.target {
-        Target::Whole => Some(value),
-        Target::Literal(literal) => {
-            let start = value.find(literal.as_str())?;
-            value.get(start..start + literal.len())
-        }
-        Target::Bytes { start, end } => value.get(*start..*end),
+        findings.filter_map(|finding| finding.piece(name)).collect()
     }
 }
 

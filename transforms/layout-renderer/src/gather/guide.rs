@@ -1,4 +1,4 @@
-//! The way in for readers: `AGENTS.md` and `ai/README.md`.
+//! The way in for readers: `AGENTS.md`, `ai/README.md`, and a JSON Schema of each format.
 //!
 //! The texts are ours to the letter. Nothing a customer wrote gets into them: they are read as
 //! instructions, and text of others must never become that.
@@ -10,6 +10,28 @@ use crate::{
 
 /// Tells our `AGENTS.md` from a customer's own.
 const MARKER: &str = "<!-- kbc-mirror -->";
+
+/// JSON Schemas of every format that is ours, not the CLI's.
+const SCHEMAS: [(&str, &str); 9] = [
+    ("catalog", include_str!("guide/schema/catalog.schema.json")),
+    (
+        "configs-extra",
+        include_str!("guide/schema/configs-extra.schema.json"),
+    ),
+    ("job", include_str!("guide/schema/job.schema.json")),
+    ("job-health", include_str!("guide/schema/job-health.schema.json")),
+    ("lineage", include_str!("guide/schema/lineage.schema.json")),
+    ("sample", include_str!("guide/schema/sample.schema.json")),
+    (
+        "storage-bucket",
+        include_str!("guide/schema/storage-bucket.schema.json"),
+    ),
+    (
+        "storage-table",
+        include_str!("guide/schema/storage-table.schema.json"),
+    ),
+    ("withheld", include_str!("guide/schema/withheld.schema.json")),
+];
 
 pub(super) fn files(settings: &Settings) -> Vec<File> {
     let secrets = match settings.secrets_mode.as_str() {
@@ -28,10 +50,16 @@ pub(super) fn files(settings: &Settings) -> Vec<File> {
         kind: DocumentKind::Index,
         content: fill(text),
     };
-    vec![
+    let mut files = vec![
         file("AGENTS.md", include_str!("guide/agents.md")),
         file("ai/README.md", include_str!("guide/readme.md")),
-    ]
+    ];
+    files.extend(SCHEMAS.iter().map(|(name, schema)| File {
+        path: format!("ai/schema/{name}.schema.json"),
+        kind: DocumentKind::Index,
+        content: (*schema).to_owned(),
+    }));
+    files
 }
 
 #[cfg(test)]
@@ -46,16 +74,9 @@ mod tests {
     fn the_short_guide_carries_the_marker_and_fits_into_eight_kilobytes() {
         for mode in ["encrypted", "masked", "omitted"] {
             for file in texts(mode) {
-                assert!(
-                    !file.content.contains(['{', '}']) || file.path == "ai/README.md",
-                    "{}",
-                    file.path
-                );
-                assert!(
-                    !file.content.contains("{secrets}") && !file.content.contains("{branch}"),
-                    "{}",
-                    file.path
-                );
+                for placeholder in ["{secrets}", "{branch}", "{marker}"] {
+                    assert!(!file.content.contains(placeholder), "{} {placeholder}", file.path);
+                }
                 assert!(file.content.starts_with(MARKER) == (file.path == "AGENTS.md"));
                 assert!(file.path != "AGENTS.md" || file.content.len() <= 8 * 1024);
             }
@@ -74,10 +95,10 @@ mod tests {
     #[test]
     fn a_clone_without_its_secrets_warns_of_pushing_it() {
         for mode in ["masked", "omitted"] {
+            let guides = texts(mode);
+            let mut guides = guides.iter().filter(|file| file.path.ends_with(".md"));
             assert!(
-                texts(mode)
-                    .iter()
-                    .all(|file| file.content.contains("Never run `kbc push`")),
+                guides.all(|file| file.content.contains("Never run `kbc push`")),
                 "{mode}"
             );
         }

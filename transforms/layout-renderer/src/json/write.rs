@@ -31,6 +31,31 @@ pub(crate) fn indented(value: &Object) -> String {
     out
 }
 
+/// Returns the same, but each item of these members, which are lists, is a line: items come and go one
+/// by one, and a difference shows each whole.
+#[must_use]
+pub(crate) fn indented_with_lines(value: &Object, lists: &[&str]) -> String {
+    let mut out = String::from("{");
+    for (at, (key, member)) in value.iter().enumerate() {
+        separate(&mut out, at, Style::Indented, 1);
+        string(&mut out, key, false);
+        out.push_str(": ");
+        match member {
+            Json::Array(items) if lists.contains(&key) && !items.is_empty() => {
+                out.push('[');
+                for (at, item) in items.iter().enumerate() {
+                    separate(&mut out, at, Style::Indented, 2);
+                    write(&mut out, item, Style::Line, 2);
+                }
+                close(&mut out, ']', Style::Indented, 1);
+            }
+            other => write(&mut out, other, Style::Indented, 1),
+        }
+    }
+    out.push_str("\n}\n");
+    out
+}
+
 /// Returns a text of one line, without a line feed.
 #[must_use]
 pub(crate) fn line(value: &Json) -> String {

@@ -2,13 +2,15 @@
 //! out of `config.json`.
 
 use super::{
-    Files, Placed, Rendered, Resolved, extra, key_json, manifest_entry, orchestrator, set_metadata,
+    Files, Placed, Rendered, Resolved, catalog, extra, key_json, manifest_entry, orchestrator, set_metadata,
     transformation,
 };
 use crate::{
-    api::{DocumentKind, LayoutError, ObjectKey},
+    api::{DocumentKind, Entry, LayoutError, ObjectKey},
     component::{self, Language},
+    edges,
     json::{Json, Object},
+    node::Node,
     source,
 };
 
@@ -61,12 +63,15 @@ pub(super) fn render(item: u32, object: &Placed<'_>, mut source: Object) -> Resu
     } = *object;
     let configuration = source::take_configuration(&mut source);
     let Some(path) = &placed.path else {
+        let read = configuration.clone();
         let file = extra::without_place(settings, object.object(), &source, configuration);
+        let entries = in_catalog(object, &source, &read, &file.path);
         return Ok(Rendered {
             files: vec![file],
-            entries: Vec::new(),
+            entries,
         });
     };
+    let mut entries = in_catalog(object, &source, &configuration, &settings.below_branch(path));
     let (component, is_row) = match &placed.object.key {
         ObjectKey::Row { component, .. } => (component.as_str(), true),
         ObjectKey::Config { component, .. } => (component.as_str(), false),
@@ -146,10 +151,31 @@ pub(super) fn render(item: u32, object: &Placed<'_>, mut source: Object) -> Resu
         ObjectKey::Config { component, config } => vec![context.branch_id.as_str(), component, config],
         _ => Vec::new(),
     };
+    entries.push(manifest_entry(&ids, &value));
     Ok(Rendered {
         files: files.0,
-        entries: vec![manifest_entry(&ids, &value)],
+        entries,
     })
+}
+
+/// Returns the entries of the catalog and of lineage.
+fn in_catalog(object: &Placed<'_>, source: &Object, configuration: &Object, path: &str) -> Vec<Entry> {
+    let api = object.object();
+    let Some(own) = Node::of(&api.key) else {
+        return Vec::new();
+    };
+    let described = api.component.as_ref();
+    let kind = match own {
+        Node::Row { .. } => "row",
+        _ => described.map_or("other", |component| &component.component_type),
+    };
+    let mut line = own.to_object();
+    line.set("name", source.str("name").unwrap_or_default());
+    line.set("type", kind);
+    line.set("path", path);
+    line.set("enabled", !source.is_true("isDisabled"));
+    let edges = edges::of_configuration(&api.key, described, configuration);
+    catalog::entries(object.settings, &own, line, &edges)
 }
 
 fn meta(source: &Object, only_if_disabled: bool) -> Object {

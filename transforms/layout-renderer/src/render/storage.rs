@@ -2,12 +2,18 @@
 //!
 //! Figures that change with every load (rows, bytes, dates of the last load) are left out: a
 //! commit says that a structure changed, not that a job ran.
+//!
+//! The structure is an entry, not a file: who reads and writes a table is told by others, and
+//! `gather` puts both together.
 
-use super::Rendered;
+use super::{Placed, Rendered, catalog};
 use crate::{
-    api::{DocumentKind, File},
+    api::{Entry, IndexKind},
+    edges::{EdgeType, Edges},
+    gather::table,
     json::{Json, Object, write},
-    paths, time,
+    node::{Node, bucket_of},
+    time,
 };
 use std::collections::BTreeMap;
 
@@ -21,7 +27,7 @@ const COLUMN_FIELDS: [(&str, &str); 6] = [
     ("KBC.description", "description"),
 ];
 
-pub(super) fn bucket(id: &str, source: &Object) -> Rendered {
+pub(super) fn bucket(object: &Placed<'_>, id: &str, source: &Object) -> Rendered {
     let mut metadata = Metadata::read(source.items("metadata"));
     let mut content = Object::new();
     content.set("id", id);
@@ -81,19 +87,34 @@ pub(super) fn bucket(id: &str, source: &Object) -> Rendered {
         });
     content.set("linkedBy", linked.collect::<Vec<_>>());
     metadata.write(&mut content);
-    one_file(paths::bucket(id), &content)
+
+    let project = &object.context.project_id;
+    let mut edges = Edges::default();
+    if let Some(origin) = source.object("sourceBucket") {
+        edges.add_link(EdgeType::Links, origin, project);
+    }
+    for link in source.items("linkedBy").iter().filter_map(Json::as_object) {
+        edges.add_link(EdgeType::Shares, link, project);
+    }
+    let is_linked = source.is_true("isLinkedBucket") || source.object("sourceBucket").is_some();
+    let kind = if is_linked { "linked-bucket" } else { "bucket" };
+    let shown = source.str("displayName").or_else(|| source.str("name"));
+    rendered(
+        object,
+        &Node::Bucket(id.to_owned()),
+        (shown, kind),
+        &content,
+        &edges,
+    )
 }
 
-pub(super) fn table(id: &str, source: &Object) -> Rendered {
+pub(super) fn table(object: &Placed<'_>, id: &str, source: &Object) -> Rendered {
     let mut metadata = Metadata::read(source.items("metadata"));
     let mut content = Object::new();
     content.set("id", id);
     copy(&mut content, source, &["name", "displayName"]);
     let bucket = source.object("bucket").and_then(|bucket| bucket.str("id"));
-    content.set(
-        "bucket",
-        bucket.or_else(|| id.match_indices('.').nth(1).map(|(dot, _)| &id[..dot])),
-    );
+    content.set("bucket", bucket.or_else(|| bucket_of(id)));
     content.set("description", description(&mut metadata, source));
     content.set("created", created(source));
     copy(&mut content, source, &["tableType", "isTyped", "isAlias"]);
@@ -116,18 +137,54 @@ pub(super) fn table(id: &str, source: &Object) -> Rendered {
     content.set("primaryKey", source.items("primaryKey").to_vec());
     content.set("columns", columns(source));
     metadata.write(&mut content);
-    one_file(paths::table(id), &content)
+
+    let mut edges = Edges::default();
+    if let Some(origin) = source.object("sourceTable") {
+        edges.add_alias(origin, &object.context.project_id);
+    }
+    for (edge, field) in [
+        (EdgeType::Created, "createdBy"),
+        (EdgeType::Updated, "lastUpdatedBy"),
+    ] {
+        if let Some(origin) = content.object(field) {
+            edges.add_origin(edge, origin);
+        }
+    }
+    let kind = if source.is_true("isAlias") {
+        "alias"
+    } else {
+        "table"
+    };
+    let shown = source.str("displayName").or_else(|| source.str("name"));
+    rendered(
+        object,
+        &Node::Table(id.to_owned()),
+        (shown, kind),
+        &content,
+        &edges,
+    )
 }
 
-fn one_file(path: String, content: &Object) -> Rendered {
-    let file = File {
-        path,
-        kind: DocumentKind::Storage,
-        content: write::indented(content),
-    };
+fn rendered(
+    object: &Placed<'_>,
+    own: &Node,
+    (name, kind): (Option<&str>, &str),
+    content: &Object,
+    edges: &Edges,
+) -> Rendered {
+    let mut line = own.to_object();
+    line.set("name", name);
+    line.set("type", kind);
+    let mut entries = catalog::entries(object.settings, own, line, edges);
+    entries.extend(own.lineage_shard(object.settings).map(|shard| Entry {
+        kind: IndexKind::Lineage,
+        shard,
+        key: table::OWN_KEY.to_owned(),
+        value: write::object_line(content),
+    }));
     Rendered {
-        files: vec![file],
-        entries: Vec::new(),
+        files: Vec::new(),
+        entries,
     }
 }
 

@@ -5,6 +5,7 @@ use layout_renderer::{
     Claim, Component, Context, Entry, File, IndexKind, Inspection, Object, ObjectKey, Place, PlacedObject,
     Reference, Rendered, Resolution, gather, inspect, render,
 };
+use std::collections::BTreeMap;
 
 pub(crate) fn context() -> Context {
     Context {
@@ -14,9 +15,16 @@ pub(crate) fn context() -> Context {
     }
 }
 
-/// `c/1` is a configuration, `c/1/a` a row, `-` the branch.
+/// `c/1` is a configuration, `c/1/a` a row, `-` the branch, `bucket in.c-b` a bucket, `table in.c-b.t` a
+/// table.
 pub(crate) fn key(text: &str) -> ObjectKey {
     let owned = str::to_owned;
+    if let Some(id) = text.strip_prefix("bucket ") {
+        return ObjectKey::Bucket(owned(id));
+    }
+    if let Some(id) = text.strip_prefix("table ") {
+        return ObjectKey::Table(owned(id));
+    }
     match text.split('/').collect::<Vec<_>>()[..] {
         [component, config, row] => ObjectKey::Row {
             component: owned(component),
@@ -164,11 +172,7 @@ fn resolve(known: &Known<'_>, reference: &Reference) -> Option<Resolution> {
 pub(crate) fn tree(settings: &str, objects: &[Object]) -> Vec<File> {
     let rendered = render(&context(), settings, &place(settings, objects)).expect("the sources are JSON");
     let (mut files, entries) = split(rendered);
-    files.extend(
-        gather(&context(), settings, IndexKind::Manifest, "", &entries)
-            .expect("the entries are its own")
-            .files,
-    );
+    files.extend(shards(settings, &[IndexKind::Manifest], &entries));
     files.sort_by(|left, right| left.path.cmp(&right.path));
     files
 }
@@ -183,6 +187,26 @@ pub(crate) fn split(rendered: Vec<Rendered>) -> (Vec<File>, Vec<Entry>) {
     }
     entries.sort_by(|left, right| left.key.cmp(&right.key));
     (files, entries)
+}
+
+/// Makes the files of all shards of these kinds, sorted by path.
+pub(crate) fn shards(settings: &str, kinds: &[IndexKind], entries: &[Entry]) -> Vec<File> {
+    let mut shards: BTreeMap<(IndexKind, &str), Vec<Entry>> = BTreeMap::new();
+    for entry in entries.iter().filter(|entry| kinds.contains(&entry.kind)) {
+        shards
+            .entry((entry.kind, &entry.shard))
+            .or_default()
+            .push(entry.clone());
+    }
+    let mut files = Vec::new();
+    for ((kind, shard), mut entries) in shards {
+        entries.sort_by(|left, right| left.key.cmp(&right.key));
+        let gathered = gather(&context(), settings, kind, shard, &entries).expect("the entries are its own");
+        assert_eq!(gathered.keep, None, "no entry supersedes another");
+        files.extend(gathered.files);
+    }
+    files.sort_by(|left, right| left.path.cmp(&right.path));
+    files
 }
 
 /// Shows the files whose path contains one of the texts; of the manifest, asked for by that name,

@@ -1,0 +1,376 @@
+//! One HTTP request and its answer, with every wait bounded and every failure told apart.
+
+use super::super::{SendError, Timeouts};
+use crate::{
+    address::AddressRefused,
+    transport_error::{TransportError, clean},
+};
+use reqwest::{
+    Client, Request, Response, StatusCode,
+    header::{CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER},
+};
+use std::{
+    error::Error,
+    io::{self, Read},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// What a request is for; errors mean something else in each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    Advertisement,
+    Request,
+}
+
+/// When a byte went out or came in last.
+#[derive(Debug, Clone)]
+pub(super) struct Progress(Arc<Mutex<Instant>>);
+
+impl Progress {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now())))
+    }
+
+    pub(super) fn note(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn last(&self) -> Instant {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends when nothing has happened for so long.
+    async fn idle_for(&self, span: Duration) {
+        loop {
+            let until = self.last() + span;
+            if until <= Instant::now() {
+                return;
+            }
+            tokio::time::sleep_until(until.into()).await;
+        }
+    }
+}
+
+/// The answer to a request, as far as it came.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    status: StatusCode,
+    content_type: String,
+    retry_after: Option<Duration>,
+    pub(super) redirect: Option<String>,
+    /// What the body of a failure says, if it is text.
+    pub(super) said: String,
+    body: io::Cursor<Vec<u8>>,
+    /// Why there is no more of it than that; none if it is whole.
+    end: Option<End>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Cut,
+    Idle,
+    Total,
+    TooLarge,
+}
+
+/// Error pages are read up to here.
+const SAID_BYTES_MAX: u64 = 64 << 10;
+
+impl Read for Answer {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match (self.body.read(buffer)?, self.end) {
+            (0, Some(_)) if !buffer.is_empty() => Err(io::ErrorKind::UnexpectedEof.into()),
+            (read, _) => Ok(read),
+        }
+    }
+}
+
+impl Answer {
+    /// Says what is behind an error that reading gave.
+    pub(super) fn explain(&self, remote: &str, timeouts: &Timeouts, error: io::Error) -> TransportError {
+        let remote = remote.to_owned();
+        let timed_out = |remote, what, after| TransportError::TimedOut { remote, what, after };
+        match self.end {
+            Some(End::Idle) => timed_out(remote, "the next byte", timeouts.idle),
+            Some(End::Total) => timed_out(remote, "the whole answer", timeouts.total),
+            Some(End::TooLarge) => TransportError::AnswerTooLarge {
+                remote,
+                what: "data",
+                bytes_max: self.body.get_ref().len() as u64,
+            },
+            Some(End::Cut) | None => TransportError::Unreachable {
+                remote,
+                problem: "the answer was cut off".to_owned(),
+                source: error,
+            },
+        }
+    }
+
+    /// Refuses an answer that is not of the type that the protocol demands.
+    pub(super) fn expect_type(&self, remote: &str, expected: &str) -> Result<(), TransportError> {
+        if self.content_type == expected {
+            return Ok(());
+        }
+        let problem = match self.content_type.as_str() {
+            "" => "its answer has no content type".to_owned(),
+            found => format!("its answer is of type {}", clean(found)),
+        };
+        // A sign-in page with a good status.
+        if self.status == StatusCode::NON_AUTHORITATIVE_INFORMATION {
+            return Err(TransportError::Credentials {
+                remote: remote.to_owned(),
+                said: problem,
+            });
+        }
+        Err(TransportError::Protocol {
+            remote: remote.to_owned(),
+            problem,
+        })
+    }
+
+    /// Turns a status that is no success into what it means.
+    pub(super) fn accept(self, remote: &str, phase: Phase) -> Result<Self, SendError> {
+        let remote = remote.to_owned();
+        let (status, said, retry_after) = (self.status, self.said.clone(), self.retry_after);
+        if status.is_success() || (self.redirect.is_some() && phase == Phase::Advertisement) {
+            return Ok(self);
+        }
+        let limited = retry_after.is_some() || said.to_ascii_lowercase().contains("rate limit");
+        let read_only = crate::refusal::is_read_only(&said);
+        // What the server itself refuses it has not done. Behind a proxy in trouble it may have.
+        let may_have_worked = status.is_server_error();
+        let error = match status.as_u16() {
+            401 | 407 => TransportError::Credentials { remote, said },
+            403 if read_only => TransportError::ReadOnly { remote, said },
+            403 if limited => TransportError::RateLimited {
+                remote,
+                retry_after,
+                said,
+            },
+            402 | 403 => TransportError::Forbidden { remote, said },
+            404 | 410 => TransportError::NotFound { remote, said },
+            413 => TransportError::RequestTooLarge { remote, said },
+            429 => TransportError::RateLimited {
+                remote,
+                retry_after,
+                said,
+            },
+            300..=399 => TransportError::Moved {
+                remote,
+                to: "another place, which it says only when asked to take a change".to_owned(),
+            },
+            408 | 425 | 500..=599 => {
+                let said = if said.is_empty() {
+                    String::new()
+                } else {
+                    format!(", {said}")
+                };
+                let said = format!("HTTP status {}{said}", status.as_u16());
+                TransportError::Unavailable {
+                    remote,
+                    retry_after,
+                    said,
+                }
+            }
+            _ => TransportError::Protocol {
+                remote,
+                problem: format!("HTTP status {}", status.as_u16()),
+            },
+        };
+        Err(SendError {
+            error,
+            may_have_worked,
+        })
+    }
+}
+
+/// Sends a request and reads its answer to the end, or to where it broke.
+pub(super) async fn exchange(
+    remote: String,
+    client: Client,
+    request: Request,
+    phase: Phase,
+    progress: Progress,
+    timeouts: Timeouts,
+    bytes_max: u64,
+) -> Result<Answer, SendError> {
+    let deadline = tokio::time::sleep(timeouts.total);
+    tokio::pin!(deadline);
+    let sent = tokio::select! {
+        sent = client.execute(request) => sent.map_err(|error| send_error(&remote, error, &timeouts, phase)),
+        () = progress.idle_for(timeouts.connect.max(timeouts.idle)) => Err(late(&remote, "the next byte", timeouts.idle)),
+        () = &mut deadline => Err(late(&remote, "the request", timeouts.total)),
+    };
+    let mut response = sent?;
+    progress.note();
+    let mut answer = head(&response);
+    let (bytes_max, is_failure) = match response.status().is_success() {
+        true => (bytes_max, false),
+        false => (SAID_BYTES_MAX, true),
+    };
+    let end = tokio::select! {
+        end = read(&mut response, answer.body.get_mut(), bytes_max, &progress) => end,
+        () = progress.idle_for(timeouts.idle) => Some(End::Idle),
+        () = &mut deadline => Some(End::Total),
+    };
+    answer.end = end;
+    if is_failure && answer.content_type == "text/plain" {
+        answer.said = clean(&String::from_utf8_lossy(answer.body.get_ref()));
+    }
+    Ok(answer)
+}
+
+async fn read(
+    response: &mut Response,
+    body: &mut Vec<u8>,
+    bytes_max: u64,
+    progress: &Progress,
+) -> Option<End> {
+    loop {
+        match response.chunk().await {
+            Ok(None) => return None,
+            Ok(Some(chunk)) => {
+                progress.note();
+                if (body.len() + chunk.len()) as u64 > bytes_max {
+                    return Some(End::TooLarge);
+                }
+                body.extend_from_slice(&chunk);
+            }
+            Err(_) => return Some(End::Cut),
+        }
+    }
+}
+
+fn head(response: &Response) -> Answer {
+    let headers = response.headers();
+    let text = |name| text(headers, name);
+    let content_type = text(CONTENT_TYPE.as_str()).unwrap_or_default();
+    let is_redirect = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
+    Answer {
+        status: response.status(),
+        content_type: content_type
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase(),
+        retry_after: text(RETRY_AFTER.as_str())
+            .and_then(|after| retry_after(&after, text(DATE.as_str()).as_deref())),
+        redirect: text(LOCATION.as_str()).filter(|_| is_redirect),
+        ..Answer::default()
+    }
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(str::to_owned)
+}
+
+/// No remote may put us off for longer than this.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// Reads `Retry-After`: seconds, or a date, which is compared with the clock of who sent it.
+fn retry_after(text: &str, date: Option<&str>) -> Option<Duration> {
+    let span = match text.trim().parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let second = |text| Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp().as_second());
+            let span = second(text)?.saturating_sub(second(date?)?);
+            Duration::from_secs(u64::try_from(span).unwrap_or_default())
+        }
+    };
+    Some(span.min(RETRY_AFTER_MAX))
+}
+
+fn late(remote: &str, what: &'static str, after: Duration) -> SendError {
+    SendError {
+        error: TransportError::TimedOut {
+            remote: remote.to_owned(),
+            what,
+            after,
+        },
+        may_have_worked: true,
+    }
+}
+
+/// Walks an error and what is behind it.
+fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let error = next?;
+        next = error.source();
+        Some(error)
+    })
+}
+
+/// Tells what went wrong before there was an answer.
+fn send_error(remote: &str, error: reqwest::Error, timeouts: &Timeouts, phase: Phase) -> SendError {
+    // Its URL holds nothing secret, but the message is not the place for it.
+    let error = error.without_url();
+    let (is_connect, is_timeout) = (error.is_connect(), error.is_timeout());
+    let chain = || causes(&error);
+    let refused = chain()
+        .find_map(|error| error.downcast_ref::<AddressRefused>())
+        .cloned();
+    let deepest = chain().last().map(ToString::to_string).unwrap_or_default();
+    let kind = chain()
+        .filter_map(|error| error.downcast_ref::<io::Error>())
+        .map(io::Error::kind)
+        .last();
+    let is_certificate = chain().any(|error| error.to_string().contains("invalid peer certificate"));
+    let remote = remote.to_owned();
+    let error = if let Some(source) = refused {
+        TransportError::AddressRefused { remote, source }
+    } else if is_certificate {
+        let problem = deepest
+            .rsplit("invalid peer certificate: ")
+            .next()
+            .unwrap_or_default();
+        TransportError::Certificate {
+            remote,
+            problem: clean(problem),
+        }
+    } else if is_timeout && is_connect {
+        TransportError::TimedOut {
+            remote,
+            what: "connecting",
+            after: timeouts.connect,
+        }
+    } else {
+        TransportError::Unreachable {
+            remote,
+            problem: clean(&deepest),
+            source: io::Error::new(kind.unwrap_or(io::ErrorKind::ConnectionAborted), error),
+        }
+    };
+    SendError {
+        error,
+        may_have_worked: !is_connect && phase == Phase::Request,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wish_to_wait_is_understood_and_bounded() {
+        let date = Some("Wed, 21 Oct 2015 07:28:00 GMT");
+        for (text, seconds) in [
+            ("120", Some(120)),
+            (" 0 ", Some(0)),
+            ("99999999", Some(24 * 3600)),
+            ("Wed, 21 Oct 2015 07:29:30 GMT", Some(90)),
+            ("Wed, 21 Oct 2015 07:00:00 GMT", Some(0)),
+            ("soon", None),
+            ("-5", None),
+        ] {
+            assert_eq!(
+                retry_after(text, date).map(|span| span.as_secs()),
+                seconds,
+                "{text}"
+            );
+        }
+        assert_eq!(retry_after("Wed, 21 Oct 2015 07:29:30 GMT", None), None);
+    }
+}

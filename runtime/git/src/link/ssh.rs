@@ -1,0 +1,275 @@
+//! SSH through the `ssh` program, with a key and host keys of our own and nothing else: no agent, no configuration of
+//! the user or the machine, no forwarding, no question at a terminal.
+
+mod key_file;
+mod words;
+
+use super::{
+    Conversation, Link, Service, Timeouts,
+    duplex::{Duplex, Ending},
+    git_daemon::resolve,
+};
+use crate::{
+    address::AddressPolicy,
+    credential::Credential,
+    repository_url::RepositoryUrl,
+    transport_error::{SAID_CHARS_MAX, TransportError, clean},
+};
+use key_file::KeyFiles;
+use secrecy::ExposeSecret;
+use std::{
+    fmt,
+    io::{self, Read},
+    net::IpAddr,
+    process::{Child, ChildStderr, Command, Stdio},
+    sync::mpsc::{Receiver, sync_channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// A repository behind an SSH server.
+pub(crate) struct SshLink {
+    url: RepositoryUrl,
+    user: String,
+    private_key: secrecy::SecretString,
+    known_hosts: String,
+    addresses: AddressPolicy,
+    timeouts: Timeouts,
+    answer_bytes_max: u64,
+}
+
+impl fmt::Debug for SshLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SshLink")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The name that forges expect.
+const DEFAULT_USER: &str = "git";
+
+impl SshLink {
+    pub(crate) fn new(
+        url: RepositoryUrl,
+        credential: Option<Credential>,
+        addresses: AddressPolicy,
+        timeouts: Timeouts,
+        answer_bytes_max: u64,
+    ) -> Result<Self, TransportError> {
+        let refuse = |problem: &str| TransportError::Settings {
+            remote: url.to_string(),
+            problem: problem.to_owned(),
+        };
+        let Some(Credential::SshKey {
+            private_key,
+            known_hosts,
+        }) = credential
+        else {
+            return Err(refuse("an ssh: URL needs a private key and `known_hosts`"));
+        };
+        let key = private_key.expose_secret();
+        if !key.contains("-----BEGIN ") || !key.contains("PRIVATE KEY-----") {
+            return Err(refuse("the private key is not in the format of ssh-keygen"));
+        }
+        let is_entry = |line: &str| {
+            let line = line.trim();
+            !line.is_empty() && !line.starts_with('#')
+        };
+        if !known_hosts.lines().any(is_entry) {
+            return Err(refuse(
+                "`known_hosts` is empty; put the server's key there, as `ssh-keyscan` prints it once you have checked it",
+            ));
+        }
+        let user = url.user.clone().unwrap_or_else(|| DEFAULT_USER.to_owned());
+        Ok(Self {
+            user,
+            private_key,
+            known_hosts,
+            addresses,
+            timeouts,
+            answer_bytes_max,
+            url,
+        })
+    }
+
+    /// The name under which the server's key is looked up, as `known_hosts` has it.
+    fn host_key_alias(&self) -> String {
+        match self.url.port {
+            Some(port) => format!("[{}]:{port}", self.url.bare_host()),
+            None => self.url.bare_host().to_owned(),
+        }
+    }
+
+    fn command(&self, service: Service, address: IpAddr, files: &KeyFiles, version_2: bool) -> Command {
+        let mut command = Command::new("ssh");
+        // The environment may name an agent, a wrapper or a display.
+        command.env_clear();
+        for name in ["PATH", "HOME", "TMPDIR"] {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        command.env("LC_ALL", "C");
+        // No file of the user or the machine is read.
+        command.arg("-F").arg("/dev/null");
+        command.args(["-T", "-a", "-x"]);
+        let seconds = self.timeouts.connect.as_secs().max(1);
+        let options = [
+            "BatchMode=yes".to_owned(),
+            "StrictHostKeyChecking=yes".to_owned(),
+            "GlobalKnownHostsFile=/dev/null".to_owned(),
+            "UpdateHostKeys=no".to_owned(),
+            "VerifyHostKeyDNS=no".to_owned(),
+            "CheckHostIP=no".to_owned(),
+            "NoHostAuthenticationForLocalhost=no".to_owned(),
+            "IdentitiesOnly=yes".to_owned(),
+            "IdentityAgent=none".to_owned(),
+            "AddKeysToAgent=no".to_owned(),
+            "PreferredAuthentications=publickey".to_owned(),
+            "PasswordAuthentication=no".to_owned(),
+            "KbdInteractiveAuthentication=no".to_owned(),
+            "ForwardAgent=no".to_owned(),
+            "ClearAllForwardings=yes".to_owned(),
+            "PermitLocalCommand=no".to_owned(),
+            "ProxyCommand=none".to_owned(),
+            "ControlMaster=no".to_owned(),
+            "ControlPath=none".to_owned(),
+            "Tunnel=no".to_owned(),
+            "LogLevel=ERROR".to_owned(),
+            "ServerAliveInterval=15".to_owned(),
+            "ServerAliveCountMax=4".to_owned(),
+            "ConnectionAttempts=1".to_owned(),
+            format!("ConnectTimeout={seconds}"),
+            // The address that was checked is the one that is connected to, whatever its name says next.
+            format!("HostName={address}"),
+            format!("HostKeyAlias={}", self.host_key_alias()),
+            format!("UserKnownHostsFile={}", files.known_hosts().display()),
+        ];
+        for option in options {
+            command.arg("-o").arg(option);
+        }
+        if version_2 {
+            command.env("GIT_PROTOCOL", "version=2");
+            command.args(["-o", "SendEnv=GIT_PROTOCOL"]);
+        }
+        command.arg("-i").arg(files.private_key());
+        command.arg("-p").arg(self.url.port_or_default().to_string());
+        command.arg("-l").arg(&self.user);
+        command.arg("--").arg(self.url.bare_host());
+        // `/~user/repository` is what `~user/repository` is for the shell at the other end.
+        let path = self
+            .url
+            .path
+            .strip_prefix("/~")
+            .map_or_else(|| self.url.path.clone(), |rest| format!("~{rest}"));
+        command.arg(format!("{} {}", service.name(), quoted(&path)));
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+}
+
+/// Quotes a word for the shell at the other end.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''").replace('!', r"'\!'"))
+}
+
+impl Link for SshLink {
+    fn open(&self, service: Service, version_2: bool) -> Result<Box<dyn Conversation + '_>, TransportError> {
+        let remote = self.url.to_string();
+        let unusable = |problem: &str| TransportError::Settings {
+            remote: remote.clone(),
+            problem: problem.to_owned(),
+        };
+        let address = resolve(&self.url, &self.addresses)?;
+        let address = address.first().ok_or_else(|| TransportError::Unreachable {
+            remote: remote.clone(),
+            problem: "its name has no address".to_owned(),
+            source: io::ErrorKind::HostUnreachable.into(),
+        })?;
+        let files = KeyFiles::create(self.private_key.expose_secret(), &self.known_hosts)
+            .map_err(|error| unusable(&format!("the key cannot be given to `ssh`: {error}")))?;
+        let child = self.command(service, address.ip(), &files, version_2).spawn();
+        let mut child = child.map_err(|source| TransportError::Program {
+            remote: remote.clone(),
+            program: "ssh",
+            source,
+        })?;
+        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (Some(stdin), Some(stdout), Some(stderr)) = (stdin, stdout, stderr) else {
+            unreachable!("all three were asked for");
+        };
+        let ending = SshChild {
+            remote: remote.clone(),
+            child,
+            stderr: collect(stderr),
+            _files: files,
+        };
+        Ok(Box::new(Duplex::new(
+            &remote,
+            stdout,
+            stdin,
+            Box::new(ending),
+            self.timeouts,
+            self.answer_bytes_max,
+        )))
+    }
+
+    fn resume(&self, _: Service, _: bool) -> Option<Box<dyn Conversation + '_>> {
+        None
+    }
+
+    fn without_secrets(&self, text: &str) -> String {
+        text.to_owned()
+    }
+}
+
+/// Reads what `ssh` and the server say beside the protocol, to its end but not without bound.
+fn collect(mut stderr: ChildStderr) -> Receiver<String> {
+    let (sender, receiver) = sync_channel(1);
+    thread::spawn(move || {
+        let mut said = Vec::new();
+        let mut buffer = [0; 4096];
+        while let Ok(read @ 1..) = stderr.read(&mut buffer) {
+            let room = (4 * SAID_CHARS_MAX).saturating_sub(said.len());
+            said.extend_from_slice(&buffer[..read.min(room)]);
+        }
+        // Nobody may care.
+        let _ = sender.send(String::from_utf8_lossy(&said).into_owned());
+    });
+    receiver
+}
+
+struct SshChild {
+    remote: String,
+    child: Child,
+    stderr: Receiver<String>,
+    /// Removed when the connection ends.
+    _files: KeyFiles,
+}
+
+/// After its output has ended, the program ends soon.
+const END_WAIT: Duration = Duration::from_secs(2);
+
+impl Ending for SshChild {
+    fn cut(&mut self) {
+        // It may have ended by itself; what counts is that it is gone and waited for.
+        let deadline = Instant::now() + Duration::from_millis(200);
+        while Instant::now() < deadline {
+            if matches!(self.child.try_wait(), Ok(Some(_)) | Err(_)) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    fn reason(&mut self) -> Option<TransportError> {
+        let said = self.stderr.recv_timeout(END_WAIT).ok()?;
+        words::classify(&self.remote, &clean(&said))
+    }
+}

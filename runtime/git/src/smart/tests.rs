@@ -1,0 +1,203 @@
+//! Remotes behind real servers.
+
+mod contract;
+mod differential;
+mod faults;
+mod probes;
+mod refusals;
+mod transports;
+
+use super::*;
+use crate::{LocalBare, Network, testing::make};
+use git_servers::{Access, Authority, GitDaemon, HttpOptions, HttpServer, Repositories, SshServer, git};
+use secrecy::SecretString;
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+/// Everything on this machine, and every scheme.
+pub(super) fn loopback() -> AddressPolicy {
+    let [v4, v6] = Network::loopback();
+    AddressPolicy::default()
+        .allow_network(v4)
+        .allow_network(v6)
+        .allow_plain_http()
+        .allow_git_protocol()
+}
+
+pub(super) fn settings() -> RemoteSettings {
+    RemoteSettings {
+        addresses: loopback(),
+        ..RemoteSettings::default()
+    }
+}
+
+pub(super) fn open(url: &str, settings: RemoteSettings) -> SmartRemote {
+    SmartRemote::new(&url.parse().unwrap(), settings).unwrap()
+}
+
+pub(super) fn branch(short: &str) -> RefName {
+    RefName::branch(short).unwrap()
+}
+
+pub(super) fn password(text: &str) -> SecretString {
+    SecretString::from(text.to_owned())
+}
+
+/// Short waits, for servers that never answer; long enough for a slow machine to ask one that does.
+pub(super) fn impatient() -> Timeouts {
+    Timeouts {
+        idle: Duration::from_secs(8),
+        ..Timeouts::default()
+    }
+}
+
+/// The ways to one and the same kind of repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    Local,
+    Http,
+    /// A server that knows only the old protocol.
+    HttpV0,
+    Https,
+    Ssh,
+    Git,
+    /// A server as Git sets it up: no filters, nothing by id that is not a branch.
+    PlainHttpV0,
+}
+
+pub(super) const WAYS: [Way; 7] = [
+    Way::Local,
+    Way::Http,
+    Way::HttpV0,
+    Way::Https,
+    Way::Ssh,
+    Way::Git,
+    Way::PlainHttpV0,
+];
+
+/// What must live as long as the remote.
+#[expect(dead_code, reason = "held until the test ends")]
+enum Server {
+    None,
+    Http(HttpServer),
+    Ssh(SshServer),
+    Git(GitDaemon),
+}
+
+/// A repository, a way to it, and a store on this side.
+pub(super) struct Setup {
+    pub(super) repositories: Repositories,
+    pub(super) path: PathBuf,
+    pub(super) remote: Box<dyn Remote>,
+    pub(super) store: Store,
+    /// Another way to the same repository, for somebody else.
+    pub(super) local: LocalBare,
+    pub(super) main: RefName,
+    _server: Server,
+    _cache: tempfile::TempDir,
+}
+
+pub(super) const TOKEN: &str = "s3cret-token-0123456789";
+
+impl Setup {
+    pub(super) fn new(way: Way) -> Self {
+        let repositories = Repositories::new();
+        let path = match way {
+            Way::PlainHttpV0 => repositories.init_plain("r.git", &[]),
+            _ => repositories.init("r.git"),
+        };
+        let root = repositories.root();
+        let (remote, server): (Box<dyn Remote>, Server) = match way {
+            Way::Local => (Box::new(LocalBare::open(&path).unwrap()), Server::None),
+            Way::Http | Way::HttpV0 | Way::PlainHttpV0 => {
+                let options = HttpOptions {
+                    protocol_version_2: way == Way::Http,
+                    ..HttpOptions::default()
+                };
+                let server = HttpServer::start(root, options);
+                (
+                    Box::new(open(&server.url("r.git"), settings())),
+                    Server::Http(server),
+                )
+            }
+            Way::Https => {
+                let authority = Arc::new(Authority::new());
+                let options = HttpOptions {
+                    authority: Some(Arc::clone(&authority)),
+                    anonymous: Access::Nothing,
+                    ..HttpOptions::default()
+                };
+                let server = HttpServer::start(root, options.account("x-access-token", TOKEN, Access::Write));
+                let settings = RemoteSettings {
+                    credential: Some(Credential::token(password(TOKEN))),
+                    certificates_pem: authority.pem().into(),
+                    ..settings()
+                };
+                (
+                    Box::new(open(&server.url("r.git"), settings)),
+                    Server::Http(server),
+                )
+            }
+            Way::Ssh => {
+                let server = SshServer::start(root);
+                let settings = RemoteSettings {
+                    credential: Some(Credential::SshKey {
+                        private_key: password(&server.client_key()),
+                        known_hosts: server.known_hosts(),
+                    }),
+                    ..settings()
+                };
+                (
+                    Box::new(open(&server.url("r.git"), settings)),
+                    Server::Ssh(server),
+                )
+            }
+            Way::Git => {
+                let server = GitDaemon::start(root);
+                (
+                    Box::new(open(&server.url("r.git"), settings())),
+                    Server::Git(server),
+                )
+            }
+        };
+        let cache = tempfile::tempdir().unwrap();
+        Self {
+            store: Store::open_or_create(&cache.path().join("store")).unwrap(),
+            local: LocalBare::open(&path).unwrap(),
+            main: branch("main"),
+            remote,
+            path,
+            repositories,
+            _server: server,
+            _cache: cache,
+        }
+    }
+
+    /// An empty store, as another machine has it.
+    pub(super) fn other_store(&self) -> Store {
+        Store::open_or_create(&self._cache.path().join(crate::disk::unique_name("other"))).unwrap()
+    }
+
+    pub(super) fn git(&self, args: &[&str]) -> String {
+        git(&self.path, args)
+    }
+
+    pub(super) fn make(&self, parent: Option<Oid>, message: &str, files: &[(&str, &str)]) -> PendingPush {
+        make(&self.store, &self.main, parent, message, files)
+    }
+
+    /// Makes a commit on top of where the branch is, and pushes it.
+    #[track_caller]
+    pub(super) fn push(&self, message: &str, files: &[(&str, &str)]) -> Oid {
+        let push = self.make(self.remote.tip(&self.main).unwrap(), message, files);
+        let new = push.new_tip();
+        self.store.save(&push).unwrap();
+        self.remote.push(&push).unwrap();
+        self.store.confirm(push).unwrap();
+        new
+    }
+
+    #[track_caller]
+    pub(super) fn is_sound(&self) {
+        assert_eq!(self.git(&["fsck", "--full", "--strict", "--no-dangling"]), "");
+    }
+}

@@ -1,0 +1,96 @@
+//! Random histories, pushed by us and judged by `git`, over every way to a repository.
+
+use super::*;
+use crate::testing::{Random, command};
+use std::collections::BTreeMap;
+
+/// Some changes of files, each a commit; a path never is below another one.
+fn changes(random: &mut Random) -> Vec<Vec<(String, Option<String>)>> {
+    let mut present: BTreeMap<String, ()> = BTreeMap::new();
+    let commits = 4 + random.below(4);
+    (0..commits)
+        .map(|_| {
+            let before = present.clone();
+            let mut commit: BTreeMap<String, Option<String>> = BTreeMap::new();
+            for _ in 0..=random.below(8) {
+                let path = format!(
+                    "d{}/e{}/f{}.json",
+                    random.below(4),
+                    random.below(3),
+                    random.below(6)
+                );
+                if before.contains_key(&path) && random.below(3) == 0 {
+                    present.remove(&path);
+                    commit.insert(path, None);
+                } else {
+                    present.insert(path.clone(), ());
+                    commit.insert(
+                        path,
+                        Some(format!("{:x}\n", random.next()).repeat(1 + random.below(200))),
+                    );
+                }
+            }
+            commit.into_iter().collect()
+        })
+        .collect()
+}
+
+#[test]
+fn random_histories_are_what_git_makes_of_them() {
+    for (seed, way) in WAYS.into_iter().enumerate() {
+        let mut random = Random(seed as u64 + 100);
+        let setup = Setup::new(way);
+        let work = setup.repositories.root().join("work");
+        git(
+            setup.repositories.root(),
+            &["init", "--quiet", "--initial-branch=main", "work"],
+        );
+        let mut store = setup.other_store();
+        let mut tip: Option<Oid> = None;
+        for (number, commit) in changes(&mut random).into_iter().enumerate() {
+            let files: Vec<(&str, &str)> = commit
+                .iter()
+                .map(|(path, content)| (path.as_str(), content.as_deref().unwrap_or("-")))
+                .collect();
+            for (path, content) in &commit {
+                let path = work.join(path);
+                match content {
+                    Some(content) => {
+                        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                        std::fs::write(path, content).unwrap();
+                    }
+                    None => std::fs::remove_file(path).unwrap(),
+                }
+            }
+            git(&work, &["add", "-A"]);
+            // Now and then another machine takes over, with nothing but the remote.
+            if let Some(tip) = tip.filter(|_| random.below(2) == 0) {
+                store = setup.other_store();
+                setup
+                    .remote
+                    .fetch(tip, &store, FetchScope::TreesOnly { commits_max: 1 })
+                    .unwrap();
+            }
+            let push = make(&store, &setup.main, tip, &format!("{number}"), &files);
+            store.save(&push).unwrap();
+            setup.remote.push(&push).unwrap();
+            tip = Some(push.new_tip());
+            store.confirm(push).unwrap();
+            let tree = setup.git(&["rev-parse", "main^{tree}"]);
+            assert_eq!(tree, git(&work, &["write-tree"]), "{way:?}, commit {number}");
+        }
+        setup.is_sound();
+        let clone = setup.repositories.root().join("clone");
+        let url = setup.path.to_string_lossy().into_owned();
+        let cloned = command(setup.repositories.root(), &["clone", "--quiet", &url, "clone"])
+            .output()
+            .unwrap();
+        assert!(cloned.status.success());
+        assert_eq!(git(&clone, &["fsck", "--full", "--strict"]), "");
+        assert_eq!(git(&clone, &["status", "--porcelain"]), "");
+        assert_eq!(
+            git(&clone, &["rev-parse", "HEAD^{tree}"]),
+            git(&work, &["write-tree"])
+        );
+    }
+}

@@ -1,0 +1,427 @@
+//! A push that is cut, or answered wrongly, at every place: afterwards everybody knows where the branch is.
+
+use super::*;
+use crate::Disposition;
+use git_servers::{CuttingProxy, Fault, On};
+
+/// A repository with one commit behind a web server.
+struct Faulty {
+    setup: Setup,
+    server: HttpServer,
+    remote: SmartRemote,
+    first: Oid,
+}
+
+impl Faulty {
+    fn new() -> Self {
+        Self::with(Timeouts::default())
+    }
+
+    fn with(timeouts: Timeouts) -> Self {
+        let setup = Setup::new(Way::Local);
+        let server = HttpServer::start(setup.repositories.root(), HttpOptions::default());
+        let settings = RemoteSettings {
+            timeouts,
+            ..settings()
+        };
+        let remote = open(&server.url("r.git"), settings);
+        let first = setup.push("first", &[("a", "1")]);
+        Self {
+            setup,
+            server,
+            remote,
+            first,
+        }
+    }
+
+    /// Pushes a commit on top of the first one, with more than fits into a few buffers.
+    fn second(&self) -> PendingPush {
+        let big: String = crate::testing::pseudo_random_bytes(3, 1 << 20)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        self.setup.make(Some(self.first), "second", &[("b", &big)])
+    }
+
+    fn tip(&self) -> Option<Oid> {
+        self.setup.local.tip(&self.setup.main).unwrap()
+    }
+}
+
+#[test]
+fn a_push_that_is_cut_anywhere_is_found_out_about() {
+    let cuts = [
+        Fault::CutBeforeBody,
+        Fault::CutInBody(1),
+        Fault::CutInBody(300_000),
+        Fault::CutAfterBody,
+        Fault::CutBeforeAnswer,
+        Fault::CutInAnswer(0),
+        Fault::CutInAnswer(7),
+        Fault::CutInAnswer(30),
+    ];
+    for cut in cuts {
+        // Once it is only a connection that broke, and the push is sent again if it has not arrived.
+        let faulty = Faulty::new();
+        let push = faulty.second();
+        faulty.server.fail_next(On::Write, cut.clone());
+        let pushed = faulty.remote.push(&push);
+        assert!(pushed.is_ok(), "{cut:?}: {pushed:?}");
+        assert_eq!(faulty.tip(), Some(push.new_tip()), "{cut:?}");
+        assert!(faulty.server.faults_are_used());
+        let applied = matches!(cut, Fault::CutBeforeAnswer | Fault::CutInAnswer(_));
+        let posts = faulty
+            .server
+            .take_seen()
+            .iter()
+            .filter(|seen| seen.path.ends_with("/git-receive-pack"))
+            .count();
+        assert_eq!(posts, if applied { 1 } else { 2 }, "{cut:?}");
+        faulty.setup.is_sound();
+
+        // Time and again it is trouble, and the branch is where it was, or where it has to be.
+        let faulty = Faulty::new();
+        let push = faulty.second();
+        for _ in 0..4 {
+            faulty.server.fail_next(On::Write, cut.clone());
+        }
+        match faulty.remote.push(&push) {
+            Ok(()) => assert!(applied, "{cut:?}"),
+            Err(error) => {
+                assert!(!applied, "{cut:?}: {error:?}");
+                assert!(
+                    matches!(&error, PushError::Transport(TransportError::Unreachable { .. })),
+                    "{error:?}"
+                );
+                assert_eq!(error.disposition(), Disposition::Retry);
+                assert_eq!(faulty.tip(), Some(faulty.first));
+            }
+        }
+        faulty.server.forget_faults();
+        faulty.remote.push(&push).unwrap();
+        assert_eq!(faulty.tip(), Some(push.new_tip()), "{cut:?}");
+    }
+}
+
+#[test]
+fn an_outcome_that_nobody_can_be_asked_about_is_unknown() {
+    for (cut, applied) in [(Fault::CutAfterBody, false), (Fault::CutBeforeAnswer, true)] {
+        let faulty = Faulty::new();
+        let push = faulty.second();
+        faulty.server.fail_next(On::Write, cut);
+        for on in [On::AdvertiseRead, On::Read] {
+            faulty.server.fail_next(on, Fault::status(503));
+        }
+        let error = faulty.remote.push(&push).unwrap_err();
+        assert!(matches!(&error, PushError::OutcomeUnknown { .. }), "{error:?}");
+        assert_eq!(error.disposition(), Disposition::Retry);
+        assert_eq!(faulty.tip() == Some(push.new_tip()), applied);
+        faulty.server.forget_faults();
+        faulty.remote.push(&push).unwrap();
+        assert_eq!(faulty.tip(), Some(push.new_tip()));
+    }
+}
+
+#[test]
+fn a_lost_answer_after_which_somebody_else_moved_the_branch_is_no_success() {
+    let faulty = Faulty::new();
+    let push = faulty.second();
+    let theirs = faulty.setup.make(Some(faulty.first), "theirs", &[("c", "1")]);
+    faulty.remote.tip(&faulty.setup.main).unwrap();
+    // The advertisement is known, the push never arrives, and then somebody else is there.
+    let warm = make(&faulty.setup.store, &branch("x"), None, "x", &[("x", "1")]);
+    faulty.remote.push(&warm).unwrap();
+    faulty.setup.local.push(&theirs).unwrap();
+    faulty.server.fail_next(On::Write, Fault::CutAfterBody);
+    let error = faulty.remote.push(&push).unwrap_err();
+    assert!(
+        matches!(&error, PushError::RefMoved { actual: Some(actual), .. } if *actual == theirs.new_tip()),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_not_waited_for_for_ever() {
+    for (fault, applied) in [
+        (Fault::Hang, false),
+        (Fault::HangAfterwards, true),
+        (Fault::HangInAnswer(5), true),
+    ] {
+        let faulty = Faulty::with(impatient());
+        let push = faulty.second();
+        faulty.server.fail_next(On::Write, fault.clone());
+        match faulty.remote.push(&push) {
+            Ok(()) => assert!(applied, "{fault:?}"),
+            Err(error) => {
+                assert!(!applied, "{fault:?}: {error:?}");
+                let is_late = matches!(&error, PushError::Transport(TransportError::TimedOut { .. }));
+                assert!(is_late, "{error:?}");
+                assert_eq!(error.disposition(), Disposition::Retry);
+            }
+        }
+        assert_eq!(faulty.tip() == Some(push.new_tip()), applied, "{fault:?}");
+        faulty.server.fail_next(On::Any, fault.clone());
+        if let Err(error) = faulty.remote.tip(&branch("none")) {
+            assert!(
+                matches!(&error, RemoteError::Transport(TransportError::TimedOut { .. })),
+                "{fault:?}: {error:?}"
+            );
+        }
+    }
+}
+
+/// What an answer means, when reading and when pushing.
+#[track_caller]
+fn check(fault: &Fault, expected: &str, disposition: Disposition, retry_after: Option<u64>) {
+    let faulty = Faulty::new();
+    let push = faulty.second();
+    let name = |shown: String| {
+        shown
+            .trim_start_matches("Transport(")
+            .split([' ', '('])
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    faulty.server.fail_next(On::AdvertiseRead, fault.clone());
+    let error = faulty.remote.tip(&faulty.setup.main).unwrap_err();
+    assert_eq!(name(format!("{error:?}")), expected, "reading: {error:?}");
+    assert_eq!(error.disposition(), disposition, "{error:?}");
+    let seconds = |after: Option<Duration>| after.map(|after| after.as_secs());
+    assert_eq!(seconds(error.retry_after()), retry_after);
+    for on in [On::AdvertiseWrite, On::Write] {
+        faulty.server.fail_next(on, fault.clone());
+        let error = faulty.remote.push(&push).unwrap_err();
+        assert_eq!(name(format!("{error:?}")), expected, "pushing, {on:?}: {error:?}");
+        assert_eq!(error.disposition(), disposition, "{error:?}");
+        assert_eq!(seconds(error.retry_after()), retry_after);
+        assert!(faulty.server.faults_are_used());
+        assert_eq!(faulty.tip(), Some(faulty.first));
+    }
+    faulty.remote.push(&push).unwrap();
+}
+
+#[test]
+fn statuses_are_told_apart() {
+    use Disposition::{NeedsCustomer, Retry};
+    check(&Fault::status(401), "Credentials", NeedsCustomer, None);
+    check(
+        &Fault::text(403, "Permission denied"),
+        "Forbidden",
+        NeedsCustomer,
+        None,
+    );
+    check(
+        &Fault::text(403, "This repository was archived so it is read-only."),
+        "ReadOnly",
+        NeedsCustomer,
+        None,
+    );
+    let limited =
+        Fault::text(403, "You have exceeded a secondary rate limit").with_header("retry-after", "60");
+    check(&limited, "RateLimited", Retry, Some(60));
+    check(
+        &Fault::text(404, "Repository not found."),
+        "NotFound",
+        NeedsCustomer,
+        None,
+    );
+    check(
+        &Fault::html(413, "<html>too large</html>"),
+        "RequestTooLarge",
+        NeedsCustomer,
+        None,
+    );
+    check(
+        &Fault::status(429).with_header("retry-after", "7"),
+        "RateLimited",
+        Retry,
+        Some(7),
+    );
+    check(&Fault::status(500), "Unavailable", Retry, None);
+    check(
+        &Fault::html(502, "<html>Bad Gateway</html>"),
+        "Unavailable",
+        Retry,
+        None,
+    );
+    check(
+        &Fault::status(503).with_header("retry-after", "120"),
+        "Unavailable",
+        Retry,
+        Some(120),
+    );
+    check(&Fault::html(200, "<html>Welcome</html>"), "Protocol", Retry, None);
+    check(
+        &Fault::html(203, "<html>Sign in</html>"),
+        "Credentials",
+        NeedsCustomer,
+        None,
+    );
+    check(&Fault::status(418), "Protocol", Retry, None);
+}
+
+#[test]
+fn a_gateway_that_lost_patience_after_the_push_is_no_failure() {
+    let faulty = Faulty::new();
+    let push = faulty.second();
+    faulty
+        .server
+        .fail_next(On::Write, Fault::AnswerAfterwards { status: 504 });
+    faulty.remote.push(&push).unwrap();
+    assert_eq!(faulty.tip(), Some(push.new_tip()));
+}
+
+#[test]
+fn an_answer_that_is_cut_or_garbled_is_no_data() {
+    let faulty = Faulty::new();
+    for cut in [
+        Fault::CutInAnswer(0),
+        Fault::CutInAnswer(3),
+        Fault::CutInAnswer(200),
+    ] {
+        let remote = open(&faulty.server.url("r.git"), settings());
+        faulty.server.fail_next(On::Read, cut.clone());
+        let tip = remote.tip(&faulty.setup.main);
+        if let Ok(tip) = tip {
+            // So little was asked for that it had come already.
+            assert_eq!((tip, &cut), (Some(faulty.first), &Fault::CutInAnswer(200)));
+        }
+        faulty.server.forget_faults();
+        faulty.server.fail_next(On::Read, cut.clone());
+        let fetched = remote.fetch(
+            faulty.first,
+            &faulty.setup.other_store(),
+            FetchScope::TreesOnly { commits_max: 1 },
+        );
+        let error = fetched.unwrap_err();
+        assert!(
+            matches!(&error, RemoteError::Transport(TransportError::Unreachable { .. })),
+            "{cut:?}: {error:?}"
+        );
+    }
+    let remote = open(&faulty.server.url("r.git"), settings());
+    let garbled = |body: &str| Fault::Answer {
+        status: 200,
+        headers: vec![(
+            "content-type",
+            "application/x-git-upload-pack-advertisement".to_owned(),
+        )],
+        body: body.to_owned(),
+    };
+    for body in [
+        "",
+        "zzzz",
+        "0009ab",
+        "001e# service=git-upload-pack\n",
+        "<html>",
+        "000bhello\n0000",
+    ] {
+        faulty.server.fail_next(On::AdvertiseRead, garbled(body));
+        let error = remote.tip(&faulty.setup.main).unwrap_err();
+        assert_eq!(error.disposition(), Disposition::Retry, "{body}: {error:?}");
+    }
+    let limits = Limits {
+        answer_bytes_max: 100,
+        ..Limits::default()
+    };
+    let remote = open(
+        &faulty.server.url("r.git"),
+        RemoteSettings { limits, ..settings() },
+    );
+    let error = remote.tip(&faulty.setup.main).unwrap_err();
+    assert!(
+        matches!(
+            &error,
+            RemoteError::Transport(TransportError::AnswerTooLarge { .. })
+        ),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn what_a_fetch_unpacks_to_is_bounded() {
+    let faulty = Faulty::new();
+    faulty.remote.push(&faulty.second()).unwrap();
+    let limits = Limits {
+        unpacked_bytes_max: 100,
+        ..Limits::default()
+    };
+    let remote = open(
+        &faulty.server.url("r.git"),
+        RemoteSettings { limits, ..settings() },
+    );
+    let blob = Oid::parse(&faulty.setup.git(&["rev-parse", "main:b"])).unwrap();
+    let error = remote.read_blobs(&[blob]).unwrap_err();
+    assert!(
+        matches!(
+            &error,
+            RemoteError::Transport(TransportError::AnswerTooLarge { .. })
+        ),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn a_connection_through_ssh_or_git_that_is_cut_is_found_out_about() {
+    for way in [Way::Ssh, Way::Git] {
+        let setup = Setup::new(Way::Local);
+        let first = setup.push("first", &[("a", "1")]);
+        let (ssh, daemon);
+        let (port, url, credential) = match way {
+            Way::Ssh => {
+                ssh = SshServer::start(setup.repositories.root());
+                let known = ssh.known_hosts();
+                (ssh.port(), ssh.url("r.git"), Some((ssh.client_key(), known)))
+            }
+            _ => {
+                daemon = GitDaemon::start(setup.repositories.root());
+                (daemon.port(), daemon.url("r.git"), None)
+            }
+        };
+        let proxy = CuttingProxy::start(port);
+        let through = |text: &str| text.replace(&format!(":{port}"), &format!(":{}", proxy.port()));
+        let settings = RemoteSettings {
+            credential: credential.map(|(key, known)| Credential::SshKey {
+                private_key: password(&key),
+                known_hosts: through(&known),
+            }),
+            timeouts: Timeouts {
+                idle: Duration::from_secs(20),
+                ..Timeouts::default()
+            },
+            ..settings()
+        };
+        let remote = open(&through(&url), settings);
+        let big: String = (0..40_000).map(|n| format!("{}", n * 7919)).collect();
+        let mut tip = first;
+        // Before anything, in the middle, after the pack (as far as its length is known here), and in the answer.
+        for (number, cut) in [(0, 10), (1, 20_000), (2, 60_000)] {
+            let push = setup.make(Some(tip), "next", &[("b", &format!("{number}{big}"))]);
+            setup.store.save(&push).unwrap();
+            proxy.cut_next_after_sent(cut);
+            let pushed = remote.push(&push);
+            let now = setup.local.tip(&setup.main).unwrap();
+            match pushed {
+                Ok(()) => assert_eq!(now, Some(push.new_tip()), "{way:?} {cut}"),
+                Err(error) => {
+                    assert_eq!(
+                        error.disposition(),
+                        Disposition::Retry,
+                        "{way:?} {cut}: {error:?}"
+                    );
+                    assert_eq!(now, Some(tip), "{way:?} {cut}");
+                    remote.push(&push).unwrap();
+                }
+            }
+            tip = push.new_tip();
+        }
+        let push = setup.make(Some(tip), "last", &[("b", "last")]);
+        proxy.cut_next_after_answered(if way == Way::Ssh { 3_000 } else { 300 });
+        let pushed = remote.push(&push);
+        let now = setup.local.tip(&setup.main).unwrap();
+        assert_eq!(pushed.is_ok(), now == Some(push.new_tip()), "{way:?}: {pushed:?}");
+        remote.push(&push).unwrap();
+        setup.is_sound();
+    }
+}

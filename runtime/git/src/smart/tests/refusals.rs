@@ -1,0 +1,248 @@
+//! Repositories that say no, by hooks and settings of a real server.
+
+use super::*;
+use crate::{Disposition, Refusal};
+
+/// Pushes to a repository behind a web server and `sshd` that was prepared to refuse it.
+#[track_caller]
+fn refused(prepare: impl Fn(&Setup)) -> Vec<PushError> {
+    let mut errors = Vec::new();
+    for way in [Way::Http, Way::Git] {
+        let setup = Setup::new(way);
+        let first = setup.push("first", &[("a", "1")]);
+        prepare(&setup);
+        let push = setup.make(Some(first), "second", &[("configs/b.json", &"x1 ".repeat(5000))]);
+        errors.push(setup.remote.push(&push).unwrap_err());
+        assert_eq!(setup.local.tip(&setup.main).unwrap(), Some(first), "{way:?}");
+    }
+    errors
+}
+
+#[track_caller]
+fn check(prepare: impl Fn(&Setup), expected: &str, disposition: Disposition, said: &str) {
+    for error in refused(prepare) {
+        let PushError::Refused {
+            refusal, said: words, ..
+        } = &error
+        else {
+            panic!("{error:?}")
+        };
+        assert_eq!(refusal.code(), expected, "{error}");
+        assert_eq!(error.disposition(), disposition, "{error}");
+        assert!(words.contains(said), "{words}");
+    }
+}
+
+fn hook(setup: &Setup, lines: &[&str]) {
+    let echoes: Vec<String> = lines
+        .iter()
+        .map(|line| format!("echo '{}' >&2", line.replace('\'', r"'\''")))
+        .collect();
+    setup
+        .repositories
+        .hook("r.git", "pre-receive", &format!("{}\nexit 1", echoes.join("\n")));
+}
+
+#[test]
+fn hooks_as_forges_have_them_are_understood() {
+    use Disposition::NeedsCustomer;
+    for (lines, expected) in [
+        (
+            &["GitLab: You are not allowed to push code to protected branches on this project."][..],
+            "protected_branch",
+        ),
+        (
+            &["error: GH006: Protected branch update failed for refs/heads/main."],
+            "protected_branch",
+        ),
+        (
+            &["GitLab: Commit author's email 'anna@example.com' does not follow the pattern '@x$'"],
+            "author_email",
+        ),
+        (
+            &["GitLab: File \"configs/b.json\" is larger than the allowed size of 1 KiB"],
+            "file_too_large",
+        ),
+        (
+            &[
+                "GitLab: Your push has been rejected, because this repository has exceeded its size limit of 1 KB by 1 KB.",
+            ],
+            "quota",
+        ),
+        (&["This repository was archived so it is read-only."], "read_only"),
+        (&["Deployments are frozen"], "hook"),
+    ] {
+        check(|setup| hook(setup, lines), expected, NeedsCustomer, lines[0]);
+    }
+}
+
+#[test]
+fn secrets_that_a_server_finds_are_located() {
+    // As GitHub does it, but by really looking into what was pushed.
+    let script = r#"
+        while read old new ref; do
+            for commit in $(git rev-list $old..$new); do
+                git diff-tree -r --no-commit-id --name-only $commit | while read path; do
+                    line=$(git show $commit:$path | grep -n x1 | head -1 | cut -d: -f1)
+                    [ -z "$line" ] && continue
+                    echo "error: GH013: Repository rule violations found for $ref." >&2
+                    echo "- GITHUB PUSH PROTECTION" >&2
+                    echo "    - Push cannot contain secrets" >&2
+                    echo "       —— Some API Key ——————————" >&2
+                    echo "        locations:" >&2
+                    echo "          - commit: $commit" >&2
+                    echo "            path: $path:$line" >&2
+                done
+            done
+        done
+        exit 1"#;
+    for error in refused(|setup| setup.repositories.hook("r.git", "pre-receive", script)) {
+        let PushError::Refused {
+            refusal: Refusal::Secrets(found),
+            ..
+        } = &error
+        else {
+            panic!("{error:?}")
+        };
+        assert_eq!(found.len(), 1);
+        assert_eq!(
+            (found[0].path.as_deref(), found[0].line),
+            (Some("configs/b.json"), Some(1))
+        );
+        assert_eq!(found[0].kind.as_deref(), Some("Some API Key"));
+        assert_eq!(found[0].commit.as_deref().map(str::len), Some(40));
+        assert!(error.to_string().contains("configs/b.json, line 1"), "{error}");
+    }
+}
+
+#[test]
+fn settings_of_the_server_are_understood() {
+    use Disposition::NeedsCustomer;
+    check(
+        |setup| drop(setup.git(&["config", "receive.maxInputSize", "100"])),
+        "push_too_large",
+        NeedsCustomer,
+        "exceeds maximum allowed size",
+    );
+    // A work tree that the push would leave behind.
+    check(
+        |setup| drop(setup.git(&["config", "core.bare", "false"])),
+        "protected_branch",
+        NeedsCustomer,
+        "checked out",
+    );
+    // Only this one branch is refused, by the hook that is asked for each.
+    check(
+        |setup| {
+            setup
+                .repositories
+                .hook("r.git", "update", "echo \"not $1\" >&2; exit 1");
+        },
+        "hook",
+        NeedsCustomer,
+        "not refs/heads/main",
+    );
+}
+
+#[test]
+fn a_deletion_that_is_forbidden_says_so() {
+    for way in [Way::Http, Way::Ssh, Way::Git] {
+        let setup = Setup::new(way);
+        let first = setup.push("first", &[("a", "1")]);
+        let side = setup
+            .store
+            .draft()
+            .into_push(branch("side"), None, first)
+            .unwrap();
+        setup.remote.push(&side).unwrap();
+        setup.git(&["config", "receive.denyDeletes", "true"]);
+        let error = setup.remote.delete_branch(&branch("side"), first).unwrap_err();
+        assert!(
+            matches!(
+                &error,
+                PushError::Refused {
+                    refusal: Refusal::DeletionRefused,
+                    ..
+                }
+            ),
+            "{way:?}: {error:?}"
+        );
+    }
+}
+
+#[test]
+fn a_branch_that_another_program_locks_is_tried_again() {
+    for error in refused(|setup| std::fs::write(setup.path.join("refs/heads/main.lock"), "").unwrap()) {
+        assert!(matches!(&error, PushError::Contended { .. }), "{error:?}");
+        assert_eq!(error.disposition(), Disposition::Retry);
+    }
+}
+
+#[test]
+fn a_repository_that_cannot_write_says_so() {
+    // A file where a directory must be: not even root can write there.
+    let broken = |setup: &Setup| {
+        let objects = setup.path.join("objects");
+        std::fs::remove_dir_all(objects.join("pack")).unwrap();
+        std::fs::write(objects.join("pack"), "").unwrap();
+        setup.git(&["config", "receive.unpackLimit", "1"]);
+    };
+    let setup = Setup::new(Way::Http);
+    broken(&setup);
+    let push = setup.make(None, "first", &[("a", "1")]);
+    let error = setup.remote.push(&push).unwrap_err();
+    assert!(
+        matches!(
+            &error,
+            PushError::Refused {
+                refusal: Refusal::ServerStorage,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+    assert_eq!(error.disposition(), Disposition::NeedsCustomer);
+}
+
+#[test]
+fn a_repository_with_other_ids_is_refused_before_anything_is_sent() {
+    let repositories = Repositories::new();
+    repositories.init_plain("r.git", &["--object-format=sha256"]);
+    let server = HttpServer::start(repositories.root(), HttpOptions::default());
+    let daemon = GitDaemon::start(repositories.root());
+    let setup = Setup::new(Way::Local);
+    let push = setup.make(None, "first", &[("a", "1")]);
+    for url in [server.url("r.git"), daemon.url("r.git")] {
+        let remote = open(&url, settings());
+        let error = remote.tip(&branch("main")).unwrap_err();
+        assert!(
+            matches!(&error, RemoteError::NotARepository { problem, .. } if problem.contains("sha256")),
+            "{error:?}"
+        );
+        let error = remote.push(&push).unwrap_err();
+        assert!(matches!(&error, PushError::NotARepository { .. }), "{error:?}");
+        assert_eq!(error.disposition(), Disposition::NeedsCustomer);
+    }
+    assert!(server.take_seen().iter().all(|seen| seen.method == "GET"));
+}
+
+#[test]
+fn a_repository_that_is_gone_says_so() {
+    for way in [Way::Http, Way::Ssh, Way::Git] {
+        let setup = Setup::new(way);
+        let first = setup.push("first", &[("a", "1")]);
+        std::fs::rename(&setup.path, setup.repositories.root().join("renamed.git")).unwrap();
+        let push = setup.make(Some(first), "second", &[("a", "2")]);
+        let error = setup.remote.tip(&setup.main).unwrap_err();
+        assert!(
+            matches!(&error, RemoteError::Transport(TransportError::NotFound { .. })),
+            "{way:?}: {error:?}"
+        );
+        assert_eq!(error.disposition(), Disposition::NeedsCustomer);
+        let error = setup.remote.push(&push).unwrap_err();
+        assert!(
+            matches!(&error, PushError::Transport(TransportError::NotFound { .. })),
+            "{way:?}: {error:?}"
+        );
+    }
+}
