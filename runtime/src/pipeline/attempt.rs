@@ -355,7 +355,7 @@ impl Lane {
                 same_render,
                 tip,
                 base,
-                changes,
+                mut changes,
             } = to_make;
             let mut draft = lane.git.draft();
             let whole = fetched.whole;
@@ -383,6 +383,13 @@ impl Lane {
                 Outcome::Again(more) => return Ok(Made::Again(more)),
             };
             crash_point!("after-tree");
+            if whole && !cut.snapshot {
+                // What is withheld is not known to have been told of before, as files tell of versions.
+                changes.retain(|change| {
+                    cut.configs.contains_key(&change.key)
+                        || !withheld.contains_key(&ObjectKey::from(change.key.clone()))
+                });
+            }
             let mut finished = Finished {
                 memory,
                 replace_all: whole,
