@@ -158,32 +158,54 @@ impl Node {
             .or_else(|| text("unresolved").map(Self::Unresolved))
     }
 
-    /// Returns a short text that names it, for the keys of entries.
+    /// Returns a short text that names an object of this branch, for the keys of entries: they are kept in
+    /// memory for all objects. What is no such object has a text that is not read back.
     pub(crate) fn key(&self) -> String {
-        let ids: Vec<&str> = match self {
-            Self::Config { component, config } => vec![component, config],
+        match self {
+            Self::Config { component, config } => format!("{}/{}", escaped(component), escaped(config)),
             Self::Row {
                 component,
                 config,
                 row,
-            } => vec![component, config, row],
-            other => return write::object_line(&other.to_object()),
-        };
-        write::line(&Json::Array(ids.into_iter().map(Json::from).collect()))
+            } => format!("{}/{}/{}", escaped(component), escaped(config), escaped(row)),
+            Self::Table(id) => format!("table:{}", escaped(id)),
+            Self::Bucket(id) => format!("bucket:{}", escaped(id)),
+            other => write::object_line(&other.to_object()),
+        }
+    }
+
+    /// Returns a text that names it within its catalog shard.
+    pub(crate) fn key_in_shard(&self) -> String {
+        match self {
+            Self::Config { config, .. } => escaped(config),
+            Self::Row { config, row, .. } => format!("{}/{}", escaped(config), escaped(row)),
+            Self::Table(id) => {
+                let name = bucket_of(id).map_or(id.as_str(), |bucket| &id[bucket.len() + 1..]);
+                format!("table:{}", escaped(name))
+            }
+            Self::Bucket(_) => "bucket".to_owned(),
+            other => other.key(),
+        }
     }
 
     /// Reads [`key`](Self::key) back.
     pub(crate) fn parse_key(text: &str) -> Option<Self> {
-        match Json::parse(text).ok()? {
-            Json::Array(ids) => {
-                let ids: Option<Vec<&str>> = ids.iter().map(Json::as_str).collect();
-                match ids?.as_slice() {
-                    [component, config] => Some(Self::config(component, config)),
-                    [component, config, row] => Some(Self::row(component, config, row)),
+        match text.split('/').collect::<Vec<_>>().as_slice() {
+            [one] => {
+                let (kind, id) = one.split_once(':')?;
+                let id = unescaped(id)?;
+                match kind {
+                    "table" => Some(Self::Table(id)),
+                    "bucket" => Some(Self::Bucket(id)),
                     _ => None,
                 }
             }
-            Json::Object(object) => Self::read(&object),
+            [component, config] => Some(Self::config(&unescaped(component)?, &unescaped(config)?)),
+            [component, config, row] => Some(Self::row(
+                &unescaped(component)?,
+                &unescaped(config)?,
+                &unescaped(row)?,
+            )),
             _ => None,
         }
     }
@@ -207,6 +229,17 @@ impl Node {
             _ => None,
         }
     }
+}
+
+/// Writes an id so that it can be told from what stands around it in a key.
+fn escaped(id: &str) -> String {
+    id.replace('%', "%25").replace('/', "%2F").replace(':', "%3A")
+}
+
+/// Reads what [`escaped`] wrote; none for what it never writes.
+fn unescaped(text: &str) -> Option<String> {
+    let id = text.replace("%2F", "/").replace("%3A", ":").replace("%25", "%");
+    (!id.is_empty() && escaped(&id) == text).then_some(id)
 }
 
 /// Returns the bucket's part of a table's id: neither stage nor bucket may hold more dots.
@@ -244,9 +277,26 @@ mod tests {
         ];
         for node in nodes {
             assert_eq!(Node::read(&node.to_object()), Some(node.clone()));
+            let is_ours = matches!(
+                node,
+                Node::Config { .. } | Node::Row { .. } | Node::Table(_) | Node::Bucket(_)
+            );
+            assert_eq!(Node::parse_key(&node.key()), is_ours.then_some(node));
+        }
+        for id in ["%2F", "a/b:c%", "table:x", "%252F"] {
+            let node = Node::row(id, id, id);
             assert_eq!(Node::parse_key(&node.key()), Some(node));
         }
-        for foreign in ["[]", "[1,2]", "{}", "3", "", r#"{"search":{}}"#] {
+        for foreign in [
+            "x",
+            "c:1",
+            "c/",
+            "a/b/c/d",
+            "c/%zz",
+            "c/%",
+            "",
+            r#"{"search":{}}"#,
+        ] {
             assert_eq!(Node::parse_key(foreign), None, "{foreign}");
         }
     }

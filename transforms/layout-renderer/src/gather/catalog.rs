@@ -15,12 +15,14 @@ use crate::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(crate) fn own_key(emitter: &str) -> String {
-    format!("={emitter}")
+/// The key of an object's own entry, which is in its own shard.
+pub(crate) fn own_key(teller: &Node) -> String {
+    format!("={}", teller.key_in_shard())
 }
 
-pub(crate) fn neighbour_key(emitter: &str) -> String {
-    format!("<{emitter}")
+/// The key of what an object says of those of another shard.
+pub(crate) fn neighbour_key(teller: &Node) -> String {
+    format!("<{}", teller.key())
 }
 
 /// An object of the shard.

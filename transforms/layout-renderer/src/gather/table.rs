@@ -19,8 +19,8 @@ pub(crate) const OWN_KEY: &str = "=";
 /// Readers or writers past this are only counted: a file is read as a whole.
 const LISTED_MAX: usize = 500;
 
-pub(crate) fn neighbour_key(emitter: &str) -> String {
-    format!("<{emitter}")
+pub(crate) fn neighbour_key(teller: &Node) -> String {
+    format!("<{}", teller.key())
 }
 
 pub(super) fn gather(settings: &Settings, shard: &str, entries: &[Entry]) -> Result<Gathered, LayoutError> {

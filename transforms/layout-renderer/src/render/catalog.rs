@@ -19,7 +19,6 @@ pub(super) fn entries(settings: &Settings, own: &Node, line: Object, edges: &Edg
     let Some(home) = own.catalog_shard(settings) else {
         return Vec::new();
     };
-    let key = own.key();
     let mut value = Object::new();
     value.set("line", line);
     value.set("edges", edges.to_json());
@@ -29,7 +28,7 @@ pub(super) fn entries(settings: &Settings, own: &Node, line: Object, edges: &Edg
     let mut entries = vec![Entry {
         kind: IndexKind::Catalog,
         shard: home.clone(),
-        key: catalog::own_key(&key),
+        key: catalog::own_key(own),
         value: write::object_line(&value),
     }];
     let mut beside: BTreeMap<String, (BTreeSet<&Node>, BTreeSet<&Node>)> = BTreeMap::new();
@@ -55,7 +54,7 @@ pub(super) fn entries(settings: &Settings, own: &Node, line: Object, edges: &Edg
         entries.push(Entry {
             kind: IndexKind::Catalog,
             shard,
-            key: catalog::neighbour_key(&key),
+            key: catalog::neighbour_key(own),
             value: write::object_line(&value),
         });
     }
@@ -64,7 +63,7 @@ pub(super) fn entries(settings: &Settings, own: &Node, line: Object, edges: &Edg
         entries.push(Entry {
             kind: IndexKind::Lineage,
             shard,
-            key: table::neighbour_key(&key),
+            key: table::neighbour_key(own),
             value: write::line(&Json::Array(edges)),
         });
     }
