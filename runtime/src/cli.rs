@@ -88,6 +88,10 @@ pub struct Once {
     /// Id of the mirror.
     #[arg(long)]
     pub mirror: String,
+    /// Delete even more than `deletions` in the configuration allows, in this run: what is held
+    /// because the source no longer has it goes from the repository.
+    #[arg(long)]
+    pub accept_deletions: bool,
     /// Print the outcome as JSON.
     #[arg(long)]
     pub json: bool,

@@ -6,9 +6,13 @@
 
 use crate::credential::{CredentialRef, NotAReference};
 use mirror_core::{
+    deletions::DeletionLimits,
     ids::{InvalidId, MirrorId, ProjectId, Stack},
+    jobs::budget::day_lines_bytes_max,
     path::{InvalidMirrorPath, MirrorPath},
+    sample::SampleLimits,
 };
+use reqwest::Url;
 use std::{
     fs, io,
     net::SocketAddr,
@@ -20,7 +24,8 @@ use thiserror::Error;
 mod raw;
 mod refs;
 
-pub use raw::{JobsCadence, SecretsChoice, WindowMode};
+pub use raw::{BranchDirectory, DeletedBranches, JobsCadence, JobsLayout, SecretsChoice, WindowMode};
+pub(crate) use refs::fits_template;
 
 /// Bytes that the tag root must have at least: 32 random ones in base64 are 44, in hexadecimal 64.
 pub const TAG_ROOT_BYTES_MIN: usize = 32;
@@ -38,6 +43,7 @@ pub struct Config {
     pub keboola: KeboolaConfig,
     pub sandbox: SandboxLimits,
     pub sync: SyncConfig,
+    pub visibility: VisibilityConfig,
     /// How long running attempts may go on after a stop was asked for.
     pub grace_ms: u64,
     pub mirrors: Vec<MirrorSpec>,
@@ -138,6 +144,17 @@ impl SyncConfig {
     }
 }
 
+/// How it is found out who may read a repository.
+#[derive(Debug, Clone)]
+pub struct VisibilityConfig {
+    /// Repositories on these hosts are private, whatever the host says to strangers.
+    pub private_hosts: Vec<String>,
+    /// Time between two looks; before a push with samples it is looked in any case.
+    pub check_every: Duration,
+    /// For one request.
+    pub timeout: Duration,
+}
+
 /// One project mirrored to one repository.
 #[derive(Debug, Clone)]
 pub struct MirrorSpec {
@@ -151,8 +168,13 @@ pub struct MirrorSpec {
     /// Git branch of the default Keboola branch, without `refs/heads/`.
     pub branch: String,
     pub prefix: Option<MirrorPath>,
-    pub secrets: SecretsChoice,
+    /// None: `encrypted` in a private repository, `masked` in others.
+    pub secrets: Option<SecretsChoice>,
+    /// Wanted; given only to a private repository.
     pub samples: bool,
+    pub sample_limits: SampleLimits,
+    /// Where strangers would read the repository; none for an operator's path, which is private.
+    pub visibility_url: Option<Url>,
     pub jobs: Option<JobsSpec>,
     pub dev_branches: DevBranches,
     /// Label of metrics.
@@ -161,6 +183,19 @@ pub struct MirrorSpec {
     pub region: String,
     /// Whether files that lie where the mirror wants to write, but are not its own, may be replaced.
     pub adopt: bool,
+    /// What one batch may delete without being asked about.
+    pub deletions: DeletionLimits,
+    pub accept_deletions: AcceptDeletions,
+}
+
+/// Which mass deletions the operator has accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AcceptDeletions {
+    Nothing,
+    /// The batch of this id, which the status and the log told.
+    Batch(String),
+    /// Whatever comes, for one run of a command.
+    Everything,
 }
 
 /// Where the commits go.
@@ -192,6 +227,37 @@ impl RepositorySpec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JobsSpec {
     pub cadence: JobsCadence,
+    pub layout: JobsLayout,
+    /// So many days, up to that of the newest run, are in the tree; Git's history has the others.
+    pub keep_days: u32,
+    /// Bytes that the history of runs may add to one Git branch in a month, as Git keeps them; 0: no limit.
+    pub budget_bytes_month: u64,
+}
+
+impl JobsSpec {
+    /// Days in the tree: what runs each week was seen five times, and what runs each month at least once.
+    pub const KEEP_DAYS: u32 = 35;
+    pub const BUDGET_BYTES_MONTH: u64 = 6_000_000;
+
+    /// Returns the renderer's part of it, a member of its settings.
+    #[must_use]
+    pub fn render_options(&self) -> serde_json::Value {
+        let Self {
+            cadence: _,
+            layout,
+            keep_days,
+            budget_bytes_month,
+        } = self;
+        let day_bytes_max = (*budget_bytes_month > 0).then(|| day_lines_bytes_max(*budget_bytes_month));
+        serde_json::json!({
+            "layout": match layout {
+                JobsLayout::DayFiles => "day-files",
+                JobsLayout::FilePerRun => "file-per-run",
+            },
+            "keepDays": keep_days,
+            "dayBytesMax": day_bytes_max,
+        })
+    }
 }
 
 /// Which dev branches are mirrored, and where to.
@@ -200,6 +266,11 @@ pub struct DevBranches {
     pub enabled: bool,
     /// Git branch name with `{name}` and `{id}`.
     pub git_branch: String,
+    /// How a dev branch's directory below `configs/` is called.
+    pub directory: BranchDirectory,
+    pub deleted: DeletedBranches,
+    /// Time between two listings of the branches; one also follows an event of an unknown branch.
+    pub look_every: Duration,
 }
 
 /// A configuration that cannot be used, and what to do about it.

@@ -105,6 +105,13 @@ struct Episodes {
     overdue: u64,
 }
 
+/// Requests for samples on repositories that are not private: those that were blocked, and the others.
+#[derive(Debug, Default)]
+struct SampleRequests {
+    blocked: u64,
+    passed: u64,
+}
+
 /// All metrics of a runtime.
 #[derive(Debug)]
 pub struct Metrics {
@@ -123,6 +130,10 @@ pub struct Metrics {
     pub dead_letters: Family<Reason, Counter>,
     pub events_accepted: Family<Accepted, Counter>,
     pub oldest_unpushed_age: Share,
+    pub lanes_held: Gauge,
+    pub objects_withheld_now: Gauge,
+    samples_off: Share,
+    sample_requests: Mutex<SampleRequests>,
 }
 
 impl Default for Metrics {
@@ -154,7 +165,13 @@ impl Metrics {
             dead_letters: Family::default(),
             events_accepted: Family::default(),
             oldest_unpushed_age: Share::default(),
+            lanes_held: Gauge::default(),
+            objects_withheld_now: Gauge::default(),
+            samples_off: Share::default(),
+            sample_requests: Mutex::default(),
         };
+        // None has passed yet.
+        metrics.samples_off.set(1.0);
         // No episode has failed yet.
         metrics.retry_success_within_3h.set(1.0);
         metrics
@@ -184,6 +201,10 @@ impl Metrics {
             dead_letters,
             events_accepted,
             oldest_unpushed_age,
+            lanes_held,
+            objects_withheld_now,
+            samples_off,
+            sample_requests: _,
         } = &mut self;
         registry.register(
             "commits_exported",
@@ -250,6 +271,21 @@ impl Metrics {
             "Age of the oldest event that no push covers yet",
             oldest_unpushed_age.clone(),
         );
+        registry.register(
+            "lanes_held",
+            "Branches whose next commit would delete too much and waits for the operator",
+            lanes_held.clone(),
+        );
+        registry.register(
+            "objects_withheld_now",
+            "Objects whose newest form is not in the repository",
+            objects_withheld_now.clone(),
+        );
+        registry.register(
+            "samples_export_off_on_public_repo",
+            "Share of sample requests on repositories not known to be private that were blocked",
+            samples_off.clone(),
+        );
         self
     }
 
@@ -265,6 +301,23 @@ impl Metrics {
         #[expect(clippy::cast_precision_loss, reason = "a ratio for a gauge")]
         self.retry_success_within_3h
             .set(episodes.in_time as f64 / (episodes.in_time + episodes.overdue) as f64);
+    }
+
+    /// Counts a request for samples on a repository that is not known to be private.
+    pub fn sample_request(&self, blocked: bool) {
+        let mut requests = self
+            .sample_requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let count = if blocked {
+            &mut requests.blocked
+        } else {
+            &mut requests.passed
+        };
+        *count += 1;
+        #[expect(clippy::cast_precision_loss, reason = "a ratio for a gauge")]
+        self.samples_off
+            .set(requests.blocked as f64 / (requests.blocked + requests.passed) as f64);
     }
 
     /// Returns the metrics in the OpenMetrics text format.

@@ -1,10 +1,12 @@
 //! The pipeline: one attempt, from the log to the remote. A file a stage.
 
 pub mod attempt;
+mod breaker;
 pub mod build;
 pub mod cache;
 pub mod error;
 pub mod fetch;
+mod job_days;
 pub mod memory;
 mod parallel;
 pub mod reconcile;

@@ -16,6 +16,7 @@ use mirror_core::{
     cut::{Cut, CutId, LaneCursor, LogId, Logged, Position, Stream},
     event::Envelope,
     ids::{LaneId, MirrorId, ProjectId, Stack, Topic},
+    jobs::standing::RunEnd,
     key::EventKey,
 };
 use thiserror::Error;
@@ -202,6 +203,8 @@ pub struct News {
     pub stream: Stream,
     pub position: Position,
     pub published_at: Timestamp,
+    /// Of the end of a run: how it ended, so that a lane knows whether it may wait.
+    pub run: Option<RunEnd>,
 }
 
 /// An event that cannot be processed.

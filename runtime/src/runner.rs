@@ -3,20 +3,25 @@
 //! A lane sleeps until something is due, runs one attempt, and goes on; lanes run beside each
 //! other, one attempt a lane. When something is due is decided by [`mirror_core::lane`]; here is only the waiting.
 
+pub mod cadence;
 mod lane_task;
 mod record;
 
 use crate::{
+    branches,
     config::MirrorSpec,
     metrics::{Enabled, QUEUE_NAME, Queue, Region},
     pipeline::attempt::{Landed, Lane},
-    queue::News,
+    queue::{NewEvent, News},
     system::{Mirror, StartError, System},
+    visibility::{Exports, Visibility},
 };
+use cadence::Cadence;
 use jiff::Timestamp;
 use lane_task::LaneTask;
 use mirror_core::{
     cut::{Position, Stream},
+    event::{Body, BranchChanged, Envelope},
     ids::{BranchId, LaneId},
     retry::{Disposition, Jitter},
     window::later,
@@ -103,9 +108,12 @@ impl Runner {
                 .git_sync_enabled_ratio
                 .get_or_create(&label)
                 .set(1.0);
-            let runner = Arc::clone(self);
+            let mirror = Arc::new(mirror);
+            let (runner, watched) = (Arc::clone(self), Arc::clone(&mirror));
             self.tasks
-                .spawn(async move { runner.follow(Arc::new(mirror)).await });
+                .spawn(async move { runner.watch_visibility(&watched).await });
+            let runner = Arc::clone(self);
+            self.tasks.spawn(async move { runner.follow(mirror).await });
         }
         let runner = Arc::clone(self);
         self.tasks.spawn(async move { runner.watch_backlog().await });
@@ -127,13 +135,14 @@ impl Runner {
         let mut news = self.system.log.tail();
         let mut known: BTreeSet<BranchId> = BTreeSet::new();
         let mut retry = mirror_core::retry::Retry::default();
+        let mut seen: BTreeMap<BranchId, String> = BTreeMap::new();
         // Branches that events tell of and the listing did not show, and until when they are looked for.
         let mut awaited: BTreeMap<BranchId, Timestamp> = BTreeMap::new();
         let between = BRANCHES_EVERY.min(Duration::from_millis(self.system.config.window.span_ms) / 4);
         loop {
             let now = (self.system.now)();
             let mut failed = false;
-            let next = match self.open_lanes(&mirror, &mut known).await {
+            let next = match self.open_lanes(&mirror, &mut known, &mut seen).await {
                 Ok(()) => {
                     retry = mirror_core::retry::Retry::default();
                     self.system.status.set_problem(&mirror.spec.id, None);
@@ -144,7 +153,11 @@ impl Runner {
                         }
                         !gone && !known.contains(branch)
                     });
-                    (!awaited.is_empty()).then_some(BRANCHES_EVERY)
+                    match (awaited.is_empty(), mirror.spec.dev_branches.enabled) {
+                        (false, _) => Some(BRANCHES_EVERY),
+                        (true, true) => Some(mirror.spec.dev_branches.look_every),
+                        (true, false) => None,
+                    }
                 }
                 Err(error) => {
                     failed = true;
@@ -201,13 +214,45 @@ impl Runner {
         self: &Arc<Self>,
         mirror: &Arc<Mirror>,
         known: &mut BTreeSet<BranchId>,
+        seen: &mut BTreeMap<BranchId, String>,
     ) -> Result<(), StartError> {
         // A lane that has ended is opened again, should its branch be there after all.
         known.retain(|branch| self.is_open(mirror, branch));
         if known.is_empty() {
             self.system.verify(mirror).await?;
         }
-        for lane in lanes(&self.system, mirror).await? {
+        let lanes = lanes(&self.system, mirror).await?;
+        self.tell_visibility(mirror);
+        let listed: BTreeSet<BranchId> = lanes.iter().map(|lane| lane.branch.id.clone()).collect();
+        // Their lanes look for themselves, and end.
+        let vanished: Vec<Lane> = {
+            let open = self.lanes.lock().await;
+            let own = open.values().filter(|lane| lane.id.mirror == mirror.spec.id);
+            own.filter(|lane| !listed.contains(&lane.branch.id))
+                .cloned()
+                .collect()
+        };
+        for lane in vanished {
+            self.tell_branch_changed(&lane, true).await?;
+        }
+        if mirror.spec.dev_branches.enabled {
+            // One whose lane has not ended yet is deleted by a later look.
+            let open = self.lanes.lock().await;
+            let own = open.values().filter(|lane| lane.id.mirror == mirror.spec.id);
+            let kept = own
+                .map(|lane| lane.branch.id.clone())
+                .chain(listed.iter().cloned())
+                .collect();
+            drop(open);
+            branches::delete_orphans(mirror, &kept).await?;
+        }
+        for lane in lanes {
+            // No event and no version tells of a branch's new name.
+            let digest = branches::digest_of(&lane);
+            let before = seen.insert(lane.branch.id.clone(), digest.clone());
+            if before.is_some_and(|before| before != digest) {
+                self.tell_branch_changed(&lane, false).await?;
+            }
             if !known.insert(lane.branch.id.clone()) {
                 continue;
             }
@@ -222,18 +267,111 @@ impl Runner {
                     .inc();
             }
             self.lanes.lock().await.insert(lane.id.clone(), lane.clone());
+            let change = lane_task::window_mode(self.system.config.window);
+            let cadence = Cadence::new(change, lane.spec.jobs);
             let task = LaneTask {
                 runner: Arc::clone(self),
+                mirror: Arc::clone(mirror),
                 lane,
                 held: None,
                 look_again: VecDeque::new(),
                 looked_again: BTreeSet::new(),
+                cadence,
             };
             self.tasks.reopen();
             self.tasks.spawn(task.run());
             self.tasks.close();
         }
         Ok(())
+    }
+
+    /// Appends that a branch looks different, or is no longer listed.
+    async fn tell_branch_changed(&self, lane: &Lane, deleted: bool) -> Result<(), StartError> {
+        let at = (self.system.now)();
+        // The same may come again after something else did: each occasion has a digest of its own.
+        let newest = lane.log.newest(&lane.topic, Stream::Change).await?;
+        let body = Body::BranchChanged(BranchChanged {
+            digest: format!("{} after {newest}", branches::digest_of(lane)),
+            deleted,
+        });
+        let envelope = Envelope::internal(lane.topic.clone(), body, at);
+        lane.log.append(vec![NewEvent { envelope, at }]).await?;
+        Ok(())
+    }
+
+    /// Looks again and again who may read the repository. What a change makes necessary is asked of the
+    /// lanes, each of which does it in a commit of its own.
+    async fn watch_visibility(&self, mirror: &Mirror) {
+        let every = self.system.config.visibility.check_every;
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = tokio::time::sleep(every) => {}
+            }
+            if !mirror.visibility.may_change() {
+                continue;
+            }
+            let visibility = mirror.visibility.ask().await;
+            self.tell_visibility(mirror);
+            let exports = Exports::of(&mirror.spec, visibility);
+            let lanes: Vec<Lane> = self.lanes.lock().await.values().cloned().collect();
+            let outdated = lanes
+                .into_iter()
+                .filter(|lane| lane.id.mirror == mirror.spec.id && lane.exports != exports);
+            for lane in outdated {
+                if let Err(error) = self.show_less_or_more(mirror, &lane, visibility).await {
+                    tracing::error!(lane = %lane.id, error = crate::app::chain(&*error), "the branch cannot be rendered anew; it is asked for again");
+                }
+            }
+        }
+    }
+
+    /// Asks for a lane to be rendered anew as the visibility of its repository allows.
+    async fn show_less_or_more(
+        &self,
+        mirror: &Mirror,
+        lane: &Lane,
+        visibility: Visibility,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let fresh = self
+            .system
+            .lane(mirror, lane.branch.clone(), &lane.default_branch)
+            .await?;
+        let tip = lane.log.cursor(&lane.id).await?.and_then(|cursor| cursor.tip);
+        let reason = match (lane.exports.samples, fresh.exports.samples) {
+            (true, false) => format!(
+                "the repository is {}, so samples are taken out; its history keeps the earlier ones",
+                visibility.as_str()
+            ),
+            _ => format!("the repository is {}", visibility.as_str()),
+        };
+        fresh.append_render_changed(tip, &reason).await?;
+        Ok(())
+    }
+
+    /// Puts what is known of a repository's visibility into the status, and tells the admin what is not
+    /// exported because of it.
+    fn tell_visibility(&self, mirror: &Mirror) {
+        let Some(found) = mirror.visibility.last() else {
+            return;
+        };
+        let exports = Exports::of(&mirror.spec, found.visibility);
+        let told = self
+            .system
+            .status
+            .set_visibility(&mirror.spec.id, found.clone(), exports);
+        if !told {
+            return;
+        }
+        let (mirror, visibility) = (&mirror.spec.id, found.visibility.as_str());
+        if exports.samples_blocked {
+            tracing::warn!(%mirror, notice = "samples_off", visibility, why = found.why,
+                "samples are off: the repository is not known to be private; earlier samples are removed by the next commit, but its history keeps them: rewrite it or make the repository private");
+        }
+        if exports.encrypted_blocked {
+            tracing::warn!(%mirror, notice = "secrets_masked", visibility, why = found.why,
+                "`secrets = \"encrypted\"` is refused: the repository is not known to be private; secrets are masked; make the repository private, or set `masked`");
+        }
     }
 
     async fn watch_backlog(self: Arc<Self>) {
@@ -290,10 +428,11 @@ pub async fn lanes(system: &System, mirror: &Mirror) -> Result<Vec<Lane>, StartE
     let branches = branches.map_err(|source| StartError::Keboola { mirror: id(), source })?;
     let default = branches.iter().find(|branch| branch.is_default).cloned();
     let default = default.ok_or_else(|| StartError::NoDefaultBranch { mirror: id() })?;
+    mirror.source.set_default_branch(&default.id);
     let mut lanes = Vec::new();
     for branch in branches {
         if branch.is_default || mirror.spec.dev_branches.enabled {
-            lanes.push(system.lane(mirror, branch, &default).await?);
+            lanes.push(system.lane(mirror, branch, &default.id).await?);
         }
     }
     // The default branch first: the others start at its commit.

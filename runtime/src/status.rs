@@ -1,8 +1,12 @@
 //! What is going on, for `/v1/status`, `/livez` and the commands: kept by the lanes, read by others.
 
+use crate::visibility::{Exports, Found};
 use jiff::{SignedDuration, Timestamp};
 use mirror_core::{
-    ids::{LaneId, MirrorId, ObjectKey, Oid},
+    deletions::Held,
+    ids::{LaneId, MirrorId, ObjectKey, Oid, TableId},
+    inventory::{Inventory, ObjectType},
+    jobs::budget::{Pace, Spent},
     retry::Outage,
 };
 use serde_json::{Value, json};
@@ -28,13 +32,48 @@ pub struct LaneStatus {
     pub withheld: BTreeMap<ObjectKey, String>,
     /// Shared files whose newest form is withheld.
     pub withheld_files: BTreeMap<String, String>,
+    /// How fast the history of runs grows; none before the first attempt and without job history.
+    pub jobs: Option<JobsStatus>,
     /// Events put aside since the process started; the dead letters have them.
     pub put_aside: usize,
+    /// A mass deletion that waits for the operator's word.
+    pub held: Option<Held>,
+    /// Counts of the last commit of this process for which everything was read.
+    pub inventory: Inventory,
+    /// Tables without a sample although samples are wanted, and why.
+    pub no_sample: BTreeMap<TableId, &'static str>,
+}
+
+/// How fast the history of runs grows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobsStatus {
+    pub spent: Spent,
+    /// 0: no limit.
+    pub budget_bytes_month: u64,
+    pub pace: Pace,
+}
+
+impl JobsStatus {
+    fn page(&self) -> Value {
+        let (pace, between) = match self.pace {
+            Pace::Configured => ("as configured", None),
+            Pace::Slowed { between, .. } => ("slowed", Some(between)),
+            Pace::Spent { between, .. } => ("budget spent", Some(between)),
+        };
+        json!({
+            "month": self.spent.month,
+            "bytesEstimated": self.spent.bytes,
+            "budgetBytesMonth": self.budget_bytes_month,
+            "pace": pace,
+            "secondsBetween": between.map(|between| between.as_secs()),
+        })
+    }
 }
 
 impl LaneStatus {
     fn state(&self) -> &'static str {
         match &self.outage {
+            Some(_) if self.held.is_some() => "held",
             Some(outage) if outage.notified_at.is_some() => "failing",
             Some(_) => "retrying",
             None if self.attempt_since.is_some() => "syncing",
@@ -45,11 +84,34 @@ impl LaneStatus {
     }
 }
 
+/// Returns counts as JSON, a member a type; of configurations, a member a component type.
+#[must_use]
+pub fn inventory(inventory: &Inventory) -> Value {
+    let mut counts = serde_json::Map::new();
+    let mut configurations = serde_json::Map::new();
+    for (object, tally) in inventory.tallies() {
+        let tally = json!({
+            "expected": tally.expected,
+            "rendered": tally.rendered,
+            "withheld": tally.withheld,
+        });
+        match object {
+            ObjectType::Configuration(component_type) => configurations.insert(component_type.clone(), tally),
+            object => counts.insert(object.to_string(), tally),
+        };
+    }
+    if !configurations.is_empty() {
+        counts.insert("configurations".into(), Value::Object(configurations));
+    }
+    Value::Object(counts)
+}
+
 /// The status of all mirrors and their lanes.
 #[derive(Debug, Default)]
 pub struct Status {
     lanes: Mutex<BTreeMap<LaneId, LaneStatus>>,
     problems: Mutex<BTreeMap<MirrorId, String>>,
+    visibility: Mutex<BTreeMap<MirrorId, (Found, Exports)>>,
     /// Events that wait for mirrors whose lanes are not open.
     unopened: Mutex<BTreeMap<MirrorId, u64>>,
 }
@@ -81,6 +143,13 @@ impl Status {
         };
     }
 
+    /// Notes who may read a mirror's repository, and what follows from that. Returns whether that is news.
+    pub fn set_visibility(&self, mirror: &MirrorId, found: Found, exports: Exports) -> bool {
+        let mut visibility = self.visibility.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = visibility.insert(mirror.clone(), (found, exports));
+        before.is_none_or(|(_, before)| before != exports)
+    }
+
     /// Notes how many events wait for mirrors whose lanes are not open.
     pub fn set_unopened(&self, unopened: BTreeMap<MirrorId, u64>) {
         *self.unopened.lock().unwrap_or_else(PoisonError::into_inner) = unopened;
@@ -99,6 +168,18 @@ impl Status {
             .iter()
             .filter(|(mirror, _)| is_meant(mirror) && !is_open(mirror));
         open + unopened.map(|(_, events)| events).sum::<u64>()
+    }
+
+    /// Returns how many lanes are held.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.lanes().values().filter(|lane| lane.held.is_some()).count()
+    }
+
+    /// Returns how many objects are withheld now.
+    #[must_use]
+    pub fn withheld(&self) -> usize {
+        self.lanes().values().map(|lane| lane.withheld.len()).sum()
     }
 
     /// Returns the lanes that are open.
@@ -142,6 +223,16 @@ impl Status {
                         "reason": outage.reason,
                         "attempts": outage.attempts,
                     })),
+                    "jobs": lane.jobs.as_ref().map(JobsStatus::page),
+                    "held": lane.held.as_ref().map(|held| json!({
+                        "batch": held.id,
+                        "losses": held.losses.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                    })),
+                    "objects": inventory(&lane.inventory),
+                    "noSample": lane.no_sample.iter().map(|(table, why)| json!({
+                        "table": table.as_str(),
+                        "reason": why,
+                    })).collect::<Vec<_>>(),
                     "putAside": lane.put_aside,
                     "withheldFiles": lane.withheld_files,
                     "withheld": lane.withheld.iter().map(|(object, reason)| json!({
@@ -159,7 +250,23 @@ impl Status {
                 json!({ "mirror": mirror.as_str(), "state": "cannot be opened", "reason": reason })
             })
             .collect();
-        json!({ "lanes": lanes, "mirrors": problems })
+        let visibility = self.visibility.lock().unwrap_or_else(PoisonError::into_inner);
+        let repositories: Vec<Value> = visibility
+            .iter()
+            .filter(|(mirror, _)| is_meant(mirror))
+            .map(|(mirror, (found, exports))| {
+                json!({
+                    "mirror": mirror.as_str(),
+                    "visibility": found.visibility.as_str(),
+                    "why": found.why,
+                    "samples": exports.samples,
+                    "samplesBlocked": exports.samples_blocked,
+                    "secrets": exports.secrets.as_str(),
+                    "encryptedBlocked": exports.encrypted_blocked,
+                })
+            })
+            .collect();
+        json!({ "lanes": lanes, "mirrors": problems, "repositories": repositories })
     }
 
     /// Returns a copy of one lane's status.

@@ -3,8 +3,10 @@
 //! The only place that knows which implementation stands behind a trait.
 
 use crate::{
+    branches,
     config::{
-        Config, KeboolaConfig, MirrorSpec, RepositorySpec, SandboxLimits, SecretsChoice, TAG_ROOT_BYTES_MIN,
+        BranchDirectory, Config, KeboolaConfig, MirrorSpec, RepositorySpec, SandboxLimits, SecretsChoice,
+        TAG_ROOT_BYTES_MIN,
     },
     credential::CredentialError,
     database::{Database, DatabaseError, DatabaseOptions},
@@ -18,6 +20,7 @@ use crate::{
     queue::{EventLog, LogError, embedded::EmbeddedLog},
     state::{StateError, StateStore, embedded::EmbeddedState},
     status::Status,
+    visibility::{Exports, VisibilityWatch},
 };
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
@@ -29,6 +32,7 @@ use mirror_core::{
     marker::TagKey,
     path::{MirrorPath, OwnedPaths},
     redaction::{Redaction, SecretsMode},
+    sample::SampleLimits,
 };
 use mirror_git::{LocalBare, RefName, Remote, RemoteError, Store, StoreError};
 use mirror_keboola::{ClientConfig, DevBranch, KeboolaClient, KeboolaError};
@@ -90,6 +94,12 @@ pub enum StartError {
         #[source]
         source: KeboolaError,
     },
+    #[error("mirror `{mirror}`: the client that asks for the repository's visibility cannot be set up")]
+    Visibility {
+        mirror: MirrorId,
+        #[source]
+        source: reqwest::Error,
+    },
     #[error("mirror `{mirror}`: the repository cannot be used")]
     Repository {
         mirror: MirrorId,
@@ -120,6 +130,8 @@ pub enum StartError {
     NoDefaultBranch { mirror: MirrorId },
 }
 
+/// Directory of the default branch below `configs/`, and of others unless it is configured otherwise.
+const MAIN: &str = "main";
 /// Of a dev branch's name, so much goes into the name of its Git branch.
 const BRANCH_SLUG_BYTES_MAX: usize = 100;
 
@@ -189,9 +201,20 @@ pub struct Mirror {
     git: Arc<Store>,
     turn: Arc<Mutex<()>>,
     seen: Arc<std::sync::Mutex<KnownSecrets>>,
+    pub visibility: Arc<VisibilityWatch>,
 }
 
 impl Mirror {
+    /// Returns the repository, and the local store beside it.
+    pub(crate) fn repository(&self) -> (Arc<dyn Remote>, Arc<Store>) {
+        (Arc::clone(&self.remote), Arc::clone(&self.git))
+    }
+
+    /// Who changes a ref of the repository waits for it.
+    pub(crate) fn turn(&self) -> Arc<Mutex<()>> {
+        Arc::clone(&self.turn)
+    }
+
     /// Returns whether events of a topic are for a lane of this mirror, open or not.
     #[must_use]
     pub fn wants(&self, topic: &Topic) -> bool {
@@ -278,7 +301,10 @@ impl System {
             Store::open_or_create(&directory).map_err(|source| StartError::Store { mirror: id(), source })?;
         let identity = spec.repository.identity();
         let turn = Arc::clone(self.repositories.lock().await.entry(identity).or_default());
+        let visibility = VisibilityWatch::new(spec, &self.config.visibility)
+            .map_err(|source| StartError::Visibility { mirror: id(), source })?;
         Ok(Mirror {
+            visibility,
             spec: Arc::new(spec.clone()),
             source: Arc::new(Source::new(
                 client,
@@ -322,7 +348,7 @@ impl System {
         &self,
         mirror: &Mirror,
         branch: DevBranch,
-        default: &DevBranch,
+        default: &BranchId,
     ) -> Result<Lane, StartError> {
         let spec = &mirror.spec;
         let id = LaneId {
@@ -334,21 +360,24 @@ impl System {
             branch: branch.to_owned(),
         };
         let default_ref = RefName::branch(&spec.branch).map_err(|_| wrong(&spec.branch))?;
-        let transformer = Arc::new(self.transformer(mirror, &branch.id, &default.id));
+        let visibility = mirror.visibility.current().await;
+        let exports = Exports::of(spec, visibility);
+        let directory = self.branch_directory(mirror, &id, &branch).await?;
+        let transformer = Arc::new(self.transformer(mirror, exports, &branch.id, default, &directory));
         let name = if branch.is_default {
             spec.branch.clone()
         } else {
-            self.branch_name(spec, &id, &branch, Arc::clone(&transformer))
+            self.branch_name(mirror, &id, &branch, Arc::clone(&transformer))
                 .await?
         };
         let refname = RefName::branch(&name).map_err(|_| wrong(&name))?;
         transformer
             .layout
             .check_settings(&transformer.context, &transformer.settings)?;
-        let render = render_digest(&transformer, spec);
+        let render = render_digest(&transformer, spec, exports);
         let base = (!branch.is_default).then(|| Base {
             refname: default_ref,
-            transformer: Arc::new(self.transformer(mirror, &default.id, &default.id)),
+            transformer: Arc::new(self.transformer(mirror, exports, default, default, MAIN)),
         });
         Ok(Lane {
             topic: Topic {
@@ -361,6 +390,9 @@ impl System {
             base,
             filed: Arc::default(),
             parked: Arc::default(),
+            default_branch: default.clone(),
+            exports,
+            visibility: Arc::clone(&mirror.visibility),
             branch,
             refname,
             render,
@@ -384,29 +416,58 @@ impl System {
     /// The Git branch of a dev branch is named once and keeps its name over renames.
     async fn branch_name(
         &self,
-        spec: &MirrorSpec,
+        mirror: &Mirror,
         id: &LaneId,
         branch: &DevBranch,
         transformer: Arc<Transformer>,
     ) -> Result<String, StartError> {
-        let raw = branch.name.clone();
-        let may_be_shown = tokio::task::spawn_blocking(move || transformer.judge_name(&raw)).await??;
-        // Words of plain letters, digits and dashes; a ref's segment is a file's name somewhere.
-        let mut slug = mirror_core::placement::normalize_name(&branch.name);
-        slug.truncate(slug.floor_char_boundary(BRANCH_SLUG_BYTES_MAX));
-        let slug = match slug.trim_end_matches('-') {
-            slug if may_be_shown && !slug.is_empty() => slug,
-            _ => "branch",
-        };
+        let spec = &mirror.spec;
+        let slug = slug(branch, transformer).await?;
+        let slug = slug.as_deref().unwrap_or("branch");
         let name = spec
             .dev_branches
             .git_branch
             .replace("{name}", slug)
             .replace("{id}", branch.id.as_str());
+        let wished = RefName::branch(&name).map_err(|_| StartError::Ref {
+            mirror: spec.id.clone(),
+            branch: name.clone(),
+        })?;
+        // The store may have been lost since it was named; the repository knows.
+        let name = branches::existing(mirror, id, &wished).await?.unwrap_or(name);
         Ok(self.state.meta_once(&format!("git-branch {id}"), &name).await?)
     }
 
-    fn transformer(&self, mirror: &Mirror, branch: &BranchId, default: &BranchId) -> Transformer {
+    /// So is its directory, where it has one of its own.
+    async fn branch_directory(
+        &self,
+        mirror: &Mirror,
+        id: &LaneId,
+        branch: &DevBranch,
+    ) -> Result<String, StartError> {
+        if branch.is_default || mirror.spec.dev_branches.directory == BranchDirectory::Main {
+            return Ok(MAIN.to_owned());
+        }
+        let exports = Exports::of(&mirror.spec, mirror.visibility.current().await);
+        let judge = Arc::new(self.transformer(mirror, exports, &branch.id, &branch.id, MAIN));
+        let directory = match slug(branch, judge).await? {
+            // As the CLI does: that is the default branch's.
+            Some(name) if name == MAIN => format!("{MAIN}-001"),
+            Some(name) => name,
+            None => branch.id.to_string(),
+        };
+        let name = format!("branch-directory {id}");
+        Ok(self.state.meta_once(&name, &directory).await?)
+    }
+
+    fn transformer(
+        &self,
+        mirror: &Mirror,
+        exports: Exports,
+        branch: &BranchId,
+        default: &BranchId,
+        directory: &str,
+    ) -> Transformer {
         let spec = &mirror.spec;
         let mut own_secrets = KnownSecrets::default();
         own_secrets.add_credential(mirror.token.expose_secret());
@@ -426,7 +487,7 @@ impl System {
             policies: vec![self.guests.redaction.clone()],
             filter: self.guests.filter.clone(),
             redaction: Redaction::new(
-                secrets_mode(spec.secrets),
+                secrets_mode(exports.secrets),
                 TagKey::derive(
                     self.tag_root.expose_secret().as_bytes(),
                     &spec.stack,
@@ -443,9 +504,21 @@ impl System {
                 project: spec.project.clone(),
                 branch: branch.clone(),
             },
-            settings: lane_settings(spec, branch, default),
+            sample_limits: spec.sample_limits,
+            settings: lane_settings(spec, exports, branch, default, directory),
         }
     }
+}
+
+/// Returns what of a branch's name can stand in a name of ours; none where nothing can.
+async fn slug(branch: &DevBranch, judge: Arc<Transformer>) -> Result<Option<String>, StartError> {
+    let raw = branch.name.clone();
+    let may_be_shown = tokio::task::spawn_blocking(move || judge.judge_name(&raw)).await??;
+    // Words of plain letters, digits and dashes; a ref's segment is a file's name somewhere.
+    let mut slug = mirror_core::placement::normalize_name(&branch.name);
+    slug.truncate(slug.floor_char_boundary(BRANCH_SLUG_BYTES_MAX));
+    let slug = slug.trim_end_matches('-');
+    Ok((may_be_shown && !slug.is_empty()).then(|| slug.to_owned()))
 }
 
 /// Makes a client with the configured limits.
@@ -474,8 +547,14 @@ pub fn client(config: &KeboolaConfig, url: &str, token: SecretString) -> Result<
     })
 }
 
-/// Returns the render options of a lane: one branch, always in `configs/main/`.
-fn lane_settings(spec: &MirrorSpec, branch: &BranchId, default: &BranchId) -> String {
+/// Returns the render options of a lane: one branch, in one directory of `configs/`.
+fn lane_settings(
+    spec: &MirrorSpec,
+    exports: Exports,
+    branch: &BranchId,
+    default: &BranchId,
+    directory: &str,
+) -> String {
     let number = |id: &str| {
         id.parse::<u64>()
             .map_or_else(|_| json!(id), |number| json!(number))
@@ -484,15 +563,16 @@ fn lane_settings(spec: &MirrorSpec, branch: &BranchId, default: &BranchId) -> St
         "project": { "id": number(spec.project.as_str()), "apiHost": spec.stack.as_str() },
         "allowedBranches": [branch.as_str()],
         "defaultBranchId": number(default.as_str()),
-        "branchPath": "main",
+        "branchPath": directory,
         "tree": "lane",
-        "secretsMode": secrets_name(spec.secrets),
+        "secretsMode": exports.secrets.as_str(),
+        "jobs": spec.jobs.map(|jobs| jobs.render_options()),
     })
     .to_string()
 }
 
 /// Everything but the project that decides what a lane's files look like and where they stand.
-fn render_digest(transformer: &Transformer, spec: &MirrorSpec) -> RenderDigest {
+fn render_digest(transformer: &Transformer, spec: &MirrorSpec, exports: Exports) -> RenderDigest {
     let policies = transformer.policies.iter().map(RedactionPolicy::digest);
     let policies: Vec<(String, String)> = policies
         .chain([transformer.filter.digest()])
@@ -501,17 +581,34 @@ fn render_digest(transformer: &Transformer, spec: &MirrorSpec) -> RenderDigest {
     let options = json!({
         "layout": transformer.settings,
         "prefix": spec.prefix.as_ref().map(MirrorPath::as_str),
-        "samples": spec.samples,
+        "samples": exports.samples.then(|| sample_options(spec.sample_limits)),
         "jobs": spec.jobs.is_some(),
     });
     RenderDigest::of(&RenderInputs {
         format_version: FORMAT_VERSION,
         renderer: transformer.layout.digest(),
         policies: &policies,
-        secrets_mode: secrets_name(spec.secrets),
+        secrets_mode: exports.secrets.as_str(),
         options: &options.to_string(),
         tag_key_id: &transformer.redaction.tag_key.key_id(),
     })
+}
+
+fn sample_options(limits: SampleLimits) -> serde_json::Value {
+    let SampleLimits {
+        rows_max,
+        cell_bytes_max,
+        row_bytes_max,
+        file_bytes_max,
+        tables_max,
+    } = limits;
+    json!([
+        rows_max,
+        cell_bytes_max,
+        row_bytes_max,
+        file_bytes_max,
+        tables_max
+    ])
 }
 
 /// Returns the core's mode for the configured choice.
@@ -521,14 +618,6 @@ pub fn secrets_mode(choice: SecretsChoice) -> SecretsMode {
         SecretsChoice::Encrypted => SecretsMode::Encrypted,
         SecretsChoice::Masked => SecretsMode::Masked,
         SecretsChoice::Omitted => SecretsMode::Omitted,
-    }
-}
-
-fn secrets_name(choice: SecretsChoice) -> &'static str {
-    match choice {
-        SecretsChoice::Encrypted => "encrypted",
-        SecretsChoice::Masked => "masked",
-        SecretsChoice::Omitted => "omitted",
     }
 }
 

@@ -51,6 +51,7 @@
 //! An object passes as a whole or is withheld as a whole: one bad file takes all of its subject's files
 //! and entries with it, and nothing else.
 
+mod bound;
 mod entries;
 mod rendered;
 mod sample;
@@ -63,7 +64,7 @@ use crate::{
     layout::{Entry, IndexKind},
     path::MirrorPath,
     redaction::{self, Place, Redaction, RedactionStats},
-    sample::{Choice, Sample},
+    sample::{Choice, Sample, SampleLimits},
     walk::{self, Format},
 };
 use serde::{Deserialize, Serialize};
@@ -291,6 +292,19 @@ impl RedactedBatch {
 }
 
 impl FilteredBatch {
+    /// Cuts what of samples goes beyond the limits. Done after redaction, so that no secret is cut in a
+    /// way that nobody would know it by, and before the guard.
+    #[must_use]
+    pub fn within(self, limits: &SampleLimits) -> (Self, Vec<Withheld>) {
+        let (items, withheld) = sift(self.items, |item| {
+            if sample::is_sample(&item.subject) {
+                bound::apply(item, limits)?;
+            }
+            Ok(())
+        });
+        (Self { items }, withheld)
+    }
+
     /// Withholds every subject in which the guard finds a secret: in a file, in a path, in an entry.
     #[must_use]
     pub fn guard(self, guard: &Guard) -> (MirrorBatch, Vec<Withheld>) {

@@ -18,6 +18,7 @@ use crate::{
     digest::RenderDigest,
     document::{Document, DocumentKind, Leaf, LeafRole},
     ids::{LaneId, ProjectId},
+    inventory::Inventory,
     trailer::{LISTED_MAX, TrailerChange, Trailers},
 };
 use jiff::Timestamp;
@@ -93,6 +94,8 @@ pub struct CommitFacts<'a> {
     pub parent_committed_at: Option<Timestamp>,
     /// Of a snapshot: all configurations, of which only number and digest are said.
     pub changes: Vec<CoveredChange>,
+    /// What everything that was read came to; empty where only a part was.
+    pub inventory: Inventory,
 }
 
 /// A commit's message before its texts were judged.
@@ -111,6 +114,7 @@ pub struct CommitDraft {
     author: Maker,
     co_authors: Vec<Maker>,
     render_reason: Option<String>,
+    inventory: Inventory,
     texts: Vec<Text>,
 }
 
@@ -181,6 +185,7 @@ impl CommitDraft {
             render,
             parent_committed_at,
             mut changes,
+            inventory,
         } = facts;
         changes.sort_by(|one, other| one.key.cmp(&other.key));
         let kind = kind_of(cut, &changes);
@@ -222,6 +227,7 @@ impl CommitDraft {
             author,
             co_authors,
             render_reason: cut.render.clone(),
+            inventory,
             texts: texts.0,
         }
     }

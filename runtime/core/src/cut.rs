@@ -5,7 +5,9 @@
 //! are stored, and what the objects look like, is not known here.
 
 use crate::{
-    event::{Body, BranchChanged, ConfigChanged, ConfigDeleted, Envelope, JobFinished, StorageChanged},
+    event::{
+        Body, BranchChanged, ConfigChanged, ConfigDeleted, Envelope, JobFinished, RunStatus, StorageChanged,
+    },
     ids::{ComponentId, ConfigId, InvalidId, MirrorId, ObjectKey, Oid, RunId, TableId},
     key::{EventsDigest, digest_of_texts, events_digest},
     window::later,
@@ -194,6 +196,8 @@ pub struct WantedRun {
     pub config: Option<ConfigId>,
     pub state_digest: Option<String>,
     pub artifact_links: Vec<String>,
+    pub status: RunStatus,
+    pub finished_at: Option<Timestamp>,
 }
 
 impl WantedRun {
@@ -205,6 +209,8 @@ impl WantedRun {
             config: job.config.clone(),
             state_digest: job.state_digest.clone(),
             artifact_links: job.artifact_links.clone(),
+            status: job.status,
+            finished_at: job.finished_at,
         }
     }
 }
@@ -340,6 +346,12 @@ impl Cut {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         !self.snapshot && self.events.count == 0
+    }
+
+    /// Returns whether nothing but runs is in it.
+    #[must_use]
+    pub fn is_of_runs(&self) -> bool {
+        !self.snapshot && self.render.is_none() && self.change_through == self.change_after
     }
 
     fn cover(&mut self, mirror: &MirrorId, logged: &Logged) {

@@ -15,7 +15,7 @@ use std::time::Duration;
 /// What can wake a lane.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wake {
-    /// The log has an event for it. `urgent` ones do not wait for their window, as when a
+    /// The log has an event for it. `urgent` ones hardly wait for their window, as when a
     /// configuration goes from good to failing.
     Arrived {
         stream: Stream,
@@ -29,6 +29,11 @@ pub enum Wake {
     /// An operator or admin holds the lane, or lets it go.
     Pause,
     Resume,
+    /// Runs are to be committed more or less often; `between_news` is for urgent ones, none as ever.
+    JobsMode {
+        mode: WindowMode,
+        between_news: Option<Duration>,
+    },
     /// An operator wants what waits done now, whatever the windows say.
     Hasten,
     /// The process ends: nothing new starts.
@@ -191,6 +196,7 @@ impl Lane {
                 self.paused = false;
                 self.again_at = self.again_at.map(|_| now);
             }
+            Wake::JobsMode { mode, between_news } => self.jobs.window.set_mode(mode, between_news),
             Wake::Hasten => {
                 self.change.window.hasten();
                 self.jobs.window.hasten();
@@ -251,7 +257,7 @@ impl Lane {
         feed.newest = position;
         feed.window.offer(published_at);
         if urgent {
-            feed.window.hasten();
+            feed.window.urge();
         }
     }
 

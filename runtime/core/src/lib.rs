@@ -3,15 +3,19 @@
 //! Everything here is pure: no clock (times are arguments), no I/O, no environment, no async. What
 //! it deliberately does not know: wasmtime, gix, HTTP, SQLite, tokio.
 
+pub mod allowed_branches;
 pub mod batch;
 pub mod commit;
 pub mod cut;
+pub mod deletions;
 pub mod digest;
 pub mod document;
 pub mod event;
 pub mod finding;
 pub mod guard;
 pub mod ids;
+pub mod inventory;
+pub mod jobs;
 pub mod key;
 pub mod lane;
 pub mod layout;

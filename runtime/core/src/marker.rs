@@ -16,7 +16,7 @@ use secrecy::{ExposeSecret, SecretBox};
 use sha2::Sha256;
 use std::{fmt, ops::Range, sync::Arc};
 
-const START: &str = "[REDACTED:";
+pub(crate) const START: &str = "[REDACTED:";
 /// Characters of a keyed tag: 60 bits, 5 a character.
 const TAG_LEN: usize = 12;
 /// The tag of a marker that was made without a key.

@@ -23,3 +23,30 @@ pub struct Choice {
     pub columns: Vec<usize>,
     pub rows: Vec<usize>,
 }
+
+/// How large samples may get. Bytes are those of UTF-8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SampleLimits {
+    /// Rows of one sample, 1 to 1000.
+    pub rows_max: u32,
+    /// Bytes of one cell; a longer one is cut, and says so.
+    pub cell_bytes_max: usize,
+    /// Bytes of all cells of one row; those past it are left out, and say so.
+    pub row_bytes_max: usize,
+    /// Bytes of one file; rows past it are left out, and the JSON file says how many.
+    pub file_bytes_max: usize,
+    /// Tables of one branch that have a sample: the first ones by id.
+    pub tables_max: usize,
+}
+
+impl Default for SampleLimits {
+    fn default() -> Self {
+        Self {
+            rows_max: 100,
+            cell_bytes_max: 1 << 10,
+            row_bytes_max: 16 << 10,
+            file_bytes_max: 256 << 10,
+            tables_max: 1_000,
+        }
+    }
+}

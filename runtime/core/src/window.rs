@@ -45,6 +45,17 @@ const TOOK_ASSUMED: Duration = Duration::from_secs(3);
 const LEAD_MIN: Duration = Duration::from_secs(1);
 const LEAD_MAX: Duration = Duration::from_secs(10);
 
+/// The source may show what is news a little later than it is told.
+const NEWS_VISIBLE_AFTER: Duration = Duration::from_secs(2);
+
+/// One piece of news follows another: those of one outage are gathered a little.
+fn between_news(mode: WindowMode) -> Duration {
+    match mode {
+        WindowMode::Early { span } | WindowMode::Fixed { span } => span,
+        WindowMode::Eager { gather, .. } => gather,
+    }
+}
+
 /// The window of one stream.
 #[derive(Debug, Clone)]
 pub struct Window {
@@ -54,6 +65,10 @@ pub struct Window {
     closed_at: Option<Timestamp>,
     /// Due without waiting for anything.
     urgent: bool,
+    /// It holds news, which waits for little.
+    has_news: bool,
+    /// News waits so long after the window last closed.
+    between_news: Duration,
     took: VecDeque<Duration>,
 }
 
@@ -65,8 +80,17 @@ impl Window {
             opened_at: None,
             closed_at: None,
             urgent: false,
+            has_news: false,
+            between_news: between_news(mode),
             took: VecDeque::new(),
         }
+    }
+
+    /// Changes when the window closes, also of what it holds. News waits `between_news` after the
+    /// window last closed; none: as the mode has it.
+    pub fn set_mode(&mut self, mode: WindowMode, between_news_wanted: Option<Duration>) {
+        self.mode = mode;
+        self.between_news = between_news_wanted.unwrap_or(between_news(mode));
     }
 
     /// Notes an event that was published at `published_at`; the window opens with its first.
@@ -89,6 +113,12 @@ impl Window {
         self.urgent = self.opened_at.is_some();
     }
 
+    /// Notes that the window holds news, if it is open: it is due shortly after it opened, unless it
+    /// has just been closed.
+    pub fn urge(&mut self) {
+        self.has_news = self.opened_at.is_some();
+    }
+
     /// Returns when the window is due, which may lie in the past; none while it is not open.
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {
@@ -96,7 +126,19 @@ impl Window {
         if self.urgent {
             return Some(opened_at);
         }
-        Some(match self.mode {
+        let regular = self.regular_due(opened_at);
+        if !self.has_news {
+            return Some(regular);
+        }
+        let visible = later(opened_at, NEWS_VISIBLE_AFTER);
+        let due = self.closed_at.map_or(visible, |closed_at| {
+            visible.max(later(closed_at, self.between_news))
+        });
+        Some(due.min(regular))
+    }
+
+    fn regular_due(&self, opened_at: Timestamp) -> Timestamp {
+        match self.mode {
             WindowMode::Early { span } => later(opened_at, span.saturating_sub(self.lead(span))),
             WindowMode::Fixed { span } => later(opened_at, span),
             WindowMode::Eager { gather, cool_down } => {
@@ -104,7 +146,7 @@ impl Window {
                 self.closed_at
                     .map_or(gathered, |closed_at| gathered.max(later(closed_at, cool_down)))
             }
-        })
+        }
     }
 
     #[must_use]
@@ -122,6 +164,7 @@ impl Window {
     pub fn close(&mut self, now: Timestamp) {
         self.opened_at = None;
         self.urgent = false;
+        self.has_news = false;
         self.closed_at = Some(now);
     }
 
@@ -246,6 +289,53 @@ mod tests {
         check(WindowMode::EAGER, &[], Some(0), &[1_000], 30_000);
         check(WindowMode::EAGER, &[], Some(0), &[40_000], 42_000);
         check(WindowMode::JOBS, &[], Some(0), &[1_000], 900_000);
+    }
+
+    #[test]
+    fn news_waits_for_little_but_not_for_nothing() {
+        let check = |closed: Option<i64>, opened: i64, between: Option<Duration>, due: i64| {
+            let mut window = Window::new(WindowMode::JOBS);
+            window.set_mode(WindowMode::JOBS, between);
+            if let Some(closed) = closed {
+                window.close(at(closed));
+            }
+            window.urge();
+            window.offer(at(opened));
+            assert_ne!(
+                window.next_due(),
+                Some(at(due)),
+                "nothing that came before counts"
+            );
+            window.urge();
+            assert_eq!(window.next_due(), Some(at(due)));
+            window.close(at(due));
+            window.offer(at(due));
+            assert_eq!(window.next_due(), Some(at(due + 900_000)), "it is told");
+        };
+        check(None, 0, None, 2_000);
+        check(Some(0), 1_000, None, 30_000);
+        check(Some(0), 29_000, None, 31_000);
+        check(Some(0), 29_000, Some(Duration::from_secs(600)), 600_000);
+        let mut window = Window::new(WindowMode::FIXED);
+        window.offer(at(0));
+        window.close(at(29_000));
+        window.offer(at(29_500));
+        window.urge();
+        assert_eq!(window.next_due(), Some(at(59_000)), "never later than without");
+    }
+
+    #[test]
+    fn a_mode_that_changes_holds_for_what_is_in_the_window() {
+        let mut window = Window::new(WindowMode::JOBS);
+        window.close(at(0));
+        window.offer(at(1_000));
+        assert_eq!(window.next_due(), Some(at(900_000)));
+        let slower = WindowMode::Eager {
+            gather: Duration::from_secs(30),
+            cool_down: Duration::from_secs(3600),
+        };
+        window.set_mode(slower, None);
+        assert_eq!(window.next_due(), Some(at(3_600_000)));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use mirror_core::{
     finding::Verdict,
     guard::{Guard, KnownSecrets},
     ids::{BranchId, ComponentId, ConfigId, LaneId, MirrorId, ObjectKey, Oid, ProjectId, Stack},
+    inventory::Inventory,
     layout::{RawFile, Rendered},
     marker::TagKey,
     path::{MirrorPath, OwnedPaths},
@@ -81,6 +82,7 @@ fn message(through: u64) -> GuardedMessage {
         render: &RenderDigest::parse(&"0".repeat(32)).unwrap(),
         parent_committed_at: None,
         changes: Vec::new(),
+        inventory: Inventory::default(),
     };
     CommitDraft::new(facts).seal(Vec::new(), &redaction(), &Guard::new(&KnownSecrets::new()))
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     app::Failure,
-    config::{Config, MirrorSpec},
+    config::{AcceptDeletions, Config, MirrorSpec},
     pipeline::{
         attempt::{Due, Landed, Lane},
         error::AttemptError,
@@ -32,10 +32,13 @@ const ATTEMPTS_MAX: u32 = 20;
 /// A configuration that cannot be used, or an attempt that fails.
 pub fn run(once: &Once) -> Result<(), Failure> {
     let mut config = Config::read(&once.config).map_err(|error| Failure::usage(crate::app::chain(&error)))?;
-    let spec = config
+    let mut spec = config
         .mirror(&once.mirror)
         .map_err(|error| Failure::usage(error.to_string()))?
         .clone();
+    if once.accept_deletions {
+        spec.accept_deletions = AcceptDeletions::Everything;
+    }
     let mirrors = std::mem::replace(&mut config.mirrors, vec![spec.clone()]);
     run_to_end(runtime()?, async {
         let system = System::open(config)
@@ -149,6 +152,7 @@ fn report(as_json: bool, landed: &[Landed]) {
                     "modified": landed.modified,
                     "deleted": landed.deleted,
                     "withheld": landed.withheld.len(),
+                    "objects": crate::status::inventory(&landed.inventory),
                 })
             })
             .collect();

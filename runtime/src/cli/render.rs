@@ -20,22 +20,25 @@ use crate::{
 };
 use fake_keboola::{Fake, FakeConfig};
 use mirror_core::{
+    allowed_branches::AllowedBranches,
     batch::{RenderedBatch, Subject, Withheld},
     document::Context,
     finding::WithholdReason,
     guard::KnownSecrets,
     ids::{BranchId, ObjectKey, ProjectId, Stack},
+    inventory::Inventory,
     layout::{Entry, IndexKind, PlacedObject, Rendered, SourceObject},
     marker::TagKey,
     path::OwnedPaths,
-    placement::{Change, Placement, UniqueNames, normalize_name},
+    placement::{Change, Placement, UniqueNames},
     redaction::{Redaction, SecretsMode},
+    sample::SampleLimits,
 };
 use mirror_keboola::DevBranch;
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -68,6 +71,7 @@ struct Tree {
     files: usize,
     objects: usize,
     withheld: Vec<Withheld>,
+    inventory: Inventory,
 }
 
 async fn tree(render: &Render, project: sample_project::Project) -> Result<Tree, Failure> {
@@ -113,7 +117,7 @@ async fn tree(render: &Render, project: sample_project::Project) -> Result<Tree,
         options,
         scope: Scope {
             storage: everything,
-            samples: everything && render.samples,
+            samples: (everything && render.samples).then(SampleLimits::default),
             jobs: everything,
             now: wall_clock(),
         },
@@ -145,7 +149,9 @@ struct Offline {
 impl Offline {
     /// Renders all allowed branches, and then what is made of them together.
     async fn all(&self, render: &Render) -> Result<Job, Failure> {
-        let branches = self.source.branches().await.map_err(failed)?;
+        let mut branches = self.source.branches().await.map_err(failed)?;
+        // The default branch has its name before any other that wishes for it.
+        branches.sort_by_key(|branch| !branch.is_default);
         let default = branches.iter().find(|branch| branch.is_default);
         let default = default.map(|branch| branch.id.clone());
         let mut job = Job {
@@ -213,6 +219,7 @@ impl Offline {
             guard: Mutex::default(),
             names: Mutex::default(),
             owned: OwnedPaths::new(None),
+            sample_limits: SampleLimits::default(),
             context: Context {
                 stack: self.stack.clone(),
                 project: self.project.clone(),
@@ -267,7 +274,10 @@ enum Done {
 
 impl Job {
     fn branch(&mut self, transformer: &Transformer, survey: Survey) -> Result<(), Failure> {
-        let Survey { spool, inspected } = survey;
+        let earlier = self.tree.withheld.len();
+        let mut survey = survey;
+        let inspected = std::mem::take(&mut survey.inspected);
+        let spool = &survey.spool;
         let mut placement = Placement::new();
         let mut changes = Vec::new();
         for (key, inspection) in inspected {
@@ -279,7 +289,15 @@ impl Job {
                 }),
             }
         }
-        let mut todo = placement.apply(changes).stale.into_iter();
+        let mut todo = placement.apply(changes).stale;
+        // Runs have no place.
+        todo.extend(
+            spool
+                .keys()
+                .filter(|key| matches!(key, ObjectKey::Job(_)))
+                .cloned(),
+        );
+        let mut todo = todo.into_iter();
         let mut objects = 0;
         let mut next = || {
             for key in todo.by_ref() {
@@ -313,6 +331,14 @@ impl Job {
             self.take(transformer, done)
         })?;
         self.tree.objects += objects;
+        let withheld: BTreeSet<&Subject> = self.tree.withheld[earlier..]
+            .iter()
+            .map(|withheld| &withheld.subject)
+            .collect();
+        for key in survey.spool.keys() {
+            let is_withheld = withheld.contains(&Subject::Object(key.clone()));
+            self.tree.inventory.count(survey.type_of(key), is_withheld);
+        }
         Ok(())
     }
 
@@ -457,46 +483,13 @@ fn settings(options: &Map<String, Value>, branch_path: &str, default: Option<&st
     Value::Object(settings).to_string()
 }
 
-/// Applies `allowedBranches`: `*`, `__all__`, `__main__`, an id, or a pattern on the name.
+/// Applies `allowedBranches`, where there is such a list.
 fn is_allowed(options: &Map<String, Value>, branch: &DevBranch) -> bool {
-    let Some(patterns) = options.get("allowedBranches").and_then(Value::as_array) else {
+    let Some(items) = options.get("allowedBranches").and_then(Value::as_array) else {
         return true;
     };
-    patterns
-        .iter()
-        .filter_map(Value::as_str)
-        .any(|pattern| match pattern {
-            "*" | "__all__" => true,
-            "__main__" => branch.is_default,
-            pattern => {
-                pattern == branch.id.as_str()
-                    || matches(pattern, &branch.name)
-                    || matches(pattern, &normalize_name(&branch.name))
-            }
-        })
-}
-
-/// Matches a pattern in which `*` stands for any text and `?` for one character.
-fn matches(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
-    let mut reached = vec![false; text.len() + 1];
-    reached[0] = true;
-    for symbol in pattern {
-        if symbol == '*' {
-            let first = reached
-                .iter()
-                .position(|reached| *reached)
-                .unwrap_or(reached.len());
-            reached.iter_mut().skip(first).for_each(|reached| *reached = true);
-            continue;
-        }
-        let mut next = vec![false; text.len() + 1];
-        for (index, found) in text.iter().enumerate() {
-            next[index + 1] = reached[index] && (symbol == '?' || symbol == *found);
-        }
-        reached = next;
-    }
-    reached[text.len()]
+    let items = items.iter().filter_map(Value::as_str).map(str::to_owned);
+    AllowedBranches::new(items.collect()).allow(&branch.id, &branch.name, branch.is_default)
 }
 
 fn placed_below<'p>(path: &'p str, only: Option<&str>) -> Option<&'p str> {
@@ -517,7 +510,12 @@ fn report(as_json: bool, tree: &Tree) {
     if as_json {
         println!(
             "{}",
-            json!({ "files": files, "objects": tree.objects, "withheld": withheld })
+            json!({
+                "files": files,
+                "objects": tree.objects,
+                "withheld": withheld,
+                "counts": crate::status::inventory(&tree.inventory),
+            })
         );
         return;
     }
@@ -530,21 +528,6 @@ fn report(as_json: bool, tree: &Tree) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn patterns_match_as_in_the_cli() {
-        for (pattern, text, expected) in [
-            ("foo*", "foo-bar", true),
-            ("*bar", "foo-bar", true),
-            ("f?o", "foo", true),
-            ("foo", "foo-bar", false),
-            ("*o*b*", "foo-bar", true),
-            ("", "", true),
-            ("?", "", false),
-        ] {
-            assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
-        }
-    }
 
     #[test]
     fn a_part_of_the_tree_becomes_its_root() {

@@ -110,6 +110,7 @@ pub(super) fn start_failure(error: &StartError) -> Failure {
         | StartError::Token { .. }
         | StartError::Client { .. }
         | StartError::Repository { .. }
+        | StartError::Visibility { .. }
         | StartError::Store { .. }
         | StartError::Ref { .. }
         | StartError::WrongProject { .. }

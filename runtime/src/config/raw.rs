@@ -1,19 +1,24 @@
 //! The file as it is written: what serde sees, and the step from there to checked values.
 
 use super::{
-    ConfigError, DevBranches, HttpConfig, IngestToken, JobsSpec, KeboolaConfig, LogConfig, MirrorSpec,
-    RepositorySpec, SandboxLimits, SyncConfig, WindowConfig, branch_problem, id, reference,
+    AcceptDeletions, ConfigError, DevBranches, HttpConfig, IngestToken, JobsSpec, KeboolaConfig, LogConfig,
+    MirrorSpec, RepositorySpec, SandboxLimits, SyncConfig, VisibilityConfig, WindowConfig, branch_problem,
+    id, reference,
     refs::{template_problem, unique},
     value,
 };
 use mirror_core::{
+    deletions::DeletionLimits,
     ids::{MirrorId, ProjectId, Stack, StackAddress},
     path::MirrorPath,
+    sample::SampleLimits,
 };
+use reqwest::Url;
 use serde::Deserialize;
 use std::{
     collections::BTreeSet,
     net::SocketAddr,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -37,6 +42,56 @@ pub enum SecretsChoice {
     Encrypted,
     Masked,
     Omitted,
+}
+
+/// Where job runs stand in the repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobsLayout {
+    /// A line each in the file of their day, `jobs/YYYY/MM/DD.jsonl`.
+    DayFiles,
+    /// A file each, `jobs/<run id>.json`.
+    FilePerRun,
+}
+
+/// Where every single run is logged.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum JobsLog {
+    /// On the branch of everything else.
+    Branch,
+    /// On a ref for each month.
+    MonthRefs,
+}
+
+/// How the directory of a dev branch below `configs/` is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BranchDirectory {
+    /// `main`, so that a diff between two Git branches is what differs in Keboola.
+    Main,
+    /// As Keboola's CLI calls it, by the name that the branch had first.
+    Name,
+}
+
+/// What becomes of the Git branch of a dev branch that was deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeletedBranches {
+    Keep,
+    Delete,
+}
+
+impl SecretsChoice {
+    /// Returns the word of the configuration file.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Encrypted => "encrypted",
+            Self::Masked => "masked",
+            Self::Omitted => "omitted",
+        }
+    }
 }
 
 /// How often job runs are committed.
@@ -65,6 +120,8 @@ pub(super) struct Config {
     sandbox: Sandbox,
     #[serde(default)]
     sync: Sync,
+    #[serde(default)]
+    visibility: Visibility,
     #[serde(default = "grace_ms")]
     grace_ms: u64,
     #[serde(default, rename = "mirror")]
@@ -201,6 +258,24 @@ impl Default for Sync {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Visibility {
+    private_hosts: Vec<String>,
+    check_every_ms: u64,
+    timeout_ms: u64,
+}
+
+impl Default for Visibility {
+    fn default() -> Self {
+        Self {
+            private_hosts: Vec::new(),
+            check_every_ms: 3_600_000,
+            timeout_ms: 10_000,
+        }
+    }
+}
+
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Mirror {
     id: String,
@@ -212,10 +287,12 @@ struct Mirror {
     branch: String,
     #[serde(default)]
     prefix: String,
-    #[serde(default = "encrypted")]
-    secrets: SecretsChoice,
+    secrets: Option<SecretsChoice>,
     #[serde(default)]
     samples: bool,
+    #[serde(default)]
+    sample_limits: Samples,
+    visibility_url: Option<String>,
     #[serde(default)]
     jobs: Jobs,
     #[serde(default)]
@@ -226,14 +303,42 @@ struct Mirror {
     region: String,
     #[serde(default)]
     adopt: bool,
+    #[serde(default)]
+    deletions: Deletions,
+    accept_deletions: Option<String>,
 }
 
 fn main_branch() -> String {
     "main".into()
 }
 
-fn encrypted() -> SecretsChoice {
-    SecretsChoice::Encrypted
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Samples {
+    rows_max: u32,
+    cell_bytes_max: usize,
+    row_bytes_max: usize,
+    file_bytes_max: usize,
+    tables_max: usize,
+}
+
+impl Default for Samples {
+    fn default() -> Self {
+        let SampleLimits {
+            rows_max,
+            cell_bytes_max,
+            row_bytes_max,
+            file_bytes_max,
+            tables_max,
+        } = SampleLimits::default();
+        Self {
+            rows_max,
+            cell_bytes_max,
+            row_bytes_max,
+            file_bytes_max,
+            tables_max,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -241,6 +346,10 @@ fn encrypted() -> SecretsChoice {
 struct Jobs {
     enabled: bool,
     cadence: String,
+    layout: JobsLayout,
+    log: JobsLog,
+    keep_days: u32,
+    budget_bytes_month: u64,
 }
 
 impl Default for Jobs {
@@ -248,6 +357,10 @@ impl Default for Jobs {
         Self {
             enabled: true,
             cadence: "15m".into(),
+            layout: JobsLayout::DayFiles,
+            log: JobsLog::Branch,
+            keep_days: JobsSpec::KEEP_DAYS,
+            budget_bytes_month: JobsSpec::BUDGET_BYTES_MONTH,
         }
     }
 }
@@ -257,6 +370,9 @@ impl Default for Jobs {
 struct Dev {
     enabled: bool,
     git_branch: String,
+    branch_directory: BranchDirectory,
+    deleted: DeletedBranches,
+    look_every_ms: u64,
 }
 
 impl Default for Dev {
@@ -264,6 +380,29 @@ impl Default for Dev {
         Self {
             enabled: false,
             git_branch: "keboola/{name}-{id}".into(),
+            branch_directory: BranchDirectory::Main,
+            deleted: DeletedBranches::Keep,
+            look_every_ms: 300_000,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Deletions {
+    share_percent_max: u8,
+    floor: usize,
+}
+
+impl Default for Deletions {
+    fn default() -> Self {
+        let DeletionLimits {
+            share_percent_max,
+            floor,
+        } = DeletionLimits::default();
+        Self {
+            share_percent_max,
+            floor,
         }
     }
 }
@@ -279,6 +418,7 @@ impl Config {
             keboola,
             sandbox,
             sync,
+            visibility,
             grace_ms,
             mirrors,
         } = self;
@@ -335,6 +475,7 @@ impl Config {
                 memory_bytes_max: sync.memory_bytes_max,
                 spool_bytes_max: sync.spool_bytes_max,
             },
+            visibility: visibility.check()?,
             grace_ms,
             mirrors,
         })
@@ -432,6 +573,12 @@ impl Mirror {
         if let Some(problem) = template_problem(&self.dev_branches.git_branch) {
             return Err(value(key("dev_branches.git_branch"), problem));
         }
+        if !(1_000..=86_400_000).contains(&self.dev_branches.look_every_ms) {
+            return Err(value(
+                key("dev_branches.look_every_ms"),
+                "must be between 1000 and 86400000",
+            ));
+        }
         let prefix = match self.prefix.as_str() {
             "" => None,
             raw => Some(MirrorPath::parse(raw).map_err(|source| ConfigError::Prefix {
@@ -439,13 +586,7 @@ impl Mirror {
                 source,
             })?),
         };
-        let Jobs { enabled, cadence } = self.jobs;
-        let cadence = jobs_cadence(&cadence).ok_or_else(|| {
-            value(
-                key("jobs.cadence"),
-                "must be `window` or a time such as `90s`, `15m` or `2h`, at least `10s`",
-            )
-        })?;
+        let jobs = self.jobs.check(key)?;
         Ok(MirrorSpec {
             id: id(&key("id"), MirrorId::parse(&self.id))?,
             stack_url: address.to_string(),
@@ -457,15 +598,142 @@ impl Mirror {
             prefix,
             secrets: self.secrets,
             samples: self.samples,
-            jobs: enabled.then_some(JobsSpec { cadence }),
+            sample_limits: self.sample_limits.check(&key("sample_limits"))?,
+            visibility_url: self
+                .visibility_url
+                .map(|raw| web_address(&key("visibility_url"), &raw))
+                .transpose()?,
+            jobs,
             dev_branches: DevBranches {
                 enabled: self.dev_branches.enabled,
                 git_branch: self.dev_branches.git_branch,
+                directory: self.dev_branches.branch_directory,
+                deleted: self.dev_branches.deleted,
+                look_every: Duration::from_millis(self.dev_branches.look_every_ms),
             },
             plan_tier: self.plan_tier,
             region: self.region,
             adopt: self.adopt,
+            deletions: self.deletions.check(&key("deletions"))?,
+            accept_deletions: accepted(&key("accept_deletions"), self.accept_deletions)?,
         })
+    }
+}
+
+impl Visibility {
+    fn check(self) -> Result<VisibilityConfig, ConfigError> {
+        let Self {
+            private_hosts,
+            check_every_ms,
+            timeout_ms,
+        } = self;
+        if !(1_000..=86_400_000).contains(&check_every_ms) {
+            return Err(value(
+                "visibility.check_every_ms",
+                "must be between 1000 and 86400000",
+            ));
+        }
+        if !(100..=60_000).contains(&timeout_ms) {
+            return Err(value("visibility.timeout_ms", "must be between 100 and 60000"));
+        }
+        let is_host = |host: &String| {
+            let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+            !host.is_empty() && host.chars().all(fits)
+        };
+        if !private_hosts.iter().all(is_host) {
+            return Err(value(
+                "visibility.private_hosts",
+                "must be names of hosts, such as `git.example.com`, without scheme, port or path",
+            ));
+        }
+        Ok(VisibilityConfig {
+            private_hosts,
+            check_every: Duration::from_millis(check_every_ms),
+            timeout: Duration::from_millis(timeout_ms),
+        })
+    }
+}
+
+impl Samples {
+    fn check(self, key: &str) -> Result<SampleLimits, ConfigError> {
+        let Self {
+            rows_max,
+            cell_bytes_max,
+            row_bytes_max,
+            file_bytes_max,
+            tables_max,
+        } = self;
+        if !(1..=1_000).contains(&rows_max) {
+            return Err(value(format!("{key}.rows_max"), "must be between 1 and 1000"));
+        }
+        for (name, bytes) in [
+            ("cell_bytes_max", cell_bytes_max),
+            ("row_bytes_max", row_bytes_max),
+            ("file_bytes_max", file_bytes_max),
+        ] {
+            if !(16..=(16 << 20)).contains(&bytes) {
+                return Err(value(format!("{key}.{name}"), "must be between 16 and 16777216"));
+            }
+        }
+        Ok(SampleLimits {
+            rows_max,
+            cell_bytes_max,
+            row_bytes_max,
+            file_bytes_max,
+            tables_max,
+        })
+    }
+}
+
+/// Reads the address of a repository as a stranger would use it.
+fn web_address(key: &str, raw: &str) -> Result<Url, ConfigError> {
+    let url =
+        Url::parse(raw).map_err(|_| value(key, "is no address; it must be like `https://host/path.git`"))?;
+    let is_loopback = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
+    if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback) {
+        return Err(value(key, "must begin with `https://`"));
+    }
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
+        return Err(value(
+            key,
+            "must have no user, password or query: it is asked for as a stranger would",
+        ));
+    }
+    Ok(url)
+}
+
+impl Deletions {
+    fn check(self, key: &str) -> Result<DeletionLimits, ConfigError> {
+        let Self {
+            share_percent_max,
+            floor,
+        } = self;
+        if share_percent_max > 99 {
+            return Err(value(
+                format!("{key}.share_percent_max"),
+                "must be between 0 and 99; 0 asks about every batch that reaches `floor`",
+            ));
+        }
+        if floor == 0 {
+            return Err(value(format!("{key}.floor"), "must be at least 1"));
+        }
+        Ok(DeletionLimits {
+            share_percent_max,
+            floor,
+        })
+    }
+}
+
+fn accepted(key: &str, raw: Option<String>) -> Result<AcceptDeletions, ConfigError> {
+    match raw {
+        None => Ok(AcceptDeletions::Nothing),
+        Some(id) if id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+            Ok(AcceptDeletions::Batch(id))
+        }
+        Some(_) => Err(value(
+            key,
+            "must be the id of a held batch, as the status and the log tell it: 16 hexadecimal digits",
+        )),
     }
 }
 
@@ -484,6 +752,56 @@ fn repository(key: &str, raw: &str, base: &Path) -> Result<RepositorySpec, Confi
         )),
     }
 }
+
+impl Jobs {
+    fn check(self, key: impl Fn(&str) -> String) -> Result<Option<JobsSpec>, ConfigError> {
+        let Self {
+            enabled,
+            cadence,
+            layout,
+            log,
+            keep_days,
+            budget_bytes_month,
+        } = self;
+        let cadence = jobs_cadence(&cadence).ok_or_else(|| {
+            value(
+                key("jobs.cadence"),
+                "must be `window` or a time such as `90s`, `15m` or `2h`, at least `10s`",
+            )
+        })?;
+        match log {
+            JobsLog::Branch => {}
+            JobsLog::MonthRefs => {
+                return Err(value(
+                    key("jobs.log"),
+                    "`month-refs` is not supported by this release; leave it out, and bound the history by `jobs.budget_bytes_month` and `jobs.keep_days`",
+                ));
+            }
+        }
+        if !JOBS_KEEP_DAYS.contains(&keep_days) {
+            return Err(value(
+                key("jobs.keep_days"),
+                "must be from 2 to 3660 days; those of the newest two are always at hand",
+            ));
+        }
+        if (1..JOBS_BUDGET_BYTES_MIN).contains(&budget_bytes_month) {
+            return Err(value(
+                key("jobs.budget_bytes_month"),
+                "must be at least 100000 bytes, or 0 for no limit; `jobs.enabled = false` leaves runs out",
+            ));
+        }
+        Ok(enabled.then_some(JobsSpec {
+            cadence,
+            layout,
+            keep_days,
+            budget_bytes_month,
+        }))
+    }
+}
+
+const JOBS_KEEP_DAYS: RangeInclusive<u32> = 2..=3660;
+/// Below this not even a commit a day and the health of some configurations would fit.
+const JOBS_BUDGET_BYTES_MIN: u64 = 100_000;
 
 fn jobs_cadence(raw: &str) -> Option<JobsCadence> {
     if raw == "window" {

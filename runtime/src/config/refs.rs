@@ -85,9 +85,16 @@ pub(super) fn template_problem(template: &str) -> Option<&'static str> {
 /// Says whether two names, or patterns with `{name}` and `{id}` in them, can be the same, or one the
 /// directory of the other.
 fn may_collide(one: &str, other: &str) -> bool {
+    // A clone may lie on a file system that does not tell capitals apart.
+    let (one, other) = (one.to_lowercase(), other.to_lowercase());
     one.split('/')
         .zip(other.split('/'))
         .all(|(one, other)| may_match(one, other))
+}
+
+/// Says whether a template can have made a name.
+pub(crate) fn fits_template(template: &str, name: &str) -> bool {
+    fits(template, name)
 }
 
 /// Says whether two segments can be the same; in doubt, they can.
@@ -178,6 +185,8 @@ mod tests {
         check("a-{name}-{id}", "{name}-{id}", true);
         check("{id}-a", "{id}-b", false);
         check("x/{id}", "x/{name}/{id}", true);
+        check("Main", "main", true);
+        check("keboola/{name}-{id}", "Keboola/Loyalty-1187", true);
     }
 
     #[test]

@@ -53,7 +53,10 @@ fn a_good_file_has_defaults_and_paths_relative_to_itself() {
     assert_eq!(
         mirror.jobs,
         Some(JobsSpec {
-            cadence: JobsCadence::Every { ms: 900_000 }
+            cadence: JobsCadence::Every { ms: 900_000 },
+            layout: JobsLayout::DayFiles,
+            keep_days: 35,
+            budget_bytes_month: 6_000_000,
         })
     );
     assert!(!mirror.samples);
@@ -135,6 +138,27 @@ fn what_is_wrong_is_told_by_key_and_never_with_the_value() {
         expect![
             "`mirror[0].prefix`: path `a/../b` has a `.` or `..` segment / path `a/../b` has a `.` or `..` segment"
         ],
+    );
+    check(
+        "id = \"retail\"",
+        "id = \"retail\"\njobs = { log = \"month-refs\" }",
+        expect![[
+            r#"`mirror[0].jobs.log`: `month-refs` is not supported by this release; leave it out, and bound the history by `jobs.budget_bytes_month` and `jobs.keep_days`"#
+        ]],
+    );
+    check(
+        "id = \"retail\"",
+        "id = \"retail\"\njobs = { keep_days = 1 }",
+        expect![[
+            r#"`mirror[0].jobs.keep_days`: must be from 2 to 3660 days; those of the newest two are always at hand"#
+        ]],
+    );
+    check(
+        "id = \"retail\"",
+        "id = \"retail\"\njobs = { budget_bytes_month = 6 }",
+        expect![[
+            r#"`mirror[0].jobs.budget_bytes_month`: must be at least 100000 bytes, or 0 for no limit; `jobs.enabled = false` leaves runs out"#
+        ]],
     );
     check(
         "id = \"retail\"",

@@ -9,7 +9,7 @@ mod put_aside;
 use super::{
     build::{Again, Begin, Built, Outcome},
     error::AttemptError,
-    fetch::{Covered, FetchError, Fetched, Outlet, Scope, Source},
+    fetch::{Covered, FetchError, Fetched, Outlet, SampleNews, Scope, Source},
     memory::Memory,
     recover::{Start, Tip},
     spool::SpoolLimits,
@@ -22,6 +22,7 @@ use crate::{
     crash_point,
     queue::{DeadLetterId, EventLog},
     state::{Prepared, StateStore},
+    visibility::{Exports, Visibility, VisibilityWatch},
 };
 use changes::changes;
 use jiff::Timestamp;
@@ -30,7 +31,8 @@ use mirror_core::{
     cut::{ConfigKey, Cut, LaneCursor},
     digest::RenderDigest,
     finding::WithholdReason,
-    ids::{LaneId, ObjectKey, Oid, Topic},
+    ids::{BranchId, LaneId, ObjectKey, Oid, Topic},
+    inventory::Inventory,
     key::EventKey,
     redaction::RedactionStats,
 };
@@ -52,6 +54,10 @@ pub struct Lane {
     pub topic: Topic,
     pub spec: Arc<MirrorSpec>,
     pub branch: DevBranch,
+    pub default_branch: BranchId,
+    /// What the visibility of the repository allows, as it was when the lane was made.
+    pub exports: Exports,
+    pub visibility: Arc<VisibilityWatch>,
     pub refname: RefName,
     /// For a dev branch: the default one, at whose commit a new ref starts.
     pub base: Option<Base>,
@@ -112,6 +118,7 @@ pub struct Done {
     pub may_return: Vec<(EventKey, DeadLetterId)>,
     /// Shared files whose newest form is withheld, and why.
     pub withheld_files: BTreeMap<String, String>,
+    pub samples: SampleNews,
 }
 
 /// A commit that the remote has confirmed.
@@ -135,6 +142,8 @@ pub struct Landed {
     /// What was redacted in objects of this commit.
     pub redactions: Vec<(ObjectKey, RedactionStats)>,
     pub withheld: Vec<(ObjectKey, WithholdReason)>,
+    /// Counts, where everything was read; else empty.
+    pub inventory: Inventory,
 }
 
 /// What one attempt is to cover.
@@ -227,6 +236,7 @@ impl Lane {
                 put_aside: 0,
                 may_return: Vec::new(),
                 withheld_files: BTreeMap::new(),
+                samples: SampleNews::default(),
             })));
         }
         // A stored cut of a first sync that the remote has by now, and only the cursor does not tell, is
@@ -237,7 +247,7 @@ impl Lane {
         };
         let scope = Scope {
             storage: true,
-            samples: self.spec.samples,
+            samples: self.exports.samples.then_some(self.spec.sample_limits),
             jobs: self.spec.jobs.is_some(),
             now: (self.now)(),
         };
@@ -279,6 +289,7 @@ impl Lane {
         }
         let unfounded = fetched.unfounded.drain(..).map(Letter::of_unfounded);
         self.file(&cut, unfounded.collect(), scope.now).await?;
+        let samples = fetched.sample_news();
         let to_make = ToMake {
             memory,
             fetched,
@@ -305,6 +316,7 @@ impl Lane {
         done.put_aside = filed.letters.len();
         done.may_return = filed.letters.values().flatten().cloned().collect();
         drop(filed);
+        done.samples = samples;
         Ok(Straight::Done(Box::new(done)))
     }
 
@@ -371,10 +383,11 @@ impl Lane {
                 handle: &handle,
             };
             let Built {
-                memory,
+                mut memory,
                 tree: outcome,
                 withheld,
                 withheld_files,
+                inventory,
                 redactions,
                 work,
                 fetching,
@@ -383,6 +396,7 @@ impl Lane {
                 Outcome::Again(more) => return Ok(Made::Again(more)),
             };
             crash_point!("after-tree");
+            let growth = memory.take_growth();
             if whole && !cut.snapshot {
                 // What is withheld is not known to have been told of before, as files tell of versions.
                 changes.retain(|change| {
@@ -401,6 +415,7 @@ impl Lane {
                 withheld_files,
                 work,
                 fetching,
+                inventory,
             };
             // A first commit is made even without a difference: it says that the lane is mirrored.
             if !outcome.changed && tip.is_some_and(|tip| tip.own) && !cut.snapshot {
@@ -413,12 +428,17 @@ impl Lane {
                 render: &lane.render,
                 parent_committed_at: tip.map(|tip| tip.committed_at),
                 changes,
+                inventory: finished.inventory.clone(),
             };
             let text = CommitDraft::new(facts);
             let kind = text.kind();
             let message = lane.transformer.seal(text)?;
             let parents: Vec<Oid> = tip.iter().map(|tip| tip.id).collect();
             let id = draft.commit(outcome.tree, &parents, &message)?;
+            if !growth.is_none() {
+                let bytes = growth.bytes(cut.is_of_runs());
+                finished.memory.spend(bytes, cut.appended_at);
+            }
             let expected = tip.filter(|tip| tip.own).map(|tip| tip.id);
             let push = draft.into_push(lane.refname.clone(), expected, id)?;
             let author = message.author();
@@ -443,7 +463,8 @@ impl Lane {
     ) -> Result<(Fetched, Survey), AttemptError> {
         let (mut outlet, out) = Outlet::new();
         let fetch = async {
-            let told = memory.told_of_runs();
+            // What events told long ago of runs that the log no longer has is kept by their days.
+            let told = BTreeMap::new();
             let fetched = self
                 .source
                 .whole_for(&self.branch, cut, memory, scope, told, &mut outlet)
@@ -491,6 +512,9 @@ impl Lane {
         scope: Scope,
     ) -> Result<(Fetched, Survey), AttemptError> {
         let mut fetched = self.source.cut(&self.branch, cut, memory, scope).await?;
+        if let Some(limits) = scope.samples {
+            fetched.limit_samples(memory.keys(), limits.tables_max);
+        }
         let objects = std::mem::take(&mut fetched.objects);
         let survey = self.blocking(move |lane| {
             let mut survey = Survey::new(lane.spool.clone());
@@ -517,6 +541,7 @@ impl Lane {
             redactions,
             withheld,
             withheld_files,
+            inventory,
             mut work,
             fetching: _,
         } = finished;
@@ -540,6 +565,7 @@ impl Lane {
                 put_aside: 0,
                 may_return: Vec::new(),
                 withheld_files,
+                samples: SampleNews::default(),
             });
         };
         let delta = if replace_all {
@@ -571,6 +597,12 @@ impl Lane {
         }) = commit
         {
             let turn = self.turn.lock().await;
+            if self.exports.samples {
+                let visibility = self.visibility.ask().await;
+                if visibility != Visibility::Private {
+                    return Err(AttemptError::Exposed { visibility });
+                }
+            }
             self.blocking(move |lane| {
                 lane.git.save(&push)?;
                 crash_point!("before-push");
@@ -607,6 +639,7 @@ impl Lane {
                 jobs_latency: since(cut.jobs_published_at),
                 redactions,
                 withheld,
+                inventory,
             });
         }
         crash_point!("before-adopt");
@@ -627,6 +660,7 @@ impl Lane {
             put_aside: 0,
             may_return: Vec::new(),
             withheld_files,
+            samples: SampleNews::default(),
         })
     }
 }
@@ -642,6 +676,7 @@ struct Finished {
     redactions: Vec<(ObjectKey, RedactionStats)>,
     withheld: Vec<(ObjectKey, WithholdReason)>,
     withheld_files: BTreeMap<String, String>,
+    inventory: Inventory,
     work: Work,
     fetching: Duration,
 }

@@ -8,6 +8,7 @@ mod settle;
 
 use super::{
     attempt::Lane,
+    breaker::Census,
     error::AttemptError,
     fetch::{Covered, Fetched, Scope, Versions},
     memory::{Memory, Shard},
@@ -24,6 +25,7 @@ use mirror_core::{
     cut::ConfigKey,
     finding::WithholdReason,
     ids::{ObjectKey, Oid},
+    inventory::Inventory,
     layout::{Entry, IndexKind, PlacedObject, SourceObject},
     path::{AGENTS_MARKER, MirrorPath},
     placement::{Change, Delta, Placement},
@@ -60,6 +62,8 @@ pub(super) struct Built {
     pub withheld: BTreeMap<ObjectKey, WithholdReason>,
     /// Shared files whose newest form is withheld, and why.
     pub withheld_files: BTreeMap<String, String>,
+    /// Counts, where everything was read; else empty.
+    pub inventory: Inventory,
     /// What was redacted, of objects in which something was.
     pub redactions: Vec<(ObjectKey, RedactionStats)>,
     pub work: Work,
@@ -218,15 +222,38 @@ impl Lane {
             // What is not written again goes.
             self.each_own_file(tip.tree, &mut |path| Ok(build.writer.delete(&path)?))?;
         }
-        let again = build.objects(&mut survey, &fetched, scope, handle)?;
-        drop((survey, fetched));
+        let going = build.gone(&fetched, &survey.spool);
+        let census = build.census(going.len(), &survey.spool, tip, handle)?;
+        // Only of these anything can be lost when everything is rendered.
+        let before: BTreeSet<ObjectKey> = match build.whole {
+            true => build.memory.keys().cloned().collect(),
+            false => BTreeSet::new(),
+        };
+        if let Some(census) = &census {
+            handle.block_on(self.hold_mass_deletion(census, &going))?;
+        }
+        let again = build.objects(&mut survey, going, scope, handle)?;
+        drop(fetched);
         if let Some(again) = again {
             return Ok(Outcome::Again(again));
         }
         crash_point!("after-render");
+        let inventory = build.inventory(&survey);
+        drop(survey);
         let redactions = build.redactions();
+        let removed = build.removed.clone();
         let mut shards = build.settle();
-        build.gather(&mut shards)?;
+        if let Some(census) = census.filter(|_| build.whole) {
+            // Withheld with nothing earlier to stay: gone too.
+            let is_lost = |key: &&ObjectKey| {
+                let known = build.memory.known(key);
+                known.is_none_or(|known| known.files.is_empty())
+            };
+            let lost = removed.iter().chain(build.withheld.keys()).filter(is_lost);
+            let lost = lost.filter(|key| before.contains(*key)).cloned().collect();
+            handle.block_on(self.hold_mass_deletion(&census, &lost))?;
+        }
+        build.gather(&mut shards, tip, handle)?;
         if build.outdated_guard {
             return Ok(Outcome::Again(Again::default()));
         }
@@ -252,6 +279,7 @@ impl Lane {
             tree,
             withheld,
             withheld_files,
+            inventory,
             redactions,
             work,
             fetching,
@@ -265,21 +293,18 @@ impl Build<'_, '_, '_, '_> {
     fn objects(
         &mut self,
         survey: &mut Survey,
-        fetched: &Fetched,
+        going: BTreeSet<ObjectKey>,
         scope: Scope,
         handle: &Handle,
     ) -> Result<Option<Again>, AttemptError> {
-        let mut changes = self.gone(fetched, &survey.spool);
-        self.removed
-            .extend(changes.iter().map(|change| key_of_change(change).clone()));
+        let mut changes: Vec<Change> = going.iter().cloned().map(Change::Remove).collect();
+        self.removed = going;
         let mut again = Again::default();
         for (key, inspection) in std::mem::take(&mut survey.inspected) {
             if self.withheld.contains_key(&key) {
                 continue;
             }
             match inspection {
-                // A run has no place, and nothing refers to one.
-                Ok(_) if matches!(key, ObjectKey::Job(_)) => {}
                 Ok(inspection) => changes.push(Change::Put(key, inspection)),
                 Err(reason) if self.has_unknown_files(&key, &self.memory) => {
                     let config = ConfigKey::of(&key).expect("only a configuration has a version");
@@ -501,12 +526,32 @@ impl Build<'_, '_, '_, '_> {
     }
 
     /// Makes the shared files whose entries changed.
-    fn gather(&mut self, shards: &mut BTreeSet<Shard>) -> Result<(), AttemptError> {
+    fn gather(
+        &mut self,
+        shards: &mut BTreeSet<Shard>,
+        tip: Option<Tip>,
+        handle: &Handle,
+    ) -> Result<(), AttemptError> {
         let lane = self.lane;
         if self.whole {
             shards.extend(self.memory.all_shards());
             shards.insert((IndexKind::Guide, String::new()));
         }
+        if let Some(jobs) = lane.spec.jobs {
+            for (day, files) in self.memory.drop_days(jobs.keep_days) {
+                shards.remove(&day);
+                self.deleted.extend(files);
+            }
+        }
+        // A closed day without news is as it is.
+        let (unread, open): (BTreeSet<Shard>, BTreeSet<Shard>) = std::mem::take(shards)
+            .into_iter()
+            .partition(|shard| self.memory.is_closed(shard) && !self.memory.has_pending(shard));
+        *shards = open;
+        for day in &unread {
+            self.kept.extend(self.memory.shard_files(day).iter().cloned());
+        }
+        handle.block_on(lane.open_days(&mut self.memory, shards, tip))?;
         let guard = lane.transformer.guard();
         self.work.gathered += shards.len();
         let (mut entries_read, mut made) = (0, BTreeSet::new());
@@ -537,10 +582,15 @@ impl Build<'_, '_, '_, '_> {
         if let Some(foreign) = &self.foreign {
             self.deleted.remove(foreign);
         }
-        for shard in shards.difference(&made) {
+        let failed: BTreeSet<Shard> = shards.difference(&made).cloned().collect();
+        for shard in &failed {
             // Withheld: what is there stays.
             self.kept.extend(self.memory.shard_files(shard).iter().cloned());
         }
+        for shard in shards.iter().filter(|shard| shard.0 == IndexKind::JobDay) {
+            self.memory.settle_pending(shard);
+        }
+        self.memory.close_days(&failed);
         Ok(())
     }
 
@@ -577,7 +627,7 @@ impl Build<'_, '_, '_, '_> {
 
     /// Returns what is no longer there: rows that a configuration lost, what was deleted, and, where
     /// everything was fetched, all that was not among it.
-    fn gone(&self, fetched: &Fetched, spool: &Spool) -> Vec<Change> {
+    fn gone(&self, fetched: &Fetched, spool: &Spool) -> BTreeSet<ObjectKey> {
         let memory = &self.memory;
         let mut gone: BTreeSet<ObjectKey> = BTreeSet::new();
         if self.whole {
@@ -598,8 +648,43 @@ impl Build<'_, '_, '_, '_> {
             let keys = [ObjectKey::Table(table.clone()), ObjectKey::Sample(table.clone())];
             gone.extend(keys.into_iter().filter(|key| memory.known(key).is_some()));
         }
+        let sampled = fetched.no_sample.keys().cloned().map(ObjectKey::Sample);
+        gone.extend(sampled.filter(|key| memory.known(key).is_some()));
         gone.retain(|key| !self.withheld.contains_key(key));
-        gone.into_iter().map(Change::Remove).collect()
+        gone
+    }
+
+    /// Returns by what it is judged whether too much goes; none where that is not in question.
+    fn census(
+        &self,
+        going: usize,
+        spool: &Spool,
+        tip: Option<Tip>,
+        handle: &Handle,
+    ) -> Result<Option<Census>, AttemptError> {
+        let lane = self.lane;
+        if self.whole {
+            let is_storage = |key: &&ObjectKey| matches!(key, ObjectKey::Table(_) | ObjectKey::Bucket(_));
+            let storage = spool.keys().filter(is_storage).count();
+            let census = lane.census_of_all(&self.memory, going, tip, storage);
+            return Ok(Some(handle.block_on(census)?));
+        }
+        if going > 1 {
+            return Ok(Some(handle.block_on(lane.census(&self.memory, going))?));
+        }
+        Ok(None)
+    }
+
+    /// Counts what was fetched, where that is everything.
+    fn inventory(&self, survey: &Survey) -> Inventory {
+        if !self.whole {
+            return Inventory::default();
+        }
+        let mut inventory = survey.inventory(|key| self.withheld.contains_key(key));
+        for key in self.withheld.keys().filter(|key| !survey.spool.contains(key)) {
+            inventory.count(survey.type_of(key), true);
+        }
+        inventory
     }
 
     fn redactions(&self) -> Vec<(ObjectKey, RedactionStats)> {
@@ -664,12 +749,6 @@ impl Lane {
             .first()
             .is_some_and(|blob| blob.starts_with(AGENTS_MARKER.as_bytes()));
         Ok((!ours).then_some(path))
-    }
-}
-
-fn key_of_change(change: &Change) -> &ObjectKey {
-    match change {
-        Change::Put(key, _) | Change::Remove(key) => key,
     }
 }
 

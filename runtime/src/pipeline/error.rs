@@ -1,8 +1,8 @@
 //! Why an attempt ended early, and who must act.
 
 use super::{fetch::FetchError, spool::SpoolError};
-use crate::{queue::LogError, state::StateError};
-use mirror_core::{ids::Oid, retry::Disposition};
+use crate::{queue::LogError, state::StateError, visibility::Visibility};
+use mirror_core::{deletions::Held, ids::Oid, retry::Disposition};
 use mirror_git::{PushError, RefName, RemoteError, StoreError, WriteError};
 use mirror_sandbox::SandboxError;
 use std::time::Duration;
@@ -41,6 +41,12 @@ pub enum AttemptError {
         "`{path}` exists on branch `{refname}`, but is not the mirror's; set `adopt = true` to let the mirror replace it, or set a `prefix`"
     )]
     NotOurs { refname: RefName, path: String },
+    #[error(
+        "held: this would delete {held}; if the source is wrong, it goes on by itself once that is mended; if it is right, accept batch `{}`: set `accept_deletions = \"{}\"` in `[[mirror]]` and restart, or run `kbc-mirror once` with `--accept-deletions`", held.id, held.id
+    )]
+    MassDeletion { held: Held },
+    #[error("samples may not go to a repository that is {}; they are left out", visibility.as_str())]
+    Exposed { visibility: Visibility },
     #[error("the default branch is not mirrored yet; this branch starts at its commit")]
     NoDefaultYet,
     #[error("a stage of the attempt ended unexpectedly")]
@@ -58,6 +64,7 @@ impl AttemptError {
             self,
             Self::Fetch(FetchError::NotVisible { .. } | FetchError::JobNotVisible { .. })
                 | Self::NoDefaultYet
+                | Self::Exposed { .. }
         )
     }
 
@@ -69,6 +76,15 @@ impl AttemptError {
             Self::Remote(error) => error.is_store_damage(),
             Self::Write(error) => error.is_store_damage(),
             _ => false,
+        }
+    }
+
+    /// Returns the batch that is held, where that is all that is wrong.
+    #[must_use]
+    pub fn held(&self) -> Option<&Held> {
+        match self {
+            Self::MassDeletion { held } => Some(held),
+            _ => None,
         }
     }
 
@@ -89,9 +105,10 @@ impl AttemptError {
             Self::Sandbox(error) if error.is_temporary() => Disposition::Temporary { after: None },
             Self::Sandbox(_) => Disposition::Permanent,
             // Somebody else works on the lane, or the disk is in trouble: look again.
-            Self::Log(LogError::Moved { .. }) | Self::State(StateError::BaseMoved { .. }) => {
-                Disposition::RefMoved
-            }
+            Self::Log(LogError::Moved { .. })
+            | Self::State(StateError::BaseMoved { .. })
+            // The next attempt is made without them.
+            | Self::Exposed { .. } => Disposition::RefMoved,
             Self::Spool(_) | Self::Log(_) | Self::State(_) | Self::Stage(_) => {
                 Disposition::Temporary { after: None }
             }
@@ -99,9 +116,10 @@ impl AttemptError {
             Self::Store(error) => git(error.disposition()),
             Self::Write(error) => git(error.disposition()),
             Self::Push(error) => git(error.disposition()),
-            Self::Rewritten { .. } | Self::RefGone { .. } | Self::NotOurs { .. } => {
-                Disposition::NeedsCustomer
-            }
+            Self::Rewritten { .. }
+            | Self::RefGone { .. }
+            | Self::NotOurs { .. }
+            | Self::MassDeletion { .. } => Disposition::NeedsCustomer,
             Self::NoDefaultYet => Disposition::Temporary { after: Some(A_WHILE) },
         }
     }

@@ -4,17 +4,19 @@
 //! "not there yet" and "gone" is settled here; how objects look is not known.
 
 mod fetched;
+mod inherited;
 mod outlet;
 
 use super::cache::ObjectCache;
 pub(super) use fetched::announced;
-pub use fetched::{Covered, Fetched, FetchedConfig, Unfounded, Versions};
-use fetched::{key_of, pairs, plain, with_told};
+pub use fetched::{Covered, Fetched, FetchedConfig, SampleNews, Unfounded, Versions};
+use fetched::{announced_run, key_of, pairs, plain, with_told};
 use jiff::Timestamp;
 use mirror_core::{
     cut::{ConfigKey, Cut, Wanted, WantedRun},
     ids::{BranchId, ComponentId, ObjectKey, RunId, TableId},
     layout::{Component, SourceObject},
+    sample::SampleLimits,
     window::later,
 };
 use mirror_keboola::{
@@ -29,7 +31,8 @@ use std::{
 };
 use thiserror::Error;
 
-const SAMPLE_ROWS: u32 = 100;
+/// A larger preview is none: what is cut from it later has to pass the sandbox first.
+const PREVIEW_BYTES_MAX: usize = 8 << 20;
 const JOBS_PAGE: u32 = 500;
 /// A first sync takes so many of the newest pages of jobs.
 const JOBS_PAGES_MAX: u32 = 20;
@@ -37,10 +40,10 @@ const JOBS_PAGES_MAX: u32 = 20;
 /// A first sync holds so many bytes of tables until their samples are fetched; others are asked for again.
 const TABLES_HELD_BYTES_MAX: usize = 8 << 20;
 
-/// A table that was listed, and whose sample is to be fetched.
-enum ToSample {
-    Held(Box<Table>),
-    Named(TableId),
+/// A table whose sample is to be fetched: the branch that it lies in, and itself while it is held.
+struct ToSample {
+    owner: BranchId,
+    table: Option<Table>,
 }
 
 /// Why fetching stopped.
@@ -61,7 +64,8 @@ pub enum FetchError {
 pub struct Scope {
     /// Buckets and tables.
     pub storage: bool,
-    pub samples: bool,
+    /// None: no samples.
+    pub samples: Option<SampleLimits>,
     pub jobs: bool,
     pub now: Timestamp,
 }
@@ -74,6 +78,7 @@ pub struct Source {
     visible_within: Duration,
     components: Mutex<BTreeMap<ComponentId, Component>>,
     cache: ObjectCache,
+    default: inherited::DefaultBranch,
 }
 
 impl Source {
@@ -85,6 +90,7 @@ impl Source {
             visible_within,
             components: Mutex::default(),
             cache: ObjectCache::new(cache_bytes_max),
+            default: inherited::DefaultBranch::default(),
         }
     }
 
@@ -148,7 +154,7 @@ impl Source {
             }
         }
         if scope.storage {
-            self.whole_storage(id, scope, outlet).await?;
+            self.whole_storage(id, scope, outlet, &mut fetched).await?;
         }
         if scope.jobs {
             self.recent_jobs(id, told, outlet, &mut fetched).await?;
@@ -210,41 +216,45 @@ impl Source {
         id: &BranchId,
         scope: Scope,
         outlet: &mut Outlet,
+        fetched: &mut Fetched,
     ) -> Result<(), FetchError> {
-        for bucket in self.client.buckets(id).await? {
+        for bucket in self.buckets(id).await? {
             outlet
                 .put(plain(ObjectKey::Bucket(bucket.id), bucket.source))
                 .await;
         }
-        let mut sampled = Vec::new();
+        // The first ones by id, so that the same ones are taken each time.
+        let mut sampled: BTreeMap<TableId, ToSample> = BTreeMap::new();
         let mut held_bytes = 0;
-        let mut tables = self.client.tables(id).await?;
-        while let Some(table) = tables.next().await? {
+        let mut tables = self.tables_of(id).await?;
+        while let Some((owner, table)) = tables.next().await? {
             outlet
                 .put(plain(ObjectKey::Table(table.id.clone()), table.source.clone()))
                 .await;
-            if scope.samples {
-                held_bytes += table.source.len();
-                sampled.push(if held_bytes <= TABLES_HELD_BYTES_MAX {
-                    ToSample::Held(Box::new(table))
-                } else {
-                    ToSample::Named(table.id)
-                });
+            let Some(limits) = scope.samples else { continue };
+            let name = table.id.clone();
+            held_bytes += table.source.len();
+            let table = (held_bytes <= TABLES_HELD_BYTES_MAX).then_some(table);
+            sampled.insert(name, ToSample { owner, table });
+            if sampled.len() > limits.tables_max
+                && let Some((last, _)) = sampled.pop_last()
+            {
+                fetched.without_sample(&last, fetched::TOO_MANY_TABLES);
             }
         }
-        for table in sampled {
+        for (name, ToSample { owner, table }) in sampled {
+            let Some(limits) = scope.samples else { break };
             let table = match table {
-                ToSample::Held(table) => *table,
-                ToSample::Named(table) => match self.client.table(id, &table).await {
+                Some(table) => table,
+                None => match self.client.table(&owner, &name).await {
                     Ok(table) => table,
                     // It went away since it was listed.
                     Err(error) if error.disposition() == Disposition::Gone => continue,
                     Err(error) => return Err(error.into()),
                 },
             };
-            if let Some(sample) = self.sample(id, &table).await? {
-                outlet.put(sample).await;
-            }
+            self.sample(&owner, &table, limits, fetched).await?;
+            outlet.put_all(&mut fetched.objects).await;
         }
         Ok(())
     }
@@ -330,6 +340,12 @@ impl Source {
             }
         }
         if !tables.is_empty() {
+            // A sample is taken when its table changed, not because something else did.
+            let sampled = keys.iter().any(|key| matches!(key, ObjectKey::Sample(_)));
+            let scope = Scope {
+                samples: scope.samples.filter(|_| sampled),
+                ..scope
+            };
             self.tables(id, &tables, scope, &mut fetched).await?;
         }
         fetched.objects.retain(|object| keys.contains(&object.key));
@@ -577,6 +593,22 @@ impl Source {
         Ok(component)
     }
 
+    /// Returns the type of a component that was seen since the process started.
+    pub(super) fn component_type(&self, id: &ComponentId) -> Option<String> {
+        let components = self.components();
+        components
+            .get(id)
+            .map(|component| component.component_type.clone())
+    }
+
+    /// Returns the type of a component, asking for it if it was not seen yet.
+    ///
+    /// # Errors
+    /// As any call.
+    pub(super) async fn type_of(&self, id: &ComponentId) -> Result<String, FetchError> {
+        Ok(self.component(id).await?.component_type)
+    }
+
     fn components(&self) -> std::sync::MutexGuard<'_, BTreeMap<ComponentId, Component>> {
         self.components
             .lock()
@@ -591,7 +623,7 @@ impl Source {
             key: ObjectKey::Branch,
             component: None,
             source: branch.source,
-            metadata: pairs(self.client.branch_metadata(id).await?),
+            metadata: self.metadata_of(id).await?,
         })
     }
 
@@ -604,10 +636,10 @@ impl Source {
     ) -> Result<(), FetchError> {
         let mut buckets = BTreeSet::new();
         for id in wanted {
-            match self.client.table(branch, id).await {
-                Ok(table) => {
-                    if scope.samples {
-                        fetched.objects.extend(self.sample(branch, &table).await?);
+            match self.table_of(branch, id).await {
+                Ok((owner, table)) => {
+                    if let Some(limits) = scope.samples {
+                        self.sample(&owner, &table, limits, fetched).await?;
                     }
                     fetched
                         .objects
@@ -621,7 +653,7 @@ impl Source {
             }
         }
         if !buckets.is_empty() {
-            for bucket in self.client.buckets(branch).await? {
+            for bucket in self.buckets(branch).await? {
                 if buckets.contains(bucket.id.as_str()) {
                     fetched
                         .objects
@@ -632,27 +664,42 @@ impl Source {
         Ok(())
     }
 
-    async fn sample(&self, branch: &BranchId, table: &Table) -> Result<Option<SourceObject>, FetchError> {
-        match self
-            .client
-            .preview(branch, &PreviewRequest::of(table, SAMPLE_ROWS))
-            .await
-        {
+    async fn sample(
+        &self,
+        branch: &BranchId,
+        table: &Table,
+        limits: SampleLimits,
+        fetched: &mut Fetched,
+    ) -> Result<(), FetchError> {
+        let request = PreviewRequest::of(table, limits.rows_max);
+        match self.client.preview(branch, &request).await {
+            Ok(preview) if preview.csv.len() > PREVIEW_BYTES_MAX => {
+                fetched.without_sample(&table.id, "the preview is larger than 8 MiB");
+            }
             Ok(preview) => {
                 let source = format!(
                     "{{\"table\":{},\"csv\":{}}}",
                     table.source,
                     serde_json::Value::String(preview.csv)
                 );
-                Ok(Some(plain(ObjectKey::Sample(table.id.clone()), source)))
+                fetched.sampled.insert(table.id.clone());
+                fetched
+                    .objects
+                    .push(plain(ObjectKey::Sample(table.id.clone()), source));
             }
             // A table that cannot be previewed has no sample; its structure is mirrored all the same.
             Err(error) if matches!(error.disposition(), Disposition::Gone | Disposition::Permanent) => {
-                tracing::warn!(table = %table.id, %error, "no sample: the preview was refused");
-                Ok(None)
+                fetched.without_sample(&table.id, "the preview was refused");
+                tracing::warn!(table = %table.id, error = crate::app::chain(&error), "no sample: the preview was refused");
             }
-            Err(error) => Err(error.into()),
+            // A token that may not read the data of some tables.
+            Err(error @ KeboolaError::Forbidden { .. }) => {
+                fetched.without_sample(&table.id, "the token may not read the table's data");
+                tracing::warn!(table = %table.id, error = crate::app::chain(&error), "no sample: the token may not read the data");
+            }
+            Err(error) => return Err(error.into()),
         }
+        Ok(())
     }
 
     async fn run(
@@ -679,7 +726,7 @@ impl Source {
                 fetched.unfounded.push(Unfounded {
                     object: ObjectKey::Job(run.clone()),
                     reason: "the source has no finished run of this id".into(),
-                    body: None,
+                    body: Some(announced_run(run, told)),
                 });
                 Ok(())
             }

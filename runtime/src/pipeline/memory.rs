@@ -4,13 +4,16 @@
 //! digest (ADR 2). Rows of it are stored one by one, so that a change costs what it touches.
 //! Everything in it has passed the policies: it holds nothing that the repository may not hold.
 
+mod jobs;
+
 use super::fetch::Covered;
 use crate::state::RowKey;
 use mirror_core::{
     batch::Subject,
-    cut::{ConfigKey, WantedRun},
+    cut::ConfigKey,
     finding::WithholdReason,
-    ids::{ComponentId, ObjectKey, RowId, RunId},
+    ids::{ObjectKey, RowId},
+    jobs::budget::{Growth, Spent},
     layout::{Entry, IndexKind},
     path::MirrorPath,
     placement::{Placement, Record},
@@ -63,6 +66,9 @@ pub struct Memory {
     /// Entries of kinds that fold, since the last gathering; oldest first.
     pending: BTreeMap<Shard, Vec<Entry>>,
     shards: BTreeMap<Shard, Vec<MirrorPath>>,
+    /// What the history of runs has cost, and by how much it grew since that was last asked.
+    spent: Spent,
+    growth: Growth,
     touched: BTreeSet<StoredRow>,
     /// Objects whose newest version is withheld.
     withheld: BTreeSet<ObjectKey>,
@@ -77,12 +83,14 @@ enum StoredRow {
     Place(ObjectKey),
     Entry(EntryKey),
     Shard(Shard),
+    Spent,
 }
 
 const OBJECT: &str = "object";
 const PLACE: &str = "place";
 const ENTRY: &str = "entry";
 const SHARD: &str = "shard";
+const SPENT: &str = "spent";
 
 impl Memory {
     /// Starts from known paths, as a repository's manifest tells them, and from its entries.
@@ -139,6 +147,7 @@ impl Memory {
                         .or_default()
                         .insert(key.key, value);
                 }
+                SPENT => memory.spent = parse(&value)?,
                 SHARD => {
                     memory.shards.insert(parse(&key)?, parse(&value)?);
                 }
@@ -182,7 +191,12 @@ impl Memory {
             })
         });
         let shards = self.shards.keys().cloned().map(StoredRow::Shard);
-        let all: Vec<StoredRow> = objects.chain(places).chain(entries).chain(shards).collect();
+        let all: Vec<StoredRow> = objects
+            .chain(places)
+            .chain(entries)
+            .chain(shards)
+            .chain([StoredRow::Spent])
+            .collect();
         all.iter().map(|id| self.row(id)).collect()
     }
 
@@ -197,6 +211,7 @@ impl Memory {
                     entries.and_then(|entries| entries.get(&key.key)).cloned(),
                 )
             }
+            StoredRow::Spent => self.spent_row(),
             StoredRow::Shard(shard) => (row_key(SHARD, shard), self.shards.get(shard).map(text)),
         }
     }
@@ -360,7 +375,8 @@ impl Memory {
         if entries.get(&key) == Some(&value) {
             return None;
         }
-        entries.insert(key.clone(), value);
+        let before = entries.insert(key.clone(), value.clone());
+        self.grow(kind, before.as_deref(), &value);
         self.touched.insert(StoredRow::Entry(EntryKey {
             kind,
             shard: shard.clone(),
@@ -435,6 +451,13 @@ impl Memory {
         }
     }
 
+    /// Takes entries that folding left as they are for those of their shard.
+    pub fn settle_pending(&mut self, shard: &Shard) {
+        for entry in self.pending.remove(shard).into_iter().flatten() {
+            self.set_entry(entry);
+        }
+    }
+
     /// Notes the files of a shard and returns those it had before.
     pub fn keep_shard(&mut self, shard: Shard, files: Vec<MirrorPath>) -> Vec<MirrorPath> {
         if self.shard_files(&shard) == files {
@@ -454,33 +477,6 @@ impl Memory {
         self.shards.get(shard).map_or(&[], Vec::as_slice)
     }
 
-    /// Returns what only events told of runs, as the days' entries keep it: the source never tells it
-    /// again. An entry that another renderer wrote in a form of its own tells nothing.
-    #[must_use]
-    pub fn told_of_runs(&self) -> BTreeMap<RunId, WantedRun> {
-        let days = self
-            .entries
-            .iter()
-            .filter(|((kind, _), _)| *kind == IndexKind::JobDay);
-        days.flat_map(|(_, entries)| entries)
-            .filter_map(|(run, line)| {
-                let told: ToldOfRun = serde_json::from_str(line).ok()?;
-                // Files that the run uploaded are told by the source.
-                let links = told
-                    .artifact_links
-                    .into_iter()
-                    .filter(|link| !link.starts_with("storage-file:"));
-                let wanted = WantedRun {
-                    component: ComponentId::parse(&told.component).ok()?,
-                    config: None,
-                    state_digest: told.state_digest,
-                    artifact_links: links.collect(),
-                };
-                Some((RunId::parse(run).ok()?, wanted))
-            })
-            .collect()
-    }
-
     /// Returns every shard that has entries or files.
     #[must_use]
     pub fn all_shards(&self) -> BTreeSet<Shard> {
@@ -495,23 +491,11 @@ impl Memory {
     }
 }
 
-/// The part of a run's line that comes from its event.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ToldOfRun {
-    #[serde(rename = "componentId")]
-    component: String,
-    state_digest: Option<String>,
-    #[serde(default)]
-    artifact_links: Vec<String>,
-}
-
 /// Whether entries of this kind add up instead of replacing each other.
 fn folds(kind: IndexKind) -> bool {
     match kind {
-        IndexKind::JobHealth => true,
+        IndexKind::JobDay | IndexKind::JobHealth => true,
         IndexKind::Manifest
-        | IndexKind::JobDay
         | IndexKind::Withheld
         | IndexKind::Guide
         | IndexKind::Catalog

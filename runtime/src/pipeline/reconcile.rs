@@ -50,8 +50,7 @@ impl Lane {
     /// # Errors
     /// A source that fails.
     pub async fn observe(&self) -> Result<Observed, AttemptError> {
-        let client = self.source.client();
-        let buckets = client.buckets(&self.branch.id).await.map_err(of_source)?;
+        let buckets = self.source.buckets(&self.branch.id).await.map_err(of_source)?;
         let buckets = buckets
             .into_iter()
             .map(|bucket| (bucket.id, structure(&bucket.source, false)));
@@ -59,10 +58,10 @@ impl Lane {
             buckets: buckets.collect(),
             tables: BTreeMap::new(),
         };
-        let mut tables = client.tables(&self.branch.id).await.map_err(of_source)?;
-        while let Some(table) = tables.next().await.map_err(of_source)? {
+        let mut tables = self.source.tables_of(&self.branch.id).await.map_err(of_source)?;
+        while let Some((_, table)) = tables.next().await.map_err(of_source)? {
             // A sample changes with the table's data.
-            let digest = structure(&table.source, self.spec.samples);
+            let digest = structure(&table.source, self.exports.samples);
             observed.tables.insert(table.id, digest);
         }
         Ok(observed)

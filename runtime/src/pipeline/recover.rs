@@ -8,6 +8,7 @@ use mirror_core::{
     digest::RenderDigest,
     document::DocumentKind,
     ids::{ObjectKey, Oid},
+    jobs::budget::Spent,
     layout::{IndexKind, RawFile, Recovered},
     placement::Placement,
     trailer::Trailers,
@@ -91,7 +92,11 @@ impl Lane {
             None if mirrored.is_none() => (Memory::default(), None),
             None => {
                 tracing::info!(lane = %self.id, %tip, "the lane's state is read back from the repository");
-                (self.read_back(top.tree, Whose::Own).await?, None)
+                let mut memory = self.read_back(top.tree, Whose::Own).await?;
+                if let Some(spent) = self.stored_spent().await? {
+                    memory.carry_spent(spent);
+                }
+                (memory, None)
             }
         };
         let mut missed = false;
@@ -186,6 +191,16 @@ impl Lane {
         }
     }
 
+    /// Returns what the store tells of the cost of runs, whatever commit it belongs to.
+    async fn stored_spent(&self) -> Result<Option<Spent>, AttemptError> {
+        let stored = self.state.load(&self.id).await?.and_then(|stored| stored.derived);
+        let rows = stored.map(|derived| derived.rows).unwrap_or_default();
+        let rows = rows
+            .iter()
+            .map(|(key, value)| (key.kind.as_str(), value.as_str()));
+        Ok(Memory::spent_of(rows))
+    }
+
     /// Returns whether the tip's own files are those of a commit: either it is the tip, or what others
     /// put on top of it left them alone.
     async fn still_holds(&self, commit: Oid, tip: Tip) -> Result<bool, AttemptError> {
@@ -265,7 +280,11 @@ impl Lane {
 
     /// Reads files back, without those that somebody damaged: each part that cannot be read is halved
     /// down to the one file. What such a file told is read from the source.
-    fn recover_readable(&self, whose: Whose, files: &[RawFile]) -> Result<Recovered, AttemptError> {
+    pub(super) fn recover_readable(
+        &self,
+        whose: Whose,
+        files: &[RawFile],
+    ) -> Result<Recovered, AttemptError> {
         let transformer = match (whose, &self.base) {
             (Whose::Base, Some(base)) => &base.transformer,
             _ => &self.transformer,
@@ -334,7 +353,7 @@ struct Known {
 
 /// Whose files are read back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Whose {
+pub(super) enum Whose {
     Own,
     /// Those of the branch that a dev branch starts at.
     Base,

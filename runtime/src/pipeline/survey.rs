@@ -10,11 +10,12 @@ use super::{
 use mirror_core::{
     cut::ConfigKey,
     guard::KnownSecrets,
-    ids::ObjectKey,
+    ids::{ComponentId, ObjectKey},
+    inventory::{Inventory, ObjectType},
     layout::{Inspection, SourceObject},
     redaction::plaintexts,
 };
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::mpsc;
 
 /// What is known of fetched objects before anything is rendered.
@@ -23,6 +24,8 @@ pub struct Survey {
     pub spool: Spool,
     /// In the order in which they were fetched.
     pub inspected: Vec<(ObjectKey, Outcome<Inspection>)>,
+    /// Types of the components that were seen.
+    types: BTreeMap<ComponentId, String>,
 }
 
 impl Survey {
@@ -31,6 +34,7 @@ impl Survey {
         Self {
             spool: Spool::new(limits),
             inspected: Vec::new(),
+            types: BTreeMap::new(),
         }
     }
 
@@ -68,15 +72,45 @@ impl Survey {
         transformer: &Transformer,
         objects: Vec<SourceObject>,
     ) -> Result<(), AttemptError> {
+        // Runs have no place, and nothing refers to them.
+        let (runs, objects): (Vec<_>, Vec<_>) = objects
+            .into_iter()
+            .partition(|object| matches!(object.key, ObjectKey::Job(_)));
         let inspected = transformer.inspect(&objects)?;
         let mut known = KnownSecrets::new();
+        for run in runs {
+            known.merge(&plaintexts(&run.source));
+            self.spool.put(run)?;
+        }
         for (object, inspection) in objects.into_iter().zip(inspected) {
             known.merge(&plaintexts(&object.source));
+            if let (Some((id, _)), Some(component)) = (object.key.config(), &object.component)
+                && !self.types.contains_key(id)
+            {
+                self.types.insert(id.clone(), component.component_type.clone());
+            }
             self.inspected.push((object.key.clone(), inspection));
             self.spool.put(object)?;
         }
         transformer.learn(&known);
         Ok(())
+    }
+
+    /// Counts everything that was fetched, and what was refused instead.
+    #[must_use]
+    pub fn inventory(&self, withheld: impl Fn(&ObjectKey) -> bool) -> Inventory {
+        let mut inventory = Inventory::default();
+        for key in self.spool.keys() {
+            inventory.count(self.type_of(key), withheld(key));
+        }
+        inventory
+    }
+
+    /// Returns what an object is counted as.
+    #[must_use]
+    pub fn type_of(&self, key: &ObjectKey) -> Option<ObjectType> {
+        let component = key.config().and_then(|(component, _)| self.types.get(component));
+        ObjectType::of(key, component.map(String::as_str))
     }
 
     /// Forgets a configuration and its rows.

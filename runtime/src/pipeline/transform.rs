@@ -17,6 +17,7 @@ use mirror_core::{
     },
     path::{MirrorPath, OwnedPaths},
     redaction::Redaction,
+    sample::SampleLimits,
 };
 use mirror_sandbox::{LayoutRenderer, RedactionPolicy, SampleFilter, SandboxError};
 use names::Counted;
@@ -55,6 +56,7 @@ pub struct Transformer {
     /// What was found in names: a policy is a pure function, and most names are seen again and again.
     pub names: Mutex<JudgedNames>,
     pub owned: OwnedPaths,
+    pub sample_limits: SampleLimits,
     pub context: Context,
     /// Render options, a JSON text.
     pub settings: String,
@@ -239,6 +241,8 @@ impl Transformer {
             self.filter.choose(&self.context, &samples)?
         };
         let (filtered, refused) = batch.choose(subjects.into_iter().zip(choices).collect());
+        withheld.extend(refused);
+        let (filtered, refused) = filtered.within(&self.sample_limits);
         withheld.extend(refused);
         Ok((filtered, known))
     }

@@ -456,6 +456,7 @@ async fn news_are_told(log: &Arc<dyn EventLog>) {
         stream: Stream::Change,
         position,
         published_at: at(3),
+        run: None,
     };
     assert_eq!(tail.recv().await.unwrap(), told);
     assert!(tail.try_recv().is_err(), "a duplicate is no news");

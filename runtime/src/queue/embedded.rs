@@ -11,6 +11,7 @@ use mirror_core::{
     cut::{Cut, CutId, LaneCursor, LogId, Logged, Position, Stream},
     event::{ENVELOPE_SCHEMA, Envelope},
     ids::{LaneId, MirrorId, Oid, ProjectId, Stack, Topic},
+    jobs::standing::RunEnd,
     key::EventKey,
 };
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
@@ -522,6 +523,7 @@ fn insert(
         stream,
         position,
         published_at: envelope.published_at,
+        run: RunEnd::of(envelope),
     });
     Ok(position)
 }

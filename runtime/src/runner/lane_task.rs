@@ -1,8 +1,8 @@
 //! One lane's task: it does what the lane's state machine asks for, and tells it how that went.
 
-use super::{BACKLOG_EVERY, Runner, jitter, record::record, sleep_until, until};
+use super::{BACKLOG_EVERY, Runner, cadence::Cadence, jitter, record::record, sleep_until, until};
 use crate::{
-    config::{JobsCadence, WindowConfig, WindowMode as ConfiguredMode},
+    config::{WindowConfig, WindowMode as ConfiguredMode},
     metrics::{Attempted, QUEUE_NAME, Reason, Region, Retried, retry_count},
     pipeline::{
         attempt::{Done, Due, Landed, Lane},
@@ -11,12 +11,15 @@ use crate::{
         memory::Memory,
     },
     queue::{DeadLetterId, LogError, News},
-    status::Status,
+    status::{JobsStatus, Status},
+    system::Mirror,
+    visibility::{Exports, Visibility},
 };
 use jiff::Timestamp;
 use mirror_core::{
     cut::{LaneCursor, Position, Stream},
     ids::{LaneId, Oid},
+    jobs::{budget::Pace, standing::RunEnd},
     key::EventKey,
     lane::{Action, AttemptEnd, Lane as Machine, LaneStart, Wake},
     retry::{Notice, Outage},
@@ -24,6 +27,7 @@ use mirror_core::{
 };
 use std::{
     collections::{BTreeSet, VecDeque},
+    mem,
     sync::Arc,
     time::Duration,
 };
@@ -34,10 +38,13 @@ const DEFAULT_EVERY: Duration = Duration::from_millis(250);
 /// So long after an event was put aside, because the source did not show what it told of, it is tried again.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(15 * 60);
 const LOOK_AGAIN_MAX: usize = 10_000;
+/// So many runs are looked at where hints of them were missed.
+const MISSED_MAX: usize = 10_000;
 
 /// One lane's task: it does what the lane's state machine asks for, and tells it how that went.
 pub(super) struct LaneTask {
     pub(super) runner: Arc<Runner>,
+    pub(super) mirror: Arc<Mirror>,
     pub(super) lane: Lane,
     /// The memory of the last attempt, and the commit that it belongs to.
     pub(super) held: Option<(Oid, Memory)>,
@@ -45,6 +52,7 @@ pub(super) struct LaneTask {
     pub(super) look_again: VecDeque<(Timestamp, DeadLetterId)>,
     /// Those that had it.
     pub(super) looked_again: BTreeSet<EventKey>,
+    pub(super) cadence: Cadence,
 }
 
 /// What wakes the loop of a lane.
@@ -87,7 +95,10 @@ impl LaneTask {
                 .collect();
             for action in actions {
                 match action {
-                    Action::Start { streams } => running = Some(self.start(&streams, now)),
+                    Action::Start { streams } => {
+                        self.refresh().await;
+                        running = Some(self.start(&streams, now));
+                    }
                     Action::Remember(outage) => self.remember(outage).await,
                     Action::Notify { notice, outage } => self.notice(notice, &outage),
                 }
@@ -114,11 +125,12 @@ impl LaneTask {
                     stream,
                     position,
                     published_at,
+                    run,
                 })) if topic == self.lane.topic => vec![Wake::Arrived {
                     stream,
                     position,
                     published_at,
-                    urgent: false,
+                    urgent: run.is_some_and(|run| self.cadence.is_news(&run)),
                 }],
                 // Hints were missed, so it looks for itself.
                 Wakened::News(Err(broadcast::error::RecvError::Lagged(_))) => {
@@ -138,7 +150,11 @@ impl LaneTask {
                     }
                     let ended = self.ended(*outcome, machine.retries());
                     self.count_backlog().await;
-                    vec![Wake::AttemptDone(ended)]
+                    // First the pace: what waits may start with the end of the attempt.
+                    self.pace()
+                        .into_iter()
+                        .chain([Wake::AttemptDone(ended)])
+                        .collect()
                 }
             };
         }
@@ -181,7 +197,7 @@ impl LaneTask {
         let start = LaneStart {
             cursor,
             change_mode,
-            jobs_mode: jobs_mode(change_mode, lane.spec.jobs.map(|jobs| jobs.cadence)),
+            jobs_mode: self.cadence.mode(),
             change_waiting: waiting[0],
             jobs_waiting: waiting[1],
             has_cut: lane
@@ -218,10 +234,11 @@ impl LaneTask {
     }
 
     /// Looks up what hints would have told; the log is asked until it answers or the process stops.
-    async fn missed(&self, cursor: &LaneCursor) -> Vec<Wake> {
+    async fn missed(&mut self, cursor: &LaneCursor) -> Vec<Wake> {
         loop {
             match self.waiting(cursor).await {
                 Ok(waiting) => {
+                    let has_news = self.has_news(cursor).await;
                     let waiting = Stream::ALL.into_iter().zip(waiting);
                     return waiting
                         .filter_map(|(stream, waiting)| {
@@ -230,7 +247,7 @@ impl LaneTask {
                                 stream,
                                 position,
                                 published_at,
-                                urgent: false,
+                                urgent: stream == Stream::Jobs && has_news,
                             })
                         })
                         .collect();
@@ -243,6 +260,65 @@ impl LaneTask {
                     }
                 }
             }
+        }
+    }
+
+    /// Looks for news among the runs that wait. What cannot be read is found by the attempt.
+    async fn has_news(&mut self, cursor: &LaneCursor) -> bool {
+        let Lane { log, topic, .. } = &self.lane;
+        let waiting = log.read(topic, cursor.jobs, Some(Stream::Jobs), MISSED_MAX).await;
+        let runs = waiting.unwrap_or_default().into_iter();
+        let runs: Vec<RunEnd> = runs.filter_map(|logged| RunEnd::of(&logged.envelope)).collect();
+        let news = runs.iter().filter(|run| self.cadence.is_news(run));
+        news.count() > 0
+    }
+
+    /// Returns how often runs are to be committed from now on, where that changes.
+    fn pace(&mut self) -> Option<Wake> {
+        let jobs = self.lane.spec.jobs?;
+        let (_, memory) = self.held.as_ref()?;
+        let now = (self.lane.now)();
+        let (before, pace) = self.cadence.follow(memory.spent(), now);
+        let status = JobsStatus {
+            spent: memory.spent().clone(),
+            budget_bytes_month: jobs.budget_bytes_month,
+            pace,
+        };
+        if mem::discriminant(&before) != mem::discriminant(&pace) {
+            let lane = &self.lane.id;
+            let JobsStatus { spent, .. } = &status;
+            match pace {
+                Pace::Configured => tracing::info!(%lane, "job runs are committed as configured again"),
+                Pace::Slowed { between, .. } | Pace::Spent { between, .. } => {
+                    tracing::warn!(%lane, month = spent.month, bytes = spent.bytes, budget = jobs.budget_bytes_month, ?between,
+                        "job history grows faster than `jobs.budget_bytes_month` allows, so runs are committed less often; none is left out");
+                }
+            }
+        }
+        self.status(|lane| lane.jobs = Some(status));
+        (before != pace).then(|| self.cadence.wake())
+    }
+
+    /// Makes the lane anew where the visibility of its repository allows something else by now.
+    async fn refresh(&mut self) {
+        let Runner { system, lanes, .. } = &*self.runner;
+        let visibility = self.mirror.visibility.current().await;
+        if Exports::of(&self.lane.spec, visibility) != self.lane.exports {
+            self.runner.tell_visibility(&self.mirror);
+            let (branch, default) = (self.lane.branch.clone(), self.lane.default_branch.clone());
+            match system.lane(&self.mirror, branch, &default).await {
+                Ok(lane) => {
+                    lanes.lock().await.insert(lane.id.clone(), lane.clone());
+                    self.lane = lane;
+                }
+                // The one there is pushes no samples without asking.
+                Err(error) => {
+                    tracing::error!(lane = %self.lane.id, error = crate::app::chain(&error), "the lane cannot be made anew");
+                }
+            }
+        }
+        if self.lane.exports.samples_blocked {
+            system.metrics.sample_request(true);
         }
     }
 
@@ -287,6 +363,7 @@ impl LaneTask {
             withheld_files,
             fetching: _,
             work: _,
+            samples,
         } = done;
         let withheld = memory
             .withheld()
@@ -297,19 +374,46 @@ impl LaneTask {
             status.tip = tip;
             status.withheld = withheld;
             status.withheld_files = withheld_files;
+            status.held = None;
+            if samples.whole {
+                status.no_sample.clear();
+            }
+            for table in &samples.taken {
+                status.no_sample.remove(table);
+            }
+            status.no_sample.extend(samples.missing);
+            if let Some(landed) = landed.as_ref().filter(|landed| !landed.inventory.is_empty()) {
+                status.inventory = landed.inventory.clone();
+            }
             status.last_push = pushed.or(status.last_push);
         });
+        self.count_held();
         let took = landed.is_some().then_some(took);
         if let Some(landed) = landed {
             self.tell(landed);
         }
+        self.cadence.learn(&memory, cursor.jobs);
         self.held = base.map(|base| (base, memory));
         self.put_aside(put_aside, may_return);
         AttemptEnd::Mirrored { cursor, took }
     }
 
+    /// Counts what is held and withheld now, over all lanes.
+    fn count_held(&self) {
+        let system = &self.runner.system;
+        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        system.metrics.lanes_held.set(count(system.status.held()));
+        let withheld = count(system.status.withheld());
+        system.metrics.objects_withheld_now.set(withheld);
+    }
+
     fn tell(&self, landed: Landed) {
         record(&self.runner.system.metrics, &self.lane, &landed);
+        let known = self.mirror.visibility.last();
+        if self.lane.exports.samples && known.is_none_or(|found| found.visibility != Visibility::Private) {
+            // It cannot be: the push asks first.
+            self.runner.system.metrics.sample_request(false);
+        }
         let latency_ms = landed
             .change_latency
             .or(landed.jobs_latency)
@@ -338,6 +442,11 @@ impl LaneTask {
     fn failed(&mut self, error: &AttemptError, retry_count: u32) -> AttemptEnd {
         let disposition = error.disposition();
         let reason = crate::app::chain(error);
+        self.status(|status| status.held = error.held().cloned());
+        if let AttemptError::Exposed { .. } = error {
+            self.runner.system.metrics.sample_request(true);
+        }
+        self.count_held();
         if !error.is_waiting() {
             let exports = &self.runner.system.metrics.exports;
             exports.get_or_create(&Attempted { outcome: "failed" }).inc();
@@ -403,6 +512,7 @@ impl LaneTask {
         }
         lanes.lock().await.remove(&self.lane.id);
         system.status.remove(&self.lane.id);
+        self.count_held();
         system
             .metrics
             .linked_dev_branches
@@ -490,7 +600,7 @@ async fn ended(
     }
 }
 
-fn window_mode(config: WindowConfig) -> WindowMode {
+pub(super) fn window_mode(config: WindowConfig) -> WindowMode {
     let span = Duration::from_millis(config.span_ms);
     match config.mode {
         ConfiguredMode::Early => WindowMode::Early { span },
@@ -498,23 +608,6 @@ fn window_mode(config: WindowConfig) -> WindowMode {
         ConfiguredMode::Eager => WindowMode::Eager {
             gather: Duration::from_secs(2).min(span),
             cool_down: span,
-        },
-    }
-}
-
-fn jobs_mode(change: WindowMode, cadence: Option<JobsCadence>) -> WindowMode {
-    match (cadence, change) {
-        // Runs that are not mirrored are passed over with the changes.
-        (None | Some(JobsCadence::Window), mode) => mode,
-        (Some(JobsCadence::Every { ms }), WindowMode::Early { span } | WindowMode::Fixed { span }) => {
-            WindowMode::Eager {
-                gather: span,
-                cool_down: Duration::from_millis(ms),
-            }
-        }
-        (Some(JobsCadence::Every { ms }), WindowMode::Eager { gather, .. }) => WindowMode::Eager {
-            gather,
-            cool_down: Duration::from_millis(ms),
         },
     }
 }

@@ -104,7 +104,10 @@ async fn a_rate_limit_past_all_patience_ends_in_a_later_attempt() {
     keboola.set(&keboola.orders(), JANE, "z", 2);
     site.settle(&mut server).await;
     assert!(!server.logged("attempt failed; it is repeated").is_empty());
-    assert!(!server.logged("recovered").is_empty());
+    until("the log says so", async || {
+        (!server.logged("recovered").is_empty()).then_some(())
+    })
+    .await;
     site.check(&[]);
     site.check_status(&server).await;
     server.stop().await;

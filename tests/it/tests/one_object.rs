@@ -66,12 +66,14 @@ async fn what_the_source_does_not_bear_out_is_put_aside_and_the_rest_goes_on() {
         "petr.svoboda@example.com <petr.svoboda@example.com>"
     );
     assert_eq!(log[0].values("Keboola-Change").len(), 1, "{:?}", log[0]);
-    let lane = server.lane(&main).await;
-    assert_eq!(
-        (&lane["putAside"], &lane["outage"]),
-        (&json!(4), &Value::Null),
-        "{lane}"
-    );
+    until(
+        "the status tells of what was put aside, and of no outage",
+        async || {
+            let lane = server.lane(&main).await;
+            (lane["putAside"] == 4 && lane["outage"] == Value::Null).then_some(())
+        },
+    )
+    .await;
     let letters = server.metric("dead_letters_total{reason=\"put_aside\"}").await;
     assert_eq!(letters, Some(4.0));
     let book = site.log().expect("there is a log");
@@ -123,7 +125,16 @@ async fn an_object_that_cannot_be_read_is_withheld_and_tried_with_its_next_versi
         .repository
         .file("main", "ai/withheld.jsonl")
         .expect("the repository names it too");
-    assert!(named.contains("orders") && named.contains("source"), "{named}");
+    let version = keboola.project().default_branch().configurations[0].version();
+    let expected = json!({
+        "object": "keboola.ex-shop/orders", "path": CONFIG, "reason": "source", "version": version,
+    });
+    let named: Vec<Value> = named
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("each line is JSON"))
+        .collect();
+    assert_eq!(named, [expected]);
+    assert_eq!(server.metric("objects_withheld_now").await, Some(1.0));
 
     keboola.heal();
     keboola.set(&keboola.orders(), JANE, "z", 3);
@@ -132,6 +143,7 @@ async fn an_object_that_cannot_be_read_is_withheld_and_tried_with_its_next_versi
     assert!(mended.contains("\"z\": 3"), "{mended}");
     assert_eq!(site.repository.file("main", "ai/withheld.jsonl"), None);
     site.check_status(&server).await;
+    assert_eq!(server.metric("objects_withheld_now").await, Some(0.0));
     let book = site.log().expect("there is a log");
     assert!(
         book.dead_letters.len() == 1 && book.dead_letters[0].contains("withheld"),

@@ -11,6 +11,7 @@ use std::{fs, io};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
+use crate::exact;
 use crate::project::{Branch, Configuration, Planted, Project, VersionEntry};
 
 /// Why a directory could not be read as a project.
@@ -298,7 +299,7 @@ fn needed(path: &Path) -> Result<Value, ReadError> {
         path: path.to_owned(),
         source,
     })?;
-    serde_json::from_slice(&bytes).map_err(|source| ReadError::NotJson {
+    exact::parse(&bytes).map_err(|source| ReadError::NotJson {
         path: path.to_owned(),
         source,
     })

@@ -1,20 +1,49 @@
-//! `cargo xtask conformance DIR`: every case of an outside directory, through the product's own binary.
+//! `cargo xtask conformance DIR`: every case and vector of an outside directory.
+//!
+//! Cases are rendered by the product's own binary, as a user would; vectors are asked of the crates.
 
 use anyhow::{Context, Result, bail};
+use layout_cases::{tree, vectors};
 use std::{
-    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
-/// Renders and compares all cases; tells the first differences of each that fails.
+/// Renders and compares all cases, and checks the vectors; tells the first differences of each that
+/// fails.
+///
+/// `directory` holds `kbc/` (cases), `vectors/` or both, or is itself a directory of cases.
 ///
 /// # Errors
-/// A case that differs, or a directory without cases.
+/// Something that differs, or a directory without cases and vectors.
 pub(crate) fn run(root: &Path, directory: &Path) -> Result<()> {
     let directory = root.join(directory);
-    let mut cases: Vec<PathBuf> = fs::read_dir(&directory)
+    let sub = |name: &str| Some(directory.join(name)).filter(|path| path.is_dir());
+    let (cases, vectors) = (sub("kbc"), sub("vectors"));
+    let cases = cases.or_else(|| vectors.is_none().then(|| directory.clone()));
+    let mut failed = 0;
+    if let Some(cases) = cases {
+        failed += self::cases(root, &cases)?;
+    }
+    if let Some(vectors) = vectors {
+        let outcome = vectors::check(&vectors)?;
+        for line in &outcome.failed {
+            println!("FAILED {line}");
+        }
+        let total = outcome.total;
+        println!("vectors: {} of {total} passed", total - outcome.failed.len());
+        failed += outcome.failed.len();
+    }
+    if failed > 0 {
+        bail!("{failed} cases or vectors differ");
+    }
+    Ok(())
+}
+
+/// Runs the cases of a directory. Returns how many failed.
+fn cases(root: &Path, directory: &Path) -> Result<usize> {
+    let mut cases: Vec<PathBuf> = fs::read_dir(directory)
         .with_context(|| format!("cannot read `{}`", directory.display()))?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.join("expected").is_dir())
@@ -22,7 +51,8 @@ pub(crate) fn run(root: &Path, directory: &Path) -> Result<()> {
     cases.sort();
     if cases.is_empty() {
         bail!(
-            "`{}` has no cases: directories with `options.json`, `api/` and `expected/`",
+            "`{}` has no cases (directories with `options.json`, `api/` and `expected/`), neither itself nor in `kbc/`, \
+             and no `vectors/`",
             directory.display()
         );
     }
@@ -55,11 +85,8 @@ pub(crate) fn run(root: &Path, directory: &Path) -> Result<()> {
             }
         }
     }
-    println!("conformance: {} passed, {failed} failed", cases.len() - failed);
-    if failed > 0 {
-        bail!("{failed} of {} cases differ", cases.len());
-    }
-    Ok(())
+    println!("conformance: {} of {} passed", cases.len() - failed, cases.len());
+    Ok(failed)
 }
 
 fn compare(binary: &Path, case: &Path, out: &Path) -> Result<Vec<String>> {
@@ -84,36 +111,8 @@ fn compare(binary: &Path, case: &Path, out: &Path) -> Result<Vec<String>> {
     if !rendered.status.success() {
         return Ok(vec![String::from_utf8_lossy(&rendered.stderr).trim().to_owned()]);
     }
-    let (found, expected) = (files(out)?, files(&case.join("expected"))?);
-    let missing = expected
-        .keys()
-        .filter(|path| !found.contains_key(*path))
-        .map(|path| format!("missing: {path}"));
-    let surplus = found
-        .keys()
-        .filter(|path| !expected.contains_key(*path))
-        .map(|path| format!("not expected: {path}"));
-    let different = expected
-        .iter()
-        .filter(|(path, content)| found.get(*path).is_some_and(|found| found != *content))
-        .map(|(path, _)| format!("differs: {path}"));
-    Ok(missing.chain(surplus).chain(different).collect())
-}
-
-/// Reads all files below a directory, by their path with `/`.
-fn files(directory: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
-    let mut found = BTreeMap::new();
-    let mut open = vec![directory.to_owned()];
-    while let Some(next) = open.pop() {
-        for entry in fs::read_dir(&next)? {
-            let path = entry?.path();
-            if path.is_dir() {
-                open.push(path);
-            } else {
-                let name = path.strip_prefix(directory)?.to_string_lossy().replace('\\', "/");
-                found.insert(name, fs::read(&path)?);
-            }
-        }
-    }
-    Ok(found)
+    Ok(tree::differences(
+        &tree::read(out)?,
+        &tree::read(&case.join("expected"))?,
+    ))
 }

@@ -22,7 +22,9 @@ cargo xtask COMMAND
   test [ARGS]    set up, then run every test of the workspace (ARGS go to the test runner)
   lint           rustfmt and clippy, warnings denied
   conformance DIR
-                 render each case below DIR (`options.json`, `api/`) and compare it with its `expected/`
+                 render each case of DIR/kbc (`options.json`, `api/`) and compare it with its `expected/`,
+                 and check DIR/vectors; DIR may also be a directory of cases
+  job-history    measure how much a month of job runs makes a repository grow (minutes; benches/README.md)
   setup          only the set-up: the wasm target, and the Git servers that the tests talk to
 ";
 
@@ -36,9 +38,10 @@ fn main() -> ExitCode {
         "conformance" => match rest.as_slice() {
             [directory] => setup().and_then(|()| conformance::run(&root(), Path::new(directory))),
             _ => Err(anyhow::anyhow!(
-                "name one directory of cases: cargo xtask conformance DIR"
+                "name one directory, of cases or with `kbc/` and `vectors/`: cargo xtask conformance DIR"
             )),
         },
+        "job-history" => setup().and_then(|()| job_history(&rest)),
         "setup" => setup(),
         _ => {
             eprintln!("{USAGE}");
@@ -149,6 +152,21 @@ fn test(args: &[String]) -> Result<()> {
         "cargo",
         &[&["test", "--workspace", "--locked"], args.as_slice()].concat(),
     )
+}
+
+fn job_history(args: &[String]) -> Result<()> {
+    let program = [
+        "run",
+        "--release",
+        "--locked",
+        "-p",
+        "mirror-benches",
+        "--bin",
+        "job-history",
+        "--",
+    ];
+    let args = args.iter().map(String::as_str);
+    run("cargo", &program.into_iter().chain(args).collect::<Vec<_>>())
 }
 
 fn lint() -> Result<()> {

@@ -51,6 +51,11 @@ impl Language {
         }
     }
 
+    /// How many empty lines stand between two scripts of a file.
+    pub(crate) fn lines_between(self) -> usize {
+        usize::from(self.statements)
+    }
+
     /// Returns the text of a code file.
     pub(crate) fn join<S: AsRef<str>>(self, scripts: &[S]) -> String {
         let trimmed: Vec<&str> = scripts.iter().map(|script| trim_end(script.as_ref())).collect();

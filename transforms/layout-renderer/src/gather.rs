@@ -28,7 +28,7 @@ pub fn gather(
     let settings = Settings::parse(settings)?;
     match kind {
         IndexKind::Manifest => manifest::gather(context, &settings, entries),
-        IndexKind::JobDay => jobs::day(shard, entries),
+        IndexKind::JobDay => jobs::day(&settings.jobs, shard, entries),
         IndexKind::JobHealth => jobs::health(entries),
         IndexKind::Withheld => withheld(entries),
         IndexKind::Guide => Ok(Gathered {

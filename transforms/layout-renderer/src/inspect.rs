@@ -199,14 +199,15 @@ fn row_segment(
 
 /// Returns the claims on a variables configuration and on its row of default values.
 fn claims(settings: &Settings, key: &ObjectKey, configuration: &Object) -> Vec<Claim> {
-    let Some((variables, values)) = source::variables(key, configuration) else {
+    let used = source::variables(key, configuration).filter(|(variables, _)| source::is_id(variables));
+    let Some((variables, values)) = used else {
         return Vec::new();
     };
     let mut claims = vec![Claim {
         target: ObjectKey::new_config(component::VARIABLES, &variables),
         segment: None,
     }];
-    if let Some(values) = values {
+    if let Some(values) = values.filter(|values| source::is_id(values)) {
         let nothing = Object::new();
         let segment = row_segment(settings, &nothing, &nothing, component::VARIABLES, &values, true);
         let target = ObjectKey::new_row(component::VARIABLES, &variables, &values);

@@ -49,13 +49,13 @@ fn cut(segment: &str) -> String {
     segment[..segment.floor_char_boundary(BYTES_MAX)].to_owned()
 }
 
-/// Returns an id as part of one path segment: what a path forbids becomes `-`.
+/// Returns an id as part of one path segment: what a path, also on Windows, forbids becomes `-`.
 #[must_use]
 pub(crate) fn id_segment(id: &str) -> String {
     let plain: String = id
         .chars()
         .map(|c| {
-            if c.is_control() || matches!(c, '/' | '\\' | ':') {
+            if c.is_control() || matches!(c, '/' | '\\' | ':' | '<' | '>' | '"' | '|' | '?' | '*') {
                 '-'
             } else {
                 c

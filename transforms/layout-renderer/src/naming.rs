@@ -70,20 +70,31 @@ pub(crate) enum Part<'a> {
     Name(&'a str, &'a str),
 }
 
-impl Part<'_> {
-    fn text(self) -> String {
-        match self {
-            Self::Id(id) => id_segment(id),
-            Self::Name(name, id) => match normalize(name) {
-                empty if empty.is_empty() => normalize(id),
-                name => name,
-            },
-        }
+/// Fills a template; empty segments collapse.
+///
+/// A name of which nothing is left gives nothing, as in the CLI; but where it was all that its
+/// segment would have had, so that the path would be that of the directory above, the id takes its
+/// place.
+pub(crate) fn fill(template: &str, parts: &[(&str, Part<'_>)]) -> String {
+    let as_in_the_cli = fill_with(template, parts, |part| match part {
+        Part::Id(id) => id_segment(id),
+        Part::Name(name, _) => normalize(name),
+    });
+    let with_ids = fill_with(template, parts, |part| match part {
+        Part::Id(id) => id_segment(id),
+        Part::Name(name, id) => match normalize(name) {
+            empty if empty.is_empty() => normalize(id),
+            name => name,
+        },
+    });
+    if with_ids.split('/').count() > as_in_the_cli.split('/').count() || as_in_the_cli.is_empty() {
+        with_ids
+    } else {
+        as_in_the_cli
     }
 }
 
-/// Fills a template; empty segments collapse.
-pub(crate) fn fill(template: &str, parts: &[(&str, Part<'_>)]) -> String {
+fn fill_with(template: &str, parts: &[(&str, Part<'_>)], text: impl Fn(Part<'_>) -> String) -> String {
     let mut path = String::new();
     let mut rest = template;
     while let Some(open) = rest.find('{') {
@@ -95,7 +106,7 @@ pub(crate) fn fill(template: &str, parts: &[(&str, Part<'_>)]) -> String {
                 .is_some_and(|after| after.starts_with('}'))
         });
         if let Some((name, part)) = found {
-            path.push_str(&part.text());
+            path.push_str(&text(*part));
             rest = &rest[name.len() + 2..];
         } else {
             path.push('{');
@@ -125,7 +136,10 @@ mod tests {
 
     #[test]
     fn templates_are_filled_and_empty_segments_collapse() {
-        check("x/{config_id}-{config_name}", "x/A-1-a-1");
+        check("x/{config_id}-{config_name}", "x/A-1-");
+        check("x/{config_name}", "x/a-1");
+        check("{config_name}/x", "a-1/x");
+        check("{config_name}", "a-1");
         check("_shared/{type}", "_shared");
         check("{unknown}/{config_id", "{unknown}/{config_id");
     }

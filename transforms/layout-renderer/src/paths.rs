@@ -3,16 +3,29 @@
 //! Letters, digits, `-`, `_` and `.` stand for themselves; other bytes are written `%XX`. So is
 //! the first byte of a segment that would begin with a dot, name a device of Windows, or be taken
 //! for a file of ours. A segment of over 200 bytes continues in the next one, which the `%` at its
-//! end says. Ids that differ in case only give paths that do so too.
+//! end says. Ids of buckets and tables that differ in case only give paths that do so too; Keboola has
+//! no such. Those of components, configurations and rows are any text, so that their capitals are
+//! written `%XX` as well: no two of them meet where case does not count.
 
 const SEGMENT_BYTES_MAX: usize = 200;
 
 /// Returns an id as one or more segments.
 #[must_use]
 pub(crate) fn encode(id: &str) -> String {
+    encode_unless(id, |byte| byte.is_ascii_alphanumeric())
+}
+
+/// Returns an id as one or more segments which a file system that ignores case can tell from all
+/// others.
+#[must_use]
+fn encode_caseless(id: &str) -> String {
+    encode_unless(id, |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+}
+
+fn encode_unless(id: &str, letter: impl Fn(u8) -> bool) -> String {
     let mut pieces = vec![String::new()];
     for (at, byte) in id.bytes().enumerate() {
-        let plain = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        let plain = letter(byte) || matches!(byte, b'-' | b'_' | b'.');
         let unit = if plain && !(at == 0 && reserved(id)) {
             char::from(byte).to_string()
         } else {
@@ -45,10 +58,21 @@ fn reserved(id: &str) -> bool {
     device || json || id.ends_with('.') || matches!(stem.as_str(), "bucket" | "rows")
 }
 
+/// Returns the file of a branch's author and time. No component has a directory of this name, for
+/// ids do not end in `.json` once they are encoded.
+#[must_use]
+pub(crate) fn branch_extra(root: &str) -> String {
+    format!("{root}/branch.json")
+}
+
 /// Returns the file of a configuration's versions and of what the layout drops.
 #[must_use]
 pub(crate) fn config_extra(root: &str, component: &str, config: &str) -> String {
-    format!("{root}/{}/{}.json", encode(component), encode(config))
+    format!(
+        "{root}/{}/{}.json",
+        encode_caseless(component),
+        encode_caseless(config)
+    )
 }
 
 /// Returns the same of a row.
@@ -56,9 +80,9 @@ pub(crate) fn config_extra(root: &str, component: &str, config: &str) -> String 
 pub(crate) fn row_extra(root: &str, component: &str, config: &str, row: &str) -> String {
     format!(
         "{root}/{}/{}/rows/{}.json",
-        encode(component),
-        encode(config),
-        encode(row)
+        encode_caseless(component),
+        encode_caseless(config),
+        encode_caseless(row)
     )
 }
 

@@ -20,7 +20,11 @@ pub fn recoverable(_settings: &str, paths: &[String]) -> Vec<bool> {
 enum Kind<'p> {
     Manifest,
     Extra,
-    JobDay { shard: &'p str },
+    JobDay {
+        shard: &'p str,
+    },
+    /// One run, where each has its own file.
+    JobRun,
     JobHealth,
     Withheld,
 }
@@ -28,17 +32,32 @@ enum Kind<'p> {
 fn kind(path: &str) -> Option<Kind<'_>> {
     match path {
         manifest::PATH => Some(Kind::Manifest),
-        jobs::HEALTH_PATH => Some(Kind::JobHealth),
         WITHHELD_PATH => Some(Kind::Withheld),
         _ if path.starts_with("configs-extra/") => path.ends_with(".json").then_some(Kind::Extra),
-        _ => job_day(path).map(|shard| Kind::JobDay { shard }),
+        _ => job_file(path),
     }
 }
 
-/// Returns the day of `jobs/YYYY/MM/DD.jsonl` or `jobs/YYYY/MM/DD-2.jsonl`.
-fn job_day(path: &str) -> Option<&str> {
-    let name = path.strip_prefix("jobs/")?.strip_suffix(".jsonl")?;
-    let (shard, segment) = name.split_at_checked(10)?;
+fn job_file(path: &str) -> Option<Kind<'_>> {
+    if path.starts_with("jobs/") && path.ends_with(".json") {
+        return Some(Kind::JobRun);
+    }
+    let lines = path.strip_suffix(".jsonl")?;
+    if let Some(segment) = lines.strip_prefix(jobs::HEALTH_BASE) {
+        return is_segment(segment).then_some(Kind::JobHealth);
+    }
+    job_day(lines).map(|shard| Kind::JobDay { shard })
+}
+
+/// Whether this is how the name of a long file's part ends: not at all, or with its number.
+fn is_segment(end: &str) -> bool {
+    let number = end.strip_prefix('-');
+    end.is_empty() || number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// Returns the day of `jobs/YYYY/MM/DD`, `jobs/YYYY/MM/DD-2` and `jobs/YYYY/MM/DD-totals`.
+fn job_day(lines: &str) -> Option<&str> {
+    let (shard, segment) = lines.strip_prefix("jobs/")?.split_at_checked(10)?;
     let digit = |at: usize, byte: u8| {
         if matches!(at, 4 | 7) {
             byte == b'/'
@@ -47,10 +66,8 @@ fn job_day(path: &str) -> Option<&str> {
         }
     };
     let is_day = shard.bytes().enumerate().all(|(at, byte)| digit(at, byte));
-    let number = segment
-        .strip_prefix('-')
-        .is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
-    (is_day && (segment.is_empty() || number)).then_some(shard)
+    let segment = segment.strip_prefix("-totals").unwrap_or(segment);
+    (is_day && is_segment(segment)).then_some(shard)
 }
 
 /// Reads the manifest, versions and indices back.
@@ -76,8 +93,12 @@ pub fn recover(context: &Context, settings: &str, files: &[File]) -> Result<Reco
             Some(Kind::Manifest) => found.manifest(&settings, &file.content),
             Some(Kind::Extra) => found.extra(&settings, file),
             Some(Kind::JobDay { shard }) => found.lines(&file.content, IndexKind::JobDay, shard, |line| {
-                line.str("runId").map(str::to_owned)
+                match line.str("runId") {
+                    Some(run) => Some(run.to_owned()),
+                    None => line.get("jobs").map(|_| jobs::total_key(line)),
+                }
             }),
+            Some(Kind::JobRun) => found.run(file),
             Some(Kind::JobHealth) => found.lines(&file.content, IndexKind::JobHealth, "", |line| {
                 Some(format!("{}/{}", line.str("componentId")?, line.str("configId")?))
             }),
@@ -121,6 +142,9 @@ impl Found<'_> {
         let root = settings.extra_root();
         if !file.path.starts_with(&format!("{root}/")) {
             // Another branch of the same tree.
+            return Ok(());
+        }
+        if file.path == paths::branch_extra(&root) {
             return Ok(());
         }
         let content = Json::parse(&file.content)?.into_object();
@@ -169,6 +193,25 @@ impl Found<'_> {
                 value,
             });
         }
+        Ok(())
+    }
+
+    fn run(&mut self, file: &File) -> Result<(), &'static str> {
+        let value = Json::parse(&file.content)?.into_object();
+        let run = value.str("runId").ok_or("it does not name its run")?;
+        if jobs::run_path(run) != file.path {
+            return Err("it names another run than its path");
+        }
+        let day = value.str("finishedAt").and_then(|finished| finished.get(..10));
+        let entry = Entry {
+            kind: IndexKind::JobDay,
+            shard: day
+                .ok_or("it does not say when the run finished")?
+                .replace('-', "/"),
+            key: run.to_owned(),
+            value: write::object_line(&value),
+        };
+        self.entries.push(entry);
         Ok(())
     }
 

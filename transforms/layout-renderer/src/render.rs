@@ -4,12 +4,14 @@ mod catalog;
 mod config;
 mod extra;
 mod job;
+mod lost;
 mod orchestrator;
 mod sample;
+mod scripts;
 mod storage;
 mod transformation;
 
-pub(crate) use job::shortened;
+pub(crate) use job::{in_order, shortened};
 
 use crate::{
     api::{
@@ -58,7 +60,7 @@ pub fn render(
                 placed,
             };
             match &placed.object.key {
-                ObjectKey::Branch => Ok(branch(&object, &source)),
+                ObjectKey::Branch => Ok(branch(&object, source)),
                 ObjectKey::Config { .. } | ObjectKey::Row { .. } => config::render(item, &object, source),
                 ObjectKey::Bucket(id) => Ok(storage::bucket(&object, id, &source)),
                 ObjectKey::Table(id) => Ok(storage::table(&object, id, &source)),
@@ -153,14 +155,14 @@ impl Files {
     }
 }
 
-fn branch(object: &Placed<'_>, source: &Object) -> Rendered {
+fn branch(object: &Placed<'_>, source: Object) -> Rendered {
     let Placed {
         context,
         settings,
         placed,
     } = *object;
-    let id = source.text("id").unwrap_or(&context.branch_id);
-    let is_default = source.is_true("isDefault") || settings.default_branch_id.as_deref() == Some(id);
+    let id = source.text("id").unwrap_or(&context.branch_id).to_owned();
+    let is_default = source.is_true("isDefault") || settings.default_branch_id.as_deref() == Some(&id);
     let directory = settings.below_branch("");
     let mut files = Files::default();
     let mut meta = Object::new();
@@ -168,27 +170,35 @@ fn branch(object: &Placed<'_>, source: &Object) -> Rendered {
     meta.set("isDefault", is_default);
     files.json(format!("{directory}/meta.json"), DocumentKind::Config, &meta);
     files.description(&directory, source.str("description").unwrap_or_default());
+    let description = placed
+        .object
+        .metadata
+        .iter()
+        .rev()
+        .find(|(key, _)| key == PROJECT_DESCRIPTION);
+    let description = description.map_or("", |(_, value)| value.as_str());
     if is_default || settings.tree == Tree::Lane {
-        let text = placed
-            .object
-            .metadata
-            .iter()
-            .rev()
-            .find(|(key, _)| key == PROJECT_DESCRIPTION);
-        files.description("configs", text.map_or("", |(_, value)| value));
+        files.description("configs", description);
     }
+    // Elsewhere the manifest has it as it is.
+    extra::branch(
+        &mut files,
+        object,
+        source,
+        if is_default { description } else { "" },
+    );
     let mut value = Object::new();
-    value.set("branch", id);
+    value.set("branch", id.as_str());
     value.set("path", settings.branch_path.as_str());
     value.set("default", is_default);
-    let stays = |key: &str| !(is_default && key == PROJECT_DESCRIPTION);
+    let stays = |key: &str| !((is_default || settings.tree == Tree::Lane) && key == PROJECT_DESCRIPTION);
     set_metadata(
         &mut value,
         placed.object.metadata.iter().filter(|(key, _)| stays(key)),
     );
     Rendered {
         files: files.0,
-        entries: vec![manifest_entry(&[id], &value)],
+        entries: vec![manifest_entry(&[&id], &value)],
     }
 }
 
@@ -200,6 +210,17 @@ fn set_metadata<'m>(value: &mut Object, metadata: impl Iterator<Item = &'m (Stri
     if !sorted.is_empty() {
         value.set("metadata", sorted.into_iter().collect::<Object>());
     }
+}
+
+/// Returns the values whose key has another one in the manifest, where the last counts.
+fn superseded(metadata: &[(String, String)]) -> impl Iterator<Item = &(String, String)> {
+    let last: BTreeMap<&str, &str> = metadata
+        .iter()
+        .map(|(key, text)| (key.as_str(), text.as_str()))
+        .collect();
+    metadata
+        .iter()
+        .filter(move |(key, text)| last.get(key.as_str()) != Some(&text.as_str()))
 }
 
 /// Returns an entry of the manifest; its key is the ids that name the object, from the branch on.

@@ -1,7 +1,7 @@
 //! The mirror's render options.
 //!
 //! The members of the head of the CLI's manifest, and a few of our own: `branchPath`,
-//! `defaultBranchId`, `tree` (`project` or `lane`) and `secretsMode`.
+//! `defaultBranchId`, `tree` (`project` or `lane`), `secretsMode` and `jobs` (`layout`, `dayBytesMax`).
 
 use crate::{
     api::{Context, LayoutError},
@@ -25,6 +25,46 @@ pub(crate) enum SortBy {
     Path,
 }
 
+/// Where job runs stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum JobsLayout {
+    /// A line each in the file of their day.
+    DayFiles,
+    /// A file each, `jobs/<run id>.json`.
+    FilePerRun,
+}
+
+/// How the history of job runs is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct JobsSettings {
+    pub(crate) layout: JobsLayout,
+    /// Bytes of a day's lines past which its successful runs become totals; none: never.
+    pub(crate) day_bytes_max: Option<usize>,
+}
+
+impl JobsSettings {
+    fn parse(source: Option<&Object>) -> Result<Self, LayoutError> {
+        let text = |key| source.and_then(|source| source.text(key));
+        let layout = match text("layout") {
+            None | Some("day-files") => JobsLayout::DayFiles,
+            Some("file-per-run") => JobsLayout::FilePerRun,
+            Some(_) => {
+                return Err(LayoutError::Settings {
+                    problem: "`jobs.layout` is neither `day-files` nor `file-per-run`",
+                });
+            }
+        };
+        let day_bytes_max = text("dayBytesMax").map(str::parse).transpose();
+        let day_bytes_max = day_bytes_max.map_err(|_| LayoutError::Settings {
+            problem: "`jobs.dayBytesMax` is no number of bytes",
+        })?;
+        Ok(Self {
+            layout,
+            day_bytes_max,
+        })
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     project_id: Option<String>,
@@ -42,6 +82,7 @@ pub(crate) struct Settings {
     pub(crate) tree: Tree,
     /// `encrypted` unless set.
     pub(crate) secrets_mode: String,
+    pub(crate) jobs: JobsSettings,
 }
 
 impl Settings {
@@ -104,6 +145,7 @@ impl Settings {
             branch_path: branch_path.to_owned(),
             default_branch_id: source.text("defaultBranchId").map(str::to_owned),
             tree,
+            jobs: JobsSettings::parse(source.object("jobs"))?,
             secrets_mode: source.str("secretsMode").unwrap_or("encrypted").to_owned(),
         })
     }

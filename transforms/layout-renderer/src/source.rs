@@ -12,9 +12,17 @@ pub(crate) fn parse(object: &ApiObject) -> Result<Object, &'static str> {
     Json::parse(&object.source).map(Json::into_object)
 }
 
-/// Takes the `configuration` out of a source; missing, `null` and `[]` are empty.
+/// Takes the `configuration` out of a source; missing, `null` and `[]` are empty. What is neither
+/// that nor an object stays in the source, and counts as empty too.
 pub(crate) fn take_configuration(source: &mut Object) -> Object {
-    source.remove("configuration").unwrap_or(Json::Null).into_object()
+    match source.remove("configuration") {
+        Some(Json::Object(configuration)) => configuration,
+        Some(other) if other != Json::Null && other != Json::Array(Vec::new()) => {
+            source.set("configuration", other);
+            Object::new()
+        }
+        _ => Object::new(),
+    }
 }
 
 /// Returns the row of a variables configuration and the configuration itself, where a
@@ -33,33 +41,40 @@ pub(crate) fn variables(key: &ObjectKey, configuration: &Object) -> Option<(Stri
     }
 }
 
+/// Returns whether a text can be an id. What cannot names nothing.
+pub(crate) fn is_id(text: &str) -> bool {
+    (1..=512).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
 /// Returns the configuration that a schedule runs.
 pub(crate) fn schedule_target(configuration: &Object) -> Option<ObjectKey> {
     let target = configuration.object("target")?;
-    Some(ObjectKey::new_config(
-        target.str("componentId")?,
-        target.str("configurationId")?,
-    ))
+    let (component, config) = (target.str("componentId")?, target.str("configurationId")?);
+    (is_id(component) && is_id(config)).then(|| ObjectKey::new_config(component, config))
 }
 
 /// Returns the configuration that a task of a flow runs.
 pub(crate) fn task_target(task: &Object) -> Option<ObjectKey> {
     let target = task.object("task")?;
     let (component, config) = (target.str("componentId")?, target.str("configId")?);
-    (!config.is_empty()).then(|| ObjectKey::new_config(component, config))
+    (is_id(component) && is_id(config)).then(|| ObjectKey::new_config(component, config))
 }
 
-/// Returns the shared code that a transformation uses, and the ids of rows that its scripts name.
-pub(crate) fn shared_code(configuration: &Object) -> Option<(String, BTreeSet<String>)> {
+/// Returns the shared code that a transformation uses, and the ids of rows that its scripts name,
+/// each once, in the order of the scripts.
+pub(crate) fn shared_code(configuration: &Object) -> Option<(String, Vec<String>)> {
     let shared = configuration.str("shared_code_id")?;
-    let mut rows = BTreeSet::new();
+    let mut rows: Vec<String> = Vec::new();
     if configuration
         .get("shared_code_row_ids")
         .and_then(Json::as_array)
         .is_some()
     {
-        for script in scripts(configuration) {
-            rows.extend(placeholder(script).map(str::to_owned));
+        let mut seen = BTreeSet::new();
+        for row in scripts(configuration).filter_map(placeholder) {
+            if seen.insert(row) {
+                rows.push(row.to_owned());
+            }
         }
     }
     Some((shared.to_owned(), rows))
@@ -142,7 +157,7 @@ pub(crate) fn references(object: &ApiObject, configuration: &Object) -> Vec<Refe
             add(Reference::Object(ObjectKey::new_config(component, config)));
         }
         ObjectKey::Config { .. } if generic_blocks => {
-            if let Some((shared, rows)) = shared_code(configuration) {
+            if let Some((shared, rows)) = shared_code(configuration).filter(|(shared, _)| is_id(shared)) {
                 add(Reference::Object(ObjectKey::new_config(
                     component::SHARED_CODE,
                     &shared,
@@ -158,12 +173,12 @@ pub(crate) fn references(object: &ApiObject, configuration: &Object) -> Vec<Refe
         }
         _ => {}
     }
-    if let Some((variables, values)) = variables(&object.key, configuration) {
+    if let Some((variables, values)) = variables(&object.key, configuration).filter(|(id, _)| is_id(id)) {
         add(Reference::Object(ObjectKey::new_config(
             component::VARIABLES,
             &variables,
         )));
-        if let Some(values) = values {
+        if let Some(values) = values.filter(|values| is_id(values)) {
             add(Reference::Object(ObjectKey::new_row(
                 component::VARIABLES,
                 &variables,

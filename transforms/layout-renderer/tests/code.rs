@@ -47,9 +47,24 @@ fn code_of_transformations_becomes_files() {
                   "#token": "t"
                 },
                 "/parameters/blocks/0/codes/1": {
+                  "name": "",
                   "extra": {
                     "k": null
                   }
+                }
+              },
+              "scripts": {
+                "/parameters/blocks/0/codes/0/script": [
+                  {
+                    "lines": 1,
+                    "end": " \n"
+                  },
+                  {
+                    "lines": 1
+                  }
+                ],
+                "/parameters/blocks/0/codes/1/script": {
+                  "lines": 1
                 }
               }
             }
@@ -344,51 +359,67 @@ fn flows_become_directories_in_the_order_they_run() {
               "author": null,
               "created": null,
               "changeDescription": null,
-              "lost": {
-                "/phases/0": {
-                  "id": 3
-                },
-                "/phases/1": {
-                  "id": 1
-                },
-                "/phases/2": {
-                  "id": "2"
-                },
-                "/phases": {
-                  "3": {
-                    "id": 4,
-                    "name": ""
+              "flow": {
+                "phases": [
+                  {
+                    "directory": "003-last",
+                    "id": 3,
+                    "dependsOn": [
+                      2,
+                      1.0
+                    ]
+                  },
+                  {
+                    "directory": "001-first",
+                    "id": 1
+                  },
+                  {
+                    "directory": "002-second",
+                    "id": "2"
+                  },
+                  {
+                    "dropped": {
+                      "id": 4,
+                      "name": ""
+                    }
                   }
-                },
-                "/tasks/0": {
-                  "id": 1
-                },
-                "/tasks": {
-                  "1": {
-                    "id": 2,
-                    "name": "Gone",
-                    "phase": 1,
-                    "task": {
-                      "componentId": "keboola.ex-db",
-                      "configId": "9"
+                ],
+                "tasks": [
+                  {
+                    "directory": "001-first/001-load-it",
+                    "id": 1
+                  },
+                  {
+                    "dropped": {
+                      "id": 2,
+                      "name": "Gone",
+                      "phase": 1,
+                      "task": {
+                        "componentId": "keboola.ex-db",
+                        "configId": "9"
+                      }
                     }
                   },
-                  "4": {
-                    "id": 5,
-                    "name": "Lost",
-                    "phase": 9,
-                    "task": {
-                      "componentId": "keboola.ex-db",
-                      "configId": "1"
+                  {
+                    "directory": "003-last/001-inline",
+                    "id": 3
+                  },
+                  {
+                    "directory": "003-last/002-off",
+                    "id": 4
+                  },
+                  {
+                    "dropped": {
+                      "id": 5,
+                      "name": "Lost",
+                      "phase": 9,
+                      "task": {
+                        "componentId": "keboola.ex-db",
+                        "configId": "1"
+                      }
                     }
                   }
-                },
-                "/tasks/2": {
-                  "id": 3
-                },
-                "/tasks/3": {
-                  "id": 4
-                }
+                ]
               }
             }
             === configs/main/other/keboola.orchestrator/nightly/config.json
@@ -497,6 +528,7 @@ fn custom_python_has_its_code_beside_it() {
               "isDisabled": false
             }
             === configs/main/application/kds-team.app-custom-python/q/code.py
+            === configs/main/application/kds-team.app-custom-python/r/code.py
         "#]],
     );
 }

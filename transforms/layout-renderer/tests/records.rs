@@ -63,6 +63,13 @@ fn versions_and_authors_are_kept_beside_the_layout() {
           },
           "created": "2026-01-15T09:00:00Z",
           "changeDescription": "Changed & more",
+          "firstVersion": {
+            "author": {
+              "id": "1",
+              "description": "old"
+            },
+            "created": "2019-12-31T23:00:00Z"
+          },
           "rowsSortOrder": [
             "b",
             "a"
@@ -280,6 +287,18 @@ fn a_sample_is_csv_and_json() {
     );
 }
 
+#[test]
+fn rows_of_a_sample_are_sorted_only_where_no_key_orders_them() {
+    for (key, expected) in [
+        (r#""id""#, "\"id\"\n\"b\"\n\"a\"\n"),
+        ("", "\"id\"\n\"a\"\n\"b\"\n"),
+    ] {
+        let source = format!(r#"{{"table": {{"primaryKey": [{key}]}}, "csv": "\"id\"\n\"b\"\n\"a\"\n"}}"#);
+        let rendered = one(ObjectKey::Sample("in.c-main.t".into()), &source);
+        assert_eq!(rendered.files[0].content, expected, "{key}");
+    }
+}
+
 fn job(id: u32, status: &str, end: &str, seconds: u32) -> Rendered {
     let source = format!(
         r#"{{"id": "{id}", "runId": "{id}", "status": "{status}", "component": "keboola.ex-db", "config": "1", "branchId": "11",
@@ -393,7 +412,7 @@ fn runs(count: u32) -> Vec<Rendered> {
 fn health_says_streak_last_results_and_usual_duration() {
     let (content, _) = health(&entries(runs(4), IndexKind::JobHealth));
     expect![[r#"
-        {"componentId":"keboola.ex-db","configId":"1","status":"failing","streak":{"status":"FAILED","count":2,"since":"2026-01-03T19:00:00Z"},"lastSuccess":{"runId":"2","finishedAt":"2026-01-02T19:00:00Z","configVersion":3},"lastFailure":{"runId":"4","finishedAt":"2026-01-04T19:00:00Z","configVersion":3,"message":"Said \"no\""},"durationSecondsP50":10,"recent":[["4","FAILED","2026-01-04T19:00:00Z",40],["3","FAILED","2026-01-03T19:00:00Z",30],["2","SUCCESS","2026-01-02T19:00:00Z",20],["1","SUCCESS","2026-01-01T19:00:00Z",10]]}
+        {"componentId":"keboola.ex-db","configId":"1","status":"failing","streak":{"status":"FAILED","count":2,"since":"2026-01-03T19:00:00Z"},"lastSuccess":{"runId":"2","finishedAt":"2026-01-02T19:00:00Z","configVersion":3},"lastFailure":{"runId":"4","finishedAt":"2026-01-04T19:00:00Z","configVersion":3,"message":"Said \"no\"","errorType":"user"},"durationSecondsP50":10,"durationSecondsP95":20,"recent":[["4","FAILED","2026-01-04T19:00:00Z",40],["3","FAILED","2026-01-03T19:00:00Z",30],["2","SUCCESS","2026-01-02T19:00:00Z",20],["1","SUCCESS","2026-01-01T19:00:00Z",10]]}
     "#]].assert_eq(&content);
 }
 
@@ -567,9 +586,15 @@ fn only_files_that_tell_of_state_are_recoverable() {
         ("configs-extra/c/1/rows/2.json", true),
         ("jobs/2026/01/13.jsonl", true),
         ("jobs/2026/01/13-12.jsonl", true),
+        ("jobs/2026/01/13-totals.jsonl", true),
+        ("jobs/2026/01/13-totals-2.jsonl", true),
         ("jobs/health.jsonl", true),
+        ("jobs/health-2.jsonl", true),
+        ("jobs/1.2.json", true),
         ("ai/withheld.jsonl", true),
         ("jobs/2026/01/13-.jsonl", false),
+        ("jobs/2026/01/13-total.jsonl", false),
+        ("jobs/health-.jsonl", false),
         ("jobs/2026-01/13.jsonl", false),
         ("jobs/é026/01/1.jsonl", false),
         ("configs/main/meta.json", false),

@@ -77,26 +77,26 @@ fn kept(length: usize, chosen: &[usize]) -> Option<Vec<bool>> {
 }
 
 /// The files of a sample, as places in the item.
-struct Files {
-    csv: usize,
-    table: Table,
-    twin: Option<Twin>,
+pub(super) struct Files {
+    pub(super) csv: usize,
+    pub(super) table: Table,
+    pub(super) twin: Option<Twin>,
 }
 
 /// The JSON file beside the CSV file: `{"columns": […], "rows": [[…], …]}`, maybe with more members.
-struct Twin {
-    file: usize,
-    tree: Tree,
+pub(super) struct Twin {
+    pub(super) file: usize,
+    pub(super) tree: Tree,
     /// The node of the array of columns, and that of the array of rows.
     columns: usize,
-    rows: usize,
+    pub(super) rows: usize,
 }
 
 impl Files {
     /// A sample is one CSV file of rows as long as its header, and maybe a JSON twin of the same size.
     ///
     /// Other files or entries could hold rows that no filter sees, so there must be none.
-    fn of(item: &Item) -> Result<Self, WithholdReason> {
+    pub(super) fn of(item: &Item) -> Result<Self, WithholdReason> {
         let bad = |detail| malformed("layout renderer", detail);
         let (mut csv, mut twin) = (None, None);
         for (index, file) in item.files.iter().enumerate() {

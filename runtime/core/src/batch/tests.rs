@@ -527,6 +527,98 @@ fn check_choice(files_of_sample: &[(&str, &str)], choice: Option<(&[usize], &[us
 
 const SAMPLE: [(&str, &str); 2] = [("storage/samples/a.csv", CSV), ("storage/samples/a.json", TWIN)];
 
+#[track_caller]
+fn check_bound(limits: SampleLimits, expected: &Expect) {
+    let batch = redacted(vec![(sample(), files(&SAMPLE))]);
+    let all = Choice {
+        columns: vec![0, 1, 2],
+        rows: vec![0, 1, 2],
+    };
+    let (batch, _) = batch.choose(vec![(sample(), Ok(all))]);
+    let (batch, withheld) = batch.within(&limits);
+    assert!(withheld.is_empty(), "{}", draw_withheld(&withheld));
+    let mut drawn = String::new();
+    for file in &batch.items[0].files {
+        drawn += &file.content.replace('\r', "\\r");
+        drawn += "\n--\n";
+    }
+    expected.assert_eq(&drawn);
+}
+
+#[test]
+fn what_is_too_large_in_a_sample_is_cut_in_both_files() {
+    let limits = SampleLimits::default();
+    let tight = SampleLimits {
+        cell_bytes_max: 3,
+        ..limits
+    };
+    check_bound(
+        tight,
+        &expect![[r#"
+            id,"na""me",city\r
+            1,"A, …[CUT: 4 bytes]",x\r
+            2,C,y\r
+            3,D,z
+            --
+            {
+              "columns": ["id", {"name": "na\"me", "baseType": "STRING"}, "city"],
+              "rows": [
+                ["1", "A, …[CUT: 4 bytes]", "x"],
+                ["2", "C", "y"],
+                ["3", "D", "z"]
+              ], "cut": {"cells": 1, "rows": 0}
+            }
+
+            --
+        "#]],
+    );
+    let short = SampleLimits {
+        file_bytes_max: 122,
+        ..limits
+    };
+    check_bound(
+        short,
+        &expect![[r#"
+            id,"na""me",city\r
+            1,"A, B",x\r
+
+            --
+            {
+              "columns": ["id", {"name": "na\"me", "baseType": "STRING"}, "city"],
+              "rows": [
+                ["1", "A, B", "x"]
+              ], "cut": {"cells": 0, "rows": 2}
+            }
+
+            --
+        "#]],
+    );
+    let few = SampleLimits {
+        rows_max: 3,
+        ..limits
+    };
+    check_bound(
+        few,
+        &expect![[r#"
+        id,"na""me",city\r
+        1,"A, B",x\r
+        2,C,y\r
+        3,D,z
+        --
+        {
+          "columns": ["id", {"name": "na\"me", "baseType": "STRING"}, "city"],
+          "rows": [
+            ["1", "A, B", "x"],
+            ["2", "C", "y"],
+            ["3", "D", "z"]
+          ]
+        }
+
+        --
+    "#]],
+    );
+}
+
 #[test]
 fn the_filter_gets_samples_as_cells() {
     let batch = redacted(vec![

@@ -68,6 +68,7 @@ fn draft_of(cut: &Cut, changes: Vec<CoveredChange>) -> CommitDraft {
         render: &RenderDigest::parse("0123456789abcdef0123456789abcdef").unwrap(),
         parent_committed_at: Some(at("2026-05-11T12:00:01Z")),
         changes,
+        inventory: Inventory::default(),
     })
 }
 

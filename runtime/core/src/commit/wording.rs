@@ -112,6 +112,19 @@ pub(super) fn body(draft: &CommitDraft, detail: Detail) -> String {
         }
         let _ = writeln!(body, "Also covers {}.", beside.join(", "));
     }
+    if !draft.inventory.is_empty() {
+        if !body.is_empty() {
+            body.push('\n');
+        }
+        body.push_str("Objects (expected, rendered, withheld):\n");
+        for (object, tally) in draft.inventory.tallies() {
+            let _ = writeln!(
+                body,
+                "- {object}: {}, {}, {}",
+                tally.expected, tally.rendered, tally.withheld
+            );
+        }
+    }
     body
 }
 

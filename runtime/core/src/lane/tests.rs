@@ -162,10 +162,11 @@ fn runs_have_a_cadence_of_their_own_unless_they_are_urgent() {
     );
     check(
         fresh(),
-        "0 jobs 1; 30 wait; 31 ok 0 1; 40 jobs 2; 41 urgent 3",
+        "0 jobs 1; 30 wait; 31 ok 0 1; 40 jobs 2; 41 urgent 3; 60 wait; 61 ok 0 3; 200 urgent 4; 202 wait",
         &expect![[r#"
         30s start [Jobs]
-        41s start [Jobs]
+        60s start [Jobs]
+        202s start [Jobs]
         waits for nothing
     "#]],
     );

@@ -401,7 +401,9 @@ const CONFIGS: [&str; 6] = ["c/1", "c/2", "s/1", "s/2", "v/1", "v/2"];
 fn any_change() -> impl Strategy<Value = String> {
     let config = prop::sample::select(CONFIGS.to_vec());
     let other = prop::sample::select(CONFIGS.to_vec());
-    let name = prop::sample::select(vec!["a", "b", "A", "a-001"]);
+    let name = prop::sample::select(vec![
+        "a", "b", "A", "a-001", "é", "e\u{301}", "ß", "ss", "con", "a.",
+    ]);
     let row = prop::sample::select(vec!["r", "q"]);
     (config, other, name, row, 0..10_u8, any::<bool>()).prop_map(|(config, other, name, row, kind, fact)| {
         let facts = if fact { "facts:t" } else { "facts:u" };
@@ -505,5 +507,72 @@ proptest! {
         let mut full = Placement::with_known_paths(&known);
         full.apply(listing);
         prop_assert_eq!(paths(&full), paths(&placement));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// What moves is what was put with another wish or parent, and what lives below that.
+    #[test]
+    fn an_object_keeps_its_path_while_others_come_and_go(batches in batches()) {
+        let mut placement = Placement::new();
+        for batch in &batches {
+            let earlier = placement.clone();
+            let batch: Vec<Change> = batch.iter().map(String::as_str).map(change).collect();
+            placement.apply(batch);
+            for (key, record) in placement.records() {
+                let Some(old) = earlier.record(key).filter(|old| old.path.is_some() && record.path.is_some()) else {
+                    continue;
+                };
+                let wished = |placement: &Placement| {
+                    let mut wishes = Vec::new();
+                    let mut at = Some(key.clone());
+                    while let Some(key) = at {
+                        let wish = placement.wish(&key);
+                        wishes.push(wish.as_ref().map(|wish| granted(&wish.segment, &key, &wish.parent)));
+                        at = wish.map(|wish| wish.parent).filter(|parent| *parent != ObjectKey::Branch);
+                        wishes.push(at.as_ref().map(ToString::to_string));
+                    }
+                    wishes
+                };
+                // A parent that was away for a while, and back in the same batch, kept its place too.
+                if wished(&earlier) == wished(&placement) {
+                    prop_assert_eq!(&old.path, &record.path, "{} moved", key);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_lives_below_an_object_lies_below_its_path(batches in batches()) {
+        let mut placement = Placement::new();
+        for batch in &batches {
+            placement.apply(batch.iter().map(String::as_str).map(change).collect());
+            for (key, record) in placement.records() {
+                let Some(path) = &record.path else { continue };
+                let parent = record.parent.clone().or_else(|| container(key));
+                let above = parent.and_then(|parent| Some(placement.path(&parent)?.to_owned()));
+                if let Some(above) = above {
+                    prop_assert!(below(path, &above).is_some(), "{} lies at {}, not below {}", key, path, above);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_path_can_be_checked_out_anywhere(batches in batches()) {
+        let mut placement = Placement::new();
+        for batch in &batches {
+            placement.apply(batch.iter().map(String::as_str).map(change).collect());
+            for (key, record) in placement.records().filter(|(key, _)| **key != ObjectKey::Branch) {
+                let Some(path) = &record.path else { continue };
+                prop_assert!(crate::path::MirrorPath::parse(path).is_ok(), "{}: {}", key, path);
+                for segment in path.split('/') {
+                    let stem = segment.split('.').next().unwrap_or_default();
+                    prop_assert!(!segment.ends_with(['.', ' ']) && !stem.eq_ignore_ascii_case("con"), "{}: {}", key, path);
+                }
+            }
+        }
     }
 }

@@ -1,8 +1,15 @@
 //! Unique paths, by the rules of Keboola's CLI and those of file systems.
 //!
 //! A name that is taken gets `-001`, `-002` and so on. Taken is also what a case-insensitive or
-//! normalising file system could not tell apart, and the names that a directory of an object has
-//! for itself.
+//! normalising file system could not tell apart, the names that a directory of an object has
+//! for itself, and the names of devices on Windows (`con`, `nul`, `com1`), with any extension: a clone
+//! with one of them could not be checked out there. A segment that ends in a dot or a blank, which
+//! Windows drops, loses it. All of these come from names only rarely, for normalised names have
+//! neither dots nor blanks; ids that templates take as they are may have them.
+//!
+//! A segment has at most 251 bytes (255 with a suffix), as in the CLI. No limit is set to the whole
+//! path but that of a repository, 4,096 bytes: a clone on Windows with paths of over 260 characters
+//! needs `git config core.longpaths true`.
 
 use crate::{ids::ObjectKey, path::fold};
 use std::collections::{BTreeMap, BTreeSet};
@@ -89,7 +96,7 @@ pub(super) fn granted(wished: &str, key: &ObjectKey, parent: &ObjectKey) -> Stri
     let mut segments: Vec<String> = wished
         .split('/')
         .filter(|segment| !segment.is_empty())
-        .map(|one| cut(one, SEGMENT_BYTES_MAX).to_owned())
+        .map(portable)
         .collect();
     if segments.is_empty() {
         let id = match key {
@@ -101,13 +108,43 @@ pub(super) fn granted(wished: &str, key: &ObjectKey, parent: &ObjectKey) -> Stri
         segments.push(if name.is_empty() {
             "object".to_owned()
         } else {
-            cut(&name, SEGMENT_BYTES_MAX).to_owned()
+            portable(&name)
         });
+    }
+    for segment in &mut segments {
+        if is_device(segment) {
+            *segment = candidate(segment, 1);
+        }
     }
     if is_reserved(&segments[0], parent) {
         segments[0] = candidate(&segments[0], 1);
     }
     segments.join("/")
+}
+
+/// Returns a segment that is not too long, without the dots and blanks at its end that Windows drops.
+fn portable(segment: &str) -> String {
+    let bare = cut(segment, SEGMENT_BYTES_MAX).trim_end_matches(['.', ' ']);
+    if bare.is_empty() {
+        "-".to_owned()
+    } else {
+        bare.to_owned()
+    }
+}
+
+/// Whether Windows takes a name for that of a device, whatever its extension.
+fn is_device(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or_default().trim_end();
+    let stem = stem.to_lowercase();
+    let port = ["com", "lpt"].iter().find_map(|port| stem.strip_prefix(port));
+    matches!(
+        stem.as_str(),
+        "con" | "prn" | "aux" | "nul" | "conin$" | "conout$"
+    ) || port.is_some_and(|number| {
+        let mut digits = number.chars();
+        let digit = |c: char| c.is_ascii_digit() || matches!(c, '\u{b9}' | '\u{b2}' | '\u{b3}');
+        digits.next().is_some_and(digit) && digits.next().is_none()
+    })
 }
 
 /// Whether a directory of the parent's kind has this name for itself.
@@ -176,7 +213,12 @@ impl UniqueNames {
 
     /// Returns the wished name, with a suffix where it is taken.
     pub fn take(&mut self, wished: &str) -> String {
-        let wished = if wished.is_empty() { "branch" } else { wished };
+        let wished = match portable(wished) {
+            _ if wished.is_empty() => "branch".to_owned(),
+            device if is_device(&device) => candidate(&device, 1),
+            wished => wished,
+        };
+        let wished = wished.as_str();
         (0..=u32::MAX)
             .map(|number| candidate(wished, number))
             .find(|name| self.0.insert(fold(name)))
@@ -268,6 +310,12 @@ mod tests {
         assert_eq!(granted("code.sql", &config, &config), "code-sql-001");
         assert_eq!(granted("a//b", &config, &config), "a/b");
         assert_eq!(granted("/", &config, &config), "7");
+        assert_eq!(granted("x/con", &config, &ObjectKey::Branch), "x/con-001");
+        assert_eq!(granted("Aux.x/a", &config, &ObjectKey::Branch), "aux-x-001/a");
+        assert_eq!(granted("x/com1", &config, &ObjectKey::Branch), "x/com1-001");
+        assert_eq!(granted("x/com10/lpt", &config, &ObjectKey::Branch), "x/com10/lpt");
+        assert_eq!(granted("x/a. ./b ", &config, &ObjectKey::Branch), "x/a/b");
+        assert_eq!(granted("x/...", &config, &ObjectKey::Branch), "x/-");
     }
 
     #[test]

@@ -23,7 +23,9 @@ impl Lane {
             && *mirrored != self.render
             && !first
         {
-            self.append_render_changed(start.tip.map(|tip| tip.id)).await?;
+            let reason = "renderer, policies, options or the repository's visibility changed";
+            self.append_render_changed(start.tip.map(|tip| tip.id), reason)
+                .await?;
         }
         let stored = self.log.cut(&self.id).await?;
         if let Some(cut) = &stored
@@ -111,12 +113,17 @@ impl Lane {
         Ok(())
     }
 
-    async fn append_render_changed(&self, tip: Option<Oid>) -> Result<(), AttemptError> {
+    /// Asks for everything to be rendered anew on top of a tip; asked twice for the same, it is done once.
+    pub(crate) async fn append_render_changed(
+        &self,
+        tip: Option<Oid>,
+        reason: &str,
+    ) -> Result<(), AttemptError> {
         let now = (self.now)();
         let on = tip.map(|tip| tip.to_string()).unwrap_or_default();
         let body = Body::RenderChanged(RenderChanged {
             mirror: Some(self.id.mirror.clone()),
-            reason: "renderer, policies or options changed".into(),
+            reason: reason.into(),
             digest: format!("{} on {on}", self.render),
         });
         let envelope = Envelope::internal(self.topic.clone(), body, now);

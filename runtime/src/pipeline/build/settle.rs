@@ -22,6 +22,15 @@ impl Build<'_, '_, '_, '_> {
             if !self.withheld.contains_key(&key) {
                 shards.extend(self.withheld_entry(&key, None));
             }
+            if matches!(key, ObjectKey::Config { .. }) {
+                // Nobody waits for a configuration that is gone to recover; its runs stay in their days.
+                let health = EntryKey {
+                    kind: IndexKind::JobHealth,
+                    shard: String::new(),
+                    key: key.to_string(),
+                };
+                shards.extend(self.memory.remove_entry(health));
+            }
             let (files, touched) = self.memory.forget(&key);
             self.deleted.extend(files);
             shards.extend(touched);
@@ -50,6 +59,7 @@ impl Build<'_, '_, '_, '_> {
         }
         if matches!(key, ObjectKey::Job(_)) {
             // A run gives entries only, and they stay whatever becomes of it.
+            shards.extend(self.withheld_entry(&key, None));
             let entries = entries.into_iter();
             shards.extend(entries.filter_map(|entry| self.memory.put_entry(entry)));
             return shards;

@@ -3,13 +3,15 @@
 use super::FetchError;
 use mirror_core::{
     cut::{ConfigKey, Wanted, WantedRun},
-    event::{Body, ConfigChanged},
+    event::{Body, ConfigChanged, JobFinished},
     finding::WithholdReason,
     ids::{ObjectKey, RunId, TableId},
     layout::{Component, SourceObject},
 };
 use mirror_keboola::{ConfigurationDetail, KeboolaError, Metadata, Revision};
 use std::collections::{BTreeMap, BTreeSet};
+
+pub(super) const TOO_MANY_TABLES: &str = "there are more tables than `sample_limits.tables_max`";
 
 /// An event whose claim the source does not bear out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +42,9 @@ pub struct Fetched {
     pub tables_gone: BTreeSet<TableId>,
     /// Runs that were listed.
     pub(super) runs: BTreeSet<RunId>,
+    /// Tables of which there is a sample, and those that have none although samples are wanted, and why.
+    pub(super) sampled: BTreeSet<TableId>,
+    pub no_sample: BTreeMap<TableId, &'static str>,
     /// Events that the source does not bear out; for the dead letters.
     pub unfounded: Vec<Unfounded>,
     /// Objects that are there but cannot be had, the same way each time.
@@ -142,6 +147,31 @@ pub(in crate::pipeline) fn announced(key: &ConfigKey, wanted: &Wanted) -> Body {
     })
 }
 
+/// Returns what the event about a wanted run said, but for its tables: those have events of their own.
+pub(super) fn announced_run(run: &RunId, told: &WantedRun) -> Body {
+    let WantedRun {
+        component,
+        config,
+        state_digest,
+        artifact_links,
+        status,
+        finished_at,
+    } = told.clone();
+    Body::JobFinished(Box::new(JobFinished {
+        run: run.clone(),
+        component,
+        config,
+        config_version: None,
+        status,
+        started_at: None,
+        finished_at,
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        state_digest,
+        artifact_links,
+    }))
+}
+
 /// Adds what only the event told of a run to what the source tells.
 pub(super) fn with_told(source: String, told: &WantedRun) -> String {
     let mut members = String::new();
@@ -165,7 +195,58 @@ pub(super) fn with_told(source: String, told: &WantedRun) -> String {
     }
 }
 
+/// What became of the samples that an attempt looked for.
+#[derive(Debug, Clone, Default)]
+pub struct SampleNews {
+    pub taken: BTreeSet<TableId>,
+    /// Tables without one, and why.
+    pub missing: BTreeMap<TableId, &'static str>,
+    /// All there are were looked for.
+    pub whole: bool,
+}
+
 impl Fetched {
+    /// Returns what became of the samples.
+    pub fn sample_news(&self) -> SampleNews {
+        SampleNews {
+            taken: self.sampled.clone(),
+            missing: self.no_sample.clone(),
+            whole: self.whole,
+        }
+    }
+
+    /// Keeps samples to the first tables by id, of those that are mirrored and those that were fetched.
+    pub fn limit_samples<'m>(&mut self, mirrored: impl Iterator<Item = &'m ObjectKey>, tables_max: usize) {
+        let is_news = |object: &SourceObject| matches!(object.key, ObjectKey::Table(_));
+        if self.whole || !self.objects.iter().any(is_news) {
+            return;
+        }
+        let (mut tables, mut sampled) = (BTreeSet::new(), BTreeSet::new());
+        let fetched = self.objects.iter().map(|object| object.key.clone());
+        for key in mirrored.cloned().chain(fetched) {
+            match key {
+                ObjectKey::Table(table) if !self.tables_gone.contains(&table) => tables.insert(table),
+                ObjectKey::Sample(table) => sampled.insert(table),
+                _ => false,
+            };
+        }
+        for table in tables
+            .into_iter()
+            .skip(tables_max)
+            .filter(|table| sampled.contains(table))
+        {
+            self.objects
+                .retain(|object| object.key != ObjectKey::Sample(table.clone()));
+            self.without_sample(&table, TOO_MANY_TABLES);
+        }
+    }
+
+    /// Notes that a table has no sample; one that it had goes, for it is of other data.
+    pub(super) fn without_sample(&mut self, table: &TableId, why: &'static str) {
+        self.sampled.remove(table);
+        self.no_sample.insert(table.clone(), why);
+    }
+
     /// Keeps what fails the same way each time for one object from ending the attempt: an object that
     /// the tip has is withheld and stays as it is; of another the event is put aside.
     pub(super) fn isolate(
@@ -275,7 +356,7 @@ pub(super) fn pairs(metadata: Vec<Metadata>) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mirror_core::ids::ComponentId;
+    use mirror_core::{event::RunStatus, ids::ComponentId};
 
     #[test]
     fn what_only_the_event_told_of_a_run_is_added() {
@@ -284,6 +365,8 @@ mod tests {
             config: None,
             state_digest: digest.map(str::to_owned),
             artifact_links: links.iter().map(|link| (*link).to_owned()).collect(),
+            status: RunStatus::Success,
+            finished_at: None,
         };
         let check = |source: &str, told: &WantedRun, expected: &str| {
             assert_eq!(with_told(source.to_owned(), told), expected);

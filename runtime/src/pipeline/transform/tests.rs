@@ -44,6 +44,7 @@ fn transformer() -> Transformer {
         guard: Mutex::default(),
         names: Mutex::default(),
         owned: OwnedPaths::new(None),
+        sample_limits: mirror_core::sample::SampleLimits::default(),
         context: Context {
             stack: "connection.example.com".parse().expect("a stack"),
             project: "7".parse().expect("a project"),

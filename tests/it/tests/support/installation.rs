@@ -42,10 +42,12 @@ pub(crate) struct Options {
     pub branch: &'static str,
     pub dev_branches: bool,
     pub samples: bool,
-    /// `encrypted`, `masked` or `omitted`.
+    /// `encrypted`, `masked` or `omitted`; empty leaves it to the visibility.
     pub secrets: &'static str,
     /// `window`, or a time such as `10s`.
     pub cadence: &'static str,
+    /// Further members of the table `jobs`, each with a comma before it.
+    pub jobs: &'static str,
     pub adopt: bool,
     /// How often a call to Keboola is repeated before the attempt fails.
     pub retries_max: u32,
@@ -53,6 +55,8 @@ pub(crate) struct Options {
     pub keboola: &'static str,
     /// Lines at the end of the table `[[mirror]]`.
     pub mirror: &'static str,
+    /// More of `dev_branches`, each with a comma before it.
+    pub dev: &'static str,
 }
 
 impl Default for Options {
@@ -65,10 +69,12 @@ impl Default for Options {
             samples: true,
             secrets: "encrypted",
             cadence: "window",
+            jobs: "",
             adopt: false,
             retries_max: 5,
             keboola: "",
             mirror: "",
+            dev: "",
         }
     }
 }
@@ -152,11 +158,17 @@ impl Installation {
             samples,
             secrets,
             cadence,
+            jobs,
             adopt,
             retries_max,
             keboola,
             mirror,
+            dev,
         } = &self.options;
+        let secrets = match *secrets {
+            "" => String::new(),
+            secrets => format!("secrets = \"{secrets}\""),
+        };
         let (url, project) = (self.keboola.url(), self.keboola.project().project_id);
         format!(
             r#"data_dir = "{DATA}"
@@ -187,9 +199,9 @@ token = "file:keboola-token"
 repository = "file:{REPOSITORY}"
 branch = "{branch}"
 samples = {samples}
-secrets = "{secrets}"
-jobs = {{ cadence = "{cadence}" }}
-dev_branches = {{ enabled = {dev_branches} }}
+{secrets}
+jobs = {{ cadence = "{cadence}"{jobs} }}
+dev_branches = {{ enabled = {dev_branches}{dev} }}
 adopt = {adopt}
 {mirror}
 "#
@@ -237,15 +249,25 @@ adopt = {adopt}
 
     /// Runs `once` to its end. No `serve` may be running here.
     pub(crate) fn once(&self) -> Output {
-        self.once_in(&[])
+        self.once_as(&[], &[])
     }
 
     /// The same in another environment.
     pub(crate) fn once_in(&self, environment: &[(&str, &str)]) -> Output {
+        self.once_as(environment, &[])
+    }
+
+    /// The same, with more arguments.
+    pub(crate) fn once_with(&self, arguments: &[&str]) -> Output {
+        self.once_as(&[], arguments)
+    }
+
+    fn once_as(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Output {
         let mut once = command();
         once.envs(environment.iter().copied());
         once.args(["once", "--mirror", MIRROR, "--config"])
-            .arg(self.path("mirror.toml"));
+            .arg(self.path("mirror.toml"))
+            .args(arguments);
         run(&mut once)
     }
 

@@ -157,7 +157,11 @@ impl Keboola {
     /// Ends a run of a configuration; returns its id. `status` is `success`, `error` or another of
     /// the Queue API's final ones.
     pub(crate) fn run(&self, at: &ConfigAt, status: &str, outputs: &[&str]) -> String {
-        let ended = self.now();
+        self.run_at(self.now(), at, status, outputs)
+    }
+
+    /// Ends a run at a time of its own.
+    pub(crate) fn run_at(&self, ended: Timestamp, at: &ConfigAt, status: &str, outputs: &[&str]) -> String {
         let table = |table: &&str| JobTable {
             table: (*table).to_owned(),
             columns: vec!["id".into(), "name".into()],

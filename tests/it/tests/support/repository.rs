@@ -195,7 +195,7 @@ impl Repository {
         let paths: Vec<String> = self
             .files(revision)
             .into_keys()
-            .filter(|path| path.starts_with("configs-extra/"))
+            .filter(|path| path.starts_with("configs-extra/") && path != "configs-extra/branch.json")
             .collect();
         let contents = self.contents(revision, &paths);
         let mut sidecars: Vec<Sidecar> = paths.iter().zip(contents).map(sidecar).collect();

@@ -594,6 +594,8 @@ async fn the_pages_say_what_is_going_on_in_the_contracts_words() {
             "events_accepted",
             "sync_oldest_unpushed_age_seconds",
             "reconcile_repairs",
+            "lanes_held",
+            "objects_withheld_now",
         ];
         assert!(
             known.contains(&family) || own.contains(&family),

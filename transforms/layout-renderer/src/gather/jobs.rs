@@ -1,344 +1,209 @@
 //! Job runs by day, and the state of health of each configuration.
+//!
+//! A day's runs are a line each. Past the day's allowance, which is a share of the mirror's growth
+//! budget, its successful runs become totals instead; what failed, and the success that ended a
+//! failure, keep their lines. All of it is decided by the day's own entries.
 
-use super::{kept, newest, not_ours};
+mod health;
+mod totals;
+
+use super::not_ours;
 use crate::{
     api::{DocumentKind, Entry, File, Gathered, IndexKind, LayoutError},
     json::{Json, Object, write},
-    render::shortened,
+    paths,
+    render::in_order,
+    settings::{JobsLayout, JobsSettings},
 };
+pub(crate) use health::HEALTH_BASE;
+pub(super) use health::health;
+use std::collections::BTreeMap;
+use totals::Total;
+pub(crate) use totals::entry_key as total_key;
 
 /// A day is cut into files of about this size, so that appending rewrites a small one.
 const SEGMENT_BYTES_MAX: usize = 500_000;
-/// How many of its newest runs a configuration's durations are judged by.
-const RECENT_MAX: usize = 10;
-/// The health file is read as a whole; the full message stands in the day's file.
-const MESSAGE_CHARS_MAX: usize = 300;
 
-pub(crate) const HEALTH_PATH: &str = "jobs/health.jsonl";
+/// Names the artifacts that the source itself tells of.
+pub(crate) const STORAGE_FILE: &str = "storage-file:";
 
-/// Makes the files of one day, each run a line, sorted by the time it finished.
-pub(super) fn day(shard: &str, entries: &[Entry]) -> Result<Gathered, LayoutError> {
-    let newest = newest(entries);
-    let mut lines = Vec::new();
-    for entry in &newest {
-        let value = Json::parse(&entry.value)
-            .map_err(|_| not_ours(entry))?
-            .into_object();
-        let finished = value.str("finishedAt").ok_or_else(|| not_ours(entry))?.to_owned();
-        lines.push((finished, entry.key.as_str(), write::object_line(&value)));
+/// Makes the files of one day.
+pub(super) fn day(settings: &JobsSettings, shard: &str, entries: &[Entry]) -> Result<Gathered, LayoutError> {
+    let mut day = Day::read(entries)?;
+    let is_over = |max: usize| day.runs.iter().map(|run| run.line.len() + 1).sum::<usize>() > max;
+    if !day.totals.is_empty() || settings.day_bytes_max.is_some_and(is_over) {
+        day.total_up();
     }
-    lines.sort();
-    let mut segments: Vec<String> = Vec::new();
-    for (_, _, line) in lines {
-        match segments.last_mut() {
-            Some(segment) if segment.len() + line.len() < SEGMENT_BYTES_MAX => {
-                segment.push_str(&line);
-                segment.push('\n');
-            }
-            _ => segments.push(line + "\n"),
-        }
-    }
-    let file = |(at, content)| {
-        let path = if at == 0 {
-            format!("jobs/{shard}.jsonl")
-        } else {
-            format!("jobs/{shard}-{}.jsonl", at + 1)
-        };
-        File {
-            path,
-            kind: DocumentKind::Job,
-            content,
-        }
-    };
+    let keep = day.entries(shard);
     Ok(Gathered {
-        files: segments.into_iter().enumerate().map(file).collect(),
-        keep: kept(entries, &newest),
-    })
-}
-
-/// Folds runs into one line for each configuration.
-pub(super) fn health(entries: &[Entry]) -> Result<Gathered, LayoutError> {
-    let mut keep: Vec<Entry> = Vec::new();
-    for entries in entries.chunk_by(|left, right| left.key == right.key) {
-        let mut health: Option<Health> = None;
-        for entry in entries {
-            let value = Json::parse(&entry.value)
-                .map_err(|_| not_ours(entry))?
-                .into_object();
-            if value.get("recent").is_some() {
-                let state = Health::read(&value).ok_or_else(|| not_ours(entry))?;
-                health = Some(state);
-            } else {
-                let run = Run::read(&value).ok_or_else(|| not_ours(entry))?;
-                health.get_or_insert_with(|| Health::new(&value)).add(run);
-            }
-        }
-        if let (Some(health), Some(entry)) = (health, entries.first()) {
-            let value = write::object_line(&health.to_json());
-            keep.push(Entry {
-                kind: IndexKind::JobHealth,
-                shard: String::new(),
-                key: entry.key.clone(),
-                value,
-            });
-        }
-    }
-    let content: String = keep
-        .iter()
-        .flat_map(|entry| [entry.value.as_str(), "\n"])
-        .collect();
-    let file = File {
-        path: HEALTH_PATH.to_owned(),
-        kind: DocumentKind::Job,
-        content,
-    };
-    let files = if keep.is_empty() { Vec::new() } else { vec![file] };
-    Ok(Gathered {
-        files,
+        files: day.files(settings.layout, shard),
         keep: (keep != entries).then_some(keep),
     })
 }
 
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// A run of the day.
 struct Run {
     finished: String,
     run: String,
-    status: String,
-    /// The token of a number, if there is one.
-    seconds: Option<String>,
-    version: Option<String>,
-    message: Option<String>,
+    value: Object,
+    line: String,
 }
 
-impl Run {
-    /// Reads a line of a day.
-    fn read(line: &Object) -> Option<Self> {
-        let text = |key: &str| line.text(key).map(str::to_owned);
-        let status = text("status")?;
-        let message = line.str("message").filter(|_| status == "FAILED");
-        Some(Self {
-            finished: text("finishedAt")?,
-            run: text("runId")?,
-            message: message.map(|message| shortened(message, MESSAGE_CHARS_MAX)),
-            status,
-            seconds: text("durationSeconds"),
-            version: text("configVersion"),
-        })
-    }
-
-    /// The short form among the recent ones.
-    fn read_recent(item: &Json) -> Option<Self> {
-        let [run, status, finished, seconds] = item.as_array()? else {
-            return None;
-        };
-        Some(Self {
-            finished: finished.as_str()?.to_owned(),
-            run: run.as_str()?.to_owned(),
-            status: status.as_str()?.to_owned(),
-            seconds: seconds.as_text().map(str::to_owned),
-            version: None,
-            message: None,
-        })
-    }
-
-    fn recent(&self) -> Json {
-        let seconds = self.seconds.clone().map(Json::Number);
-        let texts = [&self.run, &self.status, &self.finished].map(|text| Json::from(text.as_str()));
-        Json::Array(texts.into_iter().chain([seconds.into()]).collect())
-    }
-
-    /// A cancelled run says nothing of health.
-    fn counts(&self) -> bool {
-        self.status != "CANCELLED"
-    }
-
-    fn last(&self) -> Object {
-        let mut last = Object::new();
-        last.set("runId", self.run.as_str());
-        last.set("finishedAt", self.finished.as_str());
-        last.set(
-            "configVersion",
-            self.version.as_deref().map(crate::settings::number),
-        );
-        if let Some(message) = &self.message {
-            last.set("message", message.as_str());
-        }
-        last
-    }
+/// What is known of a day.
+#[derive(Default)]
+struct Day {
+    /// Sorted by the time they finished.
+    runs: Vec<Run>,
+    /// By entry key.
+    totals: BTreeMap<String, Total>,
 }
 
-/// Runs of one status in a row, up to the newest.
-#[derive(Clone, PartialEq, Eq)]
-struct Streak {
-    status: String,
-    count: u64,
-    since: String,
-}
-
-impl Streak {
-    fn of(run: &Run) -> Self {
-        Self {
-            status: run.status.clone(),
-            count: 1,
-            since: run.finished.clone(),
-        }
-    }
-
-    /// Returns the streak after one more run.
-    fn then(before: Option<Self>, run: &Run) -> Self {
-        match before {
-            Some(before) if before.status == run.status => Self {
-                count: before.count + 1,
-                ..before
-            },
-            _ => Self::of(run),
-        }
-    }
-
-    fn read(value: Option<&Json>) -> Option<Self> {
-        let value = value?.as_object()?;
-        let count = value.text("count")?.parse().ok()?;
-        Some(Self {
-            status: value.str("status")?.to_owned(),
-            count,
-            since: value.str("since")?.to_owned(),
-        })
-    }
-
-    fn to_json(&self) -> Object {
-        let mut value = Object::new();
-        value.set("status", self.status.as_str());
-        value.set("count", self.count);
-        value.set("since", self.since.as_str());
-        value
-    }
-}
-
-/// What is known of one configuration's runs. Its line in the file is all of it, so that the file
-/// can be folded on.
-struct Health {
-    component: String,
-    config: String,
-    last_success: Option<Object>,
-    last_failure: Option<Object>,
-    /// Ascending by the time they finished.
-    recent: Vec<Run>,
-    /// The streak as it was before the recent runs.
-    before: Option<Streak>,
-    /// The newest run that is no longer among the recent ones: up to it, all is counted.
-    counted_until: Option<(String, String)>,
-}
-
-impl Health {
-    fn new(line: &Object) -> Self {
-        let text = |key: &str| line.text(key).unwrap_or_default().to_owned();
-        Self {
-            component: text("componentId"),
-            config: text("configId"),
-            last_success: None,
-            last_failure: None,
-            recent: Vec::new(),
-            before: None,
-            counted_until: None,
-        }
-    }
-
-    fn read(line: &Object) -> Option<Self> {
-        let recent = line
-            .items("recent")
-            .iter()
-            .rev()
-            .map(Run::read_recent)
-            .collect::<Option<Vec<_>>>()?;
-        let until = match line.items("countedUntil") {
-            [finished, run] => Some((finished.as_str()?.to_owned(), run.as_str()?.to_owned())),
-            _ => None,
-        };
-        Some(Self {
-            last_success: line.object("lastSuccess").cloned(),
-            last_failure: line.object("lastFailure").cloned(),
-            recent,
-            before: Streak::read(line.get("before")),
-            counted_until: until,
-            ..Self::new(line)
-        })
-    }
-
-    /// Counts a run, unless it is counted already.
-    fn add(&mut self, run: Run) {
-        let place = (run.finished.clone(), run.run.clone());
-        let counted = self.counted_until.as_ref().is_some_and(|until| place <= *until);
-        if counted || self.recent.iter().any(|other| other.run == run.run) {
-            return;
-        }
-        let last = match run.status.as_str() {
-            "SUCCESS" => Some(&mut self.last_success),
-            "FAILED" => Some(&mut self.last_failure),
-            _ => None,
-        };
-        if let Some(last) = last {
-            let newer = |last: &Object| {
-                (last.str("finishedAt"), last.str("runId")) < (Some(&run.finished), Some(&run.run))
-            };
-            if last.as_ref().is_none_or(newer) {
-                *last = Some(run.last());
-            }
-        }
-        self.recent.push(run);
-        self.recent.sort();
-        if self.recent.len() > RECENT_MAX {
-            let oldest = self.recent.remove(0);
-            if oldest.counts() {
-                self.before = Some(Streak::then(self.before.take(), &oldest));
-            }
-            self.counted_until = Some((oldest.finished, oldest.run));
-        }
-    }
-
-    fn to_json(&self) -> Object {
-        let counting = self.recent.iter().filter(|run| run.counts());
-        let streak = counting.fold(self.before.clone(), |before, run| Some(Streak::then(before, run)));
-        let mut seconds: Vec<(f64, &str)> = Vec::new();
-        for run in self.recent.iter().filter(|run| run.status == "SUCCESS") {
-            let token = run.seconds.as_deref();
-            seconds.extend(token.and_then(|token| Some((token.parse().ok()?, token))));
-        }
-        seconds.sort_by(|left, right| left.0.total_cmp(&right.0));
-        // The lower of two middle values: always one that was measured.
-        let median = seconds.len().checked_sub(1).map(|last| seconds[last / 2].1);
-        let mut line = Object::new();
-        line.set("componentId", self.component.as_str());
-        line.set("configId", self.config.as_str());
-        line.set(
-            "status",
-            streak.as_ref().map(|streak| {
-                if streak.status == "FAILED" {
-                    "failing"
-                } else {
-                    "good"
+impl Day {
+    fn read(entries: &[Entry]) -> Result<Self, LayoutError> {
+        let mut day = Self::default();
+        for told in entries.chunk_by(|left, right| left.key == right.key) {
+            let mut known: Option<Object> = None;
+            for entry in told {
+                let value = Json::parse(&entry.value)
+                    .map_err(|_| not_ours(entry))?
+                    .into_object();
+                if value.get("runId").is_none() {
+                    let total = Total::read(&value).ok_or_else(|| not_ours(entry))?;
+                    day.totals.insert(entry.key.clone(), total);
+                    continue;
                 }
-            }),
-        );
-        line.set("streak", streak.as_ref().map(Streak::to_json));
-        line.set("lastSuccess", self.last_success.clone());
-        line.set("lastFailure", self.last_failure.clone());
-        line.set(
-            "durationSecondsP50",
-            median.map(|token| Json::Number(token.to_owned())),
-        );
-        line.set(
-            "recent",
-            self.recent.iter().rev().map(Run::recent).collect::<Vec<_>>(),
-        );
-        if let Some(before) = &self.before {
-            line.set("before", before.to_json());
+                known = Some(match known {
+                    None => value,
+                    Some(known) => told_before(&known, value),
+                });
+            }
+            if let (Some(value), Some(entry)) = (known, told.last()) {
+                let finished = value.str("finishedAt").ok_or_else(|| not_ours(entry))?.to_owned();
+                day.runs.push(Run {
+                    finished,
+                    run: entry.key.clone(),
+                    line: write::object_line(&value),
+                    value,
+                });
+            }
         }
-        if let Some((finished, run)) = &self.counted_until {
-            line.set(
-                "countedUntil",
-                vec![Json::from(finished.as_str()), Json::from(run.as_str())],
-            );
-        }
-        line
+        let Self { runs, totals } = &mut day;
+        runs.retain(|run| {
+            let total = totals.get(&total_key(&run.value));
+            total.is_none_or(|total| !total.counts(&run.run))
+        });
+        runs.sort_by(|left, right| (&left.finished, &left.run).cmp(&(&right.finished, &right.run)));
+        Ok(day)
     }
+
+    /// Moves the successful runs into totals, but for those that ended a failure.
+    fn total_up(&mut self) {
+        let mut failing: BTreeMap<String, bool> = BTreeMap::new();
+        for run in std::mem::take(&mut self.runs) {
+            let key = total_key(&run.value);
+            let absorbed = match run.value.str("status") {
+                Some("SUCCESS") => !failing.insert(key.clone(), false).unwrap_or(false),
+                Some("FAILED") => {
+                    failing.insert(key.clone(), true);
+                    false
+                }
+                _ => false,
+            };
+            if absorbed {
+                let total = self.totals.entry(key).or_insert_with(|| Total::new(&run.value));
+                total.add(&run.run, &run.finished, &run.value);
+            } else {
+                self.runs.push(run);
+            }
+        }
+    }
+
+    /// Everything as entries, sorted by key.
+    fn entries(&self, shard: &str) -> Vec<Entry> {
+        let entry = |key: &str, value: String| Entry {
+            kind: IndexKind::JobDay,
+            shard: shard.to_owned(),
+            key: key.to_owned(),
+            value,
+        };
+        let runs = self.runs.iter().map(|run| entry(&run.run, run.line.clone()));
+        let totals = self.totals.iter().map(|(key, total)| entry(key, total.line()));
+        let mut entries: Vec<Entry> = runs.chain(totals).collect();
+        entries.sort_by(|left, right| left.key.cmp(&right.key));
+        entries
+    }
+
+    fn files(&self, layout: JobsLayout, shard: &str) -> Vec<File> {
+        let mut files = match layout {
+            JobsLayout::DayFiles => {
+                let lines = self.runs.iter().map(|run| run.line.as_str());
+                segments(&format!("jobs/{shard}"), lines)
+            }
+            JobsLayout::FilePerRun => {
+                let file = |run: &Run| job_file(run_path(&run.run), write::indented(&run.value));
+                self.runs.iter().map(file).collect()
+            }
+        };
+        let totals: Vec<String> = self.totals.values().map(Total::line).collect();
+        files.extend(segments(
+            &format!("jobs/{shard}-totals"),
+            totals.iter().map(String::as_str),
+        ));
+        files
+    }
+}
+
+/// Returns the file of one run, where each has its own.
+pub(crate) fn run_path(run: &str) -> String {
+    format!("jobs/{}.json", paths::encode(run))
+}
+
+/// Cuts lines into files: `base.jsonl`, `base-2.jsonl` and so on.
+fn segments<'l>(base: &str, lines: impl Iterator<Item = &'l str>) -> Vec<File> {
+    let mut segments: Vec<String> = Vec::new();
+    for line in lines {
+        match segments.last_mut() {
+            Some(segment) if segment.len() + line.len() < SEGMENT_BYTES_MAX => {
+                segment.push_str(line);
+                segment.push('\n');
+            }
+            _ => segments.push(format!("{line}\n")),
+        }
+    }
+    let file = |(at, content)| {
+        let path = match at {
+            0 => format!("{base}.jsonl"),
+            at => format!("{base}-{}.jsonl", at + 1),
+        };
+        job_file(path, content)
+    };
+    segments.into_iter().enumerate().map(file).collect()
+}
+
+fn job_file(path: String, content: String) -> File {
+    File {
+        path,
+        kind: DocumentKind::Job,
+        content,
+    }
+}
+
+/// Adds to a run what only an earlier telling had: events tell of a state's digest and of artifacts,
+/// and the source never tells it again.
+fn told_before(before: &Object, mut now: Object) -> Object {
+    if now.get("stateDigest").is_none()
+        && let Some(digest) = before.get("stateDigest")
+    {
+        now.set("stateDigest", digest.clone());
+    }
+    let is_told = |link: &&Json| link.as_str().is_some_and(|link| !link.starts_with(STORAGE_FILE));
+    let own = now.items("artifactLinks");
+    if !own.iter().any(|link| is_told(&link)) {
+        let told = before.items("artifactLinks").iter().filter(is_told);
+        let links: Vec<Json> = told.chain(own).cloned().collect();
+        if !links.is_empty() {
+            now.set("artifactLinks", links);
+        }
+    }
+    in_order(now)
 }

@@ -167,6 +167,13 @@ pub(crate) fn string(out: &mut String, text: &str, html: bool) {
     out.push('"');
 }
 
+/// Returns a number as the CLI prints it where a text is wanted: never with an exponent.
+#[must_use]
+pub(crate) fn plain_number(token: &str) -> String {
+    let value = token.parse::<f64>().ok().filter(|value| value.is_finite());
+    value.map_or_else(|| token.to_owned(), |value| value.to_string())
+}
+
 /// Returns a number as the CLI prints it, which reads all of them as doubles. A number that no
 /// double holds keeps its token.
 #[must_use]

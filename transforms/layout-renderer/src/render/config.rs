@@ -2,8 +2,8 @@
 //! out of `config.json`.
 
 use super::{
-    Files, Placed, Rendered, Resolved, catalog, extra, key_json, manifest_entry, orchestrator, set_metadata,
-    transformation,
+    Files, Placed, Rendered, Resolved, catalog, extra, key_json, lost::Lost, manifest_entry, orchestrator,
+    scripts, set_metadata, transformation,
 };
 use crate::{
     api::{DocumentKind, Entry, LayoutError, ObjectKey},
@@ -14,37 +14,6 @@ use crate::{
     source,
 };
 
-/// Values that the layout has no place for, by their pointer in the configuration.
-#[derive(Default)]
-pub(super) struct Lost(Vec<(String, Json)>);
-
-impl Lost {
-    pub(super) fn add(&mut self, pointer: impl Into<String>, value: Json) {
-        self.0.push((pointer.into(), value));
-    }
-
-    /// Returns the values by the pointer of what they were in, each under its own key: a key that
-    /// begins with `#` must stay one, for that is how a secret is known.
-    pub(super) fn into_object(self) -> Object {
-        let mut lost = Object::new();
-        for (pointer, value) in self.0 {
-            let (parent, step) = pointer.rsplit_once('/').unwrap_or(("", &pointer));
-            if lost.get(parent).is_none() {
-                lost.set(parent, Object::new());
-            }
-            if let Some(members) = lost.get_mut(parent).and_then(Json::as_object_mut) {
-                members.set(&step.replace("~1", "/").replace("~0", "~"), value);
-            }
-        }
-        lost
-    }
-}
-
-/// One step of a JSON pointer.
-pub(super) fn pointer_step(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
-}
-
 /// What the renderers of special components work on.
 pub(super) struct Work<'a> {
     pub(super) configuration: Object,
@@ -53,6 +22,8 @@ pub(super) struct Work<'a> {
     pub(super) resolved: Resolved<'a>,
     pub(super) files: Files,
     pub(super) lost: Lost,
+    /// Whether it is a row of shared code that has its code in a file.
+    has_shared_code: bool,
 }
 
 pub(super) fn render(item: u32, object: &Placed<'_>, mut source: Object) -> Result<Rendered, LayoutError> {
@@ -63,9 +34,9 @@ pub(super) fn render(item: u32, object: &Placed<'_>, mut source: Object) -> Resu
     } = *object;
     let configuration = source::take_configuration(&mut source);
     let Some(path) = &placed.path else {
-        let read = configuration.clone();
-        let file = extra::without_place(settings, object.object(), &source, configuration);
-        let entries = in_catalog(object, &source, &read, &file.path);
+        let file = extra::path(settings, &placed.object.key);
+        let entries = in_catalog(object, &source, &configuration, &file);
+        let file = extra::without_place(settings, object.object(), source, configuration);
         return Ok(Rendered {
             files: vec![file],
             entries,
@@ -80,6 +51,7 @@ pub(super) fn render(item: u32, object: &Placed<'_>, mut source: Object) -> Resu
     // An ignored component has no place, so that its inspection, which is empty, is not in question.
     let references = source::references(object.object(), &configuration);
     let mut work = Work {
+        lost: Lost::of(&configuration),
         configuration,
         directory: settings.below_branch(path),
         kind: if is_row {
@@ -89,7 +61,7 @@ pub(super) fn render(item: u32, object: &Placed<'_>, mut source: Object) -> Resu
         },
         resolved: Resolved::new(item, placed, references)?,
         files: Files::default(),
-        lost: Lost::default(),
+        has_shared_code: false,
     };
     default_buckets(&mut work);
     variables(&mut work, &placed.object.key);
@@ -97,11 +69,11 @@ pub(super) fn render(item: u32, object: &Placed<'_>, mut source: Object) -> Resu
         component::SCHEDULER if !is_row => schedule(&mut work),
         component::ORCHESTRATOR if !is_row => orchestrator::extract(&mut work),
         component::SHARED_CODE if is_row => shared_code_row(&mut work, &placed.object.key),
-        component::SHARED_CODE => {
-            if let Some(target) = work.configuration.remove("componentId") {
-                work.configuration.set_last("componentId", target);
-            }
-        }
+        component::SHARED_CODE => match work.configuration.remove("componentId") {
+            Some(target @ Json::String(_)) => work.configuration.set_last("componentId", target),
+            Some(other) => work.lost.add("/componentId", other),
+            None => {}
+        },
         component::CUSTOM_PYTHON if !is_row => custom_python(&mut work),
         _ => {}
     }
@@ -120,18 +92,19 @@ pub(super) fn render(item: u32, object: &Placed<'_>, mut source: Object) -> Resu
         kind,
         mut files,
         lost,
+        has_shared_code,
         ..
     } = work;
     files.json(format!("{directory}/config.json"), kind, &configuration);
     files.json(
         format!("{directory}/meta.json"),
         kind,
-        &meta(&source, component == component::SHARED_CODE && is_row),
+        &meta(&source, has_shared_code),
     );
     files.description(&directory, source.str("description").unwrap_or_default());
     files
         .0
-        .push(extra::beside(settings, object.object(), &source, lost));
+        .push(extra::beside(settings, object.object(), source, lost));
 
     let mut value = Object::new();
     value.set("path", path.as_str());
@@ -262,17 +235,18 @@ fn shared_code_row(work: &mut Work<'_>, key: &ObjectKey) {
         return;
     };
     let language = Language::of(&target);
-    let scripts: Vec<String> = match work.configuration.remove("code_content") {
-        Some(Json::String(text)) => language.split(&text),
-        Some(Json::Array(items)) => items
-            .into_iter()
-            .filter_map(|item| item.as_str().map(str::to_owned))
-            .collect(),
-        Some(other) => return work.lost.add("/code_content", other),
+    let pointer = "/code_content";
+    let text = match work.configuration.remove("code_content") {
+        Some(Json::String(text)) => scripts::write_text(&mut work.lost, pointer, &text, language),
+        Some(items @ Json::Array(_)) => {
+            scripts::write(&mut work.lost, pointer, Some(items), language, |_| None)
+        }
+        Some(other) => return work.lost.add(pointer, other),
         None => return,
     };
+    work.has_shared_code = true;
     let path = format!("{}/code.{}", work.directory, language.extension);
-    work.files.add(path, DocumentKind::Code, language.join(&scripts));
+    work.files.add(path, DocumentKind::Code, text);
 }
 
 /// Reads the target component of a shared code from the facts of its inspection.
@@ -281,14 +255,20 @@ pub(super) fn target_of(facts: &str) -> Option<String> {
     facts.as_object()?.str("target").map(str::to_owned)
 }
 
-/// Copies the code out of `parameters.code`, bytes as they are.
+/// Copies the code out of `parameters.code`, bytes as they are; none is an empty file. Where it is no
+/// text the CLI gives up on the configuration; here it has no file.
 fn custom_python(work: &mut Work<'_>) {
-    let parameters = work.configuration.object("parameters");
-    let code = parameters
-        .and_then(|parameters| parameters.str("code"))
-        .map(str::to_owned);
-    if let Some(code) = code {
-        work.files
-            .add(format!("{}/code.py", work.directory), DocumentKind::Code, code);
+    let code = match work.configuration.get("parameters") {
+        None => Some(""),
+        Some(Json::Object(parameters)) => match parameters.get("code") {
+            None => Some(""),
+            Some(code) => code.as_str(),
+        },
+        // PHP's empty object.
+        Some(other) => other.as_array().filter(|items| items.is_empty()).map(|_| ""),
+    };
+    if let Some(code) = code.map(str::to_owned) {
+        let path = format!("{}/code.py", work.directory);
+        work.files.add(path, DocumentKind::Code, code);
     }
 }

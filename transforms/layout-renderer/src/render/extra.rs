@@ -1,9 +1,15 @@
 //! What the layout has no place for: versions, authors, change descriptions, lost keys, and whole
 //! objects that the CLI leaves out.
+//!
+//! Every member of the API's answer is taken out of the source where it is written, here or in
+//! `configs/`; what is left is a member that nobody knows, and is kept as it is under `other`. Left
+//! out on purpose: `state`, which may hold secrets and is no configuration; `rows`, which are objects of
+//! their own; `isDeleted`, for what is deleted is not there.
 
-use super::config::Lost;
+use super::{Files, Placed, lost::Lost, superseded};
 use crate::{
     api::{DocumentKind, File, Object as ApiObject, ObjectKey},
+    component::trim_end,
     json::{Json, Object, write},
     paths,
     settings::Settings,
@@ -11,12 +17,16 @@ use crate::{
 };
 
 /// Returns the file of an object that has its place in `configs/`.
-pub(super) fn beside(settings: &Settings, object: &ApiObject, source: &Object, lost: Lost) -> File {
-    let mut content = head(object, source);
-    let lost = lost.into_object();
-    if !lost.is_empty() {
-        content.set("lost", lost);
+pub(super) fn beside(settings: &Settings, object: &ApiObject, mut source: Object, lost: Lost) -> File {
+    let mut content = head(object, &mut source);
+    if let Some(Json::String(text)) = take(&mut source, "description", |value| value.as_str().is_some()) {
+        set_end(&mut content, "descriptionEnd", &text);
     }
+    take(&mut source, "name", |value| value.as_str().is_some());
+    take(&mut source, "isDisabled", |value| value.as_bool().is_some());
+    set_superseded(&mut content, &object.metadata);
+    lost.write(&mut content);
+    set_other(&mut content, source);
     file(settings, object, &content)
 }
 
@@ -24,33 +34,72 @@ pub(super) fn beside(settings: &Settings, object: &ApiObject, source: &Object, l
 pub(super) fn without_place(
     settings: &Settings,
     object: &ApiObject,
-    source: &Object,
+    mut source: Object,
     configuration: Object,
 ) -> File {
-    let mut content = head(object, source);
-    content.set("name", source.str("name"));
-    content.set("description", source.str("description"));
-    content.set("isDisabled", source.is_true("isDisabled"));
+    let mut content = head(object, &mut source);
+    for key in ["name", "description"] {
+        content.set(key, take(&mut source, key, |value| value.as_str().is_some()));
+    }
+    let disabled = take(&mut source, "isDisabled", |value| value.as_bool().is_some());
+    content.set("isDisabled", disabled.unwrap_or(Json::Bool(false)));
     super::set_metadata(&mut content, object.metadata.iter());
+    set_superseded(&mut content, &object.metadata);
     content.set("configuration", configuration);
+    set_other(&mut content, source);
     file(settings, object, &content)
 }
 
-fn head(object: &ApiObject, source: &Object) -> Object {
-    let current = source.object("currentVersion");
-    // A row has no `currentVersion`: what it says of itself is of its newest version.
-    let newest = |key: &str| {
-        current
-            .and_then(|current| current.get(key))
-            .or_else(|| source.get(key))
-            .cloned()
-    };
-    let text = |key: &str| newest(key).filter(|value| value.as_str().is_some());
+/// Adds the file of a branch, where there is anything to say.
+pub(super) fn branch(files: &mut Files, object: &Placed<'_>, mut source: Object, project_description: &str) {
     let mut content = Object::new();
-    match &object.key {
+    let id = take(&mut source, "id", |value| value.as_text().is_some());
+    let author = take_author(&mut source);
+    let created = take_time(&mut source);
+    for (key, value) in [("author", author), ("created", created)] {
+        if let Some(value) = value {
+            content.set(key, value);
+        }
+    }
+    if let Some(Json::String(text)) = take(&mut source, "description", |value| value.as_str().is_some()) {
+        set_end(&mut content, "descriptionEnd", &text);
+    }
+    set_end(&mut content, "projectDescriptionEnd", project_description);
+    take(&mut source, "name", |value| value.as_str().is_some());
+    take(&mut source, "isDefault", |value| value.as_bool().is_some());
+    set_superseded(&mut content, &object.placed.object.metadata);
+    set_other(&mut content, source);
+    if content.is_empty() {
+        return;
+    }
+    let mut named = Object::new();
+    named.set("branchId", id.as_ref().and_then(Json::as_text));
+    for (key, value) in content {
+        named.set(&key, value);
+    }
+    files.add(
+        paths::branch_extra(&object.settings.extra_root()),
+        DocumentKind::Extra,
+        write::indented(&named),
+    );
+}
+
+/// Takes a member out, if it is of the form that is asked for.
+fn take(source: &mut Object, key: &str, fits: impl Fn(&Json) -> bool) -> Option<Json> {
+    if source.get(key).is_some_and(fits) {
+        source.remove(key)
+    } else {
+        None
+    }
+}
+
+fn head(object: &ApiObject, source: &mut Object) -> Object {
+    let mut content = Object::new();
+    let own = match &object.key {
         ObjectKey::Config { component, config } => {
             content.set("componentId", component.as_str());
             content.set("configId", config.as_str());
+            config.as_str()
         }
         ObjectKey::Row {
             component,
@@ -60,45 +109,121 @@ fn head(object: &ApiObject, source: &Object) -> Object {
             content.set("componentId", component.as_str());
             content.set("configId", config.as_str());
             content.set("rowId", row.as_str());
+            row.as_str()
         }
-        _ => {}
+        _ => "",
+    };
+    take(source, "id", |id| id.as_text() == Some(own));
+    take(source, "isDeleted", |deleted| *deleted == Json::Bool(false));
+    source.remove("rows");
+    source.remove("state");
+
+    // A row has no `currentVersion`: what it says of itself is of its newest version.
+    let current = take(source, "currentVersion", |current| {
+        current.as_object().is_some() || current.as_array().is_some_and(<[_]>::is_empty)
+    });
+    let mut current = current.map(Json::into_object);
+    let first = current
+        .is_some()
+        .then(|| (take_author(source), take_time(source)));
+    let newest = current.as_mut().unwrap_or(source);
+    let identifier = take(newest, "versionIdentifier", is_text_or_null);
+    let author = take_author(newest);
+    let created = take_time(newest);
+    let change = take(newest, "changeDescription", is_text_or_null);
+    let version = take(source, "version", |version| {
+        version.as_text().is_some() || *version == Json::Null
+    });
+    content.set("version", version);
+    content.set(
+        "versionIdentifier",
+        identifier.or_else(|| take(source, "versionIdentifier", is_text_or_null)),
+    );
+    content.set("author", author);
+    content.set("created", created);
+    // The configuration says the same as its current version, as a rule.
+    let change = change.or_else(|| take(source, "changeDescription", is_text_or_null));
+    take(source, "changeDescription", |own| {
+        Some(own) == change.as_ref() || *own == Json::Null
+    });
+    content.set("changeDescription", change);
+    if let Some((author, created)) = first {
+        let mut first = Object::new();
+        for (key, value) in [("author", author), ("created", created)] {
+            if let Some(value) = value {
+                first.set(key, value);
+            }
+        }
+        if !first.is_empty() {
+            content.set("firstVersion", first);
+        }
     }
-    content.set(
-        "version",
-        source
-            .get("version")
-            .filter(|version| version.as_text().is_some())
-            .cloned(),
-    );
-    content.set("versionIdentifier", text("versionIdentifier"));
-    content.set(
-        "author",
-        newest("creatorToken")
-            .as_ref()
-            .and_then(Json::as_object)
-            .map(|token| {
-                let mut author = Object::new();
-                author.set("id", token.text("id"));
-                author.set("description", token.str("description"));
-                author
-            }),
-    );
-    let created = newest("created");
-    let created = created.as_ref().and_then(Json::as_str);
-    content.set(
-        "created",
-        created.map(|created| time::utc(created).unwrap_or_else(|| created.to_owned())),
-    );
-    content.set("changeDescription", text("changeDescription"));
-    if let Some(order @ Json::Array(_)) = source.get("rowsSortOrder") {
-        content.set("rowsSortOrder", order.clone());
+    if let Some(order) = take(source, "rowsSortOrder", |order| order.as_array().is_some()) {
+        content.set("rowsSortOrder", order);
+    }
+    if let Some(rest) = current.filter(|rest| !rest.is_empty()) {
+        source.set("currentVersion", rest);
     }
     content
 }
 
-fn file(settings: &Settings, object: &ApiObject, content: &Object) -> File {
+fn is_text_or_null(value: &Json) -> bool {
+    value.as_str().is_some() || *value == Json::Null
+}
+
+/// Takes the token that made a version. Members that nobody knows stay.
+fn take_author(source: &mut Object) -> Option<Json> {
+    let token = take(source, "creatorToken", |token| {
+        token.as_object().is_some() || *token == Json::Null || *token == Json::Array(Vec::new())
+    })?;
+    let Json::Object(mut token) = token else {
+        return None;
+    };
+    let mut author = Object::new();
+    let id = take(&mut token, "id", |id| id.as_text().is_some());
+    author.set("id", id.as_ref().and_then(Json::as_text));
+    author.set("description", take(&mut token, "description", is_text_or_null));
+    if !token.is_empty() {
+        source.set("creatorToken", token);
+    }
+    Some(Json::Object(author))
+}
+
+/// Takes the time when a version was made, in UTC; one that is no time as it is.
+fn take_time(source: &mut Object) -> Option<Json> {
+    let created = take(source, "created", is_text_or_null)?;
+    let text = created.as_str()?;
+    Some(Json::from(time::utc(text).unwrap_or_else(|| text.to_owned())))
+}
+
+/// Keeps what is trimmed at the end of a description.
+fn set_end(content: &mut Object, key: &str, text: &str) {
+    let end = &text[trim_end(text).len()..];
+    if !end.is_empty() {
+        content.set(key, end);
+    }
+}
+
+/// Keeps values of metadata for which the manifest has another one of the same key.
+fn set_superseded(content: &mut Object, metadata: &[(String, String)]) {
+    let lines: Vec<Json> = superseded(metadata)
+        .map(|(key, value)| Json::Object(Object::from_iter([("key", key.as_str()), ("value", value)])))
+        .collect();
+    if !lines.is_empty() {
+        content.set("supersededMetadata", lines);
+    }
+}
+
+fn set_other(content: &mut Object, rest: Object) {
+    if !rest.is_empty() {
+        content.set("other", rest);
+    }
+}
+
+/// Returns the path of the file of an object.
+pub(super) fn path(settings: &Settings, key: &ObjectKey) -> String {
     let root = settings.extra_root();
-    let path = match &object.key {
+    match key {
         ObjectKey::Row {
             component,
             config,
@@ -107,9 +232,12 @@ fn file(settings: &Settings, object: &ApiObject, content: &Object) -> File {
         ObjectKey::Config { component, config } => paths::config_extra(&root, component, config),
         // Only configurations and rows have such a file.
         other => format!("{root}/{}.json", paths::encode(&other.to_string())),
-    };
+    }
+}
+
+fn file(settings: &Settings, object: &ApiObject, content: &Object) -> File {
     File {
-        path,
+        path: path(settings, &object.key),
         kind: DocumentKind::Extra,
         content: write::indented(content),
     }

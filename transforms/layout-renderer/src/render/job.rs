@@ -3,12 +3,46 @@
 use super::Rendered;
 use crate::{
     api::{Context, Entry, IndexKind},
+    gather::jobs::STORAGE_FILE,
     json::{Json, Object, write},
     time,
 };
 
 /// A message longer than this is cut: growth of the repository is bounded.
 const MESSAGE_CHARS_MAX: usize = 2000;
+
+/// The members of a run's line, in their order.
+const MEMBERS: [&str; 21] = [
+    "runId",
+    "projectId",
+    "branchId",
+    "componentId",
+    "configId",
+    "configVersion",
+    "status",
+    "nativeStatus",
+    "startedAt",
+    "finishedAt",
+    "durationSeconds",
+    "parentRunId",
+    "rowIds",
+    "inputs",
+    "outputs",
+    "stateDigest",
+    "artifactLinks",
+    "message",
+    "errorType",
+    "exceptionId",
+    "componentTag",
+];
+
+/// Puts the members of a line in their order.
+pub(crate) fn in_order(line: Object) -> Object {
+    let mut members: Vec<(String, Json)> = line.into_iter().collect();
+    let place = |name: &str| MEMBERS.iter().position(|member| *member == name);
+    members.sort_by_key(|(name, _)| place(name).unwrap_or(MEMBERS.len()));
+    members.into_iter().collect()
+}
 
 pub(super) fn render(context: &Context, id: &str, source: &Object) -> Rendered {
     let native = source.str("status").unwrap_or_default();
@@ -44,7 +78,9 @@ pub(super) fn render(context: &Context, id: &str, source: &Object) -> Rendered {
     line.set("startedAt", at("startTime"));
     line.set("finishedAt", finished.as_str());
     line.set("durationSeconds", number(source.get("durationSeconds")));
-    if let Some(parent) = source.str("parentRunId").filter(|parent| !parent.is_empty()) {
+    // A child's run id begins with its parent's.
+    let parent = source.str("parentRunId").filter(|parent| !parent.is_empty());
+    if let Some(parent) = parent.or_else(|| Some(run.rsplit_once('.')?.0)) {
         line.set("parentRunId", parent);
     }
     let rows = source.items("configRowIds");
@@ -66,11 +102,19 @@ pub(super) fn render(context: &Context, id: &str, source: &Object) -> Rendered {
     if let Some(message) = message {
         line.set("message", shortened(message, MESSAGE_CHARS_MAX));
     }
-    if let Some(error) = result
-        .and_then(|result| result.object("error"))
-        .and_then(|error| error.str("type"))
-    {
-        line.set("errorType", error);
+    let error = result.and_then(|result| result.object("error"));
+    if let Some(kind) = error.and_then(|error| error.str("type")) {
+        line.set("errorType", kind);
+    }
+    if status == "FAILED" {
+        // By it Keboola's support finds the failure.
+        let said = |of: Option<&Object>| of.and_then(|of| of.str("exceptionId")).map(str::to_owned);
+        if let Some(exception) = said(error).or_else(|| said(result)) {
+            line.set("exceptionId", exception);
+        }
+        if let Some(tag) = source.str("tag").filter(|tag| !tag.is_empty()) {
+            line.set("componentTag", tag);
+        }
     }
     let value = write::object_line(&line);
     let shard = finished[..10].replace('-', "/");
@@ -155,6 +199,6 @@ fn artifact_links(source: &Object, result: Option<&Object>) -> Vec<Json> {
         .filter_map(Json::as_object)
         .filter_map(|file| file.text("storageFileId"));
     given
-        .chain(files.map(|id| Json::from(format!("storage-file:{id}"))))
+        .chain(files.map(|id| Json::from(format!("{STORAGE_FILE}{id}"))))
         .collect()
 }

@@ -1,15 +1,21 @@
 //! Flows of `keboola.orchestrator`: phases and tasks become directories.
+//!
+//! The directories are numbered in the order in which phases run, ids are not written, and what the
+//! CLI takes for invalid has no directory. So the list of phases and that of tasks, in the order of
+//! the source, are kept as `flow` in `configs-extra/`: directory and id of what is written, the whole
+//! of what is not.
 
-use super::config::Work;
+use super::lost::Lost;
+use super::{Resolved, config::Work};
 use crate::{
-    api::DocumentKind,
-    json::{Json, Object, write},
+    api::{DocumentKind, ObjectKey},
+    json::{Json, Object},
     name::numbered,
-    source,
 };
 
 struct Phase {
     id: String,
+    source: Object,
     depends_on: Vec<String>,
     name: String,
     rest: Object,
@@ -20,79 +26,155 @@ struct Task {
     name: String,
     enabled: bool,
     rest: Object,
+    source: Object,
+}
+
+/// What became of an item of the source.
+enum Fate<K> {
+    Written(K),
+    /// The CLI leaves it out.
+    Dropped(Json),
 }
 
 /// Takes the phases and tasks out of a flow.
 pub(super) fn extract(work: &mut Work<'_>) {
-    let mut phases: Vec<Phase> = Vec::new();
-    for (position, raw) in take(work, "phases").into_iter().enumerate() {
-        let pointer = format!("/phases/{position}");
-        match phase(&raw) {
-            // The number that the directory has says the order, not the id.
-            Some(phase) => {
-                work.lost.add(
-                    format!("{pointer}/id"),
-                    raw.as_object().and_then(|raw| raw.get("id")).cloned().into(),
-                );
-                match phases.iter_mut().find(|other| other.id == phase.id) {
-                    Some(other) => *other = phase,
-                    None => phases.push(phase),
-                }
-            }
-            None => work.lost.add(pointer, raw),
-        }
-    }
+    let (phases, mut phase_fates) = phases(take(work, "phases"));
+    let mut phases = phases;
+    let mut task_fates = Vec::new();
     for (position, raw) in take(work, "tasks").into_iter().enumerate() {
         let pointer = format!("/tasks/{position}");
         let home = raw.as_object().and_then(|raw| raw.get("phase")).and_then(id_text);
-        let home = home.and_then(|id| phases.iter_mut().find(|phase| phase.id == id));
-        match (home, task(work, &raw)) {
-            (Some(phase), Some(task)) => {
-                phase.tasks.push(task);
-                work.lost.add(
-                    format!("{pointer}/id"),
-                    raw.as_object().and_then(|raw| raw.get("id")).cloned().into(),
-                );
+        let home = home.and_then(|id| phases.iter().position(|phase| phase.id == id));
+        match (home, task(&work.resolved, &mut work.lost, &pointer, &raw)) {
+            (Some(home), Some(task)) => {
+                let tasks = &mut phases[home].tasks;
+                tasks.push(task);
+                task_fates.push(Fate::Written((home, tasks.len() - 1)));
             }
-            _ => work.lost.add(pointer, raw),
+            _ => task_fates.push(Fate::Dropped(raw)),
         }
     }
     let order = order(&phases);
-    let directory = format!("{}/phases", work.directory);
-    work.files.keep(&directory);
-    let directories: Vec<(&str, String)> = order
-        .iter()
-        .enumerate()
-        .map(|(index, at)| (phases[*at].id.as_str(), numbered(index, &phases[*at].name)))
-        .collect();
-    for (at, (_, own)) in order.iter().zip(&directories) {
+    let mut numbers = vec![0; phases.len()];
+    for (number, at) in order.iter().enumerate() {
+        numbers[*at] = number;
+    }
+    let directory = |at: usize| numbered(numbers[at], &phases[at].name);
+
+    let root = format!("{}/phases", work.directory);
+    work.files.keep(&root);
+    for at in &order {
         let phase = &phases[*at];
-        let needed = directories
-            .iter()
-            .filter(|(id, _)| phase.depends_on.iter().any(|needed| needed == id));
+        let own = format!("{root}/{}", directory(*at));
+        let needed = needed(&phases, &numbers, phase);
+        let needed = needed.into_iter().map(|at| Json::from(directory(at)));
         let mut content = Object::new();
         content.set("name", phase.name.as_str());
-        content.set(
-            "dependsOn",
-            needed
-                .map(|(_, directory)| Json::from(directory.as_str()))
-                .collect::<Vec<_>>(),
-        );
+        content.set("dependsOn", needed.collect::<Vec<_>>());
         append(&mut content, &phase.rest);
-        work.files.json(
-            format!("{directory}/{own}/phase.json"),
-            DocumentKind::Config,
-            &content,
-        );
+        work.files
+            .json(format!("{own}/phase.json"), DocumentKind::Config, &content);
         for (index, task) in phase.tasks.iter().enumerate() {
             let mut content = Object::new();
             content.set("name", task.name.as_str());
             content.set("enabled", task.enabled);
             append(&mut content, &task.rest);
-            let path = format!("{directory}/{own}/{}/task.json", numbered(index, &task.name));
+            let path = format!("{own}/{}/task.json", numbered(index, &task.name));
             work.files.json(path, DocumentKind::Config, &content);
         }
     }
+
+    let phase_line = |at: &usize| {
+        let phase = &phases[*at];
+        let mut line = Object::from_iter([("directory", directory(*at))]);
+        line.set("id", phase.source.get("id").cloned());
+        let needed = needed(&phases, &numbers, phase);
+        let needed: Vec<Option<&Json>> = needed.into_iter().map(|at| phases[at].source.get("id")).collect();
+        let listed = phase.source.get("dependsOn");
+        let restored = match listed {
+            None => true,
+            Some(Json::Array(ids)) => ids.iter().map(Some).eq(needed),
+            Some(_) => false,
+        };
+        if !restored {
+            line.set("dependsOn", listed.cloned());
+        }
+        line
+    };
+    let task_line = |(home, index): &(usize, usize)| {
+        let (phase, task) = (&phases[*home], &phases[*home].tasks[*index]);
+        let path = format!("{}/{}", directory(*home), numbered(*index, &task.name));
+        let mut line = Object::from_iter([("directory", path)]);
+        line.set("id", task.source.get("id").cloned());
+        if task.source.get("phase") != phase.source.get("id") {
+            line.set("phase", task.source.get("phase").cloned());
+        }
+        line
+    };
+    let phase_lines = lines(
+        &mut work.lost,
+        "/phases",
+        std::mem::take(&mut phase_fates),
+        phase_line,
+    );
+    let task_lines = lines(&mut work.lost, "/tasks", task_fates, task_line);
+    work.lost.flow(phase_lines, task_lines);
+}
+
+/// Reads the phases; of several with one id the last counts, at the place of the first.
+fn phases(items: Vec<Json>) -> (Vec<Phase>, Vec<Fate<usize>>) {
+    let mut phases: Vec<Phase> = Vec::new();
+    let mut fates: Vec<Fate<usize>> = Vec::new();
+    for raw in items {
+        let Some(phase) = phase(&raw) else {
+            fates.push(Fate::Dropped(raw));
+            continue;
+        };
+        let at = phases.iter().position(|other| other.id == phase.id);
+        match at {
+            Some(at) => {
+                let earlier = std::mem::replace(&mut phases[at], phase);
+                let written = |fate: &&mut Fate<usize>| matches!(fate, Fate::Written(other) if *other == at);
+                if let Some(fate) = fates.iter_mut().find(written) {
+                    *fate = Fate::Dropped(Json::Object(earlier.source));
+                }
+                fates.push(Fate::Written(at));
+            }
+            None => {
+                fates.push(Fate::Written(phases.len()));
+                phases.push(phase);
+            }
+        }
+    }
+    (phases, fates)
+}
+
+fn lines<K>(lost: &mut Lost, pointer: &str, fates: Vec<Fate<K>>, line: impl Fn(&K) -> Object) -> Vec<Json> {
+    let mut lines = Vec::with_capacity(fates.len());
+    for (position, fate) in fates.into_iter().enumerate() {
+        let pointer = format!("{pointer}/{position}");
+        lines.push(Json::Object(match fate {
+            Fate::Written(key) => {
+                for step in ["id", "phase", "dependsOn"] {
+                    lost.cover(format!("{pointer}/{step}"));
+                }
+                line(&key)
+            }
+            Fate::Dropped(raw) => {
+                lost.cover(pointer);
+                Object::from_iter([("dropped", raw)])
+            }
+        }));
+    }
+    lines
+}
+
+/// Returns the phases that one depends on, in the order in which they run.
+fn needed(phases: &[Phase], numbers: &[usize], phase: &Phase) -> Vec<usize> {
+    let found = |id: &String| phases.iter().position(|other| other.id == *id);
+    let mut needed: Vec<usize> = phase.depends_on.iter().filter_map(found).collect();
+    needed.sort_by_key(|at| numbers[*at]);
+    needed
 }
 
 fn append(content: &mut Object, rest: &Object) {
@@ -101,23 +183,25 @@ fn append(content: &mut Object, rest: &Object) {
     }
 }
 
-/// Takes a list out of the configuration; what is no list is lost.
+/// Takes a list out of the configuration; what is no list stays there.
 fn take(work: &mut Work<'_>, key: &str) -> Vec<Json> {
+    if work.configuration.get(key).and_then(Json::as_array).is_none() {
+        return Vec::new();
+    }
     match work.configuration.remove(key) {
         Some(Json::Array(items)) => items,
-        None => Vec::new(),
-        Some(other) => {
-            work.lost.add(format!("/{key}"), other);
-            Vec::new()
-        }
+        _ => Vec::new(),
     }
 }
 
 /// An id of a phase or task, which may be a number: `1` and `1.0` are the same.
 fn id_text(id: &Json) -> Option<String> {
     match id {
-        Json::String(text) => Some(text.clone()),
-        Json::Number(token) => Some(write::cli_number(token)),
+        Json::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
+        Json::Number(token) => {
+            let number = token.parse::<f64>().ok().filter(|number| number.is_finite())?;
+            Some(format!("{number:.0}"))
+        }
         _ => None,
     }
 }
@@ -127,17 +211,19 @@ fn name_of(item: &mut Object) -> Option<String> {
     name.as_str().filter(|name| !name.is_empty()).map(str::to_owned)
 }
 
+/// Reads a phase; none where the CLI would leave it out.
 fn phase(raw: &Json) -> Option<Phase> {
-    let mut rest = raw.as_object()?.clone();
+    let source = raw.as_object()?.clone();
+    let mut rest = source.clone();
     let id = id_text(&rest.remove("id")?)?;
     let name = name_of(&mut rest)?;
     let depends_on = match rest.remove("dependsOn") {
-        None | Some(Json::Null) => Vec::new(),
-        Some(Json::Array(ids)) => ids.iter().filter_map(id_text).collect(),
-        Some(_) => return None,
+        Some(Json::Array(ids)) => ids.iter().map(id_text).collect::<Option<_>>()?,
+        _ => Vec::new(),
     };
     Some(Phase {
         id,
+        source,
         depends_on,
         name,
         rest,
@@ -146,34 +232,49 @@ fn phase(raw: &Json) -> Option<Phase> {
 }
 
 /// Reads a task; none where the CLI would leave it out, as when its target does not exist.
-fn task(work: &Work<'_>, raw: &Json) -> Option<Task> {
-    let object = raw.as_object()?;
-    let mut rest = object.clone();
-    rest.remove("id").as_ref().and_then(id_text)?;
-    rest.remove("phase");
+fn task(resolved: &Resolved<'_>, lost: &mut Lost, pointer: &str, raw: &Json) -> Option<Task> {
+    let source = raw.as_object()?.clone();
+    let mut rest = source.clone();
+    id_text(&rest.remove("id")?)?;
+    id_text(&rest.remove("phase")?)?;
     let name = name_of(&mut rest)?;
-    let enabled = rest
-        .remove("enabled")
-        .as_ref()
-        .and_then(Json::as_bool)
-        .unwrap_or(true);
+    // One that is no boolean counts as true, and stays as it is.
+    let enabled = match rest.get("enabled").and_then(Json::as_bool) {
+        Some(enabled) => {
+            rest.remove("enabled");
+            enabled
+        }
+        None => true,
+    };
     let target = rest.get_mut("task")?.as_object_mut()?;
-    let component = target
-        .remove("componentId")
-        .filter(|id| id.as_str().is_some_and(|id| !id.is_empty()))?;
-    if let Some(key) = source::task_target(object) {
-        let path = work.resolved.object(key)?.path.clone();
-        target.remove("configId");
-        target.set_last("configPath", path);
-    } else if let Some(data) = target.remove("configData") {
-        target.set_last("configData", data);
-        target.set_last("componentId", component);
-    } else if enabled {
-        return None;
-    } else {
-        target.set_last("componentId", component);
+    let component = target.remove("componentId")?;
+    let component = component.as_str().filter(|id| !id.is_empty())?.to_owned();
+    match target.get("configId") {
+        Some(Json::String(config)) if !config.is_empty() => {
+            let found = resolved.object(ObjectKey::new_config(&component, config))?;
+            target.remove("configId");
+            if let Some(other) = target.get("configPath") {
+                lost.add(format!("{pointer}/task/configPath"), other.clone());
+            }
+            target.set("configPath", found.path.as_str());
+        }
+        None | Some(Json::String(_)) => {
+            match target.remove("configData") {
+                Some(data @ Json::Object(_)) => target.set("configData", data),
+                Some(_) => return None,
+                None if enabled => return None,
+                None => {}
+            }
+            target.set("componentId", component);
+        }
+        Some(_) => return None,
     }
-    Some(Task { name, enabled, rest })
+    Some(Task {
+        name,
+        enabled,
+        rest,
+        source,
+    })
 }
 
 /// Returns the order in which phases run: each after those it depends on, else as given.

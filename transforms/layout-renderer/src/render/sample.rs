@@ -2,7 +2,8 @@
 //!
 //! CSV: RFC 4180 with `\n` after every record, every cell quoted; line breaks inside a cell stay as
 //! they are. JSON: `{"columns": […], "rows": […]}`, one row on a line. Every row has as many cells
-//! as there are columns.
+//! as there are columns. Rows stand in the order of the primary key, as the source gives them; without
+//! one, sorted.
 
 use super::Rendered;
 use crate::{
@@ -16,12 +17,17 @@ pub(super) fn render(id: &str, source: &str) -> Result<Rendered, &'static str> {
     let csv = source.str("csv").ok_or("the sample has no CSV text")?;
     let mut records = records(csv)?.into_iter();
     let columns = records.next().ok_or("the sample has no header")?;
-    let rows: Vec<Vec<String>> = records
+    let mut rows: Vec<Vec<String>> = records
         .map(|mut row| {
             row.resize(columns.len(), String::new());
             row
         })
         .collect();
+    let is_keyed = |table: &crate::json::Object| !table.items("primaryKey").is_empty();
+    if !source.object("table").is_some_and(is_keyed) {
+        // Rows come in no order, another one each time.
+        rows.sort();
+    }
     let file = |extension, content| File {
         path: paths::sample(id, extension),
         kind: DocumentKind::Sample,

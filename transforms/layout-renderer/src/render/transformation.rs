@@ -3,7 +3,9 @@
 
 use super::{
     Resolution,
-    config::{Work, pointer_step, target_of},
+    config::{Work, target_of},
+    lost::pointer_step,
+    scripts,
 };
 use crate::{
     api::{DocumentKind, ObjectKey},
@@ -12,7 +14,7 @@ use crate::{
     name::numbered,
     source,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Takes the code out of a transformation.
 pub(super) fn extract(work: &mut Work<'_>, component: &str) {
@@ -23,37 +25,39 @@ pub(super) fn extract(work: &mut Work<'_>, component: &str) {
     work.files.keep(&directory);
     let pointer = "/parameters/blocks";
     for (number, mut block) in objects(work, pointer, blocks) {
-        let position = number.position;
-        let name = take_name(&mut block, "block");
+        let pointer = format!("{pointer}/{}", number.position);
+        let name = take_name(work, &pointer, &mut block, "block");
         let codes = match block.remove("codes") {
             Some(Json::Array(codes)) => codes,
             None => Vec::new(),
             Some(other) => {
-                work.lost.add(format!("{pointer}/{position}/codes"), other);
+                work.lost.add(format!("{pointer}/codes"), other);
                 Vec::new()
             }
         };
-        lose_rest(work, &format!("{pointer}/{position}"), block);
+        lose_rest(work, &pointer, block);
         let directory = format!("{directory}/{}", numbered(number.index, &name));
         write_meta(work, &directory, &name);
-        let pointer = format!("{pointer}/{position}/codes");
+        let pointer = format!("{pointer}/codes");
         for (number, mut code) in objects(work, &pointer, codes) {
-            let name = take_name(&mut code, "code");
             let pointer = format!("{pointer}/{}", number.position);
-            let scripts = scripts(work, &pointer, code.remove("script"));
-            lose_rest(work, &pointer, code);
+            let name = take_name(work, &pointer, &mut code, "code");
             let directory = format!("{directory}/{}", numbered(number.index, &name));
             write_meta(work, &directory, &name);
-            let scripts: Vec<String> = scripts
-                .into_iter()
-                .map(|script| links.apply(script, language))
-                .collect();
+            let pointer_of_script = format!("{pointer}/script");
+            let script = code.remove("script");
+            let link = |script: &str| links.apply(script, language);
+            let text = scripts::write(&mut work.lost, &pointer_of_script, script, language, link);
+            lose_rest(work, &pointer, code);
             let path = format!("{directory}/code.{}", language.extension);
-            work.files.add(path, DocumentKind::Code, language.join(&scripts));
+            work.files.add(path, DocumentKind::Code, text);
         }
     }
     if let Some(path) = links.shared_code_path {
-        work.configuration.set_last("shared_code_path", path);
+        if let Some(other) = work.configuration.get("shared_code_path") {
+            work.lost.add("/shared_code_path", other.clone());
+        }
+        work.configuration.set("shared_code_path", path);
     }
 }
 
@@ -81,21 +85,18 @@ fn objects(work: &mut Work<'_>, pointer: &str, items: Vec<Json>) -> Vec<(Number,
     found
 }
 
-/// Takes the blocks out of `parameters`, which exists afterwards.
+/// Takes the blocks out of `parameters`, which is an object afterwards, and stays where it stands.
 fn take_blocks(work: &mut Work<'_>) -> Vec<Json> {
     let blocks = match work.configuration.get_mut("parameters") {
         Some(Json::Object(parameters)) => parameters.remove("blocks"),
-        Some(Json::Null) | None => {
-            work.configuration.set_last("parameters", Object::new());
-            None
-        }
-        Some(_) => {
-            let other = work.configuration.remove("parameters").unwrap_or(Json::Null);
+        other => {
             // PHP's empty object loses nothing.
-            if other.as_array().is_none_or(|items| !items.is_empty()) {
+            if let Some(other) = other.filter(|other| other.as_array().is_none_or(|items| !items.is_empty()))
+            {
+                let other = other.clone();
                 work.lost.add("/parameters", other);
             }
-            work.configuration.set_last("parameters", Object::new());
+            work.configuration.set("parameters", Object::new());
             None
         }
     };
@@ -109,39 +110,22 @@ fn take_blocks(work: &mut Work<'_>) -> Vec<Json> {
     }
 }
 
-fn take_name(item: &mut Object, fallback: &str) -> String {
-    let name = item.remove("name");
-    name.as_ref()
-        .and_then(Json::as_str)
-        .filter(|name| !name.is_empty())
-        .unwrap_or(fallback)
-        .to_owned()
+/// Takes the name out of an item. The CLI refuses a configuration with an item that has none.
+fn take_name(work: &mut Work<'_>, pointer: &str, item: &mut Object, fallback: &str) -> String {
+    match item.remove("name") {
+        Some(Json::String(name)) if !name.is_empty() => name,
+        other => {
+            if let Some(other) = other {
+                work.lost.add(format!("{pointer}/name"), other);
+            }
+            fallback.to_owned()
+        }
+    }
 }
 
 fn lose_rest(work: &mut Work<'_>, pointer: &str, rest: Object) {
     for (key, value) in rest {
         work.lost.add(format!("{pointer}/{}", pointer_step(&key)), value);
-    }
-}
-
-fn scripts(work: &mut Work<'_>, pointer: &str, script: Option<Json>) -> Vec<String> {
-    match script {
-        Some(Json::String(script)) => vec![script],
-        Some(Json::Array(items)) => {
-            let mut scripts = Vec::new();
-            for (at, item) in items.into_iter().enumerate() {
-                match item {
-                    Json::String(script) => scripts.push(script),
-                    other => work.lost.add(format!("{pointer}/script/{at}"), other),
-                }
-            }
-            scripts
-        }
-        None => Vec::new(),
-        Some(other) => {
-            work.lost.add(format!("{pointer}/script"), other);
-            Vec::new()
-        }
     }
 }
 
@@ -187,11 +171,15 @@ impl Links {
         };
         let rows: BTreeMap<String, String> = named.iter().filter_map(row).collect();
         if let Some(row_ids) = row_ids {
-            let listed: Option<BTreeSet<&str>> = row_ids
+            let listed: Option<Vec<&str>> = row_ids
                 .as_array()
                 .and_then(|ids| ids.iter().map(Json::as_str).collect());
             // Those that scripts name are read back from the scripts.
-            if listed != Some(rows.keys().map(String::as_str).collect()) {
+            let used = named
+                .iter()
+                .map(String::as_str)
+                .filter(|id| rows.contains_key(*id));
+            if listed != Some(used.collect()) {
                 work.lost.add("/shared_code_row_ids", row_ids);
             }
         }
@@ -201,11 +189,10 @@ impl Links {
         }
     }
 
-    fn apply(&self, script: String, language: Language) -> String {
-        match source::placeholder(&script).and_then(|id| self.rows.get(id)) {
-            Some(path) => format!("{} {{{{:{path}}}}}", language.comment),
-            None => script,
-        }
+    /// Returns what stands for a script that names a shared code.
+    fn apply(&self, script: &str, language: Language) -> Option<String> {
+        let path = self.rows.get(source::placeholder(script)?)?;
+        Some(format!("{} {{{{:{path}}}}}", language.comment))
     }
 }
 

@@ -1,0 +1,223 @@
+//! The mass-delete breaker: tells an honest deletion from a source that answered with too little.
+//!
+//! A batch that would take away too much of what a branch has is not committed until the operator has
+//! said so, or the source has it again. Here is only the decision; the lane holds the batch.
+
+use crate::{
+    ids::{LaneId, ObjectKey},
+    inventory::ObjectType,
+    key::digest_of_texts,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+/// What a batch may take away without being asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeletionLimits {
+    /// Of the objects of one type, at most so many percent, 0 to 100.
+    pub share_percent_max: u8,
+    /// Fewer objects of one type than this may always go, whatever their share.
+    pub floor: usize,
+}
+
+impl Default for DeletionLimits {
+    fn default() -> Self {
+        Self {
+            share_percent_max: 50,
+            floor: 10,
+        }
+    }
+}
+
+/// What is counted together.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Group {
+    /// All configurations, whatever their component.
+    Configurations,
+    Of(ObjectType),
+}
+
+impl Group {
+    /// Returns the groups that an object is counted in; none where it may go at any time: samples and
+    /// runs are extracts, and the branch cannot go.
+    #[must_use]
+    pub fn of(key: &ObjectKey, component_type: Option<&str>) -> Vec<Self> {
+        match key {
+            ObjectKey::Branch | ObjectKey::Sample(_) | ObjectKey::Job(_) => Vec::new(),
+            ObjectKey::Row { .. } | ObjectKey::Bucket(_) | ObjectKey::Table(_) => {
+                ObjectType::of(key, None).map(Self::Of).into_iter().collect()
+            }
+            ObjectKey::Config { .. } => {
+                let own = ObjectType::of(key, component_type).map(Self::Of);
+                own.into_iter().chain([Self::Configurations]).collect()
+            }
+        }
+    }
+
+    /// Whether to have none left is always worth a question, however few there were. Of a single
+    /// component type, or of rows, people do delete the last few.
+    fn must_not_vanish(&self) -> bool {
+        matches!(
+            self,
+            Self::Configurations | Self::Of(ObjectType::Bucket | ObjectType::Table)
+        )
+    }
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Configurations => f.write_str("configurations"),
+            Self::Of(object) => object.fmt(f),
+        }
+    }
+}
+
+/// A group that loses too much.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    pub group: Group,
+    pub lost: usize,
+    /// How many there are at the tip.
+    pub before: usize,
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { group, lost, before } = self;
+        write!(f, "{lost} of {before} {group}")
+    }
+}
+
+/// The only one of its kind is no mass.
+const VANISH_MIN: usize = 2;
+
+/// Returns the groups that lose too much, given how many each has at the tip and how many would go.
+#[must_use]
+pub fn losses(
+    before: &BTreeMap<Group, usize>,
+    lost: &BTreeMap<Group, usize>,
+    limits: DeletionLimits,
+) -> Vec<Loss> {
+    let DeletionLimits {
+        share_percent_max,
+        floor,
+    } = limits;
+    let too_much = |group: &Group, lost: usize, before: usize| {
+        let over_share = lost >= floor.max(1) && lost * 100 > before * usize::from(share_percent_max);
+        let vanishes = lost == before && before >= VANISH_MIN && group.must_not_vanish();
+        over_share || vanishes
+    };
+    lost.iter()
+        .filter_map(|(group, lost)| {
+            let before = before.get(group).copied().unwrap_or_default().max(*lost);
+            too_much(group, *lost, before).then(|| Loss {
+                group: group.clone(),
+                lost: *lost,
+                before,
+            })
+        })
+        .collect()
+}
+
+/// A batch that is held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Names exactly this batch: who accepts it accepts nothing else.
+    pub id: String,
+    pub losses: Vec<Loss>,
+}
+
+impl Held {
+    /// Names a batch by its lane, the position it starts from and what it would take away.
+    #[must_use]
+    pub fn new(lane: &LaneId, after: &str, lost: &BTreeSet<ObjectKey>, losses: Vec<Loss>) -> Self {
+        let head = [lane.to_string(), after.to_owned()];
+        let texts: Vec<String> = head
+            .into_iter()
+            .chain(lost.iter().map(|key| format!("{key:?}")))
+            .collect();
+        let mut id = digest_of_texts(texts.iter().map(String::as_str));
+        id.truncate(16);
+        Self { id, losses }
+    }
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, loss) in self.losses.iter().enumerate() {
+            write!(f, "{}{loss}", if index > 0 { ", " } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(lost: usize, before: usize, group: &Group, held: bool) {
+        let found = losses(
+            &BTreeMap::from([(group.clone(), before)]),
+            &BTreeMap::from([(group.clone(), lost)]),
+            DeletionLimits::default(),
+        );
+        assert_eq!(!found.is_empty(), held, "{lost} of {before} {group}");
+    }
+
+    #[test]
+    fn a_few_may_go_and_most_may_not() {
+        let rows = || Group::Of(ObjectType::Row);
+        let writers = || Group::Of(ObjectType::Configuration("writer".into()));
+        // Below the floor anything goes, unless a whole kind does.
+        check(9, 9, &rows(), false);
+        check(3, 3, &writers(), false);
+        check(9, 10, &Group::Configurations, false);
+        check(10, 10, &writers(), true);
+        // At the share it passes, above it not.
+        check(50, 100, &rows(), false);
+        check(51, 100, &rows(), true);
+        check(10, 19, &Group::Of(ObjectType::Table), true);
+        check(10, 20, &Group::Of(ObjectType::Table), false);
+    }
+
+    #[test]
+    fn a_source_that_answers_empty_is_always_asked_about() {
+        check(2, 2, &Group::Configurations, true);
+        check(2, 2, &Group::Of(ObjectType::Table), true);
+        check(5, 5, &Group::Of(ObjectType::Bucket), true);
+        // The only one of a new project is somebody's decision.
+        check(1, 1, &Group::Configurations, false);
+    }
+
+    #[test]
+    fn what_is_lost_without_having_been_counted_counts_as_having_been_there() {
+        check(12, 0, &Group::Of(ObjectType::Row), true);
+    }
+
+    #[test]
+    fn an_id_names_one_batch_of_one_lane() {
+        let lane = |branch: &str| LaneId {
+            mirror: "m".parse().unwrap(),
+            branch: branch.parse().unwrap(),
+        };
+        let keys = |ids: &[&str]| {
+            let table = |id: &&str| ObjectKey::Table(id.parse().unwrap());
+            ids.iter().map(table).collect::<BTreeSet<_>>()
+        };
+        let id =
+            |branch: &str, after: &str, ids: &[&str]| Held::new(&lane(branch), after, &keys(ids), vec![]).id;
+        let one = id("1", "4", &["in.c-a.b"]);
+        assert_eq!(one, id("1", "4", &["in.c-a.b"]));
+        for other in [
+            id("2", "4", &["in.c-a.b"]),
+            id("1", "5", &["in.c-a.b"]),
+            id("1", "4", &["in.c-a.b", "in.c-a.c"]),
+        ] {
+            assert_ne!(one, other);
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The growth budget of job history: what runs have cost this month, and how often they are committed.
+//!
+//! "Bytes" are what Git keeps once it has repacked (`git repack -adf`), by a model that was fitted to
+//! the measurement in `benches/README.md`: new lines compress against each other, a line that changes
+//! costs a delta, and a commit costs itself and its trees. What is decided with it is only when runs
+//! are committed; what stands in the tree depends on the runs alone.
+
+use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// A thousand bytes of new lines cost so many.
+const LINES_PER_MILLE: u64 = 170;
+/// A line that changed: a configuration's health, or its total of a day.
+const CHANGED_LINE_BYTES: u64 = 60;
+/// A commit, its trees, and what deltas cost however small they are.
+const COMMIT_BYTES: u64 = 1000;
+
+/// This share of a budget is for lines of runs; the rest is for health and for commits.
+const LINES_SHARE_PERCENT: u64 = 50;
+const MONTH_DAYS_MAX: u64 = 31;
+
+/// Runs wait at most so long, however much was spent.
+const BETWEEN_MAX: SignedDuration = SignedDuration::from_hours(24);
+/// Past the line, news waits so long after the last commit; once the month's budget is spent, longer.
+const URGENT_SLOWED: Duration = Duration::from_secs(15 * 60);
+const URGENT_SPENT: Duration = Duration::from_secs(60 * 60);
+/// So much of the month's budget may be spent ahead of its time.
+const AHEAD: SignedDuration = SignedDuration::from_hours(24);
+
+/// What job history grew by since it was last asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Growth {
+    /// Bytes of lines that are new.
+    pub new_line_bytes: u64,
+    /// Lines that changed.
+    pub changed_lines: u64,
+}
+
+impl Growth {
+    #[must_use]
+    pub fn is_none(self) -> bool {
+        self == Self::default()
+    }
+
+    /// Returns what it costs in a commit; `is_own` where nothing but runs is in the commit.
+    #[must_use]
+    pub fn bytes(self, is_own: bool) -> u64 {
+        let lines = self.new_line_bytes.saturating_mul(LINES_PER_MILLE) / 1000;
+        let changed = self.changed_lines.saturating_mul(CHANGED_LINE_BYTES);
+        let commit = if is_own { COMMIT_BYTES } else { 0 };
+        lines.saturating_add(changed).saturating_add(commit)
+    }
+}
+
+/// What a lane has spent in a month.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Spent {
+    /// `YYYY-MM`, in UTC.
+    pub month: String,
+    pub bytes: u64,
+}
+
+impl Spent {
+    /// Adds the cost of a commit that was made for events up to `at`. A new month begins at nothing.
+    pub fn add(&mut self, bytes: u64, at: Timestamp) {
+        let month = month(at).strftime("%Y-%m").to_string();
+        if self.month != month {
+            *self = Self { month, bytes: 0 };
+        }
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+}
+
+/// How often runs are committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// As it is configured.
+    Configured,
+    /// More was spent than the elapsed part of the month allows.
+    Slowed { between: Duration, urgent: Duration },
+    /// The month's budget is spent.
+    Spent { between: Duration, urgent: Duration },
+}
+
+impl Pace {
+    /// Decides the pace: the elapsed part of the month, and a day more, is what may have been spent of
+    /// the budget. What is above that is waited for.
+    #[must_use]
+    pub fn of(spent: &Spent, budget: u64, now: Timestamp) -> Self {
+        let first = month(now);
+        if spent.month != first.strftime("%Y-%m").to_string() {
+            return Self::Configured;
+        }
+        let start = |date: Date| date.to_zoned(TimeZone::UTC).map(|zoned| zoned.timestamp());
+        let next = first.last_of_month().tomorrow().and_then(start);
+        // Only at the ends of the calendar.
+        let (Ok(begin), Ok(end)) = (start(first), next) else {
+            return Self::Configured;
+        };
+        let length = seconds(end.duration_since(begin)).max(1);
+        let elapsed = seconds(now.duration_since(begin) + AHEAD).min(length);
+        let allowed = wide(budget) * wide(elapsed) / wide(length);
+        let excess = wide(spent.bytes).saturating_sub(allowed);
+        if excess == 0 {
+            return Self::Configured;
+        }
+        let wait = excess * wide(length) / wide(budget).max(1);
+        let left = seconds(end.duration_since(now)).min(seconds(BETWEEN_MAX));
+        let between = Duration::from_secs(u64::try_from(wait).unwrap_or(u64::MAX).min(left));
+        if spent.bytes >= budget {
+            let urgent = URGENT_SPENT;
+            return Self::Spent { between, urgent };
+        }
+        Self::Slowed {
+            between,
+            urgent: URGENT_SLOWED,
+        }
+    }
+}
+
+/// Returns how many bytes of lines a day may have before its successful runs become totals.
+#[must_use]
+pub fn day_lines_bytes_max(budget: u64) -> u64 {
+    budget / 100 * LINES_SHARE_PERCENT / MONTH_DAYS_MAX * 1000 / LINES_PER_MILLE
+}
+
+fn month(at: Timestamp) -> Date {
+    at.to_zoned(TimeZone::UTC).date().first_of_month()
+}
+
+fn seconds(duration: SignedDuration) -> u64 {
+    u64::try_from(duration.as_secs()).unwrap_or(0)
+}
+
+fn wide(number: u64) -> u128 {
+    number.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BUDGET: u64 = 3_000_000;
+
+    #[track_caller]
+    fn check(now: &str, bytes: u64, expected: &str) {
+        let spent = Spent {
+            month: "2026-11".to_owned(),
+            bytes,
+        };
+        let pace = match Pace::of(&spent, BUDGET, now.parse().unwrap()) {
+            Pace::Configured => "as configured".to_owned(),
+            Pace::Slowed { between, urgent } => {
+                format!("slowed {} {}", between.as_secs() / 60, urgent.as_secs() / 60)
+            }
+            Pace::Spent { between, urgent } => {
+                format!("spent {} {}", between.as_secs() / 60, urgent.as_secs() / 60)
+            }
+        };
+        assert_eq!(pace, expected, "{bytes} at {now}");
+    }
+
+    #[test]
+    fn the_pace_follows_the_elapsed_part_of_the_month() {
+        // 100,000 bytes a day, and a day ahead.
+        check("2026-11-01T00:00:00Z", 0, "as configured");
+        check("2026-11-01T00:00:00Z", 100_000, "as configured");
+        check("2026-11-01T00:00:00Z", 110_000, "slowed 144 15");
+        check("2026-11-01T02:24:00Z", 110_000, "as configured");
+        check("2026-11-10T12:00:00Z", 1_050_000, "as configured");
+        check("2026-11-10T12:00:00Z", 1_051_000, "slowed 14 15");
+        check("2026-11-10T12:00:00Z", 2_900_000, "slowed 1440 15");
+        check("2026-11-10T12:00:00Z", 3_000_000, "spent 1440 60");
+        check("2026-11-30T12:00:00Z", 2_999_999, "as configured");
+        check("2026-11-30T23:00:00Z", 4_000_000, "spent 60 60");
+        check("2026-12-01T00:00:00Z", 4_000_000, "as configured");
+    }
+
+    #[test]
+    fn a_new_month_begins_at_nothing() {
+        let mut spent = Spent::default();
+        spent.add(5, "2026-11-30T23:59:59Z".parse().unwrap());
+        spent.add(6, "2026-11-30T23:59:59Z".parse().unwrap());
+        assert_eq!((spent.month.as_str(), spent.bytes), ("2026-11", 11));
+        spent.add(7, "2026-12-01T00:00:00Z".parse().unwrap());
+        assert_eq!((spent.month.as_str(), spent.bytes), ("2026-12", 7));
+    }
+
+    #[test]
+    fn growth_is_lines_and_changes_and_what_a_commit_of_its_own_costs() {
+        let growth = Growth {
+            new_line_bytes: 10_000,
+            changed_lines: 3,
+        };
+        assert_eq!(growth.bytes(false), 10 * LINES_PER_MILLE + 3 * CHANGED_LINE_BYTES);
+        assert_eq!(growth.bytes(true), growth.bytes(false) + COMMIT_BYTES);
+        let all = Growth {
+            new_line_bytes: u64::MAX,
+            changed_lines: u64::MAX,
+        };
+        assert_eq!(all.bytes(true), u64::MAX);
+    }
+
+    #[test]
+    fn the_ends_of_the_calendar_are_no_reason_to_stop() {
+        for now in [Timestamp::MIN, Timestamp::MAX] {
+            let mut spent = Spent::default();
+            spent.add(u64::MAX, now);
+            let _ = Pace::of(&spent, 0, now);
+        }
+        assert_eq!(day_lines_bytes_max(0), 0);
+    }
+}

@@ -1,0 +1,9 @@
+-- {{:codes/my-code}}
+
+-- {{:codes/second}}
+
+{{ two }}
+
+x {{two}}
+
+{{gone}}

@@ -1,0 +1,3 @@
+-- {{:codes/second}}
+
+-- {{:codes/my-code}}

@@ -1,0 +1,157 @@
+//! The history of runs: what is told at once, what stays, and that a late run finds its day.
+
+mod support;
+
+use jiff::Timestamp;
+use std::collections::BTreeSet;
+use support::{Installation, Keboola, Options, until};
+
+fn at(day: u32, time: &str) -> Timestamp {
+    format!("2026-10-{day:02}T{time}Z").parse().expect("a time")
+}
+
+/// Returns the run ids of a day's file, in order.
+fn day(site: &Installation, day: u32) -> Option<Vec<String>> {
+    let file = site
+        .repository
+        .file("main", &format!("jobs/2026/10/{day:02}.jsonl"))?;
+    let id = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).expect("a line is JSON");
+        line["runId"].as_str().expect("a run has an id").to_owned()
+    };
+    Some(file.lines().map(id).collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_run_finds_its_closed_day_and_days_that_are_too_old_go() {
+    let keboola = Keboola::small();
+    let options = Options {
+        jobs: ", keep_days = 3",
+        ..Options::default()
+    };
+    let site = Installation::new(&keboola, options);
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    let orders = keboola.orders();
+    let first = keboola.run_at(at(1, "11:00:00"), &orders, "success", &[]);
+    let third = keboola.run_at(at(3, "11:00:00"), &orders, "success", &[]);
+    site.settle(&mut server).await;
+    assert_eq!(day(&site, 1), Some(vec![first.clone()]));
+
+    // The day is closed by now: only the repository has it.
+    let before = site.repository.tip("main").expect("main is mirrored");
+    let late = keboola.run_at(at(1, "10:00:00"), &orders, "error", &[]);
+    site.settle(&mut server).await;
+    assert_eq!(day(&site, 1), Some(vec![late.clone(), first.clone()]));
+    let changed = site.repository.git(&["diff", "--name-only", &before, "main"]);
+    let changed: BTreeSet<&str> = changed.lines().collect();
+    assert_eq!(
+        changed,
+        BTreeSet::from(["jobs/2026/10/01.jsonl", "jobs/health.jsonl"])
+    );
+    // It is not told twice, and not after everything was lost either.
+    let tip = site.repository.tip("main");
+    site.forget_deliveries();
+    site.settle(&mut server).await;
+    server.stop().await;
+    site.lose_data();
+    let mut server = site.start().await;
+    site.forget_deliveries();
+    site.settle(&mut server).await;
+    assert_eq!(
+        site.repository
+            .git(&["diff", tip.as_deref().unwrap_or_default(), "main"]),
+        ""
+    );
+    site.check(&[]);
+
+    // The newest run's day counts, whatever the clock says.
+    let fourth = keboola.run_at(at(4, "00:00:00"), &orders, "success", &[]);
+    site.settle(&mut server).await;
+    assert_eq!(day(&site, 1), None, "it was kept for three days");
+    assert_eq!(
+        (day(&site, 3), day(&site, 4)),
+        (Some(vec![third]), Some(vec![fourth]))
+    );
+    keboola.run_at(at(1, "12:00:00"), &orders, "success", &[]);
+    site.settle(&mut server).await;
+    assert_eq!(day(&site, 1), None, "a day that went does not come back");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_from_good_to_failing_and_back_does_not_wait_for_the_cadence() {
+    let keboola = Keboola::small();
+    let options = Options {
+        // Longer than anything is waited for here.
+        cadence: "24h",
+        ..Options::default()
+    };
+    let site = Installation::new(&keboola, options);
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    let orders = keboola.orders();
+    let mut committed = 1;
+    for (status, is_told) in [
+        ("success", true),
+        ("success", false),
+        ("error", true),
+        ("error", false),
+        ("success", true),
+    ] {
+        keboola.run(&orders, status, &[]);
+        site.deliver(&mut server).await.expect("the process lives");
+        if is_told {
+            // With those that waited.
+            committed += 1;
+            until("the run is mirrored", async || site.is_settled().then_some(())).await;
+        }
+        assert_eq!(site.repository.count("main"), committed, "{status}");
+    }
+    site.check(&[]);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn past_its_allowance_a_day_has_totals_that_survive_repetition_and_the_loss_of_everything() {
+    let keboola = Keboola::small();
+    let options = Options {
+        jobs: ", budget_bytes_month = 100000",
+        ..Options::default()
+    };
+    let site = Installation::new(&keboola, options);
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    let (orders, clean) = (keboola.orders(), keboola.clean());
+    for number in 0..60 {
+        keboola.run(if number % 2 == 0 { &orders } else { &clean }, "success", &[]);
+    }
+    let failed = keboola.run(&orders, "error", &[]);
+    site.settle(&mut server).await;
+    let totals = site.repository.file("main", "jobs/2026/11/02-totals.jsonl");
+    let totals = totals.expect("sixty lines are more than is allowed");
+    assert_eq!(totals.matches("\"runs\":30,").count(), 2, "{totals}");
+    let lines = site
+        .repository
+        .file("main", "jobs/2026/11/02.jsonl")
+        .expect("failures stay");
+    assert_eq!(lines.lines().count(), 1);
+    assert!(lines.contains(&format!("\"runId\":\"{failed}\"")));
+
+    // One more, and everything else once more.
+    keboola.run(&clean, "success", &[]);
+    site.forget_deliveries();
+    site.settle(&mut server).await;
+    server.stop().await;
+    site.lose_data();
+    site.forget_deliveries();
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    let totals = site
+        .repository
+        .file("main", "jobs/2026/11/02-totals.jsonl")
+        .unwrap_or_default();
+    assert_eq!(totals.matches("\"runs\":30,").count(), 1, "{totals}");
+    assert_eq!(totals.matches("\"runs\":31,").count(), 1, "{totals}");
+    server.stop().await;
+}
