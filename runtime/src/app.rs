@@ -77,6 +77,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Serve(serve) => cli::serve::run(&serve),
         Command::Once(once) => cli::once::run(&once),
         Command::Render(render) => cli::render::run(&render),
+        Command::Mirror(command) => cli::mirror::run(command),
         Command::Config(command) => cli::config::run(command),
     };
     match outcome {

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 pub mod config;
 pub mod demo;
+pub mod mirror;
 pub mod once;
 pub mod render;
 pub mod serve;
@@ -48,6 +49,9 @@ pub enum Command {
         after_help = "Examples:\n  kbc-mirror render --project ./project --out ./tree\n  kbc-mirror render --project ./case --out ./tree --only configs --no-redact"
     )]
     Render(Render),
+    /// Works on mirrors.
+    #[command(subcommand)]
+    Mirror(MirrorCommand),
     /// Works on configuration files.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -117,6 +121,26 @@ pub struct Render {
     /// Print counts as JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum MirrorCommand {
+    /// Tries what a mirror will do with its repository, and leaves it as it was.
+    ///
+    /// Says whether the repository can be reached and read, whether the branch can be pushed to, whether
+    /// commits by the mirror are accepted, and who can read it. A branch of its own is made and removed again.
+    #[command(after_help = "Example:\n  kbc-mirror mirror test --config mirror.toml --mirror retail")]
+    Test {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// The mirror's id.
+        #[arg(long)]
+        mirror: String,
+        /// Print the outcome as JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -12,6 +12,7 @@ use mirror_core::{
     path::{InvalidMirrorPath, MirrorPath},
     sample::SampleLimits,
 };
+use mirror_git::{AddressPolicy, InvalidRepositoryUrl, RepositoryUrl};
 use reqwest::Url;
 use std::{
     fs, io,
@@ -43,6 +44,7 @@ pub struct Config {
     pub keboola: KeboolaConfig,
     pub sandbox: SandboxLimits,
     pub sync: SyncConfig,
+    pub git: GitConfig,
     pub visibility: VisibilityConfig,
     /// How long running attempts may go on after a stop was asked for.
     pub grace_ms: u64,
@@ -144,6 +146,17 @@ impl SyncConfig {
     }
 }
 
+/// How repositories behind a server are talked to, for all mirrors.
+#[derive(Debug, Clone, Default)]
+pub struct GitConfig {
+    /// Which addresses and schemes may be used.
+    pub addresses: AddressPolicy,
+    /// PEM file of certificate authorities to trust beside the system's.
+    pub certificates: Option<PathBuf>,
+    /// Proxy for `http:` and `https:`, without credentials.
+    pub proxy: Option<String>,
+}
+
 /// How it is found out who may read a repository.
 #[derive(Debug, Clone)]
 pub struct VisibilityConfig {
@@ -173,7 +186,8 @@ pub struct MirrorSpec {
     /// Wanted; given only to a private repository.
     pub samples: bool,
     pub sample_limits: SampleLimits,
-    /// Where strangers would read the repository; none for an operator's path, which is private.
+    /// Where strangers would read the repository; none for an operator's path, which is private, and for a server that
+    /// nobody can ask without credentials.
     pub visibility_url: Option<Url>,
     pub jobs: Option<JobsSpec>,
     pub dev_branches: DevBranches,
@@ -203,6 +217,26 @@ pub enum AcceptDeletions {
 pub enum RepositorySpec {
     /// `file:` path of a bare repository; for the operator's own configuration, counted as private.
     LocalBare(PathBuf),
+    /// A repository behind a server.
+    Remote {
+        url: RepositoryUrl,
+        credential: Option<RepositoryCredential>,
+    },
+}
+
+/// What opens a repository; by reference only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RepositoryCredential {
+    /// A token or password, with the user name that it belongs to where the server cares.
+    Token {
+        user: Option<String>,
+        token: CredentialRef,
+    },
+    /// A deploy key, and the keys of the server.
+    SshKey {
+        private_key: CredentialRef,
+        known_hosts: CredentialRef,
+    },
 }
 
 impl RepositorySpec {
@@ -211,6 +245,8 @@ impl RepositorySpec {
     pub fn identity(&self) -> PathBuf {
         match self {
             Self::LocalBare(path) => refs::canonical(path),
+            // The same whatever the way to it.
+            Self::Remote { url, .. } => url.identity().into(),
         }
     }
 
@@ -219,6 +255,7 @@ impl RepositorySpec {
     pub fn host(&self) -> &str {
         match self {
             Self::LocalBare(_) => "localhost",
+            Self::Remote { url, .. } => url.host(),
         }
     }
 }
@@ -276,6 +313,12 @@ pub struct DevBranches {
 /// A configuration that cannot be used, and what to do about it.
 #[derive(Debug, Error)]
 pub enum ConfigError {
+    #[error("`{key}` is no repository")]
+    Repository {
+        key: String,
+        #[source]
+        source: InvalidRepositoryUrl,
+    },
     #[error("cannot read configuration file `{}`", path.display())]
     Read {
         path: PathBuf,

@@ -5,8 +5,7 @@
 use crate::{
     branches,
     config::{
-        BranchDirectory, Config, KeboolaConfig, MirrorSpec, RepositorySpec, SandboxLimits, SecretsChoice,
-        TAG_ROOT_BYTES_MIN,
+        BranchDirectory, Config, KeboolaConfig, MirrorSpec, SandboxLimits, SecretsChoice, TAG_ROOT_BYTES_MIN,
     },
     credential::CredentialError,
     database::{Database, DatabaseError, DatabaseOptions},
@@ -34,7 +33,7 @@ use mirror_core::{
     redaction::{Redaction, SecretsMode},
     sample::SampleLimits,
 };
-use mirror_git::{LocalBare, RefName, Remote, RemoteError, Store, StoreError};
+use mirror_git::{RefName, Remote, RemoteError, Store, StoreError};
 use mirror_keboola::{ClientConfig, DevBranch, KeboolaClient, KeboolaError};
 use mirror_sandbox::{
     LayoutRenderer, Limits, RedactionPolicy, SampleFilter, Sandbox, SandboxConfig, SandboxError,
@@ -105,6 +104,18 @@ pub enum StartError {
         mirror: MirrorId,
         #[source]
         source: RemoteError,
+    },
+    #[error("mirror `{mirror}`: the credential of its repository cannot be read")]
+    Credential {
+        mirror: MirrorId,
+        #[source]
+        source: CredentialError,
+    },
+    #[error("cannot read `git.certificates`, `{}`", path.display())]
+    Certificates {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
     },
     #[error("mirror `{mirror}`: the local object store cannot be opened")]
     Store {
@@ -293,9 +304,7 @@ impl System {
             .map_err(|source| StartError::Token { mirror: id(), source })?;
         let client = client(&self.config.keboola, &spec.stack_url, token.clone())
             .map_err(|source| StartError::Client { mirror: id(), source })?;
-        let RepositorySpec::LocalBare(path) = &spec.repository;
-        let remote =
-            LocalBare::open(path).map_err(|source| StartError::Repository { mirror: id(), source })?;
+        let remote = crate::repository::open(spec, &self.config.git)?;
         let directory = self.config.data_dir.join("git").join(file_name(spec.id.as_str()));
         let git =
             Store::open_or_create(&directory).map_err(|source| StartError::Store { mirror: id(), source })?;
@@ -312,7 +321,7 @@ impl System {
                 self.config.sync.cache_bytes_max(),
             )),
             token,
-            remote: Arc::new(remote),
+            remote,
             git: Arc::new(git),
             seen: Arc::default(),
             turn,

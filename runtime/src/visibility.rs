@@ -134,6 +134,10 @@ impl VisibilityWatch {
         };
         let asked = match (&spec.visibility_url, &spec.repository) {
             (None, RepositorySpec::LocalBare(_)) => known("a path of the operator's own"),
+            (None, RepositorySpec::Remote { .. }) => Asked::Known(Found {
+                visibility: Visibility::Unknown,
+                why: "its server cannot be asked without credentials; set `visibility_url` to its `https` address".into(),
+            }),
             (Some(url), _) if listed(url) => known("its host is in `visibility.private_hosts`"),
             (Some(url), _) => Asked::Http {
                 client: client(config)?,

@@ -3,10 +3,12 @@
 use crate::{
     commit::{self, CommitInfo},
     disk::DiskError,
+    encoder::Encoder,
     error::{RemoteError, StoreError},
     objects::Source,
-    pack::{self, Encoder, Pack, Run},
+    pack::{self, Pack},
     remote::Fetched,
+    run::Run,
     store::{Held, Known, Store},
     tree::{BaseTree, Entry},
 };

@@ -6,6 +6,7 @@
 use crate::{
     error::{StoreError, WriteError},
     objects::Source,
+    signing::SigningKey,
 };
 use gix::{bstr::ByteSlice, objs::Kind};
 use jiff::Timestamp;
@@ -66,8 +67,13 @@ impl<'a> From<&'a GuardedMessage> for CommitText<'a> {
     }
 }
 
-/// Encodes a commit. Times are in UTC.
-pub(crate) fn encode(tree: Oid, parents: &[Oid], text: CommitText<'_>) -> Result<Vec<u8>, WriteError> {
+/// Encodes a commit. Times are in UTC. With a key, it is signed.
+pub(crate) fn encode(
+    tree: Oid,
+    parents: &[Oid],
+    text: CommitText<'_>,
+    key: Option<&SigningKey>,
+) -> Result<Vec<u8>, WriteError> {
     let CommitText {
         author,
         committer,
@@ -86,7 +92,16 @@ pub(crate) fn encode(tree: Oid, parents: &[Oid], text: CommitText<'_>) -> Result
         });
     }
     let end = if message.ends_with('\n') { "" } else { "\n" };
-    Ok(format!("tree {tree}\n{parents}{author}{committer}\n{message}{end}").into_bytes())
+    let headers = format!("tree {tree}\n{parents}{author}{committer}");
+    let message = format!("\n{message}{end}");
+    let signature = key.map(|key| {
+        let signature = key.sign(format!("{headers}{message}").as_bytes());
+        // A header goes on in lines that start with a space.
+        format!("gpgsig {}\n", signature.replace('\n', "\n "))
+    });
+    Ok([headers, signature.unwrap_or_default(), message]
+        .concat()
+        .into_bytes())
 }
 
 fn encode_stamp(what: &'static str, stamp: Stamp<'_>) -> Result<String, WriteError> {
@@ -157,6 +172,7 @@ mod tests {
             EMPTY_TREE,
             &parents,
             text("Change\n\nMirror-Log: x", 1_700_000_000),
+            None,
         )
         .unwrap();
         expect![[r#"
@@ -173,7 +189,13 @@ mod tests {
         .assert_eq(std::str::from_utf8(&raw).unwrap());
 
         let bare = Bare::init();
-        let raw = encode(EMPTY_TREE, &[], text("Change\n\nMirror-Log: x\n", 1_700_000_000)).unwrap();
+        let raw = encode(
+            EMPTY_TREE,
+            &[],
+            text("Change\n\nMirror-Log: x\n", 1_700_000_000),
+            None,
+        )
+        .unwrap();
         let id = git_fed(
             bare.path(),
             &["hash-object", "-t", "commit", "-w", "--stdin"],
@@ -216,7 +238,7 @@ mod tests {
             committer: person,
             message: "m",
         };
-        assert!(encode(EMPTY_TREE, &[], good).is_ok());
+        assert!(encode(EMPTY_TREE, &[], good, None).is_ok());
         for bad in ["A\nparent x", "A <x>", "A\0"] {
             let person = Stamp { name: bad, ..person };
             for text in [
@@ -230,7 +252,10 @@ mod tests {
                 },
             ] {
                 assert!(
-                    matches!(encode(EMPTY_TREE, &[], text), Err(WriteError::BadText { .. })),
+                    matches!(
+                        encode(EMPTY_TREE, &[], text, None),
+                        Err(WriteError::BadText { .. })
+                    ),
                     "{bad:?}"
                 );
             }
@@ -240,7 +265,7 @@ mod tests {
             ..good
         };
         assert!(matches!(
-            encode(EMPTY_TREE, &[], text),
+            encode(EMPTY_TREE, &[], text, None),
             Err(WriteError::BadText { what: "message", .. })
         ));
     }
@@ -257,7 +282,7 @@ mod tests {
             committer: early,
             message: "m",
         };
-        let raw = encode(EMPTY_TREE, &[], text).unwrap();
+        let raw = encode(EMPTY_TREE, &[], text, None).unwrap();
         assert!(
             std::str::from_utf8(&raw)
                 .unwrap()

@@ -45,8 +45,22 @@ pub(crate) fn unique_name(prefix: &str) -> String {
 /// `temporary` must be on the same file system. The directory is *not* synced: several files may share
 /// one [`sync_directory`].
 pub(crate) fn replace(temporary: &Path, target: &Path, content: &[u8]) -> Result<(), DiskError> {
+    replace_after(temporary, target, content, File::sync_data)
+}
+
+/// The same for what need not survive a power cut: then the file may have any content.
+pub(crate) fn replace_unsynced(temporary: &Path, target: &Path, content: &[u8]) -> Result<(), DiskError> {
+    replace_after(temporary, target, content, |_| Ok(()))
+}
+
+fn replace_after(
+    temporary: &Path,
+    target: &Path,
+    content: &[u8],
+    sync: impl FnOnce(&File) -> io::Result<()>,
+) -> Result<(), DiskError> {
     let written = File::create(temporary)
-        .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_data()))
+        .and_then(|mut file| file.write_all(content).and_then(|()| sync(&file)))
         .map_err(at(temporary))
         .and_then(|()| fs::rename(temporary, target).map_err(at(target)));
     if written.is_err() {

@@ -1,50 +1,140 @@
 //! A draft: the objects of one push while they are made, commit after commit.
 
+#[cfg(test)]
+mod tests;
+
 use crate::{
     commit::{self, CommitText},
+    encoder::{self, Encoder},
     error::{StoreError, WriteError},
     objects::Source,
-    pack::{self, Encoder, Pack, Run},
+    outgoing::{Local, Outgoing, PendingPush},
+    pack::{self, Assembled, Pack},
     refname::RefName,
+    run::Run,
+    signing::SigningKey,
     store::Store,
-    tree::TreeWriter,
+    tree::{BaseTree, Entry, NewTree, TreeWriter},
 };
 use gix::objs::Kind;
 use mirror_core::{commit::GuardedMessage, ids::Oid};
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Gathers the new objects of one or more commits, to be stored and pushed as one pack.
 ///
-/// A later tree may be based on an earlier one of the same draft. Nothing is on disk until [`Store::save`].
+/// A later tree may be based on an earlier one of the same draft. Nothing is on disk until [`Store::save`]. What replaces
+/// something is sent as its difference from that, wherever the store still has it.
 #[derive(Debug)]
 pub struct Draft<'s> {
     store: &'s Store,
-    encoder: Encoder,
+    /// One for each thread that compresses; the first one is always there.
+    encoders: Vec<Encoder>,
+    /// Whole ones and deltas, as they are sent.
     blobs: Vec<Run>,
+    /// The whole form of those that are sent as deltas: the bases of what comes next.
+    whole_blobs: Vec<Run>,
+    blob_places: HashMap<Oid, BlobPlace>,
     trees_and_commits: Run,
-    ids: HashSet<Oid>,
     /// Trees and commits as they are before compression, to be read again by the next commit.
-    readable: HashMap<Oid, (Kind, Vec<u8>)>,
+    readable: HashMap<Oid, Readable>,
+    /// So many deltas lead from one of these objects to a whole one; others are whole.
+    depths: HashMap<Oid, u8>,
+    /// Blobs that later ones were written over.
+    replaced: HashSet<Oid>,
     /// Trees of the store that those of the draft share directories with.
     bases: Vec<Oid>,
+    /// Parents of commits that are not in the draft.
+    parents: Vec<Oid>,
+    /// What deltas of the draft refer to and the remote has. It is never sent: sent as a delta itself, it might lead in a
+    /// circle (two files that change places, a change that is taken back).
+    external: HashSet<Oid>,
+    /// What was not sent for that reason.
+    skipped: HashSet<Oid>,
+    /// So many of what is readable are trees.
+    trees: usize,
+    /// So many times a tree with all below it was written.
+    written_trees: usize,
+    /// The old blobs that the store did not have, since it last had one.
+    misses: usize,
+}
+
+#[derive(Debug)]
+struct Readable {
+    kind: Kind,
+    raw: Vec<u8>,
+}
+
+/// Where a blob's whole form, or else its only one, is.
+#[derive(Debug, Clone, Copy)]
+struct BlobPlace {
+    in_whole: bool,
+    run: usize,
+    row: usize,
+}
+
+/// New blobs, compressed.
+#[derive(Debug, Default)]
+pub(crate) struct EncodedBlobs {
+    /// As they are sent.
+    pub(crate) sent: Run,
+    /// The whole form of those that are sent as deltas.
+    pub(crate) whole: Run,
+}
+
+impl EncodedBlobs {
+    /// Adds a blob in its shortest form; `base` may be a blob that it is similar to.
+    pub(crate) fn push(
+        &mut self,
+        encoder: &mut Encoder,
+        id: Oid,
+        content: &[u8],
+        base: Option<&(Oid, Vec<u8>)>,
+    ) {
+        let delta = base.and_then(|(base, old)| Some((*base, encoder.difference(old, content)?)));
+        let Some((base, delta)) = delta else {
+            self.sent.push(encoder, id, Kind::Blob, content);
+            return;
+        };
+        self.sent.push_delta(encoder, id, base, &delta);
+        self.whole.push(encoder, id, Kind::Blob, content);
+        let [sent, whole] = [&self.sent, &self.whole].map(|run| run.entry(run.len() - 1).bytes.len());
+        if whole <= sent {
+            // It compresses better than it differs.
+            let content = self.whole.pop();
+            self.sent.pop();
+            self.sent.push_encoded(&content.entry(0));
+        }
+    }
 }
 
 /// The most that forges accept in one push.
 const PACK_BYTES_MAX: u64 = 2 << 30;
+/// The longest chain of deltas; the value is Git's own.
+const DEPTH_MAX: u8 = 50;
+/// What is smaller is not worth a delta, which costs the name of its base.
+const DELTA_TARGET_BYTES_MIN: usize = 64;
+/// After so many old blobs that the store did not have, one after the other, it is not asked for any more: it is new here.
+const MISSES_MAX: usize = 256;
 
 impl<'s> Draft<'s> {
     pub(crate) fn new(store: &'s Store) -> Self {
         Self {
             store,
-            encoder: Encoder::new(),
+            encoders: vec![Encoder::new()],
             blobs: Vec::new(),
+            whole_blobs: Vec::new(),
+            blob_places: HashMap::new(),
             trees_and_commits: Run::default(),
-            ids: HashSet::new(),
             readable: HashMap::new(),
+            depths: HashMap::new(),
+            replaced: HashSet::new(),
             bases: Vec::new(),
+            parents: Vec::new(),
+            external: HashSet::new(),
+            skipped: HashSet::new(),
+            trees: 0,
+            written_trees: 0,
+            misses: 0,
         }
     }
 
@@ -66,7 +156,21 @@ impl<'s> Draft<'s> {
         parents: &[Oid],
         message: &GuardedMessage,
     ) -> Result<Oid, WriteError> {
-        self.commit_text(tree, parents, message.into())
+        self.commit_text(tree, parents, message.into(), None)
+    }
+
+    /// Makes a signed commit and returns its id. The same arguments give the same id, too.
+    ///
+    /// # Errors
+    /// A name, e-mail or message that a commit cannot hold.
+    pub fn commit_signed(
+        &mut self,
+        tree: Oid,
+        parents: &[Oid],
+        message: &GuardedMessage,
+        key: &SigningKey,
+    ) -> Result<Oid, WriteError> {
+        self.commit_text(tree, parents, message.into(), Some(key))
     }
 
     pub(crate) fn commit_text(
@@ -74,14 +178,25 @@ impl<'s> Draft<'s> {
         tree: Oid,
         parents: &[Oid],
         text: CommitText<'_>,
+        key: Option<&SigningKey>,
     ) -> Result<Oid, WriteError> {
-        let raw = commit::encode(tree, parents, text)?;
+        let raw = commit::encode(tree, parents, text, key)?;
         self.add_base(tree);
         let id = pack::object_id(Kind::Commit, &raw).ok_or(WriteError::BadText {
             what: "message",
             problem: "is an attack on SHA-1",
         })?;
-        self.add(id, Kind::Commit, raw);
+        for parent in parents {
+            if !self.has(*parent) && !self.parents.contains(parent) {
+                self.parents.push(*parent);
+            }
+        }
+        if !self.has(id) {
+            self.trees_and_commits
+                .push(&mut self.encoders[0], id, Kind::Commit, &raw);
+            let kind = Kind::Commit;
+            self.readable.insert(id, Readable { kind, raw });
+        }
         Ok(id)
     }
 
@@ -96,7 +211,7 @@ impl<'s> Draft<'s> {
     /// Returns whether the draft has no objects, so that there is nothing to push.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.ids.is_empty()
+        self.readable.is_empty() && self.blob_places.is_empty()
     }
 
     /// Returns the size of the pack so far, in bytes.
@@ -111,7 +226,7 @@ impl<'s> Draft<'s> {
     /// # Errors
     /// More bytes than a push may have.
     pub fn into_push(
-        self,
+        mut self,
         refname: RefName,
         expected_old: Option<Oid>,
         new: Oid,
@@ -123,22 +238,111 @@ impl<'s> Draft<'s> {
                 bytes_max: PACK_BYTES_MAX,
             });
         }
+        let rests_on_parents = self.rests_on_parents()?;
+        let local = self.local(new);
         let Self {
+            store,
             blobs: mut runs,
             trees_and_commits,
             bases,
+            replaced,
+            skipped,
             ..
         } = self;
         runs.push(trees_and_commits);
-        let pack = Pack::assemble(runs);
-        Ok(PendingPush {
-            refname,
-            expected_old,
-            new,
-            pack: Arc::new(pack),
-            alive: Arc::new(()),
-            bases,
+        let mut sent = Assembled::new(runs);
+        if !rests_on_parents {
+            sent.miss(skipped);
+            sent = sent.completed(store.objects())?.into_owned();
+        }
+        let outgoing = Outgoing {
+            sent,
+            local,
+            replaced,
+        };
+        Ok(PendingPush::new(refname, expected_old, new, outgoing, bases))
+    }
+
+    /// Returns whether the remote is certain to have the bases of deltas: what the pushed commits stand on.
+    fn rests_on_parents(&self) -> Result<bool, StoreError> {
+        let mut trees = Vec::with_capacity(self.parents.len());
+        for parent in &self.parents {
+            match commit::read(self.store.objects(), *parent) {
+                Ok(commit) => trees.push(commit.tree),
+                Err(StoreError::Missing { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(self.bases.iter().all(|base| trees.contains(base)))
+    }
+
+    /// Returns what of the draft is worth keeping here, as whole objects: all commits, the trees that the next push may be
+    /// built on, and the newest blobs, which it may be the difference to. None if that is what is sent.
+    fn local(&mut self, tip: Oid) -> Option<Local> {
+        let trees = self.trees_of_tip(tip);
+        let blob_bytes: usize = self.blobs.iter().map(Run::byte_len).sum();
+        let has_deltas = self.trees_and_commits.has_deltas() || self.blobs.iter().any(Run::has_deltas);
+        if !has_deltas && blob_bytes <= Store::BLOB_BYTES_MAX && trees.len() == self.trees {
+            return None;
+        }
+        let mut run = Run::default();
+        let mut room = Store::BLOB_BYTES_MAX;
+        let mut blobs = Vec::new();
+        for entry in self
+            .whole_blobs
+            .iter()
+            .chain(&self.blobs)
+            .rev()
+            .flat_map(Run::entries)
+        {
+            let is_wanted = !self.replaced.contains(&entry.id) && entry.bytes.len() <= room;
+            if is_wanted && entry.base().is_none() {
+                room -= entry.bytes.len();
+                blobs.push(entry.id);
+                run.push_encoded(&entry);
+            }
+        }
+        let mut written = HashSet::new();
+        for entry in self.trees_and_commits.entries() {
+            let is_commit =
+                || matches!(self.readable.get(&entry.id), Some(found) if found.kind == Kind::Commit);
+            if entry.base().is_none() && (trees.contains(&entry.id) || is_commit()) {
+                run.push_encoded(&entry);
+                written.insert(entry.id);
+            }
+        }
+        for id in trees.iter().filter(|id| !written.contains(*id)) {
+            run.push(&mut self.encoders[0], *id, Kind::Tree, &self.readable[id].raw);
+        }
+        Some(Local {
+            pack: Pack::assemble(vec![run]),
+            blobs,
         })
+    }
+
+    /// Returns the draft's own trees of a commit.
+    fn trees_of_tip(&self, tip: Oid) -> BTreeSet<Oid> {
+        if self.written_trees == 1 {
+            let is_tree = |readable: &Readable| readable.kind == Kind::Tree;
+            let trees = self.readable.iter().filter(|(_, found)| is_tree(found));
+            return trees.map(|(id, _)| *id).collect();
+        }
+        let mut trees = BTreeSet::new();
+        let mut open: Vec<Oid> = commit::read(self, tip)
+            .map(|commit| commit.tree)
+            .into_iter()
+            .collect();
+        while let Some(tree) = open.pop() {
+            let Some(found) = self.readable.get(&tree) else {
+                continue;
+            };
+            if trees.insert(tree)
+                && let Ok(entries) = BaseTree::parse(tree, found.raw.clone())
+            {
+                open.extend(entries.entries().filter(Entry::is_tree).map(|entry| entry.id));
+            }
+        }
+        trees
     }
 
     /// Notes a tree that the draft's own build on, unless it is one of them.
@@ -149,87 +353,124 @@ impl<'s> Draft<'s> {
     }
 
     pub(crate) fn has(&self, id: Oid) -> bool {
-        self.ids.contains(&id)
+        self.readable.contains_key(&id) || self.blob_places.contains_key(&id)
     }
 
-    /// Adds an object that is not a blob; returns whether it was new.
-    pub(crate) fn add(&mut self, id: Oid, kind: Kind, raw: Vec<u8>) -> bool {
-        if !self.ids.insert(id) {
+    pub(crate) fn encoders(&mut self) -> &mut Vec<Encoder> {
+        &mut self.encoders
+    }
+
+    /// Adds a tree; returns whether it was new.
+    pub(crate) fn add_tree(&mut self, tree: NewTree) -> bool {
+        let NewTree { id, raw, old } = tree;
+        if self.has(id) || self.is_external(id) {
             return false;
         }
-        self.trees_and_commits.push(&mut self.encoder, id, kind, &raw);
-        self.readable.insert(id, (kind, raw));
+        let old = old.filter(|_| raw.len() >= DELTA_TARGET_BYTES_MIN);
+        let base = old.and_then(|(base, old)| Some((base, self.next_depth(base)?, old)));
+        let delta = base.and_then(|(base, depth, old)| {
+            let delta = self.encoders[0].difference(&old, &raw)?;
+            Some((base, depth, delta))
+        });
+        match delta {
+            Some((base, depth, delta)) => {
+                self.note_base(base);
+                self.trees_and_commits
+                    .push_delta(&mut self.encoders[0], id, base, &delta);
+                self.depths.insert(id, depth);
+            }
+            None => self
+                .trees_and_commits
+                .push(&mut self.encoders[0], id, Kind::Tree, &raw),
+        }
+        let kind = Kind::Tree;
+        self.readable.insert(id, Readable { kind, raw });
+        self.trees += 1;
         true
     }
 
-    pub(crate) fn add_blobs(&mut self, runs: Vec<Run>) {
-        self.ids.extend(runs.iter().flat_map(Run::ids));
-        self.blobs.extend(runs);
+    /// Returns how deep a delta on this object would be; none if that is too deep.
+    fn next_depth(&self, base: Oid) -> Option<u8> {
+        let depth = self.depths.get(&base).copied().unwrap_or_default() + 1;
+        (depth <= DEPTH_MAX).then_some(depth)
+    }
+
+    /// Returns the content that a new blob may be said as the difference to, if it is at hand.
+    pub(crate) fn blob_base(&mut self, old: Oid, new: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        if new.len() < DELTA_TARGET_BYTES_MIN || self.next_depth(old).is_none() {
+            return Ok(None);
+        }
+        if self.blob_places.contains_key(&old) {
+            return Ok(self.find(old)?.map(|(_, content)| content));
+        }
+        if self.misses >= MISSES_MAX {
+            return Ok(None);
+        }
+        let found = self.store.blob(old)?;
+        if found.is_some() {
+            self.misses = 0;
+            self.note_base(old);
+        } else {
+            self.misses += 1;
+        }
+        Ok(found)
+    }
+
+    fn note_base(&mut self, base: Oid) {
+        if !self.has(base) {
+            self.external.insert(base);
+        }
+    }
+
+    /// Returns whether an object need not be sent, and must not be, since deltas refer to it as one that the remote has.
+    pub(crate) fn is_external(&mut self, id: Oid) -> bool {
+        let is_external = self.external.contains(&id);
+        if is_external {
+            self.skipped.insert(id);
+        }
+        is_external
+    }
+
+    /// Adds the blobs of a tree, and notes which they were written over.
+    pub(crate) fn add_blobs(&mut self, encoded: Vec<EncodedBlobs>, replaced: Vec<Oid>) {
+        self.written_trees += 1;
+        for EncodedBlobs { sent, whole } in encoded {
+            for (in_whole, run) in [(false, sent), (true, whole)] {
+                let runs = if in_whole {
+                    &mut self.whole_blobs
+                } else {
+                    &mut self.blobs
+                };
+                for (row, entry) in run.entries().enumerate() {
+                    let run = runs.len();
+                    let place = BlobPlace { in_whole, run, row };
+                    self.blob_places.insert(entry.id, place);
+                    if let Some(base) = entry.base() {
+                        let depth = self.depths.get(&base).copied().unwrap_or_default();
+                        self.depths.insert(entry.id, depth + 1);
+                    }
+                }
+                runs.push(run);
+            }
+        }
+        self.replaced.extend(replaced);
     }
 }
 
 impl Source for Draft<'_> {
     fn find(&self, id: Oid) -> Result<Option<(Kind, Vec<u8>)>, StoreError> {
-        match self.readable.get(&id) {
-            Some(found) => Ok(Some(found.clone())),
-            None => self.store.find(id),
+        if let Some(Readable { kind, raw }) = self.readable.get(&id) {
+            return Ok(Some((*kind, raw.clone())));
         }
-    }
-}
-
-/// One push: a branch, where it has to be, where it shall be, and one pack with everything new in between.
-///
-/// The same bytes are stored locally and sent. As long as it lives the store keeps its objects.
-#[derive(Debug, Clone)]
-pub struct PendingPush {
-    refname: RefName,
-    expected_old: Option<Oid>,
-    new: Oid,
-    pub(crate) pack: Arc<Pack>,
-    pub(crate) alive: Arc<()>,
-    pub(crate) bases: Vec<Oid>,
-}
-
-impl PendingPush {
-    /// Makes a push of objects that need no store.
-    pub(crate) fn of_pack(refname: RefName, expected_old: Option<Oid>, new: Oid, pack: Pack) -> Self {
-        Self {
-            refname,
-            expected_old,
-            new,
-            pack: Arc::new(pack),
-            alive: Arc::new(()),
-            bases: Vec::new(),
-        }
-    }
-
-    /// Returns the branch to move.
-    #[must_use]
-    pub fn refname(&self) -> &RefName {
-        &self.refname
-    }
-
-    /// Returns where the branch must be, none if it must not exist.
-    #[must_use]
-    pub fn expected_old(&self) -> Option<Oid> {
-        self.expected_old
-    }
-
-    /// Returns the commit that the branch moves to.
-    #[must_use]
-    pub fn new_tip(&self) -> Oid {
-        self.new
-    }
-
-    /// Returns the pack, as it is sent.
-    #[must_use]
-    pub fn pack_bytes(&self) -> &[u8] {
-        &self.pack.bytes
-    }
-
-    /// Returns the number of objects in the pack.
-    #[must_use]
-    pub fn objects(&self) -> usize {
-        self.pack.objects
+        let Some(place) = self.blob_places.get(&id) else {
+            return self.store.find(id);
+        };
+        let runs = if place.in_whole {
+            &self.whole_blobs
+        } else {
+            &self.blobs
+        };
+        let found = encoder::decode_whole(runs[place.run].entry(place.row).bytes);
+        Ok(Some(found.expect("what was encoded in memory is whole")))
     }
 }

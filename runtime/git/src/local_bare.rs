@@ -12,11 +12,11 @@ mod tests;
 use crate::{
     bringing::{Bringing, Origin, object_error},
     disk::{self, DiskError, at},
-    draft::PendingPush,
     error::{PushError, RemoteError, StoreError},
     layout,
     objects::{Objects, Source},
-    pack::Pack,
+    outgoing::PendingPush,
+    pack::{Durability, Pack},
     packfile::PackFile,
     refname::RefName,
     refs::{Refs, RefsError},
@@ -134,7 +134,7 @@ impl LocalBare {
     }
 
     /// Stores a pack durably; it stays until what is returned is dropped.
-    fn store_pack(&self, pack: &Pack) -> Result<Kept, PushError> {
+    fn store_pack(&self, pack: &Pack<'_>) -> Result<Kept, PushError> {
         let at_disk = |error| self.disk_error(error);
         let held = self.own_packs.hold().map_err(at_disk)?;
         let held = held.ok_or_else(|| PushError::Busy {
@@ -147,7 +147,7 @@ impl LocalBare {
         if !file.pack.exists() && rollup::is_small((pack.bytes.len() + pack.index.len()) as u64) {
             self.own_packs.add(pack.name).map_err(at_disk)?;
         }
-        pack.store(&packs).map_err(at_disk)?;
+        pack.store(&packs, Durability::Synced).map_err(at_disk)?;
         Ok(kept)
     }
 
@@ -199,6 +199,19 @@ impl LocalBare {
                 said,
             },
             RefsError::Damaged(problem) => PushError::Damaged { remote, problem },
+        }
+    }
+
+    /// For the objects that the branch's own commit needs, and that are the bases of what is pushed.
+    fn completing_error(&self, error: StoreError) -> PushError {
+        match object_error(&self.name, error) {
+            RemoteError::Unreachable { remote, source } | RemoteError::NotReadable { remote, source } => {
+                PushError::Unreachable { remote, source }
+            }
+            error => PushError::Damaged {
+                remote: self.name.clone(),
+                problem: error.to_string(),
+            },
         }
     }
 
@@ -303,7 +316,9 @@ impl Remote for LocalBare {
             return Err(self.push_error(refname, RefsError::Moved(actual)));
         }
         // If the branch moves now the pack stays as waste. It must: another worker may have pushed the same bytes.
-        let kept = self.store_pack(&push.pack)?;
+        let completed = push.outgoing.sent.completed(&self.objects);
+        let completed = completed.map_err(|error| self.completing_error(error))?;
+        let kept = self.store_pack(&completed.pack())?;
         let moved = self
             .refs
             .compare_and_swap(refname, push.expected_old(), Some(push.new_tip()));
@@ -349,7 +364,9 @@ fn unfit_config(content: &[u8]) -> Option<&'static str> {
     if !bare || text("core.worktree").is_some() {
         Some("it has a work tree, whose files would not follow; give the path of a bare repository")
     } else if text("extensions.objectFormat").is_some_and(|format| format != "sha1") {
-        Some("its object ids are not SHA-1")
+        Some(
+            "its object ids are SHA-256, and the mirror writes SHA-1; give one made with `git init --bare --object-format=sha1`",
+        )
     } else if text("extensions.refStorage").is_some_and(|format| format != "files") {
         Some("its refs are not kept in files (`git refs migrate --ref-format=files` changes that)")
     } else if text("core.repositoryFormatVersion")

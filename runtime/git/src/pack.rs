@@ -1,20 +1,24 @@
-//! The pack writer: whole objects, each compressed on its own, in one buffer.
+//! The pack writer: entries in one buffer, with the index that finds them.
 //!
-//! A pack holds no deltas on purpose: an entry can be copied from pack to pack without being decoded,
-//! and writing costs little more than hashing and compressing. Knows the file format (version 2), not
-//! what the objects mean.
+//! Knows the file format (version 2), not what the objects mean.
 
 use crate::{
     disk::{self, DiskError},
+    encoder::{self, Encoder},
+    error::StoreError,
     idx,
+    objects::Source,
+    run::{Run, RunEntry},
 };
 use gix::objs::Kind;
-use gix_zlib::{
-    Compression, Status,
-    stream::deflate::{Compress, FlushCompress},
-};
 use mirror_core::ids::Oid;
-use std::{fs, path::Path};
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    fs,
+    io::{self, Read},
+    path::Path,
+};
 
 /// Signature, version and number of objects.
 pub(crate) const HEADER_BYTES: usize = 12;
@@ -44,7 +48,8 @@ pub(crate) fn to_gix(id: Oid) -> gix::ObjectId {
     gix::ObjectId::Sha1(*id.as_bytes())
 }
 
-fn sha1(bytes: &[u8]) -> Oid {
+/// Computes the checksum that ends packs and indexes.
+pub(crate) fn checksum(bytes: &[u8]) -> Oid {
     let mut hasher = gix::hash::hasher(gix::hash::Kind::Sha1);
     hasher.update(bytes);
     from_gix(
@@ -54,16 +59,24 @@ fn sha1(bytes: &[u8]) -> Oid {
     )
 }
 
-/// The same of a stranger's bytes; none if they attack SHA-1.
+/// Computes the same of what can be read; none if that attacks SHA-1, and so is no pack of ours.
+pub(crate) fn checksum_of(content: &mut impl Read) -> io::Result<Option<Oid>> {
+    let mut hasher = gix::hash::hasher(gix::hash::Kind::Sha1);
+    let mut part = vec![0; 1 << 16];
+    loop {
+        match content.read(&mut part)? {
+            0 => break,
+            read => hasher.update(&part[..read]),
+        }
+    }
+    Ok(hasher.try_finalize().ok().map(|id| from_gix(&id)))
+}
+
+/// Computes the same of a stranger's bytes; none if they attack SHA-1.
 pub(crate) fn checked_sha1(bytes: &[u8]) -> Option<Oid> {
     let mut hasher = gix::hash::hasher(gix::hash::Kind::Sha1);
     hasher.update(bytes);
     hasher.try_finalize().ok().map(|id| from_gix(&id))
-}
-
-/// Computes the checksum that ends packs and indexes.
-pub(crate) fn checksum(bytes: &[u8]) -> Oid {
-    sha1(bytes)
 }
 
 /// Where one object lies in a run of pack entries.
@@ -75,210 +88,222 @@ pub(crate) struct Row {
     pub(crate) offset: u64,
 }
 
-/// Pack entries one after the other, without the pack's header and trailer.
-#[derive(Debug, Default)]
-pub(crate) struct Run {
-    bytes: Vec<u8>,
-    /// In the order of their offsets.
-    rows: Vec<Row>,
-}
-
-impl Run {
-    /// Compresses an object and appends it.
-    pub(crate) fn push(&mut self, encoder: &mut Encoder, id: Oid, kind: Kind, content: &[u8]) {
-        let start = self.bytes.len();
-        encoder.encode(kind, content, &mut self.bytes);
-        self.rows.push(Row {
-            id,
-            crc32: crc32fast::hash(&self.bytes[start..]),
-            offset: start as u64,
-        });
-    }
-
-    /// Appends an entry that is encoded already.
-    pub(crate) fn push_encoded(&mut self, id: Oid, crc32: u32, entry: &[u8]) {
-        self.rows.push(Row {
-            id,
-            crc32,
-            offset: self.bytes.len() as u64,
-        });
-        self.bytes.extend_from_slice(entry);
-    }
-
-    /// Appends all entries of another run.
-    pub(crate) fn append(&mut self, other: Self) {
-        let base = self.bytes.len() as u64;
-        let moved = |row: Row| Row {
-            offset: row.offset + base,
-            ..row
-        };
-        self.rows.extend(other.rows.into_iter().map(moved));
-        self.bytes.extend_from_slice(&other.bytes);
-    }
-
-    /// Drops the objects that are not wanted.
-    pub(crate) fn retain(&mut self, wanted: impl Fn(&Oid) -> bool) {
-        if self.rows.iter().all(|row| wanted(&row.id)) {
-            return;
-        }
-        let whole = std::mem::take(self);
-        let ends = whole
-            .rows
-            .iter()
-            .skip(1)
-            .map(|row| row.offset)
-            .chain([whole.bytes.len() as u64]);
-        for (row, end) in whole.rows.iter().zip(ends) {
-            if wanted(&row.id) {
-                self.push_encoded(row.id, row.crc32, &whole.bytes[index(row.offset)..index(end)]);
-            }
-        }
-    }
-
-    pub(crate) fn ids(&self) -> impl Iterator<Item = Oid> {
-        self.rows.iter().map(|row| row.id)
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    pub(crate) fn byte_len(&self) -> usize {
-        self.bytes.len()
-    }
-}
-
 /// Turns an offset into an index of a buffer that exists in memory.
 pub(crate) fn index(offset: u64) -> usize {
     usize::try_from(offset).expect("an offset into a buffer in memory fits")
 }
 
-/// The compressor, whose state is costly to make and is therefore reused.
-pub(crate) struct Encoder(Compress);
-
-impl std::fmt::Debug for Encoder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Encoder")
-    }
-}
-
-impl Encoder {
-    pub(crate) fn new() -> Self {
-        // Level 1: half of the whole cost of a push is compression, and the next level costs twice as much.
-        Self(Compress::new(Compression::BEST_SPEED))
-    }
-
-    fn encode(&mut self, kind: Kind, content: &[u8], out: &mut Vec<u8>) {
-        entry_header(kind, content.len() as u64, out);
-        self.0.reset();
-        let start = out.len();
-        // Level 1 may spend nine bits on a byte. Should that not do, the loop goes on with more room.
-        out.resize(start + content.len() + content.len() / 8 + 64, 0);
-        loop {
-            let (read, written) = (index(self.0.total_in()), start + index(self.0.total_out()));
-            let status = self
-                .0
-                .compress(&content[read..], &mut out[written..], FlushCompress::Finish);
-            if status.expect("deflate takes any input") == Status::StreamEnd {
-                break;
-            }
-            out.resize(out.len() + 4096, 0);
-        }
-        out.truncate(start + index(self.0.total_out()));
-    }
-}
-
-fn entry_header(kind: Kind, mut size: u64, out: &mut Vec<u8>) {
-    let code: u8 = match kind {
-        Kind::Commit => 1,
-        Kind::Tree => 2,
-        Kind::Blob => 3,
-        Kind::Tag => 4,
-    };
-    let mut byte = (code << 4) | low_bits(size, 4);
-    size >>= 4;
-    while size != 0 {
-        out.push(byte | 0x80);
-        byte = low_bits(size, 7);
-        size >>= 7;
-    }
-    out.push(byte);
-}
-
-fn low_bits(value: u64, bits: u32) -> u8 {
-    (value & ((1 << bits) - 1)).to_le_bytes()[0]
-}
-
-/// Returns the kind of a whole object from the first byte of its entry; none for a delta.
-pub(crate) fn entry_kind(first_byte: u8) -> Option<Kind> {
-    match (first_byte >> 4) & 7 {
-        1 => Some(Kind::Commit),
-        2 => Some(Kind::Tree),
-        3 => Some(Kind::Blob),
-        4 => Some(Kind::Tag),
-        _ => None,
-    }
-}
-
-/// A complete pack and its index, in memory.
-#[derive(Debug)]
-pub(crate) struct Pack {
+/// Runs of entries, put together as a pack with header and trailer.
+#[derive(Debug, Clone)]
+pub(crate) struct Assembled {
     pub(crate) bytes: Vec<u8>,
-    pub(crate) index: Vec<u8>,
+    /// Sorted by id.
+    pub(crate) rows: Vec<Row>,
+    /// The objects that deltas refer to and the pack does not have.
+    pub(crate) missing: Vec<Oid>,
+}
+
+impl Assembled {
+    /// Joins runs. Every id must occur once.
+    pub(crate) fn new(runs: Vec<Run>) -> Self {
+        let total: usize = runs.iter().map(Run::byte_len).sum();
+        let objects = runs.iter().map(Run::len).sum();
+        let mut bytes = Vec::with_capacity(HEADER_BYTES + total + TRAILER_BYTES);
+        bytes.extend_from_slice(&header(objects));
+        let mut rows = Vec::with_capacity(objects);
+        let mut placed = Bases::new(&runs);
+        for run in runs {
+            if placed.is_needed {
+                run.entries()
+                    .for_each(|entry| rows.push(placed.place(&entry, &mut bytes)));
+            } else {
+                let base = bytes.len() as u64;
+                let moved = |row: &Row| Row {
+                    offset: row.offset + base,
+                    ..*row
+                };
+                rows.extend(run.rows().iter().map(moved));
+                bytes.extend_from_slice(run.bytes());
+            }
+        }
+        let name = checksum(&bytes);
+        bytes.extend_from_slice(name.as_bytes());
+        rows.sort_unstable_by_key(|row| row.id);
+        let is_here = |id: &Oid| rows.binary_search_by_key(id, |row| row.id).is_ok();
+        let mut missing = placed.not_before;
+        missing.retain(|id| !is_here(id));
+        missing.sort_unstable();
+        missing.dedup();
+        Self { bytes, rows, missing }
+    }
+
+    /// Notes more objects that are to be appended if the pack is completed.
+    pub(crate) fn miss(&mut self, ids: impl IntoIterator<Item = Oid>) {
+        let rows = &self.rows;
+        let ids = ids.into_iter();
+        let ids = ids.filter(|id| rows.binary_search_by_key(id, |row| row.id).is_err());
+        self.missing.extend(ids);
+        self.missing.sort_unstable();
+        self.missing.dedup();
+    }
+
+    /// Appends the missing bases, so that nothing beside it is needed; what misses none stays as it is.
+    pub(crate) fn completed(&self, source: &impl Source) -> Result<Cow<'_, Self>, StoreError> {
+        if self.missing.is_empty() {
+            return Ok(Cow::Borrowed(self));
+        }
+        let Self {
+            mut bytes,
+            mut rows,
+            missing,
+        } = self.clone();
+        let mut encoder = Encoder::new();
+        bytes.truncate(bytes.len() - TRAILER_BYTES);
+        bytes[..HEADER_BYTES].copy_from_slice(&header(rows.len() + missing.len()));
+        for id in missing {
+            let (kind, content) = source.find(id)?.ok_or(StoreError::Missing { id })?;
+            let offset = bytes.len();
+            encoder.whole(kind, &content, &mut bytes);
+            rows.push(Row {
+                id,
+                crc32: crc32fast::hash(&bytes[offset..]),
+                offset: offset as u64,
+            });
+        }
+        let name = checksum(&bytes);
+        bytes.extend_from_slice(name.as_bytes());
+        rows.sort_unstable_by_key(|row| row.id);
+        let missing = Vec::new();
+        Ok(Cow::Owned(Self { bytes, rows, missing }))
+    }
+
+    /// Returns the pack with its index. It must not miss anything.
+    pub(crate) fn pack(&self) -> Pack<'_> {
+        debug_assert_eq!(self.missing, [], "the pack has all that it needs");
+        let name = self.name();
+        Pack {
+            bytes: Cow::Borrowed(&self.bytes),
+            index: Cow::Owned(idx::encode(&self.rows, name)),
+            name,
+            objects: self.rows.len(),
+        }
+    }
+
+    /// Returns the trailer, which also names the files.
+    pub(crate) fn name(&self) -> Oid {
+        let mut name = [0; TRAILER_BYTES];
+        name.copy_from_slice(&self.bytes[self.bytes.len() - TRAILER_BYTES..]);
+        Oid::from_bytes(name)
+    }
+}
+
+/// Where the objects are that deltas may refer to.
+struct Bases {
+    is_needed: bool,
+    offsets: HashMap<Oid, u64>,
+    /// The bases that are not in the pack, or only later.
+    not_before: Vec<Oid>,
+}
+
+impl Bases {
+    fn new(runs: &[Run]) -> Self {
+        Self {
+            is_needed: runs.iter().any(Run::has_deltas),
+            offsets: HashMap::new(),
+            not_before: Vec::new(),
+        }
+    }
+
+    /// Appends an entry; a delta on what lies before it is shorter that way.
+    fn place(&mut self, entry: &RunEntry<'_>, bytes: &mut Vec<u8>) -> Row {
+        let offset = bytes.len() as u64;
+        self.offsets.insert(entry.id, offset);
+        let mut crc32 = entry.crc32;
+        match entry.base() {
+            Some(base) => match self.offsets.get(&base) {
+                Some(earlier) => {
+                    encoder::by_distance(entry.bytes, offset - earlier, bytes);
+                    crc32 = crc32fast::hash(&bytes[index(offset)..]);
+                }
+                None => {
+                    self.not_before.push(base);
+                    bytes.extend_from_slice(entry.bytes);
+                }
+            },
+            None => bytes.extend_from_slice(entry.bytes),
+        }
+        Row {
+            id: entry.id,
+            crc32,
+            offset,
+        }
+    }
+}
+
+/// Returns what a pack of so many objects begins with.
+pub(crate) fn header(objects: usize) -> [u8; HEADER_BYTES] {
+    let mut header = *b"PACK\0\0\0\x02\0\0\0\0";
+    let count = u32::try_from(objects).expect("four billion objects do not fit in memory");
+    header[8..].copy_from_slice(&count.to_be_bytes());
+    header
+}
+
+/// A pack that needs nothing beside itself, and its index, in memory.
+#[derive(Debug)]
+pub(crate) struct Pack<'b> {
+    pub(crate) bytes: Cow<'b, [u8]>,
+    pub(crate) index: Cow<'b, [u8]>,
     /// The pack's trailer, which also names its files.
     pub(crate) name: Oid,
     pub(crate) objects: usize,
 }
 
-impl Pack {
-    /// Joins runs into a pack. Every id must occur once.
-    pub(crate) fn assemble(runs: Vec<Run>) -> Self {
-        let objects: usize = runs.iter().map(Run::len).sum();
-        let total: usize = runs.iter().map(|run| run.bytes.len()).sum();
-        let mut bytes = Vec::with_capacity(HEADER_BYTES + total + TRAILER_BYTES);
-        bytes.extend_from_slice(b"PACK\0\0\0\x02");
-        let count = u32::try_from(objects).expect("four billion objects do not fit in memory");
-        bytes.extend_from_slice(&count.to_be_bytes());
-        let mut rows = Vec::with_capacity(objects);
-        for run in runs {
-            let base = bytes.len() as u64;
-            rows.extend(run.rows.iter().map(|row| Row {
-                offset: row.offset + base,
-                ..*row
-            }));
-            bytes.extend_from_slice(&run.bytes);
-        }
-        let name = sha1(&bytes);
-        bytes.extend_from_slice(name.as_bytes());
-        rows.sort_unstable_by_key(|row| row.id);
-        let index = idx::encode(&rows, name);
-        Self {
-            bytes,
-            index,
+/// How much a file has to survive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// A power cut.
+    Synced,
+    /// The end of the process. What a power cut leaves is found by its checksum.
+    Cached,
+}
+
+impl Pack<'_> {
+    /// Joins runs into a pack. Every id must occur once, and so must the bases of deltas.
+    pub(crate) fn assemble(runs: Vec<Run>) -> Pack<'static> {
+        let assembled = Assembled::new(runs);
+        let name = assembled.name();
+        Pack {
+            index: Cow::Owned(idx::encode(&assembled.rows, name)),
+            objects: assembled.rows.len(),
+            bytes: Cow::Owned(assembled.bytes),
             name,
-            objects,
         }
     }
 
-    /// Stores the pack durably in `objects/pack`; one that is there already is not written again.
+    /// Stores the pack in `objects/pack`; one that is there already is not written again.
     ///
     /// Readers find a pack by its index, so the index comes last: killed at any line, there is either no pack or
     /// a whole one. Who was killed may have given the files their names without syncing the directory, so that is
-    /// done in any case.
-    pub(crate) fn store(&self, directory: &Path) -> Result<(), DiskError> {
+    /// done in any case if the pack shall survive a power cut.
+    pub(crate) fn store(&self, directory: &Path, durability: Durability) -> Result<(), DiskError> {
         let target = |extension: &str| directory.join(format!("pack-{}.{extension}", self.name));
-        let files = [("pack", &self.bytes), ("idx", &self.index)];
-        let is_there = |(extension, content): &(&str, &Vec<u8>)| {
+        let files = [("pack", &*self.bytes), ("idx", &*self.index)];
+        let is_there = |(extension, content): &(&str, &[u8])| {
             fs::metadata(target(extension)).is_ok_and(|file| file.len() == content.len() as u64)
         };
-        if files.iter().all(is_there) {
-            return disk::sync_directory(directory);
+        if !files.iter().all(is_there) {
+            for (extension, content) in files {
+                let temporary = directory.join(disk::unique_name(&format!("{TEMPORARY}{extension}_")));
+                match durability {
+                    Durability::Synced => disk::replace(&temporary, &target(extension), content)?,
+                    Durability::Cached => disk::replace_unsynced(&temporary, &target(extension), content)?,
+                }
+            }
         }
-        for (extension, content) in files {
-            let temporary = directory.join(disk::unique_name(&format!("{TEMPORARY}{extension}_")));
-            disk::replace(&temporary, &target(extension), content)?;
+        match durability {
+            Durability::Synced => disk::sync_directory(directory),
+            Durability::Cached => Ok(()),
         }
-        disk::sync_directory(directory)
     }
 }
 
@@ -312,8 +337,9 @@ mod tests {
         assert_eq!(pack.objects, contents.len());
 
         let bare = Bare::init();
-        pack.store(&bare.path().join("objects/pack")).unwrap();
-        pack.store(&bare.path().join("objects/pack")).unwrap();
+        for durability in [Durability::Cached, Durability::Synced] {
+            pack.store(&bare.path().join("objects/pack"), durability).unwrap();
+        }
         bare.git(&["verify-pack", &format!("objects/pack/pack-{}.idx", pack.name)]);
         bare.git(&["fsck", "--full", "--strict"]);
         for content in contents

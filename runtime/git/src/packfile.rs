@@ -2,13 +2,15 @@
 
 use crate::{
     disk::{self, DiskError, at},
+    encoder::{self, EntryKind},
     error::StoreError,
     idx,
-    pack::{self, Row, Run},
+    pack::{self, Row},
+    run::{Run, RunEntry},
 };
-use gix::objs::Kind;
 use mirror_core::ids::Oid;
 use std::{
+    borrow::Cow,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -78,11 +80,13 @@ impl PackFile {
                 problem: "it is not a whole pack index",
             });
         };
+        let ids = rows.iter().map(|row| row.id).collect();
         rows.sort_unstable_by_key(|row| row.offset);
         Ok(PackContent {
             file: self,
             bytes,
             rows,
+            ids,
         })
     }
 
@@ -101,6 +105,8 @@ pub(crate) struct PackContent<'a> {
     bytes: Vec<u8>,
     /// In the order of their offsets.
     rows: Vec<Row>,
+    /// In their own order.
+    ids: Vec<Oid>,
 }
 
 impl PackContent<'_> {
@@ -111,6 +117,11 @@ impl PackContent<'_> {
         self.bytes.ends_with(self.file.name.as_bytes())
             && first == Some(pack::HEADER_BYTES)
             && u32::try_from(self.rows.len()).is_ok_and(|rows| counted == Some(&rows.to_be_bytes()))
+    }
+
+    /// Returns whether the index names an object.
+    pub(crate) fn has(&self, id: Oid) -> bool {
+        self.ids.binary_search(&id).is_ok()
     }
 
     /// Returns the entries in the order in which they lie.
@@ -151,17 +162,50 @@ impl PackEntry<'_> {
         self.row.id
     }
 
-    /// Returns the kind of a whole object; none for a delta, which is useless without its base.
-    pub(crate) fn kind(&self) -> Option<Kind> {
-        pack::entry_kind(self.bytes[0])
+    pub(crate) fn kind(&self) -> Result<EntryKind, PackFileError> {
+        let kind = encoder::entry_kind(self.bytes).map(|(kind, ..)| kind);
+        kind.ok_or_else(|| self.content.damaged("an entry cannot be read"))
     }
 
-    /// Appends the entry to a run as it is, if it is what its index says.
+    /// Returns the base of a delta; none of a whole object.
+    pub(crate) fn base(&self) -> Result<Option<Oid>, PackFileError> {
+        match self.kind()? {
+            EntryKind::Whole(_) => Ok(None),
+            EntryKind::Delta { base } => Ok(Some(base)),
+            EntryKind::DeltaBefore { distance } => {
+                let rows = &self.content.rows;
+                let base = self.row.offset.checked_sub(distance);
+                let base = base.and_then(|base| rows.binary_search_by_key(&base, |row| row.offset).ok());
+                let base = base.ok_or_else(|| self.content.damaged("a delta has no base"))?;
+                Ok(Some(rows[base].id))
+            }
+        }
+    }
+
+    pub(crate) fn byte_len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Appends the entry to a run as it is, if it is what its index says. A delta then names its base by id.
     pub(crate) fn copy_to(&self, run: &mut Run) -> Result<(), PackFileError> {
         if crc32fast::hash(self.bytes) != self.row.crc32 {
             return Err(self.content.damaged("an entry differs from its checksum"));
         }
-        run.push_encoded(self.row.id, self.row.crc32, self.bytes);
+        let mut bytes = Cow::Borrowed(self.bytes);
+        if let Some(base) = self.base()? {
+            let mut by_id = Vec::with_capacity(bytes.len() + 20);
+            encoder::by_id(&bytes, base, &mut by_id);
+            bytes = Cow::Owned(by_id);
+        }
+        let crc32 = match &bytes {
+            Cow::Borrowed(_) => self.row.crc32,
+            Cow::Owned(by_id) => crc32fast::hash(by_id),
+        };
+        run.push_encoded(&RunEntry {
+            id: self.row.id,
+            crc32,
+            bytes: &bytes,
+        });
         Ok(())
     }
 }

@@ -6,13 +6,15 @@
 
 use crate::{
     commit::{self, CommitText, Stamp},
-    draft::PendingPush,
+    encoder::Encoder,
     error::{Disposition, PushError, RemoteError, WriteError},
     objects::EMPTY_TREE,
-    pack::{self, Encoder, Pack, Run},
+    outgoing::PendingPush,
+    pack::{self, Assembled},
     refname::RefName,
     refusal::Refusal,
     remote::{Remote, Visibility},
+    run::Run,
     transport_error::TransportError,
 };
 use gix::objs::Kind;
@@ -226,7 +228,7 @@ fn push_to_branch(remote: &dyn Remote, report: &mut ProbeReport) -> bool {
         report.add(ProbeSubject::PushToBranch, ProbeOutcome::NotTried(why));
         return false;
     };
-    let same = PendingPush::of_pack(report.refname.clone(), Some(tip), tip, Pack::assemble(Vec::new()));
+    let same = PendingPush::of_pack(report.refname.clone(), Some(tip), tip, Assembled::new(Vec::new()));
     let outcome = match remote.push(&same) {
         Ok(()) => ProbeOutcome::Good("pushes to the branch are accepted".to_owned()),
         // Somebody else pushes to it at this moment: it can be pushed to.
@@ -302,7 +304,7 @@ fn scratch_push(
     };
     // On top of the branch, so that the server takes no other history for new.
     let parents: Vec<Oid> = tip.into_iter().collect();
-    let raw = commit::encode(EMPTY_TREE, &parents, text)?;
+    let raw = commit::encode(EMPTY_TREE, &parents, text, None)?;
     let id = pack::object_id(Kind::Commit, &raw).ok_or(WriteError::BadText {
         what: "message",
         problem: "is an attack on SHA-1",
@@ -310,7 +312,7 @@ fn scratch_push(
     let (mut run, mut encoder) = (Run::default(), Encoder::new());
     run.push(&mut encoder, EMPTY_TREE, Kind::Tree, b"");
     run.push(&mut encoder, id, Kind::Commit, &raw);
-    Ok(PendingPush::of_pack(refname, None, id, Pack::assemble(vec![run])))
+    Ok(PendingPush::of_pack(refname, None, id, Assembled::new(vec![run])))
 }
 
 fn visibility(remote: &dyn Remote, report: &mut ProbeReport) {

@@ -1,8 +1,8 @@
 //! What the mirror asks of the other side.
 
 use crate::{
-    draft::PendingPush,
     error::{PushError, RemoteError},
+    outgoing::PendingPush,
     refname::RefName,
     store::Store,
 };

@@ -59,6 +59,14 @@ pub struct InvalidRepositoryUrl {
 const BYTES_MAX: usize = 2048;
 
 impl RepositoryUrl {
+    /// Returns what tells repositories apart, whatever the way to them.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        let path = self.path.trim_matches('/');
+        let path = path.strip_suffix(".git").unwrap_or(path);
+        format!("//{}/{}", self.host, path.to_lowercase())
+    }
+
     /// Returns the host, without the port.
     #[must_use]
     pub fn host(&self) -> &str {

@@ -17,7 +17,6 @@ mod unpack;
 use crate::{
     address::AddressPolicy,
     credential::Credential,
-    draft::PendingPush,
     error::{PushError, RemoteError},
     link::{
         Conversation, Link, Service, Timeouts,
@@ -25,6 +24,7 @@ use crate::{
         http::{HttpLink, HttpSettings, ProxySettings},
         ssh::SshLink,
     },
+    outgoing::PendingPush,
     refname::RefName,
     remote::{FetchScope, Fetched, Remote, Visibility},
     repository_url::{RepositoryUrl, Scheme},

@@ -1,7 +1,8 @@
 //! The local object store: a cache from which the next commit is built.
 //!
-//! A bare repository that only this process uses. It holds the tips' trees and whatever was pushed lately; blobs are
-//! never read back, and losing all of it costs one fetch. Knows nothing of remotes.
+//! A bare repository that only this process uses. It holds the tips' trees and whatever was pushed lately, of blobs the
+//! newest, so that their next version can be sent as the difference. Losing all of it costs one fetch, so nothing here is
+//! synced: what a power cut damages is found by its checksum. Knows nothing of remotes.
 
 mod fold;
 mod known;
@@ -11,11 +12,12 @@ mod tests;
 use crate::{
     commit::{self, CommitInfo},
     disk::{self, at},
-    draft::{Draft, PendingPush},
+    draft::Draft,
     error::StoreError,
     layout,
     objects::{EMPTY_TREE, Objects, Source},
-    pack::{self, Pack},
+    outgoing::PendingPush,
+    pack::{self, Durability, Pack},
     patience::lock_within,
     read::{self, Files, History, TreeFile},
     refname::RefName,
@@ -25,9 +27,10 @@ pub(crate) use known::Known;
 use known::KnownTips;
 use mirror_core::{ids::Oid, path::MirrorPath};
 use std::{
+    collections::HashSet,
     fs::{self, File},
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
@@ -50,6 +53,8 @@ struct Upkeep {
     holders: usize,
     /// How often the store was emptied.
     resets: u64,
+    /// Blobs that others were written over: no more of use.
+    replaced: HashSet<Oid>,
 }
 
 /// Keeps every object that is in the store now from being folded away, until it is dropped.
@@ -76,6 +81,8 @@ struct Pending {
 const PACKS_MAX: u16 = 4096;
 /// So long an owner that is just ending may hold the store still.
 const LOCK_WAIT: Duration = Duration::from_secs(1);
+/// So many blobs are remembered as replaced at most.
+const REPLACED_MAX: usize = 1 << 16;
 const TIPS: &str = "tips";
 const OBJECTS: &str = "objects";
 /// What is being removed; an open store has none.
@@ -121,16 +128,22 @@ impl Store {
         Draft::new(self)
     }
 
-    /// Stores the objects of a push durably, before it is sent.
+    /// How much of the newest blobs is kept, compressed: what they are next changed to is sent as the difference.
+    pub(crate) const BLOB_BYTES_MAX: usize = 32 << 20;
+
+    /// Stores the objects of a push, before it is sent.
+    ///
+    /// They survive the end of the process. What a power cut takes is found by its checksum and fetched again.
     ///
     /// # Errors
     /// A full or read-only disk.
     pub fn save(&self, push: &PendingPush) -> Result<(), StoreError> {
         let mut upkeep = self.upkeep();
-        push.pack.store(&self.packs())?;
+        let kept = push.outgoing.kept();
+        kept.store(&self.packs(), Durability::Cached)?;
         let alive = std::sync::Arc::downgrade(&push.alive);
         upkeep.pending.push(Pending {
-            pack: push.pack.name,
+            pack: kept.name,
             new: push.new_tip(),
             alive,
         });
@@ -147,7 +160,7 @@ impl Store {
         let is_saved = upkeep
             .pending
             .iter()
-            .any(|pending| pending.pack == push.pack.name);
+            .any(|pending| pending.alive.ptr_eq(&Arc::downgrade(&push.alive)));
         let is_whole = |tree: &Oid| *tree == EMPTY_TREE || upkeep.known.has_tree(*tree);
         if is_saved && push.bases.iter().all(is_whole) {
             let commit = commit::read(&self.objects, push.new_tip())?;
@@ -161,6 +174,14 @@ impl Store {
                 commits: below.unwrap_or_default().saturating_add(1),
                 fetched: false,
             });
+        }
+        if upkeep.replaced.len() >= REPLACED_MAX {
+            // They stay until newer blobs need the room.
+            upkeep.replaced.clear();
+        }
+        upkeep.replaced.extend(&push.outgoing.replaced);
+        for id in push.outgoing.kept_blobs() {
+            upkeep.replaced.remove(&id);
         }
         drop(push);
         fold::fold(self, &mut upkeep)
@@ -178,6 +199,7 @@ impl Store {
         upkeep.resets += 1;
         upkeep.known.forget();
         upkeep.pending.clear();
+        upkeep.replaced.clear();
         let tips = self.root.join(TIPS);
         for file in fs::read_dir(&tips).map_err(at(&tips))? {
             disk::remove(&file.map_err(at(&tips))?.path())?;
@@ -293,12 +315,12 @@ impl Store {
     pub(crate) fn add_fetched(
         &self,
         held: &Held<'_>,
-        pack: &Pack,
+        pack: &Pack<'_>,
         known: Option<Known>,
     ) -> Result<(), StoreError> {
         let mut upkeep = self.upkeep();
         if pack.objects > 0 {
-            pack.store(&self.packs())?;
+            pack.store(&self.packs(), Durability::Cached)?;
         }
         if upkeep.resets == held.resets {
             known.into_iter().for_each(|known| upkeep.known.add(known));

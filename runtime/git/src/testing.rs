@@ -165,7 +165,7 @@ pub(crate) fn make(
     let outcome = writer.finish().unwrap();
     let parents: Vec<Oid> = parent.into_iter().collect();
     let commit = draft
-        .commit_text(outcome.tree, &parents, text(message, 1_700_000_000))
+        .commit_text(outcome.tree, &parents, text(message, 1_700_000_000), None)
         .unwrap();
     draft.into_push(refname.clone(), parent, commit).unwrap()
 }

@@ -9,12 +9,14 @@ mod directory;
 mod tests;
 
 use crate::{
-    draft::Draft,
+    draft::{Draft, EncodedBlobs},
+    encoder::Encoder,
     error::WriteError,
     objects::EMPTY_TREE,
-    pack::{self, Encoder, Run},
+    pack,
 };
 pub(crate) use base::{BaseTree, Entry};
+pub(crate) use directory::NewTree;
 use directory::{Directory, Finished, Placed};
 use gix::objs::Kind;
 use mirror_core::{
@@ -53,10 +55,24 @@ pub struct TreeWriter<'d, 's> {
     draft: &'d mut Draft<'s>,
     base: Option<Oid>,
     root: Directory,
-    runs: Vec<Run>,
+    /// New blobs that are not yet compressed, and how many bytes they have.
+    waiting: Vec<NewBlob>,
+    waiting_bytes: usize,
+    encoded: Vec<EncodedBlobs>,
     new_blobs: HashSet<Oid>,
 }
 
+/// A blob that the base does not have in this place.
+#[derive(Debug)]
+struct NewBlob {
+    id: Oid,
+    content: Vec<u8>,
+    /// What it replaces.
+    old: Option<Oid>,
+}
+
+/// So much content is gathered before it is compressed, so that small batches, too, keep all cores busy.
+const WAITING_BYTES_MAX: usize = 8 << 20;
 /// Below this it costs more to start a thread than it saves.
 const BYTES_PER_WORKER_MIN: usize = 1 << 20;
 const WORKERS_MAX: usize = 8;
@@ -72,7 +88,9 @@ impl<'d, 's> TreeWriter<'d, 's> {
             draft,
             base,
             root,
-            runs: Vec::new(),
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+            encoded: Vec::new(),
             new_blobs: HashSet::new(),
         })
     }
@@ -90,49 +108,89 @@ impl<'d, 's> TreeWriter<'d, 's> {
             .into_objects()
             .into_iter()
             .flat_map(|object| object.into_parts().1);
-        let files: Vec<(MirrorPath, String)> = files.map(MirrorFile::into_parts).collect();
-        let ids = self.write_files(&files)?;
-        Ok(files.into_iter().map(|(path, _)| path).zip(ids).collect())
+        let files: Vec<(MirrorPath, Vec<u8>)> = files
+            .map(MirrorFile::into_parts)
+            .map(|(path, content)| (path, content.into_bytes()))
+            .collect();
+        let hashed = in_parallel(
+            &files,
+            |(_, content)| content.len(),
+            &mut Vec::new(),
+            || (),
+            |(), part| {
+                let id = |(_, content): &(MirrorPath, Vec<u8>)| pack::object_id(Kind::Blob, content);
+                part.iter().map(id).collect::<Vec<_>>()
+            },
+        );
+        let mut written = Vec::with_capacity(files.len());
+        for ((path, content), id) in files.into_iter().zip(hashed.into_iter().flatten()) {
+            let id = id.ok_or(WriteError::BadText {
+                what: "file content",
+                problem: "is an attack on SHA-1",
+            })?;
+            self.place(&path, id, content)?;
+            written.push((path, id));
+        }
+        Ok(written)
     }
 
-    pub(crate) fn write_files<C: AsRef<[u8]> + Sync>(
+    #[cfg(test)]
+    pub(crate) fn write_files<C: AsRef<[u8]>>(
         &mut self,
         files: &[(MirrorPath, C)],
     ) -> Result<Vec<Oid>, WriteError> {
-        let hashed = in_parallel(
-            files,
-            |(_, content)| content.as_ref().len(),
-            |part| {
-                part.iter()
-                    .map(|(_, content)| pack::object_id(Kind::Blob, content.as_ref()))
-                    .collect::<Vec<_>>()
-            },
-        );
-        let ids: Option<Vec<Oid>> = hashed.into_iter().flatten().collect();
-        let ids = ids.ok_or(WriteError::BadText {
-            what: "file content",
-            problem: "is an attack on SHA-1",
-        })?;
-        let mut new = Vec::new();
-        for ((path, content), id) in files.iter().zip(&ids) {
-            let placed = self.root.place(&*self.draft, path, *id)?;
-            if placed == Placed::New && !self.draft.has(*id) && self.new_blobs.insert(*id) {
-                new.push((*id, content.as_ref()));
-            }
+        let mut ids = Vec::new();
+        for (path, content) in files {
+            let content = content.as_ref();
+            let id = pack::object_id(Kind::Blob, content).expect("no test attacks SHA-1");
+            self.place(path, id, content.to_vec())?;
+            ids.push(id);
         }
-        self.runs.extend(in_parallel(
-            &new,
-            |(_, content)| content.len(),
-            |part| {
-                let mut run = Run::default();
-                let mut encoder = Encoder::new();
-                for (id, content) in part {
-                    run.push(&mut encoder, *id, Kind::Blob, content);
+        Ok(ids)
+    }
+
+    fn place(&mut self, path: &MirrorPath, id: Oid, content: Vec<u8>) -> Result<(), WriteError> {
+        let Placed::New { old } = self.root.place(&*self.draft, path, id)? else {
+            return Ok(());
+        };
+        if !self.draft.has(id) && self.new_blobs.insert(id) {
+            self.waiting_bytes += content.len();
+            let old = old.filter(|old| *old != id);
+            self.waiting.push(NewBlob { id, content, old });
+        }
+        if self.waiting_bytes >= WAITING_BYTES_MAX {
+            self.encode_waiting()?;
+        }
+        Ok(())
+    }
+
+    fn encode_waiting(&mut self) -> Result<(), WriteError> {
+        self.waiting_bytes = 0;
+        let mut blobs = Vec::with_capacity(self.waiting.len());
+        for NewBlob { id, content, old } in self.waiting.drain(..) {
+            if self.draft.is_external(id) {
+                continue;
+            }
+            let mut base = None;
+            if let Some(old) = old {
+                base = self.draft.blob_base(old, &content)?.map(|content| (old, content));
+            }
+            blobs.push((id, content, base));
+        }
+        self.encoded.extend(in_parallel(
+            &blobs,
+            |(_, content, _)| content.len(),
+            self.draft.encoders(),
+            Encoder::new,
+            |encoder, part| {
+                let mut encoded = EncodedBlobs::default();
+                for (id, content, base) in part {
+                    encoded.push(encoder, *id, content, base.as_ref());
                 }
-                run
+                encoded
             },
         ));
-        Ok(ids)
+        Ok(())
     }
 
     /// Deletes a file of the base; one that is not there is fine.
@@ -175,20 +233,22 @@ impl<'d, 's> TreeWriter<'d, 's> {
     ///
     /// # Errors
     /// A base that cannot be read (deleted directories are read in order to count their files).
-    pub fn finish(self) -> Result<TreeOutcome, WriteError> {
+    pub fn finish(mut self) -> Result<TreeOutcome, WriteError> {
+        self.encode_waiting()?;
         let Self {
             draft,
             base,
             root,
-            mut runs,
+            mut encoded,
             new_blobs,
+            ..
         } = self;
         let mut finished = Finished::default();
         let tree = match root.finish(&*draft, &mut finished)? {
             Some(tree) => tree,
             None => {
                 // Git knows the empty tree without having it, but not every forge's checks do.
-                finished.trees.push((EMPTY_TREE, Vec::new()));
+                finished.trees.push(NewTree::empty());
                 EMPTY_TREE
             }
         };
@@ -196,6 +256,7 @@ impl<'d, 's> TreeWriter<'d, 's> {
         let Finished {
             trees,
             blobs,
+            replaced,
             added,
             modified,
             deleted,
@@ -204,13 +265,15 @@ impl<'d, 's> TreeWriter<'d, 's> {
         if changed {
             if new_blobs.iter().any(|id| !blobs.contains(id)) {
                 // Written, then written over.
-                runs.iter_mut()
-                    .for_each(|run| run.retain(|id| blobs.contains(id)));
+                let parts = encoded
+                    .iter_mut()
+                    .flat_map(|part| [&mut part.sent, &mut part.whole]);
+                parts.for_each(|run| run.retain(|id| blobs.contains(id)));
             }
-            objects += runs.iter().map(Run::len).sum::<usize>();
-            draft.add_blobs(runs);
-            for (id, raw) in trees {
-                objects += usize::from(draft.add(id, Kind::Tree, raw));
+            objects += encoded.iter().map(|part| part.sent.len()).sum::<usize>();
+            draft.add_blobs(encoded, replaced);
+            for tree in trees {
+                objects += usize::from(draft.add_tree(tree));
             }
         }
         Ok(TreeOutcome {
@@ -226,17 +289,23 @@ impl<'d, 's> TreeWriter<'d, 's> {
 
 /// Applies `work` to consecutive parts of `items`, in as many threads as their bytes are worth.
 ///
-/// Results are in order; together they do not depend on the number of parts if `work` is a map.
-fn in_parallel<T: Sync, R: Send>(
+/// Each thread works with a state of its own, which is made if there are too few. Results are in order; together they
+/// do not depend on the number of parts if `work` is a map.
+fn in_parallel<T: Sync, S: Send, R: Send>(
     items: &[T],
     bytes: impl Fn(&T) -> usize,
-    work: impl Fn(&[T]) -> R + Sync,
+    states: &mut Vec<S>,
+    make: impl Fn() -> S,
+    work: impl Fn(&mut S, &[T]) -> R + Sync,
 ) -> Vec<R> {
     let total: usize = items.iter().map(&bytes).sum();
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let workers = (total / BYTES_PER_WORKER_MIN).clamp(1, cores.min(WORKERS_MAX));
+    while states.len() < workers {
+        states.push(make());
+    }
     if workers == 1 {
-        return vec![work(items)];
+        return vec![work(&mut states[0], items)];
     }
     let mut parts = Vec::with_capacity(workers);
     let mut rest = items;
@@ -256,7 +325,8 @@ fn in_parallel<T: Sync, R: Send>(
         let work = &work;
         let running: Vec<_> = parts
             .into_iter()
-            .map(|part| scope.spawn(move || work(part)))
+            .zip(states)
+            .map(|(part, state)| scope.spawn(move || work(state, part)))
             .collect();
         running
             .into_iter()

@@ -56,7 +56,12 @@ fn check(path: &Path) -> Result<usize, Vec<String>> {
         problems.push(StartError::TagRootWeak.to_string());
     }
     for mirror in &config.mirrors {
-        let RepositorySpec::LocalBare(path) = &mirror.repository;
+        let RepositorySpec::LocalBare(path) = &mirror.repository else {
+            if let Err(error) = crate::repository::open(mirror, &config.git) {
+                problems.push(crate::app::chain(&error));
+            }
+            continue;
+        };
         if !path.join("objects").is_dir() || !path.join("refs").is_dir() {
             problems.push(format!(
                 "mirror `{}`: `{}` is no bare repository; make one with `git init --bare`",

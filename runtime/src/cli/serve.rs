@@ -108,6 +108,8 @@ pub(super) fn start_failure(error: &StartError) -> Failure {
         | StartError::TagRootWeak
         | StartError::TagRootChanged
         | StartError::Token { .. }
+        | StartError::Credential { .. }
+        | StartError::Certificates { .. }
         | StartError::Client { .. }
         | StartError::Repository { .. }
         | StartError::Visibility { .. }

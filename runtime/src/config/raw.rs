@@ -1,9 +1,9 @@
 //! The file as it is written: what serde sees, and the step from there to checked values.
 
 use super::{
-    AcceptDeletions, ConfigError, DevBranches, HttpConfig, IngestToken, JobsSpec, KeboolaConfig, LogConfig,
-    MirrorSpec, RepositorySpec, SandboxLimits, SyncConfig, VisibilityConfig, WindowConfig, branch_problem,
-    id, reference,
+    AcceptDeletions, ConfigError, DevBranches, GitConfig, HttpConfig, IngestToken, JobsSpec, KeboolaConfig,
+    LogConfig, MirrorSpec, RepositoryCredential, RepositorySpec, SandboxLimits, SyncConfig, VisibilityConfig,
+    WindowConfig, branch_problem, id, reference,
     refs::{template_problem, unique},
     value,
 };
@@ -13,6 +13,7 @@ use mirror_core::{
     path::MirrorPath,
     sample::SampleLimits,
 };
+use mirror_git::{AddressPolicy, Network, RepositoryUrl};
 use reqwest::Url;
 use serde::Deserialize;
 use std::{
@@ -120,6 +121,8 @@ pub(super) struct Config {
     sandbox: Sandbox,
     #[serde(default)]
     sync: Sync,
+    #[serde(default)]
+    git: Git,
     #[serde(default)]
     visibility: Visibility,
     #[serde(default = "grace_ms")]
@@ -283,6 +286,8 @@ struct Mirror {
     project_id: String,
     token: String,
     repository: String,
+    #[serde(default)]
+    credential: Credential,
     #[serde(default = "main_branch")]
     branch: String,
     #[serde(default)]
@@ -306,6 +311,47 @@ struct Mirror {
     #[serde(default)]
     deletions: Deletions,
     accept_deletions: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Credential {
+    user: Option<String>,
+    token: Option<String>,
+    private_key: Option<String>,
+    known_hosts: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Git {
+    allow_networks: Vec<String>,
+    allow_plain_http: bool,
+    allow_git_protocol: bool,
+    certificates: Option<PathBuf>,
+    proxy: Option<String>,
+}
+
+impl Git {
+    fn check(self, base: &Path) -> Result<GitConfig, ConfigError> {
+        let mut addresses = AddressPolicy::default();
+        for network in &self.allow_networks {
+            let network = network.parse::<Network>();
+            let problem = "has an entry that is no network such as `10.0.0.0/8`";
+            addresses = addresses.allow_network(network.map_err(|_| value("git.allow_networks", problem))?);
+        }
+        if self.allow_plain_http {
+            addresses = addresses.allow_plain_http();
+        }
+        if self.allow_git_protocol {
+            addresses = addresses.allow_git_protocol();
+        }
+        Ok(GitConfig {
+            addresses,
+            certificates: self.certificates.map(|path| base.join(path)),
+            proxy: self.proxy,
+        })
+    }
 }
 
 fn main_branch() -> String {
@@ -418,6 +464,7 @@ impl Config {
             keboola,
             sandbox,
             sync,
+            git,
             visibility,
             grace_ms,
             mirrors,
@@ -467,6 +514,7 @@ impl Config {
                 parallel_max: keboola.parallel_max,
                 visible_within_ms: keboola.visible_within_ms,
             },
+            git: git.check(base)?,
             sandbox: SandboxLimits {
                 memory_bytes_max: sandbox.memory_bytes_max,
                 deadline_ms: sandbox.deadline_ms,
@@ -586,6 +634,15 @@ impl Mirror {
                 source,
             })?),
         };
+        let repository = repository(&key, &self.repository, &self.credential, base)?;
+        let visibility_url = match (self.visibility_url, &repository) {
+            (Some(raw), _) => Some(web_address(&key("visibility_url"), &raw)?),
+            // Strangers would ask the same place.
+            (None, RepositorySpec::Remote { url, .. }) if url.scheme() == "https" => {
+                Some(web_address(&key("repository"), &url.to_string())?)
+            }
+            (None, RepositorySpec::Remote { .. } | RepositorySpec::LocalBare(_)) => None,
+        };
         let jobs = self.jobs.check(key)?;
         Ok(MirrorSpec {
             id: id(&key("id"), MirrorId::parse(&self.id))?,
@@ -593,16 +650,13 @@ impl Mirror {
             stack: address.stack,
             project: id(&key("project_id"), ProjectId::parse(&self.project_id))?,
             token: reference(&key("token"), &self.token, base)?,
-            repository: repository(&key("repository"), &self.repository, base)?,
+            repository,
             branch: self.branch,
             prefix,
             secrets: self.secrets,
             samples: self.samples,
             sample_limits: self.sample_limits.check(&key("sample_limits"))?,
-            visibility_url: self
-                .visibility_url
-                .map(|raw| web_address(&key("visibility_url"), &raw))
-                .transpose()?,
+            visibility_url,
             jobs,
             dev_branches: DevBranches {
                 enabled: self.dev_branches.enabled,
@@ -737,20 +791,65 @@ fn accepted(key: &str, raw: Option<String>) -> Result<AcceptDeletions, ConfigErr
     }
 }
 
-fn repository(key: &str, raw: &str, base: &Path) -> Result<RepositorySpec, ConfigError> {
-    match raw.strip_prefix("file:") {
-        Some(path) => {
-            let path = path.strip_prefix("//").unwrap_or(path);
-            if path.is_empty() {
-                return Err(value(key, "has no path after `file:`"));
-            }
-            Ok(RepositorySpec::LocalBare(base.join(path)))
+fn repository(
+    key: &dyn Fn(&str) -> String,
+    raw: &str,
+    credential: &Credential,
+    base: &Path,
+) -> Result<RepositorySpec, ConfigError> {
+    let Credential {
+        user,
+        token,
+        private_key,
+        known_hosts,
+    } = credential;
+    let reference = |name: &str, raw: &str| reference(&key(&format!("credential.{name}")), raw, base);
+    let credential = match (token, private_key, known_hosts) {
+        (None, None, None) => None,
+        (Some(token), None, None) => Some(RepositoryCredential::Token {
+            user: user.clone(),
+            token: reference("token", token)?,
+        }),
+        (None, Some(private_key), Some(known_hosts)) => Some(RepositoryCredential::SshKey {
+            private_key: reference("private_key", private_key)?,
+            known_hosts: reference("known_hosts", known_hosts)?,
+        }),
+        _ => {
+            return Err(value(
+                key("credential"),
+                "must be either `token` (perhaps with `user`), or `private_key` and `known_hosts`",
+            ));
         }
-        None => Err(value(
-            key,
-            "must be `file:` and the path of a bare repository; this version pushes to no other kind",
-        )),
+    };
+    let key = key("repository");
+    if let Some(path) = raw.strip_prefix("file:") {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        if path.is_empty() {
+            return Err(value(key, "has no path after `file:`"));
+        }
+        if credential.is_some() {
+            return Err(value(key, "is on this machine and takes no credential"));
+        }
+        return Ok(RepositorySpec::LocalBare(base.join(path)));
     }
+    let url: RepositoryUrl = raw.parse().map_err(|source| ConfigError::Repository {
+        key: key.clone(),
+        source,
+    })?;
+    match (url.scheme(), &credential) {
+        ("ssh", Some(RepositoryCredential::SshKey { .. })) => {}
+        ("ssh", _) => {
+            return Err(value(
+                key,
+                "is `ssh`; its credential must be `private_key` and `known_hosts`",
+            ));
+        }
+        (_, Some(RepositoryCredential::SshKey { .. })) => {
+            return Err(value(key, "is not `ssh`; its credential must be a `token`"));
+        }
+        (_, Some(RepositoryCredential::Token { .. }) | None) => {}
+    }
+    Ok(RepositorySpec::Remote { url, credential })
 }
 
 impl Jobs {

@@ -69,7 +69,7 @@ fn what_is_wrong_is_told_by_key_and_never_with_the_value() {
         "data_dir",
         "datadir",
         expect![[
-            r#"/etc/kbc/mirror.toml: line 2, column 1: unknown field `datadir`, expected one of `data_dir`, `tag_root`, `window`, `http`, `log`, `keboola`, `sandbox`, `sync`, `grace_ms`, `mirror`"#
+            r#"/etc/kbc/mirror.toml: line 2, column 1: unknown field `datadir`, expected one of `data_dir`, `tag_root`, `window`, `http`, `log`, `keboola`, `sandbox`, `sync`, `git`, `visibility`, `grace_ms`, `mirror`"#
         ]],
     );
     check(
@@ -83,7 +83,7 @@ fn what_is_wrong_is_told_by_key_and_never_with_the_value() {
         "token = \"env:KBC_TOKEN\"",
         "token = \"env:KBC_TOKEN\"\npasword = \"hunter2\"",
         expect![
-            "/etc/kbc/mirror.toml: line 17, column 1: unknown field `pasword`, expected one of `id`, `stack`, `project_id`, `token`, `repository`, `branch`, `prefix`, `secrets`, `samples`, `jobs`, `dev_branches`, `plan_tier`, `region`, `adopt`"
+            "/etc/kbc/mirror.toml: line 17, column 1: unknown field `pasword`, expected one of `id`, `stack`, `project_id`, `token`, `repository`, `credential`, `branch`, `prefix`, `secrets`, `samples`, `sample_limits`, `visibility_url`, `jobs`, `dev_branches`, `plan_tier`, `region`, `adopt`, `deletions`, `accept_deletions`"
         ],
     );
     check(
@@ -124,7 +124,7 @@ fn what_is_wrong_is_told_by_key_and_never_with_the_value() {
         "file:retail.git",
         "ext::sh -c hunter2",
         expect![
-            "`mirror[0].repository`: must be `file:` and the path of a bare repository; this version pushes to no other kind"
+            "`mirror[0].repository` is no repository / the repository's URL has a space or a control character"
         ],
     );
     check(
@@ -297,4 +297,68 @@ fn the_readmes_example_is_a_good_file() {
     let (example, _) = rest.split_once("```").expect("the example ends");
     let config = Config::parse(example, Path::new("/etc/kbc/mirror.toml")).expect("good");
     assert_eq!(config.mirror("retail").expect("there").branch, "main");
+}
+
+const FILE: &str = r#"repository = "file:retail.git""#;
+
+#[test]
+fn a_repository_behind_a_server_takes_its_credential_by_reference() {
+    let parse = |to: &str| Config::parse(&GOOD.replace(FILE, to), Path::new("/etc/kbc/mirror.toml"));
+    let token = parse(
+        "repository = \"https://github.com/Acme/Retail.git\"\ncredential = { token = \"env:GIT_TOKEN\" }",
+    );
+    let token = token.expect("good");
+    let ssh = "repository = \"git@github.com:acme/retail\"\ncredential = { private_key = \"file:key\", known_hosts = \"file:known_hosts\" }";
+    let ssh = parse(ssh).expect("good");
+    let of = |config: &Config| config.mirrors[0].repository.clone();
+    assert_eq!(
+        of(&token).identity(),
+        of(&ssh).identity(),
+        "two ways to one repository"
+    );
+    assert_eq!((of(&token).host(), of(&ssh).host()), ("github.com", "github.com"));
+    let RepositorySpec::Remote {
+        credential: Some(RepositoryCredential::SshKey { private_key, .. }),
+        ..
+    } = of(&ssh)
+    else {
+        panic!("{ssh:?}")
+    };
+    assert_eq!(private_key, CredentialRef::File("/etc/kbc/key".into()));
+}
+
+#[test]
+fn a_repository_that_cannot_be_opened_so_is_refused() {
+    for (to, expected) in [
+        (
+            "repository = \"https://u:hunter2@h/a\"",
+            expect![
+                "`mirror[0].repository` is no repository / the repository's URL has a password; put it into the mirror's credential"
+            ],
+        ),
+        (
+            "repository = \"ssh://git@h/a\"",
+            expect![
+                "`mirror[0].repository`: is `ssh`; its credential must be `private_key` and `known_hosts`"
+            ],
+        ),
+        (
+            "repository = \"https://h/a\"\ncredential = { private_key = \"file:k\" }",
+            expect![
+                "`mirror[0].credential`: must be either `token` (perhaps with `user`), or `private_key` and `known_hosts`"
+            ],
+        ),
+        (
+            "repository = \"https://h/a\"\ncredential = { token = \"hunter2\" }",
+            expect![
+                "`mirror[0].credential.token`: is not a reference; write `env:NAME`, `file:PATH` or `cred:NAME` and keep the credential itself out of the configuration / is not a reference; write `env:NAME`, `file:PATH` or `cred:NAME` and keep the credential itself out of the configuration"
+            ],
+        ),
+        (
+            "repository = \"file:a\"\ncredential = { token = \"env:T\" }",
+            expect!["`mirror[0].repository`: is on this machine and takes no credential"],
+        ),
+    ] {
+        check(FILE, to, expected);
+    }
 }

@@ -112,10 +112,10 @@ impl AttemptError {
             Self::Spool(_) | Self::Log(_) | Self::State(_) | Self::Stage(_) => {
                 Disposition::Temporary { after: None }
             }
-            Self::Remote(error) => git(error.disposition()),
-            Self::Store(error) => git(error.disposition()),
-            Self::Write(error) => git(error.disposition()),
-            Self::Push(error) => git(error.disposition()),
+            Self::Remote(error) => git(error.disposition(), error.retry_after()),
+            Self::Store(error) => git(error.disposition(), None),
+            Self::Write(error) => git(error.disposition(), None),
+            Self::Push(error) => git(error.disposition(), error.retry_after()),
             Self::Rewritten { .. }
             | Self::RefGone { .. }
             | Self::NotOurs { .. }
@@ -141,9 +141,9 @@ fn fetch(error: &FetchError) -> Disposition {
     }
 }
 
-fn git(disposition: mirror_git::Disposition) -> Disposition {
+fn git(disposition: mirror_git::Disposition, after: Option<Duration>) -> Disposition {
     match disposition {
-        mirror_git::Disposition::Retry => Disposition::Temporary { after: None },
+        mirror_git::Disposition::Retry => Disposition::Temporary { after },
         mirror_git::Disposition::RefMoved => Disposition::RefMoved,
         mirror_git::Disposition::NeedsCustomer => Disposition::NeedsCustomer,
         mirror_git::Disposition::Permanent => Disposition::Permanent,

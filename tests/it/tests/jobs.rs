@@ -4,7 +4,7 @@ mod support;
 
 use jiff::Timestamp;
 use std::collections::BTreeSet;
-use support::{Installation, Keboola, Options, until};
+use support::{Installation, JANE, Keboola, Options, until};
 
 fn at(day: u32, time: &str) -> Timestamp {
     format!("2026-10-{day:02}T{time}Z").parse().expect("a time")
@@ -89,9 +89,10 @@ async fn what_goes_from_good_to_failing_and_back_does_not_wait_for_the_cadence()
     };
     let site = Installation::new(&keboola, options);
     let mut server = site.start().await;
+    // One without runs: what has just changed twice flaps, and has to wait.
+    let steady = keboola.create("steady", "Steady", JANE);
     site.settle(&mut server).await;
-    let orders = keboola.orders();
-    let mut committed = 1;
+    let mut committed = site.repository.count("main");
     for (status, is_told) in [
         ("success", true),
         ("success", false),
@@ -99,7 +100,7 @@ async fn what_goes_from_good_to_failing_and_back_does_not_wait_for_the_cadence()
         ("error", false),
         ("success", true),
     ] {
-        keboola.run(&orders, status, &[]);
+        keboola.run(&steady, status, &[]);
         site.deliver(&mut server).await.expect("the process lives");
         if is_told {
             // With those that waited.

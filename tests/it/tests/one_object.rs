@@ -134,7 +134,10 @@ async fn an_object_that_cannot_be_read_is_withheld_and_tried_with_its_next_versi
         .map(|line| serde_json::from_str(line).expect("each line is JSON"))
         .collect();
     assert_eq!(named, [expected]);
-    assert_eq!(server.metric("objects_withheld_now").await, Some(1.0));
+    until("the metric follows", async || {
+        (server.metric("objects_withheld_now").await == Some(1.0)).then_some(())
+    })
+    .await;
 
     keboola.heal();
     keboola.set(&keboola.orders(), JANE, "z", 3);
@@ -143,7 +146,10 @@ async fn an_object_that_cannot_be_read_is_withheld_and_tried_with_its_next_versi
     assert!(mended.contains("\"z\": 3"), "{mended}");
     assert_eq!(site.repository.file("main", "ai/withheld.jsonl"), None);
     site.check_status(&server).await;
-    assert_eq!(server.metric("objects_withheld_now").await, Some(0.0));
+    until("the metric follows", async || {
+        (server.metric("objects_withheld_now").await == Some(0.0)).then_some(())
+    })
+    .await;
     let book = site.log().expect("there is a log");
     assert!(
         book.dead_letters.len() == 1 && book.dead_letters[0].contains("withheld"),

@@ -9,6 +9,7 @@
 //! line leaves at worst an object twice. Others' packs are not touched, nor those of the mirror's that another program
 //! has taken up: with a `.keep` or a bitmap beside it, or named by a multi-pack index, a pack is not the mirror's any more.
 
+mod joining;
 #[cfg(test)]
 mod tests;
 
@@ -18,9 +19,10 @@ use super::{
 };
 use crate::{
     disk::{self, at},
-    pack::{Pack, Run},
+    pack::{Durability, Pack},
     packfile::{PackFile, PackFileError},
 };
+use joining::Joining;
 use mirror_core::ids::Oid;
 use std::{collections::HashSet, fs, io, path::Path, time::Duration};
 
@@ -104,7 +106,15 @@ pub(super) fn roll_up(root: &Path, own: &OwnPacks) -> Result<RolledUp, PackFileE
     small.sort_unstable();
     let sizes: Vec<u64> = small.iter().map(|(bytes, _)| *bytes).collect();
     small.truncate(smallest_to_join(&sizes));
-    let names: Vec<Oid> = small.into_iter().map(|(_, name)| name).collect();
+    let mut names = Vec::with_capacity(small.len());
+    for (_, name) in small {
+        let pack = PackFile::new(&packs, name).pack;
+        let modified = fs::metadata(&pack).and_then(|file| file.modified());
+        names.push((modified.map_err(at(&pack))?, name));
+    }
+    // What was pushed first is what later ones differ from.
+    names.sort_unstable();
+    let names: Vec<Oid> = names.into_iter().map(|(_, name)| name).collect();
     let joined = join(own, &objects, &names)?;
     Ok(RolledUp { joined, removed })
 }
@@ -154,13 +164,11 @@ fn remove_joined(own: &OwnPacks, packs: &Path, found: &PackDirectory) -> Result<
 /// Puts the objects of these packs into one; returns how many packs were joined.
 fn join(own: &OwnPacks, objects: &Path, names: &[Oid]) -> Result<usize, PackFileError> {
     let packs = objects.join("pack");
-    let mut run = Run::default();
-    let mut seen = HashSet::new();
+    let mut joining = Joining::default();
     let mut read = HashSet::new();
     for name in names {
-        match copy(&PackFile::new(&packs, *name), &mut seen) {
-            Ok(copied) => {
-                run.append(copied);
+        match joining.add(&PackFile::new(&packs, *name)) {
+            Ok(()) => {
                 read.insert(*name);
             }
             Err(PackFileError::Damaged { path, problem }) => {
@@ -173,11 +181,11 @@ fn join(own: &OwnPacks, objects: &Path, names: &[Oid]) -> Result<usize, PackFile
     if read.len() < 2 {
         return Ok(0);
     }
-    let joined = Pack::assemble(vec![run]);
+    let joined = Pack::assemble(vec![joining.into_run()]);
     if is_small((joined.bytes.len() + joined.index.len()) as u64) {
         own.add(joined.name)?;
     }
-    joined.store(&packs)?;
+    joined.store(&packs, Durability::Synced)?;
     read.remove(&joined.name);
     pack_directory::relist(objects, &read, joined.name)?;
     for old in &read {
@@ -185,27 +193,4 @@ fn join(own: &OwnPacks, objects: &Path, names: &[Oid]) -> Result<usize, PackFile
         own.change(OwnPack::Whole(*old), OwnPack::JoinedInto { old: *old, new })?;
     }
     Ok(read.len())
-}
-
-/// Copies the objects that are not yet `seen`.
-fn copy(file: &PackFile, seen: &mut HashSet<Oid>) -> Result<Run, PackFileError> {
-    let damaged = |problem| PackFileError::Damaged {
-        path: file.pack.clone(),
-        problem,
-    };
-    let content = file.read()?;
-    if !content.is_complete() {
-        return Err(damaged("pack and index are not of one another"));
-    }
-    let mut run = Run::default();
-    for entry in content.entries() {
-        let entry = entry?;
-        if entry.kind().is_none() {
-            return Err(damaged("it has a delta, which the mirror does not write"));
-        }
-        entry.copy_to(&mut run)?;
-    }
-    run.retain(|id| !seen.contains(id));
-    seen.extend(run.ids());
-    Ok(run)
 }

@@ -3,7 +3,9 @@
 use super::*;
 use crate::{
     Disposition,
-    pack::{self, Encoder, Run},
+    encoder::Encoder,
+    pack,
+    run::Run,
     testing::{Mirror, git, make, packs, pseudo_random_bytes},
 };
 use std::{
@@ -294,7 +296,7 @@ fn push_as_child(remote: &Path, content: &[u8]) {
         .unwrap();
     let tree = writer.finish().unwrap().tree;
     let commit = draft
-        .commit_text(tree, &[], crate::testing::text("child", 1))
+        .commit_text(tree, &[], crate::testing::text("child", 1), None)
         .unwrap();
     let push = draft.into_push(branch("child"), None, commit).unwrap();
     match remote.push(&push) {
@@ -578,7 +580,11 @@ fn a_pack_that_is_there_is_only_made_durable_and_a_torn_one_is_written_again() {
     let path = packs(mirror.remote.path(), "pack").pop().unwrap();
     let whole = fs::read(&path).unwrap();
     fs::write(&path, &whole[..whole.len() / 2]).unwrap();
-    push.pack.store(path.parent().unwrap()).unwrap();
+    push.outgoing
+        .sent
+        .pack()
+        .store(path.parent().unwrap(), Durability::Synced)
+        .unwrap();
     assert_eq!(fs::read(&path).unwrap(), whole);
     let name = "local_bare::tests::a_pack_that_is_there_is_only_made_durable_and_a_torn_one_is_written_again";
     let mut command = child(name, mirror.remote.path(), Some("ulimit -n 64"));
@@ -595,12 +601,12 @@ fn store_without_a_free_file(remote: &Path) {
     run.push(&mut Encoder::new(), id, Kind::Blob, content);
     let pack = Pack::assemble(vec![run]);
     let directory = remote.join("objects/pack");
-    pack.store(&directory).unwrap();
+    pack.store(&directory, Durability::Synced).unwrap();
     let mut taken = Vec::new();
     while let Ok(file) = fs::File::open(&directory) {
         taken.push(file);
     }
-    let stored = pack.store(&directory);
+    let stored = pack.store(&directory, Durability::Synced);
     drop(taken);
     println!();
     match stored {
@@ -678,7 +684,7 @@ fn what_is_being_pushed_survives_a_repack_that_drops_what_no_branch_needs() {
     let first = mirror.push("first", &[("a", "1")]);
     let push = mirror.make(Some(first), "second", &[("a", "2")]);
     // As far as a push is before the branch moves.
-    let kept = mirror.remote.store_pack(&push.pack).unwrap();
+    let kept = mirror.remote.store_pack(&push.outgoing.sent.pack()).unwrap();
     mirror.git(&["repack", "-a", "-d", "-q"]);
     mirror.git(&["cat-file", "-e", &push.new_tip().to_string()]);
     drop(kept);

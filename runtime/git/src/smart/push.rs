@@ -7,9 +7,9 @@ use super::{
     send_pack::{self, Command, Lacking, NoReport, Report, ReportError, SendOptions},
 };
 use crate::{
-    draft::PendingPush,
     error::{PushError, RemoteError},
     link::{Piece, SendError, Service},
+    outgoing::{Outgoing, PendingPush},
     refname::RefName,
     refusal::{Meaning, Refusal, classify},
     remote::Remote as _,
@@ -30,11 +30,11 @@ pub(super) enum Sent {
 }
 
 /// The pack of a push as a piece of a request, without copying it.
-struct PackBytes(Arc<crate::pack::Pack>);
+struct PackBytes(Arc<Outgoing>);
 
 impl AsRef<[u8]> for PackBytes {
     fn as_ref(&self) -> &[u8] {
-        &self.0.bytes
+        &self.0.sent.bytes
     }
 }
 
@@ -53,7 +53,7 @@ impl SmartRemote {
             old: push.expected_old(),
             new: Some(push.new_tip()),
         };
-        let pack = Piece::from_owner(PackBytes(Arc::clone(&push.pack)));
+        let pack = Piece::from_owner(PackBytes(Arc::clone(&push.outgoing)));
         self.move_one(&command, Some(&pack))
     }
 

@@ -3,7 +3,10 @@
 //! The pack is a stranger's: every size is checked before memory is taken for it, every object gets the id that its
 //! content has, and nothing refers to anything outside.
 
-use crate::pack::{self, HEADER_BYTES, TRAILER_BYTES};
+use crate::{
+    encoder,
+    pack::{self, HEADER_BYTES, TRAILER_BYTES},
+};
 use gix::objs::Kind;
 use gix_zlib::{Decompress, FlushDecompress, Status};
 use mirror_core::ids::Oid;
@@ -108,7 +111,7 @@ impl Parser<'_> {
             shift += 7;
             more = byte & 0x80 != 0;
         }
-        if let Some(kind) = pack::entry_kind(first) {
+        if let Some(kind) = encoder::whole_kind(first) {
             if kind == Kind::Blob && self.blobs == Blobs::Skip {
                 // Only inflating it tells where it ends.
                 self.inflate(size, |_| ())?;

@@ -1,36 +1,41 @@
 //! Keeps the store small: few packs, and no more than the live trees need.
 //!
 //! Each push leaves a pack, and every look-up may have to ask every pack. So after a push small packs are joined into
-//! one, by copying entries as they are; blobs are left behind, since nobody reads them again. When that has made as
-//! much waste as there is use, only what the tips need is taken along.
+//! one, by copying entries as they are. Of blobs the newest are taken along as far as there is room for them, but not those
+//! that others were written over. When all that has made as much waste as there is use, only what the tips need is taken.
 
 use super::{Store, TRASH, Upkeep};
 use crate::{
     commit,
     disk::{self, at},
+    encoder::{Encoder, EntryKind},
     error::StoreError,
     idx,
     objects::Source,
-    pack::{self, Encoder, Pack, Run},
+    pack::{self, Durability, Pack},
     packfile::PackFile,
+    run::Run,
     tree::{BaseTree, Entry},
 };
 use gix::objs::Kind;
 use mirror_core::ids::Oid;
 use std::{
+    cmp::Reverse,
     collections::HashSet,
     fs::{self, File},
-    io::{self, Read, Seek, SeekFrom},
+    io::{self, Read},
     path::Path,
+    time::SystemTime,
 };
 
 /// With this many packs besides the pending ones, they are folded.
 pub(super) const PACKS_UNFOLDED_MAX: usize = 16;
 
-/// A pack on disk, and its size.
+/// A pack on disk.
 struct OnDisk {
     file: PackFile,
     bytes: u64,
+    modified: SystemTime,
 }
 
 /// Folds if there are too many packs, and nobody relies on what is here.
@@ -50,34 +55,47 @@ pub(super) fn fold(store: &Store, upkeep: &mut Upkeep) -> Result<(), StoreError>
     if packs.len() <= PACKS_UNFOLDED_MAX {
         return Ok(());
     }
-    packs.sort_by_key(|pack| std::cmp::Reverse(pack.bytes));
+    packs.sort_by_key(|pack| Reverse(pack.bytes));
+    let largest = packs[0].bytes;
     let small: u64 = packs[1..].iter().map(|pack| pack.bytes).sum();
-    if small < packs[0].bytes / 2 {
-        join(store, &packs[1..], |_, kind| kind != Kind::Blob)
+    let is_blob_of_use = |upkeep: &Upkeep, id: &Oid| !upkeep.replaced.contains(id);
+    if small < largest / 2 {
+        packs.swap_remove(0);
+        join(store, packs, |id, kind| {
+            kind != Kind::Blob || is_blob_of_use(upkeep, id)
+        })
     } else {
         let live = live(store, upkeep)?;
         upkeep.known.forget_all_but(&live);
-        join(store, &packs, |id, _| live.contains(id))
+        join(store, packs, |id, kind| match kind {
+            Kind::Blob => is_blob_of_use(upkeep, id),
+            _ => live.contains(id),
+        })?;
+        upkeep.replaced.clear();
+        Ok(())
     }
 }
 
-/// Replaces `packs` by one with the wanted objects.
-fn join(store: &Store, packs: &[OnDisk], wanted: impl Fn(&Oid, Kind) -> bool) -> Result<(), StoreError> {
-    let mut run = Run::default();
-    let mut seen = HashSet::new();
-    let mut encoder = Encoder::new();
-    for pack in packs {
-        copy(
-            store,
-            &pack.file,
-            &mut |id, kind| wanted(id, kind) && seen.insert(*id),
-            &mut run,
-            &mut encoder,
-        )?;
+/// Replaces `packs` by one with the wanted objects; of blobs, with as many of the newest as there is room for.
+fn join(
+    store: &Store,
+    mut packs: Vec<OnDisk>,
+    wanted: impl Fn(&Oid, Kind) -> bool,
+) -> Result<(), StoreError> {
+    packs.sort_by_key(|pack| Reverse(pack.modified));
+    let mut joining = Joining {
+        store,
+        run: Run::default(),
+        seen: HashSet::new(),
+        blob_bytes: 0,
+        encoder: Encoder::new(),
+    };
+    for pack in &packs {
+        joining.copy(&pack.file, &wanted)?;
     }
-    let joined = Pack::assemble(vec![run]);
+    let joined = Pack::assemble(vec![joining.run]);
     if joined.objects > 0 {
-        joined.store(&store.packs())?;
+        joined.store(&store.packs(), Durability::Cached)?;
     }
     tracing::debug!(
         packs = packs.len(),
@@ -91,29 +109,45 @@ fn join(store: &Store, packs: &[OnDisk], wanted: impl Fn(&Oid, Kind) -> bool) ->
     Ok(())
 }
 
-fn copy(
-    store: &Store,
-    pack: &PackFile,
-    take: &mut impl FnMut(&Oid, Kind) -> bool,
-    run: &mut Run,
-    encoder: &mut Encoder,
-) -> Result<(), StoreError> {
-    for entry in pack.read()?.entries() {
-        let entry = entry?;
-        let id = entry.id();
-        match entry.kind() {
-            Some(kind) if take(&id, kind) => entry.copy_to(run)?,
-            Some(_) => {}
-            // A delta, from a pack that somebody else made: it is stored whole.
-            None => {
-                let (kind, content) = store.objects().find(id)?.ok_or(StoreError::Missing { id })?;
-                if take(&id, kind) {
-                    run.push(encoder, id, kind, &content);
+/// Objects on their way into one pack.
+struct Joining<'s> {
+    store: &'s Store,
+    run: Run,
+    seen: HashSet<Oid>,
+    blob_bytes: usize,
+    encoder: Encoder,
+}
+
+impl Joining<'_> {
+    fn copy(&mut self, file: &PackFile, wanted: impl Fn(&Oid, Kind) -> bool) -> Result<(), StoreError> {
+        for entry in file.read()?.entries() {
+            let entry = entry?;
+            let id = entry.id();
+            match entry.kind()? {
+                EntryKind::Whole(kind) => {
+                    if wanted(&id, kind) && self.has_room(kind, entry.byte_len()) && self.seen.insert(id) {
+                        entry.copy_to(&mut self.run)?;
+                    }
+                }
+                // From a pack that somebody else made: it is stored whole.
+                EntryKind::Delta { .. } | EntryKind::DeltaBefore { .. } => {
+                    let (kind, content) = self.store.objects().find(id)?.ok_or(StoreError::Missing { id })?;
+                    if wanted(&id, kind) && self.has_room(kind, content.len()) && self.seen.insert(id) {
+                        self.run.push(&mut self.encoder, id, kind, &content);
+                    }
                 }
             }
         }
+        Ok(())
     }
-    Ok(())
+
+    fn has_room(&mut self, kind: Kind, bytes: usize) -> bool {
+        let fits = kind != Kind::Blob || self.blob_bytes + bytes <= Store::BLOB_BYTES_MAX;
+        if fits && kind == Kind::Blob {
+            self.blob_bytes += bytes;
+        }
+        fits
+    }
 }
 
 /// Returns the commits and trees that the next pushes may be built on.
@@ -165,17 +199,22 @@ fn list(directory: &Path) -> Result<Vec<OnDisk>, StoreError> {
             continue;
         };
         let file = PackFile::new(directory, name);
-        let bytes = match fs::metadata(&file.pack) {
-            Ok(pack) => pack.len(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                // Lost, not ours to explain; an index without a pack only misleads.
-                tracing::warn!(path = %file.pack.display(), "removing the index of a lost pack");
-                disk::remove(&file.index)?;
-                continue;
-            }
-            Err(error) => return Err(at(&file.pack)(error).into()),
-        };
-        packs.push(OnDisk { file, bytes });
+        let (bytes, modified) =
+            match fs::metadata(&file.pack).and_then(|pack| Ok((pack.len(), pack.modified()?))) {
+                Ok(found) => found,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    // Lost, not ours to explain; an index without a pack only misleads.
+                    tracing::warn!(path = %file.pack.display(), "removing the index of a lost pack");
+                    disk::remove(&file.index)?;
+                    continue;
+                }
+                Err(error) => return Err(at(&file.pack)(error).into()),
+            };
+        packs.push(OnDisk {
+            file,
+            bytes,
+            modified,
+        });
     }
     Ok(packs)
 }
@@ -205,7 +244,9 @@ pub(super) fn sweep(directory: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Returns whether the index is whole and the pack has the length and the end that the index tells of.
+/// Returns whether the index is whole, and the pack is the one that it was made for, byte for byte.
+///
+/// Nothing here was synced, so after a power cut any part of a file may be anything.
 fn are_one(pack: &Path, index: &Path) -> Result<bool, StoreError> {
     let content = fs::read(index).map_err(at(index))?;
     let Some(rows) = idx::decode(&content) else {
@@ -216,12 +257,13 @@ fn are_one(pack: &Path, index: &Path) -> Result<bool, StoreError> {
     let Some(body) = bytes.checked_sub(pack::TRAILER_BYTES as u64) else {
         return Ok(false);
     };
+    let actual = pack::checksum_of(&mut (&mut file).take(body)).map_err(at(pack))?;
     let mut trailer = [0; pack::TRAILER_BYTES];
-    file.seek(SeekFrom::Start(body))
-        .and_then(|_| file.read_exact(&mut trailer))
-        .map_err(at(pack))?;
+    file.read_exact(&mut trailer).map_err(at(pack))?;
     let named = &content[content.len() - 2 * pack::TRAILER_BYTES..][..pack::TRAILER_BYTES];
-    Ok(named == trailer && rows.iter().all(|row| row.offset < body))
+    Ok(actual.is_some_and(|actual| *actual.as_bytes() == trailer)
+        && named == trailer
+        && rows.iter().all(|row| row.offset < body))
 }
 
 /// Removes what a killed process left at the top of a store.

@@ -428,7 +428,7 @@ fn attempt(mirror: &Mirror, content: &str) -> Result<Oid, crate::WriteError> {
     let mut writer = draft.tree_writer(Some(tree))?;
     writer.write_files(&[(path("d/e/f"), content)])?;
     let tree = writer.finish()?.tree;
-    let commit = draft.commit_text(tree, &[tip], crate::testing::text("attempt", 1_700_000_000))?;
+    let commit = draft.commit_text(tree, &[tip], crate::testing::text("attempt", 1_700_000_000), None)?;
     let push = draft.into_push(mirror.main.clone(), Some(tip), commit)?;
     mirror.store.save(&push)?;
     mirror.remote.push(&push).unwrap();
@@ -579,4 +579,92 @@ fn a_reset_between_saving_and_pushing_loses_nothing() {
     for left in ["trash1", "trash2", "tmp_tip_1_2_3"] {
         assert!(!root.join(left).exists(), "{left}");
     }
+}
+
+#[test]
+fn any_flipped_bit_and_any_lost_end_is_found_when_the_store_is_opened() {
+    let mirror = Mirror::new();
+    mirror.push("first", &[("a/b", "1"), ("c", "2")]);
+    let Mirror { directory, store, .. } = mirror;
+    drop(store);
+    let root = directory.path().join("store");
+    for extension in ["pack", "idx"] {
+        let file = packs(&root, extension).pop().unwrap();
+        let whole = std::fs::read(&file).unwrap();
+        let other = file.with_extension(if extension == "pack" { "idx" } else { "pack" });
+        let other_whole = std::fs::read(&other).unwrap();
+        let flipped = (0..whole.len()).step_by(7).map(|at| {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1 << (at % 8);
+            bytes
+        });
+        let cut = (0..whole.len()).step_by(31).map(|end| whole[..end].to_vec());
+        let zeroed = [vec![0; whole.len()]];
+        for (number, bytes) in flipped.chain(cut).chain(zeroed).enumerate() {
+            std::fs::write(&file, bytes).unwrap();
+            drop(Store::open_or_create(&root).unwrap());
+            assert!(!file.exists() && !other.exists(), "{extension}, damage {number}");
+            std::fs::write(&file, &whole).unwrap();
+            std::fs::write(&other, &other_whole).unwrap();
+        }
+        drop(Store::open_or_create(&root).unwrap());
+        assert!(file.exists() && other.exists());
+    }
+    // Where a branch was is only a hint.
+    let tip = std::fs::read_dir(root.join(TIPS))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    for damaged in ["", "garbage", "0123 refs/heads/main\n"] {
+        std::fs::write(&tip, damaged).unwrap();
+        let store = Store::open_or_create(&root).unwrap();
+        assert_eq!(
+            store.tip(&RefName::branch("main").unwrap()).unwrap(),
+            None,
+            "{damaged:?}"
+        );
+    }
+}
+
+#[test]
+fn blobs_that_were_written_over_go_and_the_others_stay() {
+    let mirror = Mirror::new();
+    let mut day: String = (0..2000)
+        .map(|run| format!("run {run}: {:x}\n", run * 7919))
+        .collect();
+    mirror.push("first", &[("settled", "still here\n"), ("day", &day)]);
+    let mut days = Vec::new();
+    for number in 0..60 {
+        day.push_str(&format!("{number} more\n"));
+        let tip = mirror.push("next", &[("day", &day)]);
+        let tree = mirror.store.commit(tip).unwrap().tree;
+        days.push(mirror.store.file(tree, &path("day")).unwrap().unwrap().id);
+    }
+    let tree = mirror
+        .store
+        .commit(mirror.remote.tip(&mirror.main).unwrap().unwrap())
+        .unwrap()
+        .tree;
+    let settled = mirror.store.file(tree, &path("settled")).unwrap().unwrap().id;
+    assert_eq!(
+        mirror.store.blob(settled).unwrap().as_deref(),
+        Some(b"still here\n".as_slice())
+    );
+    assert_eq!(
+        mirror.store.blob(days[59]).unwrap(),
+        Some(day.clone().into_bytes())
+    );
+    let here = packs(&mirror.directory.path().join("store"), "idx");
+    let here: Vec<Oid> = here
+        .iter()
+        .flat_map(|index| crate::idx::decode(&std::fs::read(index).unwrap()).unwrap())
+        .map(|row| row.id)
+        .collect();
+    let kept = days.iter().filter(|id| here.contains(id)).count();
+    assert!(
+        kept <= fold::PACKS_UNFOLDED_MAX + 1,
+        "{kept} versions of one file"
+    );
 }

@@ -23,6 +23,11 @@ impl Entry<'_> {
         self.mode == MODE_TREE
     }
 
+    /// Returns whether this is a file, executable or not; a link or a submodule is none.
+    pub(crate) fn is_file(&self) -> bool {
+        matches!(self.mode, MODE_FILE | 0o100_755 | 0o100_664)
+    }
+
     pub(crate) fn is_ordinary(&self) -> bool {
         self.mode == MODE_FILE
     }
@@ -79,6 +84,11 @@ impl BaseTree {
         }
         starts.push(start);
         Ok(Self { raw, starts })
+    }
+
+    /// Returns the object as it is stored.
+    pub(crate) fn into_raw(self) -> Vec<u8> {
+        self.raw
     }
 
     pub(crate) fn len(&self) -> usize {

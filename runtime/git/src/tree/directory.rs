@@ -41,16 +41,40 @@ enum Change {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Placed {
     Unchanged,
-    New,
+    /// The base has a file of this name with other content or mode, or none.
+    New {
+        old: Option<Oid>,
+    },
+}
+
+/// A tree that the base does not have.
+#[derive(Debug)]
+pub(crate) struct NewTree {
+    pub(crate) id: Oid,
+    pub(crate) raw: Vec<u8>,
+    /// What was there before, most likely very similar.
+    pub(crate) old: Option<(Oid, Vec<u8>)>,
+}
+
+impl NewTree {
+    pub(super) fn empty() -> Self {
+        Self {
+            id: EMPTY_TREE,
+            raw: Vec::new(),
+            old: None,
+        }
+    }
 }
 
 /// What finishing a directory and all below it comes to.
 #[derive(Debug, Default)]
 pub(super) struct Finished {
     /// New trees, children before their parents.
-    pub(super) trees: Vec<(Oid, Vec<u8>)>,
+    pub(super) trees: Vec<NewTree>,
     /// The written blobs that differ from the base.
     pub(super) blobs: HashSet<Oid>,
+    /// The blobs of the base that others were written over.
+    pub(super) replaced: Vec<Oid>,
     pub(super) added: usize,
     pub(super) modified: usize,
     pub(super) deleted: usize,
@@ -100,11 +124,12 @@ impl Directory {
         if let Some(Change::Inside(inside)) = directory.changes.insert(name.as_bytes().into(), written) {
             directory.hidden.insert(name.as_bytes().into(), inside);
         }
-        let same = |(_, entry): (usize, Entry<'_>)| entry.id == id && entry.mode == MODE_FILE;
-        Ok(if directory.base.find(name.as_bytes()).is_some_and(same) {
-            Placed::Unchanged
-        } else {
-            Placed::New
+        let old = directory.base.find(name.as_bytes()).map(|(_, entry)| entry);
+        Ok(match old {
+            Some(old) if old.id == id && old.mode == MODE_FILE => Placed::Unchanged,
+            old => Placed::New {
+                old: old.filter(Entry::is_file).map(|old| old.id),
+            },
         })
     }
 
@@ -287,6 +312,8 @@ impl Directory {
                     }
                     if in_base.is_none_or(|old| old.id != *id) {
                         out.blobs.insert(*id);
+                        out.replaced
+                            .extend(in_base.filter(Entry::is_file).map(|old| old.id));
                     }
                     results.push(Entry {
                         mode: MODE_FILE,
@@ -334,7 +361,8 @@ impl Directory {
             problem: "a tree is an attack on SHA-1".into(),
         })?;
         if base_id != Some(id) {
-            out.trees.push((id, raw));
+            let old = base_id.map(|base_id| (base_id, base.into_raw()));
+            out.trees.push(NewTree { id, raw, old });
         }
         Ok(Some(id))
     }

@@ -164,7 +164,7 @@ fn random_changes_in_any_order_give_gits_tree_and_true_counts() {
         if random.below(3) == 0 {
             let parents: Vec<Oid> = parent.into_iter().collect();
             let tip = draft
-                .commit_text(outcome.tree, &parents, text("round", number))
+                .commit_text(outcome.tree, &parents, text("round", number), None)
                 .unwrap();
             let push = draft.into_push(mirror.main.clone(), parent, tip).unwrap();
             mirror.store.save(&push).unwrap();
@@ -241,7 +241,7 @@ fn check(base: &[&str], calls: &str, expected: Expect) {
             "+{added} ~{modified} -{deleted}, {objects} objects{}\n",
             if changed { "" } else { ", unchanged" }
         );
-        let commit = draft.commit_text(tree, &[parent], text("next", 1)).unwrap();
+        let commit = draft.commit_text(tree, &[parent], text("next", 1), None).unwrap();
         let push = draft
             .into_push(mirror.main.clone(), Some(parent), commit)
             .unwrap();
@@ -489,16 +489,15 @@ fn what_others_committed_stays_as_it_is() {
 
 #[test]
 fn a_large_batch_is_shared_out_without_a_trace() {
+    fn shared_out(items: &[usize], bytes: impl Fn(&usize) -> usize) -> Vec<usize> {
+        let copy = |(): &mut (), part: &[usize]| part.to_vec();
+        in_parallel(items, bytes, &mut Vec::new(), || (), copy).concat()
+    }
     let items: Vec<usize> = (0..1000).collect();
     for bytes in [1, 5_000, 1 << 20] {
-        let parts = in_parallel(&items, |_| bytes, <[usize]>::to_vec);
-        assert_eq!(parts.concat(), items, "{bytes}");
+        assert_eq!(shared_out(&items, |_| bytes), items, "{bytes}");
     }
-    let one_huge = in_parallel(
-        &items,
-        |item| if *item == 0 { 1 << 30 } else { 0 },
-        <[usize]>::to_vec,
-    );
-    assert_eq!(one_huge.concat(), items);
-    assert_eq!(in_parallel(&[], |_: &usize| 1, <[usize]>::len), [0]);
+    let one_is_huge = |item: &usize| if *item == 0 { 1 << 30 } else { 0 };
+    assert_eq!(shared_out(&items, one_is_huge), items);
+    assert!(shared_out(&[], |_| 1).is_empty());
 }

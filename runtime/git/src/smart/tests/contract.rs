@@ -96,7 +96,7 @@ fn a_branch_starts_at_a_commit_that_is_there_and_is_deleted_where_it_is_expected
         let mut draft = setup.store.draft();
         let tree = draft.tree_of(first).unwrap();
         let commit = draft
-            .commit_text(tree, &[first], crate::testing::text("dev", 1))
+            .commit_text(tree, &[first], crate::testing::text("dev", 1), None)
             .unwrap();
         let push = draft.into_push(dev.clone(), None, commit).unwrap();
         setup.remote.push(&push).unwrap();
@@ -276,7 +276,7 @@ fn histories_are_walked_along_all_parents_and_what_is_not_there_is_passed_over()
         let mut draft = setup.store.draft();
         let tree = draft.tree_of(first).unwrap();
         let side = draft
-            .commit_text(tree, &[first], crate::testing::text("side", 5))
+            .commit_text(tree, &[first], crate::testing::text("side", 5), None)
             .unwrap();
         let side = draft.into_push(branch("side"), None, side).unwrap();
         setup.store.save(&side).unwrap();
@@ -285,7 +285,7 @@ fn histories_are_walked_along_all_parents_and_what_is_not_there_is_passed_over()
         let tree = draft.tree_of(second).unwrap();
         let parents = [second, side.new_tip()];
         let merge = draft
-            .commit_text(tree, &parents, crate::testing::text("merge", 1_800_000_000))
+            .commit_text(tree, &parents, crate::testing::text("merge", 1_800_000_000), None)
             .unwrap();
         let push = draft.into_push(setup.main.clone(), Some(second), merge).unwrap();
         setup.remote.push(&push).unwrap();

@@ -1,0 +1,142 @@
+//! One push, ready to be stored and sent.
+
+use crate::{
+    error::StoreError,
+    pack::{Assembled, Pack},
+    refname::RefName,
+    store::Store,
+};
+use mirror_core::ids::Oid;
+use std::{borrow::Cow, collections::HashSet, sync::Arc};
+
+/// One push: a branch, where it has to be, where it shall be, and one pack with everything new in between.
+///
+/// As long as it lives the store keeps its objects.
+#[derive(Debug, Clone)]
+pub struct PendingPush {
+    refname: RefName,
+    expected_old: Option<Oid>,
+    new: Oid,
+    pub(crate) outgoing: Arc<Outgoing>,
+    pub(crate) alive: Arc<()>,
+    pub(crate) bases: Vec<Oid>,
+}
+
+/// What a push sends, and what stays here of it.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) sent: Assembled,
+    /// None if it is the same.
+    pub(crate) local: Option<Local>,
+    /// Blobs that others were written over.
+    pub(crate) replaced: HashSet<Oid>,
+}
+
+/// What stays here of a push, as whole objects.
+#[derive(Debug)]
+pub(crate) struct Local {
+    pub(crate) pack: Pack<'static>,
+    /// Which of them are blobs.
+    pub(crate) blobs: Vec<Oid>,
+}
+
+impl Outgoing {
+    /// Returns the pack to be kept in the store.
+    pub(crate) fn kept(&self) -> Pack<'_> {
+        match &self.local {
+            Some(Local { pack, .. }) => Pack {
+                bytes: Cow::Borrowed(&pack.bytes),
+                index: Cow::Borrowed(&pack.index),
+                ..*pack
+            },
+            None => self.sent.pack(),
+        }
+    }
+
+    /// Returns the objects of the kept pack that may be blobs.
+    pub(crate) fn kept_blobs(&self) -> impl Iterator<Item = Oid> {
+        let sent = self.sent.rows.iter().map(|row| row.id);
+        let sent = sent.filter(|_| self.local.is_none());
+        let local = self.local.iter().flat_map(|local| local.blobs.iter().copied());
+        sent.chain(local)
+    }
+}
+
+impl PendingPush {
+    pub(crate) fn new(
+        refname: RefName,
+        expected_old: Option<Oid>,
+        new: Oid,
+        outgoing: Outgoing,
+        bases: Vec<Oid>,
+    ) -> Self {
+        Self {
+            refname,
+            expected_old,
+            new,
+            outgoing: Arc::new(outgoing),
+            alive: Arc::new(()),
+            bases,
+        }
+    }
+
+    /// Makes a push of objects that need no store.
+    pub(crate) fn of_pack(refname: RefName, expected_old: Option<Oid>, new: Oid, sent: Assembled) -> Self {
+        let outgoing = Outgoing {
+            sent,
+            local: None,
+            replaced: HashSet::new(),
+        };
+        Self::new(refname, expected_old, new, outgoing, Vec::new())
+    }
+
+    /// Returns the branch to move.
+    #[must_use]
+    pub fn refname(&self) -> &RefName {
+        &self.refname
+    }
+
+    /// Returns where the branch must be, none if it must not exist.
+    #[must_use]
+    pub fn expected_old(&self) -> Option<Oid> {
+        self.expected_old
+    }
+
+    /// Returns the commit that the branch moves to.
+    #[must_use]
+    pub fn new_tip(&self) -> Oid {
+        self.new
+    }
+
+    /// Returns the pack, as it is sent.
+    ///
+    /// It is thin: deltas in it may refer to objects of the commits that the new ones stand on ([`PendingPush::is_thin`]),
+    /// by id, or to earlier entries of the pack, by offset.
+    #[must_use]
+    pub fn pack_bytes(&self) -> &[u8] {
+        &self.outgoing.sent.bytes
+    }
+
+    /// Returns whether the pack needs objects that the remote already has.
+    #[must_use]
+    pub fn is_thin(&self) -> bool {
+        !self.outgoing.sent.missing.is_empty()
+    }
+
+    /// Returns the pack with everything that it needs, for a remote that takes no thin ones.
+    ///
+    /// # Errors
+    /// Something that is not in the store any more, which passes: make the push again.
+    pub fn complete_pack_bytes(&self, store: &Store) -> Result<Cow<'_, [u8]>, StoreError> {
+        Ok(match self.outgoing.sent.completed(store.objects())? {
+            Cow::Borrowed(sent) => Cow::Borrowed(&sent.bytes),
+            Cow::Owned(complete) => Cow::Owned(complete.bytes),
+        })
+    }
+
+    /// Returns the number of objects in the pack.
+    #[must_use]
+    pub fn objects(&self) -> usize {
+        self.outgoing.sent.rows.len()
+    }
+}
