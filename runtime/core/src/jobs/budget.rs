@@ -1,9 +1,9 @@
 //! The growth budget of job history: what runs have cost this month, and how often they are committed.
 //!
-//! "Bytes" are what Git keeps once it has repacked (`git repack -adf`), by a model that was fitted to
-//! the measurement in `benches/README.md`: new lines compress against each other, a line that changes
-//! costs a delta, and a commit costs itself and its trees. What is decided with it is only when runs
-//! are committed; what stands in the tree depends on the runs alone.
+//! "Bytes" are what Git keeps once it has repacked (`git repack -adf`), by a model: new lines compress
+//! against each other, a line that changes costs a delta, and a commit costs itself and its trees. Its
+//! figures are assumed; `cargo xtask job-history` compares them with what Git does. What is decided
+//! with it is when runs are committed, and how many lines a day may have; never by what was measured.
 
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
