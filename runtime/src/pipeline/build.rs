@@ -400,11 +400,11 @@ impl Built {
             if is_run(key) {
                 // A run gives entries only, and they stay whatever becomes of it.
                 shards.extend(self.withheld_entry(key, None));
-                shards.extend(
-                    entries
-                        .into_iter()
-                        .filter_map(|entry| self.memory.put_entry(entry)),
-                );
+                for entry in entries {
+                    if self.is_of_somebody(&entry) {
+                        shards.extend(self.memory.put_entry(entry));
+                    }
+                }
                 continue;
             }
             let names = entries.iter().map(name_of).collect();
@@ -444,6 +444,21 @@ impl Built {
         }
         self.content = vec![MirrorBatch::join(clean.into_values())];
         shards
+    }
+
+    /// Whether an entry of a run is of use: a configuration that is gone has no health, whether its runs
+    /// are told one by one or listed anew.
+    fn is_of_somebody(&self, entry: &Entry) -> bool {
+        if entry.kind != IndexKind::JobHealth {
+            return true;
+        }
+        let key = entry.key.split_once('/').and_then(|(component, config)| {
+            Some(ObjectKey::Config {
+                component: component.parse().ok()?,
+                config: config.parse().ok()?,
+            })
+        });
+        key.is_none_or(|key| self.memory.known(&key).is_some() || self.withheld.contains_key(&key))
     }
 
     /// Adds an object to the list of withheld ones, or takes it off.
