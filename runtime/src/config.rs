@@ -43,6 +43,7 @@ pub struct Config {
     pub log: LogConfig,
     pub keboola: KeboolaConfig,
     pub sandbox: SandboxLimits,
+    pub sync: SyncConfig,
     pub git: GitConfig,
     pub visibility: VisibilityConfig,
     /// How long running attempts may go on after a stop was asked for.
@@ -114,6 +115,35 @@ pub struct KeboolaConfig {
 pub struct SandboxLimits {
     pub memory_bytes_max: usize,
     pub deadline_ms: u64,
+}
+
+/// What an attempt may hold of a project at a time. What it remembers of each object (where it lives, which version
+/// is mirrored) comes on top and grows with the project, as does the pack of a first commit.
+#[derive(Debug, Clone, Copy)]
+pub struct SyncConfig {
+    /// Bytes of buffers: a half is for objects that are being rendered, a quarter for a mirror's versions that
+    /// were fetched, an eighth for objects that wait to be rendered.
+    pub memory_bytes_max: usize,
+    /// Bytes on disk, in the data directory, for objects that wait to be rendered and do not fit into memory. They
+    /// are encrypted, and gone with the process. What does not fit there either is fetched twice.
+    pub spool_bytes_max: u64,
+}
+
+impl SyncConfig {
+    #[must_use]
+    pub fn rendering_bytes_max(self) -> usize {
+        self.memory_bytes_max / 2
+    }
+
+    #[must_use]
+    pub fn cache_bytes_max(self) -> usize {
+        self.memory_bytes_max / 4
+    }
+
+    #[must_use]
+    pub fn waiting_bytes_max(self) -> usize {
+        self.memory_bytes_max / 8
+    }
 }
 
 /// How repositories behind a server are talked to, for all mirrors.

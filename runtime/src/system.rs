@@ -13,6 +13,7 @@ use crate::{
     pipeline::{
         attempt::{Base, Lane},
         fetch::Source,
+        spool::SpoolLimits,
         transform::Transformer,
     },
     queue::{EventLog, LogError, embedded::EmbeddedLog},
@@ -317,6 +318,7 @@ impl System {
             source: Arc::new(Source::new(
                 client,
                 Duration::from_millis(self.config.keboola.visible_within_ms),
+                self.config.sync.cache_bytes_max(),
             )),
             token,
             remote,
@@ -396,6 +398,7 @@ impl System {
             spec: Arc::clone(spec),
             base,
             filed: Arc::default(),
+            parked: Arc::default(),
             default_branch: default.clone(),
             exports,
             visibility: Arc::clone(&mirror.visibility),
@@ -404,6 +407,12 @@ impl System {
             render,
             source: Arc::clone(&mirror.source),
             transformer,
+            memory_bytes_max: self.config.sync.rendering_bytes_max(),
+            spool: SpoolLimits {
+                held_bytes_max: self.config.sync.waiting_bytes_max(),
+                file_bytes_max: self.config.sync.spool_bytes_max,
+                directory: self.config.data_dir.clone(),
+            },
             git: Arc::clone(&mirror.git),
             remote: Arc::clone(&mirror.remote),
             turn: Arc::clone(&mirror.turn),
@@ -496,6 +505,7 @@ impl System {
             ),
             own_secrets,
             seen: Arc::clone(&mirror.seen),
+            guard: std::sync::Mutex::default(),
             names: std::sync::Mutex::default(),
             owned: OwnedPaths::new(spec.prefix.clone()),
             context: Context {

@@ -432,11 +432,12 @@ fn bytes(pushes: u64) -> Result<()> {
         )
     };
     let mut manifest: Vec<String> = (0..if pushes > 10 { 30_000 } else { 500 }).map(entry).collect();
+    let whole = |manifest: &[String]| format!("[\n{}    {{}}\n]\n", manifest.concat());
     let project = project(2000, 1000);
     let mut engine = Engine::new()?;
     let mut all = project.clone();
     all.push(("jobs/2026/11/25.jsonl".to_owned(), day.clone()));
-    all.push(("configs/main/manifest.json".to_owned(), manifest.concat()));
+    all.push(("configs/main/manifest.json".to_owned(), whole(&manifest)));
     engine.push(&all)?;
     let mut random = Random(3);
     let mut compare = |name: &str, files: &mut dyn FnMut(u64) -> Vec<File>| -> Result<()> {
@@ -482,7 +483,7 @@ fn bytes(pushes: u64) -> Result<()> {
     compare("one entry added to the manifest", &mut |number| {
         let at = usize::try_from(number * 97).unwrap_or_default() % manifest.len();
         manifest.insert(at, entry(50_000 + number));
-        vec![("configs/main/manifest.json".to_owned(), manifest.concat())]
+        vec![("configs/main/manifest.json".to_owned(), whole(&manifest))]
     })?;
     ensure!(
         git(engine.repository(), &["fsck", "--strict"], b"")?.is_empty(),

@@ -448,6 +448,7 @@ impl Mirror {
             render: &RenderDigest::parse(&"0".repeat(32)).context("a digest")?,
             parent_committed_at: self.committed_at,
             changes: Vec::new(),
+            inventory: mirror_core::inventory::Inventory::default(),
         };
         let message =
             CommitDraft::new(facts).seal(Vec::new(), &redaction(), &Guard::new(&KnownSecrets::new()));

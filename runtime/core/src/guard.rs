@@ -36,7 +36,7 @@ pub struct Guard {
 impl Guard {
     /// Takes the secrets that must not occur: the run's own, and those seen under `#` keys.
     ///
-    /// The guard holds copies of them in its tables, which are not wiped; keep it for one attempt.
+    /// The guard holds copies of them in its tables, which are not wiped when it goes.
     #[must_use]
     pub fn new(known: &KnownSecrets) -> Self {
         Self {

@@ -232,6 +232,15 @@ fn concerns_us(format: Format, text: &str, mode: SecretsMode) -> bool {
     json && (has("\"#") || has("\\u")) || mode != SecretsMode::Encrypted && has("KBC::")
 }
 
+/// Returns the unencrypted values that stand under `#` keys of a JSON text; none of a text that is none, which
+/// cannot be rendered either.
+#[must_use]
+pub fn plaintexts(json: &str) -> KnownSecrets {
+    let redaction = Redaction::new(SecretsMode::Encrypted, TagKey::none());
+    let outcome = redact(Format::Json, json, &[], &redaction);
+    outcome.map(|(_, outcome)| outcome.known).unwrap_or_default()
+}
+
 /// Redacts a text that is no file: a name, a commit message.
 ///
 /// Where a finding does not fit the text, all of the text goes.

@@ -201,6 +201,15 @@ impl<'d, 's> TreeWriter<'d, 's> {
         Ok(self.root.delete(&*self.draft, path)?)
     }
 
+    /// Takes back a file that was written in this tree: all is as if it had not been. Call it before something
+    /// else is written in the file's way.
+    ///
+    /// # Errors
+    /// A base that cannot be read.
+    pub fn withdraw(&mut self, path: &MirrorPath) -> Result<(), WriteError> {
+        Ok(self.root.withdraw(&*self.draft, path)?)
+    }
+
     /// Deletes everything that the base has at `path` or below it.
     ///
     /// With [`TreeWriter::write`] and [`TreeWriter::keep`] this replaces a whole directory: what is neither written nor

@@ -8,9 +8,13 @@ use crate::{
     app::Failure,
     config::{KeboolaConfig, SandboxLimits},
     pipeline::{
-        fetch::{Fetched, Scope, Source},
+        error::AttemptError,
+        fetch::{Outlet, Scope, Source},
         memory::Shard,
-        transform::Transformer,
+        render,
+        spool::{SpoolLimits, Spooled},
+        survey::Survey,
+        transform::{Clean, FilledShard, Transformer},
     },
     system::{Guests, client, is_used, wall_clock},
 };
@@ -19,9 +23,10 @@ use mirror_core::{
     allowed_branches::AllowedBranches,
     batch::{RenderedBatch, Subject, Withheld},
     document::Context,
+    finding::WithholdReason,
     guard::KnownSecrets,
-    ids::{ObjectKey, ProjectId, Stack},
-    inventory::{Inventory, ObjectType},
+    ids::{BranchId, ObjectKey, ProjectId, Stack},
+    inventory::Inventory,
     layout::{Entry, IndexKind, PlacedObject, Rendered, SourceObject},
     marker::TagKey,
     path::OwnedPaths,
@@ -35,7 +40,8 @@ use serde_json::{Map, Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -52,22 +58,17 @@ pub fn run(render: &Render) -> Result<(), Failure> {
     }
     let project = sample_project::read_directory(&render.project)
         .map_err(|error| Failure::usage(crate::app::chain(&error)))?;
+    fs::create_dir_all(&render.out).map_err(|error| unwritable(&render.out, &error))?;
     let executor = runtime()?;
     let tree = executor.block_on(tree(render, project))?;
-    let mut files = 0;
-    for (path, content) in &tree.files {
-        let Some(below) = placed_below(path, render.only.as_deref()) else {
-            continue;
-        };
-        write(&render.out.join(below), content)?;
-        files += 1;
-    }
-    report(render.json, files, &tree);
+    report(render.json, &tree);
     Ok(())
 }
 
+/// What was rendered; its files are in the output directory.
+#[derive(Default)]
 struct Tree {
-    files: BTreeMap<String, String>,
+    files: usize,
     objects: usize,
     withheld: Vec<Withheld>,
     inventory: Inventory,
@@ -88,7 +89,7 @@ async fn tree(render: &Render, project: sample_project::Project) -> Result<Tree,
             ..FakeConfig::default()
         },
     );
-    let fake = fake.map_err(|error| Failure::failed(&error))?;
+    let fake = fake.map_err(failed)?;
     let config = KeboolaConfig {
         connect_timeout_ms: 5_000,
         read_timeout_ms: 60_000,
@@ -98,292 +99,333 @@ async fn tree(render: &Render, project: sample_project::Project) -> Result<Tree,
         parallel_max: 8,
         visible_within_ms: 0,
     };
-    let client = client(&config, fake.url(), SecretString::from(fake.token().to_owned()));
-    let source = Source::new(client.map_err(|error| Failure::failed(&error))?, Duration::ZERO);
+    let client = client(&config, fake.url(), SecretString::from(fake.token().to_owned())).map_err(failed)?;
     let limits = SandboxLimits {
         memory_bytes_max: 1 << 30,
         deadline_ms: 60_000,
     };
     let guests = tokio::task::spawn_blocking(move || Guests::prepare(None, [0; 32], limits)).await;
-    let guests = guests
-        .map_err(|error| Failure::failed(&error))?
-        .map_err(|error| Failure::failed(&error))?;
-    let mut branches = source.branches().await.map_err(|error| Failure::failed(&error))?;
-    // The default branch has its name before any other that wishes for it.
-    branches.sort_by_key(|branch| !branch.is_default);
-    let default = branches
-        .iter()
-        .find(|branch| branch.is_default)
-        .map(|branch| branch.id.clone());
+    let guests = guests.map_err(failed)?.map_err(failed)?;
     let everything = render.only.as_deref() != Some("configs");
-    let scope = Scope {
-        storage: everything,
-        samples: (everything && render.samples).then(SampleLimits::default),
-        jobs: everything,
-        now: wall_clock(),
-    };
     let id = |problem: mirror_core::ids::InvalidId| Failure::usage(problem.to_string());
-    let (stack, project) = (
-        Stack::parse(&host).map_err(id)?,
-        ProjectId::parse(&project_id).map_err(id)?,
-    );
-    let mut all = Job {
-        tree: Tree {
-            files: BTreeMap::new(),
-            objects: 0,
-            withheld: Vec::new(),
-            inventory: Inventory::default(),
+    let offline = Offline {
+        // Nothing is asked for twice here.
+        source: Source::new(client, Duration::ZERO, 0),
+        guests,
+        stack: Stack::parse(&host).map_err(id)?,
+        project: ProjectId::parse(&project_id).map_err(id)?,
+        options,
+        scope: Scope {
+            storage: everything,
+            samples: (everything && render.samples).then(SampleLimits::default),
+            jobs: everything,
+            now: wall_clock(),
         },
-        shards: BTreeMap::new(),
+        seen: Arc::default(),
     };
-    let mut names = UniqueNames::default();
-    let mut last = None;
-    for branch in branches.into_iter().filter(|branch| is_allowed(&options, branch)) {
+    loop {
+        let job = offline.all(render).await?;
+        if !job.outdated_guard {
+            return Ok(job.tree);
+        }
+        // A secret came to be known after files had been written in which nobody had looked for it.
+        fs::remove_dir_all(&render.out).map_err(|error| unwritable(&render.out, &error))?;
+        fs::create_dir_all(&render.out).map_err(|error| unwritable(&render.out, &error))?;
+    }
+}
+
+/// A project that is rendered without a mirror.
+struct Offline {
+    source: Source,
+    guests: Guests,
+    stack: Stack,
+    project: ProjectId,
+    options: Map<String, Value>,
+    scope: Scope,
+    /// Plaintexts that were found under `#` keys.
+    seen: Arc<Mutex<KnownSecrets>>,
+}
+
+impl Offline {
+    /// Renders all allowed branches, and then what is made of them together.
+    async fn all(&self, render: &Render) -> Result<Job, Failure> {
+        let mut branches = self.source.branches().await.map_err(failed)?;
+        // The default branch has its name before any other that wishes for it.
+        branches.sort_by_key(|branch| !branch.is_default);
+        let default = branches.iter().find(|branch| branch.is_default);
+        let default = default.map(|branch| branch.id.clone());
+        let mut job = Job {
+            out: render.out.clone(),
+            only: render.only.clone(),
+            redact: !render.no_redact,
+            tree: Tree::default(),
+            shards: BTreeMap::new(),
+            outdated_guard: false,
+        };
+        let mut names = UniqueNames::default();
+        let mut last = None;
+        let allowed = branches
+            .into_iter()
+            .filter(|branch| is_allowed(&self.options, branch));
+        for branch in allowed {
+            let transformer = self.transformer(&branch, default.as_ref(), &mut names).await?;
+            let limits = SpoolLimits {
+                held_bytes_max: MEMORY_BYTES_MAX / 8,
+                file_bytes_max: u64::MAX,
+                directory: render.out.clone(),
+            };
+            let (mut outlet, out) = Outlet::new();
+            let fetch = async {
+                let nothing = BTreeMap::new();
+                let fetched = self
+                    .source
+                    .whole(&branch, self.scope, &nothing, &mut outlet)
+                    .await;
+                drop(outlet);
+                Ok(fetched?)
+            };
+            let survey = Survey::new(limits).follow(Arc::clone(&transformer), out);
+            let surveyed: Result<_, AttemptError> = tokio::try_join!(fetch, survey);
+            let (_, survey) = surveyed.map_err(failed)?;
+            let by = Arc::clone(&transformer);
+            let worked = tokio::task::spawn_blocking(move || job.branch(&by, survey).map(|()| job));
+            job = worked.await.map_err(failed)??;
+            last = Some(transformer);
+        }
+        let Some(transformer) = last else {
+            return Err(Failure::usage(
+                "`allowedBranches` in options.json allows none of the project's branches",
+            ));
+        };
+        let worked = tokio::task::spawn_blocking(move || job.indices(&transformer).map(|()| job));
+        worked.await.map_err(failed)?
+    }
+
+    /// Makes the transformer of a branch. The branch's own wish decides its directory, as it does in the CLI.
+    async fn transformer(
+        &self,
+        branch: &DevBranch,
+        default: Option<&BranchId>,
+        names: &mut UniqueNames,
+    ) -> Result<Arc<Transformer>, Failure> {
+        let default = default.map(BranchId::as_str);
         let mut transformer = Transformer {
-            layout: guests.layout.clone(),
-            policies: vec![guests.redaction.clone()],
-            filter: guests.filter.clone(),
+            layout: self.guests.layout.clone(),
+            policies: vec![self.guests.redaction.clone()],
+            filter: self.guests.filter.clone(),
             redaction: Redaction::new(SecretsMode::Encrypted, TagKey::none()),
             own_secrets: KnownSecrets::new(),
-            seen: std::sync::Arc::default(),
-            names: std::sync::Mutex::default(),
+            seen: Arc::clone(&self.seen),
+            guard: Mutex::default(),
+            names: Mutex::default(),
             owned: OwnedPaths::new(None),
             sample_limits: SampleLimits::default(),
             context: Context {
-                stack: stack.clone(),
-                project: project.clone(),
+                stack: self.stack.clone(),
+                project: self.project.clone(),
                 branch: branch.id.clone(),
             },
-            settings: settings(
-                &options,
-                "main",
-                default.as_ref().map(mirror_core::ids::BranchId::as_str),
-            ),
+            settings: settings(&self.options, "main", default),
         };
-        let fetched = source
-            .whole(&branch, scope)
-            .await
-            .map_err(|error| Failure::failed(&error))?;
-        // The branch's own wish decides its directory, as it does in the CLI.
-        let branch_object = fetched
-            .objects
-            .iter()
-            .find(|object| object.key == ObjectKey::Branch)
-            .cloned();
+        let object = SourceObject {
+            key: ObjectKey::Branch,
+            component: None,
+            source: branch.source.clone(),
+            metadata: Vec::new(),
+        };
         let asked = tokio::task::spawn_blocking(move || {
-            let wish = transformer.inspect(branch_object.as_slice());
+            let wish = transformer.inspect(&[object]);
             wish.map(|wish| (wish, transformer))
         });
-        let (wish, back) = asked
-            .await
-            .map_err(|error| Failure::failed(&error))?
-            .map_err(|error| Failure::failed(&error))?;
-        transformer = back;
-        let wished = wish
-            .into_iter()
-            .next()
-            .and_then(Result::ok)
-            .map(|inspection| inspection.segment);
-        let path = names.take(
-            wished
-                .as_deref()
-                .filter(|wished| !wished.is_empty())
-                .unwrap_or(branch.id.as_str()),
-        );
-        transformer.settings = settings(
-            &options,
-            &path,
-            default.as_ref().map(mirror_core::ids::BranchId::as_str),
-        );
-        let redact = !render.no_redact;
-        let worked = tokio::task::spawn_blocking(move || {
-            let outcome = all.branch(&transformer, fetched, redact);
-            outcome.map(|()| (all, transformer))
-        });
-        let (next, transformer) = worked
-            .await
-            .map_err(|error| Failure::failed(&error))?
-            .map_err(|error| Failure::failed(&error))?;
-        all = next;
-        last = Some(transformer);
+        let wish;
+        (wish, transformer) = asked.await.map_err(failed)?.map_err(failed)?;
+        let wished = wish.into_iter().next().and_then(Result::ok);
+        let wished = wished.map(|inspection| inspection.segment);
+        let wished = wished.filter(|wished| !wished.is_empty());
+        let path = names.take(wished.as_deref().unwrap_or(branch.id.as_str()));
+        transformer.settings = settings(&self.options, &path, default);
+        Ok(Arc::new(transformer))
     }
-    let Some(transformer) = last else {
-        return Err(Failure::usage(
-            "`allowedBranches` in options.json allows none of the project's branches",
-        ));
-    };
-    let redact = !render.no_redact;
-    let worked = tokio::task::spawn_blocking(move || all.indices(&transformer, redact).map(|()| all)).await;
-    let all = worked
-        .map_err(|error| Failure::failed(&error))?
-        .map_err(|error| Failure::failed(&error))?;
-    Ok(all.tree)
 }
+
+/// Bytes of objects that are under way at a time, and an eighth of it for those that wait.
+const MEMORY_BYTES_MAX: usize = 256 << 20;
 
 /// What is being rendered, over all branches.
 struct Job {
+    out: PathBuf,
+    only: Option<String>,
+    redact: bool,
     tree: Tree,
     shards: BTreeMap<Shard, Vec<Entry>>,
+    /// A secret came to be known that nobody had looked for in what was written before.
+    outdated_guard: bool,
+}
+
+/// What became of a chunk: ready for a repository, or as the renderer made it.
+enum Done {
+    Clean(Clean),
+    Unredacted {
+        batch: RenderedBatch,
+        entries: Vec<Entry>,
+        withheld: Vec<Withheld>,
+    },
 }
 
 impl Job {
-    fn branch(
-        &mut self,
-        transformer: &Transformer,
-        fetched: Fetched,
-        redact: bool,
-    ) -> Result<(), mirror_sandbox::SandboxError> {
-        let types: BTreeMap<ObjectKey, Option<ObjectType>> = fetched
-            .objects
-            .iter()
-            .map(|object| {
-                let component = object.component.as_ref();
-                let component = component.map(|component| component.component_type.as_str());
-                (object.key.clone(), ObjectType::of(&object.key, component))
-            })
-            .collect();
+    fn branch(&mut self, transformer: &Transformer, survey: Survey) -> Result<(), Failure> {
         let earlier = self.tree.withheld.len();
-        self.objects(transformer, fetched, redact)?;
+        let mut survey = survey;
+        let inspected = std::mem::take(&mut survey.inspected);
+        let spool = &survey.spool;
+        let mut placement = Placement::new();
+        let mut changes = Vec::new();
+        for (key, inspection) in inspected {
+            match inspection {
+                Ok(inspection) => changes.push(Change::Put(key, inspection)),
+                Err(reason) => self.tree.withheld.push(Withheld {
+                    subject: Subject::Object(key),
+                    reason,
+                }),
+            }
+        }
+        let mut todo = placement.apply(changes).stale;
+        // Runs have no place.
+        todo.extend(
+            spool
+                .keys()
+                .filter(|key| matches!(key, ObjectKey::Job(_)))
+                .cloned(),
+        );
+        let mut todo = todo.into_iter();
+        let mut objects = 0;
+        let mut next = || {
+            for key in todo.by_ref() {
+                if let Some(Spooled::Object(object)) = spool.get(&key).map_err(failed)? {
+                    objects += 1;
+                    return Ok(Some(placement.placed(&key, object)));
+                }
+            }
+            Ok(None)
+        };
+        let guard = transformer.guard();
+        let redact = self.redact;
+        let work = |chunk: Vec<PlacedObject>| {
+            if redact {
+                return transformer
+                    .objects(chunk, &guard)
+                    .map(Done::Clean)
+                    .map_err(failed);
+            }
+            let rendered = transformer
+                .layout
+                .render(&transformer.context, &transformer.settings, &chunk)
+                .map_err(failed)?;
+            let keys = chunk.into_iter().map(|placed| placed.object.key);
+            Ok(unredacted(
+                transformer,
+                keys.map(Subject::Object).zip(rendered).collect(),
+            ))
+        };
+        render::objects(MEMORY_BYTES_MAX, &mut next, work, &mut |done| {
+            self.take(transformer, done)
+        })?;
+        self.tree.objects += objects;
         let withheld: BTreeSet<&Subject> = self.tree.withheld[earlier..]
             .iter()
             .map(|withheld| &withheld.subject)
             .collect();
-        for (key, object) in types {
-            let is_withheld = withheld.contains(&Subject::Object(key));
-            self.tree.inventory.count(object, is_withheld);
+        for key in survey.spool.keys() {
+            let is_withheld = withheld.contains(&Subject::Object(key.clone()));
+            self.tree.inventory.count(survey.type_of(key), is_withheld);
         }
         Ok(())
     }
 
-    fn objects(
-        &mut self,
-        transformer: &Transformer,
-        fetched: Fetched,
-        redact: bool,
-    ) -> Result<(), mirror_sandbox::SandboxError> {
-        let inspected = transformer.inspect(&fetched.objects)?;
-        let mut placement = Placement::new();
-        let mut sources: BTreeMap<ObjectKey, SourceObject> = BTreeMap::new();
-        let mut changes = Vec::new();
-        for (object, inspection) in fetched.objects.into_iter().zip(inspected) {
-            match inspection {
-                Ok(inspection) => changes.push(Change::Put(object.key.clone(), inspection)),
-                Err(reason) => {
-                    self.tree.withheld.push(Withheld {
-                        subject: Subject::Object(object.key.clone()),
-                        reason,
-                    });
-                }
-            }
-            sources.insert(object.key.clone(), object);
-        }
-        let stale: BTreeSet<ObjectKey> = placement.apply(changes).stale;
-        let placed: Vec<PlacedObject> = stale
-            .iter()
-            .filter_map(|key| sources.remove(key))
-            .map(|object| placement.placed(&object.key.clone(), object))
-            .collect();
-        self.tree.objects += placed.len();
-        if redact {
-            let clean = transformer.objects(placed)?;
-            self.tree.withheld.extend(clean.withheld);
-            for object in clean
-                .batches
-                .into_iter()
-                .flat_map(mirror_core::batch::MirrorBatch::into_objects)
-            {
-                let (_, files, entries, _) = object.into_parts();
-                for (path, content) in files.into_iter().map(mirror_core::batch::MirrorFile::into_parts) {
-                    self.tree.files.insert(path.to_string(), content);
-                }
-                self.add_entries(entries);
-            }
-            return Ok(());
-        }
-        let rendered = transformer
-            .layout
-            .render(&transformer.context, &transformer.settings, &placed)?;
-        for (placed, outcome) in placed.into_iter().zip(rendered) {
-            let subject = Subject::Object(placed.object.key);
-            match outcome {
-                Ok(rendered) => {
-                    self.add_entries(rendered.entries.clone());
-                    self.unredacted(transformer, subject, rendered);
-                }
-                Err(reason) => self.tree.withheld.push(Withheld { subject, reason }),
-            }
-        }
-        Ok(())
-    }
-
-    fn indices(
-        &mut self,
-        transformer: &Transformer,
-        redact: bool,
-    ) -> Result<(), mirror_sandbox::SandboxError> {
-        let shards = std::mem::take(&mut self.shards);
-        let mut work: Vec<(IndexKind, String, Vec<Entry>)> = shards
-            .into_iter()
-            .map(|((kind, shard), mut entries)| {
+    fn indices(&mut self, transformer: &Transformer) -> Result<(), Failure> {
+        let mut shards = std::mem::take(&mut self.shards);
+        shards.insert((IndexKind::Guide, String::new()), Vec::new());
+        let mut shards = shards.into_iter();
+        let mut next = || {
+            Ok(shards.next().map(|((kind, shard), mut entries)| {
                 entries.sort_by(|one, other| one.key.cmp(&other.key));
                 (kind, shard, entries)
-            })
-            .collect();
-        work.push((IndexKind::Guide, String::new(), Vec::new()));
-        if redact {
-            let (clean, _) = transformer.shards(work)?;
-            self.tree.withheld.extend(clean.withheld);
-            for object in clean
-                .batches
-                .into_iter()
-                .flat_map(mirror_core::batch::MirrorBatch::into_objects)
-            {
-                let (_, files, _, _) = object.into_parts();
-                for (path, content) in files.into_iter().map(mirror_core::batch::MirrorFile::into_parts) {
-                    self.tree.files.insert(path.to_string(), content);
-                }
+            }))
+        };
+        let guard = transformer.guard();
+        let redact = self.redact;
+        let work = |(kind, shard, entries): FilledShard| {
+            if redact {
+                let (clean, _) = transformer
+                    .shard((kind, shard, entries), &guard)
+                    .map_err(failed)?;
+                return Ok(Done::Clean(clean));
             }
-            return Ok(());
-        }
-        for (kind, shard, entries) in work {
-            let subject = Subject::Index {
-                kind,
-                shard: shard.clone(),
-            };
-            match transformer.layout.gather(
+            let gathered = transformer.layout.gather(
                 &transformer.context,
                 &transformer.settings,
                 kind,
                 &shard,
                 &entries,
-            )? {
-                Ok(gathered) => {
-                    self.unredacted(
-                        transformer,
-                        subject,
-                        Rendered {
-                            files: gathered.files,
-                            entries: Vec::new(),
-                        },
-                    );
+            );
+            let rendered = gathered.map_err(failed)?.map(|gathered| Rendered {
+                files: gathered.files,
+                entries: Vec::new(),
+            });
+            Ok(unredacted(
+                transformer,
+                vec![(Subject::Index { kind, shard }, rendered)],
+            ))
+        };
+        render::shards(MEMORY_BYTES_MAX, &mut next, work, &mut |done| {
+            self.take(transformer, done)
+        })
+    }
+
+    /// Writes what became of a chunk.
+    fn take(&mut self, transformer: &Transformer, done: Done) -> Result<(), Failure> {
+        match done {
+            Done::Clean(Clean {
+                batch,
+                withheld,
+                known,
+            }) => {
+                self.outdated_guard |= transformer.learn(&known);
+                self.tree.withheld.extend(withheld);
+                for object in batch.into_objects() {
+                    let (_, files, entries, _) = object.into_parts();
+                    for file in files {
+                        self.write(file.path().as_str(), file.content())?;
+                    }
+                    self.add_entries(entries);
                 }
-                Err(reason) => self.tree.withheld.push(Withheld { subject, reason }),
+            }
+            Done::Unredacted {
+                batch,
+                entries,
+                withheld,
+            } => {
+                self.tree.withheld.extend(withheld);
+                for (path, content) in batch.unredacted_files() {
+                    self.write(path.as_str(), content)?;
+                }
+                self.add_entries(entries);
             }
         }
         Ok(())
     }
 
-    /// Takes files as they are, after the check of their paths.
-    fn unredacted(&mut self, transformer: &Transformer, subject: Subject, rendered: Rendered) {
-        let (batch, refused) = RenderedBatch::new(
-            transformer.context.clone(),
-            &transformer.owned,
-            vec![(subject, rendered)],
-        );
-        self.tree.withheld.extend(refused);
-        for (path, content) in batch.unredacted_files() {
-            self.tree.files.insert(path.to_string(), content.to_owned());
+    fn write(&mut self, path: &str, content: &str) -> Result<(), Failure> {
+        let Some(below) = placed_below(path, self.only.as_deref()) else {
+            return Ok(());
+        };
+        let path = self.out.join(below);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(|error| unwritable(&path, &error))?;
         }
+        fs::write(&path, content).map_err(|error| unwritable(&path, &error))?;
+        self.tree.files += 1;
+        Ok(())
     }
 
     fn add_entries(&mut self, entries: Vec<Entry>) {
@@ -394,6 +436,36 @@ impl Job {
                 .push(entry);
         }
     }
+}
+
+/// Takes files as they are, after the check of their paths.
+fn unredacted(transformer: &Transformer, rendered: Vec<(Subject, Result<Rendered, WithholdReason>)>) -> Done {
+    let (mut good, mut entries, mut withheld) = (Vec::new(), Vec::new(), Vec::new());
+    for (subject, outcome) in rendered {
+        match outcome {
+            Ok(rendered) => {
+                entries.extend(rendered.entries.iter().cloned());
+                good.push((subject, rendered));
+            }
+            Err(reason) => withheld.push(Withheld { subject, reason }),
+        }
+    }
+    let (batch, refused) = RenderedBatch::new(transformer.context.clone(), &transformer.owned, good);
+    withheld.extend(refused);
+    Done::Unredacted {
+        batch,
+        entries,
+        withheld,
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
+fn failed(error: impl std::error::Error + 'static) -> Failure {
+    Failure::failed(&error)
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::message(format!("cannot write `{}`: {error}", path.display()))
 }
 
 fn settings(options: &Map<String, Value>, branch_path: &str, default: Option<&str>) -> String {
@@ -427,17 +499,9 @@ fn placed_below<'p>(path: &'p str, only: Option<&str>) -> Option<&'p str> {
     }
 }
 
-fn write(path: &Path, content: &str) -> Result<(), Failure> {
-    let failed =
-        |error: std::io::Error| Failure::message(format!("cannot write `{}`: {error}", path.display()));
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(failed)?;
-    }
-    fs::write(path, content).map_err(failed)
-}
-
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "the command's output")]
-fn report(as_json: bool, files: usize, tree: &Tree) {
+fn report(as_json: bool, tree: &Tree) {
+    let files = tree.files;
     let withheld: Vec<_> = tree
         .withheld
         .iter()

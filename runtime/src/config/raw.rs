@@ -2,7 +2,7 @@
 
 use super::{
     AcceptDeletions, ConfigError, DevBranches, GitConfig, HttpConfig, IngestToken, JobsSpec, KeboolaConfig,
-    LogConfig, MirrorSpec, RepositoryCredential, RepositorySpec, SandboxLimits, VisibilityConfig,
+    LogConfig, MirrorSpec, RepositoryCredential, RepositorySpec, SandboxLimits, SyncConfig, VisibilityConfig,
     WindowConfig, branch_problem, id, reference,
     refs::{template_problem, unique},
     value,
@@ -119,6 +119,8 @@ pub(super) struct Config {
     keboola: Keboola,
     #[serde(default)]
     sandbox: Sandbox,
+    #[serde(default)]
+    sync: Sync,
     #[serde(default)]
     git: Git,
     #[serde(default)]
@@ -238,6 +240,22 @@ impl Default for Sandbox {
         Self {
             memory_bytes_max: 256 << 20,
             deadline_ms: 30_000,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Sync {
+    memory_bytes_max: usize,
+    spool_bytes_max: u64,
+}
+
+impl Default for Sync {
+    fn default() -> Self {
+        Self {
+            memory_bytes_max: 256 << 20,
+            spool_bytes_max: 4 << 30,
         }
     }
 }
@@ -445,6 +463,7 @@ impl Config {
             log,
             keboola,
             sandbox,
+            sync,
             git,
             visibility,
             grace_ms,
@@ -455,6 +474,12 @@ impl Config {
         }
         if keboola.parallel_max == 0 {
             return Err(value("keboola.parallel_max", "must be at least 1"));
+        }
+        if sync.memory_bytes_max < 16 << 20 {
+            return Err(value(
+                "sync.memory_bytes_max",
+                "must be at least 16777216 (16 MiB)",
+            ));
         }
         let mirrors = mirrors
             .into_iter()
@@ -493,6 +518,10 @@ impl Config {
             sandbox: SandboxLimits {
                 memory_bytes_max: sandbox.memory_bytes_max,
                 deadline_ms: sandbox.deadline_ms,
+            },
+            sync: SyncConfig {
+                memory_bytes_max: sync.memory_bytes_max,
+                spool_bytes_max: sync.spool_bytes_max,
             },
             visibility: visibility.check()?,
             grace_ms,

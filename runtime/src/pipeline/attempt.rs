@@ -7,12 +7,15 @@ mod cut;
 mod put_aside;
 
 use super::{
-    build::{Built, Outcome},
+    build::{Again, Begin, Built, Outcome},
     error::AttemptError,
-    fetch::{FetchError, SampleNews, Scope, Source},
+    fetch::{Covered, FetchError, Fetched, Outlet, SampleNews, Scope, Source},
     memory::Memory,
     recover::{Start, Tip},
+    spool::SpoolLimits,
+    survey::Survey,
     transform::Transformer,
+    work::Work,
 };
 use crate::{
     config::MirrorSpec,
@@ -25,7 +28,7 @@ use changes::changes;
 use jiff::Timestamp;
 use mirror_core::{
     commit::{CommitDraft, CommitFacts, CommitKind, CoveredChange},
-    cut::{Cut, LaneCursor},
+    cut::{ConfigKey, Cut, LaneCursor},
     digest::RenderDigest,
     finding::WithholdReason,
     ids::{BranchId, LaneId, ObjectKey, Oid, Topic},
@@ -40,7 +43,7 @@ use put_aside::Letter;
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -61,10 +64,15 @@ pub struct Lane {
     pub render: RenderDigest,
     pub source: Arc<Source>,
     pub transformer: Arc<Transformer>,
+    /// For what is under way when everything is rendered.
+    pub memory_bytes_max: usize,
+    pub spool: SpoolLimits,
     pub git: Arc<Store>,
     pub remote: Arc<dyn Remote>,
     /// Events of the cut in work that were put aside already: a retry need not do it again.
     pub filed: Arc<Mutex<Filed>>,
+    /// See [`Lane::parked()`].
+    pub parked: Arc<Mutex<Option<(Oid, Memory)>>>,
     /// One push at a time for each repository.
     pub turn: Arc<tokio::sync::Mutex<()>>,
     pub log: Arc<dyn EventLog>,
@@ -100,8 +108,10 @@ pub struct Done {
     pub cursor: LaneCursor,
     /// Set where there is a new commit.
     pub landed: Option<Landed>,
-    /// How long building and pushing took.
+    /// How long the attempt took, and of that the fetching from the source.
     pub took: Duration,
+    pub fetching: Duration,
+    pub work: Work,
     /// Events that were put aside.
     pub put_aside: usize,
     /// Those of them that the source may yet come to bear out.
@@ -182,23 +192,23 @@ impl Lane {
     async fn rounds(&self, mut held: Option<(Oid, Memory)>, due: Due) -> Result<Done, AttemptError> {
         crash_point!("attempt-start");
         let started = Instant::now();
-        let mut aside = BTreeMap::new();
+        let mut again = Again::default();
         loop {
-            match self.straight(held.take(), due, started, &aside).await? {
+            match self.straight(held.take(), due, started, &again).await? {
                 Straight::Done(done) => return Ok(*done),
-                // Each round sets at least one more object aside, so it ends.
-                Straight::Again(more) => aside.extend(more),
+                // Each round sets at least one more object aside, or has learnt a secret, so it ends.
+                Straight::Again(more) => again.extend(more),
             }
         }
     }
 
-    /// The line itself. Objects in `aside` are withheld from the start.
+    /// The line itself, with what earlier rounds have found out.
     async fn straight(
         &self,
         held: Option<(Oid, Memory)>,
         due: Due,
         started: Instant,
-        aside: &BTreeMap<ObjectKey, WithholdReason>,
+        again: &Again,
     ) -> Result<Straight, AttemptError> {
         let start = self.recover(held).await?;
         self.refuse_foreign(&start).await?;
@@ -221,6 +231,8 @@ impl Lane {
                 cursor,
                 landed: None,
                 took: started.elapsed(),
+                fetching: Duration::ZERO,
+                work: Work::default(),
                 put_aside: 0,
                 may_return: Vec::new(),
                 withheld_files: BTreeMap::new(),
@@ -244,46 +256,74 @@ impl Lane {
             base,
             stored_cursor,
             memory,
+            mirrored,
             ..
         } = start;
-        let covered = memory.covered();
-        let mut fetched = if rebuild {
-            self.source.whole_for(&self.branch, &cut, &covered, scope).await?
+        let asked = Instant::now();
+        let surveyed = if rebuild {
+            self.survey_all(&cut, &memory, scope).await
         } else {
-            self.source.cut(&self.branch, &cut, &covered, scope).await?
+            self.survey_cut(&cut, &memory, scope).await
         };
-        let mut changes = changes(&cut, &fetched, &covered);
+        let (mut fetched, mut survey) = match surveyed {
+            Ok(surveyed) => surveyed,
+            Err(error) => {
+                // Most often the source does not show yet what it will a second later.
+                *self.parked() = base.map(|base| (base, memory));
+                return Err(error);
+            }
+        };
+        let mut newest = BTreeMap::new();
+        for key in again.earlier.keys() {
+            (fetched, survey) = self.earlier(key, &memory, fetched, survey, &mut newest).await?;
+        }
+        let mut fetching = asked.elapsed();
+        let mut changes = changes(&cut, &fetched, &memory);
         if rebuild && !first {
             // Everything was listed, and rendered anew; nobody changed what has the same version.
             changes.retain(|change| {
-                covered
-                    .get(&change.key)
+                memory
+                    .covered_of(&change.key)
                     .is_none_or(|had| change.deleted || had.version != change.version)
             });
         }
         let unfounded = fetched.unfounded.drain(..).map(Letter::of_unfounded);
         self.file(&cut, unfounded.collect(), scope.now).await?;
-        if let Some(limits) = scope.samples {
-            fetched.limit_samples(memory.keys(), limits.tables_max);
-        }
         let samples = fetched.sample_news();
-        let built = match self.build(memory, fetched, scope, tip, aside).await? {
-            Outcome::Built(built) => *built,
-            Outcome::Aside(more) => return Ok(Straight::Again(more)),
+        let to_make = ToMake {
+            memory,
+            fetched,
+            survey,
+            newest,
+            scope,
+            same_render: mirrored.as_ref() == Some(&self.render),
+            tip,
+            base,
+            changes,
         };
-        let withheld = built
-            .withheld
-            .iter()
-            .filter_map(|(key, reason)| Letter::of_withheld(key, reason, &cut));
+        let made = self.make(to_make, &cut, again).await?;
+        let finished = match made {
+            Made::Finished(finished) => *finished,
+            Made::Again(more) => return Ok(Straight::Again(more)),
+        };
+        fetching += finished.fetching;
+        let withheld = finished.withheld.iter();
+        let withheld = withheld.filter_map(|(key, reason)| Letter::of_withheld(key, reason, &cut));
         self.file(&cut, withheld.collect(), scope.now).await?;
-        let finished = self.commit(built, cut, tip, base, changes).await?;
-        let mut done = self.publish(finished, stored_cursor, started).await?;
+        let mut done = self.publish(finished, cut, stored_cursor, started).await?;
         let filed = self.filed();
+        done.fetching = fetching;
         done.put_aside = filed.letters.len();
         done.may_return = filed.letters.values().flatten().cloned().collect();
         drop(filed);
         done.samples = samples;
         Ok(Straight::Done(Box::new(done)))
+    }
+
+    /// What the last attempt remembered, where it ended before it changed anything of it.
+    pub(super) fn parked(&self) -> MutexGuard<'_, Option<(Oid, Memory)>> {
+        // It is put and taken as a whole.
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs blocking work of this lane beside the executor.
@@ -313,54 +353,78 @@ impl Lane {
         }
     }
 
-    /// Writes tree and commit; without a difference there is no commit.
-    async fn commit(
-        &self,
-        mut built: Built,
-        cut: Cut,
-        tip: Option<Tip>,
-        base: Option<Oid>,
-        changes: Vec<CoveredChange>,
-    ) -> Result<Finished, AttemptError> {
+    /// Makes tree and commit; without a difference there is no commit.
+    async fn make(&self, to_make: ToMake, cut: &Cut, again: &Again) -> Result<Made, AttemptError> {
+        let (cut, again) = (cut.clone(), again.clone());
+        let handle = tokio::runtime::Handle::current();
         self.blocking(move |lane| {
-            let redactions = redactions(&built);
-            let withheld = built
-                .withheld
-                .iter()
-                .map(|(key, reason)| (key.clone(), reason.clone()))
-                .collect();
-            let mut draft = lane.git.draft();
-            let outcome = built.write(lane, &mut draft, tip)?;
-            crash_point!("after-tree");
-            let growth = built.memory.take_growth();
-            let Built {
+            let ToMake {
                 memory,
-                known,
-                whole,
+                fetched,
+                survey,
+                newest,
+                scope,
+                same_render,
+                tip,
+                base,
+                mut changes,
+            } = to_make;
+            let mut draft = lane.git.draft();
+            let whole = fetched.whole;
+            let begin = Begin {
+                memory,
+                fetched,
+                survey,
+                scope,
+                tip,
+                again: &again,
+                same_render,
+                newest,
+                handle: &handle,
+            };
+            let Built {
+                mut memory,
+                tree: outcome,
+                withheld,
                 withheld_files,
                 inventory,
-                ..
-            } = built;
+                redactions,
+                work,
+                fetching,
+            } = match lane.build(&mut draft, begin)? {
+                Outcome::Built(built) => *built,
+                Outcome::Again(more) => return Ok(Made::Again(more)),
+            };
+            crash_point!("after-tree");
+            let growth = memory.take_growth();
+            if whole && !cut.snapshot {
+                // What is withheld is not known to have been told of before, as files tell of versions.
+                changes.retain(|change| {
+                    cut.configs.contains_key(&change.key)
+                        || !withheld.contains_key(&ObjectKey::from(change.key.clone()))
+                });
+            }
             let mut finished = Finished {
-                cut,
                 memory,
                 replace_all: whole,
                 tip,
                 base,
                 commit: None,
                 redactions,
-                withheld,
+                withheld: withheld.into_iter().collect(),
                 withheld_files,
+                work,
+                fetching,
                 inventory,
             };
             // A first commit is made even without a difference: it says that the lane is mirrored.
-            if !outcome.changed && tip.is_some_and(|tip| tip.own) && !finished.cut.snapshot {
-                return Ok(finished);
+            if !outcome.changed && tip.is_some_and(|tip| tip.own) && !cut.snapshot {
+                return Ok(Made::Finished(Box::new(finished)));
             }
             let facts = CommitFacts {
                 lane: &lane.id,
                 project: &lane.spec.project,
-                cut: &finished.cut,
+                cut: &cut,
                 render: &lane.render,
                 parent_committed_at: tip.map(|tip| tip.committed_at),
                 changes,
@@ -368,12 +432,12 @@ impl Lane {
             };
             let text = CommitDraft::new(facts);
             let kind = text.kind();
-            let message = lane.transformer.seal(text, &known)?;
+            let message = lane.transformer.seal(text)?;
             let parents: Vec<Oid> = tip.iter().map(|tip| tip.id).collect();
             let id = draft.commit(outcome.tree, &parents, &message)?;
             if !growth.is_none() {
-                let bytes = growth.bytes(finished.cut.is_of_runs());
-                finished.memory.spend(bytes, finished.cut.appended_at);
+                let bytes = growth.bytes(cut.is_of_runs());
+                finished.memory.spend(bytes, cut.appended_at);
             }
             let expected = tip.filter(|tip| tip.own).map(|tip| tip.id);
             let push = draft.into_push(lane.refname.clone(), expected, id)?;
@@ -385,20 +449,90 @@ impl Lane {
                 outcome,
                 push,
             });
-            Ok(finished)
+            Ok(Made::Finished(Box::new(finished)))
         })
         .await
+    }
+
+    /// Fetches everything and looks at it.
+    async fn survey_all(
+        &self,
+        cut: &Cut,
+        memory: &Memory,
+        scope: Scope,
+    ) -> Result<(Fetched, Survey), AttemptError> {
+        let (mut outlet, out) = Outlet::new();
+        let fetch = async {
+            // What events told long ago of runs that the log no longer has is kept by their days.
+            let told = BTreeMap::new();
+            let fetched = self
+                .source
+                .whole_for(&self.branch, cut, memory, scope, told, &mut outlet)
+                .await;
+            drop(outlet);
+            Ok(fetched?)
+        };
+        let survey = Survey::new(self.spool.clone()).follow(Arc::clone(&self.transformer), out);
+        tokio::try_join!(fetch, survey)
+    }
+
+    /// Looks at a configuration at the version that the tip has, in place of the newest.
+    async fn earlier(
+        &self,
+        key: &ConfigKey,
+        memory: &Memory,
+        mut fetched: Fetched,
+        mut survey: Survey,
+        newest: &mut BTreeMap<ConfigKey, Covered>,
+    ) -> Result<(Fetched, Survey), AttemptError> {
+        let Some(had) = memory.covered_of(key) else {
+            return Ok((fetched, survey));
+        };
+        let mut single = self.source.earlier(&self.branch, key, had).await?;
+        let Some(config) = single.configs.remove(key) else {
+            return Ok((fetched, survey));
+        };
+        if let Some(replaced) = fetched.configs.insert(key.clone(), config) {
+            newest.insert(key.clone(), Covered::of(&replaced.revision));
+        }
+        let key = key.clone();
+        let survey = self.blocking(move |lane| {
+            survey.take_back(&key);
+            survey.look_at(&lane.transformer, single.objects)?;
+            Ok(survey)
+        });
+        Ok((fetched, survey.await?))
+    }
+
+    /// Fetches what a cut wants and looks at it.
+    async fn survey_cut(
+        &self,
+        cut: &Cut,
+        memory: &Memory,
+        scope: Scope,
+    ) -> Result<(Fetched, Survey), AttemptError> {
+        let mut fetched = self.source.cut(&self.branch, cut, memory, scope).await?;
+        if let Some(limits) = scope.samples {
+            fetched.limit_samples(memory.keys(), limits.tables_max);
+        }
+        let objects = std::mem::take(&mut fetched.objects);
+        let survey = self.blocking(move |lane| {
+            let mut survey = Survey::new(lane.spool.clone());
+            survey.look_at(&lane.transformer, objects)?;
+            Ok(survey)
+        });
+        Ok((fetched, survey.await?))
     }
 
     /// Makes the state durable, pushes, and moves the cursor.
     async fn publish(
         &self,
         finished: Finished,
+        cut: Cut,
         stored_cursor: Option<LaneCursor>,
         started: Instant,
     ) -> Result<Done, AttemptError> {
         let Finished {
-            cut,
             mut memory,
             replace_all,
             tip,
@@ -408,6 +542,8 @@ impl Lane {
             withheld,
             withheld_files,
             inventory,
+            mut work,
+            fetching: _,
         } = finished;
         let id = commit
             .as_ref()
@@ -424,6 +560,8 @@ impl Lane {
                 cursor,
                 landed: None,
                 took: started.elapsed(),
+                fetching: Duration::ZERO,
+                work,
                 put_aside: 0,
                 may_return: Vec::new(),
                 withheld_files,
@@ -435,6 +573,7 @@ impl Lane {
         } else {
             memory.take_changes()
         };
+        work.rows = delta.len();
         self.state
             .prepare(
                 &self.id,
@@ -516,6 +655,8 @@ impl Lane {
             cursor,
             landed,
             took: started.elapsed(),
+            fetching: Duration::ZERO,
+            work,
             put_aside: 0,
             may_return: Vec::new(),
             withheld_files,
@@ -526,7 +667,6 @@ impl Lane {
 
 /// An attempt's work before it is made known to anybody.
 struct Finished {
-    cut: Cut,
     memory: Memory,
     replace_all: bool,
     tip: Option<Tip>,
@@ -537,13 +677,35 @@ struct Finished {
     withheld: Vec<(ObjectKey, WithholdReason)>,
     withheld_files: BTreeMap<String, String>,
     inventory: Inventory,
+    work: Work,
+    fetching: Duration,
+}
+
+/// What a commit is made of.
+struct ToMake {
+    memory: Memory,
+    fetched: Fetched,
+    survey: Survey,
+    newest: BTreeMap<ConfigKey, Covered>,
+    scope: Scope,
+    same_render: bool,
+    tip: Option<Tip>,
+    base: Option<Oid>,
+    changes: Vec<CoveredChange>,
+}
+
+/// What building and committing came to.
+enum Made {
+    Finished(Box<Finished>),
+    /// As [`Outcome::Again`].
+    Again(Again),
 }
 
 /// Where the line came to.
 enum Straight {
     Done(Box<Done>),
-    /// These cannot be rendered and must be left as they are, which changes where others stand.
-    Again(BTreeMap<ObjectKey, WithholdReason>),
+    /// The line is to be gone again.
+    Again(Again),
 }
 
 struct Ready {
@@ -552,17 +714,4 @@ struct Ready {
     author: String,
     outcome: TreeOutcome,
     push: PendingPush,
-}
-
-fn redactions(built: &Built) -> Vec<(ObjectKey, RedactionStats)> {
-    let objects = built
-        .content
-        .iter()
-        .flat_map(mirror_core::batch::MirrorBatch::objects);
-    objects
-        .filter_map(|object| {
-            let key = super::memory::object_of(object.subject())?.clone();
-            (object.stats().found() > 0).then(|| (key, object.stats().clone()))
-        })
-        .collect()
 }

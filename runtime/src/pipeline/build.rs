@@ -1,541 +1,741 @@
-//! Building: from what was fetched to a commit that is ready to be pushed.
+//! Building: from what was fetched and looked at to a tree that is ready to be committed.
 //!
-//! Inspect, place, render, redact, filter, guard, tree, commit. Everything but fetching dependents
+//! Place, render, redact, filter, guard, and into the tree at once, chunk by chunk: of what is written only
+//! names stay. The same line serves one edit and a whole project. Blocks; everything but fetching dependents
 //! again is pure or touches only the local object store.
+
+mod settle;
 
 use super::{
     attempt::Lane,
+    breaker::Census,
     error::AttemptError,
-    fetch::{Covered, Fetched, Scope},
-    memory::{EntryKey, Known, Memory, Shard},
+    fetch::{Covered, Fetched, Scope, Versions},
+    memory::{Memory, Shard},
     recover::Tip,
-    transform::Clean,
+    render,
+    spool::{Spool, Spooled},
+    survey::Survey,
+    transform::{Clean, FilledShard},
+    work::Work,
 };
 use crate::crash_point;
 use mirror_core::{
-    batch::{MirrorBatch, MirrorObject, Subject},
+    batch::{MirrorBatch, Subject},
     cut::ConfigKey,
     finding::WithholdReason,
     ids::{ObjectKey, Oid},
-    inventory::{Inventory, ObjectType},
-    layout::{Entry, IndexKind, Inspection, PlacedObject, SourceObject},
+    inventory::Inventory,
+    layout::{Entry, IndexKind, PlacedObject, SourceObject},
     path::{AGENTS_MARKER, MirrorPath},
     placement::{Change, Delta, Placement},
+    redaction::RedactionStats,
 };
-use mirror_git::Draft;
-use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
+use mirror_git::{Draft, TreeOutcome, TreeWriter};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+use tokio::runtime::Handle;
 
-/// Everything an attempt has made of what it fetched, before it is a tree.
+/// What building begins with.
+pub(super) struct Begin<'b> {
+    pub memory: Memory,
+    pub fetched: Fetched,
+    pub survey: Survey,
+    pub scope: Scope,
+    pub tip: Option<Tip>,
+    pub again: &'b Again,
+    /// The tip's files were made as they would be made now, though it is not known any more which are whose.
+    pub same_render: bool,
+    /// The newest versions of configurations that were fetched at an earlier one.
+    pub newest: BTreeMap<ConfigKey, Covered>,
+    /// Fetches dependents again.
+    pub handle: &'b Handle,
+}
+
+/// Everything an attempt has made of what it fetched; its files are in the tree.
 #[derive(Debug)]
 pub(super) struct Built {
     pub memory: Memory,
-    pub content: Vec<MirrorBatch>,
-    /// Paths that go, where nothing new takes them.
-    pub deleted: BTreeSet<MirrorPath>,
-    /// Everything of the mirror that is not written goes.
-    pub whole: bool,
-    /// Paths that stay as they are although they were not written.
-    pub kept: BTreeSet<MirrorPath>,
-    pub known: mirror_core::guard::KnownSecrets,
+    pub tree: TreeOutcome,
     pub withheld: BTreeMap<ObjectKey, WithholdReason>,
     /// Shared files whose newest form is withheld, and why.
     pub withheld_files: BTreeMap<String, String>,
     /// Counts, where everything was read; else empty.
     pub inventory: Inventory,
+    /// What was redacted, of objects in which something was.
+    pub redactions: Vec<(ObjectKey, RedactionStats)>,
+    pub work: Work,
+    /// How long fetching dependents took.
+    pub fetching: Duration,
 }
 
 /// What building came to.
 #[derive(Debug)]
 pub(super) enum Outcome {
     Built(Box<Built>),
-    /// These have to be withheld, and their earlier files stay; but others were placed as if these had
-    /// moved. Building has to begin again with them set aside.
-    Aside(BTreeMap<ObjectKey, WithholdReason>),
+    /// Building has to begin again, with this beside what it began with. Where it is nothing, a secret came to be
+    /// known that the guard had not looked for.
+    Again(Again),
 }
 
-/// What is there to render: sources by key, in the order in which they were fetched.
+/// What was found out while building that changes where objects stand.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Again {
+    /// These have to be withheld, and their earlier files stay; others were placed as if these had moved.
+    pub aside: BTreeMap<ObjectKey, WithholdReason>,
+    /// Of these configurations an object has to be withheld whose earlier files are in the tip, but it is not
+    /// known which they are: they are made again, from the version that the tip has.
+    pub earlier: BTreeMap<ConfigKey, BTreeMap<ObjectKey, WithholdReason>>,
+}
+
+impl Again {
+    pub(super) fn is_empty(&self) -> bool {
+        self.aside.is_empty() && self.earlier.is_empty()
+    }
+
+    pub(super) fn extend(&mut self, more: Self) {
+        self.aside.extend(more.aside);
+        self.earlier.extend(more.earlier);
+    }
+}
+
+/// What of a rendered object is remembered until all are.
+#[derive(Debug)]
+struct Made {
+    files: Vec<MirrorPath>,
+    entries: Vec<Entry>,
+    stats: RedactionStats,
+}
+
+/// A build under way.
+struct Build<'l, 'w, 'd, 's> {
+    lane: &'l Lane,
+    writer: &'w mut TreeWriter<'d, 's>,
+    again: &'l Again,
+    same_render: bool,
+    newest: BTreeMap<ConfigKey, Covered>,
+    memory: Memory,
+    /// Versions of the configurations that were fetched.
+    fetched: BTreeMap<ConfigKey, Covered>,
+    whole: bool,
+    made: BTreeMap<ObjectKey, Made>,
+    removed: BTreeSet<ObjectKey>,
+    withheld: BTreeMap<ObjectKey, WithholdReason>,
+    withheld_files: BTreeMap<String, String>,
+    /// Paths that go, where nothing new takes them.
+    deleted: BTreeSet<MirrorPath>,
+    /// Paths that stay as they are although they were not written.
+    kept: BTreeSet<MirrorPath>,
+    /// Somebody else's file where one of ours would be.
+    foreign: Option<MirrorPath>,
+    /// The guard did not look for everything that is known by now.
+    outdated_guard: bool,
+    work: Work,
+    fetching: Duration,
+}
+
+/// The versions that were fetched, then those that the tip has.
+struct Newest<'v>(&'v BTreeMap<ConfigKey, Covered>, &'v Memory);
+
+impl Versions for Newest<'_> {
+    fn covered(&self, key: &ConfigKey) -> Option<&Covered> {
+        self.0.get(key).or_else(|| self.1.covered_of(key))
+    }
+}
+
+impl Versions for Memory {
+    fn covered(&self, key: &ConfigKey) -> Option<&Covered> {
+        self.covered_of(key)
+    }
+}
+
+/// Objects that a round withheld.
 #[derive(Debug, Default)]
-struct Sources {
-    objects: BTreeMap<ObjectKey, SourceObject>,
-    configs: BTreeMap<ConfigKey, Covered>,
-}
-
-impl Sources {
-    fn add(&mut self, fetched: &mut Fetched) -> Vec<SourceObject> {
-        for (key, config) in &fetched.configs {
-            let identifier = config.revision.identifier.clone().unwrap_or_default();
-            self.configs.insert(
-                key.clone(),
-                Covered {
-                    version: config.revision.version,
-                    identifier,
-                },
-            );
-        }
-        let objects = std::mem::take(&mut fetched.objects);
-        self.objects
-            .extend(objects.iter().map(|object| (object.key.clone(), object.clone())));
-        objects
-    }
-
-    /// Returns how many buckets and tables there are.
-    fn storage(&self) -> usize {
-        let is_storage = |key: &&ObjectKey| matches!(key, ObjectKey::Table(_) | ObjectKey::Bucket(_));
-        self.objects.keys().filter(is_storage).count()
-    }
-
-    /// Counts everything that was fetched, and what was refused instead.
-    fn inventory(&self, withheld: &BTreeMap<ObjectKey, WithholdReason>) -> Inventory {
-        let mut inventory = Inventory::default();
-        for (key, object) in &self.objects {
-            let component = object.component.as_ref();
-            let component = component.map(|component| component.component_type.as_str());
-            inventory.count(ObjectType::of(key, component), withheld.contains_key(key));
-        }
-        for key in withheld.keys().filter(|key| !self.objects.contains_key(key)) {
-            inventory.count(ObjectType::of(key, None), true);
-        }
-        inventory
-    }
-
-    fn covered(&self, key: &ObjectKey, memory: &Memory) -> Option<Covered> {
-        if !matches!(key, ObjectKey::Config { .. }) {
-            return None;
-        }
-        let key = ConfigKey::of(key)?;
-        self.configs.get(&key).cloned().or_else(|| {
-            memory
-                .known(&ObjectKey::from(key))
-                .and_then(|known| known.covered.clone())
-        })
-    }
+struct Refused {
+    /// They have no version at all that could stand in the tree.
+    vanished: Vec<ObjectKey>,
+    /// Their earlier files stay.
+    stays: Vec<ObjectKey>,
+    /// Their earlier files are to be made again.
+    earlier: Vec<ObjectKey>,
 }
 
 impl Lane {
-    /// Builds the content of the commit from what was fetched. Objects in `aside` stay as they are.
+    /// Builds the tree of the commit in a draft.
     ///
     /// # Errors
-    /// A source that fails when dependents are fetched again, or a sandbox that fails as a whole.
-    pub(super) async fn build(
-        &self,
-        start_memory: Memory,
-        mut fetched: Fetched,
-        scope: Scope,
-        tip: Option<Tip>,
-        aside: &BTreeMap<ObjectKey, WithholdReason>,
-    ) -> Result<Outcome, AttemptError> {
-        let mut memory = start_memory;
-        let whole = fetched.whole;
-        let mut withheld = std::mem::take(&mut fetched.refused);
-        withheld.extend(aside.iter().map(|(key, reason)| (key.clone(), reason.clone())));
-        fetched
-            .objects
-            .retain(|object| !withheld.contains_key(&object.key));
-        let mut sources = Sources::default();
-        let mut objects = sources.add(&mut fetched);
-        // Runs have no place, and nothing refers to them.
-        objects.retain(|object| !is_run(&object.key));
-        let (returned, inspected) = {
-            let inspected = self.blocking(move |lane| {
-                Ok({
-                    let inspected = lane.transformer.inspect(&objects)?;
-                    (objects, inspected)
-                })
-            });
-            inspected.await?
+    /// A source that fails when dependents are fetched again, a sandbox that fails as a whole, a store that
+    /// cannot be read, or paths that contradict each other.
+    pub(super) fn build(&self, draft: &mut Draft<'_>, begin: Begin<'_>) -> Result<Outcome, AttemptError> {
+        let Begin {
+            memory,
+            fetched,
+            mut survey,
+            scope,
+            tip,
+            again,
+            same_render,
+            newest,
+            handle,
+        } = begin;
+        let foreign = match tip.filter(|_| fetched.whole) {
+            Some(tip) => self.foreign_agents_file(tip.tree)?,
+            None => None,
         };
-        let mut changes = gone(&memory, &fetched, &sources, &withheld);
-        let going: BTreeSet<ObjectKey> = changes.iter().map(key_of_change).cloned().collect();
-        let census = if whole {
-            let census = self.census_of_all(&memory, going.len(), tip, sources.storage());
-            Some(census.await?)
-        } else if going.len() > 1 {
-            Some(self.census(&memory, going.len()).await?)
-        } else {
-            None
+        let mut writer = draft.tree_writer(tip.map(|tip| tip.tree))?;
+        let mut withheld = fetched.refused.clone();
+        withheld.extend(
+            again
+                .aside
+                .iter()
+                .map(|(key, reason)| (key.clone(), reason.clone())),
+        );
+        let configs = fetched.configs.iter();
+        let mut build = Build {
+            lane: self,
+            writer: &mut writer,
+            again,
+            same_render,
+            newest,
+            memory,
+            fetched: configs
+                .map(|(key, config)| (key.clone(), Covered::of(&config.revision)))
+                .collect(),
+            whole: fetched.whole,
+            made: BTreeMap::new(),
+            removed: BTreeSet::new(),
+            withheld,
+            withheld_files: BTreeMap::new(),
+            deleted: BTreeSet::new(),
+            kept: BTreeSet::new(),
+            foreign,
+            outdated_guard: false,
+            work: Work {
+                inspected: survey.inspected.len(),
+                ..Work::default()
+            },
+            fetching: Duration::ZERO,
         };
+        if let Some(tip) = tip.filter(|_| build.whole) {
+            // What is not written again goes.
+            self.each_own_file(tip.tree, &mut |path| Ok(build.writer.delete(&path)?))?;
+        }
+        let going = build.gone(&fetched, &survey.spool);
+        let census = build.census(going.len(), &survey.spool, tip, handle)?;
         // Only of these anything can be lost when everything is rendered.
-        let before: BTreeSet<ObjectKey> = match whole {
-            true => memory.keys().cloned().collect(),
+        let before: BTreeSet<ObjectKey> = match build.whole {
+            true => build.memory.keys().cloned().collect(),
             false => BTreeSet::new(),
         };
         if let Some(census) = &census {
-            self.hold_mass_deletion(census, &going).await?;
+            handle.block_on(self.hold_mass_deletion(census, &going))?;
         }
-        let mut removed = going;
-        for (object, inspection) in returned.into_iter().zip(inspected) {
-            match inspection {
-                Ok(inspection) => changes.push(put(&object.key, inspection)),
-                Err(reason) => {
-                    withheld.insert(object.key, reason);
-                }
-            }
-        }
-        let delta = place(&mut memory, changes);
-        let mut moved: BTreeSet<ObjectKey> = delta.moved.into_iter().map(|moved| moved.key).collect();
-        let mut todo = delta.stale;
-        todo.extend(
-            sources
-                .objects
-                .keys()
-                .filter(|key| !withheld.contains_key(key))
-                .cloned(),
-        );
-        todo.retain(|key| !removed.contains(key) && !withheld.contains_key(key));
-
-        let mut clean: BTreeMap<Subject, MirrorObject> = BTreeMap::new();
-        let mut known = self.transformer.own_secrets.clone();
-        // Each round withholds at least one more object, so this ends.
-        loop {
-            let missing: BTreeSet<ObjectKey> = todo
-                .iter()
-                .filter(|key| !sources.objects.contains_key(key))
-                .cloned()
-                .collect();
-            if !missing.is_empty() {
-                let mut again = self
-                    .source
-                    .again(&self.branch, &missing, &memory.covered(), scope)
-                    .await?;
-                withheld.append(&mut again.refused);
-                todo.retain(|key| !withheld.contains_key(key));
-                sources.add(&mut again);
-            }
-            crash_point!("after-fetch");
-            let placed: Vec<PlacedObject> = todo
-                .iter()
-                .filter_map(|key| sources.objects.get(key))
-                .map(|object| memory.placement().placed(&object.key, object.clone()))
-                .collect();
-            let round = self
-                .blocking(move |lane| Ok(lane.transformer.objects(placed)?))
-                .await?;
-            known.merge(&round.known);
-            let Taken { vanished, stays } = take(round, &mut clean, &mut withheld, &memory);
-            let aside: BTreeMap<ObjectKey, WithholdReason> = stays
-                .into_iter()
-                .filter(|key| moved.contains(key))
-                .filter_map(|key| Some((key.clone(), withheld.get(&key)?.clone())))
-                .collect();
-            if !aside.is_empty() {
-                return Ok(Outcome::Aside(aside));
-            }
-            if vanished.is_empty() {
-                break;
-            }
-            removed.extend(vanished.iter().cloned());
-            let changes = vanished.into_iter().map(Change::Remove).collect();
-            let delta = place(&mut memory, changes);
-            moved.extend(delta.moved.into_iter().map(|moved| moved.key));
-            todo = delta.stale;
-            todo.retain(|key| !removed.contains(key) && !withheld.contains_key(key));
+        let again = build.objects(&mut survey, going, scope, handle)?;
+        drop(fetched);
+        if let Some(again) = again {
+            return Ok(Outcome::Again(again));
         }
         crash_point!("after-render");
-        let inventory = sources.inventory(&withheld);
-        let mut built = Built {
-            memory,
-            content: Vec::new(),
-            deleted: BTreeSet::new(),
-            whole,
-            kept: BTreeSet::new(),
-            known,
-            withheld,
-            withheld_files: BTreeMap::new(),
-            inventory: match whole {
-                true => inventory,
-                false => Inventory::default(),
-            },
-        };
-        let shards = built.settle(clean, &removed, &sources);
-        if let Some(census) = census.filter(|_| whole) {
+        let inventory = build.inventory(&survey);
+        drop(survey);
+        let redactions = build.redactions();
+        let removed = build.removed.clone();
+        let mut shards = build.settle();
+        if let Some(census) = census.filter(|_| build.whole) {
             // Withheld with nothing earlier to stay: gone too.
             let is_lost = |key: &&ObjectKey| {
-                let known = built.memory.known(key);
+                let known = build.memory.known(key);
                 known.is_none_or(|known| known.files.is_empty())
             };
-            let lost = removed.iter().chain(built.withheld.keys()).filter(is_lost);
+            let lost = removed.iter().chain(build.withheld.keys()).filter(is_lost);
             let lost = lost.filter(|key| before.contains(*key)).cloned().collect();
-            self.hold_mass_deletion(&census, &lost).await?;
+            handle.block_on(self.hold_mass_deletion(&census, &lost))?;
         }
-        let built = self.gather(built, shards, tip).await?;
-        Ok(Outcome::Built(Box::new(built)))
+        build.gather(&mut shards, tip, handle)?;
+        if build.outdated_guard {
+            return Ok(Outcome::Again(Again::default()));
+        }
+        crash_point!("after-guard");
+        for path in &build.deleted {
+            build.writer.delete(path)?;
+        }
+        for path in &build.kept {
+            build.writer.keep(path)?;
+        }
+        let Build {
+            memory,
+            withheld,
+            withheld_files,
+            mut work,
+            fetching,
+            ..
+        } = build;
+        let tree = writer.finish()?;
+        work.git_objects = tree.objects;
+        Ok(Outcome::Built(Box::new(Built {
+            memory,
+            tree,
+            withheld,
+            withheld_files,
+            inventory,
+            redactions,
+            work,
+            fetching,
+        })))
+    }
+}
+
+impl Build<'_, '_, '_, '_> {
+    /// Places and renders objects until nothing depends any more on what was withheld. Returns what building
+    /// has to begin again with, if it must.
+    fn objects(
+        &mut self,
+        survey: &mut Survey,
+        going: BTreeSet<ObjectKey>,
+        scope: Scope,
+        handle: &Handle,
+    ) -> Result<Option<Again>, AttemptError> {
+        let mut changes: Vec<Change> = going.iter().cloned().map(Change::Remove).collect();
+        self.removed = going;
+        let mut again = Again::default();
+        for (key, inspection) in std::mem::take(&mut survey.inspected) {
+            if self.withheld.contains_key(&key) {
+                continue;
+            }
+            match inspection {
+                Ok(inspection) => changes.push(Change::Put(key, inspection)),
+                Err(reason) if self.has_unknown_files(&key, &self.memory) => {
+                    let config = ConfigKey::of(&key).expect("only a configuration has a version");
+                    again.earlier.entry(config).or_default().insert(key, reason);
+                }
+                Err(reason) => drop(self.withheld.insert(key, reason)),
+            }
+        }
+        if !again.is_empty() {
+            return Ok(Some(again));
+        }
+        let delta = place(&mut self.memory, changes);
+        let mut moved: BTreeSet<ObjectKey> = delta.moved.into_iter().map(|moved| moved.key).collect();
+        let mut todo = delta.stale;
+        todo.extend(survey.spool.keys().cloned());
+        // Each round withholds at least one more object, so this ends.
+        loop {
+            todo.retain(|key| !self.removed.contains(key) && !self.withheld.contains_key(key));
+            self.fetch_missing(&mut todo, &mut survey.spool, scope, handle)?;
+            crash_point!("after-fetch");
+            let refused = self.round(todo, &survey.spool, scope, handle)?;
+            for key in refused.stays.into_iter().filter(|key| moved.contains(key)) {
+                if let Some(reason) = self.withheld.get(&key) {
+                    again.aside.insert(key, reason.clone());
+                }
+            }
+            for key in refused.earlier {
+                if let (Some(config), Some(reason)) = (ConfigKey::of(&key), self.withheld.get(&key)) {
+                    again
+                        .earlier
+                        .entry(config)
+                        .or_default()
+                        .insert(key, reason.clone());
+                }
+            }
+            if self.outdated_guard || !again.is_empty() {
+                return Ok(Some(again));
+            }
+            if refused.vanished.is_empty() {
+                return Ok(None);
+            }
+            self.removed.extend(refused.vanished.iter().cloned());
+            let changes = refused.vanished.into_iter().map(Change::Remove).collect();
+            let delta = place(&mut self.memory, changes);
+            moved.extend(delta.moved.into_iter().map(|moved| moved.key));
+            todo = delta.stale;
+        }
+    }
+
+    /// Fetches what has to be rendered anew because of others, and was not fetched yet.
+    fn fetch_missing(
+        &mut self,
+        todo: &mut BTreeSet<ObjectKey>,
+        spool: &mut Spool,
+        scope: Scope,
+        handle: &Handle,
+    ) -> Result<(), AttemptError> {
+        let missing: BTreeSet<ObjectKey> = todo.iter().filter(|key| !spool.contains(key)).cloned().collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let asked = Instant::now();
+        let versions = Newest(&self.fetched, &self.memory);
+        let again = self
+            .lane
+            .source
+            .again(&self.lane.branch, &missing, &versions, scope);
+        let Fetched {
+            objects,
+            configs,
+            mut refused,
+            ..
+        } = handle.block_on(again)?;
+        self.fetching += asked.elapsed();
+        self.withheld.append(&mut refused);
+        todo.retain(|key| !self.withheld.contains_key(key));
+        for (key, config) in configs {
+            self.fetched.insert(key, Covered::of(&config.revision));
+        }
+        for object in objects {
+            spool.put(object)?;
+        }
+        Ok(())
+    }
+
+    /// Renders objects and writes what may be written.
+    fn round(
+        &mut self,
+        todo: BTreeSet<ObjectKey>,
+        spool: &Spool,
+        scope: Scope,
+        handle: &Handle,
+    ) -> Result<Refused, AttemptError> {
+        let lane = self.lane;
+        // What an earlier round wrote of them; before anything is written, since others may get the paths.
+        let before = todo.iter().filter_map(|key| self.made.remove(key));
+        for path in before.flat_map(|made| made.files) {
+            self.writer.withdraw(&path)?;
+        }
+        let transformer = &lane.transformer;
+        let guard = transformer.guard();
+        let mut refused = Refused::default();
+        let mut todo = todo.into_iter();
+        // Objects that were not kept, and cannot be had again.
+        let mut lost: Vec<(ObjectKey, Option<WithholdReason>)> = Vec::new();
+        let (mut rendered, mut waited) = (0, Duration::ZERO);
+        // Only the placement is looked at while objects are rendered, and it does not change then.
+        let memory = std::mem::take(&mut self.memory);
+        let versions = std::mem::take(&mut self.fetched);
+        let outcome = {
+            let mut next = || -> Result<Option<PlacedObject>, AttemptError> {
+                for key in todo.by_ref() {
+                    let object = match spool.get(&key)? {
+                        None => continue,
+                        Some(Spooled::Object(object)) => object,
+                        Some(Spooled::NotKept) => {
+                            let asked = Instant::now();
+                            let newest = Newest(&versions, &memory);
+                            let found = lane.fetch_one(&key, &newest, scope, handle)?;
+                            waited += asked.elapsed();
+                            match found {
+                                Ok(object) => object,
+                                Err(reason) => {
+                                    lost.push((key, reason));
+                                    continue;
+                                }
+                            }
+                        }
+                    };
+                    rendered += 1;
+                    return Ok(Some(memory.placement().placed(&key, object)));
+                }
+                Ok(None)
+            };
+            let mut take = |clean: Clean| self.take(clean, &memory, &mut refused);
+            let work = |chunk| Ok(transformer.objects(chunk, &guard)?);
+            render::objects(lane.memory_bytes_max, &mut next, work, &mut take)
+        };
+        self.memory = memory;
+        self.fetched = versions;
+        self.work.rendered += rendered;
+        self.fetching += waited;
+        outcome?;
+        for (key, reason) in lost {
+            match reason {
+                Some(reason) => self.refuse(key, reason, None, &mut refused),
+                // It went away since; its own event will say so, and finds it gone.
+                None => refused.vanished.push(key),
+            }
+        }
+        Ok(refused)
+    }
+
+    /// Writes what became of a chunk.
+    fn take(&mut self, clean: Clean, memory: &Memory, refused: &mut Refused) -> Result<(), AttemptError> {
+        let Clean {
+            batch,
+            withheld,
+            known,
+        } = clean;
+        self.outdated_guard |= self.lane.transformer.learn(&known);
+        for object in batch.objects() {
+            let Subject::Object(key) = object.subject() else {
+                continue;
+            };
+            let made = Made {
+                files: object.files().iter().map(|file| file.path().clone()).collect(),
+                entries: object.entries().to_vec(),
+                stats: object.stats().clone(),
+            };
+            self.made.insert(key.clone(), made);
+        }
+        for one in withheld {
+            if let Subject::Object(key) = one.subject {
+                self.refuse(key, one.reason, Some(memory), refused);
+            }
+        }
+        self.write(batch)
+    }
+
+    /// Notes that an object cannot be written.
+    fn refuse(
+        &mut self,
+        key: ObjectKey,
+        reason: WithholdReason,
+        memory: Option<&Memory>,
+        refused: &mut Refused,
+    ) {
+        let memory = memory.unwrap_or(&self.memory);
+        // Files are only known of the render digest that holds.
+        let has_earlier = memory.known(&key).is_some_and(|known| !known.files.is_empty());
+        if has_earlier {
+            refused.stays.push(key.clone());
+        } else if self.has_unknown_files(&key, memory) {
+            refused.earlier.push(key.clone());
+        } else if memory.placement().record(&key).is_some() {
+            refused.vanished.push(key.clone());
+        }
+        self.withheld.insert(key, reason);
+    }
+
+    /// Returns whether the tip has files of an object, of which it is only known that they are there.
+    fn has_unknown_files(&self, key: &ObjectKey, memory: &Memory) -> bool {
+        self.same_render
+            && memory.known(key).is_none_or(|known| known.files.is_empty())
+            && ConfigKey::of(key).is_some_and(|config| {
+                memory.covered_of(&config).is_some() && !self.again.earlier.contains_key(&config)
+            })
+    }
+
+    fn write(&mut self, batch: MirrorBatch) -> Result<(), AttemptError> {
+        let files = batch.objects().iter().flat_map(|object| object.files());
+        for file in files {
+            self.work.files += 1;
+            self.work.bytes += file.content().len();
+        }
+        self.writer.write(batch)?;
+        Ok(())
     }
 
     /// Makes the shared files whose entries changed.
-    async fn gather(
-        &self,
-        mut built: Built,
-        shards: BTreeSet<Shard>,
+    fn gather(
+        &mut self,
+        shards: &mut BTreeSet<Shard>,
         tip: Option<Tip>,
-    ) -> Result<Built, AttemptError> {
-        let mut shards = shards;
-        if built.whole {
-            shards.extend(built.memory.all_shards());
+        handle: &Handle,
+    ) -> Result<(), AttemptError> {
+        let lane = self.lane;
+        if self.whole {
+            shards.extend(self.memory.all_shards());
             shards.insert((IndexKind::Guide, String::new()));
         }
-        if let Some(jobs) = self.spec.jobs {
-            for (day, files) in built.memory.drop_days(jobs.keep_days) {
+        if let Some(jobs) = lane.spec.jobs {
+            for (day, files) in self.memory.drop_days(jobs.keep_days) {
                 shards.remove(&day);
-                built.deleted.extend(files);
+                self.deleted.extend(files);
             }
         }
         // A closed day without news is as it is.
-        let (unread, shards): (BTreeSet<Shard>, BTreeSet<Shard>) = shards
+        let (unread, open): (BTreeSet<Shard>, BTreeSet<Shard>) = std::mem::take(shards)
             .into_iter()
-            .partition(|shard| built.memory.is_closed(shard) && !built.memory.has_pending(shard));
+            .partition(|shard| self.memory.is_closed(shard) && !self.memory.has_pending(shard));
+        *shards = open;
         for day in &unread {
-            built.kept.extend(built.memory.shard_files(day).iter().cloned());
+            self.kept.extend(self.memory.shard_files(day).iter().cloned());
         }
-        self.open_days(&mut built.memory, &shards, tip).await?;
-        let work: Vec<(IndexKind, String, Vec<Entry>)> = shards
-            .iter()
-            .map(|shard| (shard.0, shard.1.clone(), built.memory.entries(shard)))
-            .collect();
-        let whole = built.whole;
-        let (mut clean, keep, foreign) = self
-            .blocking(move |lane| {
-                let (mut clean, keep) = lane.transformer.shards(work)?;
-                let foreign = match tip.filter(|_| whole) {
-                    Some(tip) => lane.foreign_agents_file(tip.tree)?,
-                    None => None,
-                };
-                if let Some(path) = &foreign {
-                    let batches = std::mem::take(&mut clean.batches);
-                    clean.batches = batches.into_iter().map(|batch| batch.without(path)).collect();
+        handle.block_on(lane.open_days(&mut self.memory, shards, tip))?;
+        let guard = lane.transformer.guard();
+        self.work.gathered += shards.len();
+        let (mut entries_read, mut made) = (0, BTreeSet::new());
+        let mut remaining = shards.iter();
+        let memory = std::mem::take(&mut self.memory);
+        let memory = std::cell::RefCell::new(memory);
+        let outcome = {
+            let mut next = || -> Result<Option<FilledShard>, AttemptError> {
+                Ok(remaining.next().map(|shard| {
+                    let entries = memory.borrow().entries(shard);
+                    entries_read += entries.len();
+                    (shard.0, shard.1.clone(), entries)
+                }))
+            };
+            let mut take = |(clean, keep): (Clean, Option<FilledShard>)| {
+                if let Some((kind, shard, entries)) = keep {
+                    memory.borrow_mut().replace_entries(&(kind, shard), entries);
                 }
-                Ok((clean, keep, foreign))
-            })
-            .await?;
-        built.known.merge(&clean.known);
-        for (kind, shard, entries) in keep {
-            built.memory.replace_entries(&(kind, shard), entries);
-        }
-        let mut made: BTreeSet<Shard> = BTreeSet::new();
-        for batch in &clean.batches {
-            for object in batch.objects() {
-                if let Subject::Index { kind, shard } = object.subject() {
-                    let files: Vec<MirrorPath> =
-                        object.files().iter().map(|file| file.path().clone()).collect();
-                    let shard = (*kind, shard.clone());
-                    built
-                        .deleted
-                        .extend(built.memory.keep_shard(shard.clone(), files));
-                    made.insert(shard);
-                }
-            }
-        }
+                self.take_shard(clean, &mut memory.borrow_mut(), &mut made)
+            };
+            let work = |filled| Ok(lane.transformer.shard(filled, &guard)?);
+            render::shards(lane.memory_bytes_max, &mut next, work, &mut take)
+        };
+        self.memory = memory.into_inner();
+        self.work.gathered_entries += entries_read;
+        outcome?;
         // Somebody else's now, whoever made it first.
-        if let Some(foreign) = foreign {
-            built.deleted.remove(&foreign);
+        if let Some(foreign) = &self.foreign {
+            self.deleted.remove(foreign);
         }
         let failed: BTreeSet<Shard> = shards.difference(&made).cloned().collect();
         for shard in &failed {
             // Withheld: what is there stays.
-            built.kept.extend(built.memory.shard_files(shard).iter().cloned());
+            self.kept.extend(self.memory.shard_files(shard).iter().cloned());
         }
         for shard in shards.iter().filter(|shard| shard.0 == IndexKind::JobDay) {
-            built.memory.settle_pending(shard);
+            self.memory.settle_pending(shard);
         }
-        built.memory.close_days(&failed);
-        for refused in &clean.withheld {
-            tracing::error!(lane = %self.id, subject = %refused.subject, reason = %refused.reason, "a shared file is withheld");
-            built
-                .withheld_files
+        self.memory.close_days(&failed);
+        Ok(())
+    }
+
+    fn take_shard(
+        &mut self,
+        clean: Clean,
+        memory: &mut Memory,
+        made: &mut BTreeSet<Shard>,
+    ) -> Result<(), AttemptError> {
+        let Clean {
+            mut batch,
+            withheld,
+            known,
+        } = clean;
+        self.outdated_guard |= self.lane.transformer.learn(&known);
+        if let Some(foreign) = &self.foreign {
+            batch = batch.without(foreign);
+        }
+        for object in batch.objects() {
+            if let Subject::Index { kind, shard } = object.subject() {
+                let files: Vec<MirrorPath> = object.files().iter().map(|file| file.path().clone()).collect();
+                let shard = (*kind, shard.clone());
+                self.deleted.extend(memory.keep_shard(shard.clone(), files));
+                made.insert(shard);
+            }
+        }
+        for refused in &withheld {
+            tracing::error!(lane = %self.lane.id, subject = %refused.subject, reason = %refused.reason, "a shared file is withheld");
+            self.withheld_files
                 .insert(refused.subject.to_string(), refused.reason.to_string());
         }
-        built.content.append(&mut clean.batches);
-        crash_point!("after-guard");
-        Ok(built)
-    }
-}
-
-impl Built {
-    /// Moves what was made into the memory, and notes which paths go and which shared files change.
-    fn settle(
-        &mut self,
-        clean: BTreeMap<Subject, MirrorObject>,
-        removed: &BTreeSet<ObjectKey>,
-        sources: &Sources,
-    ) -> BTreeSet<Shard> {
-        let mut shards = BTreeSet::new();
-        for key in removed {
-            if !self.withheld.contains_key(key) {
-                shards.extend(self.withheld_entry(key, None));
-            }
-            let is_withheld = |known: &Known| known.withheld.is_some();
-            // As below: others may live by now where a withheld object has left its files.
-            let left = self
-                .memory
-                .known(key)
-                .is_some_and(is_withheld)
-                .then(|| self.memory.unclaimed(key));
-            let (files, touched) = self.memory.forget(key);
-            if matches!(key, ObjectKey::Config { .. }) {
-                // Nobody waits for a configuration that is gone to recover; its runs stay in their days.
-                let health = EntryKey {
-                    kind: IndexKind::JobHealth,
-                    shard: String::new(),
-                    key: key.to_string(),
-                };
-                shards.extend(self.memory.remove_entry(health));
-            }
-            self.deleted.extend(left.unwrap_or(files));
-            shards.extend(touched);
-        }
-        for (subject, object) in &clean {
-            let Subject::Object(key) = subject else { continue };
-            if let Some(known) = self.memory.known(key) {
-                if known.withheld.is_some() {
-                    // What it left behind may stand where others have come to live since.
-                    let left = self.memory.unclaimed(key);
-                    self.deleted.extend(left);
-                    shards.extend(self.withheld_entry(key, None));
-                } else {
-                    self.deleted.extend(known.files.iter().cloned());
-                }
-            }
-            let files: Vec<MirrorPath> = object.files().iter().map(|file| file.path().clone()).collect();
-            let entries = object.entries().to_vec();
-            if is_run(key) {
-                // A run gives entries only, and they stay whatever becomes of it.
-                shards.extend(self.withheld_entry(key, None));
-                for entry in entries {
-                    if self.is_of_somebody(&entry) {
-                        shards.extend(self.memory.put_entry(entry));
-                    }
-                }
-                continue;
-            }
-            let names = entries.iter().map(name_of).collect();
-            let covered = sources.covered(key, &self.memory);
-            let known = Known {
-                covered,
-                files,
-                entries: names,
-                withheld: None,
-            };
-            shards.extend(self.memory.keep(key.clone(), known, entries));
-        }
-        for (key, reason) in self.withheld.clone() {
-            let covered = sources.covered(&key, &self.memory);
-            let version = covered.as_ref().map_or(0, |covered| covered.version);
-            let before = self
-                .memory
-                .known(&key)
-                .filter(|_| !removed.contains(&key))
-                .cloned()
-                .unwrap_or_default();
-            self.kept.extend(before.files.iter().cloned());
-            shards.extend(self.withheld_entry(&key, Some((&reason, version, &before.files))));
-            if !is_run(&key) {
-                let entries = before
-                    .entries
-                    .iter()
-                    .filter_map(|name| self.memory.entry(name))
-                    .collect();
-                let known = Known {
-                    covered: covered.or(before.covered),
-                    withheld: Some(reason),
-                    ..before
-                };
-                shards.extend(self.memory.keep(key, known, entries));
-            }
-        }
-        self.content = vec![MirrorBatch::join(clean.into_values())];
-        shards
+        self.write(batch)
     }
 
-    /// Whether an entry of a run is of use: a configuration that is gone has no health, whether its runs
-    /// are told one by one or listed anew.
-    fn is_of_somebody(&self, entry: &Entry) -> bool {
-        if entry.kind != IndexKind::JobHealth {
-            return true;
-        }
-        let key = entry.key.split_once('/').and_then(|(component, config)| {
-            Some(ObjectKey::Config {
-                component: component.parse().ok()?,
-                config: config.parse().ok()?,
-            })
-        });
-        key.is_none_or(|key| self.memory.known(&key).is_some() || self.withheld.contains_key(&key))
-    }
-
-    /// Adds an object to the list of withheld ones, or takes it off.
-    fn withheld_entry(
-        &mut self,
-        key: &ObjectKey,
-        found: Option<(&WithholdReason, u64, &[MirrorPath])>,
-    ) -> Option<Shard> {
-        let name = key.to_string();
-        match found {
-            None => self.memory.remove_entry(EntryKey {
-                kind: IndexKind::Withheld,
-                shard: String::new(),
-                key: name,
-            }),
-            Some((reason, version, files)) => {
-                let value = json!({
-                    "object": name,
-                    "path": files.first().map(MirrorPath::as_str),
-                    "reason": reason.public(),
-                    "version": version,
-                });
-                let entry = Entry {
-                    kind: IndexKind::Withheld,
-                    shard: String::new(),
-                    key: name,
-                    value: value.to_string(),
-                };
-                self.memory.put_entry(entry)
+    /// Returns what is no longer there: rows that a configuration lost, what was deleted, and, where
+    /// everything was fetched, all that was not among it.
+    fn gone(&self, fetched: &Fetched, spool: &Spool) -> BTreeSet<ObjectKey> {
+        let memory = &self.memory;
+        let mut gone: BTreeSet<ObjectKey> = BTreeSet::new();
+        if self.whole {
+            let known = memory
+                .keys()
+                .chain(memory.placement().records().map(|(key, _)| key));
+            gone.extend(known.filter(|key| !spool.contains(key)).cloned());
+        } else {
+            for (key, config) in &fetched.configs {
+                let rows = memory.of_config(key).skip(1);
+                gone.extend(rows.filter(|row| !config.rows.contains(row)).cloned());
             }
         }
+        for key in fetched.gone.keys() {
+            gone.extend(memory.of_config(key).cloned());
+        }
+        for table in &fetched.tables_gone {
+            let keys = [ObjectKey::Table(table.clone()), ObjectKey::Sample(table.clone())];
+            gone.extend(keys.into_iter().filter(|key| memory.known(key).is_some()));
+        }
+        let sampled = fetched.no_sample.keys().cloned().map(ObjectKey::Sample);
+        gone.extend(sampled.filter(|key| memory.known(key).is_some()));
+        gone.retain(|key| !self.withheld.contains_key(key));
+        gone
     }
 
-    /// Writes the tree on top of the tip's.
-    ///
-    /// # Errors
-    /// A store that cannot be read, or paths that contradict each other.
-    pub(super) fn write(
-        &mut self,
-        lane: &Lane,
-        draft: &mut Draft<'_>,
+    /// Returns by what it is judged whether too much goes; none where that is not in question.
+    fn census(
+        &self,
+        going: usize,
+        spool: &Spool,
         tip: Option<Tip>,
-    ) -> Result<mirror_git::TreeOutcome, AttemptError> {
-        let base = tip.map(|tip| tip.tree);
-        let mut going = std::mem::take(&mut self.deleted);
-        if let (true, Some(tree)) = (self.whole, base) {
-            going.extend(lane.own_files(tree)?);
+        handle: &Handle,
+    ) -> Result<Option<Census>, AttemptError> {
+        let lane = self.lane;
+        if self.whole {
+            let is_storage = |key: &&ObjectKey| matches!(key, ObjectKey::Table(_) | ObjectKey::Bucket(_));
+            let storage = spool.keys().filter(is_storage).count();
+            let census = lane.census_of_all(&self.memory, going, tip, storage);
+            return Ok(Some(handle.block_on(census)?));
         }
-        for object in self.content.iter().flat_map(MirrorBatch::objects) {
-            for file in object.files() {
-                going.remove(file.path());
-            }
+        if going > 1 {
+            return Ok(Some(handle.block_on(lane.census(&self.memory, going))?));
         }
-        let mut writer = draft.tree_writer(base)?;
-        for path in going.difference(&self.kept) {
-            writer.delete(path)?;
+        Ok(None)
+    }
+
+    /// Counts what was fetched, where that is everything.
+    fn inventory(&self, survey: &Survey) -> Inventory {
+        if !self.whole {
+            return Inventory::default();
         }
-        for batch in std::mem::take(&mut self.content) {
-            writer.write(batch)?;
+        let mut inventory = survey.inventory(|key| self.withheld.contains_key(key));
+        for key in self.withheld.keys().filter(|key| !survey.spool.contains(key)) {
+            inventory.count(survey.type_of(key), true);
         }
-        Ok(writer.finish()?)
+        inventory
+    }
+
+    fn redactions(&self) -> Vec<(ObjectKey, RedactionStats)> {
+        let found = self.made.iter().filter(|(_, made)| made.stats.found() > 0);
+        found
+            .map(|(key, made)| (key.clone(), made.stats.clone()))
+            .collect()
     }
 }
 
 impl Lane {
+    /// Fetches one object again, at the version that was looked at; or says why it cannot be had, or nothing
+    /// where it is gone.
+    fn fetch_one(
+        &self,
+        key: &ObjectKey,
+        versions: &dyn Versions,
+        scope: Scope,
+        handle: &Handle,
+    ) -> Result<Result<SourceObject, Option<WithholdReason>>, AttemptError> {
+        let wanted = BTreeSet::from([key.clone()]);
+        let again = self.source.again(&self.branch, &wanted, versions, scope);
+        let mut fetched = handle.block_on(again)?;
+        let reason = fetched.refused.into_values().next();
+        Ok(fetched.objects.pop().ok_or(reason))
+    }
+
     /// Lists the mirror's own files in a tree.
     pub(super) fn own_files(&self, tree: Oid) -> Result<Vec<MirrorPath>, AttemptError> {
         let mut files = Vec::new();
+        self.each_own_file(tree, &mut |path| {
+            files.push(path);
+            Ok(())
+        })?;
+        Ok(files)
+    }
+
+    fn each_own_file(
+        &self,
+        tree: Oid,
+        take: &mut dyn FnMut(MirrorPath) -> Result<(), AttemptError>,
+    ) -> Result<(), AttemptError> {
+        let foreign = self.foreign_agents_file(tree)?;
         for root in self.transformer.owned.roots() {
             for file in self.git.files_below(tree, Some(&root))? {
-                files.extend(file?.mirror_path());
+                if let Some(path) = file?.mirror_path().filter(|path| foreign.as_ref() != Some(path)) {
+                    take(path)?;
+                }
             }
         }
-        if let Some(foreign) = self.foreign_agents_file(tree)? {
-            files.retain(|file| *file != foreign);
-        }
-        Ok(files)
+        Ok(())
     }
 
     /// Returns the path of `AGENTS.md` where the tree has one that somebody else wrote.
@@ -552,89 +752,6 @@ impl Lane {
     }
 }
 
-/// Objects that a round withheld.
-struct Taken {
-    /// They have no version at all that could stand in the tree.
-    vanished: Vec<ObjectKey>,
-    /// Their earlier files stay.
-    stays: Vec<ObjectKey>,
-}
-
-/// Takes a round's outcome.
-fn take(
-    round: Clean,
-    clean: &mut BTreeMap<Subject, MirrorObject>,
-    withheld: &mut BTreeMap<ObjectKey, WithholdReason>,
-    memory: &Memory,
-) -> Taken {
-    for object in round.batches.into_iter().flat_map(MirrorBatch::into_objects) {
-        clean.insert(object.subject().clone(), object);
-    }
-    let (mut vanished, mut stays) = (Vec::new(), Vec::new());
-    for refused in round.withheld {
-        let Subject::Object(key) = refused.subject else {
-            continue;
-        };
-        clean.remove(&Subject::Object(key.clone()));
-        // Files are only known of the render digest that holds.
-        let has_earlier = memory.known(&key).is_some_and(|known| !known.files.is_empty());
-        if has_earlier {
-            stays.push(key.clone());
-        } else if memory.placement().record(&key).is_some() {
-            vanished.push(key.clone());
-        }
-        withheld.insert(key, refused.reason);
-    }
-    Taken { vanished, stays }
-}
-
-/// Returns what is no longer there: rows that a configuration lost, what was deleted, and, where
-/// everything was fetched, all that was not among it.
-fn gone(
-    memory: &Memory,
-    fetched: &Fetched,
-    sources: &Sources,
-    withheld: &BTreeMap<ObjectKey, WithholdReason>,
-) -> Vec<Change> {
-    let mut gone: BTreeSet<ObjectKey> = BTreeSet::new();
-    for (key, config) in &fetched.configs {
-        gone.extend(
-            memory
-                .of_config(key)
-                .skip(1)
-                .filter(|row| !config.rows.contains(row))
-                .cloned(),
-        );
-    }
-    for key in fetched.gone.keys() {
-        gone.extend(memory.of_config(key).cloned());
-    }
-    for table in &fetched.tables_gone {
-        let keys = [ObjectKey::Table(table.clone()), ObjectKey::Sample(table.clone())];
-        gone.extend(keys.into_iter().filter(|key| memory.known(key).is_some()));
-    }
-    let sampled = fetched.no_sample.keys().cloned().map(ObjectKey::Sample);
-    gone.extend(sampled.filter(|key| memory.known(key).is_some()));
-    if fetched.whole {
-        let known = memory
-            .keys()
-            .chain(memory.placement().records().map(|(key, _)| key));
-        gone.extend(known.filter(|key| !sources.objects.contains_key(key)).cloned());
-    }
-    gone.retain(|key| !withheld.contains_key(key));
-    gone.into_iter().map(Change::Remove).collect()
-}
-
-fn put(key: &ObjectKey, inspection: Inspection) -> Change {
-    Change::Put(key.clone(), inspection)
-}
-
-fn key_of_change(change: &Change) -> &ObjectKey {
-    match change {
-        Change::Put(key, _) | Change::Remove(key) => key,
-    }
-}
-
 fn place(memory: &mut Memory, changes: Vec<Change>) -> Delta {
     memory.place(|placement: &mut Placement| {
         let delta = placement.apply(changes);
@@ -642,16 +759,4 @@ fn place(memory: &mut Memory, changes: Vec<Change>) -> Delta {
         touched.extend(delta.moved.iter().map(|moved| moved.key.clone()));
         (delta, touched)
     })
-}
-
-fn is_run(key: &ObjectKey) -> bool {
-    matches!(key, ObjectKey::Job(_))
-}
-
-fn name_of(entry: &Entry) -> EntryKey {
-    EntryKey {
-        kind: entry.kind,
-        shard: entry.shard.clone(),
-        key: entry.key.clone(),
-    }
 }

@@ -13,13 +13,16 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-const BYTES_MAX: usize = 64 << 20;
+/// Where a configuration stands, and the identifier of its version. Numbers begin anew where an id is used
+/// again, identifiers do not.
+type Key = (BranchId, ComponentId, ConfigId, String);
 
-type Key = (BranchId, ComponentId, ConfigId, u64);
-
-/// A cache of configurations by branch, key and version.
-#[derive(Debug, Default)]
-pub struct ObjectCache(Mutex<Held>);
+/// A cache of configurations by branch, key and version identifier.
+#[derive(Debug)]
+pub struct ObjectCache {
+    held: Mutex<Held>,
+    bytes_max: usize,
+}
 
 #[derive(Debug, Default)]
 struct Held {
@@ -31,26 +34,44 @@ struct Held {
 }
 
 impl ObjectCache {
-    /// Returns a configuration at exactly this version.
+    /// Makes a cache of so many bytes.
     #[must_use]
-    pub fn get(&self, branch: &BranchId, key: &ConfigKey, version: u64) -> Option<Arc<ConfigurationDetail>> {
-        let key = (branch.clone(), key.component.clone(), key.config.clone(), version);
-        self.held().touch(&key)
+    pub fn new(bytes_max: usize) -> Self {
+        Self {
+            held: Mutex::default(),
+            bytes_max,
+        }
     }
 
-    /// Keeps a configuration.
+    /// Returns a configuration at exactly this version; none where it has no identifier.
+    #[must_use]
+    pub fn get(
+        &self,
+        branch: &BranchId,
+        key: &ConfigKey,
+        identifier: &str,
+    ) -> Option<Arc<ConfigurationDetail>> {
+        let ConfigKey { component, config } = key.clone();
+        self.held()
+            .touch(&(branch.clone(), component, config, identifier.to_owned()))
+    }
+
+    /// Keeps a configuration, if its version has an identifier.
     pub fn put(&self, branch: &BranchId, detail: &Arc<ConfigurationDetail>) {
+        let Some(identifier) = detail.revision.identifier.clone() else {
+            return;
+        };
         let key = (
             branch.clone(),
             detail.component_id.clone(),
             detail.id.clone(),
-            detail.revision.version,
+            identifier,
         );
-        self.held().put(key, Arc::clone(detail), BYTES_MAX);
+        self.held().put(key, Arc::clone(detail), self.bytes_max);
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -99,7 +120,7 @@ mod tests {
             name: String::new(),
             revision: Revision {
                 version: 1,
-                identifier: None,
+                identifier: Some("v1".into()),
                 created: None,
                 author: None,
                 change_description: String::new(),
@@ -117,7 +138,7 @@ mod tests {
             branch.expect("an id"),
             component.expect("an id"),
             ConfigId::parse(id).expect("an id"),
-            1,
+            "v1".into(),
         )
     }
 

@@ -1,6 +1,6 @@
 //! Why an attempt ended early, and who must act.
 
-use super::fetch::FetchError;
+use super::{fetch::FetchError, spool::SpoolError};
 use crate::{queue::LogError, state::StateError, visibility::Visibility};
 use mirror_core::{deletions::Held, ids::Oid, retry::Disposition};
 use mirror_git::{PushError, RefName, RemoteError, StoreError, WriteError};
@@ -15,6 +15,8 @@ pub enum AttemptError {
     Fetch(#[from] FetchError),
     #[error("the sandbox failed")]
     Sandbox(#[from] SandboxError),
+    #[error("fetched objects cannot be kept until they are rendered")]
+    Spool(#[from] SpoolError),
     #[error("the log failed")]
     Log(#[from] LogError),
     #[error("the state store failed")]
@@ -107,7 +109,9 @@ impl AttemptError {
             | Self::State(StateError::BaseMoved { .. })
             // The next attempt is made without them.
             | Self::Exposed { .. } => Disposition::RefMoved,
-            Self::Log(_) | Self::State(_) | Self::Stage(_) => Disposition::Temporary { after: None },
+            Self::Spool(_) | Self::Log(_) | Self::State(_) | Self::Stage(_) => {
+                Disposition::Temporary { after: None }
+            }
             Self::Remote(error) => git(error.disposition(), error.retry_after()),
             Self::Store(error) => git(error.disposition(), None),
             Self::Write(error) => git(error.disposition(), None),

@@ -5,10 +5,11 @@
 
 mod fetched;
 mod inherited;
+mod outlet;
 
 use super::cache::ObjectCache;
 pub(super) use fetched::announced;
-pub use fetched::{Covered, Fetched, FetchedConfig, SampleNews, Unfounded};
+pub use fetched::{Covered, Fetched, FetchedConfig, SampleNews, Unfounded, Versions};
 use fetched::{announced_run, key_of, pairs, plain, with_told};
 use jiff::Timestamp;
 use mirror_core::{
@@ -22,6 +23,7 @@ use mirror_keboola::{
     ConfigurationDetail, DevBranch, Disposition, JobSearch, KeboolaClient, KeboolaError, PreviewRequest,
     Table,
 };
+pub use outlet::{Listed, Outlet};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
@@ -34,6 +36,15 @@ const PREVIEW_BYTES_MAX: usize = 8 << 20;
 const JOBS_PAGE: u32 = 500;
 /// A first sync takes so many of the newest pages of jobs.
 const JOBS_PAGES_MAX: u32 = 20;
+
+/// A first sync holds so many bytes of tables until their samples are fetched; others are asked for again.
+const TABLES_HELD_BYTES_MAX: usize = 8 << 20;
+
+/// A table whose sample is to be fetched: the branch that it lies in, and itself while it is held.
+struct ToSample {
+    owner: BranchId,
+    table: Option<Table>,
+}
 
 /// Why fetching stopped.
 #[derive(Debug, Error)]
@@ -71,13 +82,14 @@ pub struct Source {
 }
 
 impl Source {
+    /// Makes a source that keeps so many bytes of what it fetched.
     #[must_use]
-    pub fn new(client: KeboolaClient, visible_within: Duration) -> Self {
+    pub fn new(client: KeboolaClient, visible_within: Duration, cache_bytes_max: usize) -> Self {
         Self {
             client,
             visible_within,
             components: Mutex::default(),
-            cache: ObjectCache::default(),
+            cache: ObjectCache::new(cache_bytes_max),
             default: inherited::DefaultBranch::default(),
         }
     }
@@ -101,17 +113,23 @@ impl Source {
         Ok(self.client.dev_branches().await?)
     }
 
-    /// Fetches everything of a branch.
+    /// Fetches everything of a branch; its objects go out as they come. `told` is what only events told of runs.
     ///
     /// # Errors
     /// Any call that fails.
-    pub async fn whole(&self, branch: &DevBranch, scope: Scope) -> Result<Fetched, FetchError> {
+    pub async fn whole(
+        &self,
+        branch: &DevBranch,
+        scope: Scope,
+        told: &BTreeMap<RunId, WantedRun>,
+        outlet: &mut Outlet,
+    ) -> Result<Fetched, FetchError> {
         let id = &branch.id;
         let mut fetched = Fetched {
             whole: true,
             ..Fetched::default()
         };
-        fetched.objects.push(self.branch_object(id).await?);
+        outlet.put(self.branch_object(id).await?).await;
         let mut metadata: BTreeMap<ConfigKey, Vec<(String, String)>> = BTreeMap::new();
         for listed in self.client.configurations_metadata(id).await? {
             let key = ConfigKey {
@@ -129,22 +147,24 @@ impl Source {
                 self.cache.put(id, &detail);
                 let metadata = metadata.remove(&key).unwrap_or_default();
                 fetched.add(&component, &detail, metadata);
+                outlet.put_all(&mut fetched.objects).await;
             }
             if let Ok(id) = ComponentId::parse(&component.id) {
                 self.components().insert(id, component);
             }
         }
         if scope.storage {
-            self.whole_storage(id, scope, &mut fetched).await?;
+            self.whole_storage(id, scope, outlet, &mut fetched).await?;
         }
         if scope.jobs {
-            self.recent_jobs(id, &mut fetched).await?;
+            self.recent_jobs(id, told, outlet, &mut fetched).await?;
         }
+        outlet.flush().await;
         Ok(fetched)
     }
 
     /// Fetches everything of a branch, and looks for what a cut has heard of and the listing does not
-    /// show: it may be older than the events.
+    /// show: it may be older than the events. `told` is what events told of runs long ago.
     ///
     /// # Errors
     /// Any call that fails, and a version or run that is not visible yet.
@@ -152,10 +172,14 @@ impl Source {
         &self,
         branch: &DevBranch,
         cut: &Cut,
-        covered: &BTreeMap<ConfigKey, Covered>,
+        covered: &dyn Versions,
         scope: Scope,
+        mut told: BTreeMap<RunId, WantedRun>,
+        outlet: &mut Outlet,
     ) -> Result<Fetched, FetchError> {
-        let mut fetched = self.whole(branch, scope).await?;
+        told.extend(cut.told.iter().map(|(run, told)| (run.clone(), told.clone())));
+        told.extend(cut.runs.iter().map(|(run, told)| (run.clone(), told.clone())));
+        let mut fetched = self.whole(branch, scope, &told, outlet).await?;
         let late = !self.may_be_unseen(cut.appended_at, scope.now);
         for (key, wanted) in cut.configs.iter().filter(|(_, wanted)| !wanted.deleted) {
             let shown = fetched.configs.get(key);
@@ -163,21 +187,27 @@ impl Source {
                 continue;
             }
             // What is listed stays, unless there is something newer, or the source says that it is gone.
-            let mut single = Fetched::default();
-            let outcome = self
-                .wanted(&branch.id, key, wanted, covered.get(key), late, &mut single)
-                .await;
-            single.isolate(key.clone().into(), covered.contains_key(key), outcome)?;
-            fetched.replace(key, single);
+            let had = covered.covered(key);
+            let mut single = Fetched {
+                whole: true,
+                ..Fetched::default()
+            };
+            let outcome = self.wanted(&branch.id, key, wanted, had, late, &mut single).await;
+            single.isolate(key.clone().into(), had.is_some(), outcome)?;
+            if fetched.replace(key, single) {
+                outlet.take_back(key).await;
+            }
+            outlet.put_all(&mut fetched.objects).await;
         }
         if scope.jobs {
-            fetched.remember(&cut.told, cut);
-            let listed = fetched.tell_of_runs(&cut.runs);
+            let listed = std::mem::take(&mut fetched.runs);
             for (run, told) in cut.runs.iter().filter(|(run, _)| !listed.contains(*run)) {
                 let outcome = self.run(run, told, late, &mut fetched).await;
                 fetched.isolate(ObjectKey::Job(run.clone()), false, outcome)?;
             }
+            outlet.put_all(&mut fetched.objects).await;
         }
+        outlet.flush().await;
         Ok(fetched)
     }
 
@@ -185,29 +215,46 @@ impl Source {
         &self,
         id: &BranchId,
         scope: Scope,
+        outlet: &mut Outlet,
         fetched: &mut Fetched,
     ) -> Result<(), FetchError> {
         for bucket in self.buckets(id).await? {
-            fetched
-                .objects
-                .push(plain(ObjectKey::Bucket(bucket.id), bucket.source));
+            outlet
+                .put(plain(ObjectKey::Bucket(bucket.id), bucket.source))
+                .await;
         }
-        let tables = self.tables_of(id).await?;
-        for (_, table) in &tables {
-            fetched
-                .objects
-                .push(plain(ObjectKey::Table(table.id.clone()), table.source.clone()));
+        // The first ones by id, so that the same ones are taken each time.
+        let mut sampled: BTreeMap<TableId, ToSample> = BTreeMap::new();
+        let mut held_bytes = 0;
+        let mut tables = self.tables_of(id).await?;
+        while let Some((owner, table)) = tables.next().await? {
+            outlet
+                .put(plain(ObjectKey::Table(table.id.clone()), table.source.clone()))
+                .await;
+            let Some(limits) = scope.samples else { continue };
+            let name = table.id.clone();
+            held_bytes += table.source.len();
+            let table = (held_bytes <= TABLES_HELD_BYTES_MAX).then_some(table);
+            sampled.insert(name, ToSample { owner, table });
+            if sampled.len() > limits.tables_max
+                && let Some((last, _)) = sampled.pop_last()
+            {
+                fetched.without_sample(&last, fetched::TOO_MANY_TABLES);
+            }
         }
-        if let Some(limits) = scope.samples {
-            // The first ones by id, so that the same ones are taken each time.
-            let mut chosen: Vec<&(BranchId, Table)> = tables.iter().collect();
-            chosen.sort_by(|(_, one), (_, other)| one.id.cmp(&other.id));
-            for (owner, table) in chosen.iter().take(limits.tables_max) {
-                self.sample(owner, table, limits, fetched).await?;
-            }
-            for (_, table) in chosen.iter().skip(limits.tables_max) {
-                fetched.without_sample(&table.id, fetched::TOO_MANY_TABLES);
-            }
+        for (name, ToSample { owner, table }) in sampled {
+            let Some(limits) = scope.samples else { break };
+            let table = match table {
+                Some(table) => table,
+                None => match self.client.table(&owner, &name).await {
+                    Ok(table) => table,
+                    // It went away since it was listed.
+                    Err(error) if error.disposition() == Disposition::Gone => continue,
+                    Err(error) => return Err(error.into()),
+                },
+            };
+            self.sample(&owner, &table, limits, fetched).await?;
+            outlet.put_all(&mut fetched.objects).await;
         }
         Ok(())
     }
@@ -220,14 +267,14 @@ impl Source {
         &self,
         branch: &DevBranch,
         cut: &Cut,
-        covered: &BTreeMap<ConfigKey, Covered>,
+        covered: &dyn Versions,
         scope: Scope,
     ) -> Result<Fetched, FetchError> {
         let id = &branch.id;
         let mut fetched = Fetched::default();
         let late = !self.may_be_unseen(cut.appended_at, scope.now);
         for (key, wanted) in &cut.configs {
-            let had = covered.get(key);
+            let had = covered.covered(key);
             let outcome = match had {
                 Some(had) if had.covers(wanted) && !had.may_be_another(wanted) => continue,
                 Some(had) if had.covers(wanted) => self.recreated(id, key, had, &mut fetched).await,
@@ -240,8 +287,8 @@ impl Source {
                 continue;
             };
             let unseen = !fetched.configs.contains_key(&key) && !fetched.gone.contains_key(&key);
-            if unseen && let Some(covered) = covered.get(&key) {
-                let outcome = self.at(id, &key, covered.version, &mut fetched).await;
+            if unseen && let Some(covered) = covered.covered(&key) {
+                let outcome = self.at(id, &key, Some(covered), &mut fetched).await;
                 fetched.isolate(key.into(), true, outcome)?;
             }
         }
@@ -269,7 +316,7 @@ impl Source {
         &self,
         branch: &DevBranch,
         keys: &BTreeSet<ObjectKey>,
-        covered: &BTreeMap<ConfigKey, Covered>,
+        covered: &dyn Versions,
         scope: Scope,
     ) -> Result<Fetched, FetchError> {
         let id = &branch.id;
@@ -281,8 +328,7 @@ impl Source {
                 ObjectKey::Config { .. } | ObjectKey::Row { .. } => {
                     let Some(key) = ConfigKey::of(key) else { continue };
                     if !fetched.configs.contains_key(&key) && !fetched.gone.contains_key(&key) {
-                        let version = covered.get(&key).map_or(0, |covered| covered.version);
-                        let outcome = self.at(id, &key, version, &mut fetched).await;
+                        let outcome = self.at(id, &key, covered.covered(&key), &mut fetched).await;
                         fetched.isolate(key.into(), true, outcome)?;
                     }
                 }
@@ -306,6 +352,25 @@ impl Source {
         Ok(fetched)
     }
 
+    /// Fetches one configuration at the version that the tip has.
+    ///
+    /// # Errors
+    /// Any call that fails.
+    pub async fn earlier(
+        &self,
+        branch: &DevBranch,
+        key: &ConfigKey,
+        had: &Covered,
+    ) -> Result<Fetched, FetchError> {
+        let mut fetched = Fetched {
+            whole: true,
+            ..Fetched::default()
+        };
+        let outcome = self.at(&branch.id, key, Some(had), &mut fetched).await;
+        fetched.isolate(key.clone().into(), true, outcome)?;
+        Ok(fetched)
+    }
+
     async fn wanted(
         &self,
         branch: &BranchId,
@@ -315,6 +380,11 @@ impl Source {
         late: bool,
         fetched: &mut Fetched,
     ) -> Result<(), FetchError> {
+        if let Some(identifier) = wanted.identifier.as_ref().filter(|_| !wanted.deleted)
+            && let Some(detail) = self.cache.get(branch, key, identifier)
+        {
+            return self.add(branch, key, &detail, fetched).await;
+        }
         let current = match self
             .client
             .configuration(branch, &key.component, &key.config)
@@ -360,7 +430,11 @@ impl Source {
             .configuration_version(branch, &key.component, &key.config, wanted.version)
             .await
         {
-            Ok(past) => self.add(branch, key, &Arc::new(past), fetched).await,
+            Ok(past) => {
+                let past = Arc::new(past);
+                self.cache.put(branch, &past);
+                self.add(branch, key, &past, fetched).await
+            }
             // The history was cut; the newest covers what was wanted.
             Err(error) if error.disposition() == Disposition::Gone => {
                 self.add(branch, key, &current, fetched).await
@@ -433,12 +507,13 @@ impl Source {
         &self,
         branch: &BranchId,
         key: &ConfigKey,
-        version: u64,
+        covered: Option<&Covered>,
         fetched: &mut Fetched,
     ) -> Result<(), FetchError> {
-        if let Some(detail) = self.cache.get(branch, key, version) {
+        if let Some(detail) = covered.and_then(|covered| self.cache.get(branch, key, &covered.identifier)) {
             return self.add(branch, key, &detail, fetched).await;
         }
+        let version = covered.map_or(0, |covered| covered.version);
         let ConfigKey { component, config } = key;
         let detail = match self.client.configuration(branch, component, config).await {
             Ok(detail) if version == 0 || detail.revision.version == version => Ok(detail),
@@ -607,6 +682,7 @@ impl Source {
                     table.source,
                     serde_json::Value::String(preview.csv)
                 );
+                fetched.sampled.insert(table.id.clone());
                 fetched
                     .objects
                     .push(plain(ObjectKey::Sample(table.id.clone()), source));
@@ -657,11 +733,14 @@ impl Source {
         }
     }
 
-    /// Fetches the newest jobs, oldest of them first.
-    async fn recent_jobs(&self, branch: &BranchId, fetched: &mut Fetched) -> Result<(), FetchError> {
-        // While pages are read, jobs that end push others onto the next page.
-        let mut seen = BTreeSet::new();
-        let mut recent = Vec::new();
+    /// Fetches the newest jobs, and adds to each what only its event told.
+    async fn recent_jobs(
+        &self,
+        branch: &BranchId,
+        told: &BTreeMap<RunId, WantedRun>,
+        outlet: &mut Outlet,
+        fetched: &mut Fetched,
+    ) -> Result<(), FetchError> {
         for page in 0..JOBS_PAGES_MAX {
             let search = JobSearch {
                 branch_id: Some(branch.clone()),
@@ -672,16 +751,21 @@ impl Source {
             };
             let jobs = self.client.search_jobs(&search).await?;
             let count = jobs.len();
-            let finished = jobs.into_iter().filter(|job| job.status.is_final());
-            recent.extend(finished.filter(|job| seen.insert(job.run_id.clone())));
+            for job in jobs.into_iter().filter(|job| job.status.is_final()) {
+                // While pages are read, jobs that end push others onto the next page.
+                if !fetched.runs.insert(job.run_id.clone()) {
+                    continue;
+                }
+                let source = match told.get(&job.run_id) {
+                    Some(told) => with_told(job.source, told),
+                    None => job.source,
+                };
+                outlet.put(plain(ObjectKey::Job(job.run_id), source)).await;
+            }
             if count < JOBS_PAGE as usize {
                 break;
             }
         }
-        let oldest_first = recent.into_iter().rev();
-        fetched
-            .objects
-            .extend(oldest_first.map(|job| plain(ObjectKey::Job(job.run_id), job.source)));
         Ok(())
     }
 }

@@ -70,6 +70,11 @@ pub struct Memory {
     spent: Spent,
     growth: Growth,
     touched: BTreeSet<StoredRow>,
+    /// Objects whose newest version is withheld.
+    withheld: BTreeSet<ObjectKey>,
+    /// Files that withheld objects have left in the tree, by path. They are the objects' own until another
+    /// object has a file there.
+    left: BTreeMap<MirrorPath, ObjectKey>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -115,13 +120,11 @@ impl Memory {
     pub fn recall(&mut self, versions: Vec<(ObjectKey, u64, String)>) {
         for (key, version, identifier) in versions {
             let covered = matches!(key, ObjectKey::Config { .. }).then_some(Covered { version, identifier });
-            self.objects.insert(
-                key,
-                Known {
-                    covered,
-                    ..Known::default()
-                },
-            );
+            let known = Known {
+                covered,
+                ..Known::default()
+            };
+            self.set(key, known);
         }
     }
 
@@ -134,9 +137,7 @@ impl Memory {
         let mut places: Vec<(ObjectKey, Record)> = Vec::new();
         for (RowKey { kind, key }, value) in rows {
             match kind.as_str() {
-                OBJECT => {
-                    memory.objects.insert(parse(&key)?, parse(&value)?);
-                }
+                OBJECT => memory.index(parse(&key)?, parse(&value)?),
                 PLACE => places.push((parse(&key)?, parse(&value)?)),
                 ENTRY => {
                     let key: EntryKey = parse(&key)?;
@@ -255,20 +256,19 @@ impl Memory {
             .chain(rows)
     }
 
-    /// Returns the files of an object that no other lists as its own. Looks at every object.
+    /// Returns the version of a configuration that the tip has.
     #[must_use]
-    pub fn unclaimed(&self, key: &ObjectKey) -> Vec<MirrorPath> {
-        let files = self.known(key).map_or(&[][..], |known| &known.files);
-        let others = self.objects.iter().filter(|(other, _)| *other != key);
-        let claimed: BTreeSet<&MirrorPath> = others.flat_map(|(_, known)| &known.files).collect();
-        files
-            .iter()
-            .filter(|file| !claimed.contains(file))
-            .cloned()
-            .collect()
+    pub fn covered_of(&self, key: &ConfigKey) -> Option<&Covered> {
+        self.objects.get(&ObjectKey::from(key.clone()))?.covered.as_ref()
     }
 
-    /// Returns the covered version of every configuration.
+    /// Returns the configurations that the tip has.
+    pub fn covered_keys(&self) -> impl Iterator<Item = ConfigKey> {
+        let covered = self.objects.iter().filter(|(_, known)| known.covered.is_some());
+        covered.filter_map(|(key, _)| ConfigKey::of(key))
+    }
+
+    /// Returns the covered version of every configuration, for a comparison with a listing of them all.
     #[must_use]
     pub fn covered(&self) -> BTreeMap<ConfigKey, Covered> {
         let configs = self
@@ -297,15 +297,52 @@ impl Memory {
             shards.extend(self.put_entry(entry));
         }
         if self.objects.get(&key) != Some(&known) {
-            self.touched.insert(StoredRow::Object(key.clone()));
-            self.objects.insert(key, known);
+            self.set(key, known);
         }
         shards
     }
 
+    /// Changes what is known of an object.
+    fn set(&mut self, key: ObjectKey, known: Known) {
+        for file in &known.files {
+            let Some(other) = self.left.get(file).filter(|other| **other != key).cloned() else {
+                continue;
+            };
+            self.left.remove(file);
+            if let Some(other_known) = self.objects.get_mut(&other) {
+                other_known.files.retain(|left| left != file);
+                self.touched.insert(StoredRow::Object(other));
+            }
+        }
+        self.touched.insert(StoredRow::Object(key.clone()));
+        self.index(key, known);
+    }
+
+    fn index(&mut self, key: ObjectKey, known: Known) {
+        self.unindex(&key);
+        if known.withheld.is_some() {
+            self.withheld.insert(key.clone());
+            self.left
+                .extend(known.files.iter().map(|file| (file.clone(), key.clone())));
+        }
+        self.objects.insert(key, known);
+    }
+
+    fn unindex(&mut self, key: &ObjectKey) -> Option<Known> {
+        let known = self.objects.remove(key)?;
+        if self.withheld.remove(key) {
+            for file in &known.files {
+                if self.left.get(file) == Some(key) {
+                    self.left.remove(file);
+                }
+            }
+        }
+        Some(known)
+    }
+
     /// Forgets an object and the entries it gave; a run's stay, since its history does.
     pub fn forget(&mut self, key: &ObjectKey) -> (Vec<MirrorPath>, BTreeSet<Shard>) {
-        let Some(known) = self.objects.remove(key) else {
+        let Some(known) = self.unindex(key) else {
             return Default::default();
         };
         self.touched.insert(StoredRow::Object(key.clone()));
@@ -448,9 +485,9 @@ impl Memory {
 
     /// Returns all that is withheld, for the status.
     pub fn withheld(&self) -> impl Iterator<Item = (&ObjectKey, &WithholdReason)> {
-        self.objects
+        self.withheld
             .iter()
-            .filter_map(|(key, known)| Some((key, known.withheld.as_ref()?)))
+            .filter_map(|key| Some((key, self.objects.get(key)?.withheld.as_ref()?)))
     }
 }
 

@@ -58,7 +58,8 @@ impl Lane {
             buckets: buckets.collect(),
             tables: BTreeMap::new(),
         };
-        for (_, table) in self.source.tables_of(&self.branch.id).await.map_err(of_source)? {
+        let mut tables = self.source.tables_of(&self.branch.id).await.map_err(of_source)?;
+        while let Some((_, table)) = tables.next().await.map_err(of_source)? {
             // A sample changes with the table's data.
             let digest = structure(&table.source, self.exports.samples);
             observed.tables.insert(table.id, digest);

@@ -24,6 +24,7 @@ use names::Counted;
 pub use names::JudgedNames;
 use std::{
     collections::HashMap,
+    fmt,
     num::NonZero,
     sync::{
         Arc, Mutex, PoisonError,
@@ -32,8 +33,10 @@ use std::{
     thread,
 };
 
-/// Objects of one chunk: some hundred files, so that a chunk's cost is far above a thread's.
-const CHUNK: usize = 64;
+/// Objects of one chunk, and their bytes unless one alone has more: some hundred files, so that a chunk's cost
+/// is far above a thread's.
+pub const CHUNK: usize = 64;
+pub const CHUNK_BYTES: usize = 1 << 20;
 
 /// The guests and the settings that hold for one lane.
 #[derive(Debug)]
@@ -48,6 +51,8 @@ pub struct Transformer {
     /// Plaintexts that were found under `#` keys since the process started, in whatever branch of the
     /// project; never stored.
     pub seen: Arc<Mutex<KnownSecrets>>,
+    /// Made once for all that is known, since that is most often the same at the next attempt.
+    pub guard: Mutex<CurrentGuard>,
     /// What was found in names: a policy is a pure function, and most names are seen again and again.
     pub names: Mutex<JudgedNames>,
     pub owned: OwnedPaths,
@@ -60,10 +65,20 @@ pub struct Transformer {
 /// Content that may be committed, and what was kept out.
 #[derive(Debug, Default)]
 pub struct Clean {
-    pub batches: Vec<MirrorBatch>,
+    pub batch: MirrorBatch,
     pub withheld: Vec<Withheld>,
-    /// Plaintexts that were found under `#` keys, for what is guarded later in the same attempt.
+    /// Plaintexts that were found under `#` keys. Those that the guard did not know it cannot have looked for.
     pub known: KnownSecrets,
+}
+
+/// The guard against everything that is known by now, and how much that is.
+#[derive(Default)]
+pub struct CurrentGuard(Option<(usize, Arc<Guard>)>);
+
+impl fmt::Debug for CurrentGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CurrentGuard({:?})", self.0.as_ref().map(|(known, _)| known))
+    }
 }
 
 /// The kind and name of a shard, and its entries.
@@ -89,72 +104,104 @@ impl Transformer {
         Ok(inspected.into_iter().flatten().collect())
     }
 
-    /// Renders objects and takes them all the way to what may be committed.
-    ///
-    /// # Errors
-    /// A sandbox that fails as a whole.
-    pub fn objects(&self, placed: Vec<PlacedObject>) -> Result<Clean, SandboxError> {
-        let mut chunks = Vec::new();
-        let mut rest = placed;
-        while !rest.is_empty() {
-            let next = rest.split_off(rest.len().min(CHUNK));
-            chunks.push(std::mem::replace(&mut rest, next));
-        }
-        let filtered = in_parallel(chunks, |chunk| {
-            let mut withheld = Vec::new();
-            let (chunk, names) = self.clean_sources(chunk, &mut withheld)?;
-            let rendered = self.layout.render(&self.context, &self.settings, &chunk)?;
-            let mut good: Vec<(Subject, Rendered)> = Vec::with_capacity(chunk.len());
-            for (placed, outcome) in chunk.into_iter().zip(rendered) {
-                let subject = Subject::Object(placed.object.key);
-                match outcome {
-                    Ok(rendered) => good.push((subject, rendered)),
-                    Err(reason) => withheld.push(Withheld { subject, reason }),
-                }
+    /// Returns the guard against the run's own secrets and all that was seen since the process started.
+    pub fn guard(&self) -> Arc<Guard> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut guard = self.guard.lock().unwrap_or_else(PoisonError::into_inner);
+        match &guard.0 {
+            Some((known, guard)) if *known == seen.len() => Arc::clone(guard),
+            _ => {
+                let mut known = self.own_secrets.clone();
+                known.merge(&seen);
+                let made = Arc::new(Guard::new(&known));
+                guard.0 = Some((seen.len(), Arc::clone(&made)));
+                made
             }
-            let filtered = self.redact_and_filter(good, names, &mut withheld)?;
-            Ok((filtered, withheld))
-        })?;
-        self.guard(filtered)
+        }
     }
 
-    /// Makes the files of shards from their entries. Entries that a shard keeps for the next time
-    /// come back beside it.
+    /// Notes plaintexts that stood under `#` keys; returns whether one of them is new.
+    pub fn learn(&self, known: &KnownSecrets) -> bool {
+        if known.is_empty() {
+            return false;
+        }
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = seen.len();
+        seen.merge(known);
+        seen.len() > before
+    }
+
+    /// Renders a chunk of objects and takes them all the way to what may be committed.
     ///
     /// # Errors
     /// A sandbox that fails as a whole.
-    pub fn shards(&self, shards: Vec<FilledShard>) -> Result<(Clean, Vec<FilledShard>), SandboxError> {
-        let gathered = in_parallel(shards, |(kind, shard, entries)| {
-            let mut withheld = Vec::new();
-            let subject = Subject::Index {
-                kind,
-                shard: shard.clone(),
-            };
-            let outcome = self
-                .layout
-                .gather(&self.context, &self.settings, kind, &shard, &entries)?;
-            let mut keep = None;
-            let good = match outcome {
-                Ok(Gathered { files, keep: kept }) => {
-                    keep = kept.map(|kept| (kind, shard, kept));
-                    vec![(
-                        subject,
-                        Rendered {
-                            files,
-                            entries: Vec::new(),
-                        },
-                    )]
-                }
-                Err(reason) => {
-                    withheld.push(Withheld { subject, reason });
-                    Vec::new()
-                }
-            };
-            let filtered = self.redact_and_filter(good, Vec::new(), &mut withheld)?;
-            Ok(((filtered, withheld), keep))
-        })?;
-        let (filtered, keep): (Vec<_>, Vec<_>) = gathered.into_iter().unzip();
-        Ok((self.guard(filtered)?, keep.into_iter().flatten().collect()))
+    pub fn objects(&self, chunk: Vec<PlacedObject>, guard: &Guard) -> Result<Clean, SandboxError> {
+        let mut withheld = Vec::new();
+        let (chunk, names) = self.clean_sources(chunk, &mut withheld)?;
+        let rendered = self.layout.render(&self.context, &self.settings, &chunk)?;
+        let mut good: Vec<(Subject, Rendered)> = Vec::with_capacity(chunk.len());
+        for (placed, outcome) in chunk.into_iter().zip(rendered) {
+            let subject = Subject::Object(placed.object.key);
+            match outcome {
+                Ok(rendered) => good.push((subject, rendered)),
+                Err(reason) => withheld.push(Withheld { subject, reason }),
+            }
+        }
+        self.clean(good, names, withheld, guard)
+    }
+
+    /// Makes the files of a shard from its entries. Entries that it keeps for the next time come back beside
+    /// them.
+    ///
+    /// # Errors
+    /// A sandbox that fails as a whole.
+    pub fn shard(
+        &self,
+        (kind, shard, entries): FilledShard,
+        guard: &Guard,
+    ) -> Result<(Clean, Option<FilledShard>), SandboxError> {
+        let gathered = self
+            .layout
+            .gather(&self.context, &self.settings, kind, &shard, &entries)?;
+        drop(entries);
+        let subject = Subject::Index {
+            kind,
+            shard: shard.clone(),
+        };
+        match gathered {
+            Ok(Gathered { files, keep }) => {
+                let rendered = Rendered {
+                    files,
+                    entries: Vec::new(),
+                };
+                let clean = self.clean(vec![(subject, rendered)], Vec::new(), Vec::new(), guard)?;
+                Ok((clean, keep.map(|kept| (kind, shard, kept))))
+            }
+            Err(reason) => {
+                let clean = Clean {
+                    withheld: vec![Withheld { subject, reason }],
+                    ..Clean::default()
+                };
+                Ok((clean, None))
+            }
+        }
+    }
+
+    fn clean(
+        &self,
+        rendered: Vec<(Subject, Rendered)>,
+        names: Vec<Counted>,
+        mut withheld: Vec<Withheld>,
+        guard: &Guard,
+    ) -> Result<Clean, SandboxError> {
+        let (filtered, known) = self.redact_and_filter(rendered, names, &mut withheld)?;
+        let (batch, refused) = filtered.guard(guard);
+        withheld.extend(refused);
+        Ok(Clean {
+            batch,
+            withheld,
+            known,
+        })
     }
 
     fn redact_and_filter(
@@ -200,45 +247,18 @@ impl Transformer {
         Ok((filtered, known))
     }
 
-    /// Guards all chunks with what was learnt from all of them, and before: a plaintext under a `#` key of
-    /// one object must not stand in the code of another.
-    fn guard(
-        &self,
-        filtered: Vec<((FilteredBatch, KnownSecrets), Vec<Withheld>)>,
-    ) -> Result<Clean, SandboxError> {
-        let mut clean = Clean {
-            known: self.own_secrets.clone(),
-            ..Clean::default()
-        };
-        {
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            for ((_, known), withheld) in &filtered {
-                seen.merge(known);
-                clean.withheld.extend(withheld.iter().cloned());
-            }
-            clean.known.merge(&seen);
-        }
-        let guard = Guard::new(&clean.known);
-        let guarded = in_parallel(filtered, |((batch, _), _)| Ok(batch.guard(&guard)))?;
-        for (batch, refused) in guarded {
-            clean.batches.push(batch);
-            clean.withheld.extend(refused);
-        }
-        Ok(clean)
-    }
-
     /// Judges a commit's texts and seals it.
     ///
     /// # Errors
     /// A sandbox that fails as a whole.
-    pub fn seal(&self, draft: CommitDraft, known: &KnownSecrets) -> Result<GuardedMessage, SandboxError> {
+    pub fn seal(&self, draft: CommitDraft) -> Result<GuardedMessage, SandboxError> {
         let documents = draft.documents();
         let verdicts = self
             .policies
             .iter()
             .map(|policy| policy.redact(&self.context, &documents))
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(draft.seal(joined(verdicts), &self.redaction, &Guard::new(known)))
+        Ok(draft.seal(joined(verdicts), &self.redaction, &self.guard()))
     }
 
     /// Says which paths below the mirror's root tell of the lane's state.

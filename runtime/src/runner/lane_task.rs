@@ -361,6 +361,8 @@ impl LaneTask {
             put_aside,
             may_return,
             withheld_files,
+            fetching: _,
+            work: _,
             samples,
         } = done;
         let withheld = memory

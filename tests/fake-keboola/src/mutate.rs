@@ -116,6 +116,15 @@ impl Fake {
         )
     }
 
+    /// Removes a configuration from the trash for good. Its id is free then, and what is created under it
+    /// counts from version 1.
+    ///
+    /// # Errors
+    /// An unknown branch, or a configuration that is not in the trash.
+    pub fn purge_configuration(&self, at: &ConfigAt) -> Result<(), FakeError> {
+        self.make(Op::PurgeConfiguration { at: at.clone() })
+    }
+
     /// Adds a row.
     ///
     /// # Errors

@@ -26,6 +26,9 @@ pub(crate) enum Op {
         at: ConfigAt,
         change: Change,
     },
+    PurgeConfiguration {
+        at: ConfigAt,
+    },
     CreateRow {
         at: ConfigAt,
         row: String,

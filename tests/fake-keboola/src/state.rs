@@ -191,6 +191,7 @@ impl State {
             }
             Op::DeleteConfiguration { at, change } => self.delete_configuration(&at, &change).map(Some),
             Op::RestoreConfiguration { at, change } => self.restore_configuration(&at, &change).map(Some),
+            Op::PurgeConfiguration { at } => self.purge_configuration(&at).map(|()| None),
             Op::CreateRow {
                 at,
                 row,

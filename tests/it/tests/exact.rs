@@ -530,3 +530,18 @@ async fn a_deleted_dev_branch_keeps_its_git_branch_and_troubles_nobody() {
     site.check(&[]);
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn neither_the_time_zone_nor_the_language_of_the_machine_changes_a_byte() {
+    let keboola = Keboola::generated(40);
+    let trees = [
+        [("TZ", "UTC"), ("LC_ALL", "C")],
+        [("TZ", "Pacific/Kiritimati"), ("LC_ALL", "tr_TR.UTF-8")],
+    ]
+    .map(|environment| {
+        let site = Installation::new(&keboola, Options::default());
+        site.once_in(&environment).ok();
+        site.repository.git(&["rev-parse", "main^{tree}"])
+    });
+    assert_eq!(trees[0], trees[1]);
+}

@@ -49,6 +49,9 @@ impl KnownSecrets {
 
     /// Adds all of another set, each once.
     pub fn merge(&mut self, other: &Self) {
+        if other.is_empty() {
+            return;
+        }
         let mut there: BTreeSet<&str> = self.0.iter().map(ExposeSecret::expose_secret).collect();
         let new = other
             .0

@@ -18,12 +18,18 @@ pub(super) struct Directory {
     /// Whether what the base has here, and below, goes unless it is written or kept.
     cleared: bool,
     changes: BTreeMap<Box<[u8]>, Change>,
+    /// Directories in whose place a file was written, should that be taken back.
+    hidden: BTreeMap<Box<[u8]>, Box<Self>>,
 }
 
 /// What becomes of one name.
 #[derive(Debug)]
 enum Change {
-    Written(Oid),
+    Written {
+        id: Oid,
+        /// Without the writing the base's file would go.
+        over_deleted: bool,
+    },
     /// The base's entry stays although its directory is cleared.
     Kept,
     /// The base's file goes.
@@ -82,6 +88,7 @@ impl Directory {
             base,
             cleared,
             changes: BTreeMap::new(),
+            hidden: BTreeMap::new(),
         })
     }
 
@@ -103,9 +110,20 @@ impl Directory {
         {
             return Err(conflict());
         }
-        directory
-            .changes
-            .insert(name.as_bytes().into(), Change::Written(id));
+        let over_deleted = matches!(
+            directory.changes.get(name.as_bytes()),
+            Some(
+                Change::Deleted
+                    | Change::Written {
+                        over_deleted: true,
+                        ..
+                    }
+            )
+        );
+        let written = Change::Written { id, over_deleted };
+        if let Some(Change::Inside(inside)) = directory.changes.insert(name.as_bytes().into(), written) {
+            directory.hidden.insert(name.as_bytes().into(), inside);
+        }
         let old = directory.base.find(name.as_bytes()).map(|(_, entry)| entry);
         Ok(match old {
             Some(old) if old.id == id && old.mode == MODE_FILE => Placed::Unchanged,
@@ -131,6 +149,26 @@ impl Directory {
         if is_file && !self.changes.contains_key(name.as_bytes()) {
             self.changes.insert(name.as_bytes().into(), Change::Deleted);
         }
+    }
+
+    /// Makes it as if a file had never been written.
+    pub(super) fn withdraw(&mut self, source: &impl Source, path: &MirrorPath) -> Result<(), StoreError> {
+        let (parents, name) = split(path);
+        let Some(directory) = self.walk(source, parents)? else {
+            return Ok(());
+        };
+        let name = name.as_bytes();
+        let Some(Change::Written { over_deleted, .. }) = directory.changes.get(name) else {
+            return Ok(());
+        };
+        let over_deleted = *over_deleted;
+        directory.changes.remove(name);
+        if let Some(inside) = directory.hidden.remove(name) {
+            directory.changes.insert(name.into(), Change::Inside(inside));
+        } else if over_deleted {
+            directory.changes.insert(name.into(), Change::Deleted);
+        }
+        Ok(())
     }
 
     pub(super) fn delete_below(&mut self, source: &impl Source, path: &MirrorPath) -> Result<(), StoreError> {
@@ -181,7 +219,7 @@ impl Directory {
 
     fn has_written(&self) -> bool {
         self.changes.values().any(|change| match change {
-            Change::Written(_) => true,
+            Change::Written { .. } => true,
             Change::Inside(inside) => inside.has_written(),
             Change::Kept | Change::Deleted => false,
         })
@@ -226,7 +264,7 @@ impl Directory {
     /// Returns a directory in this one, made if need be; none if a written file has its name.
     fn enter_for_write(&mut self, source: &impl Source, name: &str) -> Result<Option<&mut Self>, StoreError> {
         match self.changes.get(name.as_bytes()) {
-            Some(Change::Written(_)) => return Ok(None),
+            Some(Change::Written { .. }) => return Ok(None),
             Some(Change::Inside(_)) => {}
             // A file of the base makes way for the directory.
             Some(Change::Kept | Change::Deleted) => {
@@ -250,6 +288,7 @@ impl Directory {
             base,
             cleared,
             mut changes,
+            hidden: _,
         } = self;
         if changes.is_empty() && !cleared {
             return Ok(base_id);
@@ -262,7 +301,7 @@ impl Directory {
             replaced.extend(in_base.map(|(at, _)| at));
             let in_base = in_base.map(|(_, entry)| entry);
             match change {
-                Change::Written(id) => {
+                Change::Written { id, .. } => {
                     match in_base {
                         Some(old) if old.is_tree() => {
                             out.added += 1;

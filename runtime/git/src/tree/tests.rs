@@ -212,6 +212,7 @@ fn check(base: &[&str], calls: &str, expected: Expect) {
             "write" => writer.write_files(&[(path(raw), content)]).map(drop),
             "delete" => writer.delete(&path(raw)),
             "clear" => writer.delete_below(&path(raw)),
+            "withdraw" => writer.withdraw(&path(raw)),
             "keep" => writer.keep(&path(raw)).map(|kept| {
                 shown += if kept.is_some() {
                     "kept\n"
@@ -396,6 +397,44 @@ fn writing_wins_over_keeping_and_keeping_over_deleting() {
         +0 ~1 -0, 3 objects
         a/x: 2
     "#]],
+    );
+}
+
+#[test]
+fn a_file_that_is_taken_back_was_never_written() {
+    check(
+        &["a/x", "a/y"],
+        "write a/x=1; write b/z=1; withdraw a/x; withdraw b/z; withdraw c/q",
+        expect![[r#"
+            +0 ~0 -0, 0 objects, unchanged
+            a/x: base
+            a/y: base
+        "#]],
+    );
+    check(
+        &["a/x", "a/y"],
+        "delete a/x; write a/x=1; write a/x=2; withdraw a/x",
+        expect![[r#"
+            +0 ~0 -1, 2 objects
+            a/y: base
+        "#]],
+    );
+    check(
+        &["a/x", "a/y"],
+        "delete a/x; write a=1; withdraw a; write a/z=2",
+        expect![[r#"
+            +1 ~0 -1, 3 objects
+            a/y: base
+            a/z: 2
+        "#]],
+    );
+    check(
+        &["a/x"],
+        "write a/x=1; withdraw a/x; write a/x=2",
+        expect![[r#"
+            +0 ~1 -0, 3 objects
+            a/x: 2
+        "#]],
     );
 }
 

@@ -1,19 +1,15 @@
 //! What a commit says of the versions that it covers.
 
-use crate::pipeline::fetch::{Covered, Fetched};
+use crate::pipeline::{fetch::Fetched, memory::Memory};
 use mirror_core::{
     commit::{Author, CoveredChange},
     cut::{ConfigKey, Cut},
 };
 use mirror_keboola::Revision;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Says which versions the commit covers: the source's word where it has one, else the events'.
-pub(super) fn changes(
-    cut: &Cut,
-    fetched: &Fetched,
-    covered: &BTreeMap<ConfigKey, Covered>,
-) -> Vec<CoveredChange> {
+pub(super) fn changes(cut: &Cut, fetched: &Fetched, memory: &Memory) -> Vec<CoveredChange> {
     let mut changes = Vec::new();
     for (key, config) in &fetched.configs {
         let mut change = match cut.configs.get(key) {
@@ -25,19 +21,16 @@ pub(super) fn changes(
         tell(&mut change, &config.name, &config.revision);
         changes.push(change);
     }
-    let vanished: BTreeSet<&ConfigKey> = if fetched.whole {
-        covered
-            .keys()
-            .filter(|key| !fetched.configs.contains_key(*key))
-            .collect()
+    let vanished: BTreeSet<ConfigKey> = if fetched.whole {
+        let covered = memory.covered_keys();
+        covered.filter(|key| !fetched.configs.contains_key(key)).collect()
     } else {
-        fetched
-            .gone
-            .keys()
-            .filter(|key| covered.contains_key(*key))
+        let gone = fetched.gone.keys();
+        gone.filter(|key| memory.covered_of(key).is_some())
+            .cloned()
             .collect()
     };
-    for key in vanished {
+    for key in &vanished {
         let mut change = cut.configs.get(key).map_or_else(
             || unknown(key),
             |wanted| CoveredChange::of_event(key.clone(), wanted),

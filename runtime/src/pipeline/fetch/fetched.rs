@@ -2,7 +2,7 @@
 
 use super::FetchError;
 use mirror_core::{
-    cut::{ConfigKey, Cut, Wanted, WantedRun},
+    cut::{ConfigKey, Wanted, WantedRun},
     event::{Body, ConfigChanged, JobFinished},
     finding::WithholdReason,
     ids::{ObjectKey, RunId, TableId},
@@ -27,26 +27,29 @@ pub struct Unfounded {
 pub struct FetchedConfig {
     pub name: String,
     pub revision: Revision,
-    /// Keys of the rows that it has at this version.
+    /// Keys of the rows that it has at this version; not told where everything was fetched.
     pub rows: BTreeSet<ObjectKey>,
 }
 
 /// What an attempt fetched.
 #[derive(Debug, Default)]
 pub struct Fetched {
-    /// In the order of the API.
+    /// In the order of the API. Where everything is fetched they go on at once, and are not here.
     pub objects: Vec<SourceObject>,
     pub configs: BTreeMap<ConfigKey, FetchedConfig>,
     /// Configurations that are gone, with what the trash tells of their last version.
     pub gone: BTreeMap<ConfigKey, Option<(String, Revision)>>,
     pub tables_gone: BTreeSet<TableId>,
-    /// Tables that have no sample although samples are wanted, and why.
+    /// Runs that were listed.
+    pub(super) runs: BTreeSet<RunId>,
+    /// Tables of which there is a sample, and those that have none although samples are wanted, and why.
+    pub(super) sampled: BTreeSet<TableId>,
     pub no_sample: BTreeMap<TableId, &'static str>,
     /// Events that the source does not bear out; for the dead letters.
     pub unfounded: Vec<Unfounded>,
     /// Objects that are there but cannot be had, the same way each time.
     pub refused: BTreeMap<ObjectKey, WithholdReason>,
-    /// `objects` is all there is in the branch.
+    /// All there is in the branch was fetched.
     pub whole: bool,
 }
 
@@ -58,7 +61,27 @@ pub struct Covered {
     pub identifier: String,
 }
 
+/// Knows which version of each configuration the remote has.
+pub trait Versions: Sync {
+    fn covered(&self, key: &ConfigKey) -> Option<&Covered>;
+}
+
+impl Versions for BTreeMap<ConfigKey, Covered> {
+    fn covered(&self, key: &ConfigKey) -> Option<&Covered> {
+        self.get(key)
+    }
+}
+
 impl Covered {
+    /// Returns the version that was fetched.
+    #[must_use]
+    pub fn of(revision: &Revision) -> Self {
+        Self {
+            version: revision.version,
+            identifier: revision.identifier.clone().unwrap_or_default(),
+        }
+    }
+
     /// Returns whether a wanted version is no news by its number: it is not above the covered one.
     pub(super) fn covers(&self, wanted: &Wanted) -> bool {
         !wanted.deleted && wanted.version <= self.version
@@ -185,12 +208,8 @@ pub struct SampleNews {
 impl Fetched {
     /// Returns what became of the samples.
     pub fn sample_news(&self) -> SampleNews {
-        let taken = self.objects.iter().filter_map(|object| match &object.key {
-            ObjectKey::Sample(table) => Some(table.clone()),
-            _ => None,
-        });
         SampleNews {
-            taken: taken.collect(),
+            taken: self.sampled.clone(),
             missing: self.no_sample.clone(),
             whole: self.whole,
         }
@@ -224,27 +243,8 @@ impl Fetched {
 
     /// Notes that a table has no sample; one that it had goes, for it is of other data.
     pub(super) fn without_sample(&mut self, table: &TableId, why: &'static str) {
+        self.sampled.remove(table);
         self.no_sample.insert(table.clone(), why);
-    }
-
-    /// Adds to runs what only their events told, long ago; a cut has done so for those that it names.
-    pub fn remember(&mut self, told: &BTreeMap<RunId, WantedRun>, cut: &Cut) {
-        let others = told.iter().filter(|(run, _)| !cut.runs.contains_key(*run));
-        self.tell_of_runs(&others.map(|(run, told)| (run.clone(), told.clone())).collect());
-    }
-
-    /// Adds to runs what only their events told, and returns those of them that are there.
-    pub(super) fn tell_of_runs(&mut self, told: &BTreeMap<RunId, WantedRun>) -> BTreeSet<RunId> {
-        let mut there = BTreeSet::new();
-        for object in &mut self.objects {
-            if let ObjectKey::Job(run) = &object.key
-                && let Some(told) = told.get(run)
-            {
-                object.source = with_told(std::mem::take(&mut object.source), told);
-                there.insert(run.clone());
-            }
-        }
-        there
     }
 
     /// Keeps what fails the same way each time for one object from ending the attempt: an object that
@@ -273,11 +273,13 @@ impl Fetched {
         }
     }
 
-    /// Takes over what was fetched of one configuration, in place of what was listed of it.
-    pub(super) fn replace(&mut self, key: &ConfigKey, single: Self) {
+    /// Takes over what was fetched of one configuration, in place of what was listed of it. Returns whether the
+    /// listed objects are out of date.
+    pub(super) fn replace(&mut self, key: &ConfigKey, single: Self) -> bool {
         let is_listed = self.configs.contains_key(key);
-        if single.configs.contains_key(key) || single.gone.contains_key(key) {
-            self.forget(key);
+        let is_told = single.configs.contains_key(key) || single.gone.contains_key(key);
+        if is_told {
+            self.configs.remove(key);
         }
         self.objects.extend(single.objects);
         self.configs.extend(single.configs);
@@ -286,14 +288,7 @@ impl Fetched {
         if !is_listed {
             self.refused.extend(single.refused);
         }
-    }
-
-    /// Takes a configuration and its rows out again.
-    pub(super) fn forget(&mut self, key: &ConfigKey) {
-        if self.configs.remove(key).is_some() {
-            self.objects
-                .retain(|object| object.key.config() != Some((&key.component, &key.config)));
-        }
+        is_listed && is_told
     }
 
     pub(super) fn add(
@@ -316,7 +311,9 @@ impl Fetched {
                 config: key.config.clone(),
                 row: row.id.clone(),
             };
-            rows.insert(row_key.clone());
+            if !self.whole {
+                rows.insert(row_key.clone());
+            }
             self.objects.push(SourceObject {
                 key: row_key,
                 component: Some(component.clone()),

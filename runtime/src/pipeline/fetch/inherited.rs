@@ -5,7 +5,7 @@
 
 use super::{FetchError, Source};
 use mirror_core::ids::{BranchId, TableId};
-use mirror_keboola::{Bucket, Disposition, KeboolaError, Table};
+use mirror_keboola::{Bucket, Disposition, ItemStream, KeboolaError, Table};
 use std::{
     collections::BTreeSet,
     sync::{Mutex, PoisonError},
@@ -48,17 +48,14 @@ impl Source {
     ///
     /// # Errors
     /// As any call.
-    pub async fn tables_of(&self, branch: &BranchId) -> Result<Vec<(BranchId, Table)>, KeboolaError> {
-        let own = self.client.tables(branch).await?.collect().await?;
-        let mut tables: Vec<(BranchId, Table)> =
-            own.into_iter().map(|table| (branch.clone(), table)).collect();
-        if let Some(base) = self.base_of(branch) {
-            let own: BTreeSet<TableId> = tables.iter().map(|(_, table)| table.id.clone()).collect();
-            let inherited = self.client.tables(&base).await?.collect().await?;
-            let inherited = inherited.into_iter().filter(|table| !own.contains(&table.id));
-            tables.extend(inherited.map(|table| (base.clone(), table)));
-        }
-        Ok(tables)
+    pub async fn tables_of(&self, branch: &BranchId) -> Result<ShownTables<'_>, KeboolaError> {
+        Ok(ShownTables {
+            source: self,
+            listed: self.client.tables(branch).await?,
+            owner: branch.clone(),
+            base: self.base_of(branch),
+            own: BTreeSet::new(),
+        })
     }
 
     /// Asks for a table that a branch shows, and the branch that it lies in.
@@ -90,5 +87,46 @@ impl Source {
             );
         }
         Ok(own)
+    }
+}
+
+/// Tables that a branch shows, as they are listed: its own, then those that it inherits.
+#[derive(Debug)]
+pub struct ShownTables<'s> {
+    source: &'s Source,
+    listed: ItemStream<Table>,
+    owner: BranchId,
+    /// None where there is none, or it is listed by now.
+    base: Option<BranchId>,
+    /// Ids of the branch's own.
+    own: BTreeSet<TableId>,
+}
+
+impl ShownTables<'_> {
+    /// Returns the next table and the branch that it lies in.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn next(&mut self) -> Result<Option<(BranchId, Table)>, KeboolaError> {
+        loop {
+            match (self.listed.next().await?, &self.base) {
+                (Some(table), Some(_)) => {
+                    self.own.insert(table.id.clone());
+                    return Ok(Some((self.owner.clone(), table)));
+                }
+                (Some(table), None) if !self.own.contains(&table.id) => {
+                    return Ok(Some((self.owner.clone(), table)));
+                }
+                (Some(_), None) => {}
+                (None, None) => return Ok(None),
+                (None, Some(_)) => {
+                    let Some(base) = self.base.take() else {
+                        return Ok(None);
+                    };
+                    self.listed = self.source.client.tables(&base).await?;
+                    self.owner = base;
+                }
+            }
+        }
     }
 }

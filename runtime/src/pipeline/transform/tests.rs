@@ -5,7 +5,7 @@ use mirror_core::{
     layout::Component,
     marker::TagKey,
     placement::{Change, Placement, normalize_name},
-    redaction::SecretsMode,
+    redaction::{SecretsMode, plaintexts},
 };
 use serde_json::json;
 use std::sync::OnceLock;
@@ -41,6 +41,7 @@ fn transformer() -> Transformer {
         redaction: Redaction::new(SecretsMode::Encrypted, TagKey::none()),
         own_secrets,
         seen: Arc::default(),
+        guard: Mutex::default(),
         names: Mutex::default(),
         owned: OwnedPaths::new(None),
         sample_limits: mirror_core::sample::SampleLimits::default(),
@@ -155,7 +156,7 @@ fn a_source_that_is_no_json_withholds_its_object_alone() {
         references: Vec::new(),
     };
     let clean = transformer
-        .objects(vec![place(broken.clone()), place(fine)])
+        .objects(vec![place(broken.clone()), place(fine)], &transformer.guard())
         .expect("no guest fails");
     assert_eq!(clean.withheld.len(), 1);
     assert_eq!(clean.withheld[0].subject, Subject::Object(broken.key));
@@ -184,13 +185,13 @@ fn secrets_in_names_of_blocks_codes_phases_and_tasks_are_in_no_path_and_no_file(
         ),
     ];
     let clean = transformer
-        .objects(placed(&transformer, sources.into()))
+        .objects(placed(&transformer, sources.into()), &transformer.guard())
         .expect("no guest fails");
     assert_eq!(clean.withheld, []);
     let slugs = Slugs::new([TOKEN]);
     let mut paths = Vec::new();
     let mut masked = 0;
-    for object in clean.batches.into_iter().flat_map(MirrorBatch::into_objects) {
+    for object in clean.batch.into_objects() {
         masked += object.stats().masked;
         for file in object.files() {
             assert!(!slugs.is_in(file.path().as_str()), "{}", file.path());
@@ -253,17 +254,12 @@ fn a_renderer_that_makes_a_path_of_a_secret_gets_its_object_withheld() {
     };
     assert_eq!((subject.as_str(), file.as_str()), ("acme.ex/1", "a path"));
 
-    let clean = transformer
-        .guard(vec![(filtered, Vec::new())])
-        .expect("no guest fails");
-    let passed: Vec<String> = clean
-        .batches
-        .iter()
-        .flat_map(MirrorBatch::objects)
-        .map(|object| object.subject().to_string())
-        .collect();
+    let (filtered, _) = filtered;
+    let (batch, refused) = filtered.guard(&transformer.guard());
+    let passed = batch.objects().iter();
+    let passed: Vec<String> = passed.map(|object| object.subject().to_string()).collect();
     assert_eq!(passed, ["acme.ex/2"]);
-    assert_eq!(clean.withheld[0].reason.public(), "guarded guard-known-secret");
+    assert_eq!(refused[0].reason.public(), "guarded guard-known-secret");
 }
 
 #[test]
@@ -287,4 +283,28 @@ fn a_policy_that_withholds_wins_and_findings_add_up() {
         vec![withhold(), withhold()]
     );
     assert_eq!(joined(vec![]), Vec::new());
+}
+
+#[test]
+fn the_guard_knows_what_was_learnt() {
+    const PLAINTEXT: &str = "Pl4in-Text-Of-Another-Object";
+    let transformer = transformer();
+    let placed = || {
+        let code = object(
+            config("acme.ex", "1"),
+            &json!({"name": "Orders", "configuration": {"query": format!("say '{PLAINTEXT}'")}}),
+        );
+        placed(&transformer, vec![code])
+    };
+    let before = transformer.guard();
+    let passed = transformer.objects(placed(), &before).expect("no guest fails");
+    assert_eq!(passed.withheld, []);
+    let learnt = plaintexts(&json!({"#password": PLAINTEXT}).to_string());
+    assert!(transformer.learn(&learnt), "it is new");
+    assert!(!transformer.learn(&learnt), "it is known");
+    let refused = transformer
+        .objects(placed(), &transformer.guard())
+        .expect("no guest fails");
+    assert_eq!(refused.withheld.len(), 1);
+    assert_eq!(refused.withheld[0].reason.public(), "guarded guard-known-secret");
 }

@@ -120,6 +120,13 @@ impl State {
         )
     }
 
+    pub(super) fn purge_configuration(&mut self, at: &ConfigAt) -> Result<(), FakeError> {
+        let trash = &mut self.branch_mut(&at.branch)?.trash;
+        let place = trash.iter().position(|found| is_at(found, at));
+        trash.remove(place.ok_or_else(|| unknown(at))?);
+        Ok(())
+    }
+
     fn restore_quietly(&mut self, at: &ConfigAt) -> Result<(), FakeError> {
         let branch = self.branch_mut(&at.branch)?;
         let place = branch

@@ -249,12 +249,22 @@ adopt = {adopt}
 
     /// Runs `once` to its end. No `serve` may be running here.
     pub(crate) fn once(&self) -> Output {
-        self.once_with(&[])
+        self.once_as(&[], &[])
+    }
+
+    /// The same in another environment.
+    pub(crate) fn once_in(&self, environment: &[(&str, &str)]) -> Output {
+        self.once_as(environment, &[])
     }
 
     /// The same, with more arguments.
     pub(crate) fn once_with(&self, arguments: &[&str]) -> Output {
+        self.once_as(&[], arguments)
+    }
+
+    fn once_as(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Output {
         let mut once = command();
+        once.envs(environment.iter().copied());
         once.args(["once", "--mirror", MIRROR, "--config"])
             .arg(self.path("mirror.toml"))
             .args(arguments);

@@ -1,0 +1,164 @@
+//! Moving what was made into the lane's memory.
+
+use super::{
+    super::memory::{EntryKey, Known, Shard},
+    Build, Covered, Made, Newest, Versions,
+};
+use mirror_core::{
+    cut::ConfigKey,
+    finding::WithholdReason,
+    ids::ObjectKey,
+    layout::{Entry, IndexKind},
+    path::MirrorPath,
+};
+use serde_json::json;
+use std::collections::BTreeSet;
+
+impl Build<'_, '_, '_, '_> {
+    /// Moves what was made into the memory, and notes which paths go and which shared files change.
+    pub(super) fn settle(&mut self) -> BTreeSet<Shard> {
+        let mut shards = BTreeSet::new();
+        for key in std::mem::take(&mut self.removed) {
+            if !self.withheld.contains_key(&key) {
+                shards.extend(self.withheld_entry(&key, None));
+            }
+            if matches!(key, ObjectKey::Config { .. }) {
+                // Nobody waits for a configuration that is gone to recover; its runs stay in their days.
+                let health = EntryKey {
+                    kind: IndexKind::JobHealth,
+                    shard: String::new(),
+                    key: key.to_string(),
+                };
+                shards.extend(self.memory.remove_entry(health));
+            }
+            let (files, touched) = self.memory.forget(&key);
+            self.deleted.extend(files);
+            shards.extend(touched);
+        }
+        for (key, made) in std::mem::take(&mut self.made) {
+            shards.extend(self.settle_made(key, made));
+        }
+        for (key, reason) in self.again.earlier.values().flatten() {
+            // Made from an earlier version, or not there at all.
+            self.withheld.insert(key.clone(), reason.clone());
+        }
+        for (key, reason) in self.withheld.clone() {
+            shards.extend(self.settle_withheld(key, reason));
+        }
+        shards
+    }
+
+    fn settle_made(&mut self, key: ObjectKey, made: Made) -> BTreeSet<Shard> {
+        let mut shards = BTreeSet::new();
+        let Made { files, entries, .. } = made;
+        if let Some(known) = self.memory.known(&key) {
+            self.deleted.extend(known.files.iter().cloned());
+            if known.withheld.is_some() {
+                shards.extend(self.withheld_entry(&key, None));
+            }
+        }
+        if matches!(key, ObjectKey::Job(_)) {
+            // A run gives entries only, and they stay whatever becomes of it.
+            shards.extend(self.withheld_entry(&key, None));
+            for entry in entries {
+                // Configurations come before runs, so those there are are known by now.
+                if self.is_of_somebody(&entry) {
+                    shards.extend(self.memory.put_entry(entry));
+                }
+            }
+            return shards;
+        }
+        let known = Known {
+            covered: self.covered(&key),
+            files,
+            entries: entries.iter().map(name_of).collect(),
+            withheld: None,
+        };
+        shards.extend(self.memory.keep(key, known, entries));
+        shards
+    }
+
+    /// Whether an entry of a run is of use: a configuration that is gone has no health, whether its runs
+    /// are told one by one or listed anew.
+    fn is_of_somebody(&self, entry: &Entry) -> bool {
+        if entry.kind != IndexKind::JobHealth {
+            return true;
+        }
+        let key = entry.key.split_once('/').and_then(|(component, config)| {
+            Some(ObjectKey::Config {
+                component: component.parse().ok()?,
+                config: config.parse().ok()?,
+            })
+        });
+        key.is_none_or(|key| self.memory.known(&key).is_some() || self.withheld.contains_key(&key))
+    }
+
+    fn settle_withheld(&mut self, key: ObjectKey, reason: WithholdReason) -> BTreeSet<Shard> {
+        let covered = self.covered(&key);
+        let version = covered.as_ref().map_or(0, |covered| covered.version);
+        let before = self.memory.known(&key).cloned().unwrap_or_default();
+        self.kept.extend(before.files.iter().cloned());
+        let mut shards = BTreeSet::new();
+        shards.extend(self.withheld_entry(&key, Some((&reason, version, &before.files))));
+        if !matches!(key, ObjectKey::Job(_)) {
+            let names = before.entries.iter();
+            let entries = names.filter_map(|name| self.memory.entry(name)).collect();
+            let known = Known {
+                covered: covered.or(before.covered),
+                withheld: Some(reason),
+                ..before
+            };
+            shards.extend(self.memory.keep(key, known, entries));
+        }
+        shards
+    }
+
+    /// Returns the version of a configuration that will be the tip's.
+    fn covered(&self, key: &ObjectKey) -> Option<Covered> {
+        let ObjectKey::Config { .. } = key else {
+            return None;
+        };
+        let key = ConfigKey::of(key)?;
+        let versions = Newest(&self.fetched, &self.memory);
+        self.newest.get(&key).or_else(|| versions.covered(&key)).cloned()
+    }
+
+    /// Adds an object to the list of withheld ones, or takes it off.
+    fn withheld_entry(
+        &mut self,
+        key: &ObjectKey,
+        found: Option<(&WithholdReason, u64, &[MirrorPath])>,
+    ) -> Option<Shard> {
+        let name = key.to_string();
+        match found {
+            None => self.memory.remove_entry(EntryKey {
+                kind: IndexKind::Withheld,
+                shard: String::new(),
+                key: name,
+            }),
+            Some((reason, version, files)) => {
+                let value = json!({
+                    "object": name,
+                    "path": files.first().map(MirrorPath::as_str),
+                    "reason": reason.public(),
+                    "version": version,
+                });
+                let entry = Entry {
+                    kind: IndexKind::Withheld,
+                    shard: String::new(),
+                    key: name,
+                    value: value.to_string(),
+                };
+                self.memory.put_entry(entry)
+            }
+        }
+    }
+}
+
+fn name_of(entry: &Entry) -> EntryKey {
+    EntryKey {
+        kind: entry.kind,
+        shard: entry.shard.clone(),
+        key: entry.key.clone(),
+    }
+}

@@ -1,0 +1,601 @@
+//! Random changes of a project, and a lane that mirrors it in steps.
+
+use fake_keboola::{Author, Change, ConfigAt, Fake, FakeConfig, JobSpec, JobTable, small_project};
+use jiff::{SignedDuration, Timestamp};
+use mirror_core::{
+    event::{Body, BranchChanged, MetadataChanged, StorageCause, StorageChanged},
+    ids::{ObjectKey, TableId},
+};
+use mirror_it::{Rig, Settings, SourceAt};
+use proptest::{collection::vec, prelude::*, sample::Index};
+use serde_json::{Value, json};
+
+/// Names that want the same path, or one that cannot be had, beside ordinary ones.
+const NAMES: [&str; 16] = [
+    "Orders",
+    "orders",
+    "ORDERS!",
+    "orders-001",
+    "Orders 001",
+    "",
+    "  ",
+    "Tržby za měsíc",
+    "meta.json",
+    "a/b",
+    "..",
+    ".git",
+    "rows",
+    "con",
+    "Übersicht\u{301}",
+    "x",
+];
+const COMPONENTS: [&str; 5] = [
+    "keboola.ex-shop",
+    "keboola.ex-other",
+    TRANSFORMATION,
+    // The layout leaves it out.
+    "keboola.sandboxes",
+    "keboola.flow",
+];
+const TRANSFORMATION: &str = "keboola.snowflake-transformation";
+const VARIABLES: &str = "keboola.variables";
+const SHARED_CODE: &str = "keboola.shared-code";
+const SCHEDULER: &str = "keboola.scheduler";
+/// When the first change is made; each further one a second later.
+const FIRST_CHANGE: i64 = 1_793_606_400;
+
+/// One change, of whatever is there when its turn comes; without anything to change it is none.
+#[derive(Debug, Clone)]
+pub(crate) enum Deed {
+    Create {
+        component: Index,
+        name: Index,
+    },
+    CreateVariables {
+        name: Index,
+    },
+    CreateSharedCode {
+        name: Index,
+    },
+    CreateSchedule {
+        target: Index,
+        name: Index,
+    },
+    Edit {
+        config: Index,
+        value: u8,
+    },
+    Describe {
+        config: Index,
+        value: u8,
+    },
+    Disable {
+        config: Index,
+    },
+    Rename {
+        config: Index,
+        name: Index,
+    },
+    Delete {
+        config: Index,
+    },
+    Restore {
+        config: Index,
+    },
+    PurgeAndRecreate {
+        config: Index,
+        name: Index,
+    },
+    CreateRow {
+        config: Index,
+        name: Index,
+    },
+    EditRow {
+        config: Index,
+        row: Index,
+        value: u8,
+    },
+    RenameRow {
+        config: Index,
+        row: Index,
+        name: Index,
+    },
+    DeleteRow {
+        config: Index,
+        row: Index,
+    },
+    OrderRows {
+        config: Index,
+        turn: u8,
+    },
+    /// Makes a transformation use a set of variables; another one that did so stays.
+    UseVariables {
+        config: Index,
+        variables: Index,
+    },
+    UseSharedCode {
+        config: Index,
+        code: Index,
+    },
+    MoveSchedule {
+        schedule: Index,
+        target: Index,
+    },
+    Metadata {
+        config: Index,
+        name: Index,
+    },
+    DescribeBranch {
+        value: u8,
+    },
+    RenameBranch {
+        value: u8,
+    },
+    Table {
+        table: u8,
+        columns: u8,
+    },
+    Run {
+        config: Index,
+        table: u8,
+        fails: bool,
+    },
+    /// Tells what waits, some of it twice, in another order, and some of it only the next time; then mirrors.
+    Mirror {
+        turn: u8,
+        twice: bool,
+        hold: bool,
+    },
+}
+
+/// Sequences of so many changes.
+pub(crate) fn deeds(length: usize) -> impl Strategy<Value = Vec<Deed>> {
+    let some = any::<Index>;
+    let deed = prop_oneof![
+        6 => (some(), some()).prop_map(|(component, name)| Deed::Create { component, name }),
+        2 => some().prop_map(|name| Deed::CreateVariables { name }),
+        2 => some().prop_map(|name| Deed::CreateSharedCode { name }),
+        2 => (some(), some()).prop_map(|(target, name)| Deed::CreateSchedule { target, name }),
+        8 => (some(), any::<u8>()).prop_map(|(config, value)| Deed::Edit { config, value }),
+        1 => (some(), any::<u8>()).prop_map(|(config, value)| Deed::Describe { config, value }),
+        1 => some().prop_map(|config| Deed::Disable { config }),
+        6 => (some(), some()).prop_map(|(config, name)| Deed::Rename { config, name }),
+        4 => some().prop_map(|config| Deed::Delete { config }),
+        2 => some().prop_map(|config| Deed::Restore { config }),
+        2 => (some(), some()).prop_map(|(config, name)| Deed::PurgeAndRecreate { config, name }),
+        6 => (some(), some()).prop_map(|(config, name)| Deed::CreateRow { config, name }),
+        3 => (some(), some(), any::<u8>()).prop_map(|(config, row, value)| Deed::EditRow { config, row, value }),
+        3 => (some(), some(), some()).prop_map(|(config, row, name)| Deed::RenameRow { config, row, name }),
+        2 => (some(), some()).prop_map(|(config, row)| Deed::DeleteRow { config, row }),
+        2 => (some(), any::<u8>()).prop_map(|(config, turn)| Deed::OrderRows { config, turn }),
+        3 => (some(), some()).prop_map(|(config, variables)| Deed::UseVariables { config, variables }),
+        3 => (some(), some()).prop_map(|(config, code)| Deed::UseSharedCode { config, code }),
+        2 => (some(), some()).prop_map(|(schedule, target)| Deed::MoveSchedule { schedule, target }),
+        2 => (some(), some()).prop_map(|(config, name)| Deed::Metadata { config, name }),
+        1 => any::<u8>().prop_map(|value| Deed::DescribeBranch { value }),
+        1 => any::<u8>().prop_map(|value| Deed::RenameBranch { value }),
+        2 => (0..4_u8, any::<u8>()).prop_map(|(table, columns)| Deed::Table { table, columns }),
+        2 => (some(), 0..4_u8, any::<bool>()).prop_map(|(config, table, fails)| Deed::Run { config, table, fails }),
+        10 => (any::<u8>(), any::<bool>(), any::<bool>())
+            .prop_map(|(turn, twice, hold)| Deed::Mirror { turn, twice, hold }),
+    ];
+    vec(deed, length)
+}
+
+/// A project that changes and the lane that mirrors it.
+pub(crate) struct World {
+    pub(crate) fake: Fake,
+    pub(crate) rig: Rig,
+    branch: String,
+    trash: Vec<ConfigAt>,
+    /// Events that were not told yet.
+    waiting: Vec<String>,
+    internal: Vec<Body>,
+    heard: u64,
+    /// Counts changes; also makes ids.
+    made: i64,
+}
+
+/// A configuration as it is now.
+struct Live {
+    at: ConfigAt,
+    rows: Vec<String>,
+}
+
+impl World {
+    pub(crate) async fn new(settings: Settings) -> Self {
+        let mut project = small_project();
+        for (id, kind) in [
+            ("keboola.ex-other", "extractor"),
+            ("keboola.sandboxes", "other"),
+            (VARIABLES, "other"),
+            (SHARED_CODE, "other"),
+            (SCHEDULER, "other"),
+        ] {
+            let component =
+                json!({"id": id, "type": kind, "name": id, "flags": [], "data": {}, "features": []});
+            project.components.push(component.clone());
+            if let Some(listed) = project.index["components"].as_array_mut() {
+                listed.push(component);
+            }
+        }
+        let number = project.project_id;
+        let branch = project.default_branch().id().to_string();
+        let fake = Fake::start(project, FakeConfig::default()).expect("the fake Keboola starts");
+        let source = SourceAt {
+            url: fake.url().to_owned(),
+            token: fake.token().to_owned(),
+            project: number,
+        };
+        let mut rig = Rig::new(source, settings).await;
+        rig.settle().await;
+        Self {
+            fake,
+            rig,
+            branch,
+            trash: Vec::new(),
+            waiting: Vec::new(),
+            internal: Vec::new(),
+            heard: 0,
+            made: 0,
+        }
+    }
+
+    /// Carries out all changes, and mirrors what is left at the end.
+    pub(crate) async fn carry_out(&mut self, sequence: &[Deed]) {
+        for deed in sequence {
+            if let Deed::Mirror { turn, twice, hold } = deed {
+                self.mirror(usize::from(*turn), *twice, *hold).await;
+            } else {
+                self.make(deed);
+            }
+        }
+        self.mirror(0, false, false).await;
+        assert_eq!(self.fake.write_attempts(), 0);
+    }
+
+    /// Edits one configuration of the small project.
+    pub(crate) fn edit(&mut self, component: &str, config: &str, edit: impl FnOnce(&mut Value)) {
+        let at = ConfigAt::new(&self.branch, component, config);
+        self.revise(&at, |content| edit(&mut content["configuration"]));
+    }
+
+    /// Tells and mirrors all that was not told yet.
+    pub(crate) async fn mirror_all(&mut self) {
+        self.mirror(0, false, false).await;
+    }
+
+    async fn mirror(&mut self, turn: usize, twice: bool, hold: bool) {
+        let heard = self.fake.outbox(self.heard);
+        self.heard = heard.last().map_or(self.heard, |event| event.seq);
+        self.waiting.extend(heard.into_iter().map(|event| event.json));
+        let mut telling = std::mem::take(&mut self.waiting);
+        if !telling.is_empty() {
+            let by = turn % telling.len();
+            telling.rotate_left(by);
+        }
+        if turn % 2 == 1 {
+            telling.reverse();
+        }
+        if hold {
+            self.waiting = telling.split_off(telling.len() - telling.len() / 3);
+        }
+        if twice {
+            telling.extend(telling.clone());
+        }
+        self.rig.post(&telling).await;
+        self.rig.tell(std::mem::take(&mut self.internal)).await;
+        self.rig.settle().await;
+    }
+
+    fn change(&mut self) -> Change {
+        self.made += 1;
+        let now = Timestamp::from_second(FIRST_CHANGE + self.made).expect("a time");
+        let (id, name) =
+            [(9001, "jane@example.com"), (9002, "petr@example.com")][usize::from(self.made % 3 == 0)];
+        Change::by(id, name, &format!("Change {}", self.made), now)
+    }
+
+    fn live(&self, wanted: impl Fn(&str) -> bool) -> Vec<Live> {
+        let project = self.fake.project();
+        let configurations = project.default_branch().configurations.iter();
+        configurations
+            .filter(|found| wanted(&found.component_id))
+            .map(|found| Live {
+                at: ConfigAt::new(&self.branch, &found.component_id, found.id()),
+                rows: found.detail["rows"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|row| row["id"].as_str().map(str::to_owned))
+                    .collect(),
+            })
+            .collect()
+    }
+
+    fn one(&self, which: &Index, wanted: impl Fn(&str) -> bool) -> Option<Live> {
+        let mut live = self.live(wanted);
+        (!live.is_empty()).then(|| live.swap_remove(which.index(live.len())))
+    }
+
+    fn any(&self, which: &Index) -> Option<Live> {
+        self.one(which, |_| true)
+    }
+
+    fn create(&mut self, component: &str, name: &str, configuration: Value) -> ConfigAt {
+        let change = self.change();
+        let at = ConfigAt::new(&self.branch, component, &format!("c{}", self.made));
+        let made = self.fake.create_configuration(&at, &change, name, configuration);
+        made.expect("the id is free");
+        at
+    }
+
+    fn revise(&mut self, at: &ConfigAt, edit: impl FnOnce(&mut Value)) {
+        let change = self.change();
+        let revised = self.fake.revise_configuration(at, &change, edit);
+        revised.expect("there is such a configuration");
+    }
+
+    /// Makes one change; there may be nothing to make it of.
+    fn make(&mut self, deed: &Deed) {
+        // What a change cannot be made of leaves the project as it is.
+        let _: Option<()> = self.made_of(deed);
+    }
+
+    fn made_of(&mut self, deed: &Deed) -> Option<()> {
+        let name_of = |name: &Index| *name.get(&NAMES);
+        match deed {
+            Deed::Create { component, name } => {
+                let component = *component.get(&COMPONENTS);
+                let content = match component {
+                    TRANSFORMATION => json!({"parameters": {"blocks": [
+                        {"name": name_of(name), "codes": [{"name": "Code", "script": ["SELECT 1;"]}]}]}}),
+                    _ => {
+                        json!({"parameters": {"table": "in.c-shop.orders", "#secret": "KBC::ProjectSecure::eJwC"}})
+                    }
+                };
+                self.create(component, name_of(name), content);
+            }
+            Deed::CreateVariables { name } => {
+                let at = self.create(
+                    VARIABLES,
+                    name_of(name),
+                    json!({"variables": [{"name": "a", "type": "string"}]}),
+                );
+                let change = self.change();
+                let values = json!({"values": [{"name": "a", "value": "1"}]});
+                let row = format!("v{}", self.made);
+                self.fake
+                    .create_row(&at, &row, &change, name_of(name), values)
+                    .ok()?;
+            }
+            Deed::CreateSharedCode { name } => {
+                let at = self.create(SHARED_CODE, name_of(name), json!({"componentId": TRANSFORMATION}));
+                let change = self.change();
+                let row = format!("s{}", self.made);
+                let code = json!({"code_content": ["SELECT 2;"]});
+                self.fake
+                    .create_row(&at, &row, &change, name_of(name), code)
+                    .ok()?;
+            }
+            Deed::CreateSchedule { target, name } => {
+                let target = self.one(target, |component| component != SCHEDULER)?;
+                self.create(SCHEDULER, name_of(name), schedule_of(&target.at));
+            }
+            Deed::Edit { config, value } => {
+                let at = self.any(config)?.at;
+                self.revise(&at, |content| {
+                    content["configuration"]["parameters"]["value"] = (*value % 4).into()
+                });
+            }
+            Deed::Describe { config, value } => {
+                let at = self.any(config)?.at;
+                self.revise(&at, |content| {
+                    content["description"] = format!("About {}", value % 3).into()
+                });
+            }
+            Deed::Disable { config } => {
+                let at = self.any(config)?.at;
+                self.revise(&at, |content| {
+                    content["isDisabled"] = (!content["isDisabled"].as_bool().unwrap_or(false)).into();
+                });
+            }
+            Deed::Rename { config, name } => {
+                let at = self.any(config)?.at;
+                self.revise(&at, |content| content["name"] = name_of(name).into());
+            }
+            Deed::Delete { config } => {
+                let at = self.any(config)?.at;
+                let change = self.change();
+                self.fake.delete_configuration(&at, &change).expect("it is there");
+                self.trash.push(at);
+            }
+            Deed::Restore { config } => {
+                let at = self.from_trash(config)?;
+                let change = self.change();
+                self.fake
+                    .restore_configuration(&at, &change)
+                    .expect("it is in the trash");
+            }
+            Deed::PurgeAndRecreate { config, name } => {
+                let at = self.from_trash(config)?;
+                self.fake.purge_configuration(&at).expect("it is in the trash");
+                let change = self.change();
+                let content = json!({"parameters": {"made": "anew"}});
+                let made = self
+                    .fake
+                    .create_configuration(&at, &change, name_of(name), content);
+                made.expect("the id is free");
+            }
+            Deed::CreateRow { config, name } => {
+                let at = self.one(config, |component| component != SCHEDULER)?.at;
+                let change = self.change();
+                let row = format!("r{}", self.made);
+                let content = json!({"parameters": {"row": row}});
+                self.fake
+                    .create_row(&at, &row, &change, name_of(name), content)
+                    .ok()?;
+            }
+            Deed::EditRow { config, row, value } => {
+                let (at, row) = self.row(config, row)?;
+                let change = self.change();
+                let edit = |content: &mut Value| {
+                    content["configuration"]["parameters"]["value"] = (*value % 4).into()
+                };
+                self.fake
+                    .update_row(&at, &row, &change, edit)
+                    .expect("it is there");
+            }
+            Deed::RenameRow { config, row, name } => {
+                let (at, row) = self.row(config, row)?;
+                let change = self.change();
+                let edit = |content: &mut Value| content["name"] = name_of(name).into();
+                self.fake
+                    .update_row(&at, &row, &change, edit)
+                    .expect("it is there");
+            }
+            Deed::DeleteRow { config, row } => {
+                let (at, row) = self.row(config, row)?;
+                let change = self.change();
+                self.fake.delete_row(&at, &row, &change).expect("it is there");
+            }
+            Deed::OrderRows { config, turn } => {
+                let Live { at, mut rows } = self.any(config)?;
+                let by = usize::from(*turn) % rows.len().max(1);
+                rows.rotate_left(by);
+                self.revise(&at, |content| content["rowsSortOrder"] = json!(rows));
+            }
+            Deed::UseVariables { config, variables } => {
+                let at = self.one(config, |component| component == TRANSFORMATION)?.at;
+                let variables = self.one(variables, |component| component == VARIABLES)?;
+                self.revise(&at, |content| {
+                    content["configuration"]["variables_id"] = variables.at.config.into();
+                    content["configuration"]["variables_values_id"] = variables.rows.first().cloned().into();
+                });
+            }
+            Deed::UseSharedCode { config, code } => {
+                let at = self.one(config, |component| component == TRANSFORMATION)?.at;
+                let code = self.one(code, |component| component == SHARED_CODE)?;
+                self.revise(&at, |content| {
+                    content["configuration"]["shared_code_id"] = code.at.config.into();
+                    content["configuration"]["shared_code_row_ids"] = json!(code.rows);
+                });
+            }
+            Deed::MoveSchedule { schedule, target } => {
+                let at = self.one(schedule, |component| component == SCHEDULER)?.at;
+                let target = self.one(target, |component| component != SCHEDULER)?;
+                self.revise(&at, |content| content["configuration"] = schedule_of(&target.at));
+            }
+            Deed::Metadata { config, name } => {
+                let at = self.any(config)?.at;
+                let change = self.change();
+                let entries = [("KBC.configuration.folderName", name_of(name))];
+                self.fake
+                    .set_configuration_metadata(&at, &change, &entries)
+                    .expect("it is there");
+                let object = ObjectKey::Config {
+                    component: at.component.parse().expect("an id"),
+                    config: at.config.parse().expect("an id"),
+                };
+                let digest = self.made.to_string();
+                self.internal
+                    .push(Body::MetadataChanged(MetadataChanged { object, digest }));
+            }
+            Deed::DescribeBranch { value } => {
+                let change = self.change();
+                let text = format!("# Project\n\nText {}", value % 3);
+                let entries = [("KBC.projectDescription", text.as_str())];
+                let branch = self.branch.clone();
+                self.fake
+                    .set_branch_metadata(&branch, &change, &entries)
+                    .expect("it is there");
+                self.branch_changed();
+            }
+            Deed::RenameBranch { value } => {
+                let (change, branch) = (self.change(), self.branch.clone());
+                let (name, about) = (format!("Main {}", value % 3), format!("About {}", value % 2));
+                self.fake
+                    .update_branch(&branch, &name, &about, &change)
+                    .expect("it is there");
+                self.branch_changed();
+            }
+            Deed::Table { table, columns } => {
+                let change = self.change();
+                let columns: Vec<String> = (0..=columns % 5).map(|column| format!("c{column}")).collect();
+                let detail = table_of(*table, &columns);
+                self.fake.put_table(detail, &change).expect("it has an id");
+                let table = format!("in.c-shop.t{table}");
+                self.internal.push(Body::StorageChanged(StorageChanged {
+                    tables: vec![TableId::parse(&table).expect("an id")],
+                    cause: StorageCause::Seen(self.made.to_string()),
+                }));
+            }
+            Deed::Run { config, table, fails } => {
+                let at = self.any(config)?.at;
+                let change = self.change();
+                let ended = change.now;
+                self.fake
+                    .finish_job(JobSpec {
+                        at,
+                        status: if *fails { "error" } else { "success" }.into(),
+                        author: Author {
+                            token_id: 9004,
+                            name: "ci".into(),
+                        },
+                        started: ended - SignedDuration::from_secs(30),
+                        ended,
+                        message: "done".into(),
+                        inputs: Vec::new(),
+                        outputs: vec![JobTable {
+                            table: format!("in.c-shop.t{table}"),
+                            columns: vec!["c0".into()],
+                        }],
+                        artifact_links: Vec::new(),
+                    })
+                    .expect("it is there");
+            }
+            Deed::Mirror { .. } => {}
+        }
+        Some(())
+    }
+
+    fn branch_changed(&mut self) {
+        let digest = self.made.to_string();
+        self.internal.push(Body::BranchChanged(BranchChanged {
+            digest,
+            deleted: false,
+        }));
+    }
+
+    fn from_trash(&mut self, which: &Index) -> Option<ConfigAt> {
+        (!self.trash.is_empty()).then(|| self.trash.swap_remove(which.index(self.trash.len())))
+    }
+
+    fn row(&self, config: &Index, row: &Index) -> Option<(ConfigAt, String)> {
+        let mut live = self.live(|_| true);
+        live.retain(|live| !live.rows.is_empty());
+        if live.is_empty() {
+            return None;
+        }
+        let Live { at, rows } = live.swap_remove(config.index(live.len()));
+        let row = row.get(&rows).clone();
+        Some((at, row))
+    }
+}
+
+fn schedule_of(target: &ConfigAt) -> Value {
+    json!({
+        "schedule": {"cronTab": "0 3 * * *", "timezone": "UTC", "state": "enabled"},
+        "target": {"componentId": target.component, "configurationId": target.config, "mode": "run"},
+    })
+}
+
+fn table_of(number: u8, columns: &[String]) -> Value {
+    json!({
+        "id": format!("in.c-shop.t{number}"), "name": format!("t{number}"), "displayName": format!("t{number}"),
+        "primaryKey": [columns[0]], "columns": columns, "isAlias": false, "isTyped": false,
+        "created": "2026-01-05T09:00:00+0100", "lastImportDate": "2026-01-05T09:00:00+0100",
+        "lastChangeDate": "2026-01-05T09:00:00+0100", "rowsCount": 2, "dataSizeBytes": 1024, "metadata": [],
+        "columnMetadata": [], "bucket": {"id": "in.c-shop", "stage": "in"},
+    })
+}

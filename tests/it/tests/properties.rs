@@ -1,0 +1,222 @@
+//! Whatever happens to a project, one change after the other and everything at once lead to one tree.
+//!
+//! Each case is a sequence of changes by seed, mirrored in steps through the real sandbox, store and
+//! repository. `KBC_MIRROR_CASES` raises the number of cases; a failure shows the shortest sequence found.
+
+mod changes;
+
+use changes::{Deed, World, deeds};
+use fake_keboola::{Fake, FakeConfig};
+use mirror_core::commit::CommitKind;
+use mirror_it::{Rig, Settings, SourceAt};
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
+use sample_project::{Project, Shape, generate};
+
+/// Changes of one sequence.
+const CHANGES: usize = 200;
+const SEED: &[u8; 32] = b"kbc-mirror: the same at each run";
+
+fn cases(modest: u32) -> u32 {
+    let asked = std::env::var("KBC_MIRROR_CASES").ok();
+    asked.map_or(modest, |cases| {
+        cases.parse().expect("KBC_MIRROR_CASES is a number")
+    })
+}
+
+/// Runs `check` on so many sequences, always the same ones.
+fn on_sequences(cases: u32, length: usize, check: impl AsyncFn(&[Deed])) {
+    let config = Config {
+        cases,
+        // Each step of shrinking mirrors a whole sequence.
+        max_shrink_iters: 60,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, SEED);
+    let mut runner = TestRunner::new_with_rng(config, rng);
+    let executor = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let executor = executor.expect("a runtime can be made");
+    let outcome = runner.run(&deeds(length), |sequence| {
+        let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            executor.block_on(check(&sequence));
+        }));
+        checked.map_err(|panic| {
+            let said = panic
+                .downcast_ref::<String>()
+                .cloned()
+                .or_else(|| panic.downcast_ref::<&str>().map(|said| (*said).to_owned()));
+            TestCaseError::fail(said.unwrap_or_else(|| "it panicked".into()))
+        })
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+}
+
+#[test]
+fn one_change_after_the_other_is_everything_at_once() {
+    on_sequences(cases(2), CHANGES, async |sequence| {
+        let mut world = World::new(Settings::default()).await;
+        world.carry_out(sequence).await;
+        let step_by_step = world.rig.tree();
+
+        // With the placement that the lane holds.
+        world.rig.ask_for_all("all anew").await;
+        let done = world.rig.settle().await;
+        assert!(
+            done.iter().all(|done| done.landed.is_none()),
+            "everything at once made another tree:\n{}",
+            world.rig.git(&["diff", "main~1", "main"])
+        );
+        assert_eq!(world.rig.tree(), step_by_step);
+
+        // With the one that the repository tells.
+        world.rig.lose_data().await;
+        let done = world.rig.settle().await;
+        assert!(
+            done.iter().all(|done| done.landed.is_none()),
+            "what was read back made another tree:\n{}",
+            world.rig.git(&["diff", "main~1", "main"])
+        );
+        assert_eq!(world.rig.tree(), step_by_step);
+
+        // And then nothing.
+        let done = world.rig.attempt().await;
+        assert!(done.landed.is_none());
+        let _ = world.rig.git(&["fsck", "--strict", "--full"]);
+    });
+}
+
+#[test]
+fn another_form_makes_one_commit_that_says_so() {
+    on_sequences(cases(1), 40, async |sequence| {
+        let mut world = World::new(Settings::default()).await;
+        world.carry_out(sequence).await;
+        let before = world.rig.git(&["rev-list", "--count", "main"]);
+        world.rig.restart(|_, settings| settings.secrets = "masked").await;
+        let done = world.rig.settle().await;
+        let landed: Vec<_> = done.iter().filter_map(|done| done.landed.as_ref()).collect();
+        let [landed] = landed.as_slice() else {
+            panic!("{} commits", landed.len())
+        };
+        assert_eq!(landed.kind, CommitKind::Render, "{}", landed.message);
+        let after = world.rig.git(&["rev-list", "--count", "main"]);
+        let count = |text: &str| text.parse::<u32>().expect("a number");
+        assert_eq!(count(&after), count(&before) + 1);
+        assert!(world.rig.attempt().await.landed.is_none());
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_order_of_listings_does_not_matter() {
+    let project = generate(&Shape {
+        configurations: 60,
+        dev_branches: 0,
+        jobs: 20,
+        events_max: 0,
+        ..Shape::default()
+    });
+    let start =
+        |project: Project| Fake::start(project, FakeConfig::default()).expect("the fake Keboola starts");
+    let mut shuffled = project.clone();
+    for branch in &mut shuffled.branches {
+        branch.configurations.reverse();
+    }
+    shuffled.tables.rotate_left(3);
+    shuffled.buckets.reverse();
+    let (one, other) = (start(project), start(shuffled));
+    let at = |fake: &Fake| SourceAt {
+        url: fake.url().to_owned(),
+        token: fake.token().to_owned(),
+        project: fake.project().project_id,
+    };
+    let mut rig = Rig::new(at(&one), Settings::default()).await;
+    rig.settle().await;
+    let tree = rig.tree();
+    rig.restart(|source, _| *source = at(&other)).await;
+    // Which of two of the same name came first is told by the repository.
+    rig.lose_data().await;
+    rig.settle().await;
+    assert_eq!(
+        rig.tree(),
+        tree,
+        "{}",
+        rig.git(&["diff", "--stat", "main~1", "main"])
+    );
+}
+
+/// Makes a project in which the newest version of one configuration is withheld: it shows what stands under a
+/// `#` key of another.
+async fn with_one_withheld() -> World {
+    let mut world = World::new(Settings::default()).await;
+    world.edit("keboola.ex-shop", "orders", |configuration| {
+        configuration["parameters"]["#password"] = PLAINTEXT.into();
+    });
+    world.mirror_all().await;
+    world.edit("keboola.snowflake-transformation", "clean", |configuration| {
+        configuration["parameters"]["blocks"][0]["codes"][0]["script"][0] =
+            format!("SELECT '{PLAINTEXT}'").into();
+    });
+    world.mirror_all().await;
+    world
+}
+
+const PLAINTEXT: &str = "Pl4in-Text-Of-Another-Object";
+const CODE: &str = "SELECT 1;";
+
+/// Says whether the code is in the tip as it was before it was withheld.
+fn holds_code(world: &World) -> bool {
+    let found = world.rig.git(&[
+        "grep",
+        "--name-only",
+        "--fixed-strings",
+        CODE,
+        "main",
+        "--",
+        "configs",
+    ]);
+    found.contains("clean")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_earlier_files_of_a_withheld_object_stay_when_everything_is_read_back() {
+    let mut world = with_one_withheld().await;
+    let memory = world.rig.memory().expect("there was an attempt");
+    assert_eq!(memory.withheld().count(), 1, "one object is withheld");
+    assert!(holds_code(&world));
+    let tree = world.rig.tree();
+
+    world.rig.lose_data().await;
+    world.rig.settle().await;
+    assert_eq!(
+        world.rig.tree(),
+        tree,
+        "{}",
+        world.rig.git(&["show", "--stat", "main"])
+    );
+    let memory = world.rig.memory().expect("there was an attempt");
+    assert_eq!(memory.withheld().count(), 1, "it is known that it is withheld");
+
+    // The next version is tried afresh, and then nothing is withheld any more.
+    world.edit("keboola.snowflake-transformation", "clean", |configuration| {
+        configuration["parameters"]["blocks"][0]["codes"][0]["script"][0] = "SELECT 2;".into();
+    });
+    world.mirror_all().await;
+    let memory = world.rig.memory().expect("there was an attempt");
+    assert_eq!(memory.withheld().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_earlier_files_of_a_withheld_object_go_with_the_form_they_had() {
+    let mut world = with_one_withheld().await;
+    assert!(holds_code(&world));
+    world.rig.restart(|_, settings| settings.secrets = "masked").await;
+    let done = world.rig.settle().await;
+    let landed: Vec<_> = done.iter().filter_map(|done| done.landed.as_ref()).collect();
+    assert_eq!(landed.len(), 1);
+    assert_eq!(landed[0].kind, CommitKind::Render);
+    let files = world.rig.git(&["ls-tree", "-r", "--name-only", "main"]);
+    assert!(!files.contains("snowflake-transformation/the-clean"), "{files}");
+    let withheld = world.rig.git(&["show", "main:ai/withheld.jsonl"]);
+    assert!(withheld.contains("clean"), "{withheld}");
+}
