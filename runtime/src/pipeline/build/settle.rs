@@ -60,8 +60,12 @@ impl Build<'_, '_, '_, '_> {
         if matches!(key, ObjectKey::Job(_)) {
             // A run gives entries only, and they stay whatever becomes of it.
             shards.extend(self.withheld_entry(&key, None));
-            let entries = entries.into_iter();
-            shards.extend(entries.filter_map(|entry| self.memory.put_entry(entry)));
+            for entry in entries {
+                // Configurations come before runs, so those there are are known by now.
+                if self.is_of_somebody(&entry) {
+                    shards.extend(self.memory.put_entry(entry));
+                }
+            }
             return shards;
         }
         let known = Known {
@@ -72,6 +76,21 @@ impl Build<'_, '_, '_, '_> {
         };
         shards.extend(self.memory.keep(key, known, entries));
         shards
+    }
+
+    /// Whether an entry of a run is of use: a configuration that is gone has no health, whether its runs
+    /// are told one by one or listed anew.
+    fn is_of_somebody(&self, entry: &Entry) -> bool {
+        if entry.kind != IndexKind::JobHealth {
+            return true;
+        }
+        let key = entry.key.split_once('/').and_then(|(component, config)| {
+            Some(ObjectKey::Config {
+                component: component.parse().ok()?,
+                config: config.parse().ok()?,
+            })
+        });
+        key.is_none_or(|key| self.memory.known(&key).is_some() || self.withheld.contains_key(&key))
     }
 
     fn settle_withheld(&mut self, key: ObjectKey, reason: WithholdReason) -> BTreeSet<Shard> {
