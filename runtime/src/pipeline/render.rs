@@ -9,7 +9,7 @@ use super::{
 use mirror_core::layout::PlacedObject;
 
 /// An object takes about so many times its bytes until it is written: as a value in the guest, as files, as
-/// what policies judge, and as what they leave. Measured, and rounded up.
+/// what policies judge, and as what they leave. Estimated, on the safe side.
 const STAGES: usize = 12;
 
 /// Works on objects in chunks. `memory_bytes_max` is for all that is under way, not for one chunk.

@@ -10,7 +10,7 @@ use mirror_core::{
     ids::{Oid, Stack},
 };
 use mirror_runtime::{
-    config::{Config, MirrorSpec},
+    config::{AcceptDeletions, Config, MirrorSpec},
     database::DatabaseError,
     pipeline::{
         attempt::{Done, Due, Lane},
@@ -273,7 +273,9 @@ async fn open(directory: &Path, source: &SourceAt, settings: &Settings) -> Lane 
         std::os::unix::fs::symlink(guests, data.join("guests")).expect("the directory is new");
     }
     let config = Config::read(&directory.join("mirror.toml")).expect("the configuration is right");
-    let spec: MirrorSpec = config.mirrors.first().expect("there is a mirror").clone();
+    let mut spec: MirrorSpec = config.mirrors.first().expect("there is a mirror").clone();
+    // Sequences of changes may take away all there is of a kind.
+    spec.accept_deletions = AcceptDeletions::Everything;
     let deadline = std::time::Instant::now() + PATIENCE;
     let system = loop {
         match System::open(config.clone()).await {

@@ -88,7 +88,7 @@ async fn a_configuration_that_cannot_be_used_is_refused_by_every_command_alike()
     check(
         "repository = \"file:",
         "repository = \"ext::sh -c ",
-        &["`mirror[0].repository`", "must be `file:`"],
+        &["`mirror[0].repository`", "is no repository"],
     );
 }
 

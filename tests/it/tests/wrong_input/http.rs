@@ -441,7 +441,7 @@ async fn other_methods_and_paths_are_refused() {
 }
 
 /// SPEC §8: every name there that this version exports, with its labels and kind.
-const CONTRACT: [(&str, &str, &str); 9] = [
+const CONTRACT: [(&str, &str, &str); 10] = [
     ("git_sync_enabled_ratio", "gauge", "project_id,plan_tier"),
     (
         "commits_exported_total",
@@ -462,6 +462,7 @@ const CONTRACT: [(&str, &str, &str); 9] = [
     ("retry_success_within_3h", "gauge", ""),
     ("linked_dev_branches_total", "gauge", "region"),
     ("secrets_redacted_rate", "gauge", "component_id,branch_id"),
+    ("samples_export_off_on_public_repo", "gauge", ""),
     ("dead_letters_total", "counter", "reason"),
 ];
 
