@@ -22,15 +22,6 @@ impl Build<'_, '_, '_, '_> {
             if !self.withheld.contains_key(&key) {
                 shards.extend(self.withheld_entry(&key, None));
             }
-            if matches!(key, ObjectKey::Config { .. }) {
-                // Nobody waits for a configuration that is gone to recover; its runs stay in their days.
-                let health = EntryKey {
-                    kind: IndexKind::JobHealth,
-                    shard: String::new(),
-                    key: key.to_string(),
-                };
-                shards.extend(self.memory.remove_entry(health));
-            }
             let (files, touched) = self.memory.forget(&key);
             self.deleted.extend(files);
             shards.extend(touched);
@@ -58,13 +49,11 @@ impl Build<'_, '_, '_, '_> {
             }
         }
         if matches!(key, ObjectKey::Job(_)) {
-            // A run gives entries only, and they stay whatever becomes of it.
+            // A run gives entries only, and they stay whatever becomes of it and of its configuration: whoever lists
+            // everything anew is told of the same runs.
             shards.extend(self.withheld_entry(&key, None));
             for entry in entries {
-                // Configurations come before runs, so those there are are known by now.
-                if self.is_of_somebody(&entry) {
-                    shards.extend(self.memory.put_entry(entry));
-                }
+                shards.extend(self.memory.put_entry(entry));
             }
             return shards;
         }
@@ -76,21 +65,6 @@ impl Build<'_, '_, '_, '_> {
         };
         shards.extend(self.memory.keep(key, known, entries));
         shards
-    }
-
-    /// Whether an entry of a run is of use: a configuration that is gone has no health, whether its runs
-    /// are told one by one or listed anew.
-    fn is_of_somebody(&self, entry: &Entry) -> bool {
-        if entry.kind != IndexKind::JobHealth {
-            return true;
-        }
-        let key = entry.key.split_once('/').and_then(|(component, config)| {
-            Some(ObjectKey::Config {
-                component: component.parse().ok()?,
-                config: config.parse().ok()?,
-            })
-        });
-        key.is_none_or(|key| self.memory.known(&key).is_some() || self.withheld.contains_key(&key))
     }
 
     fn settle_withheld(&mut self, key: ObjectKey, reason: WithholdReason) -> BTreeSet<Shard> {
