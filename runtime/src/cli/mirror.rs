@@ -15,6 +15,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// A configuration that cannot be used, or a repository that a mirror would fail with.
+#[expect(clippy::print_stdout, reason = "the command's output")]
 pub fn run(command: MirrorCommand) -> Result<(), Failure> {
     let MirrorCommand::Test { config, mirror, json } = command;
     let report = test(&config, &mirror)?;

@@ -459,7 +459,6 @@ fn unredacted(transformer: &Transformer, rendered: Vec<(Subject, Result<Rendered
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn failed(error: impl std::error::Error + 'static) -> Failure {
     Failure::failed(&error)
 }

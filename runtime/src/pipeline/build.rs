@@ -516,7 +516,10 @@ impl Build<'_, '_, '_, '_> {
     }
 
     fn write(&mut self, batch: MirrorBatch) -> Result<(), AttemptError> {
-        let files = batch.objects().iter().flat_map(|object| object.files());
+        let files = batch
+            .objects()
+            .iter()
+            .flat_map(mirror_core::batch::MirrorObject::files);
         for file in files {
             self.work.files += 1;
             self.work.bytes += file.content().len();

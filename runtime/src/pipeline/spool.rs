@@ -52,6 +52,10 @@ pub enum SpoolError {
 
 /// What a spool has of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one at a time, on its way to the renderer"
+)]
 pub enum Spooled {
     Object(SourceObject),
     /// There was no room: it has to be fetched again.
