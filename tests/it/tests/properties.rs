@@ -24,7 +24,7 @@ fn cases(modest: u32) -> u32 {
 }
 
 /// Runs `check` on so many sequences, always the same ones.
-fn on_sequences(cases: u32, length: usize, check: impl AsyncFn(&[Deed])) {
+fn on_sequences(cases: u32, length: usize, check: &impl AsyncFn(&[Deed])) {
     let config = Config {
         cases,
         // Each step of shrinking mirrors a whole sequence.
@@ -55,7 +55,7 @@ fn on_sequences(cases: u32, length: usize, check: impl AsyncFn(&[Deed])) {
 
 #[test]
 fn one_change_after_the_other_is_everything_at_once() {
-    on_sequences(cases(2), CHANGES, async |sequence| {
+    on_sequences(cases(2), CHANGES, &async |sequence: &[Deed]| {
         let mut world = World::new(Settings::default()).await;
         world.carry_out(sequence).await;
         let step_by_step = world.rig.tree();
@@ -89,7 +89,7 @@ fn one_change_after_the_other_is_everything_at_once() {
 
 #[test]
 fn another_form_makes_one_commit_that_says_so() {
-    on_sequences(cases(1), 40, async |sequence| {
+    on_sequences(cases(1), 40, &async |sequence: &[Deed]| {
         let mut world = World::new(Settings::default()).await;
         world.carry_out(sequence).await;
         let before = world.rig.git(&["rev-list", "--count", "main"]);

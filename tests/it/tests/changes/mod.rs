@@ -385,13 +385,13 @@ impl World {
             Deed::Edit { config, value } => {
                 let at = self.any(config)?.at;
                 self.revise(&at, |content| {
-                    content["configuration"]["parameters"]["value"] = (*value % 4).into()
+                    content["configuration"]["parameters"]["value"] = (*value % 4).into();
                 });
             }
             Deed::Describe { config, value } => {
                 let at = self.any(config)?.at;
                 self.revise(&at, |content| {
-                    content["description"] = format!("About {}", value % 3).into()
+                    content["description"] = format!("About {}", value % 3).into();
                 });
             }
             Deed::Disable { config } => {
@@ -411,14 +411,14 @@ impl World {
                 self.trash.push(at);
             }
             Deed::Restore { config } => {
-                let at = self.from_trash(config)?;
+                let at = self.trashed(config)?;
                 let change = self.change();
                 self.fake
                     .restore_configuration(&at, &change)
                     .expect("it is in the trash");
             }
             Deed::PurgeAndRecreate { config, name } => {
-                let at = self.from_trash(config)?;
+                let at = self.trashed(config)?;
                 self.fake.purge_configuration(&at).expect("it is in the trash");
                 let change = self.change();
                 let content = json!({"parameters": {"made": "anew"}});
@@ -440,7 +440,7 @@ impl World {
                 let (at, row) = self.row(config, row)?;
                 let change = self.change();
                 let edit = |content: &mut Value| {
-                    content["configuration"]["parameters"]["value"] = (*value % 4).into()
+                    content["configuration"]["parameters"]["value"] = (*value % 4).into();
                 };
                 self.fake
                     .update_row(&at, &row, &change, edit)
@@ -567,7 +567,7 @@ impl World {
         }));
     }
 
-    fn from_trash(&mut self, which: &Index) -> Option<ConfigAt> {
+    fn trashed(&mut self, which: &Index) -> Option<ConfigAt> {
         (!self.trash.is_empty()).then(|| self.trash.swap_remove(which.index(self.trash.len())))
     }
 
