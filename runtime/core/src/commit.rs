@@ -232,6 +232,22 @@ impl CommitDraft {
         }
     }
 
+    /// Drafts the message of a commit of runs alone, on a branch beside the lane's own.
+    #[must_use]
+    pub fn of_runs(facts: CommitFacts<'_>) -> Self {
+        let cut = facts.cut.only_runs();
+        let mut draft = Self::new(CommitFacts {
+            cut: &cut,
+            changes: Vec::new(),
+            inventory: Inventory::default(),
+            ..facts
+        });
+        // Where everything was read anew, no event told of the runs.
+        draft.kind = CommitKind::Jobs;
+        draft.author = Maker::Mirror;
+        draft
+    }
+
     #[must_use]
     pub fn kind(&self) -> CommitKind {
         self.kind

@@ -12,6 +12,7 @@ use super::{
     error::AttemptError,
     fetch::{Covered, Fetched, Scope, Versions},
     memory::{Memory, Shard},
+    months::{Months, month_of},
     recover::Tip,
     render,
     spool::{Spool, Spooled},
@@ -59,6 +60,10 @@ pub(super) struct Begin<'b> {
 pub(super) struct Built {
     pub memory: Memory,
     pub tree: TreeOutcome,
+    /// What is to be written beside it; the branches of months have it.
+    pub months: Months,
+    /// Some days of runs are no longer kept.
+    pub days_dropped: bool,
     pub withheld: BTreeMap<ObjectKey, WithholdReason>,
     /// Shared files whose newest form is withheld, and why.
     pub withheld_files: BTreeMap<String, String>,
@@ -130,6 +135,9 @@ struct Build<'l, 'w, 'd, 's> {
     kept: BTreeSet<MirrorPath>,
     /// Somebody else's file where one of ours would be.
     foreign: Option<MirrorPath>,
+    /// Set where days of runs are on branches of their own.
+    months: Option<Months>,
+    days_dropped: bool,
     /// The guard did not look for everything that is known by now.
     outdated_guard: bool,
     work: Work,
@@ -211,6 +219,8 @@ impl Lane {
             deleted: BTreeSet::new(),
             kept: BTreeSet::new(),
             foreign,
+            months: self.has_months().then(Months::default),
+            days_dropped: false,
             outdated_guard: false,
             work: Work {
                 inspected: survey.inspected.len(),
@@ -270,6 +280,8 @@ impl Lane {
             withheld_files,
             mut work,
             fetching,
+            months,
+            days_dropped,
             ..
         } = build;
         let tree = writer.finish()?;
@@ -277,6 +289,8 @@ impl Lane {
         Ok(Outcome::Built(Box::new(Built {
             memory,
             tree,
+            months: months.unwrap_or_default(),
+            days_dropped,
             withheld,
             withheld_files,
             inventory,
@@ -543,7 +557,11 @@ impl Build<'_, '_, '_, '_> {
         if let Some(jobs) = lane.spec.jobs {
             for (day, files) in self.memory.drop_days(jobs.keep_days) {
                 shards.remove(&day);
-                self.deleted.extend(files);
+                self.days_dropped = true;
+                // The branch of their month goes as a whole.
+                if self.months.is_none() {
+                    self.deleted.extend(files);
+                }
             }
         }
         // A closed day without news is as it is.
@@ -552,7 +570,7 @@ impl Build<'_, '_, '_, '_> {
             .partition(|shard| self.memory.is_closed(shard) && !self.memory.has_pending(shard));
         *shards = open;
         for day in &unread {
-            self.kept.extend(self.memory.shard_files(day).iter().cloned());
+            self.keep_shard(day);
         }
         handle.block_on(lane.open_days(&mut self.memory, shards, tip))?;
         let guard = lane.transformer.guard();
@@ -588,13 +606,20 @@ impl Build<'_, '_, '_, '_> {
         let failed: BTreeSet<Shard> = shards.difference(&made).cloned().collect();
         for shard in &failed {
             // Withheld: what is there stays.
-            self.kept.extend(self.memory.shard_files(shard).iter().cloned());
+            self.keep_shard(shard);
         }
         for shard in shards.iter().filter(|shard| shard.0 == IndexKind::JobDay) {
             self.memory.settle_pending(shard);
         }
         self.memory.close_days(&failed);
         Ok(())
+    }
+
+    /// Leaves the files of a shard as they are; those of another branch do so by themselves.
+    fn keep_shard(&mut self, shard: &Shard) {
+        if self.months.is_none() || month_of(shard).is_none() {
+            self.kept.extend(self.memory.shard_files(shard).iter().cloned());
+        }
     }
 
     fn take_shard(
@@ -616,7 +641,14 @@ impl Build<'_, '_, '_, '_> {
             if let Subject::Index { kind, shard } = object.subject() {
                 let files: Vec<MirrorPath> = object.files().iter().map(|file| file.path().clone()).collect();
                 let shard = (*kind, shard.clone());
-                self.deleted.extend(memory.keep_shard(shard.clone(), files));
+                let gone = memory.keep_shard(shard.clone(), files);
+                let of_month = self
+                    .months
+                    .as_mut()
+                    .is_some_and(|months| months.delete(&shard, &gone));
+                if !of_month {
+                    self.deleted.extend(gone);
+                }
                 made.insert(shard);
             }
         }
@@ -624,6 +656,9 @@ impl Build<'_, '_, '_, '_> {
             tracing::error!(lane = %self.lane.id, subject = %refused.subject, reason = %refused.reason, "a shared file is withheld");
             self.withheld_files
                 .insert(refused.subject.to_string(), refused.reason.to_string());
+        }
+        if let Some(months) = &mut self.months {
+            batch = months.take(batch);
         }
         self.write(batch)
     }
