@@ -587,13 +587,13 @@ impl Build<'_, '_, '_, '_> {
                     (shard.0, shard.1.clone(), entries)
                 }))
             };
-            let mut take = |(clean, keep): (Clean, Option<FilledShard>)| {
-                if let Some((kind, shard, entries)) = keep {
+            let mut take = |(clean, kept): (Clean, Vec<FilledShard>)| {
+                for (kind, shard, entries) in kept {
                     memory.borrow_mut().replace_entries(&(kind, shard), entries);
                 }
                 self.take_shard(clean, &mut memory.borrow_mut(), &mut made)
             };
-            let work = |filled| Ok(lane.transformer.shard(filled, &guard)?);
+            let work = |filled| Ok(lane.transformer.shards(filled, &guard)?);
             render::shards(lane.memory_bytes_max, &mut next, work, &mut take)
         };
         self.memory = memory.into_inner();
