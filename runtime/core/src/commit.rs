@@ -234,13 +234,21 @@ impl CommitDraft {
 
     /// Drafts the message of a commit of runs alone, on a branch beside the lane's own.
     #[must_use]
-    pub fn of_runs(facts: CommitFacts<'_>) -> Self {
-        let cut = facts.cut.only_runs();
+    pub fn of_runs(
+        lane: &LaneId,
+        project: &ProjectId,
+        cut: &Cut,
+        render: &RenderDigest,
+        parent_committed_at: Option<Timestamp>,
+    ) -> Self {
         let mut draft = Self::new(CommitFacts {
-            cut: &cut,
+            lane,
+            project,
+            cut: &cut.only_runs(),
+            render,
+            parent_committed_at,
             changes: Vec::new(),
             inventory: Inventory::default(),
-            ..facts
         });
         // Where everything was read anew, no event told of the runs.
         draft.kind = CommitKind::Jobs;

@@ -14,10 +14,9 @@ use super::{
 use crate::{config::JobsLog, crash_point};
 use mirror_core::{
     batch::{MirrorBatch, Subject},
-    commit::{CommitDraft, CommitFacts},
+    commit::CommitDraft,
     cut::Cut,
     ids::Oid,
-    inventory::Inventory,
     jobs::months::{Month, branches_of},
     layout::IndexKind,
     path::MirrorPath,
@@ -151,15 +150,8 @@ impl Lane {
             if !outcome.changed {
                 continue;
             }
-            let text = CommitDraft::of_runs(CommitFacts {
-                lane: &self.id,
-                project: &self.spec.project,
-                cut,
-                render: &self.render,
-                parent_committed_at: tip.map(|tip| tip.committed_at),
-                changes: Vec::new(),
-                inventory: Inventory::default(),
-            });
+            let before = tip.map(|tip| tip.committed_at);
+            let text = CommitDraft::of_runs(&self.id, &self.spec.project, cut, &self.render, before);
             let message = self.transformer.seal(text)?;
             let parents: Vec<Oid> = tip.iter().map(|tip| tip.id).collect();
             let id = draft.commit(outcome.tree, &parents, &message)?;
