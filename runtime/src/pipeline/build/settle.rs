@@ -111,9 +111,11 @@ impl Build<'_, '_, '_, '_> {
                 key: name,
             }),
             Some((reason, version, files)) => {
+                let owned = &self.lane.transformer.owned;
                 let value = json!({
                     "object": name,
-                    "path": files.first().map(MirrorPath::as_str),
+                    // As everywhere in the files: below the mirror's own root.
+                    "path": files.first().and_then(|path| owned.below_root(path)),
                     "reason": reason.public(),
                     "version": version,
                 });
