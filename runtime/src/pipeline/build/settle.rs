@@ -23,11 +23,14 @@ impl Build<'_, '_, '_, '_> {
                 shards.extend(self.withheld_entry(&key, None));
             }
             let (files, touched) = self.memory.forget(&key);
+            self.note_table(&key, true);
             self.deleted.extend(files);
             shards.extend(touched);
         }
         for (key, made) in std::mem::take(&mut self.made) {
-            shards.extend(self.settle_made(key, made));
+            let touched = self.settle_made(key.clone(), made);
+            self.note_table(&key, !touched.is_empty());
+            shards.extend(touched);
         }
         for (key, reason) in self.again.earlier.values().flatten() {
             // Made from an earlier version, or not there at all.
@@ -37,6 +40,16 @@ impl Build<'_, '_, '_, '_> {
             shards.extend(self.settle_withheld(key, reason));
         }
         shards
+    }
+
+    /// Notes a table that others inherit.
+    fn note_table(&mut self, key: &ObjectKey, differs: bool) {
+        match key {
+            // It has no entries; whether it differs, the tree knows.
+            ObjectKey::Sample(table) if !self.whole => drop(self.tables.insert(table.clone())),
+            ObjectKey::Table(table) if !self.whole && differs => drop(self.tables.insert(table.clone())),
+            _ => {}
+        }
     }
 
     fn settle_made(&mut self, key: ObjectKey, made: Made) -> BTreeSet<Shard> {
