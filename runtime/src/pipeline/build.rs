@@ -61,8 +61,7 @@ pub(super) struct Built {
     pub withheld: BTreeMap<ObjectKey, WithholdReason>,
     /// Shared files whose newest form is withheld, and why.
     pub withheld_files: BTreeMap<String, String>,
-    /// Tables that look different now or are gone, and those whose sample was taken anew; empty where everything
-    /// was rendered.
+    /// Tables that look different now, have another sample or are gone; empty where everything was rendered.
     pub tables: BTreeSet<TableId>,
     /// Counts, where everything was read; else empty.
     pub inventory: Inventory,
@@ -116,6 +115,7 @@ struct Build<'l, 'w, 'd, 's> {
     lane: &'l Lane,
     writer: &'w mut TreeWriter<'d, 's>,
     again: &'l Again,
+    tip: Option<Tip>,
     same_render: bool,
     newest: BTreeMap<ConfigKey, Covered>,
     memory: Memory,
@@ -201,6 +201,7 @@ impl Lane {
             lane: self,
             writer: &mut writer,
             again,
+            tip,
             same_render,
             newest,
             memory,

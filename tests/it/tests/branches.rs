@@ -235,7 +235,7 @@ async fn what_changes_in_a_table_of_the_default_branch_is_told_to_those_who_inhe
     let shown = |git_branch: &str| site.repository.file(git_branch, path);
     assert_eq!((shown("main"), shown(&git_branch)), (None, None));
 
-    // New, changed, gone: each time a run of the default branch is all that is told from outside.
+    // New, and then changed: each time a run of the default branch is all that is told from outside.
     let mut stock = json!({
         "id": "in.c-shop.stock", "name": "stock", "displayName": "stock", "primaryKey": ["id"], "columns": ["id"],
         "isAlias": false, "isTyped": false, "created": "2026-01-05T09:00:00+0100", "metadata": [], "columnMetadata": [],

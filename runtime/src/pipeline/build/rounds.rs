@@ -16,11 +16,12 @@ use mirror_core::{
     batch::{MirrorBatch, Subject},
     cut::ConfigKey,
     finding::WithholdReason,
-    ids::ObjectKey,
+    ids::{ObjectKey, Oid},
     layout::{PlacedObject, SourceObject},
+    path::MirrorPath,
 };
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 use tokio::runtime::Handle;
@@ -138,10 +139,15 @@ impl Build<'_, '_, '_, '_> {
             known,
         } = clean;
         self.outdated_guard |= self.lane.transformer.learn(&known);
+        let mut samples = BTreeMap::new();
         for object in batch.objects() {
             let Subject::Object(key) = object.subject() else {
                 continue;
             };
+            if let (ObjectKey::Sample(table), false) = (key, self.whole) {
+                let files = object.files().iter();
+                samples.extend(files.map(|file| (file.path().clone(), table.clone())));
+            }
             let made = Made {
                 files: object.files().iter().map(|file| file.path().clone()).collect(),
                 entries: object.entries().to_vec(),
@@ -154,7 +160,20 @@ impl Build<'_, '_, '_, '_> {
                 self.refuse(key, one.reason, Some(memory), refused);
             }
         }
-        self.write(batch)
+        for (path, id) in self.write(batch)? {
+            if let Some(table) = samples.remove(&path)
+                && self.tip_has(&path)? != Some(id)
+            {
+                self.tables.insert(table);
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the content of a file in the tip.
+    fn tip_has(&self, path: &MirrorPath) -> Result<Option<Oid>, AttemptError> {
+        let Some(tip) = self.tip else { return Ok(None) };
+        Ok(self.lane.git.file(tip.tree, path)?.map(|file| file.id))
     }
 
     /// Notes that an object cannot be written.
@@ -187,7 +206,7 @@ impl Build<'_, '_, '_, '_> {
             })
     }
 
-    pub(super) fn write(&mut self, batch: MirrorBatch) -> Result<(), AttemptError> {
+    pub(super) fn write(&mut self, batch: MirrorBatch) -> Result<Vec<(MirrorPath, Oid)>, AttemptError> {
         let files = batch
             .objects()
             .iter()
@@ -196,8 +215,7 @@ impl Build<'_, '_, '_, '_> {
             self.work.files += 1;
             self.work.bytes += file.content().len();
         }
-        self.writer.write(batch)?;
-        Ok(())
+        Ok(self.writer.write(batch)?)
     }
 }
 

@@ -42,13 +42,13 @@ impl Build<'_, '_, '_, '_> {
         shards
     }
 
-    /// Notes a table that others inherit.
+    /// Notes a table that others inherit. Whether a sample differs was seen when it was written: it has no entries.
     fn note_table(&mut self, key: &ObjectKey, differs: bool) {
-        match key {
-            // It has no entries; whether it differs, the tree knows.
-            ObjectKey::Sample(table) if !self.whole => drop(self.tables.insert(table.clone())),
-            ObjectKey::Table(table) if !self.whole && differs => drop(self.tables.insert(table.clone())),
-            _ => {}
+        if let ObjectKey::Table(table) | ObjectKey::Sample(table) = key
+            && differs
+            && !self.whole
+        {
+            self.tables.insert(table.clone());
         }
     }
 

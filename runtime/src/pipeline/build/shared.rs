@@ -112,6 +112,7 @@ impl Build<'_, '_, '_, '_> {
             self.withheld_files
                 .insert(refused.subject.to_string(), refused.reason.to_string());
         }
-        self.write(batch)
+        self.write(batch)?;
+        Ok(())
     }
 }
