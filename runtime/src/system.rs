@@ -11,7 +11,7 @@ use crate::{
     database::{Database, DatabaseError, DatabaseOptions},
     metrics::Metrics,
     pipeline::{
-        attempt::{Base, Lane},
+        attempt::{Base, Heirs, Lane},
         fetch::Source,
         spool::SpoolLimits,
         transform::Transformer,
@@ -213,6 +213,8 @@ pub struct Mirror {
     turn: Arc<Mutex<()>>,
     seen: Arc<std::sync::Mutex<KnownSecrets>>,
     pub visibility: Arc<VisibilityWatch>,
+    /// Who inherits the default branch's tables.
+    pub heirs: Arc<Heirs>,
 }
 
 impl Mirror {
@@ -314,6 +316,7 @@ impl System {
             .map_err(|source| StartError::Visibility { mirror: id(), source })?;
         Ok(Mirror {
             visibility,
+            heirs: Arc::default(),
             spec: Arc::new(spec.clone()),
             source: Arc::new(Source::new(
                 client,
@@ -397,6 +400,7 @@ impl System {
             id,
             spec: Arc::clone(spec),
             base,
+            heirs: Arc::clone(&mirror.heirs),
             filed: Arc::default(),
             parked: Arc::default(),
             default_branch: default.clone(),

@@ -4,6 +4,7 @@
 
 mod changes;
 mod cut;
+mod heirs;
 mod put_aside;
 
 use super::{
@@ -25,13 +26,14 @@ use crate::{
     visibility::{Exports, Visibility, VisibilityWatch},
 };
 use changes::changes;
+pub use heirs::Heirs;
 use jiff::Timestamp;
 use mirror_core::{
     commit::{CommitDraft, CommitFacts, CommitKind, CoveredChange},
     cut::{ConfigKey, Cut, LaneCursor},
     digest::RenderDigest,
     finding::WithholdReason,
-    ids::{BranchId, LaneId, ObjectKey, Oid, Topic},
+    ids::{BranchId, LaneId, ObjectKey, Oid, TableId, Topic},
     inventory::Inventory,
     key::EventKey,
     redaction::RedactionStats,
@@ -41,7 +43,7 @@ use mirror_keboola::{DevBranch, KeboolaError};
 pub use put_aside::Filed;
 use put_aside::Letter;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -61,6 +63,8 @@ pub struct Lane {
     pub refname: RefName,
     /// For a dev branch: the default one, at whose commit a new ref starts.
     pub base: Option<Base>,
+    /// For the default branch: those that inherit its tables.
+    pub heirs: Arc<Heirs>,
     pub render: RenderDigest,
     pub source: Arc<Source>,
     pub transformer: Arc<Transformer>,
@@ -310,6 +314,7 @@ impl Lane {
         let withheld = finished.withheld.iter();
         let withheld = withheld.filter_map(|(key, reason)| Letter::of_withheld(key, reason, &cut));
         self.file(&cut, withheld.collect(), scope.now).await?;
+        self.tell_heirs(&finished.tables, &cut).await?;
         let mut done = self.publish(finished, cut, stored_cursor, started).await?;
         let filed = self.filed();
         done.fetching = fetching;
@@ -389,6 +394,7 @@ impl Lane {
                 days_dropped,
                 withheld,
                 withheld_files,
+                tables,
                 inventory,
                 redactions,
                 work,
@@ -421,6 +427,7 @@ impl Lane {
                 redactions,
                 withheld: withheld.into_iter().collect(),
                 withheld_files,
+                tables,
                 work,
                 fetching,
                 inventory,
@@ -571,6 +578,7 @@ impl Lane {
             withheld_files,
             inventory,
             mut work,
+            tables: _,
             fetching: _,
         } = finished;
         let id = commit
@@ -713,6 +721,8 @@ struct Finished {
     redactions: Vec<(ObjectKey, RedactionStats)>,
     withheld: Vec<(ObjectKey, WithholdReason)>,
     withheld_files: BTreeMap<String, String>,
+    /// As [`Built::tables`].
+    tables: BTreeSet<TableId>,
     inventory: Inventory,
     work: Work,
     fetching: Duration,
