@@ -28,11 +28,23 @@ pub trait StateStore: Send + Sync {
     /// A store that cannot be read.
     async fn load(&self, lane: &LaneId) -> Result<Option<LaneState>, StateError>;
 
+    /// Stores a part of all that the lane will know, for a [`prepare`](Self::prepare) that replaces everything and
+    /// comes after the last part. What was prepared before, or is left of parts, goes with the `first` one.
+    ///
+    /// # Errors
+    /// A store that cannot be written.
+    async fn stage(
+        &self,
+        lane: &LaneId,
+        rows: Vec<(RowKey, Option<String>)>,
+        first: bool,
+    ) -> Result<(), StateError>;
+
     /// Stores, durably and before the push, what the lane will know once the remote has
     /// `prepared.commit`. Replaces what was prepared before.
     ///
     /// # Errors
-    /// [`StateError::BaseMoved`] where the derived state is not that of `prepared.base`.
+    /// [`StateError::BaseMoved`] where the derived state is not that of `prepared.base`, unless it replaces everything.
     async fn prepare(&self, lane: &LaneId, prepared: Prepared) -> Result<(), StateError>;
 
     /// Makes what was prepared for `commit` the lane's derived state; nothing to do where it
@@ -107,7 +119,7 @@ pub struct Prepared {
     pub base: Option<Oid>,
     /// Rows to put, or to delete where there is no value.
     pub delta: Vec<(RowKey, Option<String>)>,
-    /// `delta` is everything.
+    /// What was staged and `delta` are everything.
     pub replace_all: bool,
 }
 

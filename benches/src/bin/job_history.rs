@@ -95,7 +95,7 @@ fn measure(name: &str, spec: JobsSpec, days: u32) -> Result<String> {
     mirror.play(&runs)?;
     let Mirror {
         directory,
-        mut memory,
+        memory,
         commits,
         pushed,
         ..
@@ -110,10 +110,9 @@ fn measure(name: &str, spec: JobsSpec, days: u32) -> Result<String> {
         .filter_map(|line| line.split_whitespace().nth(3)?.parse::<u64>().ok());
     let tree: u64 = sizes.sum();
     let estimated = memory.spent().bytes;
-    let rows = memory.all_rows();
-    let state: usize = rows
-        .iter()
-        .map(|(key, value)| key.key.len() + value.as_ref().map_or(0, String::len))
+    let state: usize = memory
+        .rows()
+        .map(|(key, value)| key.key.len() + value.map_or(0, |value| value.len()))
         .sum();
     let count = u64::try_from(runs.len())?;
     let told: usize = git(&remote, &["grep", "-c", "\"runId\"", "main", "--", "jobs/2026"])?

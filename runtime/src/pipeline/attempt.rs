@@ -150,6 +150,9 @@ pub struct Landed {
     pub inventory: Inventory,
 }
 
+/// So many rows are at hand twice while all are stored: some megabytes.
+const ROWS_AT_ONCE: usize = 10_000;
+
 /// What one attempt is to cover.
 #[derive(Debug, Clone, Copy)]
 pub struct Due {
@@ -539,6 +542,21 @@ impl Lane {
         Ok((fetched, survey.await?))
     }
 
+    /// Stores all rows of a memory, a part at a time, for a commit that is yet to be prepared; returns how many.
+    async fn stage(&self, memory: &Memory) -> Result<usize, AttemptError> {
+        let mut rows = memory.rows();
+        let mut count = 0;
+        loop {
+            let part: Vec<_> = rows.by_ref().take(ROWS_AT_ONCE).collect();
+            let (first, last) = (count == 0, part.len() < ROWS_AT_ONCE);
+            count += part.len();
+            self.state.stage(&self.id, part, first).await?;
+            if last {
+                return Ok(count);
+            }
+        }
+    }
+
     /// Stores what is pushed, and pushes it.
     pub(super) fn send(&self, push: &PendingPush) -> Result<(), AttemptError> {
         self.git.save(push)?;
@@ -605,11 +623,13 @@ impl Lane {
             });
         };
         let delta = if replace_all {
-            memory.all_rows()
+            work.rows = self.stage(&memory).await?;
+            memory.replaced();
+            Vec::new()
         } else {
             memory.take_changes()
         };
-        work.rows = delta.len();
+        work.rows += delta.len();
         self.state
             .prepare(
                 &self.id,

@@ -196,6 +196,10 @@ impl Lane {
             Some(tip) => self.foreign_agents_file(tip.tree)?,
             None => None,
         };
+        let mut memory = memory;
+        if fetched.whole {
+            memory.replace();
+        }
         let mut writer = draft.tree_writer(tip.map(|tip| tip.tree))?;
         let mut withheld = fetched.refused.clone();
         withheld.extend(

@@ -70,6 +70,8 @@ pub struct Memory {
     spent: Spent,
     growth: Growth,
     touched: BTreeSet<StoredRow>,
+    /// All rows are going to be stored, whichever changes.
+    is_replaced: bool,
     /// Objects whose newest version is withheld.
     withheld: BTreeSet<ObjectKey>,
     /// Files that withheld objects have left in the tree, by path. They are the objects' own until another
@@ -172,32 +174,44 @@ impl Memory {
         touched.into_iter().map(|id| self.row(&id)).collect()
     }
 
-    /// Returns all rows, for a store that is to be replaced whole.
-    #[must_use]
-    pub fn all_rows(&mut self) -> Vec<Row> {
+    /// Stops noting which rows change: the store is going to be given them all.
+    pub fn replace(&mut self) {
         self.touched.clear();
-        let objects = self.objects.keys().cloned().map(StoredRow::Object);
-        let places = self
-            .placement
-            .records()
-            .map(|(key, _)| StoredRow::Place(key.clone()));
+        self.is_replaced = true;
+    }
+
+    /// Begins to note changes again, after all rows were stored.
+    pub fn replaced(&mut self) {
+        self.touched.clear();
+        self.is_replaced = false;
+    }
+
+    /// Returns all rows, one by one: together they are as large as the memory itself.
+    pub fn rows(&self) -> impl Iterator<Item = Row> + Send {
+        let objects = self.objects.iter();
+        let objects = objects.map(|(key, known)| (row_key(OBJECT, key), Some(text(known))));
+        let places = self.placement.records();
+        let places = places.map(|(key, record)| (row_key(PLACE, key), Some(text(record))));
         let entries = self.entries.iter().flat_map(|((kind, shard), entries)| {
-            entries.keys().map(|key| {
-                StoredRow::Entry(EntryKey {
+            entries.iter().map(|(key, value)| {
+                let name = EntryKey {
                     kind: *kind,
                     shard: shard.clone(),
                     key: key.clone(),
-                })
+                };
+                (row_key(ENTRY, &name), Some(value.clone()))
             })
         });
-        let shards = self.shards.keys().cloned().map(StoredRow::Shard);
-        let all: Vec<StoredRow> = objects
-            .chain(places)
-            .chain(entries)
-            .chain(shards)
-            .chain([StoredRow::Spent])
-            .collect();
-        all.iter().map(|id| self.row(id)).collect()
+        let shards = self.shards.iter();
+        let shards = shards.map(|(shard, files)| (row_key(SHARD, shard), Some(text(files))));
+        let spent = std::iter::once_with(|| self.spent_row());
+        objects.chain(places).chain(entries).chain(shards).chain(spent)
+    }
+
+    fn touch(&mut self, row: StoredRow) {
+        if !self.is_replaced {
+            self.touched.insert(row);
+        }
     }
 
     fn row(&self, id: &StoredRow) -> Row {
@@ -224,7 +238,9 @@ impl Memory {
     /// Changes the placement; `keys` are those whose records may differ afterwards.
     pub fn place<T>(&mut self, change: impl FnOnce(&mut Placement) -> (T, Vec<ObjectKey>)) -> T {
         let (outcome, keys) = change(&mut self.placement);
-        self.touched.extend(keys.into_iter().map(StoredRow::Place));
+        for key in keys {
+            self.touch(StoredRow::Place(key));
+        }
         outcome
     }
 
@@ -311,10 +327,10 @@ impl Memory {
             self.left.remove(file);
             if let Some(other_known) = self.objects.get_mut(&other) {
                 other_known.files.retain(|left| left != file);
-                self.touched.insert(StoredRow::Object(other));
+                self.touch(StoredRow::Object(other));
             }
         }
-        self.touched.insert(StoredRow::Object(key.clone()));
+        self.touch(StoredRow::Object(key.clone()));
         self.index(key, known);
     }
 
@@ -345,7 +361,7 @@ impl Memory {
         let Some(known) = self.unindex(key) else {
             return Default::default();
         };
-        self.touched.insert(StoredRow::Object(key.clone()));
+        self.touch(StoredRow::Object(key.clone()));
         let shards = known
             .entries
             .into_iter()
@@ -377,7 +393,7 @@ impl Memory {
         }
         let before = entries.insert(key.clone(), value.clone());
         self.grow(kind, before.as_deref(), &value);
-        self.touched.insert(StoredRow::Entry(EntryKey {
+        self.touch(StoredRow::Entry(EntryKey {
             kind,
             shard: shard.clone(),
             key,
@@ -389,7 +405,7 @@ impl Memory {
     pub fn remove_entry(&mut self, entry: EntryKey) -> Option<Shard> {
         let shard = (entry.kind, entry.shard.clone());
         self.entries.get_mut(&shard)?.remove(&entry.key)?;
-        self.touched.insert(StoredRow::Entry(entry));
+        self.touch(StoredRow::Entry(entry));
         Some(shard)
     }
 
@@ -463,7 +479,7 @@ impl Memory {
         if self.shard_files(&shard) == files {
             return files;
         }
-        self.touched.insert(StoredRow::Shard(shard.clone()));
+        self.touch(StoredRow::Shard(shard.clone()));
         let before = if files.is_empty() {
             self.shards.remove(&shard)
         } else {

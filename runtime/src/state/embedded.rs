@@ -104,6 +104,23 @@ impl StateStore for EmbeddedState {
         Ok(known.then_some(LaneState { derived, prepared }))
     }
 
+    async fn stage(
+        &self,
+        lane: &LaneId,
+        rows: Vec<(RowKey, Option<String>)>,
+        first: bool,
+    ) -> Result<(), StateError> {
+        let row = lane.clone();
+        let staged = self.database.write(move |connection| {
+            let lane = lane_for_writing(connection, &row)?;
+            if first {
+                drop_prepared(connection, lane.id)?;
+            }
+            put_prepared(connection, lane.id, &rows)
+        });
+        Ok(staged.await?)
+    }
+
     async fn prepare(&self, lane: &LaneId, prepared: Prepared) -> Result<(), StateError> {
         let row = lane.clone();
         let moved = self.database.write(move |connection| {
@@ -112,13 +129,11 @@ impl StateStore for EmbeddedState {
             if !replace_all && lane.tip != base.map(|base| base.to_string()) {
                 return Ok(true);
             }
-            drop_prepared(connection, lane.id)?;
-            let mut put = connection.prepare_cached(
-                "INSERT OR REPLACE INTO prepared (lane, kind, key, value) VALUES (?, ?, ?, ?)",
-            )?;
-            for (RowKey { kind, key }, value) in &delta {
-                put.execute(params![lane.id, kind, key, value])?;
+            // What was staged for it stands where nothing is prepared.
+            if !replace_all || lane.prepared.is_some() {
+                drop_prepared(connection, lane.id)?;
             }
+            put_prepared(connection, lane.id, &delta)?;
             connection
                 .prepare_cached(
                     "UPDATE lane SET prepared = :commit, prepared_render = :render, prepared_is_all = :all WHERE id = :lane",
@@ -298,6 +313,19 @@ fn lane_for_writing(connection: &Connection, lane: &LaneId) -> rusqlite::Result<
         prepared_is_all: false,
         outage: None,
     })
+}
+
+fn put_prepared(
+    connection: &Connection,
+    lane: i64,
+    rows: &[(RowKey, Option<String>)],
+) -> rusqlite::Result<()> {
+    let mut put = connection
+        .prepare_cached("INSERT OR REPLACE INTO prepared (lane, kind, key, value) VALUES (?, ?, ?, ?)")?;
+    for (RowKey { kind, key }, value) in rows {
+        put.execute(params![lane, kind, key, value])?;
+    }
+    Ok(())
 }
 
 fn drop_prepared(connection: &Connection, lane: i64) -> rusqlite::Result<()> {

@@ -14,7 +14,7 @@ use mirror_core::{
     path::MirrorPath,
 };
 use serde::Deserialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Memory {
     /// Returns whether the runs of a day are not at hand, but in the repository.
@@ -38,10 +38,8 @@ impl Memory {
     /// Lets go of the runs of days that are not open any more; `but` those that could not be gathered.
     pub fn close_days(&mut self, but: &BTreeSet<Shard>) {
         let Some(newest) = self.newest_day() else { return };
-        let closed: Vec<Shard> = self
-            .entries
-            .keys()
-            .filter(|shard| shard.0 == IndexKind::JobDay && !but.contains(*shard))
+        let closed: Vec<Shard> = days_of(&self.entries)
+            .filter(|shard| !but.contains(*shard))
             .filter(|shard| self.shards.contains_key(*shard) && !days::is_open(&shard.1, &newest))
             .cloned()
             .collect();
@@ -75,12 +73,9 @@ impl Memory {
     }
 
     fn days(&self) -> impl Iterator<Item = &Shard> {
-        let all = self
-            .entries
-            .keys()
-            .chain(self.pending.keys())
-            .chain(self.shards.keys());
-        all.filter(|shard| shard.0 == IndexKind::JobDay)
+        days_of(&self.entries)
+            .chain(days_of(&self.pending))
+            .chain(days_of(&self.shards))
     }
 
     /// Returns the newest day that has runs.
@@ -95,10 +90,7 @@ impl Memory {
     /// Returns how configurations stand: whether they fail, since a run that finished then. A line
     /// that another renderer wrote in a form of its own tells nothing.
     pub fn standings(&self) -> impl Iterator<Item = (ConfigKey, bool, Timestamp)> {
-        let lines = self
-            .entries
-            .iter()
-            .filter(|((kind, _), _)| *kind == IndexKind::JobHealth);
+        let lines = of_kind(&self.entries, IndexKind::JobHealth);
         lines
             .flat_map(|(_, entries)| entries.values())
             .filter_map(|line| {
@@ -129,7 +121,7 @@ impl Memory {
     pub fn spend(&mut self, bytes: u64, at: Timestamp) {
         if bytes > 0 {
             self.spent.add(bytes, at);
-            self.touched.insert(StoredRow::Spent);
+            self.touch(StoredRow::Spent);
         }
     }
 
@@ -167,6 +159,18 @@ impl Memory {
     pub(super) fn spent_row(&self) -> Row {
         (super::row_key(super::SPENT, &""), Some(super::text(&self.spent)))
     }
+}
+
+/// Returns the shards of a kind without looking at the others: these are as many as the project is large.
+fn of_kind<T>(shards: &BTreeMap<Shard, T>, kind: IndexKind) -> impl Iterator<Item = (&Shard, &T)> {
+    let first: Shard = (kind, String::new());
+    shards
+        .range(first..)
+        .take_while(move |((found, _), _)| *found == kind)
+}
+
+fn days_of<T>(shards: &BTreeMap<Shard, T>) -> impl Iterator<Item = &Shard> {
+    of_kind(shards, IndexKind::JobDay).map(|(shard, _)| shard)
 }
 
 /// The part of a configuration's line of health that the host goes by, to know what is news.
@@ -225,8 +229,7 @@ mod tests {
         assert!(!memory.is_closed(&shard("2026/01/30")));
         gathered(&mut memory, &[("2026/02/01", "3")]);
         assert!(memory.is_closed(&shard("2026/01/30")) && !memory.is_closed(&shard("2026/01/31")));
-        let rows = memory.all_rows();
-        let entries = rows.iter().filter(|(key, _)| key.kind == "entry").count();
+        let entries = memory.rows().filter(|(key, _)| key.kind == "entry").count();
         assert_eq!(entries, 2, "the closed day's run is not stored any more");
 
         // A late run: the day is read back, gathered and closed again.

@@ -126,6 +126,42 @@ async fn rows_count_once_their_commit_is_on_the_remote() {
 }
 
 #[tokio::test]
+async fn everything_comes_in_parts_and_counts_as_a_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let (state, lane) = (store(directory.path()), lane("m"));
+    state
+        .prepare(&lane, prepared(1, None, vec![row("a", Some("1"))]))
+        .await
+        .unwrap();
+    state.adopt(&lane, oid(1)).await.unwrap();
+    state
+        .prepare(&lane, prepared(2, Some(1), vec![row("b", Some("2"))]))
+        .await
+        .unwrap();
+    // The process ends between two parts: neither what was prepared nor a half of the parts may be adopted.
+    state.stage(&lane, vec![row("c", Some("3"))], true).await.unwrap();
+    drop(state);
+    let state = store(directory.path());
+    check(state.load(&lane).await.unwrap(), "tip 1 with a=1");
+    for commit in [1, 2] {
+        let adopted = state.adopt(&lane, oid(commit)).await;
+        assert_eq!(adopted.is_ok(), commit == 1, "{commit}");
+    }
+    state.stage(&lane, vec![row("d", Some("4"))], true).await.unwrap();
+    state
+        .stage(&lane, vec![row("e", Some("5"))], false)
+        .await
+        .unwrap();
+    check(state.load(&lane).await.unwrap(), "tip 1 with a=1");
+    state
+        .prepare(&lane, prepared(3, None, vec![row("f", Some("6"))]))
+        .await
+        .unwrap();
+    state.adopt(&lane, oid(3)).await.unwrap();
+    check(state.load(&lane).await.unwrap(), "tip 3 with d=4 e=5 f=6");
+}
+
+#[tokio::test]
 async fn lanes_do_not_mix() {
     let directory = tempfile::tempdir().unwrap();
     let state = store(directory.path());
