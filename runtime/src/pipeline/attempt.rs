@@ -390,6 +390,8 @@ impl Lane {
             let Built {
                 mut memory,
                 tree: outcome,
+                months,
+                days_dropped,
                 withheld,
                 withheld_files,
                 tables,
@@ -402,7 +404,10 @@ impl Lane {
                 Outcome::Again(more) => return Ok(Made::Again(more)),
             };
             crash_point!("after-tree");
-            let growth = memory.take_growth();
+            let mut growth = memory.take_growth();
+            if lane.has_months() {
+                growth = growth.without_days();
+            }
             if whole && !cut.snapshot {
                 // What is withheld is not known to have been told of before, as files tell of versions.
                 changes.retain(|change| {
@@ -410,8 +415,11 @@ impl Lane {
                         || !withheld.contains_key(&ObjectKey::from(change.key.clone()))
                 });
             }
+            let months = lane.commit_months(&cut, months)?;
             let mut finished = Finished {
                 memory,
+                months,
+                days_dropped,
                 replace_all: whole,
                 tip,
                 base,
@@ -531,6 +539,24 @@ impl Lane {
         Ok((fetched, survey.await?))
     }
 
+    /// Stores what is pushed, and pushes it.
+    pub(super) fn send(&self, push: &PendingPush) -> Result<(), AttemptError> {
+        self.git.save(push)?;
+        Ok(self.remote.push(push)?)
+    }
+
+    /// Notes that the remote has a push.
+    pub(super) fn confirm(&self, push: PendingPush) -> Result<(), AttemptError> {
+        if let Err(error) = self.git.confirm(push) {
+            // Only the cache suffers; the remote has the commit.
+            tracing::warn!(lane = %self.id, %error, "the local object store could not be tidied");
+            if error.is_damage() {
+                self.git.reset()?;
+            }
+        }
+        Ok(())
+    }
+
     /// Makes the state durable, pushes, and moves the cursor.
     async fn publish(
         &self,
@@ -541,6 +567,8 @@ impl Lane {
     ) -> Result<Done, AttemptError> {
         let Finished {
             mut memory,
+            months,
+            days_dropped,
             replace_all,
             tip,
             base,
@@ -595,6 +623,11 @@ impl Lane {
             )
             .await?;
         crash_point!("after-prepare");
+        if !months.is_empty() {
+            let turn = self.turn.lock().await;
+            self.blocking(move |lane| lane.push_months(months)).await?;
+            drop(turn);
+        }
         let mut landed = None;
         if let Some(Ready {
             kind,
@@ -612,18 +645,10 @@ impl Lane {
                 }
             }
             self.blocking(move |lane| {
-                lane.git.save(&push)?;
                 crash_point!("before-push");
-                lane.remote.push(&push)?;
+                lane.send(&push)?;
                 crash_point!("after-push");
-                if let Err(error) = lane.git.confirm(push) {
-                    // Only the cache suffers; the remote has the commit.
-                    tracing::warn!(lane = %lane.id, %error, "the local object store could not be tidied");
-                    if error.is_damage() {
-                        lane.git.reset()?;
-                    }
-                }
-                Ok(())
+                lane.confirm(push)
             })
             .await?;
             drop(turn);
@@ -656,6 +681,15 @@ impl Lane {
         let cursor = cut.cursor(Some(id));
         self.log.commit(&self.id, stored_cursor.as_ref(), &cursor).await?;
         crash_point!("after-cursor");
+        if let (true, true, Some(jobs), Some(newest)) = (
+            days_dropped,
+            self.has_months(),
+            self.spec.jobs,
+            memory.newest_day(),
+        ) {
+            self.blocking(move |lane| lane.delete_months(&newest, jobs.keep_days))
+                .await?;
+        }
         Ok(Done {
             tip: Some(id),
             base: Some(id),
@@ -676,6 +710,9 @@ impl Lane {
 /// An attempt's work before it is made known to anybody.
 struct Finished {
     memory: Memory,
+    /// Commits of the branches of months.
+    months: Vec<PendingPush>,
+    days_dropped: bool,
     replace_all: bool,
     tip: Option<Tip>,
     /// The commit that the stored state belongs to.

@@ -3,7 +3,7 @@
 use super::{fetch::FetchError, spool::SpoolError};
 use crate::{queue::LogError, state::StateError, visibility::Visibility};
 use mirror_core::{deletions::Held, ids::Oid, retry::Disposition};
-use mirror_git::{PushError, RefName, RemoteError, StoreError, WriteError};
+use mirror_git::{InvalidRefName, PushError, RefName, RemoteError, StoreError, WriteError};
 use mirror_sandbox::SandboxError;
 use std::time::Duration;
 use thiserror::Error;
@@ -49,6 +49,8 @@ pub enum AttemptError {
     Exposed { visibility: Visibility },
     #[error("the default branch is not mirrored yet; this branch starts at its commit")]
     NoDefaultYet,
+    #[error("there is no Git branch for a month of job runs; give the mirror a shorter `branch`")]
+    MonthRef(#[from] InvalidRefName),
     #[error("a stage of the attempt ended unexpectedly")]
     Stage(#[from] tokio::task::JoinError),
 }
@@ -120,6 +122,7 @@ impl AttemptError {
             Self::Rewritten { .. }
             | Self::RefGone { .. }
             | Self::NotOurs { .. }
+            | Self::MonthRef(_)
             | Self::MassDeletion { .. } => Disposition::NeedsCustomer,
             Self::NoDefaultYet => Disposition::Temporary { after: Some(A_WHILE) },
         }

@@ -4,6 +4,7 @@ use super::{
     attempt::Lane,
     error::AttemptError,
     memory::{Memory, Shard},
+    months::month_of,
     recover::{Tip, Whose},
 };
 use mirror_core::{
@@ -15,7 +16,8 @@ use mirror_core::{
 use std::collections::BTreeSet;
 
 impl Lane {
-    /// Takes the runs of closed days that are among `shards` in again, from the tip's files.
+    /// Takes the runs of closed days that are among `shards` in again, from the tip's
+    /// files or those of their month's branch.
     ///
     /// # Errors
     /// A store or remote that cannot be read, or a sandbox that fails as a whole.
@@ -25,13 +27,20 @@ impl Lane {
         shards: &BTreeSet<Shard>,
         tip: Option<Tip>,
     ) -> Result<(), AttemptError> {
-        let Some(tip) = tip else { return Ok(()) };
         let closed = shards.iter().filter(|shard| memory.is_closed(shard));
         let closed: Vec<(Shard, Vec<MirrorPath>)> = closed
             .map(|shard| (shard.clone(), memory.shard_files(shard).to_vec()))
             .collect();
         for (shard, paths) in closed {
-            let entries = self.blocking(move |lane| lane.read_day(tip.tree, &paths)).await?;
+            let month = month_of(&shard).filter(|_| self.has_months());
+            let read = self.blocking(move |lane| {
+                let tip = match month {
+                    Some(month) => lane.month_tip(month)?,
+                    None => tip,
+                };
+                tip.map_or(Ok(Vec::new()), |tip| lane.read_day(tip.tree, &paths))
+            });
+            let entries = read.await?;
             let own = entries
                 .into_iter()
                 .filter(|entry| (entry.kind, &entry.shard) == (shard.0, &shard.1));

@@ -66,7 +66,15 @@ const ACTS: usize = 5;
 /// Runs the script with one process killed at a passing of a place, and checks the outcome.
 async fn check(place: &str, passing: u32) {
     let keboola = Keboola::small();
-    let site = Installation::new(&keboola, Options::default());
+    let options = Options {
+        // Only then it is passed.
+        jobs: match place {
+            "after-month-push" => ", log = \"month-refs\"",
+            _ => "",
+        },
+        ..Options::default()
+    };
+    let site = Installation::new(&keboola, options);
     let mut server = site.start_armed(&format!("{place}:{passing}")).await;
     let mut deaths = 0;
     for act in 0..ACTS {
