@@ -334,15 +334,7 @@ impl Remote for SmartRemote {
             Connection::Git(_) => return Ok(Visibility::Public),
             Connection::Ssh(_) => return Ok(Visibility::Unknown),
         };
-        match link.advertisement_for_everybody() {
-            Ok(()) => Ok(Visibility::Public),
-            Err(
-                TransportError::Credentials { .. }
-                | TransportError::Forbidden { .. }
-                | TransportError::NotFound { .. },
-            ) => Ok(Visibility::Private),
-            Err(error) => Err(error.into()),
-        }
+        Ok(link.visibility()?)
     }
 
     fn delete_branch(&self, refname: &RefName, expected: Oid) -> Result<(), PushError> {

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::crash_point;
 use mirror_core::{
-    batch::{MirrorBatch, Subject},
+    batch::{MirrorBatch, Subject, Withheld},
     cut::ConfigKey,
     finding::WithholdReason,
     ids::{ObjectKey, Oid},
@@ -29,9 +29,10 @@ use mirror_core::{
     layout::{Entry, IndexKind, PlacedObject, SourceObject},
     path::{AGENTS_MARKER, MirrorPath},
     placement::{Change, Delta, Placement},
+    quarantine::Quarantine,
     redaction::RedactionStats,
 };
-use mirror_git::{Draft, TreeOutcome, TreeWriter};
+use mirror_git::{Draft, TreeOutcome, TreeWriter, blob_id};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
@@ -50,6 +51,8 @@ pub(super) struct Begin<'b> {
     pub same_render: bool,
     /// The newest versions of configurations that were fetched at an earlier one.
     pub newest: BTreeMap<ConfigKey, Covered>,
+    /// What the remote has refused.
+    pub quarantine: Quarantine,
     /// Fetches dependents again.
     pub handle: &'b Handle,
 }
@@ -114,6 +117,7 @@ struct Build<'l, 'w, 'd, 's> {
     lane: &'l Lane,
     writer: &'w mut TreeWriter<'d, 's>,
     again: &'l Again,
+    quarantine: Quarantine,
     same_render: bool,
     newest: BTreeMap<ConfigKey, Covered>,
     memory: Memory,
@@ -178,6 +182,7 @@ impl Lane {
             again,
             same_render,
             newest,
+            quarantine,
             handle,
         } = begin;
         let foreign = match tip.filter(|_| fetched.whole) {
@@ -197,6 +202,7 @@ impl Lane {
             lane: self,
             writer: &mut writer,
             again,
+            quarantine,
             same_render,
             newest,
             memory,
@@ -462,9 +468,10 @@ impl Build<'_, '_, '_, '_> {
     fn take(&mut self, clean: Clean, memory: &Memory, refused: &mut Refused) -> Result<(), AttemptError> {
         let Clean {
             batch,
-            withheld,
+            mut withheld,
             known,
         } = clean;
+        let batch = self.keep_back(batch, &mut withheld);
         self.outdated_guard |= self.lane.transformer.learn(&known);
         for object in batch.objects() {
             let Subject::Object(key) = object.subject() else {
@@ -483,6 +490,17 @@ impl Build<'_, '_, '_, '_> {
             }
         }
         self.write(batch)
+    }
+
+    /// Takes out what the remote refused and is the same still.
+    fn keep_back(&self, batch: MirrorBatch, withheld: &mut Vec<Withheld>) -> MirrorBatch {
+        if self.quarantine.is_empty() {
+            return batch;
+        }
+        let id = |text: &str| blob_id(text.as_bytes());
+        let (batch, refused) = batch.withhold(|object| self.quarantine.objects_to(object, id));
+        withheld.extend(refused);
+        batch
     }
 
     /// Notes that an object cannot be written.
@@ -604,10 +622,11 @@ impl Build<'_, '_, '_, '_> {
         made: &mut BTreeSet<Shard>,
     ) -> Result<(), AttemptError> {
         let Clean {
-            mut batch,
-            withheld,
+            batch,
+            mut withheld,
             known,
         } = clean;
+        let mut batch = self.keep_back(batch, &mut withheld);
         self.outdated_guard |= self.lane.transformer.learn(&known);
         if let Some(foreign) = &self.foreign {
             batch = batch.without(foreign);
@@ -747,7 +766,7 @@ impl Lane {
         let Some(file) = self.git.file(tree, &path)? else {
             return Ok(None);
         };
-        let blobs = self.remote.read_blobs(&[file.id])?;
+        let blobs = self.blobs(&[file.id])?;
         let ours = blobs
             .first()
             .is_some_and(|blob| blob.starts_with(AGENTS_MARKER.as_bytes()));

@@ -2,6 +2,7 @@
 
 use super::{fetch::FetchError, spool::SpoolError};
 use crate::{queue::LogError, state::StateError, visibility::Visibility};
+use jiff::Timestamp;
 use mirror_core::{deletions::Held, ids::Oid, retry::Disposition};
 use mirror_git::{PushError, RefName, RemoteError, StoreError, WriteError};
 use mirror_sandbox::SandboxError;
@@ -49,6 +50,20 @@ pub enum AttemptError {
     Exposed { visibility: Visibility },
     #[error("the default branch is not mirrored yet; this branch starts at its commit")]
     NoDefaultYet,
+    #[error(
+        "the remote objects to something in commit {commit}, and not in a way that shows in which of the mirror's files; nothing was sent and nothing is lost. Remove it in keboola, which the next attempt takes up, or allow it at the remote: the commit is sent again after an hour, at a restart, or by `kbc-mirror once`"
+    )]
+    Unnamed {
+        commit: Oid,
+        #[source]
+        source: PushError,
+    },
+    #[error("commit {commit} is not sent again before {until}: {reason}")]
+    NotSentAgain {
+        commit: Oid,
+        until: Timestamp,
+        reason: String,
+    },
     #[error("a stage of the attempt ended unexpectedly")]
     Stage(#[from] tokio::task::JoinError),
 }
@@ -76,6 +91,19 @@ impl AttemptError {
             Self::Remote(error) => error.is_store_damage(),
             Self::Write(error) => error.is_store_damage(),
             _ => false,
+        }
+    }
+
+    /// Returns the short name of the reason for which the remote refused a push; none if it did not.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&'static str> {
+        match self {
+            Self::Push(PushError::Refused { refusal, .. })
+            | Self::Unnamed {
+                source: PushError::Refused { refusal, .. },
+                ..
+            } => Some(refusal.code()),
+            _ => None,
         }
     }
 
@@ -119,6 +147,8 @@ impl AttemptError {
             Self::Rewritten { .. }
             | Self::RefGone { .. }
             | Self::NotOurs { .. }
+            | Self::Unnamed { .. }
+            | Self::NotSentAgain { .. }
             | Self::MassDeletion { .. } => Disposition::NeedsCustomer,
             Self::NoDefaultYet => Disposition::Temporary { after: Some(A_WHILE) },
         }

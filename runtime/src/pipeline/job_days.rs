@@ -12,7 +12,7 @@ use mirror_core::{
     layout::{Entry, RawFile},
     path::MirrorPath,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Lane {
     /// Takes the runs of closed days that are among `shards` in again, from the tip's files.
@@ -30,17 +30,27 @@ impl Lane {
         let closed: Vec<(Shard, Vec<MirrorPath>)> = closed
             .map(|shard| (shard.clone(), memory.shard_files(shard).to_vec()))
             .collect();
-        for (shard, paths) in closed {
-            let entries = self.blocking(move |lane| lane.read_day(tip.tree, &paths)).await?;
-            let own = entries
-                .into_iter()
-                .filter(|entry| (entry.kind, &entry.shard) == (shard.0, &shard.1));
-            memory.open_day(&shard, own.collect());
+        if closed.is_empty() {
+            return Ok(());
+        }
+        let paths: Vec<MirrorPath> = closed.iter().flat_map(|(_, paths)| paths.clone()).collect();
+        let entries = self
+            .blocking(move |lane| lane.read_days(tip.tree, &paths))
+            .await?;
+        let mut by_day: BTreeMap<Shard, Vec<Entry>> = BTreeMap::new();
+        for entry in entries {
+            let shard = (entry.kind, entry.shard.clone());
+            by_day.entry(shard).or_default().push(entry);
+        }
+        for (shard, _) in closed {
+            let own = by_day.remove(&shard).unwrap_or_default();
+            memory.open_day(&shard, own);
         }
         Ok(())
     }
 
-    fn read_day(&self, tree: Oid, paths: &[MirrorPath]) -> Result<Vec<Entry>, AttemptError> {
+    /// Reads the runs of several days, with one question to the remote.
+    fn read_days(&self, tree: Oid, paths: &[MirrorPath]) -> Result<Vec<Entry>, AttemptError> {
         let mut found = Vec::new();
         for path in paths {
             let below = self.transformer.owned.below_root(path);
@@ -49,7 +59,7 @@ impl Lane {
             }
         }
         let ids: Vec<Oid> = found.iter().map(|(_, id)| *id).collect();
-        let blobs = self.remote.read_blobs(&ids)?;
+        let blobs = self.blobs(&ids)?;
         let file = |((path, _), blob): ((String, Oid), Vec<u8>)| RawFile {
             path,
             kind: DocumentKind::Job,

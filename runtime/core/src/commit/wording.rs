@@ -112,6 +112,12 @@ pub(super) fn body(draft: &CommitDraft, detail: Detail) -> String {
         }
         let _ = writeln!(body, "Also covers {}.", beside.join(", "));
     }
+    if draft.overwrites {
+        if !body.is_empty() {
+            body.push('\n');
+        }
+        body.push_str("Files of the mirror that somebody else had changed are again as Keboola has them.\n");
+    }
     if !draft.inventory.is_empty() {
         if !body.is_empty() {
             body.push('\n');

@@ -1,0 +1,178 @@
+//! Making known what an attempt has made: durable state, the push, the cursor.
+
+use super::{
+    super::{error::AttemptError, fetch::SampleNews},
+    Done, Landed, Lane, Published,
+    make::{Finished, Ready},
+    refused::Unsent,
+};
+use crate::{crash_point, state::Prepared, visibility::Visibility};
+use jiff::Timestamp;
+use mirror_core::cut::{Cut, LaneCursor};
+use mirror_git::PendingPush;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+impl Lane {
+    /// Makes the state durable, pushes, and moves the cursor.
+    pub(super) async fn publish(
+        &self,
+        finished: Finished,
+        cut: Cut,
+        stored_cursor: Option<LaneCursor>,
+        started: Instant,
+    ) -> Result<Published, AttemptError> {
+        let Finished {
+            mut memory,
+            replace_all,
+            tip,
+            base,
+            commit,
+            redactions,
+            withheld,
+            withheld_files,
+            inventory,
+            mut work,
+            fetching: _,
+        } = finished;
+        let id = commit
+            .as_ref()
+            .map(|ready| ready.push.new_tip())
+            .or(tip.map(|tip| tip.id));
+        let Some(id) = id else {
+            // Nothing there and nothing to commit: only the cursor moves.
+            let cursor = cut.cursor(None);
+            self.log.commit(&self.id, stored_cursor.as_ref(), &cursor).await?;
+            return Ok(Published::Done(Box::new(Done {
+                tip: None,
+                base: None,
+                memory,
+                cursor,
+                landed: None,
+                took: started.elapsed(),
+                fetching: Duration::ZERO,
+                work,
+                put_aside: 0,
+                may_return: Vec::new(),
+                withheld_files,
+                samples: SampleNews::default(),
+                kept_back: BTreeMap::new(),
+                refusals: Vec::new(),
+            })));
+        };
+        if commit.is_some() {
+            self.refuse_again(id)?;
+        }
+        let delta = if replace_all {
+            memory.all_rows()
+        } else {
+            memory.take_changes()
+        };
+        work.rows = delta.len();
+        self.state
+            .prepare(
+                &self.id,
+                Prepared {
+                    commit: id,
+                    render: self.render.clone(),
+                    base,
+                    delta,
+                    replace_all,
+                },
+            )
+            .await?;
+        crash_point!("after-prepare");
+        let mut landed = None;
+        if let Some(Ready {
+            kind,
+            message,
+            author,
+            outcome,
+            push,
+        }) = commit
+        {
+            let turn = self.turn.lock().await;
+            if self.exports.samples {
+                let visibility = self.visibility.ask().await;
+                if visibility != Visibility::Private {
+                    return Err(AttemptError::Exposed { visibility });
+                }
+            }
+            let pushed = self.push(push).await?;
+            drop(turn);
+            if let Err(unsent) = pushed {
+                let parent = tip.map(|tip| tip.tree);
+                return self.not_taken(*unsent, outcome.tree, parent, memory).await;
+            }
+            let now = (self.now)();
+            let since = |at: Option<Timestamp>| {
+                at.map(|at| Duration::try_from(now.duration_since(at)).unwrap_or_default())
+            };
+            landed = Some(Landed {
+                lane: self.id.clone(),
+                refname: self.refname.to_string(),
+                commit: id,
+                kind,
+                message,
+                author,
+                added: outcome.added,
+                modified: outcome.modified,
+                deleted: outcome.deleted,
+                events: cut.events.count,
+                event_id: cut.last_event.clone(),
+                change_latency: since(cut.change_published_at),
+                jobs_latency: since(cut.jobs_published_at),
+                redactions,
+                withheld,
+                inventory,
+            });
+        }
+        self.let_go(&memory).await?;
+        self.forget_refused();
+        crash_point!("before-adopt");
+        self.state.adopt(&self.id, id).await?;
+        crash_point!("after-adopt");
+        let cursor = cut.cursor(Some(id));
+        self.log.commit(&self.id, stored_cursor.as_ref(), &cursor).await?;
+        crash_point!("after-cursor");
+        Ok(Published::Done(Box::new(Done {
+            tip: Some(id),
+            base: Some(id),
+            memory,
+            cursor,
+            landed,
+            took: started.elapsed(),
+            fetching: Duration::ZERO,
+            work,
+            put_aside: 0,
+            may_return: Vec::new(),
+            withheld_files,
+            samples: SampleNews::default(),
+            kept_back: BTreeMap::new(),
+            refusals: Vec::new(),
+        })))
+    }
+
+    /// Sends a commit, which is kept in the local store first.
+    async fn push(&self, push: PendingPush) -> Result<Result<(), Box<Unsent>>, AttemptError> {
+        self.blocking(move |lane| {
+            lane.git.save(&push)?;
+            crash_point!("before-push");
+            if let Err(error) = lane.remote.push(&push) {
+                return Ok(Err(Box::new(Unsent { push, error })));
+            }
+            crash_point!("after-push");
+            if let Err(error) = lane.git.confirm(push) {
+                // Only the cache suffers; the remote has the commit.
+                tracing::warn!(lane = %lane.id, %error, "the local object store could not be tidied");
+                if error.is_damage() {
+                    lane.git.reset()?;
+                }
+            }
+            Ok(Ok(()))
+        })
+        .await
+    }
+}
