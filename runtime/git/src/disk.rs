@@ -59,15 +59,29 @@ fn replace_after(
     content: &[u8],
     sync: impl FnOnce(&File) -> io::Result<()>,
 ) -> Result<(), DiskError> {
-    let written = File::create(temporary)
-        .and_then(|mut file| file.write_all(content).and_then(|()| sync(&file)))
-        .map_err(at(temporary))
-        .and_then(|()| fs::rename(temporary, target).map_err(at(target)));
+    let written =
+        write(temporary, content, sync).and_then(|()| fs::rename(temporary, target).map_err(at(target)));
     if written.is_err() {
         // Best effort: the error that matters is the one above.
         let _ = fs::remove_file(temporary);
     }
     written
+}
+
+/// Writes a file that is given its name later, so that nothing but the renaming is left.
+pub(crate) fn write_synced(temporary: &Path, content: &[u8]) -> Result<(), DiskError> {
+    let written = write(temporary, content, File::sync_data);
+    if written.is_err() {
+        // Best effort: the error that matters is the one above.
+        let _ = fs::remove_file(temporary);
+    }
+    written
+}
+
+fn write(path: &Path, content: &[u8], sync: impl FnOnce(&File) -> io::Result<()>) -> Result<(), DiskError> {
+    File::create(path)
+        .and_then(|mut file| file.write_all(content).and_then(|()| sync(&file)))
+        .map_err(at(path))
 }
 
 /// Makes the names in `directory` durable.

@@ -10,6 +10,7 @@ use crate::{
     objects::Source,
     outgoing::{Local, Outgoing, PendingPush},
     pack::{self, Assembled, Pack},
+    ref_update::{RefUpdate, RefUpdates},
     refname::RefName,
     run::Run,
     signing::SigningKey,
@@ -226,11 +227,27 @@ impl<'s> Draft<'s> {
     /// # Errors
     /// More bytes than a push may have.
     pub fn into_push(
-        mut self,
+        self,
         refname: RefName,
         expected_old: Option<Oid>,
         new: Oid,
     ) -> Result<PendingPush, WriteError> {
+        self.into_push_with(refname, expected_old, new, Vec::new())
+    }
+
+    /// The same with updates of other branches in the same push: to commits of the draft, or to ones that the remote has.
+    ///
+    /// # Errors
+    /// More bytes than a push may have, or updates that do not go together.
+    pub fn into_push_with(
+        mut self,
+        refname: RefName,
+        expected_old: Option<Oid>,
+        new: Oid,
+        others: Vec<RefUpdate>,
+    ) -> Result<PendingPush, WriteError> {
+        let first = RefUpdate::to(refname, expected_old, new);
+        let updates = RefUpdates::new(std::iter::once(first).chain(others).collect())?;
         let bytes = self.byte_len() as u64;
         if bytes > PACK_BYTES_MAX {
             return Err(WriteError::TooLarge {
@@ -239,7 +256,8 @@ impl<'s> Draft<'s> {
             });
         }
         let rests_on_parents = self.rests_on_parents()?;
-        let local = self.local(new);
+        let tips: Vec<Oid> = updates.iter().filter_map(RefUpdate::new_tip).collect();
+        let local = self.local(&tips);
         let Self {
             store,
             blobs: mut runs,
@@ -260,7 +278,7 @@ impl<'s> Draft<'s> {
             local,
             replaced,
         };
-        Ok(PendingPush::new(refname, expected_old, new, outgoing, bases))
+        Ok(PendingPush::new(updates, new, outgoing, bases))
     }
 
     /// Returns whether the remote is certain to have the bases of deltas: what the pushed commits stand on.
@@ -278,8 +296,8 @@ impl<'s> Draft<'s> {
 
     /// Returns what of the draft is worth keeping here, as whole objects: all commits, the trees that the next push may be
     /// built on, and the newest blobs, which it may be the difference to. None if that is what is sent.
-    fn local(&mut self, tip: Oid) -> Option<Local> {
-        let trees = self.trees_of_tip(tip);
+    fn local(&mut self, tips: &[Oid]) -> Option<Local> {
+        let trees = self.trees_of_tips(tips);
         let blob_bytes: usize = self.blobs.iter().map(Run::byte_len).sum();
         let has_deltas = self.trees_and_commits.has_deltas() || self.blobs.iter().any(Run::has_deltas);
         if !has_deltas && blob_bytes <= Store::BLOB_BYTES_MAX && trees.len() == self.trees {
@@ -320,17 +338,18 @@ impl<'s> Draft<'s> {
         })
     }
 
-    /// Returns the draft's own trees of a commit.
-    fn trees_of_tip(&self, tip: Oid) -> BTreeSet<Oid> {
+    /// Returns the draft's own trees of commits.
+    fn trees_of_tips(&self, tips: &[Oid]) -> BTreeSet<Oid> {
         if self.written_trees == 1 {
             let is_tree = |readable: &Readable| readable.kind == Kind::Tree;
             let trees = self.readable.iter().filter(|(_, found)| is_tree(found));
             return trees.map(|(id, _)| *id).collect();
         }
         let mut trees = BTreeSet::new();
-        let mut open: Vec<Oid> = commit::read(self, tip)
-            .map(|commit| commit.tree)
-            .into_iter()
+        // What is not of the draft has its trees elsewhere.
+        let own = tips.iter().filter(|tip| self.readable.contains_key(*tip));
+        let mut open: Vec<Oid> = own
+            .filter_map(|tip| Some(commit::read(self, *tip).ok()?.tree))
             .collect();
         while let Some(tree) = open.pop() {
             let Some(found) = self.readable.get(&tree) else {

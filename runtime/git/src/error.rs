@@ -3,10 +3,13 @@
 //! Errors name paths, refs and object ids, never the content of a file. Each knows its
 //! [`Disposition`], so that nobody has to read prose to decide what to do next.
 
-use crate::{disk::DiskError, refname::RefName, refusal::Refusal, transport_error::TransportError};
+use crate::{
+    disk::DiskError, ref_update::InvalidRefUpdates, refname::RefName, refusal::Refusal,
+    transport_error::TransportError,
+};
 use gix::objs::Kind;
 use mirror_core::{ids::Oid, path::MirrorPath};
-use std::{io, path::PathBuf, time::Duration};
+use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
 use thiserror::Error;
 
 /// What the caller should do about a failure.
@@ -119,6 +122,9 @@ pub enum WriteError {
     /// The objects of one push are more than a pack may hold.
     #[error("one push would hold {bytes} bytes; split it below {bytes_max}")]
     TooLarge { bytes: u64, bytes_max: u64 },
+    /// The branches of one push do not go together.
+    #[error(transparent)]
+    Updates(#[from] InvalidRefUpdates),
     /// The base could not be read, or the pack could not be written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -135,7 +141,9 @@ impl WriteError {
     #[must_use]
     pub fn disposition(&self) -> Disposition {
         match self {
-            Self::Conflict { .. } | Self::BadText { .. } | Self::TooLarge { .. } => Disposition::Permanent,
+            Self::Conflict { .. } | Self::BadText { .. } | Self::TooLarge { .. } | Self::Updates(_) => {
+                Disposition::Permanent
+            }
             Self::Store(error) => error.disposition(),
         }
     }
@@ -210,7 +218,7 @@ impl RemoteError {
 ///
 /// Unless it says otherwise the branch is where it was. After `OutcomeUnknown`, and after `Unreachable` and `NoSpace`
 /// of a repository on this machine, it may have moved: read the branch again before the next attempt.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, Error)]
 pub enum PushError {
     /// The branch is not where the push expects it; nothing was changed.
     #[error("branch `{refname}` of `{remote}` moved since it was read")]
@@ -242,6 +250,12 @@ pub enum PushError {
         refname: RefName,
         said: String,
     },
+    /// The branch is where it was, only because the push is all or none and another branch of it could not be moved.
+    #[error("branch `{refname}` of `{remote}` was left where it is, like all of the push")]
+    HeldBack { remote: String, refname: RefName },
+    /// The remote cannot do what was asked for; nothing was sent.
+    #[error("the server of remote `{remote}` does not offer {what}")]
+    NotOffered { remote: String, what: Offer },
     /// The remote could not be talked to. The branch is where it was.
     #[error(transparent)]
     Transport(#[from] TransportError),
@@ -261,7 +275,7 @@ pub enum PushError {
     Unreachable {
         remote: String,
         #[source]
-        source: io::Error,
+        source: Arc<io::Error>,
     },
     /// There is something else, or nothing, where the repository should be.
     #[error("`{remote}` is not a repository that can be mirrored to: {problem}")]
@@ -272,7 +286,7 @@ pub enum PushError {
         remote: String,
         path: PathBuf,
         #[source]
-        source: io::Error,
+        source: Arc<io::Error>,
     },
     /// The remote's disk, quota or file size limit is exhausted.
     #[error("no space left on remote `{remote}` to write `{}`; free disk space there", path.display())]
@@ -280,7 +294,7 @@ pub enum PushError {
         remote: String,
         path: PathBuf,
         #[source]
-        source: io::Error,
+        source: Arc<io::Error>,
     },
     /// Another process of the mirror holds the repository for longer than a change takes.
     #[error("another kbc-mirror works on repository `{remote}`, or hangs; stop all but one")]
@@ -305,6 +319,40 @@ fn said_in_brackets(said: &str) -> String {
     }
 }
 
+/// Something that not every server can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offer {
+    /// To move all branches of a push or none.
+    Atomic,
+    /// To delete branches.
+    Deletion,
+    /// To say what became of a push. Git itself always could.
+    Report,
+}
+
+impl Offer {
+    /// Returns the name of the protocol's capability.
+    #[must_use]
+    pub fn capability(self) -> &'static str {
+        match self {
+            Self::Atomic => "atomic",
+            Self::Deletion => "delete-refs",
+            Self::Report => "report-status",
+        }
+    }
+}
+
+impl fmt::Display for Offer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self {
+            Self::Atomic => "pushes of several branches that happen wholly or not at all",
+            Self::Deletion => "to delete branches",
+            Self::Report => "to say what became of a push",
+        };
+        write!(f, "{what} (`{}`)", self.capability())
+    }
+}
+
 impl PushError {
     /// Returns how long the remote asked to wait, none if it did not.
     #[must_use]
@@ -324,10 +372,12 @@ impl PushError {
             Self::Refused { refusal, .. } => refusal.disposition(),
             Self::Transport(error) => error.disposition(),
             Self::NotARepository { .. }
+            | Self::NotOffered { .. }
             | Self::NotWritable { .. }
             | Self::NoSpace { .. }
             | Self::Damaged { .. } => Disposition::NeedsCustomer,
             Self::Unreachable { .. }
+            | Self::HeldBack { .. }
             | Self::OutcomeUnknown { .. }
             | Self::Contended { .. }
             | Self::Busy { .. }
@@ -381,7 +431,9 @@ impl RemoteError {
 impl PushError {
     pub(crate) fn from_disk(remote: &str, DiskError { path, source }: DiskError) -> Self {
         let remote = remote.to_owned();
-        match trouble(&source) {
+        let trouble = trouble(&source);
+        let source = Arc::new(source);
+        match trouble {
             DiskTrouble::NoSpace => Self::NoSpace { remote, path, source },
             DiskTrouble::NoPermission => Self::NotWritable { remote, path, source },
             DiskTrouble::Other => Self::Unreachable { remote, source },

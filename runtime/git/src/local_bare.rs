@@ -18,8 +18,9 @@ use crate::{
     outgoing::PendingPush,
     pack::{Durability, Pack},
     packfile::PackFile,
+    ref_update::{Outcomes, PushMode, PushReport, RefUpdate, RefUpdates},
     refname::RefName,
-    refs::{Refs, RefsError},
+    refs::{Refs, RefsError, SwapError},
     refusal::Refusal,
     remote::{FetchScope, Fetched, Remote, Visibility},
     store::{Known, Store},
@@ -32,7 +33,7 @@ use std::{
     error::Error as _,
     fs, io,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 /// A bare repository at a path.
@@ -206,7 +207,10 @@ impl LocalBare {
     fn completing_error(&self, error: StoreError) -> PushError {
         match object_error(&self.name, error) {
             RemoteError::Unreachable { remote, source } | RemoteError::NotReadable { remote, source } => {
-                PushError::Unreachable { remote, source }
+                PushError::Unreachable {
+                    remote,
+                    source: Arc::new(source),
+                }
             }
             error => PushError::Damaged {
                 remote: self.name.clone(),
@@ -223,6 +227,89 @@ impl LocalBare {
         PushError::NotARepository {
             remote: self.name.clone(),
             problem,
+        }
+    }
+}
+
+/// Updating branches, step by step.
+impl LocalBare {
+    /// Settles the updates whose branch is there already, or not where it has to be.
+    fn judge_before(&self, outcomes: &mut Outcomes<'_>) {
+        for (number, update) in outcomes.open() {
+            let refname = &update.refname;
+            let actual = match update.new {
+                Some(_) => self.read_durably(refname),
+                None => self.refs.read(refname),
+            };
+            match actual {
+                Ok(actual) if actual == update.new => outcomes.settle(number, Ok(())),
+                Ok(actual) if actual == update.expected_old => {}
+                Ok(actual) => {
+                    outcomes.settle(number, Err(self.push_error(refname, RefsError::Moved(actual))));
+                }
+                Err(error) => outcomes.settle(number, Err(self.push_error(refname, error))),
+            }
+        }
+    }
+
+    /// Settles the updates to commits that are not here, as a server does.
+    fn require_tips(&self, outcomes: &mut Outcomes<'_>, objects: Option<&PendingPush>) {
+        for (number, update) in outcomes.open() {
+            let Some(tip) = update.new else { continue };
+            if !objects.is_some_and(|push| push.sends(tip)) && !self.objects.contains(tip) {
+                let lacking = PushError::Refused {
+                    remote: self.name.clone(),
+                    refname: update.refname.clone(),
+                    refusal: Refusal::MissingObjects,
+                    said: format!("there is no object {tip}"),
+                };
+                outcomes.settle(number, Err(lacking));
+            }
+        }
+    }
+
+    /// Carries out updates, all or none.
+    fn swap_all(&self, outcomes: &mut Outcomes<'_>, open: &[(usize, &RefUpdate)]) {
+        let updates: Vec<&RefUpdate> = open.iter().map(|(_, update)| *update).collect();
+        if updates.is_empty() {
+            return;
+        }
+        let failed = self.refs.swap(&updates).err();
+        let has_failed = failed.is_some();
+        let mut cause = failed.map(|SwapError { number, error }| (open[number].0, error));
+        for (number, update) in open {
+            let outcome = match cause.take_if(|(failing, _)| failing == number) {
+                Some((_, error)) => self.judge_failed(update, error),
+                None if !has_failed => Ok(()),
+                // The disk may have failed in the middle: where it is says which of the two it was.
+                None => match self.refs.read(&update.refname) {
+                    Ok(actual) if actual == update.new => Ok(()),
+                    _ => Err(self.held_back(update)),
+                },
+            };
+            if outcome.is_ok() {
+                self.durable().insert(update.refname.clone(), update.new);
+            }
+            outcomes.settle(*number, outcome);
+        }
+    }
+
+    fn judge_failed(&self, update: &RefUpdate, error: RefsError) -> Result<(), PushError> {
+        match error {
+            // Another worker was faster with the same.
+            RefsError::Moved(actual) if actual == update.new => {
+                let tip = self.read_durably(&update.refname);
+                tip.map(drop)
+                    .map_err(|error| self.push_error(&update.refname, error))
+            }
+            error => Err(self.push_error(&update.refname, error)),
+        }
+    }
+
+    fn held_back(&self, update: &RefUpdate) -> PushError {
+        PushError::HeldBack {
+            remote: self.name.clone(),
+            refname: update.refname.clone(),
         }
     }
 }
@@ -304,49 +391,50 @@ impl Remote for LocalBare {
         ids.iter().map(read).collect()
     }
 
-    fn push(&self, push: &PendingPush) -> Result<(), PushError> {
-        let refname = push.refname();
-        let actual = self
-            .read_durably(refname)
-            .map_err(|error| self.push_error(refname, error))?;
-        if actual == Some(push.new_tip()) {
-            return Ok(());
+    fn update_refs(
+        &self,
+        updates: &RefUpdates,
+        objects: Option<&PendingPush>,
+        mode: &PushMode,
+    ) -> Result<PushReport, PushError> {
+        let mut outcomes = Outcomes::new(updates);
+        self.judge_before(&mut outcomes);
+        if mode.atomic && outcomes.has_failure() {
+            outcomes.settle_rest(|update| self.held_back(update));
         }
-        if actual != push.expected_old() {
-            return Err(self.push_error(refname, RefsError::Moved(actual)));
-        }
-        // If the branch moves now the pack stays as waste. It must: another worker may have pushed the same bytes.
-        let completed = push.outgoing.sent.completed(&self.objects);
-        let completed = completed.map_err(|error| self.completing_error(error))?;
-        let kept = self.store_pack(&completed.pack())?;
-        let moved = self
-            .refs
-            .compare_and_swap(refname, push.expected_old(), Some(push.new_tip()));
-        match moved {
-            Err(RefsError::Moved(Some(actual))) if actual == push.new_tip() => {
-                let tip = self.read_durably(refname);
-                tip.map_err(|error| self.push_error(refname, error))?;
+        let has_moves = |open: &[(usize, &RefUpdate)]| open.iter().any(|(_, update)| update.new.is_some());
+        // If no branch moves now the pack stays as waste. It must: another worker may have pushed the same bytes.
+        let kept = match objects.filter(|_| has_moves(&outcomes.open())) {
+            Some(push) => {
+                let completed = push.outgoing.sent.completed(&self.objects);
+                let completed = completed.map_err(|error| self.completing_error(error))?;
+                Some(self.store_pack(&completed.pack())?)
             }
-            moved => {
-                moved.map_err(|error| self.push_error(refname, error))?;
-                self.durable().insert(refname.clone(), Some(push.new_tip()));
+            None => None,
+        };
+        self.require_tips(&mut outcomes, objects);
+        if mode.atomic && outcomes.has_failure() {
+            outcomes.settle_rest(|update| self.held_back(update));
+        }
+        let open = outcomes.open();
+        if mode.atomic {
+            self.swap_all(&mut outcomes, &open);
+        } else {
+            for one in open {
+                self.swap_all(&mut outcomes, &[one]);
             }
         }
-        drop(kept);
-        self.roll_up();
-        Ok(())
+        if kept.is_some() {
+            drop(kept);
+            self.roll_up();
+        }
+        // There is nobody to hand push options to.
+        Ok(outcomes.report(false))
     }
 
     fn visibility(&self) -> Result<Visibility, RemoteError> {
         // Who may read the operator's own disk is the operator's affair.
         Ok(Visibility::Private)
-    }
-
-    fn delete_branch(&self, refname: &RefName, expected: Oid) -> Result<(), PushError> {
-        match self.refs.compare_and_swap(refname, Some(expected), None) {
-            Err(RefsError::Moved(None)) => Ok(()),
-            deleted => deleted.map_err(|error| self.push_error(refname, error)),
-        }
     }
 }
 

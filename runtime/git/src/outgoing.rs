@@ -3,19 +3,22 @@
 use crate::{
     error::StoreError,
     pack::{Assembled, Pack},
+    ref_update::{RefUpdate, RefUpdates},
     refname::RefName,
     store::Store,
 };
 use mirror_core::ids::Oid;
 use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
-/// One push: a branch, where it has to be, where it shall be, and one pack with everything new in between.
+/// One push: branches, where each has to be, where it shall be, and one pack with everything new in between.
+///
+/// The first update makes or moves a branch; most pushes have no other.
 ///
 /// As long as it lives the store keeps its objects.
 #[derive(Debug, Clone)]
 pub struct PendingPush {
-    refname: RefName,
-    expected_old: Option<Oid>,
+    updates: RefUpdates,
+    /// Where the first update moves its branch.
     new: Oid,
     pub(crate) outgoing: Arc<Outgoing>,
     pub(crate) alive: Arc<()>,
@@ -63,16 +66,15 @@ impl Outgoing {
 }
 
 impl PendingPush {
-    pub(crate) fn new(
-        refname: RefName,
-        expected_old: Option<Oid>,
-        new: Oid,
-        outgoing: Outgoing,
-        bases: Vec<Oid>,
-    ) -> Self {
+    /// The first of `updates` is no deletion but moves its branch to `new`.
+    pub(crate) fn new(updates: RefUpdates, new: Oid, outgoing: Outgoing, bases: Vec<Oid>) -> Self {
+        debug_assert_eq!(
+            updates.as_slice()[0].new,
+            Some(new),
+            "the first update moves a branch"
+        );
         Self {
-            refname,
-            expected_old,
+            updates,
             new,
             outgoing: Arc::new(outgoing),
             alive: Arc::new(()),
@@ -87,25 +89,43 @@ impl PendingPush {
             local: None,
             replaced: HashSet::new(),
         };
-        Self::new(refname, expected_old, new, outgoing, Vec::new())
+        let update = RefUpdate::to(refname, expected_old, new);
+        Self::new(update.into(), new, outgoing, Vec::new())
     }
 
-    /// Returns the branch to move.
+    /// Returns all updates of the push.
+    #[must_use]
+    pub fn updates(&self) -> &RefUpdates {
+        &self.updates
+    }
+
+    /// Returns the branch to make or move; of several, the first.
     #[must_use]
     pub fn refname(&self) -> &RefName {
-        &self.refname
+        &self.updates.as_slice()[0].refname
     }
 
-    /// Returns where the branch must be, none if it must not exist.
+    /// Returns where that branch must be, none if it must not exist.
     #[must_use]
     pub fn expected_old(&self) -> Option<Oid> {
-        self.expected_old
+        self.updates.as_slice()[0].expected_old
     }
 
-    /// Returns the commit that the branch moves to.
+    /// Returns the commit that it moves to.
     #[must_use]
     pub fn new_tip(&self) -> Oid {
         self.new
+    }
+
+    /// Returns the commits that branches move to.
+    pub(crate) fn new_tips(&self) -> impl Iterator<Item = Oid> {
+        self.updates.iter().filter_map(|update| update.new)
+    }
+
+    /// Returns whether the pack has an object.
+    pub(crate) fn sends(&self, id: Oid) -> bool {
+        let rows = &self.outgoing.sent.rows;
+        rows.binary_search_by_key(&id, |row| row.id).is_ok()
     }
 
     /// Returns the pack, as it is sent.

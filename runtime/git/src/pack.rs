@@ -254,6 +254,11 @@ pub(crate) fn header(objects: usize) -> [u8; HEADER_BYTES] {
     header
 }
 
+/// Returns a pack without objects.
+pub(crate) fn empty() -> Vec<u8> {
+    Assembled::new(Vec::new()).bytes
+}
+
 /// A pack that needs nothing beside itself, and its index, in memory.
 #[derive(Debug)]
 pub(crate) struct Pack<'b> {

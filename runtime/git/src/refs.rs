@@ -8,6 +8,8 @@
 //! system's lock and meets a lock file with our mark knows that its owner is dead, and removes it. A lock file without
 //! the mark belongs to another program and is never removed, only reported.
 
+mod swap;
+
 use crate::{
     disk::{self, DiskError, at},
     patience::{Patience, lock_within},
@@ -21,6 +23,8 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+
+pub(crate) use swap::SwapError;
 
 /// The branches of the repository at a path.
 #[derive(Debug)]
@@ -123,45 +127,6 @@ impl Refs {
             .collect())
     }
 
-    /// Moves a branch from `expected` to `new` (none: it does not exist, or shall not).
-    ///
-    /// Killed at any line, the branch is at one of the two.
-    pub(crate) fn compare_and_swap(
-        &self,
-        refname: &RefName,
-        expected: Option<Oid>,
-        new: Option<Oid>,
-    ) -> Result<(), RefsError> {
-        let _alone = self.take_own_lock()?;
-        let path = self.root.join(refname.as_str());
-        if new.is_some() {
-            self.make_room(refname)?;
-        } else if self.read(refname)?.is_none() {
-            // Where there is no branch there may be no room for its lock either: its parent may be a branch.
-            return match expected {
-                Some(_) => Err(RefsError::Moved(None)),
-                None => Ok(()),
-            };
-        } else if !path.parent().is_some_and(Path::is_dir) {
-            // Git removes the directories of branches that it has packed.
-            disk::create_directories(path.parent().unwrap_or(&self.root)).map_err(RefsError::Disk)?;
-        }
-        let _lock = self.lock(&path)?;
-        let actual = self.read(refname)?;
-        if actual != expected {
-            return Err(RefsError::Moved(actual));
-        }
-        match new {
-            Some(id) if actual != new => {
-                let temporary = self.root.join("kbc-mirror.ref");
-                disk::replace(&temporary, &path, format!("{id}\n").as_bytes())?;
-                Ok(disk::sync_directory(path.parent().unwrap_or(&self.root))?)
-            }
-            None if actual.is_some() => self.delete(refname, &path),
-            Some(_) | None => Ok(()),
-        }
-    }
-
     /// Makes durable where a branch is: who was killed may have moved it, or made its directory, without syncing that.
     pub(crate) fn sync(&self, refname: &RefName) -> Result<(), DiskError> {
         let path = self.root.join(refname.as_str());
@@ -172,25 +137,6 @@ impl Refs {
             }
         }
         Ok(())
-    }
-
-    /// First from `packed-refs`, then the file: in between the branch is still where it was.
-    fn delete(&self, refname: &RefName, path: &Path) -> Result<(), RefsError> {
-        let packed = self.root.join("packed-refs");
-        if let Some(content) = disk::read_optional(&packed)?
-            && parse_packed(&content)?.contains_key(refname.as_str())
-        {
-            let _lock = self.lock(&packed)?;
-            let content = disk::read_optional(&packed)?.unwrap_or_default();
-            disk::replace(
-                &self.root.join("kbc-mirror.ref"),
-                &packed,
-                &without(&content, refname.as_str()),
-            )?;
-            disk::sync_directory(&self.root)?;
-        }
-        disk::remove(path)?;
-        Ok(disk::sync_directory(path.parent().unwrap_or(&self.root))?)
     }
 
     /// Makes the directory for a branch's file. Git allows no branch below another one.

@@ -3,6 +3,7 @@
 use crate::{
     error::{PushError, RemoteError},
     outgoing::PendingPush,
+    ref_update::{PushMode, PushReport, RefUpdate, RefUpdates},
     refname::RefName,
     store::Store,
 };
@@ -40,7 +41,7 @@ pub enum Visibility {
 
 /// A repository that somebody else owns.
 ///
-/// Every change names where the branch must be and takes effect whole or not at all; nothing is ever forced. After
+/// Every change of a branch names where it must be and takes effect whole or not at all; nothing is ever forced. After
 /// an error the branch may nevertheless have moved (the answer was lost): whoever pushes reads the branch again.
 pub trait Remote: Send + Sync + fmt::Debug {
     /// Returns a name for messages and logs, without credentials.
@@ -81,12 +82,38 @@ pub trait Remote: Send + Sync + fmt::Debug {
     /// A blob that the remote does not have, or a remote that cannot be read.
     fn read_blobs(&self, ids: &[Oid]) -> Result<Vec<Vec<u8>>, RemoteError>;
 
+    /// Sends objects and updates branches, all in one push. Each branch is updated if it is where its update expects it;
+    /// one that is already where it shall be is a success.
+    ///
+    /// `objects` is the push that brings what the updates need and the remote does not have; none if there is no such
+    /// thing. Unless the push is [atomic](PushMode::atomic), some branches may be updated and others not, which the report
+    /// tells of each. If the answer is lost, each branch is read back. A connection that broke is tried once more.
+    ///
+    /// # Errors
+    /// Nothing was changed: the remote cannot be talked to, or cannot do it ([`PushError::NotOffered`]).
+    fn update_refs(
+        &self,
+        updates: &RefUpdates,
+        objects: Option<&PendingPush>,
+        mode: &PushMode,
+    ) -> Result<PushReport, PushError>;
+
+    /// Sends the objects of a push and updates all its branches.
+    ///
+    /// # Errors
+    /// See [`Remote::update_refs`].
+    fn push_with(&self, push: &PendingPush, mode: &PushMode) -> Result<PushReport, PushError> {
+        self.update_refs(push.updates(), Some(push), mode)
+    }
+
     /// Sends the objects and moves the branch, if it is where the push expects it. A branch that is already where the
-    /// push would move it is a success.
+    /// push would move it is a success. Of several branches each is moved by itself.
     ///
     /// # Errors
     /// See [`PushError`]; its disposition says what to do.
-    fn push(&self, push: &PendingPush) -> Result<(), PushError>;
+    fn push(&self, push: &PendingPush) -> Result<(), PushError> {
+        self.push_with(push, &PushMode::default())?.into_result()
+    }
 
     /// Asks, without credentials, whether everybody may read.
     ///
@@ -98,5 +125,9 @@ pub trait Remote: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// See [`PushError`].
-    fn delete_branch(&self, refname: &RefName, expected: Oid) -> Result<(), PushError>;
+    fn delete_branch(&self, refname: &RefName, expected: Oid) -> Result<(), PushError> {
+        let deletion = RefUpdate::delete(refname.clone(), expected).into();
+        self.update_refs(&deletion, None, &PushMode::default())?
+            .into_result()
+    }
 }

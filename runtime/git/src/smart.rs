@@ -25,6 +25,7 @@ use crate::{
         ssh::SshLink,
     },
     outgoing::PendingPush,
+    ref_update::{PushMode, PushReport, RefUpdates},
     refname::RefName,
     remote::{FetchScope, Fetched, Remote, Visibility},
     repository_url::{RepositoryUrl, Scheme},
@@ -205,6 +206,14 @@ impl SmartRemote {
         Ok((conversation, advertisement))
     }
 
+    /// Returns where branches are, all from one request.
+    fn tips(&self, refnames: &[&RefName]) -> Result<Vec<Option<Oid>>, RemoteError> {
+        let prefixes: Vec<&str> = refnames.iter().map(|refname| refname.as_str()).collect();
+        let refs = self.list_refs(&prefixes)?;
+        let find = |name: &&str| refs.iter().find(|one| one.name == **name).map(|one| one.id);
+        Ok(prefixes.iter().map(find).collect())
+    }
+
     fn forget(&self, service: Service) {
         *self.remembered(service) = None;
     }
@@ -294,15 +303,11 @@ impl Remote for SmartRemote {
     }
 
     fn tip(&self, refname: &RefName) -> Result<Option<Oid>, RemoteError> {
-        let refs = self.list_refs(refname.as_str())?;
-        Ok(refs
-            .into_iter()
-            .find(|one| one.name == refname.as_str())
-            .map(|one| one.id))
+        Ok(self.tips(&[refname])?.remove(0))
     }
 
     fn branches(&self) -> Result<Vec<(RefName, Oid)>, RemoteError> {
-        let refs = self.list_refs("refs/heads/")?;
+        let refs = self.list_refs(&["refs/heads/"])?;
         let ordinary = refs.into_iter().filter(|one| !one.symbolic);
         // A name that could not be ours is nobody's that we ask about.
         let mut found: Vec<_> = ordinary
@@ -324,8 +329,13 @@ impl Remote for SmartRemote {
         self.fetch_blobs(ids)
     }
 
-    fn push(&self, push: &PendingPush) -> Result<(), PushError> {
-        self.push_one(push)
+    fn update_refs(
+        &self,
+        updates: &RefUpdates,
+        objects: Option<&PendingPush>,
+        mode: &PushMode,
+    ) -> Result<PushReport, PushError> {
+        self.push_updates(updates, objects, mode)
     }
 
     fn visibility(&self) -> Result<Visibility, RemoteError> {
@@ -335,9 +345,5 @@ impl Remote for SmartRemote {
             Connection::Ssh(_) => return Ok(Visibility::Unknown),
         };
         Ok(link.visibility()?)
-    }
-
-    fn delete_branch(&self, refname: &RefName, expected: Oid) -> Result<(), PushError> {
-        self.delete_one(refname, expected)
     }
 }

@@ -20,6 +20,7 @@ use crate::{
     pack::{self, Durability, Pack},
     patience::lock_within,
     read::{self, Files, History, TreeFile},
+    ref_update::{PushReport, RefUpdate},
     refname::RefName,
 };
 use gix::objs::Kind;
@@ -73,7 +74,7 @@ impl Drop for Held<'_> {
 #[derive(Debug)]
 struct Pending {
     pack: Oid,
-    new: Oid,
+    new: Vec<Oid>,
     alive: Weak<()>,
 }
 
@@ -144,7 +145,7 @@ impl Store {
         let alive = std::sync::Arc::downgrade(&push.alive);
         upkeep.pending.push(Pending {
             pack: kept.name,
-            new: push.new_tip(),
+            new: push.new_tips().collect(),
             alive,
         });
         Ok(())
@@ -155,7 +156,26 @@ impl Store {
     /// # Errors
     /// A full or read-only disk. The push is confirmed nevertheless: the store is only a cache.
     pub fn confirm(&self, push: PendingPush) -> Result<(), StoreError> {
-        self.set_tip(push.refname(), Some(push.new_tip()))?;
+        self.confirm_where(push, |_| true)
+    }
+
+    /// The same for a push of which some branches may not be where they shall be.
+    ///
+    /// # Errors
+    /// A full or read-only disk. The push is confirmed nevertheless: the store is only a cache.
+    pub fn confirm_reported(&self, push: PendingPush, report: &PushReport) -> Result<(), StoreError> {
+        self.confirm_where(push, |refname| matches!(report.of(refname), Some(Ok(()))))
+    }
+
+    fn confirm_where(&self, push: PendingPush, landed: impl Fn(&RefName) -> bool) -> Result<(), StoreError> {
+        let landed: Vec<&RefUpdate> = push
+            .updates()
+            .iter()
+            .filter(|update| landed(update.refname()))
+            .collect();
+        for update in &landed {
+            self.set_tip(update.refname(), update.new_tip())?;
+        }
         let mut upkeep = self.upkeep();
         let is_saved = upkeep
             .pending
@@ -163,17 +183,11 @@ impl Store {
             .any(|pending| pending.alive.ptr_eq(&Arc::downgrade(&push.alive)));
         let is_whole = |tree: &Oid| *tree == EMPTY_TREE || upkeep.known.has_tree(*tree);
         if is_saved && push.bases.iter().all(is_whole) {
-            let commit = commit::read(&self.objects, push.new_tip())?;
-            let parent = commit.parents.first();
-            let below = parent.map_or(Some(usize::MAX), |parent| {
-                upkeep.known.get(*parent).map(|known| known.commits)
-            });
-            upkeep.known.add(Known {
-                tip: commit.id,
-                tree: commit.tree,
-                commits: below.unwrap_or_default().saturating_add(1),
-                fetched: false,
-            });
+            // What the push only points to may have trees that were never here.
+            let tips = landed.iter().filter_map(|update| update.new_tip());
+            for tip in tips.filter(|tip| push.sends(*tip)) {
+                self.add_known(&mut upkeep, tip)?;
+            }
         }
         if upkeep.replaced.len() >= REPLACED_MAX {
             // They stay until newer blobs need the room.
@@ -185,6 +199,22 @@ impl Store {
         }
         drop(push);
         fold::fold(self, &mut upkeep)
+    }
+
+    /// Notes that a commit of a push has all its trees here.
+    fn add_known(&self, upkeep: &mut Upkeep, tip: Oid) -> Result<(), StoreError> {
+        let commit = commit::read(&self.objects, tip)?;
+        let parent = commit.parents.first();
+        let below = parent.map_or(Some(usize::MAX), |parent| {
+            upkeep.known.get(*parent).map(|known| known.commits)
+        });
+        upkeep.known.add(Known {
+            tip: commit.id,
+            tree: commit.tree,
+            commits: below.unwrap_or_default().saturating_add(1),
+            fetched: false,
+        });
+        Ok(())
     }
 
     /// Drops all objects and all tips, after the store was found damaged: a fetch brings back what is needed.

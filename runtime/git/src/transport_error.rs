@@ -1,11 +1,11 @@
 //! What can go wrong between here and a repository elsewhere, before it says anything about a branch.
 
 use crate::{address::AddressRefused, error::Disposition};
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 use thiserror::Error;
 
 /// A remote that cannot be talked to. What it said is shortened, and free of control characters and credentials.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, Error)]
 pub enum TransportError {
     /// No connection, or one that broke.
     #[error("cannot reach remote `{remote}`: {problem}")]
@@ -13,7 +13,7 @@ pub enum TransportError {
         remote: String,
         problem: String,
         #[source]
-        source: io::Error,
+        source: Arc<io::Error>,
     },
     /// The other side was silent, or slow, for too long.
     #[error("remote `{remote}` did not answer in time: {what} took longer than {} s", after.as_secs_f32())]
@@ -112,7 +112,7 @@ pub enum TransportError {
         remote: String,
         program: &'static str,
         #[source]
-        source: io::Error,
+        source: Arc<io::Error>,
     },
 }
 

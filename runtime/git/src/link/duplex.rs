@@ -7,7 +7,10 @@ use crate::transport_error::TransportError;
 use std::{
     fmt,
     io::{self, Read, Write},
-    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -154,7 +157,7 @@ impl Conversation for Duplex {
             .unwrap_or_else(|| TransportError::Unreachable {
                 remote: self.remote.clone(),
                 problem: "the connection was closed".to_owned(),
-                source: error,
+                source: Arc::new(error),
             })
     }
 }

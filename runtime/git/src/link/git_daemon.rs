@@ -8,6 +8,7 @@ use crate::{address::AddressPolicy, repository_url::RepositoryUrl, transport_err
 use std::{
     io::Write,
     net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs},
+    sync::Arc,
 };
 
 /// A repository behind `git daemon`.
@@ -30,7 +31,7 @@ pub(crate) fn resolve(
         .map_err(|source| TransportError::Unreachable {
             remote: remote(),
             problem: "its name cannot be resolved".to_owned(),
-            source,
+            source: Arc::new(source),
         })?;
     addresses
         .filter(found, SocketAddr::ip)
@@ -52,7 +53,7 @@ impl GitLink {
         Err(TransportError::Unreachable {
             remote: self.url.to_string(),
             problem: "no connection".to_owned(),
-            source: last.unwrap_or_else(|| std::io::ErrorKind::HostUnreachable.into()),
+            source: Arc::new(last.unwrap_or_else(|| std::io::ErrorKind::HostUnreachable.into())),
         })
     }
 }
@@ -76,7 +77,7 @@ impl Link for GitLink {
         let broken = |source| TransportError::Unreachable {
             remote: remote.clone(),
             problem: "the connection broke".to_owned(),
-            source,
+            source: Arc::new(source),
         };
         let mut stream = self.connect()?;
         let port = self.url.port.map(|port| format!(":{port}")).unwrap_or_default();

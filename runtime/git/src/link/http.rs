@@ -339,7 +339,7 @@ fn wait_for<T: Send + 'static>(
     let gone = |source: io::Error| TransportError::Unreachable {
         remote: name.to_owned(),
         problem: "no thread for it".to_owned(),
-        source,
+        source: Arc::new(source),
     };
     let runtime = RUNTIME.as_ref().map_err(|error| gone(error.kind().into()))?;
     let (sender, receiver) = mpsc::sync_channel(1);

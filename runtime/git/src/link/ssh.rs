@@ -22,7 +22,10 @@ use std::{
     io::{self, Read},
     net::IpAddr,
     process::{Child, ChildStderr, Command, Stdio},
-    sync::mpsc::{Receiver, sync_channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, sync_channel},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -188,7 +191,7 @@ impl Link for SshLink {
         let address = address.first().ok_or_else(|| TransportError::Unreachable {
             remote: remote.clone(),
             problem: "its name has no address".to_owned(),
-            source: io::ErrorKind::HostUnreachable.into(),
+            source: Arc::new(io::ErrorKind::HostUnreachable.into()),
         })?;
         let files = KeyFiles::create(self.private_key.expose_secret(), &self.known_hosts)
             .map_err(|error| unusable(&format!("the key cannot be given to `ssh`: {error}")))?;
@@ -196,7 +199,7 @@ impl Link for SshLink {
         let mut child = child.map_err(|source| TransportError::Program {
             remote: remote.clone(),
             program: "ssh",
-            source,
+            source: Arc::new(source),
         })?;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(stdin), Some(stdout), Some(stderr)) = (stdin, stdout, stderr) else {

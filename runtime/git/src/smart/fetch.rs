@@ -65,8 +65,8 @@ fn filter_line(filter: Filter) -> &'static str {
     }
 }
 
-/// Writes a request for the refs that begin with `prefix`.
-pub(crate) fn list_refs_request(server: &Advertisement, prefix: &str) -> Vec<u8> {
+/// Writes a request for the refs that begin with one of `prefixes`.
+pub(crate) fn list_refs_request(server: &Advertisement, prefixes: &[&str]) -> Vec<u8> {
     let mut out = Vec::new();
     append(
         &mut out,
@@ -76,7 +76,10 @@ pub(crate) fn list_refs_request(server: &Advertisement, prefix: &str) -> Vec<u8>
         append(&mut out, &["object-format=sha1".to_owned()]);
     }
     out.extend_from_slice(pktline::DELIMITER);
-    append(&mut out, &["symrefs".to_owned(), format!("ref-prefix {prefix}")]);
+    append(&mut out, &["symrefs".to_owned()]);
+    for prefix in prefixes {
+        append(&mut out, &[format!("ref-prefix {prefix}")]);
+    }
     out.extend_from_slice(pktline::FLUSH);
     out
 }

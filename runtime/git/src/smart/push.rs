@@ -4,29 +4,40 @@ use super::{
     SmartRemote,
     advertisement::Advertisement,
     pktline::PacketReader,
-    send_pack::{self, Command, Lacking, NoReport, Report, ReportError, SendOptions},
+    send_pack::{self, NoReport, Report, ReportError},
 };
 use crate::{
     error::{PushError, RemoteError},
-    link::{Piece, SendError, Service},
+    link::{Conversation, Piece, SendError, Service},
     outgoing::{Outgoing, PendingPush},
+    pack,
+    ref_update::{Outcomes, PushMode, PushReport, RefUpdate, RefUpdates},
     refname::RefName,
     refusal::{Meaning, Refusal, classify},
-    remote::Remote as _,
     transport_error::TransportError,
 };
 use mirror_core::ids::Oid;
 use std::sync::Arc;
 
-/// A connection that broke before the branch moved is tried once more at once: often it was only an idle one.
+/// A connection that broke before the branches moved is tried once more at once: often it was only an idle one.
 const ATTEMPTS: usize = 2;
 
 /// How sending ended.
-pub(super) enum Sent {
+enum Sent {
     /// The server says what it did.
     Reported(Report),
     /// It does not, or nobody heard it. It may have done everything, or nothing.
     Unknown { error: TransportError, messages: String },
+}
+
+impl Sent {
+    /// Returns what the server says of a ref; none if that is not known.
+    fn of(&self, refname: &RefName) -> Option<&Result<(), String>> {
+        match self {
+            Self::Reported(report) => report.of(refname),
+            Self::Unknown { .. } => None,
+        }
+    }
 }
 
 /// The pack of a push as a piece of a request, without copying it.
@@ -40,78 +51,90 @@ impl AsRef<[u8]> for PackBytes {
 
 /// What became of one ref after all.
 enum Outcome {
-    Done,
+    Settled(Result<(), PushError>),
     /// It is where it was, and that broken connection may be the whole reason.
     Again(TransportError),
-    Failed(PushError),
 }
 
 impl SmartRemote {
-    pub(super) fn push_one(&self, push: &PendingPush) -> Result<(), PushError> {
-        let command = Command {
-            refname: push.refname().clone(),
-            old: push.expected_old(),
-            new: Some(push.new_tip()),
-        };
-        let pack = Piece::from_owner(PackBytes(Arc::clone(&push.outgoing)));
-        self.move_one(&command, Some(&pack))
-    }
-
-    pub(super) fn delete_one(&self, refname: &RefName, expected: Oid) -> Result<(), PushError> {
-        let command = Command {
-            refname: refname.clone(),
-            old: Some(expected),
-            new: None,
-        };
-        self.move_one(&command, None)
-    }
-
-    fn move_one(&self, command: &Command, pack: Option<&Piece>) -> Result<(), PushError> {
+    pub(super) fn push_updates(
+        &self,
+        updates: &RefUpdates,
+        objects: Option<&PendingPush>,
+        mode: &PushMode,
+    ) -> Result<PushReport, PushError> {
+        let mut outcomes = Outcomes::new(updates);
+        let mut options_sent = false;
         let mut attempts_left = ATTEMPTS;
         loop {
             attempts_left -= 1;
-            let commands = std::slice::from_ref(command);
-            let sent = match self.send(commands, pack, &SendOptions::default())? {
-                Ok(sent) => sent,
-                // It is there already, or not where it has to be: nothing was sent.
-                Err(refs) => return self.judge_before(command, &refs),
-            };
-            match self.judge(command, sent) {
-                Outcome::Done => return Ok(()),
-                Outcome::Again(error) if attempts_left == 0 => return Err(error.into()),
-                Outcome::Again(error) => {
-                    tracing::debug!(remote = self.name, %error, "the connection broke; sending once more");
-                }
-                Outcome::Failed(error) => return Err(error),
+            let tried = self.attempt(&mut outcomes, objects, mode, attempts_left == 0);
+            match tried {
+                Ok(took_options) => options_sent |= took_options,
+                Err(error) if outcomes.nothing_is_known() => return Err(error),
+                Err(error) => outcomes.settle_rest(|_| error.clone()),
+            }
+            if mode.atomic && outcomes.has_failure() {
+                outcomes.settle_rest(|update| self.held_back(update));
+            }
+            if outcomes.open().is_empty() {
+                return Ok(outcomes.report(options_sent));
             }
         }
     }
 
-    /// Sends commands and a pack. If the server has just said where the refs are, and not all commands can be carried
-    /// out from there, nothing is sent and its advertisement is returned.
-    pub(super) fn send(
+    /// Sends what is open, and settles what can be told of it. What is open then is worth another attempt. Returns whether
+    /// push options were sent.
+    fn attempt(
         &self,
-        commands: &[Command],
-        pack: Option<&Piece>,
-        options: &SendOptions,
-    ) -> Result<Result<Sent, Arc<Advertisement>>, PushError> {
-        let talk = self.talk(Service::ReceivePack);
+        outcomes: &mut Outcomes<'_>,
+        objects: Option<&PendingPush>,
+        mode: &PushMode,
+        is_last: bool,
+    ) -> Result<bool, PushError> {
+        // Git deletes a branch from wherever it is if it does not know the expected id, as after a rewritten history. So
+        // where it is now is always looked at first.
+        let deletes = outcomes.open().iter().any(|(_, update)| update.new.is_none());
+        let talk = match deletes {
+            true => self
+                .talk_anew(Service::ReceivePack)
+                .map(|(conversation, server)| (conversation, server, true)),
+            false => self.talk(Service::ReceivePack),
+        };
         let (mut conversation, server, is_new) = talk.map_err(|error| self.push_error(error))?;
-        if is_new
-            && commands
-                .iter()
-                .any(|command| server.find(command.refname.as_str()) != command.old)
-        {
-            return Ok(Err(server));
+        if is_new {
+            self.judge_before(outcomes, &server);
         }
-        let head = send_pack::request(&server, commands, options).map_err(|Lacking(capability)| {
-            PushError::NotARepository {
-                remote: self.name.clone(),
-                problem: format!("its server cannot do `{capability}`"),
-            }
+        let open = outcomes.open();
+        if open.is_empty() || (mode.atomic && outcomes.has_failure()) {
+            return Ok(false);
+        }
+        let updates: Vec<&RefUpdate> = open.iter().map(|(_, update)| *update).collect();
+        let head = send_pack::request(&server, &updates, mode).map_err(|what| PushError::NotOffered {
+            remote: self.name.clone(),
+            what,
         })?;
-        let pieces = std::iter::once(Piece::from(head)).chain(pack.cloned()).collect();
-        let broken = match conversation.send(pieces) {
+        let mut pieces = vec![Piece::from(head)];
+        // Deletions alone come without a pack.
+        if updates.iter().any(|update| update.new.is_some()) {
+            pieces.push(match objects {
+                Some(push) => Piece::from_owner(PackBytes(Arc::clone(&push.outgoing))),
+                None => Piece::from(pack::empty()),
+            });
+        }
+        let sent = self.send(conversation.as_mut(), &server, pieces)?;
+        drop(conversation);
+        self.judge(outcomes, mode, &sent, is_last);
+        Ok(send_pack::takes_options(&server, mode))
+    }
+
+    fn send(
+        &self,
+        conversation: &mut dyn Conversation,
+        server: &Advertisement,
+        pieces: Vec<Piece>,
+    ) -> Result<Sent, PushError> {
+        let (error, messages) = match conversation.send(pieces) {
             Err(SendError {
                 error,
                 may_have_worked: false,
@@ -122,11 +145,11 @@ impl SmartRemote {
             Err(SendError { error, .. }) => (error, String::new()),
             Ok(()) => {
                 let mut packets = PacketReader::new(conversation.reader(), self.limits.answer_bytes_max);
-                match send_pack::read_report(&server, &mut packets) {
-                    Ok(report) => return Ok(Ok(Sent::Reported(report))),
+                match send_pack::read_report(server, &mut packets) {
+                    Ok(report) => return Ok(Sent::Reported(report)),
                     Err(NoReport { messages, error }) => {
                         let error = match error {
-                            ReportError::Packet(error) => self.packet_error(conversation.as_mut(), error),
+                            ReportError::Packet(error) => self.packet_error(conversation, error),
                             ReportError::Said(said) => self.said(&said),
                             ReportError::Malformed(problem) => TransportError::Protocol {
                                 remote: self.name.clone(),
@@ -139,74 +162,127 @@ impl SmartRemote {
             }
         };
         self.forget(Service::ReceivePack);
-        let (error, messages) = broken;
-        Ok(Ok(Sent::Unknown { error, messages }))
+        Ok(Sent::Unknown { error, messages })
     }
 
-    /// Judges a command that need not, or must not, be sent.
-    fn judge_before(&self, command: &Command, server: &Advertisement) -> Result<(), PushError> {
-        let actual = server.find(command.refname.as_str());
-        if actual == command.new {
-            return Ok(());
+    /// Settles the updates that need not, or must not, be sent: the server has just said where the branches are.
+    fn judge_before(&self, outcomes: &mut Outcomes<'_>, server: &Advertisement) {
+        for (number, update) in outcomes.open() {
+            let actual = server.find(update.refname.as_str());
+            if actual == update.expected_old {
+                continue;
+            }
+            let outcome = match actual == update.new {
+                true => Ok(()),
+                false => Err(self.moved(update, actual)),
+            };
+            outcomes.settle(number, outcome);
         }
-        Err(self.moved(command, actual))
     }
 
-    /// Finds out what became of a command, from the report and from the branch itself.
-    fn judge(&self, command: &Command, sent: Sent) -> Outcome {
-        let reported = match &sent {
-            Sent::Reported(report) => report.of(&command.refname),
-            Sent::Unknown { .. } => None,
+    /// Finds out what became of the updates that were sent, from the report and from the branches themselves.
+    fn judge(&self, outcomes: &mut Outcomes<'_>, mode: &PushMode, sent: &Sent, is_last: bool) {
+        let is_refused = |update: &RefUpdate| !matches!(sent.of(&update.refname), Some(Ok(())));
+        let (open, done): (Vec<_>, Vec<_>) =
+            (outcomes.open().into_iter()).partition(|(_, update)| is_refused(update));
+        for (number, _) in done {
+            outcomes.settle(number, Ok(()));
+        }
+        if open.is_empty() {
+            return;
+        }
+        // Words differ from server to server, and may be lost. Where the branches are settles it.
+        let refnames: Vec<&RefName> = open.iter().map(|(_, update)| &update.refname).collect();
+        let tips = match self.tips(&refnames) {
+            Ok(tips) => tips,
+            Err(error) => {
+                let error = self.push_error(error);
+                return outcomes.settle_rest(|update| self.unread(update, sent, &error));
+            }
         };
-        if let Some(Ok(())) = reported {
-            return Outcome::Done;
+        let mut judged = Vec::with_capacity(open.len());
+        for ((number, update), actual) in open.into_iter().zip(tips) {
+            judged.push((number, update, self.judge_one(update, actual, sent)));
         }
-        // Words differ from server to server, and may be lost. Where the branch is settles it.
-        let actual = match self.tip(&command.refname) {
-            Ok(actual) => actual,
-            Err(error) => return Outcome::Failed(self.unread(command, sent, error)),
+        let is_consequence = |(_, update, outcome): &(usize, &RefUpdate, Outcome)| {
+            mode.atomic
+                && matches!(outcome, Outcome::Settled(Err(error)) if is_consequence(sent, update, error))
         };
-        // A branch that shall stay where it is tells nothing by being there.
-        if actual == command.new && command.new != command.old {
-            return Outcome::Done;
-        }
-        if actual != command.old {
-            return Outcome::Failed(self.moved(command, actual));
-        }
-        match sent {
-            Sent::Reported(report) => Outcome::Failed(self.refused(command, &report)),
-            Sent::Unknown { error, messages } => match self.refused_silently(command, &error, &messages) {
-                Some(refused) => Outcome::Failed(refused),
-                None if error.is_broken_connection() => Outcome::Again(error),
-                None => Outcome::Failed(error.into()),
-            },
+        let has_cause = judged
+            .iter()
+            .any(|one| matches!(one, (_, _, Outcome::Settled(Err(_)))) && !is_consequence(one));
+        // What was there already stopped the rest, and is left out now.
+        let goes_on = !is_last
+            && judged
+                .iter()
+                .any(|(_, _, outcome)| matches!(outcome, Outcome::Settled(Ok(()))));
+        for one in judged {
+            let is_consequence = is_consequence(&one);
+            let (number, update, outcome) = one;
+            match outcome {
+                Outcome::Settled(Err(_)) if is_consequence && has_cause => {
+                    outcomes.settle(number, Err(self.held_back(update)));
+                }
+                Outcome::Settled(Err(_)) if is_consequence && goes_on => {}
+                Outcome::Settled(outcome) => outcomes.settle(number, outcome),
+                Outcome::Again(error) if is_last => outcomes.settle(number, Err(error.into())),
+                Outcome::Again(error) => {
+                    tracing::debug!(remote = self.name, branch = update.refname.short(), %error, "the connection broke; sending once more");
+                }
+            }
         }
     }
 
-    fn moved(&self, command: &Command, actual: Option<Oid>) -> PushError {
+    /// Judges an update that is not reported to be done, by where the branch is.
+    fn judge_one(&self, update: &RefUpdate, actual: Option<Oid>, sent: &Sent) -> Outcome {
+        let settled = if update.is_done_at(actual) {
+            Ok(())
+        } else if actual != update.expected_old {
+            Err(self.moved(update, actual))
+        } else {
+            match sent {
+                Sent::Reported(report) => Err(self.refused(update, report)),
+                Sent::Unknown { error, messages } => match self.refused_silently(update, error, messages) {
+                    Some(refused) => Err(refused),
+                    None if error.is_broken_connection() => return Outcome::Again(error.clone()),
+                    None => Err(error.clone().into()),
+                },
+            }
+        };
+        Outcome::Settled(settled)
+    }
+
+    fn held_back(&self, update: &RefUpdate) -> PushError {
+        PushError::HeldBack {
+            remote: self.name.clone(),
+            refname: update.refname.clone(),
+        }
+    }
+
+    fn moved(&self, update: &RefUpdate, actual: Option<Oid>) -> PushError {
         PushError::RefMoved {
             remote: self.name.clone(),
-            refname: command.refname.clone(),
+            refname: update.refname.clone(),
             actual,
         }
     }
 
-    /// The branch could not be read back.
-    fn unread(&self, command: &Command, sent: Sent, error: RemoteError) -> PushError {
+    /// The branch could not be read back, because of `unreadable`.
+    fn unread(&self, update: &RefUpdate, sent: &Sent, unreadable: &PushError) -> PushError {
         match sent {
             // It was refused in so many words, whatever the branch says.
-            Sent::Reported(report) if report.of(&command.refname).is_some() => self.refused(command, &report),
-            Sent::Reported(_) => self.push_error(error),
+            Sent::Reported(report) if report.of(&update.refname).is_some() => self.refused(update, report),
+            Sent::Reported(_) => unreadable.clone(),
             Sent::Unknown { error, .. } => PushError::OutcomeUnknown {
                 remote: self.name.clone(),
-                refname: command.refname.clone(),
-                source: error,
+                refname: update.refname.clone(),
+                source: error.clone(),
             },
         }
     }
 
-    fn refused(&self, command: &Command, report: &Report) -> PushError {
-        let reason = match report.of(&command.refname) {
+    fn refused(&self, update: &RefUpdate, report: &Report) -> PushError {
+        let reason = match report.of(&update.refname) {
             Some(Err(reason)) => reason.as_str(),
             _ => "",
         };
@@ -217,13 +293,13 @@ impl SmartRemote {
             .into_iter()
             .filter(|part| !part.is_empty())
             .collect::<Vec<_>>();
-        self.meant(command, meaning, self.clean(&said.join("\n")))
+        self.meant(update, meaning, self.clean(&said.join("\n")))
     }
 
     /// Some servers end the connection after they have said why.
     fn refused_silently(
         &self,
-        command: &Command,
+        update: &RefUpdate,
         error: &TransportError,
         messages: &str,
     ) -> Option<PushError> {
@@ -234,12 +310,12 @@ impl SmartRemote {
         let all = self.clean(&format!("{messages}\n{said}"));
         match classify("", None, &all) {
             Meaning::Refused(Refusal::Unknown) => None,
-            meaning => Some(self.meant(command, meaning, all)),
+            meaning => Some(self.meant(update, meaning, all)),
         }
     }
 
-    fn meant(&self, command: &Command, meaning: Meaning, said: String) -> PushError {
-        let (remote, refname) = (self.name.clone(), command.refname.clone());
+    fn meant(&self, update: &RefUpdate, meaning: Meaning, said: String) -> PushError {
+        let (remote, refname) = (self.name.clone(), update.refname.clone());
         match meaning {
             Meaning::Refused(refusal) => PushError::Refused {
                 remote,
@@ -266,7 +342,10 @@ impl SmartRemote {
         match error {
             RemoteError::Transport(error) => PushError::Transport(error),
             RemoteError::NotARepository { remote, problem } => PushError::NotARepository { remote, problem },
-            RemoteError::Unreachable { remote, source } => PushError::Unreachable { remote, source },
+            RemoteError::Unreachable { remote, source } => PushError::Unreachable {
+                remote,
+                source: Arc::new(source),
+            },
             RemoteError::Damaged { remote, problem } => PushError::Damaged { remote, problem },
             error @ (RemoteError::NotReadable { .. }
             | RemoteError::Missing { .. }
@@ -276,4 +355,12 @@ impl SmartRemote {
             },
         }
     }
+}
+
+/// Returns whether a branch of a push that is all or none was left where it is because of another one: servers say so in
+/// words of their own, but all with the same one.
+fn is_consequence(sent: &Sent, update: &RefUpdate, error: &PushError) -> bool {
+    let says_so = |reason: &str| reason.to_lowercase().contains("atomic");
+    let is_said = matches!(sent.of(&update.refname), Some(Err(reason)) if says_so(reason));
+    is_said && !matches!(error, PushError::RefMoved { .. })
 }

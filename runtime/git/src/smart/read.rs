@@ -56,11 +56,12 @@ impl Origin for FromRemote<'_> {
 struct NotThere(Option<Oid>);
 
 impl SmartRemote {
-    pub(super) fn list_refs(&self, prefix: &str) -> Result<Vec<ListedRef>, RemoteError> {
+    pub(super) fn list_refs(&self, prefixes: &[&str]) -> Result<Vec<ListedRef>, RemoteError> {
         let (mut conversation, server, _) = self.talk(Service::UploadPack)?;
         if !server.version_2 {
             let symbolic: HashSet<&str> = server.symbolic().collect();
-            let refs = server.refs.iter().filter(|(name, _)| name.starts_with(prefix));
+            let is_wanted = |name: &str| prefixes.iter().any(|prefix| name.starts_with(prefix));
+            let refs = server.refs.iter().filter(|(name, _)| is_wanted(name));
             let listed = refs.map(|(name, id)| ListedRef {
                 name: name.clone(),
                 id: *id,
@@ -68,7 +69,7 @@ impl SmartRemote {
             });
             return Ok(listed.collect());
         }
-        let request = fetch::list_refs_request(&server, prefix);
+        let request = fetch::list_refs_request(&server, prefixes);
         let answer = self.ask(conversation.as_mut(), request, fetch::read_refs)?;
         answer.map_err(|NotThere(_)| self.unexpected("it has no refs"))
     }
@@ -321,7 +322,7 @@ impl SmartRemote {
     /// Asks for all files of all branches as they are now: the costly way to a blob.
     fn everything_at_the_tips(&self) -> Result<FromRemote<'_>, RemoteError> {
         let mut ids: Vec<Oid> = self
-            .list_refs("refs/heads/")?
+            .list_refs(&["refs/heads/"])?
             .into_iter()
             .map(|one| one.id)
             .collect();

@@ -5,54 +5,32 @@ use super::{
     pktline::{self, Packet, PacketError, PacketReader},
     sideband::{self, Sideband},
 };
-use crate::{AGENT, refname::RefName};
+use crate::{
+    AGENT,
+    error::Offer,
+    ref_update::{PushMode, RefUpdate},
+    refname::RefName,
+};
 use mirror_core::ids::Oid;
 use std::fmt::Write as _;
 
-/// What shall become of one ref. That `old` is sent makes it a compare-and-swap: the server moves the ref from there
-/// or not at all.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Command {
-    pub(crate) refname: RefName,
-    /// None if there must be no such ref.
-    pub(crate) old: Option<Oid>,
-    /// None to delete it.
-    pub(crate) new: Option<Oid>,
-}
-
-/// How commands are to be carried out.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct SendOptions {
-    /// All or none.
-    pub(crate) atomic: bool,
-    /// Handed to the server's hooks.
-    pub(crate) push_options: Vec<String>,
-}
-
-/// Something that the server cannot do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Lacking(pub(crate) &'static str);
-
 const ZERO: Oid = Oid::from_bytes([0; 20]);
 
-/// Writes everything that comes before the pack.
+/// Writes everything that comes before the pack. That every update has its expected old id makes each a
+/// compare-and-swap: the server moves the ref from there or not at all.
 pub(crate) fn request(
     server: &Advertisement,
-    commands: &[Command],
-    options: &SendOptions,
-) -> Result<Vec<u8>, Lacking> {
+    updates: &[&RefUpdate],
+    mode: &PushMode,
+) -> Result<Vec<u8>, Offer> {
     let mut capabilities = String::new();
     let mut use_capability = |name: &str| {
         let _ = write!(capabilities, " {name}");
     };
-    if server.has("report-status-v2") {
-        use_capability("report-status-v2");
-    } else if server.has("report-status") {
-        use_capability("report-status");
-    } else {
-        // Without it nobody would know what became of a push.
-        return Err(Lacking("report-status"));
-    }
+    let report = ["report-status-v2", "report-status"];
+    // Without it nobody would know what became of a push.
+    let report = report.into_iter().find(|name| server.has(name));
+    use_capability(report.ok_or(Offer::Report)?);
     for name in ["side-band-64k", "quiet"] {
         if server.has(name) {
             use_capability(name);
@@ -61,23 +39,27 @@ pub(crate) fn request(
     if server.has("object-format") {
         use_capability("object-format=sha1");
     }
-    if commands.iter().any(|command| command.new.is_none()) && !server.has("delete-refs") {
-        return Err(Lacking("delete-refs"));
-    }
-    for (wanted, name) in [
-        (options.atomic, "atomic"),
-        (!options.push_options.is_empty(), "push-options"),
+    // One alone is all or none anyway.
+    let is_atomic = mode.atomic && updates.len() > 1;
+    for (is_wanted, offer) in [
+        (updates.iter().any(|update| update.new.is_none()), Offer::Deletion),
+        (is_atomic, Offer::Atomic),
     ] {
-        match (wanted, server.has(name)) {
-            (true, true) => use_capability(name),
-            (true, false) => return Err(Lacking(name)),
-            (false, _) => {}
+        if is_wanted && !server.has(offer.capability()) {
+            return Err(offer);
         }
+    }
+    if is_atomic {
+        use_capability("atomic");
+    }
+    let sends_options = takes_options(server, mode);
+    if sends_options {
+        use_capability("push-options");
     }
     use_capability(&format!("agent={AGENT}"));
     let mut out = Vec::new();
-    for (number, command) in commands.iter().enumerate() {
-        let (old, new) = (command.old.unwrap_or(ZERO), command.new.unwrap_or(ZERO));
+    for (number, update) in updates.iter().enumerate() {
+        let (old, new) = (update.expected_old.unwrap_or(ZERO), update.new.unwrap_or(ZERO));
         let capabilities = if number == 0 {
             format!("\0{capabilities}")
         } else {
@@ -85,17 +67,22 @@ pub(crate) fn request(
         };
         pktline::push(
             &mut out,
-            &format!("{old} {new} {}{capabilities}", command.refname.as_str()),
+            &format!("{old} {new} {}{capabilities}", update.refname.as_str()),
         );
     }
     out.extend_from_slice(pktline::FLUSH);
-    if !options.push_options.is_empty() {
-        for option in &options.push_options {
-            pktline::push(&mut out, option);
+    if sends_options {
+        for option in &mode.options {
+            pktline::push(&mut out, option.as_str());
         }
         out.extend_from_slice(pktline::FLUSH);
     }
     Ok(out)
+}
+
+/// Returns whether there are push options, and the server takes them.
+pub(crate) fn takes_options(server: &Advertisement, mode: &PushMode) -> bool {
+    !mode.options.is_empty() && server.has("push-options")
 }
 
 /// What the server did.
@@ -219,6 +206,7 @@ fn read_lines(packets: &mut PacketReader<'_>) -> Result<Report, ReportError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ref_update::PushOption;
 
     fn server(capabilities: &str) -> Advertisement {
         let mut raw = Vec::new();
@@ -228,11 +216,11 @@ mod tests {
         Advertisement::read(&mut PacketReader::new(&mut raw, 10_000)).unwrap()
     }
 
-    fn command(short: &str, old: u8, new: u8) -> Command {
+    fn update(short: &str, old: u8, new: u8) -> RefUpdate {
         let id = |byte| (byte > 0).then(|| Oid::from_bytes([byte; 20]));
-        Command {
+        RefUpdate {
             refname: RefName::branch(short).unwrap(),
-            old: id(old),
+            expected_old: id(old),
             new: id(new),
         }
     }
@@ -242,11 +230,12 @@ mod tests {
         let all = server(
             "report-status report-status-v2 side-band-64k atomic push-options delete-refs quiet object-format=sha1",
         );
-        let options = SendOptions {
+        let mode = PushMode {
             atomic: true,
-            push_options: vec!["ci.skip".to_owned()],
+            options: vec![PushOption::parse("ci.skip").unwrap()],
         };
-        let written = request(&all, &[command("a", 1, 2), command("b", 3, 0)], &options).unwrap();
+        let (a, b) = (update("a", 1, 2), update("b", 3, 0));
+        let written = request(&all, &[&a, &b], &mode).unwrap();
         let written = String::from_utf8(written).unwrap();
         let ones = "01".repeat(20);
         assert!(
@@ -263,22 +252,17 @@ mod tests {
             assert!(written.contains(part), "{part}");
         }
         assert!(written.contains(&format!("{} {ZERO} refs/heads/b0000", "03".repeat(20))));
-        let lacking = |capabilities: &str, commands: &[Command], options: &SendOptions| {
-            request(&server(capabilities), commands, options).unwrap_err().0
+        let lacking = |capabilities: &str, update: &RefUpdate, mode: &PushMode| {
+            request(&server(capabilities), &[update, &a], mode).unwrap_err()
         };
-        let plain = SendOptions::default();
-        assert_eq!(
-            lacking("side-band-64k", &[command("a", 0, 1)], &plain),
-            "report-status"
-        );
-        assert_eq!(
-            lacking("report-status", &[command("a", 1, 0)], &plain),
-            "delete-refs"
-        );
-        assert_eq!(
-            lacking("report-status", &[command("a", 0, 1)], &options),
-            "atomic"
-        );
+        let plain = PushMode::default();
+        assert_eq!(lacking("side-band-64k", &a, &plain), Offer::Report);
+        assert_eq!(lacking("report-status", &b, &plain), Offer::Deletion);
+        assert_eq!(lacking("report-status push-options", &a, &mode), Offer::Atomic);
+        // Options are for hooks; a server that knows none is pushed to without.
+        let written = request(&server("report-status"), &[&a], &mode).unwrap();
+        let written = String::from_utf8(written).unwrap();
+        assert!(!written.contains("option") && !written.contains("atomic"));
     }
 
     fn report(banded: bool, parts: &[(u8, &str)]) -> Result<Report, NoReport> {

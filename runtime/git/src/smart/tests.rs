@@ -5,6 +5,7 @@ mod differential;
 mod faults;
 mod probes;
 mod refusals;
+mod several;
 mod transports;
 
 use super::*;
@@ -92,11 +93,20 @@ pub(super) struct Setup {
     /// Another way to the same repository, for somebody else.
     pub(super) local: LocalBare,
     pub(super) main: RefName,
+    /// How the remote is reached; none without a server.
+    access: Option<(String, RemoteSettings)>,
     _server: Server,
     _cache: tempfile::TempDir,
 }
 
 pub(super) const TOKEN: &str = "s3cret-token-0123456789";
+
+fn connect(path: &std::path::Path, access: Option<&(String, RemoteSettings)>) -> Box<dyn Remote> {
+    match access {
+        Some((url, settings)) => Box::new(open(url, settings.clone())),
+        None => Box::new(LocalBare::open(path).unwrap()),
+    }
+}
 
 impl Setup {
     pub(super) fn new(way: Way) -> Self {
@@ -106,18 +116,16 @@ impl Setup {
             _ => repositories.init("r.git"),
         };
         let root = repositories.root();
-        let (remote, server): (Box<dyn Remote>, Server) = match way {
-            Way::Local => (Box::new(LocalBare::open(&path).unwrap()), Server::None),
+        let (server, access) = match way {
+            Way::Local => (Server::None, None),
             Way::Http | Way::HttpV0 | Way::PlainHttpV0 => {
                 let options = HttpOptions {
                     protocol_version_2: way == Way::Http,
                     ..HttpOptions::default()
                 };
                 let server = HttpServer::start(root, options);
-                (
-                    Box::new(open(&server.url("r.git"), settings())),
-                    Server::Http(server),
-                )
+                let url = server.url("r.git");
+                (Server::Http(server), Some((url, settings())))
             }
             Way::Https => {
                 let authority = Arc::new(Authority::new());
@@ -132,10 +140,8 @@ impl Setup {
                     certificates_pem: authority.pem().into(),
                     ..settings()
                 };
-                (
-                    Box::new(open(&server.url("r.git"), settings)),
-                    Server::Http(server),
-                )
+                let url = server.url("r.git");
+                (Server::Http(server), Some((url, settings)))
             }
             Way::Ssh => {
                 let server = SshServer::start(root);
@@ -146,17 +152,13 @@ impl Setup {
                     }),
                     ..settings()
                 };
-                (
-                    Box::new(open(&server.url("r.git"), settings)),
-                    Server::Ssh(server),
-                )
+                let url = server.url("r.git");
+                (Server::Ssh(server), Some((url, settings)))
             }
             Way::Git => {
                 let server = GitDaemon::start(root);
-                (
-                    Box::new(open(&server.url("r.git"), settings())),
-                    Server::Git(server),
-                )
+                let url = server.url("r.git");
+                (Server::Git(server), Some((url, settings())))
             }
         };
         let cache = tempfile::tempdir().unwrap();
@@ -164,12 +166,18 @@ impl Setup {
             store: Store::open_or_create(&cache.path().join("store")).unwrap(),
             local: LocalBare::open(&path).unwrap(),
             main: branch("main"),
-            remote,
+            remote: connect(&path, access.as_ref()),
             path,
             repositories,
+            access,
             _server: server,
             _cache: cache,
         }
+    }
+
+    /// Opens the same remote once more: it has been told nothing yet.
+    pub(super) fn reopen(&self) -> Box<dyn Remote> {
+        connect(&self.path, self.access.as_ref())
     }
 
     /// An empty store, as another machine has it.

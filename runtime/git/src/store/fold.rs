@@ -154,7 +154,10 @@ impl Joining<'_> {
 fn live(store: &Store, upkeep: &mut Upkeep) -> Result<HashSet<Oid>, StoreError> {
     let mut live = HashSet::new();
     let mut is_whole = true;
-    let pending = upkeep.pending.iter().map(|pending| pending.new);
+    let pending = upkeep
+        .pending
+        .iter()
+        .flat_map(|pending| pending.new.iter().copied());
     let mut open: Vec<Oid> = Vec::new();
     for tip in store
         .tips()?

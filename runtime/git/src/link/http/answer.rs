@@ -105,7 +105,7 @@ impl Answer {
             Some(End::Cut) | None => TransportError::Unreachable {
                 remote,
                 problem: "the answer was cut off".to_owned(),
-                source: error,
+                source: Arc::new(error),
             },
         }
     }
@@ -380,7 +380,10 @@ fn send_error(remote: &str, error: reqwest::Error, timeouts: &Timeouts, phase: P
         TransportError::Unreachable {
             remote,
             problem: clean(&deepest),
-            source: io::Error::new(kind.unwrap_or(io::ErrorKind::ConnectionAborted), error),
+            source: Arc::new(io::Error::new(
+                kind.unwrap_or(io::ErrorKind::ConnectionAborted),
+                error,
+            )),
         }
     };
     SendError {

@@ -75,7 +75,7 @@ fn unreachable(remote: String, problem: String, kind: io::ErrorKind) -> Transpor
     TransportError::Unreachable {
         remote,
         problem,
-        source: kind.into(),
+        source: std::sync::Arc::new(kind.into()),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{Ancestry, Disposition, HistoryEnd};
 
 /// Calls a test once for every way to a repository.
 #[track_caller]
-fn everywhere(test: impl Fn(&Setup, Way)) {
+pub(super) fn everywhere(test: impl Fn(&Setup, Way)) {
     for way in WAYS {
         println!("{way:?}");
         test(&Setup::new(way), way);
