@@ -56,7 +56,7 @@ pub enum AttemptError {
     Unnamed {
         commit: Oid,
         #[source]
-        source: PushError,
+        source: Box<PushError>,
     },
     #[error("commit {commit} is not sent again before {until}: {reason}")]
     NotSentAgain {
@@ -97,12 +97,13 @@ impl AttemptError {
     /// Returns the short name of the reason for which the remote refused a push; none if it did not.
     #[must_use]
     pub fn refusal(&self) -> Option<&'static str> {
-        match self {
-            Self::Push(PushError::Refused { refusal, .. })
-            | Self::Unnamed {
-                source: PushError::Refused { refusal, .. },
-                ..
-            } => Some(refusal.code()),
+        let error = match self {
+            Self::Push(error) => error,
+            Self::Unnamed { source, .. } => source,
+            _ => return None,
+        };
+        match error {
+            PushError::Refused { refusal, .. } => Some(refusal.code()),
             _ => None,
         }
     }

@@ -63,7 +63,7 @@ fn named(path: Option<&str>, line: Option<u64>, blob: Option<&str>) -> Named {
 }
 
 #[track_caller]
-fn check(named: &[Named], expected: Expect) {
+fn check(named: &[Named], expected: &Expect) {
     let line = |hold: Hold| {
         format!(
             "{} {}: {}",
@@ -87,7 +87,7 @@ fn place(reason: &WithholdReason) -> &str {
 fn what_stands_in_an_objects_own_file_is_that_objects() {
     check(
         &[named(Some("configs/b.json"), Some(7), None)],
-        expect!["keboola.ex-shop/b 2: configs/b.json, line 7 (GitHub token)"],
+        &expect!["keboola.ex-shop/b 2: configs/b.json, line 7 (GitHub token)"],
     );
 }
 
@@ -102,17 +102,17 @@ fn a_file_is_known_by_its_content_where_its_path_is_not_told_or_not_ours() {
     ] {
         check(
             &[named(path, None, Some(blob))],
-            expect!["keboola.ex-shop/a 1: configs/a.json (GitHub token)"],
+            &expect!["keboola.ex-shop/a 1: configs/a.json (GitHub token)"],
         );
     }
-    check(&[named(None, None, Some("010101"))], expect![""]);
+    check(&[named(None, None, Some("010101"))], &expect![""]);
 }
 
 #[test]
 fn in_a_shared_file_it_is_the_object_that_the_line_names() {
     check(
         &[named(Some("ai/catalog/shop.jsonl"), Some(2), None)],
-        expect!["keboola.ex-shop/b 12: ai/catalog/shop.jsonl, line 2 (GitHub token)"],
+        &expect!["keboola.ex-shop/b 12: ai/catalog/shop.jsonl, line 2 (GitHub token)"],
     );
 }
 
@@ -123,7 +123,7 @@ fn in_a_shared_file_it_is_rather_the_object_that_is_kept_back_anyway() {
             named(Some("ai/catalog/shop.jsonl"), None, None),
             named(Some("configs/a.json"), None, None),
         ],
-        expect![[r#"
+        &expect![[r#"
             keboola.ex-shop/a 1: configs/a.json (GitHub token)
             keboola.ex-shop/a 11: ai/catalog/shop.jsonl (GitHub token)"#]],
     );
@@ -133,7 +133,7 @@ fn in_a_shared_file_it_is_rather_the_object_that_is_kept_back_anyway() {
 fn a_shared_file_is_kept_back_whole_where_nobody_can_be_told() {
     check(
         &[named(Some("ai/catalog/shop.jsonl"), Some(3), None)],
-        expect!["catalog component/shop 9: ai/catalog/shop.jsonl, line 3 (GitHub token)"],
+        &expect!["catalog component/shop 9: ai/catalog/shop.jsonl, line 3 (GitHub token)"],
     );
 }
 
@@ -145,7 +145,7 @@ fn places_in_no_file_of_the_push_come_to_nothing() {
             named(Some("README.md"), Some(1), None),
             named(Some("configs"), None, Some("ffffffff")),
         ],
-        expect![""],
+        &expect![""],
     );
 }
 

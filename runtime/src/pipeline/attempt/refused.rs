@@ -115,7 +115,7 @@ impl Lane {
         if new.is_empty() {
             let error = AttemptError::Unnamed {
                 commit,
-                source: error,
+                source: Box::new(error),
             };
             *self.last_refused() = Some(RefusedCommit {
                 commit,
