@@ -253,6 +253,11 @@ async fn every_commit_is_signed_and_made_again_it_is_the_same() {
         }
     }
     assert!(seen.len() >= 3, "{seen:?}");
+    let mut test = support::command();
+    test.args(["mirror", "test", "--mirror", support::MIRROR, "--config"])
+        .arg(site.path("mirror.toml"));
+    let tested = run(&mut test).ok();
+    assert!(tested.contains("a signed commit by"), "{tested}");
     let mut site = site;
     // Whom the tree is compared with has no key.
     site.configure(|options| options.mirror = "");
@@ -271,12 +276,16 @@ async fn a_key_that_cannot_sign_is_told_at_the_start() {
         let output = site.once();
         assert_eq!(output.status.code(), Some(2), "{output:?}");
         assert!(output.stderr.contains(expected), "{}", output.stderr);
-        let mut test = support::command();
-        test.args(["mirror", "test", "--mirror", support::MIRROR, "--config"])
-            .arg(site.path("mirror.toml"));
-        let output = run(&mut test);
-        assert_eq!(output.status.code(), Some(2), "{output:?}");
-        assert!(output.stderr.contains(expected), "{}", output.stderr);
+        for arguments in [
+            &["config", "check", "--config"][..],
+            &["mirror", "test", "--mirror", support::MIRROR, "--config"],
+        ] {
+            let mut command = support::command();
+            command.args(arguments).arg(site.path("mirror.toml"));
+            let output = run(&mut command);
+            assert_eq!(output.status.code(), Some(2), "{output:?}");
+            assert!(output.stderr.contains(expected), "{}", output.stderr);
+        }
     };
     check("cannot read credential file");
     keygen(&site, "signing-key", "ed25519", "secret");

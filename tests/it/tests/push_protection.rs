@@ -3,9 +3,12 @@
 mod support;
 
 use fake_keboola::{Author, JobSpec};
+use git_servers::{HttpOptions, HttpServer};
 use jiff::SignedDuration;
+use mirror_it::{Rig, Settings, SourceAt};
+use mirror_runtime::pipeline::error::AttemptError;
 use serde_json::Value;
-use support::{BOT, Installation, JANE, Keboola, Options, PETR, Server, until};
+use support::{BOT, Installation, JANE, Keboola, Options, PETR, Repository, Server, until};
 
 /// To the server a secret; to our policies some words.
 const PHRASE: &str = "bluebird over the harbour";
@@ -334,6 +337,62 @@ async fn a_refusal_that_names_nothing_stops_the_lane_and_is_not_repeated() {
     site.settle(&mut server).await;
     site.check(&[]);
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn within_one_process_a_refused_commit_is_sent_once() {
+    let keboola = Keboola::small();
+    let source = SourceAt {
+        url: keboola.url().to_owned(),
+        token: keboola.token().to_owned(),
+        project: keboola.project().project_id,
+    };
+    let mut rig = Rig::new(source, Settings::default()).await;
+    let repository = Repository::at(rig.repository());
+    let root = rig.repository().parent().expect("it lies somewhere").to_owned();
+    let start = || HttpServer::start(&root, HttpOptions::default());
+    let server = std::thread::scope(|scope| scope.spawn(start).join()).expect("the server starts");
+    rig.restart(|_, settings| {
+        settings.lines = "[git]\nallow_networks = [\"127.0.0.0/8\"]\nallow_plain_http = true\n".to_owned();
+        settings.repository = format!("repository = \"{}\"", server.url("repository.git"));
+    })
+    .await;
+    repository.hook("pre-receive", SILENT);
+    rig.attempt().await;
+    let refused = || {
+        let told = std::fs::read_to_string(repository.path().join("refusals"));
+        told.unwrap_or_default().lines().count()
+    };
+    let mut told = 0;
+    let mut post = async |rig: &Rig| {
+        let events = keboola.outbox(told);
+        told = events.last().map_or(told, |event| event.seq);
+        let events: Vec<String> = events.into_iter().map(|event| event.json).collect();
+        rig.post(&events).await;
+    };
+    keboola.set(&keboola.orders(), JANE, "note", PHRASE);
+    post(&rig).await;
+    let error = rig.try_attempt().await.expect_err("it is refused");
+    assert!(matches!(error, AttemptError::Unnamed { .. }), "{error:?}");
+    for _ in 0..3 {
+        let error = rig.try_attempt().await.expect_err("it is not sent");
+        assert!(matches!(error, AttemptError::NotSentAgain { .. }), "{error:?}");
+    }
+    assert_eq!((refused(), repository.count("main")), (1, 1));
+
+    // Something else that is told does not mend it, but it is another commit.
+    keboola.set(&keboola.clean(), PETR, "note", "harmless");
+    post(&rig).await;
+    let error = rig.try_attempt().await.expect_err("it is refused");
+    assert!(matches!(error, AttemptError::Unnamed { .. }), "{error:?}");
+    assert_eq!((refused(), repository.count("main")), (2, 1));
+
+    keboola.set(&keboola.orders(), JANE, "note", "see the wiki");
+    post(&rig).await;
+    let done = rig.attempt().await;
+    assert_eq!(done.landed.map(|landed| landed.events), Some(3));
+    assert_eq!((refused(), repository.count("main")), (2, 2));
+    repository.fsck();
 }
 
 #[tokio::test(flavor = "multi_thread")]

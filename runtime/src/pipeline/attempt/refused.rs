@@ -89,19 +89,23 @@ impl Lane {
         parent: Option<Oid>,
         memory: Memory,
     ) -> Result<Published, AttemptError> {
-        let named = match &error {
-            PushError::Refused { refusal, .. } => named(refusal),
-            _ => return Err(error.into()),
+        let about = match &error {
+            PushError::Refused { refusal, .. } => about(refusal),
+            _ => About::SomethingElse,
         };
         let commit = push.new_tip();
-        let Some(named) = named else {
-            let reason = error.to_string();
-            *self.last_refused() = Some(RefusedCommit {
-                commit,
-                until: None,
-                reason,
-            });
-            return Err(error.into());
+        let named = match about {
+            About::SomethingElse => return Err(error.into()),
+            About::Content => {
+                let reason = error.to_string();
+                *self.last_refused() = Some(RefusedCommit {
+                    commit,
+                    until: None,
+                    reason,
+                });
+                return Err(error.into());
+            }
+            About::Places(named) => named,
         };
         let mut quarantine = self.state.quarantine(&self.id).await?;
         let pushed = self.blocking(move |lane| {
@@ -213,8 +217,17 @@ impl Lane {
     }
 }
 
-/// Returns the places that a refusal names; none for one that is about something else.
-fn named(refusal: &Refusal) -> Option<Vec<Named>> {
+/// What a refusal is about.
+enum About {
+    /// What is in files, at these places as far as it says.
+    Places(Vec<Named>),
+    /// What is in the commit: a newer version may do better.
+    Content,
+    /// The same with any commit.
+    SomethingElse,
+}
+
+fn about(refusal: &Refusal) -> About {
     match refusal {
         Refusal::Secrets(findings) => {
             let named = findings.iter().map(|finding| Named {
@@ -224,7 +237,7 @@ fn named(refusal: &Refusal) -> Option<Vec<Named>> {
                 line: finding.line,
                 blob: finding.blob.clone(),
             });
-            Some(named.collect())
+            About::Places(named.collect())
         }
         Refusal::FileTooLarge { paths } => {
             let named = paths.iter().map(|path| Named {
@@ -234,23 +247,21 @@ fn named(refusal: &Refusal) -> Option<Vec<Named>> {
                 line: None,
                 blob: None,
             });
-            Some(named.collect())
+            About::Places(named.collect())
+        }
+        Refusal::AuthorEmail | Refusal::CommitRule | Refusal::FileName | Refusal::Hook | Refusal::Unknown => {
+            About::Content
         }
         Refusal::ProtectedBranch
         | Refusal::NotPermitted
         | Refusal::ReadOnly
-        | Refusal::AuthorEmail
-        | Refusal::CommitRule
         | Refusal::BranchName
-        | Refusal::FileName
         | Refusal::PushTooLarge
         | Refusal::Quota
         | Refusal::ServerStorage
         | Refusal::MissingObjects
         | Refusal::InvalidObjects
-        | Refusal::DeletionRefused
-        | Refusal::Hook
-        | Refusal::Unknown => None,
+        | Refusal::DeletionRefused => About::SomethingElse,
     }
 }
 
