@@ -42,6 +42,12 @@ impl Failure {
     }
 }
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
 /// Joins an error and its sources; a source that its error repeats is not said twice.
 #[must_use]
 pub fn chain(error: &dyn Error) -> String {

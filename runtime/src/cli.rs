@@ -107,12 +107,12 @@ pub struct Once {
 
 #[derive(Debug, Args)]
 pub struct Render {
-    /// A directory with `options.json` and `api/` (answers of the Storage API).
-    #[arg(long)]
-    pub project: PathBuf,
-    /// Where the files go; must not exist or be empty.
-    #[arg(long)]
-    pub out: PathBuf,
+    /// A directory with `options.json` and `api/` (answers of the Storage API). May be repeated, each with an `--out`.
+    #[arg(long, required = true)]
+    pub project: Vec<PathBuf>,
+    /// Where the files go; must not exist or be empty. The first is for the first project, and so on.
+    #[arg(long, required = true)]
+    pub out: Vec<PathBuf>,
     /// Only what lies in this directory of the layout, which becomes the root of the output.
     #[arg(long, value_parser = ["configs", "configs-extra", "storage", "jobs", "ai"])]
     pub only: Option<String>,

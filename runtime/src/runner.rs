@@ -435,6 +435,8 @@ pub async fn lanes(system: &System, mirror: &Mirror) -> Result<Vec<Lane>, StartE
             lanes.push(system.lane(mirror, branch, &default.id).await?);
         }
     }
+    let heirs = lanes.iter().filter(|lane| !lane.branch.is_default);
+    mirror.heirs.set(heirs.map(|lane| lane.topic.clone()).collect());
     // The default branch first: the others start at its commit.
     lanes.sort_by_key(|lane| !lane.branch.is_default);
     Ok(lanes)

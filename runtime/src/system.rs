@@ -11,7 +11,7 @@ use crate::{
     database::{Database, DatabaseError, DatabaseOptions},
     metrics::Metrics,
     pipeline::{
-        attempt::{Base, Lane},
+        attempt::{Base, Heirs, Lane},
         fetch::Source,
         spool::SpoolLimits,
         transform::Transformer,
@@ -227,6 +227,8 @@ pub struct Mirror {
     turn: Arc<Mutex<()>>,
     seen: Arc<std::sync::Mutex<KnownSecrets>>,
     pub visibility: Arc<VisibilityWatch>,
+    /// Who inherits the default branch's tables.
+    pub heirs: Arc<Heirs>,
 }
 
 impl Mirror {
@@ -328,6 +330,7 @@ impl System {
         let visibility = VisibilityWatch::new(spec, &self.config.visibility, &self.config.git)?;
         Ok(Mirror {
             visibility,
+            heirs: Arc::default(),
             spec: Arc::new(spec.clone()),
             source: Arc::new(Source::new(
                 client,
@@ -412,6 +415,7 @@ impl System {
             id,
             spec: Arc::clone(spec),
             base,
+            heirs: Arc::clone(&mirror.heirs),
             filed: Arc::default(),
             parked: Arc::default(),
             refused: Arc::default(),

@@ -8,7 +8,7 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
     sync::{
-        LazyLock,
+        Arc, LazyLock,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -17,13 +17,16 @@ use std::{
 #[derive(Debug)]
 pub(crate) struct DiskError {
     pub(crate) path: PathBuf,
-    pub(crate) source: io::Error,
+    pub(crate) source: Arc<io::Error>,
 }
 
 /// Attaches the path to an I/O error.
 pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> DiskError {
     let path = path.to_owned();
-    move |source| DiskError { path, source }
+    move |source| DiskError {
+        path,
+        source: Arc::new(source),
+    }
 }
 
 /// Returns a file name that no other process or thread uses at the same time, not even on another machine that

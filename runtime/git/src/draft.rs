@@ -278,7 +278,8 @@ impl<'s> Draft<'s> {
             local,
             replaced,
         };
-        Ok(PendingPush::new(updates, new, outgoing, bases))
+        let objects = Some(store.shared_objects());
+        Ok(PendingPush::new(updates, new, outgoing, bases, objects))
     }
 
     /// Returns whether the remote is certain to have the bases of deltas: what the pushed commits stand on.

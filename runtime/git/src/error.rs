@@ -26,28 +26,28 @@ pub enum Disposition {
 }
 
 /// A failure of the local object store.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, Error)]
 pub enum StoreError {
     /// The disk, the quota or the file size limit is exhausted.
     #[error("no space left to write `{}`; free disk space or raise the quota or file size limit", path.display())]
     NoSpace {
         path: PathBuf,
         #[source]
-        source: io::Error,
+        source: Arc<io::Error>,
     },
     /// The directory is read-only for this process.
     #[error("cannot write `{}`; give this user write permission to it", path.display())]
     NotWritable {
         path: PathBuf,
         #[source]
-        source: io::Error,
+        source: Arc<io::Error>,
     },
     /// Any other failure of the file system.
     #[error("cannot read or write `{}`", path.display())]
     Disk {
         path: PathBuf,
         #[source]
-        source: io::Error,
+        source: Arc<io::Error>,
     },
     /// Another process (or another part of this one) has the store open.
     #[error("the object store `{}` is in use by another process; give each its own cache directory", path.display())]
@@ -150,7 +150,7 @@ impl WriteError {
 }
 
 /// A failure to read from a remote.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, Error)]
 pub enum RemoteError {
     /// There is something else, or nothing, where the repository should be.
     #[error("`{remote}` is not a repository that can be mirrored to: {problem}")]
@@ -160,14 +160,14 @@ pub enum RemoteError {
     Unreachable {
         remote: String,
         #[source]
-        source: io::Error,
+        source: Arc<io::Error>,
     },
     /// The remote may not be read with these permissions.
     #[error("remote `{remote}` may not be read; give this user permission")]
     NotReadable {
         remote: String,
         #[source]
-        source: io::Error,
+        source: Arc<io::Error>,
     },
     /// The remote has no such object.
     #[error("remote `{remote}` has no object {id}")]
@@ -256,6 +256,9 @@ pub enum PushError {
     /// The remote cannot do what was asked for; nothing was sent.
     #[error("the server of remote `{remote}` does not offer {what}")]
     NotOffered { remote: String, what: Offer },
+    /// What the remote needs of the objects could not be read here; nothing was sent.
+    #[error("cannot read what is to be sent")]
+    Store(#[from] StoreError),
     /// The remote could not be talked to. The branch is where it was.
     #[error(transparent)]
     Transport(#[from] TransportError),
@@ -364,6 +367,12 @@ impl PushError {
         }
     }
 
+    /// Returns whether the local store is damaged: [`StoreError::is_damage`].
+    #[must_use]
+    pub fn is_store_damage(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_damage())
+    }
+
     /// Returns what to do about it.
     #[must_use]
     pub fn disposition(&self) -> Disposition {
@@ -371,6 +380,7 @@ impl PushError {
             Self::RefMoved { .. } => Disposition::RefMoved,
             Self::Refused { refusal, .. } => refusal.disposition(),
             Self::Transport(error) => error.disposition(),
+            Self::Store(error) => error.disposition(),
             Self::NotARepository { .. }
             | Self::NotOffered { .. }
             | Self::NotWritable { .. }
@@ -404,7 +414,8 @@ fn trouble(error: &io::Error) -> DiskTrouble {
 
 impl From<DiskError> for StoreError {
     fn from(DiskError { path, source }: DiskError) -> Self {
-        match trouble(&source) {
+        let trouble = trouble(&source);
+        match trouble {
             DiskTrouble::NoSpace => Self::NoSpace { path, source },
             DiskTrouble::NoPermission => Self::NotWritable { path, source },
             DiskTrouble::Other => Self::Disk { path, source },
@@ -432,7 +443,6 @@ impl PushError {
     pub(crate) fn from_disk(remote: &str, DiskError { path, source }: DiskError) -> Self {
         let remote = remote.to_owned();
         let trouble = trouble(&source);
-        let source = Arc::new(source);
         match trouble {
             DiskTrouble::NoSpace => Self::NoSpace { remote, path, source },
             DiskTrouble::NoPermission => Self::NotWritable { remote, path, source },

@@ -173,7 +173,7 @@ impl LocalBare {
             RefsError::Damaged(problem) => RemoteError::Damaged { remote, problem },
             RefsError::Moved(_) | RefsError::Locked(_) | RefsError::Busy => RemoteError::Unreachable {
                 remote,
-                source: io::ErrorKind::ResourceBusy.into(),
+                source: Arc::new(io::ErrorKind::ResourceBusy.into()),
             },
         }
     }
@@ -207,10 +207,7 @@ impl LocalBare {
     fn completing_error(&self, error: StoreError) -> PushError {
         match object_error(&self.name, error) {
             RemoteError::Unreachable { remote, source } | RemoteError::NotReadable { remote, source } => {
-                PushError::Unreachable {
-                    remote,
-                    source: Arc::new(source),
-                }
+                PushError::Unreachable { remote, source }
             }
             error => PushError::Damaged {
                 remote: self.name.clone(),

@@ -2,11 +2,12 @@
 
 use crate::{
     error::StoreError,
-    pack::{Assembled, Pack},
+    objects::{Objects, Source},
+    pack::{Assembled, Form, Pack},
     ref_update::{RefUpdate, RefUpdates},
     refname::RefName,
-    store::Store,
 };
+use gix::objs::Kind;
 use mirror_core::ids::Oid;
 use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
@@ -23,6 +24,8 @@ pub struct PendingPush {
     pub(crate) outgoing: Arc<Outgoing>,
     pub(crate) alive: Arc<()>,
     pub(crate) bases: Vec<Oid>,
+    /// Where the bases of deltas can be read that the pack does not have; none if it has all.
+    objects: Option<Arc<Objects>>,
 }
 
 /// What a push sends, and what stays here of it.
@@ -67,7 +70,14 @@ impl Outgoing {
 
 impl PendingPush {
     /// The first of `updates` is no deletion but moves its branch to `new`.
-    pub(crate) fn new(updates: RefUpdates, new: Oid, outgoing: Outgoing, bases: Vec<Oid>) -> Self {
+    pub(crate) fn new(
+        updates: RefUpdates,
+        new: Oid,
+        outgoing: Outgoing,
+        bases: Vec<Oid>,
+        objects: Option<Arc<Objects>>,
+    ) -> Self {
+        debug_assert!(outgoing.sent.missing.is_empty() || objects.is_some());
         debug_assert_eq!(
             updates.as_slice()[0].new,
             Some(new),
@@ -79,6 +89,7 @@ impl PendingPush {
             outgoing: Arc::new(outgoing),
             alive: Arc::new(()),
             bases,
+            objects,
         }
     }
 
@@ -90,7 +101,7 @@ impl PendingPush {
             replaced: HashSet::new(),
         };
         let update = RefUpdate::to(refname, expected_old, new);
-        Self::new(update.into(), new, outgoing, Vec::new())
+        Self::new(update.into(), new, outgoing, Vec::new(), None)
     }
 
     /// Returns all updates of the push.
@@ -143,20 +154,41 @@ impl PendingPush {
         !self.outgoing.sent.missing.is_empty()
     }
 
-    /// Returns the pack with everything that it needs, for a remote that takes no thin ones.
+    /// Returns the pack with everything that it needs, as remotes get it that take no thin ones.
     ///
     /// # Errors
     /// Something that is not in the store any more, which passes: make the push again.
-    pub fn complete_pack_bytes(&self, store: &Store) -> Result<Cow<'_, [u8]>, StoreError> {
-        Ok(match self.outgoing.sent.completed(store.objects())? {
+    pub fn complete_pack_bytes(&self) -> Result<Cow<'_, [u8]>, StoreError> {
+        let form = Form {
+            thin: false,
+            by_offset: true,
+        };
+        Ok(match self.in_form(form)? {
             Cow::Borrowed(sent) => Cow::Borrowed(&sent.bytes),
             Cow::Owned(complete) => Cow::Owned(complete.bytes),
         })
+    }
+
+    /// Returns the pack for a remote that takes only some forms of deltas.
+    pub(crate) fn in_form(&self, form: Form) -> Result<Cow<'_, Assembled>, StoreError> {
+        match &self.objects {
+            Some(objects) => self.outgoing.sent.in_form(form, &**objects),
+            None => self.outgoing.sent.in_form(form, &Nothing),
+        }
     }
 
     /// Returns the number of objects in the pack.
     #[must_use]
     pub fn objects(&self) -> usize {
         self.outgoing.sent.rows.len()
+    }
+}
+
+/// For packs that miss nothing.
+struct Nothing;
+
+impl Source for Nothing {
+    fn find(&self, _: Oid) -> Result<Option<(Kind, Vec<u8>)>, StoreError> {
+        Ok(None)
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::{
     disk::{self, DiskError},
-    encoder::{self, Encoder},
+    encoder::{self, Encoder, EntryKind},
     error::StoreError,
     idx,
     objects::Source,
@@ -99,6 +99,15 @@ pub(crate) fn index(offset: u64) -> usize {
     usize::try_from(offset).expect("an offset into a buffer in memory fits")
 }
 
+/// Which deltas a remote takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Form {
+    /// On objects that are not in the pack but at the remote.
+    pub(crate) thin: bool,
+    /// On earlier entries of the pack, by their distance.
+    pub(crate) by_offset: bool,
+}
+
 /// Runs of entries, put together as a pack with header and trailer.
 #[derive(Debug, Clone)]
 pub(crate) struct Assembled {
@@ -181,6 +190,65 @@ impl Assembled {
         rows.sort_unstable_by_key(|row| row.id);
         let missing = Vec::new();
         Ok(Cow::Owned(Self { bytes, rows, missing }))
+    }
+
+    /// Writes the pack for a remote that takes only some forms of deltas: without `thin` all their bases are in the pack,
+    /// without `by_offset` they are named by id.
+    pub(crate) fn in_form(
+        &self,
+        Form { thin, by_offset }: Form,
+        source: &impl Source,
+    ) -> Result<Cow<'_, Self>, StoreError> {
+        let complete = if thin {
+            Cow::Borrowed(self)
+        } else {
+            self.completed(source)?
+        };
+        if by_offset {
+            return Ok(complete);
+        }
+        Ok(match complete.by_ids() {
+            Some(by_ids) => Cow::Owned(by_ids),
+            None => complete,
+        })
+    }
+
+    /// Writes the deltas that name their base by offset as ones that name it by id; none if there are no such deltas.
+    fn by_ids(&self) -> Option<Self> {
+        let mut places: Vec<&Row> = self.rows.iter().collect();
+        places.sort_unstable_by_key(|row| row.offset);
+        let end = (self.bytes.len() - TRAILER_BYTES) as u64;
+        let ends = places.iter().skip(1).map(|row| row.offset).chain([end]);
+        let mut bytes = Vec::with_capacity(self.bytes.len() + 20 * places.len());
+        bytes.extend_from_slice(&self.bytes[..HEADER_BYTES]);
+        let mut rows = Vec::with_capacity(places.len());
+        let mut is_other = false;
+        for (row, end) in places.iter().zip(ends) {
+            let entry = &self.bytes[index(row.offset)..index(end)];
+            let offset = bytes.len() as u64;
+            let mut crc32 = row.crc32;
+            match encoder::entry_kind(entry) {
+                Some((EntryKind::DeltaBefore { distance }, ..)) => {
+                    let base = row.offset - distance;
+                    let base = places.binary_search_by_key(&base, |row| row.offset);
+                    let base = places[base.expect("we wrote the base before its delta")].id;
+                    encoder::by_id(entry, base, &mut bytes);
+                    crc32 = crc32fast::hash(&bytes[index(offset)..]);
+                    is_other = true;
+                }
+                _ => bytes.extend_from_slice(entry),
+            }
+            rows.push(Row {
+                id: row.id,
+                crc32,
+                offset,
+            });
+        }
+        let name = checksum(&bytes);
+        bytes.extend_from_slice(name.as_bytes());
+        rows.sort_unstable_by_key(|row| row.id);
+        let missing = self.missing.clone();
+        is_other.then_some(Self { bytes, rows, missing })
     }
 
     /// Returns the pack with its index. It must not miss anything.

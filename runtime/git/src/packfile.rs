@@ -13,6 +13,7 @@ use std::{
     borrow::Cow,
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 use thiserror::Error;
 
@@ -31,7 +32,7 @@ pub(crate) enum PackFileError {
     Disk {
         path: PathBuf,
         #[source]
-        source: io::Error,
+        source: Arc<io::Error>,
     },
     #[error("`{}` is damaged: {problem}", path.display())]
     Damaged { path: PathBuf, problem: &'static str },

@@ -39,7 +39,7 @@ use std::{
 #[derive(Debug)]
 pub struct Store {
     root: PathBuf,
-    objects: Objects,
+    objects: Arc<Objects>,
     upkeep: Mutex<Upkeep>,
     /// Held as long as the store is open; the system lets go of it when the process dies.
     _lock: File,
@@ -117,7 +117,7 @@ impl Store {
         let objects = Objects::open(&directory.join(OBJECTS), PACKS_MAX)?;
         Ok(Self {
             root: directory.to_owned(),
-            objects,
+            objects: Arc::new(objects),
             upkeep: Mutex::default(),
             _lock: lock,
         })
@@ -203,7 +203,7 @@ impl Store {
 
     /// Notes that a commit of a push has all its trees here.
     fn add_known(&self, upkeep: &mut Upkeep, tip: Oid) -> Result<(), StoreError> {
-        let commit = commit::read(&self.objects, tip)?;
+        let commit = commit::read(&*self.objects, tip)?;
         let parent = commit.parents.first();
         let below = parent.map_or(Some(usize::MAX), |parent| {
             upkeep.known.get(*parent).map(|known| known.commits)
@@ -295,7 +295,7 @@ impl Store {
     /// # Errors
     /// A damaged commit. One that is not here ends the history ([`read::HistoryEnd::NotHere`]).
     pub fn history(&self, tip: Oid, limit: usize) -> Result<History, StoreError> {
-        read::history(&self.objects, tip, limit)
+        read::history(&*self.objects, tip, limit)
     }
 
     /// Walks the files below a directory of a tree; none is the whole tree. A directory that the tree does not have has no files.
@@ -370,6 +370,11 @@ impl Store {
 
     pub(crate) fn objects(&self) -> &Objects {
         &self.objects
+    }
+
+    /// The same for whoever outlives a borrow of the store.
+    pub(crate) fn shared_objects(&self) -> Arc<Objects> {
+        Arc::clone(&self.objects)
     }
 
     fn upkeep(&self) -> MutexGuard<'_, Upkeep> {

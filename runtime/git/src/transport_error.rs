@@ -50,6 +50,11 @@ pub enum TransportError {
         said_in_brackets(said)
     )]
     Credentials { remote: String, said: String },
+    /// The proxy in between does not let us through.
+    #[error(
+        "the proxy in front of remote `{remote}` did not accept its user and password; correct them in the proxy's settings"
+    )]
+    ProxyCredentials { remote: String },
     /// The credentials are good, but not for this.
     #[error(
         "remote `{remote}` does not permit this with these credentials{}; give them write access to the repository",
@@ -141,6 +146,7 @@ impl TransportError {
             | Self::Certificate { .. }
             | Self::HostKey { .. }
             | Self::Credentials { .. }
+            | Self::ProxyCredentials { .. }
             | Self::Forbidden { .. }
             | Self::NotFound { .. }
             | Self::Moved { .. }
@@ -162,6 +168,7 @@ impl TransportError {
             Self::Certificate { .. } => "certificate",
             Self::HostKey { .. } => "host_key",
             Self::Credentials { .. } => "credentials",
+            Self::ProxyCredentials { .. } => "proxy_credentials",
             Self::Forbidden { .. } => "forbidden",
             Self::NotFound { .. } => "not_found",
             Self::Moved { .. } => "moved",

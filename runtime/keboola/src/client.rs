@@ -176,25 +176,18 @@ impl KeboolaClient {
         Ok(newer)
     }
 
-    /// Asks for a past version of a configuration with its rows.
+    /// Asks for a past version, with its rows, of a configuration whose current version was asked for: what
+    /// is the same at all versions is not told again with a past one.
     pub async fn configuration_version(
         &self,
         branch: &BranchId,
-        component: &ComponentId,
-        config: &ConfigId,
+        current: &ConfigurationDetail,
         version: u64,
     ) -> Result<ConfigurationDetail, KeboolaError> {
-        let request = self.of_config(
-            branch,
-            component,
-            config,
-            &["versions", &version.to_string()],
-            &[],
-        )?;
-        self.get(request, |text| {
-            ConfigurationDetail::parse_version(component, config, text)
-        })
-        .await
+        let ConfigurationDetail { component_id, id, .. } = current;
+        let path = ["versions", &version.to_string()];
+        let request = self.of_config(branch, component_id, id, &path, &[])?;
+        self.get(request, |text| current.parse_version(text)).await
     }
 
     /// Asks for the metadata of one configuration.

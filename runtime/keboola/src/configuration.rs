@@ -122,10 +122,10 @@ pub struct ConfigurationDetail {
     pub id: ConfigId,
     pub name: String,
     pub revision: Revision,
-    /// When the first version was made; none for a past version, which does not tell.
+    /// When the first version was made.
     pub first_created: Option<Timestamp>,
     /// JSON text of the configuration without `rows` and `state`, values as received. A past
-    /// version has the same members, except `created` and `creatorToken` of the first one.
+    /// version has the same members.
     pub source: String,
     /// In the order of the answer.
     pub rows: Vec<Row>,
@@ -145,21 +145,18 @@ impl ConfigurationDetail {
         })
     }
 
-    /// Reads a past version, whose text has another form, into that of a configuration.
-    pub(crate) fn parse_version(
-        component_id: &ComponentId,
-        id: &ConfigId,
-        text: &str,
-    ) -> Result<Self, Problem> {
+    /// Reads a past version of this configuration, whose text has another form, into that of a
+    /// configuration. Who made the first version, and when, only this one tells.
+    pub(crate) fn parse_version(&self, text: &str) -> Result<Self, Problem> {
         let members = Members::parse(text)?;
         let revision = Revision::of_version(&members)?;
         Ok(Self {
-            component_id: component_id.clone(),
-            id: id.clone(),
+            component_id: self.component_id.clone(),
+            id: self.id.clone(),
             name: members.text_or_empty("name"),
             revision,
-            first_created: None,
-            source: as_configuration(id, &members),
+            first_created: self.first_created,
+            source: as_configuration(&Members::parse(&self.source)?, &members),
             rows: rows(&members)?,
         })
     }
@@ -173,9 +170,12 @@ const STAMP: [&str; 4] = [
     "versionIdentifier",
 ];
 
+/// Members of a configuration that are the same at each of its versions, and in none of them.
+const OF_ALL: [&str; 3] = ["id", "created", "creatorToken"];
+
 /// Writes a past version in the form of a configuration, from the same texts of values.
-fn as_configuration(id: &ConfigId, members: &Members<'_>) -> String {
-    let id = serde_json::Value::from(id.as_str()).to_string();
+fn as_configuration(current: &Members<'_>, members: &Members<'_>) -> String {
+    let of_all = OF_ALL.iter().filter_map(|name| Some((*name, current.raw(name)?)));
     let stamp = object_text(STAMP.iter().filter_map(|name| Some((*name, members.raw(name)?))));
     let plain = [
         "id",
@@ -187,11 +187,7 @@ fn as_configuration(id: &ConfigId, members: &Members<'_>) -> String {
         "currentVersion",
     ];
     let kept = members.iter().filter(|(key, _)| !plain.contains(key));
-    object_text(
-        std::iter::once(("id", id.as_str()))
-            .chain(kept)
-            .chain([("currentVersion", stamp.as_str())]),
-    )
+    object_text(of_all.chain(kept).chain([("currentVersion", stamp.as_str())]))
 }
 
 fn config_id(members: &Members<'_>) -> Result<ConfigId, Problem> {
@@ -379,9 +375,9 @@ mod tests {
     fn a_past_version_takes_the_form_of_a_configuration() {
         let text = r#"{"version":1,"created":"2016-05-11T14:33:50+0200","versionIdentifier":"01H2W8","creatorToken":[],
             "changeDescription":null,"isDeleted":false,"name":"Main","description":"","configuration":{"n":1e2},"rows":[],"rowsSortOrder":[]}"#;
-        let id = ConfigId::parse("12").unwrap();
+        let current = ConfigurationDetail::parse(&component(), DETAIL).unwrap();
         check(
-            ConfigurationDetail::parse_version(&component(), &id, text),
+            current.parse_version(text),
             &expect![[r#"
             ConfigurationDetail {
                 component_id: ComponentId(keboola.ex-x),
@@ -399,8 +395,10 @@ mod tests {
                     change_description: "",
                     is_deleted: false,
                 },
-                first_created: None,
-                source: "{\"id\":\"12\",\"version\":1,\"changeDescription\":null,\"isDeleted\":false,\"name\":\"Main\",\"description\":\"\",\"configuration\":{\"n\":1e2},\"rowsSortOrder\":[],\"currentVersion\":{\"created\":\"2016-05-11T14:33:50+0200\",\"creatorToken\":[],\"changeDescription\":null,\"versionIdentifier\":\"01H2W8\"}}",
+                first_created: Some(
+                    2016-05-11T12:33:50Z,
+                ),
+                source: "{\"id\":12,\"created\":\"2016-05-11T14:33:50+0200\",\"creatorToken\":{\"id\":1,\"description\":\"first@example.com\"},\"version\":1,\"changeDescription\":null,\"isDeleted\":false,\"name\":\"Main\",\"description\":\"\",\"configuration\":{\"n\":1e2},\"rowsSortOrder\":[],\"currentVersion\":{\"created\":\"2016-05-11T14:33:50+0200\",\"creatorToken\":[],\"changeDescription\":null,\"versionIdentifier\":\"01H2W8\"}}",
                 rows: [],
             }
         "#]],

@@ -42,6 +42,8 @@ pub struct Table {
     pub primary_key: Vec<String>,
     pub columns: Vec<String>,
     pub is_alias: bool,
+    /// Whether its columns have types of the backend; they stand in its detail, not in a listing.
+    pub is_typed: bool,
     pub last_change: Option<Timestamp>,
     pub last_import: Option<Timestamp>,
     /// The table's JSON text as received.
@@ -58,6 +60,7 @@ impl Table {
             primary_key: members.texts("primaryKey"),
             columns: members.texts("columns"),
             is_alias: members.flag("isAlias"),
+            is_typed: members.flag("isTyped"),
             last_change: members.time("lastChangeDate"),
             last_import: members.time("lastImportDate"),
             source: text.to_owned(),

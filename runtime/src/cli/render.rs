@@ -45,24 +45,61 @@ use std::{
     time::Duration,
 };
 
-/// Renders a directory.
+/// Renders directories, one after the other; the guests are prepared once.
 ///
 /// # Errors
-/// A directory that is no project, an output that is in use, or files that cannot be written.
+/// A directory that is no project, an output that is in use, or files that cannot be written. Of several
+/// projects the others are rendered all the same.
 pub fn run(render: &Render) -> Result<(), Failure> {
-    if is_used(&render.out) {
+    let Render { project, out, .. } = render;
+    if project.len() != out.len() {
         return Err(Failure::usage(format!(
-            "`{}` is not empty; choose another directory for the output",
-            render.out.display()
+            "there are {} of `--project` and {} of `--out`; give each project its own output",
+            project.len(),
+            out.len()
         )));
     }
-    let project = sample_project::read_directory(&render.project)
-        .map_err(|error| Failure::usage(crate::app::chain(&error)))?;
-    fs::create_dir_all(&render.out).map_err(|error| unwritable(&render.out, &error))?;
     let executor = runtime()?;
-    let tree = executor.block_on(tree(render, project))?;
-    report(render.json, &tree);
-    Ok(())
+    let mut guests = None;
+    let mut failed = Vec::new();
+    for (project, out) in project.iter().zip(out) {
+        let job = Wanted { render, project, out };
+        match executor.block_on(one(job, &mut guests)) {
+            Ok(tree) => report(job, &tree),
+            Err(failure) if render.project.len() == 1 => return Err(failure),
+            Err(failure) => failed.push(format!("`{}`: {failure}", project.display())),
+        }
+    }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let (count, all) = (failed.len(), render.project.len());
+    Err(Failure::message(format!(
+        "{count} of {all} projects cannot be rendered\n{}",
+        failed.join("\n")
+    )))
+}
+
+/// One project of those that are to be rendered.
+#[derive(Clone, Copy)]
+struct Wanted<'r> {
+    render: &'r Render,
+    project: &'r Path,
+    out: &'r Path,
+}
+
+async fn one(wanted: Wanted<'_>, guests: &mut Option<Guests>) -> Result<Tree, Failure> {
+    let Wanted { project, out, .. } = wanted;
+    if is_used(out) {
+        return Err(Failure::usage(format!(
+            "`{}` is not empty; choose another directory for the output",
+            out.display()
+        )));
+    }
+    let read =
+        sample_project::read_directory(project).map_err(|error| Failure::usage(crate::app::chain(&error)))?;
+    fs::create_dir_all(out).map_err(|error| unwritable(out, &error))?;
+    tree(wanted, read, guests).await
 }
 
 /// What was rendered; its files are in the output directory.
@@ -74,7 +111,12 @@ struct Tree {
     inventory: Inventory,
 }
 
-async fn tree(render: &Render, project: sample_project::Project) -> Result<Tree, Failure> {
+async fn tree(
+    wanted: Wanted<'_>,
+    project: sample_project::Project,
+    guests: &mut Option<Guests>,
+) -> Result<Tree, Failure> {
+    let Wanted { render, out, .. } = wanted;
     let options = project.options.as_object().cloned().unwrap_or_default();
     let project_id = project.project_id.max(1).to_string();
     let host = if project.stack_host.is_empty() {
@@ -100,12 +142,10 @@ async fn tree(render: &Render, project: sample_project::Project) -> Result<Tree,
         visible_within_ms: 0,
     };
     let client = client(&config, fake.url(), SecretString::from(fake.token().to_owned())).map_err(failed)?;
-    let limits = SandboxLimits {
-        memory_bytes_max: 1 << 30,
-        deadline_ms: 60_000,
+    let guests = match guests {
+        Some(guests) => guests.clone(),
+        None => guests.insert(prepared().await?).clone(),
     };
-    let guests = tokio::task::spawn_blocking(move || Guests::prepare(None, [0; 32], limits)).await;
-    let guests = guests.map_err(failed)?.map_err(failed)?;
     let everything = render.only.as_deref() != Some("configs");
     let id = |problem: mirror_core::ids::InvalidId| Failure::usage(problem.to_string());
     let offline = Offline {
@@ -124,14 +164,23 @@ async fn tree(render: &Render, project: sample_project::Project) -> Result<Tree,
         seen: Arc::default(),
     };
     loop {
-        let job = offline.all(render).await?;
+        let job = offline.all(wanted).await?;
         if !job.outdated_guard {
             return Ok(job.tree);
         }
         // A secret came to be known after files had been written in which nobody had looked for it.
-        fs::remove_dir_all(&render.out).map_err(|error| unwritable(&render.out, &error))?;
-        fs::create_dir_all(&render.out).map_err(|error| unwritable(&render.out, &error))?;
+        fs::remove_dir_all(out).map_err(|error| unwritable(out, &error))?;
+        fs::create_dir_all(out).map_err(|error| unwritable(out, &error))?;
     }
+}
+
+async fn prepared() -> Result<Guests, Failure> {
+    let limits = SandboxLimits {
+        memory_bytes_max: 1 << 30,
+        deadline_ms: 60_000,
+    };
+    let guests = tokio::task::spawn_blocking(move || Guests::prepare(None, [0; 32], limits)).await;
+    guests.map_err(failed)?.map_err(failed)
 }
 
 /// A project that is rendered without a mirror.
@@ -148,14 +197,15 @@ struct Offline {
 
 impl Offline {
     /// Renders all allowed branches, and then what is made of them together.
-    async fn all(&self, render: &Render) -> Result<Job, Failure> {
+    async fn all(&self, wanted: Wanted<'_>) -> Result<Job, Failure> {
+        let Wanted { render, out, .. } = wanted;
         let mut branches = self.source.branches().await.map_err(failed)?;
         // The default branch has its name before any other that wishes for it.
         branches.sort_by_key(|branch| !branch.is_default);
         let default = branches.iter().find(|branch| branch.is_default);
         let default = default.map(|branch| branch.id.clone());
         let mut job = Job {
-            out: render.out.clone(),
+            out: out.to_owned(),
             only: render.only.clone(),
             redact: !render.no_redact,
             tree: Tree::default(),
@@ -172,7 +222,7 @@ impl Offline {
             let limits = SpoolLimits {
                 held_bytes_max: MEMORY_BYTES_MAX / 8,
                 file_bytes_max: u64::MAX,
-                directory: render.out.clone(),
+                directory: out.to_owned(),
             };
             let (mut outlet, out) = Outlet::new();
             let fetch = async {
@@ -499,17 +549,18 @@ fn placed_below<'p>(path: &'p str, only: Option<&str>) -> Option<&'p str> {
 }
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "the command's output")]
-fn report(as_json: bool, tree: &Tree) {
+fn report(wanted: Wanted<'_>, tree: &Tree) {
     let files = tree.files;
     let withheld: Vec<_> = tree
         .withheld
         .iter()
         .map(|withheld| json!({ "subject": withheld.subject.to_string(), "reason": withheld.reason.to_string() }))
         .collect();
-    if as_json {
+    if wanted.render.json {
         println!(
             "{}",
             json!({
+                "project": wanted.project,
                 "files": files,
                 "objects": tree.objects,
                 "withheld": withheld,

@@ -4,6 +4,7 @@
 
 mod changes;
 mod cut;
+mod heirs;
 mod looking;
 mod make;
 mod publish;
@@ -28,6 +29,7 @@ use crate::{
     visibility::{Exports, VisibilityWatch},
 };
 use changes::changes;
+pub use heirs::Heirs;
 use jiff::Timestamp;
 use make::{Made, ToMake};
 use mirror_core::{
@@ -67,6 +69,8 @@ pub struct Lane {
     pub refname: RefName,
     /// For a dev branch: the default one, at whose commit a new ref starts.
     pub base: Option<Base>,
+    /// For the default branch: those that inherit its tables.
+    pub heirs: Arc<Heirs>,
     pub render: RenderDigest,
     pub source: Arc<Source>,
     pub transformer: Arc<Transformer>,
@@ -354,6 +358,7 @@ impl Lane {
         let withheld = finished.withheld.iter();
         let withheld = withheld.filter_map(|(key, reason)| Letter::of_withheld(key, reason, &cut));
         self.file(&cut, withheld.collect(), scope.now).await?;
+        self.tell_heirs(&finished.tables, &cut).await?;
         let mut done = match self.publish(finished, cut, stored_cursor, started).await? {
             Published::Done(done) => done,
             Published::Refused { new, error } => return Ok(Straight::Refused { new, error }),

@@ -4,38 +4,37 @@
 //! names stay. The same line serves one edit and a whole project. Blocks; everything but fetching dependents
 //! again is pure or touches only the local object store.
 
+mod files;
+mod going;
+mod rounds;
 mod settle;
+mod shared;
 
 use super::{
     attempt::Lane,
-    breaker::Census,
     error::AttemptError,
     fetch::{Covered, Fetched, Scope, Versions},
-    memory::{Memory, Shard},
+    memory::Memory,
     recover::Tip,
-    render,
-    spool::{Spool, Spooled},
     survey::Survey,
-    transform::{Clean, FilledShard},
     work::Work,
 };
 use crate::crash_point;
 use mirror_core::{
-    batch::{MirrorBatch, Subject, Withheld},
     cut::ConfigKey,
     finding::WithholdReason,
-    ids::{ObjectKey, Oid},
+    ids::{ObjectKey, TableId},
     inventory::Inventory,
-    layout::{Entry, IndexKind, PlacedObject, SourceObject},
-    path::{AGENTS_MARKER, MirrorPath},
+    layout::Entry,
+    path::MirrorPath,
     placement::{Change, Delta, Placement},
     quarantine::Quarantine,
     redaction::RedactionStats,
 };
-use mirror_git::{Draft, TreeOutcome, TreeWriter, blob_id};
+use mirror_git::{Draft, TreeOutcome, TreeWriter};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::{Duration, Instant},
+    time::Duration,
 };
 use tokio::runtime::Handle;
 
@@ -65,6 +64,8 @@ pub(super) struct Built {
     pub withheld: BTreeMap<ObjectKey, WithholdReason>,
     /// Shared files whose newest form is withheld, and why.
     pub withheld_files: BTreeMap<String, String>,
+    /// Tables that look different now, have another sample or are gone; empty where everything was rendered.
+    pub tables: BTreeSet<TableId>,
     /// Counts, where everything was read; else empty.
     pub inventory: Inventory,
     /// What was redacted, of objects in which something was.
@@ -118,6 +119,7 @@ struct Build<'l, 'w, 'd, 's> {
     writer: &'w mut TreeWriter<'d, 's>,
     again: &'l Again,
     quarantine: Quarantine,
+    tip: Option<Tip>,
     same_render: bool,
     newest: BTreeMap<ConfigKey, Covered>,
     memory: Memory,
@@ -128,6 +130,8 @@ struct Build<'l, 'w, 'd, 's> {
     removed: BTreeSet<ObjectKey>,
     withheld: BTreeMap<ObjectKey, WithholdReason>,
     withheld_files: BTreeMap<String, String>,
+    /// As [`Built::tables`].
+    tables: BTreeSet<TableId>,
     /// Paths that go, where nothing new takes them.
     deleted: BTreeSet<MirrorPath>,
     /// Paths that stay as they are although they were not written.
@@ -203,6 +207,7 @@ impl Lane {
             writer: &mut writer,
             again,
             quarantine,
+            tip,
             same_render,
             newest,
             memory,
@@ -214,6 +219,7 @@ impl Lane {
             removed: BTreeSet::new(),
             withheld,
             withheld_files: BTreeMap::new(),
+            tables: BTreeSet::new(),
             deleted: BTreeSet::new(),
             kept: BTreeSet::new(),
             foreign,
@@ -274,6 +280,7 @@ impl Lane {
             memory,
             withheld,
             withheld_files,
+            tables,
             mut work,
             fetching,
             ..
@@ -285,6 +292,7 @@ impl Lane {
             tree,
             withheld,
             withheld_files,
+            tables,
             inventory,
             redactions,
             work,
@@ -360,343 +368,6 @@ impl Build<'_, '_, '_, '_> {
         }
     }
 
-    /// Fetches what has to be rendered anew because of others, and was not fetched yet.
-    fn fetch_missing(
-        &mut self,
-        todo: &mut BTreeSet<ObjectKey>,
-        spool: &mut Spool,
-        scope: Scope,
-        handle: &Handle,
-    ) -> Result<(), AttemptError> {
-        let missing: BTreeSet<ObjectKey> = todo.iter().filter(|key| !spool.contains(key)).cloned().collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let asked = Instant::now();
-        let versions = Newest(&self.fetched, &self.memory);
-        let again = self
-            .lane
-            .source
-            .again(&self.lane.branch, &missing, &versions, scope);
-        let Fetched {
-            objects,
-            configs,
-            mut refused,
-            ..
-        } = handle.block_on(again)?;
-        self.fetching += asked.elapsed();
-        self.withheld.append(&mut refused);
-        todo.retain(|key| !self.withheld.contains_key(key));
-        for (key, config) in configs {
-            self.fetched.insert(key, Covered::of(&config.revision));
-        }
-        for object in objects {
-            spool.put(object)?;
-        }
-        Ok(())
-    }
-
-    /// Renders objects and writes what may be written.
-    fn round(
-        &mut self,
-        todo: BTreeSet<ObjectKey>,
-        spool: &Spool,
-        scope: Scope,
-        handle: &Handle,
-    ) -> Result<Refused, AttemptError> {
-        let lane = self.lane;
-        // What an earlier round wrote of them; before anything is written, since others may get the paths.
-        let before = todo.iter().filter_map(|key| self.made.remove(key));
-        for path in before.flat_map(|made| made.files) {
-            self.writer.withdraw(&path)?;
-        }
-        let transformer = &lane.transformer;
-        let guard = transformer.guard();
-        let mut refused = Refused::default();
-        let mut todo = todo.into_iter();
-        // Objects that were not kept, and cannot be had again.
-        let mut lost: Vec<(ObjectKey, Option<WithholdReason>)> = Vec::new();
-        let (mut rendered, mut waited) = (0, Duration::ZERO);
-        // Only the placement is looked at while objects are rendered, and it does not change then.
-        let memory = std::mem::take(&mut self.memory);
-        let versions = std::mem::take(&mut self.fetched);
-        let outcome = {
-            let mut next = || -> Result<Option<PlacedObject>, AttemptError> {
-                for key in todo.by_ref() {
-                    let object = match spool.get(&key)? {
-                        None => continue,
-                        Some(Spooled::Object(object)) => object,
-                        Some(Spooled::NotKept) => {
-                            let asked = Instant::now();
-                            let newest = Newest(&versions, &memory);
-                            let found = lane.fetch_one(&key, &newest, scope, handle)?;
-                            waited += asked.elapsed();
-                            match found {
-                                Ok(object) => object,
-                                Err(reason) => {
-                                    lost.push((key, reason));
-                                    continue;
-                                }
-                            }
-                        }
-                    };
-                    rendered += 1;
-                    return Ok(Some(memory.placement().placed(&key, object)));
-                }
-                Ok(None)
-            };
-            let mut take = |clean: Clean| self.take(clean, &memory, &mut refused);
-            let work = |chunk| Ok(transformer.objects(chunk, &guard)?);
-            render::objects(lane.memory_bytes_max, &mut next, work, &mut take)
-        };
-        self.memory = memory;
-        self.fetched = versions;
-        self.work.rendered += rendered;
-        self.fetching += waited;
-        outcome?;
-        for (key, reason) in lost {
-            match reason {
-                Some(reason) => self.refuse(key, reason, None, &mut refused),
-                // It went away since; its own event will say so, and finds it gone.
-                None => refused.vanished.push(key),
-            }
-        }
-        Ok(refused)
-    }
-
-    /// Writes what became of a chunk.
-    fn take(&mut self, clean: Clean, memory: &Memory, refused: &mut Refused) -> Result<(), AttemptError> {
-        let Clean {
-            batch,
-            mut withheld,
-            known,
-        } = clean;
-        let batch = self.keep_back(batch, &mut withheld);
-        self.outdated_guard |= self.lane.transformer.learn(&known);
-        for object in batch.objects() {
-            let Subject::Object(key) = object.subject() else {
-                continue;
-            };
-            let made = Made {
-                files: object.files().iter().map(|file| file.path().clone()).collect(),
-                entries: object.entries().to_vec(),
-                stats: object.stats().clone(),
-            };
-            self.made.insert(key.clone(), made);
-        }
-        for one in withheld {
-            if let Subject::Object(key) = one.subject {
-                self.refuse(key, one.reason, Some(memory), refused);
-            }
-        }
-        self.write(batch)
-    }
-
-    /// Takes out what the remote refused and is the same still.
-    fn keep_back(&self, batch: MirrorBatch, withheld: &mut Vec<Withheld>) -> MirrorBatch {
-        if self.quarantine.is_empty() {
-            return batch;
-        }
-        let id = |text: &str| blob_id(text.as_bytes());
-        let (batch, refused) = batch.withhold(|object| self.quarantine.objects_to(object, id));
-        withheld.extend(refused);
-        batch
-    }
-
-    /// Notes that an object cannot be written.
-    fn refuse(
-        &mut self,
-        key: ObjectKey,
-        reason: WithholdReason,
-        memory: Option<&Memory>,
-        refused: &mut Refused,
-    ) {
-        let memory = memory.unwrap_or(&self.memory);
-        // Files are only known of the render digest that holds.
-        let has_earlier = memory.known(&key).is_some_and(|known| !known.files.is_empty());
-        if has_earlier {
-            refused.stays.push(key.clone());
-        } else if self.has_unknown_files(&key, memory) {
-            refused.earlier.push(key.clone());
-        } else if memory.placement().record(&key).is_some() {
-            refused.vanished.push(key.clone());
-        }
-        self.withheld.insert(key, reason);
-    }
-
-    /// Returns whether the tip has files of an object, of which it is only known that they are there.
-    fn has_unknown_files(&self, key: &ObjectKey, memory: &Memory) -> bool {
-        self.same_render
-            && memory.known(key).is_none_or(|known| known.files.is_empty())
-            && ConfigKey::of(key).is_some_and(|config| {
-                memory.covered_of(&config).is_some() && !self.again.earlier.contains_key(&config)
-            })
-    }
-
-    fn write(&mut self, batch: MirrorBatch) -> Result<(), AttemptError> {
-        let files = batch
-            .objects()
-            .iter()
-            .flat_map(mirror_core::batch::MirrorObject::files);
-        for file in files {
-            self.work.files += 1;
-            self.work.bytes += file.content().len();
-        }
-        self.writer.write(batch)?;
-        Ok(())
-    }
-
-    /// Makes the shared files whose entries changed.
-    fn gather(
-        &mut self,
-        shards: &mut BTreeSet<Shard>,
-        tip: Option<Tip>,
-        handle: &Handle,
-    ) -> Result<(), AttemptError> {
-        let lane = self.lane;
-        if self.whole {
-            shards.extend(self.memory.all_shards());
-            shards.insert((IndexKind::Guide, String::new()));
-        }
-        if let Some(jobs) = lane.spec.jobs {
-            for (day, files) in self.memory.drop_days(jobs.keep_days) {
-                shards.remove(&day);
-                self.deleted.extend(files);
-            }
-        }
-        // A closed day without news is as it is.
-        let (unread, open): (BTreeSet<Shard>, BTreeSet<Shard>) = std::mem::take(shards)
-            .into_iter()
-            .partition(|shard| self.memory.is_closed(shard) && !self.memory.has_pending(shard));
-        *shards = open;
-        for day in &unread {
-            self.kept.extend(self.memory.shard_files(day).iter().cloned());
-        }
-        handle.block_on(lane.open_days(&mut self.memory, shards, tip))?;
-        let guard = lane.transformer.guard();
-        self.work.gathered += shards.len();
-        let (mut entries_read, mut made) = (0, BTreeSet::new());
-        let mut remaining = shards.iter();
-        let memory = std::mem::take(&mut self.memory);
-        let memory = std::cell::RefCell::new(memory);
-        let outcome = {
-            let mut next = || -> Result<Option<FilledShard>, AttemptError> {
-                Ok(remaining.next().map(|shard| {
-                    let entries = memory.borrow().entries(shard);
-                    entries_read += entries.len();
-                    (shard.0, shard.1.clone(), entries)
-                }))
-            };
-            let mut take = |(clean, keep): (Clean, Option<FilledShard>)| {
-                if let Some((kind, shard, entries)) = keep {
-                    memory.borrow_mut().replace_entries(&(kind, shard), entries);
-                }
-                self.take_shard(clean, &mut memory.borrow_mut(), &mut made)
-            };
-            let work = |filled| Ok(lane.transformer.shard(filled, &guard)?);
-            render::shards(lane.memory_bytes_max, &mut next, work, &mut take)
-        };
-        self.memory = memory.into_inner();
-        self.work.gathered_entries += entries_read;
-        outcome?;
-        // Somebody else's now, whoever made it first.
-        if let Some(foreign) = &self.foreign {
-            self.deleted.remove(foreign);
-        }
-        let failed: BTreeSet<Shard> = shards.difference(&made).cloned().collect();
-        for shard in &failed {
-            // Withheld: what is there stays.
-            self.kept.extend(self.memory.shard_files(shard).iter().cloned());
-        }
-        for shard in shards.iter().filter(|shard| shard.0 == IndexKind::JobDay) {
-            self.memory.settle_pending(shard);
-        }
-        self.memory.close_days(&failed);
-        Ok(())
-    }
-
-    fn take_shard(
-        &mut self,
-        clean: Clean,
-        memory: &mut Memory,
-        made: &mut BTreeSet<Shard>,
-    ) -> Result<(), AttemptError> {
-        let Clean {
-            batch,
-            mut withheld,
-            known,
-        } = clean;
-        let mut batch = self.keep_back(batch, &mut withheld);
-        self.outdated_guard |= self.lane.transformer.learn(&known);
-        if let Some(foreign) = &self.foreign {
-            batch = batch.without(foreign);
-        }
-        for object in batch.objects() {
-            if let Subject::Index { kind, shard } = object.subject() {
-                let files: Vec<MirrorPath> = object.files().iter().map(|file| file.path().clone()).collect();
-                let shard = (*kind, shard.clone());
-                self.deleted.extend(memory.keep_shard(shard.clone(), files));
-                made.insert(shard);
-            }
-        }
-        for refused in &withheld {
-            tracing::error!(lane = %self.lane.id, subject = %refused.subject, reason = %refused.reason, "a shared file is withheld");
-            self.withheld_files
-                .insert(refused.subject.to_string(), refused.reason.to_string());
-        }
-        self.write(batch)
-    }
-
-    /// Returns what is no longer there: rows that a configuration lost, what was deleted, and, where
-    /// everything was fetched, all that was not among it.
-    fn gone(&self, fetched: &Fetched, spool: &Spool) -> BTreeSet<ObjectKey> {
-        let memory = &self.memory;
-        let mut gone: BTreeSet<ObjectKey> = BTreeSet::new();
-        if self.whole {
-            let known = memory
-                .keys()
-                .chain(memory.placement().records().map(|(key, _)| key));
-            gone.extend(known.filter(|key| !spool.contains(key)).cloned());
-        } else {
-            for (key, config) in &fetched.configs {
-                let rows = memory.of_config(key).skip(1);
-                gone.extend(rows.filter(|row| !config.rows.contains(row)).cloned());
-            }
-        }
-        for key in fetched.gone.keys() {
-            gone.extend(memory.of_config(key).cloned());
-        }
-        for table in &fetched.tables_gone {
-            let keys = [ObjectKey::Table(table.clone()), ObjectKey::Sample(table.clone())];
-            gone.extend(keys.into_iter().filter(|key| memory.known(key).is_some()));
-        }
-        let sampled = fetched.no_sample.keys().cloned().map(ObjectKey::Sample);
-        gone.extend(sampled.filter(|key| memory.known(key).is_some()));
-        gone.retain(|key| !self.withheld.contains_key(key));
-        gone
-    }
-
-    /// Returns by what it is judged whether too much goes; none where that is not in question.
-    fn census(
-        &self,
-        going: usize,
-        spool: &Spool,
-        tip: Option<Tip>,
-        handle: &Handle,
-    ) -> Result<Option<Census>, AttemptError> {
-        let lane = self.lane;
-        if self.whole {
-            let is_storage = |key: &&ObjectKey| matches!(key, ObjectKey::Table(_) | ObjectKey::Bucket(_));
-            let storage = spool.keys().filter(is_storage).count();
-            let census = lane.census_of_all(&self.memory, going, tip, storage);
-            return Ok(Some(handle.block_on(census)?));
-        }
-        if going > 1 {
-            return Ok(Some(handle.block_on(lane.census(&self.memory, going))?));
-        }
-        Ok(None)
-    }
-
     /// Counts what was fetched, where that is everything.
     fn inventory(&self, survey: &Survey) -> Inventory {
         if !self.whole {
@@ -714,63 +385,6 @@ impl Build<'_, '_, '_, '_> {
         found
             .map(|(key, made)| (key.clone(), made.stats.clone()))
             .collect()
-    }
-}
-
-impl Lane {
-    /// Fetches one object again, at the version that was looked at; or says why it cannot be had, or nothing
-    /// where it is gone.
-    fn fetch_one(
-        &self,
-        key: &ObjectKey,
-        versions: &dyn Versions,
-        scope: Scope,
-        handle: &Handle,
-    ) -> Result<Result<SourceObject, Option<WithholdReason>>, AttemptError> {
-        let wanted = BTreeSet::from([key.clone()]);
-        let again = self.source.again(&self.branch, &wanted, versions, scope);
-        let mut fetched = handle.block_on(again)?;
-        let reason = fetched.refused.into_values().next();
-        Ok(fetched.objects.pop().ok_or(reason))
-    }
-
-    /// Lists the mirror's own files in a tree.
-    pub(super) fn own_files(&self, tree: Oid) -> Result<Vec<MirrorPath>, AttemptError> {
-        let mut files = Vec::new();
-        self.each_own_file(tree, &mut |path| {
-            files.push(path);
-            Ok(())
-        })?;
-        Ok(files)
-    }
-
-    fn each_own_file(
-        &self,
-        tree: Oid,
-        take: &mut dyn FnMut(MirrorPath) -> Result<(), AttemptError>,
-    ) -> Result<(), AttemptError> {
-        let foreign = self.foreign_agents_file(tree)?;
-        for root in self.transformer.owned.roots() {
-            for file in self.git.files_below(tree, Some(&root))? {
-                if let Some(path) = file?.mirror_path().filter(|path| foreign.as_ref() != Some(path)) {
-                    take(path)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Returns the path of `AGENTS.md` where the tree has one that somebody else wrote.
-    fn foreign_agents_file(&self, tree: Oid) -> Result<Option<MirrorPath>, AttemptError> {
-        let path = self.transformer.owned.agents_file();
-        let Some(file) = self.git.file(tree, &path)? else {
-            return Ok(None);
-        };
-        let blobs = self.blobs(&[file.id])?;
-        let ours = blobs
-            .first()
-            .is_some_and(|blob| blob.starts_with(AGENTS_MARKER.as_bytes()));
-        Ok((!ours).then_some(path))
     }
 }
 

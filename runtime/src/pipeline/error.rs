@@ -90,6 +90,7 @@ impl AttemptError {
             Self::Store(error) => error.is_damage(),
             Self::Remote(error) => error.is_store_damage(),
             Self::Write(error) => error.is_store_damage(),
+            Self::Push(error) => error.is_store_damage(),
             _ => false,
         }
     }

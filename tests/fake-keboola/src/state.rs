@@ -266,6 +266,7 @@ impl State {
             &mut self.branch_mut(branch)?.branch.metadata,
             &mut next,
             change,
+            "user",
             entries,
         );
         self.next_metadata = next;
@@ -453,10 +454,17 @@ fn stamp(configuration: &mut Configuration, stamp: &Stamp<'_>) {
     );
 }
 
-fn set_metadata(metadata: &mut Vec<Value>, next: &mut u64, change: &Change, entries: &[(String, String)]) {
+/// Sets entries of one provider; those of others of the same key stay beside them.
+fn set_metadata(
+    metadata: &mut Vec<Value>,
+    next: &mut u64,
+    change: &Change,
+    provider: &str,
+    entries: &[(String, String)],
+) {
     for (key, value) in entries {
         let timestamp = storage_time(change.now);
-        let same = |entry: &&mut Value| entry["key"] == **key && entry["provider"] == "user";
+        let same = |entry: &&mut Value| entry["key"] == **key && entry["provider"] == *provider;
         if let Some(entry) = metadata.iter_mut().find(same) {
             entry["value"] = json!(value);
             entry["timestamp"] = json!(timestamp);
@@ -464,8 +472,9 @@ fn set_metadata(metadata: &mut Vec<Value>, next: &mut u64, change: &Change, entr
         }
         let id = next.to_string();
         *next += 1;
-        metadata
-            .push(json!({"id": id, "key": key, "value": value, "provider": "user", "timestamp": timestamp}));
+        metadata.push(
+            json!({"id": id, "key": key, "value": value, "provider": provider, "timestamp": timestamp}),
+        );
     }
 }
 

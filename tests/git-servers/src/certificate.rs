@@ -51,6 +51,16 @@ impl Authority {
         &self.pem
     }
 
+    /// Makes a certificate for a server with these names, and its key, in PEM.
+    pub(crate) fn server_pem(&self, names: &[String]) -> (String, String) {
+        let key = KeyPair::generate().expect("a key can be made");
+        let params = CertificateParams::new(names).expect("host names are valid");
+        let certificate = params
+            .signed_by(&key, &self.issuer)
+            .expect("a certificate can be signed");
+        (certificate.pem(), key.serialize_pem())
+    }
+
     pub(crate) fn acceptor(&self, names: &[String]) -> TlsAcceptor {
         let key = KeyPair::generate().expect("a key can be made");
         let params = CertificateParams::new(names).expect("host names are valid");

@@ -5,7 +5,7 @@ use crate::{
     fault::{Fault, On},
     repositories::plain_git,
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, combinators::BoxBody};
 use hyper::{
     Request, Response,
@@ -22,7 +22,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     pin::Pin,
-    process::Stdio,
+    process::{Command, Stdio},
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
 };
@@ -57,6 +57,12 @@ pub struct HttpOptions {
     pub refuse_chunked: bool,
     /// Whether version 2 of the protocol is understood.
     pub protocol_version_2: bool,
+    /// What the server says it can do when it is pushed to, beside what Git says.
+    pub offers: Vec<&'static str>,
+    /// What it does not say although Git does.
+    pub conceals: Vec<&'static str>,
+    /// Whether answers are compressed although nobody asked for that.
+    pub compresses: bool,
 }
 
 impl Default for HttpOptions {
@@ -69,6 +75,9 @@ impl Default for HttpOptions {
             body_bytes_max: None,
             refuse_chunked: true,
             protocol_version_2: true,
+            offers: Vec::new(),
+            conceals: Vec::new(),
+            compresses: false,
         }
     }
 }
@@ -91,7 +100,7 @@ pub struct Seen {
     pub path: String,
     pub authorization: Option<String>,
     pub protocol: Option<String>,
-    pub body_bytes: usize,
+    pub body: Bytes,
 }
 
 /// A running server.
@@ -254,7 +263,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
         path: path.clone(),
         authorization: header(AUTHORIZATION.as_str()),
         protocol: header("git-protocol"),
-        body_bytes: 0,
+        body: Bytes::new(),
     };
     let fault = {
         let mut faults = shared.faults.lock().unwrap_or_else(PoisonError::into_inner);
@@ -295,7 +304,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
             "<html><h1>413 Request Entity Too Large</h1></html>",
         ));
     }
-    let mut body = Vec::new();
+    let mut body = BytesMut::new();
     while let Some(frame) = incoming.frame().await {
         let frame = frame.map_err(|_| cut())?;
         if let Ok(data) = frame.into_data() {
@@ -305,7 +314,8 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
             break;
         }
     }
-    seen.body_bytes = body.len();
+    let body = body.freeze();
+    seen.body = body.clone();
     note(seen.clone());
     match &fault {
         Some(Fault::CutInBody(_) | Fault::CutAfterBody) => return Err(cut()),
@@ -373,7 +383,14 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
     let output = spawn_blocking(move || call.run())
         .await
         .map_err(io::Error::other)??;
-    let (status, headers, content) = parse_cgi(&output)?;
+    let (status, mut headers, mut content) = parse_cgi(&output)?;
+    if kind == On::AdvertiseWrite && status == 200 {
+        content = advertise(&content, &shared.options);
+    }
+    if shared.options.compresses {
+        content = gzip(&content)?;
+        headers.push((CONTENT_ENCODING.to_string(), "gzip".to_owned()));
+    }
     match fault {
         Some(Fault::CutBeforeAnswer) => return Err(cut()),
         Some(Fault::HangAfterwards) => std::future::pending::<()>().await,
@@ -392,6 +409,50 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
         _ => full(content),
     };
     response.body(body).map_err(io::Error::other)
+}
+
+/// Changes what an advertisement says that the server can do.
+fn advertise(content: &[u8], options: &HttpOptions) -> Bytes {
+    if options.offers.is_empty() && options.conceals.is_empty() {
+        return Bytes::copy_from_slice(content);
+    }
+    let zero = content.iter().position(|byte| *byte == 0);
+    let zero = zero.expect("an advertisement names capabilities");
+    let end = zero
+        + content[zero..]
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .expect("a line ends");
+    // The line's length is before the id of its first ref.
+    let name = content[..zero]
+        .iter()
+        .rposition(|byte| *byte == b' ')
+        .expect("a ref has a name");
+    let start = name - 44;
+    let words = String::from_utf8_lossy(&content[zero + 1..end]).into_owned();
+    let kept = words
+        .split_whitespace()
+        .filter(|word| !options.conceals.contains(word));
+    let words: Vec<&str> = kept.chain(options.offers.iter().copied()).collect();
+    let line = [&content[start + 4..=zero], words.join(" ").as_bytes(), b"\n"].concat();
+    let length = format!("{:04x}", line.len() + 4);
+    [&content[..start], length.as_bytes(), &line, &content[end + 1..]]
+        .concat()
+        .into()
+}
+
+fn gzip(content: &[u8]) -> io::Result<Bytes> {
+    let mut child = Command::new("gzip")
+        .args(["-1", "-c"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut stdin = child.stdin.take().expect("its input was asked for");
+    let content = content.to_vec();
+    let feeding = std::thread::spawn(move || stdin.write_all(&content));
+    let output = child.wait_with_output()?;
+    feeding.join().expect("feeding does not panic")?;
+    Ok(output.stdout.into())
 }
 
 fn plain(status: u16, content_type: &str, body: &str) -> Response<Body> {
@@ -457,7 +518,7 @@ struct Call {
     encoding: String,
     length: Option<usize>,
     protocol: Option<String>,
-    body: Vec<u8>,
+    body: Bytes,
 }
 
 impl Call {

@@ -3,7 +3,7 @@
 mod support;
 
 use fake_keboola::ConfigAt;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use support::{Installation, JANE, Keboola, Options, until};
 
@@ -215,4 +215,59 @@ async fn a_dev_branch_may_have_the_directory_that_the_cli_gives_it() {
     assert_eq!(manifest["branches"][0]["path"], "loyalty-card");
     site.check(&[]);
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_in_a_table_of_the_default_branch_is_told_to_those_who_inherit_it() {
+    let keboola = Keboola::small();
+    let site = site(&keboola, "");
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    let branch = keboola.branch("Loyalty", JANE);
+    let at = ConfigAt {
+        branch: branch.clone(),
+        ..keboola.orders()
+    };
+    keboola.set(&at, JANE, "zz_new", 2);
+    site.settle(&mut server).await;
+    let git_branch = site.git_branch(&branch);
+    let path = "storage/metadata/in.c-shop/stock.json";
+    let shown = |git_branch: &str| site.repository.file(git_branch, path);
+    assert_eq!((shown("main"), shown(&git_branch)), (None, None));
+
+    // New, and then changed: each time a run of the default branch is all that is told from outside.
+    let mut stock = json!({
+        "id": "in.c-shop.stock", "name": "stock", "displayName": "stock", "primaryKey": ["id"], "columns": ["id"],
+        "isAlias": false, "isTyped": false, "created": "2026-01-05T09:00:00+0100", "metadata": [], "columnMetadata": [],
+        "bucket": {"id": "in.c-shop", "stage": "in"},
+    });
+    for columns in [json!(["id"]), json!(["id", "count"])] {
+        stock["columns"] = columns;
+        keboola
+            .put_table(stock.clone(), &keboola.by(JANE, ""))
+            .expect("it has an id");
+        keboola.run(&keboola.orders(), "success", &["in.c-shop.stock"]);
+        site.settle(&mut server).await;
+        until("the dev branch shows what the default branch shows", async || {
+            (shown(&git_branch).is_some() && shown(&git_branch) == shown("main")).then_some(())
+        })
+        .await;
+    }
+    assert!(shown(&git_branch).is_some_and(|table| table.contains("\"count\"")));
+
+    // A load that changes no structure costs the dev branch nothing.
+    let of_dev = format!("/v2/storage/branch/{branch}/tables/in.c-shop.stock");
+    let (asked, commits) = (keboola.requests(&of_dev), site.repository.count(&git_branch));
+    keboola.run(&keboola.orders(), "success", &["in.c-shop.stock"]);
+    site.settle(&mut server).await;
+    keboola.set(&at, JANE, "zz_new", 3);
+    site.settle(&mut server).await;
+    assert_eq!(keboola.requests(&of_dev), asked);
+    assert_eq!(
+        site.repository.count(&git_branch),
+        commits + 1,
+        "only its own change"
+    );
+    server.stop().await;
+    site.check(&[]);
 }

@@ -152,7 +152,7 @@ async fn check_recovery(options: HttpOptions, settings: &[(&str, &str)]) {
         let pushes = requests
             .iter()
             .filter(|seen| seen.path.ends_with("/git-receive-pack"));
-        pushes.map(|seen| seen.body_bytes).sum()
+        pushes.map(|seen| seen.body.len()).sum()
     };
     let snapshot = size(&http(&site));
     server.stop().await;

@@ -11,6 +11,7 @@ use mirror_core::commit::CommitKind;
 use mirror_it::{Rig, Settings, SourceAt};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 use sample_project::{Project, Shape, generate};
+use serde_json::{Value, json};
 
 /// Changes of one sequence.
 const CHANGES: usize = 200;
@@ -184,13 +185,12 @@ async fn the_earlier_files_of_a_withheld_object_stay_when_everything_is_read_bac
     let memory = world.rig.memory().expect("there was an attempt");
     assert_eq!(memory.withheld().count(), 1, "one object is withheld");
     assert!(holds_code(&world));
-    // Of `configs-extra/` this is not so: the API tells who made the first version with the newest one only.
-    let tree = world.rig.git(&["rev-parse", "main:configs"]);
+    let tree = world.rig.tree();
 
     world.rig.lose_data().await;
     world.rig.settle().await;
     assert_eq!(
-        world.rig.git(&["rev-parse", "main:configs"]),
+        world.rig.tree(),
         tree,
         "{}",
         world.rig.git(&["show", "--stat", "main"])
@@ -208,16 +208,199 @@ async fn the_earlier_files_of_a_withheld_object_stay_when_everything_is_read_bac
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_earlier_files_of_a_withheld_object_go_with_the_form_they_had() {
+async fn a_changed_form_is_one_labelled_commit_and_what_is_withheld_then_goes_until_its_next_version() {
     let mut world = with_one_withheld().await;
-    assert!(holds_code(&world));
+    world.schedule("keboola.snowflake-transformation", "clean", "Nightly clean");
+    world.mirror_all().await;
+    assert!(holds_code(&world), "made under the form that holds, they stay");
+    let below = "configs/main/transformation/keboola.snowflake-transformation/the-clean";
+    let schedule = format!("{below}/schedules/nightly-clean/config.json");
+    let files = |world: &World| world.rig.git(&["ls-tree", "-r", "--name-only", "main"]);
+    assert!(files(&world).contains(&schedule));
+    let last = |world: &World, format: &str| {
+        world
+            .rig
+            .git(&["log", "-1", &format!("--format={format}"), "main"])
+    };
+    let form = |world: &World| last(world, "%(trailers:key=Mirror-Render,valueonly)");
+    let before = (world.rig.git(&["rev-parse", "main"]), form(&world));
+
     world.rig.restart(|_, settings| settings.secrets = "masked").await;
     let done = world.rig.settle().await;
     let landed: Vec<_> = done.iter().filter_map(|done| done.landed.as_ref()).collect();
     assert_eq!(landed.len(), 1);
     assert_eq!(landed[0].kind, CommitKind::Render);
-    let files = world.rig.git(&["ls-tree", "-r", "--name-only", "main"]);
-    assert!(!files.contains("snowflake-transformation/the-clean"), "{files}");
+    assert_eq!(
+        last(&world, "%P"),
+        before.0,
+        "one commit, on top of the one before"
+    );
+    let subject = last(&world, "%s");
+    assert!(subject.starts_with("Render everything anew: "), "{subject}");
+    assert_eq!(
+        last(&world, "%an %ae"),
+        last(&world, "%cn %ce"),
+        "nobody changed anything"
+    );
+    let trailers = last(&world, "%(trailers:only)");
+    for of_changes in ["Keboola-Change", "Co-authored-by"] {
+        assert!(!trailers.contains(of_changes), "{trailers}");
+    }
+    assert_ne!(form(&world), before.1);
+
+    // Its files showed the other form, and there is none of this one: it is as if it was not there.
+    let now = files(&world);
+    assert!(!now.contains(below), "{now}");
+    let manifest = world.rig.git(&["show", "main:configs/.keboola/manifest.json"]);
+    assert!(!manifest.contains("\"clean\""), "{manifest}");
+    let orphan = now
+        .lines()
+        .filter(|path| path.starts_with("configs-extra/keboola.scheduler/"));
+    let orphan: Vec<&str> = orphan.collect();
+    let [orphan] = orphan.as_slice() else {
+        panic!("{orphan:?}")
+    };
+    let orphan = world.rig.git(&["show", &format!("main:{orphan}")]);
+    assert!(orphan.contains("\"configurationId\": \"clean\""), "{orphan}");
     let withheld = world.rig.git(&["show", "main:ai/withheld.jsonl"]);
-    assert!(withheld.contains("clean"), "{withheld}");
+    assert!(
+        withheld.contains("keboola.snowflake-transformation/clean"),
+        "{withheld}"
+    );
+    assert!(!withheld.contains(PLAINTEXT), "{withheld}");
+    assert!(world.rig.attempt().await.landed.is_none());
+    world.rig.restart(|_, _| ()).await;
+    let done = world.rig.settle().await;
+    assert!(
+        done.iter().all(|done| done.landed.is_none()),
+        "the form is the tip's"
+    );
+
+    // The next version is tried afresh, and what hangs on it is where it was.
+    world.edit("keboola.snowflake-transformation", "clean", |configuration| {
+        configuration["parameters"]["blocks"][0]["codes"][0]["script"][0] = CODE.into();
+    });
+    world.mirror_all().await;
+    assert!(holds_code(&world));
+    assert!(files(&world).contains(&schedule));
+    assert!(!files(&world).contains("ai/withheld.jsonl"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_that_wait_when_the_form_changes_are_in_its_one_commit_which_says_both() {
+    let mut world = World::new(Settings::default()).await;
+    let before = world.rig.git(&["rev-parse", "main"]);
+    world.edit("keboola.ex-shop", "orders", |configuration| {
+        configuration["parameters"]["z"] = 7.into();
+    });
+    world.rig.restart(|_, settings| settings.secrets = "masked").await;
+    world.mirror_all().await;
+    let last = |format: &str| {
+        world
+            .rig
+            .git(&["log", "-1", &format!("--format={format}"), "main"])
+    };
+    assert_eq!(last("%P"), before, "{}", world.rig.git(&["log", "main"]));
+    assert_eq!(last("%ae"), "jane@example.com");
+    let message = last("%B");
+    assert!(
+        message.contains("Keboola-Change: keboola.ex-shop/orders@3"),
+        "{message}"
+    );
+    assert!(message.contains("\nEverything was rendered anew: "), "{message}");
+    assert!(world.rig.attempt().await.landed.is_none());
+}
+
+/// A table with types of its backend, as its detail shows it.
+fn typed_table(kind: &str, changed: &str) -> Value {
+    json!({
+        "id": "in.c-shop.typed", "name": "typed", "displayName": "typed", "primaryKey": ["id"], "columns": ["id", "total"],
+        "isAlias": false, "isTyped": true, "created": "2026-01-05T09:00:00+0100", "lastImportDate": changed,
+        "lastChangeDate": changed, "rowsCount": 2, "dataSizeBytes": 1024, "metadata": [], "columnMetadata": [],
+        "bucket": {"id": "in.c-shop", "stage": "in"},
+        "definition": {
+            "primaryKeysNames": ["id"],
+            "columns": [
+                {"name": "id", "basetype": "STRING", "definition": {"type": "VARCHAR", "length": "40", "nullable": false}},
+                {"name": "total", "basetype": "NUMERIC", "definition": {"type": kind, "nullable": true}},
+            ],
+            "clustering": {"fields": ["id"]},
+        },
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_typed_table_looks_the_same_listed_and_asked_for() {
+    let mut world = World::new(Settings::default()).await;
+    world.put_table(typed_table("NUMBER", "2026-01-05T09:00:00+0100"));
+    world.mirror_all().await;
+    let shown = |world: &World| {
+        world
+            .rig
+            .git(&["show", "main:storage/metadata/in.c-shop/typed.json"])
+    };
+    let asked_for = shown(&world);
+    assert!(
+        asked_for.contains("\"type\": \"NUMBER\"") && asked_for.contains("\"clustering\""),
+        "{asked_for}"
+    );
+    let detail = "/v2/storage/branch/5/tables/in.c-shop.typed";
+    let untyped = "/v2/storage/branch/5/tables/in.c-shop.orders";
+    let asked = |world: &World| (world.fake.requests(detail), world.fake.requests(untyped));
+    let before = asked(&world);
+
+    // Listed: its detail is asked for once, as long as the listing says the same.
+    for occasion in ["one", "two"] {
+        world.rig.ask_for_all(occasion).await;
+        let done = world.rig.settle().await;
+        assert!(done.iter().all(|done| done.landed.is_none()), "{}", shown(&world));
+        assert_eq!(asked(&world), (before.0 + 1, before.1), "{occasion}");
+    }
+    world.rig.lose_data().await;
+    let done = world.rig.settle().await;
+    assert!(done.iter().all(|done| done.landed.is_none()), "{}", shown(&world));
+
+    // Nobody tells of this one but the listing.
+    world.put_table(typed_table("FLOAT", "2026-01-06T09:00:00+0100"));
+    world.rig.ask_for_all("three").await;
+    world.rig.settle().await;
+    assert_eq!(shown(&world), asked_for.replace("\"NUMBER\"", "\"FLOAT\""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_that_load_a_table_by_turns_change_nothing_but_the_history_of_runs() {
+    let mut world = World::new(Settings::default()).await;
+    let shop = ("keboola.ex-shop", "orders");
+    let clean = ("keboola.snowflake-transformation", "clean");
+    let directories = ["storage", "ai", "configs", "configs-extra"];
+    let of = |world: &World| directories.map(|name| world.rig.git(&["rev-parse", &format!("main:{name}")]));
+    let before = of(&world);
+    for (component, config) in [shop, clean, shop, clean] {
+        world.load(component, config, "in.c-shop.orders");
+        world.mirror_all().await;
+        assert_eq!(
+            of(&world),
+            before,
+            "{}",
+            world.rig.git(&["show", "--stat", "main"])
+        );
+    }
+    let project = world.fake.project();
+    let table = project
+        .tables
+        .iter()
+        .find(|table| table["id"] == "in.c-shop.orders")
+        .expect("it is there");
+    assert!(
+        table["metadata"].to_string().contains("\"clean\""),
+        "Keboola says who was the last: {table}"
+    );
+    let touching = |what: &str| world.rig.git(&["rev-list", "--count", "main", "--", what]);
+    assert_eq!(
+        (touching("storage"), touching("ai"), touching("jobs")),
+        ("1".into(), "1".into(), "5".into())
+    );
+    world.rig.ask_for_all("all anew").await;
+    let done = world.rig.settle().await;
+    assert!(done.iter().all(|done| done.landed.is_none()));
 }

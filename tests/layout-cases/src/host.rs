@@ -84,7 +84,7 @@ fn text(path: &Path) -> Result<String> {
 
 fn optional(path: &Path) -> Result<Node> {
     if path.is_file() {
-        Node::parse(&text(path)?)
+        Ok(Node::parse(&text(path)?)?)
     } else {
         Ok(Node::Array(Vec::new()))
     }

@@ -6,8 +6,9 @@
 //! stand in the file. The product's binary renders the same directories in `cargo xtask conformance`.
 
 pub mod host;
-pub mod json;
 pub mod leaves;
 pub mod restore;
 pub mod tree;
 pub mod vectors;
+
+pub use sample_project::json;

@@ -34,7 +34,8 @@ pub fn check(directory: &Path) -> Result<Outcome> {
     let read = |name: &str| -> Result<Node> {
         let path = directory.join(name);
         let text = fs::read_to_string(&path);
-        Node::parse(&text.with_context(|| format!("cannot read `{}`", path.display()))?)
+        let text = text.with_context(|| format!("cannot read `{}`", path.display()))?;
+        Ok(Node::parse(&text)?)
     };
     let mut outcome = Outcome::default();
     let names = read("normalize_name.json")?;

@@ -11,7 +11,6 @@ use std::{fs, io};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
-use crate::exact;
 use crate::project::{Branch, Configuration, Planted, Project, VersionEntry};
 
 /// Why a directory could not be read as a project.
@@ -299,7 +298,7 @@ fn needed(path: &Path) -> Result<Value, ReadError> {
         path: path.to_owned(),
         source,
     })?;
-    exact::parse(&bytes).map_err(|source| ReadError::NotJson {
+    crate::json::parse(&bytes).map_err(|source| ReadError::NotJson {
         path: path.to_owned(),
         source,
     })

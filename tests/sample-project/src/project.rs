@@ -67,7 +67,8 @@ pub struct Project {
     pub branches: Vec<Branch>,
     /// `GET /v2/storage/branch/{default}/buckets?include=metadata,linkedBuckets`.
     pub buckets: Vec<Value>,
-    /// `GET /v2/storage/branch/{default}/tables?include=buckets,columns,metadata,columnMetadata`.
+    /// Items of `GET /v2/storage/branch/{default}/tables?include=buckets,columns,metadata,columnMetadata`, of typed tables
+    /// with `definition`, which the API tells in `GET …/tables/{id}` only.
     pub tables: Vec<Value>,
     /// Table id -> `GET …/tables/{id}/data-preview` (CSV text, header row first).
     pub previews: BTreeMap<String, String>,

@@ -25,6 +25,8 @@ cargo xtask COMMAND
                  render each case of DIR/kbc (`options.json`, `api/`) and compare it with its `expected/`,
                  and check DIR/vectors; DIR may also be a directory of cases
   job-history    measure how much a month of job runs makes a repository grow (minutes; benches/README.md)
+  git-servers    the contract of remotes once more, also behind `nginx` with TLS and a password (minutes); installs it
+                 where apt-get can, else says what is missing
   setup          only the set-up: the wasm target, and the Git servers that the tests talk to
 ";
 
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
             )),
         },
         "job-history" => setup().and_then(|()| job_history(&rest)),
+        "git-servers" => setup().and_then(|()| git_servers()),
         "setup" => setup(),
         _ => {
             eprintln!("{USAGE}");
@@ -109,31 +112,26 @@ fn servers() -> Result<()> {
             part.display()
         );
     }
+    require(
+        "the tests talk to an SSH server",
+        &["sshd", "ssh", "ssh-keygen"],
+        &["openssh-server", "openssh-client"],
+    )
+}
+
+/// Makes sure that programs are there, if need be from Debian's packages.
+fn require(why: &str, programs: &[&str], packages: &[&str]) -> Result<()> {
     let is_there = |program: &str| {
         let paths = env::var_os("PATH").unwrap_or_default();
         let found = env::split_paths(&paths).any(|directory| directory.join(program).is_file());
         found || Path::new("/usr/sbin").join(program).is_file()
     };
-    let missing = || {
-        ["sshd", "ssh", "ssh-keygen"]
-            .into_iter()
-            .find(|program| !is_there(program))
-    };
+    let missing = || programs.iter().find(|program| !is_there(program));
     if missing().is_some() && is_there("apt-get") {
         // Only root may; where it fails the message below says what to do.
-        let installed = run("apt-get", &["update", "-q"]).and_then(|()| {
-            run(
-                "apt-get",
-                &[
-                    "install",
-                    "-q",
-                    "-y",
-                    "--no-install-recommends",
-                    "openssh-server",
-                    "openssh-client",
-                ],
-            )
-        });
+        let install = ["install", "-q", "-y", "--no-install-recommends"];
+        let installed =
+            run("apt-get", &["update", "-q"]).and_then(|()| run("apt-get", &[&install, packages].concat()));
         if let Err(error) = installed {
             eprintln!("warning: {error:#}");
         }
@@ -141,9 +139,31 @@ fn servers() -> Result<()> {
     match missing() {
         None => Ok(()),
         Some(program) => bail!(
-            "the tests talk to an SSH server and miss `{program}`; install it (Debian: apt-get install openssh-server openssh-client) and try again"
+            "{why} and miss `{program}`; install it (Debian: apt-get install {}) and try again",
+            packages.join(" ")
         ),
     }
+}
+
+/// Runs what every way to a remote promises, over servers beyond those of an ordinary test run too.
+fn git_servers() -> Result<()> {
+    require(
+        "these tests talk to a web server",
+        &["nginx", "fcgiwrap", "openssl"],
+        &["nginx-light", "fcgiwrap", "openssl"],
+    )?;
+    let args = ["test", "--workspace", "--locked", "--lib", "smart::tests::"];
+    eprintln!("+ KBC_MIRROR_TEST_MORE_SERVERS=1 cargo {}", args.join(" "));
+    let status = Command::new("cargo")
+        .args(args)
+        .env("KBC_MIRROR_TEST_MORE_SERVERS", "1")
+        .current_dir(root())
+        .status()
+        .context("cannot run `cargo`; install it and try again")?;
+    if !status.success() {
+        bail!("some way to a remote does not do what it promises ({status})");
+    }
+    Ok(())
 }
 
 fn test(args: &[String]) -> Result<()> {

@@ -24,8 +24,6 @@ pub(crate) enum EdgeType {
     Writes,
     /// A configuration or row made a table, as its metadata says.
     Created,
-    /// A configuration or row was the last to write a table, as its metadata says.
-    Updated,
     /// A table is seen through an alias.
     Alias,
     /// A bucket is linked by another.
@@ -41,11 +39,10 @@ pub(crate) enum EdgeType {
 }
 
 impl EdgeType {
-    const ALL: [(Self, &'static str); 10] = [
+    const ALL: [(Self, &'static str); 9] = [
         (Self::Reads, "reads"),
         (Self::Writes, "writes"),
         (Self::Created, "created"),
-        (Self::Updated, "updated"),
         (Self::Alias, "alias"),
         (Self::Shares, "shares"),
         (Self::Links, "links"),
@@ -67,7 +64,7 @@ impl EdgeType {
     /// Whether the object that tells of the edge is its target; else it is its source.
     pub(crate) fn ends_at_teller(self) -> bool {
         match self {
-            Self::Reads | Self::Created | Self::Updated | Self::Alias | Self::Links => true,
+            Self::Reads | Self::Created | Self::Alias | Self::Links => true,
             Self::Writes | Self::Shares | Self::Runs | Self::Schedules | Self::Uses => false,
         }
     }

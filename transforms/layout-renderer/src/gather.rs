@@ -9,7 +9,9 @@ pub(crate) mod table;
 
 use crate::{
     api::{Context, DocumentKind, Entry, File, Gathered, IndexKind, LayoutError},
-    json::Json,
+    json::{Json, write},
+    node::Node,
+    paths,
     settings::Settings,
 };
 
@@ -30,7 +32,7 @@ pub fn gather(
         IndexKind::Manifest => manifest::gather(context, &settings, entries),
         IndexKind::JobDay => jobs::day(&settings.jobs, shard, entries),
         IndexKind::JobHealth => jobs::health(entries),
-        IndexKind::Withheld => withheld(entries),
+        IndexKind::Withheld => withheld(&settings, entries),
         IndexKind::Guide => Ok(Gathered {
             files: guide::files(&settings),
             keep: None,
@@ -63,12 +65,34 @@ fn kept(given: &[Entry], newest: &[&Entry]) -> Option<Vec<Entry>> {
     (given.len() != newest.len()).then(|| newest.iter().map(|entry| (*entry).clone()).collect())
 }
 
-fn withheld(entries: &[Entry]) -> Result<Gathered, LayoutError> {
+/// Returns where the file of a table, bucket or sample is, whether it was ever written or not.
+fn storage_path(settings: &Settings, object: &str) -> Option<String> {
+    let branch = |node: Node| {
+        let shard = node.lineage_shard(settings)?;
+        Some(settings.split_shard(&shard).0)
+    };
+    match object.split_once(' ')? {
+        ("table", id) => Some(paths::table(&branch(Node::Table(id.to_owned()))?, id)),
+        ("bucket", id) => Some(paths::bucket(&branch(Node::Bucket(id.to_owned()))?, id)),
+        ("sample", id) => Some(paths::sample(id, "csv")),
+        _ => None,
+    }
+}
+
+fn withheld(settings: &Settings, entries: &[Entry]) -> Result<Gathered, LayoutError> {
     let newest = newest(entries);
     let mut content = String::new();
     for entry in &newest {
-        let value = Json::parse(&entry.value).map_err(|_| not_ours(entry))?;
-        content.push_str(&crate::json::write::line(&value));
+        let mut line = Json::parse(&entry.value)
+            .map_err(|_| not_ours(entry))?
+            .into_object();
+        // The host knows files that an object has alone; those of storage are gathered.
+        if line.get("path").is_none_or(|path| *path == Json::Null)
+            && let Some(path) = storage_path(settings, &entry.key)
+        {
+            line.set("path", path);
+        }
+        content.push_str(&write::object_line(&line));
         content.push('\n');
     }
     let file = File {

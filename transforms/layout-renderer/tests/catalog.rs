@@ -92,7 +92,7 @@ fn the_catalog_has_a_line_for_each_object() {
     expect![[r#"
         === ai/catalog/keboola.ex-db.jsonl
         {"componentId":"keboola.ex-db","configId":"1","name":"Shop","type":"extractor","path":"configs/main/extractor/keboola.ex-db/shop","enabled":true,"upstream":1,"downstream":2}
-        {"componentId":"keboola.ex-db","configId":"1","rowId":"r","name":"Orders","type":"row","path":"configs/main/extractor/keboola.ex-db/shop/rows/orders","enabled":false,"upstream":0,"downstream":1}
+        {"componentId":"keboola.ex-db","configId":"1","rowId":"r","name":"Orders","type":"row","path":"configs/main/extractor/keboola.ex-db/shop/rows/orders","enabled":false,"upstream":0,"downstream":0}
         === ai/catalog/keboola.flow.jsonl
         {"componentId":"keboola.flow","configId":"3","name":"Nightly","type":"other","path":"configs/main/other/keboola.flow/nightly","enabled":true,"upstream":0,"downstream":2}
         === ai/catalog/keboola.snowflake-transformation.jsonl
@@ -102,7 +102,7 @@ fn the_catalog_has_a_line_for_each_object() {
         {"table":"in.c-linked.rates","name":"rates","type":"alias","path":"storage/metadata/in.c-linked/rates.json","upstream":1,"downstream":1}
         === ai/catalog/storage/in.c-shop.jsonl
         {"bucket":"in.c-shop","name":"shop","type":"bucket","path":"storage/metadata/in.c-shop/bucket.json","upstream":0,"downstream":1}
-        {"table":"in.c-shop.orders","name":"orders","type":"table","path":"storage/metadata/in.c-shop/orders.json","upstream":2,"downstream":2}
+        {"table":"in.c-shop.orders","name":"orders","type":"table","path":"storage/metadata/in.c-shop/orders.json","upstream":1,"downstream":2}
         === ai/catalog/storage/out.c-model.jsonl
         {"table":"out.c-model.view","name":"view","type":"alias","path":"storage/metadata/out.c-model/view.json","upstream":1,"downstream":0}
     "#]].assert_eq(&show(&files(SETTINGS, &shop()), &["ai/catalog"]));
@@ -142,7 +142,6 @@ fn lineage_has_a_line_for_each_edge() {
         === ai/lineage/storage/in.c-shop.jsonl
         {"type":"created","source":{"componentId":"keboola.ex-db","configId":"1"},"target":{"table":"in.c-shop.orders"}}
         {"type":"shares","source":{"bucket":"in.c-shop"},"target":{"projectId":"9","bucket":"in.c-a"}}
-        {"type":"updated","source":{"componentId":"keboola.ex-db","configId":"1","rowId":"r"},"target":{"table":"in.c-shop.orders"}}
         === ai/lineage/storage/out.c-model.jsonl
         {"type":"alias","source":{"table":"in.c-shop.orders"},"target":{"table":"out.c-model.view"}}
     "#]].assert_eq(&show(&files(SETTINGS, &shop()), &["ai/lineage"]));
@@ -201,11 +200,6 @@ fn the_file_of_a_table_says_who_reads_and_writes_it() {
           "createdBy": {
             "componentId": "keboola.ex-db",
             "configId": "1"
-          },
-          "lastUpdatedBy": {
-            "componentId": "keboola.ex-db",
-            "configId": "1",
-            "rowId": "r"
           },
           "writtenBy": [
             {"componentId":"keboola.ex-db","configId":"1"}

@@ -160,7 +160,9 @@ fn a_table_has_columns_with_types_keys_and_origin() {
         r#"{"id": "in.c-main.orders", "name": "orders", "displayName": "Orders", "primaryKey": ["id"], "columns": ["id", "total", "note"],
             "rowsCount": 5, "lastImportDate": "2026-01-13T19:55:00+0100", "isAlias": true, "aliasColumnsAutoSync": true, "isTyped": true,
             "created": "2026-01-05T08:00:00+0100", "sourceTable": {"id": "out.c-x.orders", "project": {"id": 4, "name": "Other"}},
-            "definition": {"columns": [{"name": "total", "basetype": "NUMERIC", "definition": {"type": "NUMBER", "length": "38,2", "nullable": true}}]},
+            "definition": {"columns": [{"name": "total", "basetype": "NUMERIC", "definition": {"type": "NUMBER", "length": "38,2", "nullable": true}}],
+                           "timePartitioning": {"type": "DAY", "field": "total"}, "clustering": {"fields": ["id"]}, "rangePartitioning": null,
+                           "distribution": [], "partitions": [{"partitionId": "20260819", "rowsNumber": "42"}]},
             "metadata": [{"key": "KBC.createdBy.component.id", "value": "keboola.ex-db", "provider": "system"},
                          {"key": "KBC.createdBy.configuration.id", "value": "1", "provider": "system"},
                          {"key": "k", "value": "old", "provider": "a", "timestamp": "2016-09-19 13:02:11"},
@@ -197,6 +199,17 @@ fn a_table_has_columns_with_types_keys_and_origin() {
               "primaryKey": [
                 "id"
               ],
+              "sharding": {
+                "timePartitioning": {
+                  "type": "DAY",
+                  "field": "total"
+                },
+                "clustering": {
+                  "fields": [
+                    "id"
+                  ]
+                }
+              },
               "columns": [
                 {
                   "name": "id",
@@ -461,15 +474,24 @@ fn withheld_objects_are_listed_while_there_are_any() {
         key: key.into(),
         value: format!(r#"{{"object": "{key}", "path": null, "reason": "{reason}", "version": 2}}"#),
     };
-    let given = [entry("c/1", "old"), entry("c/1", "new"), entry("c/2", "x")];
+    let given = [
+        entry("bucket in.c-main", "x"),
+        entry("c/1", "old"),
+        entry("c/1", "new"),
+        entry("c/2", "x"),
+        // Their files are made of what others tell too, so they have a place whatever became of them.
+        entry("table in.c-main.Orders", "x"),
+    ];
     let gathered = gather(&context(), SETTINGS, IndexKind::Withheld, "", &given).unwrap();
     expect![[r#"
         === ai/withheld.jsonl
+        {"object":"bucket in.c-main","path":"storage/metadata/in.c-main/bucket.json","reason":"x","version":2}
         {"object":"c/1","path":null,"reason":"new","version":2}
         {"object":"c/2","path":null,"reason":"x","version":2}
+        {"object":"table in.c-main.Orders","path":"storage/metadata/in.c-main/Orders.json","reason":"x","version":2}
     "#]]
     .assert_eq(&show(&gathered.files, &[""]));
-    assert_eq!(gathered.keep.map(|keep| keep.len()), Some(2));
+    assert_eq!(gathered.keep.map(|keep| keep.len()), Some(4));
     assert!(
         gather(&context(), SETTINGS, IndexKind::Withheld, "", &[])
             .unwrap()

@@ -118,6 +118,17 @@ pub(super) fn body(draft: &CommitDraft, detail: Detail) -> String {
         }
         body.push_str("Files of the mirror that somebody else had changed are again as Keboola has them.\n");
     }
+    let is_subject = matches!(draft.kind, CommitKind::Render | CommitKind::Snapshot);
+    if let Some(reason) = draft.render_reason.as_ref().filter(|_| !is_subject) {
+        if !body.is_empty() {
+            body.push('\n');
+        }
+        let _ = writeln!(
+            body,
+            "Everything was rendered anew: {}",
+            one_line(reason, LINE_CHARS_MAX)
+        );
+    }
     if !draft.inventory.is_empty() {
         if !body.is_empty() {
             body.push('\n');

@@ -33,7 +33,7 @@ fn received(mirror: &Mirror, push: &PendingPush) {
     );
     other.git(&["update-ref", "refs/heads/main", &push.new_tip().to_string()]);
     assert_eq!(other.git(&["fsck", "--full", "--strict"]), "");
-    let complete = push.complete_pack_bytes(&mirror.store).unwrap();
+    let complete = push.complete_pack_bytes().unwrap();
     git_fed(Bare::init().path(), &["index-pack", "--stdin"], &complete);
 }
 

@@ -494,7 +494,7 @@ fn errors_know_who_can_mend_them() {
     );
     let full = DiskError {
         path: "p".into(),
-        source: io::ErrorKind::QuotaExceeded.into(),
+        source: std::sync::Arc::new(io::ErrorKind::QuotaExceeded.into()),
     };
     let full = PushError::from_disk("r", full);
     assert_eq!(
@@ -503,7 +503,7 @@ fn errors_know_who_can_mend_them() {
     );
     let other = DiskError {
         path: "p".into(),
-        source: io::ErrorKind::TimedOut.into(),
+        source: std::sync::Arc::new(io::ErrorKind::TimedOut.into()),
     };
     assert!(matches!(
         PushError::from_disk("r", other),
@@ -511,7 +511,7 @@ fn errors_know_who_can_mend_them() {
     ));
     let read_only = DiskError {
         path: "p".into(),
-        source: io::ErrorKind::ReadOnlyFilesystem.into(),
+        source: std::sync::Arc::new(io::ErrorKind::ReadOnlyFilesystem.into()),
     };
     assert_eq!(StoreError::from(read_only).disposition(), Disposition::Retry);
     assert_eq!(

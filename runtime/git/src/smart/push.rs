@@ -10,14 +10,14 @@ use crate::{
     error::{PushError, RemoteError},
     link::{Conversation, Piece, SendError, Service},
     outgoing::{Outgoing, PendingPush},
-    pack,
+    pack::{self, Form},
     ref_update::{Outcomes, PushMode, PushReport, RefUpdate, RefUpdates},
     refname::RefName,
     refusal::{Meaning, Refusal, classify},
     transport_error::TransportError,
 };
 use mirror_core::ids::Oid;
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 /// A connection that broke before the branches moved is tried once more at once: often it was only an idle one.
 const ATTEMPTS: usize = 2;
@@ -37,6 +37,14 @@ impl Sent {
             Self::Reported(report) => report.of(refname),
             Self::Unknown { .. } => None,
         }
+    }
+}
+
+/// Returns which deltas a server takes. Git itself takes all.
+fn form(server: &Advertisement) -> Form {
+    Form {
+        thin: !server.has("no-thin"),
+        by_offset: server.has("ofs-delta"),
     }
 }
 
@@ -118,7 +126,10 @@ impl SmartRemote {
         // Deletions alone come without a pack.
         if updates.iter().any(|update| update.new.is_some()) {
             pieces.push(match objects {
-                Some(push) => Piece::from_owner(PackBytes(Arc::clone(&push.outgoing))),
+                Some(push) => match push.in_form(form(&server))? {
+                    Cow::Borrowed(_) => Piece::from_owner(PackBytes(Arc::clone(&push.outgoing))),
+                    Cow::Owned(other) => Piece::from(other.bytes),
+                },
                 None => Piece::from(pack::empty()),
             });
         }
@@ -342,10 +353,7 @@ impl SmartRemote {
         match error {
             RemoteError::Transport(error) => PushError::Transport(error),
             RemoteError::NotARepository { remote, problem } => PushError::NotARepository { remote, problem },
-            RemoteError::Unreachable { remote, source } => PushError::Unreachable {
-                remote,
-                source: Arc::new(source),
-            },
+            RemoteError::Unreachable { remote, source } => PushError::Unreachable { remote, source },
             RemoteError::Damaged { remote, problem } => PushError::Damaged { remote, problem },
             error @ (RemoteError::NotReadable { .. }
             | RemoteError::Missing { .. }

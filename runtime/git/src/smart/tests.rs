@@ -3,14 +3,18 @@
 mod contract;
 mod differential;
 mod faults;
+mod forms;
 mod probes;
+mod proxies;
 mod refusals;
 mod several;
 mod transports;
 
 use super::*;
 use crate::{LocalBare, Network, testing::make};
-use git_servers::{Access, Authority, GitDaemon, HttpOptions, HttpServer, Repositories, SshServer, git};
+use git_servers::{
+    Access, Authority, GitDaemon, HttpOptions, HttpServer, NginxServer, Repositories, SshServer, git,
+};
 use secrecy::SecretString;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -63,23 +67,35 @@ pub(super) enum Way {
     Git,
     /// A server as Git sets it up: no filters, nothing by id that is not a branch.
     PlainHttpV0,
+    /// `nginx` with TLS and a password: takes longer, and must be installed.
+    Nginx,
 }
 
-pub(super) const WAYS: [Way; 7] = [
-    Way::Local,
-    Way::Http,
-    Way::HttpV0,
-    Way::Https,
-    Way::Ssh,
-    Way::Git,
-    Way::PlainHttpV0,
-];
+/// `cargo xtask git-servers` sets it: servers beyond those that every test run needs.
+const MORE_SERVERS: &str = "KBC_MIRROR_TEST_MORE_SERVERS";
+
+pub(super) fn ways() -> Vec<Way> {
+    let mut ways = vec![
+        Way::Local,
+        Way::Http,
+        Way::HttpV0,
+        Way::Https,
+        Way::Ssh,
+        Way::Git,
+        Way::PlainHttpV0,
+    ];
+    if std::env::var_os(MORE_SERVERS).is_some() {
+        ways.push(Way::Nginx);
+    }
+    ways
+}
 
 /// What must live as long as the remote.
 #[expect(dead_code, reason = "held until the test ends")]
 enum Server {
     None,
     Http(HttpServer),
+    Nginx(NginxServer),
     Ssh(SshServer),
     Git(GitDaemon),
 }
@@ -142,6 +158,17 @@ impl Setup {
                 };
                 let url = server.url("r.git");
                 (Server::Http(server), Some((url, settings)))
+            }
+            Way::Nginx => {
+                let authority = Authority::new();
+                let server = NginxServer::start(root, &authority, "x-access-token", TOKEN);
+                let settings = RemoteSettings {
+                    credential: Some(Credential::token(password(TOKEN))),
+                    certificates_pem: authority.pem().into(),
+                    ..settings()
+                };
+                let url = server.url("r.git");
+                (Server::Nginx(server), Some((url, settings)))
             }
             Way::Ssh => {
                 let server = SshServer::start(root);

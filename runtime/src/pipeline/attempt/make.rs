@@ -17,13 +17,16 @@ use mirror_core::{
     commit::{CommitDraft, CommitFacts, CommitKind, CoveredChange},
     cut::{ConfigKey, Cut},
     finding::WithholdReason,
-    ids::{ObjectKey, Oid},
+    ids::{ObjectKey, Oid, TableId},
     inventory::Inventory,
     quarantine::Quarantine,
     redaction::RedactionStats,
 };
 use mirror_git::{PendingPush, TreeOutcome};
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// What a commit is made of.
 pub(super) struct ToMake {
@@ -60,6 +63,8 @@ pub(super) struct Finished {
     pub(super) redactions: Vec<(ObjectKey, RedactionStats)>,
     pub(super) withheld: Vec<(ObjectKey, WithholdReason)>,
     pub(super) withheld_files: BTreeMap<String, String>,
+    /// As [`Built::tables`].
+    pub(super) tables: BTreeSet<TableId>,
     pub(super) inventory: Inventory,
     pub(super) work: Work,
     pub(super) fetching: Duration,
@@ -112,6 +117,7 @@ impl Lane {
                 tree: outcome,
                 withheld,
                 withheld_files,
+                tables,
                 inventory,
                 redactions,
                 work,
@@ -145,6 +151,7 @@ impl Lane {
                 redactions,
                 withheld: withheld.into_iter().collect(),
                 withheld_files,
+                tables,
                 work,
                 fetching,
                 inventory,

@@ -35,6 +35,7 @@ impl Lane {
             withheld_files,
             inventory,
             mut work,
+            tables: _,
             fetching: _,
         } = finished;
         let id = commit

@@ -23,11 +23,14 @@ impl Build<'_, '_, '_, '_> {
                 shards.extend(self.withheld_entry(&key, None));
             }
             let (files, touched) = self.memory.forget(&key);
+            self.note_table(&key, true);
             self.deleted.extend(files);
             shards.extend(touched);
         }
         for (key, made) in std::mem::take(&mut self.made) {
-            shards.extend(self.settle_made(key, made));
+            let touched = self.settle_made(key.clone(), made);
+            self.note_table(&key, !touched.is_empty());
+            shards.extend(touched);
         }
         for (key, reason) in self.again.earlier.values().flatten() {
             // Made from an earlier version, or not there at all.
@@ -37,6 +40,16 @@ impl Build<'_, '_, '_, '_> {
             shards.extend(self.settle_withheld(key, reason));
         }
         shards
+    }
+
+    /// Notes a table that others inherit. Whether a sample differs was seen when it was written: it has no entries.
+    fn note_table(&mut self, key: &ObjectKey, differs: bool) {
+        if let ObjectKey::Table(table) | ObjectKey::Sample(table) = key
+            && differs
+            && !self.whole
+        {
+            self.tables.insert(table.clone());
+        }
     }
 
     fn settle_made(&mut self, key: ObjectKey, made: Made) -> BTreeSet<Shard> {
@@ -111,9 +124,11 @@ impl Build<'_, '_, '_, '_> {
                 key: name,
             }),
             Some((reason, version, files)) => {
+                let owned = &self.lane.transformer.owned;
                 let value = json!({
                     "object": name,
-                    "path": files.first().map(MirrorPath::as_str),
+                    // As everywhere in the files: below the mirror's own root.
+                    "path": files.first().and_then(|path| owned.below_root(path)),
                     "reason": reason.public(),
                     "version": version,
                 });

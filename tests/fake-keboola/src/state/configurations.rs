@@ -235,7 +235,7 @@ impl State {
     ) -> Result<(), FakeError> {
         let mut next = self.next_metadata;
         let configuration = self.configuration_mut(at)?;
-        set_metadata(&mut configuration.metadata, &mut next, change, entries);
+        set_metadata(&mut configuration.metadata, &mut next, change, "user", entries);
         let (name, version) = (configuration.detail["name"].clone(), configuration.version());
         self.next_metadata = next;
         let branch = self.branch_id(at)?;

@@ -1,6 +1,9 @@
 //! Finished jobs, and changes of storage.
 
-use super::{Change, FakeError, JobSpec, State, Told, event_time, queue_time, storage_time, text};
+use super::{
+    Change, ConfigAt, FakeError, JobSpec, State, Told, event_time, queue_time, set_metadata, storage_time,
+    text,
+};
 use crate::change::JobTable;
 use serde_json::{Value, json};
 
@@ -31,7 +34,7 @@ impl State {
         };
         if job.status == "success" || job.status == "warning" {
             for output in &job.outputs {
-                self.imported(&output.table, &done);
+                self.imported(&output.table, Some(&job.at), &done);
             }
         }
         let [high, low] = self.chances();
@@ -93,13 +96,25 @@ impl State {
         })
     }
 
-    fn imported(&mut self, table: &str, change: &Change) {
+    /// A load leaves its time and, where a configuration made it, whose it was.
+    fn imported(&mut self, table: &str, by: Option<&ConfigAt>, change: &Change) {
         let at = storage_time(change.now);
         let Some(found) = self.tables.iter_mut().find(|found| found["id"] == *table) else {
             return;
         };
         found["lastImportDate"] = json!(at);
         found["lastChangeDate"] = json!(at);
+        if !found["metadata"].is_array() {
+            found["metadata"] = json!([]);
+        }
+        if let (Some(by), Some(metadata)) = (by, found["metadata"].as_array_mut()) {
+            metadata.retain(|entry| entry["key"] != "KBC.lastUpdatedBy.configurationRow.id");
+            let entries = [
+                ("KBC.lastUpdatedBy.component.id".to_owned(), by.component.clone()),
+                ("KBC.lastUpdatedBy.configuration.id".to_owned(), by.config.clone()),
+            ];
+            set_metadata(metadata, &mut self.next_metadata, change, "system", &entries);
+        }
         self.tell_table("storage.tableImportDone", table, change);
     }
 
@@ -128,7 +143,7 @@ impl State {
         if !self.tables.iter().any(|found| found["id"] == *table) {
             return Err(FakeError::UnknownTable { table });
         }
-        self.imported(&table, change);
+        self.imported(&table, None, change);
         self.previews.insert(table, csv);
         Ok(())
     }

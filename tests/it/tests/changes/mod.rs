@@ -260,6 +260,51 @@ impl World {
         self.revise(&at, |content| edit(&mut content["configuration"]));
     }
 
+    /// Schedules a configuration.
+    pub(crate) fn schedule(&mut self, component: &str, config: &str, name: &str) {
+        let target = ConfigAt::new(&self.branch, component, config);
+        self.create(SCHEDULER, name, schedule_of(&target));
+    }
+
+    /// Makes or changes a table, of which an event will tell.
+    pub(crate) fn put_table(&mut self, detail: Value) {
+        let table = detail["id"].as_str().expect("it has an id").to_owned();
+        let change = self.change();
+        self.fake.put_table(detail, &change).expect("it has an id");
+        self.internal.push(Body::StorageChanged(StorageChanged {
+            tables: vec![TableId::parse(&table).expect("an id")],
+            cause: StorageCause::Seen(self.made.to_string()),
+        }));
+    }
+
+    /// Lets a configuration run and load a table.
+    pub(crate) fn load(&mut self, component: &str, config: &str, table: &str) {
+        let at = ConfigAt::new(&self.branch, component, config);
+        self.run(at, "success", table);
+    }
+
+    fn run(&mut self, at: ConfigAt, status: &str, table: &str) {
+        let ended = self.change().now;
+        let job = JobSpec {
+            at,
+            status: status.into(),
+            author: Author {
+                token_id: 9004,
+                name: "ci".into(),
+            },
+            started: ended - SignedDuration::from_secs(30),
+            ended,
+            message: "done".into(),
+            inputs: Vec::new(),
+            outputs: vec![JobTable {
+                table: table.into(),
+                columns: vec!["c0".into()],
+            }],
+            artifact_links: Vec::new(),
+        };
+        self.fake.finish_job(job).expect("it is there");
+    }
+
     /// Tells and mirrors all that was not told yet.
     pub(crate) async fn mirror_all(&mut self) {
         self.mirror(0, false, false).await;
@@ -520,39 +565,13 @@ impl World {
                 self.branch_changed();
             }
             Deed::Table { table, columns } => {
-                let change = self.change();
                 let columns: Vec<String> = (0..=columns % 5).map(|column| format!("c{column}")).collect();
-                let detail = table_of(*table, &columns);
-                self.fake.put_table(detail, &change).expect("it has an id");
-                let table = format!("in.c-shop.t{table}");
-                self.internal.push(Body::StorageChanged(StorageChanged {
-                    tables: vec![TableId::parse(&table).expect("an id")],
-                    cause: StorageCause::Seen(self.made.to_string()),
-                }));
+                self.put_table(table_of(*table, &columns));
             }
             Deed::Run { config, table, fails } => {
                 let at = self.any(config)?.at;
-                let change = self.change();
-                let ended = change.now;
-                self.fake
-                    .finish_job(JobSpec {
-                        at,
-                        status: if *fails { "error" } else { "success" }.into(),
-                        author: Author {
-                            token_id: 9004,
-                            name: "ci".into(),
-                        },
-                        started: ended - SignedDuration::from_secs(30),
-                        ended,
-                        message: "done".into(),
-                        inputs: Vec::new(),
-                        outputs: vec![JobTable {
-                            table: format!("in.c-shop.t{table}"),
-                            columns: vec!["c0".into()],
-                        }],
-                        artifact_links: Vec::new(),
-                    })
-                    .expect("it is there");
+                let status = if *fails { "error" } else { "success" };
+                self.run(at, status, &format!("in.c-shop.t{table}"));
             }
             Deed::Mirror { .. } => {}
         }
@@ -590,12 +609,21 @@ fn schedule_of(target: &ConfigAt) -> Value {
     })
 }
 
+/// Every second table has types.
 fn table_of(number: u8, columns: &[String]) -> Value {
-    json!({
+    let is_typed = number % 2 == 1;
+    let mut table = json!({
         "id": format!("in.c-shop.t{number}"), "name": format!("t{number}"), "displayName": format!("t{number}"),
-        "primaryKey": [columns[0]], "columns": columns, "isAlias": false, "isTyped": false,
+        "primaryKey": [columns[0]], "columns": columns, "isAlias": false, "isTyped": is_typed,
         "created": "2026-01-05T09:00:00+0100", "lastImportDate": "2026-01-05T09:00:00+0100",
         "lastChangeDate": "2026-01-05T09:00:00+0100", "rowsCount": 2, "dataSizeBytes": 1024, "metadata": [],
         "columnMetadata": [], "bucket": {"id": "in.c-shop", "stage": "in"},
-    })
+    });
+    if is_typed {
+        let typed = columns
+            .iter()
+            .map(|name| json!({"name": name, "basetype": "STRING", "definition": {"type": "VARCHAR"}}));
+        table["definition"] = json!({"primaryKeysNames": [columns[0]], "columns": typed.collect::<Vec<_>>()});
+    }
+    table
 }

@@ -12,7 +12,7 @@ use crate::{
 const MARKER: &str = "<!-- kbc-mirror -->";
 
 /// JSON Schemas of every format that is ours, not the CLI's.
-const SCHEMAS: [(&str, &str); 9] = [
+const SCHEMAS: [(&str, &str); 10] = [
     ("catalog", include_str!("guide/schema/catalog.schema.json")),
     (
         "configs-extra",
@@ -20,6 +20,7 @@ const SCHEMAS: [(&str, &str); 9] = [
     ),
     ("job", include_str!("guide/schema/job.schema.json")),
     ("job-health", include_str!("guide/schema/job-health.schema.json")),
+    ("job-total", include_str!("guide/schema/job-total.schema.json")),
     ("lineage", include_str!("guide/schema/lineage.schema.json")),
     ("sample", include_str!("guide/schema/sample.schema.json")),
     (

@@ -1,7 +1,8 @@
 //! The structure of buckets and tables: types, keys, sharing, descriptions, and who writes what.
 //!
-//! Figures that change with every load (rows, bytes, dates of the last load) are left out: a
-//! commit says that a structure changed, not that a job ran.
+//! What changes with every load (rows, bytes, dates of the last load, who loaded last, the list of
+//! partitions) is left out: a commit says that a structure changed, not that a job ran. Who loads a table
+//! is told by the mappings of configurations, and run by run in `jobs/`.
 //!
 //! The structure is an entry, not a file: who reads and writes a table is told by others, and
 //! `gather` puts both together.
@@ -26,6 +27,20 @@ const COLUMN_FIELDS: [(&str, &str); 6] = [
     ("KBC.datatype.default", "default"),
     ("KBC.description", "description"),
 ];
+
+/// Members of a typed table's definition that say how it is laid out. `partitions` is no choice of anybody's,
+/// and has figures.
+const SHARDING: [&str; 6] = [
+    "distribution",
+    "index",
+    "timePartitioning",
+    "rangePartitioning",
+    "clustering",
+    "requirePartitionFilter",
+];
+
+/// Metadata whose keys begin so change with every load, of whoever loads.
+const VOLATILE_METADATA: &str = "KBC.lastUpdatedBy.";
 
 pub(super) fn bucket(object: &Placed<'_>, id: &str, source: &Object) -> Rendered {
     let mut metadata = Metadata::read(source.items("metadata"));
@@ -135,6 +150,10 @@ pub(super) fn table(object: &Placed<'_>, id: &str, source: &Object) -> Rendered 
         }),
     );
     content.set("primaryKey", source.items("primaryKey").to_vec());
+    let sharding = sharding(source);
+    if !sharding.is_empty() {
+        content.set("sharding", sharding);
+    }
     content.set("columns", columns(source));
     metadata.write(&mut content);
 
@@ -142,13 +161,8 @@ pub(super) fn table(object: &Placed<'_>, id: &str, source: &Object) -> Rendered 
     if let Some(origin) = source.object("sourceTable") {
         edges.add_alias(origin, &object.context.project_id);
     }
-    for (edge, field) in [
-        (EdgeType::Created, "createdBy"),
-        (EdgeType::Updated, "lastUpdatedBy"),
-    ] {
-        if let Some(origin) = content.object(field) {
-            edges.add_origin(edge, origin);
-        }
+    if let Some(origin) = content.object("createdBy") {
+        edges.add_origin(EdgeType::Created, origin);
     }
     let kind = if source.is_true("isAlias") {
         "alias"
@@ -186,6 +200,26 @@ fn rendered(
         files: Vec::new(),
         entries,
     }
+}
+
+/// Returns how a table is laid out in its backend, as far as somebody chose it.
+fn sharding(source: &Object) -> Object {
+    let mut content = Object::new();
+    let Some(definition) = source.object("definition") else {
+        return content;
+    };
+    for part in SHARDING {
+        let is_chosen = |value: &&Json| match value {
+            Json::Null => false,
+            Json::Array(items) => !items.is_empty(),
+            Json::Object(members) => !members.is_empty(),
+            _ => true,
+        };
+        if let Some(value) = definition.get(part).filter(is_chosen) {
+            content.set(part, value.clone());
+        }
+    }
+    content
 }
 
 fn columns(source: &Object) -> Vec<Json> {
@@ -278,6 +312,9 @@ impl Metadata {
             let (Some(key), Some(text)) = (item.str("key"), item.text("value")) else {
                 continue;
             };
+            if key.starts_with(VOLATILE_METADATA) {
+                continue;
+            }
             let value = Value {
                 text: text.to_owned(),
                 by_user: item.str("provider") == Some("user"),
@@ -297,26 +334,21 @@ impl Metadata {
         Self(known)
     }
 
-    /// Writes who made and who last wrote the object as fields, the rest sorted by key.
+    /// Writes who made the object as a field, the rest sorted by key.
     fn write(mut self, content: &mut Object) {
-        for (prefix, field) in [
-            ("KBC.createdBy.", "createdBy"),
-            ("KBC.lastUpdatedBy.", "lastUpdatedBy"),
+        let mut origin = Object::new();
+        for (key, part) in [
+            ("KBC.createdBy.component.id", "componentId"),
+            ("KBC.createdBy.configuration.id", "configId"),
+            ("KBC.createdBy.configurationRow.id", "rowId"),
+            ("KBC.createdBy.branch.id", "branchId"),
         ] {
-            let mut origin = Object::new();
-            for (key, part) in [
-                ("component.id", "componentId"),
-                ("configuration.id", "configId"),
-                ("configurationRow.id", "rowId"),
-                ("branch.id", "branchId"),
-            ] {
-                if let Some(value) = self.0.remove(&format!("{prefix}{key}")) {
-                    origin.set(part, value.text);
-                }
+            if let Some(value) = self.0.remove(key) {
+                origin.set(part, value.text);
             }
-            if !origin.is_empty() {
-                content.set(field, origin);
-            }
+        }
+        if !origin.is_empty() {
+            content.set("createdBy", origin);
         }
         if !self.0.is_empty() {
             content.set(

@@ -8,7 +8,7 @@ use crate::{
 };
 use reqwest::{
     Client, Request, Response, StatusCode,
-    header::{CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER},
+    header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER},
 };
 use std::{
     error::Error,
@@ -58,6 +58,8 @@ impl Progress {
 pub(crate) struct Answer {
     status: StatusCode,
     content_type: String,
+    /// How the body is compressed, which nobody asked for; empty if it is not.
+    encoding: String,
     retry_after: Option<Duration>,
     /// It was asked too often, or wants not to be for a while.
     asks_to_wait: bool,
@@ -112,6 +114,13 @@ impl Answer {
 
     /// Refuses an answer that is not of the type that the protocol demands.
     pub(super) fn expect_type(&self, remote: &str, expected: &str) -> Result<(), TransportError> {
+        if !self.encoding.is_empty() {
+            let encoding = clean(&self.encoding);
+            return Err(TransportError::Protocol {
+                remote: remote.to_owned(),
+                problem: format!("its answer is compressed ({encoding}), which was not asked for"),
+            });
+        }
         if self.content_type == expected {
             return Ok(());
         }
@@ -179,7 +188,8 @@ impl Answer {
         // What the server itself refuses it has not done. Behind a proxy in trouble it may have.
         let may_have_worked = status.is_server_error();
         let error = match status.as_u16() {
-            401 | 407 => TransportError::Credentials { remote, said },
+            401 => TransportError::Credentials { remote, said },
+            407 => TransportError::ProxyCredentials { remote },
             403 if read_only => TransportError::ReadOnly { remote, said },
             403 if limited => TransportError::RateLimited {
                 remote,
@@ -293,6 +303,9 @@ fn head(response: &Response) -> Answer {
             .unwrap_or_default()
             .trim()
             .to_ascii_lowercase(),
+        encoding: text(CONTENT_ENCODING.as_str())
+            .filter(|encoding| !encoding.eq_ignore_ascii_case("identity"))
+            .unwrap_or_default(),
         retry_after: text(RETRY_AFTER.as_str())
             .and_then(|after| retry_after(&after, text(DATE.as_str()).as_deref())),
         asks_to_wait: headers.contains_key(RETRY_AFTER)
@@ -370,6 +383,8 @@ fn send_error(remote: &str, error: reqwest::Error, timeouts: &Timeouts, phase: P
             remote,
             problem: clean(problem),
         }
+    } else if is_connect && chain().any(|error| error.to_string().ends_with("proxy authorization required")) {
+        TransportError::ProxyCredentials { remote }
     } else if is_timeout && is_connect {
         TransportError::TimedOut {
             remote,

@@ -6,7 +6,7 @@ use crate::{Ancestry, Disposition, HistoryEnd};
 /// Calls a test once for every way to a repository.
 #[track_caller]
 pub(super) fn everywhere(test: impl Fn(&Setup, Way)) {
-    for way in WAYS {
+    for way in ways() {
         println!("{way:?}");
         test(&Setup::new(way), way);
     }

@@ -37,7 +37,7 @@ fn changes(random: &mut Random) -> Vec<Vec<(String, Option<String>)>> {
 
 #[test]
 fn random_histories_are_what_git_makes_of_them() {
-    for (seed, way) in WAYS.into_iter().enumerate() {
+    for (seed, way) in ways().into_iter().enumerate() {
         let mut random = Random(seed as u64 + 100);
         let setup = Setup::new(way);
         let work = setup.repositories.root().join("work");

@@ -37,7 +37,7 @@ fn found(report: &ProbeReport) -> String {
 
 #[test]
 fn a_good_repository_is_left_as_it_was() {
-    for way in WAYS {
+    for way in ways() {
         let setup = Setup::new(way);
         let empty = run(&setup, setup.remote.as_ref());
         assert!(empty.is_good(), "{way:?}: {empty}");
@@ -52,7 +52,7 @@ fn a_good_repository_is_left_as_it_was() {
             format!("refs/heads/main {first}")
         );
         let visibility = match way {
-            Way::Local | Way::Https => Visibility::Private,
+            Way::Local | Way::Https | Way::Nginx => Visibility::Private,
             Way::Ssh => Visibility::Unknown,
             Way::Http | Way::HttpV0 | Way::Git | Way::PlainHttpV0 => Visibility::Public,
         };

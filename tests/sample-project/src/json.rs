@@ -1,9 +1,14 @@
-//! JSON that keeps number tokens and the order of members.
+//! JSON that keeps number tokens and the order of members, with the care that a project from outside needs.
+//!
+//! `serde_json` itself reads a number of many digits as the double beside the nearest one, unless a
+//! feature for all crates says otherwise, and leaves a repeated key where it stood first. What is rendered
+//! must be what the file says, as Keboola's own tools read it: the nearest double, and the last place.
 
-use anyhow::{Context, Result, anyhow};
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::{Error, Number, Value, value::RawValue};
 use std::fmt;
+
+const DEPTH_MAX: usize = 128;
 
 /// A value; a number is its token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,36 +68,39 @@ impl Members<'_> {
 }
 
 impl Node {
-    /// Parses a text.
+    /// Parses a JSON text.
     ///
     /// # Errors
-    /// A text that is no JSON.
-    pub fn parse(text: &str) -> Result<Self> {
-        let text = text.trim();
-        match text.as_bytes().first().context("the text is empty")? {
-            b'{' => {
+    /// A text that is no JSON, or is nested deeper than 128 levels.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        Self::of(serde_json::from_str(text)?, 0)
+    }
+
+    fn of(raw: &RawValue, depth: usize) -> Result<Self, Error> {
+        if depth > DEPTH_MAX {
+            return Err(Error::custom("it is nested deeper than 128 levels"));
+        }
+        let text = raw.get();
+        Ok(match text.as_bytes().first() {
+            Some(b'{') => {
                 let members: Members<'_> = serde_json::from_str(text)?;
                 let mut object = Self::Object(Vec::new());
                 for (key, value) in members.0 {
                     object.remove(&key);
-                    object.set(&key, Self::parse(value.get())?);
+                    object.set(&key, Self::of(value, depth + 1)?);
                 }
-                Ok(object)
+                object
             }
-            b'[' => {
+            Some(b'[') => {
                 let items: Vec<&RawValue> = serde_json::from_str(text)?;
-                let items = items.into_iter().map(|item| Self::parse(item.get()));
-                items.collect::<Result<_>>().map(Self::Array)
+                let items = items.into_iter().map(|item| Self::of(item, depth + 1));
+                Self::Array(items.collect::<Result<_, _>>()?)
             }
-            b'"' => Ok(Self::Text(serde_json::from_str(text)?)),
-            b'-' | b'0'..=b'9' => Ok(Self::Number(text.to_owned())),
-            _ => match text {
-                "null" => Ok(Self::Null),
-                "true" => Ok(Self::Bool(true)),
-                "false" => Ok(Self::Bool(false)),
-                _ => Err(anyhow!("a value is malformed")),
-            },
-        }
+            Some(b'"') => Self::Text(serde_json::from_str(text)?),
+            Some(b't' | b'f') => Self::Bool(serde_json::from_str(text)?),
+            Some(b'n') => Self::Null,
+            _ => Self::Number(text.to_owned()),
+        })
     }
 
     #[must_use]
@@ -216,5 +224,74 @@ impl Node {
 impl From<&str> for Node {
     fn from(text: &str) -> Self {
         Self::Text(text.to_owned())
+    }
+}
+
+fn value(node: Node) -> Result<Value, Error> {
+    Ok(match node {
+        Node::Null => Value::Null,
+        Node::Bool(value) => value.into(),
+        Node::Number(token) => number(&token)?,
+        Node::Text(text) => text.into(),
+        Node::Array(items) => items.into_iter().map(value).collect::<Result<_, _>>()?,
+        Node::Object(members) => {
+            let members = members.into_iter();
+            let members = members.map(|(key, member)| Ok::<_, Error>((key, value(member)?)));
+            Value::Object(members.collect::<Result<_, _>>()?)
+        }
+    })
+}
+
+/// An integer stays one; anything else is the nearest double.
+fn number(token: &str) -> Result<Value, Error> {
+    let read: Number = serde_json::from_str(token)?;
+    if !read.is_f64() {
+        return Ok(Value::Number(read));
+    }
+    let nearest = token.parse().ok().and_then(Number::from_f64);
+    Ok(Value::Number(nearest.unwrap_or(read)))
+}
+
+/// Parses a JSON text as values.
+///
+/// # Errors
+/// As [`Node::parse`], and a number past all doubles.
+pub(crate) fn parse(text: &[u8]) -> Result<Value, Error> {
+    value(Node::of(serde_json::from_slice(text)?, 0)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        assert_eq!(parse(text.as_bytes()).expect("it is JSON").to_string(), expected);
+    }
+
+    #[test]
+    fn numbers_are_the_nearest_doubles_and_integers_stay() {
+        check("123456789.12345679", "123456789.12345679");
+        check("1.2345678901234567e-7", "1.2345678901234566e-7");
+        check("18446744073709551615", "18446744073709551615");
+        check("[-1, 0, 1.0]", "[-1,0,1.0]");
+    }
+
+    #[test]
+    fn a_repeated_key_counts_at_its_last_place() {
+        check(
+            r#" {"a": 1, "b": {"c": [true, null, "x\n"]}, "a": {}} "#,
+            r#"{"b":{"c":[true,null,"x\n"]},"a":{}}"#,
+        );
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused() {
+        for text in ["", "{", r#"{"a" 1}"#, "[1,]", "01", "1 2"] {
+            assert!(parse(text.as_bytes()).is_err(), "{text}");
+        }
+        assert!(parse("[".repeat(200).as_bytes()).is_err());
+        let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+        assert!(parse(deep.as_bytes()).is_err());
     }
 }

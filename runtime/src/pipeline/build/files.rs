@@ -1,0 +1,48 @@
+//! The mirror's own files in a tree, whoever made it.
+
+use super::super::{attempt::Lane, error::AttemptError};
+use mirror_core::{
+    ids::Oid,
+    path::{AGENTS_MARKER, MirrorPath},
+};
+
+impl Lane {
+    /// Lists the mirror's own files in a tree.
+    pub(in crate::pipeline) fn own_files(&self, tree: Oid) -> Result<Vec<MirrorPath>, AttemptError> {
+        let mut files = Vec::new();
+        self.each_own_file(tree, &mut |path| {
+            files.push(path);
+            Ok(())
+        })?;
+        Ok(files)
+    }
+
+    pub(super) fn each_own_file(
+        &self,
+        tree: Oid,
+        take: &mut dyn FnMut(MirrorPath) -> Result<(), AttemptError>,
+    ) -> Result<(), AttemptError> {
+        let foreign = self.foreign_agents_file(tree)?;
+        for root in self.transformer.owned.roots() {
+            for file in self.git.files_below(tree, Some(&root))? {
+                if let Some(path) = file?.mirror_path().filter(|path| foreign.as_ref() != Some(path)) {
+                    take(path)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the path of `AGENTS.md` where the tree has one that somebody else wrote.
+    pub(super) fn foreign_agents_file(&self, tree: Oid) -> Result<Option<MirrorPath>, AttemptError> {
+        let path = self.transformer.owned.agents_file();
+        let Some(file) = self.git.file(tree, &path)? else {
+            return Ok(None);
+        };
+        let blobs = self.blobs(&[file.id])?;
+        let ours = blobs
+            .first()
+            .is_some_and(|blob| blob.starts_with(AGENTS_MARKER.as_bytes()));
+        Ok((!ours).then_some(path))
+    }
+}

@@ -1,0 +1,61 @@
+//! What goes, and by what it is judged whether that is too much.
+
+use super::{
+    super::{breaker::Census, error::AttemptError, fetch::Fetched, recover::Tip, spool::Spool},
+    Build,
+};
+use mirror_core::ids::ObjectKey;
+use std::collections::BTreeSet;
+use tokio::runtime::Handle;
+
+impl Build<'_, '_, '_, '_> {
+    /// Returns what is no longer there: rows that a configuration lost, what was deleted, and, where
+    /// everything was fetched, all that was not among it.
+    pub(super) fn gone(&self, fetched: &Fetched, spool: &Spool) -> BTreeSet<ObjectKey> {
+        let memory = &self.memory;
+        let mut gone: BTreeSet<ObjectKey> = BTreeSet::new();
+        if self.whole {
+            let known = memory
+                .keys()
+                .chain(memory.placement().records().map(|(key, _)| key));
+            gone.extend(known.filter(|key| !spool.contains(key)).cloned());
+        } else {
+            for (key, config) in &fetched.configs {
+                let rows = memory.of_config(key).skip(1);
+                gone.extend(rows.filter(|row| !config.rows.contains(row)).cloned());
+            }
+        }
+        for key in fetched.gone.keys() {
+            gone.extend(memory.of_config(key).cloned());
+        }
+        for table in &fetched.tables_gone {
+            let keys = [ObjectKey::Table(table.clone()), ObjectKey::Sample(table.clone())];
+            gone.extend(keys.into_iter().filter(|key| memory.known(key).is_some()));
+        }
+        let sampled = fetched.no_sample.keys().cloned().map(ObjectKey::Sample);
+        gone.extend(sampled.filter(|key| memory.known(key).is_some()));
+        gone.retain(|key| !self.withheld.contains_key(key));
+        gone
+    }
+
+    /// Returns by what it is judged whether too much goes; none where that is not in question.
+    pub(super) fn census(
+        &self,
+        going: usize,
+        spool: &Spool,
+        tip: Option<Tip>,
+        handle: &Handle,
+    ) -> Result<Option<Census>, AttemptError> {
+        let lane = self.lane;
+        if self.whole {
+            let is_storage = |key: &&ObjectKey| matches!(key, ObjectKey::Table(_) | ObjectKey::Bucket(_));
+            let storage = spool.keys().filter(is_storage).count();
+            let census = lane.census_of_all(&self.memory, going, tip, storage);
+            return Ok(Some(handle.block_on(census)?));
+        }
+        if going > 1 {
+            return Ok(Some(handle.block_on(lane.census(&self.memory, going))?));
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,119 @@
+//! Shared files: what is made of the entries of many objects.
+
+use super::{
+    super::{
+        error::AttemptError,
+        memory::{Memory, Shard},
+        recover::Tip,
+        render,
+        transform::{Clean, FilledShard},
+    },
+    Build,
+};
+use mirror_core::{batch::Subject, layout::IndexKind, path::MirrorPath};
+use std::collections::BTreeSet;
+use tokio::runtime::Handle;
+
+impl Build<'_, '_, '_, '_> {
+    /// Makes the shared files whose entries changed.
+    pub(super) fn gather(
+        &mut self,
+        shards: &mut BTreeSet<Shard>,
+        tip: Option<Tip>,
+        handle: &Handle,
+    ) -> Result<(), AttemptError> {
+        let lane = self.lane;
+        if self.whole {
+            shards.extend(self.memory.all_shards());
+            shards.insert((IndexKind::Guide, String::new()));
+        }
+        if let Some(jobs) = lane.spec.jobs {
+            for (day, files) in self.memory.drop_days(jobs.keep_days) {
+                shards.remove(&day);
+                self.deleted.extend(files);
+            }
+        }
+        // A closed day without news is as it is.
+        let (unread, open): (BTreeSet<Shard>, BTreeSet<Shard>) = std::mem::take(shards)
+            .into_iter()
+            .partition(|shard| self.memory.is_closed(shard) && !self.memory.has_pending(shard));
+        *shards = open;
+        for day in &unread {
+            self.kept.extend(self.memory.shard_files(day).iter().cloned());
+        }
+        handle.block_on(lane.open_days(&mut self.memory, shards, tip))?;
+        let guard = lane.transformer.guard();
+        self.work.gathered += shards.len();
+        let (mut entries_read, mut made) = (0, BTreeSet::new());
+        let mut remaining = shards.iter();
+        let memory = std::mem::take(&mut self.memory);
+        let memory = std::cell::RefCell::new(memory);
+        let outcome = {
+            let mut next = || -> Result<Option<FilledShard>, AttemptError> {
+                Ok(remaining.next().map(|shard| {
+                    let entries = memory.borrow().entries(shard);
+                    entries_read += entries.len();
+                    (shard.0, shard.1.clone(), entries)
+                }))
+            };
+            let mut take = |(clean, keep): (Clean, Option<FilledShard>)| {
+                if let Some((kind, shard, entries)) = keep {
+                    memory.borrow_mut().replace_entries(&(kind, shard), entries);
+                }
+                self.take_shard(clean, &mut memory.borrow_mut(), &mut made)
+            };
+            let work = |filled| Ok(lane.transformer.shard(filled, &guard)?);
+            render::shards(lane.memory_bytes_max, &mut next, work, &mut take)
+        };
+        self.memory = memory.into_inner();
+        self.work.gathered_entries += entries_read;
+        outcome?;
+        // Somebody else's now, whoever made it first.
+        if let Some(foreign) = &self.foreign {
+            self.deleted.remove(foreign);
+        }
+        let failed: BTreeSet<Shard> = shards.difference(&made).cloned().collect();
+        for shard in &failed {
+            // Withheld: what is there stays.
+            self.kept.extend(self.memory.shard_files(shard).iter().cloned());
+        }
+        for shard in shards.iter().filter(|shard| shard.0 == IndexKind::JobDay) {
+            self.memory.settle_pending(shard);
+        }
+        self.memory.close_days(&failed);
+        Ok(())
+    }
+
+    fn take_shard(
+        &mut self,
+        clean: Clean,
+        memory: &mut Memory,
+        made: &mut BTreeSet<Shard>,
+    ) -> Result<(), AttemptError> {
+        let Clean {
+            batch,
+            mut withheld,
+            known,
+        } = clean;
+        let mut batch = self.keep_back(batch, &mut withheld);
+        self.outdated_guard |= self.lane.transformer.learn(&known);
+        if let Some(foreign) = &self.foreign {
+            batch = batch.without(foreign);
+        }
+        for object in batch.objects() {
+            if let Subject::Index { kind, shard } = object.subject() {
+                let files: Vec<MirrorPath> = object.files().iter().map(|file| file.path().clone()).collect();
+                let shard = (*kind, shard.clone());
+                self.deleted.extend(memory.keep_shard(shard.clone(), files));
+                made.insert(shard);
+            }
+        }
+        for refused in &withheld {
+            tracing::error!(lane = %self.lane.id, subject = %refused.subject, reason = %refused.reason, "a shared file is withheld");
+            self.withheld_files
+                .insert(refused.subject.to_string(), refused.reason.to_string());
+        }
+        self.write(batch)?;
+        Ok(())
+    }
+}
