@@ -6,16 +6,20 @@
 
 use crate::{
     config::{DeletedBranches, MirrorSpec, fits_template},
-    pipeline::attempt::Lane,
+    pipeline::{
+        attempt::Lane,
+        months::{is_of_month, of_lane},
+    },
     system::{Mirror, StartError},
 };
 use mirror_core::{
     ids::{BranchId, LaneId, Oid},
     trailer::Trailers,
 };
-use mirror_git::{ANCESTRY_COMMITS_MAX, FetchScope, RefName, Remote, RemoteError, Store};
+use mirror_git::{ANCESTRY_COMMITS_MAX, FetchScope, PushError, RefName, Remote, RemoteError, Store};
 use sha2::{Digest, Sha256};
 use std::{collections::BTreeSet, sync::Arc};
+use thiserror::Error;
 
 /// A Git branch that some lane of a mirror has.
 struct Owned {
@@ -35,7 +39,10 @@ fn owned(
 ) -> Result<Vec<Owned>, RemoteError> {
     let mut owned = Vec::new();
     for (refname, tip) in remote.branches()? {
-        if refname.short() == spec.branch || !fits_template(template, refname.short()) {
+        if refname.short() == spec.branch
+            || is_of_month(refname.short())
+            || !fits_template(template, refname.short())
+        {
             continue;
         }
         remote.fetch(tip, git, FetchScope::CommitsOnly { commits_max: 1 })?;
@@ -123,7 +130,15 @@ pub(crate) async fn delete_orphans(mirror: &Mirror, kept: &BTreeSet<BranchId>) -
         }
         let turn = mirror.turn().lock_owned().await;
         let (remote, name) = (Arc::clone(&remote), refname.clone());
-        let deleted = tokio::task::spawn_blocking(move || remote.delete_branch(&name, tip)).await?;
+        let deleted = tokio::task::spawn_blocking(move || {
+            // Their months' runs go before it: it is what they are found by.
+            let branches = remote.branches()?;
+            for (month, tip) in of_lane(&branches, &name) {
+                remote.delete_branch(month, *tip)?;
+            }
+            Ok::<_, DeleteError>(remote.delete_branch(&name, tip)?)
+        })
+        .await?;
         drop(turn);
         match deleted {
             Ok(()) => {
@@ -136,6 +151,15 @@ pub(crate) async fn delete_orphans(mirror: &Mirror, kept: &BTreeSet<BranchId>) -
         }
     }
     Ok(())
+}
+
+/// Why a Git branch was not deleted.
+#[derive(Debug, Error)]
+enum DeleteError {
+    #[error("the remote cannot be read")]
+    Remote(#[from] RemoteError),
+    #[error(transparent)]
+    Push(#[from] PushError),
 }
 
 async fn is_gone(mirror: &Mirror, branch: &BranchId) -> bool {

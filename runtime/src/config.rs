@@ -25,7 +25,9 @@ use thiserror::Error;
 mod raw;
 mod refs;
 
-pub use raw::{BranchDirectory, DeletedBranches, JobsCadence, JobsLayout, SecretsChoice, WindowMode};
+pub use raw::{
+    BranchDirectory, DeletedBranches, JobsCadence, JobsLayout, JobsLog, SecretsChoice, WindowMode,
+};
 pub(crate) use refs::fits_template;
 
 /// Bytes that the tag root must have at least: 32 random ones in base64 are 44, in hexadecimal 64.
@@ -267,7 +269,9 @@ impl RepositorySpec {
 pub struct JobsSpec {
     pub cadence: JobsCadence,
     pub layout: JobsLayout,
-    /// So many days, up to that of the newest run, are in the tree; Git's history has the others.
+    pub log: JobsLog,
+    /// So many days, up to that of the newest run, are in the tree; Git's history has the others. Where months
+    /// have branches of their own, those without such a day are deleted, and nothing has their runs.
     pub keep_days: u32,
     /// Bytes that the history of runs may add to one Git branch in a month, as Git keeps them; 0: no limit.
     pub budget_bytes_month: u64,
@@ -284,14 +288,21 @@ impl JobsSpec {
         let Self {
             cadence: _,
             layout,
+            log,
             keep_days,
             budget_bytes_month,
         } = self;
-        let day_bytes_max = (*budget_bytes_month > 0).then(|| day_lines_bytes_max(*budget_bytes_month));
+        // What is freed again need not be summed up.
+        let is_summed_up = *budget_bytes_month > 0 && *log == JobsLog::Branch;
+        let day_bytes_max = is_summed_up.then(|| day_lines_bytes_max(*budget_bytes_month));
         serde_json::json!({
             "layout": match layout {
                 JobsLayout::DayFiles => "day-files",
                 JobsLayout::FilePerRun => "file-per-run",
+            },
+            "log": match log {
+                JobsLog::Branch => "branch",
+                JobsLog::MonthRefs => "month-refs",
             },
             "keepDays": keep_days,
             "dayBytesMax": day_bytes_max,
@@ -493,6 +504,9 @@ fn branch_problem(name: &str) -> Option<&'static str> {
         || name.contains("@{")
     {
         return Some("is not a Git branch name");
+    }
+    if name.starts_with(mirror_core::jobs::months::BRANCH_PREFIX) {
+        return Some("begins like a branch of job runs, `keboola-jobs/`");
     }
     if name.chars().any(forbidden) {
         return Some("has a character that Git does not allow in a branch name");

@@ -2,7 +2,7 @@
 //! and not claimed. Without the feature `failpoints` a place costs nothing.
 
 /// Every place, in the order an attempt passes them.
-pub const PLACES: [&str; 14] = [
+pub const PLACES: [&str; 15] = [
     "accept-before-durable",
     "accept-after-durable",
     "attempt-start",
@@ -12,6 +12,7 @@ pub const PLACES: [&str; 14] = [
     "after-guard",
     "after-tree",
     "after-prepare",
+    "after-month-push",
     "before-push",
     "after-push",
     "before-adopt",

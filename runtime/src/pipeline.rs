@@ -9,6 +9,7 @@ pub mod error;
 pub mod fetch;
 mod job_days;
 pub mod memory;
+pub(crate) mod months;
 mod parallel;
 pub mod reconcile;
 pub mod recover;

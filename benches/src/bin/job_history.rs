@@ -30,7 +30,7 @@ use mirror_core::{
 };
 use mirror_git::{LocalBare, RefName, Remote, Store};
 use mirror_runtime::{
-    config::{JobsCadence, JobsLayout, JobsSpec},
+    config::{JobsCadence, JobsLayout, JobsLog, JobsSpec},
     pipeline::memory::{Memory, Shard},
     runner::cadence::Cadence,
 };
@@ -78,6 +78,7 @@ fn main() -> Result<()> {
         let spec = JobsSpec {
             cadence,
             layout: JobsLayout::DayFiles,
+            log: JobsLog::Branch,
             keep_days: JobsSpec::KEEP_DAYS,
             budget_bytes_month: budget,
         };

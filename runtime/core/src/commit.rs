@@ -237,6 +237,31 @@ impl CommitDraft {
         }
     }
 
+    /// Drafts the message of a commit of runs alone, on a branch beside the lane's own.
+    #[must_use]
+    pub fn of_runs(
+        lane: &LaneId,
+        project: &ProjectId,
+        cut: &Cut,
+        render: &RenderDigest,
+        parent_committed_at: Option<Timestamp>,
+    ) -> Self {
+        let mut draft = Self::new(CommitFacts {
+            lane,
+            project,
+            cut: &cut.only_runs(),
+            render,
+            parent_committed_at,
+            changes: Vec::new(),
+            inventory: Inventory::default(),
+            overwrites: false,
+        });
+        // Where everything was read anew, no event told of the runs.
+        draft.kind = CommitKind::Jobs;
+        draft.author = Maker::Mirror;
+        draft
+    }
+
     #[must_use]
     pub fn kind(&self) -> CommitKind {
         self.kind

@@ -354,6 +354,21 @@ impl Cut {
         !self.snapshot && self.render.is_none() && self.change_through == self.change_after
     }
 
+    /// Returns the part of it that concerns runs, for a commit that has nothing else.
+    #[must_use]
+    pub fn only_runs(&self) -> Self {
+        Self {
+            snapshot: false,
+            configs: BTreeMap::new(),
+            tables: BTreeSet::new(),
+            metadata: BTreeSet::new(),
+            branch_changed: false,
+            branch_deleted: false,
+            render: None,
+            ..self.clone()
+        }
+    }
+
     fn cover(&mut self, mirror: &MirrorId, logged: &Logged) {
         let Logged {
             position, envelope, ..

@@ -2,4 +2,5 @@
 
 pub mod budget;
 pub mod days;
+pub mod months;
 pub mod standing;

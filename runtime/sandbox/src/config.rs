@@ -58,8 +58,7 @@ pub struct Limits {
     /// Wall-clock time of one instantiation and one batch, of every guest. About ten times what
     /// `fuel_max` takes, so that only a machine in trouble hits it first.
     pub deadline_ms: u64,
-    /// Items of one batch. More share the cost of one instance, which for the built-in policy is some
-    /// milliseconds; the bytes below bound what a failing batch makes to do again.
+    /// Items of one batch. More share the cost of one instance; the bytes below bound what a failing batch makes to do again.
     pub batch_documents_max: usize,
     /// Bytes of text in one batch. A larger item is a batch by itself.
     pub batch_bytes_max: usize,

@@ -63,25 +63,30 @@ impl Host {
         })
     }
 
-    fn engine(&self, origin: Origin) -> &Engine {
+    pub(crate) fn engine(&self, origin: Origin) -> &Engine {
         match origin {
             Origin::Builtin => &self.trusted,
             Origin::Customer => &self.metered,
         }
     }
 
+    /// Loads a compiled component from the cache, if it is there.
+    pub(crate) fn kept(&self, origin: Origin, digest: &str) -> Option<Component> {
+        self.cache.load(self.engine(origin), digest)
+    }
+
     /// Loads a compiled component from the cache, or compiles it.
-    fn compiled(
+    pub(crate) fn compiled(
         &self,
         name: &str,
         origin: Origin,
         digest: &str,
         bytes: &[u8],
     ) -> Result<Component, SandboxError> {
-        let engine = self.engine(origin);
-        if let Some(component) = self.cache.load(engine, digest) {
+        if let Some(component) = self.kept(origin, digest) {
             return Ok(component);
         }
+        let engine = self.engine(origin);
         debug!(guest = name, digest, "compiling a guest");
         let component = Component::from_binary(engine, bytes).map_err(|error| SandboxError::Compile {
             guest: name.to_owned(),
@@ -145,20 +150,44 @@ impl<X> Guest<X> {
         fit: &Fit,
         look_up: fn(&InstancePre<Meter>) -> wasmtime::Result<X>,
     ) -> Result<Self, SandboxError> {
+        Self::scan(&host, &name, origin, bytes)?;
+        let digest = digest(bytes);
+        let component = host.compiled(&name, origin, &digest, bytes)?;
+        Self::of(host, name, origin, digest, &component, fit, look_up)
+    }
+
+    /// Looks at a customer's component before it is compiled.
+    pub(crate) fn scan(host: &Host, name: &str, origin: Origin, bytes: &[u8]) -> Result<(), SandboxError> {
+        if origin == Origin::Builtin {
+            return Ok(());
+        }
+        refuse(prescan::problems(bytes, &host.limits), |problems| {
+            SandboxError::Misfit {
+                guest: name.to_owned(),
+                problems,
+            }
+        })
+    }
+
+    /// Makes sure that a compiled component fits. `digest` is that of the component as it was handed in.
+    pub(crate) fn of(
+        host: Arc<Host>,
+        name: String,
+        origin: Origin,
+        digest: String,
+        component: &Component,
+        fit: &Fit,
+        look_up: fn(&InstancePre<Meter>) -> wasmtime::Result<X>,
+    ) -> Result<Self, SandboxError> {
         let misfit = |problems: Vec<String>| SandboxError::Misfit {
             guest: name.clone(),
             problems,
         };
         let unlinked =
             |error: wasmtime::Error| misfit(vec![text::printable(&error.root_cause().to_string())]);
-        if origin == Origin::Customer {
-            refuse(prescan::problems(bytes, &host.limits), misfit)?;
-        }
-        let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(bytes));
-        let component = host.compiled(&name, origin, &digest, bytes)?;
-        refuse(fit::problems(&component, fit), misfit)?;
+        refuse(fit::problems(component, fit), misfit)?;
         let pre = Linker::new(host.engine(origin))
-            .instantiate_pre(&component)
+            .instantiate_pre(component)
             .map_err(unlinked)?;
         let exports = look_up(&pre).map_err(unlinked)?;
         Ok(Self {
@@ -303,6 +332,11 @@ impl<X> Guest<X> {
             },
         }
     }
+}
+
+/// Returns the SHA-256 of a component, in hexadecimal digits.
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    data_encoding::HEXLOWER.encode(&Sha256::digest(bytes))
 }
 
 fn refuse(

@@ -5,16 +5,20 @@ use crate::{
     convert,
     error::SandboxError,
     fit,
-    guest::{Guest, Host, Origin},
+    guest::{self, Guest, Host, Origin},
     meter::{AnswerLimit, Failure, Meter},
-    text,
+    snapshot, text,
 };
 use mirror_core::{
     document::{Context, Document},
     finding::{RuleId, Verdict, WithholdReason},
 };
 use std::sync::Arc;
-use wasmtime::{Store, component::Instance};
+use tracing::debug;
+use wasmtime::{
+    Store,
+    component::{Component, Instance},
+};
 
 /// What a policy says of itself. All texts are shortened and free of control characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +47,8 @@ struct Inner {
     guest: Guest<GuestIndices>,
     info: PolicyInfo,
     settings: String,
+    /// An instance has its settings from the start, and is not to be given them.
+    is_configured: bool,
 }
 
 impl RedactionPolicy {
@@ -53,30 +59,33 @@ impl RedactionPolicy {
         bytes: &[u8],
         settings: &str,
     ) -> Result<Self, SandboxError> {
-        let guest = Guest::prepare(host, name, origin, bytes, &fit::REDACTION, GuestIndices::new)?;
-        guest.check_types(|indices, store, instance| indices.load(store, instance).map(drop))?;
-        let described = guest.run(AnswerLimit::HostcallFuel, |indices, store, instance| {
-            indices.load(&mut *store, instance)?.call_describe(store)
-        });
-        let info = described.map_err(|failure| guest.unusable(failure))?;
-        let info = convert::redact::policy_info(info)
-            .map_err(|detail| guest.unusable(Failure::Batch(guest.malformed(detail))))?;
-        let configured = guest.run(AnswerLimit::HostcallFuel, |indices, store, instance| {
-            indices
-                .load(&mut *store, instance)?
-                .call_configure(store, settings)
-        });
-        match configured.map_err(|failure| guest.unusable(failure))? {
-            Ok(()) => Ok(Self(Arc::new(Inner {
-                guest,
-                info,
-                settings: settings.to_owned(),
-            }))),
-            Err(issues) => Err(SandboxError::Settings {
-                guest: guest.name,
-                issues: text::issues(issues),
-            }),
+        Guest::<GuestIndices>::scan(&host, &name, origin, bytes)?;
+        let digest = guest::digest(bytes);
+        if let Some(component) = snapshot(&host, &name, origin, &digest, bytes, settings) {
+            let guest = Guest::of(
+                host,
+                name,
+                origin,
+                digest,
+                &component,
+                &fit::REDACTION,
+                GuestIndices::new,
+            )?;
+            let info = describe(&guest, None)?;
+            return Ok(Self::of(guest, info, settings, true));
         }
+        let guest = Guest::prepare(host, name, origin, bytes, &fit::REDACTION, GuestIndices::new)?;
+        let info = describe(&guest, Some(settings))?;
+        Ok(Self::of(guest, info, settings, false))
+    }
+
+    fn of(guest: Guest<GuestIndices>, info: PolicyInfo, settings: &str, is_configured: bool) -> Self {
+        Self(Arc::new(Inner {
+            guest,
+            info,
+            settings: settings.to_owned(),
+            is_configured,
+        }))
     }
 
     /// Returns what the policy says of itself.
@@ -89,6 +98,12 @@ impl RedactionPolicy {
     #[must_use]
     pub fn digest(&self) -> &str {
         &self.0.guest.digest
+    }
+
+    /// Returns whether instances have the settings from the start.
+    #[cfg(test)]
+    pub(crate) fn is_configured(&self) -> bool {
+        self.0.is_configured
     }
 
     /// Judges documents of one project: one verdict for each, in order.
@@ -173,10 +188,60 @@ impl RedactionPolicy {
         documents: &[redaction::Document<'_>],
     ) -> wasmtime::Result<Option<Result<Vec<Vec<redaction::Finding>>, redaction::GuestError>>> {
         let policy = indices.load(&mut *store, instance)?;
-        if policy.call_configure(&mut *store, &self.0.settings)?.is_err() {
+        if !self.0.is_configured && policy.call_configure(&mut *store, &self.0.settings)?.is_err() {
             return Ok(None);
         }
         policy.call_redact(store, context, documents).map(Some)
+    }
+}
+
+/// Returns the compiled policy with its settings; none where it cannot be had so, which is found out again, and
+/// told in full, where it is prepared without.
+fn snapshot(
+    host: &Host,
+    name: &str,
+    origin: Origin,
+    digest: &str,
+    bytes: &[u8],
+    settings: &str,
+) -> Option<Component> {
+    let digest = snapshot::digest(digest, settings);
+    if let Some(component) = host.kept(origin, &digest) {
+        return Some(component);
+    }
+    let configured = snapshot::configured(host, origin, bytes, settings);
+    let configured = configured.map_err(|reason| reason.to_string()).and_then(|bytes| {
+        let compiled = host.compiled(name, origin, &digest, &bytes);
+        compiled.map_err(|error| error.to_string())
+    });
+    match configured {
+        Ok(component) => Some(component),
+        Err(reason) => {
+            debug!(guest = name, reason, "a policy is set up anew in each instance");
+            None
+        }
+    }
+}
+
+/// Gives a policy its settings, where it does not have them, and asks it what it is.
+fn describe(guest: &Guest<GuestIndices>, settings: Option<&str>) -> Result<PolicyInfo, SandboxError> {
+    guest.check_types(|indices, store, instance| indices.load(store, instance).map(drop))?;
+    let described = guest.run(AnswerLimit::HostcallFuel, |indices, store, instance| {
+        let policy = indices.load(&mut *store, instance)?;
+        if let Some(settings) = settings
+            && let Err(issues) = policy.call_configure(&mut *store, settings)?
+        {
+            return Ok(Err(issues));
+        }
+        policy.call_describe(store).map(Ok)
+    });
+    match described.map_err(|failure| guest.unusable(failure))? {
+        Ok(info) => convert::redact::policy_info(info)
+            .map_err(|detail| guest.unusable(Failure::Batch(guest.malformed(detail)))),
+        Err(issues) => Err(SandboxError::Settings {
+            guest: guest.name.clone(),
+            issues: text::issues(issues),
+        }),
     }
 }
 

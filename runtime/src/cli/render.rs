@@ -404,28 +404,27 @@ impl Job {
         };
         let guard = transformer.guard();
         let redact = self.redact;
-        let work = |(kind, shard, entries): FilledShard| {
+        let work = |filled: Vec<FilledShard>| {
             if redact {
-                let (clean, _) = transformer
-                    .shard((kind, shard, entries), &guard)
-                    .map_err(failed)?;
+                let (clean, _) = transformer.shards(filled, &guard).map_err(failed)?;
                 return Ok(Done::Clean(clean));
             }
-            let gathered = transformer.layout.gather(
-                &transformer.context,
-                &transformer.settings,
-                kind,
-                &shard,
-                &entries,
-            );
-            let rendered = gathered.map_err(failed)?.map(|gathered| Rendered {
-                files: gathered.files,
-                entries: Vec::new(),
-            });
-            Ok(unredacted(
-                transformer,
-                vec![(Subject::Index { kind, shard }, rendered)],
-            ))
+            let gather = |(kind, shard, entries): FilledShard| {
+                let gathered = transformer.layout.gather(
+                    &transformer.context,
+                    &transformer.settings,
+                    kind,
+                    &shard,
+                    &entries,
+                );
+                let rendered = gathered.map_err(failed)?.map(|gathered| Rendered {
+                    files: gathered.files,
+                    entries: Vec::new(),
+                });
+                Ok((Subject::Index { kind, shard }, rendered))
+            };
+            let gathered: Result<Vec<_>, Failure> = filled.into_iter().map(gather).collect();
+            Ok(unredacted(transformer, gathered?))
         };
         render::shards(MEMORY_BYTES_MAX, &mut next, work, &mut |done| {
             self.take(transformer, done)

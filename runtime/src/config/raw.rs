@@ -12,7 +12,7 @@ use super::{
 };
 use git::{Git, Visibility};
 use http::Http;
-pub use jobs::{JobsCadence, JobsLayout};
+pub use jobs::{JobsCadence, JobsLayout, JobsLog};
 use mirror::Mirror;
 pub use mirror::{BranchDirectory, DeletedBranches, SecretsChoice};
 use serde::Deserialize;

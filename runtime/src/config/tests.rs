@@ -55,6 +55,7 @@ fn a_good_file_has_defaults_and_paths_relative_to_itself() {
         Some(JobsSpec {
             cadence: JobsCadence::Every { ms: 900_000 },
             layout: JobsLayout::DayFiles,
+            log: JobsLog::Branch,
             keep_days: 35,
             budget_bytes_month: 6_000_000,
         })
@@ -141,10 +142,20 @@ fn what_is_wrong_is_told_by_key_and_never_with_the_value() {
     );
     check(
         "id = \"retail\"",
-        "id = \"retail\"\njobs = { log = \"month-refs\" }",
+        "id = \"retail\"\njobs = { log = \"month-refs\", layout = \"file-per-run\" }",
         expect![[
-            r#"`mirror[0].jobs.log`: `month-refs` is not supported by this release; leave it out, and bound the history by `jobs.budget_bytes_month` and `jobs.keep_days`"#
+            r#"`mirror[0].jobs.log`: `month-refs` needs days in files; leave `jobs.layout = "file-per-run"` out"#
         ]],
+    );
+    check(
+        "id = \"retail\"",
+        "id = \"retail\"\nbranch = \"keboola-jobs/x\"",
+        expect!["`mirror[0].branch`: begins like a branch of job runs, `keboola-jobs/`"],
+    );
+    check(
+        "id = \"retail\"",
+        "id = \"retail\"\ndev_branches = { git_branch = \"keboola-jobs/{name}-{id}\" }",
+        expect!["`mirror[0].dev_branches.git_branch`: begins like a branch of job runs, `keboola-jobs/`"],
     );
     check(
         "id = \"retail\"",

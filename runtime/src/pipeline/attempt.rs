@@ -48,6 +48,7 @@ use mirror_keboola::{DevBranch, KeboolaError};
 pub use put_aside::Filed;
 use put_aside::Letter;
 pub use refused::RefusedCommit;
+pub(super) use refused::Unsent;
 use std::{
     collections::BTreeMap,
     fmt,

@@ -15,6 +15,7 @@ use super::{
     error::AttemptError,
     fetch::{Covered, Fetched, Scope, Versions},
     memory::Memory,
+    months::Months,
     recover::Tip,
     survey::Survey,
     work::Work,
@@ -61,6 +62,10 @@ pub(super) struct Begin<'b> {
 pub(super) struct Built {
     pub memory: Memory,
     pub tree: TreeOutcome,
+    /// What is to be written beside it; the branches of months have it.
+    pub months: Months,
+    /// Some days of runs are no longer kept.
+    pub days_dropped: bool,
     pub withheld: BTreeMap<ObjectKey, WithholdReason>,
     /// Shared files whose newest form is withheld, and why.
     pub withheld_files: BTreeMap<String, String>,
@@ -138,6 +143,9 @@ struct Build<'l, 'w, 'd, 's> {
     kept: BTreeSet<MirrorPath>,
     /// Somebody else's file where one of ours would be.
     foreign: Option<MirrorPath>,
+    /// Set where days of runs are on branches of their own.
+    months: Option<Months>,
+    days_dropped: bool,
     /// The guard did not look for everything that is known by now.
     outdated_guard: bool,
     work: Work,
@@ -223,6 +231,8 @@ impl Lane {
             deleted: BTreeSet::new(),
             kept: BTreeSet::new(),
             foreign,
+            months: self.has_months().then(Months::default),
+            days_dropped: false,
             outdated_guard: false,
             work: Work {
                 inspected: survey.inspected.len(),
@@ -283,6 +293,8 @@ impl Lane {
             tables,
             mut work,
             fetching,
+            months,
+            days_dropped,
             ..
         } = build;
         let tree = writer.finish()?;
@@ -290,6 +302,8 @@ impl Lane {
         Ok(Outcome::Built(Box::new(Built {
             memory,
             tree,
+            months: months.unwrap_or_default(),
+            days_dropped,
             withheld,
             withheld_files,
             tables,

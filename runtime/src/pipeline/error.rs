@@ -4,7 +4,7 @@ use super::{fetch::FetchError, spool::SpoolError};
 use crate::{queue::LogError, state::StateError, visibility::Visibility};
 use jiff::Timestamp;
 use mirror_core::{deletions::Held, ids::Oid, retry::Disposition};
-use mirror_git::{PushError, RefName, RemoteError, StoreError, WriteError};
+use mirror_git::{InvalidRefName, PushError, RefName, RemoteError, StoreError, WriteError};
 use mirror_sandbox::SandboxError;
 use std::time::Duration;
 use thiserror::Error;
@@ -64,6 +64,8 @@ pub enum AttemptError {
         until: Timestamp,
         reason: String,
     },
+    #[error("there is no Git branch for a month of job runs; give the mirror a shorter `branch`")]
+    MonthRef(#[from] InvalidRefName),
     #[error("a stage of the attempt ended unexpectedly")]
     Stage(#[from] tokio::task::JoinError),
 }
@@ -151,6 +153,7 @@ impl AttemptError {
             | Self::NotOurs { .. }
             | Self::Unnamed { .. }
             | Self::NotSentAgain { .. }
+            | Self::MonthRef(_)
             | Self::MassDeletion { .. } => Disposition::NeedsCustomer,
             Self::NoDefaultYet => Disposition::Temporary { after: Some(A_WHILE) },
         }

@@ -4,18 +4,21 @@ use super::{
     attempt::Lane,
     error::AttemptError,
     memory::{Memory, Shard},
+    months::month_of,
     recover::{Tip, Whose},
 };
 use mirror_core::{
     document::DocumentKind,
     ids::Oid,
+    jobs::months::Month,
     layout::{Entry, RawFile},
     path::MirrorPath,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Lane {
-    /// Takes the runs of closed days that are among `shards` in again, from the tip's files.
+    /// Takes the runs of closed days that are among `shards` in again, from the tip's
+    /// files or those of their month's branch.
     ///
     /// # Errors
     /// A store or remote that cannot be read, or a sandbox that fails as a whole.
@@ -25,22 +28,28 @@ impl Lane {
         shards: &BTreeSet<Shard>,
         tip: Option<Tip>,
     ) -> Result<(), AttemptError> {
-        let Some(tip) = tip else { return Ok(()) };
         let closed = shards.iter().filter(|shard| memory.is_closed(shard));
         let closed: Vec<(Shard, Vec<MirrorPath>)> = closed
             .map(|shard| (shard.clone(), memory.shard_files(shard).to_vec()))
             .collect();
-        if closed.is_empty() {
-            return Ok(());
+        let mut by_place: BTreeMap<Option<Month>, Vec<MirrorPath>> = BTreeMap::new();
+        for (shard, paths) in &closed {
+            let month = month_of(shard).filter(|_| self.has_months());
+            by_place.entry(month).or_default().extend(paths.iter().cloned());
         }
-        let paths: Vec<MirrorPath> = closed.iter().flat_map(|(_, paths)| paths.clone()).collect();
-        let entries = self
-            .blocking(move |lane| lane.read_days(tip.tree, &paths))
-            .await?;
         let mut by_day: BTreeMap<Shard, Vec<Entry>> = BTreeMap::new();
-        for entry in entries {
-            let shard = (entry.kind, entry.shard.clone());
-            by_day.entry(shard).or_default().push(entry);
+        for (month, paths) in by_place {
+            let read = self.blocking(move |lane| {
+                let tip = match month {
+                    Some(month) => lane.month_tip(month)?,
+                    None => tip,
+                };
+                tip.map_or(Ok(Vec::new()), |tip| lane.read_days(tip.tree, &paths))
+            });
+            for entry in read.await? {
+                let shard = (entry.kind, entry.shard.clone());
+                by_day.entry(shard).or_default().push(entry);
+            }
         }
         for (shard, _) in closed {
             let own = by_day.remove(&shard).unwrap_or_default();

@@ -275,16 +275,10 @@ impl Lane {
     async fn read_back(&self, tree: Oid, whose: Whose) -> Result<Memory, AttemptError> {
         let recovered = self
             .blocking(move |lane| {
+                // What a month's branch tells of a day goes before what the lane's own tells.
                 let mut found = Vec::new();
-                for root in lane.transformer.owned.roots() {
-                    for file in lane.git.files_below(tree, Some(&root))? {
-                        let file = file?;
-                        let Some(path) = file.mirror_path() else { continue };
-                        if let Some(below) = lane.transformer.owned.below_root(&path) {
-                            found.push((below.to_owned(), file.id));
-                        }
-                    }
-                }
+                lane.files_of(tree, &mut found)?;
+                found.extend(lane.month_files(whose)?);
                 let paths: Vec<String> = found.iter().map(|(path, _)| path.clone()).collect();
                 let wanted = lane.transformer.recoverable(&paths)?;
                 let wanted: Vec<(String, Oid)> = found
@@ -304,6 +298,20 @@ impl Lane {
             })
             .await?;
         Ok(memory_of(recovered, whose))
+    }
+
+    /// Lists the mirror's own files in a tree, below the mirror's root.
+    pub(super) fn files_of(&self, tree: Oid, found: &mut Vec<(String, Oid)>) -> Result<(), AttemptError> {
+        for root in self.transformer.owned.roots() {
+            for file in self.git.files_below(tree, Some(&root))? {
+                let file = file?;
+                let Some(path) = file.mirror_path() else { continue };
+                if let Some(below) = self.transformer.owned.below_root(&path) {
+                    found.push((below.to_owned(), file.id));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Reads files back, without those that somebody damaged: each part that cannot be read is halved

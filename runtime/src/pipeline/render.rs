@@ -22,24 +22,9 @@ pub(crate) fn objects<O: Send, E: Send>(
     work: impl Fn(Vec<PlacedObject>) -> Result<O, E> + Sync,
     take: &mut dyn FnMut(O) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut ahead: Option<PlacedObject> = None;
-    let mut next_chunk = || -> Result<_, E> {
-        let mut chunk = Vec::new();
-        let mut bytes = 0;
-        while chunk.len() < CHUNK {
-            let Some(placed) = ahead.take().map_or_else(&mut *next, |placed| Ok(Some(placed)))? else {
-                break;
-            };
-            let more = weight(&placed.object);
-            if !chunk.is_empty() && bytes + more > CHUNK_BYTES {
-                ahead = Some(placed);
-                break;
-            }
-            bytes += more;
-            chunk.push(placed);
-        }
-        Ok((!chunk.is_empty()).then_some((chunk, bytes)))
-    };
+    let mut ahead = None;
+    let weight = |placed: &PlacedObject| weight(&placed.object);
+    let mut next_chunk = || chunk(&mut ahead, next, weight);
     let mut feed = Between {
         next: &mut next_chunk,
         take,
@@ -54,22 +39,44 @@ pub(crate) fn objects<O: Send, E: Send>(
 pub(crate) fn shards<O: Send, E: Send>(
     memory_bytes_max: usize,
     next: &mut dyn FnMut() -> Result<Option<FilledShard>, E>,
-    work: impl Fn(FilledShard) -> Result<O, E> + Sync,
+    work: impl Fn(Vec<FilledShard>) -> Result<O, E> + Sync,
     take: &mut dyn FnMut(O) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut next_shard = || -> Result<_, E> {
-        let shard = next()?;
-        Ok(shard.map(|shard| {
-            let entries = shard.2.iter();
-            let bytes = entries
-                .map(|entry| entry.value.len() + entry.key.len() + 64)
-                .sum();
-            (shard, bytes)
-        }))
+    let mut ahead = None;
+    let weight = |(_, _, entries): &FilledShard| {
+        let entries = entries.iter();
+        entries
+            .map(|entry| entry.value.len() + entry.key.len() + 64)
+            .sum()
     };
+    let mut next_chunk = || chunk(&mut ahead, next, weight);
     let mut feed = Between {
-        next: &mut next_shard,
+        next: &mut next_chunk,
         take,
     };
     in_order(&mut feed, memory_bytes_max / STAGES, work)
+}
+
+/// Returns the next pieces, and what they weigh together: as many as go into one batch of the guests, at least
+/// one; none at the end. A piece that does not fit waits in `ahead`.
+fn chunk<T, E>(
+    ahead: &mut Option<T>,
+    next: &mut dyn FnMut() -> Result<Option<T>, E>,
+    weight: impl Fn(&T) -> usize,
+) -> Result<Option<(Vec<T>, usize)>, E> {
+    let mut chunk = Vec::new();
+    let mut bytes = 0;
+    while chunk.len() < CHUNK {
+        let Some(piece) = ahead.take().map_or_else(&mut *next, |piece| Ok(Some(piece)))? else {
+            break;
+        };
+        let more = weight(&piece);
+        if !chunk.is_empty() && bytes + more > CHUNK_BYTES {
+            *ahead = Some(piece);
+            break;
+        }
+        bytes += more;
+        chunk.push(piece);
+    }
+    Ok((!chunk.is_empty()).then_some((chunk, bytes)))
 }

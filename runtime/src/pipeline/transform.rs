@@ -150,41 +150,37 @@ impl Transformer {
         self.clean(good, names, withheld, guard)
     }
 
-    /// Makes the files of a shard from its entries. Entries that it keeps for the next time come back beside
-    /// them.
+    /// Makes the files of some shards, each from its entries, and judges them together. Entries that a shard
+    /// keeps for the next time come back beside them.
     ///
     /// # Errors
     /// A sandbox that fails as a whole.
-    pub fn shard(
+    pub fn shards(
         &self,
-        (kind, shard, entries): FilledShard,
+        filled: Vec<FilledShard>,
         guard: &Guard,
-    ) -> Result<(Clean, Option<FilledShard>), SandboxError> {
-        let gathered = self
-            .layout
-            .gather(&self.context, &self.settings, kind, &shard, &entries)?;
-        drop(entries);
-        let subject = Subject::Index {
-            kind,
-            shard: shard.clone(),
-        };
-        match gathered {
-            Ok(Gathered { files, keep }) => {
-                let rendered = Rendered {
-                    files,
-                    entries: Vec::new(),
-                };
-                let clean = self.clean(vec![(subject, rendered)], Vec::new(), Vec::new(), guard)?;
-                Ok((clean, keep.map(|kept| (kind, shard, kept))))
-            }
-            Err(reason) => {
-                let clean = Clean {
-                    withheld: vec![Withheld { subject, reason }],
-                    ..Clean::default()
-                };
-                Ok((clean, None))
+    ) -> Result<(Clean, Vec<FilledShard>), SandboxError> {
+        let mut withheld = Vec::new();
+        let mut good: Vec<(Subject, Rendered)> = Vec::with_capacity(filled.len());
+        let mut kept = Vec::new();
+        for (kind, shard, entries) in filled {
+            let gathered = self
+                .layout
+                .gather(&self.context, &self.settings, kind, &shard, &entries)?;
+            let subject = Subject::Index {
+                kind,
+                shard: shard.clone(),
+            };
+            match gathered {
+                Ok(Gathered { files, keep }) => {
+                    let entries = Vec::new();
+                    good.push((subject, Rendered { files, entries }));
+                    kept.extend(keep.map(|keep| (kind, shard, keep)));
+                }
+                Err(reason) => withheld.push(Withheld { subject, reason }),
             }
         }
+        Ok((self.clean(good, Vec::new(), withheld, guard)?, kept))
     }
 
     fn clean(

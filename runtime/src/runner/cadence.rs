@@ -117,12 +117,13 @@ fn configured(change: WindowMode, cadence: Option<JobsCadence>) -> WindowMode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::JobsLayout;
+    use crate::config::{JobsLayout, JobsLog};
 
     fn cadence(cadence: JobsCadence, budget_bytes_month: u64) -> Cadence {
         let jobs = JobsSpec {
             cadence,
             layout: JobsLayout::DayFiles,
+            log: JobsLog::Branch,
             keep_days: 35,
             budget_bytes_month,
         };

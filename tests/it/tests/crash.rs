@@ -72,16 +72,16 @@ enum Way {
 }
 
 impl Way {
-    fn install(self, keboola: &Arc<Keboola>) -> Installation {
+    fn install(self, keboola: &Arc<Keboola>, options: Options) -> Installation {
         match self {
-            Self::Path => Installation::new(keboola, Options::default()),
-            Self::Https => Installation::over_https(keboola, Options::default()),
+            Self::Path => Installation::new(keboola, options),
+            Self::Https => Installation::over_https(keboola, options),
             // Nobody can be asked there who may read it.
             Self::Ssh => {
                 let options = Options {
                     samples: false,
                     secrets: "masked",
-                    ..Options::default()
+                    ..options
                 };
                 Installation::over_ssh(keboola, options)
             }
@@ -92,7 +92,15 @@ impl Way {
 /// Runs the script with one process killed at a passing of a place, and checks the outcome.
 async fn check(way: Way, place: &str, passing: u32) {
     let keboola = Keboola::small();
-    let site = way.install(&keboola);
+    let options = Options {
+        // Only then it is passed.
+        jobs: match place {
+            "after-month-push" => ", log = \"month-refs\"",
+            _ => "",
+        },
+        ..Options::default()
+    };
+    let site = way.install(&keboola, options);
     let mut server = site.start_armed(&format!("{place}:{passing}")).await;
     let mut deaths = 0;
     for act in 0..ACTS {
@@ -190,7 +198,7 @@ async fn killed_while_the_server_takes_the_push() {
     for way in [Way::Https, Way::Ssh] {
         for exit_code in [0, 1] {
             let keboola = Keboola::small();
-            let site = way.install(&keboola);
+            let site = way.install(&keboola, Options::default());
             let mut server = site.start().await;
             site.settle(&mut server).await;
             let kill = format!(

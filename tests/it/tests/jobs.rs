@@ -15,11 +15,12 @@ fn day(site: &Installation, day: u32) -> Option<Vec<String>> {
     let file = site
         .repository
         .file("main", &format!("jobs/2026/10/{day:02}.jsonl"))?;
-    let id = |line: &str| {
-        let line: serde_json::Value = serde_json::from_str(line).expect("a line is JSON");
-        line["runId"].as_str().expect("a run has an id").to_owned()
-    };
-    Some(file.lines().map(id).collect())
+    Some(file.lines().map(run_id).collect())
+}
+
+fn run_id(line: &str) -> String {
+    let line: serde_json::Value = serde_json::from_str(line).expect("a line is JSON");
+    line["runId"].as_str().expect("a run has an id").to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,5 +155,128 @@ async fn past_its_allowance_a_day_has_totals_that_survive_repetition_and_the_los
         .unwrap_or_default();
     assert_eq!(totals.matches("\"runs\":30,").count(), 1, "{totals}");
     assert_eq!(totals.matches("\"runs\":31,").count(), 1, "{totals}");
+    server.stop().await;
+}
+
+/// Returns the run ids of a day's file on the branch of its month, in order.
+fn day_of_month(site: &Installation, month: &str, day: &str) -> Option<Vec<String>> {
+    let branch = format!("keboola-jobs/main/{month}");
+    site.repository.tip(&branch)?;
+    let file = site
+        .repository
+        .file(&branch, &format!("jobs/{}/{day}.jsonl", month.replace('-', "/")))?;
+    Some(file.lines().map(run_id).collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn months_have_branches_of_their_own_and_their_space_comes_back() {
+    let keboola = Keboola::small();
+    let options = Options {
+        jobs: ", log = \"month-refs\", keep_days = 3",
+        ..Options::default()
+    };
+    let site = Installation::new(&keboola, options);
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    let orders = keboola.orders();
+    let run = |at: &str, status| keboola.run_at(at.parse().expect("a time"), &orders, status, &[]);
+    let september = run("2026-09-30T11:00:00Z", "success");
+    let first = run("2026-10-01T11:00:00Z", "error");
+    let second = run("2026-10-02T11:00:00Z", "success");
+    site.settle(&mut server).await;
+    assert_eq!(
+        site.repository.months("main"),
+        ["keboola-jobs/main/2026-09", "keboola-jobs/main/2026-10"]
+    );
+    assert_eq!(day_of_month(&site, "2026-10", "01"), Some(vec![first.clone()]));
+    let on_main = site.repository.files("main").into_keys();
+    let on_main: Vec<String> = on_main.filter(|path| path.starts_with("jobs/")).collect();
+    assert_eq!(on_main, ["jobs/health.jsonl"]);
+    let newest = &site.repository.log("keboola-jobs/main/2026-10")[0];
+    assert!(newest.subject.starts_with("Record "), "{newest:?}");
+    let guide = site
+        .repository
+        .file("main", "AGENTS.md")
+        .expect("there is a guide");
+    assert!(
+        guide.contains("`keboola-jobs/<this branch>/<YYYY-MM>`"),
+        "{guide}"
+    );
+    site.check(&[]);
+
+    // The day is closed by now: only its month's branch has it.
+    let late = run("2026-09-30T10:00:00Z", "success");
+    site.settle(&mut server).await;
+    let expected = Some(vec![late.clone(), september.clone()]);
+    assert_eq!(day_of_month(&site, "2026-09", "30"), expected);
+    // After a loss everything is read back, of all months, and nothing is new.
+    let before = site.repository.git(&["for-each-ref"]);
+    server.stop().await;
+    site.lose_data();
+    let mut server = site.start().await;
+    site.forget_deliveries();
+    site.settle(&mut server).await;
+    site.check(&[]);
+    assert_eq!(site.repository.git(&["for-each-ref"]), before);
+
+    // The last day of September goes, and with it the branch.
+    let gone = site
+        .repository
+        .tip("keboola-jobs/main/2026-09")
+        .expect("it is there");
+    let third = run("2026-10-03T11:00:00Z", "success");
+    site.settle(&mut server).await;
+    until("the month that is not kept is gone", async || {
+        (site.repository.months("main") == ["keboola-jobs/main/2026-10"]).then_some(())
+    })
+    .await;
+    site.repository.git(&["gc", "--quiet", "--prune=now"]);
+    let found = site.repository.try_git(&["cat-file", "-e", &gone]);
+    assert!(!found.status.success(), "Git still has the month");
+    // A late run of it makes no branch, and October keeps what is older than three days.
+    run("2026-09-30T09:00:00Z", "success");
+    let tenth = run("2026-10-10T11:00:00Z", "success");
+    site.settle(&mut server).await;
+    assert_eq!(site.repository.months("main"), ["keboola-jobs/main/2026-10"]);
+    for (day, expected) in [("01", first), ("02", second), ("03", third), ("10", tenth)] {
+        assert_eq!(day_of_month(&site, "2026-10", day), Some(vec![expected]));
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_move_to_branches_of_their_months_and_back() {
+    let keboola = Keboola::small();
+    let mut site = Installation::new(&keboola, Options::default());
+    let mut server = site.start().await;
+    let orders = keboola.orders();
+    let first = keboola.run_at(at(1, "11:00:00"), &orders, "success", &[]);
+    let fourth = keboola.run_at(at(4, "11:00:00"), &orders, "error", &[]);
+    site.settle(&mut server).await;
+    let (there, here) = ([Some(vec![first]), Some(vec![fourth])], [None, None]);
+    let on_main = |site: &Installation| [1, 4].map(|n| day(site, n));
+    let on_months = |site: &Installation| ["01", "04"].map(|n| day_of_month(site, "2026-10", n));
+    assert_eq!((on_main(&site), on_months(&site)), (there.clone(), here.clone()));
+    server.stop().await;
+
+    site.configure(|options| options.jobs = ", log = \"month-refs\"");
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    until("the days are on the branch of their month", async || {
+        (day(&site, 1).is_none()).then_some(())
+    })
+    .await;
+    assert_eq!((on_main(&site), on_months(&site)), (here, there.clone()));
+    site.check(&[]);
+    server.stop().await;
+
+    site.configure(|options| options.jobs = "");
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    until("the days are on the branch of everything else", async || {
+        (day(&site, 1).is_some()).then_some(())
+    })
+    .await;
+    assert_eq!(on_main(&site), there);
     server.stop().await;
 }

@@ -1,7 +1,7 @@
 //! The mirror's render options.
 //!
 //! The members of the head of the CLI's manifest, and a few of our own: `branchPath`,
-//! `defaultBranchId`, `tree` (`project` or `lane`), `secretsMode` and `jobs` (`layout`, `dayBytesMax`).
+//! `defaultBranchId`, `tree` (`project` or `lane`), `secretsMode` and `jobs` (`layout`, `log`, `dayBytesMax`).
 
 use crate::{
     api::{Context, LayoutError},
@@ -34,10 +34,20 @@ pub(crate) enum JobsLayout {
     FilePerRun,
 }
 
+/// Which Git branch has the days of job runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum JobsLog {
+    /// That of everything else.
+    Branch,
+    /// One for each month, which the host sees to.
+    MonthRefs,
+}
+
 /// How the history of job runs is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct JobsSettings {
     pub(crate) layout: JobsLayout,
+    pub(crate) log: JobsLog,
     /// Bytes of a day's lines past which its successful runs become totals; none: never.
     pub(crate) day_bytes_max: Option<usize>,
 }
@@ -54,12 +64,22 @@ impl JobsSettings {
                 });
             }
         };
+        let log = match text("log") {
+            None | Some("branch") => JobsLog::Branch,
+            Some("month-refs") => JobsLog::MonthRefs,
+            Some(_) => {
+                return Err(LayoutError::Settings {
+                    problem: "`jobs.log` is neither `branch` nor `month-refs`",
+                });
+            }
+        };
         let day_bytes_max = text("dayBytesMax").map(str::parse).transpose();
         let day_bytes_max = day_bytes_max.map_err(|_| LayoutError::Settings {
             problem: "`jobs.dayBytesMax` is no number of bytes",
         })?;
         Ok(Self {
             layout,
+            log,
             day_bytes_max,
         })
     }

@@ -62,6 +62,7 @@ pub(super) fn subject(draft: &CommitDraft, detail: Detail) -> String {
         },
         (CommitKind::Metadata, _) if counts.metadata == 0 => "Update the branch".to_owned(),
         (CommitKind::Metadata, _) => format!("Update metadata of {}", plural(counts.metadata, "object")),
+        (CommitKind::Jobs, _) if counts.runs == 0 => "Record job runs".to_owned(),
         (CommitKind::Jobs, _) => format!("Record {}", plural(counts.runs, "job run")),
         (CommitKind::Storage, _) => format!("Update {}", plural(counts.tables, "table")),
     };

@@ -31,7 +31,9 @@ const AHEAD: SignedDuration = SignedDuration::from_hours(24);
 /// What job history grew by since it was last asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Growth {
-    /// Bytes of lines that are new.
+    /// Bytes of lines of runs that are new.
+    pub day_line_bytes: u64,
+    /// Bytes of other lines that are new.
     pub new_line_bytes: u64,
     /// Lines that changed.
     pub changed_lines: u64,
@@ -43,10 +45,20 @@ impl Growth {
         self == Self::default()
     }
 
+    /// Returns it without lines of runs, where those are on branches that are deleted again.
+    #[must_use]
+    pub fn without_days(self) -> Self {
+        Self {
+            day_line_bytes: 0,
+            ..self
+        }
+    }
+
     /// Returns what it costs in a commit; `is_own` where nothing but runs is in the commit.
     #[must_use]
     pub fn bytes(self, is_own: bool) -> u64 {
-        let lines = self.new_line_bytes.saturating_mul(LINES_PER_MILLE) / 1000;
+        let new = self.day_line_bytes.saturating_add(self.new_line_bytes);
+        let lines = new.saturating_mul(LINES_PER_MILLE) / 1000;
         let changed = self.changed_lines.saturating_mul(CHANGED_LINE_BYTES);
         let commit = if is_own { COMMIT_BYTES } else { 0 };
         lines.saturating_add(changed).saturating_add(commit)
@@ -190,12 +202,16 @@ mod tests {
     #[test]
     fn growth_is_lines_and_changes_and_what_a_commit_of_its_own_costs() {
         let growth = Growth {
-            new_line_bytes: 10_000,
+            day_line_bytes: 6_000,
+            new_line_bytes: 4_000,
             changed_lines: 3,
         };
         assert_eq!(growth.bytes(false), 10 * LINES_PER_MILLE + 3 * CHANGED_LINE_BYTES);
         assert_eq!(growth.bytes(true), growth.bytes(false) + COMMIT_BYTES);
+        let beside = growth.without_days().bytes(false);
+        assert_eq!(growth.bytes(false) - beside, 6 * LINES_PER_MILLE);
         let all = Growth {
+            day_line_bytes: u64::MAX,
             new_line_bytes: u64::MAX,
             changed_lines: u64::MAX,
         };

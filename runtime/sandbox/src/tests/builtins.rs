@@ -193,3 +193,13 @@ fn a_second_start_takes_compiled_guests_from_the_directory() {
     let first = written();
     assert_eq!((first.len(), written()), (1, first));
 }
+
+#[test]
+fn the_policy_is_set_up_once_and_not_for_every_batch() {
+    let dir = tempfile::tempdir().expect("temporary directories can be made");
+    for _ in ["taken", "from the cache"] {
+        let policy = kept_in(dir.path()).secret_redaction().expect("it is built in");
+        assert!(policy.is_configured());
+    }
+    assert_eq!(fs::read_dir(dir.path()).expect("it is there").count(), 1);
+}

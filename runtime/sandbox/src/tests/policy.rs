@@ -337,3 +337,33 @@ fn an_instance_is_limited_before_its_first_call() {
         &expect!["the policy X cannot be used: the policy X went over its memories_max limit"],
     );
 }
+
+/// What `configure` did holds in every instance, whether it is part of the component's state or is done anew.
+#[test]
+fn settings_hold_however_an_instance_came_by_them() {
+    // The settings name the rule.
+    let configured = POLICY.replace(
+        "    i32.const 192)\n\n  (func $recurse",
+        "    (memory.copy (i32.const 272) (i32.add (local.get $at) (i32.const 1)) (i32.const 9))\n    \
+         i32.const 192)\n\n  (func $recurse",
+    );
+    assert_ne!(configured, POLICY);
+    // State of tables is nothing that could be kept.
+    let with_table = configured.replace(
+        "  (func $recurse",
+        "  (table $t 1 funcref)\n  (func (export \"unused\") (table.set $t (i32.const 0) (ref.null func)))\n  (func $recurse",
+    );
+    for (text, is_kept) in [(configured, true), (with_table, false)] {
+        for rule in ["rule-of-a", "rule-of-b"] {
+            let bytes = component(&text, "redaction-policy");
+            let policy = sandbox(limits()).customer_policy(&bytes, &format!("\"{rule}\""));
+            let policy = policy.expect("the policy fits");
+            assert_eq!(policy.is_configured(), is_kept);
+            let verdicts = verdicts(&policy, &["one", "!t", "two"]);
+            let expected = format!("0:Whole:{rule}\nX\n0:Whole:{rule}\n");
+            let trapped = verdicts.lines().nth(1).unwrap_or_default();
+            assert_eq!(verdicts.replace(trapped, "X"), expected);
+            assert!(trapped.contains("trapped"), "{trapped}");
+        }
+    }
+}

@@ -14,13 +14,13 @@ pub enum JobsLayout {
     FilePerRun,
 }
 
-/// Where every single run is logged.
-#[derive(Deserialize)]
+/// Which Git branch has the days of job runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum JobsLog {
-    /// On the branch of everything else.
+pub enum JobsLog {
+    /// That of everything else.
     Branch,
-    /// On a ref for each month.
+    /// One for each month, `keboola-jobs/<branch>/<YYYY-MM>`.
     MonthRefs,
 }
 
@@ -73,14 +73,11 @@ impl Jobs {
                 "must be `window` or a time such as `90s`, `15m` or `2h`, at least `10s`",
             )
         })?;
-        match log {
-            JobsLog::Branch => {}
-            JobsLog::MonthRefs => {
-                return Err(value(
-                    key("jobs.log"),
-                    "`month-refs` is not supported by this release; leave it out, and bound the history by `jobs.budget_bytes_month` and `jobs.keep_days`",
-                ));
-            }
+        if (log, layout) == (JobsLog::MonthRefs, JobsLayout::FilePerRun) {
+            return Err(value(
+                key("jobs.log"),
+                "`month-refs` needs days in files; leave `jobs.layout = \"file-per-run\"` out",
+            ));
         }
         if !JOBS_KEEP_DAYS.contains(&keep_days) {
             return Err(value(
@@ -97,6 +94,7 @@ impl Jobs {
         Ok(enabled.then_some(JobsSpec {
             cadence,
             layout,
+            log,
             keep_days,
             budget_bytes_month,
         }))

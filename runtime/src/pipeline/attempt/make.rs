@@ -14,7 +14,7 @@ use super::{
 };
 use crate::crash_point;
 use mirror_core::{
-    commit::{CommitDraft, CommitFacts, CommitKind, CoveredChange},
+    commit::{CommitDraft, CommitFacts, CommitKind, CoveredChange, GuardedMessage},
     cut::{ConfigKey, Cut},
     finding::WithholdReason,
     ids::{ObjectKey, Oid, TableId},
@@ -22,7 +22,7 @@ use mirror_core::{
     quarantine::Quarantine,
     redaction::RedactionStats,
 };
-use mirror_git::{PendingPush, TreeOutcome};
+use mirror_git::{Draft, PendingPush, TreeOutcome};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -55,6 +55,9 @@ pub(super) enum Made {
 /// An attempt's work before it is made known to anybody.
 pub(super) struct Finished {
     pub(super) memory: Memory,
+    /// Commits of the branches of months.
+    pub(super) months: Vec<PendingPush>,
+    pub(super) days_dropped: bool,
     pub(super) replace_all: bool,
     pub(super) tip: Option<Tip>,
     /// The commit that the stored state belongs to.
@@ -80,6 +83,20 @@ pub(super) struct Ready {
 }
 
 impl Lane {
+    /// Makes a commit, signed if the mirror's are.
+    pub(in crate::pipeline) fn commit(
+        &self,
+        draft: &mut Draft<'_>,
+        tree: Oid,
+        parents: &[Oid],
+        message: &GuardedMessage,
+    ) -> Result<Oid, AttemptError> {
+        Ok(match &self.signing {
+            None => draft.commit(tree, parents, message)?,
+            Some(key) => draft.commit_signed(tree, parents, message, key)?,
+        })
+    }
+
     /// Makes tree and commit; without a difference there is no commit.
     pub(super) async fn make(&self, to_make: ToMake, cut: &Cut, again: &Again) -> Result<Made, AttemptError> {
         let (cut, again) = (cut.clone(), again.clone());
@@ -115,6 +132,8 @@ impl Lane {
             let Built {
                 mut memory,
                 tree: outcome,
+                months,
+                days_dropped,
                 withheld,
                 withheld_files,
                 tables,
@@ -127,7 +146,10 @@ impl Lane {
                 Outcome::Again(more) => return Ok(Made::Again(more)),
             };
             crash_point!("after-tree");
-            let growth = memory.take_growth();
+            let mut growth = memory.take_growth();
+            if lane.has_months() {
+                growth = growth.without_days();
+            }
             if whole && !cut.snapshot {
                 // What is withheld is not known to have been told of before, as files tell of versions.
                 changes.retain(|change| {
@@ -142,8 +164,11 @@ impl Lane {
                     (change.name, change.description) = (None, None);
                 }
             }
+            let months = lane.commit_months(&cut, months)?;
             let mut finished = Finished {
                 memory,
+                months,
+                days_dropped,
                 replace_all: whole,
                 tip,
                 base,
@@ -174,10 +199,7 @@ impl Lane {
             let kind = text.kind();
             let message = lane.transformer.seal(text)?;
             let parents: Vec<Oid> = tip.iter().map(|tip| tip.id).collect();
-            let id = match &lane.signing {
-                None => draft.commit(outcome.tree, &parents, &message)?,
-                Some(key) => draft.commit_signed(outcome.tree, &parents, &message, key)?,
-            };
+            let id = lane.commit(&mut draft, outcome.tree, &parents, &message)?;
             if !growth.is_none() {
                 let bytes = growth.bytes(cut.is_of_runs());
                 finished.memory.spend(bytes, cut.appended_at);

@@ -26,6 +26,8 @@ impl Lane {
     ) -> Result<Published, AttemptError> {
         let Finished {
             mut memory,
+            months,
+            days_dropped,
             replace_all,
             tip,
             base,
@@ -85,6 +87,14 @@ impl Lane {
             )
             .await?;
         crash_point!("after-prepare");
+        if !months.is_empty() {
+            let turn = self.turn.lock().await;
+            let pushed = self.blocking(move |lane| lane.push_months(months)).await?;
+            drop(turn);
+            if let Err(unsent) = pushed {
+                return self.not_taken(*unsent, memory).await;
+            }
+        }
         let mut landed = None;
         if let Some(Ready {
             kind,
@@ -104,8 +114,7 @@ impl Lane {
             let pushed = self.push(push).await?;
             drop(turn);
             if let Err(unsent) = pushed {
-                let parent = tip.map(|tip| tip.tree);
-                return self.not_taken(*unsent, outcome.tree, parent, memory).await;
+                return self.not_taken(*unsent, memory).await;
             }
             let now = (self.now)();
             let since = |at: Option<Timestamp>| {
@@ -138,6 +147,15 @@ impl Lane {
         let cursor = cut.cursor(Some(id));
         self.log.commit(&self.id, stored_cursor.as_ref(), &cursor).await?;
         crash_point!("after-cursor");
+        if let (true, true, Some(jobs), Some(newest)) = (
+            days_dropped,
+            self.has_months(),
+            self.spec.jobs,
+            memory.newest_day(),
+        ) {
+            self.blocking(move |lane| lane.delete_months(&newest, jobs.keep_days))
+                .await?;
+        }
         Ok(Published::Done(Box::new(Done {
             tip: Some(id),
             base: Some(id),
@@ -159,21 +177,39 @@ impl Lane {
     /// Sends a commit, which is kept in the local store first.
     async fn push(&self, push: PendingPush) -> Result<Result<(), Box<Unsent>>, AttemptError> {
         self.blocking(move |lane| {
-            lane.git.save(&push)?;
             crash_point!("before-push");
-            if let Err(error) = lane.remote.push(&push) {
-                return Ok(Err(Box::new(Unsent { push, error })));
-            }
+            let push = match lane.send(push)? {
+                Ok(push) => push,
+                Err(unsent) => return Ok(Err(unsent)),
+            };
             crash_point!("after-push");
-            if let Err(error) = lane.git.confirm(push) {
-                // Only the cache suffers; the remote has the commit.
-                tracing::warn!(lane = %lane.id, %error, "the local object store could not be tidied");
-                if error.is_damage() {
-                    lane.git.reset()?;
-                }
-            }
+            lane.confirm(push)?;
             Ok(Ok(()))
         })
         .await
+    }
+
+    /// Stores what is pushed, and pushes it; returns it with the error where the remote did not take it.
+    pub(in crate::pipeline) fn send(
+        &self,
+        push: PendingPush,
+    ) -> Result<Result<PendingPush, Box<Unsent>>, AttemptError> {
+        self.git.save(&push)?;
+        Ok(match self.remote.push(&push) {
+            Ok(()) => Ok(push),
+            Err(error) => Err(Box::new(Unsent { push, error })),
+        })
+    }
+
+    /// Notes that the remote has a push.
+    pub(in crate::pipeline) fn confirm(&self, push: PendingPush) -> Result<(), AttemptError> {
+        if let Err(error) = self.git.confirm(push) {
+            // Only the cache suffers; the remote has the commit.
+            tracing::warn!(lane = %self.id, %error, "the local object store could not be tidied");
+            if error.is_damage() {
+                self.git.reset()?;
+            }
+        }
+        Ok(())
     }
 }

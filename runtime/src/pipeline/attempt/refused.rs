@@ -17,7 +17,7 @@ use mirror_core::{
     quarantine::{self, Gift, Meant, Named, Objection, PushedFile, Quarantine, Shared},
     window::later,
 };
-use mirror_git::{PendingPush, PushError, Refusal, blob_id};
+use mirror_git::{CommitInfo, PendingPush, PushError, Refusal, blob_id};
 use std::{
     collections::{BTreeMap, HashSet},
     sync::{MutexGuard, PoisonError},
@@ -26,7 +26,7 @@ use std::{
 
 /// A push that failed.
 #[derive(Debug)]
-pub(super) struct Unsent {
+pub(in crate::pipeline) struct Unsent {
     /// As long as it is held the local store has its objects.
     pub(super) push: PendingPush,
     pub(super) error: PushError,
@@ -85,8 +85,6 @@ impl Lane {
     pub(super) async fn not_taken(
         &self,
         Unsent { push, error }: Unsent,
-        tree: Oid,
-        parent: Option<Oid>,
         memory: Memory,
     ) -> Result<Published, AttemptError> {
         let about = match &error {
@@ -109,7 +107,7 @@ impl Lane {
         };
         let mut quarantine = self.state.quarantine(&self.id).await?;
         let pushed = self.blocking(move |lane| {
-            let pushed = lane.named_files(&named, tree, parent, &memory)?;
+            let pushed = lane.named_files(&named, commit, &memory)?;
             drop(push);
             Ok((named, pushed))
         });
@@ -169,10 +167,14 @@ impl Lane {
     fn named_files(
         &self,
         named: &[Named],
-        tree: Oid,
-        parent: Option<Oid>,
+        commit: Oid,
         memory: &Memory,
     ) -> Result<Vec<PushedFile>, AttemptError> {
+        let CommitInfo { tree, parents, .. } = self.git.commit(commit)?;
+        let parent = match parents.first() {
+            None => None,
+            Some(parent) => Some(self.git.commit(*parent)?.tree),
+        };
         let mut before: HashSet<(Vec<u8>, Oid)> = HashSet::new();
         if let Some(parent) = parent {
             for file in self.git.files_below(parent, None)? {

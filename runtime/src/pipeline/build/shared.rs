@@ -4,6 +4,7 @@ use super::{
     super::{
         error::AttemptError,
         memory::{Memory, Shard},
+        months::month_of,
         recover::Tip,
         render,
         transform::{Clean, FilledShard},
@@ -30,7 +31,11 @@ impl Build<'_, '_, '_, '_> {
         if let Some(jobs) = lane.spec.jobs {
             for (day, files) in self.memory.drop_days(jobs.keep_days) {
                 shards.remove(&day);
-                self.deleted.extend(files);
+                self.days_dropped = true;
+                // The branch of their month goes as a whole.
+                if self.months.is_none() {
+                    self.deleted.extend(files);
+                }
             }
         }
         // A closed day without news is as it is.
@@ -39,7 +44,7 @@ impl Build<'_, '_, '_, '_> {
             .partition(|shard| self.memory.is_closed(shard) && !self.memory.has_pending(shard));
         *shards = open;
         for day in &unread {
-            self.kept.extend(self.memory.shard_files(day).iter().cloned());
+            self.keep_shard(day);
         }
         handle.block_on(lane.open_days(&mut self.memory, shards, tip))?;
         let guard = lane.transformer.guard();
@@ -56,13 +61,13 @@ impl Build<'_, '_, '_, '_> {
                     (shard.0, shard.1.clone(), entries)
                 }))
             };
-            let mut take = |(clean, keep): (Clean, Option<FilledShard>)| {
-                if let Some((kind, shard, entries)) = keep {
+            let mut take = |(clean, kept): (Clean, Vec<FilledShard>)| {
+                for (kind, shard, entries) in kept {
                     memory.borrow_mut().replace_entries(&(kind, shard), entries);
                 }
                 self.take_shard(clean, &mut memory.borrow_mut(), &mut made)
             };
-            let work = |filled| Ok(lane.transformer.shard(filled, &guard)?);
+            let work = |filled| Ok(lane.transformer.shards(filled, &guard)?);
             render::shards(lane.memory_bytes_max, &mut next, work, &mut take)
         };
         self.memory = memory.into_inner();
@@ -75,13 +80,20 @@ impl Build<'_, '_, '_, '_> {
         let failed: BTreeSet<Shard> = shards.difference(&made).cloned().collect();
         for shard in &failed {
             // Withheld: what is there stays.
-            self.kept.extend(self.memory.shard_files(shard).iter().cloned());
+            self.keep_shard(shard);
         }
         for shard in shards.iter().filter(|shard| shard.0 == IndexKind::JobDay) {
             self.memory.settle_pending(shard);
         }
         self.memory.close_days(&failed);
         Ok(())
+    }
+
+    /// Leaves the files of a shard as they are; those of another branch do so by themselves.
+    fn keep_shard(&mut self, shard: &Shard) {
+        if self.months.is_none() || month_of(shard).is_none() {
+            self.kept.extend(self.memory.shard_files(shard).iter().cloned());
+        }
     }
 
     fn take_shard(
@@ -104,7 +116,14 @@ impl Build<'_, '_, '_, '_> {
             if let Subject::Index { kind, shard } = object.subject() {
                 let files: Vec<MirrorPath> = object.files().iter().map(|file| file.path().clone()).collect();
                 let shard = (*kind, shard.clone());
-                self.deleted.extend(memory.keep_shard(shard.clone(), files));
+                let gone = memory.keep_shard(shard.clone(), files);
+                let of_month = self
+                    .months
+                    .as_mut()
+                    .is_some_and(|months| months.delete(&shard, &gone));
+                if !of_month {
+                    self.deleted.extend(gone);
+                }
                 made.insert(shard);
             }
         }
@@ -112,6 +131,9 @@ impl Build<'_, '_, '_, '_> {
             tracing::error!(lane = %self.lane.id, subject = %refused.subject, reason = %refused.reason, "a shared file is withheld");
             self.withheld_files
                 .insert(refused.subject.to_string(), refused.reason.to_string());
+        }
+        if let Some(months) = &mut self.months {
+            batch = months.take(batch);
         }
         self.write(batch)?;
         Ok(())

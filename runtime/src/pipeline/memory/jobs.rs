@@ -84,7 +84,8 @@ impl Memory {
     }
 
     /// Returns the newest day that has runs.
-    fn newest_day(&self) -> Option<String> {
+    #[must_use]
+    pub fn newest_day(&self) -> Option<String> {
         self.days()
             .filter_map(|(_, day)| Some((days::date(day)?, day)))
             .max()
@@ -146,7 +147,11 @@ impl Memory {
             Some(_) => self.growth.changed_lines += 1,
             None => {
                 let bytes = u64::try_from(value.len() + 1).unwrap_or(u64::MAX);
-                self.growth.new_line_bytes = self.growth.new_line_bytes.saturating_add(bytes);
+                let lines = match kind {
+                    IndexKind::JobDay => &mut self.growth.day_line_bytes,
+                    _ => &mut self.growth.new_line_bytes,
+                };
+                *lines = lines.saturating_add(bytes);
             }
         }
     }
@@ -262,14 +267,14 @@ mod tests {
         gathered(&mut memory, &[("2026/02/01", "1"), ("2026/02/01", "2")]);
         let line = u64::try_from(run("", "1").value.len() + 1).expect("a small number");
         let growth = memory.take_growth();
-        assert_eq!((growth.new_line_bytes, growth.changed_lines), (2 * line, 0));
+        assert_eq!((growth.day_line_bytes, growth.changed_lines), (2 * line, 0));
         let changed = Entry {
             value: "{}".to_owned(),
             ..run("2026/02/01", "2")
         };
         memory.replace_entries(&shard("2026/02/01"), vec![run("2026/02/01", "1"), changed]);
         let growth = memory.take_growth();
-        assert_eq!((growth.new_line_bytes, growth.changed_lines), (0, 1));
+        assert_eq!((growth.day_line_bytes, growth.changed_lines), (0, 1));
         memory.open_day(&shard("2026/01/01"), vec![run("2026/01/01", "9")]);
         assert_eq!(memory.take_growth(), Growth::default());
     }

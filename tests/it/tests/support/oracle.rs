@@ -75,6 +75,9 @@ impl Installation {
                     .collect(),
             };
             same_trees(&self.repository, &fresh.repository, &name, &foreign, skipped);
+            if branch.is_default() {
+                self.months(&name, &fresh.repository);
+            }
             let listed: BTreeSet<(String, String)> = configurations(branch).collect();
             let manifest = self.repository.manifest(&name);
             assert!(
@@ -85,11 +88,25 @@ impl Installation {
         }
     }
 
-    /// Checks that what only events tell of runs is in the tip.
+    /// Checks that months of runs, where these have Git branches of their own, are those that a fresh
+    /// installation makes.
+    fn months(&self, name: &str, fresh: &Repository) {
+        let months = self.repository.months(name);
+        assert_eq!(months, fresh.months(name), "months of {name}");
+        for month in months {
+            history(&self.repository, &month);
+            same_trees(&self.repository, fresh, &month, &[], "");
+        }
+    }
+
+    /// Checks that what only events tell of runs is in the tip, or in those of its months.
     fn runs(&self, id: &str, name: &str) {
-        let days = self.repository.files(name).into_keys();
-        let days: Vec<String> = days.filter(|path| is_day(path)).collect();
-        let lines = self.repository.contents(name, &days).concat();
+        let mut lines = String::new();
+        for branch in [name.to_owned()].into_iter().chain(self.repository.months(name)) {
+            let days = self.repository.files(&branch).into_keys();
+            let days: Vec<String> = days.filter(|path| is_day(path)).collect();
+            lines.extend(self.repository.contents(&branch, &days));
+        }
         let lines = lines
             .lines()
             .map(|line| serde_json::from_str::<Value>(line).expect("a run is JSON"));

@@ -107,6 +107,13 @@ impl Repository {
         names.lines().map(str::to_owned).collect()
     }
 
+    /// Returns the names of the branches that have the months of runs of a branch, sorted.
+    pub(crate) fn months(&self, branch: &str) -> Vec<String> {
+        let prefix = format!("keboola-jobs/{branch}/");
+        let branches = self.branches().into_iter();
+        branches.filter(|name| name.starts_with(&prefix)).collect()
+    }
+
     /// Checks every object; nothing may be amiss.
     #[track_caller]
     pub(crate) fn fsck(&self) {

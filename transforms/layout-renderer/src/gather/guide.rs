@@ -5,7 +5,7 @@
 
 use crate::{
     api::{DocumentKind, File},
-    settings::Settings,
+    settings::{JobsLog, Settings},
 };
 
 /// Tells our `AGENTS.md` from a customer's own.
@@ -34,17 +34,54 @@ const SCHEMAS: [(&str, &str); 10] = [
     ("withheld", include_str!("guide/schema/withheld.schema.json")),
 ];
 
+/// What depends on where days of runs are.
+struct Days {
+    /// Of the table of paths.
+    row: &'static str,
+    place: &'static str,
+    /// What becomes of them.
+    end: &'static str,
+    /// The command that finds a run by its id.
+    find_run: &'static str,
+}
+
+const DAYS_HERE: Days = Days {
+    row: "| `jobs/<YYYY>/<MM>/<DD>.jsonl` | finished runs of a day (UTC), one JSON object a line; of busy days, \
+          `<DD>-totals.jsonl` sums up successes |",
+    place: "",
+    end: "Older days leave the tree; `git log --diff-filter=D -- jobs/` finds them.",
+    find_run: r#"grep -rhF '"runId":"RUN"' jobs"#,
+};
+
+const DAYS_OF_MONTHS: Days = Days {
+    row: "| `jobs/<YYYY>/<MM>/<DD>.jsonl` on the Git branch `keboola-jobs/<this branch>/<YYYY-MM>` | finished runs of a day \
+          (UTC), one JSON object a line |",
+    place: "Runs are not on this branch: each month (UTC) has one of its own, `keboola-jobs/<this branch>/<YYYY-MM>`, with \
+            nothing else on it.\n`git show origin/keboola-jobs/main/2026-10:jobs/2026/10/31.jsonl` shows a day of `main`; a clone \
+            made with `--single-branch` lacks it.\n\n",
+    end: "Of months that are no longer kept the branch is deleted.",
+    find_run: r#"git branch -r --list '*keboola-jobs/*' --format='%(refname)' | xargs -I{} git grep -hF '"runId":"RUN"' {} -- jobs"#,
+};
+
 pub(super) fn files(settings: &Settings) -> Vec<File> {
     let secrets = match settings.secrets_mode.as_str() {
         "masked" => include_str!("guide/secrets-masked.md"),
         "omitted" => include_str!("guide/secrets-omitted.md"),
         _ => include_str!("guide/secrets-encrypted.md"),
     };
+    let days = match settings.jobs.log {
+        JobsLog::Branch => &DAYS_HERE,
+        JobsLog::MonthRefs => &DAYS_OF_MONTHS,
+    };
     let directory = format!("configs/{}", settings.branch_path);
     let fill = |text: &str| {
         text.replace("{marker}", MARKER)
             .replace("{secrets}", secrets.trim_end())
             .replace("{branch}", &directory)
+            .replace("{days}", days.row)
+            .replace("{days-place}", days.place)
+            .replace("{days-end}", days.end)
+            .replace("{find-run}", days.find_run)
     };
     let file = |path: &str, text| File {
         path: path.to_owned(),
@@ -75,7 +112,7 @@ mod tests {
     fn the_short_guide_carries_the_marker_and_fits_into_eight_kilobytes() {
         for mode in ["encrypted", "masked", "omitted"] {
             for file in texts(mode) {
-                for placeholder in ["{secrets}", "{branch}", "{marker}"] {
+                for placeholder in ["{secrets}", "{branch}", "{marker}", "{days", "{find-run}"] {
                     assert!(!file.content.contains(placeholder), "{} {placeholder}", file.path);
                 }
                 assert!(file.content.starts_with(MARKER) == (file.path == "AGENTS.md"));

@@ -1,0 +1,228 @@
+//! Runs on Git branches of their own, one for each month (`jobs.log = "month-refs"`).
+//!
+//! What is told of a run stands at the same path as it would on the lane's branch, and is gathered in the
+//! same way; only the tree is another. A month's branch is pushed before the lane's own: killed in between,
+//! the next attempt writes what is there already, which is nothing new. The space of months that are no
+//! longer kept comes back when their branches are deleted; no history is rewritten for it.
+
+use super::{
+    attempt::{Lane, Unsent},
+    error::AttemptError,
+    memory::Shard,
+    recover::{Tip, Whose},
+};
+use crate::{config::JobsLog, crash_point};
+use mirror_core::{
+    batch::{MirrorBatch, Subject},
+    commit::CommitDraft,
+    cut::Cut,
+    ids::Oid,
+    jobs::months::{Month, branches_of},
+    layout::IndexKind,
+    path::MirrorPath,
+    trailer::Trailers,
+};
+use mirror_git::{FetchScope, PendingPush, RefName};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What is to be written to the branches of months.
+#[derive(Debug, Default)]
+pub(super) struct Months(BTreeMap<Month, Files>);
+
+#[derive(Debug, Default)]
+struct Files {
+    batches: Vec<MirrorBatch>,
+    deleted: BTreeSet<MirrorPath>,
+}
+
+impl Months {
+    /// Takes the days of runs out of a batch, and returns the rest.
+    pub(super) fn take(&mut self, batch: MirrorBatch) -> MirrorBatch {
+        let month = |subject: &Subject| match subject {
+            Subject::Index {
+                kind: IndexKind::JobDay,
+                shard,
+            } => Month::of_day(shard),
+            Subject::Index { .. } | Subject::Object(_) => None,
+        };
+        let mut rest = Vec::new();
+        for object in batch.into_objects() {
+            match month(object.subject()) {
+                Some(month) => {
+                    let files = self.0.entry(month).or_default();
+                    files.batches.push(MirrorBatch::join([object]));
+                }
+                None => rest.push(object),
+            }
+        }
+        MirrorBatch::join(rest)
+    }
+
+    /// Notes files of a day that went; returns whether they are a month's.
+    pub(super) fn delete(&mut self, shard: &Shard, files: &[MirrorPath]) -> bool {
+        let Some(month) = month_of(shard) else {
+            return false;
+        };
+        if !files.is_empty() {
+            let month = self.0.entry(month).or_default();
+            month.deleted.extend(files.iter().cloned());
+        }
+        true
+    }
+}
+
+/// Returns the month that a shard belongs to; none for one that is no day of runs.
+pub(super) fn month_of(shard: &Shard) -> Option<Month> {
+    let (kind, day) = shard;
+    (*kind == IndexKind::JobDay).then(|| Month::of_day(day)).flatten()
+}
+
+impl Lane {
+    /// Returns whether days of runs are on branches of their own.
+    pub(super) fn has_months(&self) -> bool {
+        self.spec.jobs.is_some_and(|jobs| jobs.log == JobsLog::MonthRefs)
+    }
+
+    fn month_ref(&self, month: Month) -> Result<RefName, AttemptError> {
+        Ok(RefName::branch(&month.branch(self.refname.short()))?)
+    }
+
+    /// Finds the tip of a month's branch and brings its tree; none where there is no such branch.
+    pub(super) fn month_tip(&self, month: Month) -> Result<Option<Tip>, AttemptError> {
+        let tip = self.remote.tip(&self.month_ref(month)?)?;
+        tip.map(|tip| self.fetched(tip)).transpose()
+    }
+
+    fn fetched(&self, tip: Oid) -> Result<Tip, AttemptError> {
+        let scope = FetchScope::TreesOnly { commits_max: 1 };
+        self.remote.fetch(tip, &self.git, scope)?;
+        let commit = self.git.commit(tip)?;
+        Ok(Tip {
+            id: tip,
+            tree: commit.tree,
+            committed_at: commit.committer.time,
+            own: true,
+        })
+    }
+
+    /// Lists the branches of months that the remote has.
+    fn month_branches(&self) -> Result<Vec<(Month, RefName, Oid)>, AttemptError> {
+        let own = self.refname.short();
+        let of_month = |(refname, tip): (RefName, Oid)| {
+            let month = Month::of_branch(refname.short(), own)?;
+            Some((month, refname, tip))
+        };
+        Ok(self.remote.branches()?.into_iter().filter_map(of_month).collect())
+    }
+
+    /// Lists the files of all months that the remote has, below the mirror's root.
+    pub(super) fn month_files(&self, whose: Whose) -> Result<Vec<(String, Oid)>, AttemptError> {
+        let mut found = Vec::new();
+        // The runs of another branch are no matter of this one. Where months were configured once, their
+        // runs come back to the lane's own branch.
+        if whose == Whose::Base || self.spec.jobs.is_none() {
+            return Ok(found);
+        }
+        for (_, _, tip) in self.month_branches()? {
+            let tip = self.fetched(tip)?;
+            self.files_of(tip.tree, &mut found)?;
+        }
+        Ok(found)
+    }
+
+    /// Makes a commit for each month that has something new; they are yet to be pushed.
+    ///
+    /// # Errors
+    /// A remote that cannot be read, or a commit that cannot be made.
+    pub(super) fn commit_months(&self, cut: &Cut, months: Months) -> Result<Vec<PendingPush>, AttemptError> {
+        let mut pushes = Vec::new();
+        for (month, Files { batches, deleted }) in months.0 {
+            let tip = self.month_tip(month)?;
+            let mut draft = self.git.draft();
+            let mut writer = draft.tree_writer(tip.map(|tip| tip.tree))?;
+            for path in &deleted {
+                writer.delete(path)?;
+            }
+            for batch in batches {
+                writer.write(batch)?;
+            }
+            let outcome = writer.finish()?;
+            if !outcome.changed {
+                continue;
+            }
+            let before = tip.map(|tip| tip.committed_at);
+            let text = CommitDraft::of_runs(&self.id, &self.spec.project, cut, &self.render, before);
+            let message = self.transformer.seal(text)?;
+            let parents: Vec<Oid> = tip.iter().map(|tip| tip.id).collect();
+            let id = self.commit(&mut draft, outcome.tree, &parents, &message)?;
+            pushes.push(draft.into_push(self.month_ref(month)?, parents.first().copied(), id)?);
+        }
+        Ok(pushes)
+    }
+
+    /// Pushes the commits of months.
+    ///
+    /// # Errors
+    /// A local store that fails. Inside is the push that the remote did not take; those that came before it are there.
+    pub(super) fn push_months(
+        &self,
+        pushes: Vec<PendingPush>,
+    ) -> Result<Result<(), Box<Unsent>>, AttemptError> {
+        for push in pushes {
+            let push = match self.send(push)? {
+                Ok(push) => push,
+                Err(unsent) => return Ok(Err(unsent)),
+            };
+            crash_point!("after-month-push");
+            self.confirm(push)?;
+        }
+        Ok(Ok(()))
+    }
+
+    /// Deletes the branches of months of which no day is kept, up to the newest day `newest`. One that
+    /// cannot be deleted, or on which somebody else has committed, stays.
+    ///
+    /// # Errors
+    /// A remote that cannot be read.
+    pub(super) fn delete_months(&self, newest: &str, keep_days: u32) -> Result<(), AttemptError> {
+        for (month, refname, tip) in self.month_branches()? {
+            if month.is_kept(newest, keep_days) {
+                continue;
+            }
+            self.remote
+                .fetch(tip, &self.git, FetchScope::CommitsOnly { commits_max: 1 })?;
+            let message = self.git.commit(tip)?.message;
+            if Trailers::parse(&message).is_none_or(|trailers| trailers.lane != self.id) {
+                tracing::warn!(lane = %self.id, %refname, "the month's runs are no longer kept, but somebody else has committed on its branch; it stays");
+                continue;
+            }
+            match self.remote.delete_branch(&refname, tip) {
+                Ok(()) => {
+                    self.git.set_tip(&refname, None)?;
+                    tracing::info!(lane = %self.id, %refname, %tip, "the month's runs are no longer kept; its branch is deleted");
+                }
+                // The next day that is given up tries again.
+                Err(error) => {
+                    tracing::warn!(lane = %self.id, %refname, error = crate::app::chain(&error), "the branch of a month whose runs are no longer kept cannot be deleted");
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns whether a Git branch may be one that has runs of some lane's month.
+pub(crate) fn is_of_month(branch: &str) -> bool {
+    branch.starts_with(mirror_core::jobs::months::BRANCH_PREFIX)
+}
+
+/// Lists the branches of a lane's months among those of a remote.
+pub(crate) fn of_lane<'b>(
+    branches: &'b [(RefName, Oid)],
+    lane: &RefName,
+) -> impl Iterator<Item = &'b (RefName, Oid)> {
+    let prefix = branches_of(lane.short());
+    branches
+        .iter()
+        .filter(move |(refname, _)| refname.short().starts_with(&prefix))
+}
