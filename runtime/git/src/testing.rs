@@ -57,7 +57,7 @@ pub(crate) fn command(directory: &Path, args: &[&str]) -> Command {
     ] {
         command.env(name, value);
     }
-    for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
+    for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_SSL_CAINFO"] {
         command.env_remove(name);
     }
     for role in ["AUTHOR", "COMMITTER"] {
@@ -123,6 +123,20 @@ impl Mirror {
         }
     }
 
+    /// Copies everything into a mirror of its own.
+    pub(crate) fn copied(&self) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        copy_below(self.directory.path(), directory.path());
+        let store = Store::open_or_create(&directory.path().join("store")).unwrap();
+        let remote = LocalBare::open(&directory.path().join("remote.git")).unwrap();
+        Self {
+            directory,
+            store,
+            remote,
+            main: self.main.clone(),
+        }
+    }
+
     #[track_caller]
     pub(crate) fn git(&self, args: &[&str]) -> String {
         git(self.remote.path(), args)
@@ -142,6 +156,19 @@ impl Mirror {
         self.remote.push(&push).unwrap();
         self.store.confirm(push).unwrap();
         new
+    }
+}
+
+fn copy_below(from: &Path, to: &Path) {
+    for file in std::fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        let target = to.join(file.file_name());
+        if file.file_type().unwrap().is_dir() {
+            std::fs::create_dir(&target).unwrap();
+            copy_below(&file.path(), &target);
+        } else {
+            std::fs::copy(file.path(), target).unwrap();
+        }
     }
 }
 

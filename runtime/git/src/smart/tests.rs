@@ -15,7 +15,7 @@ use crate::{LocalBare, Network, testing::make};
 use git_servers::{
     Access, Authority, GitDaemon, HttpOptions, HttpServer, NginxServer, Repositories, SshServer, git,
 };
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 /// Everything on this machine, and every scheme.
@@ -205,6 +205,43 @@ impl Setup {
     /// Opens the same remote once more: it has been told nothing yet.
     pub(super) fn reopen(&self) -> Box<dyn Remote> {
         connect(&self.path, self.access.as_ref())
+    }
+
+    /// Returns the URL, and the configuration with which the `git` program goes the same way.
+    pub(super) fn for_git(&self) -> (String, Vec<String>) {
+        let Some((url, settings)) = &self.access else {
+            return (self.path.to_string_lossy().into_owned(), Vec::new());
+        };
+        let mut options = Vec::new();
+        let write = |name: &str, content: &str| {
+            let path = self._cache.path().join(name);
+            std::fs::write(&path, content).unwrap();
+            let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+            std::fs::set_permissions(&path, private).unwrap();
+            path.display().to_string()
+        };
+        if !settings.certificates_pem.is_empty() {
+            let pem = String::from_utf8(settings.certificates_pem.clone()).unwrap();
+            options.push(format!("http.sslCAInfo={}", write("authority.pem", &pem)));
+        }
+        match &settings.credential {
+            Some(Credential::SshKey {
+                private_key,
+                known_hosts,
+            }) => {
+                let key = write("key", private_key.expose_secret());
+                let known = write("known_hosts", known_hosts);
+                options.push(format!(
+                    "core.sshCommand=ssh -F none -i {key} -o IdentitiesOnly=yes -o UserKnownHostsFile={known}"
+                ));
+            }
+            Some(_) => {
+                let pair = data_encoding::BASE64.encode(format!("x-access-token:{TOKEN}").as_bytes());
+                options.push(format!("http.extraHeader=Authorization: Basic {pair}"));
+            }
+            None => {}
+        }
+        (url.clone(), options)
     }
 
     /// An empty store, as another machine has it.

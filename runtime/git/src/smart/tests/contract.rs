@@ -1,7 +1,7 @@
 //! What every remote promises, whatever is in between.
 
 use super::*;
-use crate::{Ancestry, Disposition, HistoryEnd};
+use crate::{Ancestry, Disposition, HistoryEnd, RefUpdate};
 
 /// Calls a test once for every way to a repository.
 #[track_caller]
@@ -404,5 +404,60 @@ fn of_two_that_race_exactly_one_wins() {
             assert_eq!(setup.remote.tip(&setup.main).unwrap(), Some(tip));
         }
         setup.is_sound();
+    });
+}
+
+#[test]
+fn a_store_that_is_damaged_is_found_to_be_and_mended_from_the_remote() {
+    everywhere(|setup, way| {
+        setup.push("first", &[("a/b/c.json", "1"), ("d/e.json", "2"), ("x", "3")]);
+        let tip = setup.push("second", &[("a/b/c.json", "4")]);
+        for while_open in [false, true] {
+            let root = setup._cache.path().join(crate::disk::unique_name("damaged"));
+            let mut store = Store::open_or_create(&root).unwrap();
+            let scope = FetchScope::TreesOnly { commits_max: 1 };
+            setup.remote.fetch(tip, &store, scope).unwrap();
+            let damage = || {
+                for pack in crate::testing::packs(&root, "pack") {
+                    let mut bytes = std::fs::read(&pack).unwrap();
+                    let middle = bytes.len() / 2;
+                    bytes[middle..middle + 8].fill(0xa5);
+                    std::fs::remove_file(&pack).unwrap();
+                    std::fs::write(&pack, bytes).unwrap();
+                }
+            };
+            if while_open {
+                damage();
+                store.objects().reopen().unwrap();
+            } else {
+                drop(store);
+                damage();
+                store = Store::open_or_create(&root).unwrap();
+            }
+            // As an attempt does it: what is missing is fetched, what is damaged is dropped first.
+            let walk = |store: &Store| {
+                let files = store.files_below(store.commit(tip)?.tree, None)?;
+                files.collect::<Result<Vec<_>, _>>()
+            };
+            let error = walk(&store).unwrap_err();
+            assert!(
+                error.is_damage() || matches!(error, crate::StoreError::Missing { .. }),
+                "{way:?}: {error:?}"
+            );
+            if error.is_damage() {
+                store.reset().unwrap();
+            }
+            assert!(setup.remote.fetch(tip, &store, scope).unwrap().objects > 0);
+            assert_eq!(walk(&store).unwrap().len(), 3, "{way:?}");
+            let branch = branch(if while_open { "one" } else { "two" });
+            let push = make(&store, &branch, Some(tip), "next", &[("d/e.json", "new")]);
+            let push = store.save(&push).map(|()| push).unwrap();
+            let update = RefUpdate::create(branch, push.new_tip()).into();
+            let report = setup
+                .remote
+                .update_refs(&update, Some(&push), &PushMode::default());
+            report.unwrap().into_result().unwrap();
+            setup.is_sound();
+        }
     });
 }

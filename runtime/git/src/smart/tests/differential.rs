@@ -81,11 +81,15 @@ fn random_histories_are_what_git_makes_of_them() {
         }
         setup.is_sound();
         let clone = setup.repositories.root().join("clone");
-        let url = setup.path.to_string_lossy().into_owned();
-        let cloned = command(setup.repositories.root(), &["clone", "--quiet", &url, "clone"])
-            .output()
-            .unwrap();
-        assert!(cloned.status.success());
+        let (url, how) = setup.for_git();
+        let mut args: Vec<&str> = how.iter().flat_map(|option| ["-c", option]).collect();
+        args.extend(["clone", "--quiet", &url, "clone"]);
+        let cloned = command(setup.repositories.root(), &args).output().unwrap();
+        assert!(
+            cloned.status.success(),
+            "{way:?}: {}",
+            String::from_utf8_lossy(&cloned.stderr)
+        );
         assert_eq!(git(&clone, &["fsck", "--full", "--strict"]), "");
         assert_eq!(git(&clone, &["status", "--porcelain"]), "");
         assert_eq!(

@@ -425,3 +425,94 @@ fn a_connection_through_ssh_or_git_that_is_cut_is_found_out_about() {
         setup.is_sound();
     }
 }
+
+#[test]
+fn an_advertisement_or_a_report_that_is_cut_at_any_kind_of_byte_is_found_out_about() {
+    let faulty = Faulty::new();
+    let mut tip = faulty.first;
+    let next = |tip: Oid, cut: usize| {
+        let push = faulty.setup.make(Some(tip), "next", &[("b", &format!("{cut}"))]);
+        faulty.setup.store.save(&push).unwrap();
+        push
+    };
+    // In the length of a packet, in its content, in the id and the name of a ref, in the capabilities.
+    for cut in [0, 1, 3, 4, 20, 33, 34, 36, 38, 40, 60, 83, 95, 99, 120, 180] {
+        let push = next(tip, cut);
+        let remote = open(&faulty.server.url("r.git"), settings());
+        faulty
+            .server
+            .fail_next(On::AdvertiseWrite, Fault::CutInAnswer(cut));
+        let error = remote.push(&push).unwrap_err();
+        assert!(
+            matches!(&error, PushError::Transport(TransportError::Unreachable { .. })),
+            "{cut}: {error:?}"
+        );
+        assert_eq!(faulty.tip(), Some(tip), "{cut}");
+        remote.push(&push).unwrap();
+        tip = push.new_tip();
+    }
+    // In the length of the outer packet, before and after its band, in the length and the content of the inner ones,
+    // and before the last of the packets that end it all.
+    let posts = |seen: Vec<git_servers::Seen>| {
+        let posts = seen
+            .iter()
+            .filter(|seen| seen.path.ends_with("/git-receive-pack"));
+        posts.count()
+    };
+    for cut in (0..12).chain([18, 22, 24, 26, 40, 44, 45, 46, 47, 48, 49, 50, 52, 53, 54, 60]) {
+        let push = next(tip, cut);
+        let _ = faulty.server.take_seen();
+        faulty.server.fail_next(On::Write, Fault::CutInAnswer(cut));
+        faulty.remote.push(&push).unwrap();
+        assert_eq!(faulty.tip(), Some(push.new_tip()), "{cut}");
+        assert_eq!(
+            posts(faulty.server.take_seen()),
+            1,
+            "{cut}: what arrived is not sent again"
+        );
+        tip = push.new_tip();
+    }
+    faulty.setup.is_sound();
+}
+
+#[test]
+fn wherever_a_connection_of_its_own_is_cut_the_outcome_is_known_or_the_branch_is_where_it_was() {
+    let setup = Setup::new(Way::Local);
+    let mut tip = setup.push("first", &[("a", "1")]);
+    let daemon = GitDaemon::start(setup.repositories.root());
+    let proxy = CuttingProxy::start(daemon.port());
+    let url = daemon.url("r.git");
+    let url = url.replace(&format!(":{}", daemon.port()), &format!(":{}", proxy.port()));
+    let remote = open(&url, settings());
+    let mut failures = 0;
+    // What the daemon says is some 260 bytes of advertisement and 60 of report; what is sent, 60 of greeting, 180 of
+    // command and the pack.
+    let answered = (0..340).step_by(17).map(|bytes| (false, bytes));
+    let sent = (0..480).step_by(24).map(|bytes| (true, bytes));
+    for (is_sent, bytes) in answered.chain(sent) {
+        let push = setup.make(Some(tip), "next", &[("a", &format!("{is_sent} {bytes}"))]);
+        setup.store.save(&push).unwrap();
+        match is_sent {
+            true => proxy.cut_next_after_sent(bytes),
+            false => proxy.cut_next_after_answered(bytes),
+        }
+        let pushed = remote.push(&push);
+        let now = setup.local.tip(&setup.main).unwrap();
+        match pushed {
+            Ok(()) => assert_eq!(now, Some(push.new_tip()), "{is_sent} {bytes}"),
+            Err(error) => {
+                failures += 1;
+                assert_eq!(
+                    error.disposition(),
+                    Disposition::Retry,
+                    "{is_sent} {bytes}: {error:?}"
+                );
+                assert_eq!(now, Some(tip), "{is_sent} {bytes}: {error:?}");
+                remote.push(&push).unwrap();
+            }
+        }
+        tip = push.new_tip();
+    }
+    assert!(failures > 0, "some were cut before there was anything to send");
+    setup.is_sound();
+}
