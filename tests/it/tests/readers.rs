@@ -105,6 +105,12 @@ fn every_file_of_ours_is_as_its_schema_says_and_a_wrong_one_is_not() {
     let mut generated = sample_project::generate(&Shape::default());
     // Of the history, days with more than a few runs have totals.
     generated.options["jobs"] = json!({"dayBytesMax": 2_000});
+    // One typed table says how it is partitioned, beside figures of each partition.
+    let typed = generated.tables.iter_mut().find(|table| table["isTyped"] == true);
+    let typed = typed.expect("every second market has them");
+    typed["definition"]["timePartitioning"] = json!({"type": "DAY", "field": "created_at"});
+    typed["definition"]["partitions"] = json!([{"partitionId": "20260819", "rowsNumber": "42"}]);
+    let partitioned = typed["name"].as_str().expect("it has a name").to_owned();
     sample_project::write_directory(&generated, &project).expect("the project can be written");
     let mut render = Command::new(support::binary());
     render.args(["render", "--samples", "--project"]).arg(&project);
@@ -120,6 +126,18 @@ fn every_file_of_ours_is_as_its_schema_says_and_a_wrong_one_is_not() {
     );
     let tree = files(&out);
     let judge = Judge::new(&tree);
+    let end = format!("/{partitioned}.json");
+    let shown = tree
+        .iter()
+        .filter(|(path, text)| path.ends_with(&end) && text.contains("\"sharding\""));
+    let shown: Vec<&String> = shown.map(|(_, text)| text).collect();
+    let [shown] = shown.as_slice() else {
+        panic!("{shown:?}")
+    };
+    assert!(
+        shown.contains("\"timePartitioning\"") && !shown.contains("20260819"),
+        "{shown}"
+    );
     let mut seen: BTreeMap<&str, Value> = BTreeMap::new();
     for (path, text) in &tree {
         if path.starts_with("ai/catalog/") || path.starts_with("ai/lineage/") {
@@ -144,7 +162,7 @@ fn every_file_of_ours_is_as_its_schema_says_and_a_wrong_one_is_not() {
     // Nothing is withheld in this project.
     seen.insert(
         "withheld",
-        json!({"object": "c/1", "path": null, "reason": "r", "version": 3}),
+        json!({"object": "table in.c-main.t", "path": "storage/metadata/in.c-main/t.json", "reason": "r", "version": 0}),
     );
     assert_eq!(
         seen.keys().copied().collect::<Vec<_>>(),
