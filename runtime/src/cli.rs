@@ -96,6 +96,10 @@ pub struct Once {
     /// because the source no longer has it goes from the repository.
     #[arg(long)]
     pub accept_deletions: bool,
+    /// Send again what the repository's server had refused, such as what it took for a secret: after it was allowed
+    /// there. Everything is rendered anew.
+    #[arg(long)]
+    pub release_refused: bool,
     /// Print the outcome as JSON.
     #[arg(long)]
     pub json: bool,

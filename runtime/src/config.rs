@@ -180,6 +180,8 @@ pub struct MirrorSpec {
     pub project: ProjectId,
     pub token: CredentialRef,
     pub repository: RepositorySpec,
+    /// Private SSH key (Ed25519, OpenSSH) that commits are signed with; none leaves them unsigned.
+    pub signing_key: Option<CredentialRef>,
     /// Git branch of the default Keboola branch, without `refs/heads/`.
     pub branch: String,
     pub prefix: Option<MirrorPath>,

@@ -127,6 +127,7 @@ pub struct Metrics {
     pub linked_dev_branches: Family<Region, Gauge>,
     pub secrets_redacted_rate: Family<Redacted, Share>,
     pub objects_withheld: Family<Reason, Counter>,
+    pub pushes_refused: Family<Reason, Counter>,
     pub dead_letters: Family<Reason, Counter>,
     pub events_accepted: Family<Accepted, Counter>,
     pub oldest_unpushed_age: Share,
@@ -162,6 +163,7 @@ impl Metrics {
             linked_dev_branches: Family::default(),
             secrets_redacted_rate: Family::default(),
             objects_withheld: Family::default(),
+            pushes_refused: Family::default(),
             dead_letters: Family::default(),
             events_accepted: Family::default(),
             oldest_unpushed_age: Share::default(),
@@ -198,6 +200,7 @@ impl Metrics {
             linked_dev_branches,
             secrets_redacted_rate,
             objects_withheld,
+            pushes_refused,
             dead_letters,
             events_accepted,
             oldest_unpushed_age,
@@ -255,6 +258,11 @@ impl Metrics {
             "objects_withheld",
             "Objects that were kept out of a commit, by reason",
             objects_withheld.clone(),
+        );
+        registry.register(
+            "pushes_refused",
+            "Pushes that a remote said no to, by its reason",
+            pushes_refused.clone(),
         );
         registry.register(
             "dead_letters",

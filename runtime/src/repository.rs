@@ -5,9 +5,15 @@ use crate::{
     credential::CredentialError,
     system::StartError,
 };
-use mirror_git::{Credential, LocalBare, ProxySettings, Remote, RemoteError, RemoteSettings, SmartRemote};
+use mirror_core::ids::MirrorId;
+use mirror_git::{
+    Credential, InvalidRepositoryUrl, LocalBare, ProxySettings, Remote, RemoteError, RemoteSettings,
+    RepositoryUrl, SigningKey, SmartRemote, Timeouts, TransportError,
+};
+use reqwest::Url;
 use secrecy::ExposeSecret;
-use std::{fs, sync::Arc};
+use std::{fs, sync::Arc, time::Duration};
+use thiserror::Error;
 
 /// Opens a mirror's repository. One behind a server is not asked anything yet.
 ///
@@ -27,6 +33,54 @@ pub fn open(spec: &MirrorSpec, git: &GitConfig) -> Result<Arc<dyn Remote>, Start
         mirror: spec.id.clone(),
         source,
     })?;
+    let settings = RemoteSettings {
+        credential,
+        ..settings(git)?
+    };
+    let remote = SmartRemote::new(url, settings).map_err(|error| unusable(RemoteError::Transport(error)))?;
+    Ok(Arc::new(remote))
+}
+
+/// Opens a repository as a stranger would, with nothing to prove anything by.
+///
+/// # Errors
+/// An address that may not be used, or settings that cannot be.
+pub(crate) fn for_strangers(
+    mirror: &MirrorId,
+    url: &Url,
+    git: &GitConfig,
+    timeout: Duration,
+) -> Result<SmartRemote, StartError> {
+    let unusable = |problem| StartError::Visibility {
+        mirror: mirror.clone(),
+        source: problem,
+    };
+    let url: RepositoryUrl = url
+        .as_str()
+        .parse()
+        .map_err(|error| unusable(Unaskable::Url(error)))?;
+    let settings = RemoteSettings {
+        timeouts: Timeouts {
+            connect: timeout,
+            idle: timeout,
+            total: timeout,
+        },
+        ..settings(git)?
+    };
+    SmartRemote::new(&url, settings).map_err(|error| unusable(Unaskable::Remote(error)))
+}
+
+/// Why nobody can be asked who may read a repository.
+#[derive(Debug, Error)]
+pub enum Unaskable {
+    #[error("`visibility_url` is no address of a repository")]
+    Url(#[source] InvalidRepositoryUrl),
+    #[error(transparent)]
+    Remote(TransportError),
+}
+
+/// What all repositories are talked to with, without what opens one.
+fn settings(git: &GitConfig) -> Result<RemoteSettings, StartError> {
     let certificates_pem = match &git.certificates {
         None => Vec::new(),
         Some(path) => fs::read(path).map_err(|source| StartError::Certificates {
@@ -34,15 +88,31 @@ pub fn open(spec: &MirrorSpec, git: &GitConfig) -> Result<Arc<dyn Remote>, Start
             source,
         })?,
     };
-    let settings = RemoteSettings {
-        credential,
+    Ok(RemoteSettings {
         addresses: git.addresses.clone(),
         proxy: git.proxy.clone().map(|url| ProxySettings { url, user: None }),
         certificates_pem,
         ..RemoteSettings::default()
+    })
+}
+
+/// Reads the key that a mirror's commits are signed with, if there is to be one.
+///
+/// # Errors
+/// A reference that leads nowhere, or a key that cannot be used.
+pub fn signing_key(spec: &MirrorSpec) -> Result<Option<SigningKey>, StartError> {
+    let Some(reference) = &spec.signing_key else {
+        return Ok(None);
     };
-    let remote = SmartRemote::new(url, settings).map_err(|error| unusable(RemoteError::Transport(error)))?;
-    Ok(Arc::new(remote))
+    let text = reference.read().map_err(|source| StartError::SigningKeyUnread {
+        mirror: spec.id.clone(),
+        source,
+    })?;
+    let key = SigningKey::parse(text.expose_secret()).map_err(|source| StartError::SigningKey {
+        mirror: spec.id.clone(),
+        source,
+    })?;
+    Ok(Some(key))
 }
 
 fn read(credential: &RepositoryCredential) -> Result<Credential, CredentialError> {

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use mirror_core::{
     digest::RenderDigest,
     ids::{LaneId, Oid},
+    quarantine::Quarantine,
     retry::Outage,
 };
 use std::collections::BTreeMap;
@@ -65,6 +66,18 @@ pub trait StateStore: Send + Sync {
     /// # Errors
     /// A store that cannot be written.
     async fn put_outage(&self, lane: &LaneId, outage: Option<&Outage>) -> Result<(), StateError>;
+
+    /// Returns what the lane keeps back because its remote refused it.
+    ///
+    /// # Errors
+    /// A store that cannot be read.
+    async fn quarantine(&self, lane: &LaneId) -> Result<Quarantine, StateError>;
+
+    /// Stores what the lane keeps back; before anything is pushed without it.
+    ///
+    /// # Errors
+    /// A store that cannot be written.
+    async fn put_quarantine(&self, lane: &LaneId, quarantine: &Quarantine) -> Result<(), StateError>;
 
     /// Returns what of the source was seen when it was last compared: an object's name and a digest of it.
     ///

@@ -17,6 +17,7 @@ use crate::{
         transform::Transformer,
     },
     queue::{EventLog, LogError, embedded::EmbeddedLog},
+    repository::Unaskable,
     state::{StateError, StateStore, embedded::EmbeddedState},
     status::Status,
     visibility::{Exports, VisibilityWatch},
@@ -33,7 +34,7 @@ use mirror_core::{
     redaction::{Redaction, SecretsMode},
     sample::SampleLimits,
 };
-use mirror_git::{RefName, Remote, RemoteError, Store, StoreError};
+use mirror_git::{InvalidSigningKey, RefName, Remote, RemoteError, SigningKey, Store, StoreError};
 use mirror_keboola::{ClientConfig, DevBranch, KeboolaClient, KeboolaError};
 use mirror_sandbox::{
     LayoutRenderer, Limits, RedactionPolicy, SampleFilter, Sandbox, SandboxConfig, SandboxError,
@@ -93,11 +94,11 @@ pub enum StartError {
         #[source]
         source: KeboolaError,
     },
-    #[error("mirror `{mirror}`: the client that asks for the repository's visibility cannot be set up")]
+    #[error("mirror `{mirror}`: nobody can be asked for the repository's visibility")]
     Visibility {
         mirror: MirrorId,
         #[source]
-        source: reqwest::Error,
+        source: Unaskable,
     },
     #[error("mirror `{mirror}`: the repository cannot be used")]
     Repository {
@@ -110,6 +111,18 @@ pub enum StartError {
         mirror: MirrorId,
         #[source]
         source: CredentialError,
+    },
+    #[error("mirror `{mirror}`: its `signing_key` cannot be read")]
+    SigningKeyUnread {
+        mirror: MirrorId,
+        #[source]
+        source: CredentialError,
+    },
+    #[error("mirror `{mirror}`: its `signing_key` cannot be used")]
+    SigningKey {
+        mirror: MirrorId,
+        #[source]
+        source: InvalidSigningKey,
     },
     #[error("cannot read `git.certificates`, `{}`", path.display())]
     Certificates {
@@ -210,6 +223,7 @@ pub struct Mirror {
     token: SecretString,
     remote: Arc<dyn Remote>,
     git: Arc<Store>,
+    signing: Option<Arc<SigningKey>>,
     turn: Arc<Mutex<()>>,
     seen: Arc<std::sync::Mutex<KnownSecrets>>,
     pub visibility: Arc<VisibilityWatch>,
@@ -307,13 +321,13 @@ impl System {
         let client = client(&self.config.keboola, &spec.stack_url, token.clone())
             .map_err(|source| StartError::Client { mirror: id(), source })?;
         let remote = crate::repository::open(spec, &self.config.git)?;
+        let signing = crate::repository::signing_key(spec)?;
         let directory = self.config.data_dir.join("git").join(file_name(spec.id.as_str()));
         let git =
             Store::open_or_create(&directory).map_err(|source| StartError::Store { mirror: id(), source })?;
         let identity = spec.repository.identity();
         let turn = Arc::clone(self.repositories.lock().await.entry(identity).or_default());
-        let visibility = VisibilityWatch::new(spec, &self.config.visibility)
-            .map_err(|source| StartError::Visibility { mirror: id(), source })?;
+        let visibility = VisibilityWatch::new(spec, &self.config.visibility, &self.config.git)?;
         Ok(Mirror {
             visibility,
             heirs: Arc::default(),
@@ -326,6 +340,7 @@ impl System {
             token,
             remote,
             git: Arc::new(git),
+            signing: signing.map(Arc::new),
             seen: Arc::default(),
             turn,
         })
@@ -403,6 +418,8 @@ impl System {
             heirs: Arc::clone(&mirror.heirs),
             filed: Arc::default(),
             parked: Arc::default(),
+            refused: Arc::default(),
+            signing: mirror.signing.clone(),
             default_branch: default.clone(),
             exports,
             visibility: Arc::clone(&mirror.visibility),

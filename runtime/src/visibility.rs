@@ -1,16 +1,17 @@
 //! Whether anybody may read a mirror's repository, and what the mirror therefore may show in it.
 //!
-//! Asked is as a stranger would: the advertisement over HTTP, without credentials. Private is only what says
-//! so (401, 403, 404), what the operator lists, and the operator's own `file:` path. Everything else,
-//! a server in trouble too, counts as public: samples stay out, and secrets are masked.
+//! Asked is as a stranger would: the advertisement over HTTP, without credentials, by the Git client itself and so to
+//! such addresses only as may be used at all. Private is only what says so (401, 403, 404), what the operator lists, and
+//! the operator's own `file:` path. Everything else, a server in trouble too, counts as public: samples stay out, and
+//! secrets are masked.
 
-use crate::config::{MirrorSpec, RepositorySpec, SecretsChoice, VisibilityConfig};
-use mirror_core::ids::MirrorId;
-use reqwest::{
-    Client, StatusCode, Url,
-    header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER},
-    redirect::{Attempt, Policy},
+use crate::{
+    config::{GitConfig, MirrorSpec, RepositorySpec, SecretsChoice, VisibilityConfig},
+    system::StartError,
 };
+use mirror_core::ids::MirrorId;
+use mirror_git::{Remote as _, SmartRemote};
+use reqwest::Url;
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
@@ -88,10 +89,7 @@ pub struct VisibilityWatch {
 enum Asked {
     /// Nobody has to be asked.
     Known(Found),
-    Http {
-        client: Client,
-        url: Url,
-    },
+    Stranger(Arc<SmartRemote>),
 }
 
 impl fmt::Debug for VisibilityWatch {
@@ -106,19 +104,17 @@ impl fmt::Debug for VisibilityWatch {
 /// Requests before an answer that says nothing is believed: one may be lost.
 const TRIES: u32 = 3;
 const BETWEEN_TRIES: Duration = Duration::from_millis(300);
-const REDIRECTS_MAX: usize = 3;
-/// So much of an answer is read at most: enough to tell an advertisement.
-const BODY_BYTES_MAX: usize = 64;
-/// Some hosts tell a stranger's Git by its name.
-const AGENT: &str = concat!("git/kbc-mirror-", env!("CARGO_PKG_VERSION"));
-const ADVERTISEMENT: &str = "application/x-git-upload-pack-advertisement";
 
 impl VisibilityWatch {
     /// Prepares the question; nothing is asked yet.
     ///
     /// # Errors
-    /// A client that cannot be made on this machine.
-    pub fn new(spec: &MirrorSpec, config: &VisibilityConfig) -> Result<Arc<Self>, reqwest::Error> {
+    /// An address that may not be used, or settings that cannot be.
+    pub fn new(
+        spec: &MirrorSpec,
+        config: &VisibilityConfig,
+        git: &GitConfig,
+    ) -> Result<Arc<Self>, StartError> {
         let known = |why: &str| {
             Asked::Known(Found {
                 visibility: Visibility::Private,
@@ -139,10 +135,10 @@ impl VisibilityWatch {
                 why: "its server cannot be asked without credentials; set `visibility_url` to its `https` address".into(),
             }),
             (Some(url), _) if listed(url) => known("its host is in `visibility.private_hosts`"),
-            (Some(url), _) => Asked::Http {
-                client: client(config)?,
-                url: advertisement(url),
-            },
+            (Some(url), _) => {
+                let remote = crate::repository::for_strangers(&spec.id, url, git, config.timeout)?;
+                Asked::Stranger(Arc::new(remote))
+            }
         };
         Ok(Arc::new(Self {
             mirror: spec.id.clone(),
@@ -154,7 +150,7 @@ impl VisibilityWatch {
     /// Returns whether the answer may change.
     #[must_use]
     pub fn may_change(&self) -> bool {
-        matches!(self.asked, Asked::Http { .. })
+        matches!(self.asked, Asked::Stranger(_))
     }
 
     /// Returns the last answer; none if nobody has asked yet.
@@ -175,7 +171,7 @@ impl VisibilityWatch {
     pub async fn ask(&self) -> Visibility {
         let found = match &self.asked {
             Asked::Known(found) => found.clone(),
-            Asked::Http { client, url } => probe(client, url).await,
+            Asked::Stranger(repository) => probe(repository).await,
         };
         let visibility = found.visibility;
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -189,94 +185,43 @@ impl VisibilityWatch {
     }
 }
 
-fn client(config: &VisibilityConfig) -> Result<Client, reqwest::Error> {
-    let elsewhere = |attempt: &Attempt<'_>| {
-        let from = attempt.previous().last();
-        from.is_none_or(|from| from.origin() != attempt.url().origin())
-    };
-    Client::builder()
-        .user_agent(AGENT)
-        .connect_timeout(config.timeout)
-        .timeout(config.timeout)
-        .redirect(Policy::custom(move |attempt| {
-            // What another host says, such as a page to log in on, says nothing about this one.
-            if elsewhere(&attempt) || attempt.previous().len() > REDIRECTS_MAX {
-                attempt.stop()
-            } else {
-                attempt.follow()
-            }
-        }))
-        .build()
-}
-
-/// Returns the address at which a repository advertises its refs.
-fn advertisement(repository: &Url) -> Url {
-    let mut url = repository.clone();
-    url.set_fragment(None);
-    url.set_path(&format!("{}/info/refs", repository.path().trim_end_matches('/')));
-    url.set_query(Some("service=git-upload-pack"));
-    url
-}
-
-async fn probe(client: &Client, url: &Url) -> Found {
-    let mut found = Found {
-        visibility: Visibility::Unknown,
-        why: String::new(),
-    };
+/// Asks until there is an answer that says something.
+async fn probe(repository: &Arc<SmartRemote>) -> Found {
+    let mut why = String::new();
     for attempt in 0..TRIES {
         if attempt > 0 {
             tokio::time::sleep(BETWEEN_TRIES).await;
         }
-        found = match once(client, url).await {
-            Ok(found) => found,
-            Err(error) => Found {
-                visibility: Visibility::Unknown,
-                why: crate::app::chain(&error.without_url()),
-            },
+        let repository = Arc::clone(repository);
+        let asked = tokio::task::spawn_blocking(move || repository.visibility()).await;
+        let (visibility, said) = match asked {
+            Ok(Ok(mirror_git::Visibility::Private)) => {
+                (Visibility::Private, "an anonymous request is refused")
+            }
+            Ok(Ok(mirror_git::Visibility::Public)) => {
+                (Visibility::Public, "an anonymous request is answered")
+            }
+            Ok(Ok(mirror_git::Visibility::Unknown)) => {
+                (Visibility::Unknown, "nobody can ask without credentials")
+            }
+            Ok(Err(error)) => {
+                why = crate::app::chain(&error);
+                continue;
+            }
+            Err(error) => {
+                why = error.to_string();
+                continue;
+            }
         };
-        if found.visibility != Visibility::Unknown {
-            break;
-        }
-    }
-    found
-}
-
-async fn once(client: &Client, url: &Url) -> Result<Found, reqwest::Error> {
-    let mut response = client.get(url.clone()).header(ACCEPT, "*/*").send().await?;
-    let status = response.status();
-    let headers = response.headers();
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let is_limited = headers.contains_key(RETRY_AFTER) || text("x-ratelimit-remaining") == Some("0");
-    let is_advertisement = text(CONTENT_TYPE.as_str()).is_some_and(|kind| kind.starts_with(ADVERTISEMENT));
-    let mut head = Vec::new();
-    while head.len() < BODY_BYTES_MAX && status == StatusCode::OK {
-        let Some(chunk) = response.chunk().await? else {
-            break;
+        return Found {
+            visibility,
+            why: said.to_owned(),
         };
-        head.extend_from_slice(&chunk[..chunk.len().min(BODY_BYTES_MAX)]);
     }
-    Ok(Found {
-        visibility: judge(status, is_limited, is_advertisement, &head),
-        why: format!("an anonymous request is answered with {}", status.as_u16()),
-    })
-}
-
-/// Says what an answer tells a stranger.
-fn judge(status: StatusCode, is_limited: bool, is_advertisement: bool, head: &[u8]) -> Visibility {
-    match status {
-        StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND => Visibility::Private,
-        // Hosts also say 403 to who asks too often.
-        StatusCode::FORBIDDEN if !is_limited => Visibility::Private,
-        StatusCode::OK if is_advertisement && is_packet(head) => Visibility::Public,
-        _ => Visibility::Unknown,
+    Found {
+        visibility: Visibility::Unknown,
+        why,
     }
-}
-
-/// Whether bytes begin as a smart advertisement does.
-fn is_packet(head: &[u8]) -> bool {
-    let line = |rest: &[u8]| rest.starts_with(b"# service=git-upload-pack") || rest.starts_with(b"version 2");
-    head.split_at_checked(4)
-        .is_some_and(|(length, rest)| length.iter().all(u8::is_ascii_hexdigit) && line(rest))
 }
 
 #[cfg(test)]

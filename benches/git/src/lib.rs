@@ -164,6 +164,7 @@ pub fn message(through: u64) -> GuardedMessage {
         parent_committed_at: None,
         changes: Vec::new(),
         inventory: Inventory::default(),
+        overwrites: false,
     };
     CommitDraft::new(facts).seal(Vec::new(), &redaction(), &Guard::new(&KnownSecrets::new()))
 }

@@ -449,6 +449,7 @@ impl Mirror {
             parent_committed_at: self.committed_at,
             changes: Vec::new(),
             inventory: mirror_core::inventory::Inventory::default(),
+            overwrites: false,
         };
         let message =
             CommitDraft::new(facts).seal(Vec::new(), &redaction(), &Guard::new(&KnownSecrets::new()));

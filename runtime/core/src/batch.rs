@@ -354,6 +354,25 @@ impl MirrorBatch {
         self
     }
 
+    /// Returns the batch without the subjects that somebody objects to after all.
+    #[must_use]
+    pub fn withhold(
+        self,
+        objection: impl Fn(&MirrorObject) -> Option<WithholdReason>,
+    ) -> (Self, Vec<Withheld>) {
+        let mut withheld = Vec::new();
+        let mut objects = self.objects;
+        objects.retain(|object| match objection(object) {
+            None => true,
+            Some(reason) => {
+                let subject = object.subject.clone();
+                withheld.push(Withheld { subject, reason });
+                false
+            }
+        });
+        (Self { objects }, withheld)
+    }
+
     #[must_use]
     pub fn objects(&self) -> &[MirrorObject] {
         &self.objects

@@ -96,6 +96,8 @@ pub struct CommitFacts<'a> {
     pub changes: Vec<CoveredChange>,
     /// What everything that was read came to; empty where only a part was.
     pub inventory: Inventory,
+    /// Somebody else had changed files of the mirror, and they are put right.
+    pub overwrites: bool,
 }
 
 /// A commit's message before its texts were judged.
@@ -115,6 +117,7 @@ pub struct CommitDraft {
     co_authors: Vec<Maker>,
     render_reason: Option<String>,
     inventory: Inventory,
+    overwrites: bool,
     texts: Vec<Text>,
 }
 
@@ -186,6 +189,7 @@ impl CommitDraft {
             parent_committed_at,
             mut changes,
             inventory,
+            overwrites,
         } = facts;
         changes.sort_by(|one, other| one.key.cmp(&other.key));
         let kind = kind_of(cut, &changes);
@@ -228,6 +232,7 @@ impl CommitDraft {
             co_authors,
             render_reason: cut.render.clone(),
             inventory,
+            overwrites,
             texts: texts.0,
         }
     }
@@ -249,6 +254,7 @@ impl CommitDraft {
             parent_committed_at,
             changes: Vec::new(),
             inventory: Inventory::default(),
+            overwrites: false,
         });
         // Where everything was read anew, no event told of the runs.
         draft.kind = CommitKind::Jobs;

@@ -65,9 +65,9 @@ pub enum Verdict {
 /// Why an object is not in the repository.
 ///
 /// Goes to log, status and state, so no text of it may come from content, nor from a guest: files
-/// are named by their position in the guest's answer, counted from 0. The one exception is `file`
-/// of [`Self::Guarded`], a path in which neither the policies nor the guard found anything. The
-/// repository gets less: [`Self::public`].
+/// are named by their position in the guest's answer, counted from 0. The exceptions are `file`
+/// of [`Self::Guarded`] and `place` of [`Self::RefusedByRemote`]: paths in which neither the policies nor the
+/// guard found anything. The repository gets less: [`Self::public`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case", tag = "why")]
 pub enum WithholdReason {
@@ -85,6 +85,11 @@ pub enum WithholdReason {
     Path { file: usize, problem: String },
     #[error("the source cannot be read: {detail}")]
     Source { detail: String },
+    /// `what` is a word of ours, `place` a path of the mirror with what the remote said of it.
+    #[error(
+        "the repository's server does not take it ({what}): {place}; change it in keboola, or allow it at the server and run `kbc-mirror once` with `--release-refused`"
+    )]
+    RefusedByRemote { what: String, place: String },
 }
 
 impl WithholdReason {
@@ -99,6 +104,7 @@ impl WithholdReason {
             Self::Guarded { .. } => "guarded",
             Self::Path { .. } => "path",
             Self::Source { .. } => "source",
+            Self::RefusedByRemote { .. } => "refused_by_remote",
         }
     }
 
@@ -112,6 +118,7 @@ impl WithholdReason {
         let word = match self {
             Self::Guarded { rule, .. } => Some(rule),
             Self::OverLimit { limit, .. } => Some(limit),
+            Self::RefusedByRemote { what, .. } => Some(what),
             Self::Trapped { .. }
             | Self::Malformed { .. }
             | Self::Refused { .. }
@@ -172,6 +179,14 @@ mod tests {
                 problem: text(),
             },
             WithholdReason::Source { detail: text() },
+            WithholdReason::RefusedByRemote {
+                what: "secret".to_owned(),
+                place: text(),
+            },
+            WithholdReason::RefusedByRemote {
+                what: text(),
+                place: text(),
+            },
         ]
     }
 
@@ -189,7 +204,9 @@ mod tests {
                 "guarded guard-github",
                 "guarded",
                 "path",
-                "source"
+                "source",
+                "refused_by_remote secret",
+                "refused_by_remote"
             ]
         );
     }

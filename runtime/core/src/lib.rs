@@ -22,6 +22,7 @@ pub mod layout;
 pub mod marker;
 pub mod path;
 pub mod placement;
+pub mod quarantine;
 pub mod redaction;
 pub mod retry;
 pub mod sample;

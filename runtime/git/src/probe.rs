@@ -15,6 +15,7 @@ use crate::{
     refusal::Refusal,
     remote::{Remote, Visibility},
     run::Run,
+    signing::SigningKey,
     transport_error::TransportError,
 };
 use gix::objs::Kind;
@@ -28,6 +29,8 @@ use thiserror::Error;
 pub struct ProbeAuthor<'a> {
     pub name: &'a str,
     pub email: &'a str,
+    /// What they are signed with, if they are.
+    pub signing: Option<&'a SigningKey>,
 }
 
 /// What is checked, in this order.
@@ -268,7 +271,10 @@ fn push_by_author(
         Ok(push) => match remote.push(&push) {
             Err(error) => ProbeOutcome::Bad(error.into()),
             Ok(()) => match remote.delete_branch(push.refname(), push.new_tip()) {
-                Ok(()) => ProbeOutcome::Good(format!("a commit by <{}> is accepted", author.email)),
+                Ok(()) => {
+                    let signed = if author.signing.is_some() { "signed " } else { "" };
+                    ProbeOutcome::Good(format!("a {signed}commit by <{}> is accepted", author.email))
+                }
                 Err(error) => ProbeOutcome::Notice(format!(
                     "a commit by <{}> is accepted; branch `{}`, which was made to find out, could not be removed ({error}): remove it by hand",
                     author.email,
@@ -304,7 +310,7 @@ fn scratch_push(
     };
     // On top of the branch, so that the server takes no other history for new.
     let parents: Vec<Oid> = tip.into_iter().collect();
-    let raw = commit::encode(EMPTY_TREE, &parents, text, None)?;
+    let raw = commit::encode(EMPTY_TREE, &parents, text, author.signing)?;
     let id = pack::object_id(Kind::Commit, &raw).ok_or(WriteError::BadText {
         what: "message",
         problem: "is an attack on SHA-1",

@@ -344,14 +344,6 @@ impl Remote for SmartRemote {
             Connection::Git(_) => return Ok(Visibility::Public),
             Connection::Ssh(_) => return Ok(Visibility::Unknown),
         };
-        match link.advertisement_for_everybody() {
-            Ok(()) => Ok(Visibility::Public),
-            Err(
-                TransportError::Credentials { .. }
-                | TransportError::Forbidden { .. }
-                | TransportError::NotFound { .. },
-            ) => Ok(Visibility::Private),
-            Err(error) => Err(error.into()),
-        }
+        Ok(link.visibility()?)
     }
 }

@@ -56,6 +56,9 @@ fn check(path: &Path) -> Result<usize, Vec<String>> {
         problems.push(StartError::TagRootWeak.to_string());
     }
     for mirror in &config.mirrors {
+        if let Err(error) = crate::repository::signing_key(mirror) {
+            problems.push(crate::app::chain(&error));
+        }
         let RepositorySpec::LocalBare(path) = &mirror.repository else {
             if let Err(error) = crate::repository::open(mirror, &config.git) {
                 problems.push(crate::app::chain(&error));

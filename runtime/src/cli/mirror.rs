@@ -40,9 +40,11 @@ fn test(path: &Path, mirror: &str) -> Result<ProbeReport, Failure> {
     let remote =
         repository::open(spec, &config.git).map_err(|error| Failure::usage(crate::app::chain(&error)))?;
     let refname = RefName::branch(&spec.branch).map_err(|error| Failure::usage(error.to_string()))?;
+    let signing = repository::signing_key(spec).map_err(|error| Failure::usage(crate::app::chain(&error)))?;
     let author = ProbeAuthor {
         name: MIRROR_NAME,
         email: MIRROR_EMAIL,
+        signing: signing.as_ref(),
     };
     let scratch = uuid::Uuid::new_v4().simple().to_string();
     Ok(probe(

@@ -44,7 +44,7 @@ pub fn run(once: &Once) -> Result<(), Failure> {
         let system = System::open(config)
             .await
             .map_err(|error| start_failure(&error))?;
-        let Synchronised { lanes, landed } = bring_up_to_date(&system, &spec).await?;
+        let Synchronised { lanes, landed } = bring_up_to_date(&system, &spec, once.release_refused).await?;
         tidy(&system, &mirrors, &spec.id, &lanes).await;
         report(once.json, &landed);
         Ok(())
@@ -56,13 +56,22 @@ struct Synchronised {
     landed: Vec<Landed>,
 }
 
-async fn bring_up_to_date(system: &System, spec: &MirrorSpec) -> Result<Synchronised, Failure> {
+async fn bring_up_to_date(
+    system: &System,
+    spec: &MirrorSpec,
+    release_refused: bool,
+) -> Result<Synchronised, Failure> {
     let failed = |error| start_failure(&error);
     let mirror = system.mirror(spec).await.map_err(failed)?;
     system.verify(&mirror).await.map_err(failed)?;
     let lanes = lanes(system, &mirror).await.map_err(failed)?;
     let mut landed = Vec::new();
     for lane in &lanes {
+        if release_refused {
+            lane.release_refused()
+                .await
+                .map_err(|error| failure(lane, &error))?;
+        }
         landed.extend(synchronise(lane).await?);
     }
     Ok(Synchronised { lanes, landed })

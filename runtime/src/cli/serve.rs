@@ -110,6 +110,8 @@ pub(super) fn start_failure(error: &StartError) -> Failure {
         | StartError::Token { .. }
         | StartError::Credential { .. }
         | StartError::Certificates { .. }
+        | StartError::SigningKeyUnread { .. }
+        | StartError::SigningKey { .. }
         | StartError::Client { .. }
         | StartError::Repository { .. }
         | StartError::Visibility { .. }

@@ -5,16 +5,19 @@
 mod changes;
 mod cut;
 mod heirs;
+mod looking;
+mod make;
+mod publish;
 mod put_aside;
+mod refused;
 
 use super::{
-    build::{Again, Begin, Built, Outcome},
+    build::Again,
     error::AttemptError,
-    fetch::{Covered, FetchError, Fetched, Outlet, SampleNews, Scope, Source},
+    fetch::{FetchError, SampleNews, Scope, Source},
     memory::Memory,
-    recover::{Start, Tip},
+    recover::Start,
     spool::SpoolLimits,
-    survey::Survey,
     transform::Transformer,
     work::Work,
 };
@@ -22,28 +25,32 @@ use crate::{
     config::MirrorSpec,
     crash_point,
     queue::{DeadLetterId, EventLog},
-    state::{Prepared, StateStore},
-    visibility::{Exports, Visibility, VisibilityWatch},
+    state::StateStore,
+    visibility::{Exports, VisibilityWatch},
 };
 use changes::changes;
 pub use heirs::Heirs;
 use jiff::Timestamp;
+use make::{Made, ToMake};
 use mirror_core::{
-    commit::{CommitDraft, CommitFacts, CommitKind, CoveredChange},
-    cut::{ConfigKey, Cut, LaneCursor},
+    batch::Subject,
+    commit::CommitKind,
+    cut::{Cut, LaneCursor},
     digest::RenderDigest,
     finding::WithholdReason,
-    ids::{BranchId, LaneId, ObjectKey, Oid, TableId, Topic},
+    ids::{BranchId, LaneId, ObjectKey, Oid, Topic},
     inventory::Inventory,
     key::EventKey,
     redaction::RedactionStats,
 };
-use mirror_git::{PendingPush, RefName, Remote, Store, TreeOutcome};
+use mirror_git::{RefName, Remote, SigningKey, Store};
 use mirror_keboola::{DevBranch, KeboolaError};
 pub use put_aside::Filed;
 use put_aside::Letter;
+pub use refused::RefusedCommit;
+pub(super) use refused::Unsent;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -77,6 +84,10 @@ pub struct Lane {
     pub filed: Arc<Mutex<Filed>>,
     /// See [`Lane::parked()`].
     pub parked: Arc<Mutex<Option<(Oid, Memory)>>>,
+    /// See [`RefusedCommit`].
+    pub refused: Arc<Mutex<Option<RefusedCommit>>>,
+    /// What commits are signed with, if they are.
+    pub signing: Option<Arc<SigningKey>>,
     /// One push at a time for each repository.
     pub turn: Arc<tokio::sync::Mutex<()>>,
     pub log: Arc<dyn EventLog>,
@@ -123,6 +134,10 @@ pub struct Done {
     /// Shared files whose newest form is withheld, and why.
     pub withheld_files: BTreeMap<String, String>,
     pub samples: SampleNews,
+    /// What the remote objected to in this attempt, so that it is kept back.
+    pub kept_back: BTreeMap<Subject, WithholdReason>,
+    /// Why pushes of this attempt were refused before one was not.
+    pub refusals: Vec<&'static str>,
 }
 
 /// A commit that the remote has confirmed.
@@ -149,9 +164,6 @@ pub struct Landed {
     /// Counts, where everything was read; else empty.
     pub inventory: Inventory,
 }
-
-/// So many rows are at hand twice while all are stored: some megabytes.
-const ROWS_AT_ONCE: usize = 10_000;
 
 /// What one attempt is to cover.
 #[derive(Debug, Clone, Copy)]
@@ -195,16 +207,40 @@ impl Lane {
         }
     }
 
-    /// Goes the line from its start, again for each round of objects that have to be left as they are.
+    /// Goes the line from its start, again for each round of objects that have to be left as they are, or that the
+    /// remote does not take.
     async fn rounds(&self, mut held: Option<(Oid, Memory)>, due: Due) -> Result<Done, AttemptError> {
         crash_point!("attempt-start");
         let started = Instant::now();
         let mut again = Again::default();
+        let (mut refusals, mut kept_back) = (Vec::new(), BTreeMap::new());
+        let mut unnamed = None;
         loop {
-            match self.straight(held.take(), due, started, &again).await? {
-                Straight::Done(done) => return Ok(*done),
+            let straight = match self.straight(held.take(), due, started, &again).await {
+                // What was told since the cut may have mended it: the line is gone once more, with a wider cut.
+                Err(error @ AttemptError::Unnamed { .. }) if unnamed.is_none() => {
+                    unnamed = Some(error);
+                    continue;
+                }
+                // It has not.
+                Err(error @ AttemptError::NotSentAgain { .. }) => return Err(unnamed.unwrap_or(error)),
+                straight => straight?,
+            };
+            match straight {
+                Straight::Done(mut done) => {
+                    done.kept_back = kept_back;
+                    done.refusals = refusals;
+                    return Ok(*done);
+                }
                 // Each round sets at least one more object aside, or has learnt a secret, so it ends.
                 Straight::Again(more) => again.extend(more),
+                Straight::Refused { new, error } => {
+                    refusals.extend(error.refusal());
+                    kept_back.extend(new);
+                    if refusals.len() >= REFUSALS_MAX {
+                        return Err(error);
+                    }
+                }
             }
         }
     }
@@ -244,6 +280,8 @@ impl Lane {
                 may_return: Vec::new(),
                 withheld_files: BTreeMap::new(),
                 samples: SampleNews::default(),
+                kept_back: BTreeMap::new(),
+                refusals: Vec::new(),
             })));
         }
         // A stored cut of a first sync that the remote has by now, and only the cursor does not tell, is
@@ -264,6 +302,7 @@ impl Lane {
             stored_cursor,
             memory,
             mirrored,
+            overwrites,
             ..
         } = start;
         let asked = Instant::now();
@@ -297,7 +336,10 @@ impl Lane {
         let unfounded = fetched.unfounded.drain(..).map(Letter::of_unfounded);
         self.file(&cut, unfounded.collect(), scope.now).await?;
         let samples = fetched.sample_news();
+        let quarantine = self.state.quarantine(&self.id).await?;
         let to_make = ToMake {
+            quarantine,
+            overwrites,
             memory,
             fetched,
             survey,
@@ -318,14 +360,17 @@ impl Lane {
         let withheld = withheld.filter_map(|(key, reason)| Letter::of_withheld(key, reason, &cut));
         self.file(&cut, withheld.collect(), scope.now).await?;
         self.tell_heirs(&finished.tables, &cut).await?;
-        let mut done = self.publish(finished, cut, stored_cursor, started).await?;
+        let mut done = match self.publish(finished, cut, stored_cursor, started).await? {
+            Published::Done(done) => done,
+            Published::Refused { new, error } => return Ok(Straight::Refused { new, error }),
+        };
         let filed = self.filed();
         done.fetching = fetching;
         done.put_aside = filed.letters.len();
         done.may_return = filed.letters.values().flatten().cloned().collect();
         drop(filed);
         done.samples = samples;
-        Ok(Straight::Done(Box::new(done)))
+        Ok(Straight::Done(done))
     }
 
     /// What the last attempt remembered, where it ended before it changed anything of it.
@@ -360,412 +405,6 @@ impl Lane {
             }),
         }
     }
-
-    /// Makes tree and commit; without a difference there is no commit.
-    async fn make(&self, to_make: ToMake, cut: &Cut, again: &Again) -> Result<Made, AttemptError> {
-        let (cut, again) = (cut.clone(), again.clone());
-        let handle = tokio::runtime::Handle::current();
-        self.blocking(move |lane| {
-            let ToMake {
-                memory,
-                fetched,
-                survey,
-                newest,
-                scope,
-                same_render,
-                tip,
-                base,
-                mut changes,
-            } = to_make;
-            let mut draft = lane.git.draft();
-            let whole = fetched.whole;
-            let begin = Begin {
-                memory,
-                fetched,
-                survey,
-                scope,
-                tip,
-                again: &again,
-                same_render,
-                newest,
-                handle: &handle,
-            };
-            let Built {
-                mut memory,
-                tree: outcome,
-                months,
-                days_dropped,
-                withheld,
-                withheld_files,
-                tables,
-                inventory,
-                redactions,
-                work,
-                fetching,
-            } = match lane.build(&mut draft, begin)? {
-                Outcome::Built(built) => *built,
-                Outcome::Again(more) => return Ok(Made::Again(more)),
-            };
-            crash_point!("after-tree");
-            let mut growth = memory.take_growth();
-            if lane.has_months() {
-                growth = growth.without_days();
-            }
-            if whole && !cut.snapshot {
-                // What is withheld is not known to have been told of before, as files tell of versions.
-                changes.retain(|change| {
-                    cut.configs.contains_key(&change.key)
-                        || !withheld.contains_key(&ObjectKey::from(change.key.clone()))
-                });
-            }
-            let months = lane.commit_months(&cut, months)?;
-            let mut finished = Finished {
-                memory,
-                months,
-                days_dropped,
-                replace_all: whole,
-                tip,
-                base,
-                commit: None,
-                redactions,
-                withheld: withheld.into_iter().collect(),
-                withheld_files,
-                tables,
-                work,
-                fetching,
-                inventory,
-            };
-            // A first commit is made even without a difference: it says that the lane is mirrored.
-            if !outcome.changed && tip.is_some_and(|tip| tip.own) && !cut.snapshot {
-                return Ok(Made::Finished(Box::new(finished)));
-            }
-            let facts = CommitFacts {
-                lane: &lane.id,
-                project: &lane.spec.project,
-                cut: &cut,
-                render: &lane.render,
-                parent_committed_at: tip.map(|tip| tip.committed_at),
-                changes,
-                inventory: finished.inventory.clone(),
-            };
-            let text = CommitDraft::new(facts);
-            let kind = text.kind();
-            let message = lane.transformer.seal(text)?;
-            let parents: Vec<Oid> = tip.iter().map(|tip| tip.id).collect();
-            let id = draft.commit(outcome.tree, &parents, &message)?;
-            if !growth.is_none() {
-                let bytes = growth.bytes(cut.is_of_runs());
-                finished.memory.spend(bytes, cut.appended_at);
-            }
-            let expected = tip.filter(|tip| tip.own).map(|tip| tip.id);
-            let push = draft.into_push(lane.refname.clone(), expected, id)?;
-            let author = message.author();
-            finished.commit = Some(Ready {
-                kind,
-                message: message.message().to_owned(),
-                author: format!("{} <{}>", author.name(), author.email()),
-                outcome,
-                push,
-            });
-            Ok(Made::Finished(Box::new(finished)))
-        })
-        .await
-    }
-
-    /// Fetches everything and looks at it.
-    async fn survey_all(
-        &self,
-        cut: &Cut,
-        memory: &Memory,
-        scope: Scope,
-    ) -> Result<(Fetched, Survey), AttemptError> {
-        let (mut outlet, out) = Outlet::new();
-        let fetch = async {
-            // What events told long ago of runs that the log no longer has is kept by their days.
-            let told = BTreeMap::new();
-            let fetched = self
-                .source
-                .whole_for(&self.branch, cut, memory, scope, told, &mut outlet)
-                .await;
-            drop(outlet);
-            Ok(fetched?)
-        };
-        let survey = Survey::new(self.spool.clone()).follow(Arc::clone(&self.transformer), out);
-        tokio::try_join!(fetch, survey)
-    }
-
-    /// Looks at a configuration at the version that the tip has, in place of the newest.
-    async fn earlier(
-        &self,
-        key: &ConfigKey,
-        memory: &Memory,
-        mut fetched: Fetched,
-        mut survey: Survey,
-        newest: &mut BTreeMap<ConfigKey, Covered>,
-    ) -> Result<(Fetched, Survey), AttemptError> {
-        let Some(had) = memory.covered_of(key) else {
-            return Ok((fetched, survey));
-        };
-        let mut single = self.source.earlier(&self.branch, key, had).await?;
-        let Some(config) = single.configs.remove(key) else {
-            return Ok((fetched, survey));
-        };
-        if let Some(replaced) = fetched.configs.insert(key.clone(), config) {
-            newest.insert(key.clone(), Covered::of(&replaced.revision));
-        }
-        let key = key.clone();
-        let survey = self.blocking(move |lane| {
-            survey.take_back(&key);
-            survey.look_at(&lane.transformer, single.objects)?;
-            Ok(survey)
-        });
-        Ok((fetched, survey.await?))
-    }
-
-    /// Fetches what a cut wants and looks at it.
-    async fn survey_cut(
-        &self,
-        cut: &Cut,
-        memory: &Memory,
-        scope: Scope,
-    ) -> Result<(Fetched, Survey), AttemptError> {
-        let mut fetched = self.source.cut(&self.branch, cut, memory, scope).await?;
-        if let Some(limits) = scope.samples {
-            fetched.limit_samples(memory.keys(), limits.tables_max);
-        }
-        let objects = std::mem::take(&mut fetched.objects);
-        let survey = self.blocking(move |lane| {
-            let mut survey = Survey::new(lane.spool.clone());
-            survey.look_at(&lane.transformer, objects)?;
-            Ok(survey)
-        });
-        Ok((fetched, survey.await?))
-    }
-
-    /// Stores all rows of a memory, a part at a time, for a commit that is yet to be prepared; returns how many.
-    async fn stage(&self, memory: &Memory) -> Result<usize, AttemptError> {
-        let mut rows = memory.rows();
-        let mut count = 0;
-        loop {
-            let part: Vec<_> = rows.by_ref().take(ROWS_AT_ONCE).collect();
-            let (first, last) = (count == 0, part.len() < ROWS_AT_ONCE);
-            count += part.len();
-            self.state.stage(&self.id, part, first).await?;
-            if last {
-                return Ok(count);
-            }
-        }
-    }
-
-    /// Stores what is pushed, and pushes it.
-    pub(super) fn send(&self, push: &PendingPush) -> Result<(), AttemptError> {
-        self.git.save(push)?;
-        Ok(self.remote.push(push)?)
-    }
-
-    /// Notes that the remote has a push.
-    pub(super) fn confirm(&self, push: PendingPush) -> Result<(), AttemptError> {
-        if let Err(error) = self.git.confirm(push) {
-            // Only the cache suffers; the remote has the commit.
-            tracing::warn!(lane = %self.id, %error, "the local object store could not be tidied");
-            if error.is_damage() {
-                self.git.reset()?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes the state durable, pushes, and moves the cursor.
-    async fn publish(
-        &self,
-        finished: Finished,
-        cut: Cut,
-        stored_cursor: Option<LaneCursor>,
-        started: Instant,
-    ) -> Result<Done, AttemptError> {
-        let Finished {
-            mut memory,
-            months,
-            days_dropped,
-            replace_all,
-            tip,
-            base,
-            commit,
-            redactions,
-            withheld,
-            withheld_files,
-            inventory,
-            mut work,
-            tables: _,
-            fetching: _,
-        } = finished;
-        let id = commit
-            .as_ref()
-            .map(|ready| ready.push.new_tip())
-            .or(tip.map(|tip| tip.id));
-        let Some(id) = id else {
-            // Nothing there and nothing to commit: only the cursor moves.
-            let cursor = cut.cursor(None);
-            self.log.commit(&self.id, stored_cursor.as_ref(), &cursor).await?;
-            return Ok(Done {
-                tip: None,
-                base: None,
-                memory,
-                cursor,
-                landed: None,
-                took: started.elapsed(),
-                fetching: Duration::ZERO,
-                work,
-                put_aside: 0,
-                may_return: Vec::new(),
-                withheld_files,
-                samples: SampleNews::default(),
-            });
-        };
-        let delta = if replace_all {
-            work.rows = self.stage(&memory).await?;
-            memory.replaced();
-            Vec::new()
-        } else {
-            memory.take_changes()
-        };
-        work.rows += delta.len();
-        self.state
-            .prepare(
-                &self.id,
-                Prepared {
-                    commit: id,
-                    render: self.render.clone(),
-                    base,
-                    delta,
-                    replace_all,
-                },
-            )
-            .await?;
-        crash_point!("after-prepare");
-        if !months.is_empty() {
-            let turn = self.turn.lock().await;
-            self.blocking(move |lane| lane.push_months(months)).await?;
-            drop(turn);
-        }
-        let mut landed = None;
-        if let Some(Ready {
-            kind,
-            message,
-            author,
-            outcome,
-            push,
-        }) = commit
-        {
-            let turn = self.turn.lock().await;
-            if self.exports.samples {
-                let visibility = self.visibility.ask().await;
-                if visibility != Visibility::Private {
-                    return Err(AttemptError::Exposed { visibility });
-                }
-            }
-            self.blocking(move |lane| {
-                crash_point!("before-push");
-                lane.send(&push)?;
-                crash_point!("after-push");
-                lane.confirm(push)
-            })
-            .await?;
-            drop(turn);
-            let now = (self.now)();
-            let since = |at: Option<Timestamp>| {
-                at.map(|at| Duration::try_from(now.duration_since(at)).unwrap_or_default())
-            };
-            landed = Some(Landed {
-                lane: self.id.clone(),
-                refname: self.refname.to_string(),
-                commit: id,
-                kind,
-                message,
-                author,
-                added: outcome.added,
-                modified: outcome.modified,
-                deleted: outcome.deleted,
-                events: cut.events.count,
-                event_id: cut.last_event.clone(),
-                change_latency: since(cut.change_published_at),
-                jobs_latency: since(cut.jobs_published_at),
-                redactions,
-                withheld,
-                inventory,
-            });
-        }
-        crash_point!("before-adopt");
-        self.state.adopt(&self.id, id).await?;
-        crash_point!("after-adopt");
-        let cursor = cut.cursor(Some(id));
-        self.log.commit(&self.id, stored_cursor.as_ref(), &cursor).await?;
-        crash_point!("after-cursor");
-        if let (true, true, Some(jobs), Some(newest)) = (
-            days_dropped,
-            self.has_months(),
-            self.spec.jobs,
-            memory.newest_day(),
-        ) {
-            self.blocking(move |lane| lane.delete_months(&newest, jobs.keep_days))
-                .await?;
-        }
-        Ok(Done {
-            tip: Some(id),
-            base: Some(id),
-            memory,
-            cursor,
-            landed,
-            took: started.elapsed(),
-            fetching: Duration::ZERO,
-            work,
-            put_aside: 0,
-            may_return: Vec::new(),
-            withheld_files,
-            samples: SampleNews::default(),
-        })
-    }
-}
-
-/// An attempt's work before it is made known to anybody.
-struct Finished {
-    memory: Memory,
-    /// Commits of the branches of months.
-    months: Vec<PendingPush>,
-    days_dropped: bool,
-    replace_all: bool,
-    tip: Option<Tip>,
-    /// The commit that the stored state belongs to.
-    base: Option<Oid>,
-    commit: Option<Ready>,
-    redactions: Vec<(ObjectKey, RedactionStats)>,
-    withheld: Vec<(ObjectKey, WithholdReason)>,
-    withheld_files: BTreeMap<String, String>,
-    /// As [`Built::tables`].
-    tables: BTreeSet<TableId>,
-    inventory: Inventory,
-    work: Work,
-    fetching: Duration,
-}
-
-/// What a commit is made of.
-struct ToMake {
-    memory: Memory,
-    fetched: Fetched,
-    survey: Survey,
-    newest: BTreeMap<ConfigKey, Covered>,
-    scope: Scope,
-    same_render: bool,
-    tip: Option<Tip>,
-    base: Option<Oid>,
-    changes: Vec<CoveredChange>,
-}
-
-/// What building and committing came to.
-enum Made {
-    Finished(Box<Finished>),
-    /// As [`Outcome::Again`].
-    Again(Again),
 }
 
 /// Where the line came to.
@@ -773,12 +412,22 @@ enum Straight {
     Done(Box<Done>),
     /// The line is to be gone again.
     Again(Again),
+    /// The same, without what the remote objects to.
+    Refused {
+        new: BTreeMap<Subject, WithholdReason>,
+        error: AttemptError,
+    },
 }
 
-struct Ready {
-    kind: CommitKind,
-    message: String,
-    author: String,
-    outcome: TreeOutcome,
-    push: PendingPush,
+/// What publishing came to.
+enum Published {
+    Done(Box<Done>),
+    /// The remote does not take the commit, and it is known by now what must not be in it.
+    Refused {
+        new: BTreeMap<Subject, WithholdReason>,
+        error: AttemptError,
+    },
 }
+
+/// So often an attempt is refused at most: servers name some places at a time.
+const REFUSALS_MAX: usize = 10;

@@ -29,6 +29,7 @@ use mirror_core::{
     layout::Entry,
     path::MirrorPath,
     placement::{Change, Delta, Placement},
+    quarantine::Quarantine,
     redaction::RedactionStats,
 };
 use mirror_git::{Draft, TreeOutcome, TreeWriter};
@@ -50,6 +51,8 @@ pub(super) struct Begin<'b> {
     pub same_render: bool,
     /// The newest versions of configurations that were fetched at an earlier one.
     pub newest: BTreeMap<ConfigKey, Covered>,
+    /// What the remote has refused.
+    pub quarantine: Quarantine,
     /// Fetches dependents again.
     pub handle: &'b Handle,
 }
@@ -120,6 +123,7 @@ struct Build<'l, 'w, 'd, 's> {
     lane: &'l Lane,
     writer: &'w mut TreeWriter<'d, 's>,
     again: &'l Again,
+    quarantine: Quarantine,
     tip: Option<Tip>,
     same_render: bool,
     newest: BTreeMap<ConfigKey, Covered>,
@@ -182,7 +186,7 @@ impl Lane {
     /// cannot be read, or paths that contradict each other.
     pub(super) fn build(&self, draft: &mut Draft<'_>, begin: Begin<'_>) -> Result<Outcome, AttemptError> {
         let Begin {
-            memory,
+            mut memory,
             fetched,
             mut survey,
             scope,
@@ -190,13 +194,13 @@ impl Lane {
             again,
             same_render,
             newest,
+            quarantine,
             handle,
         } = begin;
         let foreign = match tip.filter(|_| fetched.whole) {
             Some(tip) => self.foreign_agents_file(tip.tree)?,
             None => None,
         };
-        let mut memory = memory;
         if fetched.whole {
             memory.replace();
         }
@@ -213,6 +217,7 @@ impl Lane {
             lane: self,
             writer: &mut writer,
             again,
+            quarantine,
             tip,
             same_render,
             newest,

@@ -2,6 +2,7 @@
 
 use super::{fetch::FetchError, spool::SpoolError};
 use crate::{queue::LogError, state::StateError, visibility::Visibility};
+use jiff::Timestamp;
 use mirror_core::{deletions::Held, ids::Oid, retry::Disposition};
 use mirror_git::{InvalidRefName, PushError, RefName, RemoteError, StoreError, WriteError};
 use mirror_sandbox::SandboxError;
@@ -49,6 +50,20 @@ pub enum AttemptError {
     Exposed { visibility: Visibility },
     #[error("the default branch is not mirrored yet; this branch starts at its commit")]
     NoDefaultYet,
+    #[error(
+        "the remote objects to something in commit {commit}, and not in a way that shows in which of the mirror's files; nothing was sent and nothing is lost. Remove it in keboola, which the next attempt takes up, or allow it at the remote: the commit is sent again after an hour, at a restart, or by `kbc-mirror once`"
+    )]
+    Unnamed {
+        commit: Oid,
+        #[source]
+        source: Box<PushError>,
+    },
+    #[error("commit {commit} is not sent again before {until}: {reason}")]
+    NotSentAgain {
+        commit: Oid,
+        until: Timestamp,
+        reason: String,
+    },
     #[error("there is no Git branch for a month of job runs; give the mirror a shorter `branch`")]
     MonthRef(#[from] InvalidRefName),
     #[error("a stage of the attempt ended unexpectedly")]
@@ -79,6 +94,20 @@ impl AttemptError {
             Self::Write(error) => error.is_store_damage(),
             Self::Push(error) => error.is_store_damage(),
             _ => false,
+        }
+    }
+
+    /// Returns the short name of the reason for which the remote refused a push; none if it did not.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&'static str> {
+        let error = match self {
+            Self::Push(error) => error,
+            Self::Unnamed { source, .. } => source,
+            _ => return None,
+        };
+        match error {
+            PushError::Refused { refusal, .. } => Some(refusal.code()),
+            _ => None,
         }
     }
 
@@ -122,6 +151,8 @@ impl AttemptError {
             Self::Rewritten { .. }
             | Self::RefGone { .. }
             | Self::NotOurs { .. }
+            | Self::Unnamed { .. }
+            | Self::NotSentAgain { .. }
             | Self::MonthRef(_)
             | Self::MassDeletion { .. } => Disposition::NeedsCustomer,
             Self::NoDefaultYet => Disposition::Temporary { after: Some(A_WHILE) },

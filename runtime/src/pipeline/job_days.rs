@@ -10,10 +10,11 @@ use super::{
 use mirror_core::{
     document::DocumentKind,
     ids::Oid,
+    jobs::months::Month,
     layout::{Entry, RawFile},
     path::MirrorPath,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Lane {
     /// Takes the runs of closed days that are among `shards` in again, from the tip's
@@ -31,25 +32,34 @@ impl Lane {
         let closed: Vec<(Shard, Vec<MirrorPath>)> = closed
             .map(|shard| (shard.clone(), memory.shard_files(shard).to_vec()))
             .collect();
-        for (shard, paths) in closed {
-            let month = month_of(&shard).filter(|_| self.has_months());
+        let mut by_place: BTreeMap<Option<Month>, Vec<MirrorPath>> = BTreeMap::new();
+        for (shard, paths) in &closed {
+            let month = month_of(shard).filter(|_| self.has_months());
+            by_place.entry(month).or_default().extend(paths.iter().cloned());
+        }
+        let mut by_day: BTreeMap<Shard, Vec<Entry>> = BTreeMap::new();
+        for (month, paths) in by_place {
             let read = self.blocking(move |lane| {
                 let tip = match month {
                     Some(month) => lane.month_tip(month)?,
                     None => tip,
                 };
-                tip.map_or(Ok(Vec::new()), |tip| lane.read_day(tip.tree, &paths))
+                tip.map_or(Ok(Vec::new()), |tip| lane.read_days(tip.tree, &paths))
             });
-            let entries = read.await?;
-            let own = entries
-                .into_iter()
-                .filter(|entry| (entry.kind, &entry.shard) == (shard.0, &shard.1));
-            memory.open_day(&shard, own.collect());
+            for entry in read.await? {
+                let shard = (entry.kind, entry.shard.clone());
+                by_day.entry(shard).or_default().push(entry);
+            }
+        }
+        for (shard, _) in closed {
+            let own = by_day.remove(&shard).unwrap_or_default();
+            memory.open_day(&shard, own);
         }
         Ok(())
     }
 
-    fn read_day(&self, tree: Oid, paths: &[MirrorPath]) -> Result<Vec<Entry>, AttemptError> {
+    /// Reads the runs of several days, with one question to the remote.
+    fn read_days(&self, tree: Oid, paths: &[MirrorPath]) -> Result<Vec<Entry>, AttemptError> {
         let mut found = Vec::new();
         for path in paths {
             let below = self.transformer.owned.below_root(path);
@@ -58,7 +68,7 @@ impl Lane {
             }
         }
         let ids: Vec<Oid> = found.iter().map(|(_, id)| *id).collect();
-        let blobs = self.remote.read_blobs(&ids)?;
+        let blobs = self.blobs(&ids)?;
         let file = |((path, _), blob): ((String, Oid), Vec<u8>)| RawFile {
             path,
             kind: DocumentKind::Job,

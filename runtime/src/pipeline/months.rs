@@ -6,7 +6,7 @@
 //! longer kept comes back when their branches are deleted; no history is rewritten for it.
 
 use super::{
-    attempt::Lane,
+    attempt::{Lane, Unsent},
     error::AttemptError,
     memory::Shard,
     recover::{Tip, Whose},
@@ -154,7 +154,7 @@ impl Lane {
             let text = CommitDraft::of_runs(&self.id, &self.spec.project, cut, &self.render, before);
             let message = self.transformer.seal(text)?;
             let parents: Vec<Oid> = tip.iter().map(|tip| tip.id).collect();
-            let id = draft.commit(outcome.tree, &parents, &message)?;
+            let id = self.commit(&mut draft, outcome.tree, &parents, &message)?;
             pushes.push(draft.into_push(self.month_ref(month)?, parents.first().copied(), id)?);
         }
         Ok(pushes)
@@ -163,14 +163,20 @@ impl Lane {
     /// Pushes the commits of months.
     ///
     /// # Errors
-    /// See [`mirror_git::PushError`]; those that came before it are on the remote.
-    pub(super) fn push_months(&self, pushes: Vec<PendingPush>) -> Result<(), AttemptError> {
+    /// A local store that fails. Inside is the push that the remote did not take; those that came before it are there.
+    pub(super) fn push_months(
+        &self,
+        pushes: Vec<PendingPush>,
+    ) -> Result<Result<(), Box<Unsent>>, AttemptError> {
         for push in pushes {
-            self.send(&push)?;
+            let push = match self.send(push)? {
+                Ok(push) => push,
+                Err(unsent) => return Ok(Err(unsent)),
+            };
             crash_point!("after-month-push");
             self.confirm(push)?;
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
     /// Deletes the branches of months of which no day is kept, up to the newest day `newest`. One that

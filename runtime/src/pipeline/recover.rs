@@ -30,6 +30,8 @@ pub struct Start {
     pub memory_holds: bool,
     /// Render digest of the newest commit of ours; none where there is none yet.
     pub mirrored: Option<RenderDigest>,
+    /// The tip's own files are not those of the newest commit of ours.
+    pub overwrites: bool,
 }
 
 /// A commit to build on.
@@ -77,7 +79,10 @@ impl Lane {
         let cursor = stored_cursor
             .clone()
             .unwrap_or_else(|| LaneCursor::start(self.log.log_id().clone()));
-        let mirrored = history.newest.map(|trailers| trailers.render);
+        let (newest, mirrored) = match history.newest {
+            Some((id, trailers)) => (Some(id), Some(trailers.render)),
+            None => (None, None),
+        };
         let top = history.tip;
         let held = match held {
             Some((base, memory))
@@ -86,6 +91,10 @@ impl Lane {
                 Some((base, memory))
             }
             _ => self.remembered(top, mirrored.as_ref()).await?,
+        };
+        let overwrites = match newest {
+            Some(newest) if held.is_none() => !self.are_files_the_same(newest, top).await?,
+            _ => false,
         };
         let (memory, base) = match held {
             Some((base, memory)) => (memory, Some(base)),
@@ -114,6 +123,7 @@ impl Lane {
             memory_holds: base.is_some() && !missed,
             base,
             mirrored,
+            overwrites,
         })
     }
 
@@ -129,6 +139,7 @@ impl Lane {
             memory_holds: false,
             base: None,
             mirrored: None,
+            overwrites: false,
         };
         let Some(base) = self.base.as_ref().map(|base| base.refname.clone()) else {
             return Ok(nothing);
@@ -210,14 +221,31 @@ impl Lane {
         if self.is_below(commit, tip.id).await? != Ancestry::Yes {
             return Ok(false);
         }
+        Ok(self.is_guide_the_same(commit, tip).await? && self.are_files_the_same(commit, tip).await?)
+    }
+
+    async fn is_guide_the_same(&self, commit: Oid, tip: Tip) -> Result<bool, AttemptError> {
         self.blocking(move |lane| {
-            lane.remote
-                .fetch(commit, &lane.git, FetchScope::TreesOnly { commits_max: 1 })?;
-            let tree = lane.git.commit(commit)?.tree;
+            let tree = lane.tree_of(commit)?;
             let guide = lane.transformer.owned.agents_file();
-            if lane.git.file(tree, &guide)? != lane.git.file(tip.tree, &guide)? {
-                return Ok(false);
-            }
+            Ok(lane.git.file(tree, &guide)? == lane.git.file(tip.tree, &guide)?)
+        })
+        .await
+    }
+
+    fn tree_of(&self, commit: Oid) -> Result<Oid, AttemptError> {
+        self.remote
+            .fetch(commit, &self.git, FetchScope::TreesOnly { commits_max: 1 })?;
+        Ok(self.git.commit(commit)?.tree)
+    }
+
+    /// Returns whether two commits have the same in the directories that only the mirror writes.
+    async fn are_files_the_same(&self, commit: Oid, tip: Tip) -> Result<bool, AttemptError> {
+        if commit == tip.id {
+            return Ok(true);
+        }
+        self.blocking(move |lane| {
+            let tree = lane.tree_of(commit)?;
             for root in lane.transformer.owned.roots() {
                 let mut before = lane.git.files_below(tree, Some(&root))?;
                 let mut now = lane.git.files_below(tip.tree, Some(&root))?;
@@ -259,7 +287,7 @@ impl Lane {
                     .filter_map(|(file, wanted)| wanted.then_some(file))
                     .collect();
                 let ids: Vec<Oid> = wanted.iter().map(|(_, id)| *id).collect();
-                let blobs = lane.remote.read_blobs(&ids)?;
+                let blobs = lane.blobs(&ids)?;
                 let file = |((path, _), blob): ((String, Oid), Vec<u8>)| RawFile {
                     path,
                     kind: DocumentKind::Index,
@@ -344,7 +372,9 @@ impl Lane {
                     committed_at: first.committer.time,
                     own: true,
                 },
-                newest: newest.as_ref().and_then(ours),
+                newest: newest
+                    .as_ref()
+                    .and_then(|commit| Some((commit.id, ours(commit)?))),
             })
         })
         .await
@@ -355,8 +385,8 @@ impl Lane {
 #[derive(Debug)]
 struct Known {
     tip: Tip,
-    /// Trailers of the newest commit of ours.
-    newest: Option<Trailers>,
+    /// The newest commit of ours, and its trailers.
+    newest: Option<(Oid, Trailers)>,
 }
 
 /// Whose files are read back.

@@ -17,7 +17,9 @@ use crate::{
 };
 use jiff::Timestamp;
 use mirror_core::{
+    batch::Subject,
     cut::{LaneCursor, Position, Stream},
+    finding::WithholdReason,
     ids::{LaneId, Oid},
     jobs::{budget::Pace, standing::RunEnd},
     key::EventKey,
@@ -26,7 +28,7 @@ use mirror_core::{
     window::{WindowMode, later},
 };
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     mem,
     sync::Arc,
     time::Duration,
@@ -364,7 +366,11 @@ impl LaneTask {
             fetching: _,
             work: _,
             samples,
+            kept_back,
+            refusals,
         } = done;
+        self.tell_kept_back(&kept_back);
+        refusals.into_iter().for_each(|reason| self.count_refusal(reason));
         let withheld = memory
             .withheld()
             .map(|(key, reason)| (key.clone(), reason.to_string()))
@@ -396,6 +402,20 @@ impl LaneTask {
         self.held = base.map(|base| (base, memory));
         self.put_aside(put_aside, may_return);
         AttemptEnd::Mirrored { cursor, took }
+    }
+
+    /// Tells what the remote objected to; channels to people hang on here.
+    fn tell_kept_back(&self, kept_back: &BTreeMap<Subject, WithholdReason>) {
+        let LaneId { mirror, branch } = &self.lane.id;
+        let project_id = &self.lane.spec.project;
+        for (subject, reason) in kept_back {
+            tracing::warn!(%mirror, %project_id, branch_id = %branch, notice = "KeptBack", %subject, %reason, "notice");
+        }
+    }
+
+    fn count_refusal(&self, reason: &'static str) {
+        let metrics = &self.runner.system.metrics;
+        metrics.pushes_refused.get_or_create(&Reason { reason }).inc();
     }
 
     /// Counts what is held and withheld now, over all lanes.
@@ -447,13 +467,16 @@ impl LaneTask {
             self.runner.system.metrics.sample_request(true);
         }
         self.count_held();
+        if let Some(reason) = error.refusal() {
+            self.count_refusal(reason);
+        }
         if !error.is_waiting() {
             let exports = &self.runner.system.metrics.exports;
             exports.get_or_create(&Attempted { outcome: "failed" }).inc();
         }
         let LaneId { mirror, branch } = &self.lane.id;
         let project_id = &self.lane.spec.project;
-        if let AttemptError::Push(_) = error {
+        if let AttemptError::Push(_) | AttemptError::Unnamed { .. } = error {
             tracing::error!(%mirror, %project_id, branch_id = %branch, queue_name = QUEUE_NAME, retry_count,
                 class = ?disposition, reason, "push failed; it is repeated");
         } else {

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use mirror_core::{
     digest::RenderDigest,
     ids::{LaneId, Oid},
+    quarantine::Quarantine,
     retry::Outage,
 };
 use rusqlite::{Connection, OptionalExtension, named_params, params};
@@ -20,7 +21,7 @@ pub(crate) const SCHEMA: &str = "
     CREATE TABLE lane (
         id INTEGER PRIMARY KEY, mirror TEXT NOT NULL, branch TEXT NOT NULL,
         tip TEXT, render TEXT, prepared TEXT, prepared_render TEXT, prepared_is_all INTEGER,
-        outage TEXT, UNIQUE (mirror, branch)
+        outage TEXT, quarantine TEXT, UNIQUE (mirror, branch)
     ) STRICT;
     CREATE TABLE derived (
         lane INTEGER NOT NULL REFERENCES lane, kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
@@ -211,6 +212,36 @@ impl StateStore for EmbeddedState {
         let stored = self.database.write(move |connection| {
             let lane = lane_for_writing(connection, &row)?;
             connection.execute("UPDATE lane SET outage = ? WHERE id = ?", params![text, lane.id])?;
+            Ok(())
+        });
+        Ok(stored.await?)
+    }
+
+    async fn quarantine(&self, lane: &LaneId) -> Result<Quarantine, StateError> {
+        let row = lane.clone();
+        let stored = self.database.read(move |connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT quarantine FROM lane WHERE mirror = ? AND branch = ?")?;
+            let found = statement
+                .query_row([row.mirror.as_str(), row.branch.as_str()], |row| row.get(0))
+                .optional()?;
+            Ok(found.flatten())
+        });
+        let stored: Option<String> = stored.await?;
+        let parsed = stored.map(|text| parsed(&text, "quarantine", lane)).transpose()?;
+        Ok(parsed.unwrap_or_default())
+    }
+
+    async fn put_quarantine(&self, lane: &LaneId, quarantine: &Quarantine) -> Result<(), StateError> {
+        let text = json(quarantine, "quarantine", lane)?;
+        let text = (!quarantine.is_empty()).then_some(text);
+        let row = lane.clone();
+        let stored = self.database.write(move |connection| {
+            let lane = lane_for_writing(connection, &row)?;
+            connection.execute(
+                "UPDATE lane SET quarantine = ? WHERE id = ?",
+                params![text, lane.id],
+            )?;
             Ok(())
         });
         Ok(stored.await?)

@@ -5,10 +5,12 @@ use crate::config::Config;
 use axum::{
     Router,
     extract::State,
-    http::{HeaderMap, Uri},
+    http::{HeaderMap, StatusCode, Uri},
     response::{IntoResponse, Response},
 };
 use std::path::Path;
+
+const ADVERTISEMENT: &str = "application/x-git-upload-pack-advertisement";
 
 type Answer = fn(&Uri, &HeaderMap) -> Response;
 
@@ -25,12 +27,12 @@ async fn serve(answer: Answer) -> String {
 
 fn watch(url: &str, more: &str) -> Arc<VisibilityWatch> {
     let text = format!(
-        "data_dir = \"d\"\ntag_root = \"env:X\"\n[visibility]\ntimeout_ms = 5000\n{more}\n[[mirror]]\nid = \"m\"\n\
+        "data_dir = \"d\"\ntag_root = \"env:X\"\n[git]\nallow_networks = [\"127.0.0.0/8\"]\nallow_plain_http = true\n[visibility]\ntimeout_ms = 5000\n{more}\n[[mirror]]\nid = \"m\"\n\
          stack = \"https://a.keboola.com\"\nproject_id = \"1\"\ntoken = \"env:X\"\nrepository = \"file:r.git\"\n\
          visibility_url = \"{url}\"\n"
     );
     let config = Config::parse(&text, Path::new("mirror.toml")).unwrap();
-    VisibilityWatch::new(&config.mirrors[0], &config.visibility).unwrap()
+    VisibilityWatch::new(&config.mirrors[0], &config.visibility, &config.git).unwrap()
 }
 
 #[track_caller]
@@ -49,9 +51,9 @@ fn advertised(uri: &Uri, headers: &HeaderMap) -> Response {
         .into_response()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn answers_to_a_stranger_tell_who_may_read() {
-    let cases: [(Answer, Visibility); 9] = [
+    let cases: [(Answer, Visibility); 14] = [
         (advertised, Visibility::Public),
         (
             |_, _| StatusCode::UNAUTHORIZED.into_response(),
@@ -59,7 +61,24 @@ async fn answers_to_a_stranger_tell_who_may_read() {
         ),
         (|_, _| StatusCode::FORBIDDEN.into_response(), Visibility::Private),
         (|_, _| StatusCode::NOT_FOUND.into_response(), Visibility::Private),
+        (|_, _| StatusCode::GONE.into_response(), Visibility::Unknown),
+        (
+            |_, _| StatusCode::PROXY_AUTHENTICATION_REQUIRED.into_response(),
+            Visibility::Unknown,
+        ),
+        (
+            |_, _| StatusCode::NON_AUTHORITATIVE_INFORMATION.into_response(),
+            Visibility::Unknown,
+        ),
+        (
+            |_, _| (StatusCode::FOUND, [("location", "/users/sign_in")]).into_response(),
+            Visibility::Unknown,
+        ),
         // Too many questions are no answer.
+        (
+            |_, _| (StatusCode::FORBIDDEN, [("retry-after", "soon")]).into_response(),
+            Visibility::Unknown,
+        ),
         (
             |_, _| (StatusCode::FORBIDDEN, [("x-ratelimit-remaining", "0")]).into_response(),
             Visibility::Unknown,
@@ -93,7 +112,7 @@ async fn answers_to_a_stranger_tell_who_may_read() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn redirects_are_followed_on_the_same_host_only() {
     let within: Answer = |uri, _| match uri.path().starts_with("/moved/") {
         true => ([("content-type", ADVERTISEMENT)], "000eversion 2\n0000").into_response(),
@@ -110,6 +129,17 @@ async fn redirects_are_followed_on_the_same_host_only() {
 }
 
 #[tokio::test]
+async fn an_address_that_may_not_be_used_is_not_asked() {
+    let text = "data_dir = \"d\"\ntag_root = \"env:X\"\n[[mirror]]\nid = \"m\"\nstack = \"https://a.keboola.com\"\n\
+         project_id = \"1\"\ntoken = \"env:X\"\nrepository = \"file:r.git\"\n\
+         visibility_url = \"https://169.254.169.254/x.git\"\n";
+    let config = Config::parse(text, Path::new("mirror.toml")).unwrap();
+    let refused = VisibilityWatch::new(&config.mirrors[0], &config.visibility, &config.git).unwrap_err();
+    let said = crate::app::chain(&refused);
+    assert!(said.contains("169.254.169.254"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_listed_host_is_private_and_is_not_asked() {
     let url = serve(|_, _| panic!("nobody asks")).await;
     let watch = watch(&url, "private_hosts = [\"127.0.0.1\"]");

@@ -52,6 +52,8 @@ pub struct Settings {
     pub secrets: &'static str,
     /// Further lines of the configuration file, before the mirror's table.
     pub lines: String,
+    /// The lines that name the repository; empty where it is the one on disk, by its path.
+    pub repository: String,
 }
 
 impl Default for Settings {
@@ -60,6 +62,7 @@ impl Default for Settings {
             samples: false,
             secrets: "encrypted",
             lines: String::new(),
+            repository: String::new(),
         }
     }
 }
@@ -300,7 +303,12 @@ fn configuration(source: &SourceAt, settings: &Settings) -> String {
         samples,
         secrets,
         lines,
+        repository,
     } = settings;
+    let repository = match repository.as_str() {
+        "" => "repository = \"file:repository.git\"",
+        lines => lines,
+    };
     format!(
         r#"data_dir = "data"
 tag_root = "file:tag-root"
@@ -316,7 +324,7 @@ id = "shop"
 stack = "{url}"
 project_id = "{project}"
 token = "file:keboola-token"
-repository = "file:repository.git"
+{repository}
 branch = "main"
 samples = {samples}
 secrets = "{secrets}"

@@ -63,8 +63,34 @@ fn play(keboola: &Keboola, act: usize) {
 
 const ACTS: usize = 5;
 
+/// How the repository is reached.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    Path,
+    Https,
+    Ssh,
+}
+
+impl Way {
+    fn install(self, keboola: &Arc<Keboola>, options: Options) -> Installation {
+        match self {
+            Self::Path => Installation::new(keboola, options),
+            Self::Https => Installation::over_https(keboola, options),
+            // Nobody can be asked there who may read it.
+            Self::Ssh => {
+                let options = Options {
+                    samples: false,
+                    secrets: "masked",
+                    ..options
+                };
+                Installation::over_ssh(keboola, options)
+            }
+        }
+    }
+}
+
 /// Runs the script with one process killed at a passing of a place, and checks the outcome.
-async fn check(place: &str, passing: u32) {
+async fn check(way: Way, place: &str, passing: u32) {
     let keboola = Keboola::small();
     let options = Options {
         // Only then it is passed.
@@ -74,7 +100,7 @@ async fn check(place: &str, passing: u32) {
         },
         ..Options::default()
     };
-    let site = Installation::new(&keboola, options);
+    let site = way.install(&keboola, options);
     let mut server = site.start_armed(&format!("{place}:{passing}")).await;
     let mut deaths = 0;
     for act in 0..ACTS {
@@ -99,7 +125,7 @@ async fn check(place: &str, passing: u32) {
 }
 
 /// Runs cases beside each other and names those that fail.
-async fn check_all(cases: Vec<(&'static str, u32)>) {
+async fn check_all(way: Way, cases: Vec<(&'static str, u32)>) {
     let turns = Arc::new(Semaphore::new(AT_ONCE));
     let mut running = JoinSet::new();
     for (place, passing) in cases {
@@ -111,7 +137,7 @@ async fn check_all(cases: Vec<(&'static str, u32)>) {
                 .expect("the semaphore is never closed");
             // Each on a thread of its own, where it may block.
             let runtime = Handle::current();
-            let case = tokio::task::spawn_blocking(move || runtime.block_on(check(place, passing)));
+            let case = tokio::task::spawn_blocking(move || runtime.block_on(check(way, place, passing)));
             case.await.is_err().then(|| format!("{place}:{passing}"))
         });
     }
@@ -122,12 +148,16 @@ async fn check_all(cases: Vec<(&'static str, u32)>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn every_place_may_be_the_last_of_a_first_snapshot_or_event() {
-    check_all(PLACES.iter().map(|place| (*place, SNAPSHOT)).collect()).await;
+    check_all(Way::Path, PLACES.iter().map(|place| (*place, SNAPSHOT)).collect()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn every_place_may_be_the_last_of_a_change() {
-    check_all(PLACES.iter().map(|place| (*place, FIRST_WINDOW)).collect()).await;
+    check_all(
+        Way::Path,
+        PLACES.iter().map(|place| (*place, FIRST_WINDOW)).collect(),
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
@@ -135,7 +165,57 @@ async fn renames_dev_branches_and_runs_survive_too() {
     let cases = DELICATE
         .iter()
         .flat_map(|place| LATER.map(|passing| (*place, passing)));
-    check_all(cases.collect()).await;
+    check_all(Way::Path, cases.collect()).await;
+}
+
+/// Around a push.
+const SENDING: [&str; 6] = [
+    "after-prepare",
+    "before-push",
+    "after-push",
+    "before-adopt",
+    "after-adopt",
+    "after-cursor",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn a_push_over_https_may_be_the_last_thing_a_process_does() {
+    let cases = SENDING
+        .iter()
+        .flat_map(|place| [SNAPSHOT, FIRST_WINDOW].map(|passing| (*place, passing)));
+    check_all(Way::Https, cases.chain([("after-push", LATER[1])]).collect()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn a_push_over_ssh_may_be_the_last_thing_a_process_does() {
+    let cases = ["before-push", "after-push"].map(|place| (place, FIRST_WINDOW));
+    check_all(Way::Ssh, cases.to_vec()).await;
+}
+
+/// The server kills the process while it takes its push, and takes it or does not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn killed_while_the_server_takes_the_push() {
+    for way in [Way::Https, Way::Ssh] {
+        for exit_code in [0, 1] {
+            let keboola = Keboola::small();
+            let site = way.install(&keboola, Options::default());
+            let mut server = site.start().await;
+            site.settle(&mut server).await;
+            let kill = format!(
+                "if mkdir killed 2>/dev/null; then kill -9 {}; exit {exit_code}; fi",
+                server.pid()
+            );
+            site.repository.hook("pre-receive", &kill);
+            play(&keboola, 1);
+            assert!(site.try_settle(&mut server).await.is_err(), "the process dies");
+            server.was_killed().await;
+            let mut server = site.start().await;
+            site.settle(&mut server).await;
+            site.check(&[]);
+            site.check_status(&server).await;
+            server.stop().await;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -96,7 +96,9 @@ async fn hosted(keboola: &Arc<Keboola>, every_ms: u32) -> (Installation, Host) {
     let directory = site.repository.path().parent().expect("it lies somewhere");
     let host = Host::start(directory.to_owned()).await;
     let url = format!("visibility_url = \"http://{}/repository.git\"", host.address);
-    let often = format!("\n[visibility]\ncheck_every_ms = {every_ms}\n");
+    let often = format!(
+        "\n[visibility]\ncheck_every_ms = {every_ms}\n[git]\nallow_networks = [\"127.0.0.0/8\"]\nallow_plain_http = true\n"
+    );
     let (url, often): (&'static str, &'static str) =
         (Box::leak(url.into_boxed_str()), Box::leak(often.into_boxed_str()));
     site.configure(|options| {

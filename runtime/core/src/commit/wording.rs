@@ -113,6 +113,12 @@ pub(super) fn body(draft: &CommitDraft, detail: Detail) -> String {
         }
         let _ = writeln!(body, "Also covers {}.", beside.join(", "));
     }
+    if draft.overwrites {
+        if !body.is_empty() {
+            body.push('\n');
+        }
+        body.push_str("Files of the mirror that somebody else had changed are again as Keboola has them.\n");
+    }
     let is_subject = matches!(draft.kind, CommitKind::Render | CommitKind::Snapshot);
     if let Some(reason) = draft.render_reason.as_ref().filter(|_| !is_subject) {
         if !body.is_empty() {

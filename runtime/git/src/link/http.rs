@@ -12,6 +12,7 @@ use crate::{
     AGENT,
     address::AddressPolicy,
     credential::Credential,
+    remote::Visibility,
     repository_url::{RepositoryUrl, Scheme},
     transport_error::TransportError,
 };
@@ -83,6 +84,8 @@ static RUNTIME: LazyLock<io::Result<Runtime>> = LazyLock::new(|| {
 /// Idle connections are kept for so long: enough from an advertisement to its push, and less than servers wait.
 const KEPT_IDLE: Duration = Duration::from_secs(4);
 const REDIRECTS_MAX: usize = 5;
+/// A stranger reads no more than this of an advertisement: its beginning tells what it is.
+const STRANGERS_BYTES_MAX: u64 = 1 << 20;
 
 impl HttpLink {
     pub(crate) fn new(url: &RepositoryUrl, settings: HttpSettings) -> Result<Self, TransportError> {
@@ -139,9 +142,19 @@ impl HttpLink {
         })
     }
 
-    /// Asks, without credentials, whether everybody may read.
-    pub(crate) fn advertisement_for_everybody(&self) -> Result<(), TransportError> {
-        self.advertisement(Service::UploadPack, true, None).map(drop)
+    /// Asks, without credentials, who may read.
+    pub(crate) fn visibility(&self) -> Result<Visibility, TransportError> {
+        let mut base = self.base();
+        for _ in 0..=REDIRECTS_MAX {
+            let request = advertisement_request(&base, Service::UploadPack, true, None);
+            let answer = self.exchange(request, None, Phase::Advertisement, STRANGERS_BYTES_MAX);
+            let answer = answer.map_err(|failure| failure.error)?;
+            let Some(location) = answer.redirect.as_deref() else {
+                return answer.visibility(&self.name);
+            };
+            base = redirect::follow(&self.name, &base, location)?;
+        }
+        Err(self.circle())
     }
 
     fn base(&self) -> Url {
@@ -169,11 +182,7 @@ impl HttpLink {
     ) -> Result<Answer, TransportError> {
         let mut base = self.base();
         for _ in 0..=REDIRECTS_MAX {
-            let url = Self::url(&base, &format!("info/refs?service={}", service.name()));
-            let mut request = Request::new(Method::GET, url);
-            set_headers(&mut request, version_2, authorization);
-            let headers = request.headers_mut();
-            headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+            let request = advertisement_request(&base, service, version_2, authorization);
             let answer = self.run(request, None, Phase::Advertisement);
             let answer = answer.map_err(|failure| failure.error)?;
             let Some(location) = answer.redirect.as_deref() else {
@@ -186,18 +195,29 @@ impl HttpLink {
             };
             base = redirect::follow(&self.name, &base, location)?;
         }
-        Err(TransportError::Protocol {
-            remote: self.name.clone(),
-            problem: "it redirects in a circle".to_owned(),
-        })
+        Err(self.circle())
     }
 
-    /// Sends a request from a thread of any kind, and waits for the whole answer.
-    fn run(
+    fn circle(&self) -> TransportError {
+        TransportError::Protocol {
+            remote: self.name.clone(),
+            problem: "it redirects in a circle".to_owned(),
+        }
+    }
+
+    /// Sends a request from a thread of any kind, and waits for the whole answer, which must be a success.
+    fn run(&self, request: Request, pieces: Option<Vec<Piece>>, phase: Phase) -> Result<Answer, SendError> {
+        self.exchange(request, pieces, phase, self.answer_bytes_max)
+            .and_then(|answer| answer.accept(&self.name, phase))
+    }
+
+    /// The same, whatever the answer says.
+    fn exchange(
         &self,
         mut request: Request,
         pieces: Option<Vec<Piece>>,
         phase: Phase,
+        answer_bytes_max: u64,
     ) -> Result<Answer, SendError> {
         let progress = answer::Progress::new();
         if let Some(pieces) = pieces {
@@ -211,20 +231,32 @@ impl HttpLink {
             phase,
             progress,
             self.timeouts,
-            self.answer_bytes_max,
+            answer_bytes_max,
         );
         let outcome = wait_for(&self.name, exchange);
         let outcome = outcome.map_err(|error| SendError {
             error,
             may_have_worked: false,
         });
-        outcome?
-            .map(|mut answer| {
-                answer.said = self.without_secrets(&answer.said);
-                answer
-            })
-            .and_then(|answer| answer.accept(&self.name, phase))
+        outcome?.map(|mut answer| {
+            answer.said = self.without_secrets(&answer.said);
+            answer
+        })
     }
+}
+
+fn advertisement_request(
+    base: &Url,
+    service: Service,
+    version_2: bool,
+    authorization: Option<&HeaderValue>,
+) -> Request {
+    let url = HttpLink::url(base, &format!("info/refs?service={}", service.name()));
+    let mut request = Request::new(Method::GET, url);
+    set_headers(&mut request, version_2, authorization);
+    let headers = request.headers_mut();
+    headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+    request
 }
 
 fn set_headers(request: &mut Request, version_2: bool, authorization: Option<&HeaderValue>) {

@@ -43,7 +43,7 @@ impl Site {
     /// Runs `once`; returns the subjects of its commits and how often single tables were asked for.
     async fn once(&self) -> (Vec<String>, u64) {
         self.fake.forget_requests();
-        let done = bring_up_to_date(&self.system, &self.spec).await;
+        let done = bring_up_to_date(&self.system, &self.spec, false).await;
         let Synchronised { lanes, landed } = done.map_err(|error| format!("{error:?}")).unwrap();
         tidy(
             &self.system,

@@ -31,9 +31,18 @@ impl Lane {
         if let Some(cut) = &stored
             && cut.log == start.cursor.log
             && (cut.change_after, cut.jobs_after) == (start.cursor.change, start.cursor.jobs)
+            && !self.is_refused()
         {
             return Ok(cut.clone());
         }
+        // What the remote does not take may be mended by what was told since.
+        let due = match stored {
+            Some(_) if self.is_refused() => Due {
+                change: true,
+                jobs: true,
+            },
+            _ => due,
+        };
         if first {
             return self.cut_of_all(start, stored.as_ref()).await;
         }
@@ -55,6 +64,12 @@ impl Lane {
             cut.render
                 .get_or_insert_with(|| "the repository was compared with the source".into());
             self.pass_pruned(&mut cut).await?;
+        }
+        if let Some(stored) = &stored
+            && self.is_refused()
+            && is_same_span(stored, &cut)
+        {
+            return Ok(stored.clone());
         }
         let seen = stored.as_ref().map(Cut::id);
         self.log.put_cut(&self.id, seen.as_ref(), &cut).await?;
@@ -130,4 +145,17 @@ impl Lane {
         self.log.append(vec![NewEvent { envelope, at: now }]).await?;
         Ok(())
     }
+}
+
+/// Whether two cuts cover the same part of the log.
+fn is_same_span(one: &Cut, other: &Cut) -> bool {
+    let span = |cut: &Cut| {
+        (
+            cut.change_after,
+            cut.change_through,
+            cut.jobs_after,
+            cut.jobs_through,
+        )
+    };
+    span(one) == span(other)
 }

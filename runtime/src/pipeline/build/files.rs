@@ -39,7 +39,7 @@ impl Lane {
         let Some(file) = self.git.file(tree, &path)? else {
             return Ok(None);
         };
-        let blobs = self.remote.read_blobs(&[file.id])?;
+        let blobs = self.blobs(&[file.id])?;
         let ours = blobs
             .first()
             .is_some_and(|blob| blob.starts_with(AGENTS_MARKER.as_bytes()));

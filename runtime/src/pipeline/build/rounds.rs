@@ -13,13 +13,14 @@ use super::{
     Build, Made, Newest, Refused,
 };
 use mirror_core::{
-    batch::{MirrorBatch, Subject},
+    batch::{MirrorBatch, Subject, Withheld},
     cut::ConfigKey,
     finding::WithholdReason,
     ids::{ObjectKey, Oid},
     layout::{PlacedObject, SourceObject},
     path::MirrorPath,
 };
+use mirror_git::blob_id;
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
@@ -135,9 +136,10 @@ impl Build<'_, '_, '_, '_> {
     fn take(&mut self, clean: Clean, memory: &Memory, refused: &mut Refused) -> Result<(), AttemptError> {
         let Clean {
             batch,
-            withheld,
+            mut withheld,
             known,
         } = clean;
+        let batch = self.keep_back(batch, &mut withheld);
         self.outdated_guard |= self.lane.transformer.learn(&known);
         let mut samples = BTreeMap::new();
         for object in batch.objects() {
@@ -174,6 +176,17 @@ impl Build<'_, '_, '_, '_> {
     fn tip_has(&self, path: &MirrorPath) -> Result<Option<Oid>, AttemptError> {
         let Some(tip) = self.tip else { return Ok(None) };
         Ok(self.lane.git.file(tip.tree, path)?.map(|file| file.id))
+    }
+
+    /// Takes out what the remote refused and is the same still.
+    pub(super) fn keep_back(&self, batch: MirrorBatch, withheld: &mut Vec<Withheld>) -> MirrorBatch {
+        if self.quarantine.is_empty() {
+            return batch;
+        }
+        let id = |text: &str| blob_id(text.as_bytes());
+        let (batch, refused) = batch.withhold(|object| self.quarantine.objects_to(object, id));
+        withheld.extend(refused);
+        batch
     }
 
     /// Notes that an object cannot be written.

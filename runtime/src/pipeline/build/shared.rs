@@ -103,10 +103,11 @@ impl Build<'_, '_, '_, '_> {
         made: &mut BTreeSet<Shard>,
     ) -> Result<(), AttemptError> {
         let Clean {
-            mut batch,
-            withheld,
+            batch,
+            mut withheld,
             known,
         } = clean;
+        let mut batch = self.keep_back(batch, &mut withheld);
         self.outdated_guard |= self.lane.transformer.learn(&known);
         if let Some(foreign) = &self.foreign {
             batch = batch.without(foreign);

@@ -1,7 +1,9 @@
 use super::*;
 use crate::database::DatabaseOptions;
 use jiff::Timestamp;
-use mirror_core::retry::Disposition;
+use mirror_core::{
+    batch::Subject, finding::WithholdReason, ids::ObjectKey, quarantine::Hold, retry::Disposition,
+};
 
 fn lane(mirror: &str) -> LaneId {
     LaneId {
@@ -199,10 +201,24 @@ async fn outages_what_was_seen_and_facts_come_back() {
         .await
         .unwrap();
     assert_eq!(state.meta_once("tag_key", "one").await.unwrap(), "one");
+    assert!(state.quarantine(&lane).await.unwrap().is_empty());
+    let mut quarantine = Quarantine::default();
+    let reason = WithholdReason::RefusedByRemote {
+        what: "secret".to_owned(),
+        place: "a/b".to_owned(),
+    };
+    let hold = Hold {
+        subject: Subject::Object(ObjectKey::Branch),
+        piece: Oid::from_bytes([7; 20]),
+        reason,
+    };
+    quarantine.add(vec![hold], now);
+    state.put_quarantine(&lane, &quarantine).await.unwrap();
     drop(state);
 
     let state = store(directory.path());
     assert_eq!(state.outage(&lane).await.unwrap(), Some(outage));
+    assert_eq!(state.quarantine(&lane).await.unwrap(), quarantine);
     assert_eq!(state.seen(&lane).await.unwrap(), seen(&[("b", "2"), ("c", "1")]));
     let other = LaneId {
         mirror: "other".parse().unwrap(),

@@ -4,9 +4,11 @@ use super::{
     keboola::Keboola,
     log::LogBook,
     repository::Repository,
+    served::Served,
     server::{Output, Server, command, run, text},
     until,
 };
+use git_servers::HttpOptions;
 use serde_json::Value;
 use std::{
     fs,
@@ -90,6 +92,8 @@ pub(crate) struct Installation {
     pub keboola: Arc<Keboola>,
     pub options: Options,
     pub repository: Repository,
+    /// The server that the repository is reached over; none where it is reached by its path.
+    pub served: Option<Served>,
     /// Number of the last event of the fake's outbox that was accepted.
     acknowledged: AtomicU64,
 }
@@ -105,6 +109,7 @@ impl Installation {
             keboola: Arc::clone(keboola),
             options,
             repository,
+            served: None,
             acknowledged: AtomicU64::new(0),
         };
         for (name, content) in [
@@ -117,6 +122,38 @@ impl Installation {
         site.write("mirror.toml", &site.config());
         site.share_guests();
         site
+    }
+
+    /// The same, with the repository behind a web server with TLS, which lets in who has the token.
+    pub(crate) fn over_https(keboola: &Arc<Keboola>, options: Options) -> Self {
+        Self::over_https_with(keboola, options, HttpOptions::default())
+    }
+
+    /// The same, behind a web server that is set up otherwise.
+    pub(crate) fn over_https_with(keboola: &Arc<Keboola>, options: Options, server: HttpOptions) -> Self {
+        let site = Self::new(keboola, options);
+        let served = Served::https(site.directory.path(), server);
+        site.serve_by(served)
+    }
+
+    /// The same, with the repository behind an SSH server.
+    pub(crate) fn over_ssh(keboola: &Arc<Keboola>, options: Options) -> Self {
+        let site = Self::new(keboola, options);
+        let served = Served::ssh(site.directory.path());
+        site.serve_by(served)
+    }
+
+    fn serve_by(mut self, served: Served) -> Self {
+        for (name, content) in served.files() {
+            self.write(name, &content);
+        }
+        // As forges are set up.
+        for key in ["uploadpack.allowFilter", "uploadpack.allowAnySHA1InWant"] {
+            self.repository.git(&["config", key, "true"]);
+        }
+        self.served = Some(served);
+        self.write("mirror.toml", &self.config());
+        self
     }
 
     /// Lets the installations of all tests keep their compiled guests in one place. The files carry
@@ -170,6 +207,10 @@ impl Installation {
             secrets => format!("secrets = \"{secrets}\""),
         };
         let (url, project) = (self.keboola.url(), self.keboola.project().project_id);
+        let (git, repository) = match &self.served {
+            None => (String::new(), format!("repository = \"file:{REPOSITORY}\"")),
+            Some(served) => (served.git_table(), served.repository_lines(REPOSITORY)),
+        };
         format!(
             r#"data_dir = "{DATA}"
 tag_root = "file:tag-root"
@@ -190,13 +231,13 @@ stack = "127.0.0.1"
 [keboola]
 retries_max = {retries_max}
 {keboola}
-
+{git}
 [[mirror]]
 id = "{MIRROR}"
 stack = "{url}"
 project_id = "{project}"
 token = "file:keboola-token"
-repository = "file:{REPOSITORY}"
+{repository}
 branch = "{branch}"
 samples = {samples}
 {secrets}

@@ -24,13 +24,15 @@ mod keboola;
 mod log;
 mod oracle;
 mod repository;
+mod served;
 mod server;
 
 pub(crate) use installation::{Died, INGEST_TOKEN, Installation, MIRROR, Options, TAG_ROOT};
 pub(crate) use keboola::{BOT, JANE, Keboola, PETR, Person};
 pub(crate) use log::{LaneRow, LogBook};
 pub(crate) use repository::{Commit, File, Repository, Sidecar};
-pub(crate) use server::{Answer, Output, Server, binary, run};
+pub(crate) use served::Served;
+pub(crate) use server::{Answer, Output, Server, binary, command, run};
 
 use std::time::{Duration, Instant};
 

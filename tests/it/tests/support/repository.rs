@@ -259,6 +259,36 @@ impl Repository {
         commit
     }
 
+    /// Writes a hook, a script for `sh`; it is run where a server takes a push.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    pub(crate) fn hook(&self, name: &str, script: &str) {
+        let hooks = self.0.join("hooks");
+        std::fs::create_dir_all(&hooks).expect("the repository can be written");
+        let path = hooks.join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("the repository can be written");
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&path, executable).expect("the file is ours");
+    }
+
+    /// Removes a hook.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub(crate) fn unhook(&self, name: &str) {
+        std::fs::remove_file(self.0.join("hooks").join(name)).expect("there is such a hook");
+    }
+
+    /// Returns whether any object, reachable or not, holds a text.
+    pub(crate) fn holds(&self, text: &str) -> bool {
+        let mut command = self.command();
+        command.args(["cat-file", "--batch-all-objects", "--batch"]);
+        let output = command.output().expect("git can be started");
+        assert!(output.status.success(), "objects can be listed");
+        String::from_utf8_lossy(&output.stdout).contains(text)
+    }
+
     /// Makes a branch point to a commit, whatever it pointed to, as a forced push would.
     #[track_caller]
     pub(crate) fn reset(&self, branch: &str, commit: &str) {

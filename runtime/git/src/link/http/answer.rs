@@ -3,6 +3,7 @@
 use super::super::{SendError, Timeouts};
 use crate::{
     address::AddressRefused,
+    remote::Visibility,
     transport_error::{TransportError, clean},
 };
 use reqwest::{
@@ -60,6 +61,8 @@ pub(crate) struct Answer {
     /// How the body is compressed, which nobody asked for; empty if it is not.
     encoding: String,
     retry_after: Option<Duration>,
+    /// It was asked too often, or wants not to be for a while.
+    asks_to_wait: bool,
     pub(super) redirect: Option<String>,
     /// What the body of a failure says, if it is text.
     pub(super) said: String,
@@ -136,6 +139,41 @@ impl Answer {
             remote: remote.to_owned(),
             problem,
         })
+    }
+
+    /// Says what the answer to an advertisement tells a stranger. Private is only what says so in as many words; nobody
+    /// may take trouble, too many questions or a page to log in on for an answer.
+    pub(super) fn visibility(self, remote: &str) -> Result<Visibility, TransportError> {
+        match self.status.as_u16() {
+            401 | 404 => return Ok(Visibility::Private),
+            // Hosts also say 403 to who asks too often.
+            403 if !self.is_limited() => return Ok(Visibility::Private),
+            _ => {}
+        }
+        let answer = self
+            .accept(remote, Phase::Request)
+            .map_err(|failure| failure.error)?;
+        let unclear = |problem: &str| TransportError::Protocol {
+            remote: remote.to_owned(),
+            problem: problem.to_owned(),
+        };
+        answer.expect_type(remote, "application/x-git-upload-pack-advertisement")?;
+        match (answer.status, answer.begins_as_packets()) {
+            (StatusCode::OK, true) => Ok(Visibility::Public),
+            (StatusCode::OK, false) => Err(unclear("its advertisement does not begin as one")),
+            _ => Err(unclear("it answers a stranger with a success that is none")),
+        }
+    }
+
+    fn is_limited(&self) -> bool {
+        self.asks_to_wait || self.said.to_ascii_lowercase().contains("rate limit")
+    }
+
+    fn begins_as_packets(&self) -> bool {
+        let line =
+            |rest: &[u8]| rest.starts_with(b"# service=git-upload-pack") || rest.starts_with(b"version 2");
+        let head = self.body.get_ref().split_at_checked(4);
+        head.is_some_and(|(length, rest)| length.iter().all(u8::is_ascii_hexdigit) && line(rest))
     }
 
     /// Turns a status that is no success into what it means.
@@ -270,6 +308,8 @@ fn head(response: &Response) -> Answer {
             .unwrap_or_default(),
         retry_after: text(RETRY_AFTER.as_str())
             .and_then(|after| retry_after(&after, text(DATE.as_str()).as_deref())),
+        asks_to_wait: headers.contains_key(RETRY_AFTER)
+            || text("x-ratelimit-remaining").as_deref() == Some("0"),
         redirect: text(LOCATION.as_str()).filter(|_| is_redirect),
         ..Answer::default()
     }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 const AUTHOR: ProbeAuthor<'_> = ProbeAuthor {
     name: "Mirror",
     email: "mirror@example.com",
+    signing: None,
 };
 
 fn run(setup: &Setup, remote: &dyn Remote) -> ProbeReport {

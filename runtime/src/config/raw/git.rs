@@ -1,0 +1,183 @@
+//! Repositories: where they are, what opens them, how they are talked to, who may read them.
+
+use super::super::{
+    ConfigError, GitConfig, RepositoryCredential, RepositorySpec, VisibilityConfig, reference, value,
+};
+use mirror_git::{AddressPolicy, Network, RepositoryUrl};
+use reqwest::Url;
+use serde::Deserialize;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Visibility {
+    private_hosts: Vec<String>,
+    check_every_ms: u64,
+    timeout_ms: u64,
+}
+
+impl Default for Visibility {
+    fn default() -> Self {
+        Self {
+            private_hosts: Vec::new(),
+            check_every_ms: 3_600_000,
+            timeout_ms: 10_000,
+        }
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Credential {
+    user: Option<String>,
+    token: Option<String>,
+    private_key: Option<String>,
+    known_hosts: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Git {
+    allow_networks: Vec<String>,
+    allow_plain_http: bool,
+    allow_git_protocol: bool,
+    certificates: Option<PathBuf>,
+    proxy: Option<String>,
+}
+
+impl Git {
+    pub(super) fn check(self, base: &Path) -> Result<GitConfig, ConfigError> {
+        let mut addresses = AddressPolicy::default();
+        for network in &self.allow_networks {
+            let network = network.parse::<Network>();
+            let problem = "has an entry that is no network such as `10.0.0.0/8`";
+            addresses = addresses.allow_network(network.map_err(|_| value("git.allow_networks", problem))?);
+        }
+        if self.allow_plain_http {
+            addresses = addresses.allow_plain_http();
+        }
+        if self.allow_git_protocol {
+            addresses = addresses.allow_git_protocol();
+        }
+        Ok(GitConfig {
+            addresses,
+            certificates: self.certificates.map(|path| base.join(path)),
+            proxy: self.proxy,
+        })
+    }
+}
+
+impl Visibility {
+    pub(super) fn check(self) -> Result<VisibilityConfig, ConfigError> {
+        let Self {
+            private_hosts,
+            check_every_ms,
+            timeout_ms,
+        } = self;
+        if !(1_000..=86_400_000).contains(&check_every_ms) {
+            return Err(value(
+                "visibility.check_every_ms",
+                "must be between 1000 and 86400000",
+            ));
+        }
+        if !(100..=60_000).contains(&timeout_ms) {
+            return Err(value("visibility.timeout_ms", "must be between 100 and 60000"));
+        }
+        let is_host = |host: &String| {
+            let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+            !host.is_empty() && host.chars().all(fits)
+        };
+        if !private_hosts.iter().all(is_host) {
+            return Err(value(
+                "visibility.private_hosts",
+                "must be names of hosts, such as `git.example.com`, without scheme, port or path",
+            ));
+        }
+        Ok(VisibilityConfig {
+            private_hosts,
+            check_every: Duration::from_millis(check_every_ms),
+            timeout: Duration::from_millis(timeout_ms),
+        })
+    }
+}
+
+/// Reads the address of a repository as a stranger would use it.
+pub(super) fn web_address(key: &str, raw: &str) -> Result<Url, ConfigError> {
+    let url =
+        Url::parse(raw).map_err(|_| value(key, "is no address; it must be like `https://host/path.git`"))?;
+    let is_loopback = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
+    if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback) {
+        return Err(value(key, "must begin with `https://`"));
+    }
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
+        return Err(value(
+            key,
+            "must have no user, password or query: it is asked for as a stranger would",
+        ));
+    }
+    Ok(url)
+}
+
+pub(super) fn repository(
+    key: &dyn Fn(&str) -> String,
+    raw: &str,
+    credential: &Credential,
+    base: &Path,
+) -> Result<RepositorySpec, ConfigError> {
+    let Credential {
+        user,
+        token,
+        private_key,
+        known_hosts,
+    } = credential;
+    let reference = |name: &str, raw: &str| reference(&key(&format!("credential.{name}")), raw, base);
+    let credential = match (token, private_key, known_hosts) {
+        (None, None, None) => None,
+        (Some(token), None, None) => Some(RepositoryCredential::Token {
+            user: user.clone(),
+            token: reference("token", token)?,
+        }),
+        (None, Some(private_key), Some(known_hosts)) => Some(RepositoryCredential::SshKey {
+            private_key: reference("private_key", private_key)?,
+            known_hosts: reference("known_hosts", known_hosts)?,
+        }),
+        _ => {
+            return Err(value(
+                key("credential"),
+                "must be either `token` (perhaps with `user`), or `private_key` and `known_hosts`",
+            ));
+        }
+    };
+    let key = key("repository");
+    if let Some(path) = raw.strip_prefix("file:") {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        if path.is_empty() {
+            return Err(value(key, "has no path after `file:`"));
+        }
+        if credential.is_some() {
+            return Err(value(key, "is on this machine and takes no credential"));
+        }
+        return Ok(RepositorySpec::LocalBare(base.join(path)));
+    }
+    let url: RepositoryUrl = raw.parse().map_err(|source| ConfigError::Repository {
+        key: key.clone(),
+        source,
+    })?;
+    match (url.scheme(), &credential) {
+        ("ssh", Some(RepositoryCredential::SshKey { .. })) => {}
+        ("ssh", _) => {
+            return Err(value(
+                key,
+                "is `ssh`; its credential must be `private_key` and `known_hosts`",
+            ));
+        }
+        (_, Some(RepositoryCredential::SshKey { .. })) => {
+            return Err(value(key, "is not `ssh`; its credential must be a `token`"));
+        }
+        (_, Some(RepositoryCredential::Token { .. }) | None) => {}
+    }
+    Ok(RepositorySpec::Remote { url, credential })
+}

@@ -1,0 +1,235 @@
+//! Making known what an attempt has made: durable state, the push, the cursor.
+
+use super::{
+    super::{error::AttemptError, fetch::SampleNews, memory::Memory},
+    Done, Landed, Lane, Published,
+    make::{Finished, Ready},
+    refused::Unsent,
+};
+use crate::{crash_point, state::Prepared, visibility::Visibility};
+use jiff::Timestamp;
+use mirror_core::cut::{Cut, LaneCursor};
+use mirror_git::PendingPush;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+/// So many rows are at hand twice while all are stored: some megabytes.
+const ROWS_AT_ONCE: usize = 10_000;
+
+impl Lane {
+    /// Stores all rows of a memory, a part at a time, for a commit that is yet to be prepared; returns how many.
+    async fn stage(&self, memory: &Memory) -> Result<usize, AttemptError> {
+        let mut rows = memory.rows();
+        let mut count = 0;
+        loop {
+            let part: Vec<_> = rows.by_ref().take(ROWS_AT_ONCE).collect();
+            let (first, last) = (count == 0, part.len() < ROWS_AT_ONCE);
+            count += part.len();
+            self.state.stage(&self.id, part, first).await?;
+            if last {
+                return Ok(count);
+            }
+        }
+    }
+
+    /// Makes the state durable, pushes, and moves the cursor.
+    pub(super) async fn publish(
+        &self,
+        finished: Finished,
+        cut: Cut,
+        stored_cursor: Option<LaneCursor>,
+        started: Instant,
+    ) -> Result<Published, AttemptError> {
+        let Finished {
+            mut memory,
+            months,
+            days_dropped,
+            replace_all,
+            tip,
+            base,
+            commit,
+            redactions,
+            withheld,
+            withheld_files,
+            inventory,
+            mut work,
+            tables: _,
+            fetching: _,
+        } = finished;
+        let id = commit
+            .as_ref()
+            .map(|ready| ready.push.new_tip())
+            .or(tip.map(|tip| tip.id));
+        let Some(id) = id else {
+            // Nothing there and nothing to commit: only the cursor moves.
+            let cursor = cut.cursor(None);
+            self.log.commit(&self.id, stored_cursor.as_ref(), &cursor).await?;
+            return Ok(Published::Done(Box::new(Done {
+                tip: None,
+                base: None,
+                memory,
+                cursor,
+                landed: None,
+                took: started.elapsed(),
+                fetching: Duration::ZERO,
+                work,
+                put_aside: 0,
+                may_return: Vec::new(),
+                withheld_files,
+                samples: SampleNews::default(),
+                kept_back: BTreeMap::new(),
+                refusals: Vec::new(),
+            })));
+        };
+        if commit.is_some() {
+            self.refuse_again(id)?;
+        }
+        let delta = if replace_all {
+            work.rows = self.stage(&memory).await?;
+            memory.replaced();
+            Vec::new()
+        } else {
+            memory.take_changes()
+        };
+        work.rows += delta.len();
+        self.state
+            .prepare(
+                &self.id,
+                Prepared {
+                    commit: id,
+                    render: self.render.clone(),
+                    base,
+                    delta,
+                    replace_all,
+                },
+            )
+            .await?;
+        crash_point!("after-prepare");
+        if !months.is_empty() {
+            let turn = self.turn.lock().await;
+            let pushed = self.blocking(move |lane| lane.push_months(months)).await?;
+            drop(turn);
+            if let Err(unsent) = pushed {
+                return self.not_taken(*unsent, memory).await;
+            }
+        }
+        let mut landed = None;
+        if let Some(Ready {
+            kind,
+            message,
+            author,
+            outcome,
+            push,
+        }) = commit
+        {
+            let turn = self.turn.lock().await;
+            if self.exports.samples {
+                let visibility = self.visibility.ask().await;
+                if visibility != Visibility::Private {
+                    return Err(AttemptError::Exposed { visibility });
+                }
+            }
+            let pushed = self.push(push).await?;
+            drop(turn);
+            if let Err(unsent) = pushed {
+                return self.not_taken(*unsent, memory).await;
+            }
+            let now = (self.now)();
+            let since = |at: Option<Timestamp>| {
+                at.map(|at| Duration::try_from(now.duration_since(at)).unwrap_or_default())
+            };
+            landed = Some(Landed {
+                lane: self.id.clone(),
+                refname: self.refname.to_string(),
+                commit: id,
+                kind,
+                message,
+                author,
+                added: outcome.added,
+                modified: outcome.modified,
+                deleted: outcome.deleted,
+                events: cut.events.count,
+                event_id: cut.last_event.clone(),
+                change_latency: since(cut.change_published_at),
+                jobs_latency: since(cut.jobs_published_at),
+                redactions,
+                withheld,
+                inventory,
+            });
+        }
+        self.let_go(&memory).await?;
+        self.forget_refused();
+        crash_point!("before-adopt");
+        self.state.adopt(&self.id, id).await?;
+        crash_point!("after-adopt");
+        let cursor = cut.cursor(Some(id));
+        self.log.commit(&self.id, stored_cursor.as_ref(), &cursor).await?;
+        crash_point!("after-cursor");
+        if let (true, true, Some(jobs), Some(newest)) = (
+            days_dropped,
+            self.has_months(),
+            self.spec.jobs,
+            memory.newest_day(),
+        ) {
+            self.blocking(move |lane| lane.delete_months(&newest, jobs.keep_days))
+                .await?;
+        }
+        Ok(Published::Done(Box::new(Done {
+            tip: Some(id),
+            base: Some(id),
+            memory,
+            cursor,
+            landed,
+            took: started.elapsed(),
+            fetching: Duration::ZERO,
+            work,
+            put_aside: 0,
+            may_return: Vec::new(),
+            withheld_files,
+            samples: SampleNews::default(),
+            kept_back: BTreeMap::new(),
+            refusals: Vec::new(),
+        })))
+    }
+
+    /// Sends a commit, which is kept in the local store first.
+    async fn push(&self, push: PendingPush) -> Result<Result<(), Box<Unsent>>, AttemptError> {
+        self.blocking(move |lane| {
+            crash_point!("before-push");
+            let push = match lane.send(push)? {
+                Ok(push) => push,
+                Err(unsent) => return Ok(Err(unsent)),
+            };
+            crash_point!("after-push");
+            lane.confirm(push)?;
+            Ok(Ok(()))
+        })
+        .await
+    }
+
+    /// Stores what is pushed, and pushes it; returns it with the error where the remote did not take it.
+    pub(in crate::pipeline) fn send(
+        &self,
+        push: PendingPush,
+    ) -> Result<Result<PendingPush, Box<Unsent>>, AttemptError> {
+        self.git.save(&push)?;
+        Ok(match self.remote.push(&push) {
+            Ok(()) => Ok(push),
+            Err(error) => Err(Box::new(Unsent { push, error })),
+        })
+    }
+
+    /// Notes that the remote has a push.
+    pub(in crate::pipeline) fn confirm(&self, push: PendingPush) -> Result<(), AttemptError> {
+        if let Err(error) = self.git.confirm(push) {
+            // Only the cache suffers; the remote has the commit.
+            tracing::warn!(lane = %self.id, %error, "the local object store could not be tidied");
+            if error.is_damage() {
+                self.git.reset()?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,335 @@
+//! A commit that the remote does not take because of what is in it.
+//!
+//! Where the remote says in which files, their objects are kept back and the rest is sent (`mirror_core::quarantine`
+//! decides). Where it does not, the lane stops with the reason: the same commit is not sent again for a while, but as
+//! soon as there is something newer, what is newest is sent instead.
+
+use super::{
+    super::{error::AttemptError, memory::Memory},
+    Lane, Published,
+};
+use jiff::Timestamp;
+use mirror_core::{
+    batch::Subject,
+    ids::{ConfigId, ObjectKey, Oid, RunId},
+    layout::IndexKind,
+    path::MirrorPath,
+    quarantine::{self, Gift, Meant, Named, Objection, PushedFile, Quarantine, Shared},
+    window::later,
+};
+use mirror_git::{CommitInfo, PendingPush, PushError, Refusal, blob_id};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{MutexGuard, PoisonError},
+    time::Duration,
+};
+
+/// A push that failed.
+#[derive(Debug)]
+pub(in crate::pipeline) struct Unsent {
+    /// As long as it is held the local store has its objects.
+    pub(super) push: PendingPush,
+    pub(super) error: PushError,
+}
+
+/// What the remote refused last, and nothing has been taken since. Of this process only: whoever starts another one
+/// wants it tried.
+#[derive(Debug)]
+pub struct RefusedCommit {
+    commit: Oid,
+    /// It is not sent again before.
+    until: Option<Timestamp>,
+    reason: String,
+}
+
+/// So long the same commit is not sent again: whoever allows at the remote what it holds has hours for it, and a push
+/// every few minutes that is refused every time helps nobody.
+const AGAIN_AFTER: Duration = Duration::from_secs(60 * 60);
+
+impl Lane {
+    /// Returns whether the remote refused what the stored cut comes to, so that a wider one may do better.
+    pub(super) fn is_refused(&self) -> bool {
+        self.last_refused().is_some()
+    }
+
+    pub(super) fn forget_refused(&self) {
+        *self.last_refused() = None;
+    }
+
+    /// Refuses to send a commit again that the remote has just refused.
+    pub(super) fn refuse_again(&self, commit: Oid) -> Result<(), AttemptError> {
+        let refused = self.last_refused();
+        let Some((refused, until)) = refused
+            .as_ref()
+            .filter(|refused| refused.commit == commit)
+            .and_then(|refused| Some((refused, refused.until?)))
+        else {
+            return Ok(());
+        };
+        if (self.now)() >= until {
+            return Ok(());
+        }
+        Err(AttemptError::NotSentAgain {
+            commit,
+            until,
+            reason: refused.reason.clone(),
+        })
+    }
+
+    fn last_refused(&self) -> MutexGuard<'_, Option<RefusedCommit>> {
+        // It is put and taken as a whole.
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Finds out what to do about a push that failed: keep something back and go on, or stop.
+    pub(super) async fn not_taken(
+        &self,
+        Unsent { push, error }: Unsent,
+        memory: Memory,
+    ) -> Result<Published, AttemptError> {
+        let about = match &error {
+            PushError::Refused { refusal, .. } => about(refusal),
+            _ => About::SomethingElse,
+        };
+        let commit = push.new_tip();
+        let named = match about {
+            About::SomethingElse => return Err(error.into()),
+            About::Content => {
+                let reason = error.to_string();
+                *self.last_refused() = Some(RefusedCommit {
+                    commit,
+                    until: None,
+                    reason,
+                });
+                return Err(error.into());
+            }
+            About::Places(named) => named,
+        };
+        let mut quarantine = self.state.quarantine(&self.id).await?;
+        let pushed = self.blocking(move |lane| {
+            let pushed = lane.named_files(&named, commit, &memory)?;
+            drop(push);
+            Ok((named, pushed))
+        });
+        let (named, pushed) = pushed.await?;
+        let now = (self.now)();
+        let new = quarantine.add(quarantine::decide(&named, &pushed), now);
+        if new.is_empty() {
+            let error = AttemptError::Unnamed {
+                commit,
+                source: Box::new(error),
+            };
+            *self.last_refused() = Some(RefusedCommit {
+                commit,
+                until: Some(later(now, AGAIN_AFTER)),
+                reason: crate::app::chain(&error),
+            });
+            return Err(error);
+        }
+        self.state.put_quarantine(&self.id, &quarantine).await?;
+        for (subject, reason) in &new {
+            tracing::warn!(lane = %self.id, %commit, %subject, %reason, "the remote refused a commit; this is kept back, and the rest sent");
+        }
+        Ok(Published::Refused {
+            new,
+            error: error.into(),
+        })
+    }
+
+    /// Lets go of what is not kept back any more because it has changed.
+    pub(super) async fn let_go(&self, memory: &Memory) -> Result<(), AttemptError> {
+        let mut quarantine: Quarantine = self.state.quarantine(&self.id).await?;
+        let is_withheld = |key: &ObjectKey| memory.known(key).is_some_and(|known| known.withheld.is_some());
+        if !quarantine.is_empty() && quarantine.settle(is_withheld) {
+            self.state.put_quarantine(&self.id, &quarantine).await?;
+        }
+        Ok(())
+    }
+
+    /// Forgets what is kept back, and has everything rendered anew.
+    ///
+    /// # Errors
+    /// A remote, log or state that fails.
+    pub(crate) async fn release_refused(&self) -> Result<bool, AttemptError> {
+        if self.state.quarantine(&self.id).await?.is_empty() {
+            return Ok(false);
+        }
+        let tip = self.blocking(|lane| Ok(lane.remote.tip(&lane.refname)?)).await?;
+        self.state
+            .put_quarantine(&self.id, &Quarantine::default())
+            .await?;
+        self.append_render_changed(tip, "what the remote had refused is tried again")
+            .await?;
+        Ok(true)
+    }
+
+    /// Returns the files that a commit adds or changes and places are in.
+    fn named_files(
+        &self,
+        named: &[Named],
+        commit: Oid,
+        memory: &Memory,
+    ) -> Result<Vec<PushedFile>, AttemptError> {
+        let CommitInfo { tree, parents, .. } = self.git.commit(commit)?;
+        let parent = match parents.first() {
+            None => None,
+            Some(parent) => Some(self.git.commit(*parent)?.tree),
+        };
+        let mut before: HashSet<(Vec<u8>, Oid)> = HashSet::new();
+        if let Some(parent) = parent {
+            for file in self.git.files_below(parent, None)? {
+                let file = file?;
+                before.insert((file.path, file.id));
+            }
+        }
+        let owners = owners(memory);
+        let mut found = Vec::new();
+        for file in self.git.files_below(tree, None)? {
+            let file = file?;
+            let Some(path) = file.mirror_path() else { continue };
+            let Some(subject) = owners.get(&path) else {
+                continue;
+            };
+            let is_meant = || {
+                named
+                    .iter()
+                    .any(|named| named.means(&path, file.id) != Meant::Not)
+            };
+            if before.contains(&(file.path.clone(), file.id)) || !is_meant() {
+                continue;
+            }
+            let shared = match subject {
+                Subject::Object(_) => None,
+                Subject::Index { kind, shard } => {
+                    let text = self.git.blob(file.id)?.unwrap_or_default();
+                    Some(Shared {
+                        text: String::from_utf8_lossy(&text).into_owned(),
+                        gifts: gifts(memory, *kind, shard),
+                    })
+                }
+            };
+            found.push(PushedFile {
+                blob: file.id,
+                subject: subject.clone(),
+                shared,
+                path,
+            });
+        }
+        Ok(found)
+    }
+}
+
+/// What a refusal is about.
+enum About {
+    /// What is in files, at these places as far as it says.
+    Places(Vec<Named>),
+    /// What is in the commit: a newer version may do better.
+    Content,
+    /// The same with any commit.
+    SomethingElse,
+}
+
+fn about(refusal: &Refusal) -> About {
+    match refusal {
+        Refusal::Secrets(findings) => {
+            let named = findings.iter().map(|finding| Named {
+                objection: Objection::Secret,
+                kind: finding.kind.clone(),
+                path: finding.path.clone(),
+                line: finding.line,
+                blob: finding.blob.clone(),
+            });
+            About::Places(named.collect())
+        }
+        Refusal::FileTooLarge { paths } => {
+            let named = paths.iter().map(|path| Named {
+                objection: Objection::FileTooLarge,
+                kind: None,
+                path: Some(path.clone()),
+                line: None,
+                blob: None,
+            });
+            About::Places(named.collect())
+        }
+        Refusal::AuthorEmail | Refusal::CommitRule | Refusal::FileName | Refusal::Hook | Refusal::Unknown => {
+            About::Content
+        }
+        Refusal::ProtectedBranch
+        | Refusal::NotPermitted
+        | Refusal::ReadOnly
+        | Refusal::BranchName
+        | Refusal::PushTooLarge
+        | Refusal::Quota
+        | Refusal::ServerStorage
+        | Refusal::MissingObjects
+        | Refusal::InvalidObjects
+        | Refusal::DeletionRefused => About::SomethingElse,
+    }
+}
+
+/// Says whose each file is.
+fn owners(memory: &Memory) -> BTreeMap<MirrorPath, Subject> {
+    let mut owners = BTreeMap::new();
+    for key in memory.keys() {
+        let files = memory.known(key).into_iter().flat_map(|known| &known.files);
+        owners.extend(files.map(|file| (file.clone(), Subject::Object(key.clone()))));
+    }
+    for (kind, shard) in memory.all_shards() {
+        let subject = Subject::Index {
+            kind,
+            shard: shard.clone(),
+        };
+        let files = memory.shard_files(&(kind, shard)).iter();
+        owners.extend(files.map(|file| (file.clone(), subject.clone())));
+    }
+    owners
+}
+
+/// Returns what objects gave to a shard.
+fn gifts(memory: &Memory, kind: IndexKind, shard: &str) -> Vec<Gift> {
+    let mut gifts = Vec::new();
+    if kind == IndexKind::JobDay {
+        for entry in memory.entries(&(kind, shard.to_owned())) {
+            let (Ok(run), Some(piece)) = (RunId::parse(&entry.key), blob_id(entry.value.as_bytes())) else {
+                continue;
+            };
+            gifts.push(Gift {
+                names: vec![quoted(run.as_str())],
+                object: ObjectKey::Job(run),
+                piece,
+            });
+        }
+        return gifts;
+    }
+    for key in memory.keys() {
+        let entries = memory.known(key).into_iter().flat_map(|known| &known.entries);
+        for name in entries.filter(|name| name.kind == kind && name.shard == shard) {
+            let value = memory.entry(name).map(|entry| entry.value).unwrap_or_default();
+            if let Some(piece) = blob_id(value.as_bytes()) {
+                gifts.push(Gift {
+                    object: key.clone(),
+                    names: names(key),
+                    piece,
+                });
+            }
+        }
+    }
+    gifts
+}
+
+/// Returns the ids by which a line of JSON names an object.
+fn names(key: &ObjectKey) -> Vec<String> {
+    let config = |config: &ConfigId| quoted(config.as_str());
+    match key {
+        ObjectKey::Branch => Vec::new(),
+        ObjectKey::Config { config: id, .. } => vec![config(id)],
+        ObjectKey::Row { config: id, row, .. } => vec![config(id), quoted(row.as_str())],
+        ObjectKey::Bucket(id) => vec![quoted(id.as_str())],
+        ObjectKey::Table(id) | ObjectKey::Sample(id) => vec![quoted(id.as_str())],
+        ObjectKey::Job(id) => vec![quoted(id.as_str())],
+    }
+}
+
+fn quoted(id: &str) -> String {
+    serde_json::Value::from(id).to_string()
+}
