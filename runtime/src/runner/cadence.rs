@@ -147,17 +147,17 @@ mod tests {
         };
         let mut slowed = cadence(every, 3_000_000);
         assert_eq!(slowed.mode(), WindowMode::JOBS);
-        slowed.follow(&spent(1_100_000), now);
+        slowed.follow(&spent(660_000), now);
         assert_eq!(cool_down(&slowed), 12 * 3600);
         // Never more often than configured.
-        slowed.follow(&spent(1_050_100), now);
+        slowed.follow(&spent(630_100), now);
         assert_eq!(cool_down(&slowed), 900);
-        slowed.follow(&spent(1_000_000), now);
+        slowed.follow(&spent(600_000), now);
         assert_eq!(slowed.mode(), WindowMode::JOBS);
 
         let mut window = cadence(JobsCadence::Window, 3_000_000);
         assert_eq!(window.mode(), WindowMode::EARLY);
-        window.follow(&spent(1_100_000), now);
+        window.follow(&spent(660_000), now);
         assert_eq!(cool_down(&window), 12 * 3600);
 
         let mut boundless = cadence(every, 0);
