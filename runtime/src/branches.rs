@@ -8,7 +8,8 @@ use crate::{
     config::{DeletedBranches, MirrorSpec, fits_template},
     pipeline::{
         attempt::Lane,
-        months::{is_of_month, of_lane},
+        error::AttemptError,
+        months::{self, is_of_month},
     },
     system::{Mirror, StartError},
 };
@@ -16,10 +17,9 @@ use mirror_core::{
     ids::{BranchId, LaneId, Oid},
     trailer::Trailers,
 };
-use mirror_git::{ANCESTRY_COMMITS_MAX, FetchScope, PushError, RefName, Remote, RemoteError, Store};
+use mirror_git::{ANCESTRY_COMMITS_MAX, FetchScope, RefName, Remote, RemoteError, Store};
 use sha2::{Digest, Sha256};
 use std::{collections::BTreeSet, sync::Arc};
-use thiserror::Error;
 
 /// A Git branch that some lane of a mirror has.
 struct Owned {
@@ -129,14 +129,18 @@ pub(crate) async fn delete_orphans(mirror: &Mirror, kept: &BTreeSet<BranchId>) -
             continue;
         }
         let turn = mirror.turn().lock_owned().await;
-        let (remote, name) = (Arc::clone(&remote), refname.clone());
+        let (remote, git) = mirror.repository();
+        let name = refname.clone();
+        let lane = LaneId {
+            mirror: spec.id.clone(),
+            branch: branch.clone(),
+        };
         let deleted = tokio::task::spawn_blocking(move || {
             // Their months' runs go before it: it is what they are found by.
-            let branches = remote.branches()?;
-            for (month, tip) in of_lane(&branches, &name) {
-                remote.delete_branch(month, *tip)?;
+            for (_, month, tip) in months::of_lane(&*remote, &name)? {
+                months::delete(&*remote, &git, &lane, &month, tip)?;
             }
-            Ok::<_, DeleteError>(remote.delete_branch(&name, tip)?)
+            Ok::<_, AttemptError>(remote.delete_branch(&name, tip)?)
         })
         .await?;
         drop(turn);
@@ -151,15 +155,6 @@ pub(crate) async fn delete_orphans(mirror: &Mirror, kept: &BTreeSet<BranchId>) -
         }
     }
     Ok(())
-}
-
-/// Why a Git branch was not deleted.
-#[derive(Debug, Error)]
-enum DeleteError {
-    #[error("the remote cannot be read")]
-    Remote(#[from] RemoteError),
-    #[error(transparent)]
-    Push(#[from] PushError),
 }
 
 async fn is_gone(mirror: &Mirror, branch: &BranchId) -> bool {

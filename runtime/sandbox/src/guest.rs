@@ -70,6 +70,21 @@ impl Host {
         }
     }
 
+    /// Makes the store of one instance, with all that limits it.
+    pub(crate) fn store(&self, origin: Origin, answer: AnswerLimit) -> Store<Meter> {
+        let limits = &self.limits;
+        let mut store = Store::new(self.engine(origin), Meter::new(limits, answer));
+        store.limiter(|meter| meter);
+        store.set_epoch_deadline(Ticker::ticks(limits.deadline_ms));
+        store.set_hostcall_fuel(answer.bytes(limits));
+        if origin == Origin::Customer {
+            store
+                .set_fuel(limits.fuel_max)
+                .expect("the engine of customers' guests counts fuel");
+        }
+        store
+    }
+
     /// Loads a compiled component from the cache, if it is there.
     pub(crate) fn kept(&self, origin: Origin, digest: &str) -> Option<Component> {
         self.cache.load(self.engine(origin), digest)
@@ -231,17 +246,10 @@ impl<X> Guest<X> {
         answer: AnswerLimit,
         call: impl FnOnce(&X, &mut Store<Meter>, &Instance) -> wasmtime::Result<R>,
     ) -> Result<R, Failure> {
-        let limits = &self.host.limits;
-        let mut store = Store::new(self.pre.engine(), Meter::new(limits, answer));
-        store.limiter(|meter| meter);
-        store.set_epoch_deadline(Ticker::ticks(limits.deadline_ms));
-        store.set_hostcall_fuel(answer.bytes(limits));
-        let fuelled = match self.origin {
-            Origin::Builtin => Ok(()),
-            Origin::Customer => store.set_fuel(limits.fuel_max),
-        };
-        let answer = fuelled
-            .and_then(|()| self.pre.instantiate(&mut store))
+        let mut store = self.host.store(self.origin, answer);
+        let answer = self
+            .pre
+            .instantiate(&mut store)
             .and_then(|instance| call(&self.exports, &mut store, &instance));
         answer.map_err(|error| store.data().failure(&self.name, &error))
     }

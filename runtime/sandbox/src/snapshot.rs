@@ -7,10 +7,8 @@
 
 use crate::{
     bindings::exports::keboola::mirror::redaction::GuestIndices,
-    config::Limits,
     guest::{Host, Origin},
     meter::{AnswerLimit, Meter},
-    ticker::Ticker,
 };
 use sha2::{Digest, Sha256};
 use std::{
@@ -76,19 +74,7 @@ fn take(host: &Host, origin: Origin, bytes: &[u8], settings: &str) -> Result<Vec
     let component = Component::from_binary(engine, &instrumented)?;
     let pre = Linker::new(engine).instantiate_pre(&component)?;
     let indices = GuestIndices::new(&pre)?;
-    let Limits {
-        deadline_ms,
-        fuel_max,
-        ..
-    } = host.limits;
-    let answer = AnswerLimit::HostcallFuel;
-    let mut store = Store::new(engine, Meter::new(&host.limits, answer));
-    store.limiter(|meter| meter);
-    store.set_epoch_deadline(Ticker::ticks(deadline_ms));
-    store.set_hostcall_fuel(answer.bytes(&host.limits));
-    if origin == Origin::Customer {
-        store.set_fuel(fuel_max)?;
-    }
+    let mut store = host.store(origin, AnswerLimit::HostcallFuel);
     let instance = pre.instantiate(&mut store)?;
     let policy = indices.load(&mut store, &instance)?;
     if policy.call_configure(&mut store, settings)?.is_err() {

@@ -140,6 +140,28 @@ pub struct Done {
     pub refusals: Vec<&'static str>,
 }
 
+impl Done {
+    /// An attempt that came to its end at a tip, with nothing else to tell.
+    fn at(tip: Option<Oid>, base: Option<Oid>, memory: Memory, cursor: LaneCursor, started: Instant) -> Self {
+        Self {
+            tip,
+            base,
+            memory,
+            cursor,
+            landed: None,
+            took: started.elapsed(),
+            fetching: Duration::ZERO,
+            work: Work::default(),
+            put_aside: 0,
+            may_return: Vec::new(),
+            withheld_files: BTreeMap::new(),
+            samples: SampleNews::default(),
+            kept_back: BTreeMap::new(),
+            refusals: Vec::new(),
+        }
+    }
+}
+
 /// A commit that the remote has confirmed.
 #[derive(Debug, Clone)]
 pub struct Landed {
@@ -267,22 +289,13 @@ impl Lane {
                 memory,
                 ..
             } = start;
-            return Ok(Straight::Done(Box::new(Done {
-                tip: tip.map(|tip| tip.id),
+            return Ok(Straight::Done(Box::new(Done::at(
+                tip.map(|tip| tip.id),
                 base,
                 memory,
                 cursor,
-                landed: None,
-                took: started.elapsed(),
-                fetching: Duration::ZERO,
-                work: Work::default(),
-                put_aside: 0,
-                may_return: Vec::new(),
-                withheld_files: BTreeMap::new(),
-                samples: SampleNews::default(),
-                kept_back: BTreeMap::new(),
-                refusals: Vec::new(),
-            })));
+                started,
+            ))));
         }
         // A stored cut of a first sync that the remote has by now, and only the cursor does not tell, is
         // finished without a second first commit.

@@ -16,13 +16,13 @@ use mirror_core::{
     batch::{MirrorBatch, Subject},
     commit::CommitDraft,
     cut::Cut,
-    ids::Oid,
-    jobs::months::{Month, branches_of},
+    ids::{LaneId, Oid},
+    jobs::months::Month,
     layout::IndexKind,
     path::MirrorPath,
     trailer::Trailers,
 };
-use mirror_git::{FetchScope, PendingPush, RefName};
+use mirror_git::{FetchScope, PendingPush, RefName, Remote, RemoteError, Store};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is to be written to the branches of months.
@@ -105,16 +105,6 @@ impl Lane {
         })
     }
 
-    /// Lists the branches of months that the remote has.
-    fn month_branches(&self) -> Result<Vec<(Month, RefName, Oid)>, AttemptError> {
-        let own = self.refname.short();
-        let of_month = |(refname, tip): (RefName, Oid)| {
-            let month = Month::of_branch(refname.short(), own)?;
-            Some((month, refname, tip))
-        };
-        Ok(self.remote.branches()?.into_iter().filter_map(of_month).collect())
-    }
-
     /// Lists the files of all months that the remote has, below the mirror's root.
     pub(super) fn month_files(&self, whose: Whose) -> Result<Vec<(String, Oid)>, AttemptError> {
         let mut found = Vec::new();
@@ -123,7 +113,7 @@ impl Lane {
         if whose == Whose::Base || self.spec.jobs.is_none() {
             return Ok(found);
         }
-        for (_, _, tip) in self.month_branches()? {
+        for (_, _, tip) in of_lane(&*self.remote, &self.refname)? {
             let tip = self.fetched(tip)?;
             self.files_of(tip.tree, &mut found)?;
         }
@@ -185,26 +175,9 @@ impl Lane {
     /// # Errors
     /// A remote that cannot be read.
     pub(super) fn delete_months(&self, newest: &str, keep_days: u32) -> Result<(), AttemptError> {
-        for (month, refname, tip) in self.month_branches()? {
-            if month.is_kept(newest, keep_days) {
-                continue;
-            }
-            self.remote
-                .fetch(tip, &self.git, FetchScope::CommitsOnly { commits_max: 1 })?;
-            let message = self.git.commit(tip)?.message;
-            if Trailers::parse(&message).is_none_or(|trailers| trailers.lane != self.id) {
-                tracing::warn!(lane = %self.id, %refname, "the month's runs are no longer kept, but somebody else has committed on its branch; it stays");
-                continue;
-            }
-            match self.remote.delete_branch(&refname, tip) {
-                Ok(()) => {
-                    self.git.set_tip(&refname, None)?;
-                    tracing::info!(lane = %self.id, %refname, %tip, "the month's runs are no longer kept; its branch is deleted");
-                }
-                // The next day that is given up tries again.
-                Err(error) => {
-                    tracing::warn!(lane = %self.id, %refname, error = crate::app::chain(&error), "the branch of a month whose runs are no longer kept cannot be deleted");
-                }
+        for (month, refname, tip) in of_lane(&*self.remote, &self.refname)? {
+            if !month.is_kept(newest, keep_days) {
+                delete(&*self.remote, &self.git, &self.id, &refname, tip)?;
             }
         }
         Ok(())
@@ -216,13 +189,47 @@ pub(crate) fn is_of_month(branch: &str) -> bool {
     branch.starts_with(mirror_core::jobs::months::BRANCH_PREFIX)
 }
 
-/// Lists the branches of a lane's months among those of a remote.
-pub(crate) fn of_lane<'b>(
-    branches: &'b [(RefName, Oid)],
+/// Lists the branches that a remote has of the months of a lane, by the lane's own branch.
+///
+/// # Errors
+/// A remote that cannot be read.
+pub(crate) fn of_lane(
+    remote: &dyn Remote,
     lane: &RefName,
-) -> impl Iterator<Item = &'b (RefName, Oid)> {
-    let prefix = branches_of(lane.short());
-    branches
-        .iter()
-        .filter(move |(refname, _)| refname.short().starts_with(&prefix))
+) -> Result<Vec<(Month, RefName, Oid)>, RemoteError> {
+    let of_month = |(refname, tip): (RefName, Oid)| {
+        let month = Month::of_branch(refname.short(), lane.short())?;
+        Some((month, refname, tip))
+    };
+    Ok(remote.branches()?.into_iter().filter_map(of_month).collect())
+}
+
+/// Deletes the branch of a month. One that cannot be deleted, or on which somebody else has committed, stays.
+///
+/// # Errors
+/// A remote or local store that cannot be read.
+pub(crate) fn delete(
+    remote: &dyn Remote,
+    git: &Store,
+    lane: &LaneId,
+    refname: &RefName,
+    tip: Oid,
+) -> Result<(), AttemptError> {
+    remote.fetch(tip, git, FetchScope::CommitsOnly { commits_max: 1 })?;
+    let message = git.commit(tip)?.message;
+    if Trailers::parse(&message).is_none_or(|trailers| trailers.lane != *lane) {
+        tracing::warn!(%lane, %refname, "the month's runs are no longer kept, but somebody else has committed on its branch; it stays");
+        return Ok(());
+    }
+    match remote.delete_branch(refname, tip) {
+        Ok(()) => {
+            git.set_tip(refname, None)?;
+            tracing::info!(%lane, %refname, %tip, "the month's runs are no longer kept; its branch is deleted");
+        }
+        // The next day that is given up tries again.
+        Err(error) => {
+            tracing::warn!(%lane, %refname, error = crate::app::chain(&error), "the branch of a month whose runs are no longer kept cannot be deleted");
+        }
+    }
+    Ok(())
 }

@@ -21,7 +21,7 @@ const LINES_SHARE_PERCENT: u64 = 50;
 const MONTH_DAYS_MAX: u64 = 31;
 
 /// So much of a budget is spread over the month; the rest is for what cannot wait for ever. Measured: where runs
-/// fail all the time, a month comes to about a third more than this.
+/// fail all the time, a month comes to about 1.6 times this share, and so to the budget.
 const PACED_PERCENT: u64 = 60;
 /// Runs wait at most so long, however much was spent.
 const BETWEEN_MAX: SignedDuration = SignedDuration::from_hours(24);

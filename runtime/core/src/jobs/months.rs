@@ -47,8 +47,7 @@ impl fmt::Display for Month {
 }
 
 /// Returns what the short names of all months' branches of a lane begin with.
-#[must_use]
-pub fn branches_of(lane: &str) -> String {
+fn branches_of(lane: &str) -> String {
     format!("{BRANCH_PREFIX}{lane}/")
 }
 

@@ -1,7 +1,7 @@
 //! Making known what an attempt has made: durable state, the push, the cursor.
 
 use super::{
-    super::{error::AttemptError, fetch::SampleNews, memory::Memory},
+    super::{error::AttemptError, memory::Memory},
     Done, Landed, Lane, Published,
     make::{Finished, Ready},
     refused::Unsent,
@@ -10,10 +10,7 @@ use crate::{crash_point, state::Prepared, visibility::Visibility};
 use jiff::Timestamp;
 use mirror_core::cut::{Cut, LaneCursor};
 use mirror_git::PendingPush;
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 /// So many rows are at hand twice while all are stored: some megabytes.
 const ROWS_AT_ONCE: usize = 10_000;
@@ -67,20 +64,9 @@ impl Lane {
             let cursor = cut.cursor(None);
             self.log.commit(&self.id, stored_cursor.as_ref(), &cursor).await?;
             return Ok(Published::Done(Box::new(Done {
-                tip: None,
-                base: None,
-                memory,
-                cursor,
-                landed: None,
-                took: started.elapsed(),
-                fetching: Duration::ZERO,
                 work,
-                put_aside: 0,
-                may_return: Vec::new(),
                 withheld_files,
-                samples: SampleNews::default(),
-                kept_back: BTreeMap::new(),
-                refusals: Vec::new(),
+                ..Done::at(None, None, memory, cursor, started)
             })));
         };
         if commit.is_some() {
@@ -173,24 +159,17 @@ impl Lane {
             self.spec.jobs,
             memory.newest_day(),
         ) {
-            self.blocking(move |lane| lane.delete_months(&newest, jobs.keep_days))
-                .await?;
+            let deleted = self.blocking(move |lane| lane.delete_months(&newest, jobs.keep_days));
+            if let Err(error) = deleted.await {
+                // Everything is where it belongs; the next day that is given up tries again.
+                tracing::warn!(lane = %self.id, error = crate::app::chain(&error), "the branches of months that are no longer kept cannot be looked at");
+            }
         }
         Ok(Published::Done(Box::new(Done {
-            tip: Some(id),
-            base: Some(id),
-            memory,
-            cursor,
             landed,
-            took: started.elapsed(),
-            fetching: Duration::ZERO,
             work,
-            put_aside: 0,
-            may_return: Vec::new(),
             withheld_files,
-            samples: SampleNews::default(),
-            kept_back: BTreeMap::new(),
-            refusals: Vec::new(),
+            ..Done::at(Some(id), Some(id), memory, cursor, started)
         })))
     }
 
