@@ -5,8 +5,9 @@
 //! known here.
 
 pub mod embedded;
+pub mod shared;
 
-use crate::database::DatabaseError;
+use crate::{database::DatabaseError, nats::NatsError};
 use async_trait::async_trait;
 use mirror_core::{
     digest::RenderDigest,
@@ -151,6 +152,11 @@ pub enum StateError {
     Database {
         #[source]
         source: DatabaseError,
+    },
+    #[error("the state store failed")]
+    Nats {
+        #[source]
+        source: NatsError,
     },
 }
 

@@ -4,6 +4,7 @@ mod git;
 mod http;
 mod jobs;
 mod mirror;
+mod queue;
 mod samples;
 
 use super::{
@@ -15,6 +16,7 @@ use http::Http;
 pub use jobs::{JobsCadence, JobsLayout, JobsLog};
 use mirror::Mirror;
 pub use mirror::{BranchDirectory, DeletedBranches, SecretsChoice};
+use queue::Queue;
 use serde::Deserialize;
 use std::{
     collections::BTreeSet,
@@ -45,6 +47,8 @@ pub(super) struct Config {
     http: Http,
     #[serde(default)]
     log: Log,
+    #[serde(default)]
+    queue: Queue,
     #[serde(default)]
     keboola: Keboola,
     #[serde(default)]
@@ -165,6 +169,7 @@ impl Config {
             window,
             http,
             log,
+            queue,
             keboola,
             sandbox,
             sync,
@@ -209,6 +214,7 @@ impl Config {
             },
             http,
             log: log.check()?,
+            queue: queue.check(base, &mirrors.iter().map(|mirror| mirror.stack.clone()).collect())?,
             keboola: KeboolaConfig {
                 connect_timeout_ms: keboola.connect_timeout_ms,
                 read_timeout_ms: keboola.read_timeout_ms,

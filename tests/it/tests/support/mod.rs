@@ -22,6 +22,7 @@
 mod installation;
 mod keboola;
 mod log;
+mod nats;
 mod oracle;
 mod repository;
 mod served;
@@ -30,6 +31,7 @@ mod server;
 pub(crate) use installation::{Died, INGEST_TOKEN, Installation, MIRROR, Options, TAG_ROOT};
 pub(crate) use keboola::{BOT, JANE, Keboola, PETR, Person};
 pub(crate) use log::{LaneRow, LogBook};
+pub(crate) use nats::Broker;
 pub(crate) use repository::{Commit, File, Repository, Sidecar};
 pub(crate) use served::Served;
 pub(crate) use server::{Answer, Output, Server, binary, command, run};
