@@ -146,7 +146,7 @@ fn tell(event: &Event) {
             tracing::warn!(%event, "NATS tells of trouble");
         }
         Event::LameDuckMode | Event::Draining | Event::Closed => {
-            tracing::info!(%event, "NATS tells of a change")
+            tracing::info!(%event, "NATS tells of a change");
         }
     }
 }

@@ -230,10 +230,7 @@ impl Nats {
                     return Err(NatsError::Refused {
                         what: READ,
                         code: code.into(),
-                        description: answer
-                            .description
-                            .map(|text| text.to_string())
-                            .unwrap_or_default(),
+                        description: answer.description.unwrap_or_default(),
                     });
                 }
             }

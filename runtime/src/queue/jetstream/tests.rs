@@ -330,7 +330,10 @@ async fn what_others_publish_is_taken_in_once_and_what_is_no_event_becomes_a_dea
     let stored = log.nats.jetstream().get_stream("KBC_LOG").await.unwrap();
     let message = stored.get_raw_message(events[0].position.0).await.unwrap();
     assert_eq!(
-        message.headers.get("traceparent").map(|value| value.as_str()),
+        message
+            .headers
+            .get("traceparent")
+            .map(async_nats::HeaderValue::as_str),
         Some(trace)
     );
     stop.cancel();
