@@ -8,6 +8,7 @@ pub mod cache;
 pub mod error;
 pub mod fetch;
 mod job_days;
+pub mod memories;
 pub mod memory;
 pub(crate) mod months;
 mod parallel;
