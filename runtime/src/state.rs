@@ -5,6 +5,7 @@
 //! known here.
 
 pub mod embedded;
+pub mod notices;
 
 use crate::database::DatabaseError;
 use async_trait::async_trait;

@@ -10,6 +10,7 @@ use crate::{
     credential::CredentialError,
     database::{Database, DatabaseError, DatabaseOptions},
     metrics::Metrics,
+    notify::{MirrorNotices, Notices, channel::ChannelError, courier::Courier},
     pipeline::{
         attempt::{Base, Heirs, Lane},
         fetch::Source,
@@ -18,7 +19,7 @@ use crate::{
     },
     queue::{EventLog, LogError, embedded::EmbeddedLog},
     repository::Unaskable,
-    state::{StateError, StateStore, embedded::EmbeddedState},
+    state::{StateError, StateStore, embedded::EmbeddedState, notices::NoticeStore},
     status::Status,
     visibility::{Exports, VisibilityWatch},
 };
@@ -150,6 +151,8 @@ pub enum StartError {
         #[source]
         source: KeboolaError,
     },
+    #[error("admins cannot be told: `[notify]` cannot be used")]
+    Notify(#[from] ChannelError),
     #[error("mirror `{mirror}`: the project has no default branch")]
     NoDefaultBranch { mirror: MirrorId },
 }
@@ -166,6 +169,7 @@ pub struct System {
     pub state: Arc<dyn StateStore>,
     pub metrics: Arc<Metrics>,
     pub status: Arc<Status>,
+    pub notices: Notices,
     pub now: fn() -> Timestamp,
     guests: Guests,
     tag_root: SecretString,
@@ -227,6 +231,7 @@ pub struct Mirror {
     turn: Arc<Mutex<()>>,
     seen: Arc<std::sync::Mutex<KnownSecrets>>,
     pub visibility: Arc<VisibilityWatch>,
+    pub notices: Arc<MirrorNotices>,
     /// Who inherits the default branch's tables.
     pub heirs: Arc<Heirs>,
 }
@@ -285,6 +290,8 @@ impl System {
         });
         let database = database.await??;
         let log: Arc<dyn EventLog> = Arc::new(EmbeddedLog::open(database.clone()).await?);
+        let metrics: Arc<Metrics> = Arc::default();
+        let notices = Notices::new(NoticeStore::new(database.clone()), Arc::clone(&metrics));
         let state: Arc<dyn StateStore> = Arc::new(EmbeddedState::new(database));
         let tag_root_id =
             data_encoding::HEXLOWER.encode(&derived_key(&secret, b"kbc-mirror tag root id")[..8]);
@@ -299,8 +306,9 @@ impl System {
             config,
             log,
             state,
-            metrics: Arc::default(),
+            metrics,
             status: Arc::default(),
+            notices,
             now: wall_clock,
             guests,
             tag_root: secret,
@@ -328,10 +336,12 @@ impl System {
         let identity = spec.repository.identity();
         let turn = Arc::clone(self.repositories.lock().await.entry(identity).or_default());
         let visibility = VisibilityWatch::new(spec, &self.config.visibility, &self.config.git)?;
+        let spec = Arc::new(spec.clone());
         Ok(Mirror {
             visibility,
+            notices: self.notices.of(&spec),
             heirs: Arc::default(),
-            spec: Arc::new(spec.clone()),
+            spec,
             source: Arc::new(Source::new(
                 client,
                 Duration::from_millis(self.config.keboola.visible_within_ms),
@@ -344,6 +354,21 @@ impl System {
             seen: Arc::default(),
             turn,
         })
+    }
+
+    /// Prepares what delivers notices.
+    ///
+    /// # Errors
+    /// Settings that cannot be used.
+    pub fn courier(&self) -> Result<Courier, StartError> {
+        let (metrics, status) = (Arc::clone(&self.metrics), Arc::clone(&self.status));
+        Ok(Courier::new(
+            &self.config,
+            self.notices.clone(),
+            metrics,
+            status,
+            self.now,
+        )?)
     }
 
     /// Checks that the mirror's token is of the mirror's project.
@@ -406,7 +431,9 @@ impl System {
             refname: default_ref,
             transformer: Arc::new(self.transformer(mirror, exports, default, default, MAIN)),
         });
+        mirror.notices.name(&branch.id, &name);
         Ok(Lane {
+            notices: Arc::clone(&mirror.notices),
             topic: Topic {
                 stack: spec.stack.clone(),
                 project: spec.project.clone(),

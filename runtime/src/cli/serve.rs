@@ -35,6 +35,8 @@ pub fn run(serve: &Serve) -> Result<(), Failure> {
         );
         let stop = CancellationToken::new();
         let listener = listen(&system, &stop).await?;
+        let courier = system.courier().map_err(|error| start_failure(&error))?;
+        let courier = tokio::spawn(courier.run(stop.clone()));
         let keeper = tokio::spawn(keep(Arc::clone(&system), stop.clone()));
         let runner = Runner::new(Arc::clone(&system));
         runner.start().await.map_err(|error| start_failure(&error))?;
@@ -51,6 +53,7 @@ pub fn run(serve: &Serve) -> Result<(), Failure> {
             drop(listener.await);
         }
         drop(keeper.await);
+        drop(courier.await);
         outcome
     })
 }
@@ -117,6 +120,7 @@ pub(super) fn start_failure(error: &StartError) -> Failure {
         | StartError::Visibility { .. }
         | StartError::Store { .. }
         | StartError::Ref { .. }
+        | StartError::Notify(_)
         | StartError::WrongProject { .. }
         | StartError::NoDefaultBranch { .. } => Failure::usage(crate::app::chain(error)),
     }

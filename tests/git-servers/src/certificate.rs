@@ -52,7 +52,11 @@ impl Authority {
     }
 
     /// Makes a certificate for a server with these names, and its key, in PEM.
-    pub(crate) fn server_pem(&self, names: &[String]) -> (String, String) {
+    ///
+    /// # Panics
+    /// If a name is none.
+    #[must_use]
+    pub fn server_pem(&self, names: &[String]) -> (String, String) {
         let key = KeyPair::generate().expect("a key can be made");
         let params = CertificateParams::new(names).expect("host names are valid");
         let certificate = params

@@ -22,7 +22,9 @@
 mod installation;
 mod keboola;
 mod log;
+mod mail;
 mod oracle;
+mod receiver;
 mod repository;
 mod served;
 mod server;
@@ -30,6 +32,8 @@ mod server;
 pub(crate) use installation::{Died, INGEST_TOKEN, Installation, MIRROR, Options, TAG_ROOT};
 pub(crate) use keboola::{BOT, JANE, Keboola, PETR, Person};
 pub(crate) use log::{LaneRow, LogBook};
+pub(crate) use mail::MailServer;
+pub(crate) use receiver::{Posted, Receiver};
 pub(crate) use repository::{Commit, File, Repository, Sidecar};
 pub(crate) use served::Served;
 pub(crate) use server::{Answer, Output, Server, binary, command, run};
