@@ -125,27 +125,32 @@ pub struct SandboxLimits {
     pub deadline_ms: u64,
 }
 
-/// What an attempt may hold of a project at a time. What it remembers of each object (where it lives, which version
-/// is mirrored) comes on top and grows with the project, as does the pack of a first commit.
+/// What attempts may hold at a time, and how many there may be. What one remembers of each object of its project (where
+/// it lives, which version is mirrored) comes on top while it runs and grows with the project, as does the pack of a first
+/// commit; `rebuilds_max` says how many projects that holds for at a time.
 #[derive(Debug, Clone, Copy)]
 pub struct SyncConfig {
-    /// Bytes of buffers: a half is for objects that are being rendered, a quarter for a mirror's versions that
-    /// were fetched, an eighth for objects that wait to be rendered.
+    /// Bytes of buffers of one attempt: a half is for objects that are being rendered, an eighth for objects that
+    /// wait to be rendered.
     pub memory_bytes_max: usize,
     /// Bytes on disk, in the data directory, for objects that wait to be rendered and do not fit into memory. They
     /// are encrypted, and gone with the process. What does not fit there either is fetched twice.
     pub spool_bytes_max: u64,
+    /// Bytes of versions that were fetched, of all mirrors together.
+    pub cache_bytes_max: usize,
+    /// Bytes of what lanes remember between attempts, of all together. A lane whose memory does not fit reads it back
+    /// from the data directory when it has something to do.
+    pub remembered_bytes_max: usize,
+    /// So many projects are read as a whole at a time: first syncs, and what has to be rendered anew.
+    pub rebuilds_max: usize,
+    /// So many attempts take up changes at a time.
+    pub attempts_max: usize,
 }
 
 impl SyncConfig {
     #[must_use]
     pub fn rendering_bytes_max(self) -> usize {
         self.memory_bytes_max / 2
-    }
-
-    #[must_use]
-    pub fn cache_bytes_max(self) -> usize {
-        self.memory_bytes_max / 4
     }
 
     #[must_use]

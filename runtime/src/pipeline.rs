@@ -9,6 +9,7 @@ pub mod cause;
 pub mod error;
 pub mod fetch;
 mod job_days;
+pub mod memories;
 pub mod memory;
 pub(crate) mod months;
 mod parallel;

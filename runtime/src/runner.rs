@@ -125,6 +125,7 @@ impl Runner {
     /// Stops: no new attempts, running ones may finish within the grace period.
     pub async fn shut_down(&self) {
         self.stop.cancel();
+        self.system.turns.close();
         let grace = Duration::from_millis(self.system.config.grace_ms);
         if tokio::time::timeout(grace, self.tasks.wait()).await.is_err() {
             tracing::warn!(?grace, "attempts cut short; the log replays their events");
@@ -287,7 +288,7 @@ impl Runner {
                 runner: Arc::clone(self),
                 mirror: Arc::clone(mirror),
                 lane,
-                held: None,
+                spent: None,
                 look_again: VecDeque::new(),
                 looked_again: BTreeSet::new(),
                 cadence,

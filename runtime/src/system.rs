@@ -13,7 +13,9 @@ use crate::{
     notify::{MirrorNotices, Notices, channel::ChannelError, courier::Courier},
     pipeline::{
         attempt::{Base, Heirs, Lane},
+        cache::ObjectCache,
         fetch::Source,
+        memories::Memories,
         spool::SpoolLimits,
         transform::Transformer,
     },
@@ -21,6 +23,7 @@ use crate::{
     repository::Unaskable,
     state::{StateError, StateStore, embedded::EmbeddedState, notices::NoticeStore},
     status::Status,
+    turns::Turns,
     visibility::{Exports, VisibilityWatch},
 };
 use hmac::{Hmac, KeyInit, Mac};
@@ -173,6 +176,9 @@ pub struct System {
     pub now: fn() -> Timestamp,
     guests: Guests,
     tag_root: SecretString,
+    cache: Arc<ObjectCache>,
+    memories: Arc<Memories>,
+    pub turns: Arc<Turns>,
     repositories: Mutex<BTreeMap<PathBuf, Arc<Mutex<()>>>>,
 }
 
@@ -302,7 +308,11 @@ impl System {
         let (cache_dir, limits) = (Some(data_dir.join("guests")), config.sandbox);
         let guests = tokio::task::spawn_blocking(move || Guests::prepare(cache_dir, cache_key, limits));
         let guests = guests.await??;
+        let sync = config.sync;
         Ok(Self {
+            cache: ObjectCache::new(sync.cache_bytes_max),
+            memories: Arc::new(Memories::new(sync.remembered_bytes_max)),
+            turns: Arc::new(Turns::new(sync.attempts_max, sync.rebuilds_max)),
             config,
             log,
             state,
@@ -341,11 +351,11 @@ impl System {
             visibility,
             notices: self.notices.of(&spec),
             heirs: Arc::default(),
-            spec,
+            spec: Arc::clone(&spec),
             source: Arc::new(Source::new(
                 client,
                 Duration::from_millis(self.config.keboola.visible_within_ms),
-                self.config.sync.cache_bytes_max(),
+                self.cache.of(spec.id.clone()),
             )),
             token,
             remote,
@@ -444,7 +454,8 @@ impl System {
             base,
             heirs: Arc::clone(&mirror.heirs),
             filed: Arc::default(),
-            parked: Arc::default(),
+            memories: Arc::clone(&self.memories),
+            turns: Arc::clone(&self.turns),
             refused: Arc::default(),
             signing: mirror.signing.clone(),
             default_branch: default.clone(),

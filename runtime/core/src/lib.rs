@@ -12,6 +12,7 @@ pub mod deletions;
 pub mod digest;
 pub mod document;
 pub mod event;
+pub mod fair;
 pub mod finding;
 pub mod guard;
 pub mod ids;

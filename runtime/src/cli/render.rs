@@ -8,6 +8,7 @@ use crate::{
     app::Failure,
     config::{KeboolaConfig, SandboxLimits},
     pipeline::{
+        cache::ObjectCache,
         error::AttemptError,
         fetch::{Outlet, Scope, Source},
         memory::Shard,
@@ -25,7 +26,7 @@ use mirror_core::{
     document::Context,
     finding::WithholdReason,
     guard::KnownSecrets,
-    ids::{BranchId, ObjectKey, ProjectId, Stack},
+    ids::{BranchId, MirrorId, ObjectKey, ProjectId, Stack},
     inventory::Inventory,
     layout::{Entry, IndexKind, PlacedObject, Rendered, SourceObject},
     marker::TagKey,
@@ -150,7 +151,11 @@ async fn tree(
     let id = |problem: mirror_core::ids::InvalidId| Failure::usage(problem.to_string());
     let offline = Offline {
         // Nothing is asked for twice here.
-        source: Source::new(client, Duration::ZERO, 0),
+        source: Source::new(
+            client,
+            Duration::ZERO,
+            ObjectCache::new(0).of(MirrorId::parse("render").map_err(id)?),
+        ),
         guests,
         stack: Stack::parse(&host).map_err(id)?,
         project: ProjectId::parse(&project_id).map_err(id)?,

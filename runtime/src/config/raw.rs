@@ -150,6 +150,10 @@ impl Default for Sandbox {
 struct Sync {
     memory_bytes_max: usize,
     spool_bytes_max: u64,
+    cache_bytes_max: usize,
+    remembered_bytes_max: usize,
+    rebuilds_max: usize,
+    attempts_max: usize,
 }
 
 impl Default for Sync {
@@ -157,6 +161,10 @@ impl Default for Sync {
         Self {
             memory_bytes_max: 256 << 20,
             spool_bytes_max: 4 << 30,
+            cache_bytes_max: 64 << 20,
+            remembered_bytes_max: 512 << 20,
+            rebuilds_max: 2,
+            attempts_max: 256,
         }
     }
 }
@@ -189,6 +197,14 @@ impl Config {
                 "sync.memory_bytes_max",
                 "must be at least 16777216 (16 MiB)",
             ));
+        }
+        for (key, places) in [
+            ("sync.rebuilds_max", sync.rebuilds_max),
+            ("sync.attempts_max", sync.attempts_max),
+        ] {
+            if places == 0 {
+                return Err(value(key, "must be at least 1"));
+            }
         }
         let mirrors = mirrors
             .into_iter()
@@ -240,6 +256,10 @@ impl Config {
             sync: SyncConfig {
                 memory_bytes_max: sync.memory_bytes_max,
                 spool_bytes_max: sync.spool_bytes_max,
+                cache_bytes_max: sync.cache_bytes_max,
+                remembered_bytes_max: sync.remembered_bytes_max,
+                rebuilds_max: sync.rebuilds_max,
+                attempts_max: sync.attempts_max,
             },
             visibility: visibility.check()?,
             notify,

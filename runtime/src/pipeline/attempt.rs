@@ -15,6 +15,7 @@ use super::{
     build::Again,
     error::AttemptError,
     fetch::{FetchError, SampleNews, Scope, Source},
+    memories::Memories,
     memory::Memory,
     recover::Start,
     spool::SpoolLimits,
@@ -27,6 +28,7 @@ use crate::{
     notify::MirrorNotices,
     queue::{DeadLetterId, EventLog},
     state::StateStore,
+    turns::{Turn, Turns},
     visibility::{Exports, VisibilityWatch},
 };
 use changes::changes;
@@ -39,7 +41,7 @@ use mirror_core::{
     cut::{Cut, LaneCursor},
     digest::RenderDigest,
     finding::WithholdReason,
-    ids::{BranchId, LaneId, ObjectKey, Oid, Topic},
+    ids::{BranchId, LaneId, ObjectKey, Oid, ProjectId, Stack, Topic},
     inventory::Inventory,
     key::EventKey,
     redaction::RedactionStats,
@@ -53,7 +55,7 @@ pub(super) use refused::Unsent;
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -84,8 +86,10 @@ pub struct Lane {
     pub remote: Arc<dyn Remote>,
     /// Events of the cut in work that were put aside already: a retry need not do it again.
     pub filed: Arc<Mutex<Filed>>,
-    /// See [`Lane::parked()`].
-    pub parked: Arc<Mutex<Option<(Oid, Memory)>>>,
+    /// What lanes remember between attempts.
+    pub memories: Arc<Memories>,
+    /// Who may go when, of all lanes.
+    pub turns: Arc<Turns>,
     /// See [`RefusedCommit`].
     pub refused: Arc<Mutex<Option<RefusedCommit>>>,
     /// What commits are signed with, if they are.
@@ -197,19 +201,22 @@ pub struct Due {
 }
 
 impl Lane {
-    /// Runs one attempt. `held` is the memory of the last one, with the tip that it belongs to.
+    /// Runs one attempt, when its turn comes. `held` is the memory of the last one, with the tip that it belongs to;
+    /// where it is not given, it is what [`Lane::memories`] has.
     ///
     /// # Errors
     /// See [`AttemptError`]; its disposition says who must act.
     pub async fn attempt(&self, held: Option<(Oid, Memory)>, due: Due) -> Result<Done, AttemptError> {
-        let mut outcome = self.rounds(held, due).await;
+        let mut turn = Some(self.turns.change(self.project()).await?);
+        let mut outcome = self.rounds(held, due, &mut turn).await;
         if let Err(error) = &outcome
             && error.is_store_damage()
         {
             tracing::warn!(lane = %self.id, error = crate::app::chain(error), "the local object store is damaged; it is fetched anew");
             self.blocking(|lane| Ok(lane.git.reset()?)).await?;
-            outcome = self.rounds(None, due).await;
+            outcome = self.rounds(None, due, &mut turn).await;
         }
+        drop(turn);
         match outcome {
             Err(AttemptError::Fetch(FetchError::Keboola(error)))
                 if error.disposition() == mirror_keboola::Disposition::Gone =>
@@ -233,14 +240,23 @@ impl Lane {
 
     /// Goes the line from its start, again for each round of objects that have to be left as they are, or that the
     /// remote does not take.
-    async fn rounds(&self, mut held: Option<(Oid, Memory)>, due: Due) -> Result<Done, AttemptError> {
+    async fn rounds(
+        &self,
+        mut held: Option<(Oid, Memory)>,
+        due: Due,
+        turn: &mut Option<Turn>,
+    ) -> Result<Done, AttemptError> {
         crash_point!("attempt-start");
         let started = Instant::now();
         let mut again = Again::default();
         let (mut refusals, mut kept_back) = (Vec::new(), BTreeMap::new());
         let mut unnamed = None;
+        let mut may_rebuild = false;
         loop {
-            let straight = match self.straight(held.take(), due, started, &again).await {
+            let straight = match self
+                .straight(held.take(), due, started, &again, may_rebuild)
+                .await
+            {
                 // What was told since the cut may have mended it: the line is gone once more, with a wider cut.
                 Err(error @ AttemptError::Unnamed { .. }) if unnamed.is_none() => {
                     unnamed = Some(error);
@@ -255,6 +271,12 @@ impl Lane {
                     done.kept_back = kept_back;
                     done.refusals = refusals;
                     return Ok(*done);
+                }
+                Straight::Rebuild => {
+                    // The other place is free before: whoever waits here holds up no changes.
+                    *turn = None;
+                    *turn = Some(self.turns.rebuild(self.project()).await?);
+                    may_rebuild = true;
                 }
                 // Each round sets at least one more object aside, or has learnt a secret, so it ends.
                 Straight::Again(more) => again.extend(more),
@@ -276,6 +298,7 @@ impl Lane {
         due: Due,
         started: Instant,
         again: &Again,
+        may_rebuild: bool,
     ) -> Result<Straight, AttemptError> {
         let start = self.recover(held).await?;
         self.refuse_foreign(&start).await?;
@@ -298,6 +321,10 @@ impl Lane {
                 cursor,
                 started,
             ))));
+        }
+        if rebuild && !may_rebuild {
+            self.remember_at(start.base, start.memory);
+            return Ok(Straight::Rebuild);
         }
         // A stored cut of a first sync that the remote has by now, and only the cursor does not tell, is
         // finished without a second first commit.
@@ -330,7 +357,7 @@ impl Lane {
             Ok(surveyed) => surveyed,
             Err(error) => {
                 // Most often the source does not show yet what it will a second later.
-                *self.parked() = base.map(|base| (base, memory));
+                self.remember_at(base, memory);
                 return Err(error);
             }
         };
@@ -388,10 +415,15 @@ impl Lane {
         Ok(Straight::Done(done))
     }
 
-    /// What the last attempt remembered, where it ended before it changed anything of it.
-    pub(super) fn parked(&self) -> MutexGuard<'_, Option<(Oid, Memory)>> {
-        // It is put and taken as a whole.
-        self.parked.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Keeps the memory for the next attempt, if it belongs to a commit.
+    fn remember_at(&self, base: Option<Oid>, memory: Memory) {
+        if let Some(base) = base {
+            self.memories.put(&self.id, base, memory);
+        }
+    }
+
+    fn project(&self) -> (Stack, ProjectId) {
+        (self.spec.stack.clone(), self.spec.project.clone())
     }
 
     /// Runs blocking work of this lane beside the executor.
@@ -425,6 +457,8 @@ impl Lane {
 /// Where the line came to.
 enum Straight {
     Done(Box<Done>),
+    /// A whole project is to be read, for which there are few places: the line is to be gone again in one of them.
+    Rebuild,
     /// The line is to be gone again.
     Again(Again),
     /// The same, without what the remote objects to.

@@ -1,7 +1,7 @@
 //! Why an attempt ended early, and who must act.
 
 use super::{fetch::FetchError, spool::SpoolError};
-use crate::{queue::LogError, state::StateError, visibility::Visibility};
+use crate::{queue::LogError, state::StateError, turns::Stopped, visibility::Visibility};
 use jiff::Timestamp;
 use mirror_core::{deletions::Held, ids::Oid, retry::Disposition};
 use mirror_git::{InvalidRefName, PushError, RefName, RemoteError, StoreError, WriteError};
@@ -66,6 +66,8 @@ pub enum AttemptError {
     },
     #[error("there is no Git branch for a month of job runs; give the mirror a shorter `branch`")]
     MonthRef(#[from] InvalidRefName),
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
     #[error("a stage of the attempt ended unexpectedly")]
     Stage(#[from] tokio::task::JoinError),
 }
@@ -141,7 +143,7 @@ impl AttemptError {
             | Self::State(StateError::BaseMoved { .. })
             // The next attempt is made without them.
             | Self::Exposed { .. } => Disposition::RefMoved,
-            Self::Spool(_) | Self::Log(_) | Self::State(_) | Self::Stage(_) => {
+            Self::Spool(_) | Self::Log(_) | Self::State(_) | Self::Stopped(_) | Self::Stage(_) => {
                 Disposition::Temporary { after: None }
             }
             Self::Remote(error) => git(error.disposition(), error.retry_after()),

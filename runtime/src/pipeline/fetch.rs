@@ -10,7 +10,7 @@ mod runs;
 mod storage;
 mod versions;
 
-use super::cache::ObjectCache;
+use super::cache::MirrorCache;
 pub(super) use fetched::announced;
 pub use fetched::{Covered, Fetched, FetchedConfig, SampleNews, Unfounded, Versions};
 use fetched::{key_of, pairs};
@@ -62,19 +62,19 @@ pub struct Source {
     /// Events may be ahead of what the source shows; so long is waited for it.
     visible_within: Duration,
     components: Mutex<BTreeMap<ComponentId, Component>>,
-    cache: ObjectCache,
+    cache: MirrorCache,
     default: inherited::DefaultBranch,
 }
 
 impl Source {
-    /// Makes a source that keeps so many bytes of what it fetched.
+    /// Makes a source that keeps what it fetched in a cache.
     #[must_use]
-    pub fn new(client: KeboolaClient, visible_within: Duration, cache_bytes_max: usize) -> Self {
+    pub fn new(client: KeboolaClient, visible_within: Duration, cache: MirrorCache) -> Self {
         Self {
             client,
             visible_within,
             components: Mutex::default(),
-            cache: ObjectCache::new(cache_bytes_max),
+            cache,
             default: inherited::DefaultBranch::default(),
         }
     }

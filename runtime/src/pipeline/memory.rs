@@ -4,10 +4,13 @@
 //! digest (ADR 2). Rows of it are stored one by one, so that a change costs what it touches.
 //! Everything in it has passed the policies: it holds nothing that the repository may not hold.
 
+mod entries;
 mod jobs;
 
 use super::fetch::Covered;
 use crate::state::RowKey;
+use entries::Entries;
+use jobs::grow;
 use mirror_core::{
     batch::Subject,
     cut::ConfigKey,
@@ -62,7 +65,7 @@ pub struct Unreadable {
 pub struct Memory {
     placement: Placement,
     objects: BTreeMap<ObjectKey, Known>,
-    entries: BTreeMap<Shard, BTreeMap<String, String>>,
+    entries: Entries,
     /// Entries of kinds that fold, since the last gathering; oldest first.
     pending: BTreeMap<Shard, Vec<Entry>>,
     shards: BTreeMap<Shard, Vec<MirrorPath>>,
@@ -98,24 +101,11 @@ impl Memory {
     /// Starts from known paths, as a repository's manifest tells them, and from its entries.
     #[must_use]
     pub fn of(placement: Placement, entries: Vec<Entry>) -> Self {
-        let mut memory = Self {
+        Self {
             placement,
+            entries: entries.into_iter().collect(),
             ..Self::default()
-        };
-        for Entry {
-            kind,
-            shard,
-            key,
-            value,
-        } in entries
-        {
-            memory
-                .entries
-                .entry((kind, shard))
-                .or_default()
-                .insert(key, value);
         }
-        memory
     }
 
     /// Notes which versions a repository's own files tell of.
@@ -143,11 +133,7 @@ impl Memory {
                 PLACE => places.push((parse(&key)?, parse(&value)?)),
                 ENTRY => {
                     let key: EntryKey = parse(&key)?;
-                    memory
-                        .entries
-                        .entry((key.kind, key.shard))
-                        .or_default()
-                        .insert(key.key, value);
+                    memory.entries.insert((key.kind, key.shard), key.key, value);
                 }
                 SPENT => memory.spent = parse(&value)?,
                 SHARD => {
@@ -192,7 +178,7 @@ impl Memory {
         let objects = objects.map(|(key, known)| (row_key(OBJECT, key), Some(text(known))));
         let places = self.placement.records();
         let places = places.map(|(key, record)| (row_key(PLACE, key), Some(text(record))));
-        let entries = self.entries.iter().flat_map(|((kind, shard), entries)| {
+        let entries = self.entries.map().iter().flat_map(|((kind, shard), entries)| {
             entries.iter().map(|(key, value)| {
                 let name = EntryKey {
                     kind: *kind,
@@ -219,7 +205,7 @@ impl Memory {
             StoredRow::Object(key) => (row_key(OBJECT, key), self.objects.get(key).map(text)),
             StoredRow::Place(key) => (row_key(PLACE, key), self.placement.record(key).map(text)),
             StoredRow::Entry(key) => {
-                let entries = self.entries.get(&(key.kind, key.shard.clone()));
+                let entries = self.entries.map().get(&(key.kind, key.shard.clone()));
                 (
                     row_key(ENTRY, key),
                     entries.and_then(|entries| entries.get(&key.key)).cloned(),
@@ -228,6 +214,13 @@ impl Memory {
             StoredRow::Spent => self.spent_row(),
             StoredRow::Shard(shard) => (row_key(SHARD, shard), self.shards.get(shard).map(text)),
         }
+    }
+
+    /// Returns how many bytes of memory it takes, about; the figure for an object is measured on large projects.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        const OBJECT_BYTES: usize = 2_500;
+        self.entries.bytes() + OBJECT_BYTES * self.objects.len()
     }
 
     #[must_use]
@@ -387,24 +380,26 @@ impl Memory {
             key,
             value,
         } = entry;
-        let entries = self.entries.entry((kind, shard.clone())).or_default();
-        if entries.get(&key) == Some(&value) {
+        let within: Shard = (kind, shard);
+        let held = self.entries.map().get(&within);
+        let before = held.and_then(|held| held.get(&key));
+        if before == Some(&value) {
             return None;
         }
-        let before = entries.insert(key.clone(), value.clone());
-        self.grow(kind, before.as_deref(), &value);
+        grow(&mut self.growth, kind, before.map(String::as_str), &value);
         self.touch(StoredRow::Entry(EntryKey {
             kind,
-            shard: shard.clone(),
-            key,
+            shard: within.1.clone(),
+            key: key.clone(),
         }));
-        Some((kind, shard))
+        self.entries.insert(within.clone(), key, value);
+        Some(within)
     }
 
     /// Removes an entry of a shared file; says which shard has to be gathered anew.
     pub fn remove_entry(&mut self, entry: EntryKey) -> Option<Shard> {
         let shard = (entry.kind, entry.shard.clone());
-        self.entries.get_mut(&shard)?.remove(&entry.key)?;
+        self.entries.remove(&shard, &entry.key)?;
         self.touch(StoredRow::Entry(entry));
         Some(shard)
     }
@@ -413,7 +408,7 @@ impl Memory {
     #[must_use]
     pub fn entry(&self, name: &EntryKey) -> Option<Entry> {
         let EntryKey { kind, shard, key } = name;
-        let value = self.entries.get(&(*kind, shard.clone()))?.get(key)?.clone();
+        let value = self.entries.map().get(&(*kind, shard.clone()))?.get(key)?.clone();
         Some(Entry {
             kind: *kind,
             shard: shard.clone(),
@@ -425,7 +420,7 @@ impl Memory {
     /// Returns the entries of a shard, sorted by key.
     #[must_use]
     pub fn entries(&self, shard: &Shard) -> Vec<Entry> {
-        let entries = self.entries.get(shard).into_iter().flatten();
+        let entries = self.entries.map().get(shard).into_iter().flatten();
         let entry = |(key, value): (&String, &String)| Entry {
             kind: shard.0,
             shard: shard.1.clone(),
@@ -444,6 +439,7 @@ impl Memory {
         let keys: BTreeSet<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
         let held = self
             .entries
+            .map()
             .get(shard)
             .map(|held| held.keys().cloned().collect::<Vec<_>>());
         for key in held
@@ -496,7 +492,12 @@ impl Memory {
     /// Returns every shard that has entries or files.
     #[must_use]
     pub fn all_shards(&self) -> BTreeSet<Shard> {
-        self.entries.keys().chain(self.shards.keys()).cloned().collect()
+        self.entries
+            .map()
+            .keys()
+            .chain(self.shards.keys())
+            .cloned()
+            .collect()
     }
 
     /// Returns all that is withheld, for the status.

@@ -50,8 +50,8 @@ impl Lane {
     /// # Errors
     /// A remote, log or store that fails; a history that was rewritten.
     pub(super) async fn recover(&self, held: Option<(Oid, Memory)>) -> Result<Start, AttemptError> {
-        let parked = self.parked().take();
-        let held = held.or(parked);
+        let kept = self.memories.take(&self.id);
+        let held = held.or(kept);
         let own = self.blocking(|lane| Ok(lane.remote.tip(&lane.refname)?)).await?;
         let stored_cursor = self
             .log

@@ -8,7 +8,6 @@ use crate::{
         attempt::{Done, Due, Landed, Lane},
         error::AttemptError,
         fetch::FetchError,
-        memory::Memory,
     },
     queue::{DeadLetterId, LogError, News},
     status::{JobsStatus, Status},
@@ -20,9 +19,12 @@ use mirror_core::{
     batch::Subject,
     cut::{LaneCursor, Position, Stream},
     finding::WithholdReason,
-    ids::{LaneId, Oid},
+    ids::LaneId,
     incident::Report,
-    jobs::{budget::Pace, standing::RunEnd},
+    jobs::{
+        budget::{Pace, Spent},
+        standing::RunEnd,
+    },
     key::EventKey,
     lane::{Action, AttemptEnd, Lane as Machine, LaneStart, Wake},
     retry::{Failure, Notice, Outage},
@@ -49,8 +51,8 @@ pub(super) struct LaneTask {
     pub(super) runner: Arc<Runner>,
     pub(super) mirror: Arc<Mirror>,
     pub(super) lane: Lane,
-    /// The memory of the last attempt, and the commit that it belongs to.
-    pub(super) held: Option<(Oid, Memory)>,
+    /// What the history of runs has cost, as the last attempt knew it.
+    pub(super) spent: Option<Spent>,
     /// Events put aside that get a second chance, and when.
     pub(super) look_again: VecDeque<(Timestamp, DeadLetterId)>,
     /// Those that had it.
@@ -149,6 +151,9 @@ impl LaneTask {
                 Wakened::News(_) => vec![Wake::Tick],
                 Wakened::Done(outcome) => {
                     running = None;
+                    if let Err(AttemptError::Stopped(_)) = &*outcome {
+                        return;
+                    }
                     if let Err(AttemptError::Fetch(FetchError::NoBranch { .. })) = &*outcome
                         && !self.lane.branch.is_default
                     {
@@ -195,7 +200,6 @@ impl LaneTask {
         let log_id = lane.log.log_id();
         let stored = lane.log.cursor(&lane.id).await.map_err(|error| said(&error))?;
         let stored = stored.filter(|cursor| cursor.log == *log_id);
-        let is_new = stored.as_ref().is_none_or(|cursor| cursor.tip.is_none());
         let cursor = stored.unwrap_or_else(|| LaneCursor::start(log_id.clone()));
         let waiting = self.waiting(&cursor).await?;
         let config = &self.runner.system.config;
@@ -213,7 +217,7 @@ impl LaneTask {
                 .map_err(|error| said(&error))?
                 .is_some(),
             // The first attempt of a process looks at the remote, whatever waits.
-            is_new: is_new || self.held.is_none(),
+            is_new: true,
             outage: lane.state.outage(&lane.id).await.map_err(|error| said(&error))?,
             paused: false,
         };
@@ -282,11 +286,11 @@ impl LaneTask {
     /// Returns how often runs are to be committed from now on, where that changes.
     fn pace(&mut self) -> Option<Wake> {
         let jobs = self.lane.spec.jobs?;
-        let (_, memory) = self.held.as_ref()?;
+        let spent = self.spent.as_ref()?;
         let now = (self.lane.now)();
-        let (before, pace) = self.cadence.follow(memory.spent(), now);
+        let (before, pace) = self.cadence.follow(spent, now);
         let status = JobsStatus {
-            spent: memory.spent().clone(),
+            spent: spent.clone(),
             budget_bytes_month: jobs.budget_bytes_month,
             pace,
         };
@@ -338,8 +342,8 @@ impl LaneTask {
             change: streams.contains(&Stream::Change),
             jobs: streams.contains(&Stream::Jobs),
         };
-        let (lane, held) = (self.lane.clone(), self.held.take());
-        tokio::spawn(async move { lane.attempt(held, due).await })
+        let lane = self.lane.clone();
+        tokio::spawn(async move { lane.attempt(None, due).await })
     }
 
     fn ended(&mut self, outcome: Result<Done, AttemptError>, retries: u32) -> AttemptEnd {
@@ -403,7 +407,10 @@ impl LaneTask {
             self.tell(landed);
         }
         self.cadence.learn(&memory, cursor.jobs);
-        self.held = base.map(|base| (base, memory));
+        self.spent = Some(memory.spent().clone());
+        if let Some(base) = base {
+            self.lane.memories.put(&self.lane.id, base, memory);
+        }
         self.put_aside(put_aside, may_return);
         AttemptEnd::Mirrored { cursor, took }
     }

@@ -20,7 +20,9 @@ impl Memory {
     /// Returns whether the runs of a day are not at hand, but in the repository.
     #[must_use]
     pub fn is_closed(&self, shard: &Shard) -> bool {
-        shard.0 == IndexKind::JobDay && self.shards.contains_key(shard) && !self.entries.contains_key(shard)
+        shard.0 == IndexKind::JobDay
+            && self.shards.contains_key(shard)
+            && !self.entries.map().contains_key(shard)
     }
 
     /// Returns whether a shard has entries that were not gathered yet.
@@ -31,14 +33,16 @@ impl Memory {
 
     /// Takes in a closed day as the repository has it.
     pub fn open_day(&mut self, shard: &Shard, entries: Vec<Entry>) {
-        let held = self.entries.entry(shard.clone()).or_default();
-        held.extend(entries.into_iter().map(|entry| (entry.key, entry.value)));
+        self.entries.open(shard);
+        for Entry { key, value, .. } in entries {
+            self.entries.insert(shard.clone(), key, value);
+        }
     }
 
     /// Lets go of the runs of days that are not open any more; `but` those that could not be gathered.
     pub fn close_days(&mut self, but: &BTreeSet<Shard>) {
         let Some(newest) = self.newest_day() else { return };
-        let closed: Vec<Shard> = days_of(&self.entries)
+        let closed: Vec<Shard> = days_of(self.entries.map())
             .filter(|shard| !but.contains(*shard))
             .filter(|shard| self.shards.contains_key(*shard) && !days::is_open(&shard.1, &newest))
             .cloned()
@@ -69,11 +73,11 @@ impl Memory {
 
     fn forget_entries(&mut self, shard: &Shard) {
         self.replace_entries(shard, Vec::new());
-        self.entries.remove(shard);
+        self.entries.close(shard);
     }
 
     fn days(&self) -> impl Iterator<Item = &Shard> {
-        days_of(&self.entries)
+        days_of(self.entries.map())
             .chain(days_of(&self.pending))
             .chain(days_of(&self.shards))
     }
@@ -90,7 +94,7 @@ impl Memory {
     /// Returns how configurations stand: whether they fail, since a run that finished then. A line
     /// that another renderer wrote in a form of its own tells nothing.
     pub fn standings(&self) -> impl Iterator<Item = (ConfigKey, bool, Timestamp)> {
-        let lines = of_kind(&self.entries, IndexKind::JobHealth);
+        let lines = of_kind(self.entries.map(), IndexKind::JobHealth);
         lines
             .flat_map(|(_, entries)| entries.values())
             .filter_map(|line| {
@@ -130,24 +134,6 @@ impl Memory {
         self.spent = spent;
     }
 
-    /// Counts an entry that is put in the place of what stood there.
-    pub(super) fn grow(&mut self, kind: IndexKind, before: Option<&str>, value: &str) {
-        if !matches!(kind, IndexKind::JobDay | IndexKind::JobHealth) {
-            return;
-        }
-        match before {
-            Some(_) => self.growth.changed_lines += 1,
-            None => {
-                let bytes = u64::try_from(value.len() + 1).unwrap_or(u64::MAX);
-                let lines = match kind {
-                    IndexKind::JobDay => &mut self.growth.day_line_bytes,
-                    _ => &mut self.growth.new_line_bytes,
-                };
-                *lines = lines.saturating_add(bytes);
-            }
-        }
-    }
-
     /// Finds what was spent among stored rows, however old.
     #[must_use]
     pub fn spent_of<'r>(rows: impl IntoIterator<Item = (&'r str, &'r str)>) -> Option<Spent> {
@@ -158,6 +144,24 @@ impl Memory {
 
     pub(super) fn spent_row(&self) -> Row {
         (super::row_key(super::SPENT, &""), Some(super::text(&self.spent)))
+    }
+}
+
+/// Counts an entry that is put in the place of what stood there.
+pub(super) fn grow(growth: &mut Growth, kind: IndexKind, before: Option<&str>, value: &str) {
+    if !matches!(kind, IndexKind::JobDay | IndexKind::JobHealth) {
+        return;
+    }
+    match before {
+        Some(_) => growth.changed_lines += 1,
+        None => {
+            let bytes = u64::try_from(value.len() + 1).unwrap_or(u64::MAX);
+            let lines = match kind {
+                IndexKind::JobDay => &mut growth.day_line_bytes,
+                _ => &mut growth.new_line_bytes,
+            };
+            *lines = lines.saturating_add(bytes);
+        }
     }
 }
 
