@@ -84,6 +84,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Once(once) => cli::once::run(&once),
         Command::Render(render) => cli::render::run(&render),
         Command::Mirror(command) => cli::mirror::run(command),
+        Command::Notify(command) => cli::notify::run(command),
         Command::Config(command) => cli::config::run(command),
     };
     match outcome {

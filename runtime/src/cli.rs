@@ -9,6 +9,7 @@ use std::path::PathBuf;
 pub mod config;
 pub mod demo;
 pub mod mirror;
+pub mod notify;
 pub mod once;
 pub mod render;
 pub mod serve;
@@ -52,6 +53,9 @@ pub enum Command {
     /// Works on mirrors.
     #[command(subcommand)]
     Mirror(MirrorCommand),
+    /// Tells the admins of mirrors.
+    #[command(subcommand)]
+    Notify(NotifyCommand),
     /// Works on configuration files.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -134,6 +138,25 @@ pub enum MirrorCommand {
     /// Says whether the repository can be reached and read, whether the branch can be pushed to, whether
     /// commits by the mirror are accepted, and who can read it. A branch of its own is made and removed again.
     #[command(after_help = "Example:\n  kbc-mirror mirror test --config mirror.toml --mirror retail")]
+    Test {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// The mirror's id.
+        #[arg(long)]
+        mirror: String,
+        /// Print the outcome as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum NotifyCommand {
+    /// Sends a test notice to each address of a mirror, at once.
+    ///
+    /// Says of each whether it was taken. The notice is not kept: what does not arrive is not tried again.
+    #[command(after_help = "Example:\n  kbc-mirror notify test --config mirror.toml --mirror retail")]
     Test {
         /// The configuration file.
         #[arg(long)]

@@ -4,7 +4,10 @@
 //! ([`CredentialRef`]). What is wrong is told by key and line, never with the value: the value may
 //! be a secret that was pasted into the wrong place.
 
-use crate::credential::{CredentialRef, NotAReference};
+use crate::{
+    credential::{CredentialRef, NotAReference},
+    notify::channel::Target,
+};
 use mirror_core::{
     deletions::DeletionLimits,
     ids::{InvalidId, MirrorId, ProjectId, Stack},
@@ -22,9 +25,11 @@ use std::{
 };
 use thiserror::Error;
 
+mod notify;
 mod raw;
 mod refs;
 
+pub use notify::{NotifyConfig, SmtpConfig, SmtpSecurity};
 pub use raw::{
     BranchDirectory, DeletedBranches, JobsCadence, JobsLayout, JobsLog, SecretsChoice, WindowMode,
 };
@@ -49,6 +54,7 @@ pub struct Config {
     pub sync: SyncConfig,
     pub git: GitConfig,
     pub visibility: VisibilityConfig,
+    pub notify: NotifyConfig,
     /// How long running attempts may go on after a stop was asked for.
     pub grace_ms: u64,
     pub mirrors: Vec<MirrorSpec>,
@@ -268,6 +274,8 @@ pub struct MirrorSpec {
     /// What one batch may delete without being asked about.
     pub deletions: DeletionLimits,
     pub accept_deletions: AcceptDeletions,
+    /// Where its admins are told what they have to know.
+    pub notify: Vec<Target>,
 }
 
 /// Which mass deletions the operator has accepted.
@@ -442,6 +450,10 @@ pub enum ConfigError {
         "mirror `{mirror}`: a dev branch may get the ref of `branch`; change `dev_branches.git_branch` or `branch`"
     )]
     DevTargetIsBranch { mirror: MirrorId },
+    #[error(
+        "mirror `{mirror}` has an e-mail address in `notify`, but `[notify.smtp]` is not set; tell it the operator's mail server"
+    )]
+    NoMailServer { mirror: MirrorId },
     #[error("`{key}`: no mirror is of this stack, so nothing would come of its events; mirrored: {stacks}")]
     IngestOfNobody { key: String, stacks: String },
     #[error("there is no mirror `{id}`; known: {known}")]

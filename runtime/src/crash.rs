@@ -20,6 +20,9 @@ pub const PLACES: [&str; 15] = [
     "after-cursor",
 ];
 
+/// Places on the way of a notice.
+pub const NOTICE_PLACES: [&str; 3] = ["notice-stored", "notice-before-send", "notice-sent"];
+
 /// Environment variable that names a place, and after a colon which passing of it kills (first: 1).
 pub const VARIABLE: &str = "KBC_MIRROR_CRASH";
 
@@ -37,7 +40,8 @@ pub fn arm_from_environment() {
     use std::sync::atomic::{AtomicU32, Ordering};
     let Ok(spec) = std::env::var(VARIABLE) else { return };
     let (place, passing) = spec.split_once(':').unwrap_or((&spec, "1"));
-    assert!(PLACES.contains(&place), "{VARIABLE} names no place: {place}");
+    let is_place = PLACES.contains(&place) || NOTICE_PLACES.contains(&place);
+    assert!(is_place, "{VARIABLE} names no place: {place}");
     let left = AtomicU32::new(passing.parse().expect("the passing is a number"));
     fail::cfg_callback(place, move || {
         if left.fetch_sub(1, Ordering::SeqCst) == 1 {

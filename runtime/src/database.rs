@@ -335,6 +335,9 @@ fn prepare(file: &Path, options: DatabaseOptions) -> Result<Connection, Database
         );
         connection.execute_batch(&schema).map_err(failed)?;
     }
+    connection
+        .execute_batch(crate::state::notices::SCHEMA)
+        .map_err(failed)?;
     Ok(connection)
 }
 

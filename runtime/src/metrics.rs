@@ -96,6 +96,14 @@ pub struct Attempted {
     pub outcome: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Delivered {
+    /// `email`, `slack` or `webhook`.
+    pub channel: &'static str,
+    /// `delivered`, `failed` (it is tried again) or `given_up`.
+    pub outcome: &'static str,
+}
+
 type Share = Gauge<f64, AtomicU64>;
 
 /// Retry episodes of this process: those cleared within three hours, and those that were not.
@@ -129,6 +137,9 @@ pub struct Metrics {
     pub objects_withheld: Family<Reason, Counter>,
     pub pushes_refused: Family<Reason, Counter>,
     pub dead_letters: Family<Reason, Counter>,
+    /// What admins are told, by the code of its kind.
+    pub admin_notifications: Family<Reason, Counter>,
+    pub notifications: Family<Delivered, Counter>,
     pub events_accepted: Family<Accepted, Counter>,
     pub oldest_unpushed_age: Share,
     pub lanes_held: Gauge,
@@ -165,6 +176,8 @@ impl Metrics {
             objects_withheld: Family::default(),
             pushes_refused: Family::default(),
             dead_letters: Family::default(),
+            admin_notifications: Family::default(),
+            notifications: Family::default(),
             events_accepted: Family::default(),
             oldest_unpushed_age: Share::default(),
             lanes_held: Gauge::default(),
@@ -202,6 +215,8 @@ impl Metrics {
             objects_withheld,
             pushes_refused,
             dead_letters,
+            admin_notifications,
+            notifications,
             events_accepted,
             oldest_unpushed_age,
             lanes_held,
@@ -268,6 +283,16 @@ impl Metrics {
             "dead_letters",
             "Events put aside, by reason",
             dead_letters.clone(),
+        );
+        registry.register(
+            "admin_notifications",
+            "Notices to the admins of mirrors, by what they are about",
+            admin_notifications.clone(),
+        );
+        registry.register(
+            "notifications",
+            "Deliveries of notices, by channel and outcome",
+            notifications.clone(),
         );
         registry.register(
             "events_accepted",

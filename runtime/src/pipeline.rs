@@ -5,6 +5,7 @@ mod blobs;
 mod breaker;
 pub mod build;
 pub mod cache;
+pub mod cause;
 pub mod error;
 pub mod fetch;
 mod job_days;

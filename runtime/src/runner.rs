@@ -23,7 +23,8 @@ use mirror_core::{
     cut::{Position, Stream},
     event::{Body, BranchChanged, Envelope},
     ids::{BranchId, LaneId},
-    retry::{Disposition, Jitter},
+    incident::Report,
+    retry::{Disposition, Failure, Jitter},
     window::later,
 };
 use std::{
@@ -137,6 +138,8 @@ impl Runner {
         let mut known: BTreeSet<BranchId> = BTreeSet::new();
         let mut retry = mirror_core::retry::Retry::default();
         let mut seen: BTreeMap<BranchId, String> = BTreeMap::new();
+        // None: not known of this process yet.
+        let mut was_open: Option<bool> = None;
         // Branches that events tell of and the listing did not show, and until when they are looked for.
         let mut awaited: BTreeMap<BranchId, Timestamp> = BTreeMap::new();
         let between = BRANCHES_EVERY.min(Duration::from_millis(self.system.config.window.span_ms) / 4);
@@ -147,6 +150,10 @@ impl Runner {
                 Ok(()) => {
                     retry = mirror_core::retry::Retry::default();
                     self.system.status.set_problem(&mirror.spec.id, None);
+                    if was_open != Some(true) {
+                        self.report(&mirror, vec![Report::Opened]).await;
+                    }
+                    was_open = Some(true);
                     awaited.retain(|branch, until| {
                         let gone = *until <= now;
                         if gone && !known.contains(branch) {
@@ -165,6 +172,13 @@ impl Runner {
                     let due = retry.failed(start_disposition(&error), now, jitter());
                     let problem = crate::app::chain(&error);
                     tracing::error!(mirror = %mirror.spec.id, error = problem, retry_count = retry.count, "the mirror's branches cannot be opened");
+                    let failure = Failure {
+                        disposition: start_disposition(&error),
+                        cause: error.cause(),
+                        reason: problem.clone(),
+                    };
+                    self.report(&mirror, vec![Report::Unopened { failure }]).await;
+                    was_open = Some(false);
                     self.system.status.set_problem(&mirror.spec.id, Some(problem));
                     Some(until(now, due))
                 }
@@ -223,7 +237,7 @@ impl Runner {
             self.system.verify(mirror).await?;
         }
         let lanes = lanes(&self.system, mirror).await?;
-        self.tell_visibility(mirror);
+        self.tell_visibility(mirror).await;
         let listed: BTreeSet<BranchId> = lanes.iter().map(|lane| lane.branch.id.clone()).collect();
         // Their lanes look for themselves, and end.
         let vanished: Vec<Lane> = {
@@ -278,6 +292,7 @@ impl Runner {
                 look_again: VecDeque::new(),
                 looked_again: BTreeSet::new(),
                 cadence,
+                untold: Vec::new(),
             };
             self.tasks.reopen();
             self.tasks.spawn(task.run());
@@ -313,7 +328,7 @@ impl Runner {
                 continue;
             }
             let visibility = mirror.visibility.ask().await;
-            self.tell_visibility(mirror);
+            self.tell_visibility(mirror).await;
             let exports = Exports::of(&mirror.spec, visibility);
             let lanes: Vec<Lane> = self.lanes.lock().await.values().cloned().collect();
             let outdated = lanes
@@ -352,7 +367,7 @@ impl Runner {
 
     /// Puts what is known of a repository's visibility into the status, and tells the admin what is not
     /// exported because of it.
-    fn tell_visibility(&self, mirror: &Mirror) {
+    async fn tell_visibility(&self, mirror: &Mirror) {
         let Some(found) = mirror.visibility.last() else {
             return;
         };
@@ -364,6 +379,12 @@ impl Runner {
         if !told {
             return;
         }
+        let report = Report::Exports {
+            samples_blocked: exports.samples_blocked,
+            encrypted_blocked: exports.encrypted_blocked,
+            why: format!("the repository is {}: {}", found.visibility.as_str(), found.why),
+        };
+        self.report(mirror, vec![report]).await;
         let (mirror, visibility) = (&mirror.spec.id, found.visibility.as_str());
         if exports.samples_blocked {
             tracing::warn!(%mirror, notice = "samples_off", visibility, why = found.why,
@@ -372,6 +393,13 @@ impl Runner {
         if exports.encrypted_blocked {
             tracing::warn!(%mirror, notice = "secrets_masked", visibility, why = found.why,
                 "`secrets = \"encrypted\"` is refused: the repository is not known to be private; secrets are masked; make the repository private, or set `masked`");
+        }
+    }
+
+    /// Reports something of a mirror as a whole; what cannot be stored is said again by who finds it again.
+    async fn report(&self, mirror: &Mirror, reports: Vec<Report>) {
+        if let Err(error) = mirror.notices.report(reports, (self.system.now)()).await {
+            tracing::error!(mirror = %mirror.spec.id, error = crate::app::chain(&error), "what admins are told cannot be stored");
         }
     }
 
@@ -464,7 +492,7 @@ fn start_disposition(error: &StartError) -> Disposition {
 }
 
 /// Draws a number that spreads retries.
-fn jitter() -> Jitter {
+pub(crate) fn jitter() -> Jitter {
     let random = uuid::Uuid::new_v4();
     let [first, second, ..] = random.into_bytes();
     Jitter(u16::from_be_bytes([first, second]))

@@ -5,6 +5,7 @@
 //! known here.
 
 pub mod embedded;
+pub mod notices;
 pub mod shared;
 
 use crate::{database::DatabaseError, nats::NatsError};

@@ -1,6 +1,10 @@
 //! What is going on, for `/v1/status`, `/livez` and the commands: kept by the lanes, read by others.
 
-use crate::visibility::{Exports, Found};
+use crate::{
+    notify::channel::channel_of,
+    state::notices::Standing,
+    visibility::{Exports, Found},
+};
 use jiff::{SignedDuration, Timestamp};
 use mirror_core::{
     deletions::Held,
@@ -106,12 +110,35 @@ pub fn inventory(inventory: &Inventory) -> Value {
     Value::Object(counts)
 }
 
+/// How the delivery of a mirror's notices stands, for the page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoticesStatus(Value);
+
+impl NoticesStatus {
+    #[must_use]
+    pub fn of(standing: Standing) -> Self {
+        let Standing { waiting, given_up } = standing;
+        // Addresses are nobody's business here.
+        let given_up = given_up.iter().map(|one| {
+            json!({
+                "notice": one.notice,
+                "channel": channel_of(&one.target),
+                "at": one.at.to_string(),
+                "problem": one.problem,
+            })
+        });
+        Self(json!({ "waiting": waiting, "givenUp": given_up.collect::<Vec<_>>() }))
+    }
+}
+
 /// The status of all mirrors and their lanes.
 #[derive(Debug, Default)]
 pub struct Status {
     lanes: Mutex<BTreeMap<LaneId, LaneStatus>>,
     problems: Mutex<BTreeMap<MirrorId, String>>,
     visibility: Mutex<BTreeMap<MirrorId, (Found, Exports)>>,
+    /// By the ids of mirrors.
+    notices: Mutex<BTreeMap<String, NoticesStatus>>,
     /// Events that wait for mirrors whose lanes are not open.
     unopened: Mutex<BTreeMap<MirrorId, u64>>,
 }
@@ -148,6 +175,11 @@ impl Status {
         let mut visibility = self.visibility.lock().unwrap_or_else(PoisonError::into_inner);
         let before = visibility.insert(mirror.clone(), (found, exports));
         before.is_none_or(|(_, before)| before != exports)
+    }
+
+    /// Notes how the delivery of notices stands.
+    pub fn set_notices(&self, notices: BTreeMap<String, NoticesStatus>) {
+        *self.notices.lock().unwrap_or_else(PoisonError::into_inner) = notices;
     }
 
     /// Notes how many events wait for mirrors whose lanes are not open.
@@ -266,7 +298,17 @@ impl Status {
                 })
             })
             .collect();
-        json!({ "lanes": lanes, "mirrors": problems, "repositories": repositories })
+        let notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        let notices: Vec<Value> = notices
+            .iter()
+            .filter(|(mirror, _)| mirror.parse().is_ok_and(|mirror| is_meant(&mirror)))
+            .map(|(mirror, NoticesStatus(page))| {
+                let mut page = page.clone();
+                page["mirror"] = mirror.as_str().into();
+                page
+            })
+            .collect();
+        json!({ "lanes": lanes, "mirrors": problems, "repositories": repositories, "notices": notices })
     }
 
     /// Returns a copy of one lane's status.

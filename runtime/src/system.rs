@@ -12,6 +12,7 @@ use crate::{
     database::{Database, DatabaseError, DatabaseOptions},
     metrics::Metrics,
     nats::{self, Nats, NatsError},
+    notify::{MirrorNotices, Notices, channel::ChannelError, courier::Courier},
     pipeline::{
         attempt::{Base, Heirs, Lane},
         cache::ObjectCache,
@@ -22,7 +23,7 @@ use crate::{
     },
     queue::{EventLog, LogError, embedded::EmbeddedLog, jetstream::JetStreamLog},
     repository::Unaskable,
-    state::{StateError, StateStore, embedded::EmbeddedState, shared::SharedState},
+    state::{StateError, StateStore, embedded::EmbeddedState, notices::NoticeStore, shared::SharedState},
     status::Status,
     turns::Turns,
     visibility::{Exports, VisibilityWatch},
@@ -157,6 +158,8 @@ pub enum StartError {
         #[source]
         source: KeboolaError,
     },
+    #[error("admins cannot be told: `[notify]` cannot be used")]
+    Notify(#[from] ChannelError),
     #[error("mirror `{mirror}`: the project has no default branch")]
     NoDefaultBranch { mirror: MirrorId },
 }
@@ -175,6 +178,7 @@ pub struct System {
     pub jetstream: Option<JetStreamLog>,
     pub metrics: Arc<Metrics>,
     pub status: Arc<Status>,
+    pub notices: Notices,
     pub now: fn() -> Timestamp,
     guests: Guests,
     tag_root: SecretString,
@@ -268,6 +272,7 @@ pub struct Mirror {
     turn: Arc<Mutex<()>>,
     seen: Arc<std::sync::Mutex<KnownSecrets>>,
     pub visibility: Arc<VisibilityWatch>,
+    pub notices: Arc<MirrorNotices>,
     /// Who inherits the default branch's tables.
     pub heirs: Arc<Heirs>,
 }
@@ -325,6 +330,8 @@ impl System {
             move || Database::open(&data_dir, DatabaseOptions::default())
         });
         let database = database.await??;
+        let metrics: Arc<Metrics> = Arc::default();
+        let notices = Notices::new(NoticeStore::new(database.clone()), Arc::clone(&metrics));
         let Kept {
             log,
             state,
@@ -348,8 +355,9 @@ impl System {
             log,
             state,
             jetstream,
-            metrics: Arc::default(),
+            metrics,
             status: Arc::default(),
+            notices,
             now: wall_clock,
             guests,
             tag_root: secret,
@@ -377,10 +385,12 @@ impl System {
         let identity = spec.repository.identity();
         let turn = Arc::clone(self.repositories.lock().await.entry(identity).or_default());
         let visibility = VisibilityWatch::new(spec, &self.config.visibility, &self.config.git)?;
+        let spec = Arc::new(spec.clone());
         Ok(Mirror {
             visibility,
+            notices: self.notices.of(&spec),
             heirs: Arc::default(),
-            spec: Arc::new(spec.clone()),
+            spec: Arc::clone(&spec),
             source: Arc::new(Source::new(
                 client,
                 Duration::from_millis(self.config.keboola.visible_within_ms),
@@ -393,6 +403,21 @@ impl System {
             seen: Arc::default(),
             turn,
         })
+    }
+
+    /// Prepares what delivers notices.
+    ///
+    /// # Errors
+    /// Settings that cannot be used.
+    pub fn courier(&self) -> Result<Courier, StartError> {
+        let (metrics, status) = (Arc::clone(&self.metrics), Arc::clone(&self.status));
+        Ok(Courier::new(
+            &self.config,
+            self.notices.clone(),
+            metrics,
+            status,
+            self.now,
+        )?)
     }
 
     /// Checks that the mirror's token is of the mirror's project.
@@ -455,7 +480,9 @@ impl System {
             refname: default_ref,
             transformer: Arc::new(self.transformer(mirror, exports, default, default, MAIN)),
         });
+        mirror.notices.name(&branch.id, &name);
         Ok(Lane {
+            notices: Arc::clone(&mirror.notices),
             topic: Topic {
                 stack: spec.stack.clone(),
                 project: spec.project.clone(),

@@ -6,7 +6,7 @@
 
 use crate::{
     cut::{LaneCursor, Position, Stream},
-    retry::{Disposition, Jitter, Notice, Outage, RETRY_WAIT_MAX, Retry},
+    retry::{Disposition, Failure, Jitter, Notice, Outage, RETRY_WAIT_MAX, Retry},
     window::{Window, WindowMode, later},
 };
 use jiff::Timestamp;
@@ -49,11 +49,7 @@ pub enum AttemptEnd {
         /// How long building and pushing took; none where there was nothing to push.
         took: Option<Duration>,
     },
-    Failed {
-        disposition: Disposition,
-        /// The host's words; never content or credentials.
-        reason: String,
-    },
+    Failed(Failure),
     /// It was cut short by the end of the process; nothing is known to be wrong.
     Interrupted,
 }
@@ -64,10 +60,11 @@ pub enum Action {
     /// Run an attempt. It works on the stored cut if there is one, else it stores a new one over the
     /// named streams, up to their newest events.
     Start { streams: Vec<Stream> },
-    /// Store the outage, or that there is none.
-    Remember(Option<Outage>),
     /// Tell people; `outage` is the one that it is about.
     Notify { notice: Notice, outage: Outage },
+    /// Store the outage, or that there is none. After what is to be told of it: who is killed in between tells it
+    /// again, to somebody who knows it already.
+    Remember(Option<Outage>),
 }
 
 /// What a lane starts from.
@@ -184,9 +181,7 @@ impl Lane {
                 self.running = false;
                 match end {
                     AttemptEnd::Mirrored { cursor, took } => self.mirrored(cursor, took, now, &mut actions),
-                    AttemptEnd::Failed { disposition, reason } => {
-                        self.failed(disposition, reason, now, jitter, &mut actions);
-                    }
+                    AttemptEnd::Failed(failure) => self.failed(failure, now, jitter, &mut actions),
                     AttemptEnd::Interrupted => self.again_at = Some(now),
                 }
             }
@@ -272,8 +267,8 @@ impl Lane {
         self.again_at = None;
         self.retry = Retry::default();
         if let Some(outage) = self.outage.take() {
-            actions.push(Action::Remember(None));
             actions.extend(outage.recovered().map(|notice| Action::Notify { notice, outage }));
+            actions.push(Action::Remember(None));
         }
         for stream in Stream::ALL {
             let covered = self.cursor.of(stream);
@@ -295,14 +290,8 @@ impl Lane {
         }
     }
 
-    fn failed(
-        &mut self,
-        disposition: Disposition,
-        reason: String,
-        now: Timestamp,
-        jitter: Jitter,
-        actions: &mut Vec<Action>,
-    ) {
+    fn failed(&mut self, failure: Failure, now: Timestamp, jitter: Jitter, actions: &mut Vec<Action>) {
+        let disposition = failure.disposition;
         let again_at = self.retry.failed(disposition, now, jitter);
         self.again_at = Some(again_at);
         // Somebody else's push is no outage.
@@ -310,8 +299,8 @@ impl Lane {
             return;
         }
         match &mut self.outage {
-            Some(outage) => outage.failed(disposition, reason),
-            None => self.outage = Some(Outage::begin(disposition, reason, now)),
+            Some(outage) => outage.failed(failure),
+            None => self.outage = Some(Outage::begin(failure, now)),
         }
         actions.push(Action::Remember(self.outage.clone()));
     }
@@ -324,11 +313,11 @@ impl Lane {
         }
         let outage = outage.clone();
         actions.retain(|action| !matches!(action, Action::Remember(Some(_))));
-        actions.push(Action::Remember(Some(outage.clone())));
         actions.extend(notices.into_iter().map(|notice| Action::Notify {
             notice,
             outage: outage.clone(),
         }));
+        actions.push(Action::Remember(Some(outage)));
     }
 
     fn start_if_due(&mut self, now: Timestamp, actions: &mut Vec<Action>) {

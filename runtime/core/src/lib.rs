@@ -5,6 +5,7 @@
 
 pub mod allowed_branches;
 pub mod batch;
+pub mod cause;
 pub mod commit;
 pub mod cut;
 pub mod deletions;
@@ -15,6 +16,7 @@ pub mod fair;
 pub mod finding;
 pub mod guard;
 pub mod ids;
+pub mod incident;
 pub mod inventory;
 pub mod jobs;
 pub mod key;

@@ -3,10 +3,10 @@
 //! Every five minutes, spread by a tenth; at once, a few times, where only the ref had moved; not
 //! before a remote asked for it. Jitter and time are arguments. How a notice travels is not known here.
 
-use crate::window::later;
+use crate::{cause::Cause, window::later};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 /// What a failure means for the attempt that met it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,15 @@ pub enum Disposition {
     /// settled inside an attempt (dead letter, withholding), so a whole attempt that ends like this
     /// is a defect: it is retried slowly, since dropping its events would lose them.
     Permanent,
+}
+
+/// How an attempt failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    pub disposition: Disposition,
+    pub cause: Cause,
+    /// The host's words; never content or credentials.
+    pub reason: String,
 }
 
 /// A random number, drawn by the caller, that spreads retries.
@@ -93,13 +102,15 @@ pub struct Outage {
     /// When the first attempt failed.
     pub since: Timestamp,
     pub class: OutageClass,
-    /// The last failure, in the host's words; never content or credentials.
+    /// Of the last failure, as is the reason.
+    pub cause: Cause,
+    /// In the host's words; never content or credentials.
     pub reason: String,
     /// Failed attempts.
     pub attempts: u32,
     pub warned_at: Option<Timestamp>,
-    /// When the customer was asked to act.
-    pub asked_at: Option<Timestamp>,
+    /// When the customer was asked to act, on what.
+    pub asked_at: BTreeMap<Cause, Timestamp>,
     /// When the admins were told that it fails.
     pub notified_at: Option<Timestamp>,
 }
@@ -118,7 +129,7 @@ pub enum OutageClass {
 pub enum Notice {
     /// For the log: it nears the time at which admins are told.
     Warning,
-    /// To the admins, at once: something is for them to do.
+    /// To the admins, at once: something is for them to do. Once for each cause in an outage.
     NeedsCustomer,
     /// To the admins: it has lasted [`NOTIFY_AFTER`].
     Failing,
@@ -129,40 +140,53 @@ pub enum Notice {
 impl Outage {
     /// Opens an outage with its first failure.
     #[must_use]
-    pub fn begin(disposition: Disposition, reason: String, now: Timestamp) -> Self {
+    pub fn begin(failure: Failure, now: Timestamp) -> Self {
+        let Failure {
+            disposition,
+            cause,
+            reason,
+        } = failure;
         Self {
             since: now,
             class: class_of(disposition),
+            cause,
             reason,
             attempts: 1,
             warned_at: None,
-            asked_at: None,
+            asked_at: BTreeMap::new(),
             notified_at: None,
         }
     }
 
     /// Notes a further failure.
-    pub fn failed(&mut self, disposition: Disposition, reason: String) {
+    pub fn failed(&mut self, failure: Failure) {
+        let Failure {
+            disposition,
+            cause,
+            reason,
+        } = failure;
         self.class = class_of(disposition);
+        self.cause = cause;
         self.reason = reason;
         self.attempts = self.attempts.saturating_add(1);
     }
 
-    /// Returns what is to be told by now and was not, and notes that it was. Store the outage before
-    /// sending: a notice is better lost than repeated every five minutes.
+    /// Returns what is to be told by now and was not, and notes that it was. Hand the notices on before the outage
+    /// is stored, to somebody who knows them again ([`crate::incident::Ledger`]): so none is lost, and none told twice.
     pub fn take_notices(&mut self, now: Timestamp) -> Vec<Notice> {
+        // A clock that was put back must not make an outage begin in the future.
+        self.since = self.since.min(now);
         let mut notices = Vec::new();
+        if self.class == OutageClass::NeedsCustomer && !self.asked_at.contains_key(&self.cause) {
+            self.asked_at.insert(self.cause, now);
+            notices.push(Notice::NeedsCustomer);
+        }
         let mut take = |told_at: &mut Option<Timestamp>, due: bool, notice| {
             if due && told_at.is_none() {
                 *told_at = Some(now);
                 notices.push(notice);
             }
         };
-        take(
-            &mut self.asked_at,
-            self.class == OutageClass::NeedsCustomer,
-            Notice::NeedsCustomer,
-        );
         let failing = now >= later(self.since, NOTIFY_AFTER);
         // Past three hours the notice itself is logged; a warning of it would be late.
         take(
@@ -187,7 +211,7 @@ impl Outage {
     /// Ends the outage; somebody who was told of it is told of its end.
     #[must_use]
     pub fn recovered(&self) -> Option<Notice> {
-        (self.asked_at.is_some() || self.notified_at.is_some()).then_some(Notice::Recovered)
+        (!self.asked_at.is_empty() || self.notified_at.is_some()).then_some(Notice::Recovered)
     }
 
     /// Returns whether the mirror's status is *failing*.
@@ -269,6 +293,18 @@ mod tests {
         );
     }
 
+    fn failure(disposition: Disposition) -> Failure {
+        let cause = match disposition {
+            NeedsCustomer => Cause::Quota,
+            _ => Cause::Remote,
+        };
+        Failure {
+            disposition,
+            cause,
+            reason: "unreachable".to_owned(),
+        }
+    }
+
     /// Plays an outage that began at 0: what is told at which second.
     #[track_caller]
     fn check_notices(
@@ -277,7 +313,7 @@ mod tests {
         expected: &[(i64, Notice)],
         end: Option<Notice>,
     ) {
-        let mut outage = Outage::begin(first, "unreachable".to_owned(), at(0));
+        let mut outage = Outage::begin(failure(first), at(0));
         let mut told: Vec<(i64, Notice)> = outage
             .take_notices(at(0))
             .into_iter()
@@ -285,7 +321,7 @@ mod tests {
             .collect();
         for (second, failure) in steps {
             if let Some(failure) = failure {
-                outage.failed(*failure, "still".to_owned());
+                outage.failed(self::failure(*failure));
             }
             told.extend(
                 outage
@@ -345,8 +381,23 @@ mod tests {
     }
 
     #[test]
+    fn another_thing_to_do_is_told_too_and_a_clock_put_back_delays_nothing_for_long() {
+        let mut outage = Outage::begin(failure(NeedsCustomer), at(50_000));
+        assert_eq!(outage.take_notices(at(50_000)), [Notice::NeedsCustomer]);
+        outage.failed(Failure {
+            cause: Cause::Credentials,
+            ..failure(NeedsCustomer)
+        });
+        assert_eq!(outage.take_notices(at(50_300)), [Notice::NeedsCustomer]);
+        outage.failed(failure(NeedsCustomer));
+        assert_eq!(outage.take_notices(at(50_600)), []);
+        assert_eq!(outage.take_notices(at(1_000)), []);
+        assert_eq!(outage.take_notices(at(11_800)), [Notice::Failing]);
+    }
+
+    #[test]
     fn the_next_notice_wakes_even_between_retries() {
-        let mut outage = Outage::begin(Permanent, String::new(), at(0));
+        let mut outage = Outage::begin(failure(Permanent), at(0));
         let mut dues = Vec::new();
         while let Some(due) = outage.next_due() {
             dues.push(due.as_second());

@@ -40,7 +40,9 @@ impl AddressPolicy {
         self
     }
 
-    pub(crate) fn permits_scheme(&self, scheme: &str) -> bool {
+    /// Returns whether a URL of this scheme may be used.
+    #[must_use]
+    pub fn permits_scheme(&self, scheme: &str) -> bool {
         match scheme {
             "https" | "ssh" => true,
             "http" => self.plain_http,
@@ -50,7 +52,10 @@ impl AddressPolicy {
     }
 
     /// Checks an address that is about to be connected to.
-    pub(crate) fn check(&self, address: IpAddr) -> Result<(), AddressRefused> {
+    ///
+    /// # Errors
+    /// It is not an ordinary one of the internet, and not in a network that the operator allows.
+    pub fn check(&self, address: IpAddr) -> Result<(), AddressRefused> {
         // `::ffff:10.0.0.1` is `10.0.0.1`.
         let address = address.to_canonical();
         if self.networks.iter().any(|network| network.contains(address)) {
@@ -66,7 +71,7 @@ impl AddressPolicy {
     ///
     /// # Errors
     /// None of them may.
-    pub(crate) fn filter<T>(
+    pub fn filter<T>(
         &self,
         found: impl IntoIterator<Item = T>,
         address: impl Fn(&T) -> IpAddr,

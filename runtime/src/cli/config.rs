@@ -4,6 +4,7 @@ use super::ConfigCommand;
 use crate::{
     app::Failure,
     config::{Config, RepositorySpec, TAG_ROOT_BYTES_MIN},
+    notify::channel::{Channels, Target},
     system::StartError,
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -51,6 +52,22 @@ fn check(path: &Path) -> Result<usize, Vec<String>> {
     }
     for mirror in &config.mirrors {
         credential(format!("mirror `{}`, token", mirror.id), &mirror.token);
+    }
+    if let Some((_, password)) = config.notify.smtp.as_ref().and_then(|smtp| smtp.login.as_ref()) {
+        credential("notify.smtp.password".into(), password);
+    }
+    for mirror in &config.mirrors {
+        for target in &mirror.notify {
+            let reference = match target {
+                Target::Email { .. } => continue,
+                Target::Slack { url } => url,
+                Target::Webhook { secret, .. } => secret,
+            };
+            credential(format!("mirror `{}`, notify", mirror.id), reference);
+        }
+    }
+    if let Err(error) = Channels::open(&config) {
+        problems.push(crate::app::chain(&error));
     }
     if weak {
         problems.push(StartError::TagRootWeak.to_string());

@@ -18,7 +18,8 @@ use crate::{
 };
 use mirror_core::{
     ids::{LaneId, MirrorId, Oid},
-    retry::Disposition,
+    incident::Report,
+    retry::{Disposition, Failure as Failed, Notice, Outage},
 };
 use serde_json::json;
 use std::{collections::BTreeSet, time::Duration};
@@ -44,9 +45,12 @@ pub fn run(once: &Once) -> Result<(), Failure> {
         let system = System::open(config)
             .await
             .map_err(|error| start_failure(&error))?;
-        let Synchronised { lanes, landed } = bring_up_to_date(&system, &spec, once.release_refused).await?;
+        let outcome = bring_up_to_date(&system, &spec, once.release_refused).await;
+        // What was found is told in any case.
+        deliver(&system).await?;
+        let Synchronised { lanes, landed } = outcome?;
         tidy(&system, &mirrors, &spec.id, &lanes).await;
-        report(once.json, &landed);
+        print(once.json, &landed);
         Ok(())
     })
 }
@@ -77,6 +81,15 @@ async fn bring_up_to_date(
     Ok(Synchronised { lanes, landed })
 }
 
+/// Delivers what admins are to be told, as far as that goes at the first try; the rest is for the next run.
+async fn deliver(system: &System) -> Result<(), Failure> {
+    let courier = system.courier().map_err(|error| start_failure(&error))?;
+    if let Err(error) = courier.round().await {
+        tracing::warn!(error = crate::app::chain(&error), "notices cannot be delivered");
+    }
+    Ok(())
+}
+
 /// Lets go of what nobody waits for in the log; of other mirrors' projects nothing, since it is not known
 /// here which lanes they have.
 async fn tidy(system: &System, mirrors: &[MirrorSpec], mirror: &MirrorId, lanes: &[Lane]) {
@@ -90,7 +103,10 @@ async fn tidy(system: &System, mirrors: &[MirrorSpec], mirror: &MirrorId, lanes:
 
 async fn synchronise(lane: &Lane) -> Result<Vec<Landed>, Failure> {
     let mut landed = Vec::new();
-    let observed = lane.observe().await.map_err(|error| failure(lane, &error))?;
+    let observed = match lane.observe().await {
+        Ok(observed) => observed,
+        Err(error) => return Err(failed(lane, &error).await),
+    };
     let (mut held, first) = attempt(lane, None).await?;
     let is_snapshot = first
         .as_ref()
@@ -111,7 +127,61 @@ async fn synchronise(lane: &Lane) -> Result<Vec<Landed>, Failure> {
         held = next;
         landed.extend(more);
     }
+    recovered(lane).await;
     Ok(landed)
+}
+
+/// Notes that a lane fails, as a running process would: the next run knows since when, and admins are told.
+async fn failed(lane: &Lane, error: &AttemptError) -> Failure {
+    let now = (lane.now)();
+    let note = async {
+        let failure = Failed {
+            disposition: error.disposition(),
+            cause: error.cause(),
+            reason: crate::app::chain(error),
+        };
+        let outage = match lane.state.outage(&lane.id).await? {
+            Some(mut outage) => {
+                outage.failed(failure);
+                outage
+            }
+            None => Outage::begin(failure, now),
+        };
+        let mut told = outage.clone();
+        let notices = told.take_notices(now);
+        let reports = notices.into_iter().map(|notice| report(lane, notice, &outage));
+        lane.notices.report(reports.collect(), now).await?;
+        lane.state.put_outage(&lane.id, Some(&told)).await
+    };
+    if let Err(error) = note.await {
+        tracing::error!(lane = %lane.id, error = crate::app::chain(&error), "the outage cannot be stored");
+    }
+    failure(lane, error)
+}
+
+/// Notes that a lane is in order.
+async fn recovered(lane: &Lane) {
+    let note = async {
+        let Some(outage) = lane.state.outage(&lane.id).await? else {
+            return Ok(());
+        };
+        let notice = outage.recovered().map(|notice| report(lane, notice, &outage));
+        lane.notices
+            .report(notice.into_iter().collect(), (lane.now)())
+            .await?;
+        lane.state.put_outage(&lane.id, None).await
+    };
+    if let Err(error) = note.await {
+        tracing::error!(lane = %lane.id, error = crate::app::chain(&error), "the end of the outage cannot be stored");
+    }
+}
+
+fn report(lane: &Lane, notice: Notice, outage: &Outage) -> Report {
+    Report::Outage {
+        from: Some(lane.id.branch.clone()),
+        notice,
+        outage: outage.clone(),
+    }
 }
 
 async fn attempt(
@@ -131,7 +201,7 @@ async fn attempt(
                     tokio::time::sleep(after).await;
                 }
                 Disposition::Temporary { .. } | Disposition::NeedsCustomer | Disposition::Permanent => {
-                    return Err(failure(lane, &error));
+                    return Err(failed(lane, &error).await);
                 }
             },
         }
@@ -147,7 +217,7 @@ fn failure(lane: &Lane, error: &AttemptError) -> Failure {
 }
 
 #[expect(clippy::print_stdout, reason = "the command's output")]
-fn report(as_json: bool, landed: &[Landed]) {
+fn print(as_json: bool, landed: &[Landed]) {
     if as_json {
         let commits: Vec<_> = landed
             .iter()

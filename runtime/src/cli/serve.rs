@@ -35,6 +35,8 @@ pub fn run(serve: &Serve) -> Result<(), Failure> {
         );
         let stop = CancellationToken::new();
         let listener = listen(&system, &stop).await?;
+        let courier = system.courier().map_err(|error| start_failure(&error))?;
+        let courier = tokio::spawn(courier.run(stop.clone()));
         let keeper = tokio::spawn(keep(Arc::clone(&system), stop.clone()));
         let intake = take_in(&system, &stop);
         let runner = Runner::new(Arc::clone(&system));
@@ -55,6 +57,7 @@ pub fn run(serve: &Serve) -> Result<(), Failure> {
         if let Some(intake) = intake {
             drop(intake.await);
         }
+        drop(courier.await);
         outcome
     })
 }
@@ -139,6 +142,7 @@ pub(super) fn start_failure(error: &StartError) -> Failure {
         | StartError::Visibility { .. }
         | StartError::Store { .. }
         | StartError::Ref { .. }
+        | StartError::Notify(_)
         | StartError::WrongProject { .. }
         | StartError::NoDefaultBranch { .. } => Failure::usage(crate::app::chain(error)),
     }

@@ -4,6 +4,7 @@ mod git;
 mod http;
 mod jobs;
 mod mirror;
+mod notify;
 mod queue;
 mod samples;
 
@@ -16,6 +17,7 @@ use http::Http;
 pub use jobs::{JobsCadence, JobsLayout, JobsLog};
 use mirror::Mirror;
 pub use mirror::{BranchDirectory, DeletedBranches, SecretsChoice};
+use notify::Notify;
 use queue::Queue;
 use serde::Deserialize;
 use std::{
@@ -59,6 +61,8 @@ pub(super) struct Config {
     git: Git,
     #[serde(default)]
     visibility: Visibility,
+    #[serde(default)]
+    notify: Notify,
     #[serde(default = "grace_ms")]
     grace_ms: u64,
     #[serde(default, rename = "mirror")]
@@ -183,6 +187,7 @@ impl Config {
             sync,
             git,
             visibility,
+            notify,
             grace_ms,
             mirrors,
         } = self;
@@ -212,6 +217,15 @@ impl Config {
             .map(|(n, mirror)| mirror.check(n, base))
             .collect::<Result<Vec<_>, _>>()?;
         unique(&mirrors)?;
+        let notify = notify.check(base)?;
+        let by_mail = |mirror: &&MirrorSpec| mirror.notify.iter().any(|target| target.channel() == "email");
+        if notify.smtp.is_none()
+            && let Some(mirror) = mirrors.iter().find(by_mail)
+        {
+            return Err(ConfigError::NoMailServer {
+                mirror: mirror.id.clone(),
+            });
+        }
         let http = http.check(base)?;
         for (n, token) in http.ingest.iter().enumerate() {
             if !mirrors.iter().any(|mirror| mirror.stack == token.stack) {
@@ -254,6 +268,7 @@ impl Config {
                 attempts_max: sync.attempts_max,
             },
             visibility: visibility.check()?,
+            notify,
             grace_ms,
             mirrors,
         })

@@ -70,7 +70,7 @@ fn what_is_wrong_is_told_by_key_and_never_with_the_value() {
         "data_dir",
         "datadir",
         expect![[
-            r#"/etc/kbc/mirror.toml: line 2, column 1: unknown field `datadir`, expected one of `data_dir`, `tag_root`, `window`, `http`, `log`, `queue`, `keboola`, `sandbox`, `sync`, `git`, `visibility`, `grace_ms`, `mirror`"#
+            r#"/etc/kbc/mirror.toml: line 2, column 1: unknown field `datadir`, expected one of `data_dir`, `tag_root`, `window`, `http`, `log`, `queue`, `keboola`, `sandbox`, `sync`, `git`, `visibility`, `notify`, `grace_ms`, `mirror`"#
         ]],
     );
     check(
@@ -84,7 +84,7 @@ fn what_is_wrong_is_told_by_key_and_never_with_the_value() {
         "token = \"env:KBC_TOKEN\"",
         "token = \"env:KBC_TOKEN\"\npasword = \"hunter2\"",
         expect![
-            "/etc/kbc/mirror.toml: line 17, column 1: unknown field `pasword`, expected one of `id`, `stack`, `project_id`, `token`, `repository`, `credential`, `signing_key`, `branch`, `prefix`, `secrets`, `samples`, `sample_limits`, `visibility_url`, `jobs`, `dev_branches`, `plan_tier`, `region`, `adopt`, `deletions`, `accept_deletions`"
+            "/etc/kbc/mirror.toml: line 17, column 1: unknown field `pasword`, expected one of `id`, `stack`, `project_id`, `token`, `repository`, `credential`, `signing_key`, `branch`, `prefix`, `secrets`, `samples`, `sample_limits`, `visibility_url`, `jobs`, `dev_branches`, `plan_tier`, `region`, `adopt`, `deletions`, `accept_deletions`, `notify`"
         ],
     );
     check(

@@ -25,6 +25,7 @@ use super::{
 use crate::{
     config::MirrorSpec,
     crash_point,
+    notify::MirrorNotices,
     queue::{DeadLetterId, EventLog},
     state::StateStore,
     turns::{Turn, Turns},
@@ -69,6 +70,7 @@ pub struct Lane {
     /// What the visibility of the repository allows, as it was when the lane was made.
     pub exports: Exports,
     pub visibility: Arc<VisibilityWatch>,
+    pub notices: Arc<MirrorNotices>,
     pub refname: RefName,
     /// For a dev branch: the default one, at whose commit a new ref starts.
     pub base: Option<Base>,

@@ -75,6 +75,8 @@ pub(super) struct Built {
     pub inventory: Inventory,
     /// What was redacted, of objects in which something was.
     pub redactions: Vec<(ObjectKey, RedactionStats)>,
+    /// Objects that were rendered without a secret in plain text, or are gone.
+    pub clean: Vec<ObjectKey>,
     pub work: Work,
     /// How long fetching dependents took.
     pub fetching: Duration,
@@ -267,6 +269,7 @@ impl Lane {
         drop(survey);
         let redactions = build.redactions();
         let removed = build.removed.clone();
+        let clean = build.clean();
         let mut shards = build.settle();
         if let Some(census) = census.filter(|_| build.whole) {
             // Withheld with nothing earlier to stay: gone too.
@@ -312,6 +315,7 @@ impl Lane {
             tables,
             inventory,
             redactions,
+            clean,
             work,
             fetching,
         })))
@@ -402,6 +406,12 @@ impl Build<'_, '_, '_, '_> {
         found
             .map(|(key, made)| (key.clone(), made.stats.clone()))
             .collect()
+    }
+
+    fn clean(&self) -> Vec<ObjectKey> {
+        let made = self.made.iter();
+        let clean = made.filter(|(_, made)| made.stats.plaintext.is_empty());
+        clean.map(|(key, _)| key).chain(&self.removed).cloned().collect()
     }
 }
 

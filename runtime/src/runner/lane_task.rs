@@ -20,13 +20,14 @@ use mirror_core::{
     cut::{LaneCursor, Position, Stream},
     finding::WithholdReason,
     ids::LaneId,
+    incident::Report,
     jobs::{
         budget::{Pace, Spent},
         standing::RunEnd,
     },
     key::EventKey,
     lane::{Action, AttemptEnd, Lane as Machine, LaneStart, Wake},
-    retry::{Notice, Outage},
+    retry::{Failure, Notice, Outage},
     window::{WindowMode, later},
 };
 use std::{
@@ -57,6 +58,8 @@ pub(super) struct LaneTask {
     /// Those that had it.
     pub(super) looked_again: BTreeSet<EventKey>,
     pub(super) cadence: Cadence,
+    /// What the admins are to be told and could not be stored yet.
+    pub(super) untold: Vec<Report>,
 }
 
 /// What wakes the loop of a lane.
@@ -104,9 +107,10 @@ impl LaneTask {
                         running = Some(self.start(&streams, now));
                     }
                     Action::Remember(outage) => self.remember(outage).await,
-                    Action::Notify { notice, outage } => self.notice(notice, &outage),
+                    Action::Notify { notice, outage } => self.notice(notice, outage).await,
                 }
             }
+            self.tell_untold().await;
             let due = machine.next_due();
             let again = self.look_again.front().map(|(due, _)| *due);
             self.status(|status| status.next_due = due);
@@ -310,7 +314,7 @@ impl LaneTask {
         let Runner { system, lanes, .. } = &*self.runner;
         let visibility = self.mirror.visibility.current().await;
         if Exports::of(&self.lane.spec, visibility) != self.lane.exports {
-            self.runner.tell_visibility(&self.mirror);
+            self.runner.tell_visibility(&self.mirror).await;
             let (branch, default) = (self.lane.branch.clone(), self.lane.default_branch.clone());
             match system.lane(&self.mirror, branch, &default).await {
                 Ok(lane) => {
@@ -411,7 +415,7 @@ impl LaneTask {
         AttemptEnd::Mirrored { cursor, took }
     }
 
-    /// Tells what the remote objected to; channels to people hang on here.
+    /// Logs what the remote objected to; admins are told of all that is withheld.
     fn tell_kept_back(&self, kept_back: &BTreeMap<Subject, WithholdReason>) {
         let LaneId { mirror, branch } = &self.lane.id;
         let project_id = &self.lane.spec.project;
@@ -490,7 +494,11 @@ impl LaneTask {
             tracing::warn!(%mirror, %project_id, branch_id = %branch, queue_name = QUEUE_NAME, retry_count,
                 exception_id = error.exception_id(), class = ?disposition, reason, "attempt failed; it is repeated");
         }
-        AttemptEnd::Failed { disposition, reason }
+        AttemptEnd::Failed(Failure {
+            disposition,
+            cause: error.cause(),
+            reason,
+        })
     }
 
     /// Counts events that were put aside. What the source may yet come to show is looked for once more.
@@ -537,6 +545,12 @@ impl LaneTask {
         let Runner { system, lanes, .. } = &*self.runner;
         tracing::info!(mirror = %self.lane.id.mirror, branch_id = %self.lane.id.branch, refname = %self.lane.refname,
             "the branch was deleted in Keboola; its mirror ends and the Git branch stays");
+        let ended = Report::Ended {
+            branch: self.lane.id.branch.clone(),
+        };
+        if let Err(error) = self.lane.notices.report(vec![ended], (self.lane.now)()).await {
+            tracing::error!(lane = %self.lane.id, error = crate::app::chain(&error), "what admins are told cannot be stored");
+        }
         if let Err(error) = self.lane.state.put_outage(&self.lane.id, None).await {
             tracing::error!(lane = %self.lane.id, error = crate::app::chain(&error), "the outage cannot be stored");
         }
@@ -559,7 +573,7 @@ impl LaneTask {
     }
 
     async fn remember(&self, outage: Option<Outage>) {
-        // Stored before it is told: a notice is better lost than repeated.
+        // What is told of it is stored by now, and known again if it is told once more.
         if let Err(error) = self.lane.state.put_outage(&self.lane.id, outage.as_ref()).await {
             tracing::error!(lane = %self.lane.id, error = crate::app::chain(&error), "the outage cannot be stored");
         }
@@ -579,8 +593,8 @@ impl LaneTask {
         self.status(|status| status.outage = outage);
     }
 
-    /// Tells the log; channels to people hang on here.
-    fn notice(&self, notice: Notice, outage: &Outage) {
+    /// Has people told of an outage, or its end.
+    async fn notice(&mut self, notice: Notice, outage: Outage) {
         if notice == Notice::Failing {
             self.runner.system.metrics.episode(false);
         }
@@ -591,9 +605,34 @@ impl LaneTask {
             ?notice,
             since = %outage.since,
             attempts = outage.attempts,
+            cause = outage.cause.code(),
             reason = outage.reason,
             "notice"
         );
+        self.untold.push(Report::Outage {
+            from: Some(self.lane.id.branch.clone()),
+            notice,
+            outage,
+        });
+        self.tell_untold().await;
+    }
+
+    /// Reports what could not be reported before.
+    async fn tell_untold(&mut self) {
+        if self.untold.is_empty() {
+            return;
+        }
+        match self
+            .lane
+            .notices
+            .report(self.untold.clone(), (self.lane.now)())
+            .await
+        {
+            Ok(()) => self.untold.clear(),
+            Err(error) => {
+                tracing::error!(lane = %self.lane.id, error = crate::app::chain(&error), "what admins are told cannot be stored; it is tried again");
+            }
+        }
     }
 
     fn count_retry(&self, attempts: u32, outcome: &'static str) {

@@ -54,7 +54,7 @@ impl Authority {
     /// Makes a certificate for a server with these names, and its key, in PEM.
     ///
     /// # Panics
-    /// If a name is none of a host.
+    /// If a name is none.
     #[must_use]
     pub fn server_pem(&self, names: &[String]) -> (String, String) {
         let key = KeyPair::generate().expect("a key can be made");

@@ -27,7 +27,7 @@ cargo xtask COMMAND
   job-history    measure how much a month of job runs makes a repository grow (minutes; benches/README.md)
   git-servers    the contract of remotes once more, also behind `nginx` with TLS and a password (minutes); installs it
                  where apt-get can, else says what is missing
-  setup          only the set-up: the wasm target, and the servers of Git and NATS that the tests talk to
+  setup          only the set-up: the wasm target, and the servers of Git, mail and NATS that the tests talk to
 ";
 
 fn main() -> ExitCode {
@@ -98,7 +98,33 @@ fn setup() -> Result<()> {
         bail!("the tests compare with `git`; install it (Debian: apt-get install git) and try again");
     }
     servers()?;
-    nats_server()
+    nats_server()?;
+    mail_server()
+}
+
+/// The mail server that notices are sent to, a package of Python, in the build's own directory.
+fn mail_server() -> Result<()> {
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let tools = target.join("test-tools/python");
+    if tools.join("aiosmtpd").is_dir() {
+        return Ok(());
+    }
+    require(
+        "the tests talk to a mail server",
+        &["python3"],
+        &["python3", "python3-pip"],
+    )?;
+    let tools = tools.to_str().context("the build's directory is not UTF-8")?;
+    let install = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--target",
+        tools,
+        "aiosmtpd==1.4.6",
+    ];
+    run("python3", &install).context("the tests talk to a mail server; install Python's pip (Debian: apt-get install python3-pip) and try again")
 }
 
 /// The NATS server that the tests start, at the place where they look for it.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::cut::LogId;
+use crate::{cause::Cause, cut::LogId};
 use expect_test::{Expect, expect};
 
 /// Plays a script against a lane and writes down what it wants done.
@@ -57,10 +57,11 @@ impl Play {
                 urgent,
             };
             let failed = |disposition| {
-                Wake::AttemptDone(AttemptEnd::Failed {
+                Wake::AttemptDone(AttemptEnd::Failed(Failure {
                     disposition,
+                    cause: Cause::Remote,
                     reason: "told".to_owned(),
-                })
+                }))
             };
             let wake = match words[1] {
                 "change" => arrived(Stream::Change, false),
@@ -178,31 +179,31 @@ fn an_outage_is_retried_told_once_and_its_end_too() {
         fresh(),
         "0 change 1; 27 wait; 30 down; 330 wait; 331 down; 400 change 2; 700 wait; 9929 tick; 9930 wait",
         &expect![[r#"
-        27s start [Change]
-        30s remember attempt 1
-        330s start [Change]
-        331s remember attempt 2
-        631s start [Change]
-        9930s remember attempt 2
-        9930s notify Warning
-        waits for 10830s
-    "#]],
+            27s start [Change]
+            30s remember attempt 1
+            330s start [Change]
+            331s remember attempt 2
+            631s start [Change]
+            9930s notify Warning
+            9930s remember attempt 2
+            waits for 10830s
+        "#]],
     );
     check(
         fresh(),
         "0 change 1; 27 wait; 30 down; 10830 wait; 10831 ok 1 0; 10832 change 2",
         &expect![[r#"
-        27s start [Change]
-        30s remember attempt 1
-        330s start [Change]
-        9930s remember attempt 1
-        9930s notify Warning
-        10830s remember attempt 1
-        10830s notify Failing
-        10831s remember no outage
-        10831s notify Recovered
-        waits for 10859s
-    "#]],
+            27s start [Change]
+            30s remember attempt 1
+            330s start [Change]
+            9930s notify Warning
+            9930s remember attempt 1
+            10830s notify Failing
+            10830s remember attempt 1
+            10831s notify Recovered
+            10831s remember no outage
+            waits for 10859s
+        "#]],
     );
 }
 
@@ -212,16 +213,16 @@ fn the_customer_is_asked_at_once() {
         fresh(),
         "0 change 1; 27 wait; 30 denied; 330 wait; 331 denied; 631 wait; 632 ok 1 0",
         &expect![[r#"
-        27s start [Change]
-        30s remember attempt 1
-        30s notify NeedsCustomer
-        330s start [Change]
-        331s remember attempt 2
-        631s start [Change]
-        632s remember no outage
-        632s notify Recovered
-        waits for nothing
-    "#]],
+            27s start [Change]
+            30s notify NeedsCustomer
+            30s remember attempt 1
+            330s start [Change]
+            331s remember attempt 2
+            631s start [Change]
+            632s notify Recovered
+            632s remember no outage
+            waits for nothing
+        "#]],
     );
 }
 

@@ -7,6 +7,7 @@ use super::{
     },
     git::{Credential, repository, web_address},
     jobs::Jobs,
+    notify::Address,
     samples::Samples,
 };
 use mirror_core::{
@@ -90,6 +91,8 @@ pub(super) struct Mirror {
     #[serde(default)]
     deletions: Deletions,
     accept_deletions: Option<String>,
+    #[serde(default)]
+    notify: Vec<Address>,
 }
 
 fn main_branch() -> String {
@@ -185,6 +188,8 @@ impl Mirror {
             (None, RepositorySpec::Remote { .. } | RepositorySpec::LocalBare(_)) => None,
         };
         let jobs = self.jobs.check(key)?;
+        let notify = self.notify.into_iter().enumerate();
+        let notify = notify.map(|(number, address)| address.check(&key(&format!("notify[{number}]")), base));
         Ok(MirrorSpec {
             id: id(&key("id"), MirrorId::parse(&self.id))?,
             stack_url: address.to_string(),
@@ -215,6 +220,7 @@ impl Mirror {
             adopt: self.adopt,
             deletions: self.deletions.check(&key("deletions"))?,
             accept_deletions: accepted(&key("accept_deletions"), self.accept_deletions)?,
+            notify: notify.collect::<Result<_, _>>()?,
         })
     }
 }

@@ -64,6 +64,8 @@ pub(super) struct Finished {
     pub(super) base: Option<Oid>,
     pub(super) commit: Option<Ready>,
     pub(super) redactions: Vec<(ObjectKey, RedactionStats)>,
+    /// As [`Built::clean`].
+    pub(super) clean: Vec<ObjectKey>,
     pub(super) withheld: Vec<(ObjectKey, WithholdReason)>,
     pub(super) withheld_files: BTreeMap<String, String>,
     /// As [`Built::tables`].
@@ -139,6 +141,7 @@ impl Lane {
                 tables,
                 inventory,
                 redactions,
+                clean,
                 work,
                 fetching,
             } = match lane.build(&mut draft, begin)? {
@@ -174,6 +177,7 @@ impl Lane {
                 base,
                 commit: None,
                 redactions,
+                clean,
                 withheld: withheld.into_iter().collect(),
                 withheld_files,
                 tables,

@@ -8,7 +8,12 @@ use super::{
 };
 use crate::{crash_point, state::Prepared, visibility::Visibility};
 use jiff::Timestamp;
-use mirror_core::cut::{Cut, LaneCursor};
+use mirror_core::{
+    cut::{Cut, LaneCursor},
+    ids::ObjectKey,
+    incident::Report,
+    redaction::RedactionStats,
+};
 use mirror_git::PendingPush;
 use std::time::{Duration, Instant};
 
@@ -48,6 +53,7 @@ impl Lane {
             base,
             commit,
             redactions,
+            clean,
             withheld,
             withheld_files,
             inventory,
@@ -93,6 +99,8 @@ impl Lane {
             )
             .await?;
         crash_point!("after-prepare");
+        // Before the push: what was found is true whether it succeeds or not, and is not found again after it.
+        self.tell_found(&redactions, clean, &memory).await?;
         if !months.is_empty() {
             let turn = self.turn.lock().await;
             let pushed = self.blocking(move |lane| lane.push_months(months)).await?;
@@ -171,6 +179,32 @@ impl Lane {
             withheld_files,
             ..Done::at(Some(id), Some(id), memory, cursor, started)
         })))
+    }
+
+    /// Has the admins told what was found on the way.
+    async fn tell_found(
+        &self,
+        redactions: &[(ObjectKey, RedactionStats)],
+        clean: Vec<ObjectKey>,
+        memory: &Memory,
+    ) -> Result<(), AttemptError> {
+        let (branch, now) = (self.id.branch.clone(), (self.now)());
+        let plaintext = redactions.iter().filter(|(_, stats)| !stats.plaintext.is_empty());
+        let rendered = Report::Rendered {
+            branch: branch.clone(),
+            plaintext: plaintext
+                .map(|(object, stats)| (object.clone(), stats.plaintext.clone()))
+                .collect(),
+            clean,
+        };
+        let withheld = memory.withheld();
+        let objects = withheld.map(|(object, reason)| (object.clone(), reason.to_string()));
+        let withheld = Report::Withheld {
+            branch,
+            objects: objects.collect(),
+        };
+        self.notices.report(vec![rendered, withheld], now).await?;
+        Ok(())
     }
 
     /// Sends a commit, which is kept in the local store first.

@@ -2,7 +2,12 @@ use super::*;
 use crate::database::DatabaseOptions;
 use jiff::Timestamp;
 use mirror_core::{
-    batch::Subject, finding::WithholdReason, ids::ObjectKey, quarantine::Hold, retry::Disposition,
+    batch::Subject,
+    cause::Cause,
+    finding::WithholdReason,
+    ids::ObjectKey,
+    quarantine::Hold,
+    retry::{Disposition, Failure},
 };
 
 fn lane(mirror: &str) -> LaneId {
@@ -185,7 +190,13 @@ async fn outages_what_was_seen_and_facts_come_back() {
     let directory = tempfile::tempdir().unwrap();
     let (state, lane) = (store(directory.path()), lane("m"));
     let now = Timestamp::from_second(1_790_000_000).unwrap();
-    let outage = Outage::begin(Disposition::NeedsCustomer, "credentials rejected".to_owned(), now);
+    let failure = Failure {
+        disposition: Disposition::NeedsCustomer,
+        cause: Cause::Credentials,
+        reason: "credentials rejected".to_owned(),
+    };
+    let mut outage = Outage::begin(failure, now);
+    outage.take_notices(now);
     state.put_outage(&lane, Some(&outage)).await.unwrap();
     let seen = |objects: &[(&str, &str)]| -> BTreeMap<String, String> {
         let owned = |(name, digest): &(&str, &str)| ((*name).to_owned(), (*digest).to_owned());

@@ -8,7 +8,8 @@ use crate::{
 };
 use jiff::Timestamp;
 use mirror_core::{
-    batch::Subject, finding::WithholdReason, ids::ObjectKey, quarantine::Hold, retry::OutageClass,
+    batch::Subject, cause::Cause, finding::WithholdReason, ids::ObjectKey, quarantine::Hold,
+    retry::OutageClass,
 };
 use nats_server::NatsServer;
 use tempfile::TempDir;
@@ -55,10 +56,11 @@ async fn records_are_shared_and_lanes_do_not_mix() {
     let outage = Outage {
         since: at(0),
         class: OutageClass::Temporary,
+        cause: Cause::Remote,
         reason: "cannot reach the repository".to_owned(),
         attempts: 3,
         warned_at: None,
-        asked_at: None,
+        asked_at: BTreeMap::new(),
         notified_at: Some(at(200)),
     };
     one.state.put_outage(&lane, Some(&outage)).await.unwrap();
