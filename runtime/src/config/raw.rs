@@ -5,6 +5,7 @@ mod http;
 mod jobs;
 mod mirror;
 mod notify;
+mod policies;
 mod queue;
 mod samples;
 
@@ -18,6 +19,7 @@ pub use jobs::{JobsCadence, JobsLayout, JobsLog};
 use mirror::Mirror;
 pub use mirror::{BranchDirectory, DeletedBranches, SecretsChoice};
 use notify::Notify;
+use policies::Policies;
 use queue::Queue;
 use serde::Deserialize;
 use std::{
@@ -55,6 +57,8 @@ pub(super) struct Config {
     keboola: Keboola,
     #[serde(default)]
     sandbox: Sandbox,
+    #[serde(default)]
+    policies: Policies,
     #[serde(default)]
     sync: Sync,
     #[serde(default)]
@@ -184,6 +188,7 @@ impl Config {
             queue,
             keboola,
             sandbox,
+            policies,
             sync,
             git,
             visibility,
@@ -214,7 +219,7 @@ impl Config {
         let mirrors = mirrors
             .into_iter()
             .enumerate()
-            .map(|(n, mirror)| mirror.check(n, base))
+            .map(|(n, mirror)| mirror.check(n, base, &base.join(&data_dir)))
             .collect::<Result<Vec<_>, _>>()?;
         unique(&mirrors)?;
         let notify = notify.check(base)?;
@@ -259,6 +264,7 @@ impl Config {
                 memory_bytes_max: sandbox.memory_bytes_max,
                 deadline_ms: sandbox.deadline_ms,
             },
+            policies: policies.check()?,
             sync: SyncConfig {
                 memory_bytes_max: sync.memory_bytes_max,
                 spool_bytes_max: sync.spool_bytes_max,

@@ -44,6 +44,7 @@ impl StartError {
             | Self::State(_)
             | Self::Store { .. }
             | Self::Nats(_)
+            | Self::Compiler(_)
             | Self::Sandbox(_) => Cause::Host,
             Self::Stage(_) => Cause::Defect,
             Self::TagRoot(_)
@@ -55,6 +56,7 @@ impl StartError {
             | Self::SigningKey { .. }
             | Self::Certificates { .. }
             | Self::Notify(_)
+            | Self::Policy { .. }
             | Self::Ref { .. } => Cause::Settings,
         }
     }
