@@ -131,14 +131,15 @@ pub trait EventLog: Send + Sync {
     /// the first place, or was replayed before.
     async fn replay(&self, letter: DeadLetterId, now: Timestamp) -> Result<Appended, LogError>;
 
-    /// Returns what waits in front of the given lanes' cursors.
+    /// Returns what waits in front of the given lanes' cursors; what was appended or deleted a moment ago may not be
+    /// counted yet.
     ///
     /// # Errors
     /// A log that cannot be read.
     async fn backlog(&self, lanes: &[(LaneId, Topic)]) -> Result<Backlog, LogError>;
 
     /// Returns how many events wait for a mirror of a project while its lanes are not known: those after
-    /// its cursors, and all of the branches in which it has none.
+    /// its cursors, and all of the branches in which it has none. Counted as in [`EventLog::backlog`].
     ///
     /// # Errors
     /// A log that cannot be read.

@@ -84,27 +84,48 @@ impl Nats {
         self.message(stream, &json!({ "last_by_subj": subject })).await
     }
 
-    /// Returns the first message of a subject after a sequence, and how many come after it, of any replica.
-    pub(crate) async fn first_after(
+    /// Returns the first message of a subject after a sequence, of the leader.
+    pub(crate) async fn next(
         &self,
         stream: &str,
         subject: &str,
         after: u64,
     ) -> Result<Option<Found>, NatsError> {
-        let request = json!({ "seq": after.saturating_add(1), "next_by_subj": subject, "batch": 1 });
-        Ok(self.page(stream, &request).await?.pop())
+        let request = json!({ "seq": after.saturating_add(1), "next_by_subj": subject });
+        self.message(stream, &request).await
+    }
+
+    /// The same, with how many come after it; these a replica counts, so they may be those of a moment ago.
+    pub(crate) async fn next_counted(
+        &self,
+        stream: &str,
+        subject: &str,
+        after: u64,
+    ) -> Result<Option<Found>, NatsError> {
+        let Some(next) = self.next(stream, subject, after).await? else {
+            return Ok(None);
+        };
+        let request = json!({ "seq": next.sequence, "next_by_subj": subject, "batch": 1 });
+        let counted = self.page(stream, &request).await?.pop();
+        let left = counted.map_or(0, |counted| counted.left);
+        Ok(Some(Found { left, ..next }))
     }
 
     /// Reads at most `max` messages of a subject after a sequence: all that were acknowledged when it was
-    /// asked.
+    /// asked, and none that was deleted by then. Messages of one subject must be deleted oldest first.
     pub(crate) async fn read(
         &self,
         stream: &str,
         subject: &str,
-        mut after: u64,
+        after: u64,
         max: usize,
     ) -> Result<Vec<Found>, NatsError> {
-        let mut all = Vec::new();
+        // Where it begins and where it ends the leader says; what is between any replica has, or has not yet.
+        let Some(first) = self.next(stream, subject, after).await? else {
+            return Ok(Vec::new());
+        };
+        let mut after = first.sequence;
+        let mut all = vec![first];
         while all.len() < max {
             let batch = PAGE_MAX.min(max - all.len());
             let request = json!({
@@ -119,18 +140,20 @@ impl Nats {
                 break;
             }
         }
-        // The replica may have been behind.
         if all.len() < max {
-            let newest = self.last(stream, subject).await?.map_or(0, |last| last.sequence);
+            let newest = self
+                .last(stream, subject)
+                .await?
+                .map_or(0, |last| last.sequence);
             while after < newest && all.len() < max {
-                let request = json!({ "seq": after.saturating_add(1), "next_by_subj": subject });
-                let Some(next) = self.message(stream, &request).await? else {
+                let Some(next) = self.next(stream, subject, after).await? else {
                     break;
                 };
                 after = next.sequence;
                 all.push(next);
             }
         }
+        all.truncate(max);
         Ok(all)
     }
 

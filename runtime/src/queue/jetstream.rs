@@ -146,7 +146,7 @@ impl JetStreamLog {
     ) -> Result<Option<(Found, StoredEvent)>, LogError> {
         let first = self
             .nats
-            .first_after(&self.names.log_stream(), subject, after.0)
+            .next_counted(&self.names.log_stream(), subject, after.0)
             .await?;
         first
             .map(|found| {
@@ -159,7 +159,7 @@ impl JetStreamLog {
     async fn count_after(&self, subject: &str, after: Position) -> Result<u64, LogError> {
         let first = self
             .nats
-            .first_after(&self.names.log_stream(), subject, after.0)
+            .next_counted(&self.names.log_stream(), subject, after.0)
             .await?;
         Ok(first.map_or(0, |first| 1 + first.left))
     }

@@ -38,26 +38,21 @@ impl JetStreamLog {
             if left == 0 {
                 break;
             }
-            // Most often the oldest is young.
-            let Some((_, first)) = self.first_after(subject, Position::START).await? else {
-                continue;
-            };
-            if first.appended_at >= retention.events_before {
-                continue;
-            }
-            let mut last = None;
+            let mut last: Option<u64> = None;
             let mut count = 0;
-            for found in self.nats.read(&stream, subject, 0, left).await? {
-                if found.sequence > through.0 || stored(&found)?.appended_at >= retention.events_before {
-                    break;
-                }
-                last = Some(found.sequence);
+            // Most often the oldest is young.
+            while count < left
+                && let Some(next) = self.nats.next(&stream, subject, last.unwrap_or_default()).await?
+                && next.sequence <= through.0
+                && stored(&next)?.appended_at < retention.events_before
+            {
+                last = Some(next.sequence);
                 count += 1;
             }
             if let Some(last) = last {
                 self.delete_through(subject, Position(last)).await?;
-                events += count;
-                left = left.saturating_sub(usize::try_from(count).unwrap_or(usize::MAX));
+                events += count as u64;
+                left -= count;
             }
         }
         Ok(Pruned {
@@ -124,7 +119,7 @@ impl JetStreamLog {
         let stream = self.names.log_stream();
         let mut oldest = BinaryHeap::new();
         for (subject, _) in free() {
-            if let Some(first) = self.nats.first_after(&stream, subject, 0).await? {
+            if let Some(first) = self.nats.next(&stream, subject, 0).await? {
                 oldest.push(Reverse((first.sequence, subject.as_str())));
             }
         }
@@ -136,7 +131,7 @@ impl JetStreamLog {
             };
             through.insert(subject, sequence);
             events += 1;
-            if let Some(next) = self.nats.first_after(&stream, subject, sequence).await? {
+            if let Some(next) = self.nats.next(&stream, subject, sequence).await? {
                 oldest.push(Reverse((next.sequence, subject)));
             }
         }
