@@ -44,11 +44,7 @@ fn native(document: &Document) -> engine::Document<'_> {
 fn redact(criterion: &mut Criterion) {
     let documents = documents(CONFIGURATIONS);
     let context = context();
-    let config = SandboxConfig {
-        cache_dir: None,
-        cache_key: [7; 32],
-        limits: Limits::default(),
-    };
+    let config = SandboxConfig::offline(Limits::default(), Limits::default());
     let policy = Sandbox::new(config)
         .and_then(|sandbox| sandbox.secret_redaction())
         .expect("the built-in policy");

@@ -32,6 +32,21 @@ impl Failure {
         }
     }
 
+    /// What was compared differs (exit code 3).
+    #[must_use]
+    pub fn differs(message: impl Into<String>) -> Self {
+        Self {
+            code: 3,
+            message: message.into(),
+        }
+    }
+
+    /// Returns whether it is the caller or the configuration that must change.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        self.code == 2
+    }
+
     /// Exit code 1 with a text.
     #[must_use]
     pub fn message(message: impl Into<String>) -> Self {
@@ -86,6 +101,10 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Mirror(command) => cli::mirror::run(command),
         Command::Notify(command) => cli::notify::run(command),
         Command::Config(command) => cli::config::run(command),
+        Command::Policy(command) => cli::policy::run(command),
+        Command::CompileComponent => {
+            mirror_sandbox::run_compiler().map_err(|error| Failure::usage(error.to_string()))
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

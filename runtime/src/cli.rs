@@ -1,6 +1,6 @@
 //! The command line: what can be asked, and how each answer ends.
 //!
-//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
+//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 what was compared differs.
 
 use crate::telemetry::LogFormat;
 use clap::{Args, Parser, Subcommand};
@@ -11,6 +11,7 @@ pub mod demo;
 pub mod mirror;
 pub mod notify;
 pub mod once;
+pub mod policy;
 pub mod render;
 pub mod serve;
 
@@ -59,6 +60,12 @@ pub enum Command {
     /// Works on configuration files.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Writes, checks and hands in redaction policies of one's own.
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+    /// Compiles a component for another process of this program; not for people.
+    #[command(hide = true)]
+    CompileComponent,
 }
 
 #[derive(Debug, Args)]

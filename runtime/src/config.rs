@@ -26,10 +26,12 @@ use std::{
 use thiserror::Error;
 
 mod notify;
+mod policies;
 mod raw;
 mod refs;
 
 pub use notify::{NotifyConfig, SmtpConfig, SmtpSecurity};
+pub use policies::{PoliciesConfig, PolicySpec};
 pub use raw::{
     BranchDirectory, DeletedBranches, JobsCadence, JobsLayout, JobsLog, SecretsChoice, WindowMode,
 };
@@ -50,6 +52,7 @@ pub struct Config {
     pub log: LogConfig,
     pub keboola: KeboolaConfig,
     pub sandbox: SandboxLimits,
+    pub policies: PoliciesConfig,
     pub sync: SyncConfig,
     pub git: GitConfig,
     pub visibility: VisibilityConfig,
@@ -118,7 +121,7 @@ pub struct KeboolaConfig {
     pub visible_within_ms: u64,
 }
 
-/// Limits of the guests that a deployment may want to move; the rest are constants of the sandbox.
+/// Limits of the built-in guests that a deployment may want to move; the rest are constants of the sandbox.
 #[derive(Debug, Clone, Copy)]
 pub struct SandboxLimits {
     pub memory_bytes_max: usize,
@@ -215,6 +218,8 @@ pub struct MirrorSpec {
     /// What one batch may delete without being asked about.
     pub deletions: DeletionLimits,
     pub accept_deletions: AcceptDeletions,
+    /// The customer's redaction policies, in the order in which they judge, after the built-in one.
+    pub policies: Vec<PolicySpec>,
     /// Where its admins are told what they have to know.
     pub notify: Vec<Target>,
 }

@@ -8,6 +8,10 @@ use prometheus_client::{
 };
 use std::sync::{Mutex, PoisonError, atomic::AtomicU64};
 
+mod policies;
+
+pub use policies::{Judged, PolicyFailed, PolicyLabel, PolicyMetrics};
+
 /// Seconds; 30 and 120 are the objectives' bounds and must be among them.
 const LATENCY_BUCKETS: [f64; 17] = [
     0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 45.0, 60.0, 90.0, 120.0, 300.0, 900.0, 3600.0, 10800.0,
@@ -146,6 +150,7 @@ pub struct Metrics {
     pub objects_withheld_now: Gauge,
     samples_off: Share,
     sample_requests: Mutex<SampleRequests>,
+    pub policies: PolicyMetrics,
 }
 
 impl Default for Metrics {
@@ -184,6 +189,7 @@ impl Metrics {
             objects_withheld_now: Gauge::default(),
             samples_off: Share::default(),
             sample_requests: Mutex::default(),
+            policies: PolicyMetrics::default(),
         };
         // None has passed yet.
         metrics.samples_off.set(1.0);
@@ -223,7 +229,9 @@ impl Metrics {
             objects_withheld_now,
             samples_off,
             sample_requests: _,
+            policies,
         } = &mut self;
+        policies.register(registry);
         registry.register(
             "commits_exported",
             "Commits that the remote has confirmed",

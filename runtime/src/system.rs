@@ -19,6 +19,7 @@ use crate::{
         spool::SpoolLimits,
         transform::Transformer,
     },
+    policies::{self, Policies, Policy, PolicyError},
     queue::{EventLog, LogError, embedded::EmbeddedLog},
     repository::Unaskable,
     state::{StateError, StateStore, embedded::EmbeddedState, notices::NoticeStore},
@@ -128,6 +129,15 @@ pub enum StartError {
         #[source]
         source: InvalidSigningKey,
     },
+    #[error("mirror `{mirror}`: its policy `{policy}` cannot be used")]
+    Policy {
+        mirror: MirrorId,
+        policy: String,
+        #[source]
+        source: PolicyError,
+    },
+    #[error("the program's own file cannot be found, of which a process compiles policies")]
+    Compiler(#[source] io::Error),
     #[error("cannot read `git.certificates`, `{}`", path.display())]
     Certificates {
         path: PathBuf,
@@ -175,6 +185,7 @@ pub struct System {
     pub notices: Notices,
     pub now: fn() -> Timestamp,
     guests: Guests,
+    policies: Arc<Policies>,
     tag_root: SecretString,
     cache: Arc<ObjectCache>,
     memories: Arc<Memories>,
@@ -193,35 +204,25 @@ impl fmt::Debug for System {
 /// The prepared guests; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Guests {
+    /// Where they come from, and where customers' policies do.
+    pub sandbox: Sandbox,
     pub layout: LayoutRenderer,
     pub redaction: RedactionPolicy,
     pub filter: SampleFilter,
 }
 
 impl Guests {
-    /// Prepares the built-in guests; compiled code is kept in `cache_dir`.
+    /// Prepares the built-in guests.
     ///
     /// # Errors
     /// A sandbox that cannot start.
-    pub fn prepare(
-        cache_dir: Option<PathBuf>,
-        cache_key: [u8; 32],
-        limits: SandboxLimits,
-    ) -> Result<Self, SandboxError> {
-        let limits = Limits {
-            memory_bytes_max: limits.memory_bytes_max,
-            deadline_ms: limits.deadline_ms,
-            ..Limits::default()
-        };
-        let sandbox = Sandbox::new(SandboxConfig {
-            cache_dir,
-            cache_key,
-            limits,
-        })?;
+    pub fn prepare(config: SandboxConfig) -> Result<Self, SandboxError> {
+        let sandbox = Sandbox::new(config)?;
         Ok(Self {
             layout: sandbox.layout_renderer()?,
             redaction: sandbox.secret_redaction()?,
             filter: sandbox.sample_filter("{}")?,
+            sandbox,
         })
     }
 }
@@ -237,6 +238,8 @@ pub struct Mirror {
     turn: Arc<Mutex<()>>,
     seen: Arc<std::sync::Mutex<KnownSecrets>>,
     pub visibility: Arc<VisibilityWatch>,
+    /// All that judge, in their order.
+    policies: Vec<Policy>,
     pub notices: Arc<MirrorNotices>,
     /// Who inherits the default branch's tables.
     pub heirs: Arc<Heirs>,
@@ -305,9 +308,20 @@ impl System {
             return Err(StartError::TagRootChanged);
         }
         let cache_key = derived_key(&secret, b"kbc-mirror compiled guests");
-        let (cache_dir, limits) = (Some(data_dir.join("guests")), config.sandbox);
-        let guests = tokio::task::spawn_blocking(move || Guests::prepare(cache_dir, cache_key, limits));
+        let sandbox = SandboxConfig {
+            cache_dir: Some(data_dir.join("guests")),
+            cache_key,
+            limits: guest_limits(config.sandbox),
+            policy_limits: config.policies.limits.clone(),
+            compiler: policies::compiler(config.policies.compile).map_err(StartError::Compiler)?,
+        };
+        let guests = tokio::task::spawn_blocking(move || Guests::prepare(sandbox));
         let guests = guests.await??;
+        let policies = Policies::new(
+            guests.sandbox.clone(),
+            config.policies.clone(),
+            metrics.policies.clone(),
+        );
         let sync = config.sync;
         Ok(Self {
             cache: ObjectCache::new(sync.cache_bytes_max),
@@ -321,6 +335,7 @@ impl System {
             notices,
             now: wall_clock,
             guests,
+            policies: Arc::new(policies),
             tag_root: secret,
             repositories: Mutex::default(),
         })
@@ -346,9 +361,11 @@ impl System {
         let identity = spec.repository.identity();
         let turn = Arc::clone(self.repositories.lock().await.entry(identity).or_default());
         let visibility = VisibilityWatch::new(spec, &self.config.visibility, &self.config.git)?;
+        let policies = self.policies(spec).await?;
         let spec = Arc::new(spec.clone());
         Ok(Mirror {
             visibility,
+            policies,
             notices: self.notices.of(&spec),
             heirs: Arc::default(),
             spec: Arc::clone(&spec),
@@ -364,6 +381,22 @@ impl System {
             seen: Arc::default(),
             turn,
         })
+    }
+
+    /// Prepares what judges a mirror's content: the built-in policy, then the customer's.
+    async fn policies(&self, spec: &MirrorSpec) -> Result<Vec<Policy>, StartError> {
+        let mut all = vec![self.policies.builtin(self.guests.redaction.clone())];
+        for policy in &spec.policies {
+            let (policies, mirror, wanted) = (Arc::clone(&self.policies), spec.id.clone(), policy.clone());
+            let prepared =
+                tokio::task::spawn_blocking(move || policies.prepare(mirror.as_str(), &wanted)).await?;
+            all.push(prepared.map_err(|source| StartError::Policy {
+                mirror: spec.id.clone(),
+                policy: policy.name.clone(),
+                source,
+            })?);
+        }
+        Ok(all)
     }
 
     /// Prepares what delivers notices.
@@ -553,7 +586,7 @@ impl System {
         }
         Transformer {
             layout: self.guests.layout.clone(),
-            policies: vec![self.guests.redaction.clone()],
+            policies: mirror.policies.clone(),
             filter: self.guests.filter.clone(),
             redaction: Redaction::new(
                 secrets_mode(exports.secrets),
@@ -588,6 +621,20 @@ async fn slug(branch: &DevBranch, judge: Arc<Transformer>) -> Result<Option<Stri
     slug.truncate(slug.floor_char_boundary(BRANCH_SLUG_BYTES_MAX));
     let slug = slug.trim_end_matches('-');
     Ok((may_be_shown && !slug.is_empty()).then(|| slug.to_owned()))
+}
+
+/// Returns the limits of the built-in guests.
+#[must_use]
+pub fn guest_limits(configured: SandboxLimits) -> Limits {
+    let SandboxLimits {
+        memory_bytes_max,
+        deadline_ms,
+    } = configured;
+    Limits {
+        memory_bytes_max,
+        deadline_ms,
+        ..Limits::default()
+    }
 }
 
 /// Makes a client with the configured limits.
@@ -642,10 +689,11 @@ fn lane_settings(
 
 /// Everything but the project that decides what a lane's files look like and where they stand.
 fn render_digest(transformer: &Transformer, spec: &MirrorSpec, exports: Exports) -> RenderDigest {
-    let policies = transformer.policies.iter().map(RedactionPolicy::digest);
-    let policies: Vec<(String, String)> = policies
-        .chain([transformer.filter.digest()])
-        .map(|digest| (digest.to_owned(), "{}".to_owned()))
+    let policies: Vec<(String, String)> = transformer
+        .policies
+        .iter()
+        .map(|policy| policy.identity().clone())
+        .chain([(transformer.filter.digest().to_owned(), "{}".to_owned())])
         .collect();
     let options = json!({
         "layout": transformer.settings,

@@ -171,9 +171,60 @@ pub(crate) fn redact(
     findings: &[Finding],
     redaction: &Redaction,
 ) -> Result<(Option<String>, Outcome), RedactionError> {
+    let (edits, outcome) = edits(format, text, findings, redaction)?;
+    if edits.is_empty() {
+        return Ok((None, outcome));
+    }
+    let redacted = apply(text, edits);
+    // Splicing cannot break a file; that a file is whole is too dear a promise to rest on this.
+    walk::check(format, &redacted)?;
+    Ok((Some(redacted), outcome))
+}
+
+/// One piece of a file that redaction takes away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replaced {
+    /// Bytes of the file's text.
+    pub range: Range<usize>,
+    /// What comes in their place: a marker, or nothing where a member goes.
+    pub by: String,
+}
+
+impl Replaced {
+    /// Returns the `<type>` of the marker; none where a member goes.
+    #[must_use]
+    pub fn rule(&self) -> Option<&str> {
+        self.by.strip_prefix(crate::marker::START)?.split(':').next()
+    }
+}
+
+/// Returns what redaction replaces in a file: ascending, disjoint pieces. Nothing is changed, so this is for
+/// looking at a policy.
+///
+/// # Errors
+/// A text that is not what `format` says, or findings that do not fit it.
+pub fn replaced(
+    format: Format,
+    text: &str,
+    findings: &[Finding],
+    redaction: &Redaction,
+) -> Result<Vec<Replaced>, RedactionError> {
+    let (edits, _) = edits(format, text, findings, redaction)?;
+    let kept = outermost(edits);
+    Ok(kept
+        .map(|Edit { range, text }| Replaced { range, by: text })
+        .collect())
+}
+
+fn edits(
+    format: Format,
+    text: &str,
+    findings: &[Finding],
+    redaction: &Redaction,
+) -> Result<(Vec<Edit>, Outcome), RedactionError> {
     let mut outcome = Outcome::default();
     if findings.is_empty() && !concerns_us(format, text, redaction.mode) {
-        return Ok((None, outcome));
+        return Ok((Vec::new(), outcome));
     }
     let findings = ByLeaf::new(findings);
     let edits = match format {
@@ -215,13 +266,7 @@ pub(crate) fn redact(
             edits
         }
     };
-    if edits.is_empty() {
-        return Ok((None, outcome));
-    }
-    let redacted = apply(text, edits);
-    // Splicing cannot break a file; that a file is whole is too dear a promise to rest on this.
-    walk::check(format, &redacted)?;
-    Ok((Some(redacted), outcome))
+    Ok((edits, outcome))
 }
 
 /// Says whether a text without findings may still hold something that the secrets mode is about.
@@ -343,25 +388,34 @@ fn splice(
 }
 
 /// Applies the edits. One that lies within another goes with it.
-fn apply(text: &str, mut edits: Vec<Edit>) -> String {
-    edits.sort_by(|a, b| {
-        a.range
-            .start
-            .cmp(&b.range.start)
-            .then(b.range.end.cmp(&a.range.end))
-    });
+fn apply(text: &str, edits: Vec<Edit>) -> String {
     let mut result = String::with_capacity(text.len());
     let mut copied = 0;
-    for edit in edits {
-        if edit.range.start < copied {
-            continue;
-        }
+    for edit in outermost(edits) {
         result.push_str(&text[copied..edit.range.start]);
         result.push_str(&edit.text);
         copied = edit.range.end;
     }
     result.push_str(&text[copied..]);
     result
+}
+
+/// Sorts the edits and drops those that lie within others.
+fn outermost(mut edits: Vec<Edit>) -> impl Iterator<Item = Edit> {
+    edits.sort_by(|a, b| {
+        a.range
+            .start
+            .cmp(&b.range.start)
+            .then(b.range.end.cmp(&a.range.end))
+    });
+    let mut end = 0;
+    edits.into_iter().filter(move |edit| {
+        let is_outer = edit.range.start >= end;
+        if is_outer {
+            end = edit.range.end;
+        }
+        is_outer
+    })
 }
 
 #[cfg(test)]

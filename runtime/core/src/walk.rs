@@ -91,6 +91,28 @@ pub fn leaves(format: Format, text: &str) -> Result<Vec<Leaf>, Malformed> {
     }
 }
 
+/// Returns the index of the leaf of which a byte of the text is a part, in the order of [`leaves`].
+///
+/// # Errors
+/// A text that is not well-formed.
+pub fn leaf_at(format: Format, text: &str, at: usize) -> Result<Option<usize>, Malformed> {
+    Ok(match format {
+        Format::Json | Format::JsonLines => {
+            let tree = tree(format, text)?;
+            let mut nodes = tree.nodes.iter().filter(|node| node.leaf.is_some());
+            let node = nodes.find(|node| (node.start..node.end).contains(&at));
+            node.and_then(|node| node.leaf)
+        }
+        Format::Csv => {
+            let table = csv::Table::parse(text)?;
+            let mut cells = table.cells.iter();
+            // The end of an unquoted cell is the separator after it.
+            cells.position(|cell| cell.inner().start <= at && at <= cell.inner().end)
+        }
+        Format::Text => Some(0),
+    })
+}
+
 /// Parses what is JSON or JSON Lines into a tree of spans.
 pub(crate) fn tree(format: Format, text: &str) -> Result<json::Tree, Malformed> {
     match format {

@@ -7,11 +7,42 @@ use crate::{
     strikes::{Fingerprint, Strikes},
 };
 use mirror_core::finding::WithholdReason;
-use std::ops::Range;
+use std::{
+    ops::Range,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 /// The wall clock ran out on a single item that may still be innocent.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct DeadlineHit;
+
+/// Counts the items that a guest has failed of since it last answered, over all calls.
+///
+/// A guest that fails of every item would take its full time for each. So a call asks it no more after some
+/// failures in a row, and the next call after one: until it answers again. What is not asked is withheld.
+#[derive(Debug, Default)]
+pub(crate) struct Patience(AtomicU32);
+
+impl Patience {
+    /// Returns how many items may fail in a row in a call that begins now.
+    fn allowance(&self, failures_in_row_max: u32) -> u32 {
+        match self.0.load(Ordering::Relaxed) {
+            failed if failed >= failures_in_row_max => 1,
+            _ => failures_in_row_max,
+        }
+    }
+
+    fn failed(&self) {
+        // Past the limit the count says nothing more.
+        let _ = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_add(1));
+    }
+
+    fn answered(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+}
 
 /// How to judge items of one kind.
 pub(crate) struct Batches<'a, I> {
@@ -20,6 +51,9 @@ pub(crate) struct Batches<'a, I> {
     pub(crate) bytes_max: usize,
     pub(crate) weigh: &'a dyn Fn(&I) -> usize,
     pub(crate) strikes: &'a Strikes,
+    /// None: it is asked to the end.
+    pub(crate) patience: Option<&'a Patience>,
+    pub(crate) failures_in_row_max: u32,
     pub(crate) fingerprint: &'a dyn Fn(&I) -> Fingerprint,
 }
 
@@ -27,7 +61,8 @@ impl<I> Batches<'_, I> {
     /// Judges all items, in order. `run` judges some of them and must return one answer for each.
     ///
     /// A batch that fails is halved until the item at fault is found; that one gets the reason and
-    /// its neighbours their answers. Every item's outcome is thus what it would get alone.
+    /// its neighbours their answers. Every item's outcome is thus what it would get alone, unless the guest
+    /// fails so often in a row that it is not asked any more.
     pub(crate) fn judge<O>(
         &self,
         items: &[I],
@@ -36,10 +71,23 @@ impl<I> Batches<'_, I> {
         let mut outcomes: Vec<Option<Result<O, WithholdReason>>> = items.iter().map(|_| None).collect();
         let mut open = self.split(items);
         open.reverse();
+        let mut allowance = self
+            .patience
+            .map_or(u32::MAX, |patience| patience.allowance(self.failures_in_row_max));
+        let mut failed_in_row = 0;
         while let Some(range) = open.pop() {
+            if failed_in_row >= allowance {
+                outcomes[range].fill_with(|| Some(Err(self.given_up())));
+                continue;
+            }
             let failure = match run(&items[range.clone()]) {
                 Ok(answers) if answers.len() == range.len() => {
                     self.forgive(&items[range.clone()]);
+                    failed_in_row = 0;
+                    if let Some(patience) = self.patience {
+                        patience.answered();
+                        allowance = self.failures_in_row_max;
+                    }
                     for (outcome, answer) in outcomes[range].iter_mut().zip(answers) {
                         *outcome = Some(Ok(answer));
                     }
@@ -48,6 +96,14 @@ impl<I> Batches<'_, I> {
                 Ok(answers) => self.wrong_count(answers.len(), range.len()),
                 Err(failure) => failure,
             };
+            let is_verdict =
+                range.len() == 1 || matches!(failure, Failure::Item { index, .. } if index < range.len());
+            if is_verdict && !matches!(failure, Failure::Deadline) {
+                failed_in_row += 1;
+                if let Some(patience) = self.patience {
+                    patience.failed();
+                }
+            }
             match failure {
                 Failure::Item { index, reason } if index < range.len() => {
                     let at = range.start + index;
@@ -122,6 +178,13 @@ impl<I> Batches<'_, I> {
         })
     }
 
+    fn given_up(&self) -> WithholdReason {
+        WithholdReason::OverLimit {
+            guest: self.guest.to_owned(),
+            limit: "failures_in_row_max".to_owned(),
+        }
+    }
+
     /// Every range ends in an outcome for each of its items; should that ever be wrong, it fails closed.
     fn unanswered(&self) -> WithholdReason {
         WithholdReason::Malformed {
@@ -172,6 +235,10 @@ mod tests {
     }
 
     fn play(items: &str, strikes: &Strikes) -> String {
+        play_with(items, strikes, None)
+    }
+
+    fn play_with(items: &str, strikes: &Strikes, patience: Option<&Patience>) -> String {
         let letters: Vec<char> = items.chars().collect();
         let runs = RefCell::new(Vec::new());
         let batches = Batches {
@@ -180,6 +247,8 @@ mod tests {
             bytes_max: 100,
             weigh: &|letter: &char| if letter.is_uppercase() { 80 } else { 1 },
             strikes,
+            patience,
+            failures_in_row_max: 3,
             fingerprint: &|letter: &char| crate::strikes::fingerprint(&[], letter),
         };
         let outcomes = batches.judge(&letters, |batch| {
@@ -325,5 +394,34 @@ mod tests {
         "#]]
         .assert_eq(&play("abc", &strikes));
         assert!(strikes.is_empty());
+    }
+
+    #[test]
+    fn a_guest_that_fails_again_and_again_is_not_asked_to_the_end() {
+        let (strikes, patience) = (Strikes::default(), Patience::default());
+        let plays: String = ["!!!!!a", "!a!!", "b!!!c"]
+            .map(|items| play_with(items, &strikes, Some(&patience)))
+            .concat();
+        expect![[r#"
+            !!!! !! ! ! !! !
+            the g trapped: trap
+            the g trapped: trap
+            the g trapped: trap
+            the g went over its failures_in_row_max limit
+            the g went over its failures_in_row_max limit
+            the g went over its failures_in_row_max limit
+            !a!! !a !
+            the g trapped: trap
+            the g went over its failures_in_row_max limit
+            the g went over its failures_in_row_max limit
+            the g went over its failures_in_row_max limit
+            b!!! b! b ! !! ! !
+            b
+            the g trapped: trap
+            the g trapped: trap
+            the g trapped: trap
+            the g went over its failures_in_row_max limit
+        "#]]
+        .assert_eq(&plays);
     }
 }

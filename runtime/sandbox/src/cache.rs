@@ -22,7 +22,7 @@ const FORMAT: &[u8] = b"kbc-mirror compiled guest 1\n";
 const MAC_BYTES: usize = 32;
 const SUFFIX: &str = "cwasm";
 /// Files that stay. An upgrade or a changed policy leaves its old files behind.
-const FILES_MAX: usize = 64;
+const FILES_MAX: usize = 256;
 
 /// A directory of compiled guests, or none.
 pub(crate) struct Cache {
@@ -129,10 +129,12 @@ impl Cache {
     unsafe_code,
     reason = "wasmtime cannot check compiled code, so loading it is unsafe"
 )]
-fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: `code` must come from `Component::serialize` unchanged. The only caller has verified a
+pub(crate) fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: `code` must come from `Component::serialize` unchanged. One caller has verified a
     // keyed code over these very bytes, and only `Cache::store` makes one, over what `serialize`
-    // returned. wasmtime itself checks that its version and the engine's settings are the same.
+    // returned. The other has them from a pipe to a child process of this very program, which ran nothing
+    // but the compiler and, in the sandbox, the guest. wasmtime itself checks that its version and the
+    // engine's settings are the same.
     unsafe { Component::deserialize(engine, code) }
 }
 

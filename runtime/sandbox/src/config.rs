@@ -1,5 +1,6 @@
 //! What the sandbox needs to know, and the limits it holds guests to.
 
+use crate::compile::Compiler;
 use std::{fmt, path::PathBuf};
 
 /// Settings of a [`Sandbox`](crate::Sandbox).
@@ -11,7 +12,28 @@ pub struct SandboxConfig {
     /// Key of the code that authenticates what is in `cache_dir`. A secret of this installation:
     /// who knows it and may write there can run code in this process.
     pub cache_key: [u8; 32],
+    /// For the built-in guests.
     pub limits: Limits,
+    /// For customers' policies.
+    pub policy_limits: Limits,
+    /// Where customers' components are compiled.
+    pub compiler: Compiler,
+}
+
+impl SandboxConfig {
+    /// Returns a configuration that keeps nothing and compiles in this process: for tests, and for authors who
+    /// look at policies of their own.
+    #[must_use]
+    pub fn offline(limits: Limits, policy_limits: Limits) -> Self {
+        Self {
+            cache_dir: None,
+            // Nothing is kept that it would authenticate.
+            cache_key: [0; 32],
+            limits,
+            policy_limits,
+            compiler: Compiler::ThisProcess,
+        }
+    }
 }
 
 impl fmt::Debug for SandboxConfig {
@@ -19,6 +41,8 @@ impl fmt::Debug for SandboxConfig {
         f.debug_struct("SandboxConfig")
             .field("cache_dir", &self.cache_dir)
             .field("limits", &self.limits)
+            .field("policy_limits", &self.policy_limits)
+            .field("compiler", &self.compiler)
             .finish_non_exhaustive()
     }
 }
@@ -67,6 +91,9 @@ pub struct Limits {
     /// Bytes of leaves that the host searches for the literals of one document's findings: each
     /// literal costs its leaf's length, and that time is not the guest's.
     pub literal_search_bytes_max: usize,
+    /// Items of which a customer's guest fails one after the other before it is asked no more in that
+    /// call. What was not asked is withheld like what failed.
+    pub failures_in_row_max: u32,
     /// Elements of one list (files, entries, references, claims …) that the layout renderer
     /// returns for one object.
     pub list_items_max: usize,
@@ -96,7 +123,127 @@ impl Default for Limits {
             batch_bytes_max: MIB,
             findings_max: 10_000,
             literal_search_bytes_max: 256 * MIB,
+            failures_in_row_max: 8,
             list_items_max: 10_000,
         }
+    }
+}
+
+impl Limits {
+    /// Number of the limits.
+    pub(crate) const WORDS: usize = 20;
+
+    /// Returns all limits, in the order of their declaration.
+    pub(crate) fn words(&self) -> [u64; Self::WORDS] {
+        let Self {
+            memory_bytes_max,
+            memories_max,
+            tables_max,
+            table_elements_max,
+            instances_max,
+            wasm_stack_bytes_max,
+            component_bytes_max,
+            functions_max,
+            locals_max,
+            body_bytes_max,
+            hostcall_fuel,
+            output_bytes_max,
+            fuel_max,
+            deadline_ms,
+            batch_documents_max,
+            batch_bytes_max,
+            findings_max,
+            literal_search_bytes_max,
+            failures_in_row_max,
+            list_items_max,
+        } = *self;
+        [
+            memory_bytes_max as u64,
+            memories_max as u64,
+            tables_max as u64,
+            table_elements_max as u64,
+            instances_max as u64,
+            wasm_stack_bytes_max as u64,
+            component_bytes_max as u64,
+            u64::from(functions_max),
+            u64::from(locals_max),
+            body_bytes_max as u64,
+            hostcall_fuel as u64,
+            output_bytes_max as u64,
+            fuel_max,
+            deadline_ms,
+            batch_documents_max as u64,
+            batch_bytes_max as u64,
+            findings_max as u64,
+            literal_search_bytes_max as u64,
+            u64::from(failures_in_row_max),
+            list_items_max as u64,
+        ]
+    }
+
+    /// Reads what [`Self::words`] returned; none where a number does not fit this machine.
+    pub(crate) fn from_words(words: [u64; Self::WORDS]) -> Option<Self> {
+        let [
+            memory_bytes_max,
+            memories_max,
+            tables_max,
+            table_elements_max,
+            instances_max,
+            wasm_stack_bytes_max,
+            component_bytes_max,
+            functions_max,
+            locals_max,
+            body_bytes_max,
+            hostcall_fuel,
+            output_bytes_max,
+            fuel_max,
+            deadline_ms,
+            batch_documents_max,
+            batch_bytes_max,
+            findings_max,
+            literal_search_bytes_max,
+            failures_in_row_max,
+            list_items_max,
+        ] = words;
+        Some(Self {
+            memory_bytes_max: memory_bytes_max.try_into().ok()?,
+            memories_max: memories_max.try_into().ok()?,
+            tables_max: tables_max.try_into().ok()?,
+            table_elements_max: table_elements_max.try_into().ok()?,
+            instances_max: instances_max.try_into().ok()?,
+            wasm_stack_bytes_max: wasm_stack_bytes_max.try_into().ok()?,
+            component_bytes_max: component_bytes_max.try_into().ok()?,
+            functions_max: functions_max.try_into().ok()?,
+            locals_max: locals_max.try_into().ok()?,
+            body_bytes_max: body_bytes_max.try_into().ok()?,
+            hostcall_fuel: hostcall_fuel.try_into().ok()?,
+            output_bytes_max: output_bytes_max.try_into().ok()?,
+            fuel_max,
+            deadline_ms,
+            batch_documents_max: batch_documents_max.try_into().ok()?,
+            batch_bytes_max: batch_bytes_max.try_into().ok()?,
+            findings_max: findings_max.try_into().ok()?,
+            literal_search_bytes_max: literal_search_bytes_max.try_into().ok()?,
+            failures_in_row_max: failures_in_row_max.try_into().ok()?,
+            list_items_max: list_items_max.try_into().ok()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_the_same_after_the_way_through_a_pipe() {
+        let limits = Limits {
+            fuel_max: 7,
+            list_items_max: 9,
+            ..Limits::default()
+        };
+        assert_eq!(Limits::from_words(limits.words()), Some(limits));
+        let mut words = Limits::default().words();
+        words[7] = u64::MAX;
+        assert_eq!(Limits::from_words(words), None);
     }
 }

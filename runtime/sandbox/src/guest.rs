@@ -1,15 +1,16 @@
 //! A guest that is ready to run: compiled, checked to fit, and instantiated afresh for every call.
 
 use crate::{
-    batch::{Batches, DeadlineHit},
+    batch::{Batches, DeadlineHit, Patience},
     bindings::keboola::mirror::types::GuestError,
     cache::Cache,
-    config::Limits,
+    compile::{CompileError, Compiler},
+    config::{Limits, SandboxConfig},
     convert::Wrong,
     error::SandboxError,
     fit::{self, Fit},
-    meter::{AnswerLimit, Failure, Meter},
-    prescan,
+    meter::{AnswerLimit, Failure, Meter, Usage},
+    prescan, snapshot,
     strikes::{self, Fingerprint, Strikes},
     text,
     ticker::Ticker,
@@ -33,7 +34,9 @@ pub(crate) struct Host {
     trusted: Engine,
     /// For customers' guests.
     metered: Engine,
-    pub(crate) limits: Limits,
+    limits: Limits,
+    policy_limits: Limits,
+    compiler: Compiler,
     cache: Cache,
     strikes: Strikes,
     /// Ticks as long as a guest may run.
@@ -48,19 +51,36 @@ pub(crate) enum Origin {
 }
 
 impl Host {
-    pub(crate) fn new(limits: Limits, cache: Cache) -> Result<Self, SandboxError> {
+    pub(crate) fn new(config: SandboxConfig) -> Result<Self, SandboxError> {
+        let SandboxConfig {
+            cache_dir,
+            cache_key,
+            limits,
+            policy_limits,
+            compiler,
+        } = config;
+        let cache = Cache::open(cache_dir, cache_key)?;
         let trusted = engine(&limits, Origin::Builtin)?;
-        let metered = engine(&limits, Origin::Customer)?;
+        let metered = engine(&policy_limits, Origin::Customer)?;
         let ticker = Ticker::start(vec![trusted.clone(), metered.clone()])
             .map_err(|source| SandboxError::Ticker { source })?;
         Ok(Self {
             trusted,
             metered,
             limits,
+            policy_limits,
+            compiler,
             cache,
             strikes: Strikes::default(),
             _ticker: ticker,
         })
+    }
+
+    pub(crate) fn limits(&self, origin: Origin) -> &Limits {
+        match origin {
+            Origin::Builtin => &self.limits,
+            Origin::Customer => &self.policy_limits,
+        }
     }
 
     pub(crate) fn engine(&self, origin: Origin) -> &Engine {
@@ -72,7 +92,7 @@ impl Host {
 
     /// Makes the store of one instance, with all that limits it.
     pub(crate) fn store(&self, origin: Origin, answer: AnswerLimit) -> Store<Meter> {
-        let limits = &self.limits;
+        let limits = self.limits(origin);
         let mut store = Store::new(self.engine(origin), Meter::new(limits, answer));
         store.limiter(|meter| meter);
         store.set_epoch_deadline(Ticker::ticks(limits.deadline_ms));
@@ -101,14 +121,61 @@ impl Host {
         if let Some(component) = self.kept(origin, digest) {
             return Ok(component);
         }
-        let engine = self.engine(origin);
         debug!(guest = name, digest, "compiling a guest");
-        let component = Component::from_binary(engine, bytes).map_err(|error| SandboxError::Compile {
+        let compiled = self.compile(origin, bytes, None);
+        let component = compiled.map_err(|failed| SandboxError::Compile {
             guest: name.to_owned(),
-            detail: text::printable(&error.root_cause().to_string()),
+            detail: failed.to_string(),
         })?;
-        self.cache.store(engine, digest, &component);
+        self.cache.store(self.engine(origin), digest, &component);
         Ok(component)
+    }
+
+    /// The same for a component with its settings; the error says why it cannot be had so.
+    pub(crate) fn configured(
+        &self,
+        origin: Origin,
+        digest: &str,
+        bytes: &[u8],
+        settings: &str,
+    ) -> Result<Component, CompileError> {
+        if let Some(component) = self.kept(origin, digest) {
+            return Ok(component);
+        }
+        let component = self.compile(origin, bytes, Some(settings))?;
+        self.cache.store(self.engine(origin), digest, &component);
+        Ok(component)
+    }
+
+    fn compile(
+        &self,
+        origin: Origin,
+        bytes: &[u8],
+        settings: Option<&str>,
+    ) -> Result<Component, CompileError> {
+        match (&self.compiler, origin) {
+            (Compiler::Child(child), Origin::Customer) => {
+                let code = child.compile(&self.policy_limits, bytes, settings)?;
+                Ok(code.load(self.engine(origin))?)
+            }
+            (Compiler::Child(_) | Compiler::ThisProcess, _) => self.compile_here(origin, bytes, settings),
+        }
+    }
+
+    /// Compiles in this process, whatever that takes.
+    pub(crate) fn compile_here(
+        &self,
+        origin: Origin,
+        bytes: &[u8],
+        settings: Option<&str>,
+    ) -> Result<Component, CompileError> {
+        let engine = self.engine(origin);
+        Ok(match settings {
+            None => Component::from_binary(engine, bytes)?,
+            Some(settings) => {
+                Component::from_binary(engine, &snapshot::configured(self, origin, bytes, settings)?)?
+            }
+        })
     }
 }
 
@@ -142,6 +209,7 @@ pub(crate) struct Guest<X> {
     pub(crate) exports: X,
     pre: InstancePre<Meter>,
     origin: Origin,
+    patience: Patience,
 }
 
 impl<X> fmt::Debug for Guest<X> {
@@ -176,7 +244,7 @@ impl<X> Guest<X> {
         if origin == Origin::Builtin {
             return Ok(());
         }
-        refuse(prescan::problems(bytes, &host.limits), |problems| {
+        refuse(prescan::problems(bytes, host.limits(origin)), |problems| {
             SandboxError::Misfit {
                 guest: name.to_owned(),
                 problems,
@@ -212,6 +280,7 @@ impl<X> Guest<X> {
             exports,
             pre,
             origin,
+            patience: Patience::default(),
         })
     }
 
@@ -240,18 +309,39 @@ impl<X> Guest<X> {
         }
     }
 
+    /// Returns the limits that it is held to.
+    pub(crate) fn limits(&self) -> &Limits {
+        self.host.limits(self.origin)
+    }
+
     /// Makes a fresh instance, hands it to `call`, and drops it.
     pub(crate) fn run<R>(
         &self,
         answer: AnswerLimit,
         call: impl FnOnce(&X, &mut Store<Meter>, &Instance) -> wasmtime::Result<R>,
     ) -> Result<R, Failure> {
+        self.run_measured(answer, call).0
+    }
+
+    /// The same, and what it took.
+    pub(crate) fn run_measured<R>(
+        &self,
+        answer: AnswerLimit,
+        call: impl FnOnce(&X, &mut Store<Meter>, &Instance) -> wasmtime::Result<R>,
+    ) -> (Result<R, Failure>, Usage) {
         let mut store = self.host.store(self.origin, answer);
         let answer = self
             .pre
             .instantiate(&mut store)
             .and_then(|instance| call(&self.exports, &mut store, &instance));
-        answer.map_err(|error| store.data().failure(&self.name, &error))
+        let answer = answer.map_err(|error| store.data().failure(&self.name, &error));
+        // The engine of the built-in guests counts none.
+        let left = store.get_fuel().unwrap_or(self.limits().fuel_max);
+        let usage = Usage {
+            fuel: self.limits().fuel_max.saturating_sub(left),
+            memory_bytes: store.data().memory_bytes(),
+        };
+        (answer, usage)
     }
 
     /// Judges items in batches, each in a fresh instance; see [`Batches::judge`].
@@ -264,13 +354,15 @@ impl<X> Guest<X> {
         weigh: &dyn Fn(&I) -> usize,
         run: impl FnMut(&[I]) -> Result<Vec<O>, Failure>,
     ) -> Result<Vec<Result<O, WithholdReason>>, SandboxError> {
-        let limits = &self.host.limits;
+        let limits = self.limits();
         let batches = Batches {
             guest: &self.name,
             items_max: limits.batch_documents_max,
             bytes_max: limits.batch_bytes_max,
             weigh,
             strikes: &self.host.strikes,
+            patience: (self.origin == Origin::Customer).then_some(&self.patience),
+            failures_in_row_max: limits.failures_in_row_max,
             fingerprint: &|item| self.fingerprint(scope, item),
         };
         batches.judge(items, run).map_err(|DeadlineHit| self.deadline())
@@ -287,7 +379,7 @@ impl<X> Guest<X> {
     fn deadline(&self) -> SandboxError {
         SandboxError::Deadline {
             guest: self.name.clone(),
-            deadline_ms: self.host.limits.deadline_ms,
+            deadline_ms: self.limits().deadline_ms,
         }
     }
 
@@ -343,7 +435,8 @@ impl<X> Guest<X> {
 }
 
 /// Returns the SHA-256 of a component, in hexadecimal digits.
-pub(crate) fn digest(bytes: &[u8]) -> String {
+#[must_use]
+pub fn digest(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(&Sha256::digest(bytes))
 }
 

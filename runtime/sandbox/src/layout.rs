@@ -104,9 +104,7 @@ impl LayoutRenderer {
                 let answers = self.call(|calls, store| {
                     calls.call_inspect(store, convert::context(context), settings, &lent)
                 })?;
-                self.check_all(answers, |raw| {
-                    convert::layout::inspection(&self.0.host.limits, raw)
-                })
+                self.check_all(answers, |raw| convert::layout::inspection(self.0.limits(), raw))
             },
         )
     }
@@ -133,7 +131,7 @@ impl LayoutRenderer {
                 let answers = self.call(|calls, store| {
                     calls.call_render(store, convert::context(context), settings, &lent)
                 })?;
-                self.check_all(answers, |raw| convert::layout::rendered(&self.0.host.limits, raw))
+                self.check_all(answers, |raw| convert::layout::rendered(self.0.limits(), raw))
             })
     }
 
@@ -161,7 +159,7 @@ impl LayoutRenderer {
                     calls.call_gather(store, convert::context(context), settings, kind, shard, &lent)
                 })?;
                 self.check_all(vec![answer], |raw| {
-                    convert::layout::gathered(&self.0.host.limits, raw)
+                    convert::layout::gathered(self.0.limits(), raw)
                 })
             },
         )?;

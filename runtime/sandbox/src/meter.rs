@@ -15,6 +15,15 @@ pub(crate) enum Failure {
     Batch(WithholdReason),
 }
 
+/// What one instance took, from its making to the end of its call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// About the WebAssembly instructions; 0 for a built-in guest, of which they are not counted.
+    pub fuel: u64,
+    /// Linear memory, summed over its memories.
+    pub memory_bytes: usize,
+}
+
 /// Counts what an instance allocates, over all its memories and tables: wasmtime's own limits are
 /// for each memory alone.
 #[derive(Debug)]
@@ -61,6 +70,10 @@ impl Meter {
             answer,
             refused: None,
         }
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.memory_bytes
     }
 
     /// Says what an error of wasmtime means for what was judged. `guest` is the guest's name.

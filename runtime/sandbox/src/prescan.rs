@@ -7,7 +7,7 @@
 use crate::config::Limits;
 use wasmparser::{Parser, Payload};
 
-const CORE_MODULE: &str = "it is a core module, not a component; wrap it with `wasm-tools component new`";
+const CORE_MODULE: &str = "it is a core module, not a component; make one of it with `kbc-mirror policy wrap` or `wasm-tools component new`";
 
 /// Returns what is wrong with the bytes; nothing where they may be compiled.
 pub(crate) fn problems(bytes: &[u8], limits: &Limits) -> Vec<String> {
@@ -31,10 +31,10 @@ pub(crate) fn problems(bytes: &[u8], limits: &Limits) -> Vec<String> {
 }
 
 #[derive(Default)]
-struct Counted {
-    functions: u64,
-    locals_most: u64,
-    body_bytes_most: usize,
+pub(crate) struct Counted {
+    pub(crate) functions: u64,
+    pub(crate) locals_most: u64,
+    pub(crate) body_bytes_most: usize,
 }
 
 impl Counted {
@@ -63,7 +63,7 @@ impl Counted {
 }
 
 /// Counts over the component and everything nested in it.
-fn count(bytes: &[u8]) -> wasmparser::Result<Counted> {
+pub(crate) fn count(bytes: &[u8]) -> wasmparser::Result<Counted> {
     let mut counted = Counted::default();
     for payload in Parser::new(0).parse_all(bytes) {
         match payload? {

@@ -6,12 +6,12 @@ use crate::{
     error::SandboxError,
     fit,
     guest::{self, Guest, Host, Origin},
-    meter::{AnswerLimit, Failure, Meter},
+    meter::{AnswerLimit, Failure, Meter, Usage},
     snapshot, text,
 };
 use mirror_core::{
     document::{Context, Document},
-    finding::{RuleId, Verdict, WithholdReason},
+    finding::{Finding, RuleId, Verdict, WithholdReason},
 };
 use std::sync::Arc;
 use tracing::debug;
@@ -36,6 +36,17 @@ pub struct Rule {
     pub id: RuleId,
     /// One line for people.
     pub title: String,
+}
+
+/// One list of findings for each document of a batch.
+type Answers = Vec<Vec<Finding>>;
+
+/// What judging some documents once has come to, and taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Measured {
+    /// The findings in each document, or why there are none in any.
+    pub findings: Result<Vec<Vec<Finding>>, WithholdReason>,
+    pub usage: Usage,
 }
 
 /// A policy with its settings, ready to judge documents. Cheap to clone; calls may run in parallel.
@@ -132,21 +143,49 @@ impl RedactionPolicy {
         Ok(outcomes.into_iter().map(verdict).collect())
     }
 
-    fn redact_batch(
-        &self,
-        context: &Context,
-        batch: &[Document],
-    ) -> Result<Vec<Vec<mirror_core::finding::Finding>>, Failure> {
-        let Inner { guest, info, .. } = &*self.0;
+    /// Judges some documents once, in one fresh instance, and says what that took; for looking at a policy.
+    ///
+    /// Nothing is halved: where it fails, the reason is that of the batch. Blocks.
+    ///
+    /// # Errors
+    /// [`SandboxError::Deadline`], which is temporary.
+    pub fn measure(&self, context: &Context, batch: &[Document]) -> Result<Measured, SandboxError> {
+        let (outcome, usage) = self.redact_measured(context, batch);
+        let findings = match outcome {
+            Ok(findings) => Ok(findings),
+            Err(Failure::Item { reason, .. } | Failure::Batch(reason)) => Err(reason),
+            Err(Failure::Deadline) => return Err(self.0.guest.unusable(Failure::Deadline)),
+        };
+        Ok(Measured { findings, usage })
+    }
+
+    fn redact_batch(&self, context: &Context, batch: &[Document]) -> Result<Answers, Failure> {
+        self.redact_measured(context, batch).0
+    }
+
+    fn redact_measured(&self, context: &Context, batch: &[Document]) -> (Result<Answers, Failure>, Usage) {
         let leaves: Vec<_> = batch.iter().map(convert::redact::leaves).collect();
         let documents: Vec<_> = batch
             .iter()
             .zip(&leaves)
             .map(|(document, leaves)| convert::redact::document(document, leaves))
             .collect();
-        let called = guest.run(AnswerLimit::HostcallFuel, |indices, store, instance| {
-            self.call(indices, store, instance, convert::context(context), &documents)
-        })?;
+        let (called, usage) =
+            self.0
+                .guest
+                .run_measured(AnswerLimit::HostcallFuel, |indices, store, instance| {
+                    self.call(indices, store, instance, convert::context(context), &documents)
+                });
+        (called.and_then(|called| self.checked(batch, called)), usage)
+    }
+
+    /// Checks an answer; it is none where the settings were refused.
+    fn checked(
+        &self,
+        batch: &[Document],
+        called: Option<Result<Vec<Vec<redaction::Finding>>, redaction::GuestError>>,
+    ) -> Result<Answers, Failure> {
+        let Inner { guest, info, .. } = &*self.0;
         let answers = match called {
             Some(Ok(answers)) => answers,
             Some(Err(error)) => return Err(guest.refused(&error)),
@@ -169,7 +208,7 @@ impl RedactionPolicy {
             .zip(answers)
             .enumerate()
             .map(|(index, (document, findings))| {
-                let checked = convert::redact::findings(&guest.host.limits, &info.rules, document, findings);
+                let checked = convert::redact::findings(guest.limits(), &info.rules, document, findings);
                 checked.map_err(|wrong| Failure::Item {
                     index,
                     reason: guest.wrong(wrong),
@@ -206,21 +245,27 @@ fn snapshot(
     settings: &str,
 ) -> Option<Component> {
     let digest = snapshot::digest(digest, settings);
-    if let Some(component) = host.kept(origin, &digest) {
-        return Some(component);
-    }
-    let configured = snapshot::configured(host, origin, bytes, settings);
-    let configured = configured.map_err(|reason| reason.to_string()).and_then(|bytes| {
-        let compiled = host.compiled(name, origin, &digest, &bytes);
-        compiled.map_err(|error| error.to_string())
-    });
+    let configured = host.configured(origin, &digest, bytes, settings);
     match configured {
         Ok(component) => Some(component),
         Err(reason) => {
-            debug!(guest = name, reason, "a policy is set up anew in each instance");
+            debug!(guest = name, %reason, "a policy is set up anew in each instance");
             None
         }
     }
+}
+
+/// Prepares a customer's policy as far as it takes to ask what it is.
+pub(crate) fn describe_only(host: Arc<Host>, name: String, bytes: &[u8]) -> Result<PolicyInfo, SandboxError> {
+    let guest = Guest::prepare(
+        host,
+        name,
+        Origin::Customer,
+        bytes,
+        &fit::REDACTION,
+        GuestIndices::new,
+    )?;
+    describe(&guest, None)
 }
 
 /// Gives a policy its settings, where it does not have them, and asks it what it is.

@@ -2,14 +2,13 @@
 
 use crate::{
     SandboxConfig, builtin,
-    cache::Cache,
     error::SandboxError,
     guest::{Host, Origin},
     layout::LayoutRenderer,
-    redact::RedactionPolicy,
+    redact::{self, PolicyInfo, RedactionPolicy},
     sample::SampleFilter,
+    text,
 };
-use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 /// Prepares guests. Cheap to clone; all clones and all guests share two engines and one clock.
@@ -24,12 +23,7 @@ impl Sandbox {
     /// # Errors
     /// [`SandboxError::Engine`], [`SandboxError::Ticker`] and [`SandboxError::CacheDir`].
     pub fn new(config: SandboxConfig) -> Result<Self, SandboxError> {
-        let SandboxConfig {
-            cache_dir,
-            cache_key,
-            limits,
-        } = config;
-        let host = Host::new(limits, Cache::open(cache_dir, cache_key)?)?;
+        let host = Host::new(config)?;
         Ok(Self { host: Arc::new(host) })
     }
 
@@ -67,6 +61,7 @@ impl Sandbox {
 
     /// Prepares a customer's redaction policy from the bytes of its component.
     ///
+    /// `name` is how reasons and messages call it, after the word "policy"; it should be a word of the operator's.
     /// The component is scanned before it is compiled, must import no function or resource, is asked
     /// to describe itself and is given its settings (a JSON text), all before any content is in reach.
     ///
@@ -74,9 +69,22 @@ impl Sandbox {
     /// [`SandboxError::Misfit`] lists all that does not fit and what mends it; [`SandboxError::Settings`]
     /// lists what the policy finds wrong with its settings; [`SandboxError::Unusable`] where it fails at
     /// describing itself; [`SandboxError::Deadline`] is temporary.
-    pub fn customer_policy(&self, bytes: &[u8], settings: &str) -> Result<RedactionPolicy, SandboxError> {
-        let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(bytes));
-        let name = format!("policy {}", &digest[..12]);
+    pub fn customer_policy(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        settings: &str,
+    ) -> Result<RedactionPolicy, SandboxError> {
+        let name = format!("policy {}", text::printable(name));
         RedactionPolicy::prepare(Arc::clone(&self.host), name, Origin::Customer, bytes, settings)
+    }
+
+    /// Asks a customer's policy what it is, without giving it settings.
+    ///
+    /// # Errors
+    /// As for [`Self::customer_policy`], but for settings.
+    pub fn describe_policy(&self, name: &str, bytes: &[u8]) -> Result<PolicyInfo, SandboxError> {
+        let name = format!("policy {}", text::printable(name));
+        redact::describe_only(Arc::clone(&self.host), name, bytes)
     }
 }

@@ -7,12 +7,12 @@
 
 use crate::{
     bindings::exports::keboola::mirror::redaction::GuestIndices,
+    compile::CompileError,
     guest::{Host, Origin},
     meter::{AnswerLimit, Meter},
 };
 use sha2::{Digest, Sha256};
 use std::{
-    fmt,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
@@ -37,21 +37,6 @@ pub(crate) fn digest(component: &str, settings: &str) -> String {
     data_encoding::HEXLOWER.encode(&digest.finalize())
 }
 
-/// Why there is no snapshot. The policy may be a good one all the same.
-pub(crate) struct NoSnapshot(String);
-
-impl fmt::Display for NoSnapshot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&crate::text::printable(&self.0))
-    }
-}
-
-impl From<wasmtime::Error> for NoSnapshot {
-    fn from(error: wasmtime::Error) -> Self {
-        Self(error.root_cause().to_string())
-    }
-}
-
 /// Returns the component as it is after `configure(settings)`.
 ///
 /// # Errors
@@ -61,13 +46,13 @@ pub(crate) fn configured(
     origin: Origin,
     bytes: &[u8],
     settings: &str,
-) -> Result<Vec<u8>, NoSnapshot> {
+) -> Result<Vec<u8>, CompileError> {
     // A parser of a customer's bytes that takes some form for impossible must not end the process.
     let taken = catch_unwind(AssertUnwindSafe(|| take(host, origin, bytes, settings)));
-    taken.unwrap_or_else(|_| Err(NoSnapshot("the snapshot failed".to_owned())))
+    taken.unwrap_or_else(|_| Err(CompileError::new("the snapshot failed")))
 }
 
-fn take(host: &Host, origin: Origin, bytes: &[u8], settings: &str) -> Result<Vec<u8>, NoSnapshot> {
+fn take(host: &Host, origin: Origin, bytes: &[u8], settings: &str) -> Result<Vec<u8>, CompileError> {
     let wizer = Wizer::new();
     let (parsed, instrumented) = wizer.instrument_component(bytes)?;
     let engine = host.engine(origin);
@@ -78,7 +63,7 @@ fn take(host: &Host, origin: Origin, bytes: &[u8], settings: &str) -> Result<Vec
     let instance = pre.instantiate(&mut store)?;
     let policy = indices.load(&mut store, &instance)?;
     if policy.call_configure(&mut store, settings)?.is_err() {
-        return Err(NoSnapshot("it refuses its settings".to_owned()));
+        return Err(CompileError::new("it refuses its settings"));
     }
     let mut state = State {
         store: &mut store,
@@ -93,10 +78,10 @@ fn take(host: &Host, origin: Origin, bytes: &[u8], settings: &str) -> Result<Vec
 }
 
 /// Runs a future that never waits.
-fn at_once<T>(future: impl Future<Output = T>) -> Result<T, NoSnapshot> {
+fn at_once<T>(future: impl Future<Output = T>) -> Result<T, CompileError> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(done) => Ok(done),
-        Poll::Pending => Err(NoSnapshot("reading the state waits for something".to_owned())),
+        Poll::Pending => Err(CompileError::new("reading the state waits for something")),
     }
 }
 

@@ -3,6 +3,7 @@
 mod builtins;
 mod cache;
 mod fit;
+mod hostile;
 mod layout;
 mod policy;
 mod support;

@@ -3,8 +3,9 @@
 use super::ConfigCommand;
 use crate::{
     app::Failure,
-    config::{Config, RepositorySpec, TAG_ROOT_BYTES_MIN},
+    config::{Config, MirrorSpec, PolicySpec, RepositorySpec, TAG_ROOT_BYTES_MIN},
     notify::channel::{Channels, Target},
+    policies::Policies,
     system::StartError,
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -72,6 +73,7 @@ fn check(path: &Path) -> Result<usize, Vec<String>> {
     if weak {
         problems.push(StartError::TagRootWeak.to_string());
     }
+    problems.extend(unusable_policies(&config));
     for mirror in &config.mirrors {
         if let Err(error) = crate::repository::signing_key(mirror) {
             problems.push(crate::app::chain(&error));
@@ -95,4 +97,30 @@ fn check(path: &Path) -> Result<usize, Vec<String>> {
     } else {
         Err(problems)
     }
+}
+
+/// Tells of each policy that a mirror names and cannot have.
+fn unusable_policies(config: &Config) -> Vec<String> {
+    let mut named = config
+        .mirrors
+        .iter()
+        .flat_map(|mirror| mirror.policies.iter().map(move |policy| (mirror, policy)))
+        .peekable();
+    if named.peek().is_none() {
+        return Vec::new();
+    }
+    let policies = match Policies::to_check(&config.policies) {
+        Ok(policies) => policies,
+        Err(error) => return vec![crate::app::chain(&error)],
+    };
+    let problem = |(mirror, policy): (&MirrorSpec, &PolicySpec)| {
+        let error = policies.prepare(mirror.id.as_str(), policy).err()?;
+        let start = StartError::Policy {
+            mirror: mirror.id.clone(),
+            policy: policy.name.clone(),
+            source: error,
+        };
+        Some(crate::app::chain(&start))
+    };
+    named.filter_map(problem).collect()
 }

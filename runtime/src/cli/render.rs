@@ -17,7 +17,7 @@ use crate::{
         survey::Survey,
         transform::{Clean, FilledShard, Transformer},
     },
-    system::{Guests, client, is_used, wall_clock},
+    system::{Guests, client, guest_limits, is_used, wall_clock},
 };
 use fake_keboola::{Fake, FakeConfig};
 use mirror_core::{
@@ -36,6 +36,7 @@ use mirror_core::{
     sample::SampleLimits,
 };
 use mirror_keboola::DevBranch;
+use mirror_sandbox::{Limits, SandboxConfig};
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 use std::{
@@ -180,11 +181,12 @@ async fn tree(
 }
 
 async fn prepared() -> Result<Guests, Failure> {
-    let limits = SandboxLimits {
+    let limits = guest_limits(SandboxLimits {
         memory_bytes_max: 1 << 30,
         deadline_ms: 60_000,
-    };
-    let guests = tokio::task::spawn_blocking(move || Guests::prepare(None, [0; 32], limits)).await;
+    });
+    let config = SandboxConfig::offline(limits, Limits::default());
+    let guests = tokio::task::spawn_blocking(move || Guests::prepare(config)).await;
     guests.map_err(failed)?.map_err(failed)
 }
 
@@ -266,7 +268,7 @@ impl Offline {
         let default = default.map(BranchId::as_str);
         let mut transformer = Transformer {
             layout: self.guests.layout.clone(),
-            policies: vec![self.guests.redaction.clone()],
+            policies: vec![self.guests.redaction.clone().into()],
             filter: self.guests.filter.clone(),
             redaction: Redaction::new(SecretsMode::Encrypted, TagKey::none()),
             own_secrets: KnownSecrets::new(),

@@ -118,6 +118,8 @@ pub(super) fn start_failure(error: &StartError) -> Failure {
         | StartError::Client { .. }
         | StartError::Repository { .. }
         | StartError::Visibility { .. }
+        | StartError::Policy { .. }
+        | StartError::Compiler(_)
         | StartError::Store { .. }
         | StartError::Ref { .. }
         | StartError::Notify(_)

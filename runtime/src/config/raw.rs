@@ -5,6 +5,7 @@ mod http;
 mod jobs;
 mod mirror;
 mod notify;
+mod policies;
 mod samples;
 
 use super::{
@@ -17,6 +18,7 @@ pub use jobs::{JobsCadence, JobsLayout, JobsLog};
 use mirror::Mirror;
 pub use mirror::{BranchDirectory, DeletedBranches, SecretsChoice};
 use notify::Notify;
+use policies::Policies;
 use serde::Deserialize;
 use std::{
     collections::BTreeSet,
@@ -51,6 +53,8 @@ pub(super) struct Config {
     keboola: Keboola,
     #[serde(default)]
     sandbox: Sandbox,
+    #[serde(default)]
+    policies: Policies,
     #[serde(default)]
     sync: Sync,
     #[serde(default)]
@@ -179,6 +183,7 @@ impl Config {
             log,
             keboola,
             sandbox,
+            policies,
             sync,
             git,
             visibility,
@@ -209,7 +214,7 @@ impl Config {
         let mirrors = mirrors
             .into_iter()
             .enumerate()
-            .map(|(n, mirror)| mirror.check(n, base))
+            .map(|(n, mirror)| mirror.check(n, base, &base.join(&data_dir)))
             .collect::<Result<Vec<_>, _>>()?;
         unique(&mirrors)?;
         let notify = notify.check(base)?;
@@ -253,6 +258,7 @@ impl Config {
                 memory_bytes_max: sandbox.memory_bytes_max,
                 deadline_ms: sandbox.deadline_ms,
             },
+            policies: policies.check()?,
             sync: SyncConfig {
                 memory_bytes_max: sync.memory_bytes_max,
                 spool_bytes_max: sync.spool_bytes_max,

@@ -70,7 +70,7 @@ fn what_is_wrong_is_told_by_key_and_never_with_the_value() {
         "data_dir",
         "datadir",
         expect![[
-            r#"/etc/kbc/mirror.toml: line 2, column 1: unknown field `datadir`, expected one of `data_dir`, `tag_root`, `window`, `http`, `log`, `keboola`, `sandbox`, `sync`, `git`, `visibility`, `notify`, `grace_ms`, `mirror`"#
+            r#"/etc/kbc/mirror.toml: line 2, column 1: unknown field `datadir`, expected one of `data_dir`, `tag_root`, `window`, `http`, `log`, `keboola`, `sandbox`, `policies`, `sync`, `git`, `visibility`, `notify`, `grace_ms`, `mirror`"#
         ]],
     );
     check(
@@ -84,7 +84,7 @@ fn what_is_wrong_is_told_by_key_and_never_with_the_value() {
         "token = \"env:KBC_TOKEN\"",
         "token = \"env:KBC_TOKEN\"\npasword = \"hunter2\"",
         expect![
-            "/etc/kbc/mirror.toml: line 17, column 1: unknown field `pasword`, expected one of `id`, `stack`, `project_id`, `token`, `repository`, `credential`, `signing_key`, `branch`, `prefix`, `secrets`, `samples`, `sample_limits`, `visibility_url`, `jobs`, `dev_branches`, `plan_tier`, `region`, `adopt`, `deletions`, `accept_deletions`, `notify`"
+            "/etc/kbc/mirror.toml: line 17, column 1: unknown field `pasword`, expected one of `id`, `stack`, `project_id`, `token`, `repository`, `credential`, `signing_key`, `branch`, `prefix`, `secrets`, `samples`, `sample_limits`, `visibility_url`, `jobs`, `dev_branches`, `plan_tier`, `region`, `adopt`, `deletions`, `accept_deletions`, `notify`, `policy`"
         ],
     );
     check(
@@ -371,5 +371,68 @@ fn a_repository_that_cannot_be_opened_so_is_refused() {
         ),
     ] {
         check(FILE, to, expected);
+    }
+}
+
+#[test]
+fn a_mirrors_policies_are_named_in_their_order() {
+    let policies = r#"
+[[mirror.policy]]
+name = "one"
+file = "one.wasm"
+settings = { words = ["a"] }
+
+[[mirror.policy]]
+name = "two"
+digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+[policies]
+fuel_max = 5000000
+"#;
+    let parse = |text: &str| Config::parse(&format!("{GOOD}{text}"), Path::new("/etc/kbc/mirror.toml"));
+    let config = parse(policies).expect("good");
+    assert_eq!(config.policies.limits.fuel_max, 5_000_000);
+    let listed: Vec<String> = config.mirrors[0]
+        .policies
+        .iter()
+        .map(|policy| format!("{} {} {}", policy.name, policy.file.display(), policy.settings))
+        .collect();
+    assert_eq!(
+        listed,
+        [
+            r#"one /etc/kbc/one.wasm {"words":["a"]}"#,
+            "two /etc/kbc/data/policies/0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.wasm {}",
+        ]
+    );
+    for (from, to, expected) in [
+        (
+            "name = \"two\"",
+            "name = \"one\"",
+            "`one` is the name of two policies",
+        ),
+        ("name = \"two\"", "name = \"Two\"", "1 to 40 characters"),
+        (
+            "sha256:0123",
+            "hunter2:0123",
+            "must be the SHA-256 of the component",
+        ),
+        (
+            "file = \"one.wasm\"\n",
+            "",
+            "`mirror[0].policy[0].file`: is missing",
+        ),
+        (
+            "fuel_max = 5000000",
+            "fuel_max = 5",
+            "`policies.fuel_max`: must be at least",
+        ),
+        ("fuel_max = 5000000", "fuel = 5", "unknown field"),
+        ("settings = {", "setting = {", "unknown field"),
+    ] {
+        assert!(policies.contains(from), "the case changes nothing: {from}");
+        let error = parse(&policies.replace(from, to))
+            .expect_err("must be refused")
+            .to_string();
+        assert!(error.contains(expected) && !error.contains("hunter2"), "{error}");
     }
 }

@@ -43,6 +43,7 @@ impl StartError {
             | Self::Log(_)
             | Self::State(_)
             | Self::Store { .. }
+            | Self::Compiler(_)
             | Self::Sandbox(_) => Cause::Host,
             Self::Stage(_) => Cause::Defect,
             Self::TagRoot(_)
@@ -54,6 +55,7 @@ impl StartError {
             | Self::SigningKey { .. }
             | Self::Certificates { .. }
             | Self::Notify(_)
+            | Self::Policy { .. }
             | Self::Ref { .. } => Cause::Settings,
         }
     }

@@ -5,6 +5,7 @@
 
 mod names;
 
+use crate::policies::Policy;
 use mirror_core::{
     batch::{FilteredBatch, MirrorBatch, RedactedBatch, RenderedBatch, Subject, Withheld},
     commit::{CommitDraft, GuardedMessage},
@@ -19,7 +20,7 @@ use mirror_core::{
     redaction::Redaction,
     sample::SampleLimits,
 };
-use mirror_sandbox::{LayoutRenderer, RedactionPolicy, SampleFilter, SandboxError};
+use mirror_sandbox::{LayoutRenderer, SampleFilter, SandboxError};
 use names::Counted;
 pub use names::JudgedNames;
 use std::{
@@ -42,8 +43,8 @@ pub const CHUNK_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub struct Transformer {
     pub layout: LayoutRenderer,
-    /// The built-in policy first, then the customer's.
-    pub policies: Vec<RedactionPolicy>,
+    /// The built-in policy first, then the customer's; never empty.
+    pub policies: Vec<Policy>,
     pub filter: SampleFilter,
     pub redaction: Redaction,
     /// The run's own secrets: tokens and keys.

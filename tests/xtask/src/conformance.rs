@@ -57,18 +57,8 @@ fn cases(root: &Path, directory: &Path) -> Result<usize> {
             directory.display()
         );
     }
-    // With the features of the whole workspace, as the tests have built it already.
-    let build = [
-        "build",
-        "--quiet",
-        "--locked",
-        "--workspace",
-        "--bin",
-        "kbc-mirror",
-    ];
-    super::run("cargo", &build)?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let binary = target.join("debug/kbc-mirror");
+    let binary = super::product(root)?;
+    let target = super::target(root);
     let out = target.join("conformance");
     if out.exists() {
         fs::remove_dir_all(&out)?;

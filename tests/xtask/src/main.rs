@@ -15,6 +15,7 @@ use std::{
 };
 
 mod conformance;
+mod corpus;
 
 const USAGE: &str = "\
 cargo xtask COMMAND
@@ -24,6 +25,7 @@ cargo xtask COMMAND
   conformance DIR
                  render each case of DIR/kbc (`options.json`, `api/`) and compare it with its `expected/`,
                  and check DIR/vectors; DIR may also be a directory of cases
+  corpus DIR     score the built-in secret policy on the labelled documents of DIR, and fail below what is promised
   job-history    measure how much a month of job runs makes a repository grow (minutes; benches/README.md)
   git-servers    the contract of remotes once more, also behind `nginx` with TLS and a password (minutes); installs it
                  where apt-get can, else says what is missing
@@ -41,6 +43,12 @@ fn main() -> ExitCode {
             [directory] => setup().and_then(|()| conformance::run(&root(), Path::new(directory))),
             _ => Err(anyhow::anyhow!(
                 "name one directory, of cases or with `kbc/` and `vectors/`: cargo xtask conformance DIR"
+            )),
+        },
+        "corpus" => match rest.as_slice() {
+            [directory] => setup().and_then(|()| corpus::run(&root(), Path::new(directory))),
+            _ => Err(anyhow::anyhow!(
+                "name one directory of labelled documents: cargo xtask corpus DIR"
             )),
         },
         "job-history" => setup().and_then(|()| job_history(&rest)),
@@ -66,6 +74,26 @@ fn root() -> PathBuf {
         .nth(2)
         .unwrap_or(Path::new("."))
         .to_owned()
+}
+
+/// Builds the product, with the features of the whole workspace, as the tests have built it already, and returns
+/// its program.
+fn product(root: &Path) -> Result<PathBuf> {
+    let build = [
+        "build",
+        "--quiet",
+        "--locked",
+        "--workspace",
+        "--bin",
+        "kbc-mirror",
+    ];
+    run("cargo", &build)?;
+    Ok(target(root).join("debug/kbc-mirror"))
+}
+
+/// Returns the directory of what is built.
+fn target(root: &Path) -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
 }
 
 fn run(program: &str, args: &[&str]) -> Result<()> {

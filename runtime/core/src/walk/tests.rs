@@ -219,3 +219,30 @@ proptest! {
         prop_assert_eq!(cells, rows.concat());
     }
 }
+
+#[test]
+fn a_byte_is_found_in_its_leaf() {
+    let value = |format, text: &str, needle: &str| {
+        let at = text.find(needle).expect("it is there");
+        let leaf = leaf_at(format, text, at).expect("well-formed")?;
+        Some(
+            leaves(format, text)
+                .expect("well-formed")
+                .swap_remove(leaf)
+                .pointer,
+        )
+    };
+    let json = r##"{"a": 1, "b": ["x", {"#c": 2, "d": "yz"}]}"##;
+    assert_eq!(value(Format::Json, json, "z"), Some("/b/1/d".to_owned()));
+    assert_eq!(value(Format::Json, json, "2"), Some("/b/1/#c".to_owned()));
+    assert_eq!(value(Format::Json, json, "1,"), None);
+    assert_eq!(
+        value(Format::Csv, "a,b\n\"c,\",d\n", "d"),
+        Some("/1/1".to_owned())
+    );
+    assert_eq!(
+        value(Format::Csv, "a,b\n\"c,\",d\n", ",\","),
+        Some("/1/0".to_owned())
+    );
+    assert_eq!(value(Format::Text, "abc", "c"), Some(String::new()));
+}

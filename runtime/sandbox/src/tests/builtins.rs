@@ -22,6 +22,8 @@ fn kept_in(dir: &Path) -> Sandbox {
         cache_dir,
         cache_key: [3; 32],
         limits: limits(),
+        policy_limits: limits(),
+        compiler: crate::Compiler::ThisProcess,
     })
     .expect("the engine starts")
 }

@@ -13,10 +13,12 @@ fn use_policy(dir: &Path, key: u8) {
         cache_dir: Some(dir.to_owned()),
         cache_key: [key; 32],
         limits: limits(),
+        policy_limits: limits(),
+        compiler: crate::Compiler::ThisProcess,
     };
     let sandbox = Sandbox::new(config).expect("the engine starts");
     sandbox
-        .customer_policy(&component(POLICY, "redaction-policy"), "{}")
+        .customer_policy("X", &component(POLICY, "redaction-policy"), "{}")
         .expect("the policy fits");
 }
 
@@ -83,11 +85,13 @@ fn code_of_another_component_is_not_loaded_under_this_name() {
         cache_dir: Some(other.clone()),
         cache_key: [1; 32],
         limits: limits(),
+        policy_limits: limits(),
+        compiler: crate::Compiler::ThisProcess,
     };
     let sandbox = Sandbox::new(config).expect("the engine starts");
     let changed = POLICY.replace("Of the test", "Of the task");
     sandbox
-        .customer_policy(&component(&changed, "redaction-policy"), "{}")
+        .customer_policy("X", &component(&changed, "redaction-policy"), "{}")
         .expect("the policy fits");
     let foreign = fs::read(only_file(&other)).expect("the file is there");
     fs::write(only_file(&one), &foreign).expect("the file is ours");
@@ -104,6 +108,8 @@ fn a_directory_that_cannot_be_made_is_named() {
         cache_dir: Some(file.join("compiled")),
         cache_key: [1; 32],
         limits: limits(),
+        policy_limits: limits(),
+        compiler: crate::Compiler::ThisProcess,
     };
     let error = Sandbox::new(config).expect_err("a file is in the way");
     assert!(error.to_string().contains("file/compiled"), "{error}");

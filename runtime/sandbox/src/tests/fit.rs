@@ -7,7 +7,7 @@ use expect_test::{Expect, expect};
 #[track_caller]
 fn check_bytes(limits: Limits, bytes: &[u8], expected: &Expect) {
     let error = sandbox(limits)
-        .customer_policy(bytes, "{}")
+        .customer_policy("X", bytes, "{}")
         .expect_err("the component must be refused");
     match error {
         SandboxError::Misfit { problems, .. } => expected.assert_eq(&(problems.join("\n") + "\n")),
@@ -103,7 +103,7 @@ fn what_is_no_component_is_refused_in_plain_words() {
     check(
         "(module)",
         &expect![[r#"
-        it is a core module, not a component; wrap it with `wasm-tools component new`
+        it is a core module, not a component; make one of it with `kbc-mirror policy wrap` or `wasm-tools component new`
     "#]],
     );
     check_bytes(

@@ -1,7 +1,7 @@
 //! Hostile layout renderers in the real engine.
 
 use super::support::{LAYOUT, component, context, limits};
-use crate::{LayoutRenderer, Limits, builtin::Builtin, cache::Cache, guest::Host};
+use crate::{LayoutRenderer, Limits, builtin::Builtin, guest::Host};
 use expect_test::{Expect, expect};
 use mirror_core::{
     finding::WithholdReason,
@@ -15,8 +15,7 @@ fn renderer() -> LayoutRenderer {
         output_bytes_max: 4 << 20,
         ..limits()
     };
-    let host = Host::new(limits, Cache::open(None, [0; 32]).expect("there is no directory"))
-        .expect("the engine starts");
+    let host = Host::new(crate::SandboxConfig::offline(limits.clone(), limits)).expect("the engine starts");
     let component = component(LAYOUT, "layout-renderer").leak();
     LayoutRenderer::prepare(
         Arc::new(host),

@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 fn policy(limits: Limits) -> RedactionPolicy {
     sandbox(limits)
-        .customer_policy(&component(POLICY, "redaction-policy"), "{}")
+        .customer_policy("X", &component(POLICY, "redaction-policy"), "{}")
         .expect("the policy fits")
 }
 
@@ -31,7 +31,7 @@ fn verdicts(policy: &RedactionPolicy, texts: &[&str]) -> String {
         }
         .expect("a string takes any text");
     }
-    text.replace(&policy.digest()[..12], "X")
+    text
 }
 
 /// Judges the texts between two that are harmless.
@@ -259,14 +259,9 @@ fn a_policy_says_what_it_is() {
 fn check_refused(text: &str, settings: &str, expected: &Expect) {
     let bytes = component(text, "redaction-policy");
     let error = sandbox(limits())
-        .customer_policy(&bytes, settings)
+        .customer_policy("X", &bytes, settings)
         .expect_err("the policy must be refused");
-    let text = error.to_string();
-    let name = text
-        .find("policy ")
-        .map(|at| text[at + 7..at + 19].to_owned())
-        .unwrap_or_default();
-    expected.assert_eq(&text.replace(&name, "X"));
+    expected.assert_eq(&error.to_string());
 }
 
 #[test]
@@ -356,7 +351,7 @@ fn settings_hold_however_an_instance_came_by_them() {
     for (text, is_kept) in [(configured, true), (with_table, false)] {
         for rule in ["rule-of-a", "rule-of-b"] {
             let bytes = component(&text, "redaction-policy");
-            let policy = sandbox(limits()).customer_policy(&bytes, &format!("\"{rule}\""));
+            let policy = sandbox(limits()).customer_policy("X", &bytes, &format!("\"{rule}\""));
             let policy = policy.expect("the policy fits");
             assert_eq!(policy.is_configured(), is_kept);
             let verdicts = verdicts(&policy, &["one", "!t", "two"]);

@@ -5,31 +5,11 @@ use mirror_core::{
     document::{Context, Document, DocumentKind, Leaf, LeafRole},
     ids::{BranchId, ProjectId, Stack},
 };
-use std::path::Path;
-use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
 
-pub(crate) const POLICY: &str = include_str!("../../tests/hostile/policy.wat");
+pub(crate) const POLICY: &str = include_str!("../hostile/policy.wat");
 pub(crate) const LAYOUT: &str = include_str!("../../tests/hostile/layout.wat");
 
-/// Makes a component for a world out of a core module in the text format.
-pub(crate) fn component(text: &str, world: &str) -> Vec<u8> {
-    let mut resolve = Resolve::new();
-    let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
-    let (package, _) = resolve.push_dir(&wit).expect("the WIT package parses");
-    let world = resolve
-        .select_world(&[package], Some(world))
-        .expect("the world is in the package");
-    let mut module = wat::parse_str(text).expect("the text is a module");
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)
-        .expect("metadata fits any module");
-    let mut encoder = ComponentEncoder::default();
-    encoder
-        .module(&module)
-        .expect("the module has the metadata")
-        .encode()
-        .expect("the module fits the world")
-}
+pub(crate) use crate::hostile::component;
 
 /// Small enough that a guest that uses all of it is stopped within milliseconds.
 pub(crate) fn limits() -> Limits {
@@ -41,12 +21,7 @@ pub(crate) fn limits() -> Limits {
 }
 
 pub(crate) fn sandbox(limits: Limits) -> Sandbox {
-    Sandbox::new(SandboxConfig {
-        cache_dir: None,
-        cache_key: [7; 32],
-        limits,
-    })
-    .expect("the engine starts")
+    Sandbox::new(SandboxConfig::offline(limits.clone(), limits)).expect("the engine starts")
 }
 
 pub(crate) fn context() -> Context {

@@ -8,6 +8,7 @@ use super::{
     git::{Credential, repository, web_address},
     jobs::Jobs,
     notify::Address,
+    policies::{self, Policy},
     samples::Samples,
 };
 use mirror_core::{
@@ -93,6 +94,8 @@ pub(super) struct Mirror {
     accept_deletions: Option<String>,
     #[serde(default)]
     notify: Vec<Address>,
+    #[serde(default, rename = "policy")]
+    policies: Vec<Policy>,
 }
 
 fn main_branch() -> String {
@@ -142,7 +145,7 @@ impl Default for Deletions {
 }
 
 impl Mirror {
-    pub(super) fn check(self, n: usize, base: &Path) -> Result<MirrorSpec, ConfigError> {
+    pub(super) fn check(self, n: usize, base: &Path, data_dir: &Path) -> Result<MirrorSpec, ConfigError> {
         let key = |name: &str| format!("mirror[{n}].{name}");
         let address = id(&key("stack"), StackAddress::parse(&self.stack))?;
         if !address.is_encrypted && !address.is_loopback() {
@@ -221,6 +224,7 @@ impl Mirror {
             deletions: self.deletions.check(&key("deletions"))?,
             accept_deletions: accepted(&key("accept_deletions"), self.accept_deletions)?,
             notify: notify.collect::<Result<_, _>>()?,
+            policies: policies::policies(&key("policy"), self.policies, base, data_dir)?,
         })
     }
 }

@@ -1,5 +1,8 @@
 use super::*;
-use crate::{config::SandboxLimits, system::Guests};
+use crate::{
+    config::SandboxLimits,
+    system::{Guests, guest_limits},
+};
 use mirror_core::{
     document::DocumentKind,
     layout::Component,
@@ -7,6 +10,7 @@ use mirror_core::{
     placement::{Change, Placement, normalize_name},
     redaction::{SecretsMode, plaintexts},
 };
+use mirror_sandbox::{Limits, SandboxConfig};
 use serde_json::json;
 use std::sync::OnceLock;
 
@@ -25,18 +29,19 @@ const CREDENTIAL: &str = "Run-Credential-7f3a99";
 
 fn transformer() -> Transformer {
     static GUESTS: OnceLock<Guests> = OnceLock::new();
-    let limits = SandboxLimits {
+    let limits = guest_limits(SandboxLimits {
         memory_bytes_max: 1 << 30,
         deadline_ms: 60_000,
-    };
+    });
+    let config = SandboxConfig::offline(limits, Limits::default());
     let guests = GUESTS
-        .get_or_init(|| Guests::prepare(None, [0; 32], limits).expect("the guests are built in"))
+        .get_or_init(|| Guests::prepare(config).expect("the guests are built in"))
         .clone();
     let mut own_secrets = KnownSecrets::new();
     own_secrets.add_credential(CREDENTIAL);
     Transformer {
         layout: guests.layout,
-        policies: vec![guests.redaction],
+        policies: vec![guests.redaction.into()],
         filter: guests.filter,
         redaction: Redaction::new(SecretsMode::Encrypted, TagKey::none()),
         own_secrets,

@@ -48,6 +48,7 @@
     (local.get $at))
 
   (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+    ;;REALLOC;;
     (call $alloc (local.get 2) (local.get 3)))
 
   (func (export "keboola:mirror/redaction@0.1.0#describe") (result i32)
@@ -55,6 +56,7 @@
     (i32.const 16))
 
   (func (export "keboola:mirror/redaction@0.1.0#configure") (param $at i32) (param $size i32) (result i32)
+    ;;CONFIGURE;;
     (if (i32.eqz (local.get $size)) (then (return (i32.const 192))))
     (if (i32.eq (i32.load8_u (local.get $at)) (i32.const 33 (;!;))) (then (return (i32.const 128))))
     i32.const 192)
@@ -127,6 +129,22 @@
     (if (i32.eq (local.get $letter) (i32.const 0x61)) (then (global.set $override (i32.const 1))))
     ;; A: an answer outside the memory
     (if (i32.eq (local.get $letter) (i32.const 0x41)) (then (global.set $override (i32.const 0x7ffffff0))))
+    ;; F: fills its memory again and again
+    (if (i32.eq (local.get $letter) (i32.const 0x46))
+      (then (loop $again
+        (memory.fill (i32.const 65536) (i32.const 0) (i32.const 131072))
+        (br $again))))
+    ;; O: twice the same piece
+    (if (i32.eq (local.get $letter) (i32.const 0x4f))
+      (then
+        (local.set $finding (call $alloc (i32.const 4) (i32.const 40)))
+        (i32.store (local.get $list) (local.get $finding))
+        (i32.store offset=4 (local.get $list) (i32.const 2))
+        (call $range (local.get $finding) (i32.const 0) (i32.const 1))
+        (call $range (i32.add (local.get $finding) (i32.const 20)) (i32.const 0) (i32.const 2))))
+    ;; 0: divides by zero; 9: reads outside its memory
+    (if (i32.eq (local.get $letter) (i32.const 0x30)) (then (drop (i32.div_u (i32.const 1) (i32.const 0)))))
+    (if (i32.eq (local.get $letter) (i32.const 0x39)) (then (drop (i32.load (i32.const 0x7fffff00)))))
     ;; q: 20,000 findings; Q: so many that the host could not hold them
     (if (i32.eq (local.get $letter) (i32.const 0x71))
       (then
@@ -148,10 +166,12 @@
         (local.set $document (i32.add (local.get $documents) (i32.mul (local.get $index) (i32.const 36))))
         (local.set $list (i32.add (local.get $lists) (i32.mul (local.get $index) (i32.const 8))))
         (local.set $index (i32.add (local.get $index) (i32.const 1)))
+        ;;EACH;;
         (br_if $next (i32.eqz (i32.load offset=32 (local.get $document))))
         (local.set $finding (call $alloc (i32.const 4) (i32.const 20)))
         (i32.store (local.get $list) (local.get $finding))
         (i32.store offset=4 (local.get $list) (i32.const 1))
+        ;;FOUND;;
         (local.set $leaf (i32.load offset=28 (local.get $document)))
         (br_if $next (i32.lt_u (i32.load offset=16 (local.get $leaf)) (i32.const 2)))
         (local.set $leaf (i32.load offset=12 (local.get $leaf)))

@@ -1,0 +1,2 @@
+-- Falcon: what the customers bought
+SELECT * FROM orders;

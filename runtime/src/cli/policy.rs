@@ -1,0 +1,224 @@
+//! `policy`: what authors of redaction policies need, from the first line to handing it in.
+//!
+//! All of it works offline, on the author's own machine, and runs a policy as the product does: in the sandbox, with
+//! the limits of a deployment's defaults.
+
+mod bench;
+mod check;
+mod documents;
+mod explain;
+mod golden;
+mod inspect;
+mod scaffold;
+mod scan;
+mod selftest;
+mod store;
+
+use crate::{app::Failure, policies};
+use clap::{Args, Subcommand};
+use documents::Source;
+use mirror_core::document::Context;
+use mirror_sandbox::{Limits, RedactionPolicy, Sandbox, SandboxConfig, SandboxError};
+use std::{fs, path::PathBuf};
+
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Makes the project of a new policy, with tests, sample cases and what to do next.
+    #[command(after_help = "Example:\n  kbc-mirror policy new --lang rust customer-words")]
+    New(scaffold::New),
+    /// Says whether a component can be used as a policy, and everything that is wrong with it at once.
+    ///
+    /// It is compiled, described and given its settings; then it judges sample documents, alone, together and twice, and
+    /// must find the same each time. Exit code 1: it cannot be used.
+    #[command(
+        after_help = "Examples:\n  kbc-mirror policy check policy.wasm\n  kbc-mirror policy check policy.wasm --settings settings.json --json"
+    )]
+    Check(check::Check),
+    /// Judges golden cases, and compares with what is expected.
+    ///
+    /// A case is a directory with `input/` (files as they would lie in the repository) and `findings.json`; `settings.json` in it, or
+    /// in the directory of cases, are the policy's settings. Exit code 3: something differs.
+    #[command(
+        after_help = "Examples:\n  kbc-mirror policy test cases --policy policy.wasm\n  kbc-mirror policy test cases --policy policy.wasm --update"
+    )]
+    Test(golden::Test),
+    /// Finds what a policy would take away, in lines on standard input or in files.
+    ///
+    /// With `--jsonl`, reads lines `{"id", "path"?, "text"|"text_b64"}` and prints `{"id", "spans": [[start, end, "rule"], …]}`: bytes of
+    /// the given text. Without `path`, a text that is JSON is taken for such. Else prints a line for each finding in the files.
+    #[command(
+        after_help = "Examples:\n  kbc-mirror policy scan --jsonl < documents.jsonl\n  kbc-mirror policy scan tree --policy policy.wasm\n  echo '{\"id\":1,\"path\":\"a.sql\",\"text\":\"…\"}' | kbc-mirror policy scan --jsonl"
+    )]
+    Scan(scan::Scan),
+    /// Shows which rule of which policy touches which field, and what comes in its place; never the secret.
+    ///
+    /// The built-in policy judges first, then each `--policy` what is left, then the guard, as in a mirror.
+    #[command(
+        after_help = "Examples:\n  kbc-mirror policy explain configs/main/extractor/x/y/config.json\n  kbc-mirror policy explain tree --policy policy.wasm --settings settings.json"
+    )]
+    Explain(explain::Explain),
+    /// Tells what a component is: digest, interface, rules, schema of its settings, tools that made it.
+    #[command(after_help = "Example:\n  kbc-mirror policy inspect policy.wasm")]
+    Inspect(inspect::Inspect),
+    /// Measures what a policy costs, and how much of each limit its worst document takes.
+    #[command(
+        after_help = "Examples:\n  kbc-mirror policy bench policy.wasm --data tree\n  kbc-mirror policy bench policy.wasm --base earlier.wasm --json"
+    )]
+    Bench(bench::Bench),
+    /// Makes a component of a core module, as `cargo build` writes it. Other commands do so by themselves.
+    #[command(
+        after_help = "Example:\n  kbc-mirror policy wrap target/wasm32-unknown-unknown/release/my_policy.wasm --out policy.wasm"
+    )]
+    Wrap {
+        /// The core module.
+        module: PathBuf,
+        /// Where the component goes.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Checks a component and its settings, stores it in the data directory by its digest, and prints what the
+    /// configuration file needs.
+    #[command(
+        after_help = "Example:\n  kbc-mirror policy add policy.wasm --config mirror.toml --mirror retail --name customer-data --settings settings.json"
+    )]
+    Add(store::Add),
+    /// Lists the policies of mirrors in the order in which they judge, and stored components.
+    #[command(after_help = "Example:\n  kbc-mirror policy list --config mirror.toml")]
+    List(store::List),
+    /// Lets hostile policies loose on this host, and says whether each was contained.
+    ///
+    /// Loops, bombs, traps, lies and malformed components: each must be stopped within its limits, with its reason, while its
+    /// neighbours are judged. Exit code 1: one was not.
+    #[command(
+        after_help = "Examples:\n  kbc-mirror policy selftest\n  kbc-mirror policy selftest --only loop --json"
+    )]
+    Selftest(selftest::Selftest),
+}
+
+/// A policy of an author's, by its file.
+#[derive(Debug, Args)]
+struct PolicyFile {
+    /// The policy: a component, or a core module that was built for the world `redaction-policy`.
+    #[arg(long)]
+    policy: Option<PathBuf>,
+    /// A JSON file with the policy's settings.
+    #[arg(long, requires = "policy")]
+    settings: Option<PathBuf>,
+}
+
+/// Runs a `policy` command.
+///
+/// # Errors
+/// What the command's help says.
+pub fn run(command: PolicyCommand) -> Result<(), Failure> {
+    match command {
+        PolicyCommand::New(new) => scaffold::run(&new),
+        PolicyCommand::Check(check) => check::run(&check),
+        PolicyCommand::Test(test) => golden::run(&test),
+        PolicyCommand::Scan(scan) => scan::run(&scan),
+        PolicyCommand::Explain(explain) => explain::run(&explain),
+        PolicyCommand::Inspect(inspect) => inspect::run(&inspect),
+        PolicyCommand::Bench(bench) => bench::run(&bench),
+        PolicyCommand::Wrap { module, out } => wrap(&module, &out),
+        PolicyCommand::Add(add) => store::add(&add),
+        PolicyCommand::List(list) => store::list(&list),
+        PolicyCommand::Selftest(selftest) => selftest::run(&selftest),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the command's output")]
+fn wrap(module: &std::path::Path, out: &std::path::Path) -> Result<(), Failure> {
+    let component = component(module)?;
+    fs::write(out, &component)
+        .map_err(|error| Failure::message(format!("cannot write `{}`: {error}", out.display())))?;
+    println!(
+        "{}: {} bytes, sha256 {}",
+        out.display(),
+        component.len(),
+        mirror_sandbox::digest(&component)
+    );
+    Ok(())
+}
+
+/// Reads a policy's file, and makes a component of it where it is a core module.
+fn component(path: &std::path::Path) -> Result<Vec<u8>, Failure> {
+    let limits = Limits::default();
+    let bytes = policies::read_component(path, limits.component_bytes_max)
+        .map_err(|error| Failure::usage(crate::app::chain(&error)))?;
+    if !bytes.starts_with(b"\0asm\x01\0\0\0") {
+        // Components too, and whatever it is: the sandbox has the words for it.
+        return Ok(bytes);
+    }
+    mirror_sandbox::wrap_module(&bytes)
+        .map_err(|error| Failure::message(format!("`{}`: {error}", path.display())))
+}
+
+/// Reads a file of settings; none are `{}`.
+fn settings(path: Option<&PathBuf>) -> Result<String, Failure> {
+    let Some(path) = path else {
+        return Ok("{}".to_owned());
+    };
+    let text = fs::read_to_string(path)
+        .map_err(|error| Failure::usage(format!("cannot read the settings `{}`: {error}", path.display())))?;
+    let parsed: serde_json::Value = serde_json::from_str(&text).map_err(|error| {
+        Failure::usage(format!(
+            "the settings `{}` are not JSON (line {}, column {})",
+            path.display(),
+            error.line(),
+            error.column()
+        ))
+    })?;
+    // As a mirror would give them.
+    Ok(parsed.to_string())
+}
+
+/// Starts a sandbox that compiles here: what an author looks at is the author's own.
+fn sandbox() -> Result<Sandbox, Failure> {
+    let config = SandboxConfig::offline(Limits::default(), Limits::default());
+    Sandbox::new(config).map_err(|error| Failure::failed(&error))
+}
+
+/// Prepares the policy that a command is about; the built-in one where none is named.
+fn prepare(sandbox: &Sandbox, file: &PolicyFile) -> Result<RedactionPolicy, Failure> {
+    match &file.policy {
+        None => sandbox
+            .secret_redaction()
+            .map_err(|error| Failure::failed(&error)),
+        Some(path) => {
+            let settings = settings(file.settings.as_ref())?;
+            let component = component(path)?;
+            sandbox
+                .customer_policy(&name(path), &component, &settings)
+                .map_err(|error| unusable(&error))
+        }
+    }
+}
+
+/// What cannot be used fails with what mends it; settings are a matter of their file.
+fn unusable(error: &SandboxError) -> Failure {
+    match error {
+        SandboxError::Settings { .. } => Failure::usage(crate::app::chain(error)),
+        _ => Failure::message(crate::app::chain(error)),
+    }
+}
+
+/// Calls a policy by its file.
+fn name(path: &std::path::Path) -> String {
+    path.file_stem().map_or_else(
+        || "of an author".to_owned(),
+        |stem| stem.to_string_lossy().into_owned(),
+    )
+}
+
+/// The context of documents that are of no project.
+fn context() -> Context {
+    Context {
+        stack: "connection.example.com".parse().expect("a stack's name"),
+        project: "1".parse().expect("a project's id"),
+        branch: "1".parse().expect("a branch's id"),
+    }
+}
+
+fn unreadable(source: &Source, error: &impl std::fmt::Display) -> Failure {
+    Failure::usage(format!("cannot read `{}`: {error}", source.name))
+}

@@ -1,0 +1,312 @@
+//! `policy bench`: what does this policy cost, and how much of what it may?
+
+use super::{
+    check::percent, component, context, documents, documents::sources, name, sandbox, settings, unusable,
+};
+use crate::app::Failure;
+use clap::Args;
+use mirror_core::{document::Document, finding::Verdict};
+use mirror_sandbox::{Limits, RedactionPolicy, Sandbox, Usage};
+use serde_json::{Value, json};
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// The component, or a core module that was built for the world `redaction-policy`.
+    policy: PathBuf,
+    /// A JSON file with the policy's settings.
+    #[arg(long)]
+    settings: Option<PathBuf>,
+    /// Files or directories to judge; left out, sample documents that are built in.
+    #[arg(long)]
+    data: Vec<PathBuf>,
+    /// An earlier form of the policy, to compare with; it gets the same settings.
+    #[arg(long)]
+    base: Option<PathBuf>,
+    /// Time of one measurement.
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(100..=600_000))]
+    ms: u64,
+    /// Print the figures as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Empty calls of which the quickest counts.
+const INSTANCES: usize = 200;
+
+/// What one policy takes.
+struct Figures {
+    /// Compiling, settings and all.
+    prepare_ms: f64,
+    /// One fresh instance that judges nothing.
+    instance_us: f64,
+    documents_per_second: f64,
+    megabytes_per_second: f64,
+    findings: usize,
+    withheld: usize,
+    /// Of all documents, each judged alone. The same on every machine.
+    fuel: u64,
+    /// The document that takes most.
+    worst: String,
+    worst_usage: Usage,
+}
+
+pub(super) fn run(bench: &Bench) -> Result<(), Failure> {
+    let mut judged = Vec::new();
+    for source in sources(&bench.data)? {
+        judged.extend(source.read()?);
+    }
+    if bench.data.is_empty() {
+        judged = documents::samples();
+    }
+    if judged.is_empty() {
+        return Err(Failure::usage(
+            "there is nothing to judge: `--data` names no texts",
+        ));
+    }
+    let documents: Vec<Document> = judged.into_iter().map(|judged| judged.document).collect();
+    let settings = settings(bench.settings.as_ref())?;
+    let sandbox = sandbox()?;
+    let (policy, prepare_ms) = prepared(&sandbox, &bench.policy, &settings)?;
+    let base = match &bench.base {
+        Some(path) => Some(prepared(&sandbox, path, &settings)?),
+        None => None,
+    };
+    // In turns, so that whatever else the machine does falls on both.
+    let turns = 4;
+    let time = Duration::from_millis(bench.ms) / turns;
+    let mut best = Speed::default();
+    let mut best_base = Speed::default();
+    for _ in 0..turns {
+        best = best.or(speed(&policy, &documents, time)?);
+        if let Some((base, _)) = &base {
+            best_base = best_base.or(speed(base, &documents, time)?);
+        }
+    }
+    let figures = figures(&policy, &documents, prepare_ms, &best)?;
+    let base = match &base {
+        Some((base, prepare_ms)) => Some(self::figures(base, &documents, *prepare_ms, &best_base)?),
+        None => None,
+    };
+    print(bench, documents.len(), &figures, base.as_ref());
+    Ok(())
+}
+
+fn prepared(sandbox: &Sandbox, path: &Path, settings: &str) -> Result<(RedactionPolicy, f64), Failure> {
+    let component = component(path)?;
+    let began = Instant::now();
+    let policy = sandbox
+        .customer_policy(&name(path), &component, settings)
+        .map_err(|error| unusable(&error))?;
+    Ok((policy, milliseconds(began.elapsed())))
+}
+
+/// The best of some measurements.
+#[derive(Default)]
+struct Speed {
+    documents_per_second: f64,
+    bytes_per_second: f64,
+    findings: usize,
+    withheld: usize,
+}
+
+impl Speed {
+    fn or(self, other: Self) -> Self {
+        if self.documents_per_second < other.documents_per_second {
+            other
+        } else {
+            self
+        }
+    }
+}
+
+/// Judges all documents again and again, as a mirror does: in batches, each in a fresh instance, on one core.
+#[expect(clippy::cast_precision_loss, reason = "figures for people")]
+fn speed(policy: &RedactionPolicy, documents: &[Document], time: Duration) -> Result<Speed, Failure> {
+    let bytes: usize = documents.iter().map(text_bytes).sum();
+    let (mut rounds, began) = (0_u32, Instant::now());
+    let mut verdicts = Vec::new();
+    while rounds == 0 || began.elapsed() < time {
+        verdicts = policy
+            .redact(&context(), documents)
+            .map_err(|error| Failure::failed(&error))?;
+        rounds += 1;
+    }
+    let per_second = f64::from(rounds) / began.elapsed().as_secs_f64();
+    let findings = verdicts.iter().map(|verdict| match verdict {
+        Verdict::Findings(findings) => findings.len(),
+        Verdict::Withhold(_) => 0,
+    });
+    Ok(Speed {
+        documents_per_second: per_second * documents.len() as f64,
+        bytes_per_second: per_second * bytes as f64,
+        findings: findings.sum(),
+        withheld: verdicts
+            .iter()
+            .filter(|verdict| matches!(verdict, Verdict::Withhold(_)))
+            .count(),
+    })
+}
+
+fn text_bytes(document: &Document) -> usize {
+    document.leaves.iter().map(|leaf| leaf.value.len()).sum()
+}
+
+fn figures(
+    policy: &RedactionPolicy,
+    documents: &[Document],
+    prepare_ms: f64,
+    best: &Speed,
+) -> Result<Figures, Failure> {
+    let measure = |documents: &[Document]| {
+        let measured = policy.measure(&context(), documents);
+        measured
+            .map(|measured| measured.usage)
+            .map_err(|error| Failure::failed(&error))
+    };
+    let mut instance = Duration::MAX;
+    for _ in 0..INSTANCES {
+        let began = Instant::now();
+        measure(&[])?;
+        instance = instance.min(began.elapsed());
+    }
+    let mut fuel = 0;
+    let mut worst = (String::new(), Usage::default());
+    for document in documents {
+        let usage = measure(std::slice::from_ref(document))?;
+        fuel += usage.fuel;
+        if usage.fuel >= worst.1.fuel {
+            let path = document.path.as_ref().map_or("", |path| path.as_str());
+            worst = (path.to_owned(), usage);
+        }
+    }
+    Ok(Figures {
+        prepare_ms,
+        instance_us: milliseconds(instance) * 1_000.0,
+        documents_per_second: best.documents_per_second,
+        megabytes_per_second: best.bytes_per_second / 1e6,
+        findings: best.findings,
+        withheld: best.withheld,
+        fuel,
+        worst: worst.0,
+        worst_usage: worst.1,
+    })
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1_000.0
+}
+
+#[expect(clippy::print_stdout, reason = "the command's output")]
+fn print(bench: &Bench, documents: usize, figures: &Figures, base: Option<&Figures>) {
+    if bench.json {
+        println!(
+            "{}",
+            json!({
+                "documents": documents,
+                "policy": figures.as_json(),
+                "base": base.map(Figures::as_json),
+            })
+        );
+        return;
+    }
+    let limits = Limits::default();
+    let usage = figures.worst_usage;
+    println!(
+        "{documents} documents, {} findings, {} withheld, on one core",
+        figures.findings, figures.withheld
+    );
+    for (what, value, unit, is, was) in [
+        (
+            "prepare",
+            figures.prepare_ms,
+            "ms",
+            figures.prepare_ms,
+            base.map(|base| base.prepare_ms),
+        ),
+        (
+            "instance",
+            figures.instance_us,
+            "us",
+            figures.instance_us,
+            base.map(|base| base.instance_us),
+        ),
+        (
+            "speed",
+            figures.documents_per_second,
+            "documents/s",
+            figures.documents_per_second,
+            base.map(|base| base.documents_per_second),
+        ),
+        (
+            "",
+            figures.megabytes_per_second,
+            "MB/s",
+            figures.megabytes_per_second,
+            base.map(|base| base.megabytes_per_second),
+        ),
+    ] {
+        println!("{what:<10}{value:>14.1} {unit}{}", compared(is, was));
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
+    let fuel = compared(figures.fuel as f64, base.map(|base| base.fuel as f64));
+    println!("{:<10}{:>14} for all, each alone{fuel}", "fuel", figures.fuel);
+    println!("worst     `{}`", figures.worst);
+    println!(
+        "  fuel    {:>14}, {}",
+        usage.fuel,
+        percent(usage.fuel, limits.fuel_max)
+    );
+    println!(
+        "  memory  {:>14} bytes, {}",
+        usage.memory_bytes,
+        percent(usage.memory_bytes as u64, limits.memory_bytes_max as u64)
+    );
+    if let Some(base) = base.filter(|base| base.findings != figures.findings) {
+        println!("the base has {} findings in the same documents", base.findings);
+    }
+}
+
+/// Says how a figure stands to that of the base.
+fn compared(is: f64, was: Option<f64>) -> String {
+    match was {
+        Some(was) if was > 0.0 => format!(", {:+.1} % against the base", 100.0 * (is / was - 1.0)),
+        _ => String::new(),
+    }
+}
+
+impl Figures {
+    fn as_json(&self) -> Value {
+        let Self {
+            prepare_ms,
+            instance_us,
+            documents_per_second,
+            megabytes_per_second,
+            findings,
+            withheld,
+            fuel,
+            worst,
+            worst_usage,
+        } = self;
+        let limits = Limits::default();
+        json!({
+            "prepare_ms": prepare_ms,
+            "instance_us": instance_us,
+            "documents_per_second": documents_per_second,
+            "megabytes_per_second": megabytes_per_second,
+            "findings": findings,
+            "withheld": withheld,
+            "fuel": fuel,
+            "worst": {
+                "path": worst,
+                "fuel": worst_usage.fuel,
+                "fuel_max": limits.fuel_max,
+                "memory_bytes": worst_usage.memory_bytes,
+                "memory_bytes_max": limits.memory_bytes_max,
+            },
+        })
+    }
+}

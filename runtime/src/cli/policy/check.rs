@@ -1,0 +1,241 @@
+//! `policy check`: can this component be used, and if not, what all is wrong with it?
+
+use super::{component, context, documents, documents::sources, name, sandbox, settings};
+use crate::app::Failure;
+use clap::Args;
+use mirror_core::document::Document;
+use mirror_sandbox::{Limits, RedactionPolicy, SandboxError, Usage};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The component, or a core module that was built for the world `redaction-policy`.
+    policy: PathBuf,
+    /// A JSON file with the policy's settings.
+    #[arg(long)]
+    settings: Option<PathBuf>,
+    /// Files or directories to try it on, beside the documents that are built in.
+    #[arg(long)]
+    data: Vec<PathBuf>,
+    /// Print the outcome as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was found out.
+struct Report {
+    digest: String,
+    bytes: usize,
+    problems: Vec<String>,
+    policy: Option<RedactionPolicy>,
+    documents: usize,
+    /// What the largest batch took, and the document that alone took most fuel.
+    used: Usage,
+    worst: Option<(String, Usage)>,
+}
+
+#[expect(clippy::print_stdout, reason = "the command's output")]
+pub(super) fn run(check: &Check) -> Result<(), Failure> {
+    let settings = settings(check.settings.as_ref())?;
+    let mut tried = documents::samples();
+    for source in sources(&check.data)? {
+        tried.extend(source.read()?);
+    }
+    let report = match component(&check.policy) {
+        Ok(bytes) => examine(&check.policy, &bytes, &settings, tried)?,
+        Err(failure) if failure.is_usage() => return Err(failure),
+        // It is there, and no component can be made of it.
+        Err(failure) => Report {
+            digest: String::new(),
+            bytes: 0,
+            problems: vec![failure.to_string()],
+            policy: None,
+            documents: 0,
+            used: Usage::default(),
+            worst: None,
+        },
+    };
+    if check.json {
+        println!("{}", report.as_json(&check.policy.display().to_string()));
+    } else {
+        report.print(&check.policy.display().to_string());
+    }
+    match report.problems.len() {
+        0 => Ok(()),
+        problems => Err(Failure::message(format!(
+            "`{}` cannot be used as a policy: {problems} problem(s)",
+            check.policy.display()
+        ))),
+    }
+}
+
+fn examine(
+    path: &std::path::Path,
+    bytes: &[u8],
+    settings: &str,
+    tried: Vec<documents::Judged>,
+) -> Result<Report, Failure> {
+    let mut report = Report {
+        digest: mirror_sandbox::digest(bytes),
+        bytes: bytes.len(),
+        problems: Vec::new(),
+        policy: None,
+        documents: tried.len(),
+        used: Usage::default(),
+        worst: None,
+    };
+    match sandbox()?.customer_policy(&name(path), bytes, settings) {
+        Ok(policy) => {
+            let documents: Vec<Document> = tried.into_iter().map(|judged| judged.document).collect();
+            report.try_on(&policy, &documents)?;
+            report.policy = Some(policy);
+        }
+        Err(SandboxError::Misfit { problems, .. }) => report.problems = problems,
+        Err(SandboxError::Settings { issues, .. }) => {
+            let problem = |issue: mirror_sandbox::Issue| match issue.pointer.as_str() {
+                "" => format!("it refuses its settings: {}", issue.message),
+                pointer => format!("it refuses its settings: `{pointer}`: {}", issue.message),
+            };
+            report.problems = issues.into_iter().map(problem).collect();
+            if report.problems.is_empty() {
+                report
+                    .problems
+                    .push("it refuses its settings and does not say why".to_owned());
+            }
+        }
+        Err(
+            error @ (SandboxError::Compile { .. }
+            | SandboxError::Unusable { .. }
+            | SandboxError::Deadline { .. }),
+        ) => {
+            report.problems.push(error.to_string());
+        }
+        Err(
+            error @ (SandboxError::Engine { .. }
+            | SandboxError::Ticker { .. }
+            | SandboxError::CacheDir { .. }),
+        ) => {
+            return Err(Failure::failed(&error));
+        }
+    }
+    Ok(report)
+}
+
+impl Report {
+    /// Judges the documents together, backwards, alone and twice: the product batches them as it likes.
+    fn try_on(&mut self, policy: &RedactionPolicy, documents: &[Document]) -> Result<(), Failure> {
+        let measured = |documents: &[Document]| {
+            policy
+                .measure(&context(), documents)
+                .map_err(|error| Failure::failed(&error))
+        };
+        let mut alone = Vec::new();
+        for document in documents {
+            let path = document.path.as_ref().map_or("", |path| path.as_str()).to_owned();
+            let first = measured(std::slice::from_ref(document))?;
+            let second = measured(std::slice::from_ref(document))?;
+            let (usage, is_same) = (first.usage, first == second);
+            match first.findings {
+                Err(reason) => self.problems.push(format!("on `{path}`: {reason}")),
+                Ok(_) if !is_same => self.problems.push(format!(
+                    "on `{path}` it does not do the same twice, which no policy may; see what it makes of uninitialised memory or of the order of hash maps"
+                )),
+                Ok(mut findings) => alone.push(findings.pop().unwrap_or_default()),
+            }
+            if self
+                .worst
+                .as_ref()
+                .is_none_or(|(_, worst)| worst.fuel < usage.fuel)
+            {
+                self.worst = Some((path, usage));
+            }
+        }
+        if !self.problems.is_empty() {
+            return Ok(());
+        }
+        let together = measured(documents)?;
+        self.used = together.usage;
+        let backwards: Vec<Document> = documents.iter().rev().cloned().collect();
+        let reversed = measured(&backwards)?;
+        let reversed = reversed
+            .findings
+            .map(|findings| findings.into_iter().rev().collect::<Vec<_>>());
+        for (way, findings) in [("together", together.findings), ("in another order", reversed)] {
+            match findings {
+                Ok(findings) if findings == alone => {}
+                Ok(_) => self.problems.push(format!(
+                    "documents that are judged {way} get other findings than alone; a verdict must depend on nothing but the document, so keep no state between documents"
+                )),
+                Err(reason) => self.problems.push(format!("on all documents {way}: {reason}")),
+            }
+        }
+        Ok(())
+    }
+
+    fn as_json(&self, file: &str) -> Value {
+        let limits = Limits::default();
+        json!({
+            "file": file,
+            "ok": self.problems.is_empty(),
+            "problems": self.problems,
+            "sha256": self.digest,
+            "bytes": self.bytes,
+            "name": self.policy.as_ref().map(|policy| &policy.info().name),
+            "version": self.policy.as_ref().map(|policy| &policy.info().version),
+            "rules": self.policy.as_ref().map(|policy| policy.info().rules.len()),
+            "documents": self.documents,
+            "fuel": { "used": self.used.fuel, "max": limits.fuel_max },
+            "memory_bytes": { "used": self.used.memory_bytes, "max": limits.memory_bytes_max },
+            "worst": self.worst.as_ref().map(|(path, usage)| json!({ "path": path, "fuel": usage.fuel })),
+        })
+    }
+
+    #[expect(clippy::print_stdout, reason = "the command's output")]
+    fn print(&self, file: &str) {
+        for problem in &self.problems {
+            println!("- {problem}");
+        }
+        let Some(policy) = self.policy.as_ref().filter(|_| self.problems.is_empty()) else {
+            return;
+        };
+        let (info, limits) = (policy.info(), Limits::default());
+        println!("{file}: good");
+        println!(
+            "policy   {} {}, {} rules",
+            info.name,
+            info.version,
+            info.rules.len()
+        );
+        println!("sha256   {}", self.digest);
+        println!(
+            "size     {} bytes, {}",
+            self.bytes,
+            percent(self.bytes as u64, limits.component_bytes_max as u64)
+        );
+        println!(
+            "judged   {} documents alone, together, backwards and twice, with the same findings",
+            self.documents
+        );
+        println!(
+            "fuel     {}, {}",
+            self.used.fuel,
+            percent(self.used.fuel, limits.fuel_max)
+        );
+        println!(
+            "memory   {} bytes, {}",
+            self.used.memory_bytes,
+            percent(self.used.memory_bytes as u64, limits.memory_bytes_max as u64)
+        );
+        if let Some((path, usage)) = &self.worst {
+            println!("worst    `{path}`: {} of fuel", usage.fuel);
+        }
+    }
+}
+
+/// Says how much of a limit was used.
+pub(super) fn percent(used: u64, max: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    let share = 100.0 * used as f64 / max.max(1) as f64;
+    format!("{share:.1} % of what is allowed")
+}

@@ -1,0 +1,118 @@
+//! `policy new`: a project that builds, is tested and says how to go on.
+
+use crate::app::Failure;
+use clap::{Args, ValueEnum};
+use serde_json::json;
+use std::{fs, path::PathBuf};
+
+#[derive(Debug, Args)]
+pub struct New {
+    /// The policy's name: 1 to 40 characters of a-z, 0-9 and -, the first a letter.
+    name: String,
+    /// The language.
+    #[arg(long, value_enum)]
+    lang: Language,
+    /// Where the project goes; must not exist or be empty. Left out, it is a directory of the policy's name.
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// Print the files as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Language {
+    Rust,
+}
+
+/// A file of a template: where it goes, and its text with `{{name}}` and `{{module}}` in it.
+type Template = &'static [(&'static str, &'static str)];
+
+/// Reads a file of a template at build time.
+macro_rules! template {
+    ($language:literal: $($path:literal => $file:literal),* $(,)?) => {
+        &[$(($path, include_str!(concat!("../../../../policies/templates/", $language, "/", $file)))),*]
+    };
+}
+
+const RUST: Template = template! {
+    "rust":
+    "Cargo.toml" => "Cargo.toml.tmpl",
+    "README.md" => "README.md.tmpl",
+    ".gitignore" => "gitignore.tmpl",
+    ".cargo/config.toml" => "cargo-config.toml.tmpl",
+    "src/lib.rs" => "src/lib.rs.tmpl",
+    "src/judge.rs" => "src/judge.rs.tmpl",
+    "src/settings.rs" => "src/settings.rs.tmpl",
+    "src/glue.rs" => "src/glue.rs.tmpl",
+};
+
+/// The same in every language.
+const CASES: Template = template! {
+    "rust":
+    "cases/settings.json" => "cases/settings.json",
+    "cases/words/findings.json" => "cases/words/findings.json",
+    "cases/words/input/configs/main/extractor/acme.ex-crm/orders/config.json" =>
+        "cases/words/input/configs/main/extractor/acme.ex-crm/orders/config.json",
+    "cases/words/input/configs/main/transformation/acme.sql/clean/blocks/001-a/001-b/code.sql" =>
+        "cases/words/input/configs/main/transformation/acme.sql/clean/blocks/001-a/001-b/code.sql",
+};
+
+/// What of the WIT package a policy is built against.
+const WIT: [&str; 2] = ["types.wit", "redaction.wit"];
+
+#[expect(clippy::print_stdout, reason = "the command's output")]
+pub(super) fn run(new: &New) -> Result<(), Failure> {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let name = new.name.as_str();
+    if !(1..=40).contains(&name.len())
+        || !name.bytes().all(fits)
+        || !name.starts_with(|c: char| c.is_ascii_lowercase())
+        || name.ends_with('-')
+    {
+        return Err(Failure::usage(format!(
+            "`{name}` cannot be a policy's name; it must be 1 to 40 characters of a-z, 0-9 and -, begin with a letter and not end with -"
+        )));
+    }
+    let root = new.dir.clone().unwrap_or_else(|| PathBuf::from(name));
+    if root.is_file() || crate::system::is_used(&root) {
+        return Err(Failure::usage(format!(
+            "`{}` is there already; choose another with `--dir`",
+            root.display()
+        )));
+    }
+    let own = match new.lang {
+        Language::Rust => RUST,
+    };
+    let wit = mirror_sandbox::WIT.iter().filter(|(file, _)| WIT.contains(file));
+    let wit = wit.map(|(file, text)| (format!("wit/{file}"), (*text).to_owned()));
+    let module = name.replace('-', "_");
+    let filled = own.iter().chain(CASES).map(|(path, text)| {
+        let text = text.replace("{{name}}", name).replace("{{module}}", &module);
+        ((*path).to_owned(), text)
+    });
+    let mut written = Vec::new();
+    for (path, text) in filled.chain(wit) {
+        let file = root.join(&path);
+        let unwritable =
+            |error: std::io::Error| Failure::message(format!("cannot write `{}`: {error}", file.display()));
+        if let Some(directory) = file.parent() {
+            fs::create_dir_all(directory).map_err(unwritable)?;
+        }
+        fs::write(&file, text).map_err(unwritable)?;
+        written.push(path);
+    }
+    if new.json {
+        println!(
+            "{}",
+            json!({ "directory": root.display().to_string(), "files": written })
+        );
+        return Ok(());
+    }
+    println!(
+        "{} files in {}; go on with its README.md",
+        written.len(),
+        root.display()
+    );
+    Ok(())
+}

@@ -1,0 +1,277 @@
+//! `policy add` and `policy list`: from a file of an author's to a mirror.
+//!
+//! Mirrors stand in the configuration file, which is the operator's to write: `add` makes sure that a policy works,
+//! puts it where the configuration can name it by its digest, and says what to write.
+
+use super::{component, name, settings, unusable};
+use crate::{
+    app::Failure,
+    config::{Config, PolicySpec},
+    policies::{Policies, PolicyError},
+};
+use clap::Args;
+use serde_json::{Map, Value, json};
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+#[derive(Debug, Args)]
+pub struct Add {
+    /// The component, or a core module that was built for the world `redaction-policy`.
+    policy: PathBuf,
+    /// The configuration file.
+    #[arg(long)]
+    config: PathBuf,
+    /// Id of the mirror that it is for.
+    #[arg(long)]
+    mirror: String,
+    /// How reasons, logs and metrics call it: 1 to 40 characters of a-z, 0-9 and -. Left out, it is the file's name.
+    #[arg(long)]
+    name: Option<String>,
+    /// A JSON file with the policy's settings.
+    #[arg(long)]
+    settings: Option<PathBuf>,
+    /// Print the outcome as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct List {
+    /// The configuration file.
+    #[arg(long)]
+    config: PathBuf,
+    /// Id of the only mirror to list.
+    #[arg(long)]
+    mirror: Option<String>,
+    /// Print it as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[expect(clippy::print_stdout, reason = "the command's output")]
+pub(super) fn add(add: &Add) -> Result<(), Failure> {
+    let config = read(&add.config)?;
+    let spec = config
+        .mirror(&add.mirror)
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    let called = add.name.clone().unwrap_or_else(|| word(&name(&add.policy)));
+    if !PolicySpec::is_name(&called) {
+        return Err(Failure::usage(format!(
+            "`{called}` cannot be a policy's name; give another with `--name`: 1 to 40 characters of a-z, 0-9 and -"
+        )));
+    }
+    let settings = settings(add.settings.as_ref())?;
+    let Ok(Value::Object(table)) = serde_json::from_str::<Value>(&settings) else {
+        return Err(Failure::usage(
+            "the settings must be a JSON object, as they stand in the configuration as a table",
+        ));
+    };
+    let bytes = component(&add.policy)?;
+    let digest = mirror_sandbox::digest(&bytes);
+    let stored = PolicySpec::stored(&config.data_dir, &digest);
+    // As a server would, which may have narrower limits than the defaults.
+    let policies = Policies::to_check(&config.policies).map_err(|error| Failure::failed(&error))?;
+    policies
+        .prepare_component(&called, &bytes, &settings)
+        .map_err(|error| unusable(&error))?;
+    store(&stored, &bytes)
+        .map_err(|error| Failure::message(format!("cannot write `{}`: {error}", stored.display())))?;
+    let lines = toml_lines(&called, &digest, &table)?;
+    if add.json {
+        println!(
+            "{}",
+            json!({
+                "mirror": add.mirror,
+                "name": called,
+                "sha256": digest,
+                "stored": stored.display().to_string(),
+                "configuration": lines,
+                "configured": spec.policies.iter().any(|policy| policy.digest.as_deref() == Some(&digest)),
+            })
+        );
+        return Ok(());
+    }
+    println!("stored as {}", stored.display());
+    println!(
+        "write this below `[[mirror]]` of `{}` in `{}`, and start the server again; {} \
+         policies judge before it:\n\n{lines}",
+        add.mirror,
+        add.config.display(),
+        1 + spec.policies.len()
+    );
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the command's output")]
+pub(super) fn list(list: &List) -> Result<(), Failure> {
+    let config = read(&list.config)?;
+    if let Some(mirror) = &list.mirror {
+        config
+            .mirror(mirror)
+            .map_err(|error| Failure::usage(error.to_string()))?;
+    }
+    let policies = Policies::to_check(&config.policies).map_err(|error| Failure::failed(&error))?;
+    let (mut mirrors, mut used, mut broken) = (Vec::new(), BTreeSet::new(), 0);
+    for spec in &config.mirrors {
+        let mut listed = Vec::new();
+        for policy in &spec.policies {
+            used.insert(policy.file.clone());
+            let prepared = policies.prepare(spec.id.as_str(), policy);
+            broken += usize::from(prepared.is_err());
+            listed.push((policy, prepared.map(|policy| policy.identity().0.clone())));
+        }
+        if list
+            .mirror
+            .as_ref()
+            .is_none_or(|mirror| mirror == spec.id.as_str())
+        {
+            mirrors.push((spec.id.as_str(), listed));
+        }
+    }
+    let unused: Vec<PathBuf> = stored(&config.data_dir)
+        .into_iter()
+        .filter(|file| !used.contains(file))
+        .collect();
+    if list.json {
+        let mirrors: Vec<Value> = mirrors
+            .iter()
+            .map(|(mirror, policies)| {
+                let policies: Vec<Value> = policies
+                    .iter()
+                    .map(|(spec, state)| as_json(spec, state))
+                    .collect();
+                json!({ "mirror": mirror, "policies": policies })
+            })
+            .collect();
+        let unused: Vec<String> = unused.iter().map(|file| file.display().to_string()).collect();
+        println!("{}", json!({ "mirrors": mirrors, "unused": unused }));
+    } else {
+        for (mirror, policies) in &mirrors {
+            println!("{mirror}");
+            println!("  1 secret-redaction, built in");
+            for (n, (spec, state)) in policies.iter().enumerate() {
+                println!("  {} {}, {}", n + 2, spec.name, spec.file.display());
+                match state {
+                    Ok(digest) => println!("    sha256 {digest}, settings {}", spec.settings),
+                    Err(error) => println!("    cannot be used: {}", crate::app::chain(error)),
+                }
+            }
+        }
+        for file in &unused {
+            println!("not used by any mirror: {}", file.display());
+        }
+    }
+    match broken {
+        0 => Ok(()),
+        _ => Err(Failure::usage(format!("{broken} policies cannot be used"))),
+    }
+}
+
+fn as_json(spec: &PolicySpec, state: &Result<String, PolicyError>) -> Value {
+    let settings: Value = serde_json::from_str(&spec.settings).unwrap_or_default();
+    json!({
+        "name": spec.name,
+        "file": spec.file.display().to_string(),
+        "settings": settings,
+        "sha256": state.as_ref().ok(),
+        "problem": state.as_ref().err().map(|error| crate::app::chain(error)),
+    })
+}
+
+fn read(path: &Path) -> Result<Config, Failure> {
+    Config::read(path).map_err(|error| Failure::usage(crate::app::chain(&error)))
+}
+
+/// Makes a word that can be a policy's name.
+fn word(raw: &str) -> String {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let word: String = raw
+        .to_lowercase()
+        .chars()
+        .map(|c| if fits(c) { c } else { '-' })
+        .take(40)
+        .collect();
+    word.trim_matches('-').to_owned()
+}
+
+/// Returns the table that the configuration file needs.
+fn toml_lines(name: &str, digest: &str, settings: &Map<String, Value>) -> Result<String, Failure> {
+    let table =
+        json!({ "mirror": [{ "policy": [{ "name": name, "digest": digest, "settings": settings }] }] });
+    let lines = toml::to_string(&table).map_err(|error| {
+        Failure::usage(format!(
+            "the settings cannot stand in a TOML file: {error}; leave members out instead of `null`"
+        ))
+    })?;
+    // The mirror's own table is there already.
+    Ok(lines.trim_start_matches("[[mirror]]\n").to_owned())
+}
+
+/// Writes a component so that it is there as a whole or not at all. The name says what is in it, so what is there stays.
+fn store(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    if let Some(directory) = path.parent() {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)?;
+    }
+    let temporary = path.with_extension("tmp");
+    let mut options = fs::OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)
+}
+
+/// Lists the stored components; none where there is no store.
+fn stored(data_dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(PolicySpec::store(data_dir)) else {
+        return Vec::new();
+    };
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "wasm"))
+        .collect();
+    files.sort();
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_files_name_becomes_a_word() {
+        assert_eq!(word("Customer_Data.v2"), "customer-data-v2");
+        assert_eq!(word("--"), "");
+    }
+
+    #[test]
+    fn the_table_is_what_the_configuration_takes() {
+        let settings =
+            json!({ "numbers": [{ "prefix": "CUST-", "digits": 8 }], "own_domains": ["acme.example"] });
+        let lines = toml_lines(
+            "customer-data",
+            &"a".repeat(64),
+            settings.as_object().expect("an object"),
+        );
+        let lines = lines.expect("no null in it");
+        let parsed: toml::Value = toml::from_str(&format!("[[mirror]]\nid = \"x\"\n{lines}")).expect("TOML");
+        let policy = &parsed["mirror"][0]["policy"][0];
+        assert_eq!(policy["name"].as_str(), Some("customer-data"));
+        assert_eq!(policy["settings"]["numbers"][0]["digits"].as_integer(), Some(8));
+    }
+}

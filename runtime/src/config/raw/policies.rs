@@ -1,0 +1,256 @@
+//! Customers' redaction policies: what they may use, and which ones a mirror has.
+
+use super::super::{ConfigError, PoliciesConfig, PolicySpec, value};
+use mirror_sandbox::{CompileLimits, Limits};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+/// Policies of one mirror. Each judges what the one before it has left, so their times add up.
+const POLICIES_MAX: usize = 16;
+/// Bytes of one policy's settings, as JSON.
+const SETTINGS_BYTES_MAX: usize = 1 << 20;
+
+/// `[policies]`: what one customer's policy may use.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Policies {
+    memory_bytes_max: usize,
+    memories_max: usize,
+    tables_max: usize,
+    table_elements_max: usize,
+    instances_max: usize,
+    wasm_stack_bytes_max: usize,
+    component_bytes_max: usize,
+    functions_max: u32,
+    locals_max: u32,
+    body_bytes_max: usize,
+    hostcall_fuel: usize,
+    fuel_max: u64,
+    deadline_ms: u64,
+    batch_documents_max: usize,
+    batch_bytes_max: usize,
+    findings_max: usize,
+    literal_search_bytes_max: usize,
+    failures_in_row_max: u32,
+    compile_cpu_seconds_max: u64,
+    compile_memory_bytes_max: u64,
+    compile_wall_ms_max: u64,
+    memo_bytes_max: usize,
+}
+
+impl Default for Policies {
+    fn default() -> Self {
+        let Limits {
+            memory_bytes_max,
+            memories_max,
+            tables_max,
+            table_elements_max,
+            instances_max,
+            wasm_stack_bytes_max,
+            component_bytes_max,
+            functions_max,
+            locals_max,
+            body_bytes_max,
+            hostcall_fuel,
+            output_bytes_max: _,
+            fuel_max,
+            deadline_ms,
+            batch_documents_max,
+            batch_bytes_max,
+            findings_max,
+            literal_search_bytes_max,
+            failures_in_row_max,
+            list_items_max: _,
+        } = Limits::default();
+        let CompileLimits {
+            cpu_seconds_max,
+            memory_bytes_max: compile_memory_bytes_max,
+            wall_ms_max,
+        } = CompileLimits::default();
+        Self {
+            memory_bytes_max,
+            memories_max,
+            tables_max,
+            table_elements_max,
+            instances_max,
+            wasm_stack_bytes_max,
+            component_bytes_max,
+            functions_max,
+            locals_max,
+            body_bytes_max,
+            hostcall_fuel,
+            fuel_max,
+            deadline_ms,
+            batch_documents_max,
+            batch_bytes_max,
+            findings_max,
+            literal_search_bytes_max,
+            failures_in_row_max,
+            compile_cpu_seconds_max: cpu_seconds_max,
+            compile_memory_bytes_max,
+            compile_wall_ms_max: wall_ms_max,
+            memo_bytes_max: 32 << 20,
+        }
+    }
+}
+
+impl Policies {
+    pub(super) fn check(self) -> Result<PoliciesConfig, ConfigError> {
+        let at_least = |name: &str, is: u64, least: u64| {
+            if is >= least {
+                return Ok(());
+            }
+            let problem = format!("must be at least {least}");
+            Err(value(format!("policies.{name}"), problem))
+        };
+        // Below these no policy would ever answer.
+        at_least("memory_bytes_max", self.memory_bytes_max as u64, 1 << 20)?;
+        at_least("wasm_stack_bytes_max", self.wasm_stack_bytes_max as u64, 64 << 10)?;
+        at_least("fuel_max", self.fuel_max, 1_000_000)?;
+        at_least("deadline_ms", self.deadline_ms, 100)?;
+        at_least("batch_documents_max", self.batch_documents_max as u64, 1)?;
+        at_least("failures_in_row_max", u64::from(self.failures_in_row_max), 1)?;
+        at_least("compile_cpu_seconds_max", self.compile_cpu_seconds_max, 1)?;
+        at_least(
+            "compile_memory_bytes_max",
+            self.compile_memory_bytes_max,
+            64 << 20,
+        )?;
+        at_least("compile_wall_ms_max", self.compile_wall_ms_max, 1_000)?;
+        // The threads that call have 2 MiB.
+        if self.wasm_stack_bytes_max > 1 << 20 {
+            return Err(value(
+                "policies.wasm_stack_bytes_max",
+                "must be at most 1048576 (1 MiB)",
+            ));
+        }
+        Ok(PoliciesConfig {
+            limits: Limits {
+                memory_bytes_max: self.memory_bytes_max,
+                memories_max: self.memories_max,
+                tables_max: self.tables_max,
+                table_elements_max: self.table_elements_max,
+                instances_max: self.instances_max,
+                wasm_stack_bytes_max: self.wasm_stack_bytes_max,
+                component_bytes_max: self.component_bytes_max,
+                functions_max: self.functions_max,
+                locals_max: self.locals_max,
+                body_bytes_max: self.body_bytes_max,
+                hostcall_fuel: self.hostcall_fuel,
+                fuel_max: self.fuel_max,
+                deadline_ms: self.deadline_ms,
+                batch_documents_max: self.batch_documents_max,
+                batch_bytes_max: self.batch_bytes_max,
+                findings_max: self.findings_max,
+                literal_search_bytes_max: self.literal_search_bytes_max,
+                failures_in_row_max: self.failures_in_row_max,
+                ..Limits::default()
+            },
+            compile: CompileLimits {
+                cpu_seconds_max: self.compile_cpu_seconds_max,
+                memory_bytes_max: self.compile_memory_bytes_max,
+                wall_ms_max: self.compile_wall_ms_max,
+            },
+            memo_bytes_max: self.memo_bytes_max,
+        })
+    }
+}
+
+/// `[[mirror.policy]]`: one policy of a mirror.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Policy {
+    name: String,
+    file: Option<PathBuf>,
+    digest: Option<String>,
+    #[serde(default)]
+    settings: Map<String, Value>,
+}
+
+/// Checks the policies of the mirror whose table has this key, in their order.
+pub(super) fn policies(
+    key: &str,
+    policies: Vec<Policy>,
+    base: &Path,
+    data_dir: &Path,
+) -> Result<Vec<PolicySpec>, ConfigError> {
+    if policies.len() > POLICIES_MAX {
+        return Err(value(
+            key,
+            format!("has {} policies, and {POLICIES_MAX} are allowed", policies.len()),
+        ));
+    }
+    let mut names = BTreeSet::new();
+    let mut checked = Vec::with_capacity(policies.len());
+    for (n, policy) in policies.into_iter().enumerate() {
+        let key = format!("{key}[{n}]");
+        let policy = policy.check(&key, base, data_dir)?;
+        if !names.insert(policy.name.clone()) {
+            return Err(value(
+                format!("{key}.name"),
+                format!("`{}` is the name of two policies of this mirror", policy.name),
+            ));
+        }
+        checked.push(policy);
+    }
+    Ok(checked)
+}
+
+impl Policy {
+    fn check(self, key: &str, base: &Path, data_dir: &Path) -> Result<PolicySpec, ConfigError> {
+        let Self {
+            name,
+            file,
+            digest,
+            settings,
+        } = self;
+        let key = |member: &str| format!("{key}.{member}");
+        if !PolicySpec::is_name(&name) {
+            return Err(value(key("name"), "must be 1 to 40 characters of a-z, 0-9 and -"));
+        }
+        let digest = digest.map(|digest| {
+            digest
+                .strip_prefix("sha256:")
+                .map_or(digest.clone(), str::to_owned)
+        });
+        let is_digest = |digest: &String| {
+            digest.len() == 64
+                && digest
+                    .bytes()
+                    .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        };
+        if digest.as_ref().is_some_and(|digest| !is_digest(digest)) {
+            return Err(value(
+                key("digest"),
+                "must be the SHA-256 of the component, 64 hexadecimal digits in lower case, as `kbc-mirror policy inspect` tells it",
+            ));
+        }
+        let file = match (file, &digest) {
+            (Some(file), _) => base.join(file),
+            (None, Some(digest)) => PolicySpec::stored(data_dir, digest),
+            (None, None) => {
+                return Err(value(
+                    key("file"),
+                    "is missing: name the component's file, or the `digest` of one that `kbc-mirror policy add` has stored",
+                ));
+            }
+        };
+        let settings = Value::Object(settings).to_string();
+        if settings.len() > SETTINGS_BYTES_MAX {
+            return Err(value(
+                key("settings"),
+                format!("have more than {SETTINGS_BYTES_MAX} bytes as JSON"),
+            ));
+        }
+        Ok(PolicySpec {
+            name,
+            file,
+            digest,
+            settings,
+        })
+    }
+}

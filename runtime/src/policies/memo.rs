@@ -1,0 +1,247 @@
+//! What policies have found in content that they judged before.
+//!
+//! A policy imports nothing, so it is a pure function: what it finds follows from its component, its settings, the
+//! context and the document. All four are in the key, so nothing of one project or mirror is ever given to another.
+//! Findings only: a document that was withheld is asked about again.
+//!
+//! Literals of findings may be secrets: this is never printed or stored.
+
+use crate::lru::Lru;
+use mirror_core::{
+    document::{Context, Document, DocumentKind, LeafRole},
+    finding::{Finding, Target},
+};
+use sha2::{Digest, Sha256};
+use std::{
+    fmt,
+    sync::{Mutex, PoisonError},
+};
+
+/// Names one document before one policy.
+pub(super) type Key = [u8; 32];
+
+/// Bytes that an entry takes beside its findings, about.
+const ENTRY_BYTES: usize = 256;
+
+/// Findings by key; what was asked for longest ago goes first.
+pub struct Memo {
+    findings: Mutex<Lru<Key, Vec<Finding>>>,
+    bytes_max: usize,
+}
+
+impl Memo {
+    /// Makes an empty one that holds about so many bytes; none where that is 0.
+    #[must_use]
+    pub fn new(bytes_max: usize) -> Self {
+        Self {
+            findings: Mutex::default(),
+            bytes_max,
+        }
+    }
+
+    /// Returns what is known of each document.
+    pub(super) fn look_up(&self, keys: &[Key]) -> Vec<Option<Vec<Finding>>> {
+        let mut known = self.lock();
+        keys.iter().map(|key| known.touch(key).cloned()).collect()
+    }
+
+    /// Keeps what was found.
+    pub(super) fn keep(&self, found: impl Iterator<Item = (Key, Vec<Finding>)>) {
+        let mut known = self.lock();
+        for (key, findings) in found {
+            let bytes = ENTRY_BYTES + findings.iter().map(finding_bytes).sum::<usize>();
+            // One that is larger than all of it would only push out the others.
+            if bytes <= self.bytes_max {
+                known.put(key, findings, bytes, self.bytes_max);
+            }
+        }
+    }
+
+    /// A panic elsewhere cannot leave it half changed: nothing of ours runs while it is.
+    fn lock(&self) -> std::sync::MutexGuard<'_, Lru<Key, Vec<Finding>>> {
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Memo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memo").finish_non_exhaustive()
+    }
+}
+
+fn finding_bytes(finding: &Finding) -> usize {
+    let literal = match &finding.target {
+        Target::Literal(literal) => literal.len(),
+        Target::Whole | Target::Bytes { .. } => 0,
+    };
+    size_of::<Finding>() + literal
+}
+
+/// Returns the keys of documents before a policy.
+pub(super) fn keys(identity: &(String, String), context: &Context, documents: &[Document]) -> Vec<Key> {
+    let mut common = Sha256::new();
+    for text in [
+        identity.0.as_str(),
+        identity.1.as_str(),
+        context.stack.as_str(),
+        context.project.as_str(),
+        context.branch.as_str(),
+    ] {
+        add(&mut common, text);
+    }
+    documents
+        .iter()
+        .map(|document| key(common.clone(), document))
+        .collect()
+}
+
+fn key(mut digest: Sha256, document: &Document) -> Key {
+    let Document {
+        path,
+        kind,
+        component_id,
+        config_id,
+        leaves,
+    } = document;
+    let path = path.as_ref().map_or("", |path| path.as_str());
+    digest.update([kind_byte(*kind)]);
+    for text in [path, component_id, config_id] {
+        add(&mut digest, text);
+    }
+    digest.update((leaves.len() as u64).to_le_bytes());
+    for leaf in leaves {
+        digest.update([match leaf.role {
+            LeafRole::Key => 1,
+            LeafRole::Text => 2,
+            LeafRole::Scalar => 3,
+        }]);
+        add(&mut digest, &leaf.pointer);
+        add(&mut digest, &leaf.value);
+    }
+    digest.finalize().into()
+}
+
+/// With its length, so that no two sequences of texts run together.
+fn add(digest: &mut Sha256, text: &str) {
+    digest.update((text.len() as u64).to_le_bytes());
+    digest.update(text);
+}
+
+fn kind_byte(kind: DocumentKind) -> u8 {
+    match kind {
+        DocumentKind::Config => 1,
+        DocumentKind::Row => 2,
+        DocumentKind::Code => 3,
+        DocumentKind::Description => 4,
+        DocumentKind::Extra => 5,
+        DocumentKind::Storage => 6,
+        DocumentKind::Sample => 7,
+        DocumentKind::Job => 8,
+        DocumentKind::Index => 9,
+        DocumentKind::Name => 10,
+        DocumentKind::Message => 11,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mirror_core::{document::Leaf, finding::RuleId, path::MirrorPath, redaction::document_of_text};
+    use std::collections::HashSet;
+
+    fn context(branch: &str) -> Context {
+        Context {
+            stack: "connection.example.com".parse().expect("a stack"),
+            project: "7".parse().expect("a project"),
+            branch: branch.parse().expect("a branch"),
+        }
+    }
+
+    #[test]
+    fn everything_that_a_policy_sees_is_in_the_key() {
+        let identity = |component: &str, settings: &str| (component.to_owned(), settings.to_owned());
+        let base = document_of_text(DocumentKind::Config, "text");
+        let changed = |change: fn(&mut Document)| {
+            let mut document = base.clone();
+            change(&mut document);
+            document
+        };
+        let leaf = |role, pointer: &str, value: &str| Leaf {
+            pointer: pointer.to_owned(),
+            role,
+            value: value.to_owned(),
+        };
+        let mut documents = vec![
+            base.clone(),
+            changed(|document| document.kind = DocumentKind::Row),
+            changed(|document| document.path = MirrorPath::parse("configs/a").ok()),
+            changed(|document| document.component_id = "a".to_owned()),
+            changed(|document| document.config_id = "a".to_owned()),
+            changed(|document| document.leaves.clear()),
+        ];
+        for leaves in [
+            vec![leaf(LeafRole::Key, "", "text")],
+            vec![leaf(LeafRole::Scalar, "", "text")],
+            vec![leaf(LeafRole::Text, "/a", "text")],
+            vec![leaf(LeafRole::Text, "", "other")],
+            vec![leaf(LeafRole::Text, "", "te"), leaf(LeafRole::Text, "", "xt")],
+        ] {
+            documents.push(Document {
+                leaves,
+                ..base.clone()
+            });
+        }
+        let seen: Vec<Key> = [
+            (identity("p", "{}"), context("1")),
+            (identity("q", "{}"), context("1")),
+            (identity("p", "{ }"), context("1")),
+            (identity("p{", "}"), context("1")),
+            (identity("p", "{}"), context("2")),
+        ]
+        .iter()
+        .flat_map(|(identity, context)| keys(identity, context, &documents))
+        .collect();
+        assert_eq!(seen.iter().collect::<HashSet<_>>().len(), seen.len());
+        assert_eq!(
+            seen[0],
+            keys(&identity("p", "{}"), &context("1"), &[base])[0],
+            "the same is the same"
+        );
+    }
+
+    fn number(at: u8) -> Key {
+        [at; 32]
+    }
+
+    #[test]
+    fn memory_is_bounded_and_what_is_used_stays() {
+        let memo = Memo::new(8 * ENTRY_BYTES);
+        memo.keep([(number(0), Vec::new())].into_iter());
+        for at in 1..100 {
+            memo.keep([(number(at), Vec::new())].into_iter());
+            assert!(memo.look_up(&[number(0)])[0].is_some(), "after {at}");
+        }
+        let keys: Vec<Key> = (0..100).map(number).collect();
+        assert_eq!(memo.look_up(&keys).iter().flatten().count(), 8);
+    }
+
+    #[test]
+    fn what_is_larger_than_all_of_it_is_not_kept() {
+        let memo = Memo::new(ENTRY_BYTES);
+        let finding = Finding {
+            leaf: 0,
+            target: Target::Literal("x".repeat(1_000)),
+            rule: RuleId::parse("a").expect("a rule"),
+        };
+        memo.keep([(number(1), vec![finding]), (number(2), Vec::new())].into_iter());
+        let known: Vec<bool> = memo
+            .look_up(&[number(1), number(2)])
+            .iter()
+            .map(Option::is_some)
+            .collect();
+        assert_eq!(known, [false, true]);
+        let nothing = Memo::new(0);
+        nothing.keep([(number(1), Vec::new())].into_iter());
+        assert!(nothing.look_up(&[number(1)])[0].is_none());
+    }
+}

@@ -1,0 +1,459 @@
+//! A customer's own redaction policies: what they find goes, what they cannot answer is withheld, and nothing that they do
+//! stops the lane.
+
+mod support;
+
+use serde_json::Value;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+use support::{Installation, JANE, Keboola, Options, Output, PETR, command, run, until};
+
+const CONFIG: &str = "configs/main/extractor/keboola.ex-shop/the-orders/config.json";
+/// Made up, like everything here.
+const NUMBER: &str = "CUST-00412345";
+
+/// Builds the example policy as its author would, with `cargo build` and the product's own command, once.
+fn example() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    // Beside the product's own guests, whose dependencies are built there.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../guests");
+    let mut build = Command::new("cargo");
+    build
+        .current_dir(&root)
+        .args(["build", "--quiet", "--locked", "--package", "customer-data"])
+        .args([
+            "--target",
+            "wasm32-unknown-unknown",
+            "--profile",
+            "guest",
+            "--target-dir",
+        ])
+        .arg(&target);
+    for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET"] {
+        build.env_remove(name);
+    }
+    let built = run(&mut build);
+    assert!(built.status.success(), "{}", built.stderr);
+    target.join("wasm32-unknown-unknown/guest/customer_data.wasm")
+}
+
+fn policy(arguments: &[&str]) -> Output {
+    let mut policy = command();
+    policy.args(["--log-level", "error", "policy"]).args(arguments);
+    run(&mut policy)
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().expect("the path is UTF-8")
+}
+
+/// Makes an installation whose mirror has the policies that `table` names; files are in its directory.
+fn installation(options: Options, files: impl FnOnce(&Installation)) -> Installation {
+    let site = Installation::new(&Keboola::small(), options);
+    files(&site);
+    site
+}
+
+fn hostile(site: &Installation, name: &str) {
+    let written = policy(&["selftest", "--only", name, "--write", path(&site.path("hostile"))]);
+    assert!(written.status.success(), "{written:?}");
+}
+
+const CUSTOMER_DATA: &str = r#"
+[[mirror.policy]]
+name = "customer-data"
+file = "customer-data.wasm"
+settings = { numbers = [{ prefix = "CUST-", digits = 8 }], own_domains = ["acme.example"] }
+"#;
+
+fn with_example(options: Options) -> Installation {
+    installation(options, |site| {
+        let wrapped = policy(&[
+            "wrap",
+            path(&example()),
+            "--out",
+            path(&site.path("customer-data.wasm")),
+        ]);
+        assert!(wrapped.status.success(), "{wrapped:?}");
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_customers_policy_finds_is_marked_in_the_commit() {
+    let site = with_example(Options {
+        mirror: CUSTOMER_DATA,
+        ..Options::default()
+    });
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    let keboola = &site.keboola;
+    let text = format!("{NUMBER}, jane@example.org, ops@acme.example");
+    keboola.set(&keboola.orders(), JANE, "note", text);
+    // Names become paths, so they are judged before.
+    keboola.rename(&keboola.clean(), PETR, &format!("Cleans {NUMBER}"));
+    site.settle(&mut server).await;
+
+    let config = site.repository.file("main", CONFIG).expect("it is there");
+    let note = config
+        .lines()
+        .find(|line| line.contains("\"note\""))
+        .expect("it was set");
+    assert!(
+        note.contains("[REDACTED:customer-number:")
+            && note.contains("[REDACTED:email-address:")
+            && note.contains("ops@acme.example"),
+        "{note}"
+    );
+    for text in ["00412345", "jane@example.org"] {
+        assert!(!site.repository.holds(text), "{text} is nowhere");
+    }
+    let paths = site.repository.git(&["ls-tree", "-r", "--name-only", "main"]);
+    assert!(!paths.contains("00412345"), "{paths}");
+    // Who changed it is in the commit all the same.
+    assert!(site.repository.log("main")[0].author.contains('@'));
+    site.check_status(&server).await;
+
+    let metric = async |name: &str| server.metric(name).await.unwrap_or_default();
+    let label = format!("policy=\"{}/customer-data\"", support::MIRROR);
+    assert!(metric(&format!("policy_findings_total{{{label}}}")).await >= 3.0);
+    assert!(metric(&format!("policy_documents_total{{{label},result=\"judged\"}}")).await > 10.0);
+    assert!(metric(&format!("policy_seconds_count{{{label}}}")).await >= 1.0);
+    assert!(metric("policy_documents_total{policy=\"secret-redaction\",result=\"judged\"}").await > 10.0);
+    assert_eq!(
+        metric(&format!("policy_failures_total{{{label},reason=\"trapped\"}}")).await,
+        0.0
+    );
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_policy_or_setting_renders_everything_anew() {
+    let mut site = with_example(Options::default());
+    let keboola = &site.keboola;
+    keboola.set(&keboola.orders(), JANE, "note", NUMBER);
+    assert_eq!(site.once().status.code(), Some(0));
+    let shows = |site: &Installation| {
+        site.repository
+            .file("main", CONFIG)
+            .is_some_and(|config| config.contains(NUMBER))
+    };
+    assert!(shows(&site), "nobody was asked about it");
+    site.configure(|options| options.mirror = CUSTOMER_DATA);
+    let once = site.once();
+    assert_eq!(once.status.code(), Some(0), "{once:?}");
+    assert!(!shows(&site), "the policy judges what was there before");
+    let tip = site.repository.tip("main");
+    assert_eq!(site.once().status.code(), Some(0));
+    assert_eq!(
+        site.repository.tip("main"),
+        tip,
+        "the same policy gives the same tree"
+    );
+    site.configure(|options| {
+        options.mirror = "[[mirror.policy]]\nname = \"customer-data\"\nfile = \"customer-data.wasm\"\nsettings = { numbers = [{ prefix = \"C-\", digits = 8 }] }\n";
+    });
+    assert_eq!(site.once().status.code(), Some(0));
+    assert!(shows(&site), "other settings, other findings");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_never_answers_withholds_its_objects_and_the_lane_goes_on() {
+    let options = Options {
+        mirror: "[[mirror.policy]]\nname = \"stuck\"\nfile = \"hostile/loop-in-wait.wasm\"\n\n[policies]\nfuel_max = 20000000\n",
+        ..Options::default()
+    };
+    let site = installation(options, |site| hostile(site, "loop-in-wait"));
+    let keboola = &site.keboola;
+    // The first leaf of the file sets it off.
+    keboola.edit(&keboola.orders(), JANE, "Odd", |configuration| {
+        let rest = configuration.take();
+        *configuration = serde_json::json!({ "!l": 1 });
+        for (name, value) in rest.as_object().cloned().unwrap_or_default() {
+            configuration[name] = value;
+        }
+    });
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    // What the policy has no trouble with goes on.
+    keboola.set(&keboola.clean(), PETR, "note", "x");
+    site.settle(&mut server).await;
+    assert_eq!(site.repository.file("main", CONFIG), None, "it was never judged");
+    let clean = site
+        .repository
+        .git(&["grep", "-l", "-e", "\"note\": \"x\"", "main", "--", "configs"]);
+    assert!(clean.contains("config.json"), "{clean:?}");
+    let withheld = site
+        .repository
+        .file("main", "ai/withheld.jsonl")
+        .expect("the repository says so");
+    assert!(withheld.contains("\"over_limit fuel_max\""), "{withheld}");
+    let main = keboola.main();
+    let told = until("the status names the policy and its limit", async || {
+        let lane = server.lane(&main).await;
+        let withheld = lane["withheld"].to_string();
+        withheld.contains("policy stuck").then_some(withheld)
+    });
+    let told = told.await;
+    assert!(told.contains("fuel_max"), "{told}");
+    let failures = format!(
+        "policy_failures_total{{policy=\"{}/stuck\",reason=\"over_limit\"}}",
+        support::MIRROR
+    );
+    assert!(server.metric(&failures).await.unwrap_or_default() >= 1.0);
+    site.repository.fsck();
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_cannot_be_used_is_refused_at_start_with_what_mends_it() {
+    let check = |table: &'static str, parts: &[&str]| {
+        let options = Options {
+            mirror: table,
+            ..Options::default()
+        };
+        let site = installation(options, |site| {
+            hostile(site, "imports-wasi");
+            let wrapped = policy(&[
+                "wrap",
+                path(&example()),
+                "--out",
+                path(&site.path("customer-data.wasm")),
+            ]);
+            assert!(wrapped.status.success(), "{wrapped:?}");
+        });
+        let checked = run(command()
+            .args(["config", "check", "--config"])
+            .arg(site.path("mirror.toml")));
+        for output in [run(&mut site.serve()), site.once(), checked] {
+            assert_eq!(output.status.code(), Some(2), "{output:?}");
+            for part in parts {
+                assert!(output.stderr.contains(part), "{part} is not in {}", output.stderr);
+            }
+        }
+    };
+    check(
+        "[[mirror.policy]]\nname = \"wasi\"\nfile = \"hostile/imports-wasi.wasm\"\n",
+        &[
+            "policy `wasi` cannot be used",
+            "it imports `wasi:filesystem/preopens@0.2.0`",
+            "wasm32-unknown-unknown",
+            "--stub-wasi",
+        ],
+    );
+    check(
+        "[[mirror.policy]]\nname = \"customer-data\"\nfile = \"customer-data.wasm\"\nsettings = { numbers = [], x = 1 }\n",
+        &[
+            "refuses its settings",
+            "`/numbers`: must be a list",
+            "`/x`: is not known",
+        ],
+    );
+    check(
+        "[[mirror.policy]]\nname = \"absent\"\nfile = \"nowhere.wasm\"\n",
+        &["policy `absent` cannot be used", "nowhere.wasm"],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_component_that_keeps_the_compiler_busy_is_given_up() {
+    let site = installation(
+        Options {
+            mirror: "[[mirror.policy]]\nname = \"busy\"\nfile = \"hostile/busy-compiler.wasm\"\n\n[policies]\ncompile_cpu_seconds_max = 1\n",
+            ..Options::default()
+        },
+        |site| hostile(site, "busy-compiler"),
+    );
+    let output = run(&mut site.serve());
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(
+        output.stderr.contains("compile_cpu_seconds_max"),
+        "{}",
+        output.stderr
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_is_handed_in_by_its_digest() {
+    let mut site = with_example(Options::default());
+    let config = site.path("mirror.toml");
+    site.write(
+        "settings.json",
+        r#"{"numbers": [{"prefix": "CUST-", "digits": 8}]}"#,
+    );
+    let component = site.path("customer-data.wasm");
+    let settings = site.path("settings.json");
+    let add = [
+        "add",
+        path(&component),
+        "--config",
+        path(&config),
+        "--mirror",
+        support::MIRROR,
+    ];
+    let refused = policy(&add);
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    assert!(refused.stderr.contains("`/numbers`"), "{refused:?}");
+    let added = policy(&[add.as_slice(), &["--settings", path(&settings), "--json"]].concat());
+    assert_eq!(added.status.code(), Some(0), "{added:?}");
+    let added: Value = serde_json::from_str(&added.stdout).expect("it is JSON");
+    let lines = added["configuration"]
+        .as_str()
+        .expect("it says what to write")
+        .to_owned();
+    site.configure(|options| options.mirror = Box::leak(lines.into_boxed_str()));
+    let listed = policy(&["list", "--config", path(&config), "--json"]);
+    assert_eq!(listed.status.code(), Some(0), "{listed:?}");
+    let listed: Value = serde_json::from_str(&listed.stdout).expect("it is JSON");
+    let policy_listed = &listed["mirrors"][0]["policies"][0];
+    assert_eq!(policy_listed["sha256"], added["sha256"], "{listed}");
+    assert_eq!(listed["unused"].as_array().map(Vec::len), Some(0));
+    assert_eq!(site.once().status.code(), Some(0));
+
+    let stored = PathBuf::from(added["stored"].as_str().expect("it says where"));
+    fs::write(&stored, b"something else").expect("it can be written");
+    let once = site.once();
+    assert_eq!(once.status.code(), Some(2), "{once:?}");
+    assert!(
+        once.stderr.contains("the configuration asks for"),
+        "{}",
+        once.stderr
+    );
+}
+
+/// What `policy new` writes must work as it says, step by step.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_policy_builds_fits_and_passes_its_own_cases() {
+    let directory = tempfile::tempdir().expect("temporary directories can be made");
+    let project = directory.path().join("words");
+    let made = policy(&["new", "company-words", "--lang", "rust", "--dir", path(&project)]);
+    assert!(made.status.success(), "{made:?}");
+    let again = policy(&["new", "company-words", "--lang", "rust", "--dir", path(&project)]);
+    assert_eq!(
+        again.status.code(),
+        Some(2),
+        "it never writes over anything: {again:?}"
+    );
+
+    // The same versions as ours, which are here already.
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    fs::copy(root.join("Cargo.lock"), project.join("Cargo.lock")).expect("the directory can be written");
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../guests");
+    for arguments in [
+        &["test"][..],
+        &["build", "--release", "--target", "wasm32-unknown-unknown"],
+    ] {
+        let mut cargo = Command::new("cargo");
+        cargo
+            .current_dir(&project)
+            .args(arguments)
+            .args(["--quiet", "--offline", "--target-dir"])
+            .arg(&target);
+        for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET"] {
+            cargo.env_remove(name);
+        }
+        let output = run(&mut cargo);
+        assert!(output.status.success(), "{arguments:?}: {}", output.stderr);
+    }
+    let module = target.join("wasm32-unknown-unknown/release/company_words.wasm");
+    let (cases, settings) = (project.join("cases"), project.join("cases/settings.json"));
+
+    let checked = policy(&["check", path(&module), "--settings", path(&settings), "--json"]);
+    assert_eq!(checked.status.code(), Some(0), "{checked:?}");
+    let checked: Value = serde_json::from_str(&checked.stdout).expect("it is JSON");
+    assert_eq!(
+        (&checked["ok"], &checked["problems"]),
+        (&true.into(), &Value::Array(Vec::new())),
+        "{checked}"
+    );
+
+    let inspected = policy(&["inspect", path(&module), "--json"]);
+    let inspected: Value = serde_json::from_str(&inspected.stdout).expect("it is JSON");
+    assert_eq!(
+        inspected["imports"],
+        serde_json::json!(["keboola:mirror/types@0.1.0"]),
+        "types only"
+    );
+    assert_eq!(inspected["policy"]["rules"][0]["id"], "confidential-word");
+
+    let tested = policy(&["test", path(&cases), "--policy", path(&module)]);
+    assert_eq!(tested.status.code(), Some(0), "{tested:?}");
+    assert!(tested.stdout.contains("1 of 1 rules have a case"), "{tested:?}");
+    let findings = cases.join("words/findings.json");
+    let expected = fs::read_to_string(&findings).expect("it is there");
+    fs::write(&findings, "{}").expect("it can be written");
+    let differs = policy(&["test", path(&cases), "--policy", path(&module)]);
+    assert_eq!(differs.status.code(), Some(3), "{differs:?}");
+    assert!(
+        differs.stdout.contains("/parameters/project: confidential-word"),
+        "{differs:?}"
+    );
+    let updated = policy(&["test", path(&cases), "--policy", path(&module), "--update"]);
+    assert_eq!(updated.status.code(), Some(0), "{updated:?}");
+    assert_eq!(fs::read_to_string(&findings).expect("it is there"), expected);
+
+    let input = cases.join("words/input");
+    let explained = policy(&[
+        "explain",
+        path(&input),
+        "--policy",
+        path(&module),
+        "--settings",
+        path(&settings),
+    ]);
+    assert_eq!(explained.status.code(), Some(0), "{explained:?}");
+    assert!(
+        explained
+            .stdout
+            .contains("/parameters/project: confidential-word, by company_words")
+            && explained.stdout.contains("[REDACTED:confidential-word:0]")
+            && !explained.stdout.contains("Falcon"),
+        "{}",
+        explained.stdout
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_are_scanned_and_answered_in_order() {
+    let text = "CREATE USER bob PASSWORD = 'Xk29-fake-91q'; -- é";
+    let encoded = "eyIjdG9rZW4iOiAicGxhaW4tZmFrZS12YWx1ZSJ9";
+    let lines = [
+        serde_json::json!({ "id": "a", "path": "code.sql", "text": text }).to_string(),
+        String::new(),
+        serde_json::json!({ "id": 7, "text_b64": encoded }).to_string(),
+        serde_json::json!({ "id": null, "text": "nothing here" }).to_string(),
+    ];
+    let directory = tempfile::tempdir().expect("temporary directories can be made");
+    let input = directory.path().join("input");
+    fs::write(&input, lines.join("\n")).expect("it can be written");
+    let mut scan = command();
+    scan.args(["--log-level", "error", "policy", "scan", "--jsonl"])
+        .stdin(fs::File::open(&input).expect("it is there"));
+    let output = run(&mut scan);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let answers: Vec<Value> = output
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("each line is JSON"))
+        .collect();
+    assert_eq!(
+        answers,
+        [
+            serde_json::json!({ "id": "a", "spans": [[28, 41, "password"]] }),
+            serde_json::json!({ "id": 7, "spans": [[12, 28, "keboola-plaintext"]] }),
+            serde_json::json!({ "id": null, "spans": [] }),
+        ]
+    );
+}
+
+/// With a compiler in a process of its own, which the sandbox's own tests do not have.
+#[tokio::test(flavor = "multi_thread")]
+async fn this_host_contains_hostile_policies() {
+    let output = policy(&["selftest", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let report: Value = serde_json::from_str(&output.stdout).expect("it is JSON");
+    let attacks = report["attacks"].as_array().expect("they are listed").len();
+    assert!(attacks >= 70 && report["contained"] == attacks, "{report}");
+}
