@@ -141,10 +141,7 @@ impl Nats {
             }
         }
         if all.len() < max {
-            let newest = self
-                .last(stream, subject)
-                .await?
-                .map_or(0, |last| last.sequence);
+            let newest = self.last(stream, subject).await?.map_or(0, |last| last.sequence);
             while after < newest && all.len() < max {
                 let Some(next) = self.next(stream, subject, after).await? else {
                     break;

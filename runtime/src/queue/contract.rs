@@ -347,7 +347,10 @@ async fn lanes_of_one_topic_are_independent(log: &Arc<dyn EventLog>) {
     assert_eq!(log.cursor(&slow).await.unwrap(), None);
     let backlog = async |lanes: Vec<LaneId>, depth, oldest| {
         let lanes: Vec<(LaneId, Topic)> = lanes.into_iter().map(|lane| (lane, topic("shared"))).collect();
-        eventually(Backlog { depth, oldest }, async || log.backlog(&lanes).await.unwrap()).await;
+        eventually(Backlog { depth, oldest }, async || {
+            log.backlog(&lanes).await.unwrap()
+        })
+        .await;
     };
     backlog(vec![fast.clone()], 2, Some(at(0))).await;
     backlog(vec![slow.clone()], 3, Some(at(0))).await;
@@ -618,7 +621,10 @@ async fn too_many_events_of_nobody_go_early(log: &Arc<dyn EventLog>) {
     };
     let waiting = async |mirror: &str, expected: u64| {
         let (mirror, Topic { stack, project, .. }) = (mirror.parse().unwrap(), topic("x"));
-        eventually(expected, async || log.waiting(&mirror, &stack, &project).await.unwrap()).await;
+        eventually(expected, async || {
+            log.waiting(&mirror, &stack, &project).await.unwrap()
+        })
+        .await;
     };
     waiting("new", 15).await;
     assert_eq!(prune(log, &retention).await.events, 7);
