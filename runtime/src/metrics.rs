@@ -147,6 +147,7 @@ pub struct Metrics {
     pub events_accepted: Family<Accepted, Counter>,
     pub oldest_unpushed_age: Share,
     pub lanes_held: Gauge,
+    pub shards_held: Gauge,
     pub objects_withheld_now: Gauge,
     samples_off: Share,
     sample_requests: Mutex<SampleRequests>,
@@ -186,6 +187,7 @@ impl Metrics {
             events_accepted: Family::default(),
             oldest_unpushed_age: Share::default(),
             lanes_held: Gauge::default(),
+            shards_held: Gauge::default(),
             objects_withheld_now: Gauge::default(),
             samples_off: Share::default(),
             sample_requests: Mutex::default(),
@@ -226,6 +228,7 @@ impl Metrics {
             events_accepted,
             oldest_unpushed_age,
             lanes_held,
+            shards_held,
             objects_withheld_now,
             samples_off,
             sample_requests: _,
@@ -316,6 +319,11 @@ impl Metrics {
             "lanes_held",
             "Branches whose next commit would delete too much and waits for the operator",
             lanes_held.clone(),
+        );
+        registry.register(
+            "shards_held",
+            "Shards of mirrors that this worker holds; all workers together hold each shard that has mirrors once",
+            shards_held.clone(),
         );
         registry.register(
             "objects_withheld_now",

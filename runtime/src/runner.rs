@@ -4,17 +4,19 @@
 //! other, one attempt a lane. When something is due is decided by [`mirror_core::lane`]; here is only the waiting.
 
 pub mod cadence;
+mod crew;
 mod lane_task;
 mod record;
 
 use crate::{
     branches,
-    config::MirrorSpec,
+    config::{MirrorSpec, QueueConfig},
     metrics::{Enabled, QUEUE_NAME, Queue, Region},
     pipeline::attempt::{Landed, Lane},
     queue::{NewEvent, News},
     system::{Mirror, StartError, System},
     visibility::{Exports, Visibility},
+    workers::Worker,
 };
 use cadence::Cadence;
 use jiff::Timestamp;
@@ -22,7 +24,7 @@ use lane_task::LaneTask;
 use mirror_core::{
     cut::{Position, Stream},
     event::{Body, BranchChanged, Envelope},
-    ids::{BranchId, LaneId},
+    ids::{BranchId, LaneId, MirrorId},
     incident::Report,
     retry::{Disposition, Failure, Jitter},
     window::later,
@@ -53,6 +55,15 @@ pub struct Runner {
     /// Raised to make all lanes due at once.
     hurry: watch::Sender<u64>,
     lanes: Mutex<BTreeMap<LaneId, Lane>>,
+    /// The mirrors that this process works for.
+    followed: Mutex<BTreeMap<MirrorId, Followed>>,
+}
+
+/// The tasks of one mirror, and what ends them.
+#[derive(Debug, Clone)]
+struct Followed {
+    stop: CancellationToken,
+    tasks: TaskTracker,
 }
 
 impl fmt::Debug for Runner {
@@ -73,6 +84,7 @@ impl Runner {
             landed: broadcast::channel(LANDED_KEPT).0,
             hurry: watch::channel(0).0,
             lanes: Mutex::default(),
+            followed: Mutex::default(),
         })
     }
 
@@ -96,6 +108,7 @@ impl Runner {
         for spec in &self.system.config.mirrors {
             mirrors.push(self.system.mirror(spec).await?);
         }
+        let mut opened = Vec::new();
         for mirror in mirrors {
             let MirrorSpec {
                 project, plan_tier, ..
@@ -109,12 +122,21 @@ impl Runner {
                 .git_sync_enabled_ratio
                 .get_or_create(&label)
                 .set(1.0);
-            let mirror = Arc::new(mirror);
-            let (runner, watched) = (Arc::clone(self), Arc::clone(&mirror));
-            self.tasks
-                .spawn(async move { runner.watch_visibility(&watched).await });
-            let runner = Arc::clone(self);
-            self.tasks.spawn(async move { runner.follow(mirror).await });
+            opened.push(Arc::new(mirror));
+        }
+        match (&self.system.config.queue, &self.system.jetstream) {
+            (QueueConfig::JetStream(config), Some(log)) => {
+                let crew = crew::Hands::new(Arc::clone(self), opened);
+                let (nats, lease) = (log.nats().clone(), self.system.lease.clone());
+                let metrics = Arc::clone(&self.system.metrics);
+                let worker = Worker::open(nats, config, lease, crew.shards(), metrics).await?;
+                self.tasks.spawn(worker.run(Arc::new(crew), self.stop.clone()));
+            }
+            _ => {
+                for mirror in &opened {
+                    self.begin(mirror).await;
+                }
+            }
         }
         let runner = Arc::clone(self);
         self.tasks.spawn(async move { runner.watch_backlog().await });
@@ -133,7 +155,7 @@ impl Runner {
     }
 
     /// Follows one mirror: keeps a task for each of its branches.
-    async fn follow(self: Arc<Self>, mirror: Arc<Mirror>) {
+    async fn follow(self: Arc<Self>, mirror: Arc<Mirror>, followed: Followed) {
         let mut news = self.system.log.tail();
         let mut known: BTreeSet<BranchId> = BTreeSet::new();
         let mut retry = mirror_core::retry::Retry::default();
@@ -146,7 +168,7 @@ impl Runner {
         loop {
             let now = (self.system.now)();
             let mut failed = false;
-            let next = match self.open_lanes(&mirror, &mut known, &mut seen).await {
+            let next = match self.open_lanes(&mirror, &followed, &mut known, &mut seen).await {
                 Ok(()) => {
                     retry = mirror_core::retry::Retry::default();
                     self.system.status.set_problem(&mirror.spec.id, None);
@@ -199,7 +221,7 @@ impl Runner {
                 }
             };
             tokio::select! {
-                () = self.stop.cancelled() => return,
+                () = followed.stop.cancelled() => return,
                 () = sleep_until(next) => {}
                 branch = unknown_branch, if !failed => {
                     let until = later((self.system.now)(), BRANCH_VISIBLE_WITHIN);
@@ -210,7 +232,7 @@ impl Runner {
             }
             // Events come in numbers; one listing is for all of them.
             tokio::select! {
-                () = self.stop.cancelled() => return,
+                () = followed.stop.cancelled() => return,
                 () = tokio::time::sleep(between) => {}
             }
         }
@@ -228,6 +250,7 @@ impl Runner {
     async fn open_lanes(
         self: &Arc<Self>,
         mirror: &Arc<Mirror>,
+        followed: &Followed,
         known: &mut BTreeSet<BranchId>,
         seen: &mut BTreeMap<BranchId, String>,
     ) -> Result<(), StartError> {
@@ -287,6 +310,7 @@ impl Runner {
             let task = LaneTask {
                 runner: Arc::clone(self),
                 mirror: Arc::clone(mirror),
+                stop: followed.stop.clone(),
                 lane,
                 spent: None,
                 look_again: VecDeque::new(),
@@ -294,9 +318,7 @@ impl Runner {
                 cadence,
                 untold: Vec::new(),
             };
-            self.tasks.reopen();
-            self.tasks.spawn(task.run());
-            self.tasks.close();
+            self.spawn(followed, task.run());
         }
         Ok(())
     }
@@ -317,11 +339,11 @@ impl Runner {
 
     /// Looks again and again who may read the repository. What a change makes necessary is asked of the
     /// lanes, each of which does it in a commit of its own.
-    async fn watch_visibility(&self, mirror: &Mirror) {
+    async fn watch_visibility(&self, mirror: &Mirror, stop: CancellationToken) {
         let every = self.system.config.visibility.check_every;
         loop {
             tokio::select! {
-                () = self.stop.cancelled() => return,
+                () = stop.cancelled() => return,
                 () = tokio::time::sleep(every) => {}
             }
             if !mirror.visibility.may_change() {

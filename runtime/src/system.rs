@@ -28,6 +28,7 @@ use crate::{
     status::Status,
     turns::Turns,
     visibility::{Exports, VisibilityWatch},
+    workers::Lease,
 };
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
@@ -186,6 +187,8 @@ pub struct System {
     pub state: Arc<dyn StateStore>,
     /// The log once more, where it is over NATS.
     pub jetstream: Option<JetStreamLog>,
+    /// Whether this process may push; held for ever where it is the only one.
+    pub lease: Lease,
     pub metrics: Arc<Metrics>,
     pub status: Arc<Status>,
     pub notices: Notices,
@@ -369,6 +372,7 @@ impl System {
             log,
             state,
             jetstream,
+            lease: Lease::default(),
             metrics,
             status: Arc::default(),
             notices,
@@ -549,6 +553,7 @@ impl System {
             turn: Arc::clone(&mirror.turn),
             log: Arc::clone(&self.log),
             state: Arc::clone(&self.state),
+            lease: self.lease.clone(),
             now: self.now,
             window: Duration::from_millis(self.config.window.span_ms),
         })

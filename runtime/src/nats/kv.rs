@@ -86,7 +86,6 @@ impl Bucket {
     }
 
     /// Deletes the record with `revision`.
-    #[expect(dead_code, reason = "for the leases of workers")]
     pub(crate) async fn delete(&self, key: &str, revision: u64) -> Result<Written, NatsError> {
         let mut headers = HeaderMap::new();
         headers.insert("Nats-Expected-Last-Subject-Sequence", revision.to_string());
@@ -184,7 +183,6 @@ impl Bucket {
     }
 
     /// Lists the records whose keys match, by key; of any replica, so what was just written may be missing.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the leases of workers"))]
     pub(crate) async fn all(&self, filter: &str) -> Result<Vec<(String, Record)>, NatsError> {
         let found = self
             .nats

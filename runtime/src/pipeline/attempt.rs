@@ -31,6 +31,7 @@ use crate::{
     state::StateStore,
     turns::{Turn, Turns},
     visibility::{Exports, VisibilityWatch},
+    workers::Lease,
 };
 pub use heirs::Heirs;
 use jiff::Timestamp;
@@ -98,6 +99,8 @@ pub struct Lane {
     pub turn: Arc<tokio::sync::Mutex<()>>,
     pub log: Arc<dyn EventLog>,
     pub state: Arc<dyn StateStore>,
+    /// Where there are other workers: nothing is pushed without it.
+    pub lease: Lease,
     pub now: fn() -> Timestamp,
     /// What happened within this time becomes one commit, also after an outage.
     pub window: Duration,

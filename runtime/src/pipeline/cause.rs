@@ -19,7 +19,12 @@ impl AttemptError {
             Self::MassDeletion { .. } => Cause::MassDeletion,
             Self::Unnamed { .. } | Self::NotSentAgain { .. } => Cause::PushRefused,
             Self::MonthRef(_) => Cause::Settings,
-            Self::Spool(_) | Self::Log(_) | Self::State(_) | Self::Store(_) | Self::Stopped(_) => Cause::Host,
+            Self::Spool(_)
+            | Self::Log(_)
+            | Self::State(_)
+            | Self::Store(_)
+            | Self::LeaseOver
+            | Self::Stopped(_) => Cause::Host,
             Self::Sandbox(error) if error.is_temporary() => Cause::Host,
             Self::Sandbox(_) | Self::Write(_) | Self::Stage(_) => Cause::Defect,
             // These wait for something of the mirror's own.

@@ -66,6 +66,8 @@ pub enum AttemptError {
     },
     #[error("there is no Git branch for a month of job runs; give the mirror a shorter `branch`")]
     MonthRef(#[from] InvalidRefName),
+    #[error("this worker may no longer push; whoever has its shard now goes on")]
+    LeaseOver,
     #[error(transparent)]
     Stopped(#[from] Stopped),
     #[error("a stage of the attempt ended unexpectedly")]
@@ -157,6 +159,8 @@ impl AttemptError {
             | Self::NotSentAgain { .. }
             | Self::MonthRef(_)
             | Self::MassDeletion { .. } => Disposition::NeedsCustomer,
+            // Either the lease is renewed by then, or the lane is another's.
+            Self::LeaseOver => Disposition::Temporary { after: Some(SOON) },
             Self::NoDefaultYet => Disposition::Temporary { after: Some(A_WHILE) },
         }
     }

@@ -138,6 +138,12 @@ impl JetStreamLog {
         })
     }
 
+    /// Returns the connection below.
+    #[must_use]
+    pub fn nats(&self) -> &Nats {
+        &self.nats
+    }
+
     /// Returns a topic's first message of a stream after a position, and how many come after it.
     async fn first_after(
         &self,

@@ -37,6 +37,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
 
 /// A dev branch looks so often whether the default one is there.
 const DEFAULT_EVERY: Duration = Duration::from_millis(250);
@@ -50,6 +51,8 @@ const MISSED_MAX: usize = 10_000;
 pub(super) struct LaneTask {
     pub(super) runner: Arc<Runner>,
     pub(super) mirror: Arc<Mirror>,
+    /// Ends the lane in this process: it stops, or another worker takes over.
+    pub(super) stop: CancellationToken,
     pub(super) lane: Lane,
     /// What the history of runs has cost, as the last attempt knew it.
     pub(super) spent: Option<Spent>,
@@ -75,7 +78,7 @@ impl LaneTask {
     pub(super) async fn run(mut self) {
         let mut news = self.lane.log.tail();
         let mut hurry = self.runner.hurry.subscribe();
-        let stop = self.runner.stop.clone();
+        let stop = self.stop.clone();
         tokio::select! {
             () = stop.cancelled() => return,
             () = self.default_mirrored() => {}
@@ -265,7 +268,7 @@ impl LaneTask {
                 Err(error) => {
                     tracing::error!(lane = %self.lane.id, error, "the log cannot be read; it is tried again");
                     tokio::select! {
-                        () = self.runner.stop.cancelled() => return Vec::new(),
+                        () = self.stop.cancelled() => return Vec::new(),
                         () = tokio::time::sleep(BACKLOG_EVERY) => {}
                     }
                 }

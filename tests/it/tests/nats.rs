@@ -4,7 +4,7 @@ mod support;
 
 use nats_server::NatsServer;
 use serde_json::json;
-use support::{Broker, Installation, JANE, Keboola, Options, PETR, until};
+use support::{Broker, Installation, JANE, Keboola, Options, PETR, Server, until};
 
 /// Somebody edits, somebody runs.
 fn work(keboola: &Keboola, round: u64) {
@@ -89,6 +89,104 @@ async fn a_process_killed_at_any_of_its_places_loses_nothing_and_does_nothing_tw
     for book in books.values() {
         site.check_by(book, &[]);
     }
+}
+
+/// Starts another worker for the same mirrors, with a disk of its own.
+async fn worker(site: &Installation, name: &str) -> Server {
+    let config = site
+        .config()
+        .replace("data_dir = \"data\"", &format!("data_dir = \"data-{name}\""));
+    let config = config.replace("[keboola]\n", &format!("worker = \"{name}\"\n\n[keboola]\n"));
+    let file = format!("{name}.toml");
+    site.write(&file, &config);
+    let mut serve = support::command();
+    serve.args(["serve", "--config"]).arg(site.path(&file));
+    let mut server = site.spawn(&mut serve);
+    assert!(server.listening().await, "the process ended before it listened");
+    server
+}
+
+/// Whether a worker has the only shard there is.
+async fn holds(server: &Server) -> bool {
+    server.metric("shards_held").await == Some(1.0)
+}
+
+/// Waits until one of the workers works, and returns which.
+async fn holder(workers: &[&Server]) -> usize {
+    until("a worker has the shard", async || {
+        for (index, worker) in workers.iter().enumerate() {
+            if holds(worker).await {
+                return Some(index);
+            }
+        }
+        None
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn a_worker_goes_on_where_another_died_or_left_and_history_is_one_line() {
+    let keboola = Keboola::small();
+    let nats = NatsServer::start();
+    let site = Installation::new(&keboola, Broker::options(&nats, ""));
+    let mut workers = vec![worker(&site, "w0").await, worker(&site, "w1").await];
+    let broker = Broker::open(nats, &site).await;
+    broker.settle(&[&site]).await;
+    for round in 1..=4 {
+        work(&keboola, round);
+        broker.publish(&site).await;
+        let at_work = holder(&workers.iter().collect::<Vec<_>>()).await;
+        let mut leaving = workers.remove(at_work);
+        if round % 2 == 0 {
+            leaving.stop().await;
+        } else {
+            leaving.kill();
+        }
+        // Whoever is left takes over, and then there is another one again.
+        let taken = std::time::Instant::now();
+        holder(&[&workers[0]]).await;
+        println!("round {round}: taken over after {:?}", taken.elapsed());
+        broker.settle(&[&site]).await;
+        workers.push(worker(&site, &format!("w{}", round + 1)).await);
+    }
+    work(&keboola, 5);
+    let books = broker.settle(&[&site]).await;
+    for book in books.values() {
+        site.check_by(book, &[]);
+    }
+    for worker in workers {
+        worker.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn a_worker_killed_around_its_push_leaves_nothing_that_another_would_do_twice() {
+    let keboola = Keboola::small();
+    let nats = NatsServer::start();
+    let site = Installation::new(&keboola, Broker::options(&nats, ""));
+    let broker = Broker::open(nats, &site).await;
+    for (round, place) in (1..).zip(["before-push", "after-push", "after-adopt"]) {
+        let mut first = site.start_armed(&format!("{place}:2")).await;
+        until("the first has the shard", async || {
+            holds(&first).await.then_some(())
+        })
+        .await;
+        let second = worker(&site, &format!("second-{round}")).await;
+        // The snapshot or an edit is the first passing, this one the second.
+        for part in 0..2 {
+            work(&keboola, 10 * round + part);
+            broker.publish(&site).await;
+            broker.settle(&[&site]).await;
+        }
+        second.stop().await;
+        first.kill();
+    }
+    let server = site.start().await;
+    let books = broker.settle(&[&site]).await;
+    for book in books.values() {
+        site.check_by(book, &[]);
+    }
+    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -246,6 +246,9 @@ impl Lane {
         &self,
         push: PendingPush,
     ) -> Result<Result<PendingPush, Box<Unsent>>, AttemptError> {
+        if !self.lease.holds() {
+            return Err(AttemptError::LeaseOver);
+        }
         self.git.save(&push)?;
         Ok(match self.remote.push(&push) {
             Ok(()) => Ok(push),

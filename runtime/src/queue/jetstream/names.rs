@@ -43,7 +43,6 @@ impl Names {
         format!("{}_STATE", self.prefix)
     }
 
-    #[expect(dead_code, reason = "for the leases of workers")]
     pub(crate) fn lease_bucket(&self) -> String {
         format!("{}_LEASES", self.prefix)
     }

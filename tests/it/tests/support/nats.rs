@@ -31,7 +31,9 @@ impl Broker {
     pub(crate) fn options(server: &NatsServer, more: &str) -> Options {
         let url = server.url();
         Options {
-            queue: format!("backend = \"jetstream\"\nservers = [\"{url}\"]\nreplicas = 1\n{more}"),
+            queue: format!(
+                "backend = \"jetstream\"\nservers = [\"{url}\"]\nreplicas = 1\nlease_ms = 3000\n{more}"
+            ),
             // Branches are told by events, and of them only the default one is published here.
             dev_branches: false,
             ..Options::default()

@@ -1,0 +1,98 @@
+//! Working for a mirror: all of them where this process is alone, those of the shards it holds where it is not.
+
+use super::{Followed, Runner};
+use crate::{metrics::Region, system::Mirror, workers::Crew};
+use async_trait::async_trait;
+use mirror_core::{ids::LaneId, shard::Shard};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+use tokio_util::task::TaskTracker;
+
+/// The runner as one of several workers.
+pub(super) struct Hands {
+    runner: Arc<Runner>,
+    mirrors: BTreeMap<Shard, Vec<Arc<Mirror>>>,
+}
+
+impl Hands {
+    pub(super) fn new(runner: Arc<Runner>, all: Vec<Arc<Mirror>>) -> Self {
+        let mut mirrors: BTreeMap<Shard, Vec<Arc<Mirror>>> = BTreeMap::new();
+        for mirror in all {
+            let shard = Shard::of(&mirror.spec.stack, &mirror.spec.project);
+            mirrors.entry(shard).or_default().push(mirror);
+        }
+        Self { runner, mirrors }
+    }
+
+    /// Returns the shards that have mirrors.
+    pub(super) fn shards(&self) -> BTreeSet<Shard> {
+        self.mirrors.keys().copied().collect()
+    }
+}
+
+#[async_trait]
+impl Crew for Hands {
+    async fn take(&self, shard: Shard) {
+        for mirror in self.mirrors.get(&shard).into_iter().flatten() {
+            self.runner.begin(mirror).await;
+        }
+    }
+
+    async fn give_up(&self, shard: Shard) {
+        let ends = self.mirrors.get(&shard).into_iter().flatten();
+        futures_util::future::join_all(ends.map(|mirror| self.runner.end(mirror))).await;
+    }
+}
+
+impl Runner {
+    /// Starts the tasks of a mirror.
+    pub(super) async fn begin(self: &Arc<Self>, mirror: &Arc<Mirror>) {
+        let followed = Followed {
+            stop: self.stop.child_token(),
+            tasks: TaskTracker::new(),
+        };
+        let id = mirror.spec.id.clone();
+        self.followed.lock().await.insert(id, followed.clone());
+        let (runner, watched, stop) = (Arc::clone(self), Arc::clone(mirror), followed.stop.clone());
+        self.spawn(
+            &followed,
+            async move { runner.watch_visibility(&watched, stop).await },
+        );
+        let follow = Arc::clone(self).follow(Arc::clone(mirror), followed.clone());
+        self.spawn(&followed, follow);
+    }
+
+    /// Ends the tasks of a mirror. A running attempt may finish within the grace period; what goes on after that
+    /// is no danger, as whoever goes on makes the same commits.
+    pub(super) async fn end(&self, mirror: &Mirror) {
+        let id = &mirror.spec.id;
+        let Some(Followed { stop, tasks }) = self.followed.lock().await.remove(id) else {
+            return;
+        };
+        stop.cancel();
+        tasks.close();
+        let grace = Duration::from_millis(self.system.config.grace_ms);
+        if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
+            tracing::warn!(mirror = %id, ?grace, "attempts of the mirror are not waited for any longer");
+        }
+        let mut lanes = self.lanes.lock().await;
+        let own: Vec<LaneId> = lanes.keys().filter(|lane| lane.mirror == *id).cloned().collect();
+        for lane in own {
+            self.system.status.remove(&lane);
+            if let Some(lane) = lanes.remove(&lane)
+                && !lane.branch.is_default
+            {
+                let linked = &self.system.metrics.linked_dev_branches;
+                linked.get_or_create(&Region::of(&lane.spec)).dec();
+            }
+        }
+    }
+
+    /// Starts a task of a mirror, which a stop of the process waits for too.
+    pub(super) fn spawn(&self, followed: &Followed, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(followed.tasks.track_future(task));
+    }
+}
