@@ -511,6 +511,7 @@ impl System {
             log: Arc::clone(&self.log),
             state: Arc::clone(&self.state),
             now: self.now,
+            window: Duration::from_millis(self.config.window.span_ms),
         })
     }
 

@@ -4,6 +4,8 @@
 //! reuses it, so that equal cut and equal parent give the equal commit on any worker. How events
 //! are stored, and what the objects look like, is not known here.
 
+pub mod groups;
+
 use crate::{
     event::{
         Body, BranchChanged, ConfigChanged, ConfigDeleted, Envelope, JobFinished, RunStatus, StorageChanged,

@@ -109,7 +109,7 @@ async fn synchronise(lane: &Lane) -> Result<Vec<Landed>, Failure> {
     };
     let (mut held, first) = attempt(lane, None).await?;
     let is_snapshot = first
-        .as_ref()
+        .last()
         .is_some_and(|landed| landed.kind == mirror_core::commit::CommitKind::Snapshot);
     landed.extend(first);
     if is_snapshot {
@@ -187,14 +187,17 @@ fn report(lane: &Lane, notice: Notice, outage: &Outage) -> Report {
 async fn attempt(
     lane: &Lane,
     mut held: Option<(Oid, Memory)>,
-) -> Result<(Option<(Oid, Memory)>, Option<Landed>), Failure> {
+) -> Result<(Option<(Oid, Memory)>, Vec<Landed>), Failure> {
     let due = Due {
         change: true,
         jobs: true,
     };
     for _ in 1..ATTEMPTS_MAX {
         match lane.attempt(held.take(), due).await {
-            Ok(done) => return Ok((done.base.map(|base| (base, done.memory)), done.landed)),
+            Ok(done) => {
+                let landed = done.caught_up.into_iter().chain(done.landed).collect();
+                return Ok((done.base.map(|base| (base, done.memory)), landed));
+            }
             Err(error) => match error.disposition() {
                 Disposition::RefMoved => {}
                 Disposition::Temporary { after: Some(after) } if after <= Duration::from_secs(5) => {

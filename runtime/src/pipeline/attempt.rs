@@ -7,6 +7,7 @@ mod cut;
 mod heirs;
 mod looking;
 mod make;
+mod parts;
 mod publish;
 mod put_aside;
 mod refused;
@@ -31,14 +32,13 @@ use crate::{
     turns::{Turn, Turns},
     visibility::{Exports, VisibilityWatch},
 };
-use changes::changes;
 pub use heirs::Heirs;
 use jiff::Timestamp;
 use make::{Made, ToMake};
 use mirror_core::{
     batch::Subject,
     commit::CommitKind,
-    cut::{Cut, LaneCursor},
+    cut::{Cut, LaneCursor, groups::Group},
     digest::RenderDigest,
     finding::WithholdReason,
     ids::{BranchId, LaneId, ObjectKey, Oid, ProjectId, Stack, Topic},
@@ -99,6 +99,8 @@ pub struct Lane {
     pub log: Arc<dyn EventLog>,
     pub state: Arc<dyn StateStore>,
     pub now: fn() -> Timestamp,
+    /// What happened within this time becomes one commit, also after an outage.
+    pub window: Duration,
 }
 
 impl fmt::Debug for Lane {
@@ -127,8 +129,10 @@ pub struct Done {
     pub base: Option<Oid>,
     pub memory: Memory,
     pub cursor: LaneCursor,
-    /// Set where there is a new commit.
+    /// Set where there is a new commit; of several the last.
     pub landed: Option<Landed>,
+    /// Those below it, oldest first, where an outage was caught up with.
+    pub caught_up: Vec<Landed>,
     /// How long the attempt took, and of that the fetching from the source.
     pub took: Duration,
     pub fetching: Duration,
@@ -155,6 +159,7 @@ impl Done {
             memory,
             cursor,
             landed: None,
+            caught_up: Vec::new(),
             took: started.elapsed(),
             fetching: Duration::ZERO,
             work: Work::default(),
@@ -252,9 +257,10 @@ impl Lane {
         let (mut refusals, mut kept_back) = (Vec::new(), BTreeMap::new());
         let mut unnamed = None;
         let mut may_rebuild = false;
+        let mut together = false;
         loop {
             let straight = match self
-                .straight(held.take(), due, started, &again, may_rebuild)
+                .straight(held.take(), due, started, &again, (may_rebuild, together))
                 .await
             {
                 // What was told since the cut may have mended it: the line is gone once more, with a wider cut.
@@ -278,6 +284,7 @@ impl Lane {
                     *turn = Some(self.turns.rebuild(self.project()).await?);
                     may_rebuild = true;
                 }
+                Straight::Together => together = true,
                 // Each round sets at least one more object aside, or has learnt a secret, so it ends.
                 Straight::Again(more) => again.extend(more),
                 Straight::Refused { new, error } => {
@@ -298,7 +305,7 @@ impl Lane {
         due: Due,
         started: Instant,
         again: &Again,
-        may_rebuild: bool,
+        (may_rebuild, together): (bool, bool),
     ) -> Result<Straight, AttemptError> {
         let start = self.recover(held).await?;
         self.refuse_foreign(&start).await?;
@@ -348,12 +355,18 @@ impl Lane {
             ..
         } = start;
         let asked = Instant::now();
+        let mut groups = match rebuild || together {
+            true => vec![Group::alone(cut.clone())],
+            false => self.groups(&cut).await?,
+        }
+        .into_iter();
+        let group = groups.next().unwrap_or_else(|| Group::alone(cut.clone()));
         let surveyed = if rebuild {
             self.survey_all(&cut, &memory, scope).await
         } else {
-            self.survey_cut(&cut, &memory, scope).await
+            self.survey_cut(&group.cut, &memory, scope).await
         };
-        let (mut fetched, mut survey) = match surveyed {
+        let surveyed = match surveyed {
             Ok(surveyed) => surveyed,
             Err(error) => {
                 // Most often the source does not show yet what it will a second later.
@@ -361,42 +374,37 @@ impl Lane {
                 return Err(error);
             }
         };
-        let mut newest = BTreeMap::new();
-        for key in again.earlier.keys() {
-            (fetched, survey) = self.earlier(key, &memory, fetched, survey, &mut newest).await?;
-        }
+        let mut part = self.part(group, surveyed, &memory, again).await?;
         let mut fetching = asked.elapsed();
-        let mut changes = changes(&cut, &fetched, &memory);
         if rebuild && !first {
             // Everything was listed, and rendered anew; nobody changed what has the same version.
-            changes.retain(|change| {
+            part.changes.retain(|change| {
                 memory
                     .covered_of(&change.key)
                     .is_none_or(|had| change.deleted || had.version != change.version)
             });
         }
-        let unfounded = fetched.unfounded.drain(..).map(Letter::of_unfounded);
-        self.file(&cut, unfounded.collect(), scope.now).await?;
-        let samples = fetched.sample_news();
         let quarantine = self.state.quarantine(&self.id).await?;
         let to_make = ToMake {
             quarantine,
             overwrites,
             memory,
-            fetched,
-            survey,
-            newest,
+            part,
+            further: groups.collect(),
             scope,
             same_render: mirrored.as_ref() == Some(&self.render),
             tip,
             base,
-            changes,
         };
-        let made = self.make(to_make, &cut, again).await?;
-        let finished = match made {
+        let made = self.make(to_make, again).await?;
+        let mut finished = match made {
             Made::Finished(finished) => *finished,
             Made::Again(more) => return Ok(Straight::Again(more)),
         };
+        let unfounded = std::mem::take(&mut finished.unfounded);
+        let unfounded = unfounded.into_iter().map(Letter::of_unfounded);
+        self.file(&cut, unfounded.collect(), scope.now).await?;
+        let samples = std::mem::take(&mut finished.samples);
         fetching += finished.fetching;
         let withheld = finished.withheld.iter();
         let withheld = withheld.filter_map(|(key, reason)| Letter::of_withheld(key, reason, &cut));
@@ -405,6 +413,7 @@ impl Lane {
         let mut done = match self.publish(finished, cut, stored_cursor, started).await? {
             Published::Done(done) => done,
             Published::Refused { new, error } => return Ok(Straight::Refused { new, error }),
+            Published::Together => return Ok(Straight::Together),
         };
         let filed = self.filed();
         done.fetching = fetching;
@@ -457,6 +466,9 @@ impl Lane {
 /// Where the line came to.
 enum Straight {
     Done(Box<Done>),
+    /// The remote does not take one of several commits: the line is to be gone again with all in one, which shows what it
+    /// objects to.
+    Together,
     /// A whole project is to be read, for which there are few places: the line is to be gone again in one of them.
     Rebuild,
     /// The line is to be gone again.
@@ -471,6 +483,8 @@ enum Straight {
 /// What publishing came to.
 enum Published {
     Done(Box<Done>),
+    /// As [`Straight::Together`].
+    Together,
     /// The remote does not take the commit, and it is known by now what must not be in it.
     Refused {
         new: BTreeMap<Subject, WithholdReason>,

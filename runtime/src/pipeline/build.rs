@@ -24,7 +24,7 @@ use crate::crash_point;
 use mirror_core::{
     cut::ConfigKey,
     finding::WithholdReason,
-    ids::{ObjectKey, TableId},
+    ids::{ObjectKey, Oid, TableId},
     inventory::Inventory,
     layout::Entry,
     path::MirrorPath,
@@ -45,7 +45,10 @@ pub(super) struct Begin<'b> {
     pub fetched: Fetched,
     pub survey: Survey,
     pub scope: Scope,
+    /// As it is on the remote.
     pub tip: Option<Tip>,
+    /// What the new tree replaces: the tip's, or that of a commit on top of it which is not sent yet.
+    pub tree: Option<Oid>,
     pub again: &'b Again,
     /// The tip's files were made as they would be made now, though it is not known any more which are whose.
     pub same_render: bool,
@@ -193,6 +196,7 @@ impl Lane {
             mut survey,
             scope,
             tip,
+            tree,
             again,
             same_render,
             newest,
@@ -206,7 +210,7 @@ impl Lane {
         if fetched.whole {
             memory.replace();
         }
-        let mut writer = draft.tree_writer(tip.map(|tip| tip.tree))?;
+        let mut writer = draft.tree_writer(tree)?;
         let mut withheld = fetched.refused.clone();
         withheld.extend(
             again

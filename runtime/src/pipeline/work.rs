@@ -18,3 +18,27 @@ pub struct Work {
     /// Rows of derived state that were stored.
     pub rows: usize,
 }
+
+impl Work {
+    /// Adds what another part of the attempt did.
+    pub fn add(&mut self, other: Self) {
+        let Self {
+            inspected,
+            rendered,
+            gathered,
+            gathered_entries,
+            files,
+            bytes,
+            git_objects,
+            rows,
+        } = other;
+        self.inspected += inspected;
+        self.rendered += rendered;
+        self.gathered += gathered;
+        self.gathered_entries += gathered_entries;
+        self.files += files;
+        self.bytes += bytes;
+        self.git_objects += git_objects;
+        self.rows += rows;
+    }
+}

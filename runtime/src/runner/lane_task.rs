@@ -366,6 +366,7 @@ impl LaneTask {
             base,
             memory,
             landed,
+            caught_up,
             took,
             cursor,
             put_aside,
@@ -402,8 +403,9 @@ impl LaneTask {
             status.last_push = pushed.or(status.last_push);
         });
         self.count_held();
-        let took = landed.is_some().then_some(took);
-        if let Some(landed) = landed {
+        // How long a backlog took says nothing of the next window.
+        let took = (landed.is_some() && caught_up.is_empty()).then_some(took);
+        for landed in caught_up.into_iter().chain(landed) {
             self.tell(landed);
         }
         self.cadence.learn(&memory, cursor.jobs);

@@ -143,8 +143,15 @@ impl Rig {
     /// # Panics
     /// An event that is refused.
     pub async fn post(&self, events: &[String]) {
+        self.post_at(events, (self.lane().now)()).await;
+    }
+
+    /// The same at another time, as if it were that long ago.
+    ///
+    /// # Panics
+    /// As [`Rig::post`].
+    pub async fn post_at(&self, events: &[String], now: Timestamp) {
         let stack = Stack::parse(STACK).expect("the constant is a host");
-        let now = (self.lane().now)();
         let parsed = events.iter().map(|event| {
             let envelope = parse_external(event.as_bytes(), None, &stack, None, None, now);
             NewEvent {

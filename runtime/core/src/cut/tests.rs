@@ -1,3 +1,4 @@
+use super::groups::{COMMITS_MAX, groups, limited, may_be_several};
 use super::*;
 use crate::event::{MetadataChanged, RenderChanged, RunStatus, StorageCause, TableUse};
 use crate::ids::Topic;
@@ -255,4 +256,93 @@ fn a_backlog_is_cut_into_the_windows_in_which_its_changes_were_made() {
         "4 0 change a 1\n 5 1 render\n 6 2 change a 2",
         &[0..1, 1..2, 2..3],
     );
+}
+
+/// Shows the groups of a backlog, and checks that they are together what a single cut is.
+#[track_caller]
+fn check_groups(script: &str, expected: &Expect) {
+    let span = Duration::from_secs(30);
+    let log = events(script);
+    let cursor = LaneCursor::start(LogId::parse("log").unwrap());
+    let whole = Cut::of(&mirror(), &cursor, &log, at(0));
+    let groups = groups(&mirror(), &cursor, &log, span, at(0));
+    assert!(groups.len() == 1 || may_be_several(&whole, span), "{script}");
+    let count: u64 = groups.iter().map(|group| group.cut.events.count).sum();
+    assert_eq!(count, whole.events.count, "each event is in one group");
+    let last = &groups.last().unwrap().cut;
+    assert_eq!(last.cursor(None), whole.cursor(None));
+    let mut after = (cursor.change, cursor.jobs);
+    let mut shown = String::new();
+    for group in &groups {
+        let Cut {
+            change_after,
+            jobs_after,
+            change_through,
+            jobs_through,
+            ..
+        } = group.cut;
+        assert_eq!((change_after, jobs_after), after, "they follow each other");
+        after = (change_through, jobs_through);
+        let configs = group.cut.configs.iter().map(|(key, wanted)| {
+            let later = if group.later.contains(key) { "…" } else { "" };
+            format!("{}@{}{later}", key.config, wanted.version)
+        });
+        let (runs, tables) = (group.cut.runs.len(), group.cut.tables.len());
+        let facts = format!(
+            "{runs} runs, {tables} tables, metadata {}",
+            !group.cut.metadata.is_empty()
+        );
+        shown.push_str(&format!(
+            "through {change_through}/{jobs_through}: {}; {facts}\n",
+            configs.collect::<Vec<_>>().join(" ")
+        ));
+    }
+    expected.assert_eq(&shown);
+}
+
+#[test]
+fn each_window_of_an_outage_is_a_group_and_what_has_no_past_is_in_the_last() {
+    check_groups(
+        "1 0 change a 1\n 2 5 metadata\n 3 10 change b 1\n 4 10 run r in.c.t\n 5 100 change a 2\n 6 3000 change a 3\n 7 3001 gone b 2\n 8 3002 metadata",
+        &expect![[r#"
+            through 3/0: a@1… b@1…; 0 runs, 0 tables, metadata false
+            through 5/0: a@2…; 0 runs, 0 tables, metadata false
+            through 8/4: a@3 b@2; 1 runs, 0 tables, metadata true
+        "#]],
+    );
+    check_groups(
+        "1 0 change a 1\n 2 31 metadata\n 3 10 change b 1\n 4 100 run r in.c.t",
+        &expect![[r#"
+            through 3/4: a@1 b@1; 1 runs, 0 tables, metadata true
+        "#]],
+    );
+    check_groups(
+        "1 0 change a 1\n 2 1000 change a 2\n 3 2000 render",
+        &expect![[r#"
+            through 3/0: a@2; 0 runs, 0 tables, metadata false
+        "#]],
+    );
+}
+
+#[test]
+fn one_push_takes_up_so_many_windows_and_no_half_of_one() {
+    let windows = u64::try_from(COMMITS_MAX).unwrap() + 3;
+    let lines = (0..windows).map(|number| {
+        let (position, second) = (number * 3 + 1, number * 100);
+        format!(
+            "{position} {second} change a {}\n{} {} change b {}\n{} {} metadata",
+            number * 2 + 1,
+            position + 1,
+            second + 1,
+            number * 2 + 1,
+            position + 2,
+            second + 2
+        )
+    });
+    let log = events(&lines.collect::<Vec<_>>().join("\n"));
+    let (taken, left_out) = limited(log.clone(), Duration::from_secs(30));
+    assert!(left_out);
+    assert_eq!(taken.len(), COMMITS_MAX * 3);
+    let few: Vec<Logged> = log.into_iter().take(30).collect();
+    assert_eq!(limited(few.clone(), Duration::from_secs(30)), (few, false));
 }

@@ -6,14 +6,14 @@ use super::{
 };
 use crate::queue::NewEvent;
 use mirror_core::{
-    cut::{Cut, Logged, Stream, WantedRun},
+    cut::{Cut, Logged, Stream, WantedRun, groups::limited},
     event::{Body, Envelope, RenderChanged},
     ids::Oid,
 };
 use std::collections::BTreeMap;
 
 /// Events of one stream that one commit may stand for; what is above waits for the next.
-const EVENTS_MAX: usize = 10_000;
+pub(super) const EVENTS_MAX: usize = 10_000;
 
 impl Lane {
     /// Returns the stored cut, or makes and stores one of all that waits.
@@ -47,14 +47,21 @@ impl Lane {
             return self.cut_of_all(start, stored.as_ref()).await;
         }
         let mut events: Vec<Logged> = Vec::new();
+        let mut left_out = false;
         for (stream, due) in [(Stream::Change, due.change), (Stream::Jobs, due.jobs)] {
-            if due {
-                events.extend(
-                    self.log
-                        .read(&self.topic, start.cursor.of(stream), Some(stream), EVENTS_MAX)
-                        .await?,
-                );
+            // Runs belong to the last of the commits, which is for the next push then.
+            if !due || left_out {
+                continue;
             }
+            let after = start.cursor.of(stream);
+            let mut read = self
+                .log
+                .read(&self.topic, after, Some(stream), EVENTS_MAX)
+                .await?;
+            if stream == Stream::Change && start.memory_holds {
+                (read, left_out) = limited(read, self.window);
+            }
+            events.extend(read);
         }
         let mut cut = Cut::of(&self.id.mirror, &start.cursor, &events, (self.now)());
         if cut.is_empty() && start.memory_holds {

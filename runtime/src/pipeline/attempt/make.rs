@@ -4,18 +4,19 @@ use super::{
     super::{
         build::{Again, Begin, Built, Outcome},
         error::AttemptError,
-        fetch::{Covered, Fetched, Scope},
+        fetch::{SampleNews, Scope, Unfounded},
         memory::Memory,
         recover::Tip,
-        survey::Survey,
         work::Work,
     },
     Lane,
+    parts::Part,
 };
 use crate::crash_point;
+use jiff::Timestamp;
 use mirror_core::{
-    commit::{CommitDraft, CommitFacts, CommitKind, CoveredChange, GuardedMessage},
-    cut::{ConfigKey, Cut},
+    commit::{CommitDraft, CommitFacts, CommitKind, GuardedMessage},
+    cut::{Cut, groups::Group},
     finding::WithholdReason,
     ids::{ObjectKey, Oid, TableId},
     inventory::Inventory,
@@ -25,20 +26,19 @@ use mirror_core::{
 use mirror_git::{Draft, PendingPush, TreeOutcome};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-/// What a commit is made of.
+/// What commits are made of.
 pub(super) struct ToMake {
     pub(super) memory: Memory,
-    pub(super) fetched: Fetched,
-    pub(super) survey: Survey,
-    pub(super) newest: BTreeMap<ConfigKey, Covered>,
+    pub(super) part: Part,
+    /// What becomes commits on top of the first.
+    pub(super) further: Vec<Group>,
     pub(super) scope: Scope,
     pub(super) same_render: bool,
     pub(super) tip: Option<Tip>,
     pub(super) base: Option<Oid>,
-    pub(super) changes: Vec<CoveredChange>,
     /// Somebody else has changed files of the mirror.
     pub(super) overwrites: bool,
     /// What the remote has refused.
@@ -62,7 +62,10 @@ pub(super) struct Finished {
     pub(super) tip: Option<Tip>,
     /// The commit that the stored state belongs to.
     pub(super) base: Option<Oid>,
-    pub(super) commit: Option<Ready>,
+    /// Oldest first; none where there is no difference.
+    pub(super) commits: Vec<Ready>,
+    /// What sends them.
+    pub(super) push: Option<PendingPush>,
     pub(super) redactions: Vec<(ObjectKey, RedactionStats)>,
     /// As [`Built::clean`].
     pub(super) clean: Vec<ObjectKey>,
@@ -73,15 +76,30 @@ pub(super) struct Finished {
     pub(super) inventory: Inventory,
     pub(super) work: Work,
     pub(super) fetching: Duration,
+    /// Events that the source does not bear out.
+    pub(super) unfounded: Vec<Unfounded>,
+    pub(super) samples: SampleNews,
 }
 
 /// A commit that is ready to be sent.
 pub(super) struct Ready {
+    pub(super) id: Oid,
     pub(super) kind: CommitKind,
     pub(super) message: String,
     pub(super) author: String,
     pub(super) outcome: TreeOutcome,
-    pub(super) push: PendingPush,
+    /// What it stands for.
+    pub(super) cut: Cut,
+}
+
+/// What a commit stands on.
+#[derive(Clone, Copy)]
+struct Parent {
+    id: Oid,
+    tree: Oid,
+    committed_at: Timestamp,
+    /// Whether it is of the lane's own ref.
+    own: bool,
 }
 
 impl Lane {
@@ -99,127 +117,209 @@ impl Lane {
         })
     }
 
-    /// Makes tree and commit; without a difference there is no commit.
-    pub(super) async fn make(&self, to_make: ToMake, cut: &Cut, again: &Again) -> Result<Made, AttemptError> {
-        let (cut, again) = (cut.clone(), again.clone());
+    /// Makes trees and commits, one on top of the other; without a difference there is no commit.
+    pub(super) async fn make(&self, to_make: ToMake, again: &Again) -> Result<Made, AttemptError> {
+        let again = again.clone();
         let handle = tokio::runtime::Handle::current();
         self.blocking(move |lane| {
             let ToMake {
                 memory,
-                fetched,
-                survey,
-                newest,
+                part,
+                further,
                 scope,
                 same_render,
                 tip,
                 base,
-                mut changes,
                 quarantine,
                 overwrites,
             } = to_make;
             let mut draft = lane.git.draft();
-            let whole = fetched.whole;
-            let begin = Begin {
-                memory,
-                quarantine,
-                fetched,
-                survey,
-                scope,
-                tip,
-                again: &again,
-                same_render,
-                newest,
-                handle: &handle,
-            };
-            let Built {
-                mut memory,
-                tree: outcome,
-                months,
-                days_dropped,
-                withheld,
-                withheld_files,
-                tables,
-                inventory,
-                redactions,
-                clean,
-                work,
-                fetching,
-            } = match lane.build(&mut draft, begin)? {
-                Outcome::Built(built) => *built,
-                Outcome::Again(more) => return Ok(Made::Again(more)),
-            };
-            crash_point!("after-tree");
-            let mut growth = memory.take_growth();
-            if lane.has_months() {
-                growth = growth.without_days();
-            }
-            if whole && !cut.snapshot {
-                // What is withheld is not known to have been told of before, as files tell of versions.
-                changes.retain(|change| {
-                    cut.configs.contains_key(&change.key)
-                        || !withheld.contains_key(&ObjectKey::from(change.key.clone()))
-                });
-            }
-            for change in &mut changes {
-                // What the remote objects to may be in a name, or be told of by a description.
-                let reason = withheld.get(&ObjectKey::from(change.key.clone()));
-                if let Some(WithholdReason::RefusedByRemote { .. }) = reason {
-                    (change.name, change.description) = (None, None);
-                }
-            }
-            let months = lane.commit_months(&cut, months)?;
+            let mut parent = tip.map(|tip| Parent {
+                id: tip.id,
+                tree: tip.tree,
+                committed_at: tip.committed_at,
+                own: tip.own,
+            });
             let mut finished = Finished {
                 memory,
-                months,
-                days_dropped,
-                replace_all: whole,
+                months: Vec::new(),
+                days_dropped: false,
+                replace_all: part.fetched.whole,
                 tip,
                 base,
-                commit: None,
-                redactions,
-                clean,
-                withheld: withheld.into_iter().collect(),
-                withheld_files,
-                tables,
-                work,
-                fetching,
-                inventory,
+                commits: Vec::new(),
+                push: None,
+                redactions: Vec::new(),
+                clean: Vec::new(),
+                withheld: Vec::new(),
+                withheld_files: BTreeMap::new(),
+                tables: BTreeSet::new(),
+                work: Work::default(),
+                fetching: Duration::ZERO,
+                inventory: Inventory::default(),
+                unfounded: Vec::new(),
+                samples: SampleNews::default(),
             };
-            // A first commit is made even without a difference: it says that the lane is mirrored.
-            if !outcome.changed && tip.is_some_and(|tip| tip.own) && !cut.snapshot {
-                return Ok(Made::Finished(Box::new(finished)));
+            let mut further = further.into_iter();
+            let mut next = Some(part);
+            while let Some(part) = next.take() {
+                let begun = Begun {
+                    scope,
+                    same_render,
+                    tip,
+                    quarantine: quarantine.clone(),
+                    overwrites: overwrites && finished.commits.is_empty(),
+                    again: &again,
+                    handle: &handle,
+                };
+                if let Some(more) = lane.make_part(&mut draft, part, begun, &mut parent, &mut finished)? {
+                    return Ok(Made::Again(more));
+                }
+                if let Some(group) = further.next() {
+                    let asked = Instant::now();
+                    let part = lane.further_part(group, &finished.memory, scope, &again);
+                    next = Some(handle.block_on(part)?);
+                    finished.fetching += asked.elapsed();
+                }
             }
-            let facts = CommitFacts {
-                lane: &lane.id,
-                project: &lane.spec.project,
-                cut: &cut,
-                render: &lane.render,
-                parent_committed_at: tip.map(|tip| tip.committed_at),
-                changes,
-                inventory: finished.inventory.clone(),
-                overwrites,
-            };
-            let text = CommitDraft::new(facts);
-            let kind = text.kind();
-            let message = lane.transformer.seal(text)?;
-            let parents: Vec<Oid> = tip.iter().map(|tip| tip.id).collect();
-            let id = lane.commit(&mut draft, outcome.tree, &parents, &message)?;
-            if !growth.is_none() {
-                let bytes = growth.bytes(cut.is_of_runs());
-                finished.memory.spend(bytes, cut.appended_at);
+            if let Some(last) = finished.commits.last() {
+                let expected = tip.filter(|tip| tip.own).map(|tip| tip.id);
+                finished.push = Some(draft.into_push(lane.refname.clone(), expected, last.id)?);
             }
-            let expected = tip.filter(|tip| tip.own).map(|tip| tip.id);
-            let push = draft.into_push(lane.refname.clone(), expected, id)?;
-            let author = message.author();
-            finished.commit = Some(Ready {
-                kind,
-                message: message.message().to_owned(),
-                author: format!("{} <{}>", author.name(), author.email()),
-                outcome,
-                push,
-            });
             Ok(Made::Finished(Box::new(finished)))
         })
         .await
     }
+
+    /// Makes one commit on top of its parent, and takes its place. Returns what building has to begin again with, if it must.
+    fn make_part(
+        &self,
+        draft: &mut Draft<'_>,
+        part: Part,
+        begun: Begun<'_>,
+        parent: &mut Option<Parent>,
+        finished: &mut Finished,
+    ) -> Result<Option<Again>, AttemptError> {
+        let Part {
+            cut,
+            mut fetched,
+            survey,
+            newest,
+            mut changes,
+        } = part;
+        let whole = fetched.whole;
+        finished.unfounded.append(&mut fetched.unfounded);
+        finished.samples = fetched.sample_news();
+        let begin = Begin {
+            memory: std::mem::take(&mut finished.memory),
+            quarantine: begun.quarantine,
+            fetched,
+            survey,
+            scope: begun.scope,
+            tip: begun.tip,
+            tree: parent.map(|parent| parent.tree),
+            again: begun.again,
+            same_render: begun.same_render,
+            newest,
+            handle: begun.handle,
+        };
+        let Built {
+            mut memory,
+            tree: outcome,
+            months,
+            days_dropped,
+            withheld,
+            withheld_files,
+            tables,
+            inventory,
+            redactions,
+            clean,
+            work,
+            fetching,
+        } = match self.build(draft, begin)? {
+            Outcome::Built(built) => *built,
+            Outcome::Again(more) => return Ok(Some(more)),
+        };
+        crash_point!("after-tree");
+        let mut growth = memory.take_growth();
+        if self.has_months() {
+            growth = growth.without_days();
+        }
+        if whole && !cut.snapshot {
+            // What is withheld is not known to have been told of before, as files tell of versions.
+            changes.retain(|change| {
+                cut.configs.contains_key(&change.key)
+                    || !withheld.contains_key(&ObjectKey::from(change.key.clone()))
+            });
+        }
+        for change in &mut changes {
+            // What the remote objects to may be in a name, or be told of by a description.
+            let reason = withheld.get(&ObjectKey::from(change.key.clone()));
+            if let Some(WithholdReason::RefusedByRemote { .. }) = reason {
+                (change.name, change.description) = (None, None);
+            }
+        }
+        finished.months.extend(self.commit_months(&cut, months)?);
+        finished.days_dropped |= days_dropped;
+        finished.clean.extend(clean);
+        finished.redactions.extend(redactions);
+        finished.withheld.extend(withheld);
+        finished.withheld_files.extend(withheld_files);
+        finished.tables.extend(tables);
+        finished.work.add(work);
+        finished.fetching += fetching;
+        finished.inventory = inventory;
+        finished.memory = memory;
+        // A first commit is made even without a difference: it says that the lane is mirrored.
+        if !outcome.changed && parent.is_some_and(|parent| parent.own) && !cut.snapshot {
+            return Ok(None);
+        }
+        let facts = CommitFacts {
+            lane: &self.id,
+            project: &self.spec.project,
+            cut: &cut,
+            render: &self.render,
+            parent_committed_at: parent.map(|parent| parent.committed_at),
+            changes,
+            inventory: finished.inventory.clone(),
+            overwrites: begun.overwrites,
+        };
+        let text = CommitDraft::new(facts);
+        let kind = text.kind();
+        let message = self.transformer.seal(text)?;
+        let parents: Vec<Oid> = parent.iter().map(|parent| parent.id).collect();
+        let id = self.commit(draft, outcome.tree, &parents, &message)?;
+        if !growth.is_none() {
+            let bytes = growth.bytes(cut.is_of_runs());
+            finished.memory.spend(bytes, cut.appended_at);
+        }
+        *parent = Some(Parent {
+            id,
+            tree: outcome.tree,
+            committed_at: message.committer().time(),
+            own: true,
+        });
+        let author = message.author();
+        finished.commits.push(Ready {
+            id,
+            kind,
+            message: message.message().to_owned(),
+            author: format!("{} <{}>", author.name(), author.email()),
+            outcome,
+            cut,
+        });
+        Ok(None)
+    }
+}
+
+/// What all parts of an attempt begin with.
+struct Begun<'b> {
+    scope: Scope,
+    same_render: bool,
+    /// As it is on the remote.
+    tip: Option<Tip>,
+    quarantine: Quarantine,
+    overwrites: bool,
+    again: &'b Again,
+    handle: &'b tokio::runtime::Handle,
 }

@@ -12,9 +12,10 @@ use mirror_core::{
     cut::{Cut, LaneCursor},
     ids::ObjectKey,
     incident::Report,
+    inventory::Inventory,
     redaction::RedactionStats,
 };
-use mirror_git::PendingPush;
+use mirror_git::{PendingPush, PushError};
 use std::time::{Duration, Instant};
 
 /// So many rows are at hand twice while all are stored: some megabytes.
@@ -51,7 +52,8 @@ impl Lane {
             replace_all,
             tip,
             base,
-            commit,
+            commits,
+            push,
             redactions,
             clean,
             withheld,
@@ -60,11 +62,10 @@ impl Lane {
             mut work,
             tables: _,
             fetching: _,
+            unfounded: _,
+            samples: _,
         } = finished;
-        let id = commit
-            .as_ref()
-            .map(|ready| ready.push.new_tip())
-            .or(tip.map(|tip| tip.id));
+        let id = push.as_ref().map(PendingPush::new_tip).or(tip.map(|tip| tip.id));
         let Some(id) = id else {
             // Nothing there and nothing to commit: only the cursor moves.
             let cursor = cut.cursor(None);
@@ -75,7 +76,7 @@ impl Lane {
                 ..Done::at(None, None, memory, cursor, started)
             })));
         };
-        if commit.is_some() {
+        if push.is_some() {
             self.refuse_again(id)?;
         }
         let delta = if replace_all {
@@ -109,15 +110,8 @@ impl Lane {
                 return self.not_taken(*unsent, memory).await;
             }
         }
-        let mut landed = None;
-        if let Some(Ready {
-            kind,
-            message,
-            author,
-            outcome,
-            push,
-        }) = commit
-        {
+        let mut landed = Vec::new();
+        if let Some(push) = push {
             let turn = self.turn.lock().await;
             if self.exports.samples {
                 let visibility = self.visibility.ask().await;
@@ -128,30 +122,17 @@ impl Lane {
             let pushed = self.push(push).await?;
             drop(turn);
             if let Err(unsent) = pushed {
+                if commits.len() > 1 && matches!(unsent.error, PushError::Refused { .. }) {
+                    return Ok(Published::Together);
+                }
                 return self.not_taken(*unsent, memory).await;
             }
-            let now = (self.now)();
-            let since = |at: Option<Timestamp>| {
-                at.map(|at| Duration::try_from(now.duration_since(at)).unwrap_or_default())
-            };
-            landed = Some(Landed {
-                lane: self.id.clone(),
-                refname: self.refname.to_string(),
-                commit: id,
-                kind,
-                message,
-                author,
-                added: outcome.added,
-                modified: outcome.modified,
-                deleted: outcome.deleted,
-                events: cut.events.count,
-                event_id: cut.last_event.clone(),
-                change_latency: since(cut.change_published_at),
-                jobs_latency: since(cut.jobs_published_at),
-                redactions,
-                withheld,
-                inventory,
-            });
+            landed = self.landed(commits);
+        }
+        if let Some(last) = landed.last_mut() {
+            last.redactions = redactions;
+            last.withheld = withheld;
+            last.inventory = inventory;
         }
         self.let_go(&memory).await?;
         self.forget_refused();
@@ -174,11 +155,49 @@ impl Lane {
             }
         }
         Ok(Published::Done(Box::new(Done {
-            landed,
+            landed: landed.pop(),
+            caught_up: landed,
             work,
             withheld_files,
             ..Done::at(Some(id), Some(id), memory, cursor, started)
         })))
+    }
+
+    /// Returns what the remote has confirmed now.
+    fn landed(&self, commits: Vec<Ready>) -> Vec<Landed> {
+        let now = (self.now)();
+        let since = |at: Option<Timestamp>| {
+            at.map(|at| Duration::try_from(now.duration_since(at)).unwrap_or_default())
+        };
+        let landed = commits.into_iter().map(|ready| {
+            let Ready {
+                id,
+                kind,
+                message,
+                author,
+                outcome,
+                cut,
+            } = ready;
+            Landed {
+                lane: self.id.clone(),
+                refname: self.refname.to_string(),
+                commit: id,
+                kind,
+                message,
+                author,
+                added: outcome.added,
+                modified: outcome.modified,
+                deleted: outcome.deleted,
+                events: cut.events.count,
+                event_id: cut.last_event.clone(),
+                change_latency: since(cut.change_published_at),
+                jobs_latency: since(cut.jobs_published_at),
+                redactions: Vec::new(),
+                withheld: Vec::new(),
+                inventory: Inventory::default(),
+            }
+        });
+        landed.collect()
     }
 
     /// Has the admins told what was found on the way.

@@ -1,0 +1,109 @@
+//! The parts of an attempt that become commits: one, or after an outage one for each window.
+
+use super::{
+    super::{
+        build::Again,
+        error::AttemptError,
+        fetch::{Covered, Fetched, Scope},
+        memory::Memory,
+        survey::Survey,
+    },
+    Lane,
+    changes::changes,
+};
+use mirror_core::{
+    commit::CoveredChange,
+    cut::{
+        ConfigKey, Cut, LaneCursor, Logged, Stream,
+        groups::{Group, groups, may_be_several},
+    },
+};
+use std::collections::BTreeMap;
+
+/// What one commit is made of.
+pub(super) struct Part {
+    pub(super) cut: Cut,
+    pub(super) fetched: Fetched,
+    pub(super) survey: Survey,
+    pub(super) newest: BTreeMap<ConfigKey, Covered>,
+    pub(super) changes: Vec<CoveredChange>,
+}
+
+impl Lane {
+    /// Splits a cut into the windows that its events happened in. The same cut gives the same groups, since the log
+    /// keeps what is after the cursor.
+    pub(super) async fn groups(&self, cut: &Cut) -> Result<Vec<Group>, AttemptError> {
+        if !may_be_several(cut, self.window) {
+            return Ok(vec![Group::alone(cut.clone())]);
+        }
+        let cursor = LaneCursor {
+            log: cut.log.clone(),
+            change: cut.change_after,
+            jobs: cut.jobs_after,
+            tip: None,
+        };
+        let mut events: Vec<Logged> = Vec::new();
+        for stream in Stream::ALL {
+            let read = self.log.read(
+                &self.topic,
+                cursor.of(stream),
+                Some(stream),
+                super::cut::EVENTS_MAX,
+            );
+            let through = cut.through(stream);
+            events.extend(
+                read.await?
+                    .into_iter()
+                    .filter(|logged| logged.position <= through),
+            );
+        }
+        let groups = groups(&self.id.mirror, &cursor, &events, self.window, (self.now)());
+        // What the log does not have any more cannot be told apart.
+        let events: u64 = groups.iter().map(|group| group.cut.events.count).sum();
+        if events != cut.events.count {
+            return Ok(vec![Group::alone(cut.clone())]);
+        }
+        if groups.len() > 1 {
+            tracing::info!(lane = %self.id, commits = groups.len(), events, "what waited becomes a commit for each window in which it happened");
+        }
+        Ok(groups)
+    }
+
+    /// Takes what was fetched for a group, with what earlier rounds have found out.
+    pub(super) async fn part(
+        &self,
+        Group { cut, later }: Group,
+        (mut fetched, mut survey): (Fetched, Survey),
+        memory: &Memory,
+        again: &Again,
+    ) -> Result<Part, AttemptError> {
+        // It has gone since; the group that tells of that comes.
+        fetched.gone.retain(|key, _| !later.contains(key));
+        let mut newest = BTreeMap::new();
+        for key in again.earlier.keys() {
+            if later.is_empty() || fetched.configs.contains_key(key) {
+                (fetched, survey) = self.earlier(key, memory, fetched, survey, &mut newest).await?;
+            }
+        }
+        let changes = changes(&cut, &fetched, memory);
+        Ok(Part {
+            cut,
+            fetched,
+            survey,
+            newest,
+            changes,
+        })
+    }
+
+    /// Fetches what a further group wants, on top of what those before it have made.
+    pub(super) async fn further_part(
+        &self,
+        group: Group,
+        memory: &Memory,
+        scope: Scope,
+        again: &Again,
+    ) -> Result<Part, AttemptError> {
+        let surveyed = self.survey_cut(&group.cut, memory, scope).await?;
+        self.part(group, surveyed, memory, again).await
+    }
+}
