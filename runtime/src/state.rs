@@ -6,6 +6,7 @@
 
 pub mod embedded;
 pub mod notices;
+pub mod pauses;
 
 use crate::database::DatabaseError;
 use async_trait::async_trait;

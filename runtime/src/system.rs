@@ -22,7 +22,7 @@ use crate::{
     policies::{self, Policies, Policy, PolicyError},
     queue::{EventLog, LogError, embedded::EmbeddedLog},
     repository::Unaskable,
-    state::{StateError, StateStore, embedded::EmbeddedState, notices::NoticeStore},
+    state::{StateError, StateStore, embedded::EmbeddedState, notices::NoticeStore, pauses::PauseStore},
     status::Status,
     turns::Turns,
     visibility::{Exports, VisibilityWatch},
@@ -183,6 +183,7 @@ pub struct System {
     pub metrics: Arc<Metrics>,
     pub status: Arc<Status>,
     pub notices: Notices,
+    pub pauses: PauseStore,
     pub now: fn() -> Timestamp,
     guests: Guests,
     policies: Arc<Policies>,
@@ -301,6 +302,7 @@ impl System {
         let log: Arc<dyn EventLog> = Arc::new(EmbeddedLog::open(database.clone()).await?);
         let metrics: Arc<Metrics> = Arc::default();
         let notices = Notices::new(NoticeStore::new(database.clone()), Arc::clone(&metrics));
+        let pauses = PauseStore::new(database.clone());
         let state: Arc<dyn StateStore> = Arc::new(EmbeddedState::new(database));
         let tag_root_id =
             data_encoding::HEXLOWER.encode(&derived_key(&secret, b"kbc-mirror tag root id")[..8]);
@@ -333,6 +335,7 @@ impl System {
             metrics,
             status: Arc::default(),
             notices,
+            pauses,
             now: wall_clock,
             guests,
             policies: Arc::new(policies),

@@ -363,3 +363,21 @@ fn a_clock_that_was_set_back_costs_a_window_and_not_the_difference() {
     "#]]
     .assert_eq(&play.told);
 }
+
+#[test]
+fn a_lane_that_is_held_is_no_outage_to_tell_of_until_it_goes_on() {
+    check(
+        fresh(),
+        "0 change 1; 27 wait; 30 down; 40 pause; 20000 wait; 20001 resume; 20002 denied; 20003 pause; 20004 tick",
+        &expect![[r#"
+            27s start [Change]
+            30s remember attempt 1
+            20001s notify Failing
+            20001s remember attempt 1
+            20001s start [Change]
+            20002s notify NeedsCustomer
+            20002s remember attempt 2
+            waits for nothing
+        "#]],
+    );
+}
