@@ -194,6 +194,10 @@ impl Lane {
             Wake::Resume => {
                 // Whoever resumes a lane has mended something.
                 self.paused = false;
+                // So long as it was held nobody could know whether it would have worked.
+                if let Some(outage) = self.outage.as_mut().filter(|outage| outage.notified_at.is_none()) {
+                    outage.since = now;
+                }
                 self.again_at = self.again_at.map(|_| now);
             }
             Wake::JobsMode { mode, between_news } => self.jobs.window.set_mode(mode, between_news),

@@ -62,8 +62,8 @@ async fn verify_names_what_differs_and_resync_mends_it() {
     let (code, found) = verify(&site);
     assert_eq!(code, Some(3));
     let expected = [
-        format!("different {CONFIG}"),
         format!("extra {extra}"),
+        format!("different {CONFIG}"),
         "missing storage/metadata/in.c-shop/orders.json".to_owned(),
     ];
     assert_eq!(found, expected);
