@@ -50,6 +50,7 @@ pub struct Config {
     pub window: WindowConfig,
     pub http: HttpConfig,
     pub log: LogConfig,
+    pub queue: QueueConfig,
     pub keboola: KeboolaConfig,
     pub sandbox: SandboxLimits,
     pub policies: PoliciesConfig,
@@ -95,6 +96,64 @@ pub struct LogConfig {
     pub dedupe: Duration,
     /// Events of projects that no mirror has: past so many, the oldest go early.
     pub unmirrored_events_max: u64,
+}
+
+/// Where the event log is.
+#[derive(Debug, Clone)]
+pub enum QueueConfig {
+    /// In the data directory, for one process.
+    Embedded,
+    /// In NATS, for as many as there are.
+    JetStream(Box<JetStreamConfig>),
+}
+
+/// The log over NATS JetStream.
+#[derive(Debug, Clone)]
+pub struct JetStreamConfig {
+    /// `nats://HOST:PORT` or `tls://HOST:PORT`, without credentials.
+    pub servers: Vec<String>,
+    pub auth: NatsAuth,
+    pub tls: NatsTls,
+    /// Begins the names of streams, buckets and subjects: of each installation in an account another one.
+    pub prefix: String,
+    pub replicas: usize,
+    /// So long a repeated event is known to be one; each costs memory of the server.
+    pub dedupe: Duration,
+    /// Bytes of the log, past which events are refused.
+    pub log_bytes_max: u64,
+    /// The same for what publishers send and is not in the log yet.
+    pub events_bytes_max: u64,
+    /// Whose events are published on `kbc.events.>`; none where no mirror is there.
+    pub events_stack: Option<Stack>,
+    /// A worker that is silent so long is taken for dead.
+    pub lease: Duration,
+    /// Name of this process among the workers; none for a random one.
+    pub worker: Option<String>,
+}
+
+/// How NATS lets us in.
+#[derive(Debug, Clone)]
+pub enum NatsAuth {
+    Nothing,
+    User {
+        user: String,
+        password: CredentialRef,
+    },
+    Token(CredentialRef),
+    /// Seed of an nkey.
+    NKey(CredentialRef),
+    /// A file as `nsc` writes it: a JWT and a seed.
+    Credentials(CredentialRef),
+}
+
+/// How the connection to NATS is protected; `tls://` asks for it too.
+#[derive(Debug, Clone, Default)]
+pub struct NatsTls {
+    pub required: bool,
+    /// PEM file of certificate authorities to trust beside the system's.
+    pub certificates: Option<PathBuf>,
+    /// PEM files of our certificate and its key.
+    pub client: Option<(PathBuf, PathBuf)>,
 }
 
 /// Who may post events, and for which projects.

@@ -224,7 +224,7 @@ fn sender(token: &IngestToken) -> Result<Sender, HttpError> {
 
 /// A lane that is stuck, and a log that stopped, are mended by a new process only.
 async fn livez(State(shared): State<Shared>) -> Response {
-    if !shared.log.is_ready() {
+    if shared.log.is_over() {
         return (
             StatusCode::SERVICE_UNAVAILABLE,
             "the event log stopped after a failed write; restart the process\n",

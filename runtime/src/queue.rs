@@ -1,15 +1,18 @@
 //! The event log: where changes wait, durably and in order, until the remote has them.
 //!
-//! The trait and its contract; [`embedded`] is the implementation that needs nothing else. What an
-//! event means, and when it is acted upon, is not known here.
+//! The trait and its contract; [`embedded`] is the implementation that needs nothing else, [`jetstream`] the one
+//! that several processes share. What an event means, and when it is acted upon, is not known here.
 
 pub mod embedded;
+pub mod jetstream;
 pub mod retention;
 
 #[cfg(test)]
 mod contract;
+#[cfg(test)]
+mod model;
 
-use crate::database::DatabaseError;
+use crate::{database::DatabaseError, nats::NatsError};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use mirror_core::{
@@ -37,8 +40,8 @@ pub trait EventLog: Send + Sync {
     /// event of the batch.
     ///
     /// # Errors
-    /// [`LogError::NoSpace`], and anything that leaves durability in doubt; nothing was appended, or
-    /// the log is no longer ready.
+    /// [`LogError::NoSpace`], and anything that leaves durability in doubt. Nothing was appended, or it is not
+    /// known what was: the same batch may be given again, and what is there is known as a repetition.
     async fn append(&self, batch: Vec<NewEvent>) -> Result<Vec<Appended>, LogError>;
 
     /// Reads at most `max` of a topic's events after a position, in order; of both streams where
@@ -128,14 +131,15 @@ pub trait EventLog: Send + Sync {
     /// the first place, or was replayed before.
     async fn replay(&self, letter: DeadLetterId, now: Timestamp) -> Result<Appended, LogError>;
 
-    /// Returns what waits in front of the given lanes' cursors.
+    /// Returns what waits in front of the given lanes' cursors; what was appended or deleted a moment ago may not be
+    /// counted yet.
     ///
     /// # Errors
     /// A log that cannot be read.
     async fn backlog(&self, lanes: &[(LaneId, Topic)]) -> Result<Backlog, LogError>;
 
     /// Returns how many events wait for a mirror of a project while its lanes are not known: those after
-    /// its cursors, and all of the branches in which it has none.
+    /// its cursors, and all of the branches in which it has none. Counted as in [`EventLog::backlog`].
     ///
     /// # Errors
     /// A log that cannot be read.
@@ -149,8 +153,11 @@ pub trait EventLog: Send + Sync {
     /// As [`EventLog::append`].
     async fn prune(&self, retention: &Retention) -> Result<Pruned, LogError>;
 
-    /// Returns whether appends can be durable; once false, only a new process helps.
+    /// Returns whether appends can be durable at this moment.
     fn is_ready(&self) -> bool;
+
+    /// Returns whether the log will never be ready again in this process.
+    fn is_over(&self) -> bool;
 }
 
 /// An event to append.
@@ -260,11 +267,32 @@ pub enum LogError {
     NotReplayable { id: u64, problem: &'static str },
     #[error("{what} at position {position} cannot be read by this release")]
     Unreadable { what: &'static str, position: u64 },
+    #[error(
+        "the event has {bytes} bytes as it is stored, and the log takes {max}; raise `max_payload` of the NATS servers"
+    )]
+    TooLarge { bytes: usize, max: usize },
+    #[error("the event log was closed")]
+    Stopped,
     #[error("the event log failed")]
     Database {
         #[source]
         source: DatabaseError,
     },
+    #[error("the event log failed")]
+    Nats {
+        #[source]
+        source: NatsError,
+    },
+}
+
+impl From<NatsError> for LogError {
+    fn from(source: NatsError) -> Self {
+        if source.is_full() {
+            Self::NoSpace
+        } else {
+            Self::Nats { source }
+        }
+    }
 }
 
 impl From<DatabaseError> for LogError {

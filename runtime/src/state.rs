@@ -7,8 +7,9 @@
 pub mod embedded;
 pub mod notices;
 pub mod pauses;
+pub mod shared;
 
-use crate::database::DatabaseError;
+use crate::{database::DatabaseError, nats::NatsError};
 use async_trait::async_trait;
 use mirror_core::{
     digest::RenderDigest,
@@ -153,6 +154,11 @@ pub enum StateError {
     Database {
         #[source]
         source: DatabaseError,
+    },
+    #[error("the state store failed")]
+    Nats {
+        #[source]
+        source: NatsError,
     },
 }
 

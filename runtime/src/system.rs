@@ -5,11 +5,13 @@
 use crate::{
     branches,
     config::{
-        BranchDirectory, Config, KeboolaConfig, MirrorSpec, SandboxLimits, SecretsChoice, TAG_ROOT_BYTES_MIN,
+        BranchDirectory, Config, KeboolaConfig, MirrorSpec, QueueConfig, SandboxLimits, SecretsChoice,
+        TAG_ROOT_BYTES_MIN,
     },
     credential::CredentialError,
     database::{Database, DatabaseError, DatabaseOptions},
     metrics::Metrics,
+    nats::{self, Nats, NatsError},
     notify::{MirrorNotices, Notices, channel::ChannelError, courier::Courier},
     pipeline::{
         attempt::{Base, Heirs, Lane},
@@ -20,9 +22,12 @@ use crate::{
         transform::Transformer,
     },
     policies::{self, Policies, Policy, PolicyError},
-    queue::{EventLog, LogError, embedded::EmbeddedLog},
+    queue::{EventLog, LogError, embedded::EmbeddedLog, jetstream::JetStreamLog},
     repository::Unaskable,
-    state::{StateError, StateStore, embedded::EmbeddedState, notices::NoticeStore, pauses::PauseStore},
+    state::{
+        StateError, StateStore, embedded::EmbeddedState, notices::NoticeStore, pauses::PauseStore,
+        shared::SharedState,
+    },
     status::Status,
     turns::Turns,
     visibility::{Exports, VisibilityWatch},
@@ -75,6 +80,8 @@ pub enum StartError {
     Log(#[from] LogError),
     #[error("the state cannot be opened")]
     State(#[from] StateError),
+    #[error("the event log over NATS cannot be opened")]
+    Nats(#[from] NatsError),
     #[error("the sandbox cannot be started")]
     Sandbox(#[from] SandboxError),
     #[error("a stage of the start ended unexpectedly")]
@@ -84,7 +91,7 @@ pub enum StartError {
     #[error("`tag_root` is too short; it needs 32 random bytes: head -c 32 /dev/urandom | base64")]
     TagRootWeak,
     #[error(
-        "`tag_root` is not the one that this data directory was used with; put the old one back: all markers derive from it"
+        "`tag_root` is not the one that this installation was used with; put the old one back: all markers derive from it"
     )]
     TagRootChanged,
     #[error("mirror `{mirror}`: its token cannot be read")]
@@ -180,6 +187,8 @@ pub struct System {
     pub config: Config,
     pub log: Arc<dyn EventLog>,
     pub state: Arc<dyn StateStore>,
+    /// The log once more, where it is over NATS.
+    pub jetstream: Option<JetStreamLog>,
     pub metrics: Arc<Metrics>,
     pub status: Arc<Status>,
     pub notices: Notices,
@@ -199,6 +208,43 @@ impl fmt::Debug for System {
         f.debug_struct("System")
             .field("config", &self.config)
             .finish_non_exhaustive()
+    }
+}
+
+/// Opens the log alone, for a command that needs no more.
+///
+/// # Errors
+/// A log that cannot be opened or reached.
+pub async fn open_log(queue: &QueueConfig, database: Database) -> Result<Arc<dyn EventLog>, StartError> {
+    Ok(Kept::open(queue, database).await?.log)
+}
+
+/// Log and state, wherever they are.
+struct Kept {
+    log: Arc<dyn EventLog>,
+    state: Arc<dyn StateStore>,
+    jetstream: Option<JetStreamLog>,
+}
+
+impl Kept {
+    async fn open(queue: &QueueConfig, database: Database) -> Result<Self, StartError> {
+        let own = EmbeddedState::new(database.clone());
+        match queue {
+            QueueConfig::Embedded => Ok(Self {
+                log: Arc::new(EmbeddedLog::open(database).await?),
+                state: Arc::new(own),
+                jetstream: None,
+            }),
+            QueueConfig::JetStream(config) => {
+                let nats = Nats::connect(config).await?;
+                let log = JetStreamLog::open(nats.clone(), config).await?;
+                Ok(Self {
+                    log: Arc::new(log.clone()),
+                    state: Arc::new(SharedState::new(own, nats, &config.prefix)),
+                    jetstream: Some(log),
+                })
+            }
+        }
     }
 }
 
@@ -299,11 +345,14 @@ impl System {
             move || Database::open(&data_dir, DatabaseOptions::default())
         });
         let database = database.await??;
-        let log: Arc<dyn EventLog> = Arc::new(EmbeddedLog::open(database.clone()).await?);
         let metrics: Arc<Metrics> = Arc::default();
         let notices = Notices::new(NoticeStore::new(database.clone()), Arc::clone(&metrics));
         let pauses = PauseStore::new(database.clone());
-        let state: Arc<dyn StateStore> = Arc::new(EmbeddedState::new(database));
+        let Kept {
+            log,
+            state,
+            jetstream,
+        } = Kept::open(&config.queue, database).await?;
         let tag_root_id =
             data_encoding::HEXLOWER.encode(&derived_key(&secret, b"kbc-mirror tag root id")[..8]);
         if state.meta_once("tag-root-id", &tag_root_id).await? != tag_root_id {
@@ -332,6 +381,7 @@ impl System {
             config,
             log,
             state,
+            jetstream,
             metrics,
             status: Arc::default(),
             notices,
@@ -586,6 +636,11 @@ impl System {
             .filter_map(|ingest| ingest.token.read().ok())
         {
             own_secrets.add_credential(token.expose_secret());
+        }
+        if let QueueConfig::JetStream(config) = &self.config.queue {
+            for secret in nats::connect::secrets(&config.auth) {
+                own_secrets.add_credential(secret.expose_secret());
+            }
         }
         Transformer {
             layout: self.guests.layout.clone(),

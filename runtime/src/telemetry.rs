@@ -17,8 +17,10 @@ pub enum LogFormat {
 ///
 /// The filter comes from `level`; the HTTP stack below the clients is quiet whatever it says.
 pub fn start(format: LogFormat, level: &str) {
-    let filter = EnvFilter::try_new(format!("{level},hyper=warn,reqwest=warn,h2=warn,rustls=warn"))
-        .unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_new(format!(
+        "{level},hyper=warn,reqwest=warn,h2=warn,rustls=warn,async_nats=error"
+    ))
+    .unwrap_or_else(|_| EnvFilter::new("info"));
     let registry = tracing_subscriber::registry().with(filter);
     let installed = match format {
         LogFormat::Json => registry

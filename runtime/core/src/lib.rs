@@ -29,6 +29,7 @@ pub mod quarantine;
 pub mod redaction;
 pub mod retry;
 pub mod sample;
+pub mod shard;
 pub mod trailer;
 pub mod walk;
 pub mod window;

@@ -6,7 +6,6 @@ use crate::{
     config::Config,
     control::{Control, Request, socket},
     database::{Database, DatabaseOptions},
-    queue::embedded::EmbeddedLog,
     runner::{Runner, lanes},
     state::pauses::PauseStore,
     system::System,
@@ -66,10 +65,10 @@ fn mirror_of(request: &Request) -> Option<&str> {
 async fn open_log(config: Config) -> Result<Control, Failure> {
     let database = Database::open(&config.data_dir, DatabaseOptions::default());
     let database = database.map_err(|error| Failure::failed(&error))?;
-    let log = EmbeddedLog::open(database.clone()).await;
+    let log = crate::system::open_log(&config.queue, database.clone()).await;
     Ok(Control {
         config,
-        log: Arc::new(log.map_err(|error| Failure::failed(&error))?),
+        log: log.map_err(|error| start_failure(&error))?,
         pauses: PauseStore::new(database),
         runner: None,
         now: crate::system::wall_clock,

@@ -3,11 +3,11 @@
 use super::Serve;
 use crate::{
     app::Failure,
-    config::Config,
+    config::{Config, QueueConfig},
     control::{Control, socket::Socket},
     database::DatabaseError,
     http::Listener,
-    queue::{LogError, retention::keep},
+    queue::{LogError, jetstream::intake, retention::keep},
     runner::Runner,
     system::{StartError, System},
 };
@@ -41,6 +41,7 @@ pub fn run(serve: &Serve) -> Result<(), Failure> {
         let courier = system.courier().map_err(|error| start_failure(&error))?;
         let courier = tokio::spawn(courier.run(stop.clone()));
         let keeper = tokio::spawn(keep(Arc::clone(&system), stop.clone()));
+        let intake = take_in(&system, &stop);
         runner.start().await.map_err(|error| start_failure(&error))?;
         tracing::info!(mirrors = system.config.mirrors.len(), "started");
         let outcome = tokio::select! {
@@ -55,6 +56,9 @@ pub fn run(serve: &Serve) -> Result<(), Failure> {
             drop(listener.await);
         }
         drop(keeper.await);
+        if let Some(intake) = intake {
+            drop(intake.await);
+        }
         drop(courier.await);
         outcome
     })
@@ -106,6 +110,22 @@ async fn listen(
     Ok(Some(tokio::spawn(listener.serve(stop.clone(), grace))))
 }
 
+/// Starts to take in what publishers send over NATS.
+fn take_in(system: &Arc<System>, stop: &CancellationToken) -> Option<tokio::task::JoinHandle<()>> {
+    let QueueConfig::JetStream(config) = &system.config.queue else {
+        return None;
+    };
+    let (log, stack) = (system.jetstream.clone()?, config.events_stack.clone()?);
+    let metrics = Arc::clone(&system.metrics);
+    Some(tokio::spawn(intake::run(
+        log,
+        stack,
+        metrics,
+        system.now,
+        stop.clone(),
+    )))
+}
+
 /// Makes the executor.
 ///
 /// # Errors
@@ -123,7 +143,9 @@ pub(super) fn start_failure(error: &StartError) -> Failure {
         StartError::Keboola { .. } | StartError::Stage(_) | StartError::Log(_) | StartError::State(_) => {
             Failure::failed(error)
         }
+        StartError::Nats(source) if !source.is_setting() => Failure::failed(error),
         StartError::DataDir { .. }
+        | StartError::Nats(_)
         | StartError::Database(_)
         | StartError::Sandbox(_)
         | StartError::TagRoot(_)
@@ -178,6 +200,6 @@ async fn log_stopped(system: &System) {
     let mut looks = 0;
     while looks < LOG_STOPPED_LOOKS {
         tokio::time::sleep(LOG_LOOKED_AT_EVERY).await;
-        looks = if system.log.is_ready() { 0 } else { looks + 1 };
+        looks = if system.log.is_over() { looks + 1 } else { 0 };
     }
 }

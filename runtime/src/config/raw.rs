@@ -6,6 +6,7 @@ mod jobs;
 mod mirror;
 mod notify;
 mod policies;
+mod queue;
 mod samples;
 
 use super::{
@@ -19,6 +20,7 @@ use mirror::Mirror;
 pub use mirror::{BranchDirectory, DeletedBranches, SecretsChoice};
 use notify::Notify;
 use policies::Policies;
+use queue::Queue;
 use serde::Deserialize;
 use std::{
     collections::BTreeSet,
@@ -49,6 +51,8 @@ pub(super) struct Config {
     http: Http,
     #[serde(default)]
     log: Log,
+    #[serde(default)]
+    queue: Queue,
     #[serde(default)]
     keboola: Keboola,
     #[serde(default)]
@@ -181,6 +185,7 @@ impl Config {
             window,
             http,
             log,
+            queue,
             keboola,
             sandbox,
             policies,
@@ -244,6 +249,7 @@ impl Config {
             },
             http,
             log: log.check()?,
+            queue: queue.check(base, &mirrors.iter().map(|mirror| mirror.stack.clone()).collect())?,
             keboola: KeboolaConfig {
                 connect_timeout_ms: keboola.connect_timeout_ms,
                 read_timeout_ms: keboola.read_timeout_ms,

@@ -43,6 +43,7 @@ impl StartError {
             | Self::Log(_)
             | Self::State(_)
             | Self::Store { .. }
+            | Self::Nats(_)
             | Self::Compiler(_)
             | Self::Sandbox(_) => Cause::Host,
             Self::Stage(_) => Cause::Defect,

@@ -450,6 +450,10 @@ impl EventLog for EmbeddedLog {
     fn is_ready(&self) -> bool {
         self.database.is_ready()
     }
+
+    fn is_over(&self) -> bool {
+        !self.database.is_ready()
+    }
 }
 
 /// A receiver that is gone, or was never there, needs no news.

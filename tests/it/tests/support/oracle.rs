@@ -2,7 +2,8 @@
 
 use super::{
     Commit,
-    installation::Installation,
+    installation::{Installation, Options},
+    log::LogBook,
     repository::{Repository, Sidecar},
 };
 use sample_project::Branch;
@@ -28,25 +29,35 @@ impl Installation {
     /// path: an object keeps a path that it once got, so which one is numbered depends on who came
     /// first. Tests that use this do not make objects collide.
     pub(crate) fn check(&self, foreign: &[&str]) {
-        let book = self.log().expect("there is a log");
+        self.check_by(&self.log().expect("there is a log"), foreign);
+    }
+
+    /// The same with what a log says that is elsewhere.
+    pub(crate) fn check_by(&self, book: &LogBook, foreign: &[&str]) {
         assert_eq!(book.dead_letters, [""; 0], "dead letters");
-        self.check_rest(foreign);
+        self.check_rest(book, foreign);
     }
 
     /// The same after so many versions were withheld, each of which is on record.
     pub(crate) fn check_after_withholding(&self, versions: usize) {
-        let letters = self.log().expect("there is a log").dead_letters;
+        let book = self.log().expect("there is a log");
+        let letters = &book.dead_letters;
         assert!(
             letters.len() == versions && letters.iter().all(|reason| reason.starts_with("withheld: ")),
             "{letters:?}"
         );
-        self.check_rest(&[]);
+        self.check_rest(&book, &[]);
     }
 
-    fn check_rest(&self, foreign: &[&str]) {
+    fn check_rest(&self, book: &LogBook, foreign: &[&str]) {
         self.repository.fsck();
-        let book = self.log().expect("there is a log");
-        let fresh = Self::new(&self.keboola, self.options.clone());
+        let fresh = Self::new(
+            &self.keboola,
+            Options {
+                queue: String::new(),
+                ..self.options.clone()
+            },
+        );
         fresh.once().ok();
         let project = self.keboola.project();
         for id in self.branches() {

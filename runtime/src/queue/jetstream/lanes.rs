@@ -1,0 +1,264 @@
+//! Lane records: cursor and cut, replaced by compare-and-swap.
+//!
+//! A cut can be larger than a message, so a large one is stored in parts first, under its id, and the record
+//! names it. What is stored under an id is always the same, so parts that a crash left behind do no harm.
+
+use super::{Cut, CutId, JetStreamLog, LaneCursor, LaneId, LogError, Position, Stream, Topic, names, token};
+use crate::nats::kv::{INLINE_BYTES_MAX, Record, Written};
+use serde::{Deserialize, Serialize};
+
+/// What is stored of a lane.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LaneRecord {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<LaneCursor>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cut: Option<StoredCut>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct StoredCut {
+    id: CutId,
+    body: CutBody,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum CutBody {
+    Here(Box<Cut>),
+    InParts(u32),
+}
+
+/// A record as it was read.
+pub(super) struct ReadLane {
+    key: String,
+    pub record: LaneRecord,
+    revision: u64,
+}
+
+/// How far a topic's streams are pruned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+struct Marks {
+    change: Position,
+    jobs: Position,
+}
+
+impl Marks {
+    fn of(self, stream: Stream) -> Position {
+        match stream {
+            Stream::Change => self.change,
+            Stream::Jobs => self.jobs,
+        }
+    }
+}
+
+impl JetStreamLog {
+    pub(super) async fn lane(&self, lane: &LaneId) -> Result<ReadLane, LogError> {
+        let (mirror, branch) = names::lane(lane);
+        self.lane_at(&names::lane_key(&mirror, &branch)).await
+    }
+
+    /// Reads a lane's record. A cursor of another log is none: its positions mean nothing here.
+    pub(super) async fn lane_at(&self, key: &str) -> Result<ReadLane, LogError> {
+        let Record { value, revision } = self.state.get(key).await?;
+        let mut record: LaneRecord = match value {
+            None => LaneRecord::default(),
+            Some(value) => serde_json::from_slice(&value).map_err(|_| LogError::Unreadable {
+                what: "the record of the lane",
+                position: revision,
+            })?,
+        };
+        record.cursor = record.cursor.filter(|cursor| cursor.log == self.id);
+        Ok(ReadLane {
+            key: key.to_owned(),
+            record,
+            revision,
+        })
+    }
+
+    pub(super) async fn commit_cursor(
+        &self,
+        lane: &LaneId,
+        expect: Option<&LaneCursor>,
+        next: &LaneCursor,
+    ) -> Result<(), LogError> {
+        self.check_log(lane, &next.log)?;
+        let read = self.lane(lane).await?;
+        if read.record.cursor.as_ref() != expect {
+            return Err(LogError::Moved { lane: lane.clone() });
+        }
+        let before = read.record.cut.clone();
+        let record = LaneRecord {
+            cursor: Some(next.clone()),
+            cut: None,
+        };
+        self.replace(lane, read, &record).await?;
+        self.drop_parts(lane, before.as_ref()).await;
+        Ok(())
+    }
+
+    pub(super) async fn stored_cut(&self, lane: &LaneId) -> Result<Option<Cut>, LogError> {
+        let Some(StoredCut { id, body }) = self.lane(lane).await?.record.cut else {
+            return Ok(None);
+        };
+        let parts = match body {
+            CutBody::Here(cut) => return Ok(Some(*cut)),
+            CutBody::InParts(parts) => parts,
+        };
+        let unreadable = || LogError::Unreadable {
+            what: "the lane's cut",
+            position: 0,
+        };
+        let text = self.state.get_parts(&cut_key(lane, &id), parts).await?;
+        let text = text.ok_or_else(unreadable)?;
+        serde_json::from_slice(&text).map(Some).map_err(|_| unreadable())
+    }
+
+    pub(super) async fn store_cut(
+        &self,
+        lane: &LaneId,
+        expect: Option<&CutId>,
+        cut: &Cut,
+    ) -> Result<(), LogError> {
+        self.check_log(lane, &cut.log)?;
+        let read = self.lane(lane).await?;
+        let before = read.record.cut.clone();
+        let stands = read
+            .record
+            .cursor
+            .as_ref()
+            .map_or((Position::START, Position::START), |cursor| {
+                (cursor.change, cursor.jobs)
+            });
+        if before.as_ref().map(|cut| &cut.id) != expect || stands != (cut.change_after, cut.jobs_after) {
+            return Err(LogError::Moved { lane: lane.clone() });
+        }
+        let id = cut.id();
+        let text = serde_json::to_vec(cut).map_err(|_| LogError::Unreadable {
+            what: "the lane's cut",
+            position: 0,
+        })?;
+        let body = if text.len() <= INLINE_BYTES_MAX {
+            CutBody::Here(Box::new(cut.clone()))
+        } else {
+            let parts = self.state.set_parts(&cut_key(lane, &id), &text).await?;
+            CutBody::InParts(parts)
+        };
+        let is_another = before.as_ref().is_some_and(|before| before.id != id);
+        let record = LaneRecord {
+            cursor: read.record.cursor.clone(),
+            cut: Some(StoredCut { id, body }),
+        };
+        self.replace(lane, read, &record).await?;
+        self.drop_parts(lane, before.as_ref().filter(|_| is_another))
+            .await;
+        Ok(())
+    }
+
+    pub(super) fn check_log(&self, lane: &LaneId, given: &mirror_core::cut::LogId) -> Result<(), LogError> {
+        if *given == self.id {
+            return Ok(());
+        }
+        Err(LogError::ForeignLog {
+            lane: lane.clone(),
+            given: given.clone(),
+            own: self.id.clone(),
+        })
+    }
+
+    async fn replace(&self, lane: &LaneId, read: ReadLane, record: &LaneRecord) -> Result<(), LogError> {
+        let text = serde_json::to_vec(record).map_err(|_| LogError::Unreadable {
+            what: "the record of the lane",
+            position: read.revision,
+        })?;
+        match self.state.put(&read.key, text, read.revision, None).await? {
+            Written::As(_) => Ok(()),
+            Written::Conflict => Err(LogError::Moved { lane: lane.clone() }),
+        }
+    }
+
+    /// Parts that stay cost room, nothing else.
+    async fn drop_parts(&self, lane: &LaneId, cut: Option<&StoredCut>) {
+        let Some(StoredCut {
+            id,
+            body: CutBody::InParts(_),
+        }) = cut
+        else {
+            return;
+        };
+        if let Err(error) = self.state.purge(&format!("{}.*", cut_key(lane, id))).await {
+            tracing::warn!(%lane, error = crate::app::chain(&error), "an old cut cannot be deleted");
+        }
+    }
+
+    /// Returns how far a topic's stream is pruned.
+    pub(super) async fn pruned_through(&self, topic: &Topic, stream: Stream) -> Result<Position, LogError> {
+        let (marks, _) = self.marks(&marks_key(topic)).await?;
+        Ok(marks.of(stream))
+    }
+
+    /// Notes that a topic's stream is pruned up to a position, before it is.
+    pub(super) async fn note_pruned(
+        &self,
+        key: &str,
+        stream: Stream,
+        through: Position,
+    ) -> Result<(), LogError> {
+        loop {
+            let (mut marks, revision) = self.marks(key).await?;
+            if marks.of(stream) >= through {
+                return Ok(());
+            }
+            match stream {
+                Stream::Change => marks.change = through,
+                Stream::Jobs => marks.jobs = through,
+            }
+            let text = serde_json::to_vec(&marks).map_err(|_| LogError::Unreadable {
+                what: "the record of the topic",
+                position: revision,
+            })?;
+            // Another worker prunes too.
+            if let Written::As(_) = self.state.put(key, text, revision, None).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn marks(&self, key: &str) -> Result<(Marks, u64), LogError> {
+        let Record { value, revision } = self.state.get(key).await?;
+        let marks = match value {
+            None => Marks::default(),
+            Some(value) => serde_json::from_slice(&value).map_err(|_| LogError::Unreadable {
+                what: "the record of the topic",
+                position: revision,
+            })?,
+        };
+        Ok((marks, revision))
+    }
+}
+
+fn cut_key(lane: &LaneId, id: &CutId) -> String {
+    let (mirror, branch) = names::lane(lane);
+    format!("cut.{mirror}.{branch}.{}", id.as_str())
+}
+
+fn marks_key(topic: &Topic) -> String {
+    let Topic {
+        stack,
+        project,
+        branch,
+    } = topic;
+    marks_key_of(&[stack.as_str(), project.as_str(), branch.as_str()].map(token))
+}
+
+/// The same from the tokens of stack, project and branch.
+pub(super) fn marks_key_of<T: AsRef<str>>(tokens: &[T; 3]) -> String {
+    let [stack, project, branch] = tokens;
+    format!(
+        "pruned.{}.{}.{}",
+        stack.as_ref(),
+        project.as_ref(),
+        branch.as_ref()
+    )
+}

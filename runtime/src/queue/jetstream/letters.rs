@@ -1,0 +1,151 @@
+//! Dead letters: a stream of their own, which is never pruned.
+
+use super::{
+    Appended, DeadLetter, DeadLetterId, ENVELOPE_SCHEMA, Envelope, FiledLetter, Found, JetStreamLog,
+    LogError, Position, Timestamp, Topic,
+};
+use crate::nats::{Outgoing, kv::Record};
+use async_nats::HeaderMap;
+use mirror_core::key::EventKey;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+/// A letter as it is stored.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StoredLetter {
+    topic: Option<Topic>,
+    key: Option<EventKey>,
+    position: Option<Position>,
+    reason: String,
+    body: String,
+    at: Timestamp,
+    envelope: Option<Envelope>,
+}
+
+impl JetStreamLog {
+    /// Files a letter; the same id again, within the time that repetitions are known for, is the same letter.
+    pub(super) async fn file(&self, letter: DeadLetter, id: &str) -> Result<DeadLetterId, LogError> {
+        let DeadLetter {
+            topic,
+            key,
+            position,
+            reason,
+            body,
+            at,
+            envelope,
+        } = letter;
+        let subject = self.names.letter(envelope.is_some());
+        let mut headers = HeaderMap::new();
+        headers.insert("Nats-Msg-Id", id);
+        if let Some(traceparent) = envelope
+            .as_ref()
+            .and_then(|envelope| envelope.traceparent.as_deref())
+        {
+            headers.insert("traceparent", traceparent);
+        }
+        let stored = StoredLetter {
+            topic,
+            key,
+            position,
+            reason,
+            body,
+            at,
+            envelope,
+        };
+        let payload = serde_json::to_vec(&stored).map_err(|_| LogError::Unreadable {
+            what: "the dead letter",
+            position: 0,
+        })?;
+        let message = Outgoing {
+            subject,
+            headers,
+            payload: payload.into(),
+        };
+        let stored = self.nats.store("file a dead letter", message).await?;
+        Ok(DeadLetterId(stored.sequence))
+    }
+
+    pub(super) async fn filed(
+        &self,
+        after: Option<DeadLetterId>,
+        max: usize,
+    ) -> Result<Vec<FiledLetter>, LogError> {
+        let after = after.map_or(0, |id| id.0);
+        let (stream, all) = (self.names.letters_stream(), self.names.all_letters());
+        let mut filed = Vec::new();
+        for found in self.nats.read(&stream, &all, after, max).await? {
+            let (replayed_at, _) = self.replayed(found.sequence).await?;
+            filed.push(FiledLetter {
+                id: DeadLetterId(found.sequence),
+                letter: letter(&found)?,
+                replayed_at,
+            });
+        }
+        Ok(filed)
+    }
+
+    /// Appends a letter's event. A crash before it is noted as replayed leaves it to be replayed again, which
+    /// appends nothing more while repetitions are known.
+    pub(super) async fn replay_letter(&self, id: DeadLetterId, now: Timestamp) -> Result<Appended, LogError> {
+        let refused = |problem| LogError::NotReplayable { id: id.0, problem };
+        let request = json!({ "seq": id.0 });
+        let found = self.nats.message(&self.names.letters_stream(), &request).await?;
+        let letter = letter(&found.ok_or(LogError::NoSuchLetter { id: id.0 })?)?;
+        let (replayed_at, revision) = self.replayed(id.0).await?;
+        if replayed_at.is_some() {
+            return Err(refused("it was replayed before"));
+        }
+        let envelope = letter
+            .envelope
+            .ok_or_else(|| refused("its event could not be read; publish it again, mended"))?;
+        let message = self.message(&envelope, now, format!("replay-{}-{}", self.id, id.0))?;
+        let appended = self.appender.append(vec![message]).await?;
+        let note = now.to_string().into_bytes();
+        // Of two who replay it at once one is first; the event is there once.
+        self.state.put(&replayed_key(id.0), note, revision, None).await?;
+        Ok(Appended {
+            duplicate: false,
+            ..appended[0]
+        })
+    }
+
+    async fn replayed(&self, id: u64) -> Result<(Option<Timestamp>, u64), LogError> {
+        let Record { value, revision } = self.state.get(&replayed_key(id)).await?;
+        let at = value.and_then(|value| std::str::from_utf8(&value).ok()?.parse().ok());
+        Ok((at, revision))
+    }
+}
+
+fn replayed_key(id: u64) -> String {
+    format!("replayed.{id}")
+}
+
+fn letter(found: &Found) -> Result<DeadLetter, LogError> {
+    let stored: Option<StoredLetter> = serde_json::from_slice(&found.payload).ok();
+    let fits = |stored: &StoredLetter| {
+        let envelope = stored.envelope.as_ref();
+        envelope.is_none_or(|envelope| envelope.schema <= ENVELOPE_SCHEMA)
+    };
+    let StoredLetter {
+        topic,
+        key,
+        position,
+        reason,
+        body,
+        at,
+        envelope,
+    } = stored.filter(fits).ok_or(LogError::Unreadable {
+        what: "the dead letter",
+        position: found.sequence,
+    })?;
+    Ok(DeadLetter {
+        topic,
+        key,
+        position,
+        reason,
+        body,
+        at,
+        envelope,
+    })
+}

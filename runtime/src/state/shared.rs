@@ -1,0 +1,158 @@
+//! The state store of a worker among others.
+//!
+//! What can be read back from the remote stays on the worker's own disk: another one that takes a lane over
+//! reads it back. What nobody could find out again is in a bucket that all of them share: running outages,
+//! what a remote refused, what of the source was seen, and facts of the installation.
+
+use super::{LaneState, Prepared, RowKey, StateError, StateStore, embedded::EmbeddedState};
+use crate::{
+    nats::{
+        Nats, NatsError,
+        kv::{Bucket, Record, Written},
+    },
+    queue::jetstream::names::{self, Names, token},
+};
+use async_trait::async_trait;
+use mirror_core::{
+    ids::{LaneId, Oid},
+    quarantine::Quarantine,
+    retry::Outage,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use std::collections::BTreeMap;
+
+#[cfg(test)]
+mod tests;
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub struct SharedState {
+    own: EmbeddedState,
+    bucket: Bucket,
+}
+
+impl SharedState {
+    /// `own` is this worker's; `prefix` that of the log, whose bucket is used.
+    #[must_use]
+    pub fn new(own: EmbeddedState, nats: Nats, prefix: &str) -> Self {
+        Self {
+            own,
+            bucket: Bucket::new(nats, Names::new(prefix).state_bucket()),
+        }
+    }
+
+    async fn read<T: DeserializeOwned>(
+        &self,
+        what: &'static str,
+        lane: &LaneId,
+    ) -> Result<Option<T>, StateError> {
+        let value = self.bucket.get_large(&key(what, lane)).await?;
+        let parsed = value.map(|value| serde_json::from_slice(&value)).transpose();
+        parsed.map_err(|_| StateError::Unreadable {
+            what,
+            lane: lane.clone(),
+        })
+    }
+
+    async fn write<T: Serialize>(
+        &self,
+        what: &'static str,
+        lane: &LaneId,
+        value: Option<&T>,
+    ) -> Result<(), StateError> {
+        let text = value.map(serde_json::to_vec).transpose();
+        let text = text.map_err(|_| StateError::Unreadable {
+            what,
+            lane: lane.clone(),
+        })?;
+        Ok(self.bucket.set_large(&key(what, lane), text).await?)
+    }
+}
+
+fn key(what: &str, lane: &LaneId) -> String {
+    let (mirror, branch) = names::lane(lane);
+    format!("{what}.{mirror}.{branch}")
+}
+
+const OUTAGE: &str = "outage";
+const QUARANTINE: &str = "quarantine";
+const SEEN: &str = "seen";
+
+#[async_trait]
+impl StateStore for SharedState {
+    async fn load(&self, lane: &LaneId) -> Result<Option<LaneState>, StateError> {
+        self.own.load(lane).await
+    }
+
+    async fn stage(
+        &self,
+        lane: &LaneId,
+        rows: Vec<(RowKey, Option<String>)>,
+        first: bool,
+    ) -> Result<(), StateError> {
+        self.own.stage(lane, rows, first).await
+    }
+
+    async fn prepare(&self, lane: &LaneId, prepared: Prepared) -> Result<(), StateError> {
+        self.own.prepare(lane, prepared).await
+    }
+
+    async fn adopt(&self, lane: &LaneId, commit: Oid) -> Result<(), StateError> {
+        self.own.adopt(lane, commit).await
+    }
+
+    async fn outage(&self, lane: &LaneId) -> Result<Option<Outage>, StateError> {
+        self.read(OUTAGE, lane).await
+    }
+
+    async fn put_outage(&self, lane: &LaneId, outage: Option<&Outage>) -> Result<(), StateError> {
+        self.write(OUTAGE, lane, outage).await
+    }
+
+    async fn quarantine(&self, lane: &LaneId) -> Result<Quarantine, StateError> {
+        Ok(self.read(QUARANTINE, lane).await?.unwrap_or_default())
+    }
+
+    async fn put_quarantine(&self, lane: &LaneId, quarantine: &Quarantine) -> Result<(), StateError> {
+        let kept = (!quarantine.is_empty()).then_some(quarantine);
+        self.write(QUARANTINE, lane, kept).await
+    }
+
+    async fn seen(&self, lane: &LaneId) -> Result<BTreeMap<String, String>, StateError> {
+        Ok(self.read(SEEN, lane).await?.unwrap_or_default())
+    }
+
+    async fn put_seen(&self, lane: &LaneId, seen: BTreeMap<String, String>) -> Result<(), StateError> {
+        self.write(SEEN, lane, Some(&seen)).await
+    }
+
+    async fn meta_once(&self, name: &str, value: &str) -> Result<String, StateError> {
+        let key = format!("meta.{}", token(name));
+        loop {
+            let Record {
+                value: found,
+                revision,
+            } = self.bucket.get(&key).await?;
+            if let Some(found) = found {
+                return Ok(String::from_utf8_lossy(&found).into_owned());
+            }
+            let stored = self
+                .bucket
+                .put(&key, value.as_bytes().to_vec(), revision, None)
+                .await?;
+            if let Written::As(_) = stored {
+                return Ok(value.to_owned());
+            }
+        }
+    }
+}
+
+impl From<NatsError> for StateError {
+    fn from(source: NatsError) -> Self {
+        if source.is_full() {
+            Self::NoSpace
+        } else {
+            Self::Nats { source }
+        }
+    }
+}
