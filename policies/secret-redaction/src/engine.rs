@@ -132,10 +132,10 @@ impl Engine {
                     let hits = self.scanner.scan(leaf.value, Depth::Forms);
                     findings.extend(hits.into_iter().map(|hit| hit.into_finding(place)));
                 }
-                _ if structure::is_under_hash(leaf.pointer) => {
-                    let stays = keboola::may_stay_under_hash(leaf.value)
-                        || structure::is_schema_annotation(document, place);
-                    if !stays {
+                _ if structure::is_under_hash(leaf.pointer)
+                    && !structure::is_schema_annotation(document, place) =>
+                {
+                    if !keboola::may_stay_under_hash(leaf.value) {
                         findings.push(Finding {
                             leaf: place,
                             target: Target::Whole,

@@ -92,8 +92,8 @@ impl Guard {
         tree.nodes.iter().find_map(|node| {
             let stays = || value::classify(&node.value(content)) != value::Class::Plaintext;
             match node.kind {
-                json::Kind::Scalar if node.secret => Some(HASH_KEY),
-                json::Kind::String if node.secret && !stays() => Some(HASH_KEY),
+                json::Kind::Scalar if node.secret && !node.annotation => Some(HASH_KEY),
+                json::Kind::String if node.secret && !node.annotation && !stays() => Some(HASH_KEY),
                 json::Kind::Key | json::Kind::String => match node.value(content) {
                     std::borrow::Cow::Owned(text) => self.scan(&text),
                     std::borrow::Cow::Borrowed(_) => None,

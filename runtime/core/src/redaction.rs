@@ -194,7 +194,9 @@ impl Replaced {
     /// Returns the `<type>` of the marker; none where a member goes.
     #[must_use]
     pub fn rule(&self) -> Option<&str> {
-        self.by.strip_prefix(crate::marker::START)?.split(':').next()
+        // A number gives way to a marker in quotes.
+        let (_, marker) = self.by.split_once(crate::marker::START)?;
+        marker.split(':').next()
     }
 }
 

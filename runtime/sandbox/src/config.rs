@@ -59,7 +59,7 @@ pub struct Limits {
     pub tables_max: usize,
     /// Elements of all tables of one instance; the largest guests have some 10,000.
     pub table_elements_max: usize,
-    /// Core instances of which one component instance may be made.
+    /// Core instances of which one component instance may be made; Python guests have some 40.
     pub instances_max: usize,
     /// Native stack of a guest's calls. The threads that call have 2 MiB by default.
     pub wasm_stack_bytes_max: usize,
@@ -109,7 +109,7 @@ impl Default for Limits {
             memories_max: 4,
             tables_max: 8,
             table_elements_max: 100_000,
-            instances_max: 32,
+            instances_max: 128,
             wasm_stack_bytes_max: 512 * KIB,
             component_bytes_max: 32 * MIB,
             functions_max: 50_000,

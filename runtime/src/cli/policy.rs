@@ -18,7 +18,7 @@ use crate::{app::Failure, policies};
 use clap::{Args, Subcommand};
 use documents::Source;
 use mirror_core::document::Context;
-use mirror_sandbox::{Limits, RedactionPolicy, Sandbox, SandboxConfig, SandboxError};
+use mirror_sandbox::{CompileLimits, Limits, RedactionPolicy, Sandbox, SandboxConfig, SandboxError};
 use std::{fs, path::PathBuf};
 
 #[derive(Debug, Subcommand)]
@@ -172,9 +172,13 @@ fn settings(path: Option<&PathBuf>) -> Result<String, Failure> {
     Ok(parsed.to_string())
 }
 
-/// Starts a sandbox that compiles here: what an author looks at is the author's own.
+/// Starts a sandbox with the defaults of a deployment, also for compiling, so that what passes here passes there.
 fn sandbox() -> Result<Sandbox, Failure> {
-    let config = SandboxConfig::offline(Limits::default(), Limits::default());
+    let compiler = policies::compiler(CompileLimits::default()).map_err(|error| Failure::failed(&error))?;
+    let config = SandboxConfig {
+        compiler,
+        ..SandboxConfig::offline(Limits::default(), Limits::default())
+    };
     Sandbox::new(config).map_err(|error| Failure::failed(&error))
 }
 

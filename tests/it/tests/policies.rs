@@ -415,6 +415,36 @@ async fn a_new_policy_builds_fits_and_passes_its_own_cases() {
     );
 }
 
+/// What comes out of them is tried by `cargo xtask policy-templates`, which needs their languages' registries.
+#[tokio::test(flavor = "multi_thread")]
+async fn there_are_projects_in_other_languages() {
+    let directory = tempfile::tempdir().expect("temporary directories can be made");
+    for (lang, entry) in [("js", "policy.js"), ("python", "app.py")] {
+        let project = directory.path().join(lang);
+        let made = policy(&[
+            "new",
+            "company-words",
+            "--lang",
+            lang,
+            "--dir",
+            path(&project),
+            "--json",
+        ]);
+        assert!(made.status.success(), "{made:?}");
+        let made: Value = serde_json::from_str(&made.stdout).expect("it is JSON");
+        let files = made["files"].as_array().expect("they are listed");
+        for file in [entry, "README.md", "wit/redaction.wit", "cases/settings.json"] {
+            assert!(files.contains(&file.into()), "{lang}: {file}");
+        }
+        for file in files {
+            let text = fs::read_to_string(project.join(file.as_str().expect("a path"))).expect("it is there");
+            assert!(!text.contains("{{") && !text.is_empty(), "{lang}: {file}");
+        }
+    }
+    let bad = policy(&["new", "Company Words", "--lang", "js"]);
+    assert_eq!(bad.status.code(), Some(2), "{bad:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn lines_are_scanned_and_answered_in_order() {
     let text = "CREATE USER bob PASSWORD = 'Xk29-fake-91q'; -- é";

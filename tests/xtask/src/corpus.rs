@@ -176,13 +176,14 @@ fn scan(binary: &Path, records: &[Record], texts: &[String]) -> Result<HashMap<S
                 Ok((answer.id.clone(), answer))
             })
             .collect();
-        let written = written.join().map_err(|_| anyhow::anyhow!("writing failed"))?;
-        written.context("the process does not read all documents")?;
+        // A process that does not read all has said why.
+        drop(written.join());
         answers
     });
     let status = child.wait()?;
+    let answers = answers.context("an answer is not as it must be")?;
     ensure!(status.success(), "the scan failed: {status}");
-    answers
+    Ok(answers)
 }
 
 /// As `eval.py` names the files.

@@ -16,6 +16,7 @@ use std::{
 
 mod conformance;
 mod corpus;
+mod templates;
 
 const USAGE: &str = "\
 cargo xtask COMMAND
@@ -26,6 +27,8 @@ cargo xtask COMMAND
                  render each case of DIR/kbc (`options.json`, `api/`) and compare it with its `expected/`,
                  and check DIR/vectors; DIR may also be a directory of cases
   corpus DIR     score the built-in secret policy on the labelled documents of DIR, and fail below what is promised
+  policy-templates [LANG]
+                 make, build, check and test the project that `kbc-mirror policy new` writes in each language (minutes; npm, pip)
   job-history    measure how much a month of job runs makes a repository grow (minutes; benches/README.md)
   git-servers    the contract of remotes once more, also behind `nginx` with TLS and a password (minutes); installs it
                  where apt-get can, else says what is missing
@@ -51,6 +54,9 @@ fn main() -> ExitCode {
                 "name one directory of labelled documents: cargo xtask corpus DIR"
             )),
         },
+        "policy-templates" => {
+            setup().and_then(|()| templates::run(&root(), rest.first().map(String::as_str)))
+        }
         "job-history" => setup().and_then(|()| job_history(&rest)),
         "git-servers" => setup().and_then(|()| git_servers()),
         "setup" => setup(),
@@ -89,6 +95,15 @@ fn product(root: &Path) -> Result<PathBuf> {
     ];
     run("cargo", &build)?;
     Ok(target(root).join("debug/kbc-mirror"))
+}
+
+/// The same, optimised: what compiles large components is too slow without.
+fn release(root: &Path) -> Result<PathBuf> {
+    run(
+        "cargo",
+        &["build", "--quiet", "--locked", "--release", "--bin", "kbc-mirror"],
+    )?;
+    Ok(target(root).join("release/kbc-mirror"))
 }
 
 /// Returns the directory of what is built.

@@ -80,6 +80,12 @@ impl Redactor<'_> {
                 }
                 Ok(Fate::Stays)
             }
+            // What describes a `#` key is no value of it; a policy may object to it all the same.
+            Kind::Scalar if node.annotation && !self.is_found(&node) => Ok(Fate::Stays),
+            Kind::String if node.annotation => {
+                self.splice(&node, LeafRole::Text)?;
+                Ok(Fate::Stays)
+            }
             Kind::String | Kind::Scalar if node.secret => self.secret(&node, member),
             Kind::String => {
                 self.splice(&node, LeafRole::Text)?;
@@ -189,6 +195,11 @@ impl Redactor<'_> {
             self.outcome,
             &mut self.edits,
         )
+    }
+
+    /// Says whether a policy has found something in it.
+    fn is_found(&self, node: &Node) -> bool {
+        node.leaf.is_some_and(|leaf| !self.findings.of(leaf).is_empty())
     }
 
     /// Judges a value below a `#` key.

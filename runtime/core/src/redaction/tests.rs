@@ -557,3 +557,87 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_replaced_is_told_with_its_rule() {
+    let text = r##"{"#a": 12, "#b": "plain", "c": "x"}"##;
+    let redaction = Redaction::new(SecretsMode::Encrypted, TagKey::none());
+    let pieces = replaced(Format::Json, text, &[], &redaction).expect("it is JSON");
+    let told: Vec<_> = pieces
+        .iter()
+        .map(|piece| (&text[piece.range.clone()], piece.rule()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("12", Some("keboola-plaintext")),
+            ("plain", Some("keboola-plaintext"))
+        ]
+    );
+}
+
+/// Ours and the built-in policy's line between what describes a `#` key and what is its value.
+#[test]
+fn a_schema_describes_a_secret_key_and_does_not_set_it() {
+    let text = r##"{"properties": {"#password": {"type": "string", "title": "Password", "propertyOrder": 3,
+        "options": {"grid": [2, "wide"]}, "default": "leto", "examples": ["leto2"]}}}"##;
+    let redaction = Redaction::new(SecretsMode::Masked, TagKey::none());
+    let (redacted, outcome) = redact(Format::Json, text, &[], &redaction).expect("it is JSON");
+    let redacted = redacted.expect("the default goes");
+    assert_eq!(
+        redacted,
+        text.replace("\"leto\"", "\"[REDACTED:keboola-plaintext:0]\"")
+            .replace("\"leto2\"", "\"[REDACTED:keboola-plaintext:0]\"")
+    );
+    assert_eq!(outcome.plaintext.len(), 2);
+    let guard = crate::guard::Guard::new(&KnownSecrets::new());
+    assert_eq!(guard.check_file("a.json", &redacted), None);
+    assert!(guard.check_file("a.json", text).is_some());
+    // What only looks like one is none.
+    for other in [
+        r##"{"properties": {"#auth": {"type": "basic", "title": "leto"}}}"##,
+        r##"{"parameters": {"#auth": {"type": "string", "title": "leto"}}}"##,
+        r##"{"#properties": {"#auth": {"type": "string", "title": "leto"}}}"##,
+        r##"{"properties": {"#auth": {"type": ["string"], "title": "leto"}}}"##,
+        r##"{"#x": {"properties": {"#auth": {"type": "string", "title": "leto"}}}}"##,
+    ] {
+        let (redacted, _) = redact(Format::Json, other, &[], &redaction).expect("it is JSON");
+        assert!(!redacted.expect("something goes").contains("leto"), "{other}");
+        assert!(guard.check_file("a.json", other).is_some(), "{other}");
+    }
+}
+
+#[test]
+fn a_policy_may_object_to_what_describes_a_secret_key() {
+    let text = r##"{"properties": {"#a": {"type": "string", "title": "about leto", "propertyOrder": 3}}}"##;
+    let leaves = walk::leaves(Format::Json, text).expect("it is JSON");
+    let at = |pointer: &str, role| {
+        let leaf = leaves
+            .iter()
+            .position(|leaf| leaf.pointer == pointer && leaf.role == role);
+        leaf.expect("there is such a leaf")
+    };
+    let finding = |leaf, target| Finding {
+        leaf,
+        target,
+        rule: RuleId::parse("r").expect("a rule"),
+    };
+    let findings = [
+        finding(
+            at("/properties/#a/title", LeafRole::Text),
+            Target::Literal("leto".to_owned()),
+        ),
+        finding(
+            at("/properties/#a/propertyOrder", LeafRole::Scalar),
+            Target::Whole,
+        ),
+    ];
+    let redaction = Redaction::new(SecretsMode::Encrypted, TagKey::none());
+    let (redacted, _) = redact(Format::Json, text, &findings, &redaction).expect("it is JSON");
+    let redacted = redacted.expect("two pieces go");
+    assert_eq!(
+        redacted,
+        text.replace("leto", "[REDACTED:r:0]")
+            .replace("3}", "\"[REDACTED:r:0]\"}")
+    );
+}

@@ -3,6 +3,8 @@
 //! The text itself is never written anew: whoever changes a value changes the bytes of its span, so
 //! spacing, order of members, forms of numbers and repeated keys stay as they are.
 
+mod schema;
+
 use super::{Encoding, Format, Malformed, leaf, push_segment};
 use crate::document::{Leaf, LeafRole};
 use std::{borrow::Cow, ops::Range};
@@ -27,6 +29,8 @@ pub(crate) struct Node {
     pub(crate) kind: Kind,
     /// Whether it stands anywhere below a key that begins with `#`.
     pub(crate) secret: bool,
+    /// Whether it only describes such a key in a JSON Schema, as its title does.
+    pub(crate) annotation: bool,
     /// Index of the leaf that it is, if it is one.
     pub(crate) leaf: Option<usize>,
     pub(crate) start: usize,
@@ -148,6 +152,8 @@ pub(super) struct Parser<'t> {
     at: usize,
     end: usize,
     leaves: usize,
+    /// Whether a key begins with `#`.
+    has_hash: bool,
     tree: Tree,
 }
 
@@ -159,6 +165,7 @@ impl<'t> Parser<'t> {
             at: 0,
             end: 0,
             leaves: 0,
+            has_hash: false,
             tree: Tree {
                 nodes: Vec::new(),
                 roots: Vec::new(),
@@ -166,7 +173,10 @@ impl<'t> Parser<'t> {
         }
     }
 
-    pub(super) fn finish(self) -> Tree {
+    pub(super) fn finish(mut self) -> Tree {
+        if self.has_hash {
+            schema::mark_annotations(self.text, &mut self.tree);
+        }
         self.tree
     }
 
@@ -209,6 +219,7 @@ impl<'t> Parser<'t> {
         self.tree.nodes.push(Node {
             kind,
             secret,
+            annotation: false,
             leaf,
             start: self.at,
             end: self.at,
@@ -266,6 +277,7 @@ impl<'t> Parser<'t> {
             self.string()?;
             self.close(key);
             let hash = self.tree.nodes[key].value(self.text).starts_with('#');
+            self.has_hash |= hash;
             self.skip_space();
             if self.peek() != Some(b':') {
                 return Err(self.fault("a colon is missing"));

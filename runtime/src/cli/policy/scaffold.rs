@@ -23,6 +23,10 @@ pub struct New {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Language {
     Rust,
+    /// With QuickJS.
+    #[value(name = "js", alias = "javascript")]
+    JavaScript,
+    Python,
 }
 
 /// A file of a template: where it goes, and its text with `{{name}}` and `{{module}}` in it.
@@ -45,6 +49,26 @@ const RUST: Template = template! {
     "src/judge.rs" => "src/judge.rs.tmpl",
     "src/settings.rs" => "src/settings.rs.tmpl",
     "src/glue.rs" => "src/glue.rs.tmpl",
+};
+
+const JAVASCRIPT: Template = template! {
+    "javascript":
+    "package.json" => "package.json.tmpl",
+    "README.md" => "README.md.tmpl",
+    ".gitignore" => "gitignore.tmpl",
+    "judge.js" => "judge.js.tmpl",
+    "judge.test.js" => "judge.test.js.tmpl",
+    "policy.js" => "policy.js.tmpl",
+};
+
+const PYTHON: Template = template! {
+    "python":
+    "requirements.txt" => "requirements.txt.tmpl",
+    "README.md" => "README.md.tmpl",
+    ".gitignore" => "gitignore.tmpl",
+    "judge.py" => "judge.py.tmpl",
+    "test_judge.py" => "test_judge.py.tmpl",
+    "app.py" => "app.py.tmpl",
 };
 
 /// The same in every language.
@@ -83,6 +107,8 @@ pub(super) fn run(new: &New) -> Result<(), Failure> {
     }
     let own = match new.lang {
         Language::Rust => RUST,
+        Language::JavaScript => JAVASCRIPT,
+        Language::Python => PYTHON,
     };
     let wit = mirror_sandbox::WIT.iter().filter(|(file, _)| WIT.contains(file));
     let wit = wit.map(|(file, text)| (format!("wit/{file}"), (*text).to_owned()));

@@ -1,0 +1,155 @@
+//! `cargo xtask policy-templates`: every template of `kbc-mirror policy new` is made, built with its ordinary tools,
+//! checked and tested, as its README says.
+//!
+//! The tools of JavaScript and Python come from their registries, so this is no part of an ordinary test run; that
+//! of Rust is.
+
+use anyhow::{Context, Result, bail};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// A language, and the commands of its README up to the component.
+struct Language {
+    lang: &'static str,
+    name: &'static str,
+    commands: &'static [&'static [&'static str]],
+    /// What was built.
+    built: &'static str,
+}
+
+const LANGUAGES: [Language; 3] = [
+    Language {
+        lang: "rust",
+        name: "rust-words",
+        commands: &[
+            &["cargo", "test", "--quiet"],
+            &[
+                "cargo",
+                "build",
+                "--quiet",
+                "--release",
+                "--target",
+                "wasm32-unknown-unknown",
+            ],
+        ],
+        built: "target/wasm32-unknown-unknown/release/rust_words.wasm",
+    },
+    Language {
+        lang: "js",
+        name: "js-words",
+        commands: &[
+            &["npm", "install", "--no-audit", "--no-fund"],
+            &["npm", "test"],
+            &["npm", "run", "build"],
+        ],
+        built: "js-words.wasm",
+    },
+    Language {
+        lang: "python",
+        name: "python-words",
+        commands: &[
+            &["python3", "-m", "venv", ".venv"],
+            &[".venv/bin/pip", "install", "--quiet", "-r", "requirements.txt"],
+            &[".venv/bin/python", "-m", "unittest"],
+            &[
+                ".venv/bin/componentize-py",
+                "-d",
+                "wit",
+                "-w",
+                "redaction-policy",
+                "componentize",
+                "--stub-wasi",
+                "app",
+                "-o",
+                "python-words.wasm",
+            ],
+        ],
+        built: "python-words.wasm",
+    },
+];
+
+/// Makes, builds and tries all templates, or one.
+///
+/// # Errors
+/// The first command that fails.
+pub(crate) fn run(root: &Path, only: Option<&str>) -> Result<()> {
+    let binary = super::release(root)?;
+    let out = super::target(root).join("policy-templates");
+    if out.exists() {
+        fs::remove_dir_all(&out)?;
+    }
+    let wanted: Vec<&Language> = LANGUAGES
+        .iter()
+        .filter(|language| only.is_none_or(|only| only == language.lang))
+        .collect();
+    if wanted.is_empty() {
+        bail!("there are templates for rust, js and python");
+    }
+    for language in wanted {
+        tried(&binary, &out, language).with_context(|| format!("the template for {}", language.lang))?;
+        println!("{}: builds, fits and passes its cases", language.lang);
+    }
+    Ok(())
+}
+
+fn tried(binary: &Path, out: &Path, language: &Language) -> Result<()> {
+    let Language {
+        lang,
+        name,
+        commands,
+        built,
+    } = *language;
+    let project = out.join(name);
+    let dir = text(&project)?;
+    call(
+        binary,
+        out,
+        &["policy", "new", name, "--lang", lang, "--dir", dir],
+    )?;
+    for command in commands {
+        let (program, arguments) = command.split_first().context("an empty command")?;
+        // One in the project's directory would else be looked for where this process is.
+        let program = if program.starts_with('.') {
+            project.join(program)
+        } else {
+            PathBuf::from(program)
+        };
+        call(&program, &project, arguments)?;
+    }
+    let settings = "cases/settings.json";
+    for arguments in [
+        &["policy", "check", built, "--settings", settings][..],
+        &["policy", "test", "cases", "--policy", built],
+        &["policy", "bench", built, "--settings", settings],
+    ] {
+        call(binary, &project, arguments)?;
+    }
+    Ok(())
+}
+
+fn call(program: &Path, directory: &Path, arguments: &[&str]) -> Result<()> {
+    eprintln!("+ {} {}", program.display(), arguments.join(" "));
+    fs::create_dir_all(directory)?;
+    let status = Command::new(program)
+        .args(arguments)
+        .current_dir(directory)
+        // What cargo tells its children is not for theirs.
+        .env_remove("CARGO_TARGET_DIR")
+        .status()
+        .with_context(|| format!("cannot run `{}`; install it and try again", program.display()))?;
+    if !status.success() {
+        bail!(
+            "`{} {}` failed with {status}",
+            program.display(),
+            arguments.join(" ")
+        );
+    }
+    Ok(())
+}
+
+fn text(path: &Path) -> Result<&str> {
+    path.to_str().context("the build's path is not UTF-8")
+}
