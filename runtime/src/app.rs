@@ -32,6 +32,12 @@ impl Failure {
         }
     }
 
+    /// Returns whether it is the caller or the configuration that must change.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        self.code == 2
+    }
+
     /// What was compared differs (exit code 3).
     #[must_use]
     pub fn differs(message: impl Into<String>) -> Self {
@@ -39,12 +45,6 @@ impl Failure {
             code: 3,
             message: message.into(),
         }
-    }
-
-    /// Returns whether it is the caller or the configuration that must change.
-    #[must_use]
-    pub fn is_usage(&self) -> bool {
-        self.code == 2
     }
 
     /// Exit code 1 with a text.
@@ -98,6 +98,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Serve(serve) => cli::serve::run(&serve),
         Command::Once(once) => cli::once::run(&once),
         Command::Render(render) => cli::render::run(&render),
+        Command::Verify(of) => cli::verify::run(of),
+        Command::Events(command) => cli::events::run(command),
         Command::Mirror(command) => cli::mirror::run(command),
         Command::Notify(command) => cli::notify::run(command),
         Command::Config(command) => cli::config::run(command),

@@ -6,14 +6,17 @@ use crate::telemetry::LogFormat;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
+mod ask;
 pub mod config;
 pub mod demo;
+pub mod events;
 pub mod mirror;
 pub mod notify;
 pub mod once;
 pub mod policy;
 pub mod render;
 pub mod serve;
+pub mod verify;
 
 /// Continuous, safe mirrors of Keboola projects into Git.
 #[derive(Debug, Parser)]
@@ -51,6 +54,14 @@ pub enum Command {
         after_help = "Examples:\n  kbc-mirror render --project ./project --out ./tree\n  kbc-mirror render --project ./case --out ./tree --only configs --no-redact"
     )]
     Render(Render),
+    /// Renders a mirror's project anew and compares it with what the repository has; nothing is changed.
+    ///
+    /// Exit code 3 where they differ. Asks the running process, or works by itself where none runs.
+    #[command(after_help = "Example:\n  kbc-mirror verify --config mirror.toml --mirror retail")]
+    Verify(Of),
+    /// Looks into the event log and its dead letters.
+    #[command(subcommand)]
+    Events(EventsCommand),
     /// Works on mirrors.
     #[command(subcommand)]
     Mirror(MirrorCommand),
@@ -138,8 +149,115 @@ pub struct Render {
     pub json: bool,
 }
 
+/// A mirror of a configuration.
+#[derive(Debug, Args)]
+pub struct Of {
+    /// The configuration file.
+    #[arg(long)]
+    pub config: PathBuf,
+    /// The mirror's id.
+    #[arg(long)]
+    pub mirror: String,
+    /// Print the outcome as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum EventsCommand {
+    /// Appends events to the log, as if they had been posted: all of them or none.
+    #[command(
+        after_help = "Examples:\n  kbc-mirror events publish --config mirror.toml --mirror retail --file events.json\n  … | kbc-mirror events publish --config mirror.toml --mirror retail --file -"
+    )]
+    Publish {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// Id of the mirror whose project the events are of.
+        #[arg(long)]
+        mirror: String,
+        /// JSON objects, or arrays of them; `-` reads standard input.
+        #[arg(long)]
+        file: PathBuf,
+        /// Print the outcome as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Lists the events of a branch, oldest first.
+    List {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// The mirror's id.
+        #[arg(long)]
+        mirror: String,
+        /// Id of the Keboola branch.
+        #[arg(long)]
+        branch: String,
+        /// Only events after this position.
+        #[arg(long, default_value_t = 0)]
+        after: u64,
+        /// So many at most.
+        #[arg(long, default_value_t = 100)]
+        max: usize,
+        /// Print the outcome as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Lists events that were put aside, with the reason of each, oldest first.
+    DeadLetters {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// Only those of this mirror's project.
+        #[arg(long)]
+        mirror: Option<String>,
+        /// Only letters after this one.
+        #[arg(long, default_value_t = 0)]
+        after: u64,
+        /// So many at most.
+        #[arg(long, default_value_t = 100)]
+        max: usize,
+        /// Print the outcome as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Appends events of dead letters anew. Without `--apply` it only says what it would do.
+    #[command(
+        after_help = "Examples:\n  kbc-mirror events replay --config mirror.toml --mirror retail --all\n  kbc-mirror events replay --config mirror.toml --id 7 --apply"
+    )]
+    Replay {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// Only those of this mirror's project.
+        #[arg(long)]
+        mirror: Option<String>,
+        /// Number of a dead letter; may be repeated.
+        #[arg(long = "id")]
+        ids: Vec<u64>,
+        /// All that can be replayed and were not yet.
+        #[arg(long, conflicts_with = "ids")]
+        all: bool,
+        /// Do it.
+        #[arg(long)]
+        apply: bool,
+        /// Print the outcome as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 #[derive(Debug, Subcommand)]
 pub enum MirrorCommand {
+    /// Lets a mirror start nothing new, also after a restart, until `resume`. Changes wait in the log.
+    Pause(Of),
+    /// Lets a mirror go on.
+    Resume(Of),
+    /// Has everything compared with the source and rendered anew; differences become a commit.
+    ///
+    /// Asks the running process, which does it next. Where none runs it is done with the next start, or by `once`.
+    Resync(Of),
     /// Tries what a mirror will do with its repository, and leaves it as it was.
     ///
     /// Says whether the repository can be reached and read, whether the branch can be pushed to, whether

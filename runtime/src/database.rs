@@ -336,7 +336,7 @@ fn prepare(file: &Path, options: DatabaseOptions) -> Result<Connection, Database
         connection.execute_batch(&schema).map_err(failed)?;
     }
     connection
-        .execute_batch(crate::state::notices::SCHEMA)
+        .execute_batch(&[crate::state::notices::SCHEMA, crate::state::pauses::SCHEMA].concat())
         .map_err(failed)?;
     Ok(connection)
 }

@@ -55,6 +55,8 @@ pub struct Runner {
     /// Raised to make all lanes due at once.
     hurry: watch::Sender<u64>,
     lanes: Mutex<BTreeMap<LaneId, Lane>>,
+    /// Mirrors that an operator holds.
+    paused: watch::Sender<BTreeSet<MirrorId>>,
     /// The mirrors that this process works for.
     followed: Mutex<BTreeMap<MirrorId, Followed>>,
 }
@@ -84,8 +86,36 @@ impl Runner {
             landed: broadcast::channel(LANDED_KEPT).0,
             hurry: watch::channel(0).0,
             lanes: Mutex::default(),
+            paused: watch::channel(BTreeSet::new()).0,
             followed: Mutex::default(),
         })
+    }
+
+    /// Lets the branches of a mirror start nothing new, or go on. What is under way is finished.
+    pub fn pause(&self, mirror: &MirrorId, paused: bool) {
+        self.paused.send_modify(|all| {
+            if paused {
+                all.insert(mirror.clone());
+            } else {
+                all.remove(mirror);
+            }
+        });
+    }
+
+    /// Returns the branches of a mirror that are open.
+    pub async fn lanes_of(&self, mirror: &MirrorId) -> Vec<Lane> {
+        let lanes = self.lanes.lock().await;
+        lanes
+            .values()
+            .filter(|lane| lane.id.mirror == *mirror)
+            .cloned()
+            .collect()
+    }
+
+    /// Takes branches in without following them, for a command that works on them.
+    pub async fn adopt(&self, lanes: Vec<Lane>) {
+        let mut open = self.lanes.lock().await;
+        open.extend(lanes.into_iter().map(|lane| (lane.id.clone(), lane)));
     }
 
     /// Tells of commits as the remote confirms them.
@@ -106,6 +136,10 @@ impl Runner {
     pub async fn start(self: &Arc<Self>) -> Result<(), StartError> {
         let mut mirrors = Vec::new();
         for spec in &self.system.config.mirrors {
+            if self.system.pauses.since(&spec.id).await?.is_some() {
+                tracing::warn!(mirror = %spec.id, "the mirror is paused; changes wait in the log until `kbc-mirror mirror resume`");
+                self.pause(&spec.id, true);
+            }
             mirrors.push(self.system.mirror(spec).await?);
         }
         let mut opened = Vec::new();

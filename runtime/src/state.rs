@@ -6,6 +6,7 @@
 
 pub mod embedded;
 pub mod notices;
+pub mod pauses;
 pub mod shared;
 
 use crate::{database::DatabaseError, nats::NatsError};

@@ -40,6 +40,8 @@ pub struct LaneStatus {
     pub jobs: Option<JobsStatus>,
     /// Events put aside since the process started; the dead letters have them.
     pub put_aside: usize,
+    /// An operator holds it.
+    pub paused: bool,
     /// A mass deletion that waits for the operator's word.
     pub held: Option<Held>,
     /// Counts of the last commit of this process for which everything was read.
@@ -77,6 +79,7 @@ impl JobsStatus {
 impl LaneStatus {
     fn state(&self) -> &'static str {
         match &self.outage {
+            _ if self.paused && self.attempt_since.is_none() => "paused",
             Some(_) if self.held.is_some() => "held",
             Some(outage) if outage.notified_at.is_some() => "failing",
             Some(_) => "retrying",

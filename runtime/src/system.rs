@@ -24,7 +24,10 @@ use crate::{
     policies::{self, Policies, Policy, PolicyError},
     queue::{EventLog, LogError, embedded::EmbeddedLog, jetstream::JetStreamLog},
     repository::Unaskable,
-    state::{StateError, StateStore, embedded::EmbeddedState, notices::NoticeStore, shared::SharedState},
+    state::{
+        StateError, StateStore, embedded::EmbeddedState, notices::NoticeStore, pauses::PauseStore,
+        shared::SharedState,
+    },
     status::Status,
     turns::Turns,
     visibility::{Exports, VisibilityWatch},
@@ -192,6 +195,7 @@ pub struct System {
     pub metrics: Arc<Metrics>,
     pub status: Arc<Status>,
     pub notices: Notices,
+    pub pauses: PauseStore,
     pub now: fn() -> Timestamp,
     guests: Guests,
     policies: Arc<Policies>,
@@ -208,6 +212,14 @@ impl fmt::Debug for System {
             .field("config", &self.config)
             .finish_non_exhaustive()
     }
+}
+
+/// Opens the log alone, for a command that needs no more.
+///
+/// # Errors
+/// A log that cannot be opened or reached.
+pub async fn open_log(queue: &QueueConfig, database: Database) -> Result<Arc<dyn EventLog>, StartError> {
+    Ok(Kept::open(queue, database).await?.log)
 }
 
 /// Log and state, wherever they are.
@@ -338,6 +350,7 @@ impl System {
         let database = database.await??;
         let metrics: Arc<Metrics> = Arc::default();
         let notices = Notices::new(NoticeStore::new(database.clone()), Arc::clone(&metrics));
+        let pauses = PauseStore::new(database.clone());
         let Kept {
             log,
             state,
@@ -376,6 +389,7 @@ impl System {
             metrics,
             status: Arc::default(),
             notices,
+            pauses,
             now: wall_clock,
             guests,
             policies: Arc::new(policies),

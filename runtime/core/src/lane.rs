@@ -150,7 +150,12 @@ impl Lane {
     /// Returns when the lane wants to be woken by [`Wake::Tick`], which may lie in the past.
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {
-        let told = self.outage.as_ref().and_then(Outage::next_due);
+        // Who holds a lane knows that nothing comes of it.
+        let told = self
+            .outage
+            .as_ref()
+            .and_then(Outage::next_due)
+            .filter(|_| !self.paused);
         let work = if self.running || self.paused || self.stopping {
             None
         } else if self.again_at.is_some() {
@@ -189,6 +194,10 @@ impl Lane {
             Wake::Resume => {
                 // Whoever resumes a lane has mended something.
                 self.paused = false;
+                // So long as it was held nobody could know whether it would have worked.
+                if let Some(outage) = self.outage.as_mut().filter(|outage| outage.notified_at.is_none()) {
+                    outage.since = now;
+                }
                 self.again_at = self.again_at.map(|_| now);
             }
             Wake::JobsMode { mode, between_news } => self.jobs.window.set_mode(mode, between_news),
@@ -306,7 +315,9 @@ impl Lane {
     }
 
     fn tell(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
-        let Some(outage) = &mut self.outage else { return };
+        let Some(outage) = self.outage.as_mut().filter(|_| !self.paused) else {
+            return;
+        };
         let notices = outage.take_notices(now);
         if notices.is_empty() {
             return;

@@ -1,9 +1,13 @@
-//! `mirror test`: will the mirror be able to push?
+//! `mirror`: will it be able to push, and shall it work at all?
 
-use super::MirrorCommand;
+use super::{
+    MirrorCommand, Of,
+    ask::{Needs, ask},
+};
 use crate::{
     app::Failure,
     config::{Config, MirrorSpec},
+    control::Request,
     repository,
 };
 use mirror_core::commit::{MIRROR_EMAIL, MIRROR_NAME};
@@ -17,7 +21,12 @@ use std::path::Path;
 /// A configuration that cannot be used, or a repository that a mirror would fail with.
 #[expect(clippy::print_stdout, reason = "the command's output")]
 pub fn run(command: MirrorCommand) -> Result<(), Failure> {
-    let MirrorCommand::Test { config, mirror, json } = command;
+    let (config, mirror, json) = match command {
+        MirrorCommand::Test { config, mirror, json } => (config, mirror, json),
+        MirrorCommand::Pause(of) => return pause(of, true),
+        MirrorCommand::Resume(of) => return pause(of, false),
+        MirrorCommand::Resync(of) => return resync(of),
+    };
     let report = test(&config, &mirror)?;
     if json {
         println!("{}", as_json(&mirror, &report));
@@ -30,6 +39,37 @@ pub fn run(command: MirrorCommand) -> Result<(), Failure> {
     Err(Failure::message(format!(
         "mirror `{mirror}` would fail with this repository"
     )))
+}
+
+#[expect(clippy::print_stdout, reason = "the command's output")]
+fn pause(Of { config, mirror, json }: Of, paused: bool) -> Result<(), Failure> {
+    let request = Request::Pause {
+        mirror: mirror.clone(),
+        paused,
+    };
+    let answer = ask(&config, request, Needs::Log)?;
+    match (json, paused) {
+        (true, _) => println!("{answer}"),
+        (false, true) => println!("mirror `{mirror}` is paused; changes wait in the log"),
+        (false, false) => println!("mirror `{mirror}` goes on"),
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the command's output")]
+fn resync(Of { config, mirror, json }: Of) -> Result<(), Failure> {
+    let request = Request::Resync {
+        mirror: mirror.clone(),
+    };
+    let answer = ask(&config, request, Needs::Branches)?;
+    match json {
+        true => println!("{answer}"),
+        false => println!(
+            "{} branches of mirror `{mirror}` are rendered anew next",
+            answer["branches"]
+        ),
+    }
+    Ok(())
 }
 
 fn test(path: &Path, mirror: &str) -> Result<ProbeReport, Failure> {

@@ -4,6 +4,7 @@ use super::Serve;
 use crate::{
     app::Failure,
     config::{Config, QueueConfig},
+    control::{Control, socket::Socket},
     database::DatabaseError,
     http::Listener,
     queue::{LogError, jetstream::intake, retention::keep},
@@ -34,12 +35,13 @@ pub fn run(serve: &Serve) -> Result<(), Failure> {
                 .map_err(|error| start_failure(&error))?,
         );
         let stop = CancellationToken::new();
+        let runner = Runner::new(Arc::clone(&system));
+        listen_to_commands(&system, &runner, &stop);
         let listener = listen(&system, &stop).await?;
         let courier = system.courier().map_err(|error| start_failure(&error))?;
         let courier = tokio::spawn(courier.run(stop.clone()));
         let keeper = tokio::spawn(keep(Arc::clone(&system), stop.clone()));
         let intake = take_in(&system, &stop);
-        let runner = Runner::new(Arc::clone(&system));
         runner.start().await.map_err(|error| start_failure(&error))?;
         tracing::info!(mirrors = system.config.mirrors.len(), "started");
         let outcome = tokio::select! {
@@ -67,6 +69,23 @@ pub(super) fn run_to_end<T>(runtime: tokio::runtime::Runtime, command: impl Futu
     let outcome = runtime.block_on(command);
     runtime.shutdown_timeout(LAST_WAIT);
     outcome
+}
+
+/// Starts the socket that commands ask through. Without it they cannot, and everything else goes on.
+fn listen_to_commands(system: &Arc<System>, runner: &Arc<Runner>, stop: &CancellationToken) {
+    let control = Control {
+        config: system.config.clone(),
+        log: Arc::clone(&system.log),
+        pauses: system.pauses.clone(),
+        runner: Some(Arc::clone(runner)),
+        now: system.now,
+    };
+    match Socket::bind(&system.config.data_dir) {
+        Ok(socket) => drop(tokio::spawn(socket.serve(Arc::new(control), stop.clone()))),
+        Err(error) => {
+            tracing::warn!(%error, "there is no socket for commands in the data directory; give it a shorter path");
+        }
+    }
 }
 
 /// Starts the HTTP listener, if one is configured.

@@ -11,6 +11,7 @@ mod parts;
 mod publish;
 mod put_aside;
 mod refused;
+mod verify;
 
 use super::{
     build::Again,
@@ -59,6 +60,7 @@ use std::{
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
+pub use verify::{Difference, Verified};
 
 /// One Keboola branch of one mirror, with everything that its attempts need.
 #[derive(Clone)]

@@ -70,6 +70,10 @@ pub enum AttemptError {
     LeaseOver,
     #[error(transparent)]
     Stopped(#[from] Stopped),
+    #[error(
+        "the comparison found something more to set aside at each look; look for objects that are withheld"
+    )]
+    Unsettled,
     #[error("a stage of the attempt ended unexpectedly")]
     Stage(#[from] tokio::task::JoinError),
 }
@@ -139,7 +143,7 @@ impl AttemptError {
         match self {
             Self::Fetch(error) => fetch(error),
             Self::Sandbox(error) if error.is_temporary() => Disposition::Temporary { after: None },
-            Self::Sandbox(_) => Disposition::Permanent,
+            Self::Sandbox(_) | Self::Unsettled => Disposition::Permanent,
             // Somebody else works on the lane, or the disk is in trouble: look again.
             Self::Log(LogError::Moved { .. })
             | Self::State(StateError::BaseMoved { .. })

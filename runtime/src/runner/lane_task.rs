@@ -70,6 +70,7 @@ enum Wakened {
     Stop,
     Time,
     Hurry,
+    Paused,
     News(Result<News, broadcast::error::RecvError>),
     Done(Box<Result<Done, AttemptError>>),
 }
@@ -78,6 +79,7 @@ impl LaneTask {
     pub(super) async fn run(mut self) {
         let mut news = self.lane.log.tail();
         let mut hurry = self.runner.hurry.subscribe();
+        let mut paused = self.runner.paused.subscribe();
         let stop = self.stop.clone();
         tokio::select! {
             () = stop.cancelled() => return,
@@ -125,12 +127,17 @@ impl LaneTask {
                 () = stop.cancelled(), if !stopped => Wakened::Stop,
                 () = sleep_until(due.into_iter().chain(again).min().map(|due| until(now, due))) => Wakened::Time,
                 changed = hurry.changed() => if changed.is_ok() { Wakened::Hurry } else { Wakened::Stop },
+                changed = paused.changed() => if changed.is_ok() { Wakened::Paused } else { Wakened::Stop },
                 heard = news.recv() => Wakened::News(heard),
                 done = ended(&mut running) => Wakened::Done(Box::new(done)),
             };
             wakes = match wakened {
                 Wakened::Stop => vec![Wake::Stop],
                 Wakened::Hurry => vec![Wake::Hasten],
+                Wakened::Paused => match self.is_paused() {
+                    true => vec![Wake::Pause],
+                    false => vec![Wake::Resume],
+                },
                 Wakened::News(Ok(News {
                     topic,
                     stream,
@@ -172,6 +179,12 @@ impl LaneTask {
                 }
             };
         }
+    }
+
+    fn is_paused(&self) -> bool {
+        let paused = self.runner.paused.borrow().contains(&self.lane.id.mirror);
+        self.status(|status| status.paused = paused);
+        paused
     }
 
     /// Waits until the default branch is mirrored: a dev branch starts at its commit.
@@ -222,7 +235,7 @@ impl LaneTask {
             // The first attempt of a process looks at the remote, whatever waits.
             is_new: true,
             outage: lane.state.outage(&lane.id).await.map_err(|error| said(&error))?,
-            paused: false,
+            paused: self.is_paused(),
         };
         self.status(|status| status.outage.clone_from(&start.outage));
         Ok(Machine::new(start, (lane.now)()))

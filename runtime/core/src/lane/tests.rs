@@ -325,11 +325,11 @@ fn a_new_lane_starts_at_once_and_a_held_one_does_not() {
         fresh(),
         "0 change 1; 27 wait; 28 down; 29 pause; 400 wait; 401 resume",
         &expect![[r#"
-        27s start [Change]
-        28s remember attempt 1
-        401s start [Change]
-        waits for 9928s
-    "#]],
+            27s start [Change]
+            28s remember attempt 1
+            401s start [Change]
+            waits for 10301s
+        "#]],
     );
 }
 
@@ -362,4 +362,20 @@ fn a_clock_that_was_set_back_costs_a_window_and_not_the_difference() {
         waits for 3970s
     "#]]
     .assert_eq(&play.told);
+}
+
+#[test]
+fn a_lane_that_is_held_is_no_outage_to_tell_of_until_it_goes_on() {
+    check(
+        fresh(),
+        "0 change 1; 27 wait; 30 down; 40 pause; 20000 wait; 20001 resume; 20002 denied; 20003 pause; 20004 tick",
+        &expect![[r#"
+            27s start [Change]
+            30s remember attempt 1
+            20001s start [Change]
+            20002s notify NeedsCustomer
+            20002s remember attempt 2
+            waits for nothing
+        "#]],
+    );
 }

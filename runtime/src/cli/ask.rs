@@ -1,0 +1,94 @@
+//! Asking an installation: its running process, or else its log and state.
+
+use super::serve::{run_to_end, runtime, start_failure};
+use crate::{
+    app::Failure,
+    config::Config,
+    control::{Control, Request, socket},
+    database::{Database, DatabaseOptions},
+    runner::{Runner, lanes},
+    state::pauses::PauseStore,
+    system::System,
+};
+use serde_json::Value;
+use std::{path::Path, sync::Arc};
+
+/// What of an installation a request needs where no process runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Needs {
+    Log,
+    /// The branches of one mirror, ready to be worked on.
+    Branches,
+}
+
+/// Asks, and returns the answer.
+///
+/// # Errors
+/// A configuration that cannot be used, a mirror that is not there, or whatever the answer says.
+pub(super) fn ask(path: &Path, request: Request, needs: Needs) -> Result<Value, Failure> {
+    let config = Config::read(path).map_err(|error| Failure::usage(crate::app::chain(&error)))?;
+    if let Some(mirror) = mirror_of(&request) {
+        config
+            .mirror(mirror)
+            .map_err(|error| Failure::usage(error.to_string()))?;
+    }
+    match socket::ask(&config.data_dir, &request) {
+        Ok(Some(answer)) => return answer.map_err(Failure::message),
+        Ok(None) => {}
+        Err(error) => {
+            return Err(Failure::message(format!(
+                "the running process does not answer: {error}; look into its log"
+            )));
+        }
+    }
+    run_to_end(runtime()?, async {
+        let control = match needs {
+            Needs::Log => open_log(config).await?,
+            Needs::Branches => open_branches(config, &request).await?,
+        };
+        let answer = control.answer(request).await;
+        answer.map_err(|error| Failure::failed(&error))
+    })
+}
+
+fn mirror_of(request: &Request) -> Option<&str> {
+    match request {
+        Request::Events { mirror, .. }
+        | Request::Publish { mirror, .. }
+        | Request::Pause { mirror, .. }
+        | Request::Resync { mirror }
+        | Request::Verify { mirror } => Some(mirror),
+        Request::DeadLetters { mirror, .. } | Request::Replay { mirror, .. } => mirror.as_deref(),
+    }
+}
+
+async fn open_log(config: Config) -> Result<Control, Failure> {
+    let database = Database::open(&config.data_dir, DatabaseOptions::default());
+    let database = database.map_err(|error| Failure::failed(&error))?;
+    let log = crate::system::open_log(&config.queue, database.clone()).await;
+    Ok(Control {
+        config,
+        log: log.map_err(|error| start_failure(&error))?,
+        pauses: PauseStore::new(database),
+        runner: None,
+        now: crate::system::wall_clock,
+    })
+}
+
+async fn open_branches(config: Config, request: &Request) -> Result<Control, Failure> {
+    let failed = |error| start_failure(&error);
+    let system = Arc::new(System::open(config.clone()).await.map_err(failed)?);
+    let runner = Runner::new(Arc::clone(&system));
+    if let Some(spec) = mirror_of(request).and_then(|id| config.mirror(id).ok()) {
+        let mirror = system.mirror(spec).await.map_err(failed)?;
+        system.verify(&mirror).await.map_err(failed)?;
+        runner.adopt(lanes(&system, &mirror).await.map_err(failed)?).await;
+    }
+    Ok(Control {
+        config,
+        log: Arc::clone(&system.log),
+        pauses: system.pauses.clone(),
+        runner: Some(runner),
+        now: system.now,
+    })
+}

@@ -1,0 +1,174 @@
+//! `events`: what is in the log, and what was put aside.
+
+use super::{
+    EventsCommand,
+    ask::{Needs, ask},
+};
+use crate::{app::Failure, control::Request};
+use serde_json::Value;
+use std::{fs, io::Read, path::Path};
+
+/// Runs an `events` command.
+///
+/// # Errors
+/// A configuration that cannot be used, a log that fails, or an event that cannot be taken.
+#[expect(clippy::print_stdout, reason = "the command's output")]
+pub fn run(command: EventsCommand) -> Result<(), Failure> {
+    let (config, json, request) = match command {
+        EventsCommand::Publish {
+            config,
+            mirror,
+            file,
+            json,
+        } => {
+            let events = read(&file)?;
+            (config, json, Request::Publish { mirror, events })
+        }
+        EventsCommand::List {
+            config,
+            mirror,
+            branch,
+            after,
+            max,
+            json,
+        } => {
+            let request = Request::Events {
+                mirror,
+                branch,
+                after,
+                max,
+            };
+            (config, json, request)
+        }
+        EventsCommand::DeadLetters {
+            config,
+            mirror,
+            after,
+            max,
+            json,
+        } => (config, json, Request::DeadLetters { mirror, after, max }),
+        EventsCommand::Replay {
+            config,
+            mirror,
+            ids,
+            all,
+            apply,
+            json,
+        } => {
+            if ids.is_empty() && !all {
+                return Err(Failure::usage("name dead letters by `--id`, or ask for `--all`"));
+            }
+            let request = Request::Replay {
+                mirror,
+                letters: ids,
+                dry_run: !apply,
+            };
+            (config, json, request)
+        }
+    };
+    let answer = ask(&config, request, Needs::Log)?;
+    if json {
+        println!("{answer}");
+    } else {
+        print!("{}", text(&answer));
+    }
+    match answer["refused"].as_array() {
+        Some(refused) if !refused.is_empty() => Err(Failure::message(format!(
+            "{} dead letters cannot be replayed",
+            refused.len()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Reads events: one JSON object, an array of them, or one a line.
+fn read(file: &Path) -> Result<Vec<Value>, Failure> {
+    let text = if file == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).map(|_| text)
+    } else {
+        fs::read_to_string(file)
+    };
+    let text = text.map_err(|error| Failure::usage(format!("cannot read `{}`: {error}", file.display())))?;
+    let values = serde_json::Deserializer::from_str(&text).into_iter::<Value>();
+    let mut events = Vec::new();
+    for value in values {
+        match value {
+            Ok(Value::Array(more)) => events.extend(more),
+            Ok(event) => events.push(event),
+            Err(error) => {
+                return Err(Failure::usage(format!(
+                    "`{}` is no JSON: {error}",
+                    file.display()
+                )));
+            }
+        }
+    }
+    if events.is_empty() {
+        return Err(Failure::usage(format!("`{}` has no events", file.display())));
+    }
+    Ok(events)
+}
+
+fn text(answer: &Value) -> String {
+    let word = |value: &Value, name: &str| match &value[name] {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let mut lines = String::new();
+    let mut line = |text: String| {
+        lines.push_str(&text);
+        lines.push('\n');
+    };
+    for event in answer["events"].as_array().into_iter().flatten() {
+        line(format!(
+            "{}  {}  {}  {}",
+            word(event, "position"),
+            word(event, "occurredAt"),
+            word(event, "kind"),
+            word(event, "body")
+        ));
+    }
+    let shown = |letter: &Value| {
+        let state = match (&letter["replayedAt"], letter["replayable"] == true) {
+            (Value::String(at), _) => format!("replayed at {at}"),
+            (_, true) => "can be replayed".to_owned(),
+            (_, false) => "cannot be replayed".to_owned(),
+        };
+        format!(
+            "{}  {}  project {} branch {}  {}: {} ({state})",
+            word(letter, "id"),
+            word(letter, "at"),
+            word(letter, "projectId"),
+            word(letter, "branchId"),
+            word(letter, "about"),
+            word(letter, "reason"),
+        )
+    };
+    for letter in answer["deadLetters"].as_array().into_iter().flatten() {
+        line(shown(letter));
+    }
+    if let Some(replayed) = answer["replayed"].as_array() {
+        replayed.iter().for_each(|letter| line(shown(letter)));
+        let count = replayed.len();
+        line(match answer["dryRun"] == true {
+            true => format!("{count} would be replayed; add `--apply` to do it"),
+            false => format!("{count} replayed"),
+        });
+        for refused in answer["refused"].as_array().into_iter().flatten() {
+            line(format!("{}: {}", word(refused, "id"), word(refused, "problem")));
+        }
+    }
+    if answer["accepted"].is_number() {
+        line(format!(
+            "{} accepted, {} were there before",
+            word(answer, "accepted"),
+            word(answer, "duplicates")
+        ));
+    }
+    if lines.is_empty() {
+        lines.push_str("none\n");
+    }
+    lines
+}

@@ -1,0 +1,237 @@
+//! Do the commands of operators do what they say, beside a running process and without one?
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Installation, JANE, Keboola, MIRROR, Options, Output, PETR, command, run, until};
+
+const CONFIG: &str = "configs/main/extractor/keboola.ex-shop/the-orders/config.json";
+
+fn site() -> Installation {
+    let options = Options {
+        dev_branches: false,
+        keboola: "visible_within_ms = 0",
+        ..Options::default()
+    };
+    Installation::new(&Keboola::small(), options)
+}
+
+/// Runs a command with this installation's configuration file.
+fn ask(site: &Installation, arguments: &[&str]) -> Output {
+    let mut command = command();
+    command
+        .args(arguments)
+        .arg("--config")
+        .arg(site.path("mirror.toml"));
+    run(&mut command)
+}
+
+fn answer(site: &Installation, arguments: &[&str]) -> Value {
+    serde_json::from_str(&ask(site, &[arguments, &["--json"]].concat()).ok()).expect("the answer is JSON")
+}
+
+/// Runs `verify`; returns its exit code and the files that differ.
+fn verify(site: &Installation) -> (Option<i32>, Vec<String>) {
+    let output = ask(site, &["verify", "--json", "--mirror", MIRROR]);
+    let told: Value = serde_json::from_str(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    let differences = told["branches"][0]["differences"].as_array();
+    let named = differences.into_iter().flatten().map(|one| {
+        let word = |name: &str| one[name].as_str().unwrap_or_default();
+        format!("{} {}", word("is"), word("path"))
+    });
+    (output.status.code(), named.collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_names_what_differs_and_resync_mends_it() {
+    let site = site();
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    let tree = site.repository.tree_id("main");
+    assert_eq!(verify(&site), (Some(0), vec![]));
+
+    let extra = "configs/main/extractor/keboola.ex-shop/mine.json";
+    let files = [
+        (CONFIG, Some("{}")),
+        ("storage/metadata/in.c-shop/orders.json", None),
+        ("docs/mine.md", Some("x")),
+        (extra, Some("x")),
+    ];
+    site.repository.human_commit("main", &files, "Theirs");
+    let tip = site.repository.tip("main");
+    let (code, found) = verify(&site);
+    assert_eq!(code, Some(3));
+    let expected = [
+        format!("extra {extra}"),
+        format!("different {CONFIG}"),
+        "missing storage/metadata/in.c-shop/orders.json".to_owned(),
+    ];
+    assert_eq!(found, expected);
+    assert_eq!(site.repository.tip("main"), tip, "it only looks");
+
+    answer(&site, &["mirror", "resync", "--mirror", MIRROR]);
+    until("it is mended", async || {
+        let files = site.repository.files("main");
+        (files.contains_key("storage/metadata/in.c-shop/orders.json") && !files.contains_key(extra))
+            .then_some(())
+    })
+    .await;
+    until("the lane knows", async || site.is_settled().then_some(())).await;
+    assert_eq!(verify(&site), (Some(0), vec![]));
+    // Once more, though nothing has changed since.
+    let resynced = site.log().map_or(0, |log| log.events);
+    answer(&site, &["mirror", "resync", "--mirror", MIRROR]);
+    assert_eq!(site.log().map(|log| log.events), Some(resynced + 1));
+    site.settle(&mut server).await;
+    server.stop().await;
+    assert_eq!(verify(&site), (Some(0), vec![]), "without a process too");
+    assert_ne!(site.repository.tree_id("main"), tree, "theirs is kept");
+    site.check(&["docs/mine.md"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_mirror_takes_up_nothing_until_it_goes_on_whatever_is_restarted() {
+    let site = site();
+    let keboola = &site.keboola;
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    ask(&site, &["mirror", "pause", "--mirror", MIRROR]).ok();
+    let paused = async |server: &support::Server| {
+        until("the lane is paused", async || {
+            let lane = server.lane(&site.keboola.main()).await;
+            (lane["state"] == "paused").then_some(())
+        })
+        .await;
+    };
+    keboola.set(&keboola.orders(), JANE, "z", 2);
+    site.deliver(&mut server).await.expect("the process lives");
+    paused(&server).await;
+    server.stop().await;
+    let server = site.start().await;
+    paused(&server).await;
+    assert_eq!(site.repository.count("main"), 1);
+    server.stop().await;
+
+    let told = answer(&site, &["mirror", "resume", "--mirror", MIRROR]);
+    assert_eq!(
+        told,
+        json!({ "mirror": MIRROR, "paused": false, "running": false })
+    );
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    assert_eq!(site.repository.count("main"), 2);
+    for word in ["pause", "resume"] {
+        ask(&site, &["mirror", word, "--mirror", MIRROR]).ok();
+    }
+    keboola.set(&keboola.orders(), PETR, "z", 3);
+    site.settle(&mut server).await;
+    site.check(&[]);
+    server.stop().await;
+}
+
+fn event(site: &Installation, config: &str, version: u64) -> Value {
+    json!({
+        "type": "config_changed", "projectId": site.keboola.project().project_id.to_string(),
+        "branchId": site.keboola.main(), "componentId": "keboola.ex-shop", "configId": config,
+        "newVersion": version, "author": "jane@example.com", "committedAt": "2026-11-22T10:00:00Z",
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_are_published_listed_and_replayed_after_a_dry_run() {
+    let site = site();
+    let main = site.keboola.main();
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    let publish = ["events", "publish", "--mirror", MIRROR, "--file"];
+    let file = site
+        .path("events.json")
+        .into_os_string()
+        .into_string()
+        .expect("UTF-8");
+    let publish = |events: Value| {
+        site.write("events.json", &events.to_string());
+        ask(&site, &[&publish[..], &[file.as_str(), "--json"]].concat())
+    };
+    let bad = publish(json!([event(&site, "ghost", 1), { "type": "config_changed" }]));
+    assert!(
+        !bad.status.success() && bad.stderr.contains("event 1 cannot be taken"),
+        "{bad:?}"
+    );
+    let taken = publish(json!([event(&site, "ghost", 1), event(&site, "ghost", 1)])).ok();
+    let taken: Value = serde_json::from_str(&taken).expect("JSON");
+    assert_eq!(taken, json!({ "accepted": 1, "duplicates": 1 }));
+    let list = ["events", "list", "--mirror", MIRROR, "--branch", &main];
+    let listed = answer(&site, &list)["events"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    let last = listed.last().expect("it was appended");
+    assert_eq!(
+        (last["kind"].as_str(), last["occurredAt"].as_str()),
+        (Some("config_changed"), Some("2026-11-22T10:00:00Z"))
+    );
+
+    // The source has no such configuration, so its event is put aside.
+    let letters = ["events", "dead-letters", "--mirror", MIRROR];
+    let letter = until("it is put aside", async || {
+        let letters = answer(&site, &letters)["deadLetters"].as_array().cloned();
+        letters.and_then(|letters| letters.first().cloned())
+    })
+    .await;
+    assert_eq!(
+        (letter["replayable"].as_bool(), letter["about"].as_str()),
+        (Some(true), Some("keboola.ex-shop/ghost"))
+    );
+    assert!(
+        letter["reason"]
+            .as_str()
+            .is_some_and(|reason| reason.contains("no such configuration")),
+        "{letter}"
+    );
+    until("the lane is done", async || site.is_settled().then_some(())).await;
+    let before = site.log().map(|log| log.events);
+    let replay = ["events", "replay", "--mirror", MIRROR, "--all"];
+    let dry = answer(&site, &replay);
+    assert_eq!(
+        (dry["dryRun"].as_bool(), dry["replayed"][0]["id"].as_u64()),
+        (Some(true), letter["id"].as_u64())
+    );
+    assert_eq!(site.log().map(|log| log.events), before, "it only says so");
+    server.stop().await;
+
+    // By now it is there; without a process the log itself is asked.
+    site.keboola.create("ghost", "The ghost", JANE);
+    let done = answer(&site, &[&replay[..], &["--apply"]].concat());
+    assert_eq!(
+        (
+            done["dryRun"].as_bool(),
+            done["replayed"].as_array().map(Vec::len)
+        ),
+        (Some(false), Some(1))
+    );
+    let again = answer(&site, &letters);
+    assert!(again["deadLetters"][0]["replayedAt"].is_string(), "{again}");
+    let id = letter["id"].to_string();
+    let twice = ask(&site, &["events", "replay", "--id", &id, "--apply"]);
+    assert!(
+        !twice.status.success() && twice.stdout.contains("replayed before"),
+        "{twice:?}"
+    );
+    assert!(
+        ask(&site, &["events", "replay", "--id", "999", "--apply"])
+            .stderr
+            .contains("no dead letter 999")
+    );
+    let mut server = site.start().await;
+    until("it is mirrored", async || {
+        let sidecars = site.repository.sidecars("main");
+        sidecars
+            .iter()
+            .any(|sidecar| sidecar.config == "ghost")
+            .then_some(())
+    })
+    .await;
+    site.settle(&mut server).await;
+    server.stop().await;
+}
