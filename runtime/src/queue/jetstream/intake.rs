@@ -26,8 +26,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 const CONSUMER: &str = "intake";
-/// Not acknowledged so long, a message is delivered again, maybe to another worker.
-const ACK_WITHIN: Duration = Duration::from_secs(30);
+/// Not acknowledged so long, a message is delivered again, maybe to another worker: so long the events that a worker
+/// had just been given wait when it dies. One that was only slow makes a repetition, which the log knows.
+const ACK_WITHIN: Duration = Duration::from_secs(8);
 /// Delivered at a time to all workers together.
 const UNACKNOWLEDGED_MAX: i64 = 2_000;
 /// Put into the log in one batch.
