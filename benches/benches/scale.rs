@@ -6,11 +6,11 @@
 #![expect(clippy::print_stdout, reason = "the bench's report")]
 
 use fake_keboola::{Change, ConfigAt, Fake, FakeConfig};
+use mirror_benches::process::{cpu_ms, peak_kb};
 use mirror_it::{Rig, Settings, SourceAt};
 use sample_project::{Shape, generate};
 use serde_json::{Value, json};
 use std::{
-    fs,
     io::{BufRead, BufReader, Lines, Write},
     process::{ChildStdin, ChildStdout, Command, Stdio},
     time::Instant,
@@ -19,8 +19,6 @@ use std::{
 const COMPONENT: &str = "keboola.ex-http";
 /// Edits of which the mean is told.
 const EDITS: u32 = 20;
-/// Ticks in a second, in which the kernel tells CPU time.
-const TICKS: f64 = 100.0;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -187,21 +185,4 @@ async fn answer(rig: &mut Rig) {
             "peakKb": peak_kb(),
         })
     );
-}
-
-/// CPU time of this process so far, in user and kernel.
-fn cpu_ms() -> f64 {
-    let stat = fs::read_to_string("/proc/self/stat").expect("Linux tells of processes");
-    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let ticks = after_name.split_whitespace().skip(11).take(2);
-    let ticks: f64 = ticks.filter_map(|ticks| ticks.parse::<f64>().ok()).sum();
-    ticks * 1000.0 / TICKS
-}
-
-/// The most memory that this process has had at a time.
-fn peak_kb() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").expect("Linux tells of processes");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let peak = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok());
-    peak.expect("the kernel tells the peak")
 }

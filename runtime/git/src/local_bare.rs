@@ -48,9 +48,6 @@ pub struct LocalBare {
     durable: Mutex<HashMap<RefName, Option<Oid>>>,
 }
 
-/// The most that gix can hold: the owner may have left thousands.
-const PACKS_MAX: u16 = (1 << 15) - 1;
-
 impl LocalBare {
     /// Opens an existing bare repository.
     ///
@@ -79,8 +76,8 @@ impl LocalBare {
         if let Some(problem) = unfit_config(&config.unwrap_or_default()) {
             return Err(unfit(problem));
         }
-        let objects = Objects::open(&path.join("objects"), PACKS_MAX)
-            .map_err(|error| RemoteError::from_disk(&name, error))?;
+        let objects =
+            Objects::open(&path.join("objects")).map_err(|error| RemoteError::from_disk(&name, error))?;
         Ok(Self {
             root: path.to_owned(),
             name,
@@ -340,6 +337,10 @@ impl Origin for LocalBare {
 impl Remote for LocalBare {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn rest(&self) {
+        self.objects.rest();
     }
 
     fn tip(&self, refname: &RefName) -> Result<Option<Oid>, RemoteError> {

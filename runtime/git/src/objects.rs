@@ -41,8 +41,8 @@ pub(crate) trait Source {
 /// The objects of one repository on disk.
 pub(crate) struct Objects {
     path: PathBuf,
-    packs_max: u16,
-    handle: Mutex<gix::odb::HandleArc>,
+    /// None while nobody reads.
+    handle: Mutex<Option<gix::odb::HandleArc>>,
 }
 
 impl fmt::Debug for Objects {
@@ -54,47 +54,60 @@ impl fmt::Debug for Objects {
 /// How much decoded object data is kept for the next read; holds the hot trees of a large project.
 const CACHE_BYTES: usize = 16 << 20;
 
+/// Packs that there may be at a time, or twice as many as there are when it is opened. gix fixes that number then, and by
+/// default near what it finds: a process that adds packs would run out of slots after some thirty of them.
+const PACKS_MIN: usize = 4096;
+
 impl Objects {
-    /// Opens `objects`; `packs_max` bounds how many packs may be there at any time.
-    ///
-    /// gix fixes that number at opening, and by default at what it finds then: a process that adds packs runs out of
-    /// slots after some thirty of them.
-    pub(crate) fn open(objects: &Path, packs_max: u16) -> Result<Self, DiskError> {
+    /// Makes sure that `objects` can be opened, which is done when something is read.
+    pub(crate) fn open(objects: &Path) -> Result<Self, DiskError> {
+        drop(open(objects)?);
         Ok(Self {
             path: objects.to_owned(),
-            packs_max,
-            handle: Mutex::new(open(objects, packs_max)?),
+            handle: Mutex::default(),
         })
     }
 
     /// Forgets everything about the files that were read; they may be others now.
     pub(crate) fn reopen(&self) -> Result<(), DiskError> {
-        let new = open(&self.path, self.packs_max)?;
-        *self.handle() = new;
+        let new = open(&self.path)?;
+        *self.handle() = Some(new);
         Ok(())
+    }
+
+    /// Lets go of open files and of what was read, until something is read again.
+    pub(crate) fn rest(&self) {
+        *self.handle() = None;
     }
 
     pub(crate) fn contains(&self, id: Oid) -> bool {
         // A file that gix cannot cope with is met again, and reported, by `find`.
-        self.guarded(|handle| handle.exists(&pack::to_gix(id)))
-            .unwrap_or_default()
+        let found = self.guarded(|handle| handle.exists(&pack::to_gix(id)));
+        found.ok().flatten().unwrap_or_default()
     }
 
     /// Calls gix; none if it panics, as it may on a file that is cut off or overwritten.
-    fn guarded<T>(&self, call: impl FnOnce(&gix::odb::HandleArc) -> T) -> Option<T> {
-        let handle = self.handle();
-        panic::catch_unwind(AssertUnwindSafe(|| call(&handle))).ok()
+    fn guarded<T>(&self, call: impl FnOnce(&gix::odb::HandleArc) -> T) -> Result<Option<T>, DiskError> {
+        let mut handle = self.handle();
+        let handle = match &mut *handle {
+            Some(handle) => handle,
+            none => none.insert(open(&self.path)?),
+        };
+        Ok(panic::catch_unwind(AssertUnwindSafe(|| call(handle))).ok())
     }
 
-    fn handle(&self) -> MutexGuard<'_, gix::odb::HandleArc> {
+    fn handle(&self) -> MutexGuard<'_, Option<gix::odb::HandleArc>> {
         // A panic in another thread leaves at worst a cache without an entry.
         self.handle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn open(objects: &Path, packs_max: u16) -> Result<gix::odb::HandleArc, DiskError> {
+fn open(objects: &Path) -> Result<gix::odb::HandleArc, DiskError> {
     let options = gix::odb::store::init::Options {
-        slots: gix::odb::store::init::Slots::Given(packs_max),
+        slots: gix::odb::store::init::Slots::AsNeededByDiskState {
+            multiplier: 2.0,
+            minimum: PACKS_MIN,
+        },
         ..Default::default()
     };
     let mut handle = gix::odb::at_opts(objects, gix::hash::Kind::Sha1, None, options)
@@ -117,7 +130,7 @@ impl Source for Objects {
             found
                 .map(|data| data.map(|data| data.kind))
                 .map_err(|error| error.to_string())
-        });
+        })?;
         let damaged = |problem| StoreError::Damaged { id, problem };
         let kind = found
             .unwrap_or_else(|| Err("a pack is cut off or overwritten".to_owned()))

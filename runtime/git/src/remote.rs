@@ -47,6 +47,9 @@ pub trait Remote: Send + Sync + fmt::Debug {
     /// Returns a name for messages and logs, without credentials.
     fn name(&self) -> &str;
 
+    /// Lets go of what it holds to be quick, for a remote that is not used for a while.
+    fn rest(&self) {}
+
     /// Returns where a branch is, none if there is no such branch.
     ///
     /// # Errors

@@ -78,8 +78,6 @@ struct Pending {
     alive: Weak<()>,
 }
 
-/// More than the packs that [`fold`] leaves, the pending ones, and those that gix has not yet noticed are gone.
-const PACKS_MAX: u16 = 4096;
 /// So long an owner that is just ending may hold the store still.
 const LOCK_WAIT: Duration = Duration::from_secs(1);
 /// So many blobs are remembered as replaced at most.
@@ -114,7 +112,7 @@ impl Store {
         disk::create_directories(&directory.join(TIPS))?;
         fold::sweep_root(directory)?;
         fold::sweep(&directory.join("objects/pack"))?;
-        let objects = Objects::open(&directory.join(OBJECTS), PACKS_MAX)?;
+        let objects = Objects::open(&directory.join(OBJECTS))?;
         Ok(Self {
             root: directory.to_owned(),
             objects: Arc::new(objects),
@@ -375,6 +373,12 @@ impl Store {
     /// The same for whoever outlives a borrow of the store.
     pub(crate) fn shared_objects(&self) -> Arc<Objects> {
         Arc::clone(&self.objects)
+    }
+
+    /// Lets go of open files and of what was read of them, for a store that nothing is read from for a while. The next reading opens
+    /// them again.
+    pub fn rest(&self) {
+        self.objects.rest();
     }
 
     fn upkeep(&self) -> MutexGuard<'_, Upkeep> {

@@ -429,6 +429,13 @@ impl Lane {
         Ok(Straight::Done(done))
     }
 
+    /// Lets go of what is only held to be quick. Other lanes of the mirror may be at work: they open anew what they need.
+    pub fn rest(&self) {
+        self.git.rest();
+        self.remote.rest();
+        self.transformer.rest();
+    }
+
     /// Keeps the memory for the next attempt, if it belongs to a commit.
     fn remember_at(&self, base: Option<Oid>, memory: Memory) {
         if let Some(base) = base {

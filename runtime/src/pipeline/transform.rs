@@ -121,6 +121,12 @@ impl Transformer {
         }
     }
 
+    /// Lets go of what is only kept to be quick, until it is needed again.
+    pub fn rest(&self) {
+        *self.guard.lock().unwrap_or_else(PoisonError::into_inner) = CurrentGuard::default();
+        *self.names.lock().unwrap_or_else(PoisonError::into_inner) = JudgedNames::default();
+    }
+
     /// Notes plaintexts that stood under `#` keys; returns whether one of them is new.
     pub fn learn(&self, known: &KnownSecrets) -> bool {
         if known.is_empty() {

@@ -44,6 +44,8 @@ const DEFAULT_EVERY: Duration = Duration::from_millis(250);
 /// So long after an event was put aside, because the source did not show what it told of, it is tried again.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(15 * 60);
 const LOOK_AGAIN_MAX: usize = 10_000;
+/// A lane that has had nothing to do for so long lets go of open files and tables.
+const REST_AFTER: Duration = Duration::from_secs(60);
 /// So many runs are looked at where hints of them were missed.
 const MISSED_MAX: usize = 10_000;
 
@@ -99,6 +101,7 @@ impl LaneTask {
         };
         let mut wakes = vec![Wake::Tick];
         let mut running: Option<tokio::task::JoinHandle<Result<Done, AttemptError>>> = None;
+        let mut rest_at: Option<Timestamp> = None;
         loop {
             let now = (self.lane.now)();
             let actions: Vec<Action> = wakes
@@ -125,7 +128,7 @@ impl LaneTask {
             }
             let wakened = tokio::select! {
                 () = stop.cancelled(), if !stopped => Wakened::Stop,
-                () = sleep_until(due.into_iter().chain(again).min().map(|due| until(now, due))) => Wakened::Time,
+                () = sleep_until(due.into_iter().chain(again).chain(rest_at).min().map(|due| until(now, due))) => Wakened::Time,
                 changed = hurry.changed() => if changed.is_ok() { Wakened::Hurry } else { Wakened::Stop },
                 changed = paused.changed() => if changed.is_ok() { Wakened::Paused } else { Wakened::Stop },
                 heard = news.recv() => Wakened::News(heard),
@@ -155,12 +158,19 @@ impl LaneTask {
                     self.missed(machine.cursor()).await
                 }
                 Wakened::Time => {
+                    if rest_at.is_some_and(|rest_at| rest_at <= (self.lane.now)()) {
+                        rest_at = None;
+                        if running.is_none() {
+                            self.lane.rest();
+                        }
+                    }
                     self.replay().await;
                     vec![Wake::Tick]
                 }
                 Wakened::News(_) => vec![Wake::Tick],
                 Wakened::Done(outcome) => {
                     running = None;
+                    rest_at = Some(later((self.lane.now)(), REST_AFTER));
                     if let Err(AttemptError::Stopped(_)) = &*outcome {
                         return;
                     }

@@ -1,6 +1,6 @@
 //! Secrets that are known exactly, and the disguises in which they may stand in a file.
 
-use super::slug::Slugs;
+use super::{automaton, slug::Slugs};
 use crate::marker::Marker;
 use aho_corasick::AhoCorasick;
 use data_encoding::{BASE64, BASE64URL};
@@ -151,7 +151,7 @@ impl Matcher {
             };
         }
         // Too many bytes of secrets for one automaton: pass nothing rather than look for less.
-        let tables = AhoCorasick::new(&forms).ok();
+        let tables = automaton(&forms);
         Self {
             refuses_all: tables.is_none(),
             tables,

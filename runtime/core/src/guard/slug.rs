@@ -1,5 +1,6 @@
 //! Secrets in the form that names take in paths: small letters, dashes for all else, no accents.
 
+use super::automaton;
 use aho_corasick::AhoCorasick;
 use unicode_normalization::UnicodeNormalization;
 
@@ -31,7 +32,7 @@ impl Slugs {
             return Self::default();
         }
         // Too many bytes of secrets for one automaton: pass nothing rather than look for less.
-        let tables = AhoCorasick::new(&forms).ok();
+        let tables = automaton(&forms);
         Self {
             refuses_all: tables.is_none(),
             tables,
