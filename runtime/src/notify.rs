@@ -19,21 +19,23 @@ use crate::{
 use jiff::Timestamp;
 use message::{Context, GitBranch};
 use mirror_core::{
-    ids::BranchId,
+    ids::{BranchId, MirrorId},
     incident::{Notice, NoticeKind, Report},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
 };
 use tokio::sync::Notify;
 
-/// What a notice of each kind is counted as, where nobody has an address to be told at either.
+/// The notices of all mirrors; cheap to clone.
 #[derive(Clone)]
 pub struct Notices {
     pub store: NoticeStore,
     metrics: Arc<Metrics>,
+    /// Those of mirrors that are open, which know what branches are called.
+    mirrors: Arc<Mutex<BTreeMap<MirrorId, Weak<MirrorNotices>>>>,
     /// Raised when there is something to deliver.
     wake: Arc<Notify>,
 }
@@ -50,17 +52,24 @@ impl Notices {
         Self {
             store,
             metrics,
+            mirrors: Arc::default(),
             wake: Arc::default(),
         }
     }
 
-    /// Returns the notices of one mirror.
+    /// Returns the notices of one mirror, the same for all who ask while somebody has them.
     #[must_use]
     pub fn of(&self, spec: &Arc<MirrorSpec>) -> Arc<MirrorNotices> {
-        Arc::new(MirrorNotices {
-            notices: self.clone(),
-            spec: Arc::clone(spec),
-            branches: Mutex::default(),
+        let mut mirrors = self.mirrors.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = mirrors.get(&spec.id).and_then(Weak::upgrade);
+        open.unwrap_or_else(|| {
+            let made = Arc::new(MirrorNotices {
+                notices: self.clone(),
+                spec: Arc::clone(spec),
+                branches: Mutex::default(),
+            });
+            mirrors.insert(spec.id.clone(), Arc::downgrade(&made));
+            made
         })
     }
 

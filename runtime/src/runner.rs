@@ -443,11 +443,11 @@ impl Runner {
         self.report(mirror, vec![report]).await;
         let (mirror, visibility) = (&mirror.spec.id, found.visibility.as_str());
         if exports.samples_blocked {
-            tracing::warn!(%mirror, notice = "samples_off", visibility, why = found.why,
+            tracing::warn!(%mirror, visibility, why = found.why,
                 "samples are off: the repository is not known to be private; earlier samples are removed by the next commit, but its history keeps them: rewrite it or make the repository private");
         }
         if exports.encrypted_blocked {
-            tracing::warn!(%mirror, notice = "secrets_masked", visibility, why = found.why,
+            tracing::warn!(%mirror, visibility, why = found.why,
                 "`secrets = \"encrypted\"` is refused: the repository is not known to be private; secrets are masked; make the repository private, or set `masked`");
         }
     }
