@@ -94,7 +94,7 @@ pub(super) struct Mirror {
     accept_deletions: Option<String>,
     #[serde(default)]
     notify: Vec<Address>,
-    #[serde(default, rename = "policy")]
+    #[serde(default, rename = "policy", deserialize_with = "policies::tables")]
     policies: Vec<Policy>,
 }
 

@@ -2,10 +2,14 @@
 
 use super::super::{ConfigError, PoliciesConfig, PolicySpec, value};
 use mirror_sandbox::{CompileLimits, Limits};
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{SeqAccess, Visitor},
+};
 use serde_json::{Map, Value};
 use std::{
     collections::BTreeSet,
+    fmt,
     path::{Path, PathBuf},
 };
 
@@ -13,6 +17,27 @@ use std::{
 const POLICIES_MAX: usize = 16;
 /// Bytes of one policy's settings, as JSON.
 const SETTINGS_BYTES_MAX: usize = 1 << 20;
+
+/// Reads the policies of a mirror; who writes the path of one there is told what to write instead.
+pub(super) fn tables<'de, D: Deserializer<'de>>(tables: D) -> Result<Vec<Policy>, D::Error> {
+    struct Tables;
+    impl<'de> Visitor<'de> for Tables {
+        type Value = Vec<Policy>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("tables `[[mirror.policy]]` with `name`, `file` and `settings`")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut tables: A) -> Result<Vec<Policy>, A::Error> {
+            let mut policies = Vec::new();
+            while let Some(policy) = tables.next_element()? {
+                policies.push(policy);
+            }
+            Ok(policies)
+        }
+    }
+    tables.deserialize_seq(Tables)
+}
 
 /// `[policies]`: what one customer's policy may use.
 #[derive(Deserialize)]

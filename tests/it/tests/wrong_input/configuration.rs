@@ -41,7 +41,10 @@ async fn a_configuration_that_cannot_be_used_is_refused_by_every_command_alike()
     check(
         token,
         "token = \"file:keboola-token\"\npolicy = \"custom.wasm\"",
-        &["unknown field `policy`"],
+        &[
+            "line 29",
+            "expected tables `[[mirror.policy]]` with `name`, `file`",
+        ],
     );
     check("tag_root = \"file:tag-root\"", "", &["missing field `tag_root`"]);
     check(
@@ -176,7 +179,7 @@ async fn a_tag_root_that_is_too_short_or_another_one_is_refused() {
         said.must(
             2,
             &[
-                "`tag_root` is not the one that this data directory was used with",
+                "`tag_root` is not the one that this installation was used with",
                 "put the old one back",
             ],
         );

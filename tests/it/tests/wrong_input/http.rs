@@ -596,7 +596,13 @@ async fn the_pages_say_what_is_going_on_in_the_contracts_words() {
             "sync_oldest_unpushed_age_seconds",
             "reconcile_repairs",
             "lanes_held",
+            "shards_held",
             "objects_withheld_now",
+            "notifications",
+            "policy_seconds",
+            "policy_documents",
+            "policy_findings",
+            "policy_failures",
         ];
         assert!(
             known.contains(&family) || own.contains(&family),
