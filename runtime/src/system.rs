@@ -2,186 +2,47 @@
 //!
 //! The only place that knows which implementation stands behind a trait.
 
+mod error;
+mod lane;
+
 use crate::{
-    branches,
     config::{
-        BranchDirectory, Config, KeboolaConfig, MirrorSpec, QueueConfig, SandboxLimits, SecretsChoice,
-        TAG_ROOT_BYTES_MIN,
+        Config, KeboolaConfig, MirrorSpec, QueueConfig, SandboxLimits, SecretsChoice, TAG_ROOT_BYTES_MIN,
     },
-    credential::CredentialError,
-    database::{Database, DatabaseError, DatabaseOptions},
+    database::{Database, DatabaseOptions},
     metrics::Metrics,
-    nats::{self, Nats, NatsError},
-    notify::{MirrorNotices, Notices, channel::ChannelError, courier::Courier},
-    pipeline::{
-        attempt::{Base, Heirs, Lane},
-        cache::ObjectCache,
-        fetch::Source,
-        memories::Memories,
-        spool::SpoolLimits,
-        transform::Transformer,
-    },
-    policies::{self, Policies, Policy, PolicyError},
-    queue::{EventLog, LogError, embedded::EmbeddedLog, jetstream::JetStreamLog},
-    repository::Unaskable,
+    nats::Nats,
+    notify::{MirrorNotices, Notices, courier::Courier},
+    pipeline::{attempt::Heirs, cache::ObjectCache, fetch::Source, memories::Memories},
+    policies::{self, Policies, Policy},
+    queue::{EventLog, embedded::EmbeddedLog, jetstream::JetStreamLog},
     state::{
-        StateError, StateStore, embedded::EmbeddedState, notices::NoticeStore, pauses::PauseStore,
-        shared::SharedState,
+        StateStore, embedded::EmbeddedState, notices::NoticeStore, pauses::PauseStore, shared::SharedState,
     },
     status::Status,
     turns::Turns,
-    visibility::{Exports, VisibilityWatch},
+    visibility::VisibilityWatch,
     workers::Lease,
 };
+pub use error::StartError;
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
-use mirror_core::{
-    digest::{RenderDigest, RenderInputs},
-    document::Context,
-    guard::KnownSecrets,
-    ids::{BranchId, LaneId, MirrorId, Topic},
-    marker::TagKey,
-    path::{MirrorPath, OwnedPaths},
-    redaction::{Redaction, SecretsMode},
-    sample::SampleLimits,
-};
-use mirror_git::{InvalidSigningKey, RefName, Remote, RemoteError, SigningKey, Store, StoreError};
-use mirror_keboola::{ClientConfig, DevBranch, KeboolaClient, KeboolaError};
+use mirror_core::{guard::KnownSecrets, ids::Topic, redaction::SecretsMode};
+use mirror_git::{Remote, SigningKey, Store};
+use mirror_keboola::{ClientConfig, KeboolaClient, KeboolaError};
 use mirror_sandbox::{
     LayoutRenderer, Limits, RedactionPolicy, SampleFilter, Sandbox, SandboxConfig, SandboxError,
 };
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::json;
 use sha2::Sha256;
 use std::{
     collections::BTreeMap,
-    fmt, io,
+    fmt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
-use thiserror::Error;
 use tokio::sync::Mutex;
-
-/// Raised by releases whose output changes.
-const FORMAT_VERSION: u32 = 1;
-
-/// Why the runtime cannot start.
-#[derive(Debug, Error)]
-pub enum StartError {
-    #[error("cannot use the data directory `{}`; make it writable for this user", path.display())]
-    DataDir {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-    #[error("the log and state cannot be opened")]
-    Database(#[from] DatabaseError),
-    #[error("the event log cannot be opened")]
-    Log(#[from] LogError),
-    #[error("the state cannot be opened")]
-    State(#[from] StateError),
-    #[error("the event log over NATS cannot be opened")]
-    Nats(#[from] NatsError),
-    #[error("the sandbox cannot be started")]
-    Sandbox(#[from] SandboxError),
-    #[error("a stage of the start ended unexpectedly")]
-    Stage(#[from] tokio::task::JoinError),
-    #[error("`tag_root` cannot be read")]
-    TagRoot(#[source] CredentialError),
-    #[error("`tag_root` is too short; it needs 32 random bytes: head -c 32 /dev/urandom | base64")]
-    TagRootWeak,
-    #[error(
-        "`tag_root` is not the one that this installation was used with; put the old one back: all markers derive from it"
-    )]
-    TagRootChanged,
-    #[error("mirror `{mirror}`: its token cannot be read")]
-    Token {
-        mirror: MirrorId,
-        #[source]
-        source: CredentialError,
-    },
-    #[error("mirror `{mirror}`: the client cannot be set up")]
-    Client {
-        mirror: MirrorId,
-        #[source]
-        source: KeboolaError,
-    },
-    #[error("mirror `{mirror}`: nobody can be asked for the repository's visibility")]
-    Visibility {
-        mirror: MirrorId,
-        #[source]
-        source: Unaskable,
-    },
-    #[error("mirror `{mirror}`: the repository cannot be used")]
-    Repository {
-        mirror: MirrorId,
-        #[source]
-        source: RemoteError,
-    },
-    #[error("mirror `{mirror}`: the credential of its repository cannot be read")]
-    Credential {
-        mirror: MirrorId,
-        #[source]
-        source: CredentialError,
-    },
-    #[error("mirror `{mirror}`: its `signing_key` cannot be read")]
-    SigningKeyUnread {
-        mirror: MirrorId,
-        #[source]
-        source: CredentialError,
-    },
-    #[error("mirror `{mirror}`: its `signing_key` cannot be used")]
-    SigningKey {
-        mirror: MirrorId,
-        #[source]
-        source: InvalidSigningKey,
-    },
-    #[error("mirror `{mirror}`: its policy `{policy}` cannot be used")]
-    Policy {
-        mirror: MirrorId,
-        policy: String,
-        #[source]
-        source: PolicyError,
-    },
-    #[error("the program's own file cannot be found, of which a process compiles policies")]
-    Compiler(#[source] io::Error),
-    #[error("cannot read `git.certificates`, `{}`", path.display())]
-    Certificates {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-    #[error("mirror `{mirror}`: the local object store cannot be opened")]
-    Store {
-        mirror: MirrorId,
-        #[source]
-        source: StoreError,
-    },
-    #[error("mirror `{mirror}`: `{branch}` cannot be a ref")]
-    Ref { mirror: MirrorId, branch: String },
-    #[error("mirror `{mirror}`: the token is of project {found}, not of {expected}")]
-    WrongProject {
-        mirror: MirrorId,
-        found: String,
-        expected: String,
-    },
-    #[error("mirror `{mirror}`: keboola cannot be asked for the project")]
-    Keboola {
-        mirror: MirrorId,
-        #[source]
-        source: KeboolaError,
-    },
-    #[error("admins cannot be told: `[notify]` cannot be used")]
-    Notify(#[from] ChannelError),
-    #[error("mirror `{mirror}`: the project has no default branch")]
-    NoDefaultBranch { mirror: MirrorId },
-}
-
-/// Directory of the default branch below `configs/`, and of others unless it is configured otherwise.
-const MAIN: &str = "main";
-/// Of a dev branch's name, so much goes into the name of its Git branch.
-const BRANCH_SLUG_BYTES_MAX: usize = 100;
 
 /// Everything that lives as long as the process.
 pub struct System {
@@ -491,199 +352,6 @@ impl System {
         }
         Ok(())
     }
-
-    /// Puts the lane of one branch together.
-    ///
-    /// # Errors
-    /// A branch name that cannot be a ref.
-    pub async fn lane(
-        &self,
-        mirror: &Mirror,
-        branch: DevBranch,
-        default: &BranchId,
-    ) -> Result<Lane, StartError> {
-        let spec = &mirror.spec;
-        let id = LaneId {
-            mirror: spec.id.clone(),
-            branch: branch.id.clone(),
-        };
-        let wrong = |branch: &str| StartError::Ref {
-            mirror: spec.id.clone(),
-            branch: branch.to_owned(),
-        };
-        let default_ref = RefName::branch(&spec.branch).map_err(|_| wrong(&spec.branch))?;
-        let visibility = mirror.visibility.current().await;
-        let exports = Exports::of(spec, visibility);
-        let directory = self.branch_directory(mirror, &id, &branch).await?;
-        let transformer = Arc::new(self.transformer(mirror, exports, &branch.id, default, &directory));
-        let name = if branch.is_default {
-            spec.branch.clone()
-        } else {
-            self.branch_name(mirror, &id, &branch, Arc::clone(&transformer))
-                .await?
-        };
-        let refname = RefName::branch(&name).map_err(|_| wrong(&name))?;
-        transformer
-            .layout
-            .check_settings(&transformer.context, &transformer.settings)?;
-        let render = render_digest(&transformer, spec, exports);
-        let base = (!branch.is_default).then(|| Base {
-            refname: default_ref,
-            transformer: Arc::new(self.transformer(mirror, exports, default, default, MAIN)),
-        });
-        mirror.notices.name(&branch.id, &name);
-        Ok(Lane {
-            notices: Arc::clone(&mirror.notices),
-            topic: Topic {
-                stack: spec.stack.clone(),
-                project: spec.project.clone(),
-                branch: branch.id.clone(),
-            },
-            id,
-            spec: Arc::clone(spec),
-            base,
-            heirs: Arc::clone(&mirror.heirs),
-            filed: Arc::default(),
-            memories: Arc::clone(&self.memories),
-            turns: Arc::clone(&self.turns),
-            refused: Arc::default(),
-            signing: mirror.signing.clone(),
-            default_branch: default.clone(),
-            exports,
-            visibility: Arc::clone(&mirror.visibility),
-            branch,
-            refname,
-            render,
-            source: Arc::clone(&mirror.source),
-            transformer,
-            memory_bytes_max: self.config.sync.rendering_bytes_max(),
-            spool: SpoolLimits {
-                held_bytes_max: self.config.sync.waiting_bytes_max(),
-                file_bytes_max: self.config.sync.spool_bytes_max,
-                directory: self.config.data_dir.clone(),
-            },
-            git: Arc::clone(&mirror.git),
-            remote: Arc::clone(&mirror.remote),
-            turn: Arc::clone(&mirror.turn),
-            log: Arc::clone(&self.log),
-            state: Arc::clone(&self.state),
-            lease: self.lease.clone(),
-            now: self.now,
-            window: Duration::from_millis(self.config.window.span_ms),
-        })
-    }
-
-    /// The Git branch of a dev branch is named once and keeps its name over renames.
-    async fn branch_name(
-        &self,
-        mirror: &Mirror,
-        id: &LaneId,
-        branch: &DevBranch,
-        transformer: Arc<Transformer>,
-    ) -> Result<String, StartError> {
-        let spec = &mirror.spec;
-        let slug = slug(branch, transformer).await?;
-        let slug = slug.as_deref().unwrap_or("branch");
-        let name = spec
-            .dev_branches
-            .git_branch
-            .replace("{name}", slug)
-            .replace("{id}", branch.id.as_str());
-        let wished = RefName::branch(&name).map_err(|_| StartError::Ref {
-            mirror: spec.id.clone(),
-            branch: name.clone(),
-        })?;
-        // The store may have been lost since it was named; the repository knows.
-        let name = branches::existing(mirror, id, &wished).await?.unwrap_or(name);
-        Ok(self.state.meta_once(&format!("git-branch {id}"), &name).await?)
-    }
-
-    /// So is its directory, where it has one of its own.
-    async fn branch_directory(
-        &self,
-        mirror: &Mirror,
-        id: &LaneId,
-        branch: &DevBranch,
-    ) -> Result<String, StartError> {
-        if branch.is_default || mirror.spec.dev_branches.directory == BranchDirectory::Main {
-            return Ok(MAIN.to_owned());
-        }
-        let exports = Exports::of(&mirror.spec, mirror.visibility.current().await);
-        let judge = Arc::new(self.transformer(mirror, exports, &branch.id, &branch.id, MAIN));
-        let directory = match slug(branch, judge).await? {
-            // As the CLI does: that is the default branch's.
-            Some(name) if name == MAIN => format!("{MAIN}-001"),
-            Some(name) => name,
-            None => branch.id.to_string(),
-        };
-        let name = format!("branch-directory {id}");
-        Ok(self.state.meta_once(&name, &directory).await?)
-    }
-
-    fn transformer(
-        &self,
-        mirror: &Mirror,
-        exports: Exports,
-        branch: &BranchId,
-        default: &BranchId,
-        directory: &str,
-    ) -> Transformer {
-        let spec = &mirror.spec;
-        let mut own_secrets = KnownSecrets::default();
-        own_secrets.add_credential(mirror.token.expose_secret());
-        own_secrets.add_credential(self.tag_root.expose_secret());
-        // One that cannot be read was told when the listener was set up.
-        for token in self
-            .config
-            .http
-            .ingest
-            .iter()
-            .filter_map(|ingest| ingest.token.read().ok())
-        {
-            own_secrets.add_credential(token.expose_secret());
-        }
-        if let QueueConfig::JetStream(config) = &self.config.queue {
-            for secret in nats::connect::secrets(&config.auth) {
-                own_secrets.add_credential(secret.expose_secret());
-            }
-        }
-        Transformer {
-            layout: self.guests.layout.clone(),
-            policies: mirror.policies.clone(),
-            filter: self.guests.filter.clone(),
-            redaction: Redaction::new(
-                secrets_mode(exports.secrets),
-                TagKey::derive(
-                    self.tag_root.expose_secret().as_bytes(),
-                    &spec.stack,
-                    &spec.project,
-                ),
-            ),
-            own_secrets,
-            seen: Arc::clone(&mirror.seen),
-            guard: std::sync::Mutex::default(),
-            names: std::sync::Mutex::default(),
-            owned: OwnedPaths::new(spec.prefix.clone()),
-            context: Context {
-                stack: spec.stack.clone(),
-                project: spec.project.clone(),
-                branch: branch.clone(),
-            },
-            sample_limits: spec.sample_limits,
-            settings: lane_settings(spec, exports, branch, default, directory),
-        }
-    }
-}
-
-/// Returns what of a branch's name can stand in a name of ours; none where nothing can.
-async fn slug(branch: &DevBranch, judge: Arc<Transformer>) -> Result<Option<String>, StartError> {
-    let raw = branch.name.clone();
-    let may_be_shown = tokio::task::spawn_blocking(move || judge.judge_name(&raw)).await??;
-    // Words of plain letters, digits and dashes; a ref's segment is a file's name somewhere.
-    let mut slug = mirror_core::placement::normalize_name(&branch.name);
-    slug.truncate(slug.floor_char_boundary(BRANCH_SLUG_BYTES_MAX));
-    let slug = slug.trim_end_matches('-');
-    Ok((may_be_shown && !slug.is_empty()).then(|| slug.to_owned()))
 }
 
 /// Returns the limits of the built-in guests.
@@ -724,71 +392,6 @@ pub fn client(config: &KeboolaConfig, url: &str, token: SecretString) -> Result<
         jitter_seed: u64::from(std::process::id()),
         ..ClientConfig::new(url, token)
     })
-}
-
-/// Returns the render options of a lane: one branch, in one directory of `configs/`.
-fn lane_settings(
-    spec: &MirrorSpec,
-    exports: Exports,
-    branch: &BranchId,
-    default: &BranchId,
-    directory: &str,
-) -> String {
-    let number = |id: &str| {
-        id.parse::<u64>()
-            .map_or_else(|_| json!(id), |number| json!(number))
-    };
-    json!({
-        "project": { "id": number(spec.project.as_str()), "apiHost": spec.stack.as_str() },
-        "allowedBranches": [branch.as_str()],
-        "defaultBranchId": number(default.as_str()),
-        "branchPath": directory,
-        "tree": "lane",
-        "secretsMode": exports.secrets.as_str(),
-        "jobs": spec.jobs.map(|jobs| jobs.render_options()),
-    })
-    .to_string()
-}
-
-/// Everything but the project that decides what a lane's files look like and where they stand.
-fn render_digest(transformer: &Transformer, spec: &MirrorSpec, exports: Exports) -> RenderDigest {
-    let policies: Vec<(String, String)> = transformer
-        .policies
-        .iter()
-        .map(|policy| policy.identity().clone())
-        .chain([(transformer.filter.digest().to_owned(), "{}".to_owned())])
-        .collect();
-    let options = json!({
-        "layout": transformer.settings,
-        "prefix": spec.prefix.as_ref().map(MirrorPath::as_str),
-        "samples": exports.samples.then(|| sample_options(spec.sample_limits)),
-        "jobs": spec.jobs.is_some(),
-    });
-    RenderDigest::of(&RenderInputs {
-        format_version: FORMAT_VERSION,
-        renderer: transformer.layout.digest(),
-        policies: &policies,
-        secrets_mode: exports.secrets.as_str(),
-        options: &options.to_string(),
-        tag_key_id: &transformer.redaction.tag_key.key_id(),
-    })
-}
-
-fn sample_options(limits: SampleLimits) -> serde_json::Value {
-    let SampleLimits {
-        rows_max,
-        cell_bytes_max,
-        row_bytes_max,
-        file_bytes_max,
-        tables_max,
-    } = limits;
-    json!([
-        rows_max,
-        cell_bytes_max,
-        row_bytes_max,
-        file_bytes_max,
-        tables_max
-    ])
 }
 
 /// Returns the core's mode for the configured choice.

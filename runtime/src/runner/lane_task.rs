@@ -1,37 +1,34 @@
 //! One lane's task: it does what the lane's state machine asks for, and tells it how that went.
 
-use super::{BACKLOG_EVERY, Runner, cadence::Cadence, jitter, record::record, sleep_until, until};
+mod telling;
+mod waiting;
+
+use super::{BACKLOG_EVERY, Runner, cadence::Cadence, jitter, sleep_until, until};
 use crate::{
     config::{WindowConfig, WindowMode as ConfiguredMode},
-    metrics::{Attempted, QUEUE_NAME, Reason, Region, Retried, retry_count},
+    metrics::{Reason, Region},
     pipeline::{
-        attempt::{Done, Due, Landed, Lane},
+        attempt::{Done, Due, Lane},
         error::AttemptError,
         fetch::FetchError,
     },
     queue::{DeadLetterId, LogError, News},
     status::{JobsStatus, Status},
     system::Mirror,
-    visibility::{Exports, Visibility},
+    visibility::Exports,
 };
 use jiff::Timestamp;
 use mirror_core::{
-    batch::Subject,
-    cut::{LaneCursor, Position, Stream},
-    finding::WithholdReason,
+    cut::{LaneCursor, Stream},
     ids::LaneId,
     incident::Report,
-    jobs::{
-        budget::{Pace, Spent},
-        standing::RunEnd,
-    },
+    jobs::budget::{Pace, Spent},
     key::EventKey,
-    lane::{Action, AttemptEnd, Lane as Machine, LaneStart, Wake},
-    retry::{Failure, Notice, Outage},
+    lane::{Action, Wake},
     window::{WindowMode, later},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeSet, VecDeque},
     mem,
     sync::Arc,
     time::Duration,
@@ -46,8 +43,6 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(15 * 60);
 const LOOK_AGAIN_MAX: usize = 10_000;
 /// A lane that has had nothing to do for so long lets go of open files and tables.
 const REST_AFTER: Duration = Duration::from_secs(60);
-/// So many runs are looked at where hints of them were missed.
-const MISSED_MAX: usize = 10_000;
 
 /// One lane's task: it does what the lane's state machine asks for, and tells it how that went.
 pub(super) struct LaneTask {
@@ -219,96 +214,6 @@ impl LaneTask {
         }
     }
 
-    /// Builds the lane's state machine from what log and state know.
-    async fn machine(&self) -> Result<Machine, String> {
-        let lane = &self.lane;
-        let said = |error: &dyn std::error::Error| crate::app::chain(error);
-        let log_id = lane.log.log_id();
-        let stored = lane.log.cursor(&lane.id).await.map_err(|error| said(&error))?;
-        let stored = stored.filter(|cursor| cursor.log == *log_id);
-        let cursor = stored.unwrap_or_else(|| LaneCursor::start(log_id.clone()));
-        let waiting = self.waiting(&cursor).await?;
-        let config = &self.runner.system.config;
-        let change_mode = window_mode(config.window);
-        let start = LaneStart {
-            cursor,
-            change_mode,
-            jobs_mode: self.cadence.mode(),
-            change_waiting: waiting[0],
-            jobs_waiting: waiting[1],
-            has_cut: lane
-                .log
-                .cut(&lane.id)
-                .await
-                .map_err(|error| said(&error))?
-                .is_some(),
-            // The first attempt of a process looks at the remote, whatever waits.
-            is_new: true,
-            outage: lane.state.outage(&lane.id).await.map_err(|error| said(&error))?,
-            paused: self.is_paused(),
-        };
-        self.status(|status| status.outage.clone_from(&start.outage));
-        Ok(Machine::new(start, (lane.now)()))
-    }
-
-    /// Returns, of each stream's events after the cursor, the newest one's position and when the first was published.
-    async fn waiting(&self, cursor: &LaneCursor) -> Result<[Option<(Position, Timestamp)>; 2], String> {
-        let said = |error: &dyn std::error::Error| crate::app::chain(error);
-        let Lane { log, topic, .. } = &self.lane;
-        let mut waiting = [None; 2];
-        for (waiting, stream) in waiting.iter_mut().zip(Stream::ALL) {
-            let first = log
-                .read(topic, cursor.of(stream), Some(stream), 1)
-                .await
-                .map_err(|error| said(&error))?;
-            let newest = log.newest(topic, stream).await.map_err(|error| said(&error))?;
-            *waiting = first
-                .first()
-                .map(|logged| (newest.max(logged.position), logged.envelope.published_at));
-        }
-        Ok(waiting)
-    }
-
-    /// Looks up what hints would have told; the log is asked until it answers or the process stops.
-    async fn missed(&mut self, cursor: &LaneCursor) -> Vec<Wake> {
-        loop {
-            match self.waiting(cursor).await {
-                Ok(waiting) => {
-                    let has_news = self.has_news(cursor).await;
-                    let waiting = Stream::ALL.into_iter().zip(waiting);
-                    return waiting
-                        .filter_map(|(stream, waiting)| {
-                            let (position, published_at) = waiting?;
-                            Some(Wake::Arrived {
-                                stream,
-                                position,
-                                published_at,
-                                urgent: stream == Stream::Jobs && has_news,
-                            })
-                        })
-                        .collect();
-                }
-                Err(error) => {
-                    tracing::error!(lane = %self.lane.id, error, "the log cannot be read; it is tried again");
-                    tokio::select! {
-                        () = self.stop.cancelled() => return Vec::new(),
-                        () = tokio::time::sleep(BACKLOG_EVERY) => {}
-                    }
-                }
-            }
-        }
-    }
-
-    /// Looks for news among the runs that wait. What cannot be read is found by the attempt.
-    async fn has_news(&mut self, cursor: &LaneCursor) -> bool {
-        let Lane { log, topic, .. } = &self.lane;
-        let waiting = log.read(topic, cursor.jobs, Some(Stream::Jobs), MISSED_MAX).await;
-        let runs = waiting.unwrap_or_default().into_iter();
-        let runs: Vec<RunEnd> = runs.filter_map(|logged| RunEnd::of(&logged.envelope)).collect();
-        let news = runs.iter().filter(|run| self.cadence.is_news(run));
-        news.count() > 0
-    }
-
     /// Returns how often runs are to be committed from now on, where that changes.
     fn pace(&mut self) -> Option<Wake> {
         let jobs = self.lane.spec.jobs?;
@@ -370,163 +275,6 @@ impl LaneTask {
         };
         let lane = self.lane.clone();
         tokio::spawn(async move { lane.attempt(None, due).await })
-    }
-
-    fn ended(&mut self, outcome: Result<Done, AttemptError>, retries: u32) -> AttemptEnd {
-        self.status(|status| status.attempt_since = None);
-        match outcome {
-            Ok(done) => {
-                self.count_retry(retries, "success");
-                self.succeeded(done)
-            }
-            Err(error) => {
-                self.count_retry(retries, "failure");
-                self.failed(&error, retries + 1)
-            }
-        }
-    }
-
-    fn succeeded(&mut self, done: Done) -> AttemptEnd {
-        let Done {
-            tip,
-            base,
-            memory,
-            landed,
-            caught_up,
-            took,
-            cursor,
-            put_aside,
-            may_return,
-            withheld_files,
-            fetching: _,
-            work: _,
-            samples,
-            kept_back,
-            refusals,
-        } = done;
-        self.tell_kept_back(&kept_back);
-        refusals.into_iter().for_each(|reason| self.count_refusal(reason));
-        let withheld = memory
-            .withheld()
-            .map(|(key, reason)| (key.clone(), reason.to_string()))
-            .collect();
-        let pushed = landed.is_some().then(|| (self.lane.now)());
-        self.status(|status| {
-            status.tip = tip;
-            status.withheld = withheld;
-            status.withheld_files = withheld_files;
-            status.held = None;
-            if samples.whole {
-                status.no_sample.clear();
-            }
-            for table in &samples.taken {
-                status.no_sample.remove(table);
-            }
-            status.no_sample.extend(samples.missing);
-            if let Some(landed) = landed.as_ref().filter(|landed| !landed.inventory.is_empty()) {
-                status.inventory = landed.inventory.clone();
-            }
-            status.last_push = pushed.or(status.last_push);
-        });
-        self.count_held();
-        // How long a backlog took says nothing of the next window.
-        let took = (landed.is_some() && caught_up.is_empty()).then_some(took);
-        for landed in caught_up.into_iter().chain(landed) {
-            self.tell(landed);
-        }
-        self.cadence.learn(&memory, cursor.jobs);
-        self.spent = Some(memory.spent().clone());
-        if let Some(base) = base {
-            self.lane.memories.put(&self.lane.id, base, memory);
-        }
-        self.put_aside(put_aside, may_return);
-        AttemptEnd::Mirrored { cursor, took }
-    }
-
-    /// Logs what the remote objected to; admins are told of all that is withheld.
-    fn tell_kept_back(&self, kept_back: &BTreeMap<Subject, WithholdReason>) {
-        let LaneId { mirror, branch } = &self.lane.id;
-        let project_id = &self.lane.spec.project;
-        for (subject, reason) in kept_back {
-            tracing::warn!(%mirror, %project_id, branch_id = %branch, notice = "KeptBack", %subject, %reason, "notice");
-        }
-    }
-
-    fn count_refusal(&self, reason: &'static str) {
-        let metrics = &self.runner.system.metrics;
-        metrics.pushes_refused.get_or_create(&Reason { reason }).inc();
-    }
-
-    /// Counts what is held and withheld now, over all lanes.
-    fn count_held(&self) {
-        let system = &self.runner.system;
-        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        system.metrics.lanes_held.set(count(system.status.held()));
-        let withheld = count(system.status.withheld());
-        system.metrics.objects_withheld_now.set(withheld);
-    }
-
-    fn tell(&self, landed: Landed) {
-        record(&self.runner.system.metrics, &self.lane, &landed);
-        let known = self.mirror.visibility.last();
-        if self.lane.exports.samples && known.is_none_or(|found| found.visibility != Visibility::Private) {
-            // It cannot be: the push asks first.
-            self.runner.system.metrics.sample_request(false);
-        }
-        let latency_ms = landed
-            .change_latency
-            .or(landed.jobs_latency)
-            .map(|latency| u64::try_from(latency.as_millis()).unwrap_or(u64::MAX));
-        tracing::info!(
-            mirror = %landed.lane.mirror,
-            project_id = %self.lane.spec.project,
-            branch_id = %landed.lane.branch,
-            queue_name = QUEUE_NAME,
-            commit_sha = %landed.commit,
-            event_id = landed.event_id,
-            events = landed.events,
-            files_added = landed.added,
-            files_modified = landed.modified,
-            files_deleted = landed.deleted,
-            latency_ms,
-            "mirrored"
-        );
-        for (object, reason) in &landed.withheld {
-            tracing::warn!(mirror = %landed.lane.mirror, branch_id = %landed.lane.branch, %object, %reason, "withheld");
-        }
-        // Nobody may be listening.
-        let _ = self.runner.landed.send(landed);
-    }
-
-    fn failed(&mut self, error: &AttemptError, retry_count: u32) -> AttemptEnd {
-        let disposition = error.disposition();
-        let reason = crate::app::chain(error);
-        self.status(|status| status.held = error.held().cloned());
-        if let AttemptError::Exposed { .. } = error {
-            self.runner.system.metrics.sample_request(true);
-        }
-        self.count_held();
-        if let Some(reason) = error.refusal() {
-            self.count_refusal(reason);
-        }
-        if !error.is_waiting() {
-            let exports = &self.runner.system.metrics.exports;
-            exports.get_or_create(&Attempted { outcome: "failed" }).inc();
-        }
-        let LaneId { mirror, branch } = &self.lane.id;
-        let project_id = &self.lane.spec.project;
-        if let AttemptError::Push(_) | AttemptError::Unnamed { .. } = error {
-            tracing::error!(%mirror, %project_id, branch_id = %branch, queue_name = QUEUE_NAME, retry_count,
-                class = ?disposition, reason, "push failed; it is repeated");
-        } else {
-            tracing::warn!(%mirror, %project_id, branch_id = %branch, queue_name = QUEUE_NAME, retry_count,
-                exception_id = error.exception_id(), class = ?disposition, reason, "attempt failed; it is repeated");
-        }
-        AttemptEnd::Failed(Failure {
-            disposition,
-            cause: error.cause(),
-            reason,
-        })
     }
 
     /// Counts events that were put aside. What the source may yet come to show is looked for once more.
@@ -597,85 +345,6 @@ impl LaneTask {
         let Lane { id, topic, log, .. } = &self.lane;
         if let Ok(backlog) = log.backlog(&[(id.clone(), topic.clone())]).await {
             self.status(|status| status.backlog = backlog.depth);
-        }
-    }
-
-    async fn remember(&self, outage: Option<Outage>) {
-        // What is told of it is stored by now, and known again if it is told once more.
-        if let Err(error) = self.lane.state.put_outage(&self.lane.id, outage.as_ref()).await {
-            tracing::error!(lane = %self.lane.id, error = crate::app::chain(&error), "the outage cannot be stored");
-        }
-        if outage.is_none() {
-            let before = self
-                .runner
-                .system
-                .status
-                .lane(&self.lane.id)
-                .and_then(|status| status.outage);
-            // An overdue episode was counted when it became that.
-            if before.is_some_and(|before| before.notified_at.is_none()) {
-                self.runner.system.metrics.episode(true);
-            }
-            tracing::info!(mirror = %self.lane.id.mirror, branch_id = %self.lane.id.branch, "recovered");
-        }
-        self.status(|status| status.outage = outage);
-    }
-
-    /// Has people told of an outage, or its end.
-    async fn notice(&mut self, notice: Notice, outage: Outage) {
-        if notice == Notice::Failing {
-            self.runner.system.metrics.episode(false);
-        }
-        tracing::warn!(
-            mirror = %self.lane.id.mirror,
-            project_id = %self.lane.spec.project,
-            branch_id = %self.lane.id.branch,
-            ?notice,
-            since = %outage.since,
-            attempts = outage.attempts,
-            cause = outage.cause.code(),
-            reason = outage.reason,
-            "notice"
-        );
-        self.untold.push(Report::Outage {
-            from: Some(self.lane.id.branch.clone()),
-            notice,
-            outage,
-        });
-        self.tell_untold().await;
-    }
-
-    /// Reports what could not be reported before.
-    async fn tell_untold(&mut self) {
-        if self.untold.is_empty() {
-            return;
-        }
-        match self
-            .lane
-            .notices
-            .report(self.untold.clone(), (self.lane.now)())
-            .await
-        {
-            Ok(()) => self.untold.clear(),
-            Err(error) => {
-                tracing::error!(lane = %self.lane.id, error = crate::app::chain(&error), "what admins are told cannot be stored; it is tried again");
-            }
-        }
-    }
-
-    fn count_retry(&self, attempts: u32, outcome: &'static str) {
-        if attempts > 0 {
-            let label = Retried {
-                queue_name: QUEUE_NAME,
-                retry_count: retry_count(attempts),
-                outcome,
-            };
-            self.runner
-                .system
-                .metrics
-                .retry_attempts
-                .get_or_create(&label)
-                .inc();
         }
     }
 
