@@ -67,11 +67,6 @@ impl<K: Ord + Clone, V> Lru<K, V> {
             }
         }
     }
-
-    /// Returns how many bytes are held.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
-    }
 }
 
 #[cfg(test)]
@@ -89,7 +84,7 @@ mod tests {
         assert!(lru.touch(&"b").is_none(), "b was used longest ago");
         assert!(lru.touch(&"a").is_some());
         lru.put("a", 2, 756, 4000);
-        assert_eq!((lru.touch(&"a").copied(), lru.bytes()), (Some(2), 756 + 2 * 1256));
+        assert_eq!((lru.touch(&"a").copied(), lru.bytes), (Some(2), 756 + 2 * 1256));
         assert_eq!(lru.entries.len(), lru.order.len());
     }
 
@@ -98,10 +93,10 @@ mod tests {
         let mut lru: Lru<&str, u8> = Lru::default();
         lru.put("a", 1, 10, 100);
         assert_eq!(lru.take(&"a"), Some(1));
-        assert_eq!((lru.take(&"a"), lru.bytes()), (None, 0));
+        assert_eq!((lru.take(&"a"), lru.bytes), (None, 0));
         lru.put("b", 1, 101, 100);
         assert_eq!(
-            (lru.touch(&"b").copied(), lru.bytes(), lru.order.len()),
+            (lru.touch(&"b").copied(), lru.bytes, lru.order.len()),
             (None, 0, 0)
         );
     }

@@ -22,6 +22,7 @@ use mirror_core::{
     jobs::standing::RunEnd,
     key::EventKey,
 };
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::broadcast;
 
@@ -214,8 +215,9 @@ pub struct News {
     pub run: Option<RunEnd>,
 }
 
-/// An event that cannot be processed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An event that cannot be processed. Its JSON form is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct DeadLetter {
     /// None where the event could not even be assigned.
     pub topic: Option<Topic>,
@@ -283,6 +285,20 @@ pub enum LogError {
         #[source]
         source: NatsError,
     },
+}
+
+impl LogError {
+    /// Refuses a position of another log.
+    fn unless_own(lane: &LaneId, given: &LogId, own: &LogId) -> Result<(), Self> {
+        if given == own {
+            return Ok(());
+        }
+        Err(Self::ForeignLog {
+            lane: lane.clone(),
+            given: given.clone(),
+            own: own.clone(),
+        })
+    }
 }
 
 impl From<NatsError> for LogError {

@@ -89,30 +89,27 @@ mod tests {
         assert_eq!(fair.admit(), Some(("a", 2)));
     }
 
-    #[test]
-    fn who_comes_with_little_does_not_wait_for_one_who_has_much_to_do() {
+    /// One key has had much, and still has much to do.
+    fn after_a_busy_time() -> Fair<&'static str, u32> {
         let mut fair = Fair::new(1);
-        for one in 0..100 {
-            fair.wait("busy", one);
-        }
+        (0..100).for_each(|one| fair.wait("busy", one));
         for _ in 0..50 {
             fair.admit().expect("the busy one waits");
             fair.done(&"busy", 10);
         }
+        fair
+    }
+
+    #[test]
+    fn who_comes_with_little_does_not_wait_for_one_who_has_much_to_do() {
+        let mut fair = after_a_busy_time();
         fair.wait("quiet", 0);
         assert_eq!(fair.admit(), Some(("quiet", 0)));
     }
 
     #[test]
     fn nobody_saves_up_by_idling() {
-        let mut fair = Fair::new(1);
-        for one in 0..100 {
-            fair.wait("busy", one);
-        }
-        for _ in 0..50 {
-            fair.admit().expect("the busy one waits");
-            fair.done(&"busy", 10);
-        }
+        let mut fair = after_a_busy_time();
         for one in 0..50 {
             fair.wait("late", one);
         }

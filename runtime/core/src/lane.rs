@@ -77,9 +77,7 @@ pub struct LaneStart {
     /// the oldest was published.
     pub change_waiting: Option<(Position, Timestamp)>,
     pub jobs_waiting: Option<(Position, Timestamp)>,
-    /// A cut is stored, so an attempt on it was begun.
-    pub has_cut: bool,
-    /// The lane has nothing on the remote yet, so its first attempt is due at once.
+    /// An attempt is due at once, whatever waits, as when a process begins: one may have been cut short.
     pub is_new: bool,
     pub outage: Option<Outage>,
     pub paused: bool,
@@ -118,7 +116,6 @@ impl Lane {
             jobs_mode,
             change_waiting,
             jobs_waiting,
-            has_cut,
             is_new,
             outage,
             paused,
@@ -139,7 +136,7 @@ impl Lane {
             cursor,
             running: false,
             streams: Stream::ALL.to_vec(),
-            again_at: (has_cut || is_new).then_some(now),
+            again_at: is_new.then_some(now),
             retry: Retry::default(),
             outage,
             paused,

@@ -58,7 +58,6 @@ struct World {
     down: Vec<(i64, i64)>,
     // What outlives a process.
     cursor: LaneCursor,
-    has_cut: bool,
     outage: Option<Outage>,
     ledger: Ledger,
     told: Vec<(i64, &'static str)>,
@@ -82,14 +81,13 @@ impl World {
             second = end;
         }
         let cursor = LaneCursor::start(LogId::parse("log").expect("an id"));
-        let lane = Lane::new(start(&cursor, &[], false, None), at(0));
+        let lane = Lane::new(start(&cursor, &[], None), at(0));
         Self {
             random,
             now: 0,
             log: Vec::new(),
             down,
             cursor,
-            has_cut: false,
             outage: None,
             ledger: Ledger::default(),
             told: Vec::new(),
@@ -107,16 +105,15 @@ impl World {
 
     /// The process is killed, and comes back later, knowing what was stored.
     fn crash(&mut self) {
-        if let Some((_, reached)) = self.running.take() {
-            self.has_cut = true;
-            if self.is_up() && self.random.one_in(2) {
-                // The push and the cursor had made it.
-                self.cursor = reached;
-                self.has_cut = false;
-            }
+        if let Some((_, reached)) = self.running.take()
+            && self.is_up()
+            && self.random.one_in(2)
+        {
+            // The push and the cursor had made it.
+            self.cursor = reached;
         }
         self.now += self.random.below(AWAY_MAX);
-        let start = start(&self.cursor, &self.log, self.has_cut, self.outage.clone());
+        let start = start(&self.cursor, &self.log, self.outage.clone());
         self.lane = Lane::new(start, at(self.now));
         self.step(Wake::Tick);
     }
@@ -216,13 +213,11 @@ impl World {
         let end = if self.is_up() {
             assert!(reached.change >= self.cursor.change && reached.jobs >= self.cursor.jobs);
             self.cursor = reached.clone();
-            self.has_cut = false;
             AttemptEnd::Mirrored {
                 cursor: reached,
                 took: Some(Duration::from_secs(2)),
             }
         } else {
-            self.has_cut = true;
             AttemptEnd::Failed(Failure {
                 disposition: Disposition::Temporary { after: None },
                 cause: Cause::Remote,
@@ -259,7 +254,7 @@ impl World {
     }
 }
 
-fn start(cursor: &LaneCursor, log: &[Event], has_cut: bool, outage: Option<Outage>) -> LaneStart {
+fn start(cursor: &LaneCursor, log: &[Event], outage: Option<Outage>) -> LaneStart {
     let waiting = |stream, after: Position| {
         let mut waiting = log
             .iter()
@@ -275,7 +270,6 @@ fn start(cursor: &LaneCursor, log: &[Event], has_cut: bool, outage: Option<Outag
         cursor: cursor.clone(),
         change_mode: WindowMode::EARLY,
         jobs_mode: WindowMode::JOBS,
-        has_cut,
         is_new: true,
         outage,
         paused: false,

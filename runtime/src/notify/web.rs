@@ -8,16 +8,15 @@ use crate::config::GitConfig;
 use data_encoding::BASE64;
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
-use mirror_git::AddressPolicy;
+use mirror_git::{AddressPolicy, PolicyResolver};
 use reqwest::{
     Client, Response, Url,
-    dns::{Addrs, Name, Resolve, Resolving},
     header::{CONTENT_TYPE, RETRY_AFTER},
     redirect::Policy,
 };
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
-use std::{fs, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fs, sync::Arc, time::Duration};
 
 /// Nobody may ask for more patience.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -86,10 +85,7 @@ impl WebClient {
                 .map_err(|_| unusable("`git.certificates` is no PEM file"))?;
             builder = builder.tls_certs_merge(certificates);
         }
-        let resolver = PermittedOnly {
-            addresses: git.addresses.clone(),
-            proxy_host,
-        };
+        let resolver = PolicyResolver::new(git.addresses.clone(), proxy_host);
         let client = builder.dns_resolver(Arc::new(resolver)).build();
         Ok(Self {
             client: client.map_err(|_| unusable("TLS cannot start"))?,
@@ -161,30 +157,6 @@ fn answered(outcome: reqwest::Result<Response>) -> Result<(), ChannelError> {
         status: response.status().as_u16(),
         retry_after: seconds.map(|seconds| Duration::from_secs(seconds).min(RETRY_AFTER_MAX)),
     })
-}
-
-/// What is resolved is what is connected to, and is judged before.
-#[derive(Debug)]
-struct PermittedOnly {
-    addresses: AddressPolicy,
-    /// The operator's own proxy may be anywhere.
-    proxy_host: Option<String>,
-}
-
-impl Resolve for PermittedOnly {
-    fn resolve(&self, name: Name) -> Resolving {
-        let is_proxy = self.proxy_host.as_deref() == Some(name.as_str());
-        let addresses = self.addresses.clone();
-        Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let found = if is_proxy {
-                found
-            } else {
-                addresses.filter(found, SocketAddr::ip)?
-            };
-            Ok(Box::new(found.into_iter()) as Addrs)
-        })
-    }
 }
 
 #[cfg(test)]

@@ -37,14 +37,49 @@ impl Memories {
         self.held().take(lane)
     }
 
-    /// Returns how many bytes are held, about.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.held().bytes()
-    }
-
     fn held(&self) -> MutexGuard<'_, Lru<LaneId, (Oid, Memory)>> {
         // Values are put and taken as a whole.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mirror_core::{
+        ids::{BranchId, MirrorId},
+        layout::{Entry, IndexKind},
+        placement::Placement,
+    };
+
+    fn lane(branch: &str) -> LaneId {
+        LaneId {
+            mirror: MirrorId::parse("shop").unwrap(),
+            branch: BranchId::parse(branch).unwrap(),
+        }
+    }
+
+    fn memory() -> Memory {
+        let entry = Entry {
+            kind: IndexKind::Catalog,
+            shard: "a".into(),
+            key: "key".into(),
+            value: "x".repeat(1_000),
+        };
+        Memory::of(Placement::default(), vec![entry])
+    }
+
+    #[test]
+    fn all_lanes_together_remember_no_more_than_is_allowed() {
+        let base = Oid::from_bytes([1; 20]);
+        let memories = Memories::new(2 * memory().weight());
+        for branch in ["1", "2", "3"] {
+            memories.put(&lane(branch), base, memory());
+        }
+        let held = ["1", "2", "3"].map(|branch| memories.take(&lane(branch)).is_some());
+        assert_eq!(held, [false, true, true]);
+        let nothing = Memories::new(0);
+        nothing.put(&lane("1"), base, memory());
+        assert!(nothing.take(&lane("1")).is_none());
     }
 }

@@ -239,13 +239,7 @@ impl EventLog for EmbeddedLog {
         expect: Option<&LaneCursor>,
         next: &LaneCursor,
     ) -> Result<(), LogError> {
-        if next.log != self.id {
-            return Err(LogError::ForeignLog {
-                lane: lane.clone(),
-                given: next.log.clone(),
-                own: self.id.clone(),
-            });
-        }
+        LogError::unless_own(lane, &next.log, &self.id)?;
         let (row, expect, next, log) = (lane.clone(), expect.cloned(), next.clone(), self.id.clone());
         let moved = self.database.write(move |connection| {
             if lane_row(connection, &row, &log)?.cursor != expect {
@@ -288,13 +282,7 @@ impl EventLog for EmbeddedLog {
     }
 
     async fn put_cut(&self, lane: &LaneId, expect: Option<&CutId>, cut: &Cut) -> Result<(), LogError> {
-        if cut.log != self.id {
-            return Err(LogError::ForeignLog {
-                lane: lane.clone(),
-                given: cut.log.clone(),
-                own: self.id.clone(),
-            });
-        }
+        LogError::unless_own(lane, &cut.log, &self.id)?;
         let (row, expect, log) = (lane.clone(), expect.cloned(), self.id.clone());
         let (id, after) = (cut.id(), (cut.change_after, cut.jobs_after));
         let text = json(cut);

@@ -189,13 +189,7 @@ impl EventLog for Model {
         expect: Option<&LaneCursor>,
         next: &LaneCursor,
     ) -> Result<(), LogError> {
-        if next.log != self.id {
-            return Err(LogError::ForeignLog {
-                lane: lane.clone(),
-                given: next.log.clone(),
-                own: self.id.clone(),
-            });
-        }
+        LogError::unless_own(lane, &next.log, &self.id)?;
         let mut held = self.held();
         if held.cursor(lane).as_ref() != expect {
             return Err(LogError::Moved { lane: lane.clone() });

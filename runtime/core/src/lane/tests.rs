@@ -20,7 +20,6 @@ fn fresh() -> LaneStart {
         jobs_mode: WindowMode::JOBS,
         change_waiting: None,
         jobs_waiting: None,
-        has_cut: false,
         is_new: false,
         outage: None,
         paused: false,
@@ -258,7 +257,7 @@ fn a_moved_ref_is_no_outage_until_it_has_moved_often() {
 fn after_a_restart_the_stored_cut_comes_first_and_what_it_leaves_at_once_after() {
     let start = LaneStart {
         change_waiting: Some((Position(9), at(-100))),
-        has_cut: true,
+        is_new: true,
         ..fresh()
     };
     check(

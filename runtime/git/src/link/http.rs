@@ -5,7 +5,7 @@
 
 mod answer;
 mod redirect;
-mod resolver;
+pub(crate) mod resolver;
 
 use super::{Conversation, Link, Piece, SendError, Service, Timeouts, body};
 use crate::{

@@ -389,6 +389,28 @@ fn a_fetch_of_what_is_known_looks_nowhere_and_one_of_what_is_new_looks_only_ther
 }
 
 #[test]
+fn a_store_that_rests_lets_go_of_its_files_and_reads_on() {
+    let mirror = Mirror::new();
+    let tip = mirror.push("first", &[("a/x", "1")]);
+    let tree = mirror.store.commit(tip).unwrap().tree;
+    let read = || {
+        let files = mirror.store.files_below(tree, None)?;
+        files.collect::<Result<Vec<_>, _>>().map(|files| files.len())
+    };
+    mirror.store.rest();
+    assert_eq!(read().unwrap(), 1);
+    let root = mirror.directory.path().join("store");
+    for extension in ["idx", "pack"] {
+        for path in packs(&root, extension) {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    assert_eq!(read().unwrap(), 1, "they are open");
+    mirror.store.rest();
+    assert!(matches!(read(), Err(StoreError::Missing { .. })), "{:?}", read());
+}
+
+#[test]
 fn nothing_is_folded_away_while_somebody_relies_on_it() {
     let mirror = Mirror::new();
     let first = mirror.push("first", &[("a/x", "1"), ("b/y", "2")]);

@@ -83,7 +83,7 @@ impl JetStreamLog {
         expect: Option<&LaneCursor>,
         next: &LaneCursor,
     ) -> Result<(), LogError> {
-        self.check_log(lane, &next.log)?;
+        LogError::unless_own(lane, &next.log, &self.id)?;
         let read = self.lane(lane).await?;
         if read.record.cursor.as_ref() != expect {
             return Err(LogError::Moved { lane: lane.clone() });
@@ -121,7 +121,7 @@ impl JetStreamLog {
         expect: Option<&CutId>,
         cut: &Cut,
     ) -> Result<(), LogError> {
-        self.check_log(lane, &cut.log)?;
+        LogError::unless_own(lane, &cut.log, &self.id)?;
         let read = self.lane(lane).await?;
         let before = read.record.cut.clone();
         let stands = read
@@ -154,17 +154,6 @@ impl JetStreamLog {
         self.drop_parts(lane, before.as_ref().filter(|_| is_another))
             .await;
         Ok(())
-    }
-
-    pub(super) fn check_log(&self, lane: &LaneId, given: &mirror_core::cut::LogId) -> Result<(), LogError> {
-        if *given == self.id {
-            return Ok(());
-        }
-        Err(LogError::ForeignLog {
-            lane: lane.clone(),
-            given: given.clone(),
-            own: self.id.clone(),
-        })
     }
 
     async fn replace(&self, lane: &LaneId, read: ReadLane, record: &LaneRecord) -> Result<(), LogError> {

@@ -1,59 +1,27 @@
 //! Dead letters: a stream of their own, which is never pruned.
 
 use super::{
-    Appended, DeadLetter, DeadLetterId, ENVELOPE_SCHEMA, Envelope, FiledLetter, Found, JetStreamLog,
-    LogError, Position, Timestamp, Topic,
+    Appended, DeadLetter, DeadLetterId, ENVELOPE_SCHEMA, FiledLetter, Found, JetStreamLog, LogError,
+    Timestamp,
 };
 use crate::nats::{Outgoing, kv::Record};
 use async_nats::HeaderMap;
-use mirror_core::key::EventKey;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
-
-/// A letter as it is stored.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct StoredLetter {
-    topic: Option<Topic>,
-    key: Option<EventKey>,
-    position: Option<Position>,
-    reason: String,
-    body: String,
-    at: Timestamp,
-    envelope: Option<Envelope>,
-}
 
 impl JetStreamLog {
     /// Files a letter; the same id again, within the time that repetitions are known for, is the same letter.
     pub(super) async fn file(&self, letter: DeadLetter, id: &str) -> Result<DeadLetterId, LogError> {
-        let DeadLetter {
-            topic,
-            key,
-            position,
-            reason,
-            body,
-            at,
-            envelope,
-        } = letter;
-        let subject = self.names.letter(envelope.is_some());
+        let subject = self.names.letter(letter.envelope.is_some());
         let mut headers = HeaderMap::new();
         headers.insert("Nats-Msg-Id", id);
-        if let Some(traceparent) = envelope
+        if let Some(traceparent) = letter
+            .envelope
             .as_ref()
             .and_then(|envelope| envelope.traceparent.as_deref())
         {
             headers.insert("traceparent", traceparent);
         }
-        let stored = StoredLetter {
-            topic,
-            key,
-            position,
-            reason,
-            body,
-            at,
-            envelope,
-        };
-        let payload = serde_json::to_vec(&stored).map_err(|_| LogError::Unreadable {
+        let payload = serde_json::to_vec(&letter).map_err(|_| LogError::Unreadable {
             what: "the dead letter",
             position: 0,
         })?;
@@ -122,30 +90,13 @@ fn replayed_key(id: u64) -> String {
 }
 
 fn letter(found: &Found) -> Result<DeadLetter, LogError> {
-    let stored: Option<StoredLetter> = serde_json::from_slice(&found.payload).ok();
-    let fits = |stored: &StoredLetter| {
+    let stored: Option<DeadLetter> = serde_json::from_slice(&found.payload).ok();
+    let fits = |stored: &DeadLetter| {
         let envelope = stored.envelope.as_ref();
         envelope.is_none_or(|envelope| envelope.schema <= ENVELOPE_SCHEMA)
     };
-    let StoredLetter {
-        topic,
-        key,
-        position,
-        reason,
-        body,
-        at,
-        envelope,
-    } = stored.filter(fits).ok_or(LogError::Unreadable {
+    stored.filter(fits).ok_or(LogError::Unreadable {
         what: "the dead letter",
         position: found.sequence,
-    })?;
-    Ok(DeadLetter {
-        topic,
-        key,
-        position,
-        reason,
-        body,
-        at,
-        envelope,
     })
 }

@@ -33,13 +33,7 @@ impl LaneTask {
             jobs_mode: self.cadence.mode(),
             change_waiting: waiting[0],
             jobs_waiting: waiting[1],
-            has_cut: lane
-                .log
-                .cut(&lane.id)
-                .await
-                .map_err(|error| said(&error))?
-                .is_some(),
-            // The first attempt of a process looks at the remote, whatever waits.
+            // The first attempt of a process looks at the remote, and finishes what was cut short.
             is_new: true,
             outage: lane.state.outage(&lane.id).await.map_err(|error| said(&error))?,
             paused: self.is_paused(),

@@ -4,16 +4,18 @@ use crate::address::AddressPolicy;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::net::SocketAddr;
 
-/// What is resolved is what is connected to, once for each connection.
+/// Resolves names to addresses that a policy permits: what is resolved is what is connected to, once for each connection.
 #[derive(Debug)]
-pub(super) struct PolicyResolver {
+pub struct PolicyResolver {
     addresses: AddressPolicy,
     /// The operator's own proxy may be anywhere.
     proxy_host: Option<String>,
 }
 
 impl PolicyResolver {
-    pub(super) fn new(addresses: AddressPolicy, proxy_host: Option<String>) -> Self {
+    /// Makes one that takes any address of `proxy_host`.
+    #[must_use]
+    pub fn new(addresses: AddressPolicy, proxy_host: Option<String>) -> Self {
         Self {
             addresses,
             proxy_host,
