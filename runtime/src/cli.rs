@@ -263,17 +263,7 @@ pub enum MirrorCommand {
     /// Says whether the repository can be reached and read, whether the branch can be pushed to, whether
     /// commits by the mirror are accepted, and who can read it. A branch of its own is made and removed again.
     #[command(after_help = "Example:\n  kbc-mirror mirror test --config mirror.toml --mirror retail")]
-    Test {
-        /// The configuration file.
-        #[arg(long)]
-        config: PathBuf,
-        /// The mirror's id.
-        #[arg(long)]
-        mirror: String,
-        /// Print the outcome as JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    Test(Of),
 }
 
 #[derive(Debug, Subcommand)]
@@ -282,17 +272,7 @@ pub enum NotifyCommand {
     ///
     /// Says of each whether it was taken. The notice is not kept: what does not arrive is not tried again.
     #[command(after_help = "Example:\n  kbc-mirror notify test --config mirror.toml --mirror retail")]
-    Test {
-        /// The configuration file.
-        #[arg(long)]
-        config: PathBuf,
-        /// The mirror's id.
-        #[arg(long)]
-        mirror: String,
-        /// Print the outcome as JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    Test(Of),
 }
 
 #[derive(Debug, Subcommand)]

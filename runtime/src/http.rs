@@ -38,7 +38,7 @@ use crate::{
     config::{Config, HttpConfig, IngestToken},
     crash_point,
     credential::CredentialError,
-    metrics::{Accepted, Metrics, Reason},
+    metrics::Metrics,
     queue::{DeadLetter, EventLog, LogError, NewEvent},
     status::Status,
 };
@@ -456,7 +456,7 @@ impl Shared {
             } else {
                 "accepted"
             };
-            self.count(kind, result);
+            self.metrics.event(kind, result);
         }
         let accepted = appended.len() - duplicates;
         for one in &refused {
@@ -495,22 +495,9 @@ impl Shared {
             envelope: None,
         };
         let id = self.log.dead_letter(letter).await?;
-        self.count("unknown", "refused");
-        self.metrics
-            .dead_letters
-            .get_or_create(&Reason {
-                reason: "invalid_event",
-            })
-            .inc();
+        self.metrics.event_refused();
         tracing::warn!(dead_letter = id.0, reason = %refused.error, "event refused");
         Ok(())
-    }
-
-    fn count(&self, kind: &'static str, result: &'static str) {
-        self.metrics
-            .events_accepted
-            .get_or_create(&Accepted { kind, result })
-            .inc();
     }
 }
 

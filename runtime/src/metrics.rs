@@ -338,6 +338,21 @@ impl Metrics {
         self
     }
 
+    /// Counts an event of a kind, by what became of it when it came in.
+    pub fn event(&self, kind: &'static str, result: &'static str) {
+        let label = Accepted { kind, result };
+        self.events_accepted.get_or_create(&label).inc();
+    }
+
+    /// Counts an event that can never be read, and so became a dead letter.
+    pub fn event_refused(&self) {
+        self.event("unknown", "refused");
+        let label = Reason {
+            reason: "invalid_event",
+        };
+        self.dead_letters.get_or_create(&label).inc();
+    }
+
     /// Counts a retry episode: one that was cleared within three hours, or one that has just outlasted them.
     pub fn episode(&self, in_time: bool) {
         let mut episodes = self.episodes.lock().unwrap_or_else(PoisonError::into_inner);

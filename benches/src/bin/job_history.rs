@@ -341,7 +341,6 @@ impl Mirror {
             jobs_mode: cadence.mode(),
             change_waiting: None,
             jobs_waiting: None,
-            has_cut: false,
             is_new: false,
             outage: None,
             paused: false,

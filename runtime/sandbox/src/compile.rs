@@ -16,7 +16,9 @@ use nix::sys::{
     resource::{Resource, setrlimit},
     signal::Signal,
 };
+use serde::{Deserialize, Serialize};
 use std::{
+    borrow::Cow,
     env,
     ffi::OsString,
     fmt,
@@ -49,7 +51,7 @@ pub struct ChildCompiler {
 }
 
 /// What compiling one component may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CompileLimits {
     /// Processor time over all threads. Components of Python and JavaScript need some 6 seconds.
     pub cpu_seconds_max: u64,
@@ -106,7 +108,7 @@ impl Code {
 }
 
 /// Changes when requests or answers do, so that a program of another build answers nothing.
-const MAGIC: &[u8; 8] = b"kbccomp1";
+const MAGIC: &[u8; 8] = b"kbccomp2";
 const COMPILED: u8 = 1;
 const FAILED: u8 = 2;
 /// Bytes of an answer. The code of the largest known guests has 36 MB.
@@ -142,6 +144,7 @@ impl ChildCompiler {
         settings: Option<&str>,
     ) -> Result<Code, CompileError> {
         let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let request = request(self.limits, limits, bytes, settings)?;
         let mut child = Command::new(&self.program)
             .args(&self.arguments)
             .env_clear()
@@ -150,7 +153,6 @@ impl ChildCompiler {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()?;
-        let request = request(&self.limits, limits, bytes, settings);
         let (mut to, from) = (child.stdin.take(), child.stdout.take());
         let answer = thread::scope(|scope| {
             let (done, answered) = mpsc::channel();
@@ -214,9 +216,14 @@ impl ChildCompiler {
 /// Input that is no request, or an output that cannot be written.
 pub fn run_compiler() -> io::Result<()> {
     let mut input = io::stdin().lock();
-    let (compile, limits) = read_limits(&mut input)?;
+    let Order {
+        compile,
+        limits,
+        settings,
+    } = read_order(&mut input)?;
     restrict(compile)?;
-    let (settings, bytes) = read_rest(&mut input)?;
+    let mut bytes = Vec::new();
+    input.read_to_end(&mut bytes)?;
     let answer = match compiled(limits, &bytes, settings.as_deref()) {
         Ok(code) => (COMPILED, code),
         Err(problem) => (FAILED, problem.0.into_bytes()),
@@ -253,60 +260,42 @@ fn restrict(limits: CompileLimits) -> io::Result<()> {
     Ok(())
 }
 
-fn request(compile: &CompileLimits, limits: &Limits, bytes: &[u8], settings: Option<&str>) -> Vec<u8> {
-    let mut request = MAGIC.to_vec();
-    let CompileLimits {
-        cpu_seconds_max,
-        memory_bytes_max,
-        wall_ms_max,
-    } = *compile;
-    let words = [cpu_seconds_max, memory_bytes_max, wall_ms_max];
-    for word in words.into_iter().chain(limits.words()) {
-        request.extend(word.to_le_bytes());
-    }
-    request.push(u8::from(settings.is_some()));
-    let settings = settings.unwrap_or_default();
-    request.extend((settings.len() as u64).to_le_bytes());
-    request.extend(settings.as_bytes());
-    request.extend(bytes);
-    request
+/// What stands before the component in a request.
+#[derive(Serialize, Deserialize)]
+struct Order<'o> {
+    compile: CompileLimits,
+    limits: Limits,
+    settings: Option<Cow<'o, str>>,
 }
 
-fn read_limits(input: &mut impl Read) -> io::Result<(CompileLimits, Limits)> {
-    let mut magic = [0; MAGIC.len()];
+fn request(
+    compile: CompileLimits,
+    limits: &Limits,
+    bytes: &[u8],
+    settings: Option<&str>,
+) -> io::Result<Vec<u8>> {
+    let order = serde_json::to_vec(&Order {
+        compile,
+        limits: limits.clone(),
+        settings: settings.map(Cow::Borrowed),
+    })?;
+    let mut request = MAGIC.to_vec();
+    request.extend((order.len() as u64).to_le_bytes());
+    request.extend(order);
+    request.extend(bytes);
+    Ok(request)
+}
+
+fn read_order(input: &mut impl Read) -> io::Result<Order<'static>> {
+    let (mut magic, mut length) = ([0; MAGIC.len()], [0; 8]);
     input.read_exact(&mut magic)?;
     if magic != *MAGIC {
         return Err(no_request());
     }
-    let compile = CompileLimits {
-        cpu_seconds_max: word(input)?,
-        memory_bytes_max: word(input)?,
-        wall_ms_max: word(input)?,
-    };
-    let mut words = [0; Limits::WORDS];
-    for each in &mut words {
-        *each = word(input)?;
-    }
-    let limits = Limits::from_words(words).ok_or_else(no_request)?;
-    Ok((compile, limits))
-}
-
-fn read_rest(input: &mut impl Read) -> io::Result<(Option<String>, Vec<u8>)> {
-    let mut has_settings = [0];
-    input.read_exact(&mut has_settings)?;
-    let length = word(input)?;
-    let mut settings = Vec::new();
-    input.by_ref().take(length).read_to_end(&mut settings)?;
-    let settings = String::from_utf8(settings).map_err(|_| no_request())?;
-    let mut bytes = Vec::new();
-    input.read_to_end(&mut bytes)?;
-    Ok(((has_settings == [1]).then_some(settings), bytes))
-}
-
-fn word(input: &mut impl Read) -> io::Result<u64> {
-    let mut word = [0; 8];
-    input.read_exact(&mut word)?;
-    Ok(u64::from_le_bytes(word))
+    input.read_exact(&mut length)?;
+    let mut order = Vec::new();
+    input.take(u64::from_le_bytes(length)).read_to_end(&mut order)?;
+    serde_json::from_slice(&order).map_err(|_| no_request())
 }
 
 fn no_request() -> io::Error {
@@ -314,4 +303,34 @@ fn no_request() -> io::Error {
         io::ErrorKind::InvalidInput,
         "this command compiles components for the program itself, and takes no other input",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_is_the_same_after_the_way_through_a_pipe_and_nothing_else_is_one() {
+        let compile = CompileLimits {
+            wall_ms_max: 7,
+            ..CompileLimits::default()
+        };
+        let limits = Limits {
+            fuel_max: u64::MAX,
+            list_items_max: 9,
+            ..Limits::default()
+        };
+        for settings in [None, Some(""), Some(r#"{"a": "č"}"#)] {
+            let request = request(compile, &limits, b"component", settings).unwrap();
+            let mut input = request.as_slice();
+            let order = read_order(&mut input).unwrap();
+            assert_eq!((order.compile, order.limits), (compile, limits.clone()));
+            assert_eq!(order.settings.as_deref(), settings);
+            assert_eq!(input, b"component");
+            for end in [0, 3, MAGIC.len(), MAGIC.len() + 8, MAGIC.len() + 20] {
+                assert!(read_order(&mut &request[..end]).is_err(), "{end}");
+            }
+        }
+        assert!(read_order(&mut b"GET / HTTP/1.1\r\n\r\n".as_slice()).is_err());
+    }
 }

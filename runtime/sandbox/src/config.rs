@@ -1,6 +1,7 @@
 //! What the sandbox needs to know, and the limits it holds guests to.
 
 use crate::compile::Compiler;
+use serde::{Deserialize, Serialize};
 use std::{fmt, path::PathBuf};
 
 /// Settings of a [`Sandbox`](crate::Sandbox).
@@ -48,7 +49,7 @@ impl fmt::Debug for SandboxConfig {
 }
 
 /// What a guest may use and answer. A limit that is hit names itself in the reason, by its field.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Linear memory of one instance, summed over all its memories. Interpreters of Python and
     /// JavaScript start with 10 to 30 MiB; four workers of this size still fit into 1 GiB.
@@ -126,124 +127,5 @@ impl Default for Limits {
             failures_in_row_max: 8,
             list_items_max: 10_000,
         }
-    }
-}
-
-impl Limits {
-    /// Number of the limits.
-    pub(crate) const WORDS: usize = 20;
-
-    /// Returns all limits, in the order of their declaration.
-    pub(crate) fn words(&self) -> [u64; Self::WORDS] {
-        let Self {
-            memory_bytes_max,
-            memories_max,
-            tables_max,
-            table_elements_max,
-            instances_max,
-            wasm_stack_bytes_max,
-            component_bytes_max,
-            functions_max,
-            locals_max,
-            body_bytes_max,
-            hostcall_fuel,
-            output_bytes_max,
-            fuel_max,
-            deadline_ms,
-            batch_documents_max,
-            batch_bytes_max,
-            findings_max,
-            literal_search_bytes_max,
-            failures_in_row_max,
-            list_items_max,
-        } = *self;
-        [
-            memory_bytes_max as u64,
-            memories_max as u64,
-            tables_max as u64,
-            table_elements_max as u64,
-            instances_max as u64,
-            wasm_stack_bytes_max as u64,
-            component_bytes_max as u64,
-            u64::from(functions_max),
-            u64::from(locals_max),
-            body_bytes_max as u64,
-            hostcall_fuel as u64,
-            output_bytes_max as u64,
-            fuel_max,
-            deadline_ms,
-            batch_documents_max as u64,
-            batch_bytes_max as u64,
-            findings_max as u64,
-            literal_search_bytes_max as u64,
-            u64::from(failures_in_row_max),
-            list_items_max as u64,
-        ]
-    }
-
-    /// Reads what [`Self::words`] returned; none where a number does not fit this machine.
-    pub(crate) fn from_words(words: [u64; Self::WORDS]) -> Option<Self> {
-        let [
-            memory_bytes_max,
-            memories_max,
-            tables_max,
-            table_elements_max,
-            instances_max,
-            wasm_stack_bytes_max,
-            component_bytes_max,
-            functions_max,
-            locals_max,
-            body_bytes_max,
-            hostcall_fuel,
-            output_bytes_max,
-            fuel_max,
-            deadline_ms,
-            batch_documents_max,
-            batch_bytes_max,
-            findings_max,
-            literal_search_bytes_max,
-            failures_in_row_max,
-            list_items_max,
-        ] = words;
-        Some(Self {
-            memory_bytes_max: memory_bytes_max.try_into().ok()?,
-            memories_max: memories_max.try_into().ok()?,
-            tables_max: tables_max.try_into().ok()?,
-            table_elements_max: table_elements_max.try_into().ok()?,
-            instances_max: instances_max.try_into().ok()?,
-            wasm_stack_bytes_max: wasm_stack_bytes_max.try_into().ok()?,
-            component_bytes_max: component_bytes_max.try_into().ok()?,
-            functions_max: functions_max.try_into().ok()?,
-            locals_max: locals_max.try_into().ok()?,
-            body_bytes_max: body_bytes_max.try_into().ok()?,
-            hostcall_fuel: hostcall_fuel.try_into().ok()?,
-            output_bytes_max: output_bytes_max.try_into().ok()?,
-            fuel_max,
-            deadline_ms,
-            batch_documents_max: batch_documents_max.try_into().ok()?,
-            batch_bytes_max: batch_bytes_max.try_into().ok()?,
-            findings_max: findings_max.try_into().ok()?,
-            literal_search_bytes_max: literal_search_bytes_max.try_into().ok()?,
-            failures_in_row_max: failures_in_row_max.try_into().ok()?,
-            list_items_max: list_items_max.try_into().ok()?,
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn limits_are_the_same_after_the_way_through_a_pipe() {
-        let limits = Limits {
-            fuel_max: 7,
-            list_items_max: 9,
-            ..Limits::default()
-        };
-        assert_eq!(Limits::from_words(limits.words()), Some(limits));
-        let mut words = Limits::default().words();
-        words[7] = u64::MAX;
-        assert_eq!(Limits::from_words(words), None);
     }
 }

@@ -22,7 +22,7 @@ use std::path::Path;
 #[expect(clippy::print_stdout, reason = "the command's output")]
 pub fn run(command: MirrorCommand) -> Result<(), Failure> {
     let (config, mirror, json) = match command {
-        MirrorCommand::Test { config, mirror, json } => (config, mirror, json),
+        MirrorCommand::Test(Of { config, mirror, json }) => (config, mirror, json),
         MirrorCommand::Pause(of) => return pause(of, true),
         MirrorCommand::Resume(of) => return pause(of, false),
         MirrorCommand::Resync(of) => return resync(of),

@@ -1,7 +1,7 @@
 //! `notify test`: do notices arrive?
 
 use super::{
-    NotifyCommand,
+    NotifyCommand, Of,
     serve::{run_to_end, runtime},
 };
 use crate::{
@@ -23,7 +23,7 @@ use std::{collections::BTreeSet, path::Path};
 /// A configuration that cannot be used, a mirror without addresses, or an address that takes nothing.
 #[expect(clippy::print_stdout, reason = "the command's output")]
 pub fn run(command: NotifyCommand) -> Result<(), Failure> {
-    let NotifyCommand::Test { config, mirror, json } = command;
+    let NotifyCommand::Test(Of { config, mirror, json }) = command;
     let Outcome {
         id,
         addresses: outcomes,

@@ -219,37 +219,33 @@ fn print(bench: &Bench, documents: usize, figures: &Figures, base: Option<&Figur
         "{documents} documents, {} findings, {} withheld, on one core",
         figures.findings, figures.withheld
     );
-    for (what, value, unit, is, was) in [
+    for (what, unit, is, was) in [
         (
             "prepare",
-            figures.prepare_ms,
             "ms",
             figures.prepare_ms,
             base.map(|base| base.prepare_ms),
         ),
         (
             "instance",
-            figures.instance_us,
             "us",
             figures.instance_us,
             base.map(|base| base.instance_us),
         ),
         (
             "speed",
-            figures.documents_per_second,
             "documents/s",
             figures.documents_per_second,
             base.map(|base| base.documents_per_second),
         ),
         (
             "",
-            figures.megabytes_per_second,
             "MB/s",
             figures.megabytes_per_second,
             base.map(|base| base.megabytes_per_second),
         ),
     ] {
-        println!("{what:<10}{value:>14.1} {unit}{}", compared(is, was));
+        println!("{what:<10}{is:>14.1} {unit}{}", compared(is, was));
     }
     #[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
     let fuel = compared(figures.fuel as f64, base.map(|base| base.fuel as f64));

@@ -15,6 +15,7 @@ use mirror_core::{
     walk,
 };
 use mirror_sandbox::RedactionPolicy;
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -36,6 +37,7 @@ const HIDDEN: &str = "••••••";
 const AROUND: usize = 40;
 
 /// One piece that goes.
+#[derive(Serialize)]
 struct Explained {
     policy: String,
     rule: String,
@@ -64,7 +66,6 @@ pub(super) fn run(explain: &Explain) -> Result<(), Failure> {
         };
         let (pieces, ends) = explained(&stages, judged)?;
         if explain.json {
-            let pieces: Vec<Value> = pieces.iter().map(Explained::as_json).collect();
             files.push(json!({ "file": source.name, "findings": pieces, "withheld": ends }));
             continue;
         }
@@ -194,18 +195,6 @@ fn without(text: &str, pieces: &[Replaced]) -> String {
 }
 
 impl Explained {
-    fn as_json(&self) -> Value {
-        let Self {
-            policy,
-            rule,
-            pointer,
-            line,
-            before,
-            after,
-        } = self;
-        json!({ "policy": policy, "rule": rule, "pointer": pointer, "line": line, "before": before, "after": after })
-    }
-
     #[expect(clippy::print_stdout, reason = "the command's output")]
     fn print(&self) {
         let Self {

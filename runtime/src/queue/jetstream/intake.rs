@@ -5,7 +5,7 @@
 
 use super::{JetStreamLog, names};
 use crate::{
-    metrics::{Accepted, Metrics, Reason},
+    metrics::Metrics,
     queue::{DeadLetter, EventLog, LogError, NewEvent},
 };
 use async_nats::{
@@ -159,7 +159,7 @@ impl Intake {
             } else {
                 "accepted"
             };
-            self.count(kind, result);
+            self.metrics.event(kind, result);
         }
         for message in &taken {
             acknowledge(message).await;
@@ -214,22 +214,9 @@ impl Intake {
             .log
             .file(letter, &format!("event-{}-{sequence}", self.log.id))
             .await?;
-        self.count("unknown", "refused");
-        self.metrics
-            .dead_letters
-            .get_or_create(&Reason {
-                reason: "invalid_event",
-            })
-            .inc();
+        self.metrics.event_refused();
         tracing::warn!(dead_letter = id.0, subject = %message.subject, reason, "event refused");
         Ok(())
-    }
-
-    fn count(&self, kind: &'static str, result: &'static str) {
-        self.metrics
-            .events_accepted
-            .get_or_create(&Accepted { kind, result })
-            .inc();
     }
 }
 
