@@ -359,6 +359,9 @@ impl Lane {
             overwrites,
             ..
         } = start;
+        if rebuild {
+            self.begin_polling().await?;
+        }
         let asked = Instant::now();
         let mut groups = match rebuild || together {
             true => vec![Group::alone(cut.clone())],

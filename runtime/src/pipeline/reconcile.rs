@@ -197,7 +197,7 @@ fn of_source(error: KeboolaError) -> AttemptError {
 
 impl Observed {
     /// The digests by the names under which they are stored.
-    fn names(&self) -> BTreeMap<String, String> {
+    pub(crate) fn names(&self) -> BTreeMap<String, String> {
         let buckets = self
             .buckets
             .iter()
@@ -221,7 +221,7 @@ fn bucket_name(id: &BucketId) -> String {
 }
 
 /// Returns the tables that are worth a look: new, changed or gone, and one of each bucket that changed.
-fn differing<'m>(
+pub(crate) fn differing<'m>(
     seen: &BTreeMap<String, String>,
     observed: &Observed,
     mirrored: impl Iterator<Item = &'m TableId>,
@@ -295,7 +295,7 @@ fn known_runs(memory: &Memory) -> (BTreeSet<String>, Option<Timestamp>) {
 }
 
 /// Returns what the end of a run would have been told as; none if it has not ended.
-fn finished(job: &Job) -> Option<Body> {
+pub(crate) fn finished(job: &Job) -> Option<Body> {
     let status = match job.status {
         JobStatus::Success | JobStatus::Warning => RunStatus::Success,
         JobStatus::Error => RunStatus::Failed,

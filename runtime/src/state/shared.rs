@@ -2,9 +2,9 @@
 //!
 //! What can be read back from the remote stays on the worker's own disk: another one that takes a lane over
 //! reads it back. What nobody could find out again is in a bucket that all of them share: running outages,
-//! what a remote refused, what of the source was seen, and facts of the installation.
+//! what a remote refused, what of the source was seen, what feeders have told, and facts of the installation.
 
-use super::{LaneState, Prepared, RowKey, StateError, StateStore, embedded::EmbeddedState};
+use super::{Feeder, LaneState, Prepared, RowKey, StateError, StateStore, embedded::EmbeddedState};
 use crate::{
     nats::{
         Nats, NatsError,
@@ -124,6 +124,23 @@ impl StateStore for SharedState {
 
     async fn put_seen(&self, lane: &LaneId, seen: BTreeMap<String, String>) -> Result<(), StateError> {
         self.write(SEEN, lane, Some(&seen)).await
+    }
+
+    async fn kept(
+        &self,
+        lane: &LaneId,
+        feeder: Feeder,
+    ) -> Result<Option<BTreeMap<String, String>>, StateError> {
+        self.read(feeder.as_str(), lane).await
+    }
+
+    async fn keep(
+        &self,
+        lane: &LaneId,
+        feeder: Feeder,
+        kept: BTreeMap<String, String>,
+    ) -> Result<(), StateError> {
+        self.write(feeder.as_str(), lane, Some(&kept)).await
     }
 
     async fn meta_once(&self, name: &str, value: &str) -> Result<String, StateError> {
