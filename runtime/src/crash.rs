@@ -23,6 +23,9 @@ pub const PLACES: [&str; 15] = [
 /// Places on the way of a notice.
 pub const NOTICE_PLACES: [&str; 3] = ["notice-stored", "notice-before-send", "notice-sent"];
 
+/// Places of a comparison with the source.
+pub const RECONCILE_PLACES: [&str; 1] = ["after-compared"];
+
 /// Environment variable that names a place, and after a colon which passing of it kills (first: 1).
 pub const VARIABLE: &str = "KBC_MIRROR_CRASH";
 
@@ -40,7 +43,9 @@ pub fn arm_from_environment() {
     use std::sync::atomic::{AtomicU32, Ordering};
     let Ok(spec) = std::env::var(VARIABLE) else { return };
     let (place, passing) = spec.split_once(':').unwrap_or((&spec, "1"));
-    let is_place = PLACES.contains(&place) || NOTICE_PLACES.contains(&place);
+    let is_place = [&PLACES[..], &NOTICE_PLACES, &RECONCILE_PLACES]
+        .iter()
+        .any(|places| places.contains(&place));
     assert!(is_place, "{VARIABLE} names no place: {place}");
     let left = AtomicU32::new(passing.parse().expect("the passing is a number"));
     fail::cfg_callback(place, move || {

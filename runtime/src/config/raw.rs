@@ -7,6 +7,7 @@ mod mirror;
 mod notify;
 mod policies;
 mod queue;
+mod reconcile;
 mod samples;
 
 use super::{
@@ -21,6 +22,7 @@ pub use mirror::{BranchDirectory, DeletedBranches, SecretsChoice};
 use notify::Notify;
 use policies::Policies;
 use queue::Queue;
+use reconcile::Reconcile;
 use serde::Deserialize;
 use std::{
     collections::BTreeSet,
@@ -65,6 +67,8 @@ pub(super) struct Config {
     git: Git,
     #[serde(default)]
     visibility: Visibility,
+    #[serde(default)]
+    reconcile: Reconcile,
     #[serde(default)]
     notify: Notify,
     #[serde(default = "grace_ms")]
@@ -192,6 +196,7 @@ impl Config {
             sync,
             git,
             visibility,
+            reconcile,
             notify,
             grace_ms,
             mirrors,
@@ -274,6 +279,7 @@ impl Config {
                 attempts_max: sync.attempts_max,
             },
             visibility: visibility.check()?,
+            reconcile: reconcile.check()?,
             notify,
             grace_ms,
             mirrors,

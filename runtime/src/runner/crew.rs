@@ -61,6 +61,10 @@ impl Runner {
             &followed,
             async move { runner.watch_visibility(&watched, stop).await },
         );
+        let (runner, compared, stop) = (Arc::clone(self), mirror.spec.id.clone(), followed.stop.clone());
+        self.spawn(&followed, async move {
+            runner.compare_on_schedule(&compared, stop).await;
+        });
         let follow = Arc::clone(self).follow(Arc::clone(mirror), followed.clone());
         self.spawn(&followed, follow);
     }
