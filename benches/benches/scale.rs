@@ -1,7 +1,8 @@
 //! What does a first sync take, and what one change after it, in projects of different sizes?
 //!
 //! Counts are asserted; times and memory are printed. The mirror is a process of its own, so that time and memory
-//! are its alone. `KBC_MIRROR_SIZES` names other numbers of configurations, such as `300,3000,30000`.
+//! are its alone. `KBC_MIRROR_SIZES` names other numbers of configurations, such as `300,3000,30000`;
+//! `KBC_MIRROR_UNDER` a program to run the mirror under, such as `heaptrack`.
 
 #![expect(clippy::print_stdout, reason = "the bench's report")]
 
@@ -87,7 +88,16 @@ fn measure(configurations: usize) {
     let number = project.project_id.to_string();
     let main = project.default_branch().id().to_string();
     let fake = Fake::start(project, FakeConfig::default()).expect("the fake Keboola starts");
-    let mut child = Command::new(std::env::current_exe().expect("a bench knows where it is"))
+    let mirror = std::env::current_exe().expect("a bench knows where it is");
+    let mut command = match std::env::var("KBC_MIRROR_UNDER") {
+        Ok(under) => {
+            let mut command = Command::new(under);
+            command.arg(&mirror);
+            command
+        }
+        Err(_) => Command::new(&mirror),
+    };
+    let mut child = command
         .args(["--sync", fake.url(), fake.token(), &number])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

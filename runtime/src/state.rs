@@ -27,11 +27,29 @@ use thiserror::Error;
 /// both: who finds the prepared commit on the remote adopts it, who does not prepares another.
 #[async_trait]
 pub trait StateStore: Send + Sync {
-    /// Returns a lane's derived state and what is prepared; none where it has neither.
+    /// Returns of what a lane's derived state is, and what is prepared; none where it has neither.
     ///
     /// # Errors
     /// A store that cannot be read.
     async fn load(&self, lane: &LaneId) -> Result<Option<LaneState>, StateError>;
+
+    /// Returns rows of a lane's derived state in the order of their keys, at most `rows_max` after `after`: together they
+    /// are as large as the lane's project.
+    ///
+    /// # Errors
+    /// A store that cannot be read.
+    async fn rows(
+        &self,
+        lane: &LaneId,
+        after: Option<RowKey>,
+        rows_max: usize,
+    ) -> Result<Vec<(RowKey, String)>, StateError>;
+
+    /// Returns one row of a lane's derived state.
+    ///
+    /// # Errors
+    /// A store that cannot be read.
+    async fn row(&self, lane: &LaneId, key: RowKey) -> Result<Option<String>, StateError>;
 
     /// Stores a part of all that the lane will know, for a [`prepare`](Self::prepare) that replaces everything and
     /// comes after the last part. What was prepared before, or is left of parts, goes with the `first` one.
@@ -122,13 +140,11 @@ pub struct RowKey {
     pub key: String,
 }
 
-/// What a lane knows for one tip and render digest.
+/// What derived state is of. Its rows are JSON texts whose form is the writer's affair.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Derived {
     pub tip: Oid,
     pub render: RenderDigest,
-    /// JSON texts; their form is the writer's affair.
-    pub rows: BTreeMap<RowKey, String>,
 }
 
 /// What a store has of a lane.

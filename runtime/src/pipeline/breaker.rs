@@ -44,7 +44,7 @@ impl Lane {
         storage: usize,
     ) -> Result<Census, AttemptError> {
         let mut census = self.census(memory, lost).await?;
-        let knows = |key: &ObjectKey| matches!(key, ObjectKey::Table(_) | ObjectKey::Bucket(_));
+        let knows = |key: ObjectKey| matches!(key, ObjectKey::Table(_) | ObjectKey::Bucket(_));
         if let Some(tip) = tip.filter(|tip| tip.own)
             && !memory.keys().any(knows)
         {
@@ -73,11 +73,11 @@ impl Lane {
     /// Counts what the tip has, before anything of it is changed; `lost` objects may go.
     pub(super) async fn census(&self, memory: &Memory, lost: usize) -> Result<Census, AttemptError> {
         let mut census = Census::default();
-        let components: BTreeSet<&ComponentId> = memory
+        let components: BTreeSet<ComponentId> = memory
             .keys()
-            .filter_map(|key| key.config().map(|(component, _)| component))
+            .filter_map(|key| key.config().map(|(component, _)| component.clone()))
             .collect();
-        for id in components {
+        for id in &components {
             let known = self.source.component_type(id);
             // What was not listed has to be asked for, which only matters where many may go.
             let component_type = match known {
@@ -89,7 +89,7 @@ impl Lane {
                 .extend(component_type.map(|known| (id.clone(), known)));
         }
         for key in memory.keys() {
-            for group in census.groups(key) {
+            for group in census.groups(&key) {
                 *census.before.entry(group).or_default() += 1;
             }
         }

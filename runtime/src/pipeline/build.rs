@@ -161,13 +161,13 @@ struct Build<'l, 'w, 'd, 's> {
 struct Newest<'v>(&'v BTreeMap<ConfigKey, Covered>, &'v Memory);
 
 impl Versions for Newest<'_> {
-    fn covered(&self, key: &ConfigKey) -> Option<&Covered> {
-        self.0.get(key).or_else(|| self.1.covered_of(key))
+    fn covered(&self, key: &ConfigKey) -> Option<Covered> {
+        self.0.get(key).cloned().or_else(|| self.1.covered_of(key))
     }
 }
 
 impl Versions for Memory {
-    fn covered(&self, key: &ConfigKey) -> Option<&Covered> {
+    fn covered(&self, key: &ConfigKey) -> Option<Covered> {
         self.covered_of(key)
     }
 }
@@ -257,7 +257,7 @@ impl Lane {
         let census = build.census(going.len(), &survey.spool, tip, handle)?;
         // Only of these anything can be lost when everything is rendered.
         let before: BTreeSet<ObjectKey> = match build.whole {
-            true => build.memory.keys().cloned().collect(),
+            true => build.memory.keys().collect(),
             false => BTreeSet::new(),
         };
         if let Some(census) = &census {

@@ -173,6 +173,7 @@ impl Source {
             }
             // What is listed stays, unless there is something newer, or the source says that it is gone.
             let had = covered.covered(key);
+            let had = had.as_ref();
             let mut single = Fetched {
                 whole: true,
                 ..Fetched::default()
@@ -212,6 +213,7 @@ impl Source {
         let late = !self.may_be_unseen(cut.appended_at, scope.now);
         for (key, wanted) in &cut.configs {
             let had = covered.covered(key);
+            let had = had.as_ref();
             let outcome = match had {
                 Some(had) if had.covers(wanted) && !had.may_be_another(wanted) => continue,
                 Some(had) if had.covers(wanted) => self.recreated(id, key, had, &mut fetched).await,
@@ -225,7 +227,7 @@ impl Source {
             };
             let unseen = !fetched.configs.contains_key(&key) && !fetched.gone.contains_key(&key);
             if unseen && let Some(covered) = covered.covered(&key) {
-                let outcome = self.at(id, &key, Some(covered), &mut fetched).await;
+                let outcome = self.at(id, &key, Some(&covered), &mut fetched).await;
                 fetched.isolate(key.into(), true, outcome)?;
             }
         }
@@ -265,7 +267,9 @@ impl Source {
                 ObjectKey::Config { .. } | ObjectKey::Row { .. } => {
                     let Some(key) = ConfigKey::of(key) else { continue };
                     if !fetched.configs.contains_key(&key) && !fetched.gone.contains_key(&key) {
-                        let outcome = self.at(id, &key, covered.covered(&key), &mut fetched).await;
+                        let outcome = self
+                            .at(id, &key, covered.covered(&key).as_ref(), &mut fetched)
+                            .await;
                         fetched.isolate(key.into(), true, outcome)?;
                     }
                 }

@@ -25,7 +25,8 @@ impl Memories {
     }
 
     /// Keeps a lane's memory, unless it alone is too large. Others that were used longest ago make room.
-    pub fn put(&self, lane: &LaneId, base: Oid, memory: Memory) {
+    pub fn put(&self, lane: &LaneId, base: Oid, mut memory: Memory) {
+        memory.pack();
         let bytes = memory.weight();
         self.held()
             .put(lane.clone(), (base, memory), bytes, self.bytes_max);

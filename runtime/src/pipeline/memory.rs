@@ -8,8 +8,8 @@ mod entries;
 mod jobs;
 
 use super::fetch::Covered;
-use crate::state::RowKey;
-use entries::Entries;
+use crate::{packed::Packed, state::RowKey};
+use entries::{Entries, Inserted};
 use jobs::grow;
 use mirror_core::{
     batch::Subject,
@@ -24,6 +24,9 @@ use mirror_core::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
+
+/// So many rows are at hand twice while all are stored or read: some megabytes.
+pub const ROWS_AT_ONCE: usize = 10_000;
 
 /// A row as the store keeps it; without a value it goes.
 pub type Row = (RowKey, Option<String>);
@@ -51,6 +54,20 @@ pub struct EntryKey {
     pub key: String,
 }
 
+impl EntryKey {
+    fn within_shard((kind, shard): &Shard, key: String) -> Self {
+        Self {
+            kind: *kind,
+            shard: shard.clone(),
+            key,
+        }
+    }
+
+    fn within(&self) -> Shard {
+        (self.kind, self.shard.clone())
+    }
+}
+
 /// One shard of a shared file.
 pub type Shard = (IndexKind, String);
 
@@ -64,7 +81,8 @@ pub struct Unreadable {
 #[derive(Debug, Default)]
 pub struct Memory {
     placement: Placement,
-    objects: BTreeMap<ObjectKey, Known>,
+    /// The stored form of [`Known`], by that of [`ObjectKey`].
+    objects: Packed,
     entries: Entries,
     /// Entries of kinds that fold, since the last gathering; oldest first.
     pending: BTreeMap<Shard, Vec<Entry>>,
@@ -75,8 +93,8 @@ pub struct Memory {
     touched: BTreeSet<StoredRow>,
     /// All rows are going to be stored, whichever changes.
     is_replaced: bool,
-    /// Objects whose newest version is withheld.
-    withheld: BTreeSet<ObjectKey>,
+    /// Objects whose newest version is withheld, and why.
+    withheld: BTreeMap<ObjectKey, WithholdReason>,
     /// Files that withheld objects have left in the tree, by path. They are the objects' own until another
     /// object has a file there.
     left: BTreeMap<MirrorPath, ObjectKey>,
@@ -97,6 +115,11 @@ const ENTRY: &str = "entry";
 const SHARD: &str = "shard";
 const SPENT: &str = "spent";
 
+/// Any id, where one is needed that a stored key ends with.
+const ANY: &str = "x";
+/// What follows the last field but one in the stored key of a row with that id.
+const AFTER_ROW: &str = "x\"}}";
+
 impl Memory {
     /// Starts from known paths, as a repository's manifest tells them, and from its entries.
     #[must_use]
@@ -116,38 +139,19 @@ impl Memory {
                 covered,
                 ..Known::default()
             };
-            self.set(key, known);
+            self.set(key, &known);
         }
     }
 
-    /// Reads the memory back from its rows.
+    /// Reads the memory back from all its rows.
     ///
     /// # Errors
     /// A row that this version cannot read.
+    #[cfg(test)]
     pub fn restore(rows: impl IntoIterator<Item = (RowKey, String)>) -> Result<Self, Unreadable> {
-        let mut memory = Self::default();
-        let mut places: Vec<(ObjectKey, Record)> = Vec::new();
-        for (RowKey { kind, key }, value) in rows {
-            match kind.as_str() {
-                OBJECT => memory.index(parse(&key)?, parse(&value)?),
-                PLACE => places.push((parse(&key)?, parse(&value)?)),
-                ENTRY => {
-                    let key: EntryKey = parse(&key)?;
-                    memory.entries.insert((key.kind, key.shard), key.key, value);
-                }
-                SPENT => memory.spent = parse(&value)?,
-                SHARD => {
-                    memory.shards.insert(parse(&key)?, parse(&value)?);
-                }
-                _ => {
-                    return Err(Unreadable {
-                        detail: "a row of an unknown kind".into(),
-                    });
-                }
-            }
-        }
-        memory.placement = Placement::restore(places);
-        Ok(memory)
+        let mut restoring = Restoring::default();
+        restoring.take(rows)?;
+        Ok(restoring.finish())
     }
 
     /// Takes the rows that changed since the memory was read.
@@ -174,20 +178,16 @@ impl Memory {
 
     /// Returns all rows, one by one: together they are as large as the memory itself.
     pub fn rows(&self) -> impl Iterator<Item = Row> + Send {
-        let objects = self.objects.iter();
-        let objects = objects.map(|(key, known)| (row_key(OBJECT, key), Some(text(known))));
+        let stored = |kind: &'static str| {
+            move |(key, value)| {
+                let kind = kind.into();
+                (RowKey { kind, key }, Some(value))
+            }
+        };
+        let objects = self.objects.iter().map(stored(OBJECT));
+        let entries = self.entries.rows().map(stored(ENTRY));
         let places = self.placement.records();
         let places = places.map(|(key, record)| (row_key(PLACE, key), Some(text(record))));
-        let entries = self.entries.map().iter().flat_map(|((kind, shard), entries)| {
-            entries.iter().map(|(key, value)| {
-                let name = EntryKey {
-                    kind: *kind,
-                    shard: shard.clone(),
-                    key: key.clone(),
-                };
-                (row_key(ENTRY, &name), Some(value.clone()))
-            })
-        });
         let shards = self.shards.iter();
         let shards = shards.map(|(shard, files)| (row_key(SHARD, shard), Some(text(files))));
         let spent = std::iter::once_with(|| self.spent_row());
@@ -202,25 +202,33 @@ impl Memory {
 
     fn row(&self, id: &StoredRow) -> Row {
         match id {
-            StoredRow::Object(key) => (row_key(OBJECT, key), self.objects.get(key).map(text)),
+            StoredRow::Object(key) => {
+                let key = row_key(OBJECT, key);
+                let value = self.objects.get(&key.key);
+                (key, value)
+            }
             StoredRow::Place(key) => (row_key(PLACE, key), self.placement.record(key).map(text)),
             StoredRow::Entry(key) => {
-                let entries = self.entries.map().get(&(key.kind, key.shard.clone()));
-                (
-                    row_key(ENTRY, key),
-                    entries.and_then(|entries| entries.get(&key.key)).cloned(),
-                )
+                let key = row_key(ENTRY, key);
+                let value = self.entries.row(&key.key);
+                (key, value)
             }
             StoredRow::Spent => self.spent_row(),
             StoredRow::Shard(shard) => (row_key(SHARD, shard), self.shards.get(shard).map(text)),
         }
     }
 
-    /// Returns how many bytes of memory it takes, about; the figure for an object is measured on large projects.
+    /// Returns how many bytes of memory it takes, about; the figure for a place is measured on large projects.
     #[must_use]
     pub fn weight(&self) -> usize {
-        const OBJECT_BYTES: usize = 2_500;
-        self.entries.bytes() + OBJECT_BYTES * self.objects.len()
+        const PLACE_BYTES: usize = 1_300;
+        self.objects.bytes() + self.entries.bytes() + PLACE_BYTES * self.placement.records().len()
+    }
+
+    /// Makes it small where that is worth the work: it is not going to be asked for some time.
+    pub fn pack(&mut self) {
+        self.objects.pack_worthwhile();
+        self.entries.pack_worthwhile();
     }
 
     #[must_use]
@@ -238,122 +246,128 @@ impl Memory {
     }
 
     #[must_use]
-    pub fn known(&self, key: &ObjectKey) -> Option<&Known> {
-        self.objects.get(key)
+    pub fn known(&self, key: &ObjectKey) -> Option<Known> {
+        self.objects.get(&text(key)).map(|stored| read(&stored))
     }
 
-    pub fn keys(&self) -> impl Iterator<Item = &ObjectKey> {
-        self.objects.keys()
+    pub fn is_known(&self, key: &ObjectKey) -> bool {
+        self.objects.contains(&text(key))
+    }
+
+    pub fn keys(&self) -> impl Iterator<Item = ObjectKey> {
+        self.objects.iter().map(|(key, _)| read(&key))
+    }
+
+    /// Returns all objects with what is known of them.
+    pub fn objects(&self) -> impl Iterator<Item = (ObjectKey, Known)> {
+        self.objects.iter().map(|(key, known)| (read(&key), read(&known)))
     }
 
     /// Returns the objects that belong to a configuration: itself and its rows.
-    pub fn of_config<'m>(&'m self, key: &'m ConfigKey) -> impl Iterator<Item = &'m ObjectKey> {
-        let first = ObjectKey::from(key.clone());
-        // A blank is the lowest id there can be.
-        let row = RowId::parse(" ").expect("a blank is printable");
-        let start = ObjectKey::Row {
+    pub fn of_config(&self, key: &ConfigKey) -> Vec<ObjectKey> {
+        let config = ObjectKey::from(key.clone());
+        let mut all: Vec<ObjectKey> = self.is_known(&config).then_some(config).into_iter().collect();
+        all.extend(self.rows_of(key));
+        all
+    }
+
+    /// Returns the rows of a configuration.
+    pub fn rows_of(&self, key: &ConfigKey) -> Vec<ObjectKey> {
+        let row = text(&ObjectKey::Row {
             component: key.component.clone(),
             config: key.config.clone(),
-            row,
-        };
-        let own = move |object: &&ObjectKey| object.config() == Some((&key.component, &key.config));
-        let rows = self.objects.range(start..).map(|(key, _)| key).take_while(own);
-        self.objects
-            .get_key_value(&first)
-            .map(|(key, _)| key)
-            .into_iter()
-            .chain(rows)
+            row: RowId::parse(ANY).expect("one letter is an id"),
+        });
+        let prefix = row.strip_suffix(AFTER_ROW).expect("the id of a row comes last");
+        let found = self.objects.prefixed(prefix);
+        found.map(|(key, _)| read(&key)).collect()
     }
 
     /// Returns the version of a configuration that the tip has.
     #[must_use]
-    pub fn covered_of(&self, key: &ConfigKey) -> Option<&Covered> {
-        self.objects.get(&ObjectKey::from(key.clone()))?.covered.as_ref()
+    pub fn covered_of(&self, key: &ConfigKey) -> Option<Covered> {
+        self.known(&ObjectKey::from(key.clone()))?.covered
     }
 
     /// Returns the configurations that the tip has.
     pub fn covered_keys(&self) -> impl Iterator<Item = ConfigKey> {
-        let covered = self.objects.iter().filter(|(_, known)| known.covered.is_some());
-        covered.filter_map(|(key, _)| ConfigKey::of(key))
+        let covered = self.objects().filter(|(_, known)| known.covered.is_some());
+        covered.filter_map(|(key, _)| ConfigKey::of(&key))
     }
 
     /// Returns the covered version of every configuration, for a comparison with a listing of them all.
     #[must_use]
     pub fn covered(&self) -> BTreeMap<ConfigKey, Covered> {
         let configs = self
-            .objects
-            .iter()
+            .objects()
             .filter(|(key, _)| matches!(key, ObjectKey::Config { .. }));
-        let configs = configs.filter_map(|(key, known)| Some((ConfigKey::of(key)?, known.covered.clone()?)));
+        let configs = configs.filter_map(|(key, known)| Some((ConfigKey::of(&key)?, known.covered?)));
         configs.collect()
     }
 
     /// Notes what of an object is in the tip; its earlier entries that are not among the new ones go.
     pub fn keep(&mut self, key: ObjectKey, known: Known, entries: Vec<Entry>) -> BTreeSet<Shard> {
         let mut shards = BTreeSet::new();
-        if let Some(before) = self.objects.get(&key) {
-            let gone: Vec<EntryKey> = before
-                .entries
-                .iter()
-                .filter(|entry| !known.entries.contains(entry))
-                .cloned()
-                .collect();
-            for entry in gone {
-                shards.extend(self.remove_entry(entry));
-            }
+        let before = self.known(&key);
+        let is_same = before.as_ref() == Some(&known);
+        let gone = before.into_iter().flat_map(|before| before.entries);
+        for entry in gone.filter(|entry| !known.entries.contains(entry)) {
+            shards.extend(self.remove_entry(entry));
         }
         for entry in entries {
             shards.extend(self.put_entry(entry));
         }
-        if self.objects.get(&key) != Some(&known) {
-            self.set(key, known);
+        if !is_same {
+            self.set(key, &known);
         }
         shards
     }
 
     /// Changes what is known of an object.
-    fn set(&mut self, key: ObjectKey, known: Known) {
+    fn set(&mut self, key: ObjectKey, known: &Known) {
         for file in &known.files {
             let Some(other) = self.left.get(file).filter(|other| **other != key).cloned() else {
                 continue;
             };
             self.left.remove(file);
-            if let Some(other_known) = self.objects.get_mut(&other) {
+            if let Some(mut other_known) = self.known(&other) {
                 other_known.files.retain(|left| left != file);
+                self.objects.insert(text(&other), text(&other_known));
                 self.touch(StoredRow::Object(other));
             }
         }
-        self.touch(StoredRow::Object(key.clone()));
-        self.index(key, known);
+        self.unindex(&key);
+        self.index(&key, known);
+        self.objects.insert(text(&key), text(known));
+        self.touch(StoredRow::Object(key));
     }
 
-    fn index(&mut self, key: ObjectKey, known: Known) {
-        self.unindex(&key);
-        if known.withheld.is_some() {
-            self.withheld.insert(key.clone());
+    fn index(&mut self, key: &ObjectKey, known: &Known) {
+        if let Some(reason) = &known.withheld {
+            self.withheld.insert(key.clone(), reason.clone());
             self.left
                 .extend(known.files.iter().map(|file| (file.clone(), key.clone())));
         }
-        self.objects.insert(key, known);
     }
 
-    fn unindex(&mut self, key: &ObjectKey) -> Option<Known> {
-        let known = self.objects.remove(key)?;
-        if self.withheld.remove(key) {
-            for file in &known.files {
-                if self.left.get(file) == Some(key) {
-                    self.left.remove(file);
-                }
+    fn unindex(&mut self, key: &ObjectKey) {
+        if self.withheld.remove(key).is_none() {
+            return;
+        }
+        for file in self.known(key).into_iter().flat_map(|known| known.files) {
+            if self.left.get(&file) == Some(key) {
+                self.left.remove(&file);
             }
         }
-        Some(known)
     }
 
     /// Forgets an object and the entries it gave; a run's stay, since its history does.
     pub fn forget(&mut self, key: &ObjectKey) -> (Vec<MirrorPath>, BTreeSet<Shard>) {
-        let Some(known) = self.unindex(key) else {
+        let Some(known) = self.known(key) else {
             return Default::default();
         };
+        self.unindex(key);
+        self.objects.remove(&text(key));
         self.touch(StoredRow::Object(key.clone()));
         let shards = known
             .entries
@@ -380,26 +394,24 @@ impl Memory {
             key,
             value,
         } = entry;
-        let within: Shard = (kind, shard);
-        let held = self.entries.map().get(&within);
-        let before = held.and_then(|held| held.get(&key));
-        if before == Some(&value) {
+        let name = EntryKey { kind, shard, key };
+        let bytes = value.len();
+        let inserted = self.entries.insert(&name, value);
+        if inserted == Inserted::Same {
             return None;
         }
-        grow(&mut self.growth, kind, before.map(String::as_str), &value);
-        self.touch(StoredRow::Entry(EntryKey {
-            kind,
-            shard: within.1.clone(),
-            key: key.clone(),
-        }));
-        self.entries.insert(within.clone(), key, value);
+        grow(&mut self.growth, kind, inserted == Inserted::New, bytes);
+        let within = name.within();
+        self.touch(StoredRow::Entry(name));
         Some(within)
     }
 
     /// Removes an entry of a shared file; says which shard has to be gathered anew.
     pub fn remove_entry(&mut self, entry: EntryKey) -> Option<Shard> {
-        let shard = (entry.kind, entry.shard.clone());
-        self.entries.remove(&shard, &entry.key)?;
+        if !self.entries.remove(&entry) {
+            return None;
+        }
+        let shard = entry.within();
         self.touch(StoredRow::Entry(entry));
         Some(shard)
     }
@@ -407,12 +419,12 @@ impl Memory {
     /// Returns one entry of a shared file.
     #[must_use]
     pub fn entry(&self, name: &EntryKey) -> Option<Entry> {
-        let EntryKey { kind, shard, key } = name;
-        let value = self.entries.map().get(&(*kind, shard.clone()))?.get(key)?.clone();
+        let value = self.entries.get(name)?;
+        let EntryKey { kind, shard, key } = name.clone();
         Some(Entry {
-            kind: *kind,
-            shard: shard.clone(),
-            key: key.clone(),
+            kind,
+            shard,
+            key,
             value,
         })
     }
@@ -420,14 +432,7 @@ impl Memory {
     /// Returns the entries of a shard, sorted by key.
     #[must_use]
     pub fn entries(&self, shard: &Shard) -> Vec<Entry> {
-        let entries = self.entries.map().get(shard).into_iter().flatten();
-        let entry = |(key, value): (&String, &String)| Entry {
-            kind: shard.0,
-            shard: shard.1.clone(),
-            key: key.clone(),
-            value: value.clone(),
-        };
-        let mut all: Vec<Entry> = entries.map(entry).collect();
+        let mut all = self.entries.of_shard(shard);
         all.extend(self.pending.get(shard).into_iter().flatten().cloned());
         // Stable: what was kept stays before what was added.
         all.sort_by(|one, other| one.key.cmp(&other.key));
@@ -437,21 +442,9 @@ impl Memory {
     /// Replaces the entries of a shard by those that its gathering kept.
     pub fn replace_entries(&mut self, shard: &Shard, entries: Vec<Entry>) {
         let keys: BTreeSet<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
-        let held = self
-            .entries
-            .map()
-            .get(shard)
-            .map(|held| held.keys().cloned().collect::<Vec<_>>());
-        for key in held
-            .unwrap_or_default()
-            .into_iter()
-            .filter(|key| !keys.contains(key.as_str()))
-        {
-            self.remove_entry(EntryKey {
-                kind: shard.0,
-                shard: shard.1.clone(),
-                key,
-            });
+        let held = self.entries.of_shard(shard).into_iter().map(|entry| entry.key);
+        for key in held.filter(|key| !keys.contains(key.as_str())) {
+            self.remove_entry(EntryKey::within_shard(shard, key));
         }
         self.pending.remove(shard);
         for entry in entries {
@@ -493,7 +486,7 @@ impl Memory {
     #[must_use]
     pub fn all_shards(&self) -> BTreeSet<Shard> {
         self.entries
-            .map()
+            .shards()
             .keys()
             .chain(self.shards.keys())
             .cloned()
@@ -502,9 +495,51 @@ impl Memory {
 
     /// Returns all that is withheld, for the status.
     pub fn withheld(&self) -> impl Iterator<Item = (&ObjectKey, &WithholdReason)> {
-        self.withheld
-            .iter()
-            .filter_map(|key| Some((key, self.objects.get(key)?.withheld.as_ref()?)))
+        self.withheld.iter()
+    }
+}
+
+/// A memory that is read back from its rows, part by part.
+#[derive(Debug, Default)]
+pub struct Restoring {
+    memory: Memory,
+    places: Vec<(ObjectKey, Record)>,
+}
+
+impl Restoring {
+    /// Takes rows in.
+    ///
+    /// # Errors
+    /// A row that this version cannot read.
+    pub fn take(&mut self, rows: impl IntoIterator<Item = (RowKey, String)>) -> Result<(), Unreadable> {
+        let memory = &mut self.memory;
+        for (RowKey { kind, key }, value) in rows {
+            match kind.as_str() {
+                OBJECT => {
+                    memory.index(&parse(&key)?, &parse(&value)?);
+                    memory.objects.insert(key, value);
+                }
+                PLACE => self.places.push((parse(&key)?, parse(&value)?)),
+                ENTRY => memory.entries.restore(&parse(&key)?, key, value),
+                SPENT => memory.spent = parse(&value)?,
+                SHARD => {
+                    memory.shards.insert(parse(&key)?, parse(&value)?);
+                }
+                _ => {
+                    return Err(Unreadable {
+                        detail: "a row of an unknown kind".into(),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the memory, once it has all its rows.
+    #[must_use]
+    pub fn finish(mut self) -> Memory {
+        self.memory.placement = Placement::restore(self.places);
+        self.memory
     }
 }
 
@@ -540,6 +575,11 @@ fn parse<T: DeserializeOwned>(raw: &str) -> Result<T, Unreadable> {
     serde_json::from_str(raw).map_err(|error| Unreadable {
         detail: error.to_string(),
     })
+}
+
+/// Reads what was written by [`text`], here or before it was read with [`parse`].
+fn read<T: DeserializeOwned>(stored: &str) -> T {
+    serde_json::from_str(stored).expect("it was written by us, or read before")
 }
 
 fn text<T: Serialize>(value: &T) -> String {

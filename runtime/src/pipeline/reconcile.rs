@@ -226,10 +226,10 @@ fn bucket_name(id: &BucketId) -> String {
 }
 
 /// Returns the tables that are worth a look: new, changed or gone, and one of each bucket that changed.
-fn differing<'m>(
+fn differing(
     seen: &BTreeMap<String, String>,
     observed: &Observed,
-    mirrored: impl Iterator<Item = &'m TableId>,
+    mirrored: impl Iterator<Item = TableId>,
 ) -> Vec<TableId> {
     let changed =
         |(id, digest): (&TableId, &String)| (seen.get(&table_name(id)) != Some(digest)).then(|| id.clone());
@@ -247,7 +247,7 @@ fn differing<'m>(
     let gone = seen
         .keys()
         .filter_map(|name| TableId::parse(name.strip_prefix(TABLE)?).ok())
-        .chain(mirrored.cloned())
+        .chain(mirrored)
         .filter(|table| !observed.tables.contains_key(table));
     differing.extend(gone);
     differing.into_iter().collect()
@@ -471,7 +471,11 @@ mod tests {
             }
         };
         let mirrored: Vec<TableId> = mirrored.iter().map(|id| table(id)).collect();
-        let found = differing(&observed(before).names(), &observed(now), mirrored.iter());
+        let found = differing(
+            &observed(before).names(),
+            &observed(now),
+            mirrored.iter().cloned(),
+        );
         let found: Vec<&str> = found.iter().map(TableId::as_str).collect();
         assert_eq!(found, expected);
     }

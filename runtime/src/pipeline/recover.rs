@@ -1,6 +1,10 @@
 //! Recovering: where the remote is, what of it is known, and from where in the log to go on.
 
-use super::{attempt::Lane, error::AttemptError, memory::Memory};
+use super::{
+    attempt::Lane,
+    error::AttemptError,
+    memory::{Memory, ROWS_AT_ONCE, Restoring, Unreadable},
+};
 use crate::state::Derived;
 use jiff::Timestamp;
 use mirror_core::{
@@ -182,18 +186,13 @@ impl Lane {
             self.state.adopt(&self.id, prepared).await?;
             stored = self.state.load(&self.id).await?;
         }
-        let Some(Derived {
-            tip: base,
-            render,
-            rows,
-        }) = stored.and_then(|stored| stored.derived)
-        else {
+        let Some(Derived { tip: base, render }) = stored.and_then(|stored| stored.derived) else {
             return Ok(None);
         };
         if render != self.render || mirrored != Some(&self.render) || !self.still_holds(base, tip).await? {
             return Ok(None);
         }
-        match Memory::restore(rows) {
+        match self.restored().await? {
             Ok(memory) => Ok(Some((base, memory))),
             Err(error) => {
                 tracing::warn!(lane = %self.id, %error, "stored state is read back from the repository");
@@ -202,14 +201,27 @@ impl Lane {
         }
     }
 
+    /// Reads the memory back from its rows, a part at a time.
+    async fn restored(&self) -> Result<Result<Memory, Unreadable>, AttemptError> {
+        let mut restoring = Restoring::default();
+        let mut after = None;
+        loop {
+            let rows = self.state.rows(&self.id, after.take(), ROWS_AT_ONCE).await?;
+            after = rows.last().map(|(key, _)| key.clone());
+            let is_last = rows.len() < ROWS_AT_ONCE;
+            if let Err(error) = restoring.take(rows) {
+                return Ok(Err(error));
+            }
+            if is_last {
+                return Ok(Ok(restoring.finish()));
+            }
+        }
+    }
+
     /// Returns what the store tells of the cost of runs, whatever commit it belongs to.
     async fn stored_spent(&self) -> Result<Option<Spent>, AttemptError> {
-        let stored = self.state.load(&self.id).await?.and_then(|stored| stored.derived);
-        let rows = stored.map(|derived| derived.rows).unwrap_or_default();
-        let rows = rows
-            .iter()
-            .map(|(key, value)| (key.kind.as_str(), value.as_str()));
-        Ok(Memory::spent_of(rows))
+        let stored = self.state.row(&self.id, Memory::spent_key()).await?;
+        Ok(stored.and_then(|stored| Memory::spent_of(&stored)))
     }
 
     /// Returns whether the tip's own files are those of a commit: either it is the tip, or what others

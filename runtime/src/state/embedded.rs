@@ -95,33 +95,13 @@ impl EmbeddedState {
 impl StateStore for EmbeddedState {
     async fn load(&self, lane: &LaneId) -> Result<Option<LaneState>, StateError> {
         let row = lane.clone();
-        let loaded = self.database.read(move |connection| {
-            let Some(lane) = lane_row(connection, &row)? else {
-                return Ok(None);
-            };
-            let mut statement =
-                connection.prepare_cached("SELECT kind, key, value FROM derived WHERE lane = ?")?;
-            let rows = statement.query_map([lane.id], |row| {
-                Ok((
-                    RowKey {
-                        kind: row.get(0)?,
-                        key: row.get(1)?,
-                    },
-                    row.get::<_, String>(2)?,
-                ))
-            })?;
-            let rows = rows.collect::<rusqlite::Result<BTreeMap<_, _>>>()?;
-            Ok(Some((lane, rows)))
-        });
-        let Some((
-            LaneRow {
-                tip,
-                render,
-                prepared,
-                ..
-            },
-            rows,
-        )) = loaded.await?
+        let loaded = self.database.read(move |connection| lane_row(connection, &row));
+        let Some(LaneRow {
+            tip,
+            render,
+            prepared,
+            ..
+        }) = loaded.await?
         else {
             return Ok(None);
         };
@@ -134,16 +114,57 @@ impl StateStore for EmbeddedState {
             None => None,
             Some((tip, render)) => {
                 let render = RenderDigest::parse(&render).ok_or_else(unreadable)?;
-                Some(Derived {
-                    tip: oid(tip)?,
-                    render,
-                    rows,
-                })
+                let tip = oid(tip)?;
+                Some(Derived { tip, render })
             }
         };
         let prepared = prepared.map(oid).transpose()?;
         let known = derived.is_some() || prepared.is_some();
         Ok(known.then_some(LaneState { derived, prepared }))
+    }
+
+    async fn rows(
+        &self,
+        lane: &LaneId,
+        after: Option<RowKey>,
+        rows_max: usize,
+    ) -> Result<Vec<(RowKey, String)>, StateError> {
+        let row = lane.clone();
+        let read = self.database.read(move |connection| {
+            let Some(lane) = lane_row(connection, &row)? else {
+                return Ok(Vec::new());
+            };
+            // No kind is empty, so that nothing comes before this.
+            let RowKey { kind, key } = after.unwrap_or_else(|| RowKey {
+                kind: String::new(),
+                key: String::new(),
+            });
+            let mut statement = connection.prepare_cached(
+                "SELECT kind, key, value FROM derived WHERE lane = ? AND (kind, key) > (?, ?)
+                 ORDER BY kind, key LIMIT ?",
+            )?;
+            let rows_max = i64::try_from(rows_max).unwrap_or(i64::MAX);
+            let rows = statement.query_map(params![lane.id, kind, key, rows_max], |row| {
+                let (kind, key) = (row.get(0)?, row.get(1)?);
+                Ok((RowKey { kind, key }, row.get(2)?))
+            })?;
+            rows.collect()
+        });
+        Ok(read.await?)
+    }
+
+    async fn row(&self, lane: &LaneId, key: RowKey) -> Result<Option<String>, StateError> {
+        let row = lane.clone();
+        let read = self.database.read(move |connection| {
+            let Some(lane) = lane_row(connection, &row)? else {
+                return Ok(None);
+            };
+            connection
+                .prepare_cached("SELECT value FROM derived WHERE lane = ? AND kind = ? AND key = ?")?
+                .query_row(params![lane.id, key.kind, key.key], |row| row.get(0))
+                .optional()
+        });
+        Ok(read.await?)
     }
 
     async fn stage(

@@ -86,6 +86,19 @@ impl StateStore for SharedState {
         self.own.load(lane).await
     }
 
+    async fn rows(
+        &self,
+        lane: &LaneId,
+        after: Option<RowKey>,
+        rows_max: usize,
+    ) -> Result<Vec<(RowKey, String)>, StateError> {
+        self.own.rows(lane, after, rows_max).await
+    }
+
+    async fn row(&self, lane: &LaneId, key: RowKey) -> Result<Option<String>, StateError> {
+        self.own.row(lane, key).await
+    }
+
     async fn stage(
         &self,
         lane: &LaneId,

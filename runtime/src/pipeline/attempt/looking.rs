@@ -47,7 +47,7 @@ impl Lane {
         let Some(had) = memory.covered_of(key) else {
             return Ok((fetched, survey));
         };
-        let mut single = self.source.earlier(&self.branch, key, had).await?;
+        let mut single = self.source.earlier(&self.branch, key, &had).await?;
         let Some(config) = single.configs.remove(key) else {
             return Ok((fetched, survey));
         };

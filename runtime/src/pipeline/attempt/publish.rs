@@ -1,7 +1,10 @@
 //! Making known what an attempt has made: durable state, the push, the cursor.
 
 use super::{
-    super::{error::AttemptError, memory::Memory},
+    super::{
+        error::AttemptError,
+        memory::{Memory, ROWS_AT_ONCE},
+    },
     Done, Landed, Lane, Published,
     make::{Finished, Ready},
     refused::Unsent,
@@ -17,9 +20,6 @@ use mirror_core::{
 };
 use mirror_git::{PendingPush, PushError};
 use std::time::{Duration, Instant};
-
-/// So many rows are at hand twice while all are stored: some megabytes.
-const ROWS_AT_ONCE: usize = 10_000;
 
 impl Lane {
     /// Stores all rows of a memory, a part at a time, for a commit that is yet to be prepared; returns how many.

@@ -270,9 +270,9 @@ fn about(refusal: &Refusal) -> About {
 /// Says whose each file is.
 fn owners(memory: &Memory) -> BTreeMap<MirrorPath, Subject> {
     let mut owners = BTreeMap::new();
-    for key in memory.keys() {
-        let files = memory.known(key).into_iter().flat_map(|known| &known.files);
-        owners.extend(files.map(|file| (file.clone(), Subject::Object(key.clone()))));
+    for (key, known) in memory.objects() {
+        let files = known.files.into_iter();
+        owners.extend(files.map(|file| (file, Subject::Object(key.clone()))));
     }
     for (kind, shard) in memory.all_shards() {
         let subject = Subject::Index {
@@ -301,14 +301,14 @@ fn gifts(memory: &Memory, kind: IndexKind, shard: &str) -> Vec<Gift> {
         }
         return gifts;
     }
-    for key in memory.keys() {
-        let entries = memory.known(key).into_iter().flat_map(|known| &known.entries);
+    for (key, known) in memory.objects() {
+        let entries = known.entries.iter();
         for name in entries.filter(|name| name.kind == kind && name.shard == shard) {
             let value = memory.entry(name).map(|entry| entry.value).unwrap_or_default();
             if let Some(piece) = blob_id(value.as_bytes()) {
                 gifts.push(Gift {
                     object: key.clone(),
-                    names: names(key),
+                    names: names(&key),
                     piece,
                 });
             }

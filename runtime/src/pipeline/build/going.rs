@@ -17,23 +17,23 @@ impl Build<'_, '_, '_, '_> {
         if self.whole {
             let known = memory
                 .keys()
-                .chain(memory.placement().records().map(|(key, _)| key));
-            gone.extend(known.filter(|key| !spool.contains(key)).cloned());
+                .chain(memory.placement().records().map(|(key, _)| key.clone()));
+            gone.extend(known.filter(|key| !spool.contains(key)));
         } else {
             for (key, config) in &fetched.configs {
-                let rows = memory.of_config(key).skip(1);
-                gone.extend(rows.filter(|row| !config.rows.contains(row)).cloned());
+                let rows = memory.rows_of(key).into_iter();
+                gone.extend(rows.filter(|row| !config.rows.contains(row)));
             }
         }
         for key in fetched.gone.keys() {
-            gone.extend(memory.of_config(key).cloned());
+            gone.extend(memory.of_config(key));
         }
         for table in &fetched.tables_gone {
             let keys = [ObjectKey::Table(table.clone()), ObjectKey::Sample(table.clone())];
-            gone.extend(keys.into_iter().filter(|key| memory.known(key).is_some()));
+            gone.extend(keys.into_iter().filter(|key| memory.is_known(key)));
         }
         let sampled = fetched.no_sample.keys().cloned().map(ObjectKey::Sample);
-        gone.extend(sampled.filter(|key| memory.known(key).is_some()));
+        gone.extend(sampled.filter(|key| memory.is_known(key)));
         gone.retain(|key| !self.withheld.contains_key(key));
         gone
     }

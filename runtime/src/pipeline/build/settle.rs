@@ -56,7 +56,7 @@ impl Build<'_, '_, '_, '_> {
         let mut shards = BTreeSet::new();
         let Made { files, entries, .. } = made;
         if let Some(known) = self.memory.known(&key) {
-            self.deleted.extend(known.files.iter().cloned());
+            self.deleted.extend(known.files);
             if known.withheld.is_some() {
                 shards.extend(self.withheld_entry(&key, None));
             }
@@ -83,7 +83,7 @@ impl Build<'_, '_, '_, '_> {
     fn settle_withheld(&mut self, key: ObjectKey, reason: WithholdReason) -> BTreeSet<Shard> {
         let covered = self.covered(&key);
         let version = covered.as_ref().map_or(0, |covered| covered.version);
-        let before = self.memory.known(&key).cloned().unwrap_or_default();
+        let before = self.memory.known(&key).unwrap_or_default();
         self.kept.extend(before.files.iter().cloned());
         let mut shards = BTreeSet::new();
         shards.extend(self.withheld_entry(&key, Some((&reason, version, &before.files))));
@@ -107,7 +107,7 @@ impl Build<'_, '_, '_, '_> {
         };
         let key = ConfigKey::of(key)?;
         let versions = Newest(&self.fetched, &self.memory);
-        self.newest.get(&key).or_else(|| versions.covered(&key)).cloned()
+        self.newest.get(&key).cloned().or_else(|| versions.covered(&key))
     }
 
     /// Adds an object to the list of withheld ones, or takes it off.

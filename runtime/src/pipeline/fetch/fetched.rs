@@ -63,12 +63,12 @@ pub struct Covered {
 
 /// Knows which version of each configuration the remote has.
 pub trait Versions: Sync {
-    fn covered(&self, key: &ConfigKey) -> Option<&Covered>;
+    fn covered(&self, key: &ConfigKey) -> Option<Covered>;
 }
 
 impl Versions for BTreeMap<ConfigKey, Covered> {
-    fn covered(&self, key: &ConfigKey) -> Option<&Covered> {
-        self.get(key)
+    fn covered(&self, key: &ConfigKey) -> Option<Covered> {
+        self.get(key).cloned()
     }
 }
 
@@ -216,14 +216,14 @@ impl Fetched {
     }
 
     /// Keeps samples to the first tables by id, of those that are mirrored and those that were fetched.
-    pub fn limit_samples<'m>(&mut self, mirrored: impl Iterator<Item = &'m ObjectKey>, tables_max: usize) {
+    pub fn limit_samples(&mut self, mirrored: impl Iterator<Item = ObjectKey>, tables_max: usize) {
         let is_news = |object: &SourceObject| matches!(object.key, ObjectKey::Table(_));
         if self.whole || !self.objects.iter().any(is_news) {
             return;
         }
         let (mut tables, mut sampled) = (BTreeSet::new(), BTreeSet::new());
         let fetched = self.objects.iter().map(|object| object.key.clone());
-        for key in mirrored.cloned().chain(fetched) {
+        for key in mirrored.chain(fetched) {
             match key {
                 ObjectKey::Table(table) if !self.tables_gone.contains(&table) => tables.insert(table),
                 ObjectKey::Sample(table) => sampled.insert(table),

@@ -1,37 +1,108 @@
-//! Entries of shared files, by shard and key, and how many bytes they are.
+//! Entries of shared files, by shard and key.
 
-use super::Shard;
-use mirror_core::layout::Entry;
+use super::{EntryKey, Shard, text};
+use crate::packed::Packed;
+use mirror_core::layout::{Entry, IndexKind};
 use std::collections::BTreeMap;
 
-/// What a key and a value cost beside their text, about.
-const BYTES_EACH: usize = 160;
+/// What an entry was before it was set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Inserted {
+    Same,
+    Changed,
+    New,
+}
 
 /// Entries by shard and key.
 #[derive(Debug, Default)]
 pub(super) struct Entries {
-    shards: BTreeMap<Shard, BTreeMap<String, String>>,
-    bytes: usize,
+    /// Values by the stored form of their [`EntryKey`].
+    rows: Packed,
+    /// How many entries each shard has.
+    shards: BTreeMap<Shard, usize>,
 }
 
 impl Entries {
-    /// Sets an entry; returns its earlier value.
-    pub(super) fn insert(&mut self, shard: Shard, key: String, value: String) -> Option<String> {
-        let (key_bytes, value_bytes) = (key.len(), value.len());
-        let before = self.shards.entry(shard).or_default().insert(key, value);
-        self.bytes += value_bytes;
-        match &before {
-            Some(before) => self.bytes -= before.len(),
-            None => self.bytes += key_bytes + BYTES_EACH,
+    /// Sets an entry.
+    pub(super) fn insert(&mut self, name: &EntryKey, value: String) -> Inserted {
+        let row = text(name);
+        let inserted = match self.rows.get(&row) {
+            None => Inserted::New,
+            Some(before) if before == value => return Inserted::Same,
+            Some(_) => Inserted::Changed,
+        };
+        if inserted == Inserted::New {
+            *self.shards.entry(name.within()).or_default() += 1;
         }
-        before
+        self.rows.insert(row, value);
+        inserted
     }
 
-    /// Removes an entry; returns its value.
-    pub(super) fn remove(&mut self, shard: &Shard, key: &str) -> Option<String> {
-        let value = self.shards.get_mut(shard)?.remove(key)?;
-        self.bytes -= key.len() + value.len() + BYTES_EACH;
-        Some(value)
+    /// Takes in a row as it is stored, of which there is no other.
+    pub(super) fn restore(&mut self, name: &EntryKey, row: String, value: String) {
+        *self.shards.entry(name.within()).or_default() += 1;
+        self.rows.insert(row, value);
+    }
+
+    /// Removes an entry; returns whether it was there.
+    pub(super) fn remove(&mut self, name: &EntryKey) -> bool {
+        let row = text(name);
+        let is_there = self.rows.contains(&row);
+        if is_there {
+            self.rows.remove(&row);
+            if let Some(count) = self.shards.get_mut(&name.within()) {
+                *count -= 1;
+            }
+        }
+        is_there
+    }
+
+    pub(super) fn get(&self, name: &EntryKey) -> Option<String> {
+        self.rows.get(&text(name))
+    }
+
+    /// Returns the entries of a shard, sorted by key.
+    pub(super) fn of_shard(&self, shard: &Shard) -> Vec<Entry> {
+        let found = self.rows_of(shard).into_iter();
+        let entry = |(key, value)| Entry {
+            kind: shard.0,
+            shard: shard.1.clone(),
+            key,
+            value,
+        };
+        let mut entries: Vec<Entry> = found.map(entry).collect();
+        // Stored keys are escaped, which changes their order.
+        entries.sort_by(|one, other| one.key.cmp(&other.key));
+        entries
+    }
+
+    fn rows_of(&self, shard: &Shard) -> Vec<(String, String)> {
+        if self.shards.get(shard).is_none_or(|count| *count == 0) {
+            return Vec::new();
+        }
+        let none = text(&EntryKey {
+            kind: shard.0,
+            shard: shard.1.clone(),
+            key: String::new(),
+        });
+        let prefix = none.strip_suffix(AFTER_KEY).expect("the key comes last");
+        let rows = self.rows.prefixed(prefix);
+        let rows = rows.map(|(row, value)| {
+            let name: EntryKey = serde_json::from_str(&row).expect("keys were written by us, or read before");
+            (name.key, value)
+        });
+        rows.collect()
+    }
+
+    /// Returns the values of all entries of a kind.
+    pub(super) fn values(&self, kind: IndexKind) -> impl Iterator<Item = String> {
+        let shards: Vec<Shard> = of_kind(&self.shards, kind)
+            .map(|(shard, _)| shard.clone())
+            .collect();
+        shards
+            .into_iter()
+            .flat_map(|shard| self.rows_of(&shard))
+            .map(|(_, value)| value)
     }
 
     /// Makes a shard be there, though it have no entries.
@@ -41,20 +112,45 @@ impl Entries {
 
     /// Removes a shard that has no entries any more.
     pub(super) fn close(&mut self, shard: &Shard) {
-        if self.shards.get(shard).is_some_and(BTreeMap::is_empty) {
+        if self.shards.get(shard) == Some(&0) {
             self.shards.remove(shard);
         }
     }
 
-    /// Returns them for reading.
-    pub(super) fn map(&self) -> &BTreeMap<Shard, BTreeMap<String, String>> {
+    /// Returns the shards that are there, with how many entries each has.
+    pub(super) fn shards(&self) -> &BTreeMap<Shard, usize> {
         &self.shards
+    }
+
+    /// Returns all entries in their stored form.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (String, String)> + Send {
+        self.rows.iter()
+    }
+
+    /// Returns one entry in its stored form.
+    pub(super) fn row(&self, row: &str) -> Option<String> {
+        self.rows.get(row)
     }
 
     /// Returns how many bytes they take, about.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.rows.bytes()
     }
+
+    pub(super) fn pack_worthwhile(&mut self) {
+        self.rows.pack_worthwhile();
+    }
+}
+
+/// What follows the key in the stored form of a name.
+const AFTER_KEY: &str = "\"}";
+
+/// Returns the shards of a kind without looking at the others: these are as many as the project is large.
+pub(super) fn of_kind<T>(shards: &BTreeMap<Shard, T>, kind: IndexKind) -> impl Iterator<Item = (&Shard, &T)> {
+    let first: Shard = (kind, String::new());
+    shards
+        .range(first..)
+        .take_while(move |((found, _), _)| *found == kind)
 }
 
 impl FromIterator<Entry> for Entries {
@@ -67,7 +163,7 @@ impl FromIterator<Entry> for Entries {
             value,
         } in entries
         {
-            all.insert((kind, shard), key, value);
+            all.insert(&EntryKey { kind, shard, key }, value);
         }
         all
     }
@@ -76,18 +172,61 @@ impl FromIterator<Entry> for Entries {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mirror_core::layout::IndexKind;
+
+    fn name(shard: &str, key: &str) -> EntryKey {
+        EntryKey {
+            kind: IndexKind::Catalog,
+            shard: shard.into(),
+            key: key.into(),
+        }
+    }
 
     #[test]
-    fn what_comes_and_goes_leaves_no_bytes_behind() {
+    fn a_shard_has_its_own_entries_in_the_order_of_their_keys() {
         let mut entries = Entries::default();
-        let shard: Shard = (IndexKind::Catalog, "a".into());
-        entries.insert(shard.clone(), "key".into(), "value".into());
-        let one = entries.bytes();
-        entries.insert(shard.clone(), "key".into(), "longer value".into());
-        assert_eq!(entries.bytes(), one + 7);
-        assert_eq!(entries.remove(&shard, "other"), None);
-        assert_eq!(entries.remove(&shard, "key").as_deref(), Some("longer value"));
+        for (shard, key) in [
+            ("a", "1"),
+            ("a\"", "2"),
+            ("a", "\u{1}"),
+            ("a", "\""),
+            ("a", "!"),
+            ("", "3"),
+        ] {
+            assert_eq!(
+                entries.insert(&name(shard, key), format!("value {key}")),
+                Inserted::New
+            );
+        }
+        assert_eq!(entries.insert(&name("a", "1"), "value 1".into()), Inserted::Same);
+        assert_eq!(entries.insert(&name("a", "1"), "other".into()), Inserted::Changed);
+        let keys = |entries: &Entries, shard: &str| {
+            let found = entries.of_shard(&(IndexKind::Catalog, shard.into())).into_iter();
+            found.map(|entry| entry.key).collect::<Vec<_>>()
+        };
+        assert_eq!(keys(&entries, "a"), ["\u{1}", "!", "\"", "1"]);
+        assert_eq!(keys(&entries, "a\""), ["2"]);
+        assert_eq!(keys(&entries, ""), ["3"]);
+        assert!(entries.remove(&name("a", "1")) && !entries.remove(&name("a", "1")));
+        assert_eq!(keys(&entries, "a"), ["\u{1}", "!", "\""]);
+        assert_eq!(entries.values(IndexKind::Catalog).count(), 5);
+        assert_eq!(entries.values(IndexKind::Manifest).count(), 0);
+    }
+
+    #[test]
+    fn what_comes_and_goes_leaves_nothing_behind() {
+        let mut entries = Entries::default();
+        entries.insert(&name("a", "key"), "value".into());
+        entries.rows.pack();
+        assert!(entries.remove(&name("a", "key")));
+        entries.rows.pack();
         assert_eq!(entries.bytes(), 0);
+        let shard = (IndexKind::Catalog, "a".to_owned());
+        assert_eq!(
+            entries.shards().get(&shard),
+            Some(&0),
+            "it is there until it is closed"
+        );
+        entries.close(&shard);
+        assert!(entries.shards().is_empty());
     }
 }

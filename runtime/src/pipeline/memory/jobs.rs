@@ -1,7 +1,8 @@
 //! What a lane remembers of job runs: the runs of the open days, how configurations stand, and what
 //! the month has cost. Closed days are in the repository only, so that this does not grow with history.
 
-use super::{Memory, Row, Shard, StoredRow};
+use super::{EntryKey, Memory, Row, Shard, StoredRow, entries::of_kind};
+use crate::state::RowKey;
 use jiff::Timestamp;
 use mirror_core::{
     cut::ConfigKey,
@@ -22,7 +23,7 @@ impl Memory {
     pub fn is_closed(&self, shard: &Shard) -> bool {
         shard.0 == IndexKind::JobDay
             && self.shards.contains_key(shard)
-            && !self.entries.map().contains_key(shard)
+            && !self.entries.shards().contains_key(shard)
     }
 
     /// Returns whether a shard has entries that were not gathered yet.
@@ -35,14 +36,14 @@ impl Memory {
     pub fn open_day(&mut self, shard: &Shard, entries: Vec<Entry>) {
         self.entries.open(shard);
         for Entry { key, value, .. } in entries {
-            self.entries.insert(shard.clone(), key, value);
+            self.entries.insert(&EntryKey::within_shard(shard, key), value);
         }
     }
 
     /// Lets go of the runs of days that are not open any more; `but` those that could not be gathered.
     pub fn close_days(&mut self, but: &BTreeSet<Shard>) {
         let Some(newest) = self.newest_day() else { return };
-        let closed: Vec<Shard> = days_of(self.entries.map())
+        let closed: Vec<Shard> = days_of(self.entries.shards())
             .filter(|shard| !but.contains(*shard))
             .filter(|shard| self.shards.contains_key(*shard) && !days::is_open(&shard.1, &newest))
             .cloned()
@@ -77,7 +78,7 @@ impl Memory {
     }
 
     fn days(&self) -> impl Iterator<Item = &Shard> {
-        days_of(self.entries.map())
+        days_of(self.entries.shards())
             .chain(days_of(&self.pending))
             .chain(days_of(&self.shards))
     }
@@ -94,19 +95,17 @@ impl Memory {
     /// Returns how configurations stand: whether they fail, since a run that finished then. A line
     /// that another renderer wrote in a form of its own tells nothing.
     pub fn standings(&self) -> impl Iterator<Item = (ConfigKey, bool, Timestamp)> {
-        let lines = of_kind(self.entries.map(), IndexKind::JobHealth);
-        lines
-            .flat_map(|(_, entries)| entries.values())
-            .filter_map(|line| {
-                let health: HealthLine = serde_json::from_str(line).ok()?;
-                let last = [health.last_success, health.last_failure];
-                let at = last.into_iter().flatten().map(|last| last.finished_at).max()?;
-                let key = ConfigKey {
-                    component: ComponentId::parse(&health.component_id).ok()?,
-                    config: ConfigId::parse(&health.config_id).ok()?,
-                };
-                Some((key, health.status? == "failing", at))
-            })
+        let lines = self.entries.values(IndexKind::JobHealth);
+        lines.filter_map(|line| {
+            let health: HealthLine = serde_json::from_str(&line).ok()?;
+            let last = [health.last_success, health.last_failure];
+            let at = last.into_iter().flatten().map(|last| last.finished_at).max()?;
+            let key = ConfigKey {
+                component: ComponentId::parse(&health.component_id).ok()?,
+                config: ConfigId::parse(&health.config_id).ok()?,
+            };
+            Some((key, health.status? == "failing", at))
+        })
     }
 
     /// Returns by how much the history of runs grew since the last call.
@@ -134,43 +133,38 @@ impl Memory {
         self.spent = spent;
     }
 
-    /// Finds what was spent among stored rows, however old.
+    /// Returns where what was spent is stored.
     #[must_use]
-    pub fn spent_of<'r>(rows: impl IntoIterator<Item = (&'r str, &'r str)>) -> Option<Spent> {
-        let mut rows = rows.into_iter();
-        let (_, value) = rows.find(|(kind, _)| *kind == super::SPENT)?;
-        serde_json::from_str(value).ok()
+    pub fn spent_key() -> RowKey {
+        super::row_key(super::SPENT, &"")
+    }
+
+    /// Reads what was spent from its stored row, however old.
+    #[must_use]
+    pub fn spent_of(stored: &str) -> Option<Spent> {
+        serde_json::from_str(stored).ok()
     }
 
     pub(super) fn spent_row(&self) -> Row {
-        (super::row_key(super::SPENT, &""), Some(super::text(&self.spent)))
+        (Self::spent_key(), Some(super::text(&self.spent)))
     }
 }
 
-/// Counts an entry that is put in the place of what stood there.
-pub(super) fn grow(growth: &mut Growth, kind: IndexKind, before: Option<&str>, value: &str) {
+/// Counts an entry of so many bytes that is put where there was none, or another.
+pub(super) fn grow(growth: &mut Growth, kind: IndexKind, is_new: bool, bytes: usize) {
     if !matches!(kind, IndexKind::JobDay | IndexKind::JobHealth) {
         return;
     }
-    match before {
-        Some(_) => growth.changed_lines += 1,
-        None => {
-            let bytes = u64::try_from(value.len() + 1).unwrap_or(u64::MAX);
-            let lines = match kind {
-                IndexKind::JobDay => &mut growth.day_line_bytes,
-                _ => &mut growth.new_line_bytes,
-            };
-            *lines = lines.saturating_add(bytes);
-        }
+    if !is_new {
+        growth.changed_lines += 1;
+        return;
     }
-}
-
-/// Returns the shards of a kind without looking at the others: these are as many as the project is large.
-fn of_kind<T>(shards: &BTreeMap<Shard, T>, kind: IndexKind) -> impl Iterator<Item = (&Shard, &T)> {
-    let first: Shard = (kind, String::new());
-    shards
-        .range(first..)
-        .take_while(move |((found, _), _)| *found == kind)
+    let bytes = u64::try_from(bytes + 1).unwrap_or(u64::MAX);
+    let lines = match kind {
+        IndexKind::JobDay => &mut growth.day_line_bytes,
+        _ => &mut growth.new_line_bytes,
+    };
+    *lines = lines.saturating_add(bytes);
 }
 
 fn days_of<T>(shards: &BTreeMap<Shard, T>) -> impl Iterator<Item = &Shard> {
@@ -297,10 +291,8 @@ mod tests {
             .into_iter()
             .map(|(key, value)| (key, value.expect("a value")))
             .collect();
-        let texts = stored
-            .iter()
-            .map(|(key, value)| (key.kind.as_str(), value.as_str()));
-        assert_eq!(Memory::spent_of(texts), Some(memory.spent().clone()));
+        assert_eq!(stored[0].0, Memory::spent_key());
+        assert_eq!(Memory::spent_of(&stored[0].1), Some(memory.spent().clone()));
         let restored = Memory::restore(stored).expect("rows of ours");
         assert_eq!(restored.spent(), memory.spent());
     }
