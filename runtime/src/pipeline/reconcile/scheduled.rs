@@ -74,7 +74,7 @@ struct Mirrored {
 impl Mirrored {
     fn of(memory: &Memory) -> Self {
         let tables = memory.keys().filter_map(|key| match key {
-            ObjectKey::Table(table) => Some(table.clone()),
+            ObjectKey::Table(table) => Some(table),
             _ => None,
         });
         Self {
@@ -251,15 +251,12 @@ impl Lane {
 
     async fn mirrored(&self) -> Result<Option<Mirrored>, AttemptError> {
         let stored = self.state.load(&self.id).await?;
-        let Some(derived) = stored
-            .and_then(|stored| stored.derived)
-            .filter(|derived| derived.render == self.render)
-        else {
+        let derived = stored.and_then(|stored| stored.derived);
+        if derived.is_none_or(|derived| derived.render != self.render) {
             return Ok(None);
-        };
-        Ok(Memory::restore(derived.rows)
-            .ok()
-            .map(|memory| Mirrored::of(&memory)))
+        }
+        // Read in parts while attempts go on, it may be of two commits, each object being as one of them has it.
+        Ok(self.restored().await?.ok().map(|memory| Mirrored::of(&memory)))
     }
 
     /// Reads what was told after a position.
@@ -298,7 +295,7 @@ impl Lane {
             };
             seen = names.filter(|(name, _)| is_mirrored(name)).collect();
         }
-        let differing = differing(&seen, observed, mirrored.tables.iter());
+        let differing = differing(&seen, observed, mirrored.tables.iter().cloned());
         let untold = differing.into_iter().filter(|table| !told.tables.contains(table));
         let missing = untold.map(|table| Missing {
             name: table_name(&table),
