@@ -57,6 +57,7 @@ pub struct Config {
     pub sync: SyncConfig,
     pub git: GitConfig,
     pub visibility: VisibilityConfig,
+    pub reconcile: ReconcileConfig,
     pub notify: NotifyConfig,
     /// How long running attempts may go on after a stop was asked for.
     pub grace_ms: u64,
@@ -241,6 +242,17 @@ pub struct VisibilityConfig {
     pub check_every: Duration,
     /// For one request.
     pub timeout: Duration,
+}
+
+/// How often lanes are compared with their sources, to find what no event told.
+#[derive(Debug, Clone, Copy)]
+pub struct ReconcileConfig {
+    /// By listing; none: never.
+    pub every: Option<Duration>,
+    /// What happened is given so long to be told.
+    pub grace: Duration,
+    /// By rendering everything; none: never.
+    pub render_every: Option<Duration>,
 }
 
 /// One project mirrored to one repository.

@@ -1,6 +1,7 @@
 //! The table of metrics: every name, label and bucket in one place (SPEC §8 is the contract).
 
 use crate::config::MirrorSpec;
+use mirror_core::event::EventKind;
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -87,6 +88,12 @@ pub struct Reason {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Repaired {
+    /// Kind of the event that was missing; `render_changed` where rendering everything made another tree.
+    pub kind: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Accepted {
     /// Kind of event, such as `config_changed`; `unknown` where it could not be read.
     pub kind: &'static str,
@@ -96,7 +103,7 @@ pub struct Accepted {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Attempted {
-    /// `ok` or `failed`.
+    /// `ok` or `failed`; of a comparison with the source also `waiting`, where it takes a second look.
     pub outcome: &'static str,
 }
 
@@ -146,6 +153,8 @@ pub struct Metrics {
     pub admin_notifications: Family<Reason, Counter>,
     pub notifications: Family<Delivered, Counter>,
     pub events_accepted: Family<Accepted, Counter>,
+    pub reconcile_repairs: Family<Repaired, Counter>,
+    pub reconcile_comparisons: Family<Attempted, Counter>,
     pub oldest_unpushed_age: Share,
     pub lanes_held: Gauge,
     pub shards_held: Gauge,
@@ -187,6 +196,8 @@ impl Metrics {
             admin_notifications: Family::default(),
             notifications: Family::default(),
             events_accepted: Family::default(),
+            reconcile_repairs: Family::default(),
+            reconcile_comparisons: Family::default(),
             oldest_unpushed_age: Share::default(),
             lanes_held: Gauge::default(),
             shards_held: Gauge::default(),
@@ -195,6 +206,16 @@ impl Metrics {
             sample_requests: Mutex::default(),
             policies: PolicyMetrics::default(),
         };
+        // So that an increase from nothing is one.
+        for kind in [
+            EventKind::ConfigChanged,
+            EventKind::ConfigDeleted,
+            EventKind::StorageChanged,
+            EventKind::JobFinished,
+            EventKind::RenderChanged,
+        ] {
+            metrics.repaired(kind, 0);
+        }
         // None has passed yet.
         metrics.samples_off.set(1.0);
         // No episode has failed yet.
@@ -229,6 +250,8 @@ impl Metrics {
             admin_notifications,
             notifications,
             events_accepted,
+            reconcile_repairs,
+            reconcile_comparisons,
             oldest_unpushed_age,
             lanes_held,
             shards_held,
@@ -319,6 +342,16 @@ impl Metrics {
             events_accepted.clone(),
         );
         registry.register(
+            "reconcile_repairs",
+            "Events that had not arrived in time and were appended by a comparison with the source; must stay 0",
+            reconcile_repairs.clone(),
+        );
+        registry.register(
+            "reconcile_comparisons",
+            "Scheduled comparisons of a branch with its source, by outcome",
+            reconcile_comparisons.clone(),
+        );
+        registry.register(
             "sync_oldest_unpushed_age_seconds",
             "Age of the oldest event that no push covers yet",
             oldest_unpushed_age.clone(),
@@ -350,6 +383,12 @@ impl Metrics {
     pub fn event(&self, kind: &'static str, result: &'static str) {
         let label = Accepted { kind, result };
         self.events_accepted.get_or_create(&label).inc();
+    }
+
+    /// Counts events that a comparison with the source had to append.
+    pub fn repaired(&self, kind: EventKind, count: u64) {
+        let label = Repaired { kind: kind.as_str() };
+        self.reconcile_repairs.get_or_create(&label).inc_by(count);
     }
 
     /// Counts an event that can never be read, and so became a dead letter.
@@ -443,6 +482,7 @@ mod tests {
             "queue_backlog_depth{queue_name=\"git_mirror\"} 0",
             "retry_attempts_total{queue_name=\"git_mirror\",retry_count=\"10+\",outcome=\"failure\"} 1",
             "retry_success_within_3h 1.0",
+            "reconcile_repairs_total{kind=\"config_changed\"} 0",
         ] {
             assert!(page.contains(line), "{line} is not in\n{page}");
         }

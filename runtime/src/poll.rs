@@ -144,18 +144,18 @@ impl Poller {
         }
         let mut looked = Looked::NotYet;
         for lane in lanes {
-            let Some(told) = lane.told().await? else {
+            let Some(told) = lane.polled().await? else {
                 lane.ask_to_begin().await?;
                 continue;
             };
             let branch = branches.iter().find(|branch| branch.id == lane.branch.id);
             let tally = match branch {
-                Some(branch) => match lane.look(told, branch, unversioned).await {
+                Some(branch) => match lane.poll(told, branch, unversioned).await {
                     // It went away since it was listed.
                     Err(error) if is_gone(&error) => continue,
                     tally => tally?,
                 },
-                None => lane.look_in_vain(told).await?,
+                None => lane.poll_in_vain(told).await?,
             };
             looked = Looked::Well;
             self.count(&lane, &tally);

@@ -4,6 +4,7 @@
 //! other, one attempt a lane. When something is due is decided by [`mirror_core::lane`]; here is only the waiting.
 
 pub mod cadence;
+mod comparing;
 mod crew;
 mod lane_task;
 mod record;

@@ -15,6 +15,7 @@ use mirror_core::{
     digest::RenderDigest,
     ids::{LaneId, Oid},
     quarantine::Quarantine,
+    reconcile::Compared,
     retry::Outage,
 };
 use std::collections::BTreeMap;
@@ -132,6 +133,18 @@ pub trait StateStore: Send + Sync {
         feeder: Feeder,
         kept: BTreeMap<String, String>,
     ) -> Result<(), StateError>;
+
+    /// Returns what is remembered of the lane's last comparison with its source.
+    ///
+    /// # Errors
+    /// A store that cannot be read.
+    async fn compared(&self, lane: &LaneId) -> Result<Option<Compared>, StateError>;
+
+    /// Stores that the lane was compared; called after events about the differences are durable.
+    ///
+    /// # Errors
+    /// A store that cannot be written.
+    async fn put_compared(&self, lane: &LaneId, compared: &Compared) -> Result<(), StateError>;
 
     /// Stores a fact about the installation, such as the id of the tag key, if it is not there yet, and
     /// returns what is there.

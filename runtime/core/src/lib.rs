@@ -26,6 +26,7 @@ pub mod marker;
 pub mod path;
 pub mod placement;
 pub mod quarantine;
+pub mod reconcile;
 pub mod redaction;
 pub mod retry;
 pub mod sample;

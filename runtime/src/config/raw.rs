@@ -8,6 +8,7 @@ mod mirror;
 mod notify;
 mod policies;
 mod queue;
+mod reconcile;
 mod samples;
 
 use super::{
@@ -22,6 +23,7 @@ pub use mirror::{BranchDirectory, DeletedBranches, SecretsChoice};
 use notify::Notify;
 use policies::Policies;
 use queue::Queue;
+use reconcile::Reconcile;
 use serde::Deserialize;
 use std::{
     collections::BTreeSet,
@@ -66,6 +68,8 @@ pub(super) struct Config {
     git: Git,
     #[serde(default)]
     visibility: Visibility,
+    #[serde(default)]
+    reconcile: Reconcile,
     #[serde(default)]
     notify: Notify,
     #[serde(default = "grace_ms")]
@@ -193,6 +197,7 @@ impl Config {
             sync,
             git,
             visibility,
+            reconcile,
             notify,
             grace_ms,
             mirrors,
@@ -275,6 +280,7 @@ impl Config {
                 attempts_max: sync.attempts_max,
             },
             visibility: visibility.check()?,
+            reconcile: reconcile.check()?,
             notify,
             grace_ms,
             mirrors,

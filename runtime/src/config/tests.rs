@@ -113,9 +113,9 @@ fn what_is_wrong_is_told_by_key_and_never_with_the_value() {
     check(
         "data_dir",
         "datadir",
-        expect![[
-            r#"/etc/kbc/mirror.toml: line 2, column 1: unknown field `datadir`, expected one of `data_dir`, `tag_root`, `window`, `http`, `log`, `queue`, `keboola`, `sandbox`, `policies`, `sync`, `git`, `visibility`, `notify`, `grace_ms`, `mirror`"#
-        ]],
+        expect![
+            "/etc/kbc/mirror.toml: line 2, column 1: unknown field `datadir`, expected one of `data_dir`, `tag_root`, `window`, `http`, `log`, `queue`, `keboola`, `sandbox`, `policies`, `sync`, `git`, `visibility`, `reconcile`, `notify`, `grace_ms`, `mirror`"
+        ],
     );
     check(
         "env:KBC_TOKEN",

@@ -446,7 +446,7 @@ impl Lane {
         }
     }
 
-    fn project(&self) -> (Stack, ProjectId) {
+    pub(crate) fn project(&self) -> (Stack, ProjectId) {
         (self.spec.stack.clone(), self.spec.project.clone())
     }
 

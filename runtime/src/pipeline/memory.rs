@@ -306,10 +306,10 @@ impl Memory {
     }
 
     /// Notes what of an object is in the tip; its earlier entries that are not among the new ones go.
-    pub fn keep(&mut self, key: ObjectKey, known: Known, entries: Vec<Entry>) -> BTreeSet<Shard> {
+    pub fn keep(&mut self, key: ObjectKey, known: &Known, entries: Vec<Entry>) -> BTreeSet<Shard> {
         let mut shards = BTreeSet::new();
         let before = self.known(&key);
-        let is_same = before.as_ref() == Some(&known);
+        let is_same = before.as_ref() == Some(known);
         let gone = before.into_iter().flat_map(|before| before.entries);
         for entry in gone.filter(|entry| !known.entries.contains(entry)) {
             shards.extend(self.remove_entry(entry));
@@ -318,7 +318,7 @@ impl Memory {
             shards.extend(self.put_entry(entry));
         }
         if !is_same {
-            self.set(key, &known);
+            self.set(key, known);
         }
         shards
     }

@@ -4,6 +4,8 @@
 //! was seen the last time; runs by id with those that are in the job history, from a little before the
 //! newest of them. The cost is one listing each, and one call for each table that differs.
 
+mod scheduled;
+
 use super::{
     attempt::Lane,
     error::AttemptError,
@@ -22,6 +24,7 @@ use mirror_core::{
     layout::IndexKind,
 };
 use mirror_keboola::{Job, JobSearch, JobStatus, KeboolaError, ListedConfiguration};
+pub use scheduled::{Comparison, Looked};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -92,7 +95,8 @@ impl Lane {
 
     async fn reconcile_configurations(&self, memory: &Memory) -> Result<usize, AttemptError> {
         let listed = self.source.client().list_configurations(&self.branch.id).await;
-        let bodies = missing(&listed.map_err(of_source)?, &memory.covered());
+        let missing = missing(&listed.map_err(of_source)?, &memory.covered());
+        let bodies: Vec<Body> = missing.into_iter().map(|(body, _)| body).collect();
         if bodies.is_empty() {
             return Ok(0);
         }
@@ -133,10 +137,7 @@ impl Lane {
         let bodies = differing.chunks(TABLES_MAX).map(|tables| {
             let mut digest = Sha256::new_with_prefix(newest.to_string());
             for table in tables {
-                digest.update(format!(
-                    " {table} {}",
-                    observed.tables.get(table).map_or("", String::as_str)
-                ));
+                digest.update(format!(" {table} {}", observed.digest_of(table)));
             }
             Body::StorageChanged(StorageChanged {
                 tables: tables.to_vec(),
@@ -196,6 +197,10 @@ fn of_source(error: KeboolaError) -> AttemptError {
 }
 
 impl Observed {
+    fn digest_of(&self, table: &TableId) -> &str {
+        self.tables.get(table).map_or("", String::as_str)
+    }
+
     /// The digests by the names under which they are stored.
     pub(crate) fn names(&self) -> BTreeMap<String, String> {
         let buckets = self
@@ -333,8 +338,12 @@ pub(crate) fn finished(job: &Job) -> Option<Body> {
     })))
 }
 
-/// Returns what would have to be told so that the covered versions become the listed ones.
-fn missing(listed: &[ListedConfiguration], covered: &BTreeMap<ConfigKey, Covered>) -> Vec<Body> {
+/// Returns what would have to be told so that the covered versions become the listed ones, and when that happened
+/// where the source says so.
+fn missing(
+    listed: &[ListedConfiguration],
+    covered: &BTreeMap<ConfigKey, Covered>,
+) -> Vec<(Body, Option<Timestamp>)> {
     let mut bodies = Vec::new();
     let mut seen = BTreeSet::new();
     for ListedConfiguration {
@@ -352,7 +361,7 @@ fn missing(listed: &[ListedConfiguration], covered: &BTreeMap<ConfigKey, Covered
             .get(&key)
             .is_none_or(|covered| covered.version < revision.version || covered.is_another(revision))
         {
-            bodies.push(Body::ConfigChanged(ConfigChanged {
+            let body = Body::ConfigChanged(ConfigChanged {
                 component: key.component.clone(),
                 config: key.config.clone(),
                 version: revision.version,
@@ -362,17 +371,19 @@ fn missing(listed: &[ListedConfiguration], covered: &BTreeMap<ConfigKey, Covered
                     .as_ref()
                     .map(|author| author.description.clone())
                     .filter(|text| !text.is_empty()),
-            }));
+            });
+            bodies.push((body, revision.created));
         }
         seen.insert(key);
     }
     for (key, covered) in covered.iter().filter(|(key, _)| !seen.contains(*key)) {
-        bodies.push(Body::ConfigDeleted(ConfigDeleted {
+        let body = Body::ConfigDeleted(ConfigDeleted {
             component: key.component.clone(),
             config: key.config.clone(),
             version: covered.version,
             identifier: Some(covered.identifier.clone()).filter(|identifier| !identifier.is_empty()),
-        }));
+        });
+        bodies.push((body, None));
     }
     bodies
 }
@@ -423,7 +434,7 @@ mod tests {
         );
         let told: Vec<String> = bodies
             .iter()
-            .map(|body| match body {
+            .map(|(body, _)| match body {
                 Body::ConfigChanged(changed) => format!("{}@{}", changed.config, changed.version),
                 Body::ConfigDeleted(deleted) => format!("{} deleted", deleted.config),
                 other => panic!("{other:?}"),

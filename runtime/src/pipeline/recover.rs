@@ -202,7 +202,7 @@ impl Lane {
     }
 
     /// Reads the memory back from its rows, a part at a time.
-    async fn restored(&self) -> Result<Result<Memory, Unreadable>, AttemptError> {
+    pub(super) async fn restored(&self) -> Result<Result<Memory, Unreadable>, AttemptError> {
         let mut restoring = Restoring::default();
         let mut after = None;
         loop {

@@ -46,7 +46,7 @@ impl Lane {
     /// # Errors
     /// A source or store that fails.
     pub(crate) async fn begin_polling(&self) -> Result<(), AttemptError> {
-        if self.spec.poll.is_none() || self.told().await?.is_some() {
+        if self.spec.poll.is_none() || self.polled().await?.is_some() {
             return Ok(());
         }
         let branches = self.source.branches().await?;
@@ -76,7 +76,7 @@ impl Lane {
     }
 
     /// Returns what a poller has told of this branch; none where none has begun.
-    pub(super) async fn told(&self) -> Result<Option<Told>, AttemptError> {
+    pub(super) async fn polled(&self) -> Result<Option<Told>, AttemptError> {
         let rows = self.state.kept(&self.id, Feeder::Poller).await?;
         let told = rows.map(Told::restore);
         if told == Some(None) {
@@ -116,7 +116,7 @@ impl Lane {
     ///
     /// # Errors
     /// A source, log or store that fails.
-    pub(super) async fn look(
+    pub(super) async fn poll(
         &self,
         mut told: Told,
         branch: &DevBranch,
@@ -150,7 +150,7 @@ impl Lane {
     }
 
     /// Tells that a branch is no more, unless it was told.
-    pub(super) async fn look_in_vain(&self, mut told: Told) -> Result<Tally, AttemptError> {
+    pub(super) async fn poll_in_vain(&self, mut told: Told) -> Result<Tally, AttemptError> {
         let mut tally = Tally::default();
         self.tell(&mut told, &mut tally).await?;
         if let Some(body) = told.put_branch_gone() {

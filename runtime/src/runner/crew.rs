@@ -65,6 +65,10 @@ impl Runner {
             let poller = Poller::new(Arc::clone(&self.system), Arc::clone(self), Arc::clone(mirror));
             self.spawn(&followed, poller.run(followed.stop.clone()));
         }
+        let (runner, compared, stop) = (Arc::clone(self), mirror.spec.id.clone(), followed.stop.clone());
+        self.spawn(&followed, async move {
+            runner.compare_on_schedule(&compared, stop).await;
+        });
         let follow = Arc::clone(self).follow(Arc::clone(mirror), followed.clone());
         self.spawn(&followed, follow);
     }

@@ -7,6 +7,7 @@ use mirror_core::{
     digest::RenderDigest,
     ids::{LaneId, Oid},
     quarantine::Quarantine,
+    reconcile::Compared,
     retry::Outage,
 };
 use rusqlite::{Connection, OptionalExtension, named_params, params};
@@ -21,7 +22,7 @@ pub(crate) const SCHEMA: &str = "
     CREATE TABLE lane (
         id INTEGER PRIMARY KEY, mirror TEXT NOT NULL, branch TEXT NOT NULL,
         tip TEXT, render TEXT, prepared TEXT, prepared_render TEXT, prepared_is_all INTEGER,
-        outage TEXT, quarantine TEXT, UNIQUE (mirror, branch)
+        outage TEXT, quarantine TEXT, compared TEXT, UNIQUE (mirror, branch)
     ) STRICT;
     CREATE TABLE derived (
         lane INTEGER NOT NULL REFERENCES lane, kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
@@ -51,6 +52,46 @@ impl EmbeddedState {
     #[must_use]
     pub fn new(database: Database) -> Self {
         Self { database }
+    }
+
+    /// Reads a record of a lane that is JSON in a column of that name.
+    async fn column<T: DeserializeOwned>(
+        &self,
+        name: &'static str,
+        lane: &LaneId,
+    ) -> Result<Option<T>, StateError> {
+        let row = lane.clone();
+        let stored = self.database.read(move |connection| {
+            let mut statement = connection.prepare_cached(&format!(
+                "SELECT {name} FROM lane WHERE mirror = ? AND branch = ?"
+            ))?;
+            let found = statement
+                .query_row([row.mirror.as_str(), row.branch.as_str()], |row| row.get(0))
+                .optional()?;
+            Ok(found.flatten())
+        });
+        let stored: Option<String> = stored.await?;
+        stored.map(|text| parsed(&text, name, lane)).transpose()
+    }
+
+    /// Replaces a record of a lane.
+    async fn put_column<T: Serialize>(
+        &self,
+        name: &'static str,
+        lane: &LaneId,
+        value: Option<&T>,
+    ) -> Result<(), StateError> {
+        let text = value.map(|value| json(value, name, lane)).transpose()?;
+        let row = lane.clone();
+        let stored = self.database.write(move |connection| {
+            let lane = lane_for_writing(connection, &row)?;
+            connection.execute(
+                &format!("UPDATE lane SET {name} = ? WHERE id = ?"),
+                params![text, lane.id],
+            )?;
+            Ok(())
+        });
+        Ok(stored.await?)
     }
 }
 
@@ -221,55 +262,20 @@ impl StateStore for EmbeddedState {
     }
 
     async fn outage(&self, lane: &LaneId) -> Result<Option<Outage>, StateError> {
-        let row = lane.clone();
-        let stored = self
-            .database
-            .read(move |connection| Ok(lane_row(connection, &row)?.and_then(|lane| lane.outage)));
-        stored
-            .await?
-            .map(|text| parsed(&text, "outage", lane))
-            .transpose()
+        self.column("outage", lane).await
     }
 
     async fn put_outage(&self, lane: &LaneId, outage: Option<&Outage>) -> Result<(), StateError> {
-        let text = outage.map(|outage| json(outage, "outage", lane)).transpose()?;
-        let row = lane.clone();
-        let stored = self.database.write(move |connection| {
-            let lane = lane_for_writing(connection, &row)?;
-            connection.execute("UPDATE lane SET outage = ? WHERE id = ?", params![text, lane.id])?;
-            Ok(())
-        });
-        Ok(stored.await?)
+        self.put_column("outage", lane, outage).await
     }
 
     async fn quarantine(&self, lane: &LaneId) -> Result<Quarantine, StateError> {
-        let row = lane.clone();
-        let stored = self.database.read(move |connection| {
-            let mut statement =
-                connection.prepare_cached("SELECT quarantine FROM lane WHERE mirror = ? AND branch = ?")?;
-            let found = statement
-                .query_row([row.mirror.as_str(), row.branch.as_str()], |row| row.get(0))
-                .optional()?;
-            Ok(found.flatten())
-        });
-        let stored: Option<String> = stored.await?;
-        let parsed = stored.map(|text| parsed(&text, "quarantine", lane)).transpose()?;
-        Ok(parsed.unwrap_or_default())
+        Ok(self.column("quarantine", lane).await?.unwrap_or_default())
     }
 
     async fn put_quarantine(&self, lane: &LaneId, quarantine: &Quarantine) -> Result<(), StateError> {
-        let text = json(quarantine, "quarantine", lane)?;
-        let text = (!quarantine.is_empty()).then_some(text);
-        let row = lane.clone();
-        let stored = self.database.write(move |connection| {
-            let lane = lane_for_writing(connection, &row)?;
-            connection.execute(
-                "UPDATE lane SET quarantine = ? WHERE id = ?",
-                params![text, lane.id],
-            )?;
-            Ok(())
-        });
-        Ok(stored.await?)
+        let kept = (!quarantine.is_empty()).then_some(quarantine);
+        self.put_column("quarantine", lane, kept).await
     }
 
     async fn seen(&self, lane: &LaneId) -> Result<BTreeMap<String, String>, StateError> {
@@ -347,6 +353,14 @@ impl StateStore for EmbeddedState {
         Ok(stored.await?)
     }
 
+    async fn compared(&self, lane: &LaneId) -> Result<Option<Compared>, StateError> {
+        self.column("compared", lane).await
+    }
+
+    async fn put_compared(&self, lane: &LaneId, compared: &Compared) -> Result<(), StateError> {
+        self.put_column("compared", lane, Some(compared)).await
+    }
+
     async fn meta_once(&self, name: &str, value: &str) -> Result<String, StateError> {
         let (name, value) = (name.to_owned(), value.to_owned());
         Ok(self
@@ -387,13 +401,12 @@ struct LaneRow {
     render: Option<String>,
     prepared: Option<String>,
     prepared_is_all: bool,
-    outage: Option<String>,
 }
 
 fn lane_row(connection: &Connection, lane: &LaneId) -> rusqlite::Result<Option<LaneRow>> {
     connection
         .prepare_cached(
-            "SELECT id, tip, render, prepared, coalesce(prepared_is_all, 0), outage FROM lane
+            "SELECT id, tip, render, prepared, coalesce(prepared_is_all, 0) FROM lane
              WHERE mirror = ? AND branch = ?",
         )?
         .query_row([lane.mirror.as_str(), lane.branch.as_str()], |row| {
@@ -403,7 +416,6 @@ fn lane_row(connection: &Connection, lane: &LaneId) -> rusqlite::Result<Option<L
                 render: row.get(2)?,
                 prepared: row.get(3)?,
                 prepared_is_all: row.get(4)?,
-                outage: row.get(5)?,
             })
         })
         .optional()
@@ -422,7 +434,6 @@ fn lane_for_writing(connection: &Connection, lane: &LaneId) -> rusqlite::Result<
         render: None,
         prepared: None,
         prepared_is_all: false,
-        outage: None,
     })
 }
 

@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use mirror_core::{
     ids::{LaneId, Oid},
     quarantine::Quarantine,
+    reconcile::Compared,
     retry::Outage,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -77,6 +78,7 @@ fn key(what: &str, lane: &LaneId) -> String {
 const OUTAGE: &str = "outage";
 const QUARANTINE: &str = "quarantine";
 const SEEN: &str = "seen";
+const COMPARED: &str = "compared";
 
 #[async_trait]
 impl StateStore for SharedState {
@@ -154,6 +156,14 @@ impl StateStore for SharedState {
         kept: BTreeMap<String, String>,
     ) -> Result<(), StateError> {
         self.write(feeder.as_str(), lane, Some(&kept)).await
+    }
+
+    async fn compared(&self, lane: &LaneId) -> Result<Option<Compared>, StateError> {
+        self.read(COMPARED, lane).await
+    }
+
+    async fn put_compared(&self, lane: &LaneId, compared: &Compared) -> Result<(), StateError> {
+        self.write(COMPARED, lane, Some(compared)).await
     }
 
     async fn meta_once(&self, name: &str, value: &str) -> Result<String, StateError> {

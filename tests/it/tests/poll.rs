@@ -78,10 +78,10 @@ async fn every_kind_of_change_is_found_without_a_single_event() {
             });
         }),
         ("a rename", &|| {
-            keboola.rename(&orders, JANE, "Orders of the shop")
+            keboola.rename(&orders, JANE, "Orders of the shop");
         }),
         ("a new configuration", &|| {
-            drop(keboola.create("customers", "Customers", PETR))
+            keboola.create("customers", "Customers", PETR);
         }),
         ("a deletion", &|| {
             keboola.delete(&keboola.at("keboola.ex-shop", "customers"), PETR);

@@ -76,7 +76,7 @@ impl Build<'_, '_, '_, '_> {
             entries: entries.iter().map(name_of).collect(),
             withheld: None,
         };
-        shards.extend(self.memory.keep(key, known, entries));
+        shards.extend(self.memory.keep(key, &known, entries));
         shards
     }
 
@@ -95,7 +95,7 @@ impl Build<'_, '_, '_, '_> {
                 withheld: Some(reason),
                 ..before
             };
-            shards.extend(self.memory.keep(key, known, entries));
+            shards.extend(self.memory.keep(key, &known, entries));
         }
         shards
     }

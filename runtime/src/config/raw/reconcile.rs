@@ -1,0 +1,52 @@
+//! How often mirrors are compared with their sources.
+
+use super::super::{ConfigError, ReconcileConfig, value};
+use serde::Deserialize;
+use std::time::Duration;
+
+/// Of every time here; a month.
+const EVERY_MS_MAX: u64 = 31 * 86_400_000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Reconcile {
+    every_ms: u64,
+    grace_ms: u64,
+    render_every_ms: u64,
+}
+
+impl Default for Reconcile {
+    fn default() -> Self {
+        Self {
+            every_ms: 86_400_000,
+            grace_ms: 900_000,
+            render_every_ms: 7 * 86_400_000,
+        }
+    }
+}
+
+impl Reconcile {
+    pub(super) fn check(self) -> Result<ReconcileConfig, ConfigError> {
+        let Self {
+            every_ms,
+            grace_ms,
+            render_every_ms,
+        } = self;
+        let every = |key, every_ms| match every_ms {
+            0 => Ok(None),
+            1_000..=EVERY_MS_MAX => Ok(Some(Duration::from_millis(every_ms))),
+            _ => Err(value(
+                key,
+                format!("must be between 1000 and {EVERY_MS_MAX}, or 0 for never"),
+            )),
+        };
+        if grace_ms > 86_400_000 {
+            return Err(value("reconcile.grace_ms", "must be at most 86400000"));
+        }
+        Ok(ReconcileConfig {
+            every: every("reconcile.every_ms", every_ms)?,
+            grace: Duration::from_millis(grace_ms),
+            render_every: every("reconcile.render_every_ms", render_every_ms)?,
+        })
+    }
+}

@@ -1,0 +1,405 @@
+//! The comparison that is made on a schedule, beside a lane's attempts: what nobody told becomes events, and is counted.
+//!
+//! Attempts and publishers go on meanwhile. So a configuration is missing only if the listing differs from what the
+//! remote had before it and from what it had after it; a table or run only if no event after the last comparison told
+//! of it; and anything only after a time of grace ([`mirror_core::reconcile::Suspects`]).
+
+use super::{
+    super::{attempt::Lane, error::AttemptError, fetch::Covered, memory::Memory},
+    JOBS_PAGE, JOBS_PAGES_MAX, Observed, TABLES_MAX, differing, finished, known_runs, missing, of_source,
+    short, table_name,
+};
+use crate::crash_point;
+use jiff::{SignedDuration, Timestamp};
+use mirror_core::{
+    cut::{ConfigKey, LaneCursor, LogId, Position, Stream},
+    event::{Body, EventKind, RenderChanged, StorageCause, StorageChanged},
+    ids::{ObjectKey, RunId, TableId},
+    reconcile::{Compared, Suspects},
+};
+use mirror_keboola::JobSearch;
+use sha2::{Digest, Sha256};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// Events that are read at a time.
+const PAGE: usize = 5_000;
+/// Clocks differ: the look at runs begins so long before the last comparison.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(5);
+
+/// One comparison of a lane; it takes a second look where something is missing that may be on its way.
+#[derive(Debug)]
+pub struct Comparison {
+    last: Compared,
+    began: Timestamp,
+    through: (LogId, Position),
+    /// As it was at the first look: what happens later is for the next comparison.
+    observed: Observed,
+    suspects: Suspects,
+    is_first_look: bool,
+}
+
+/// What came of a look.
+#[derive(Debug, Default)]
+pub struct Looked {
+    /// Events that were appended, by kind. Nobody had told of these in time.
+    pub repaired: BTreeMap<EventKind, u64>,
+    /// What is to be remembered, if that was all.
+    pub compared: Option<Compared>,
+    /// Else: when to look again.
+    pub again_at: Option<Timestamp>,
+}
+
+/// Something that the source has and the remote has not, or the other way round.
+struct Missing {
+    name: String,
+    happened: Option<Timestamp>,
+    what: What,
+}
+
+enum What {
+    Event(Body),
+    Table(TableId),
+}
+
+/// What the remote has.
+struct Mirrored {
+    covered: BTreeMap<ConfigKey, Covered>,
+    tables: BTreeSet<TableId>,
+    runs: BTreeSet<String>,
+}
+
+impl Mirrored {
+    fn of(memory: &Memory) -> Self {
+        let tables = memory.keys().filter_map(|key| match key {
+            ObjectKey::Table(table) => Some(table),
+            _ => None,
+        });
+        Self {
+            covered: memory.covered(),
+            tables: tables.collect(),
+            runs: known_runs(memory).0,
+        }
+    }
+}
+
+/// What events told since the last comparison.
+#[derive(Default)]
+struct Told {
+    tables: BTreeSet<TableId>,
+    runs: BTreeSet<RunId>,
+    /// Some of the events are not in the log any more.
+    is_in_part: bool,
+}
+
+impl Lane {
+    /// Returns what is remembered of the last comparison, which is noted as of now where there was none of this log.
+    ///
+    /// # Errors
+    /// A store or log that fails.
+    pub async fn last_compared(&self) -> Result<Compared, AttemptError> {
+        let stored = self.state.compared(&self.id).await?;
+        if let Some(compared) = stored.filter(|compared| compared.through.0 == *self.log.log_id()) {
+            return Ok(compared);
+        }
+        let compared = Compared::never((self.now)(), self.log_end().await?);
+        self.state.put_compared(&self.id, &compared).await?;
+        Ok(compared)
+    }
+
+    async fn log_end(&self) -> Result<(LogId, Position), AttemptError> {
+        let mut end = Position::START;
+        for stream in Stream::ALL {
+            end = end.max(self.log.newest(&self.topic, stream).await?);
+        }
+        Ok((self.log.log_id().clone(), end))
+    }
+
+    /// Begins a comparison.
+    ///
+    /// # Errors
+    /// A source or log that fails.
+    pub async fn compare(&self, last: Compared) -> Result<Comparison, AttemptError> {
+        let (began, through) = ((self.now)(), self.log_end().await?);
+        Ok(Comparison {
+            last,
+            began,
+            through,
+            observed: self.observe().await?,
+            suspects: Suspects::default(),
+            is_first_look: true,
+        })
+    }
+
+    /// Looks what is missing, and appends that of it which nobody told within `grace`. None where it is not known what
+    /// the remote has: then the next attempt reads everything anyway.
+    ///
+    /// # Errors
+    /// A source, log or store that fails.
+    pub async fn look(
+        &self,
+        comparison: &mut Comparison,
+        grace: Duration,
+    ) -> Result<Option<Looked>, AttemptError> {
+        let Some(before) = self.mirrored().await? else {
+            return Ok(None);
+        };
+        let listed = self.source.client().list_configurations(&self.branch.id).await;
+        let listed = listed.map_err(of_source)?;
+        let now_observed = match comparison.is_first_look {
+            true => comparison.observed.clone(),
+            false => self.observe().await?,
+        };
+        let Some(after) = self.mirrored().await? else {
+            return Ok(None);
+        };
+        let mut all: Vec<Missing> = Vec::new();
+        let still: BTreeSet<String> = missing(&listed, &before.covered)
+            .into_iter()
+            .map(|(body, _)| self.name_of(&body))
+            .collect();
+        for (body, happened) in missing(&listed, &after.covered) {
+            let name = self.name_of(&body);
+            if still.contains(&name) {
+                let what = What::Event(body);
+                all.push(Missing { name, happened, what });
+            }
+        }
+        let told = self.told(comparison.last.through.1).await?;
+        all.extend(self.missing_tables(&now_observed, &after, &told).await?);
+        if self.spec.jobs.is_some() {
+            all.extend(self.missing_runs(comparison, &after, &told).await?);
+        }
+        let began = comparison.began;
+        all.retain(|missing| missing.happened.is_none_or(|happened| happened <= began));
+        if !comparison.is_first_look {
+            all.retain(|missing| comparison.suspects.has(&missing.name));
+        }
+        comparison.is_first_look = false;
+        let named = all
+            .iter()
+            .map(|missing| (missing.name.as_str(), missing.happened));
+        let late: BTreeSet<String> = comparison
+            .suspects
+            .judge(named, (self.now)(), grace)
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
+        all.retain(|missing| late.contains(&missing.name));
+        let mut looked = Looked {
+            repaired: self.tell_missing(all, &now_observed, told.is_in_part).await?,
+            again_at: comparison.suspects.next_due(grace),
+            compared: None,
+        };
+        crash_point!("after-compared");
+        if looked.again_at.is_none() {
+            let compared = Compared {
+                at: began,
+                rendered_at: comparison.last.rendered_at,
+                through: comparison.through.clone(),
+            };
+            // Killed between the two, the next comparison finds the tables as they were seen, and nothing to tell.
+            self.state.put_seen(&self.id, comparison.observed.names()).await?;
+            self.state.put_compared(&self.id, &compared).await?;
+            looked.compared = Some(compared);
+        }
+        Ok(Some(looked))
+    }
+
+    /// Renders everything and compares it with what the remote has; asks for it to be rendered anew where it differs.
+    /// Returns whether it did, and what is to be remembered; none where that cannot be said, since something came meanwhile.
+    ///
+    /// # Errors
+    /// As [`Lane::verify`].
+    pub async fn compare_rendered(&self, last: &Compared) -> Result<Option<(bool, Compared)>, AttemptError> {
+        let began = (self.now)();
+        let verified = self.verify().await?;
+        let cursor = self.log.cursor(&self.id).await?;
+        let is_quiet = verified.waiting == 0 && cursor.and_then(|cursor| cursor.tip) == verified.tip;
+        let Some(tip) = verified.tip.filter(|_| is_quiet) else {
+            return Ok(None);
+        };
+        let differs = verified.count > 0;
+        if differs {
+            let paths: Vec<&str> = verified.differences.keys().take(10).map(String::as_str).collect();
+            tracing::warn!(lane = %self.id, files = verified.count, ?paths, "the repository differs from its source; everything is rendered anew");
+            self.ask_for_render(format!("compared on {tip}")).await?;
+        }
+        let compared = Compared {
+            rendered_at: began,
+            ..last.clone()
+        };
+        self.state.put_compared(&self.id, &compared).await?;
+        Ok(Some((differs, compared)))
+    }
+
+    async fn ask_for_render(&self, digest: String) -> Result<(), AttemptError> {
+        let body = Body::RenderChanged(RenderChanged {
+            reason: "the comparison with the source found what no event had brought".into(),
+            digest,
+            mirror: Some(self.id.mirror.clone()),
+        });
+        self.log.append(self.events(vec![body])).await?;
+        Ok(())
+    }
+
+    fn name_of(&self, body: &Body) -> String {
+        body.key(&self.topic).as_str().to_owned()
+    }
+
+    async fn mirrored(&self) -> Result<Option<Mirrored>, AttemptError> {
+        let stored = self.state.load(&self.id).await?;
+        let derived = stored.and_then(|stored| stored.derived);
+        if derived.is_none_or(|derived| derived.render != self.render) {
+            return Ok(None);
+        }
+        // Read in parts while attempts go on, it may be of two commits, each object being as one of them has it.
+        Ok(self.restored().await?.ok().map(|memory| Mirrored::of(&memory)))
+    }
+
+    /// Reads what was told after a position.
+    async fn told(&self, mut after: Position) -> Result<Told, AttemptError> {
+        let mut told = Told::default();
+        for stream in Stream::ALL {
+            told.is_in_part |= after < self.log.pruned(&self.topic, stream).await?;
+        }
+        loop {
+            let page = self.log.read(&self.topic, after, None, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(told) };
+            after = last.position;
+            for logged in page {
+                match logged.envelope.body {
+                    Body::StorageChanged(StorageChanged { tables, .. }) => told.tables.extend(tables),
+                    Body::JobFinished(job) => drop(told.runs.insert(job.run)),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    async fn missing_tables(
+        &self,
+        observed: &Observed,
+        mirrored: &Mirrored,
+        told: &Told,
+    ) -> Result<Vec<Missing>, AttemptError> {
+        let mut seen = self.state.seen(&self.id).await?;
+        if seen.is_empty() {
+            // Nobody looked before: what is mirrored counts as seen.
+            let names = observed.names().into_iter();
+            let is_mirrored = |name: &String| {
+                let table = name.strip_prefix(super::TABLE);
+                table.is_none_or(|table| mirrored.tables.iter().any(|own| own.as_str() == table))
+            };
+            seen = names.filter(|(name, _)| is_mirrored(name)).collect();
+        }
+        let differing = differing(&seen, observed, mirrored.tables.iter().cloned());
+        let untold = differing.into_iter().filter(|table| !told.tables.contains(table));
+        let missing = untold.map(|table| Missing {
+            name: table_name(&table),
+            happened: None,
+            what: What::Table(table),
+        });
+        Ok(missing.collect())
+    }
+
+    async fn missing_runs(
+        &self,
+        comparison: &Comparison,
+        mirrored: &Mirrored,
+        told: &Told,
+    ) -> Result<Vec<Missing>, AttemptError> {
+        let ended_from = comparison.last.at.checked_sub(CLOCKS_DIFFER).ok();
+        let mut found = Vec::new();
+        for page in 0..JOBS_PAGES_MAX {
+            let search = JobSearch {
+                ended_from,
+                branch_id: Some(self.branch.id.clone()),
+                limit: JOBS_PAGE,
+                offset: page * JOBS_PAGE,
+                ..JobSearch::default()
+            };
+            let jobs = self.source.client().search_jobs(&search).await;
+            let jobs = jobs.map_err(of_source)?;
+            let is_last = jobs.len() < JOBS_PAGE as usize;
+            let unknown = jobs.iter().filter(|job| {
+                !mirrored.runs.contains(job.run_id.as_str()) && !told.runs.contains(&job.run_id)
+            });
+            found.extend(unknown.filter_map(|job| {
+                let body = finished(job)?;
+                Some(Missing {
+                    name: self.name_of(&body),
+                    happened: job.ended,
+                    what: What::Event(body),
+                })
+            }));
+            if is_last {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Appends events of what is missing; returns how many nobody had told, by kind.
+    async fn tell_missing(
+        &self,
+        late: Vec<Missing>,
+        observed: &Observed,
+        is_told_in_part: bool,
+    ) -> Result<BTreeMap<EventKind, u64>, AttemptError> {
+        let mut repaired: BTreeMap<EventKind, u64> = BTreeMap::new();
+        let (mut bodies, mut tables) = (Vec::new(), Vec::new());
+        for Missing { what, .. } in late {
+            match what {
+                What::Event(body) => bodies.push(body),
+                What::Table(table) => tables.push(table),
+            }
+        }
+        if !bodies.is_empty() {
+            let kinds: Vec<EventKind> = bodies.iter().map(Body::kind).collect();
+            let cursor = self.log.cursor(&self.id).await?;
+            let cursor = cursor.unwrap_or_else(|| LaneCursor::start(self.log.log_id().clone()));
+            let appended = self.log.append(self.events(bodies)).await?;
+            let mut of_no_effect = false;
+            for (kind, appended) in kinds.into_iter().zip(&appended) {
+                match appended.duplicate {
+                    false => *repaired.entry(kind).or_default() += 1,
+                    // It was told, and nothing came of it.
+                    true if kind != EventKind::JobFinished => {
+                        of_no_effect |= appended.position <= cursor.change;
+                    }
+                    true => {}
+                }
+            }
+            if of_no_effect {
+                let newest = self.log.newest(&self.topic, Stream::Change).await?;
+                self.ask_for_render(format!("compared at {newest}")).await?;
+            }
+        }
+        if !tables.is_empty() {
+            // The same may be seen again after something else was: this occasion has a digest of its own.
+            let newest = self.log.newest(&self.topic, Stream::Change).await?;
+            let events = tables.chunks(TABLES_MAX).map(|tables| {
+                let mut digest = Sha256::new_with_prefix(newest.to_string());
+                for table in tables {
+                    digest.update(format!(" {table} {}", observed.digest_of(table)));
+                }
+                Body::StorageChanged(StorageChanged {
+                    tables: tables.to_vec(),
+                    cause: StorageCause::Seen(short(digest)),
+                })
+            });
+            let appended = self.log.append(self.events(events.collect())).await?;
+            // Where events are gone from the log, they may have told it.
+            if !is_told_in_part {
+                repaired.insert(EventKind::StorageChanged, appended.len() as u64);
+            }
+        }
+        if is_told_in_part {
+            repaired.remove(&EventKind::JobFinished);
+        }
+        Ok(repaired)
+    }
+}
