@@ -187,6 +187,7 @@ impl<'d, 's> TreeWriter<'d, 's> {
                 for (id, content, base) in part {
                     encoded.push(encoder, *id, content, base.as_ref());
                 }
+                encoded.shrink();
                 encoded
             },
         ));
