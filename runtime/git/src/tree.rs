@@ -5,6 +5,7 @@
 
 mod base;
 mod directory;
+mod names;
 #[cfg(test)]
 mod tests;
 
