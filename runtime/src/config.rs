@@ -282,6 +282,8 @@ pub struct MirrorSpec {
     pub dev_branches: DevBranches,
     /// None: only events tell of changes.
     pub poll: Option<PollSpec>,
+    /// None: history begins with the first sync.
+    pub backfill: Option<BackfillSpec>,
     /// Label of metrics.
     pub plan_tier: String,
     /// Label of metrics.
@@ -423,6 +425,17 @@ pub struct PollSpec {
     pub unversioned_every: Duration,
     /// Time between two looks at the Storage events of the project, after which it is looked at once; none: no hints.
     pub hints_every: Option<Duration>,
+}
+
+/// What of the history from before the mirror becomes commits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BackfillSpec {
+    /// So many versions at most, the newest of all.
+    pub versions_max: usize,
+    /// So many of one configuration, its newest.
+    pub configuration_versions_max: usize,
+    /// Calls to the source, while history is read.
+    pub requests_per_second_max: u32,
 }
 
 /// A configuration that cannot be used, and what to do about it.

@@ -23,6 +23,9 @@ pub const PLACES: [&str; 15] = [
 /// Places on the way of a notice.
 pub const NOTICE_PLACES: [&str; 3] = ["notice-stored", "notice-before-send", "notice-sent"];
 
+/// Places of bringing in history, beside those of an attempt.
+pub const BACKFILL_PLACES: [&str; 2] = ["backfill-told", "backfill-done"];
+
 /// Places of a poller's look.
 pub const POLL_PLACES: [&str; 2] = ["poll-kept", "poll-told"];
 
@@ -46,9 +49,15 @@ pub fn arm_from_environment() {
     use std::sync::atomic::{AtomicU32, Ordering};
     let Ok(spec) = std::env::var(VARIABLE) else { return };
     let (place, passing) = spec.split_once(':').unwrap_or((&spec, "1"));
-    let is_place = [&PLACES[..], &NOTICE_PLACES, &POLL_PLACES, &RECONCILE_PLACES]
-        .iter()
-        .any(|places| places.contains(&place));
+    let is_place = [
+        &PLACES[..],
+        &NOTICE_PLACES,
+        &POLL_PLACES,
+        &RECONCILE_PLACES,
+        &BACKFILL_PLACES,
+    ]
+    .iter()
+    .any(|places| places.contains(&place));
     assert!(is_place, "{VARIABLE} names no place: {place}");
     let left = AtomicU32::new(passing.parse().expect("the passing is a number"));
     fail::cfg_callback(place, move || {

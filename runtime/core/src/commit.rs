@@ -210,6 +210,7 @@ impl CommitDraft {
             change: cut.change_through,
             jobs: cut.jobs_through,
             render: render.clone(),
+            backfill: cut.backfill,
             events: cut.events.clone(),
             changes: Vec::new(),
             all_changes: None,

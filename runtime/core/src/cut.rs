@@ -229,6 +229,9 @@ pub struct Cut {
     pub jobs_through: Position,
     /// Everything is read and rendered, whatever the events say: a first sync.
     pub snapshot: bool,
+    /// It covers versions from before the mirror, and nothing else; a first sync is yet to come.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub backfill: bool,
     #[serde(with = "pairs")]
     pub configs: BTreeMap<ConfigKey, Wanted>,
     #[serde(with = "pairs")]
@@ -289,6 +292,7 @@ impl Cut {
             change_through: cursor.change,
             jobs_through: cursor.jobs,
             snapshot: false,
+            backfill: false,
             configs: BTreeMap::new(),
             runs: BTreeMap::new(),
             tables: BTreeSet::new(),
@@ -313,6 +317,30 @@ impl Cut {
         for logged in ordered {
             cut.cover(mirror, logged);
         }
+        cut
+    }
+
+    /// Cuts a lane at the last of `events`, of which those from before the mirror are covered. Time and place of what else
+    /// happens are the first sync's affair.
+    #[must_use]
+    pub fn of_past(mirror: &MirrorId, cursor: &LaneCursor, events: &[Logged], now: Timestamp) -> Self {
+        let mut cut = Self::of(mirror, cursor, &[], now);
+        cut.backfill = true;
+        let past = events
+            .iter()
+            .filter(|logged| matches!(logged.envelope.body, Body::ConfigHistory(_)));
+        cut.events = events_digest(past.clone().map(|logged| &logged.envelope.key));
+        if let Some(last) = past.clone().map(|logged| logged.appended_at).max() {
+            cut.appended_at = last;
+        }
+        for logged in past {
+            if let Body::ConfigHistory(changed) = &logged.envelope.body {
+                cut.want_changed(changed, logged.envelope.occurred_at);
+            }
+            cut.last_event = Some(logged.envelope.key.event_id());
+        }
+        let last = events.iter().map(|logged| logged.position).max();
+        cut.change_through = last.map_or(cut.change_through, |last| last.max(cut.change_through));
         cut
     }
 
@@ -380,6 +408,9 @@ impl Cut {
             Stream::Jobs => (&mut self.jobs_through, &mut self.jobs_published_at),
         };
         *through = (*through).max(*position);
+        if matches!(envelope.body, Body::ConfigHistory(_)) {
+            return;
+        }
         *published_at =
             Some(published_at.map_or(envelope.published_at, |first| first.min(envelope.published_at)));
         self.last_event = Some(envelope.key.event_id());
@@ -403,6 +434,8 @@ impl Cut {
                 self.branch_deleted = *deleted;
             }
             Body::StorageChanged(StorageChanged { tables, .. }) => self.tables.extend(tables.iter().cloned()),
+            // There is a mirror by now.
+            Body::ConfigHistory(_) => {}
             Body::RenderChanged(changed) => {
                 if changed.mirror.as_ref().is_none_or(|whose| whose == mirror) {
                     self.render = Some(changed.reason.clone());

@@ -56,6 +56,7 @@ pub enum EventKind {
     BranchChanged,
     StorageChanged,
     RenderChanged,
+    ConfigHistory,
 }
 
 impl EventKind {
@@ -69,6 +70,7 @@ impl EventKind {
             Self::BranchChanged => "branch_changed",
             Self::StorageChanged => "storage_changed",
             Self::RenderChanged => "render_changed",
+            Self::ConfigHistory => "config_history",
         }
     }
 }
@@ -84,6 +86,8 @@ pub enum Body {
     BranchChanged(BranchChanged),
     StorageChanged(StorageChanged),
     RenderChanged(RenderChanged),
+    /// A version from before the mirror, which becomes a commit below the first snapshot and is nothing to anybody else.
+    ConfigHistory(ConfigChanged),
 }
 
 /// A configuration or one of its rows was created, updated, deleted or restored.
@@ -218,6 +222,7 @@ impl Body {
             Self::BranchChanged(_) => EventKind::BranchChanged,
             Self::StorageChanged(_) => EventKind::StorageChanged,
             Self::RenderChanged(_) => EventKind::RenderChanged,
+            Self::ConfigHistory(_) => EventKind::ConfigHistory,
         }
     }
 
@@ -246,6 +251,13 @@ impl Body {
             // Run ids are unique within a stack.
             Self::JobFinished(job) => EventKey::of(&[stack.as_str(), "job", job.run.as_str()]),
             Self::ConfigChanged(ConfigChanged {
+                component,
+                config,
+                version,
+                identifier,
+                ..
+            })
+            | Self::ConfigHistory(ConfigChanged {
                 component,
                 config,
                 version,
@@ -314,6 +326,12 @@ impl Envelope {
         Self::new(topic, body, occurred_at, occurred_at, None)
     }
 
+    /// Makes the envelope of something that happened before there was a mirror.
+    #[must_use]
+    pub fn past(topic: Topic, body: Body, occurred_at: Timestamp, now: Timestamp) -> Self {
+        Self::new(topic, body, occurred_at.min(now), now, None)
+    }
+
     pub(crate) fn new(
         topic: Topic,
         body: Body,
@@ -356,7 +374,8 @@ impl Envelope {
                 cause: StorageCause::Seen(_),
                 ..
             })
-            | Body::RenderChanged(_) => Stream::Change,
+            | Body::RenderChanged(_)
+            | Body::ConfigHistory(_) => Stream::Change,
         }
     }
 
@@ -375,7 +394,8 @@ impl Envelope {
             | Body::MetadataChanged(_)
             | Body::BranchChanged(_)
             | Body::StorageChanged(_)
-            | Body::RenderChanged(_) => format!(
+            | Body::RenderChanged(_)
+            | Body::ConfigHistory(_) => format!(
                 "{project}-{branch}-{}-{}",
                 self.kind().as_str(),
                 self.key.event_id()

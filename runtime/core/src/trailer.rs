@@ -44,6 +44,8 @@ pub struct Trailers {
     pub change: Position,
     pub jobs: Position,
     pub render: RenderDigest,
+    /// The commit is of versions from before the mirror: a first sync is yet to come.
+    pub backfill: bool,
     pub events: EventsDigest,
     /// Ascending.
     pub changes: Vec<TrailerChange>,
@@ -56,6 +58,7 @@ const LANE: &str = "Mirror-Lane";
 const THROUGH: &str = "Mirror-Through";
 const RENDER: &str = "Mirror-Render";
 const EVENTS: &str = "Mirror-Events";
+const BACKFILL: &str = "Mirror-Backfill";
 const CHANGE: &str = "Keboola-Change";
 const CHANGES: &str = "Keboola-Changes";
 
@@ -86,6 +89,7 @@ impl Trailers {
             change,
             jobs,
             render,
+            backfill,
             events,
             changes,
             all_changes,
@@ -106,6 +110,9 @@ impl Trailers {
         );
         line(THROUGH, &format!("change={change} jobs={jobs}"));
         line(RENDER, render.as_str());
+        if *backfill {
+            line(BACKFILL, "yes");
+        }
         line(EVENTS, &format!("{} {}", events.count, events.sha256));
         for change in changes {
             line(CHANGE, &change.written());
@@ -126,6 +133,7 @@ impl Trailers {
         let mut render = Once::default();
         let mut events = Once::default();
         let mut all_changes = Once::default();
+        let mut backfill = false;
         let mut changes = Vec::new();
         for line in last_paragraph(message) {
             let Some((name, value)) = line.split_once(": ") else {
@@ -138,6 +146,7 @@ impl Trailers {
                 THROUGH => through.set(parse_through(value)?)?,
                 RENDER => render.set(RenderDigest::parse(value)?)?,
                 EVENTS => events.set(parse_counted(value)?)?,
+                BACKFILL => backfill = true,
                 CHANGES => all_changes.set(parse_counted(value)?)?,
                 CHANGE => changes.push(TrailerChange::parse(value)?),
                 _ => {}
@@ -151,6 +160,7 @@ impl Trailers {
             change,
             jobs,
             render: render.0?,
+            backfill,
             events: EventsDigest { count, sha256 },
             changes,
             all_changes: all_changes
@@ -332,6 +342,7 @@ mod tests {
             change: Position(918_273),
             jobs: Position(918_200),
             render: RenderDigest::parse("0123456789abcdef0123456789abcdef").unwrap(),
+            backfill: false,
             events: EventsDigest {
                 count: 14,
                 sha256: "ab".repeat(32),

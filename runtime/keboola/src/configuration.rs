@@ -145,6 +145,20 @@ impl ConfigurationDetail {
         })
     }
 
+    /// Returns it without content: what is needed to ask for its past versions.
+    #[must_use]
+    pub fn head(&self) -> Self {
+        let source = match Members::parse(&self.source) {
+            Ok(members) => object_text(OF_ALL.iter().filter_map(|name| Some((*name, members.raw(name)?)))),
+            Err(_) => "{}".into(),
+        };
+        Self {
+            source,
+            rows: Vec::new(),
+            ..self.clone()
+        }
+    }
+
     /// Reads a past version of this configuration, whose text has another form, into that of a
     /// configuration. Who made the first version, and when, only this one tells.
     pub(crate) fn parse_version(&self, text: &str) -> Result<Self, Problem> {

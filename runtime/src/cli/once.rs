@@ -112,6 +112,20 @@ async fn synchronise(lane: &Lane) -> Result<Vec<Landed>, Failure> {
         .last()
         .is_some_and(|landed| landed.kind == mirror_core::commit::CommitKind::Snapshot);
     landed.extend(first);
+    let mut is_snapshot = is_snapshot;
+    // History from before the mirror comes first, a batch at a time.
+    while lane
+        .is_backfilling()
+        .await
+        .map_err(|error| failure(lane, &error))?
+    {
+        let (next, more) = attempt(lane, held).await?;
+        held = next;
+        is_snapshot |= more
+            .last()
+            .is_some_and(|landed| landed.kind == mirror_core::commit::CommitKind::Snapshot);
+        landed.extend(more);
+    }
     if is_snapshot {
         let remembered = lane.remember(&observed).await;
         remembered.map_err(|error| failure(lane, &error))?;

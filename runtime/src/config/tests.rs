@@ -109,6 +109,37 @@ fn polling_is_off_unless_it_is_asked_for_and_its_times_fit_each_other() {
 }
 
 #[test]
+fn history_is_brought_in_only_where_it_is_asked_for_and_within_bounds() {
+    let backfill = |table: &str| {
+        let text = GOOD.replace("id = \"retail\"", &format!("id = \"retail\"\n{table}"));
+        let config = Config::parse(&text, Path::new("/etc/kbc/mirror.toml")).expect("good");
+        config.mirrors[0].backfill
+    };
+    assert_eq!(backfill(""), None);
+    let spec = BackfillSpec {
+        versions_max: 100_000,
+        configuration_versions_max: 1_000,
+        requests_per_second_max: 10,
+    };
+    assert_eq!(backfill("backfill = { enabled = true }"), Some(spec));
+    let wrong = |table: &str, expected: Expect| {
+        check("id = \"retail\"", &format!("id = \"retail\"\n{table}"), expected);
+    };
+    wrong(
+        "backfill = { enabled = true, versions_max = 0 }",
+        expect!["`mirror[0].backfill.versions_max`: must be between 1 and 1000000"],
+    );
+    wrong(
+        "backfill = { enabled = true, versions_max = 10 }",
+        expect!["`mirror[0].backfill.configuration_versions_max`: must be between 1 and `versions_max`"],
+    );
+    wrong(
+        "backfill = { enabled = true, requests_per_second_max = 1000 }",
+        expect!["`mirror[0].backfill.requests_per_second_max`: must be between 1 and 100"],
+    );
+}
+
+#[test]
 fn what_is_wrong_is_told_by_key_and_never_with_the_value() {
     check(
         "data_dir",
@@ -128,7 +159,7 @@ fn what_is_wrong_is_told_by_key_and_never_with_the_value() {
         "token = \"env:KBC_TOKEN\"",
         "token = \"env:KBC_TOKEN\"\npasword = \"hunter2\"",
         expect![
-            "/etc/kbc/mirror.toml: line 17, column 1: unknown field `pasword`, expected one of `id`, `stack`, `project_id`, `token`, `repository`, `credential`, `signing_key`, `branch`, `prefix`, `secrets`, `samples`, `sample_limits`, `visibility_url`, `jobs`, `dev_branches`, `poll`, `plan_tier`, `region`, `adopt`, `deletions`, `accept_deletions`, `notify`, `policy`"
+            "/etc/kbc/mirror.toml: line 17, column 1: unknown field `pasword`, expected one of `id`, `stack`, `project_id`, `token`, `repository`, `credential`, `signing_key`, `branch`, `prefix`, `secrets`, `samples`, `sample_limits`, `visibility_url`, `jobs`, `dev_branches`, `poll`, `backfill`, `plan_tier`, `region`, `adopt`, `deletions`, `accept_deletions`, `notify`, `policy`"
         ],
     );
     check(

@@ -8,6 +8,7 @@ mod heirs;
 mod looking;
 mod make;
 mod parts;
+mod past;
 mod publish;
 mod put_aside;
 mod refused;
@@ -314,9 +315,12 @@ impl Lane {
     ) -> Result<Straight, AttemptError> {
         let start = self.recover(held).await?;
         self.refuse_foreign(&start).await?;
+        if let Some(batch) = self.past_batch(&start).await? {
+            return self.backfill_batch(start, batch, started, again, together).await;
+        }
         let cut = self.cut(&start, due).await?;
         crash_point!("after-cut");
-        let first = start.mirrored.is_none() || start.tip.is_none_or(|tip| !tip.own);
+        let first = start.is_first();
         let rebuild = first || !start.memory_holds || cut.render.is_some();
         if cut.is_empty() && !rebuild {
             let Start {
@@ -354,11 +358,16 @@ impl Lane {
             tip,
             base,
             stored_cursor,
-            memory,
+            mut memory,
             mirrored,
             overwrites,
+            backfilled,
             ..
         } = start;
+        if backfilled {
+            // It is placed as if nothing was below it.
+            memory = Memory::default();
+        }
         if rebuild {
             self.begin_polling().await?;
         }

@@ -70,9 +70,10 @@ impl StartError {
 fn of_fetch(error: &FetchError) -> Cause {
     match error {
         FetchError::Keboola(error) => of_keboola(error),
-        FetchError::NotVisible { .. } | FetchError::JobNotVisible { .. } | FetchError::NoBranch { .. } => {
-            Cause::Keboola
-        }
+        FetchError::NotVisible { .. }
+        | FetchError::JobNotVisible { .. }
+        | FetchError::NoBranch { .. }
+        | FetchError::HistoryUnlisted { .. } => Cause::Keboola,
     }
 }
 

@@ -87,8 +87,11 @@ impl AttemptError {
     pub fn is_waiting(&self) -> bool {
         matches!(
             self,
-            Self::Fetch(FetchError::NotVisible { .. } | FetchError::JobNotVisible { .. })
-                | Self::NoDefaultYet
+            Self::Fetch(
+                FetchError::NotVisible { .. }
+                    | FetchError::JobNotVisible { .. }
+                    | FetchError::HistoryUnlisted { .. }
+            ) | Self::NoDefaultYet
                 | Self::Exposed { .. }
         )
     }
@@ -172,9 +175,9 @@ impl AttemptError {
 
 fn fetch(error: &FetchError) -> Disposition {
     match error {
-        FetchError::NotVisible { .. } | FetchError::JobNotVisible { .. } => {
-            Disposition::Temporary { after: Some(SOON) }
-        }
+        FetchError::NotVisible { .. }
+        | FetchError::JobNotVisible { .. }
+        | FetchError::HistoryUnlisted { .. } => Disposition::Temporary { after: Some(SOON) },
         FetchError::NoBranch { .. } => Disposition::NeedsCustomer,
         FetchError::Keboola(error) => match error.disposition() {
             mirror_keboola::Disposition::Retry { after } => Disposition::Temporary { after },

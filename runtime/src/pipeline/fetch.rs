@@ -6,6 +6,7 @@
 mod fetched;
 mod inherited;
 mod outlet;
+mod past;
 mod runs;
 mod storage;
 mod versions;
@@ -24,6 +25,7 @@ use mirror_core::{
 };
 use mirror_keboola::{DevBranch, Disposition, KeboolaClient, KeboolaError};
 pub use outlet::{Listed, Outlet};
+pub use past::PastVersion;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
@@ -40,6 +42,8 @@ pub enum FetchError {
     NotVisible { key: ConfigKey, version: u64 },
     #[error("job {run} is not visible yet")]
     JobNotVisible { run: RunId },
+    #[error("the history of the project is being listed; {left} configurations are left")]
+    HistoryUnlisted { left: usize },
     #[error("the branch {branch} does not exist any more")]
     NoBranch { branch: BranchId },
 }
@@ -64,6 +68,7 @@ pub struct Source {
     components: Mutex<BTreeMap<ComponentId, Component>>,
     cache: MirrorCache,
     default: inherited::DefaultBranch,
+    past: past::Past,
 }
 
 impl Source {
@@ -76,6 +81,7 @@ impl Source {
             components: Mutex::default(),
             cache,
             default: inherited::DefaultBranch::default(),
+            past: past::Past::default(),
         }
     }
 

@@ -36,6 +36,16 @@ pub struct Start {
     pub mirrored: Option<RenderDigest>,
     /// The tip's own files are not those of the newest commit of ours.
     pub overwrites: bool,
+    /// The newest commit of ours is of the history from before the mirror: the first sync is yet to come.
+    pub backfilled: bool,
+}
+
+impl Start {
+    /// Returns whether the first sync is yet to come.
+    #[must_use]
+    pub fn is_first(&self) -> bool {
+        self.mirrored.is_none() || self.backfilled || self.tip.is_none_or(|tip| !tip.own)
+    }
 }
 
 /// A commit to build on.
@@ -83,9 +93,9 @@ impl Lane {
         let cursor = stored_cursor
             .clone()
             .unwrap_or_else(|| LaneCursor::start(self.log.log_id().clone()));
-        let (newest, mirrored) = match history.newest {
-            Some((id, trailers)) => (Some(id), Some(trailers.render)),
-            None => (None, None),
+        let (newest, mirrored, backfilled) = match history.newest {
+            Some((id, trailers)) => (Some(id), Some(trailers.render), trailers.backfill),
+            None => (None, None, false),
         };
         let top = history.tip;
         let held = match held {
@@ -128,6 +138,7 @@ impl Lane {
             base,
             mirrored,
             overwrites,
+            backfilled,
         })
     }
 
@@ -144,6 +155,7 @@ impl Lane {
             base: None,
             mirrored: None,
             overwrites: false,
+            backfilled: false,
         };
         let Some(base) = self.base.as_ref().map(|base| base.refname.clone()) else {
             return Ok(nothing);
@@ -153,7 +165,7 @@ impl Lane {
             .await?
             .ok_or(AttemptError::NoDefaultYet)?;
         let history = self.history(tip, Whose::Base).await?;
-        if history.newest.is_none() {
+        if history.newest.is_none_or(|(_, trailers)| trailers.backfill) {
             return Err(AttemptError::NoDefaultYet);
         }
         // The default branch's placement is taken over, so that a diff between the two shows only

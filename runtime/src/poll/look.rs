@@ -100,6 +100,9 @@ impl Lane {
             // A first sync is under way, and begins with it.
             return Ok(());
         };
+        if self.is_backfilling().await? {
+            return Ok(());
+        }
         let body = Body::RenderChanged(RenderChanged {
             mirror: Some(self.id.mirror.clone()),
             reason: "polling begins with a comparison with the source".into(),

@@ -1,6 +1,6 @@
-//! Who appends events by asking Keboola itself.
+//! Who appends events by asking Keboola itself: the poller, and the backfill of what was before the mirror.
 
-use super::super::{ConfigError, PollSpec, value};
+use super::super::{BackfillSpec, ConfigError, PollSpec, value};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -65,6 +65,62 @@ impl Poll {
             every: Duration::from_millis(every_ms),
             unversioned_every: Duration::from_millis(unversioned_every_ms),
             hints_every: (hints_every_ms > 0).then(|| Duration::from_millis(hints_every_ms)),
+        };
+        Ok(enabled.then_some(spec))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Backfill {
+    enabled: bool,
+    versions_max: usize,
+    configuration_versions_max: usize,
+    requests_per_second_max: u32,
+}
+
+impl Default for Backfill {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            versions_max: 100_000,
+            configuration_versions_max: 1_000,
+            requests_per_second_max: 10,
+        }
+    }
+}
+
+impl Backfill {
+    /// Checks the table of this key.
+    pub(super) fn check(self, key: &str) -> Result<Option<BackfillSpec>, ConfigError> {
+        let Self {
+            enabled,
+            versions_max,
+            configuration_versions_max,
+            requests_per_second_max,
+        } = self;
+        if !(1..=1_000_000).contains(&versions_max) {
+            return Err(value(
+                format!("{key}.versions_max"),
+                "must be between 1 and 1000000",
+            ));
+        }
+        if !(1..=versions_max).contains(&configuration_versions_max) {
+            return Err(value(
+                format!("{key}.configuration_versions_max"),
+                "must be between 1 and `versions_max`",
+            ));
+        }
+        if !(1..=100).contains(&requests_per_second_max) {
+            return Err(value(
+                format!("{key}.requests_per_second_max"),
+                "must be between 1 and 100",
+            ));
+        }
+        let spec = BackfillSpec {
+            versions_max,
+            configuration_versions_max,
+            requests_per_second_max,
         };
         Ok(enabled.then_some(spec))
     }

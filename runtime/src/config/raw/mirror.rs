@@ -5,7 +5,7 @@ use super::{
         AcceptDeletions, ConfigError, DevBranches, MirrorSpec, RepositorySpec, branch_problem, id, reference,
         refs::template_problem, value,
     },
-    feeders::Poll,
+    feeders::{Backfill, Poll},
     git::{Credential, repository, web_address},
     jobs::Jobs,
     notify::Address,
@@ -86,6 +86,8 @@ pub(super) struct Mirror {
     dev_branches: Dev,
     #[serde(default)]
     poll: Poll,
+    #[serde(default)]
+    backfill: Backfill,
     #[serde(default)]
     plan_tier: String,
     #[serde(default)]
@@ -222,6 +224,7 @@ impl Mirror {
                 look_every: Duration::from_millis(self.dev_branches.look_every_ms),
             },
             poll: self.poll.check(&key("poll"))?,
+            backfill: self.backfill.check(&key("backfill"))?,
             plan_tier: self.plan_tier,
             region: self.region,
             adopt: self.adopt,

@@ -18,7 +18,7 @@ pub(super) const EVENTS_MAX: usize = 10_000;
 impl Lane {
     /// Returns the stored cut, or makes and stores one of all that waits.
     pub(super) async fn cut(&self, start: &Start, due: Due) -> Result<Cut, AttemptError> {
-        let first = start.mirrored.is_none() || start.tip.is_none_or(|tip| !tip.own);
+        let first = start.is_first();
         if let Some(mirrored) = &start.mirrored
             && *mirrored != self.render
             && !first
@@ -92,7 +92,11 @@ impl Lane {
         let mut told = BTreeMap::new();
         for stream in Stream::ALL {
             let newest = self.log.newest(&self.topic, stream).await?;
-            let mut after = start.cursor.of(stream);
+            // Of what came while history was brought in, that has passed by what it may not show yet.
+            let mut after = match start.backfilled {
+                true => self.log.pruned(&self.topic, stream).await?,
+                false => start.cursor.of(stream),
+            };
             while after < newest {
                 let page = self
                     .log
@@ -101,6 +105,9 @@ impl Lane {
                 let Some(last) = page.last() else { break };
                 after = last.position;
                 for event in page {
+                    if matches!(event.envelope.body, Body::ConfigHistory(_)) {
+                        continue;
+                    }
                     if self.source.may_be_unseen(event.appended_at, now) {
                         recent.push(event);
                     } else if let Body::JobFinished(job) = event.envelope.body {

@@ -70,7 +70,10 @@ impl Lane {
         memory: &Memory,
         scope: Scope,
     ) -> Result<(Fetched, Survey), AttemptError> {
-        let mut fetched = self.source.cut(&self.branch, cut, memory, scope).await?;
+        let mut fetched = match self.spec.backfill.filter(|_| cut.backfill) {
+            Some(spec) => self.source.past(&self.branch.id, cut, memory, spec).await?,
+            None => self.source.cut(&self.branch, cut, memory, scope).await?,
+        };
         if let Some(limits) = scope.samples {
             fetched.limit_samples(memory.keys(), limits.tables_max);
         }

@@ -145,7 +145,8 @@ impl Lane {
                 memory,
                 months: Vec::new(),
                 days_dropped: false,
-                replace_all: part.fetched.whole,
+                // On top of nothing that is stored everything is new.
+                replace_all: part.fetched.whole || base.is_none(),
                 tip,
                 base,
                 commits: Vec::new(),

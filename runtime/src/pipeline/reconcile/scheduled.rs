@@ -255,6 +255,9 @@ impl Lane {
         if derived.is_none_or(|derived| derived.render != self.render) {
             return Ok(None);
         }
+        if self.is_backfilling().await? {
+            return Ok(None);
+        }
         // Read in parts while attempts go on, it may be of two commits, each object being as one of them has it.
         Ok(self.restored().await?.ok().map(|memory| Mirrored::of(&memory)))
     }

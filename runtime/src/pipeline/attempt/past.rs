@@ -1,0 +1,186 @@
+//! Backfill: what was before the mirror becomes commits, one for each version, before the first sync.
+//!
+//! Versions are appended to the log a batch at a time and taken from there like any other event; so the cursor says how
+//! far it has come. A version that the tip has is a no-op, so a batch that is begun again makes nothing twice. When there are
+//! no more, the first sync follows on top, placed and rendered as if there was nothing below it.
+
+use super::{
+    super::{build::Again, error::AttemptError, fetch::Scope, recover::Start},
+    Done, Lane, Published, Straight,
+    make::{Made, ToMake},
+    put_aside::Letter,
+};
+use crate::{config::BackfillSpec, crash_point, queue::NewEvent, state::Feeder};
+use mirror_core::{
+    cut::{
+        Cut, LaneCursor, Logged, Stream,
+        groups::{COMMITS_MAX, Group},
+    },
+    event::{Body, Envelope},
+    ids::ObjectKey,
+};
+use std::{collections::BTreeMap, time::Instant};
+
+/// Where the backfill of a lane stands; without a record it has not begun.
+const STATE: &str = "state";
+const BEGUN: &str = "begun";
+const DONE: &str = "done";
+
+/// Versions from before the mirror that become commits, and what of the log they end with.
+pub(super) struct Batch {
+    events: Vec<Logged>,
+}
+
+impl Lane {
+    /// Returns whether history is being brought in: what the repository has is not what the project is.
+    ///
+    /// # Errors
+    /// A store that fails.
+    pub async fn is_backfilling(&self) -> Result<bool, AttemptError> {
+        let kept = self.state.kept(&self.id, Feeder::Backfill).await?;
+        Ok(kept.is_some_and(|kept| kept.get(STATE).map(String::as_str) == Some(BEGUN)))
+    }
+
+    async fn keep_backfill(&self, state: &str) -> Result<(), AttemptError> {
+        let kept = BTreeMap::from([(STATE.to_owned(), state.to_owned())]);
+        Ok(self.state.keep(&self.id, Feeder::Backfill, kept).await?)
+    }
+
+    fn backfill(&self) -> Option<BackfillSpec> {
+        // A dev branch starts at the default one's commit, and has that history.
+        self.spec.backfill.filter(|_| self.branch.is_default)
+    }
+
+    /// Returns what of the history is to become commits now; none where it is all there, or not wanted.
+    pub(super) async fn past_batch(&self, start: &Start) -> Result<Option<Batch>, AttemptError> {
+        let Some(spec) = self.backfill().filter(|_| start.is_first()) else {
+            return Ok(None);
+        };
+        let kept = self.state.kept(&self.id, Feeder::Backfill).await?;
+        match kept.as_ref().and_then(|kept| kept.get(STATE)).map(String::as_str) {
+            Some(DONE) => return Ok(None),
+            Some(_) => {}
+            None => self.keep_backfill(BEGUN).await?,
+        }
+        loop {
+            let events = self.waiting_past(&start.cursor).await?;
+            if !events.is_empty() {
+                return Ok(Some(Batch { events }));
+            }
+            let next = self
+                .source
+                .next_past(&self.branch.id, &start.memory, spec, COMMITS_MAX)
+                .await?;
+            if next.is_empty() {
+                self.keep_backfill(DONE).await?;
+                crash_point!("backfill-done");
+                return Ok(None);
+            }
+            let at = (self.now)();
+            let event = |version: super::super::fetch::PastVersion| NewEvent {
+                envelope: Envelope::past(
+                    self.topic.clone(),
+                    Body::ConfigHistory(version.changed),
+                    version.at,
+                    at,
+                ),
+                at,
+            };
+            self.log.append(next.into_iter().map(event).collect()).await?;
+            crash_point!("backfill-told");
+        }
+    }
+
+    /// Reads the versions that wait in the log, up to the last of a batch.
+    async fn waiting_past(&self, cursor: &LaneCursor) -> Result<Vec<Logged>, AttemptError> {
+        let mut after = cursor.change;
+        let mut past = Vec::new();
+        loop {
+            let page = self
+                .log
+                .read(&self.topic, after, Some(Stream::Change), super::cut::EVENTS_MAX)
+                .await?;
+            let Some(last) = page.last() else { return Ok(past) };
+            after = last.position;
+            let is_past = |logged: &Logged| matches!(logged.envelope.body, Body::ConfigHistory(_));
+            past.extend(page.into_iter().filter(is_past));
+            if past.len() >= COMMITS_MAX {
+                past.truncate(COMMITS_MAX);
+                return Ok(past);
+            }
+        }
+    }
+
+    /// Makes a batch into commits, and pushes them together.
+    pub(super) async fn backfill_batch(
+        &self,
+        start: Start,
+        batch: Batch,
+        started: Instant,
+        again: &Again,
+        together: bool,
+    ) -> Result<Straight, AttemptError> {
+        let Batch { events } = batch;
+        let Start {
+            tip,
+            base,
+            cursor,
+            stored_cursor,
+            memory,
+            mirrored,
+            ..
+        } = start;
+        let now = (self.now)();
+        let scope = Scope {
+            storage: false,
+            samples: None,
+            jobs: false,
+            now,
+        };
+        let whole = Cut::of_past(&self.id.mirror, &cursor, &events, now);
+        let mut at = cursor;
+        let mut groups = Vec::new();
+        // One version is one commit, however soon the next one was made.
+        for events in events.chunks(if together { events.len() } else { 1 }) {
+            let mut cut = Cut::of_past(&self.id.mirror, &at, events, now);
+            cut.branch_changed = groups.is_empty() && memory.known(&ObjectKey::Branch).is_none();
+            at = cut.cursor(at.tip);
+            groups.push(Group::alone(cut));
+        }
+        let mut groups = groups.into_iter();
+        let Some(first) = groups.next() else {
+            return Ok(Straight::Done(Box::new(Done::at(
+                tip.map(|tip| tip.id),
+                base,
+                memory,
+                at,
+                started,
+            ))));
+        };
+        let surveyed = self.survey_cut(&first.cut, &memory, scope).await?;
+        let part = self.part(first, surveyed, &memory, again).await?;
+        let to_make = ToMake {
+            quarantine: self.state.quarantine(&self.id).await?,
+            overwrites: false,
+            memory,
+            part,
+            further: groups.collect(),
+            scope,
+            same_render: mirrored.as_ref() == Some(&self.render),
+            tip,
+            base,
+        };
+        let finished = match self.make(to_make, again).await? {
+            Made::Finished(finished) => *finished,
+            Made::Again(more) => return Ok(Straight::Again(more)),
+        };
+        let withheld = finished.withheld.iter();
+        let withheld = withheld.filter_map(|(key, reason)| Letter::of_withheld(key, reason, &whole));
+        self.file(&whole, withheld.collect(), now).await?;
+        match self.publish(finished, whole, stored_cursor, started).await? {
+            Published::Done(done) => Ok(Straight::Done(done)),
+            Published::Refused { new, error } => Ok(Straight::Refused { new, error }),
+            Published::Together => Ok(Straight::Together),
+        }
+    }
+}
