@@ -264,6 +264,7 @@ impl Lane {
         let mut unnamed = None;
         let mut may_rebuild = false;
         let mut together = false;
+        let mut history = Vec::new();
         loop {
             let straight = match self
                 .straight(held.take(), due, started, &again, (may_rebuild, together))
@@ -280,9 +281,22 @@ impl Lane {
             };
             match straight {
                 Straight::Done(mut done) => {
+                    history.append(&mut done.caught_up);
+                    done.caught_up = history;
                     done.kept_back = kept_back;
                     done.refusals = refusals;
                     return Ok(*done);
+                }
+                Straight::Backfilled(mut done) => {
+                    history.append(&mut done.caught_up);
+                    history.extend(done.landed.take());
+                    if started.elapsed() > BACKFILL_WITHIN && self.has_more_past(&done).await? {
+                        // What waits in the log has the lane go on.
+                        done.caught_up = history;
+                        return Ok(*done);
+                    }
+                    together = false;
+                    held = done.base.map(|base| (base, done.memory));
                 }
                 Straight::Rebuild => {
                     // The other place is free before: whoever waits here holds up no changes.
@@ -490,6 +504,8 @@ impl Lane {
 /// Where the line came to.
 enum Straight {
     Done(Box<Done>),
+    /// A part of the history from before the mirror is there: the line is to be gone again for the next, or the first sync.
+    Backfilled(Box<Done>),
     /// The remote does not take one of several commits: the line is to be gone again with all in one, which shows what it
     /// objects to.
     Together,
@@ -515,6 +531,9 @@ enum Published {
         error: AttemptError,
     },
 }
+
+/// So long an attempt brings in history; the next goes on.
+const BACKFILL_WITHIN: Duration = Duration::from_secs(15 * 60);
 
 /// So often an attempt is refused at most: servers name some places at a time.
 const REFUSALS_MAX: usize = 10;

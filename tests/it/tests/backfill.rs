@@ -214,3 +214,29 @@ async fn only_the_newest_versions_are_taken_and_a_dev_branch_begins_after_the_fi
     site.once().ok();
     assert_eq!(site.repository.count("main"), commits.len());
 }
+
+/// More versions than go in one push, and a process that dies between two pushes, with its disk or without.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_history_comes_in_several_pushes_and_goes_on_between_them() {
+    const EDITS: u64 = 230;
+    let keboola = Keboola::small();
+    for number in 0..EDITS {
+        keboola.set(&keboola.clean(), if number % 2 == 0 { JANE } else { PETR }, "number", number);
+    }
+    for loses_data in [false, true] {
+        let site = site(&keboola, BACKFILL);
+        let mut server = site.start_armed("after-cursor:1").await;
+        server.was_killed().await;
+        let pushed = site.repository.count("main");
+        assert!((1..EDITS as usize).contains(&pushed), "{pushed}");
+        if loses_data {
+            site.lose_data();
+        }
+        site.once().ok();
+        let commits = site.repository.log("main");
+        let edits = commits.iter().filter(|commit| commit.subject.contains("Set number")).count();
+        assert_eq!(edits, EDITS as usize, "each edit is one commit");
+        assert!(commits[0].subject.starts_with("Snapshot"), "{}", commits[0].subject);
+        site.check(&[]);
+    }
+}

@@ -5,7 +5,7 @@
 //! no more, the first sync follows on top, placed and rendered as if there was nothing below it.
 
 use super::{
-    super::{build::Again, error::AttemptError, fetch::Scope, recover::Start},
+    super::{build::Again, error::AttemptError, fetch::Scope, memory::Memory, recover::Start},
     Done, Lane, Published, Straight,
     make::{Made, ToMake},
     put_aside::Letter,
@@ -62,19 +62,41 @@ impl Lane {
             Some(_) => {}
             None => self.keep_backfill(BEGUN).await?,
         }
+        let events = self.next_past(&start.cursor, &start.memory, spec).await?;
+        if events.is_empty() {
+            self.keep_backfill(DONE).await?;
+            crash_point!("backfill-done");
+            return Ok(None);
+        }
+        Ok(Some(Batch { events }))
+    }
+
+    /// Returns whether there is more of the history, of which some waits in the log then.
+    pub(super) async fn has_more_past(&self, done: &Done) -> Result<bool, AttemptError> {
+        match self.backfill() {
+            Some(spec) => Ok(!self.next_past(&done.cursor, &done.memory, spec).await?.is_empty()),
+            None => Ok(false),
+        }
+    }
+
+    /// Returns what of the history waits in the log, having it told if nothing does; none where there is no more.
+    async fn next_past(
+        &self,
+        cursor: &LaneCursor,
+        memory: &Memory,
+        spec: BackfillSpec,
+    ) -> Result<Vec<Logged>, AttemptError> {
         loop {
-            let events = self.waiting_past(&start.cursor).await?;
+            let events = self.waiting_past(cursor).await?;
             if !events.is_empty() {
-                return Ok(Some(Batch { events }));
+                return Ok(events);
             }
             let next = self
                 .source
-                .next_past(&self.branch.id, &start.memory, spec, COMMITS_MAX)
+                .next_past(&self.branch.id, memory, spec, COMMITS_MAX)
                 .await?;
             if next.is_empty() {
-                self.keep_backfill(DONE).await?;
-                crash_point!("backfill-done");
-                return Ok(None);
+                return Ok(Vec::new());
             }
             let at = (self.now)();
             let event = |version: super::super::fetch::PastVersion| NewEvent {
@@ -178,7 +200,7 @@ impl Lane {
         let withheld = withheld.filter_map(|(key, reason)| Letter::of_withheld(key, reason, &whole));
         self.file(&whole, withheld.collect(), now).await?;
         match self.publish(finished, whole, stored_cursor, started).await? {
-            Published::Done(done) => Ok(Straight::Done(done)),
+            Published::Done(done) => Ok(Straight::Backfilled(done)),
             Published::Refused { new, error } => Ok(Straight::Refused { new, error }),
             Published::Together => Ok(Straight::Together),
         }

@@ -87,8 +87,8 @@ impl Source {
             }
         }
         if next.is_empty() {
-            // It is all brought in: nothing of it is needed any more.
-            *known = Known::default();
+            // It is all told. Who brings in what was told last asks anew by what it goes.
+            known.heads.clear();
         }
         Ok(next)
     }
