@@ -211,6 +211,7 @@ impl Lane {
         if fetched.whole {
             memory.replace();
         }
+        draft.measure_helpers(stages.clock());
         let mut writer = draft.tree_writer(tree)?;
         let mut withheld = fetched.refused.clone();
         withheld.extend(
@@ -312,6 +313,7 @@ impl Lane {
             ..
         } = build;
         let tree = stages.time(Stage::Tree, 0, || writer.finish())?;
+        stages.helped(Stage::Tree, draft.helped());
         work.git_objects = tree.objects;
         Ok(Outcome::Built(Box::new(Built {
             memory,

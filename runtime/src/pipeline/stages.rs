@@ -202,6 +202,18 @@ impl Stages {
         done
     }
 
+    /// Counts what other threads did for a stage while it was timed as waiting.
+    pub(crate) fn helped(&self, stage: Stage, cpu: Duration) {
+        if self.is_on {
+            self.add(stage, cpu, Duration::ZERO, 0);
+        }
+    }
+
+    /// Returns the clock that helping threads are measured with, where anything is.
+    pub(crate) fn clock(&self) -> Option<fn() -> Duration> {
+        self.is_on.then_some(thread_cpu as fn() -> Duration)
+    }
+
     fn add(&self, stage: Stage, cpu: Duration, waited: Duration, items: usize) {
         let spent = &self.spent[stage as usize];
         let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
@@ -297,7 +309,9 @@ mod tests {
     fn nothing_is_measured_unless_it_is_asked_for() {
         let stages = Stages::default();
         stages.time(Stage::Render, 5, || busy(Duration::from_millis(1)));
+        stages.helped(Stage::Render, Duration::from_secs(1));
         assert_eq!(stages.taken(Stage::Render), Taken::default());
+        assert!(stages.clock().is_none());
     }
 
     #[test]
