@@ -22,6 +22,7 @@ use super::{
     memory::Memory,
     recover::Start,
     spool::SpoolLimits,
+    stages::Stage,
     transform::Transformer,
     work::Work,
 };
@@ -327,12 +328,13 @@ impl Lane {
         again: &Again,
         (may_rebuild, together): (bool, bool),
     ) -> Result<Straight, AttemptError> {
-        let start = self.recover(held).await?;
+        let stages = &self.transformer.stages;
+        let start = stages.watch(Stage::Start, self.recover(held)).await?;
         self.refuse_foreign(&start).await?;
         if let Some(batch) = self.past_batch(&start).await? {
             return self.backfill_batch(start, batch, started, again, together).await;
         }
-        let cut = self.cut(&start, due).await?;
+        let cut = stages.watch(Stage::Start, self.cut(&start, due)).await?;
         crash_point!("after-cut");
         let first = start.is_first();
         let rebuild = first || !start.memory_holds || cut.render.is_some();

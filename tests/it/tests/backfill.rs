@@ -221,7 +221,12 @@ async fn a_long_history_comes_in_several_pushes_and_goes_on_between_them() {
     const EDITS: u64 = 230;
     let keboola = Keboola::small();
     for number in 0..EDITS {
-        keboola.set(&keboola.clean(), if number % 2 == 0 { JANE } else { PETR }, "number", number);
+        keboola.set(
+            &keboola.clean(),
+            if number % 2 == 0 { JANE } else { PETR },
+            "number",
+            number,
+        );
     }
     for loses_data in [false, true] {
         let site = site(&keboola, BACKFILL);
@@ -234,9 +239,16 @@ async fn a_long_history_comes_in_several_pushes_and_goes_on_between_them() {
         }
         site.once().ok();
         let commits = site.repository.log("main");
-        let edits = commits.iter().filter(|commit| commit.subject.contains("Set number")).count();
+        let edits = commits
+            .iter()
+            .filter(|commit| commit.subject.contains("Set number"))
+            .count();
         assert_eq!(edits, EDITS as usize, "each edit is one commit");
-        assert!(commits[0].subject.starts_with("Snapshot"), "{}", commits[0].subject);
+        assert!(
+            commits[0].subject.starts_with("Snapshot"),
+            "{}",
+            commits[0].subject
+        );
         site.check(&[]);
     }
 }

@@ -5,6 +5,7 @@ use super::{
         error::AttemptError,
         fetch::{Covered, Fetched, Outlet, Scope},
         memory::Memory,
+        stages::Stage,
         survey::Survey,
     },
     Lane,
@@ -31,6 +32,7 @@ impl Lane {
             drop(outlet);
             Ok(fetched?)
         };
+        let fetch = self.transformer.stages.watch(Stage::Fetch, fetch);
         let survey = Survey::new(self.spool.clone()).follow(Arc::clone(&self.transformer), out);
         tokio::try_join!(fetch, survey)
     }
@@ -70,10 +72,13 @@ impl Lane {
         memory: &Memory,
         scope: Scope,
     ) -> Result<(Fetched, Survey), AttemptError> {
-        let mut fetched = match self.spec.backfill.filter(|_| cut.backfill) {
-            Some(spec) => self.source.past(&self.branch.id, cut, memory, spec).await?,
-            None => self.source.cut(&self.branch, cut, memory, scope).await?,
+        let fetch = async {
+            match self.spec.backfill.filter(|_| cut.backfill) {
+                Some(spec) => self.source.past(&self.branch.id, cut, memory, spec).await,
+                None => self.source.cut(&self.branch, cut, memory, scope).await,
+            }
         };
+        let mut fetched = self.transformer.stages.watch(Stage::Fetch, fetch).await?;
         if let Some(limits) = scope.samples {
             fetched.limit_samples(memory.keys(), limits.tables_max);
         }
