@@ -218,7 +218,7 @@ async fn only_the_newest_versions_are_taken_and_a_dev_branch_begins_after_the_fi
 /// More versions than go in one push, and a process that dies between two pushes, with its disk or without.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_history_comes_in_several_pushes_and_goes_on_between_them() {
-    const EDITS: u64 = 230;
+    const EDITS: usize = 230;
     let keboola = Keboola::small();
     for number in 0..EDITS {
         keboola.set(
@@ -233,7 +233,7 @@ async fn a_long_history_comes_in_several_pushes_and_goes_on_between_them() {
         let mut server = site.start_armed("after-cursor:1").await;
         server.was_killed().await;
         let pushed = site.repository.count("main");
-        assert!((1..EDITS as usize).contains(&pushed), "{pushed}");
+        assert!((1..EDITS).contains(&pushed), "{pushed}");
         if loses_data {
             site.lose_data();
         }
@@ -243,7 +243,7 @@ async fn a_long_history_comes_in_several_pushes_and_goes_on_between_them() {
             .iter()
             .filter(|commit| commit.subject.contains("Set number"))
             .count();
-        assert_eq!(edits, EDITS as usize, "each edit is one commit");
+        assert_eq!(edits, EDITS, "each edit is one commit");
         assert!(
             commits[0].subject.starts_with("Snapshot"),
             "{}",
