@@ -208,6 +208,8 @@ pub struct SyncConfig {
     pub rebuilds_max: usize,
     /// So many attempts take up changes at a time.
     pub attempts_max: usize,
+    /// So many deaths of the process over the same changes are taken for chance; after that the one object is looked for.
+    pub deaths_max: u32,
 }
 
 impl SyncConfig {

@@ -17,6 +17,7 @@ use mirror_core::{
     quarantine::Quarantine,
     reconcile::Compared,
     retry::Outage,
+    trial,
 };
 use std::collections::BTreeMap;
 use thiserror::Error;
@@ -112,6 +113,18 @@ pub trait StateStore: Send + Sync {
     /// # Errors
     /// A store that cannot be written.
     async fn put_seen(&self, lane: &LaneId, seen: BTreeMap<String, String>) -> Result<(), StateError>;
+
+    /// Returns what is known of deaths over the lane.
+    ///
+    /// # Errors
+    /// A store that cannot be read.
+    async fn deaths(&self, lane: &LaneId) -> Result<trial::Record, StateError>;
+
+    /// Stores what is known of deaths over the lane; before the work that may be another.
+    ///
+    /// # Errors
+    /// A store that cannot be written.
+    async fn put_deaths(&self, lane: &LaneId, record: &trial::Record) -> Result<(), StateError>;
 
     /// Returns what is remembered of the lane's last comparison with its source.
     ///

@@ -166,6 +166,7 @@ struct Sync {
     remembered_bytes_max: usize,
     rebuilds_max: usize,
     attempts_max: usize,
+    deaths_max: u32,
 }
 
 impl Default for Sync {
@@ -177,6 +178,7 @@ impl Default for Sync {
             remembered_bytes_max: 512 << 20,
             rebuilds_max: 2,
             attempts_max: 256,
+            deaths_max: 2,
         }
     }
 }
@@ -212,6 +214,9 @@ impl Config {
                 "sync.memory_bytes_max",
                 "must be at least 16777216 (16 MiB)",
             ));
+        }
+        if !(1..=100).contains(&sync.deaths_max) {
+            return Err(value("sync.deaths_max", "must be between 1 and 100"));
         }
         for (key, places) in [
             ("sync.rebuilds_max", sync.rebuilds_max),
@@ -277,6 +282,7 @@ impl Config {
                 remembered_bytes_max: sync.remembered_bytes_max,
                 rebuilds_max: sync.rebuilds_max,
                 attempts_max: sync.attempts_max,
+                deaths_max: sync.deaths_max,
             },
             visibility: visibility.check()?,
             reconcile: reconcile.check()?,

@@ -18,6 +18,7 @@ use mirror_core::{
     quarantine::Quarantine,
     reconcile::Compared,
     retry::Outage,
+    trial,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
@@ -79,6 +80,7 @@ const OUTAGE: &str = "outage";
 const QUARANTINE: &str = "quarantine";
 const SEEN: &str = "seen";
 const COMPARED: &str = "compared";
+const DEATHS: &str = "deaths";
 
 #[async_trait]
 impl StateStore for SharedState {
@@ -139,6 +141,15 @@ impl StateStore for SharedState {
 
     async fn put_seen(&self, lane: &LaneId, seen: BTreeMap<String, String>) -> Result<(), StateError> {
         self.write(SEEN, lane, Some(&seen)).await
+    }
+
+    async fn deaths(&self, lane: &LaneId) -> Result<trial::Record, StateError> {
+        Ok(self.read(DEATHS, lane).await?.unwrap_or_default())
+    }
+
+    async fn put_deaths(&self, lane: &LaneId, record: &trial::Record) -> Result<(), StateError> {
+        let kept = (!record.is_empty()).then_some(record);
+        self.write(DEATHS, lane, kept).await
     }
 
     async fn compared(&self, lane: &LaneId) -> Result<Option<Compared>, StateError> {
