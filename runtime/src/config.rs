@@ -97,6 +97,9 @@ pub struct LogConfig {
     pub dedupe: Duration,
     /// Events of projects that no mirror has: past so many, the oldest go early.
     pub unmirrored_events_max: u64,
+    /// Dead letters stay so long, and no more than so many of them.
+    pub letters: Duration,
+    pub letters_max: u64,
 }
 
 /// Where the event log is.

@@ -13,7 +13,8 @@ use crate::{database::DatabaseError, nats::NatsError};
 use async_trait::async_trait;
 use mirror_core::{
     digest::RenderDigest,
-    ids::{LaneId, Oid},
+    ids::{LaneId, MirrorId, Oid},
+    jobs::budget::Spent,
     quarantine::Quarantine,
     reconcile::Compared,
     retry::Outage,
@@ -138,6 +139,23 @@ pub trait StateStore: Send + Sync {
     /// A store that cannot be written.
     async fn put_compared(&self, lane: &LaneId, compared: &Compared) -> Result<(), StateError>;
 
+    /// Returns what the lane's runs have cost, as whoever worked for it last has told the others; none where there are
+    /// no others: then it is among the rows.
+    ///
+    /// # Errors
+    /// A store that cannot be read.
+    async fn spent(&self, _lane: &LaneId) -> Result<Option<Spent>, StateError> {
+        Ok(None)
+    }
+
+    /// Tells others what the lane's runs have cost.
+    ///
+    /// # Errors
+    /// A store that cannot be written.
+    async fn put_spent(&self, _lane: &LaneId, _spent: &Spent) -> Result<(), StateError> {
+        Ok(())
+    }
+
     /// Stores a fact about the installation, such as the id of the tag key, if it is not there yet, and
     /// returns what is there.
     ///
@@ -190,6 +208,10 @@ pub enum StateError {
     BaseMoved { lane: LaneId },
     #[error("nothing is prepared for commit {commit} of lane `{lane}`")]
     NotPrepared { lane: LaneId, commit: Oid },
+    #[error("what is told of mirror `{mirror}` was changed by another worker; report it again")]
+    Taken { mirror: MirrorId },
+    #[error("the {what} of mirror `{mirror}` cannot be read by this release")]
+    UnreadableOf { what: &'static str, mirror: MirrorId },
     #[error("the {what} of lane `{lane}` cannot be read by this release")]
     Unreadable { what: &'static str, lane: LaneId },
     #[error("the state store failed")]

@@ -103,6 +103,8 @@ struct Log {
     history_days: u32,
     dedupe_days: u32,
     unmirrored_events_max: u64,
+    dead_letter_days: u32,
+    dead_letters_max: u64,
 }
 
 impl Default for Log {
@@ -111,6 +113,8 @@ impl Default for Log {
             history_days: 7,
             dedupe_days: 30,
             unmirrored_events_max: 100_000,
+            dead_letter_days: 90,
+            dead_letters_max: 10_000,
         }
     }
 }
@@ -308,8 +312,14 @@ impl Log {
             history_days,
             dedupe_days,
             unmirrored_events_max,
+            dead_letter_days,
+            dead_letters_max,
         } = self;
+        if dead_letters_max == 0 {
+            return Err(value("log.dead_letters_max", "must be at least 1"));
+        }
         for (key, days) in [
+            ("log.dead_letter_days", dead_letter_days),
             ("log.history_days", history_days),
             ("log.dedupe_days", dedupe_days),
         ] {
@@ -322,6 +332,8 @@ impl Log {
             history: days(history_days),
             dedupe: days(dedupe_days),
             unmirrored_events_max,
+            letters: days(dead_letter_days),
+            letters_max: dead_letters_max,
         })
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! What can be read back from the remote stays on the worker's own disk: another one that takes a lane over
 //! reads it back. What nobody could find out again is in a bucket that all of them share: running outages,
-//! what a remote refused, what of the source was seen, and facts of the installation.
+//! what a remote refused, what of the source was seen, what processes died over, what runs have cost, and facts of the
+//! installation.
 
 use super::{LaneState, Prepared, RowKey, StateError, StateStore, embedded::EmbeddedState};
 use crate::{
@@ -15,6 +16,7 @@ use crate::{
 use async_trait::async_trait;
 use mirror_core::{
     ids::{LaneId, Oid},
+    jobs::budget::Spent,
     quarantine::Quarantine,
     reconcile::Compared,
     retry::Outage,
@@ -81,6 +83,7 @@ const QUARANTINE: &str = "quarantine";
 const SEEN: &str = "seen";
 const COMPARED: &str = "compared";
 const DEATHS: &str = "deaths";
+const SPENT: &str = "spent";
 
 #[async_trait]
 impl StateStore for SharedState {
@@ -158,6 +161,14 @@ impl StateStore for SharedState {
 
     async fn put_compared(&self, lane: &LaneId, compared: &Compared) -> Result<(), StateError> {
         self.write(COMPARED, lane, Some(compared)).await
+    }
+
+    async fn spent(&self, lane: &LaneId) -> Result<Option<Spent>, StateError> {
+        self.read(SPENT, lane).await
+    }
+
+    async fn put_spent(&self, lane: &LaneId, spent: &Spent) -> Result<(), StateError> {
+        self.write(SPENT, lane, Some(spent)).await
     }
 
     async fn meta_once(&self, name: &str, value: &str) -> Result<String, StateError> {

@@ -139,6 +139,10 @@ impl Lane {
         crash_point!("before-adopt");
         self.state.adopt(&self.id, id).await?;
         crash_point!("after-adopt");
+        // Before the cursor: whoever takes the lane over then is told, or makes this commit once more.
+        if !cut.runs.is_empty() || replace_all {
+            self.state.put_spent(&self.id, memory.spent()).await?;
+        }
         let cursor = cut.cursor(Some(id));
         self.log.commit(&self.id, stored_cursor.as_ref(), &cursor).await?;
         crash_point!("after-cursor");
