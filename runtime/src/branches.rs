@@ -7,7 +7,6 @@
 use crate::{
     config::{DeletedBranches, MirrorSpec, fits_template},
     pipeline::{
-        attempt::Lane,
         error::AttemptError,
         months::{self, is_of_month},
     },
@@ -18,6 +17,7 @@ use mirror_core::{
     trailer::Trailers,
 };
 use mirror_git::{ANCESTRY_COMMITS_MAX, FetchScope, RefName, Remote, RemoteError, Store};
+use mirror_keboola::DevBranch;
 use sha2::{Digest, Sha256};
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -163,8 +163,8 @@ async fn is_gone(mirror: &Mirror, branch: &BranchId) -> bool {
 }
 
 /// Returns a digest of what of a branch is mirrored, for the event that tells of a change.
-pub(crate) fn digest_of(lane: &Lane) -> String {
-    let source: serde_json::Value = serde_json::from_str(&lane.branch.source).unwrap_or_default();
+pub(crate) fn digest_of(branch: &DevBranch) -> String {
+    let source: serde_json::Value = serde_json::from_str(&branch.source).unwrap_or_default();
     let seen = serde_json::json!([source["name"], source["description"]]);
     data_encoding::HEXLOWER.encode(&Sha256::digest(seen.to_string())[..16])
 }

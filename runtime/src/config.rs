@@ -285,6 +285,8 @@ pub struct MirrorSpec {
     pub visibility_url: Option<Url>,
     pub jobs: Option<JobsSpec>,
     pub dev_branches: DevBranches,
+    /// None: only events tell of changes.
+    pub poll: Option<PollSpec>,
     /// Label of metrics.
     pub plan_tier: String,
     /// Label of metrics.
@@ -415,6 +417,17 @@ pub struct DevBranches {
     pub deleted: DeletedBranches,
     /// Time between two listings of the branches; one also follows an event of an unknown branch.
     pub look_every: Duration,
+}
+
+/// How often the source is asked whether something has changed of which no event tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PollSpec {
+    /// Time between two looks at the branches, the versions of their configurations and, where they are mirrored, runs.
+    pub every: Duration,
+    /// The same for what raises no version: metadata, buckets and tables.
+    pub unversioned_every: Duration,
+    /// Time between two looks at the Storage events of the project, after which it is looked at once; none: no hints.
+    pub hints_every: Option<Duration>,
 }
 
 /// A configuration that cannot be used, and what to do about it.

@@ -23,6 +23,9 @@ pub const PLACES: [&str; 15] = [
 /// Places on the way of a notice.
 pub const NOTICE_PLACES: [&str; 3] = ["notice-stored", "notice-before-send", "notice-sent"];
 
+/// Places of a poller's look.
+pub const POLL_PLACES: [&str; 2] = ["poll-kept", "poll-told"];
+
 /// Places of a comparison with the source.
 pub const RECONCILE_PLACES: [&str; 1] = ["after-compared"];
 
@@ -60,7 +63,7 @@ pub fn arm_from_environment() {
     use std::sync::atomic::{AtomicU32, Ordering};
     let Ok(spec) = std::env::var(VARIABLE) else { return };
     let (place, passing) = spec.split_once(':').unwrap_or((&spec, "1"));
-    let is_place = [&PLACES[..], &NOTICE_PLACES, &RECONCILE_PLACES]
+    let is_place = [&PLACES[..], &NOTICE_PLACES, &POLL_PLACES, &RECONCILE_PLACES]
         .iter()
         .any(|places| places.contains(&place));
     assert!(is_place, "{VARIABLE} names no place: {place}");

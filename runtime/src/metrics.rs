@@ -142,6 +142,7 @@ pub struct Metrics {
     retry_success_within_3h: Share,
     episodes: Mutex<Episodes>,
     pub exports: Family<Attempted, Counter>,
+    pub polls: Family<Attempted, Counter>,
     pub git_sync_enabled_ratio: Family<Enabled, Share>,
     pub linked_dev_branches: Family<Region, Gauge>,
     pub secrets_redacted_rate: Family<Redacted, Share>,
@@ -187,6 +188,7 @@ impl Metrics {
             retry_success_within_3h: Share::default(),
             episodes: Mutex::default(),
             exports: Family::default(),
+            polls: Family::default(),
             git_sync_enabled_ratio: Family::default(),
             linked_dev_branches: Family::default(),
             secrets_redacted_rate: Family::default(),
@@ -242,6 +244,7 @@ impl Metrics {
             retry_success_within_3h,
             episodes: _,
             exports,
+            polls,
             git_sync_enabled_ratio,
             linked_dev_branches,
             secrets_redacted_rate,
@@ -293,6 +296,11 @@ impl Metrics {
             "exports",
             "Attempts to export by outcome; export_success_rate is recorded from it",
             exports.clone(),
+        );
+        registry.register(
+            "polls",
+            "Looks at a project for changes that no event told of, by outcome",
+            polls.clone(),
         );
         registry.register(
             "git_sync_enabled_ratio",

@@ -205,6 +205,44 @@ impl Packed {
     }
 }
 
+impl IntoIterator for Packed {
+    type Item = (String, String);
+    type IntoIter = IntoRows;
+
+    fn into_iter(mut self) -> IntoRows {
+        let mut rows = Vec::new();
+        if self.blocks.is_empty() {
+            let open = std::mem::take(&mut self.open).into_iter();
+            rows.extend(open.filter_map(|(key, value)| Some((key, value?))));
+        } else {
+            self.pack();
+        }
+        IntoRows {
+            blocks: self.blocks.into_iter(),
+            rows: rows.into_iter(),
+        }
+    }
+}
+
+/// All rows, by key. Each block is let go of once it is read.
+pub(crate) struct IntoRows {
+    blocks: std::vec::IntoIter<Block>,
+    rows: std::vec::IntoIter<(String, String)>,
+}
+
+impl Iterator for IntoRows {
+    type Item = (String, String);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(row) = self.rows.next() {
+                return Some(row);
+            }
+            self.rows = self.blocks.next()?.rows().into_iter();
+        }
+    }
+}
+
 impl FromIterator<(String, String)> for Packed {
     fn from_iter<I: IntoIterator<Item = (String, String)>>(rows: I) -> Self {
         let mut packed = Self::default();

@@ -319,7 +319,7 @@ impl Runner {
         }
         for lane in lanes {
             // No event and no version tells of a branch's new name.
-            let digest = branches::digest_of(&lane);
+            let digest = branches::digest_of(&lane.branch);
             let before = seen.insert(lane.branch.id.clone(), digest.clone());
             if before.is_some_and(|before| before != digest) {
                 self.tell_branch_changed(&lane, false).await?;
@@ -362,7 +362,7 @@ impl Runner {
         // The same may come again after something else did: each occasion has a digest of its own.
         let newest = lane.log.newest(&lane.topic, Stream::Change).await?;
         let body = Body::BranchChanged(BranchChanged {
-            digest: format!("{} after {newest}", branches::digest_of(lane)),
+            digest: format!("{} after {newest}", branches::digest_of(&lane.branch)),
             deleted,
         });
         let envelope = Envelope::internal(lane.topic.clone(), body, at);

@@ -127,6 +127,27 @@ pub trait StateStore: Send + Sync {
     /// A store that cannot be written.
     async fn put_deaths(&self, lane: &LaneId, record: &trial::Record) -> Result<(), StateError>;
 
+    /// Returns what a feeder of the lane's events keeps, by names; none where it has kept nothing yet.
+    ///
+    /// # Errors
+    /// A store that cannot be read.
+    async fn kept(
+        &self,
+        lane: &LaneId,
+        feeder: Feeder,
+    ) -> Result<Option<BTreeMap<String, String>>, StateError>;
+
+    /// Replaces what a feeder keeps. What is kept is never empty.
+    ///
+    /// # Errors
+    /// A store that cannot be written.
+    async fn keep(
+        &self,
+        lane: &LaneId,
+        feeder: Feeder,
+        kept: BTreeMap<String, String>,
+    ) -> Result<(), StateError>;
+
     /// Returns what is remembered of the lane's last comparison with its source.
     ///
     /// # Errors
@@ -162,6 +183,24 @@ pub trait StateStore: Send + Sync {
     /// # Errors
     /// A store that cannot be written.
     async fn meta_once(&self, name: &str, value: &str) -> Result<String, StateError>;
+}
+
+/// Who appends events by comparing, and has to know what it has appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Feeder {
+    Poller,
+    Backfill,
+}
+
+impl Feeder {
+    /// Returns the name under which a store has it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Poller => "poller",
+            Self::Backfill => "backfill",
+        }
+    }
 }
 
 /// Names a row of derived state: what kind of fact, about what.

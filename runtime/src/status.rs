@@ -2,6 +2,7 @@
 
 use crate::{
     notify::channel::channel_of,
+    poll::PollStatus,
     state::notices::Standing,
     visibility::{Exports, Found},
 };
@@ -142,6 +143,8 @@ pub struct Status {
     visibility: Mutex<BTreeMap<MirrorId, (Found, Exports)>>,
     /// By the ids of mirrors.
     notices: Mutex<BTreeMap<String, NoticesStatus>>,
+    /// Of mirrors that this process polls.
+    polls: Mutex<BTreeMap<MirrorId, PollStatus>>,
     /// Events that wait for mirrors whose lanes are not open.
     unopened: Mutex<BTreeMap<MirrorId, u64>>,
 }
@@ -183,6 +186,15 @@ impl Status {
     /// Notes how the delivery of notices stands.
     pub fn set_notices(&self, notices: BTreeMap<String, NoticesStatus>) {
         *self.notices.lock().unwrap_or_else(PoisonError::into_inner) = notices;
+    }
+
+    /// Notes how the polling of a mirror goes, or that it has ended.
+    pub fn set_poll(&self, mirror: &MirrorId, poll: Option<PollStatus>) {
+        let mut polls = self.polls.lock().unwrap_or_else(PoisonError::into_inner);
+        match poll {
+            Some(poll) => polls.insert(mirror.clone(), poll),
+            None => polls.remove(mirror),
+        };
     }
 
     /// Notes how many events wait for mirrors whose lanes are not open.
@@ -311,7 +323,24 @@ impl Status {
                 page
             })
             .collect();
-        json!({ "lanes": lanes, "mirrors": problems, "repositories": repositories, "notices": notices })
+        let polls = self.polls.lock().unwrap_or_else(PoisonError::into_inner);
+        let polls: Vec<Value> = polls
+            .iter()
+            .filter(|(mirror, _)| is_meant(mirror))
+            .map(|(mirror, poll)| {
+                json!({
+                    "mirror": mirror.as_str(),
+                    "lastLook": poll.last_look.map(|at| at.to_string()),
+                    "next": poll.next.map(|at| at.to_string()),
+                    "problem": poll.problem,
+                    "events": poll.events,
+                    "hints": poll.hints,
+                })
+            })
+            .collect();
+        json!({
+            "lanes": lanes, "mirrors": problems, "repositories": repositories, "notices": notices, "polls": polls,
+        })
     }
 
     /// Returns a copy of one lane's status.

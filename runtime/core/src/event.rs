@@ -305,6 +305,15 @@ impl Envelope {
         Self::new(topic, body, now, now, None)
     }
 
+    /// Makes the envelope of something that a comparison with the source found out at `now` and that happened, as the
+    /// source says, at `occurred_at`: what it says counts as its publishing, so that latency and windows do not depend on
+    /// when somebody looked.
+    #[must_use]
+    pub fn found(topic: Topic, body: Body, occurred_at: Option<Timestamp>, now: Timestamp) -> Self {
+        let occurred_at = occurred_at.unwrap_or(now).min(now);
+        Self::new(topic, body, occurred_at, occurred_at, None)
+    }
+
     pub(crate) fn new(
         topic: Topic,
         body: Body,

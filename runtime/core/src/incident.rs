@@ -111,8 +111,8 @@ pub enum Report {
     Rendered {
         branch: BranchId,
         plaintext: BTreeMap<ObjectKey, Vec<Place>>,
-        /// Objects in which there were none.
-        clean: Vec<ObjectKey>,
+        /// Those in which there were none.
+        clean: Clean,
     },
     /// All that a branch withholds now, and why.
     Withheld {
@@ -209,7 +209,7 @@ impl Ledger {
                 branch,
                 plaintext,
                 clean,
-            } => self.rendered(&branch, plaintext, &clean, now),
+            } => self.rendered(&branch, plaintext, clean, now),
             Report::Withheld { branch, objects } => self.withheld(&branch, objects, now),
             Report::Tick => {}
         }
@@ -308,18 +308,27 @@ impl Ledger {
         &mut self,
         branch: &BranchId,
         plaintext: BTreeMap<ObjectKey, Vec<Place>>,
-        clean: &[ObjectKey],
+        clean: Clean,
         now: Timestamp,
     ) {
+        let mut known = self.plaintext.known.remove(branch).unwrap_or_default();
+        match clean {
+            Clean::These(objects) => {
+                for object in objects {
+                    known.remove(&object.to_string());
+                }
+            }
+            Clean::AllBut(objects) => {
+                let found = plaintext.keys().chain(&objects);
+                let stays: BTreeSet<String> = found.map(ObjectKey::to_string).collect();
+                known.retain(|object, _| stays.contains(object));
+            }
+        }
         let found = plaintext.into_iter().map(|(object, places)| {
             let places = places.into_iter();
             let places = places.map(|Place { path, pointer, .. }| format!("{path} at {pointer}"));
             (object.to_string(), places.collect())
         });
-        let mut known = self.plaintext.known.remove(branch).unwrap_or_default();
-        for object in clean {
-            known.remove(&object.to_string());
-        }
         for (object, places) in found {
             let before = known.insert(object, BTreeSet::clone(&places)).unwrap_or_default();
             self.plaintext
@@ -340,6 +349,31 @@ impl Ledger {
             known.insert(object, BTreeSet::new());
         }
         self.withheld.keep(branch, known);
+    }
+}
+
+/// Objects in which no secret stood in plain text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Clean {
+    These(Vec<ObjectKey>),
+    /// Every object of the branch but these, of which it is not known, and those that are reported.
+    AllBut(BTreeSet<ObjectKey>),
+}
+
+impl Default for Clean {
+    fn default() -> Self {
+        Self::These(Vec::new())
+    }
+}
+
+impl Clean {
+    /// Adds what was found out later.
+    pub fn add(&mut self, later: Self) {
+        match (self, later) {
+            (Self::These(objects), Self::These(later)) => objects.extend(later),
+            (Self::AllBut(objects), Self::These(later)) => objects.retain(|object| !later.contains(object)),
+            (all, later) => *all = later,
+        }
     }
 }
 

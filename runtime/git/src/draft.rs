@@ -83,6 +83,12 @@ pub(crate) struct EncodedBlobs {
 }
 
 impl EncodedBlobs {
+    /// Gives back what was allocated beyond the blobs, which wait for the end of the draft.
+    pub(crate) fn shrink(&mut self) {
+        self.sent.shrink();
+        self.whole.shrink();
+    }
+
     /// Adds a blob in its shortest form; `base` may be a blob that it is similar to.
     pub(crate) fn push(
         &mut self,

@@ -69,6 +69,12 @@ impl Run {
         self.bytes.extend_from_slice(entry.bytes);
     }
 
+    /// Gives back what was allocated beyond the entries.
+    pub(crate) fn shrink(&mut self) {
+        self.bytes.shrink_to_fit();
+        self.rows.shrink_to_fit();
+    }
+
     /// Takes the last entry off, as a run of its own.
     pub(crate) fn pop(&mut self) -> Self {
         let mut last = Self::default();

@@ -5,6 +5,7 @@
 
 mod base;
 mod directory;
+mod names;
 #[cfg(test)]
 mod tests;
 
@@ -187,6 +188,7 @@ impl<'d, 's> TreeWriter<'d, 's> {
                 for (id, content, base) in part {
                     encoded.push(encoder, *id, content, base.as_ref());
                 }
+                encoded.shrink();
                 encoded
             },
         ));

@@ -3,7 +3,7 @@
 use crate::{
     Bucket, ClientConfig, ComponentConfigurations, ComponentInfo, ConfigurationDetail, ConfigurationMetadata,
     DevBranch, Index, ItemStream, Job, JobSearch, KeboolaError, ListedConfiguration, Metadata, Preview,
-    PreviewRequest, Revision, Table, TokenInfo,
+    PreviewRequest, Revision, StorageEvent, Table, TokenInfo,
     config::parse_origin,
     http::{Http, Request},
     json::{Problem, items},
@@ -299,6 +299,19 @@ impl KeboolaClient {
             }
         }
         self.0.http.text(&request).await
+    }
+
+    /// Asks for a branch's newest Storage events, newest first. A token that is no master token is shown its own
+    /// events only.
+    pub async fn events(&self, branch: &BranchId, limit: u32) -> Result<Vec<StorageEvent>, KeboolaError> {
+        let what = format!("the events of branch {branch}");
+        let page = [
+            ("component", "storage"),
+            ("sortOrder", "desc"),
+            ("limit", &*limit.to_string()),
+        ];
+        let request = self.storage(what, &["branch", branch.as_str(), "events"], &page)?;
+        self.get(request, StorageEvent::parse_list).await
     }
 
     /// Asks for one page of jobs.

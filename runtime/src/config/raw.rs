@@ -1,5 +1,6 @@
 //! The file as it is written: what serde sees, and the step from there to checked values.
 
+mod feeders;
 mod git;
 mod http;
 mod jobs;

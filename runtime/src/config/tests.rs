@@ -65,6 +65,50 @@ fn a_good_file_has_defaults_and_paths_relative_to_itself() {
 }
 
 #[test]
+fn polling_is_off_unless_it_is_asked_for_and_its_times_fit_each_other() {
+    let poll = |table: &str| {
+        let text = GOOD.replace("id = \"retail\"", &format!("id = \"retail\"\n{table}"));
+        let config = Config::parse(&text, Path::new("/etc/kbc/mirror.toml")).expect("good");
+        config.mirrors[0].poll
+    };
+    assert_eq!(poll(""), None);
+    assert_eq!(poll("poll = { every_ms = 5000 }"), None);
+    let seconds = |every, unversioned, hints: Option<u64>| {
+        Some(PollSpec {
+            every: Duration::from_secs(every),
+            unversioned_every: Duration::from_secs(unversioned),
+            hints_every: hints.map(Duration::from_secs),
+        })
+    };
+    assert_eq!(poll("poll = { enabled = true }"), seconds(60, 300, Some(15)));
+    assert_eq!(
+        poll("poll = { enabled = true, every_ms = 5000 }"),
+        seconds(5, 300, Some(5))
+    );
+    let rare = "poll = { enabled = true, every_ms = 600000, hints_every_ms = 0 }";
+    assert_eq!(poll(rare), seconds(600, 600, None));
+    let wrong = |table: &str, expected: Expect| {
+        check("id = \"retail\"", &format!("id = \"retail\"\n{table}"), expected);
+    };
+    wrong(
+        "poll = { enabled = true, every_ms = 10 }",
+        expect!["`mirror[0].poll.every_ms`: must be between 1000 and 86400000"],
+    );
+    wrong(
+        "poll = { enabled = true, unversioned_every_ms = 30000 }",
+        expect!["`mirror[0].poll.unversioned_every_ms`: must be between `every_ms` and 86400000"],
+    );
+    wrong(
+        "poll = { enabled = true, hints_every_ms = 61000 }",
+        expect!["`mirror[0].poll.hints_every_ms`: must be 0 (no hints), or between 1000 and `every_ms`"],
+    );
+    wrong(
+        "poll = true",
+        expect!["/etc/kbc/mirror.toml: line 14, column 8: invalid type: boolean, expected struct Poll"],
+    );
+}
+
+#[test]
 fn what_is_wrong_is_told_by_key_and_never_with_the_value() {
     check(
         "data_dir",
@@ -84,7 +128,7 @@ fn what_is_wrong_is_told_by_key_and_never_with_the_value() {
         "token = \"env:KBC_TOKEN\"",
         "token = \"env:KBC_TOKEN\"\npasword = \"hunter2\"",
         expect![
-            "/etc/kbc/mirror.toml: line 17, column 1: unknown field `pasword`, expected one of `id`, `stack`, `project_id`, `token`, `repository`, `credential`, `signing_key`, `branch`, `prefix`, `secrets`, `samples`, `sample_limits`, `visibility_url`, `jobs`, `dev_branches`, `plan_tier`, `region`, `adopt`, `deletions`, `accept_deletions`, `notify`, `policy`"
+            "/etc/kbc/mirror.toml: line 17, column 1: unknown field `pasword`, expected one of `id`, `stack`, `project_id`, `token`, `repository`, `credential`, `signing_key`, `branch`, `prefix`, `secrets`, `samples`, `sample_limits`, `visibility_url`, `jobs`, `dev_branches`, `poll`, `plan_tier`, `region`, `adopt`, `deletions`, `accept_deletions`, `notify`, `policy`"
         ],
     );
     check(

@@ -379,6 +379,9 @@ impl Lane {
             overwrites,
             ..
         } = start;
+        if rebuild {
+            self.begin_polling().await?;
+        }
         let asked = Instant::now();
         let mut groups = match rebuild || together || aim == Aim::Probe {
             true => vec![Group::alone(cut.clone())],

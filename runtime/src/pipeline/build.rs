@@ -6,6 +6,7 @@
 
 mod files;
 mod going;
+mod made;
 mod rounds;
 mod settle;
 mod shared;
@@ -21,12 +22,13 @@ use super::{
     work::Work,
 };
 use crate::crash_point;
+use made::MadeObjects;
 use mirror_core::{
     cut::ConfigKey,
     finding::WithholdReason,
     ids::{ObjectKey, Oid, TableId},
+    incident::Clean,
     inventory::Inventory,
-    layout::Entry,
     path::MirrorPath,
     placement::{Change, Delta, Placement},
     quarantine::Quarantine,
@@ -79,7 +81,7 @@ pub(super) struct Built {
     /// What was redacted, of objects in which something was.
     pub redactions: Vec<(ObjectKey, RedactionStats)>,
     /// Objects that were rendered without a secret in plain text, or are gone.
-    pub clean: Vec<ObjectKey>,
+    pub clean: Clean,
     pub work: Work,
     /// How long fetching dependents took.
     pub fetching: Duration,
@@ -115,14 +117,6 @@ impl Again {
     }
 }
 
-/// What of a rendered object is remembered until all are.
-#[derive(Debug)]
-struct Made {
-    files: Vec<MirrorPath>,
-    entries: Vec<Entry>,
-    stats: RedactionStats,
-}
-
 /// A build under way.
 struct Build<'l, 'w, 'd, 's> {
     lane: &'l Lane,
@@ -136,7 +130,7 @@ struct Build<'l, 'w, 'd, 's> {
     /// Versions of the configurations that were fetched.
     fetched: BTreeMap<ConfigKey, Covered>,
     whole: bool,
-    made: BTreeMap<ObjectKey, Made>,
+    made: MadeObjects,
     removed: BTreeSet<ObjectKey>,
     withheld: BTreeMap<ObjectKey, WithholdReason>,
     withheld_files: BTreeMap<String, String>,
@@ -232,7 +226,7 @@ impl Lane {
                 .map(|(key, config)| (key.clone(), Covered::of(&config.revision)))
                 .collect(),
             whole: fetched.whole,
-            made: BTreeMap::new(),
+            made: MadeObjects::default(),
             removed: BTreeSet::new(),
             withheld,
             withheld_files: BTreeMap::new(),
@@ -271,7 +265,7 @@ impl Lane {
         crash_point!("after-render");
         let inventory = build.inventory(&survey);
         drop(survey);
-        let redactions = build.redactions();
+        let redactions = build.made.redactions();
         let removed = build.removed.clone();
         let clean = build.clean();
         let mut shards = build.settle();
@@ -405,17 +399,13 @@ impl Build<'_, '_, '_, '_> {
         inventory
     }
 
-    fn redactions(&self) -> Vec<(ObjectKey, RedactionStats)> {
-        let found = self.made.iter().filter(|(_, made)| made.stats.found() > 0);
-        found
-            .map(|(key, made)| (key.clone(), made.stats.clone()))
-            .collect()
-    }
-
-    fn clean(&self) -> Vec<ObjectKey> {
-        let made = self.made.iter();
-        let clean = made.filter(|(_, made)| made.stats.plaintext.is_empty());
-        clean.map(|(key, _)| key).chain(&self.removed).cloned().collect()
+    fn clean(&self) -> Clean {
+        if self.whole {
+            // They are told of, or it is not known what is in them.
+            return Clean::AllBut(self.withheld.keys().cloned().collect());
+        }
+        let removed = self.removed.iter().cloned();
+        Clean::These(self.made.clean().chain(removed).collect())
     }
 }
 

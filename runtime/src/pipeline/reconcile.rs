@@ -202,7 +202,7 @@ impl Observed {
     }
 
     /// The digests by the names under which they are stored.
-    fn names(&self) -> BTreeMap<String, String> {
+    pub(crate) fn names(&self) -> BTreeMap<String, String> {
         let buckets = self
             .buckets
             .iter()
@@ -226,7 +226,7 @@ fn bucket_name(id: &BucketId) -> String {
 }
 
 /// Returns the tables that are worth a look: new, changed or gone, and one of each bucket that changed.
-fn differing(
+pub(crate) fn differing(
     seen: &BTreeMap<String, String>,
     observed: &Observed,
     mirrored: impl Iterator<Item = TableId>,
@@ -300,7 +300,7 @@ fn known_runs(memory: &Memory) -> (BTreeSet<String>, Option<Timestamp>) {
 }
 
 /// Returns what the end of a run would have been told as; none if it has not ended.
-fn finished(job: &Job) -> Option<Body> {
+pub(crate) fn finished(job: &Job) -> Option<Body> {
     let status = match job.status {
         JobStatus::Success | JobStatus::Warning => RunStatus::Success,
         JobStatus::Error => RunStatus::Failed,

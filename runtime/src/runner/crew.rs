@@ -1,7 +1,7 @@
 //! Working for a mirror: all of them where this process is alone, those of the shards it holds where it is not.
 
 use super::{Followed, Runner};
-use crate::{metrics::Region, system::Mirror, workers::Crew};
+use crate::{metrics::Region, poll::Poller, system::Mirror, workers::Crew};
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use mirror_core::{
@@ -71,6 +71,10 @@ impl Runner {
             &followed,
             async move { runner.watch_visibility(&watched, stop).await },
         );
+        if mirror.spec.poll.is_some() {
+            let poller = Poller::new(Arc::clone(&self.system), Arc::clone(self), Arc::clone(mirror));
+            self.spawn(&followed, poller.run(followed.stop.clone()));
+        }
         let (runner, compared, stop) = (Arc::clone(self), mirror.spec.id.clone(), followed.stop.clone());
         self.spawn(&followed, async move {
             runner.compare_on_schedule(&compared, stop).await;

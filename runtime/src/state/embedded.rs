@@ -1,6 +1,6 @@
 //! The state store in the installation's SQLite file.
 
-use super::{Derived, LaneState, Prepared, RowKey, StateError, StateStore};
+use super::{Derived, Feeder, LaneState, Prepared, RowKey, StateError, StateStore};
 use crate::database::Database;
 use async_trait::async_trait;
 use mirror_core::{
@@ -36,6 +36,10 @@ pub(crate) const SCHEMA: &str = "
     CREATE TABLE seen (
         lane INTEGER NOT NULL REFERENCES lane, object TEXT NOT NULL, digest TEXT NOT NULL,
         PRIMARY KEY (lane, object)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE kept (
+        lane INTEGER NOT NULL REFERENCES lane, feeder TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,
+        PRIMARY KEY (lane, feeder, name)
     ) STRICT, WITHOUT ROWID;
 ";
 
@@ -314,6 +318,51 @@ impl StateStore for EmbeddedState {
         self.put_column("deaths", lane, kept).await
     }
 
+    async fn kept(
+        &self,
+        lane: &LaneId,
+        feeder: Feeder,
+    ) -> Result<Option<BTreeMap<String, String>>, StateError> {
+        let row = lane.clone();
+        let kept = self.database.read(move |connection| {
+            let Some(lane) = lane_row(connection, &row)? else {
+                return Ok(BTreeMap::new());
+            };
+            kept_of(connection, lane.id, feeder)
+        });
+        Ok(Some(kept.await?).filter(|kept| !kept.is_empty()))
+    }
+
+    async fn keep(
+        &self,
+        lane: &LaneId,
+        feeder: Feeder,
+        kept: BTreeMap<String, String>,
+    ) -> Result<(), StateError> {
+        let row = lane.clone();
+        let stored = self.database.write(move |connection| {
+            let lane = lane_for_writing(connection, &row)?;
+            // Only the difference is written: most of it stays as it is.
+            let before = kept_of(connection, lane.id, feeder)?;
+            let mut put = connection.prepare_cached(
+                "INSERT OR REPLACE INTO kept (lane, feeder, name, value) VALUES (?, ?, ?, ?)",
+            )?;
+            for (name, value) in kept
+                .iter()
+                .filter(|(name, value)| before.get(*name) != Some(value))
+            {
+                put.execute(params![lane.id, feeder.as_str(), name, value])?;
+            }
+            let mut drop =
+                connection.prepare_cached("DELETE FROM kept WHERE lane = ? AND feeder = ? AND name = ?")?;
+            for name in before.keys().filter(|name| !kept.contains_key(*name)) {
+                drop.execute(params![lane.id, feeder.as_str(), name])?;
+            }
+            Ok(())
+        });
+        Ok(stored.await?)
+    }
+
     async fn compared(&self, lane: &LaneId) -> Result<Option<Compared>, StateError> {
         self.column("compared", lane).await
     }
@@ -344,6 +393,16 @@ fn meta(connection: &Connection, name: &str) -> rusqlite::Result<Option<String>>
     connection
         .query_row("SELECT value FROM meta WHERE name = ?", [name], |row| row.get(0))
         .optional()
+}
+
+fn kept_of(connection: &Connection, lane: i64, feeder: Feeder) -> rusqlite::Result<BTreeMap<String, String>> {
+    let mut statement =
+        connection.prepare_cached("SELECT name, value FROM kept WHERE lane = ? AND feeder = ?")?;
+    statement
+        .query_map(params![lane, feeder.as_str()], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?
+        .collect()
 }
 
 struct LaneRow {

@@ -2,10 +2,10 @@
 //!
 //! What can be read back from the remote stays on the worker's own disk: another one that takes a lane over
 //! reads it back. What nobody could find out again is in a bucket that all of them share: running outages,
-//! what a remote refused, what of the source was seen, what processes died over, what runs have cost, and facts of the
-//! installation.
+//! what a remote refused, what of the source was seen, what feeders have told, what processes died over, what runs have cost, and
+//! facts of the installation.
 
-use super::{LaneState, Prepared, RowKey, StateError, StateStore, embedded::EmbeddedState};
+use super::{Feeder, LaneState, Prepared, RowKey, StateError, StateStore, embedded::EmbeddedState};
 use crate::{
     nats::{
         Nats, NatsError,
@@ -153,6 +153,23 @@ impl StateStore for SharedState {
     async fn put_deaths(&self, lane: &LaneId, record: &trial::Record) -> Result<(), StateError> {
         let kept = (!record.is_empty()).then_some(record);
         self.write(DEATHS, lane, kept).await
+    }
+
+    async fn kept(
+        &self,
+        lane: &LaneId,
+        feeder: Feeder,
+    ) -> Result<Option<BTreeMap<String, String>>, StateError> {
+        self.read(feeder.as_str(), lane).await
+    }
+
+    async fn keep(
+        &self,
+        lane: &LaneId,
+        feeder: Feeder,
+        kept: BTreeMap<String, String>,
+    ) -> Result<(), StateError> {
+        self.write(feeder.as_str(), lane, Some(&kept)).await
     }
 
     async fn compared(&self, lane: &LaneId) -> Result<Option<Compared>, StateError> {

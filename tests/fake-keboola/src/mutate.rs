@@ -301,6 +301,17 @@ impl Fake {
         })
     }
 
+    /// Drops a table.
+    ///
+    /// # Errors
+    /// An unknown table.
+    pub fn drop_table(&self, table: &str, change: &Change) -> Result<(), FakeError> {
+        self.make(Op::DropTable {
+            table: table.into(),
+            change: change.clone(),
+        })
+    }
+
     /// Replaces a table's data preview; the text has a header line.
     ///
     /// # Errors

@@ -78,6 +78,10 @@ pub(crate) enum Op {
         detail: Value,
         change: Change,
     },
+    DropTable {
+        table: String,
+        change: Change,
+    },
     ChangePreview {
         table: String,
         csv: String,

@@ -237,6 +237,7 @@ impl State {
             Op::DeleteBranch { branch, change } => self.delete_branch(&branch, &change).map(|()| None),
             Op::FinishJob { job } => self.finish_job(&job).map(|()| None),
             Op::PutTable { detail, change } => self.put_table(detail, &change).map(|()| None),
+            Op::DropTable { table, change } => self.drop_table(table, &change).map(|()| None),
             Op::ChangePreview { table, csv, change } => {
                 self.change_preview(table, csv, &change).map(|()| None)
             }

@@ -159,6 +159,70 @@ async fn a_worker_goes_on_where_another_died_or_left_and_history_is_one_line() {
     }
 }
 
+/// Polling goes with the lease: whoever does not have the project does not ask, and who takes over tells nothing twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn only_the_worker_that_has_the_project_polls_it_and_the_next_goes_on_where_it_was() {
+    let keboola = Keboola::small();
+    let nats = NatsServer::start();
+    let options = Options {
+        mirror: "poll = { enabled = true, every_ms = 1000, unversioned_every_ms = 1000, hints_every_ms = 0 }",
+        ..Broker::options(&nats, "")
+    };
+    let site = Installation::new(&keboola, options);
+    let mut workers = vec![worker(&site, "w0").await, worker(&site, "w1").await];
+    let main = keboola.main();
+    let looks = async |server: &Server| {
+        server
+            .metric("polls_total{outcome=\"ok\"}")
+            .await
+            .unwrap_or_default()
+    };
+    let events = async |server: &Server| {
+        let status = server.status().await;
+        status["polls"][0]["events"].as_u64().unwrap_or_default()
+    };
+    work(&keboola, 1);
+    until("the first changes are found", async || {
+        site.has_versions(&main).then_some(())
+    })
+    .await;
+    // The project may go to the one that came last before it stays where it is.
+    let at_work = until("one polls and the other does not", async || {
+        let at_work = holder(&workers.iter().collect::<Vec<_>>()).await;
+        let (busy, idle) = (&workers[at_work], &workers[1 - at_work]);
+        let (before, idle_before) = (looks(busy).await, looks(idle).await);
+        let polls_on = until("it polls on, or another has it", async || {
+            match holds(busy).await {
+                true => (looks(busy).await >= before + 3.0).then_some(true),
+                false => Some(false),
+            }
+        });
+        (polls_on.await && looks(idle).await <= idle_before).then_some(at_work)
+    })
+    .await;
+    let holding = workers.remove(at_work);
+    let told = events(&workers[0]).await;
+    let mut holding = holding;
+    holding.kill();
+    work(&keboola, 2);
+    until("the other one finds what happened since", async || {
+        site.has_versions(&main).then_some(())
+    })
+    .await;
+    let taken = looks(&workers[0]).await;
+    until("it has looked since", async || {
+        (looks(&workers[0]).await >= taken + 2.0).then_some(())
+    })
+    .await;
+    // Two versions, a run and its table that was loaded; nothing of the first round.
+    assert_eq!(events(&workers[0]).await - told, 4);
+    site.repository.fsck();
+    site.check_status(&workers[0]).await;
+    for worker in workers {
+        worker.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn a_worker_killed_around_its_push_leaves_nothing_that_another_would_do_twice() {
     let keboola = Keboola::small();

@@ -79,13 +79,18 @@ fn check(script: &str, expected: &Expect) {
                 Report::Rendered {
                     branch: branch(from),
                     plaintext: BTreeMap::from([(object(rest[0]), places.collect())]),
-                    clean: Vec::new(),
+                    clean: Clean::default(),
                 }
             }
             "clean" => Report::Rendered {
                 branch: branch(from),
                 plaintext: BTreeMap::new(),
-                clean: vec![object(rest[0])],
+                clean: Clean::These(vec![object(rest[0])]),
+            },
+            "all-clean-but" => Report::Rendered {
+                branch: branch(from),
+                plaintext: BTreeMap::new(),
+                clean: Clean::AllBut(rest.iter().map(|id| object(id)).collect()),
             },
             "withheld" => Report::Withheld {
                 branch: branch(from),
@@ -197,6 +202,23 @@ fn a_repository_that_turns_public_is_told_each_time_it_does() {
             2 secrets_masked of [] since 2: a stranger may read it
             5 samples_off of [] since 5: a stranger may read it
             5 secrets_masked of [] since 5: a stranger may read it
+        "#]],
+    );
+}
+
+#[test]
+fn where_all_was_rendered_only_what_was_not_may_still_have_its_plain_secrets() {
+    check(
+        "1 7 plain a /#p; 2 7 plain b /#p; 3 7 plain c /#p; 70 - tick; 71 7 all-clean-but b; 72 7 plain a /#p; 73 7 plain b /#p; \
+         140 - tick",
+        &expect![[r#"
+            1 plaintext_secrets of [7] since 1
+              configs/main/c.json at /#p
+            70 plaintext_secrets of [7] since 2
+              configs/main/c.json at /#p
+              configs/main/c.json at /#p
+            140 plaintext_secrets of [7] since 72
+              configs/main/c.json at /#p
         "#]],
     );
 }

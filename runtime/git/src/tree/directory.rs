@@ -1,6 +1,9 @@
 //! One directory of a tree that is being changed: what the base has, and what is to be different.
 
-use super::base::{BaseTree, Entry, MODE_FILE, MODE_TREE};
+use super::{
+    base::{BaseTree, Entry, MODE_FILE, MODE_TREE},
+    names::Names,
+};
 use crate::{
     error::{StoreError, WriteError},
     objects::{EMPTY_TREE, Source},
@@ -17,7 +20,7 @@ pub(super) struct Directory {
     base: BaseTree,
     /// Whether what the base has here, and below, goes unless it is written or kept.
     cleared: bool,
-    changes: BTreeMap<Box<[u8]>, Change>,
+    changes: Names<Change>,
     /// Directories in whose place a file was written, should that be taken back.
     hidden: BTreeMap<Box<[u8]>, Box<Self>>,
 }
@@ -87,7 +90,7 @@ impl Directory {
             base_id: Some(tree),
             base,
             cleared,
-            changes: BTreeMap::new(),
+            changes: Names::default(),
             hidden: BTreeMap::new(),
         })
     }
@@ -121,7 +124,7 @@ impl Directory {
             )
         );
         let written = Change::Written { id, over_deleted };
-        if let Some(Change::Inside(inside)) = directory.changes.insert(name.as_bytes().into(), written) {
+        if let Some(Change::Inside(inside)) = directory.changes.insert(name.as_bytes(), written) {
             directory.hidden.insert(name.as_bytes().into(), inside);
         }
         let old = directory.base.find(name.as_bytes()).map(|(_, entry)| entry);
@@ -146,8 +149,8 @@ impl Directory {
             .base
             .find(name.as_bytes())
             .is_some_and(|(_, entry)| !entry.is_tree());
-        if is_file && !self.changes.contains_key(name.as_bytes()) {
-            self.changes.insert(name.as_bytes().into(), Change::Deleted);
+        if is_file && !self.changes.contains(name.as_bytes()) {
+            self.changes.insert(name.as_bytes(), Change::Deleted);
         }
     }
 
@@ -164,9 +167,9 @@ impl Directory {
         let over_deleted = *over_deleted;
         directory.changes.remove(name);
         if let Some(inside) = directory.hidden.remove(name) {
-            directory.changes.insert(name.into(), Change::Inside(inside));
+            directory.changes.insert(name, Change::Inside(inside));
         } else if over_deleted {
-            directory.changes.insert(name.into(), Change::Deleted);
+            directory.changes.insert(name, Change::Deleted);
         }
         Ok(())
     }
@@ -203,14 +206,14 @@ impl Directory {
             directory.changes.get(name.as_bytes()),
             None | Some(Change::Deleted)
         ) {
-            directory.changes.insert(name.as_bytes().into(), Change::Kept);
+            directory.changes.insert(name.as_bytes(), Change::Kept);
         }
         Ok(Some(id))
     }
 
     fn clear(&mut self) {
         self.cleared = true;
-        for change in self.changes.values_mut() {
+        for (_, change) in self.changes.iter_mut() {
             if let Change::Inside(inside) = change {
                 inside.clear();
             }
@@ -243,7 +246,7 @@ impl Directory {
 
     /// Returns a directory in this one if the base has it or something is written to it.
     fn enter(&mut self, source: &impl Source, name: &str) -> Result<Option<&mut Self>, StoreError> {
-        if !self.changes.contains_key(name.as_bytes()) {
+        if !self.changes.contains(name.as_bytes()) {
             let found = self
                 .base
                 .find(name.as_bytes())
@@ -252,8 +255,7 @@ impl Directory {
                 return Ok(None);
             };
             let inside = Box::new(Self::load(source, tree, self.cleared)?);
-            self.changes
-                .insert(name.as_bytes().into(), Change::Inside(inside));
+            self.changes.insert(name.as_bytes(), Change::Inside(inside));
         }
         Ok(match self.changes.get_mut(name.as_bytes()) {
             Some(Change::Inside(inside)) => Some(inside),
@@ -269,12 +271,12 @@ impl Directory {
             // A file of the base makes way for the directory.
             Some(Change::Kept | Change::Deleted) => {
                 self.changes
-                    .insert(name.as_bytes().into(), Change::Inside(Box::default()));
+                    .insert(name.as_bytes(), Change::Inside(Box::default()));
             }
             None => {
                 if self.enter(source, name)?.is_none() {
                     self.changes
-                        .insert(name.as_bytes().into(), Change::Inside(Box::default()));
+                        .insert(name.as_bytes(), Change::Inside(Box::default()));
                 }
             }
         }
@@ -296,7 +298,7 @@ impl Directory {
         let mut results: Vec<Entry<'_>> = Vec::new();
         // Positions in the base whose entry is replaced or gone.
         let mut replaced: Vec<usize> = Vec::new();
-        for (name, change) in &mut changes {
+        for (name, change) in changes.iter_mut() {
             let in_base = base.find(name);
             replaced.extend(in_base.map(|(at, _)| at));
             let in_base = in_base.map(|(_, entry)| entry);

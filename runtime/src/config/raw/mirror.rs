@@ -5,6 +5,7 @@ use super::{
         AcceptDeletions, ConfigError, DevBranches, MirrorSpec, RepositorySpec, branch_problem, id, reference,
         refs::template_problem, value,
     },
+    feeders::Poll,
     git::{Credential, repository, web_address},
     jobs::Jobs,
     notify::Address,
@@ -83,6 +84,8 @@ pub(super) struct Mirror {
     jobs: Jobs,
     #[serde(default)]
     dev_branches: Dev,
+    #[serde(default)]
+    poll: Poll,
     #[serde(default)]
     plan_tier: String,
     #[serde(default)]
@@ -218,6 +221,7 @@ impl Mirror {
                 deleted: self.dev_branches.deleted,
                 look_every: Duration::from_millis(self.dev_branches.look_every_ms),
             },
+            poll: self.poll.check(&key("poll"))?,
             plan_tier: self.plan_tier,
             region: self.region,
             adopt: self.adopt,

@@ -19,6 +19,7 @@ use mirror_core::{
     cut::{Cut, groups::Group},
     finding::WithholdReason,
     ids::{ObjectKey, Oid, TableId},
+    incident::Clean,
     inventory::Inventory,
     quarantine::Quarantine,
     redaction::RedactionStats,
@@ -68,7 +69,7 @@ pub(super) struct Finished {
     pub(super) push: Option<PendingPush>,
     pub(super) redactions: Vec<(ObjectKey, RedactionStats)>,
     /// As [`Built::clean`].
-    pub(super) clean: Vec<ObjectKey>,
+    pub(super) clean: Clean,
     pub(super) withheld: Vec<(ObjectKey, WithholdReason)>,
     pub(super) withheld_files: BTreeMap<String, String>,
     /// As [`Built::tables`].
@@ -150,7 +151,7 @@ impl Lane {
                 commits: Vec::new(),
                 push: None,
                 redactions: Vec::new(),
-                clean: Vec::new(),
+                clean: Clean::default(),
                 withheld: Vec::new(),
                 withheld_files: BTreeMap::new(),
                 tables: BTreeSet::new(),
@@ -261,7 +262,7 @@ impl Lane {
         }
         finished.months.extend(self.commit_months(&cut, months)?);
         finished.days_dropped |= days_dropped;
-        finished.clean.extend(clean);
+        finished.clean.add(clean);
         finished.redactions.extend(redactions);
         finished.withheld.extend(withheld);
         finished.withheld_files.extend(withheld_files);

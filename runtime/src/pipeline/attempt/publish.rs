@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use mirror_core::{
     cut::{Cut, LaneCursor},
     ids::ObjectKey,
-    incident::Report,
+    incident::{Clean, Report},
     inventory::Inventory,
     redaction::RedactionStats,
 };
@@ -208,7 +208,7 @@ impl Lane {
     async fn tell_found(
         &self,
         redactions: &[(ObjectKey, RedactionStats)],
-        clean: Vec<ObjectKey>,
+        clean: Clean,
         memory: &Memory,
     ) -> Result<(), AttemptError> {
         let (branch, now) = (self.id.branch.clone(), (self.now)());

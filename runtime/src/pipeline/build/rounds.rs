@@ -10,7 +10,8 @@ use super::{
         spool::{Spool, Spooled},
         transform::Clean,
     },
-    Build, Made, Newest, Refused,
+    Build, Newest, Refused,
+    made::Made,
 };
 use mirror_core::{
     batch::{MirrorBatch, Subject, Withheld},
@@ -74,9 +75,10 @@ impl Build<'_, '_, '_, '_> {
     ) -> Result<Refused, AttemptError> {
         let lane = self.lane;
         // What an earlier round wrote of them; before anything is written, since others may get the paths.
-        let before = todo.iter().filter_map(|key| self.made.remove(key));
-        for path in before.flat_map(|made| made.files) {
-            self.writer.withdraw(&path)?;
+        for key in &todo {
+            for path in self.made.remove(key) {
+                self.writer.withdraw(&path)?;
+            }
         }
         let transformer = &lane.transformer;
         let guard = transformer.guard();
@@ -153,9 +155,8 @@ impl Build<'_, '_, '_, '_> {
             let made = Made {
                 files: object.files().iter().map(|file| file.path().clone()).collect(),
                 entries: object.entries().to_vec(),
-                stats: object.stats().clone(),
             };
-            self.made.insert(key.clone(), made);
+            self.made.insert(key, made, object.stats());
         }
         for one in withheld {
             if let Subject::Object(key) = one.subject {

@@ -2,7 +2,8 @@
 
 use super::{
     super::memory::{EntryKey, Known, Shard},
-    Build, Covered, Made, Newest, Versions,
+    Build, Covered, Newest, Versions,
+    made::Made,
 };
 use mirror_core::{
     cut::ConfigKey,
@@ -27,7 +28,7 @@ impl Build<'_, '_, '_, '_> {
             self.deleted.extend(files);
             shards.extend(touched);
         }
-        for (key, made) in std::mem::take(&mut self.made) {
+        for (key, made) in std::mem::take(&mut self.made).into_objects() {
             let touched = self.settle_made(key.clone(), made);
             self.note_table(&key, !touched.is_empty());
             shards.extend(touched);
@@ -54,7 +55,7 @@ impl Build<'_, '_, '_, '_> {
 
     fn settle_made(&mut self, key: ObjectKey, made: Made) -> BTreeSet<Shard> {
         let mut shards = BTreeSet::new();
-        let Made { files, entries, .. } = made;
+        let Made { files, entries } = made;
         if let Some(known) = self.memory.known(&key) {
             self.deleted.extend(known.files);
             if known.withheld.is_some() {

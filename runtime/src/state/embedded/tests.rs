@@ -211,6 +211,14 @@ async fn outages_what_was_seen_and_facts_come_back() {
         .put_seen(&lane, seen(&[("b", "2"), ("c", "1")]))
         .await
         .unwrap();
+    assert_eq!(state.kept(&lane, Feeder::Poller).await.unwrap(), None);
+    for kept in [&[("a", "1"), ("b", "1")][..], &[("b", "2"), ("c", "1")]] {
+        state.keep(&lane, Feeder::Poller, seen(kept)).await.unwrap();
+    }
+    state
+        .keep(&lane, Feeder::Backfill, seen(&[("d", "1")]))
+        .await
+        .unwrap();
     assert_eq!(state.meta_once("tag_key", "one").await.unwrap(), "one");
     assert!(state.quarantine(&lane).await.unwrap().is_empty());
     let mut quarantine = Quarantine::default();
@@ -231,6 +239,10 @@ async fn outages_what_was_seen_and_facts_come_back() {
     assert_eq!(state.outage(&lane).await.unwrap(), Some(outage));
     assert_eq!(state.quarantine(&lane).await.unwrap(), quarantine);
     assert_eq!(state.seen(&lane).await.unwrap(), seen(&[("b", "2"), ("c", "1")]));
+    let kept = state.kept(&lane, Feeder::Poller).await.unwrap();
+    assert_eq!(kept, Some(seen(&[("b", "2"), ("c", "1")])));
+    let kept = state.kept(&lane, Feeder::Backfill).await.unwrap();
+    assert_eq!(kept, Some(seen(&[("d", "1")])));
     let other = LaneId {
         mirror: "other".parse().unwrap(),
         ..lane.clone()

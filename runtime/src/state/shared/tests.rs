@@ -122,6 +122,18 @@ async fn what_was_seen_of_a_large_project_is_replaced_as_a_whole_and_leaves_noth
 }
 
 #[tokio::test]
+async fn what_a_feeder_has_told_goes_with_the_lane_to_another_worker() {
+    let server = NatsServer::start();
+    let (one, two) = (Worker::start(&server).await, Worker::start(&server).await);
+    let lane = lane("1");
+    assert_eq!(two.state.kept(&lane, Feeder::Poller).await.unwrap(), None);
+    let kept = BTreeMap::from([("config 1:ab".to_owned(), "7 x".to_owned())]);
+    one.state.keep(&lane, Feeder::Poller, kept.clone()).await.unwrap();
+    assert_eq!(two.state.kept(&lane, Feeder::Poller).await.unwrap(), Some(kept));
+    assert_eq!(two.state.kept(&lane, Feeder::Backfill).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn what_the_remote_has_too_is_each_workers_own() {
     let server = NatsServer::start();
     let (one, two) = (Worker::start(&server).await, Worker::start(&server).await);

@@ -134,6 +134,16 @@ impl State {
         Ok(())
     }
 
+    pub(super) fn drop_table(&mut self, table: String, change: &Change) -> Result<(), FakeError> {
+        if !self.tables.iter().any(|found| found["id"] == *table) {
+            return Err(FakeError::UnknownTable { table });
+        }
+        self.tell_table("storage.tableDeleted", &table, change);
+        self.tables.retain(|found| found["id"] != *table);
+        self.previews.remove(&table);
+        Ok(())
+    }
+
     pub(super) fn change_preview(
         &mut self,
         table: String,

@@ -99,6 +99,19 @@ impl Installation {
         }
     }
 
+    /// Returns whether the tip of a branch has each configuration and row in the version that the fake has.
+    pub(crate) fn has_versions(&self, id: &str) -> bool {
+        let project = self.keboola.project();
+        let mut branches = project.branches.iter();
+        let branch = branches.find(|branch| branch.id().to_string() == id);
+        let name = branch.map(|_| self.git_branch(id));
+        // Of one commit, however many come meanwhile.
+        let tip = name.and_then(|name| self.repository.tip(&name));
+        branch
+            .zip(tip)
+            .is_some_and(|(branch, tip)| self.repository.sidecars(&tip) == sidecars(branch))
+    }
+
     /// Checks that months of runs, where these have Git branches of their own, are those that a fresh
     /// installation makes.
     fn months(&self, name: &str, fresh: &Repository) {
