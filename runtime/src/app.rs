@@ -87,10 +87,11 @@ pub fn run(cli: Cli) -> ExitCode {
         log_level,
         command,
     } = cli;
-    let default = if matches!(command, Command::Demo(_)) {
-        "warn"
-    } else {
-        "info"
+    let default = match command {
+        Command::Demo(_) => "warn",
+        // What a first sync finds is told by a mirror; here it happens again and again.
+        Command::Bench(_) => "error",
+        _ => "info",
     };
     telemetry::start(log_format, log_level.as_deref().unwrap_or(default));
     let outcome = match command {
@@ -104,6 +105,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Notify(command) => cli::notify::run(command),
         Command::Config(command) => cli::config::run(command),
         Command::Policy(command) => cli::policy::run(command),
+        Command::Bench(command) => cli::bench::run(&command),
         Command::CompileComponent => {
             mirror_sandbox::run_compiler().map_err(|error| Failure::usage(error.to_string()))
         }

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
 mod ask;
+pub mod bench;
 pub mod config;
 pub mod demo;
 pub mod events;
@@ -26,7 +27,7 @@ pub struct Cli {
     #[arg(long, global = true, value_enum, default_value = "json")]
     pub log_format: LogFormat,
     /// Which log lines are written: error, warn, info, debug, or a filter such as `info,mirror_git=debug`.
-    /// The default is info; warn for the demo, which tells its own story.
+    /// The default is info; warn for the demo and error for benches, which tell their own story.
     #[arg(long, global = true)]
     pub log_level: Option<String>,
     #[command(subcommand)]
@@ -74,6 +75,11 @@ pub enum Command {
     /// Writes, checks and hands in redaction policies of one's own.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Measures what mirroring takes, on this machine and of one's own project, and where the time goes.
+    ///
+    /// Everything is done for real, into a repository of its own that is gone when the bench ends.
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
     /// Compiles a component for another process of this program; not for people.
     #[command(hide = true)]
     CompileComponent,

@@ -17,6 +17,7 @@ pub mod reconcile;
 pub mod recover;
 pub mod render;
 pub mod spool;
+pub mod stages;
 pub mod survey;
 pub mod transform;
 pub mod work;

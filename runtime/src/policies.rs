@@ -94,6 +94,12 @@ impl Policy {
         &self.identity
     }
 
+    /// Returns the policy itself, without measures and memory.
+    #[must_use]
+    pub fn guest(&self) -> &RedactionPolicy {
+        &self.guest
+    }
+
     /// Judges documents of one project: one verdict for each, in order; see [`RedactionPolicy::redact`].
     ///
     /// A policy is a pure function, so what it found in the same content before is not asked again.

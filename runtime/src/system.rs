@@ -13,7 +13,7 @@ use crate::{
     metrics::Metrics,
     nats::Nats,
     notify::{MirrorNotices, Notices, courier::Courier},
-    pipeline::{attempt::Heirs, cache::ObjectCache, fetch::Source, memories::Memories},
+    pipeline::{attempt::Heirs, cache::ObjectCache, fetch::Source, memories::Memories, stages::Stages},
     policies::{self, Policies, Policy},
     queue::{EventLog, embedded::EmbeddedLog, jetstream::JetStreamLog},
     state::{
@@ -58,6 +58,8 @@ pub struct System {
     pub notices: Notices,
     pub pauses: PauseStore,
     pub now: fn() -> Timestamp,
+    /// Where the time of attempts goes; nothing is measured unless somebody puts another one here, before lanes are made.
+    pub stages: Arc<Stages>,
     guests: Guests,
     policies: Arc<Policies>,
     tag_root: SecretString,
@@ -265,6 +267,7 @@ impl System {
             notices,
             pauses,
             now: wall_clock,
+            stages: Arc::default(),
             guests,
             policies: Arc::new(policies),
             tag_root: secret,

@@ -19,7 +19,10 @@ use crate::{
 };
 use gix::objs::Kind;
 use mirror_core::{commit::GuardedMessage, ids::Oid};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    time::Duration,
+};
 
 /// Gathers the new objects of one or more commits, to be stored and pushed as one pack.
 ///
@@ -57,6 +60,14 @@ pub struct Draft<'s> {
     written_trees: usize,
     /// The old blobs that the store did not have, since it last had one.
     misses: usize,
+    pub(crate) helpers: Helpers,
+}
+
+/// What the threads that help are measured with, if they are, and what they have taken of the processor.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Helpers {
+    pub(crate) clock: Option<fn() -> Duration>,
+    pub(crate) took: Duration,
 }
 
 #[derive(Debug)]
@@ -142,7 +153,18 @@ impl<'s> Draft<'s> {
             trees: 0,
             written_trees: 0,
             misses: 0,
+            helpers: Helpers::default(),
         }
+    }
+
+    /// Gives a clock of the processor's time of the thread that asks, which helping threads are measured with.
+    pub fn measure_helpers(&mut self, clock: Option<fn() -> Duration>) {
+        self.helpers.clock = clock;
+    }
+
+    /// Returns what helping threads have taken of the processor since it was asked last, if they are measured.
+    pub fn helped(&mut self) -> Duration {
+        std::mem::take(&mut self.helpers.took)
     }
 
     /// Starts a tree on top of `base`, which the draft or the store has; none is the empty tree.

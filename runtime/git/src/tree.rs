@@ -10,7 +10,7 @@ mod names;
 mod tests;
 
 use crate::{
-    draft::{Draft, EncodedBlobs},
+    draft::{Draft, EncodedBlobs, Helpers},
     encoder::Encoder,
     error::WriteError,
     objects::EMPTY_TREE,
@@ -25,7 +25,7 @@ use mirror_core::{
     ids::Oid,
     path::MirrorPath,
 };
-use std::{collections::HashSet, num::NonZero};
+use std::{collections::HashSet, num::NonZero, time::Duration};
 
 /// What a [`TreeWriter`] made of its changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,6 +116,7 @@ impl<'d, 's> TreeWriter<'d, 's> {
         let hashed = in_parallel(
             &files,
             |(_, content)| content.len(),
+            &mut self.draft.helpers,
             &mut Vec::new(),
             || (),
             |(), part| {
@@ -178,9 +179,11 @@ impl<'d, 's> TreeWriter<'d, 's> {
             }
             blobs.push((id, content, base));
         }
+        let mut helpers = self.draft.helpers;
         self.encoded.extend(in_parallel(
             &blobs,
             |(_, content, _)| content.len(),
+            &mut helpers,
             self.draft.encoders(),
             Encoder::new,
             |encoder, part| {
@@ -192,6 +195,7 @@ impl<'d, 's> TreeWriter<'d, 's> {
                 encoded
             },
         ));
+        self.draft.helpers = helpers;
         Ok(())
     }
 
@@ -296,6 +300,7 @@ impl<'d, 's> TreeWriter<'d, 's> {
 fn in_parallel<T: Sync, S: Send, R: Send>(
     items: &[T],
     bytes: impl Fn(&T) -> usize,
+    helpers: &mut Helpers,
     states: &mut Vec<S>,
     make: impl Fn() -> S,
     work: impl Fn(&mut S, &[T]) -> R + Sync,
@@ -324,18 +329,22 @@ fn in_parallel<T: Sync, S: Send, R: Send>(
         rest = after;
     }
     std::thread::scope(|scope| {
-        let work = &work;
+        let (work, clock) = (&work, helpers.clock);
         let running: Vec<_> = parts
             .into_iter()
             .zip(states)
-            .map(|(part, state)| scope.spawn(move || work(state, part)))
+            .map(|(part, state)| {
+                scope.spawn(move || (work(state, part), clock.map_or(Duration::ZERO, |clock| clock())))
+            })
             .collect();
         running
             .into_iter()
             .map(|thread| {
-                thread
+                let (result, took) = thread
                     .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                helpers.took += took;
+                result
             })
             .collect()
     })

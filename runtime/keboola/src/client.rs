@@ -69,6 +69,13 @@ impl KeboolaClient {
         self.get(self.storage("the index", &[], &[])?, Index::parse).await
     }
 
+    /// Asks for something of the Storage API by its path below `v2/storage`, and returns the answer's text as received.
+    pub async fn answer(&self, path: &[&str], query: &[(&str, &str)]) -> Result<String, KeboolaError> {
+        let what = format!("`{}`", path.join("/"));
+        self.get(self.storage(what, path, query)?, |text| Ok(text.to_owned()))
+            .await
+    }
+
     /// Asks for one component's definition.
     pub async fn component(&self, component: &ComponentId) -> Result<ComponentInfo, KeboolaError> {
         let what = format!("component {component}");

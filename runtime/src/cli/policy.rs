@@ -3,7 +3,7 @@
 //! All of it works offline, on the author's own machine, and runs a policy as the product does: in the sandbox, with
 //! the limits of a deployment's defaults.
 
-mod bench;
+pub(super) mod bench;
 mod check;
 mod documents;
 mod explain;
@@ -154,7 +154,7 @@ fn component(path: &std::path::Path) -> Result<Vec<u8>, Failure> {
 }
 
 /// Reads a file of settings; none are `{}`.
-fn settings(path: Option<&PathBuf>) -> Result<String, Failure> {
+pub(super) fn settings(path: Option<&PathBuf>) -> Result<String, Failure> {
     let Some(path) = path else {
         return Ok("{}".to_owned());
     };
@@ -173,7 +173,7 @@ fn settings(path: Option<&PathBuf>) -> Result<String, Failure> {
 }
 
 /// Starts a sandbox with the defaults of a deployment, also for compiling, so that what passes here passes there.
-fn sandbox() -> Result<Sandbox, Failure> {
+pub(super) fn sandbox() -> Result<Sandbox, Failure> {
     let compiler = policies::compiler(CompileLimits::default()).map_err(|error| Failure::failed(&error))?;
     let config = SandboxConfig {
         compiler,

@@ -283,6 +283,7 @@ impl Offline {
                 branch: branch.id.clone(),
             },
             settings: settings(&self.options, "main", default),
+            stages: Arc::default(),
         };
         let object = SourceObject {
             key: ObjectKey::Branch,

@@ -22,6 +22,7 @@ use super::{
     memory::Memory,
     recover::Start,
     spool::SpoolLimits,
+    stages::Stage,
     transform::Transformer,
     work::Work,
 };
@@ -332,9 +333,10 @@ impl Lane {
         again: &Again,
         (may_rebuild, together, aim): (bool, bool, Aim),
     ) -> Result<Straight, AttemptError> {
-        let start = self.recover(held).await?;
+        let stages = &self.transformer.stages;
+        let start = stages.watch(Stage::Start, self.recover(held)).await?;
         self.refuse_foreign(&start).await?;
-        let cut = self.cut(&start, due).await?;
+        let cut = stages.watch(Stage::Start, self.cut(&start, due)).await?;
         crash_point!("after-cut");
         let first = start.mirrored.is_none() || start.tip.is_none_or(|tip| !tip.own);
         let rebuild = first || !start.memory_holds || cut.render.is_some();

@@ -18,6 +18,7 @@ use super::{
     memory::Memory,
     months::Months,
     recover::Tip,
+    stages::{Stage, Stages},
     survey::Survey,
     work::Work,
 };
@@ -184,6 +185,12 @@ impl Lane {
     /// A source that fails when dependents are fetched again, a sandbox that fails as a whole, a store that
     /// cannot be read, or paths that contradict each other.
     pub(super) fn build(&self, draft: &mut Draft<'_>, begin: Begin<'_>) -> Result<Outcome, AttemptError> {
+        let stages = &self.transformer.stages;
+        stages.time(Stage::Account, 0, || self.build_all(draft, begin))
+    }
+
+    fn build_all(&self, draft: &mut Draft<'_>, begin: Begin<'_>) -> Result<Outcome, AttemptError> {
+        let stages = &self.transformer.stages;
         let Begin {
             mut memory,
             fetched,
@@ -204,6 +211,7 @@ impl Lane {
         if fetched.whole {
             memory.replace();
         }
+        draft.measure_helpers(stages.clock());
         let mut writer = draft.tree_writer(tree)?;
         let mut withheld = fetched.refused.clone();
         withheld.extend(
@@ -284,12 +292,15 @@ impl Lane {
             return Ok(Outcome::Again(Again::default()));
         }
         crash_point!("after-guard");
-        for path in &build.deleted {
-            build.writer.delete(path)?;
-        }
-        for path in &build.kept {
-            build.writer.keep(path)?;
-        }
+        stages.time(Stage::Tree, 0, || -> Result<(), AttemptError> {
+            for path in &build.deleted {
+                build.writer.delete(path)?;
+            }
+            for path in &build.kept {
+                build.writer.keep(path)?;
+            }
+            Ok(())
+        })?;
         let Build {
             memory,
             withheld,
@@ -301,7 +312,8 @@ impl Lane {
             days_dropped,
             ..
         } = build;
-        let tree = writer.finish()?;
+        let tree = stages.time(Stage::Tree, 0, || writer.finish())?;
+        stages.helped(Stage::Tree, draft.helped());
         work.git_objects = tree.objects;
         Ok(Outcome::Built(Box::new(Built {
             memory,
@@ -349,7 +361,7 @@ impl Build<'_, '_, '_, '_> {
         if !again.is_empty() {
             return Ok(Some(again));
         }
-        let delta = place(&mut self.memory, changes);
+        let delta = place(&self.lane.transformer.stages, &mut self.memory, changes);
         let mut moved: BTreeSet<ObjectKey> = delta.moved.into_iter().map(|moved| moved.key).collect();
         let mut todo = delta.stale;
         todo.extend(survey.spool.keys().cloned());
@@ -381,7 +393,7 @@ impl Build<'_, '_, '_, '_> {
             }
             self.removed.extend(refused.vanished.iter().cloned());
             let changes = refused.vanished.into_iter().map(Change::Remove).collect();
-            let delta = place(&mut self.memory, changes);
+            let delta = place(&self.lane.transformer.stages, &mut self.memory, changes);
             moved.extend(delta.moved.into_iter().map(|moved| moved.key));
             todo = delta.stale;
         }
@@ -409,11 +421,13 @@ impl Build<'_, '_, '_, '_> {
     }
 }
 
-fn place(memory: &mut Memory, changes: Vec<Change>) -> Delta {
-    memory.place(|placement: &mut Placement| {
+fn place(stages: &Stages, memory: &mut Memory, changes: Vec<Change>) -> Delta {
+    let count = changes.len();
+    let place = |placement: &mut Placement| {
         let delta = placement.apply(changes);
         let mut touched: Vec<ObjectKey> = delta.stale.iter().chain(&delta.removed).cloned().collect();
         touched.extend(delta.moved.iter().map(|moved| moved.key.clone()));
         (delta, touched)
-    })
+    };
+    stages.time(Stage::Place, count, || memory.place(place))
 }

@@ -5,6 +5,7 @@ use super::{
     error::AttemptError,
     fetch::Listed,
     spool::{Spool, SpoolLimits},
+    stages::Stage,
     transform::{Outcome, Transformer},
 };
 use mirror_core::{
@@ -110,6 +111,18 @@ impl Survey {
             .into_iter()
             .partition(|object| matches!(object.key, ObjectKey::Job(_)));
         let inspected = transformer.inspect(&objects)?;
+        let count = objects.len() + runs.len();
+        let keep = || self.keep(transformer, runs, objects, inspected);
+        transformer.stages.time(Stage::Spool, count, keep)
+    }
+
+    fn keep(
+        &mut self,
+        transformer: &Transformer,
+        runs: Vec<SourceObject>,
+        objects: Vec<SourceObject>,
+        inspected: Vec<Outcome<Inspection>>,
+    ) -> Result<(), AttemptError> {
         let mut known = KnownSecrets::new();
         for run in runs {
             known.merge(&plaintexts(&run.source));

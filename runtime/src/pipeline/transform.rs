@@ -5,6 +5,7 @@
 
 mod names;
 
+use super::stages::{Stage, Stages};
 use crate::policies::Policy;
 use mirror_core::{
     batch::{FilteredBatch, MirrorBatch, RedactedBatch, RenderedBatch, Subject, Withheld},
@@ -61,6 +62,7 @@ pub struct Transformer {
     pub context: Context,
     /// Render options, a JSON text.
     pub settings: String,
+    pub stages: Arc<Stages>,
 }
 
 /// Content that may be committed, and what was kept out.
@@ -98,8 +100,10 @@ impl Transformer {
     pub fn inspect(&self, objects: &[SourceObject]) -> Result<Vec<Outcome<Inspection>>, SandboxError> {
         let chunks = objects.chunks(CHUNK).collect();
         let inspected = in_parallel(chunks, |chunk: &[SourceObject]| {
-            let mut inspected = self.layout.inspect(&self.context, &self.settings, chunk)?;
-            self.clean_inspections(chunk, &mut inspected)?;
+            let ask = || self.layout.inspect(&self.context, &self.settings, chunk);
+            let mut inspected = self.stages.time(Stage::Inspect, chunk.len(), ask)?;
+            let judge = || self.clean_inspections(chunk, &mut inspected);
+            self.stages.time(Stage::Names, chunk.len(), judge)?;
             Ok(inspected)
         })?;
         Ok(inspected.into_iter().flatten().collect())
@@ -144,8 +148,11 @@ impl Transformer {
     /// A sandbox that fails as a whole.
     pub fn objects(&self, chunk: Vec<PlacedObject>, guard: &Guard) -> Result<Clean, SandboxError> {
         let mut withheld = Vec::new();
-        let (chunk, names) = self.clean_sources(chunk, &mut withheld)?;
-        let rendered = self.layout.render(&self.context, &self.settings, &chunk)?;
+        let count = chunk.len();
+        let judge = || self.clean_sources(chunk, &mut withheld);
+        let (chunk, names) = self.stages.time(Stage::Names, 0, judge)?;
+        let render = || self.layout.render(&self.context, &self.settings, &chunk);
+        let rendered = self.stages.time(Stage::Render, count, render)?;
         let mut good: Vec<(Subject, Rendered)> = Vec::with_capacity(chunk.len());
         for (placed, outcome) in chunk.into_iter().zip(rendered) {
             let subject = Subject::Object(placed.object.key);
@@ -171,9 +178,11 @@ impl Transformer {
         let mut good: Vec<(Subject, Rendered)> = Vec::with_capacity(filled.len());
         let mut kept = Vec::new();
         for (kind, shard, entries) in filled {
-            let gathered = self
-                .layout
-                .gather(&self.context, &self.settings, kind, &shard, &entries)?;
+            let gather = || {
+                self.layout
+                    .gather(&self.context, &self.settings, kind, &shard, &entries)
+            };
+            let gathered = self.stages.time(Stage::Gather, 1, gather)?;
             let subject = Subject::Index {
                 kind,
                 shard: shard.clone(),
@@ -197,8 +206,13 @@ impl Transformer {
         mut withheld: Vec<Withheld>,
         guard: &Guard,
     ) -> Result<Clean, SandboxError> {
-        let (filtered, known) = self.redact_and_filter(rendered, names, &mut withheld)?;
-        let (batch, refused) = filtered.guard(guard);
+        let files = rendered.iter().map(|(_, rendered)| rendered.files.len()).sum();
+        let redact = || self.redact(rendered, names, &mut withheld);
+        let redacted = self.stages.time(Stage::Redact, files, redact)?;
+        let known = redacted.known_secrets().clone();
+        let filter = || self.choose(redacted, &mut withheld);
+        let filtered = self.stages.time(Stage::Filter, 0, filter)?;
+        let (batch, refused) = self.stages.time(Stage::Guard, 0, || filtered.guard(guard));
         withheld.extend(refused);
         Ok(Clean {
             batch,
@@ -207,12 +221,13 @@ impl Transformer {
         })
     }
 
-    fn redact_and_filter(
+    /// Asks the policies, the built-in one first and each on what the one before has left.
+    fn redact(
         &self,
         rendered: Vec<(Subject, Rendered)>,
         names: Vec<Counted>,
         withheld: &mut Vec<Withheld>,
-    ) -> Result<(FilteredBatch, KnownSecrets), SandboxError> {
+    ) -> Result<RedactedBatch, SandboxError> {
         let homes = Homes::of(&self.owned, &rendered);
         let (mut batch, refused) = RenderedBatch::new(self.context.clone(), &self.owned, rendered);
         withheld.extend(refused);
@@ -236,7 +251,15 @@ impl Transformer {
             withheld.extend(refused);
             batch = next;
         }
-        let known = batch.known_secrets().clone();
+        Ok(batch)
+    }
+
+    /// Asks which samples stay, and cuts them to their bounds.
+    fn choose(
+        &self,
+        batch: RedactedBatch,
+        withheld: &mut Vec<Withheld>,
+    ) -> Result<FilteredBatch, SandboxError> {
         let (subjects, samples): (Vec<_>, Vec<_>) = batch.samples().into_iter().unzip();
         let choices = if samples.is_empty() {
             Vec::new()
@@ -247,7 +270,7 @@ impl Transformer {
         withheld.extend(refused);
         let (filtered, refused) = filtered.within(&self.sample_limits);
         withheld.extend(refused);
-        Ok((filtered, known))
+        Ok(filtered)
     }
 
     /// Judges a commit's texts and seals it.

@@ -218,6 +218,7 @@ impl System {
             },
             sample_limits: spec.sample_limits,
             settings: lane_settings(spec, exports, branch, default, directory),
+            stages: Arc::clone(&self.stages),
         }
     }
 }

@@ -163,21 +163,55 @@ fn read_branch(api: &Path, detail: Value, listed_in: &Path, versions: &Value) ->
     };
     let of_branch = api.join("branch").join(id.to_string());
     let path = of_branch.join("components.json");
+    let search = of_branch.join("search-component-configurations.json");
+    let metadata = metadata_by_configuration(optional_array(&search)?);
+    let metadata = metadata.map_err(|expected| ReadError::Unexpected {
+        path: search,
+        expected,
+    })?;
+    let components = array(needed(&path)?, &path, "array of components")?;
+    let own = optional_array(&of_branch.join("metadata.json"))?;
+    branch(detail, components, own, metadata, versions)
+        .map_err(|expected| ReadError::Unexpected { path, expected })
+}
+
+impl Branch {
+    /// Makes a branch of the API's answers about it: its detail, all its components with configurations and rows, its
+    /// own metadata, and that of its configurations. Each configuration has its current version only.
+    ///
+    /// # Errors
+    /// What an answer should have and has not.
+    pub fn of_answers(
+        detail: Value,
+        components: Vec<Value>,
+        metadata: Vec<Value>,
+        configurations_metadata: Vec<Value>,
+    ) -> Result<Self, &'static str> {
+        let found = metadata_by_configuration(configurations_metadata)?;
+        branch(detail, components, metadata, found, &Value::Null)
+    }
+}
+
+/// Metadata by component and configuration.
+type Described = BTreeMap<(String, String), Vec<Value>>;
+
+fn branch(
+    detail: Value,
+    components: Vec<Value>,
+    own: Vec<Value>,
+    mut metadata: Described,
+    versions: &Value,
+) -> Result<Branch, &'static str> {
     let mut branch = Branch {
         detail,
         configurations: Vec::new(),
-        metadata: optional_array(&of_branch.join("metadata.json"))?,
+        metadata: own,
     };
-    let mut metadata = read_metadata(&of_branch.join("search-component-configurations.json"))?;
-    for mut component in array(needed(&path)?, &path, "array of components")? {
+    for mut component in components {
         let configurations = component["configurations"].take();
-        let Some(component_id) = component["id"].as_str() else {
-            return Err(ReadError::Unexpected {
-                path,
-                expected: "text `id` in every component",
-            });
-        };
-        for detail in array(configurations, &path, "array `configurations` in every component")? {
+        let component_id = component["id"].as_str().ok_or("text `id` in every component")?;
+        let configurations = items(configurations).ok_or("array `configurations` in every component")?;
+        for detail in configurations {
             let mut configuration = Configuration {
                 component_id: component_id.to_owned(),
                 versions: Vec::new(),
@@ -236,21 +270,16 @@ fn read_versions(listed: &Value, detail: &Value) -> Vec<VersionEntry> {
     items.iter().map(entry).collect()
 }
 
-fn read_metadata(path: &Path) -> Result<BTreeMap<(String, String), Vec<Value>>, ReadError> {
+fn metadata_by_configuration(listed: Vec<Value>) -> Result<Described, &'static str> {
     let mut found = BTreeMap::new();
-    for mut item in optional_array(path)? {
+    for mut item in listed {
         let metadata = item["metadata"].take();
         let (Some(component), Some(id)) = (item["idComponent"].as_str(), item["configurationId"].as_str())
         else {
-            return Err(ReadError::Unexpected {
-                path: path.to_owned(),
-                expected: "`idComponent` and `configurationId` in every item",
-            });
+            return Err("`idComponent` and `configurationId` in every item");
         };
-        found.insert(
-            (component.to_owned(), id.to_owned()),
-            array(metadata, path, "array `metadata` in every item")?,
-        );
+        let metadata = items(metadata).ok_or("array `metadata` in every item")?;
+        found.insert((component.to_owned(), id.to_owned()), metadata);
     }
     Ok(found)
 }
@@ -320,15 +349,19 @@ fn optional_array(path: &Path) -> Result<Vec<Value>, ReadError> {
     }
 }
 
-/// The array a value is; PHP's empty object and a missing member count as an empty one.
 fn array(value: Value, path: &Path, expected: &'static str) -> Result<Vec<Value>, ReadError> {
+    items(value).ok_or_else(|| ReadError::Unexpected {
+        path: path.to_owned(),
+        expected,
+    })
+}
+
+/// The array a value is; PHP's empty object and a missing member count as an empty one.
+fn items(value: Value) -> Option<Vec<Value>> {
     match value {
-        Value::Array(items) => Ok(items),
-        Value::Null => Ok(Vec::new()),
-        Value::Object(members) if members.is_empty() => Ok(Vec::new()),
-        _ => Err(ReadError::Unexpected {
-            path: path.to_owned(),
-            expected,
-        }),
+        Value::Array(items) => Some(items),
+        Value::Null => Some(Vec::new()),
+        Value::Object(members) if members.is_empty() => Some(Vec::new()),
+        _ => None,
     }
 }

@@ -491,7 +491,15 @@ fn what_others_committed_stays_as_it_is() {
 fn a_large_batch_is_shared_out_without_a_trace() {
     fn shared_out(items: &[usize], bytes: impl Fn(&usize) -> usize) -> Vec<usize> {
         let copy = |(): &mut (), part: &[usize]| part.to_vec();
-        in_parallel(items, bytes, &mut Vec::new(), || (), copy).concat()
+        in_parallel(
+            items,
+            bytes,
+            &mut Helpers::default(),
+            &mut Vec::new(),
+            || (),
+            copy,
+        )
+        .concat()
     }
     let items: Vec<usize> = (0..1000).collect();
     for bytes in [1, 5_000, 1 << 20] {

@@ -95,7 +95,12 @@ pub(super) fn run(bench: &Bench) -> Result<(), Failure> {
     Ok(())
 }
 
-fn prepared(sandbox: &Sandbox, path: &Path, settings: &str) -> Result<(RedactionPolicy, f64), Failure> {
+/// Prepares a policy of a file, and says how many milliseconds that took.
+pub(in crate::cli) fn prepared(
+    sandbox: &Sandbox,
+    path: &Path,
+    settings: &str,
+) -> Result<(RedactionPolicy, f64), Failure> {
     let component = component(path)?;
     let began = Instant::now();
     let policy = sandbox
@@ -106,15 +111,15 @@ fn prepared(sandbox: &Sandbox, path: &Path, settings: &str) -> Result<(Redaction
 
 /// The best of some measurements.
 #[derive(Default)]
-struct Speed {
-    documents_per_second: f64,
-    bytes_per_second: f64,
-    findings: usize,
-    withheld: usize,
+pub(in crate::cli) struct Speed {
+    pub(in crate::cli) documents_per_second: f64,
+    pub(in crate::cli) bytes_per_second: f64,
+    pub(in crate::cli) findings: usize,
+    pub(in crate::cli) withheld: usize,
 }
 
 impl Speed {
-    fn or(self, other: Self) -> Self {
+    pub(in crate::cli) fn or(self, other: Self) -> Self {
         if self.documents_per_second < other.documents_per_second {
             other
         } else {
@@ -125,7 +130,11 @@ impl Speed {
 
 /// Judges all documents again and again, as a mirror does: in batches, each in a fresh instance, on one core.
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
-fn speed(policy: &RedactionPolicy, documents: &[Document], time: Duration) -> Result<Speed, Failure> {
+pub(in crate::cli) fn speed(
+    policy: &RedactionPolicy,
+    documents: &[Document],
+    time: Duration,
+) -> Result<Speed, Failure> {
     let bytes: usize = documents.iter().map(text_bytes).sum();
     let (mut rounds, began) = (0_u32, Instant::now());
     let mut verdicts = Vec::new();
@@ -151,6 +160,18 @@ fn speed(policy: &RedactionPolicy, documents: &[Document], time: Duration) -> Re
     })
 }
 
+/// Returns what a fresh instance takes that judges nothing: the quickest of many.
+pub(in crate::cli) fn instance(policy: &RedactionPolicy) -> Result<Duration, Failure> {
+    let mut quickest = Duration::MAX;
+    for _ in 0..INSTANCES {
+        let began = Instant::now();
+        let measured = policy.measure(&context(), &[]);
+        measured.map_err(|error| Failure::failed(&error))?;
+        quickest = quickest.min(began.elapsed());
+    }
+    Ok(quickest)
+}
+
 fn text_bytes(document: &Document) -> usize {
     document.leaves.iter().map(|leaf| leaf.value.len()).sum()
 }
@@ -167,12 +188,7 @@ fn figures(
             .map(|measured| measured.usage)
             .map_err(|error| Failure::failed(&error))
     };
-    let mut instance = Duration::MAX;
-    for _ in 0..INSTANCES {
-        let began = Instant::now();
-        measure(&[])?;
-        instance = instance.min(began.elapsed());
-    }
+    let instance = instance(policy)?;
     let mut fuel = 0;
     let mut worst = (String::new(), Usage::default());
     for document in documents {

@@ -5,6 +5,7 @@ use super::{
         error::AttemptError,
         fetch::{Covered, Fetched, Outlet, Scope},
         memory::Memory,
+        stages::Stage,
         survey::Survey,
     },
     Lane,
@@ -40,6 +41,7 @@ impl Lane {
             stays(&mut fetched, &kept_out, memory);
             Ok(fetched)
         };
+        let fetch = self.transformer.stages.watch(Stage::Fetch, fetch);
         let survey = Survey::new(self.spool.clone()).keeping_out(Arc::clone(&kept_out));
         tokio::try_join!(fetch, survey.follow(Arc::clone(&self.transformer), out))
     }
@@ -80,13 +82,9 @@ impl Lane {
         memory: &Memory,
         scope: Scope,
     ) -> Result<(Fetched, Survey), AttemptError> {
-        let kept_out = self.kept_out().await?;
-        let (cut, taken) = without(cut, &kept_out);
-        let mut fetched = self.source.cut(&self.branch, &cut, memory, scope).await?;
-        let reasons = taken
-            .into_iter()
-            .filter_map(|key| Some((key.clone(), kept_out.reason(&key)?)));
-        fetched.refused.extend(reasons);
+        let fetch = self.transformer.stages.watch(Stage::Fetch, fetch);
+        let survey = Survey::new(self.spool.clone()).keeping_out(Arc::clone(&kept_out));
+        tokio::try_join!(fetch, survey.follow(Arc::clone(&self.transformer), out))
         if let Some(limits) = scope.samples {
             fetched.limit_samples(memory.keys(), limits.tables_max);
         }

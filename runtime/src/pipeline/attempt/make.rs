@@ -7,6 +7,7 @@ use super::{
         fetch::{SampleNews, Scope, Unfounded},
         memory::Memory,
         recover::Tip,
+        stages::Stage,
         work::Work,
     },
     Lane,
@@ -185,7 +186,8 @@ impl Lane {
             }
             if let Some(last) = finished.commits.last() {
                 let expected = tip.filter(|tip| tip.own).map(|tip| tip.id);
-                finished.push = Some(draft.into_push(lane.refname.clone(), expected, last.id)?);
+                let pack = || draft.into_push(lane.refname.clone(), expected, last.id);
+                finished.push = Some(lane.transformer.stages.time(Stage::Pack, 1, pack)?);
             }
             Ok(Made::Finished(Box::new(finished)))
         })
@@ -287,9 +289,13 @@ impl Lane {
         };
         let text = CommitDraft::new(facts);
         let kind = text.kind();
-        let message = self.transformer.seal(text)?;
         let parents: Vec<Oid> = parent.iter().map(|parent| parent.id).collect();
-        let id = self.commit(draft, outcome.tree, &parents, &message)?;
+        let stages = &self.transformer.stages;
+        let (message, id) = stages.time(Stage::Commit, 1, || -> Result<_, AttemptError> {
+            let message = self.transformer.seal(text)?;
+            let id = self.commit(draft, outcome.tree, &parents, &message)?;
+            Ok((message, id))
+        })?;
         if !growth.is_none() {
             let bytes = growth.bytes(cut.is_of_runs());
             finished.memory.spend(bytes, cut.appended_at);

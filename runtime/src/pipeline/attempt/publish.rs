@@ -4,6 +4,7 @@ use super::{
     super::{
         error::AttemptError,
         memory::{Memory, ROWS_AT_ONCE},
+        stages::Stage,
     },
     Done, Landed, Lane, Published,
     make::{Finished, Ready},
@@ -80,24 +81,27 @@ impl Lane {
             self.refuse_again(id)?;
         }
         let delta = if replace_all {
-            work.rows = self.stage(&memory).await?;
+            work.rows = self
+                .transformer
+                .stages
+                .watch(Stage::State, self.stage(&memory))
+                .await?;
             memory.replaced();
             Vec::new()
         } else {
             memory.take_changes()
         };
         work.rows += delta.len();
-        self.state
-            .prepare(
-                &self.id,
-                Prepared {
-                    commit: id,
-                    render: self.render.clone(),
-                    base,
-                    delta,
-                    replace_all,
-                },
-            )
+        let prepared = Prepared {
+            commit: id,
+            render: self.render.clone(),
+            base,
+            delta,
+            replace_all,
+        };
+        let stages = &self.transformer.stages;
+        stages
+            .watch(Stage::State, self.state.prepare(&self.id, prepared))
             .await?;
         crash_point!("after-prepare");
         // Before the push: what was found is true whether it succeeds or not, and is not found again after it.
@@ -137,14 +141,15 @@ impl Lane {
         self.let_go(&memory).await?;
         self.forget_refused();
         crash_point!("before-adopt");
-        self.state.adopt(&self.id, id).await?;
+        stages.watch(Stage::State, self.state.adopt(&self.id, id)).await?;
         crash_point!("after-adopt");
         // Before the cursor: whoever takes the lane over then is told, or makes this commit once more.
         if !cut.runs.is_empty() || replace_all {
             self.state.put_spent(&self.id, memory.spent()).await?;
         }
         let cursor = cut.cursor(Some(id));
-        self.log.commit(&self.id, stored_cursor.as_ref(), &cursor).await?;
+        let moved = self.log.commit(&self.id, stored_cursor.as_ref(), &cursor);
+        stages.watch(Stage::State, moved).await?;
         crash_point!("after-cursor");
         if let (true, true, Some(jobs), Some(newest)) = (
             days_dropped,
@@ -253,8 +258,9 @@ impl Lane {
         if !self.lease.holds() {
             return Err(AttemptError::LeaseOver);
         }
-        self.git.save(&push)?;
-        Ok(match self.remote.push(&push) {
+        let stages = &self.transformer.stages;
+        stages.time(Stage::Pack, 0, || self.git.save(&push))?;
+        Ok(match stages.time(Stage::Push, 1, || self.remote.push(&push)) {
             Ok(()) => Ok(push),
             Err(error) => Err(Box::new(Unsent { push, error })),
         })
@@ -262,7 +268,8 @@ impl Lane {
 
     /// Notes that the remote has a push.
     pub(in crate::pipeline) fn confirm(&self, push: PendingPush) -> Result<(), AttemptError> {
-        if let Err(error) = self.git.confirm(push) {
+        let stages = &self.transformer.stages;
+        if let Err(error) = stages.time(Stage::Pack, 0, || self.git.confirm(push)) {
             // Only the cache suffers; the remote has the commit.
             tracing::warn!(lane = %self.id, %error, "the local object store could not be tidied");
             if error.is_damage() {

@@ -8,6 +8,7 @@ use super::{
         memory::Memory,
         render,
         spool::{Spool, Spooled},
+        stages::Stage,
         transform::Clean,
     },
     Build, Newest, Refused,
@@ -52,7 +53,7 @@ impl Build<'_, '_, '_, '_> {
             configs,
             mut refused,
             ..
-        } = handle.block_on(again)?;
+        } = handle.block_on(self.lane.transformer.stages.watch(Stage::Fetch, again))?;
         self.fetching += asked.elapsed();
         self.withheld.append(&mut refused);
         todo.retain(|key| !self.withheld.contains_key(key));
@@ -93,7 +94,8 @@ impl Build<'_, '_, '_, '_> {
         let outcome = {
             let mut next = || -> Result<Option<PlacedObject>, AttemptError> {
                 for key in todo.by_ref() {
-                    let object = match spool.get(&key)? {
+                    let kept = transformer.stages.time(Stage::Spool, 0, || spool.get(&key));
+                    let object = match kept? {
                         None => continue,
                         Some(Spooled::Object(object)) => object,
                         Some(Spooled::NotKept) => {
@@ -221,6 +223,7 @@ impl Build<'_, '_, '_, '_> {
     }
 
     pub(super) fn write(&mut self, batch: MirrorBatch) -> Result<Vec<(MirrorPath, Oid)>, AttemptError> {
+        let before = self.work.files;
         let files = batch
             .objects()
             .iter()
@@ -229,7 +232,9 @@ impl Build<'_, '_, '_, '_> {
             self.work.files += 1;
             self.work.bytes += file.content().len();
         }
-        Ok(self.writer.write(batch)?)
+        let stages = &self.lane.transformer.stages;
+        let files = self.work.files - before;
+        Ok(stages.time(Stage::Tree, files, || self.writer.write(batch))?)
     }
 }
 
@@ -245,7 +250,7 @@ impl Lane {
     ) -> Result<Result<SourceObject, Option<WithholdReason>>, AttemptError> {
         let wanted = BTreeSet::from([key.clone()]);
         let again = self.source.again(&self.branch, &wanted, versions, scope);
-        let mut fetched = handle.block_on(again)?;
+        let mut fetched = handle.block_on(self.transformer.stages.watch(Stage::Fetch, again))?;
         let reason = fetched.refused.into_values().next();
         Ok(fetched.objects.pop().ok_or(reason))
     }
