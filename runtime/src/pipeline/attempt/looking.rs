@@ -82,9 +82,14 @@ impl Lane {
         memory: &Memory,
         scope: Scope,
     ) -> Result<(Fetched, Survey), AttemptError> {
-        let fetch = self.transformer.stages.watch(Stage::Fetch, fetch);
-        let survey = Survey::new(self.spool.clone()).keeping_out(Arc::clone(&kept_out));
-        tokio::try_join!(fetch, survey.follow(Arc::clone(&self.transformer), out))
+        let kept_out = self.kept_out().await?;
+        let (cut, taken) = without(cut, &kept_out);
+        let fetch = self.source.cut(&self.branch, &cut, memory, scope);
+        let mut fetched = self.transformer.stages.watch(Stage::Fetch, fetch).await?;
+        let reasons = taken
+            .into_iter()
+            .filter_map(|key| Some((key.clone(), kept_out.reason(&key)?)));
+        fetched.refused.extend(reasons);
         if let Some(limits) = scope.samples {
             fetched.limit_samples(memory.keys(), limits.tables_max);
         }
