@@ -293,8 +293,12 @@ impl<'s> Draft<'s> {
             bases,
             replaced,
             skipped,
+            readable,
+            blob_places,
             ..
         } = self;
+        // As large as the pack, which is going to be copied.
+        drop((readable, blob_places));
         runs.push(trees_and_commits);
         let mut sent = Assembled::new(runs);
         if !rests_on_parents {

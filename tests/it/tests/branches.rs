@@ -268,6 +268,17 @@ async fn what_changes_in_a_table_of_the_default_branch_is_told_to_those_who_inhe
         commits + 1,
         "only its own change"
     );
+
+    // It goes, and so it does for those who inherit it.
+    keboola
+        .drop_table("in.c-shop.stock", &keboola.by(JANE, ""))
+        .expect("it is there");
+    keboola.run(&keboola.orders(), "success", &["in.c-shop.stock"]);
+    site.settle(&mut server).await;
+    until("the table is gone from both branches", async || {
+        (shown("main").is_none() && shown(&git_branch).is_none()).then_some(())
+    })
+    .await;
     server.stop().await;
     site.check(&[]);
 }

@@ -43,7 +43,7 @@ pub(crate) use server::{Answer, Output, Server, binary, command, run};
 use std::time::{Duration, Instant};
 
 /// How long a condition is waited for. Far more than anything takes on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Time between two looks at a condition.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
