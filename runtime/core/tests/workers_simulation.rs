@@ -548,13 +548,13 @@ impl World {
         };
         let end = match end {
             Err(end) => end,
-            Ok(tip) => self.adopt(attempt, tip),
+            Ok(tip) => self.adopt(&attempt, tip),
         };
         self.step(worker, Wake::AttemptDone(end));
     }
 
     /// Moves the cursor, where nobody else has.
-    fn adopt(&mut self, attempt: Attempt, tip: Option<Oid>) -> AttemptEnd {
+    fn adopt(&mut self, attempt: &Attempt, tip: Option<Oid>) -> AttemptEnd {
         let next = attempt.cut.cursor(tip);
         if self.without == Without::CursorAfterPush {
             return AttemptEnd::Mirrored {

@@ -23,7 +23,7 @@ pub enum PauseStore {
     /// Of one process.
     Own(Database),
     /// Of all workers.
-    Shared(SharedPauses),
+    Shared(Box<SharedPauses>),
 }
 
 /// Pauses in the bucket that all workers share.
@@ -48,10 +48,10 @@ impl PauseStore {
     /// `prefix` is that of the log, whose bucket is used.
     #[must_use]
     pub fn shared(nats: Nats, prefix: &str) -> Self {
-        Self::Shared(SharedPauses {
+        Self::Shared(Box::new(SharedPauses {
             bucket: Bucket::new(nats.clone(), Names::new(prefix).state_bucket()),
             nats,
-        })
+        }))
     }
 
     /// Returns since when a mirror is paused; none if it is not.
@@ -73,7 +73,8 @@ impl PauseStore {
                 });
                 Ok(since.await?.and_then(|at| Timestamp::from_microsecond(at).ok()))
             }
-            Self::Shared(SharedPauses { bucket, .. }) => {
+            Self::Shared(shared) => {
+                let bucket = &shared.bucket;
                 let found = bucket.get(&SharedPauses::key(mirror)).await?.value;
                 // What cannot be read was written by a newer release: it is a pause all the same.
                 Ok(found.map(|at| {
@@ -106,7 +107,8 @@ impl PauseStore {
                 });
                 Ok(set.await?)
             }
-            Self::Shared(SharedPauses { bucket, .. }) => loop {
+            Self::Shared(shared) => loop {
+                let bucket = &shared.bucket;
                 let key = SharedPauses::key(mirror);
                 let found = bucket.get(&key).await?;
                 let written = match (at, found.value) {
@@ -132,7 +134,8 @@ impl PauseStore {
     pub(crate) async fn changes(&self) -> Result<Option<async_nats::Subscriber>, StateError> {
         match self {
             Self::Own(_) => Ok(None),
-            Self::Shared(SharedPauses { nats, bucket }) => {
+            Self::Shared(shared) => {
+                let SharedPauses { nats, bucket } = &**shared;
                 let changes = nats.client().subscribe(bucket.subject("paused.>")).await;
                 let changes = changes.map_err(|_| NatsError::Answer {
                     what: "watch what is paused",

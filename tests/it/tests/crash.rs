@@ -153,8 +153,11 @@ async fn check_all(way: Way, cases: Vec<(&'static str, u32)>) {
     }
     let outcomes = running.join_all().await;
     let failed: Vec<String> = outcomes.into_iter().flatten().collect();
-    println!("{count} kills, {} not survived", failed.len());
-    assert!(failed.is_empty(), "not survived: {}", failed.join(", "));
+    assert!(
+        failed.is_empty(),
+        "not survived, of {count}: {}",
+        failed.join(", ")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]

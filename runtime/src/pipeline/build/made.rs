@@ -23,8 +23,8 @@ pub(super) struct MadeObjects {
 
 impl MadeObjects {
     /// Notes what was made of an object, in place of what was before.
-    pub(super) fn insert(&mut self, key: &ObjectKey, made: Made, stats: &RedactionStats) {
-        self.made.insert(text(key), text(&made));
+    pub(super) fn insert(&mut self, key: &ObjectKey, made: &Made, stats: &RedactionStats) {
+        self.made.insert(text(key), text(made));
         if *stats == RedactionStats::default() {
             self.stats.remove(key);
         } else {

@@ -158,7 +158,7 @@ impl Build<'_, '_, '_, '_> {
                 files: object.files().iter().map(|file| file.path().clone()).collect(),
                 entries: object.entries().to_vec(),
             };
-            self.made.insert(key, made, object.stats());
+            self.made.insert(key, &made, object.stats());
         }
         for one in withheld {
             if let Subject::Object(key) = one.subject {
