@@ -2,47 +2,14 @@
 //! once as a native call and once as a guest; the ratio of the two figures is the answer.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use mirror_benches::{context, documents, text_bytes};
-use mirror_core::{
-    document::{Document, DocumentKind, LeafRole},
-    finding::Verdict,
-};
+use mirror_benches::{context, documents, judge, size, text_bytes};
 use mirror_sandbox::{Limits, Sandbox, SandboxConfig};
-use secret_redaction::{
-    engine::{self, Engine},
-    settings::Settings,
-};
+use secret_redaction::{engine::Engine, settings::Settings};
 use std::hint::black_box;
 
-const CONFIGURATIONS: usize = 300;
-
-fn native(document: &Document) -> engine::Document<'_> {
-    assert_eq!(
-        document.kind,
-        DocumentKind::Config,
-        "the input has configurations only"
-    );
-    engine::Document {
-        path: document.path.as_ref().map_or("", |path| path.as_str()),
-        kind: engine::Kind::Config,
-        leaves: document
-            .leaves
-            .iter()
-            .map(|leaf| engine::Leaf {
-                pointer: &leaf.pointer,
-                role: match leaf.role {
-                    LeafRole::Key => engine::Role::Key,
-                    LeafRole::Text => engine::Role::Text,
-                    LeafRole::Scalar => engine::Role::Scalar,
-                },
-                value: &leaf.value,
-            })
-            .collect(),
-    }
-}
-
 fn redact(criterion: &mut Criterion) {
-    let documents = documents(CONFIGURATIONS);
+    let configurations = size(300);
+    let documents = documents(configurations);
     let context = context();
     let config = SandboxConfig::offline(Limits::default(), Limits::default());
     let policy = Sandbox::new(config)
@@ -50,32 +17,21 @@ fn redact(criterion: &mut Criterion) {
         .expect("the built-in policy");
     let engine = Engine::new(Settings::default());
 
-    let judged: Vec<usize> = documents
-        .iter()
-        .map(|document| engine.judge(&native(document)).len())
-        .collect();
+    let judge = |document| judge::verdict(&engine, document);
+    let judged: Vec<_> = documents.iter().map(judge).collect();
     let answered = policy.redact(&context, &documents).expect("the sandbox answers");
-    let answered: Vec<usize> = answered
-        .iter()
-        .map(|verdict| match verdict {
-            Verdict::Findings(findings) => findings.len(),
-            Verdict::Withhold(reason) => panic!("a document of the sample project was withheld: {reason}"),
-        })
-        .collect();
     assert_eq!(judged, answered, "both ways find the same");
     assert!(
-        judged.iter().sum::<usize>() > 0,
+        judge::count(&judged) > 0,
         "the sample project has planted secrets"
     );
 
-    let mut group = criterion.benchmark_group(format!("redact/{CONFIGURATIONS}_configurations"));
+    let mut group = criterion.benchmark_group("redact");
     group.throughput(Throughput::Bytes(text_bytes(&documents)));
     group.bench_function("native", |bencher| {
         bencher.iter(|| {
-            black_box(&documents)
-                .iter()
-                .map(|document| engine.judge(&native(document)).len())
-                .sum::<usize>()
+            let verdicts = black_box(&documents).iter().map(judge);
+            verdicts.collect::<Vec<_>>()
         });
     });
     group.bench_function("sandboxed", |bencher| {
@@ -90,9 +46,9 @@ fn redact(criterion: &mut Criterion) {
 
     // One changed configuration: what is left of the ratio is the price of a fresh instance.
     let one = &documents[..1];
-    let mut group = criterion.benchmark_group("redact/one_configuration");
+    let mut group = criterion.benchmark_group("redact_one");
     group.bench_function("native", |bencher| {
-        bencher.iter(|| engine.judge(&native(&black_box(one)[0])).len());
+        bencher.iter(|| judge(&black_box(one)[0]));
     });
     group.bench_function("sandboxed", |bencher| {
         bencher.iter(|| {

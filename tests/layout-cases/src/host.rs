@@ -335,7 +335,9 @@ pub fn rendered(
     Ok(guest::render(context, settings, &placed)?)
 }
 
-fn object(object: &SourceObject) -> guest::Object {
+/// Turns an object of the host into the renderer's.
+#[must_use]
+pub fn object(object: &SourceObject) -> guest::Object {
     guest::Object {
         key: key(&object.key),
         component: object.component.as_ref().map(|component| guest::Component {
@@ -350,7 +352,9 @@ fn object(object: &SourceObject) -> guest::Object {
     }
 }
 
-fn placed(placed: &PlacedObject) -> guest::PlacedObject {
+/// The same for an object with its place.
+#[must_use]
+pub fn placed(placed: &PlacedObject) -> guest::PlacedObject {
     guest::PlacedObject {
         object: object(&placed.object),
         path: placed.path.clone(),

@@ -14,6 +14,7 @@ use std::{
     process::{Command, ExitCode},
 };
 
+mod benches;
 mod conformance;
 mod corpus;
 mod templates;
@@ -29,6 +30,9 @@ cargo xtask COMMAND
   corpus DIR     score the built-in secret policy on the labelled documents of DIR, and fail below what is promised
   policy-templates [LANG]
                  make, build, check and test the project that `kbc-mirror policy new` writes in each language (minutes; npm, pip)
+  benches check [FILTER] | compare BASE [FILTER] | count [BASE]
+                 measure the hot path: against the ceilings of benches/budgets.toml, or beside another commit in turns; or count
+                 the instructions of its pure kernels with callgrind (minutes; benches/README.md)
   job-history    measure how much a month of job runs makes a repository grow (minutes; benches/README.md)
   git-servers    the contract of remotes once more, also behind `nginx` with TLS and a password (minutes); installs it
                  where apt-get can, else says what is missing
@@ -57,6 +61,7 @@ fn main() -> ExitCode {
         "policy-templates" => {
             setup().and_then(|()| templates::run(&root(), rest.first().map(String::as_str)))
         }
+        "benches" => setup().and_then(|()| benches::run(&root(), &rest)),
         "job-history" => setup().and_then(|()| job_history(&rest)),
         "git-servers" => setup().and_then(|()| git_servers()),
         "setup" => setup(),

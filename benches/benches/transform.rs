@@ -1,0 +1,304 @@
+//! What does each step from an object to content that may be committed take, and what of that is the price of the
+//! sandbox? Steps that run in it are measured a second time as the same code compiled natively; one core.
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use layout_renderer as guest;
+use mirror_benches::{
+    context, judge,
+    layout::{Objects, batch, objects, rendered},
+    size,
+};
+use mirror_core::{
+    batch::{MirrorBatch, RenderedBatch},
+    document::Document,
+    finding::Verdict,
+    guard::{Guard, KnownSecrets},
+    layout::PlacedObject,
+    marker::TagKey,
+    redaction::{Redaction, SecretsMode},
+    sample::{Column, Sample},
+};
+use mirror_runtime::pipeline::transform::CHUNK;
+use mirror_sandbox::{LayoutRenderer, Limits, RedactionPolicy, SampleFilter, Sandbox, SandboxConfig};
+use sample_filter::{filter, settings::Settings as FilterSettings};
+use secret_redaction::{engine::Engine, settings::Settings};
+use std::hint::black_box;
+
+struct Guests {
+    layout: LayoutRenderer,
+    policy: RedactionPolicy,
+    filter: SampleFilter,
+}
+
+impl Guests {
+    fn prepare() -> Self {
+        let config = SandboxConfig::offline(Limits::default(), Limits::default());
+        let sandbox = Sandbox::new(config).expect("the sandbox starts");
+        Self {
+            layout: sandbox.layout_renderer().expect("the built-in renderer"),
+            policy: sandbox.secret_redaction().expect("the built-in policy"),
+            filter: sandbox.sample_filter("{}").expect("the built-in filter"),
+        }
+    }
+}
+
+fn redaction() -> Redaction {
+    Redaction::new(SecretsMode::Encrypted, TagKey::none())
+}
+
+/// From verdicts on, all is native in both.
+fn finish(batch: RenderedBatch, verdicts: Vec<Verdict>, guard: &Guard) -> MirrorBatch {
+    let (redacted, _) = batch.redact(verdicts, &redaction());
+    let (chosen, _) = redacted.choose(Vec::new());
+    chosen.guard(guard).0
+}
+
+fn sandboxed(guests: &Guests, objects: &Objects, guard: &Guard) -> Vec<MirrorBatch> {
+    let context = context();
+    let chunk = |chunk: &[PlacedObject]| {
+        let rendered = guests.layout.render(&context, &objects.settings, chunk);
+        let rendered = rendered.expect("the sandbox answers").into_iter();
+        let batch = batch(
+            chunk,
+            rendered.map(|one| one.expect("nothing is withheld")).collect(),
+        );
+        let verdicts = guests.policy.redact(&context, &batch.documents());
+        finish(batch, verdicts.expect("the sandbox answers"), guard)
+    };
+    objects.placed.chunks(CHUNK).map(chunk).collect()
+}
+
+fn native(engine: &Engine, objects: &Objects, guard: &Guard) -> Vec<MirrorBatch> {
+    let chunks = objects
+        .placed
+        .chunks(CHUNK)
+        .zip(objects.native.placed.chunks(CHUNK));
+    let chunk = |(chunk, native): (&[PlacedObject], &[guest::PlacedObject])| {
+        let files = guest::render(&objects.native.context, &objects.settings, native);
+        let files = files.expect("the renderer answers").into_iter().map(rendered);
+        let batch = batch(chunk, files.collect());
+        let documents = batch.documents();
+        let verdicts = documents.iter().map(|document| judge::verdict(engine, document));
+        let verdicts = verdicts.collect();
+        finish(batch, verdicts, guard)
+    };
+    chunks.map(chunk).collect()
+}
+
+/// Returns the files of batches, as they would be written.
+fn files(batches: &[MirrorBatch]) -> Vec<(&str, &str)> {
+    let objects = batches.iter().flat_map(MirrorBatch::objects);
+    let files = objects.flat_map(mirror_core::batch::MirrorObject::files);
+    files.map(|file| (file.path().as_str(), file.content())).collect()
+}
+
+fn transform(criterion: &mut Criterion) {
+    let configurations = size(300);
+    let objects = objects(configurations);
+    let guests = Guests::prepare();
+    let engine = Engine::new(Settings::default());
+    let context = context();
+    let guard = Guard::new(&KnownSecrets::new());
+    let count = objects.placed.len() as u64;
+
+    let made = native(&engine, &objects, &guard);
+    let bytes: usize = files(&made).iter().map(|(_, content)| content.len()).sum();
+    assert_eq!(
+        files(&made),
+        files(&sandboxed(&guests, &objects, &guard)),
+        "both ways make the same files"
+    );
+
+    let mut group = criterion.benchmark_group("inspect");
+    group.throughput(Throughput::Elements(count));
+    group.bench_function("native", |bencher| {
+        bencher.iter(|| {
+            let sources = black_box(&objects.native.sources).chunks(CHUNK);
+            sources
+                .map(|chunk| guest::inspect(&objects.native.context, &objects.settings, chunk))
+                .map(|answers| answers.expect("the renderer answers").len())
+                .sum::<usize>()
+        });
+    });
+    group.bench_function("sandboxed", |bencher| {
+        bencher.iter(|| {
+            let sources = black_box(&objects.sources).chunks(CHUNK);
+            sources
+                .map(|chunk| guests.layout.inspect(&context, &objects.settings, chunk))
+                .map(|answers| answers.expect("the sandbox answers").len())
+                .sum::<usize>()
+        });
+    });
+    group.finish();
+
+    let mut group = criterion.benchmark_group("render");
+    group.throughput(Throughput::Elements(count));
+    group.bench_function("native", |bencher| {
+        bencher.iter(|| {
+            let placed = black_box(&objects.native.placed).chunks(CHUNK);
+            placed
+                .map(|chunk| guest::render(&objects.native.context, &objects.settings, chunk))
+                .map(|answers| answers.expect("the renderer answers").len())
+                .sum::<usize>()
+        });
+    });
+    group.bench_function("sandboxed", |bencher| {
+        bencher.iter(|| {
+            let placed = black_box(&objects.placed).chunks(CHUNK);
+            placed
+                .map(|chunk| guests.layout.render(&context, &objects.settings, chunk))
+                .map(|answers| answers.expect("the sandbox answers").len())
+                .sum::<usize>()
+        });
+    });
+    group.finish();
+
+    let batches = || -> Vec<RenderedBatch> {
+        let chunks = objects
+            .placed
+            .chunks(CHUNK)
+            .zip(objects.native.placed.chunks(CHUNK));
+        let chunk = |(chunk, native): (&[PlacedObject], &[guest::PlacedObject])| {
+            let files = guest::render(&objects.native.context, &objects.settings, native);
+            let files = files.expect("the renderer answers").into_iter().map(rendered);
+            batch(chunk, files.collect())
+        };
+        chunks.map(chunk).collect()
+    };
+    let documents: Vec<Vec<Document>> = batches().iter().map(RenderedBatch::documents).collect();
+    let verdicts: Vec<Vec<Verdict>> = documents
+        .iter()
+        .map(|batch| {
+            batch
+                .iter()
+                .map(|document| judge::verdict(&engine, document))
+                .collect()
+        })
+        .collect();
+    let found: usize = verdicts.iter().map(|batch| judge::count(batch)).sum();
+    assert!(found > 0, "the sample project has planted secrets");
+
+    // Cutting texts into leaves, and markers in place of findings: the host's part around the policies.
+    let mut group = criterion.benchmark_group("findings");
+    group.throughput(Throughput::Bytes(bytes as u64));
+    group.bench_function("cut_into_leaves", |bencher| {
+        let batches = batches();
+        bencher.iter(|| {
+            let documents = black_box(&batches).iter().map(|batch| batch.documents().len());
+            documents.sum::<usize>()
+        });
+    });
+    group.bench_function("apply", |bencher| {
+        bencher.iter_batched(
+            || (batches(), verdicts.clone()),
+            |(batches, verdicts)| {
+                let pairs = batches.into_iter().zip(verdicts);
+                pairs
+                    .map(|(batch, verdicts)| batch.redact(verdicts, &redaction()))
+                    .collect::<Vec<_>>()
+            },
+            BatchSize::LargeInput,
+        );
+    });
+    group.bench_function("guard", |bencher| {
+        bencher.iter_batched(
+            || {
+                let pairs = batches().into_iter().zip(verdicts.clone());
+                let redacted = pairs.map(|(batch, verdicts)| batch.redact(verdicts, &redaction()).0);
+                redacted
+                    .map(|batch| batch.choose(Vec::new()).0)
+                    .collect::<Vec<_>>()
+            },
+            |batches| {
+                let guarded = batches.into_iter().map(|batch| batch.guard(&guard).0);
+                guarded.collect::<Vec<_>>()
+            },
+            BatchSize::LargeInput,
+        );
+    });
+    group.finish();
+
+    let mut group = criterion.benchmark_group("transform");
+    group.throughput(Throughput::Elements(count));
+    group.bench_function("native", |bencher| {
+        bencher.iter(|| native(&engine, black_box(&objects), &guard).len());
+    });
+    group.bench_function("sandboxed", |bencher| {
+        bencher.iter(|| sandboxed(&guests, black_box(&objects), &guard).len());
+    });
+    group.finish();
+
+    choose(criterion, &guests);
+}
+
+/// Samples of tables: the filter has nothing to do with the objects above.
+fn choose(criterion: &mut Criterion, guests: &Guests) {
+    let tables = size(20);
+    let cell = |table: usize, row: usize, column: usize| match column {
+        0 => format!("{table}-{row}"),
+        1 => format!("person{row}@example.com"),
+        _ => format!("value {row} of {column} in table {table}"),
+    };
+    let samples: Vec<Sample> = (0..tables)
+        .map(|table| Sample {
+            table_id: format!("in.c-main.t{table}"),
+            columns: (0..12)
+                .map(|column| Column {
+                    name: format!("column_{column}"),
+                    base_type: "STRING".into(),
+                })
+                .collect(),
+            rows: (0..100)
+                .map(|row| (0..12).map(|column| cell(table, row, column)).collect())
+                .collect(),
+        })
+        .collect();
+    let settings = FilterSettings::parse("{}").expect("they are the default");
+    let native = |sample: &Sample| {
+        let columns = sample.columns.iter();
+        filter::choose(
+            &settings,
+            &filter::Sample {
+                columns: columns
+                    .map(|column| filter::Column { name: &column.name })
+                    .collect(),
+                rows: sample
+                    .rows
+                    .iter()
+                    .map(|row| row.iter().map(String::as_str).collect())
+                    .collect(),
+            },
+        )
+    };
+    let context = context();
+    let chosen = guests
+        .filter
+        .choose(&context, &samples)
+        .expect("the sandbox answers");
+    for (sample, chosen) in samples.iter().zip(chosen) {
+        let (native, chosen) = (native(sample), chosen.expect("nothing is withheld"));
+        assert_eq!((&native.columns, &native.rows), (&chosen.columns, &chosen.rows));
+        assert!(
+            !native.columns.contains(&1) && native.columns.contains(&2),
+            "a column of addresses goes"
+        );
+    }
+    let mut group = criterion.benchmark_group("filter");
+    group.throughput(Throughput::Elements(tables as u64));
+    group.bench_function("native", |bencher| {
+        bencher.iter(|| {
+            let rows = black_box(&samples).iter().map(|sample| native(sample).rows.len());
+            rows.sum::<usize>()
+        });
+    });
+    group.bench_function("sandboxed", |bencher| {
+        bencher.iter(|| {
+            let chosen = guests.filter.choose(&context, black_box(&samples));
+            chosen.expect("the sandbox answers").len()
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, transform);
+criterion_main!(benches);
