@@ -63,8 +63,9 @@ fn ask(site: &Installation, arguments: &[&str]) -> Value {
 }
 
 fn version(site: &Installation, branch: &str, config: &str) -> Option<u64> {
-    site.repository.tip(branch)?;
-    let sidecars = site.repository.sidecars(branch);
+    // Of one commit, while the next is made.
+    let tip = site.repository.tip(branch)?;
+    let sidecars = site.repository.sidecars(&tip);
     let mut own = sidecars.iter().filter(|sidecar| sidecar.row.is_none());
     Some(own.find(|sidecar| sidecar.config == config)?.version)
 }
