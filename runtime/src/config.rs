@@ -97,6 +97,9 @@ pub struct LogConfig {
     pub dedupe: Duration,
     /// Events of projects that no mirror has: past so many, the oldest go early.
     pub unmirrored_events_max: u64,
+    /// Dead letters stay so long, and no more than so many of them.
+    pub letters: Duration,
+    pub letters_max: u64,
 }
 
 /// Where the event log is.
@@ -208,6 +211,8 @@ pub struct SyncConfig {
     pub rebuilds_max: usize,
     /// So many attempts take up changes at a time.
     pub attempts_max: usize,
+    /// So many deaths of the process over the same changes are taken for chance; after that the one object is looked for.
+    pub deaths_max: u32,
 }
 
 impl SyncConfig {

@@ -208,8 +208,9 @@ impl Control {
         after: u64,
         max: usize,
     ) -> Result<Value, ControlError> {
+        let now = (self.now)();
         let letters = self.letters(mirror, after, max).await?;
-        Ok(json!({ "deadLetters": letters.iter().map(letter).collect::<Vec<_>>() }))
+        Ok(json!({ "deadLetters": letters.iter().map(|filed| letter(filed, now)).collect::<Vec<_>>() }))
     }
 
     async fn replay(
@@ -234,13 +235,13 @@ impl Control {
         for filed in chosen {
             if dry_run {
                 match can_be(&filed) {
-                    true => replayed.push(letter(filed)),
+                    true => replayed.push(letter(filed, (self.now)())),
                     false => refused.push(json!({ "id": filed.id.0, "problem": unplayable(filed) })),
                 }
                 continue;
             }
             match self.log.replay(filed.id, (self.now)()).await {
-                Ok(_) => replayed.push(letter(filed)),
+                Ok(_) => replayed.push(letter(filed, (self.now)())),
                 Err(error @ (LogError::NotReplayable { .. } | LogError::NoSuchLetter { .. })) => {
                     refused.push(json!({ "id": filed.id.0, "problem": error.to_string() }));
                 }
@@ -327,10 +328,12 @@ fn letter(
         letter,
         replayed_at,
     }: &FiledLetter,
+    now: Timestamp,
 ) -> Value {
     json!({
         "id": id.0,
         "at": letter.at.to_string(),
+        "ageSeconds": now.duration_since(letter.at).as_secs().max(0),
         "projectId": letter.topic.as_ref().map(|topic| topic.project.as_str()),
         "branchId": letter.topic.as_ref().map(|topic| topic.branch.as_str()),
         "reason": letter.reason,

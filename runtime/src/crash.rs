@@ -35,6 +35,23 @@ pub const RECONCILE_PLACES: [&str; 1] = ["after-compared"];
 /// Environment variable that names a place, and after a colon which passing of it kills (first: 1).
 pub const VARIABLE: &str = "KBC_MIRROR_CRASH";
 
+/// Environment variable that names an object, such as `keboola.ex-shop/orders`, over which the process dies; after a
+/// colon, a text that only some of its versions have.
+pub const FATAL_OBJECT: &str = "KBC_MIRROR_FATAL_OBJECT";
+
+/// Where a test has armed the object, the process aborts: as when it is out of memory over it.
+pub fn in_work(object: &mirror_core::layout::SourceObject) {
+    #[cfg(feature = "failpoints")]
+    if let Ok(fatal) = std::env::var(FATAL_OBJECT) {
+        let (name, text) = fatal.split_once(':').unwrap_or((&fatal, ""));
+        if object.key.to_string() == name && object.source.contains(text) {
+            std::process::abort();
+        }
+    }
+    #[cfg(not(feature = "failpoints"))]
+    let _ = object;
+}
+
 /// Passes a place; where a test has armed it, the process is killed here with SIGKILL.
 #[macro_export]
 macro_rules! crash_point {

@@ -149,6 +149,8 @@ pub struct Metrics {
     pub objects_withheld: Family<Reason, Counter>,
     pub pushes_refused: Family<Reason, Counter>,
     pub dead_letters: Family<Reason, Counter>,
+    dead_letters_unplayed: Gauge,
+    dead_letters_oldest_age: Share,
     /// What admins are told, by the code of its kind.
     pub admin_notifications: Family<Reason, Counter>,
     pub notifications: Family<Delivered, Counter>,
@@ -193,6 +195,8 @@ impl Metrics {
             objects_withheld: Family::default(),
             pushes_refused: Family::default(),
             dead_letters: Family::default(),
+            dead_letters_unplayed: Gauge::default(),
+            dead_letters_oldest_age: Share::default(),
             admin_notifications: Family::default(),
             notifications: Family::default(),
             events_accepted: Family::default(),
@@ -247,6 +251,8 @@ impl Metrics {
             objects_withheld,
             pushes_refused,
             dead_letters,
+            dead_letters_unplayed,
+            dead_letters_oldest_age,
             admin_notifications,
             notifications,
             events_accepted,
@@ -327,6 +333,16 @@ impl Metrics {
             dead_letters.clone(),
         );
         registry.register(
+            "dead_letters_unplayed",
+            "Dead letters that were not replayed",
+            dead_letters_unplayed.clone(),
+        );
+        registry.register(
+            "dead_letters_oldest_age_seconds",
+            "Age of the oldest dead letter that was not replayed",
+            dead_letters_oldest_age.clone(),
+        );
+        registry.register(
             "admin_notifications",
             "Notices to the admins of mirrors, by what they are about",
             admin_notifications.clone(),
@@ -383,6 +399,13 @@ impl Metrics {
     pub fn event(&self, kind: &'static str, result: &'static str) {
         let label = Accepted { kind, result };
         self.events_accepted.get_or_create(&label).inc();
+    }
+
+    /// Tells how many dead letters were not replayed, and how old the oldest is, in seconds.
+    pub fn letters(&self, depth: u64, oldest_age: f64) {
+        self.dead_letters_unplayed
+            .set(i64::try_from(depth).unwrap_or(i64::MAX));
+        self.dead_letters_oldest_age.set(oldest_age);
     }
 
     /// Counts events that a comparison with the source had to append.

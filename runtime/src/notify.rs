@@ -73,6 +73,17 @@ impl Notices {
         })
     }
 
+    /// Takes over what others have told of a mirror, and what of it has not arrived.
+    pub(crate) async fn take(&self, mirror: &MirrorId) {
+        match self.store.take(mirror).await {
+            Ok(()) => self.wake.notify_one(),
+            // The next report takes it.
+            Err(error) => {
+                tracing::warn!(%mirror, error = crate::app::chain(&error), "what was told of the mirror cannot be read; it is tried again");
+            }
+        }
+    }
+
     /// Waits until something was stored that is to be delivered.
     pub(crate) async fn woken(&self) {
         self.wake.notified().await;

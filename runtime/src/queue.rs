@@ -125,6 +125,19 @@ pub trait EventLog: Send + Sync {
         max: usize,
     ) -> Result<Vec<FiledLetter>, LogError>;
 
+    /// Deletes dead letters, the oldest first: those filed before a time, and the oldest of those that are more than `max`.
+    /// At most `batch_max` go; returns how many did.
+    ///
+    /// # Errors
+    /// As [`EventLog::append`].
+    async fn prune_letters(&self, before: Timestamp, max: u64, batch_max: usize) -> Result<u64, LogError>;
+
+    /// Returns how many dead letters were not replayed, and when the oldest of them was filed.
+    ///
+    /// # Errors
+    /// A log that cannot be read.
+    async fn unplayed(&self) -> Result<Backlog, LogError>;
+
     /// Appends a dead letter's event anew, past deduplication, and marks the letter as replayed.
     ///
     /// # Errors
@@ -147,7 +160,8 @@ pub trait EventLog: Send + Sync {
     async fn waiting(&self, mirror: &MirrorId, stack: &Stack, project: &ProjectId) -> Result<u64, LogError>;
 
     /// Deletes what `retention` does not keep, oldest first and at most `retention.batch_max` rows of each
-    /// kind, so that appends never wait long. Dead letters stay. A cursor that was moved back meanwhile may
+    /// kind, so that appends never wait long. Dead letters are another matter
+    /// ([`EventLog::prune_letters`]). A cursor that was moved back meanwhile may
     /// end up before [`EventLog::pruned`].
     ///
     /// # Errors
@@ -248,9 +262,9 @@ pub struct FiledLetter {
 /// What waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Backlog {
-    /// Events; one that two lanes wait for counts twice.
+    /// Events, of which one that two lanes wait for counts twice; or dead letters.
     pub depth: u64,
-    /// When the oldest of them was published.
+    /// When the oldest of them was published, or filed.
     pub oldest: Option<Timestamp>,
 }
 

@@ -94,12 +94,9 @@ impl Runner {
 
     /// Lets the branches of a mirror start nothing new, or go on. What is under way is finished.
     pub fn pause(&self, mirror: &MirrorId, paused: bool) {
-        self.paused.send_modify(|all| {
-            if paused {
-                all.insert(mirror.clone());
-            } else {
-                all.remove(mirror);
-            }
+        self.paused.send_if_modified(|all| match paused {
+            true => all.insert(mirror.clone()),
+            false => all.remove(mirror),
         });
     }
 
@@ -173,6 +170,7 @@ impl Runner {
                 }
             }
         }
+        self.tasks.spawn(Arc::clone(self).watch_pauses());
         let runner = Arc::clone(self);
         self.tasks.spawn(async move { runner.watch_backlog().await });
         self.tasks.close();

@@ -13,10 +13,12 @@ use crate::{database::DatabaseError, nats::NatsError};
 use async_trait::async_trait;
 use mirror_core::{
     digest::RenderDigest,
-    ids::{LaneId, Oid},
+    ids::{LaneId, MirrorId, Oid},
+    jobs::budget::Spent,
     quarantine::Quarantine,
     reconcile::Compared,
     retry::Outage,
+    trial,
 };
 use std::collections::BTreeMap;
 use thiserror::Error;
@@ -113,6 +115,18 @@ pub trait StateStore: Send + Sync {
     /// A store that cannot be written.
     async fn put_seen(&self, lane: &LaneId, seen: BTreeMap<String, String>) -> Result<(), StateError>;
 
+    /// Returns what is known of deaths over the lane.
+    ///
+    /// # Errors
+    /// A store that cannot be read.
+    async fn deaths(&self, lane: &LaneId) -> Result<trial::Record, StateError>;
+
+    /// Stores what is known of deaths over the lane; before the work that may be another.
+    ///
+    /// # Errors
+    /// A store that cannot be written.
+    async fn put_deaths(&self, lane: &LaneId, record: &trial::Record) -> Result<(), StateError>;
+
     /// Returns what a feeder of the lane's events keeps, by names; none where it has kept nothing yet.
     ///
     /// # Errors
@@ -145,6 +159,23 @@ pub trait StateStore: Send + Sync {
     /// # Errors
     /// A store that cannot be written.
     async fn put_compared(&self, lane: &LaneId, compared: &Compared) -> Result<(), StateError>;
+
+    /// Returns what the lane's runs have cost, as whoever worked for it last has told the others; none where there are
+    /// no others: then it is among the rows.
+    ///
+    /// # Errors
+    /// A store that cannot be read.
+    async fn spent(&self, _lane: &LaneId) -> Result<Option<Spent>, StateError> {
+        Ok(None)
+    }
+
+    /// Tells others what the lane's runs have cost.
+    ///
+    /// # Errors
+    /// A store that cannot be written.
+    async fn put_spent(&self, _lane: &LaneId, _spent: &Spent) -> Result<(), StateError> {
+        Ok(())
+    }
 
     /// Stores a fact about the installation, such as the id of the tag key, if it is not there yet, and
     /// returns what is there.
@@ -216,6 +247,10 @@ pub enum StateError {
     BaseMoved { lane: LaneId },
     #[error("nothing is prepared for commit {commit} of lane `{lane}`")]
     NotPrepared { lane: LaneId, commit: Oid },
+    #[error("what is told of mirror `{mirror}` was changed by another worker; report it again")]
+    Taken { mirror: MirrorId },
+    #[error("the {what} of mirror `{mirror}` cannot be read by this release")]
+    UnreadableOf { what: &'static str, mirror: MirrorId },
     #[error("the {what} of lane `{lane}` cannot be read by this release")]
     Unreadable { what: &'static str, lane: LaneId },
     #[error("the state store failed")]

@@ -77,12 +77,16 @@ impl fmt::Debug for System {
     }
 }
 
-/// Opens the log alone, for a command that needs no more.
+/// Opens the log, and what is paused, for a command that needs no more.
 ///
 /// # Errors
 /// A log that cannot be opened or reached.
-pub async fn open_log(queue: &QueueConfig, database: Database) -> Result<Arc<dyn EventLog>, StartError> {
-    Ok(Kept::open(queue, database).await?.log)
+pub async fn open_log(
+    queue: &QueueConfig,
+    database: Database,
+) -> Result<(Arc<dyn EventLog>, PauseStore), StartError> {
+    let Kept { log, pauses, .. } = Kept::open(queue, database).await?;
+    Ok((log, pauses))
 }
 
 /// Log and state, wherever they are.
@@ -90,6 +94,7 @@ struct Kept {
     log: Arc<dyn EventLog>,
     state: Arc<dyn StateStore>,
     jetstream: Option<JetStreamLog>,
+    pauses: PauseStore,
 }
 
 impl Kept {
@@ -97,6 +102,7 @@ impl Kept {
         let own = EmbeddedState::new(database.clone());
         match queue {
             QueueConfig::Embedded => Ok(Self {
+                pauses: PauseStore::new(database.clone()),
                 log: Arc::new(EmbeddedLog::open(database).await?),
                 state: Arc::new(own),
                 jetstream: None,
@@ -105,6 +111,7 @@ impl Kept {
                 let nats = Nats::connect(config).await?;
                 let log = JetStreamLog::open(nats.clone(), config).await?;
                 Ok(Self {
+                    pauses: PauseStore::shared(nats.clone(), &config.prefix),
                     log: Arc::new(log.clone()),
                     state: Arc::new(SharedState::new(own, nats, &config.prefix)),
                     jetstream: Some(log),
@@ -212,13 +219,19 @@ impl System {
         });
         let database = database.await??;
         let metrics: Arc<Metrics> = Arc::default();
-        let notices = Notices::new(NoticeStore::new(database.clone()), Arc::clone(&metrics));
-        let pauses = PauseStore::new(database.clone());
         let Kept {
             log,
             state,
             jetstream,
-        } = Kept::open(&config.queue, database).await?;
+            pauses,
+        } = Kept::open(&config.queue, database.clone()).await?;
+        let notices = match (&config.queue, &jetstream) {
+            (QueueConfig::JetStream(queue), Some(log)) => {
+                NoticeStore::shared(database, log.nats().clone(), &queue.prefix).await?
+            }
+            _ => NoticeStore::new(database),
+        };
+        let notices = Notices::new(notices, Arc::clone(&metrics));
         let tag_root_id =
             data_encoding::HEXLOWER.encode(&derived_key(&secret, b"kbc-mirror tag root id")[..8]);
         if state.meta_once("tag-root-id", &tag_root_id).await? != tag_root_id {

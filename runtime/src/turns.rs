@@ -25,6 +25,7 @@ pub struct Stopped;
 pub struct Turns {
     changes: Line,
     rebuilds: Line,
+    suspects: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Turns {
@@ -34,7 +35,13 @@ impl Turns {
         Self {
             changes: Line::new(changes_max),
             rebuilds: Line::new(rebuilds_max),
+            suspects: Arc::default(),
         }
+    }
+
+    /// Waits until no other work is under way over which processes may have died.
+    pub async fn suspect(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        Arc::clone(&self.suspects).lock_owned().await
     }
 
     /// Waits for a turn to take up changes of a project.

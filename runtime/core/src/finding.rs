@@ -90,6 +90,10 @@ pub enum WithholdReason {
         "the repository's server does not take it ({what}): {place}; change it in keboola, or allow it at the server and run `kbc-mirror once` with `--release-refused`"
     )]
     RefusedByRemote { what: String, place: String },
+    #[error(
+        "the process died {deaths} times over it; its next version is tried again, and this one by `kbc-mirror events replay` or `mirror resync`, as after an upgrade"
+    )]
+    Fatal { deaths: u32 },
 }
 
 impl WithholdReason {
@@ -105,6 +109,7 @@ impl WithholdReason {
             Self::Path { .. } => "path",
             Self::Source { .. } => "source",
             Self::RefusedByRemote { .. } => "refused_by_remote",
+            Self::Fatal { .. } => "fatal",
         }
     }
 
@@ -123,7 +128,8 @@ impl WithholdReason {
             | Self::Malformed { .. }
             | Self::Refused { .. }
             | Self::Path { .. }
-            | Self::Source { .. } => None,
+            | Self::Source { .. }
+            | Self::Fatal { .. } => None,
         };
         let plain = |word: &&String| {
             let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');

@@ -32,5 +32,6 @@ pub mod retry;
 pub mod sample;
 pub mod shard;
 pub mod trailer;
+pub mod trial;
 pub mod walk;
 pub mod window;

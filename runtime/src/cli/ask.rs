@@ -7,7 +7,6 @@ use crate::{
     control::{Control, Request, socket},
     database::{Database, DatabaseOptions},
     runner::{Runner, lanes},
-    state::pauses::PauseStore,
     system::System,
 };
 use serde_json::Value;
@@ -65,11 +64,12 @@ fn mirror_of(request: &Request) -> Option<&str> {
 async fn open_log(config: Config) -> Result<Control, Failure> {
     let database = Database::open(&config.data_dir, DatabaseOptions::default());
     let database = database.map_err(|error| Failure::failed(&error))?;
-    let log = crate::system::open_log(&config.queue, database.clone()).await;
+    let opened = crate::system::open_log(&config.queue, database).await;
+    let (log, pauses) = opened.map_err(|error| start_failure(&error))?;
     Ok(Control {
         config,
-        log: log.map_err(|error| start_failure(&error))?,
-        pauses: PauseStore::new(database),
+        log,
+        pauses,
         runner: None,
         now: crate::system::wall_clock,
     })

@@ -137,9 +137,10 @@ fn text(answer: &Value) -> String {
             (_, false) => "cannot be replayed".to_owned(),
         };
         format!(
-            "{}  {}  project {} branch {}  {}: {} ({state})",
+            "{}  {} ({} old)  project {} branch {}  {}: {} ({state})",
             word(letter, "id"),
             word(letter, "at"),
+            age(letter["ageSeconds"].as_u64().unwrap_or_default()),
             word(letter, "projectId"),
             word(letter, "branchId"),
             word(letter, "about"),
@@ -171,4 +172,14 @@ fn text(answer: &Value) -> String {
         lines.push_str("none\n");
     }
     lines
+}
+
+/// Says an age in the largest unit of which there are two.
+fn age(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
 }

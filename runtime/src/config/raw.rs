@@ -104,6 +104,8 @@ struct Log {
     history_days: u32,
     dedupe_days: u32,
     unmirrored_events_max: u64,
+    dead_letter_days: u32,
+    dead_letters_max: u64,
 }
 
 impl Default for Log {
@@ -112,6 +114,8 @@ impl Default for Log {
             history_days: 7,
             dedupe_days: 30,
             unmirrored_events_max: 100_000,
+            dead_letter_days: 90,
+            dead_letters_max: 10_000,
         }
     }
 }
@@ -167,6 +171,7 @@ struct Sync {
     remembered_bytes_max: usize,
     rebuilds_max: usize,
     attempts_max: usize,
+    deaths_max: u32,
 }
 
 impl Default for Sync {
@@ -178,6 +183,7 @@ impl Default for Sync {
             remembered_bytes_max: 512 << 20,
             rebuilds_max: 2,
             attempts_max: 256,
+            deaths_max: 2,
         }
     }
 }
@@ -213,6 +219,9 @@ impl Config {
                 "sync.memory_bytes_max",
                 "must be at least 16777216 (16 MiB)",
             ));
+        }
+        if !(1..=100).contains(&sync.deaths_max) {
+            return Err(value("sync.deaths_max", "must be between 1 and 100"));
         }
         for (key, places) in [
             ("sync.rebuilds_max", sync.rebuilds_max),
@@ -278,6 +287,7 @@ impl Config {
                 remembered_bytes_max: sync.remembered_bytes_max,
                 rebuilds_max: sync.rebuilds_max,
                 attempts_max: sync.attempts_max,
+                deaths_max: sync.deaths_max,
             },
             visibility: visibility.check()?,
             reconcile: reconcile.check()?,
@@ -303,8 +313,14 @@ impl Log {
             history_days,
             dedupe_days,
             unmirrored_events_max,
+            dead_letter_days,
+            dead_letters_max,
         } = self;
+        if dead_letters_max == 0 {
+            return Err(value("log.dead_letters_max", "must be at least 1"));
+        }
         for (key, days) in [
+            ("log.dead_letter_days", dead_letter_days),
             ("log.history_days", history_days),
             ("log.dedupe_days", dedupe_days),
         ] {
@@ -317,6 +333,8 @@ impl Log {
             history: days(history_days),
             dedupe: days(dedupe_days),
             unmirrored_events_max,
+            letters: days(dead_letter_days),
+            letters_max: dead_letters_max,
         })
     }
 }

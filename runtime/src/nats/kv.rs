@@ -133,6 +133,57 @@ impl Bucket {
         Ok(Some(value))
     }
 
+    /// Reads a value of any length that [`Self::put_large`] stored, with its revision.
+    pub(crate) async fn get_large_as(&self, key: &str) -> Result<(Option<Vec<u8>>, u64), NatsError> {
+        let Record { value, revision } = self.get(key).await?;
+        let head = value.map(|value| serde_json::from_slice(&value)).transpose();
+        let head = head.map_err(|_| NatsError::Answer {
+            what: "read a record",
+        })?;
+        let value = match head {
+            None => None,
+            Some(Head::Here { value }) => Some(value.into_bytes()),
+            Some(Head::InParts { id, parts }) => self.get_parts(&format!("{key}.{id}"), parts).await?,
+        };
+        Ok((value, revision))
+    }
+
+    /// Replaces a text of any length in the place of the one with `revision`.
+    pub(crate) async fn put_large(
+        &self,
+        key: &str,
+        value: Vec<u8>,
+        revision: u64,
+    ) -> Result<Written, NatsError> {
+        const WHAT: &str = "store a record";
+        let before = self.get(key).await?;
+        if before.revision != revision {
+            return Ok(Written::Conflict);
+        }
+        let head = self.head_of(key, value).await?;
+        let head = serde_json::to_vec(&head).map_err(|_| NatsError::Answer { what: WHAT })?;
+        let written = self.put(key, head, revision, None).await?;
+        let before = before
+            .value
+            .and_then(|before| serde_json::from_slice(&before).ok());
+        if let (Written::As(_), Some(Head::InParts { id, .. })) = (written, before) {
+            self.purge(&format!("{key}.{id}.*")).await?;
+        }
+        Ok(written)
+    }
+
+    async fn head_of(&self, key: &str, value: Vec<u8>) -> Result<Head, NatsError> {
+        if value.len() <= INLINE_BYTES_MAX {
+            let value = String::from_utf8(value).map_err(|_| NatsError::Answer {
+                what: "store a record",
+            })?;
+            return Ok(Head::Here { value });
+        }
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        let parts = self.set_parts(&format!("{key}.{id}"), &value).await?;
+        Ok(Head::InParts { id, parts })
+    }
+
     /// Reads a value of any length. Of two writers at the same time one wins, as a whole.
     pub(crate) async fn get_large(&self, key: &str) -> Result<Option<Vec<u8>>, NatsError> {
         let Some(head) = self.head(key).await? else {
@@ -154,14 +205,7 @@ impl Bucket {
         let head = match value {
             None => Vec::new(),
             Some(value) => {
-                let head = if value.len() <= INLINE_BYTES_MAX {
-                    let value = String::from_utf8(value).map_err(|_| NatsError::Answer { what: WHAT })?;
-                    Head::Here { value }
-                } else {
-                    let id = uuid::Uuid::new_v4().simple().to_string();
-                    let parts = self.set_parts(&format!("{key}.{id}"), &value).await?;
-                    Head::InParts { id, parts }
-                };
+                let head = self.head_of(key, value).await?;
                 serde_json::to_vec(&head).map_err(|_| NatsError::Answer { what: WHAT })?
             }
         };

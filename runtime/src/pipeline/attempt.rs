@@ -4,6 +4,7 @@
 
 mod changes;
 mod cut;
+mod deaths;
 mod heirs;
 mod looking;
 mod make;
@@ -36,6 +37,7 @@ use crate::{
     visibility::{Exports, VisibilityWatch},
     workers::Lease,
 };
+pub use deaths::Deaths;
 pub use heirs::Heirs;
 use jiff::Timestamp;
 use make::{Made, ToMake};
@@ -91,6 +93,9 @@ pub struct Lane {
     pub remote: Arc<dyn Remote>,
     /// Events of the cut in work that were put aside already: a retry need not do it again.
     pub filed: Arc<Mutex<Filed>>,
+    pub deaths: Arc<Deaths>,
+    /// So many deaths over the same changes are taken for chance.
+    pub deaths_max: u32,
     /// What lanes remember between attempts.
     pub memories: Arc<Memories>,
     /// Who may go when, of all lanes.
@@ -219,16 +224,29 @@ impl Lane {
     /// # Errors
     /// See [`AttemptError`]; its disposition says who must act.
     pub async fn attempt(&self, held: Option<(Oid, Memory)>, due: Due) -> Result<Done, AttemptError> {
+        let suspected = self.suspected().await?;
+        // One at a time, so that a death is laid to whom it belongs.
+        let _alone = match suspected.is_some_and(|deaths| deaths > 1) {
+            true => Some(self.turns.suspect().await),
+            false => None,
+        };
         let mut turn = Some(self.turns.change(self.project()).await?);
-        let mut outcome = self.rounds(held, due, &mut turn).await;
+        if suspected.is_some() {
+            self.search(due, &mut turn).await?;
+        }
+        let mut outcome = self.rounds(held, due, &mut turn, Aim::Publish).await;
         if let Err(error) = &outcome
             && error.is_store_damage()
         {
             tracing::warn!(lane = %self.id, error = crate::app::chain(error), "the local object store is damaged; it is fetched anew");
             self.blocking(|lane| Ok(lane.git.reset()?)).await?;
-            outcome = self.rounds(None, due, &mut turn).await;
+            outcome = self.rounds(None, due, &mut turn, Aim::Publish).await;
         }
         drop(turn);
+        if suspected.is_some() {
+            self.search_ended(outcome.is_ok()).await?;
+        }
+        let outcome = outcome.map(|done| done.expect("what is to be published ends with what was"));
         match outcome {
             Err(AttemptError::Fetch(FetchError::Keboola(error)))
                 if error.disposition() == mirror_keboola::Disposition::Gone =>
@@ -251,13 +269,14 @@ impl Lane {
     }
 
     /// Goes the line from its start, again for each round of objects that have to be left as they are, or that the
-    /// remote does not take.
+    /// remote does not take. Of a probe nothing comes.
     async fn rounds(
         &self,
         mut held: Option<(Oid, Memory)>,
         due: Due,
         turn: &mut Option<Turn>,
-    ) -> Result<Done, AttemptError> {
+        aim: Aim,
+    ) -> Result<Option<Done>, AttemptError> {
         crash_point!("attempt-start");
         let started = Instant::now();
         let mut again = Again::default();
@@ -268,7 +287,7 @@ impl Lane {
         let mut history = Vec::new();
         loop {
             let straight = match self
-                .straight(held.take(), due, started, &again, (may_rebuild, together))
+                .straight(held.take(), due, started, &again, (may_rebuild, together, aim))
                 .await
             {
                 // What was told since the cut may have mended it: the line is gone once more, with a wider cut.
@@ -286,7 +305,7 @@ impl Lane {
                     done.caught_up = history;
                     done.kept_back = kept_back;
                     done.refusals = refusals;
-                    return Ok(*done);
+                    return Ok(Some(*done));
                 }
                 Straight::Backfilled(mut done) => {
                     history.append(&mut done.caught_up);
@@ -294,11 +313,12 @@ impl Lane {
                     if started.elapsed() > BACKFILL_WITHIN && self.has_more_past(&done).await? {
                         // What waits in the log has the lane go on.
                         done.caught_up = history;
-                        return Ok(*done);
+                        return Ok(Some(*done));
                     }
                     together = false;
                     held = done.base.map(|base| (base, done.memory));
                 }
+                Straight::Probed => return Ok(None),
                 Straight::Rebuild => {
                     // The other place is free before: whoever waits here holds up no changes.
                     *turn = None;
@@ -326,7 +346,7 @@ impl Lane {
         due: Due,
         started: Instant,
         again: &Again,
-        (may_rebuild, together): (bool, bool),
+        (may_rebuild, together, aim): (bool, bool, Aim),
     ) -> Result<Straight, AttemptError> {
         let stages = &self.transformer.stages;
         let start = stages.watch(Stage::Start, self.recover(held)).await?;
@@ -388,7 +408,7 @@ impl Lane {
             self.begin_polling().await?;
         }
         let asked = Instant::now();
-        let mut groups = match rebuild || together {
+        let mut groups = match rebuild || together || aim == Aim::Probe {
             true => vec![Group::alone(cut.clone())],
             false => self.groups(&cut).await?,
         }
@@ -434,6 +454,9 @@ impl Lane {
             Made::Finished(finished) => *finished,
             Made::Again(more) => return Ok(Straight::Again(more)),
         };
+        if let Aim::Probe = aim {
+            return Ok(Straight::Probed);
+        }
         let unfounded = std::mem::take(&mut finished.unfounded);
         let unfounded = unfounded.into_iter().map(Letter::of_unfounded);
         self.file(&cut, unfounded.collect(), scope.now).await?;
@@ -520,6 +543,16 @@ enum Straight {
         new: BTreeMap<Subject, WithholdReason>,
         error: AttemptError,
     },
+    /// Everything but the last step was done.
+    Probed,
+}
+
+/// What the line is gone for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Aim {
+    Publish,
+    /// To see whether the process lives through it.
+    Probe,
 }
 
 /// What publishing came to.

@@ -26,7 +26,9 @@ impl AttemptError {
             | Self::LeaseOver
             | Self::Stopped(_) => Cause::Host,
             Self::Sandbox(error) if error.is_temporary() => Cause::Host,
-            Self::Sandbox(_) | Self::Write(_) | Self::Stage(_) | Self::Unsettled => Cause::Defect,
+            Self::Sandbox(_) | Self::Write(_) | Self::Stage(_) | Self::Unsettled | Self::Deadly { .. } => {
+                Cause::Defect
+            }
             // These wait for something of the mirror's own.
             Self::Exposed { .. } | Self::NoDefaultYet => Cause::Remote,
         }

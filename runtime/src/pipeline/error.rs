@@ -74,6 +74,10 @@ pub enum AttemptError {
         "the comparison found something more to set aside at each look; look for objects that are withheld"
     )]
     Unsettled,
+    #[error(
+        "the process died {deaths} times while it worked on this branch, and not over a single object; the branch is left alone until {until}, so that others go on; look for what ended the process (memory, the kernel's log), then restart it or upgrade"
+    )]
+    Deadly { deaths: u32, until: Timestamp },
     #[error("a stage of the attempt ended unexpectedly")]
     Stage(#[from] tokio::task::JoinError),
 }
@@ -146,7 +150,7 @@ impl AttemptError {
         match self {
             Self::Fetch(error) => fetch(error),
             Self::Sandbox(error) if error.is_temporary() => Disposition::Temporary { after: None },
-            Self::Sandbox(_) | Self::Unsettled => Disposition::Permanent,
+            Self::Sandbox(_) | Self::Unsettled | Self::Deadly { .. } => Disposition::Permanent,
             // Somebody else works on the lane, or the disk is in trouble: look again.
             Self::Log(LogError::Moved { .. })
             | Self::State(StateError::BaseMoved { .. })

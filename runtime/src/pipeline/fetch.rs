@@ -12,8 +12,8 @@ mod storage;
 mod versions;
 
 use super::cache::MirrorCache;
-pub(super) use fetched::announced;
 pub use fetched::{Covered, Fetched, FetchedConfig, SampleNews, Unfounded, Versions};
+pub(super) use fetched::{announced, announced_run};
 use fetched::{key_of, pairs};
 use jiff::Timestamp;
 use mirror_core::{

@@ -233,7 +233,13 @@ impl Lane {
     /// Returns what the store tells of the cost of runs, whatever commit it belongs to.
     async fn stored_spent(&self) -> Result<Option<Spent>, AttemptError> {
         let stored = self.state.row(&self.id, Memory::spent_key()).await?;
-        Ok(stored.and_then(|stored| Memory::spent_of(&stored)))
+        let own = stored.and_then(|stored| Memory::spent_of(&stored));
+        // Another worker may have spent more since.
+        let shared = self.state.spent(&self.id).await?;
+        Ok(own
+            .into_iter()
+            .chain(shared)
+            .max_by(|one, other| (&one.month, one.bytes).cmp(&(&other.month, other.bytes))))
     }
 
     /// Returns whether the tip's own files are those of a commit: either it is the tip, or what others

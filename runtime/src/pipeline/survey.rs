@@ -15,6 +15,7 @@ use mirror_core::{
     inventory::{Inventory, ObjectType},
     layout::{Inspection, SourceObject},
     redaction::plaintexts,
+    trial::Record,
 };
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::mpsc;
@@ -27,6 +28,8 @@ pub struct Survey {
     pub inspected: Vec<(ObjectKey, Outcome<Inspection>)>,
     /// Types of the components that were seen.
     types: BTreeMap<ComponentId, String>,
+    /// What is not looked at: processes died over it.
+    kept_out: Arc<Record>,
 }
 
 impl Survey {
@@ -36,6 +39,22 @@ impl Survey {
             spool: Spool::new(limits),
             inspected: Vec::new(),
             types: BTreeMap::new(),
+            kept_out: Arc::default(),
+        }
+    }
+
+    /// Looks at none of these.
+    #[must_use]
+    pub fn keeping_out(mut self, kept_out: Arc<Record>) -> Self {
+        self.kept_out = kept_out;
+        self
+    }
+
+    /// Looks at a configuration whatever is known of it: this is another version.
+    pub fn let_in(&mut self, config: &ConfigKey) {
+        let config = ObjectKey::from(config.clone());
+        if self.kept_out.reason(&config).is_some() {
+            Arc::make_mut(&mut self.kept_out).release(|key| *key == config);
         }
     }
 
@@ -73,6 +92,20 @@ impl Survey {
         transformer: &Transformer,
         objects: Vec<SourceObject>,
     ) -> Result<(), AttemptError> {
+        let (out, objects): (Vec<_>, Vec<_>) = objects
+            .into_iter()
+            .partition(|object| self.kept_out.reason(&object.key).is_some());
+        for object in out {
+            if let Some(reason) = self.kept_out.reason(&object.key)
+                && !matches!(object.key, ObjectKey::Job(_))
+            {
+                self.inspected.push((object.key.clone(), Err(reason)));
+                self.spool.put(object)?;
+            }
+        }
+        for object in &objects {
+            crate::crash::in_work(object);
+        }
         // Runs have no place, and nothing refers to them.
         let (runs, objects): (Vec<_>, Vec<_>) = objects
             .into_iter()

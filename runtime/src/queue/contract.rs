@@ -457,6 +457,56 @@ async fn dead_letters_are_listed_and_replayed(log: &Arc<dyn EventLog>) {
         log.replay(DeadLetterId(999), at(61)).await,
         Err(LogError::NoSuchLetter { id: 999 })
     ));
+    let unplayed = log.unplayed().await.unwrap();
+    assert_eq!((unplayed.depth, unplayed.oldest), (1, Some(at(2))));
+    let young = DeadLetter {
+        at: at(3),
+        ..unreadable_letter()
+    };
+    let three = log.dead_letter(young.clone()).await.unwrap();
+    assert_eq!(
+        log.prune_letters(at(2), 10, 10).await.unwrap(),
+        1,
+        "replayed or not, by age"
+    );
+    assert_eq!(log.prune_letters(at(2), 10, 10).await.unwrap(), 0);
+    let left = log.dead_letters(None, 10).await.unwrap();
+    assert_eq!(
+        left.iter().map(|filed| filed.id).collect::<Vec<_>>(),
+        [two, three]
+    );
+    assert!(matches!(
+        log.replay(one, at(62)).await,
+        Err(LogError::NoSuchLetter { .. })
+    ));
+    // By number, a few at a time, and ids are never given again.
+    for _ in 0..3 {
+        log.dead_letter(DeadLetter {
+            reason: uuid::Uuid::new_v4().to_string(),
+            ..young.clone()
+        })
+        .await
+        .unwrap();
+    }
+    assert_eq!(log.prune_letters(at(0), 2, 2).await.unwrap(), 2);
+    assert_eq!(log.prune_letters(at(0), 2, 2).await.unwrap(), 1);
+    assert_eq!(log.prune_letters(at(0), 2, 2).await.unwrap(), 0);
+    assert_eq!(log.unplayed().await.unwrap().depth, 2);
+    assert_eq!(log.prune_letters(at(99), 2, 10).await.unwrap(), 2);
+    assert_eq!(log.unplayed().await.unwrap().oldest, None);
+    assert!(log.dead_letter(young).await.unwrap() > three);
+}
+
+fn unreadable_letter() -> DeadLetter {
+    DeadLetter {
+        topic: None,
+        key: None,
+        position: None,
+        reason: "field `branchId` must be a text".to_owned(),
+        body: String::new(),
+        at: at(2),
+        envelope: None,
+    }
 }
 
 async fn news_are_told(log: &Arc<dyn EventLog>) {

@@ -352,6 +352,41 @@ impl EventLog for EmbeddedLog {
         letters.await?.into_iter().collect()
     }
 
+    async fn prune_letters(&self, before: Timestamp, max: u64, batch_max: usize) -> Result<u64, LogError> {
+        let gone = self.database.write(move |connection| {
+            let count = connection.query_row("SELECT count(*) FROM dead_letter", [], |row| whole(row, 0))?;
+            let excess = count.saturating_sub(max);
+            let gone = connection
+                .prepare_cached(
+                    "DELETE FROM dead_letter WHERE id IN
+                     (SELECT id FROM (SELECT id, at, row_number() OVER (ORDER BY id) AS number FROM dead_letter)
+                      WHERE number <= ?1 OR at < ?2 ORDER BY id LIMIT ?3)",
+                )?
+                .execute(params![
+                    signed(excess),
+                    before.as_microsecond(),
+                    signed(batch_max as u64)
+                ])?;
+            Ok(gone as u64)
+        });
+        Ok(gone.await?)
+    }
+
+    async fn unplayed(&self) -> Result<Backlog, LogError> {
+        let standing = self.database.read(|connection| {
+            connection.query_row(
+                "SELECT count(*), min(at) FROM dead_letter WHERE replayed_at IS NULL",
+                [],
+                |row| Ok((whole(row, 0)?, row.get::<_, Option<i64>>(1)?)),
+            )
+        });
+        let (depth, oldest) = standing.await?;
+        Ok(Backlog {
+            depth,
+            oldest: oldest.and_then(time),
+        })
+    }
+
     async fn replay(&self, letter: DeadLetterId, now: Timestamp) -> Result<Appended, LogError> {
         let sender = self.news.clone();
         let replay = move |connection: &Connection| {

@@ -288,6 +288,14 @@ impl EventLog for JetStreamLog {
         self.filed(after, max).await
     }
 
+    async fn prune_letters(&self, before: Timestamp, max: u64, batch_max: usize) -> Result<u64, LogError> {
+        self.prune_old_letters(before, max, batch_max).await
+    }
+
+    async fn unplayed(&self) -> Result<Backlog, LogError> {
+        self.unplayed_letters().await
+    }
+
     async fn replay(&self, letter: DeadLetterId, now: Timestamp) -> Result<Appended, LogError> {
         self.replay_letter(letter, now).await
     }

@@ -34,6 +34,7 @@ struct Held {
     pruned: BTreeMap<(Topic, Stream), Position>,
     lanes: BTreeMap<LaneId, (Option<LaneCursor>, Option<Cut>)>,
     letters: Vec<FiledLetter>,
+    letters_filed: u64,
 }
 
 impl Model {
@@ -219,7 +220,8 @@ impl EventLog for Model {
 
     async fn dead_letter(&self, letter: DeadLetter) -> Result<DeadLetterId, LogError> {
         let mut held = self.held();
-        let id = DeadLetterId(held.letters.len() as u64 + 1);
+        held.letters_filed += 1;
+        let id = DeadLetterId(held.letters_filed);
         held.letters.push(FiledLetter {
             id,
             letter,
@@ -239,6 +241,28 @@ impl EventLog for Model {
             .iter()
             .filter(|filed| after.is_none_or(|after| filed.id > after));
         Ok(after.take(max).cloned().collect())
+    }
+
+    async fn prune_letters(&self, before: Timestamp, max: u64, batch_max: usize) -> Result<u64, LogError> {
+        let mut held = self.held();
+        let excess = held.letters.len().saturating_sub(usize::try_from(max).unwrap());
+        let old = held
+            .letters
+            .iter()
+            .take_while(|filed| filed.letter.at < before)
+            .count();
+        let gone = excess.max(old).min(batch_max);
+        held.letters.drain(..gone);
+        Ok(gone as u64)
+    }
+
+    async fn unplayed(&self) -> Result<Backlog, LogError> {
+        let held = self.held();
+        let unplayed = held.letters.iter().filter(|filed| filed.replayed_at.is_none());
+        Ok(Backlog {
+            depth: unplayed.clone().count() as u64,
+            oldest: unplayed.map(|filed| filed.letter.at).min(),
+        })
     }
 
     async fn replay(&self, letter: DeadLetterId, now: Timestamp) -> Result<Appended, LogError> {

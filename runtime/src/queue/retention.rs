@@ -6,13 +6,13 @@
 //! | events that a lane waits for, and all of a mirror that cannot be opened | never; past `http.backlog_max` new ones are answered with 429 |
 //! | events of projects or branches that no mirror has | as the first, and the oldest early past `log.unmirrored_events_max` |
 //! | keys by which repetitions are known | `log.dedupe_days` after their event was appended |
-//! | dead letters | never |
+//! | dead letters | `log.dead_letter_days` after they were filed, and the oldest early past `log.dead_letters_max` |
 //!
 //! A mirror that comes later begins with everything that its project has, so it misses nothing of what
 //! went before. Where something did go that a lane had not seen, as when its mirror was taken out of
 //! the configuration for long, [`super::EventLog::pruned`] tells.
 
-use super::{EventLog, LogError, Pruned, Retention};
+use super::{Backlog, EventLog, LogError, Pruned, Retention};
 use crate::{
     config::{LogConfig, MirrorSpec},
     system::System,
@@ -63,11 +63,41 @@ pub async fn keep(system: Arc<System>, stop: CancellationToken) {
                 Err(error) => tracing::warn!(error = crate::app::chain(&error), "the log cannot be pruned; it is tried again"),
             },
         }
+        if let Err(error) = keep_letters(&system).await {
+            tracing::warn!(
+                error = crate::app::chain(&error),
+                "dead letters cannot be counted or pruned; it is tried again"
+            );
+        }
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(EVERY) => {}
         }
     }
+}
+
+/// Prunes dead letters and tells how they stand.
+async fn keep_letters(system: &System) -> Result<(), LogError> {
+    let now = (system.now)();
+    let LogConfig {
+        letters, letters_max, ..
+    } = system.config.log;
+    let gone = system
+        .log
+        .prune_letters(before(now, letters), letters_max, BATCH_MAX)
+        .await?;
+    if gone > 0 {
+        tracing::warn!(letters = gone, "old dead letters are gone");
+    }
+    let Backlog { depth, oldest } = system.log.unplayed().await?;
+    let age = oldest.map_or(0.0, |oldest| now.duration_since(oldest).as_secs_f64().max(0.0));
+    system.metrics.letters(depth, age);
+    Ok(())
+}
+
+fn before(now: Timestamp, age: Duration) -> Timestamp {
+    let age = SignedDuration::try_from(age).unwrap_or(SignedDuration::MAX);
+    now.checked_sub(age).unwrap_or(Timestamp::MIN)
 }
 
 /// Counts what waits for each mirror that is not open.
@@ -115,11 +145,9 @@ pub fn retention(
         history,
         dedupe,
         unmirrored_events_max,
+        letters: _,
+        letters_max: _,
     } = *config;
-    let before = |age: Duration| {
-        let age = SignedDuration::try_from(age).unwrap_or(SignedDuration::MAX);
-        now.checked_sub(age).unwrap_or(Timestamp::MIN)
-    };
     let spec = |id: &MirrorId| mirrors.iter().find(|spec| spec.id == *id);
     let lanes = lanes.iter().filter_map(|lane| {
         let MirrorSpec { stack, project, .. } = spec(&lane.mirror)?;
@@ -136,8 +164,8 @@ pub fn retention(
         held: held
             .map(|spec| (spec.stack.clone(), spec.project.clone()))
             .collect(),
-        events_before: before(history),
-        keys_before: before(dedupe),
+        events_before: before(now, history),
+        keys_before: before(now, dedupe),
         unmirrored_max: unmirrored_events_max,
         batch_max: BATCH_MAX,
     }

@@ -3,13 +3,20 @@
 use super::{Followed, Runner};
 use crate::{metrics::Region, poll::Poller, system::Mirror, workers::Crew};
 use async_trait::async_trait;
-use mirror_core::{ids::LaneId, shard::Shard};
+use futures_util::StreamExt;
+use mirror_core::{
+    ids::{LaneId, MirrorId},
+    shard::Shard,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::Duration,
 };
 use tokio_util::task::TaskTracker;
+
+/// What is paused is looked at so often.
+const PAUSES_EVERY: Duration = Duration::from_secs(30);
 
 /// The runner as one of several workers.
 pub(super) struct Hands {
@@ -50,6 +57,9 @@ impl Crew for Hands {
 impl Runner {
     /// Starts the tasks of a mirror.
     pub(super) async fn begin(self: &Arc<Self>, mirror: &Arc<Mirror>) {
+        // Another worker may have been asked meanwhile.
+        self.look_paused(&mirror.spec.id).await;
+        self.system.notices.take(&mirror.spec.id).await;
         let followed = Followed {
             stop: self.stop.child_token(),
             tasks: TaskTracker::new(),
@@ -73,6 +83,47 @@ impl Runner {
         self.spawn(&followed, follow);
     }
 
+    /// Looks whether a mirror is paused. What cannot be read is as it was: it is looked at again.
+    pub(super) async fn look_paused(&self, mirror: &MirrorId) {
+        match self.system.pauses.since(mirror).await {
+            Ok(since) => self.pause(mirror, since.is_some()),
+            Err(error) => {
+                tracing::warn!(%mirror, error = crate::app::chain(&error), "whether the mirror is paused cannot be read; it is tried again");
+            }
+        }
+    }
+
+    /// Follows what other workers are asked to pause.
+    pub(super) async fn watch_pauses(self: Arc<Self>) {
+        loop {
+            let mut changes = match self.system.pauses.changes().await {
+                Ok(None) => return,
+                Ok(Some(changes)) => changes,
+                Err(error) => {
+                    tracing::warn!(
+                        error = crate::app::chain(&error),
+                        "what is paused cannot be watched; it is tried again"
+                    );
+                    tokio::select! {
+                        () = self.stop.cancelled() => return,
+                        () = tokio::time::sleep(PAUSES_EVERY) => continue,
+                    }
+                }
+            };
+            loop {
+                for mirror in &self.system.config.mirrors {
+                    self.look_paused(&mirror.id).await;
+                }
+                tokio::select! {
+                    () = self.stop.cancelled() => return,
+                    change = changes.next() => if change.is_none() { break },
+                    // Nobody promises that each change is told.
+                    () = tokio::time::sleep(PAUSES_EVERY) => {}
+                }
+            }
+        }
+    }
+
     /// Ends the tasks of a mirror. A running attempt may finish within the grace period; what goes on after that
     /// is no danger, as whoever goes on makes the same commits.
     pub(super) async fn end(&self, mirror: &Mirror) {
@@ -85,6 +136,9 @@ impl Runner {
         let grace = Duration::from_millis(self.system.config.grace_ms);
         if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
             tracing::warn!(mirror = %id, ?grace, "attempts of the mirror are not waited for any longer");
+        }
+        if let Err(error) = self.system.notices.store.give_up(id).await {
+            tracing::warn!(mirror = %id, error = crate::app::chain(&error), "what was told of the mirror stays here too");
         }
         let mut lanes = self.lanes.lock().await;
         let own: Vec<LaneId> = lanes.keys().filter(|lane| lane.mirror == *id).cloned().collect();

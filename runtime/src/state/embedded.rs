@@ -9,6 +9,7 @@ use mirror_core::{
     quarantine::Quarantine,
     reconcile::Compared,
     retry::Outage,
+    trial,
 };
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 use serde::{Serialize, de::DeserializeOwned};
@@ -22,7 +23,7 @@ pub(crate) const SCHEMA: &str = "
     CREATE TABLE lane (
         id INTEGER PRIMARY KEY, mirror TEXT NOT NULL, branch TEXT NOT NULL,
         tip TEXT, render TEXT, prepared TEXT, prepared_render TEXT, prepared_is_all INTEGER,
-        outage TEXT, quarantine TEXT, compared TEXT, UNIQUE (mirror, branch)
+        outage TEXT, quarantine TEXT, compared TEXT, deaths TEXT, UNIQUE (mirror, branch)
     ) STRICT;
     CREATE TABLE derived (
         lane INTEGER NOT NULL REFERENCES lane, kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
@@ -306,6 +307,15 @@ impl StateStore for EmbeddedState {
             Ok(())
         });
         Ok(stored.await?)
+    }
+
+    async fn deaths(&self, lane: &LaneId) -> Result<trial::Record, StateError> {
+        Ok(self.column("deaths", lane).await?.unwrap_or_default())
+    }
+
+    async fn put_deaths(&self, lane: &LaneId, record: &trial::Record) -> Result<(), StateError> {
+        let kept = (!record.is_empty()).then_some(record);
+        self.put_column("deaths", lane, kept).await
     }
 
     async fn kept(

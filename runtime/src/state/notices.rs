@@ -6,6 +6,9 @@
 //! | `notice` | a message |
 //! | `delivery` | a message for one address: waiting (`due_at`), or ended (`ended_at`) as delivered or given up |
 //!
+//! Where several workers share the mirrors, all of a mirror's rows are a record that they share ([`shared`]), and the file
+//! is the copy of the one that works for it.
+//!
 //! How messages are sent is not known here.
 
 use super::StateError;
@@ -37,10 +40,16 @@ pub(crate) const SCHEMA: &str = "
     CREATE INDEX IF NOT EXISTS delivery_due ON delivery (due_at) WHERE due_at IS NOT NULL;
 ";
 
+mod shared;
+
+use shared::Copies;
+
 /// Keeps what admins are told.
 #[derive(Debug, Clone)]
 pub struct NoticeStore {
     database: Database,
+    /// Where there are other workers.
+    shared: Option<Copies>,
 }
 
 /// A message that is to be sent to an address.
@@ -90,7 +99,10 @@ const GIVEN_UP_MAX: i64 = 20;
 impl NoticeStore {
     #[must_use]
     pub fn new(database: Database) -> Self {
-        Self { database }
+        Self {
+            database,
+            shared: None,
+        }
     }
 
     /// Takes reports into a mirror's ledger, and stores what is to be told of it for each of the targets: all or
@@ -106,6 +118,8 @@ impl NoticeStore {
         targets: Vec<String>,
         now: Timestamp,
     ) -> Result<Vec<(String, Notice)>, StateError> {
+        self.take(mirror).await?;
+        let id = mirror.clone();
         let mirror = mirror.clone();
         let recorded = self.database.write(move |connection| {
             let before = ledger(connection, &mirror)?;
@@ -124,9 +138,10 @@ impl NoticeStore {
                 put_message(connection, &message, &targets, now)?;
                 recorded.push((id, notice));
             }
-            Ok(recorded)
+            Ok((recorded, after != before))
         });
-        let recorded = recorded.await?;
+        let (recorded, has_changed) = recorded.await?;
+        self.give(&id, has_changed || !recorded.is_empty()).await?;
         if !recorded.is_empty() {
             crate::crash_point!("notice-stored");
         }
@@ -193,6 +208,7 @@ impl NoticeStore {
     /// # Errors
     /// A store that cannot be written.
     pub async fn settle(&self, delivery: &Delivery, sent: Sent, now: Timestamp) -> Result<(), StateError> {
+        let mirror = delivery.message.context.mirror.clone();
         let (notice, target) = (delivery.message.id.clone(), delivery.target.clone());
         let (due, ended, problem) = match sent {
             Sent::Delivered => (None, Some(now), None),
@@ -214,7 +230,8 @@ impl NoticeStore {
                 ])?;
             Ok(())
         });
-        Ok(settled.await?)
+        settled.await?;
+        self.give(&mirror, true).await
     }
 
     /// Returns how deliveries stand, by mirror.

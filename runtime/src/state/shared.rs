@@ -2,7 +2,8 @@
 //!
 //! What can be read back from the remote stays on the worker's own disk: another one that takes a lane over
 //! reads it back. What nobody could find out again is in a bucket that all of them share: running outages,
-//! what a remote refused, what of the source was seen, what feeders have told, and facts of the installation.
+//! what a remote refused, what of the source was seen, what feeders have told, what processes died over, what runs have cost, and
+//! facts of the installation.
 
 use super::{Feeder, LaneState, Prepared, RowKey, StateError, StateStore, embedded::EmbeddedState};
 use crate::{
@@ -15,9 +16,11 @@ use crate::{
 use async_trait::async_trait;
 use mirror_core::{
     ids::{LaneId, Oid},
+    jobs::budget::Spent,
     quarantine::Quarantine,
     reconcile::Compared,
     retry::Outage,
+    trial,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
@@ -79,6 +82,8 @@ const OUTAGE: &str = "outage";
 const QUARANTINE: &str = "quarantine";
 const SEEN: &str = "seen";
 const COMPARED: &str = "compared";
+const DEATHS: &str = "deaths";
+const SPENT: &str = "spent";
 
 #[async_trait]
 impl StateStore for SharedState {
@@ -141,6 +146,15 @@ impl StateStore for SharedState {
         self.write(SEEN, lane, Some(&seen)).await
     }
 
+    async fn deaths(&self, lane: &LaneId) -> Result<trial::Record, StateError> {
+        Ok(self.read(DEATHS, lane).await?.unwrap_or_default())
+    }
+
+    async fn put_deaths(&self, lane: &LaneId, record: &trial::Record) -> Result<(), StateError> {
+        let kept = (!record.is_empty()).then_some(record);
+        self.write(DEATHS, lane, kept).await
+    }
+
     async fn kept(
         &self,
         lane: &LaneId,
@@ -164,6 +178,14 @@ impl StateStore for SharedState {
 
     async fn put_compared(&self, lane: &LaneId, compared: &Compared) -> Result<(), StateError> {
         self.write(COMPARED, lane, Some(compared)).await
+    }
+
+    async fn spent(&self, lane: &LaneId) -> Result<Option<Spent>, StateError> {
+        self.read(SPENT, lane).await
+    }
+
+    async fn put_spent(&self, lane: &LaneId, spent: &Spent) -> Result<(), StateError> {
+        self.write(SPENT, lane, Some(spent)).await
     }
 
     async fn meta_once(&self, name: &str, value: &str) -> Result<String, StateError> {

@@ -89,6 +89,8 @@ impl System {
             base,
             heirs: Arc::clone(&mirror.heirs),
             filed: Arc::default(),
+            deaths: Arc::default(),
+            deaths_max: self.config.sync.deaths_max,
             memories: Arc::clone(&self.memories),
             turns: Arc::clone(&self.turns),
             refused: Arc::default(),

@@ -1,5 +1,5 @@
 //! Killed at any line: whatever a process was doing when it was killed, the next one brings the
-//! repository to the same end, with nothing lost and nothing twice.
+//! repository to the same end, with nothing lost and nothing twice. `KBC_MIRROR_CRASH_ROUNDS=200` runs each case so often (hours).
 
 mod support;
 
@@ -124,8 +124,18 @@ async fn check(way: Way, place: &str, passing: u32) {
     server.stop().await;
 }
 
+/// How often each case is run: once, unless the long run asks for more.
+fn rounds() -> usize {
+    let rounds = std::env::var("KBC_MIRROR_CRASH_ROUNDS");
+    rounds.map_or(1, |rounds| {
+        rounds.parse().expect("KBC_MIRROR_CRASH_ROUNDS is a number")
+    })
+}
+
 /// Runs cases beside each other and names those that fail.
 async fn check_all(way: Way, cases: Vec<(&'static str, u32)>) {
+    let count = cases.len() * rounds();
+    let cases = (0..rounds()).flat_map(|_| cases.clone());
     let turns = Arc::new(Semaphore::new(AT_ONCE));
     let mut running = JoinSet::new();
     for (place, passing) in cases {
@@ -143,7 +153,11 @@ async fn check_all(way: Way, cases: Vec<(&'static str, u32)>) {
     }
     let outcomes = running.join_all().await;
     let failed: Vec<String> = outcomes.into_iter().flatten().collect();
-    assert!(failed.is_empty(), "not survived: {}", failed.join(", "));
+    assert!(
+        failed.is_empty(),
+        "not survived, of {count}: {}",
+        failed.join(", ")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]

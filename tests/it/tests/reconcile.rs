@@ -52,7 +52,11 @@ fn work_unheard(site: &Installation, round: u64) {
 }
 
 fn mirrored(site: &Installation, config: &str) -> bool {
-    let sidecars = site.repository.sidecars("main");
+    // Of one commit, while the next is made.
+    let Some(tip) = site.repository.tip("main") else {
+        return false;
+    };
+    let sidecars = site.repository.sidecars(&tip);
     sidecars.iter().any(|sidecar| sidecar.config == config)
 }
 

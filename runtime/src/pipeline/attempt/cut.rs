@@ -78,6 +78,7 @@ impl Lane {
         {
             return Ok(stored.clone());
         }
+        self.try_again(&cut).await?;
         let seen = stored.as_ref().map(Cut::id);
         self.log.put_cut(&self.id, seen.as_ref(), &cut).await?;
         Ok(cut)

@@ -143,6 +143,10 @@ impl Lane {
         crash_point!("before-adopt");
         stages.watch(Stage::State, self.state.adopt(&self.id, id)).await?;
         crash_point!("after-adopt");
+        // Before the cursor: whoever takes the lane over then is told, or makes this commit once more.
+        if !cut.runs.is_empty() || replace_all {
+            self.state.put_spent(&self.id, memory.spent()).await?;
+        }
         let cursor = cut.cursor(Some(id));
         let moved = self.log.commit(&self.id, stored_cursor.as_ref(), &cursor);
         stages.watch(Stage::State, moved).await?;

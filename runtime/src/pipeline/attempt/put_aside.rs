@@ -3,7 +3,7 @@
 use super::{
     super::{
         error::AttemptError,
-        fetch::{Unfounded, announced},
+        fetch::{Unfounded, announced, announced_run},
     },
     Lane,
 };
@@ -55,7 +55,11 @@ impl Letter {
                 let key = ConfigKey::of(key)?;
                 Some(announced(&key, cut.configs.get(&key)?))
             }
-            ObjectKey::Job(run) if cut.runs.contains_key(run) => None,
+            ObjectKey::Job(run) => {
+                let told = cut.runs.get(run)?;
+                // What was judged is judged the same again; over what a process died is another matter.
+                matches!(reason, WithholdReason::Fatal { .. }).then(|| announced_run(run, told))
+            }
             _ => return None,
         };
         Some(Self {

@@ -177,6 +177,7 @@ impl Lane {
     /// # Errors
     /// A log that fails.
     pub async fn resync(&self) -> Result<(), AttemptError> {
+        self.try_all_again().await?;
         let now = (self.now)();
         let body = Body::RenderChanged(RenderChanged {
             mirror: Some(self.id.mirror.clone()),

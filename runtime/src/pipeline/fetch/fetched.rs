@@ -148,7 +148,7 @@ pub(in crate::pipeline) fn announced(key: &ConfigKey, wanted: &Wanted) -> Body {
 }
 
 /// Returns what the event about a wanted run said, but for its tables: those have events of their own.
-pub(super) fn announced_run(run: &RunId, told: &WantedRun) -> Body {
+pub(in crate::pipeline) fn announced_run(run: &RunId, told: &WantedRun) -> Body {
     let WantedRun {
         component,
         config,

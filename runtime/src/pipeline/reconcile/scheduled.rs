@@ -69,6 +69,8 @@ struct Mirrored {
     covered: BTreeMap<ConfigKey, Covered>,
     tables: BTreeSet<TableId>,
     runs: BTreeSet<String>,
+    /// Known not to be as the source has it, and on record.
+    withheld: BTreeSet<ObjectKey>,
 }
 
 impl Mirrored {
@@ -81,6 +83,7 @@ impl Mirrored {
             covered: memory.covered(),
             tables: tables.collect(),
             runs: known_runs(memory).0,
+            withheld: memory.withheld().map(|(key, _)| key.clone()).collect(),
         }
     }
 }
@@ -162,7 +165,8 @@ impl Lane {
             .collect();
         for (body, happened) in missing(&listed, &after.covered) {
             let name = self.name_of(&body);
-            if still.contains(&name) {
+            let is_withheld = is_about(&body).is_some_and(|key| after.withheld.contains(&key));
+            if still.contains(&name) && !is_withheld {
                 let what = What::Event(body);
                 all.push(Missing { name, happened, what });
             }
@@ -299,7 +303,10 @@ impl Lane {
             seen = names.filter(|(name, _)| is_mirrored(name)).collect();
         }
         let differing = differing(&seen, observed, mirrored.tables.iter().cloned());
-        let untold = differing.into_iter().filter(|table| !told.tables.contains(table));
+        let untold = differing.into_iter().filter(|table| {
+            let is_withheld = mirrored.withheld.contains(&ObjectKey::Table(table.clone()));
+            !told.tables.contains(table) && !is_withheld
+        });
         let missing = untold.map(|table| Missing {
             name: table_name(&table),
             happened: None,
@@ -405,4 +412,17 @@ impl Lane {
         }
         Ok(repaired)
     }
+}
+
+/// Returns the configuration that an event is about.
+fn is_about(body: &Body) -> Option<ObjectKey> {
+    let (component, config) = match body {
+        Body::ConfigChanged(changed) => (&changed.component, &changed.config),
+        Body::ConfigDeleted(deleted) => (&deleted.component, &deleted.config),
+        _ => return None,
+    };
+    Some(ObjectKey::Config {
+        component: component.clone(),
+        config: config.clone(),
+    })
 }

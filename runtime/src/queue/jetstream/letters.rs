@@ -1,12 +1,13 @@
-//! Dead letters: a stream of their own, which is never pruned.
+//! Dead letters: a stream of their own, of which the oldest go by age and number.
 
 use super::{
-    Appended, DeadLetter, DeadLetterId, ENVELOPE_SCHEMA, FiledLetter, Found, JetStreamLog, LogError,
+    Appended, Backlog, DeadLetter, DeadLetterId, ENVELOPE_SCHEMA, FiledLetter, Found, JetStreamLog, LogError,
     Timestamp,
 };
 use crate::nats::{Outgoing, kv::Record};
 use async_nats::HeaderMap;
 use serde_json::json;
+use std::collections::BTreeSet;
 
 impl JetStreamLog {
     /// Files a letter; the same id again, within the time that repetitions are known for, is the same letter.
@@ -53,6 +54,57 @@ impl JetStreamLog {
         Ok(filed)
     }
 
+    pub(super) async fn prune_old_letters(
+        &self,
+        before: Timestamp,
+        max: u64,
+        batch_max: usize,
+    ) -> Result<u64, LogError> {
+        let (stream, all) = (self.names.letters_stream(), self.names.all_letters());
+        let count: u64 = self.nats.subjects(&stream, &all).await?.values().sum();
+        let excess = usize::try_from(count.saturating_sub(max)).unwrap_or(usize::MAX);
+        let oldest = self.nats.read(&stream, &all, 0, batch_max).await?;
+        let is_old = |found: &Found| letter(found).is_ok_and(|letter| letter.at < before);
+        let gone: Vec<u64> = oldest
+            .iter()
+            .enumerate()
+            .take_while(|(number, found)| *number < excess || is_old(found))
+            .map(|(_, found)| found.sequence)
+            .collect();
+        let Some(last) = gone.last() else { return Ok(0) };
+        // What is noted of them goes first: nobody would find it again.
+        for id in &gone {
+            self.state.purge(&replayed_key(*id)).await?;
+        }
+        self.nats.purge(&stream, &json!({ "seq": last + 1 })).await?;
+        Ok(gone.len() as u64)
+    }
+
+    pub(super) async fn unplayed_letters(&self) -> Result<Backlog, LogError> {
+        let (stream, all) = (self.names.letters_stream(), self.names.all_letters());
+        let count: u64 = self.nats.subjects(&stream, &all).await?.values().sum();
+        let noted = self.state.all(&replayed_key_of("*")).await?;
+        let replayed: BTreeSet<String> = noted
+            .into_iter()
+            .filter(|(_, record)| record.value.is_some())
+            .map(|(key, _)| key)
+            .collect();
+        let mut after = 0;
+        let oldest = loop {
+            let page = self.nats.read(&stream, &all, after, UNPLAYED_PAGE).await?;
+            let Some(last) = page.last() else { break None };
+            after = last.sequence;
+            let is_unplayed = |found: &&Found| !replayed.contains(&replayed_key(found.sequence));
+            if let Some(found) = page.iter().find(is_unplayed) {
+                break letter(found).ok().map(|letter| letter.at);
+            }
+        };
+        Ok(Backlog {
+            depth: count.saturating_sub(replayed.len() as u64),
+            oldest,
+        })
+    }
+
     /// Appends a letter's event. A crash before it is noted as replayed leaves it to be replayed again, which
     /// appends nothing more while repetitions are known.
     pub(super) async fn replay_letter(&self, id: DeadLetterId, now: Timestamp) -> Result<Appended, LogError> {
@@ -85,7 +137,14 @@ impl JetStreamLog {
     }
 }
 
+/// Letters that are looked through at a time.
+const UNPLAYED_PAGE: usize = 100;
+
 fn replayed_key(id: u64) -> String {
+    replayed_key_of(&id.to_string())
+}
+
+fn replayed_key_of(id: &str) -> String {
     format!("replayed.{id}")
 }
 

@@ -6,14 +6,17 @@ use super::{
     until,
 };
 use async_nats::jetstream;
+use jiff::SignedDuration;
 use mirror_core::{
     cut::Stream,
     ids::{LaneId, Topic},
 };
 use mirror_runtime::{
     config::{Config, QueueConfig},
+    database::{Database, DatabaseOptions},
     nats::Nats,
     queue::{EventLog, jetstream::JetStreamLog},
+    state::{StateStore, embedded::EmbeddedState, shared::SharedState},
 };
 use nats_server::NatsServer;
 use serde_json::Value;
@@ -23,6 +26,7 @@ use std::collections::BTreeMap;
 pub(crate) struct Broker {
     pub server: NatsServer,
     log: JetStreamLog,
+    nats: Nats,
     publisher: jetstream::Context,
 }
 
@@ -48,13 +52,14 @@ impl Broker {
             panic!("the installation has its log in NATS")
         };
         let nats = Nats::connect(&config).await.expect("the server runs");
-        let log = JetStreamLog::open(nats, &config)
+        let log = JetStreamLog::open(nats.clone(), &config)
             .await
             .expect("the log can be opened");
         let client = async_nats::connect(server.url()).await.expect("the server runs");
         Self {
             publisher: jetstream::new(client),
             log,
+            nats,
             server,
         }
     }
@@ -144,6 +149,24 @@ impl Broker {
             books.insert(site.keboola.project().project_id.to_string(), book.await);
         }
         books
+    }
+
+    /// Lets the outage that the workers know of have begun earlier.
+    pub(crate) async fn age_outage(&self, site: &Installation, by: SignedDuration) {
+        let lane = LaneId {
+            mirror: MIRROR.parse().expect("it is an id"),
+            branch: site.keboola.main().parse().expect("it is an id"),
+        };
+        let directory = tempfile::TempDir::new().expect("temporary directories can be made");
+        let database = Database::open(directory.path(), DatabaseOptions::default());
+        let own = EmbeddedState::new(database.expect("the directory is new"));
+        let state = SharedState::new(own, self.nats.clone(), "KBC");
+        let mut outage = until("there is an outage", async || state.outage(&lane).await.ok()?).await;
+        outage.since -= by;
+        state
+            .put_outage(&lane, Some(&outage))
+            .await
+            .expect("it can be stored");
     }
 
     /// Whether something that was published is not in the log yet.

@@ -1,0 +1,403 @@
+//! Which one object it is over which a process dies, again and again.
+//!
+//! Some failures leave nobody to tell of them: the process is out of memory, or aborts. What a lane was working on is in
+//! the log by then (its cut), so whoever starts next knows that the one before did not come to an end. After some deaths
+//! it looks for the one object: it does all the work but the last step with a part of what the cut wants, and halves
+//! what is left under suspicion, whether it lives or dies. Only an object that a process died over while it worked on
+//! nothing else is put aside. Where the work kills without any of them, the lane itself is held.
+
+use crate::{cut::CutId, finding::WithholdReason, ids::ObjectKey, window::later};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// A lane over which the process dies is held so long before it is tried once more.
+pub const HELD_FOR: Duration = Duration::from_secs(86_400);
+
+/// What is known of deaths over a lane. Kept durably.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    /// Objects that processes died over, and how many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub isolated: Vec<(ObjectKey, u32)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<Trial>,
+}
+
+impl Record {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.isolated.is_empty() && self.trial.is_none()
+    }
+
+    /// Returns why an object is kept out of work; a row goes with its configuration, a sample with its table.
+    #[must_use]
+    pub fn reason(&self, key: &ObjectKey) -> Option<WithholdReason> {
+        let whose = |isolated: &ObjectKey| match (isolated, key) {
+            (ObjectKey::Config { .. }, ObjectKey::Row { .. }) => isolated.config() == key.config(),
+            (ObjectKey::Table(table), ObjectKey::Sample(of)) => table == of,
+            _ => isolated == key,
+        };
+        let found = self.isolated.iter().find(|(isolated, _)| whose(isolated));
+        found.map(|(_, deaths)| WithholdReason::Fatal { deaths: *deaths })
+    }
+
+    /// Lets objects be tried again; returns whether there was one.
+    pub fn release(&mut self, is_meant: impl Fn(&ObjectKey) -> bool) -> bool {
+        let before = self.isolated.len();
+        self.isolated.retain(|(key, _)| !is_meant(key));
+        self.isolated.len() < before
+    }
+}
+
+/// A lane's work that was found unfinished.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Trial {
+    pub cut: CutId,
+    /// Processes that died over the cut, as far as is known.
+    pub deaths: u32,
+    /// Somebody works on it: if it is found so by another process, that one died.
+    begun: bool,
+    step: Step,
+    /// Searches in which nobody was found.
+    searches: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Step {
+    /// Everything is worked on.
+    Whole,
+    /// Nothing of what the cut wants is.
+    Nothing,
+    /// The first `trying` of the suspects are.
+    Some { suspects: Vec<ObjectKey>, trying: usize },
+    /// The lane itself is held.
+    Held { until: Timestamp },
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// Work as ever.
+    Work,
+    /// Do the work, up to the last step, with nothing of what the cut wants but this.
+    Probe(Vec<ObjectKey>),
+    /// Put it aside, and go on.
+    Isolate(ObjectKey),
+    /// Leave the lane alone until then.
+    Hold(Timestamp),
+}
+
+impl Trial {
+    /// Takes in that a process finds a cut which it has not made itself.
+    #[must_use]
+    pub fn found(stored: Option<Self>, cut: &CutId) -> Self {
+        let Some(mut trial) = stored.filter(|trial| trial.cut == *cut) else {
+            // Who made the cut had not ended with it. It may have been stopped, which does no harm here.
+            return Self {
+                cut: cut.clone(),
+                deaths: 1,
+                begun: false,
+                step: Step::Whole,
+                searches: 0,
+            };
+        };
+        if trial.begun {
+            trial.deaths += 1;
+            trial.died();
+        }
+        trial.begun = false;
+        trial
+    }
+
+    fn died(&mut self) {
+        match &mut self.step {
+            Step::Whole | Step::Held { .. } => {}
+            // It is none of them.
+            Step::Nothing => {
+                self.step = Step::Held {
+                    until: Timestamp::MIN,
+                }
+            }
+            // It is one of these.
+            Step::Some { suspects, trying } => suspects.truncate(*trying),
+        }
+    }
+
+    /// Decides what to do, which is to be stored before it is done. `deaths_max` deaths are taken for chance.
+    pub fn next(&mut self, deaths_max: u32, now: Timestamp) -> Next {
+        if self.step == Step::Whole && self.deaths > deaths_max {
+            self.step = match self.searches {
+                0 => Step::Nothing,
+                // It dies of what no search goes through.
+                _ => Step::Held {
+                    until: later(now, HELD_FOR),
+                },
+            };
+        }
+        let next = match &mut self.step {
+            Step::Whole => Next::Work,
+            Step::Nothing => Next::Probe(Vec::new()),
+            Step::Some { suspects, trying } => match (suspects.len(), *trying) {
+                (0, _) => {
+                    self.acquit();
+                    Next::Work
+                }
+                // It was tried alone, and the process died.
+                (1, 1) => Next::Isolate(suspects[0].clone()),
+                (left, _) => {
+                    *trying = left.div_ceil(2);
+                    Next::Probe(suspects[..*trying].to_vec())
+                }
+            },
+            Step::Held { until } if *until == Timestamp::MIN => {
+                *until = later(now, HELD_FOR);
+                Next::Hold(*until)
+            }
+            Step::Held { until } if *until > now => Next::Hold(*until),
+            Step::Held { .. } => {
+                // One more death, and it is held again.
+                self.step = Step::Whole;
+                self.searches = 1;
+                self.deaths = deaths_max;
+                Next::Work
+            }
+        };
+        self.begun = matches!(next, Next::Work | Next::Probe(_));
+        next
+    }
+
+    /// Takes in that what [`Self::next`] asked for was lived through. `candidates` are the objects that the cut wants, but
+    /// for those that are isolated.
+    pub fn survived(&mut self, candidates: impl FnOnce() -> Vec<ObjectKey>) {
+        self.begun = false;
+        match &mut self.step {
+            Step::Whole | Step::Held { .. } => {}
+            Step::Nothing => {
+                self.step = Step::Some {
+                    suspects: candidates(),
+                    trying: 0,
+                };
+            }
+            Step::Some { suspects, trying } => {
+                suspects.drain(..(*trying).min(suspects.len()));
+                *trying = 0;
+            }
+        }
+    }
+
+    /// Takes in that the work ended without a result: it says nothing.
+    pub fn interrupted(&mut self) {
+        self.begun = false;
+    }
+
+    /// Takes in that the one was put aside. Others may be like it: the next death is enough to look for them.
+    pub fn isolated(&mut self, deaths_max: u32) {
+        self.step = Step::Whole;
+        self.deaths = deaths_max;
+        self.begun = false;
+    }
+
+    /// Nobody was found.
+    fn acquit(&mut self) {
+        self.step = Step::Whole;
+        self.deaths = 0;
+        self.searches += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    const DEATHS_MAX: u32 = 2;
+
+    fn config(number: usize) -> ObjectKey {
+        ObjectKey::Config {
+            component: "c".parse().unwrap(),
+            config: number.to_string().parse().unwrap(),
+        }
+    }
+
+    fn at(hour: i64) -> Timestamp {
+        Timestamp::from_second(1_790_000_000 + hour * 3_600).unwrap()
+    }
+
+    /// What kills a process.
+    #[derive(Clone, Copy)]
+    struct Killer<'k> {
+        objects: &'k [usize],
+        /// The lane, whatever it works on; or only its last step.
+        always: bool,
+        at_the_end: bool,
+    }
+
+    /// Plays processes over one cut until one comes to an end; returns what was put aside, and how many died.
+    fn play(count: usize, killer: Killer<'_>) -> (Vec<usize>, u32, bool) {
+        let cut = CutId::stored("cut".into());
+        let wanted: Vec<ObjectKey> = (0..count).map(config).collect();
+        let fatal: BTreeSet<ObjectKey> = killer.objects.iter().map(|number| config(*number)).collect();
+        let mut record = Record::default();
+        // The one that made the cut.
+        let mut deaths = 1;
+        loop {
+            assert!(deaths < 100, "it never ends");
+            record.trial = Some(Trial::found(record.trial.take(), &cut));
+            // The life of a process; what it stores survives it.
+            let died = loop {
+                let mut trial = record.trial.clone().unwrap();
+                let next = trial.next(DEATHS_MAX, at(0));
+                record.trial = Some(trial.clone());
+                let works_on: Vec<ObjectKey> = match next {
+                    Next::Work => wanted
+                        .iter()
+                        .filter(|key| record.reason(key).is_none())
+                        .cloned()
+                        .collect(),
+                    Next::Probe(ref some) => some.clone(),
+                    Next::Isolate(key) => {
+                        record.isolated.push((key, deaths));
+                        trial.isolated(DEATHS_MAX);
+                        record.trial = Some(trial);
+                        continue;
+                    }
+                    Next::Hold(until) => {
+                        assert_eq!(until, at(24));
+                        return (isolated(&record, &wanted), deaths, true);
+                    }
+                };
+                let ends = next == Next::Work;
+                if killer.always
+                    || (killer.at_the_end && ends)
+                    || works_on.iter().any(|key| fatal.contains(key))
+                {
+                    break true;
+                }
+                if ends {
+                    break false;
+                }
+                let left = wanted.iter().filter(|key| record.reason(key).is_none());
+                trial.survived(|| left.cloned().collect());
+                record.trial = Some(trial);
+            };
+            if !died {
+                return (isolated(&record, &wanted), deaths, false);
+            }
+            deaths += 1;
+        }
+    }
+
+    fn isolated(record: &Record, wanted: &[ObjectKey]) -> Vec<usize> {
+        let found = (0..wanted.len()).filter(|number| record.reason(&wanted[*number]).is_some());
+        found.collect()
+    }
+
+    const NOTHING: Killer<'static> = Killer {
+        objects: &[],
+        always: false,
+        at_the_end: false,
+    };
+
+    #[test]
+    fn the_one_is_found_wherever_it_is_and_nobody_else() {
+        for count in [1, 2, 3, 7, 64, 100] {
+            for guilty in 0..count {
+                let killer = Killer {
+                    objects: &[guilty],
+                    ..NOTHING
+                };
+                let (found, deaths, held) = play(count, killer);
+                assert_eq!((found, held), (vec![guilty], false), "{guilty} of {count}");
+                let halvings = count.next_power_of_two().ilog2();
+                assert!(
+                    deaths <= DEATHS_MAX + 2 + halvings,
+                    "{deaths} deaths for {guilty} of {count}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn several_are_found_one_after_the_other() {
+        let killer = Killer {
+            objects: &[3, 40, 41],
+            ..NOTHING
+        };
+        assert_eq!(play(64, killer).0, [3, 40, 41]);
+    }
+
+    #[test]
+    fn who_was_stopped_and_not_killed_puts_nothing_aside() {
+        assert_eq!(play(9, NOTHING), (vec![], 1, false));
+    }
+
+    #[test]
+    fn where_no_object_is_to_blame_the_lane_is_held_and_nothing_put_aside() {
+        let always = Killer {
+            always: true,
+            ..NOTHING
+        };
+        let (found, deaths, held) = play(50, always);
+        assert_eq!((found.len(), held), (0, true));
+        assert!(deaths <= DEATHS_MAX + 2, "{deaths}");
+        let at_the_end = Killer {
+            at_the_end: true,
+            ..NOTHING
+        };
+        let (found, deaths, held) = play(50, at_the_end);
+        assert_eq!((found.len(), held), (0, true));
+        assert!(deaths <= 2 * DEATHS_MAX + 3, "{deaths}");
+    }
+
+    #[test]
+    fn a_held_lane_is_tried_once_a_day() {
+        let mut trial = Trial::found(None, &CutId::stored("cut".into()));
+        trial.deaths = DEATHS_MAX + 1;
+        assert_eq!(trial.next(DEATHS_MAX, at(0)), Next::Probe(vec![]));
+        let mut trial = Trial::found(Some(trial), &CutId::stored("cut".into()));
+        assert_eq!(trial.next(DEATHS_MAX, at(0)), Next::Hold(at(24)));
+        // Restarts change nothing.
+        let mut trial = Trial::found(Some(trial), &CutId::stored("cut".into()));
+        assert_eq!(trial.next(DEATHS_MAX, at(23)), Next::Hold(at(24)));
+        assert_eq!(trial.next(DEATHS_MAX, at(25)), Next::Work);
+        let mut trial = Trial::found(Some(trial), &CutId::stored("cut".into()));
+        assert_eq!(trial.next(DEATHS_MAX, at(26)), Next::Hold(at(50)));
+    }
+
+    #[test]
+    fn failing_without_dying_is_no_death_however_often_the_process_starts() {
+        let cut = CutId::stored("cut".into());
+        let mut stored = None;
+        for _ in 0..20 {
+            let mut trial = Trial::found(stored.take(), &cut);
+            assert_eq!(trial.next(DEATHS_MAX, at(0)), Next::Work);
+            trial.interrupted();
+            stored = Some(trial);
+        }
+        // Another cut has its own.
+        assert_eq!(Trial::found(stored, &CutId::stored("new".into())).deaths, 1);
+    }
+
+    #[test]
+    fn rows_and_samples_go_with_what_they_belong_to() {
+        let table = "in.c-shop.orders".parse().unwrap();
+        let mut record = Record {
+            isolated: vec![(config(1), 3), (ObjectKey::Table(table), 3)],
+            trial: None,
+        };
+        let row = |number: usize| ObjectKey::Row {
+            component: "c".parse().unwrap(),
+            config: number.to_string().parse().unwrap(),
+            row: "r".parse().unwrap(),
+        };
+        assert!(record.reason(&row(1)).is_some() && record.reason(&row(2)).is_none());
+        let sample = ObjectKey::Sample("in.c-shop.orders".parse().unwrap());
+        assert!(record.reason(&sample).is_some());
+        assert!(record.release(|key| *key == config(1)) && record.reason(&row(1)).is_none());
+        assert!(!record.release(|key| *key == config(1)));
+    }
+}
