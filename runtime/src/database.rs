@@ -27,7 +27,7 @@ pub const DATABASE_FILE: &str = "mirror.sqlite";
 const LOCK_FILE: &str = "mirror.lock";
 /// Marks the file as ours: `kbcm`.
 const APPLICATION_ID: i32 = 0x6b62_636d;
-const SCHEMA_VERSION: i32 = 1;
+const SCHEMA_VERSION: i32 = 2;
 /// Writes that may wait; past that, callers wait to be let in.
 const WAITING_MAX: usize = 4096;
 const READERS_MAX: usize = 4;
@@ -54,6 +54,10 @@ pub enum DatabaseError {
     Foreign { file: PathBuf },
     #[error("the database `{file}` has schema {found}; this release knows {known}: use the newer release")]
     TooNew { file: PathBuf, found: i32, known: i32 },
+    #[error(
+        "the database `{file}` was made by a build from before the first release, which is not converted: move it away; branches are read back from their repositories and compared with Keboola"
+    )]
+    TooOld { file: PathBuf },
     #[error("the database could not {what}")]
     Sqlite {
         what: &'static str,
@@ -300,6 +304,9 @@ fn prepare(file: &Path, options: DatabaseOptions) -> Result<Connection, Database
             found: version,
             known: SCHEMA_VERSION,
         });
+    }
+    if version < SCHEMA_VERSION && tables > 0 {
+        return Err(DatabaseError::TooOld { file: file.into() });
     }
     let check: String = pragma(&connection, "quick_check(1)").map_err(failed)?;
     if check != "ok" {

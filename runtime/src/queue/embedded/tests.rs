@@ -252,6 +252,9 @@ fn files_that_are_not_ours_are_left_alone() {
     check_refused(&newer, |error| {
         matches!(error, DatabaseError::TooNew { found: 99, .. })
     });
+    let older =
+        file_made_by("PRAGMA application_id = 1801610093; PRAGMA user_version = 1; CREATE TABLE x (y)");
+    check_refused(&older, |error| matches!(error, DatabaseError::TooOld { .. }));
 }
 
 #[tokio::test]
