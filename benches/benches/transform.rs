@@ -109,49 +109,34 @@ fn transform(criterion: &mut Criterion) {
         "both ways make the same files"
     );
 
-    let mut group = criterion.benchmark_group("inspect");
-    group.throughput(Throughput::Elements(count));
-    group.bench_function("native", |bencher| {
-        bencher.iter(|| {
-            let sources = black_box(&objects.native.sources).chunks(CHUNK);
-            sources
-                .map(|chunk| guest::inspect(&objects.native.context, &objects.settings, chunk))
-                .map(|answers| answers.expect("the renderer answers").len())
-                .sum::<usize>()
-        });
-    });
-    group.bench_function("sandboxed", |bencher| {
-        bencher.iter(|| {
-            let sources = black_box(&objects.sources).chunks(CHUNK);
-            sources
-                .map(|chunk| guests.layout.inspect(&context, &objects.settings, chunk))
-                .map(|answers| answers.expect("the sandbox answers").len())
-                .sum::<usize>()
-        });
-    });
-    group.finish();
-
-    let mut group = criterion.benchmark_group("render");
-    group.throughput(Throughput::Elements(count));
-    group.bench_function("native", |bencher| {
-        bencher.iter(|| {
-            let placed = black_box(&objects.native.placed).chunks(CHUNK);
-            placed
-                .map(|chunk| guest::render(&objects.native.context, &objects.settings, chunk))
-                .map(|answers| answers.expect("the renderer answers").len())
-                .sum::<usize>()
-        });
-    });
-    group.bench_function("sandboxed", |bencher| {
-        bencher.iter(|| {
-            let placed = black_box(&objects.placed).chunks(CHUNK);
-            placed
-                .map(|chunk| guests.layout.render(&context, &objects.settings, chunk))
-                .map(|answers| answers.expect("the sandbox answers").len())
-                .sum::<usize>()
-        });
-    });
-    group.finish();
+    beside(
+        criterion,
+        "inspect",
+        &objects.native.sources,
+        |chunk| {
+            let answers = guest::inspect(&objects.native.context, &objects.settings, chunk);
+            answers.expect("the renderer answers").len()
+        },
+        &objects.sources,
+        |chunk| {
+            let answers = guests.layout.inspect(&context, &objects.settings, chunk);
+            answers.expect("the sandbox answers").len()
+        },
+    );
+    beside(
+        criterion,
+        "render",
+        &objects.native.placed,
+        |chunk| {
+            let answers = guest::render(&objects.native.context, &objects.settings, chunk);
+            answers.expect("the renderer answers").len()
+        },
+        &objects.placed,
+        |chunk| {
+            let answers = guests.layout.render(&context, &objects.settings, chunk);
+            answers.expect("the sandbox answers").len()
+        },
+    );
 
     let batches = || -> Vec<RenderedBatch> {
         let chunks = objects
@@ -296,6 +281,26 @@ fn choose(criterion: &mut Criterion, guests: &Guests) {
             let chosen = guests.filter.choose(&context, black_box(&samples));
             chosen.expect("the sandbox answers").len()
         });
+    });
+    group.finish();
+}
+
+/// Measures a step, natively and in the sandbox, chunk by chunk.
+fn beside<N, S>(
+    criterion: &mut Criterion,
+    name: &str,
+    native: &[N],
+    natively: impl Fn(&[N]) -> usize,
+    sandboxed: &[S],
+    in_sandbox: impl Fn(&[S]) -> usize,
+) {
+    let mut group = criterion.benchmark_group(name);
+    group.throughput(Throughput::Elements(native.len() as u64));
+    group.bench_function("native", |bencher| {
+        bencher.iter(|| black_box(native).chunks(CHUNK).map(&natively).sum::<usize>());
+    });
+    group.bench_function("sandboxed", |bencher| {
+        bencher.iter(|| black_box(sandboxed).chunks(CHUNK).map(&in_sandbox).sum::<usize>());
     });
     group.finish();
 }

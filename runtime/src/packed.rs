@@ -4,7 +4,9 @@
 //! takes a fraction of what a tree of strings does, and a look-up costs one block. Knows nothing of what the texts mean.
 
 use libdeflater::{CompressionLvl, Compressor, Decompressor};
+use serde::{Serialize, de::DeserializeOwned};
 use std::{
+    borrow::Borrow,
     collections::{BTreeMap, btree_map},
     fmt,
     iter::Peekable,
@@ -32,7 +34,7 @@ pub(crate) struct Packed {
     packed_bytes: usize,
 }
 
-struct Block {
+pub(crate) struct Block {
     first: Box<str>,
     last: Box<str>,
     /// Of the rows before they were compressed.
@@ -119,7 +121,7 @@ impl Packed {
 
     fn from(&self, start: &str) -> Merged<'_> {
         let first = self.blocks.partition_point(|block| *block.last < *start);
-        let mut packed = PackedRows {
+        let mut packed = BlockRows {
             blocks: self.blocks[first..].iter(),
             rows: Vec::new().into_iter(),
         };
@@ -207,9 +209,10 @@ impl Packed {
 
 impl IntoIterator for Packed {
     type Item = (String, String);
-    type IntoIter = IntoRows;
+    type IntoIter = BlockRows<std::vec::IntoIter<Block>>;
 
-    fn into_iter(mut self) -> IntoRows {
+    /// Each block is let go of once it is read.
+    fn into_iter(mut self) -> Self::IntoIter {
         let mut rows = Vec::new();
         if self.blocks.is_empty() {
             let open = std::mem::take(&mut self.open).into_iter();
@@ -217,28 +220,9 @@ impl IntoIterator for Packed {
         } else {
             self.pack();
         }
-        IntoRows {
+        BlockRows {
             blocks: self.blocks.into_iter(),
             rows: rows.into_iter(),
-        }
-    }
-}
-
-/// All rows, by key. Each block is let go of once it is read.
-pub(crate) struct IntoRows {
-    blocks: std::vec::IntoIter<Block>,
-    rows: std::vec::IntoIter<(String, String)>,
-}
-
-impl Iterator for IntoRows {
-    type Item = (String, String);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(row) = self.rows.next() {
-                return Some(row);
-            }
-            self.rows = self.blocks.next()?.rows().into_iter();
         }
     }
 }
@@ -251,6 +235,22 @@ impl FromIterator<(String, String)> for Packed {
         }
         packed
     }
+}
+
+/// Returns what is stored of a value.
+///
+/// # Panics
+/// Never: keys and values are plain data with text keys only.
+pub(crate) fn text<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("keys and values are plain data")
+}
+
+/// Reads what was written by [`text`].
+///
+/// # Panics
+/// Where it was not, and was not read before either.
+pub(crate) fn read<T: DeserializeOwned>(stored: &str) -> T {
+    serde_json::from_str(stored).expect("it was written by us, or read before")
 }
 
 fn cost(key: &str, value: Option<&str>) -> usize {
@@ -353,12 +353,12 @@ impl<'r> Iterator for Rows<'r> {
 }
 
 /// The rows of blocks.
-struct PackedRows<'p> {
-    blocks: std::slice::Iter<'p, Block>,
+pub(crate) struct BlockRows<I> {
+    blocks: I,
     rows: std::vec::IntoIter<(String, String)>,
 }
 
-impl Iterator for PackedRows<'_> {
+impl<B: Borrow<Block>, I: Iterator<Item = B>> Iterator for BlockRows<I> {
     type Item = (String, String);
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -366,14 +366,14 @@ impl Iterator for PackedRows<'_> {
             if let Some(row) = self.rows.next() {
                 return Some(row);
             }
-            self.rows = self.blocks.next()?.rows().into_iter();
+            self.rows = self.blocks.next()?.borrow().rows().into_iter();
         }
     }
 }
 
 /// Rows of blocks and open ones, which win.
 struct Merged<'p> {
-    packed: Peekable<PackedRows<'p>>,
+    packed: Peekable<BlockRows<std::slice::Iter<'p, Block>>>,
     open: Peekable<btree_map::Range<'p, String, Option<String>>>,
 }
 

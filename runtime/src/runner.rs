@@ -184,6 +184,8 @@ impl Runner {
         let grace = Duration::from_millis(self.system.config.grace_ms);
         if tokio::time::timeout(grace, self.tasks.wait()).await.is_err() {
             tracing::warn!(?grace, "attempts cut short; the log replays their events");
+            let lanes: Vec<Lane> = self.lanes.lock().await.values().cloned().collect();
+            self.cut_short(&lanes).await;
         }
     }
 

@@ -1,6 +1,8 @@
 //! Lanes, retries, outages and notices through days of trouble, by seed: the log, the remote and the process are models that crash,
 //! fail and repeat; the decisions are the product's. A seed that fails plays again exactly: `KBC_MIRROR_SEED=<seed>`.
 
+mod random;
+
 use jiff::Timestamp;
 use mirror_core::{
     cause::Cause,
@@ -11,6 +13,7 @@ use mirror_core::{
     retry::{Disposition, Failure, Jitter, Outage},
     window::WindowMode,
 };
+use random::Random;
 use std::time::Duration;
 
 const SEEDS: u64 = 5_000;
@@ -18,27 +21,6 @@ const DAY: i64 = 86_400;
 const HOURS_3: i64 = 3 * 3_600;
 /// The longest that a process stays away.
 const AWAY_MAX: i64 = 600;
-
-/// splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: i64) -> i64 {
-        i64::try_from(self.next() >> 2).expect("62 bits fit") % end
-    }
-
-    fn one_in(&mut self, number: i64) -> bool {
-        self.below(number) == 0
-    }
-}
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).expect("it is near")

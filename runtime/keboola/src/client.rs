@@ -2,8 +2,8 @@
 
 use crate::{
     Bucket, ClientConfig, ComponentConfigurations, ComponentInfo, ConfigurationDetail, ConfigurationMetadata,
-    DevBranch, Index, ItemStream, Job, JobSearch, KeboolaError, ListedConfiguration, Metadata, Preview,
-    PreviewRequest, Revision, StorageEvent, Table, TokenInfo,
+    DevBranch, Index, ItemStream, Job, JobPages, JobSearch, KeboolaError, ListedConfiguration, Metadata,
+    Preview, PreviewRequest, Revision, StorageEvent, Table, TokenInfo,
     config::parse_origin,
     http::{Http, Request},
     json::{Problem, items},
@@ -319,6 +319,12 @@ impl KeboolaClient {
         ];
         let request = self.storage(what, &["branch", branch.as_str(), "events"], &page)?;
         self.get(request, StorageEvent::parse_list).await
+    }
+
+    /// Asks for the newest 10,000 jobs of a search, or the oldest, by its order, a page at a time; its limit and offset do not count.
+    #[must_use]
+    pub fn job_pages(&self, search: JobSearch) -> JobPages {
+        JobPages::new(self.clone(), search)
     }
 
     /// Asks for one page of jobs.

@@ -1,6 +1,10 @@
 //! Jobs of the Queue API.
 
-use crate::json::{Members, Problem, items};
+use crate::{
+    client::KeboolaClient,
+    error::KeboolaError,
+    json::{Members, Problem, items},
+};
 use jiff::Timestamp;
 use mirror_core::ids::{BranchId, ComponentId, ConfigId, RunId};
 
@@ -145,6 +149,53 @@ impl Default for JobSearch {
             limit: 100,
             offset: 0,
         }
+    }
+}
+
+/// Jobs of one page, the most that the API gives.
+const PAGE: u32 = 500;
+/// Pages of one search: 10,000 jobs.
+const PAGES_MAX: u32 = 20;
+
+/// The jobs of a search, page by page; see [`KeboolaClient::job_pages`].
+#[derive(Debug)]
+pub struct JobPages {
+    client: KeboolaClient,
+    search: JobSearch,
+    left: u32,
+}
+
+impl JobPages {
+    pub(crate) fn new(client: KeboolaClient, search: JobSearch) -> Self {
+        let search = JobSearch {
+            limit: PAGE,
+            offset: 0,
+            ..search
+        };
+        Self {
+            client,
+            search,
+            left: PAGES_MAX,
+        }
+    }
+
+    /// Asks for the next page; none after the last one, and after so many. While pages are read, jobs that end may push
+    /// others onto the next one, which then comes twice.
+    ///
+    /// # Errors
+    /// As every call's.
+    pub async fn next(&mut self) -> Result<Option<Vec<Job>>, KeboolaError> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let jobs = self.client.search_jobs(&self.search).await?;
+        self.search.offset += PAGE;
+        self.left = if jobs.len() < PAGE as usize {
+            0
+        } else {
+            self.left - 1
+        };
+        Ok((!jobs.is_empty()).then_some(jobs))
     }
 }
 

@@ -47,7 +47,7 @@ pub fn run(once: &Once) -> Result<(), Failure> {
             .map_err(|error| start_failure(&error))?;
         let outcome = bring_up_to_date(&system, &spec, once.release_refused).await;
         // What was found is told in any case.
-        deliver(&system).await?;
+        deliver(&system, &spec.id).await?;
         let Synchronised { lanes, landed } = outcome?;
         tidy(&system, &mirrors, &spec.id, &lanes).await;
         print(once.json, &landed);
@@ -82,7 +82,14 @@ async fn bring_up_to_date(
 }
 
 /// Delivers what admins are to be told, as far as that goes at the first try; the rest is for the next run.
-async fn deliver(system: &System) -> Result<(), Failure> {
+async fn deliver(system: &System, mirror: &MirrorId) -> Result<(), Failure> {
+    // Where workers share them, what an earlier run left is not in the file yet.
+    if let Err(error) = system.notices.store.take(mirror).await {
+        tracing::warn!(
+            error = crate::app::chain(&error),
+            "what an earlier run left to be told cannot be read"
+        );
+    }
     let courier = system.courier().map_err(|error| start_failure(&error))?;
     if let Err(error) = courier.round().await {
         tracing::warn!(error = crate::app::chain(&error), "notices cannot be delivered");

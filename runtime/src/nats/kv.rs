@@ -161,8 +161,16 @@ impl Bucket {
             return Ok(Written::Conflict);
         }
         let head = self.head_of(key, value).await?;
-        let head = serde_json::to_vec(&head).map_err(|_| NatsError::Answer { what: WHAT })?;
-        let written = self.put(key, head, revision, None).await?;
+        let text = serde_json::to_vec(&head).map_err(|_| NatsError::Answer { what: WHAT })?;
+        let written = self.put(key, text, revision, None).await?;
+        if let (Written::Conflict, Head::InParts { id, .. }) = (&written, &head) {
+            // It may have been this very write, to which no answer came: then the record names these parts.
+            let is_ours =
+                matches!(self.head(key).await?, Some(Head::InParts { id: there, .. }) if there == *id);
+            if !is_ours {
+                self.purge(&format!("{key}.{id}.*")).await?;
+            }
+        }
         let before = before
             .value
             .and_then(|before| serde_json::from_slice(&before).ok());
@@ -186,13 +194,7 @@ impl Bucket {
 
     /// Reads a value of any length. Of two writers at the same time one wins, as a whole.
     pub(crate) async fn get_large(&self, key: &str) -> Result<Option<Vec<u8>>, NatsError> {
-        let Some(head) = self.head(key).await? else {
-            return Ok(None);
-        };
-        match head {
-            Head::Here { value } => Ok(Some(value.into_bytes())),
-            Head::InParts { id, parts } => self.get_parts(&format!("{key}.{id}"), parts).await,
-        }
+        Ok(self.get_large_as(key).await?.0)
     }
 
     /// Replaces a text of any length, or takes it away.

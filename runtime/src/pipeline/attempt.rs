@@ -462,9 +462,7 @@ impl Lane {
         self.file(&cut, unfounded.collect(), scope.now).await?;
         let samples = std::mem::take(&mut finished.samples);
         fetching += finished.fetching;
-        let withheld = finished.withheld.iter();
-        let withheld = withheld.filter_map(|(key, reason)| Letter::of_withheld(key, reason, &cut));
-        self.file(&cut, withheld.collect(), scope.now).await?;
+        self.file_withheld(&cut, &finished.withheld, scope.now).await?;
         self.tell_heirs(&finished.tables, &cut).await?;
         let mut done = match self.publish(finished, cut, stored_cursor, started).await? {
             Published::Done(done) => done,

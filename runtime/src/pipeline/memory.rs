@@ -8,7 +8,10 @@ mod entries;
 mod jobs;
 
 use super::fetch::Covered;
-use crate::{packed::Packed, state::RowKey};
+use crate::{
+    packed::{Packed, read, text},
+    state::RowKey,
+};
 use entries::{Entries, Inserted};
 use jobs::grow;
 use mirror_core::{
@@ -575,13 +578,4 @@ fn parse<T: DeserializeOwned>(raw: &str) -> Result<T, Unreadable> {
     serde_json::from_str(raw).map_err(|error| Unreadable {
         detail: error.to_string(),
     })
-}
-
-/// Reads what was written by [`text`], here or before it was read with [`parse`].
-fn read<T: DeserializeOwned>(stored: &str) -> T {
-    serde_json::from_str(stored).expect("it was written by us, or read before")
-}
-
-fn text<T: Serialize>(value: &T) -> String {
-    serde_json::to_string(value).expect("keys and values are plain data")
 }

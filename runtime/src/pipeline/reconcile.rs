@@ -17,13 +17,13 @@ use jiff::{SignedDuration, Timestamp};
 use mirror_core::{
     cut::{ConfigKey, LaneCursor, Stream},
     event::{
-        Body, ConfigChanged, ConfigDeleted, Envelope, JobFinished, RenderChanged, RunStatus, StorageCause,
-        StorageChanged, TableUse,
+        Body, ConfigChanged, ConfigDeleted, Envelope, EventKind, JobFinished, RenderChanged, RunStatus,
+        StorageCause, StorageChanged, TableUse,
     },
     ids::{BucketId, ObjectKey, TableId},
     layout::IndexKind,
 };
-use mirror_keboola::{Job, JobSearch, JobStatus, KeboolaError, ListedConfiguration};
+use mirror_keboola::{Job, JobPages, JobSearch, JobStatus, KeboolaError, ListedConfiguration};
 pub use scheduled::{Comparison, Looked};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -31,9 +31,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Tables of one event.
 const TABLES_MAX: usize = 1000;
-const JOBS_PAGE: u32 = 500;
-/// Runs of one comparison; the next one goes on.
-const JOBS_PAGES_MAX: u32 = 20;
 /// Runs become visible late, so the look begins so long before the newest known one.
 const JOBS_OVERLAP: SignedDuration = SignedDuration::from_hours(1);
 /// Figures that change with every load; the layout leaves them out.
@@ -96,30 +93,61 @@ impl Lane {
     async fn reconcile_configurations(&self, memory: &Memory) -> Result<usize, AttemptError> {
         let listed = self.source.client().list_configurations(&self.branch.id).await;
         let missing = missing(&listed.map_err(of_source)?, &memory.covered());
-        let bodies: Vec<Body> = missing.into_iter().map(|(body, _)| body).collect();
+        let bodies = missing.into_iter().map(|(body, _)| body).collect();
+        let (new, is_asked) = self.tell_missing_again(bodies).await?;
+        Ok(new.len() + usize::from(is_asked))
+    }
+
+    /// Appends events of what is missing. Where one of them was told before and nothing came of it, everything is asked to be
+    /// rendered anew. Returns the kinds of those that nobody had told, and whether it was asked.
+    async fn tell_missing_again(&self, bodies: Vec<Body>) -> Result<(Vec<EventKind>, bool), AttemptError> {
         if bodies.is_empty() {
-            return Ok(0);
+            return Ok((Vec::new(), false));
         }
+        let kinds: Vec<EventKind> = bodies.iter().map(Body::kind).collect();
         let cursor = self.log.cursor(&self.id).await?;
         let cursor = cursor.unwrap_or_else(|| LaneCursor::start(self.log.log_id().clone()));
         let appended = self.log.append(self.events(bodies)).await?;
-        let told = appended.iter().filter(|appended| !appended.duplicate).count();
-        // These were told before, and nothing came of it.
-        let of_no_effect = |position| position <= cursor.change;
-        if !appended
-            .iter()
-            .any(|appended| appended.duplicate && of_no_effect(appended.position))
-        {
-            return Ok(told);
+        let (mut new, mut is_of_no_effect) = (Vec::new(), false);
+        for (kind, appended) in kinds.into_iter().zip(appended) {
+            if !appended.duplicate {
+                new.push(kind);
+            } else if kind != EventKind::JobFinished {
+                is_of_no_effect |= appended.position <= cursor.change;
+            }
         }
-        let newest = self.log.newest(&self.topic, Stream::Change).await?;
+        if is_of_no_effect {
+            let newest = self.log.newest(&self.topic, Stream::Change).await?;
+            self.ask_for_render(format!("compared at {newest}")).await?;
+        }
+        Ok((new, is_of_no_effect))
+    }
+
+    async fn ask_for_render(&self, digest: String) -> Result<(), AttemptError> {
         let body = Body::RenderChanged(RenderChanged {
             reason: "the comparison with the source found what no event had brought".into(),
-            digest: format!("compared at {newest}"),
+            digest,
             mirror: Some(self.id.mirror.clone()),
         });
         self.log.append(self.events(vec![body])).await?;
-        Ok(told + 1)
+        Ok(())
+    }
+
+    /// Appends events of tables that differ; returns how many.
+    async fn tell_tables(&self, tables: &[TableId], observed: &Observed) -> Result<usize, AttemptError> {
+        // The same may be seen again after something else was: this occasion has a digest of its own.
+        let newest = self.log.newest(&self.topic, Stream::Change).await?;
+        let bodies = tables.chunks(TABLES_MAX).map(|tables| {
+            let mut digest = Sha256::new_with_prefix(newest.to_string());
+            for table in tables {
+                digest.update(format!(" {table} {}", observed.digest_of(table)));
+            }
+            Body::StorageChanged(StorageChanged {
+                tables: tables.to_vec(),
+                cause: StorageCause::Seen(short(digest)),
+            })
+        });
+        Ok(self.log.append(self.events(bodies.collect())).await?.len())
     }
 
     async fn reconcile_storage(&self, memory: &Memory, observed: &Observed) -> Result<usize, AttemptError> {
@@ -132,54 +160,36 @@ impl Lane {
         if differing.is_empty() {
             return Ok(0);
         }
-        // The same may be seen again after something else was: this occasion has a digest of its own.
-        let newest = self.log.newest(&self.topic, Stream::Change).await?;
-        let bodies = differing.chunks(TABLES_MAX).map(|tables| {
-            let mut digest = Sha256::new_with_prefix(newest.to_string());
-            for table in tables {
-                digest.update(format!(" {table} {}", observed.digest_of(table)));
-            }
-            Body::StorageChanged(StorageChanged {
-                tables: tables.to_vec(),
-                cause: StorageCause::Seen(short(digest)),
-            })
-        });
-        let appended = self.log.append(self.events(bodies.collect())).await?;
+        let told = self.tell_tables(&differing, observed).await?;
         // Killed before this, the next comparison tells the same again, of which nothing comes.
         self.state.put_seen(&self.id, observed.names()).await?;
-        Ok(appended.len())
+        Ok(told)
     }
 
     async fn reconcile_jobs(&self, memory: &Memory) -> Result<usize, AttemptError> {
         let (known, newest) = known_runs(memory);
         let ended_from = newest.and_then(|newest| newest.checked_sub(JOBS_OVERLAP).ok());
         let mut told = 0;
-        for page in 0..JOBS_PAGES_MAX {
-            let search = JobSearch {
-                ended_from,
-                branch_id: Some(self.branch.id.clone()),
-                limit: JOBS_PAGE,
-                offset: page * JOBS_PAGE,
-                ..JobSearch::default()
-            };
-            let jobs = self
-                .source
-                .client()
-                .search_jobs(&search)
-                .await
-                .map_err(of_source)?;
-            let is_last = jobs.len() < JOBS_PAGE as usize;
+        let mut pages = self.runs_since(ended_from);
+        while let Some(jobs) = pages.next().await.map_err(of_source)? {
             let unknown = jobs.iter().filter(|job| !known.contains(job.run_id.as_str()));
             let bodies: Vec<Body> = unknown.filter_map(finished).collect();
             if !bodies.is_empty() {
                 let appended = self.log.append(self.events(bodies)).await?;
                 told += appended.iter().filter(|appended| !appended.duplicate).count();
             }
-            if is_last {
-                break;
-            }
         }
         Ok(told)
+    }
+
+    /// Returns the branch's runs that ended at or after a time, oldest first; what is more than one search gives is for the
+    /// next comparison.
+    pub(crate) fn runs_since(&self, ended_from: Option<Timestamp>) -> JobPages {
+        self.source.client().job_pages(JobSearch {
+            ended_from,
+            branch_id: Some(self.branch.id.clone()),
+            ..JobSearch::default()
+        })
     }
 
     fn events(&self, bodies: Vec<Body>) -> Vec<NewEvent> {

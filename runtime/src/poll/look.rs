@@ -26,9 +26,6 @@ use std::collections::BTreeMap;
 
 /// Events of one batch.
 const EVENTS_AT_ONCE: usize = 500;
-const JOBS_PAGE: u32 = 500;
-/// Pages of one look; the next one goes on.
-const JOBS_PAGES_MAX: u32 = 20;
 /// Runs become visible late, so the look begins so long before the newest known one.
 const JOBS_OVERLAP: SignedDuration = SignedDuration::from_mins(15);
 
@@ -63,14 +60,13 @@ impl Lane {
             self.unversioned().await?.0,
         );
         if self.spec.jobs.is_some() {
-            let search = JobSearch {
+            let mut newest = self.source.client().job_pages(JobSearch {
                 newest_first: true,
                 branch_id: Some(branch.id.clone()),
-                limit: JOBS_PAGE,
                 ..JobSearch::default()
-            };
-            let jobs = self.source.client().search_jobs(&search).await;
-            told.put_runs(ended(&jobs.map_err(of_source)?), JOBS_OVERLAP);
+            });
+            let jobs = newest.next().await.map_err(of_source)?.unwrap_or_default();
+            told.put_runs(ended(&jobs), JOBS_OVERLAP);
         }
         self.keep_told(&told).await
     }
@@ -234,16 +230,8 @@ impl Lane {
         let ended_from = next
             .newest_run()
             .and_then(|newest| newest.checked_sub(JOBS_OVERLAP).ok());
-        for page in 0..JOBS_PAGES_MAX {
-            let search = JobSearch {
-                ended_from,
-                branch_id: Some(self.branch.id.clone()),
-                limit: JOBS_PAGE,
-                offset: page * JOBS_PAGE,
-                ..JobSearch::default()
-            };
-            let jobs = self.source.client().search_jobs(&search).await;
-            let jobs = jobs.map_err(of_source)?;
+        let mut pages = self.runs_since(ended_from);
+        while let Some(jobs) = pages.next().await.map_err(of_source)? {
             let unknown = jobs
                 .iter()
                 .filter(|job| job.ended.is_some() && !next.has_run(&job.run_id));
@@ -251,9 +239,6 @@ impl Lane {
             let ended = ended(&jobs);
             // Pages are of one search: what is told lets go of nothing before the last of them.
             next.put_runs(ended, SignedDuration::MAX);
-            if jobs.len() < JOBS_PAGE as usize {
-                break;
-            }
         }
         next.put_runs([], JOBS_OVERLAP);
         Ok(findings)

@@ -1,15 +1,13 @@
 //! The contract of [`EventLog`], as one suite for every implementation.
 
-use super::{
-    Appended, Backlog, DeadLetter, DeadLetterId, EventLog, LogError, NewEvent, News, Pruned, Retention,
-};
+mod letters;
+mod pruning;
+
+use super::{Appended, Backlog, EventLog, LogError, NewEvent, News};
 use jiff::Timestamp;
 use mirror_core::{
     cut::{Cut, LaneCursor, LogId, Position, Stream},
-    event::{
-        Body, ConfigChanged, Envelope, JobFinished, RunStatus, StorageCause, StorageChanged, TableUse,
-        masked_body,
-    },
+    event::{Body, ConfigChanged, Envelope, JobFinished, RunStatus, StorageCause, StorageChanged, TableUse},
     ids::{LaneId, Oid, Topic},
 };
 use std::sync::Arc;
@@ -34,11 +32,11 @@ pub(crate) async fn contract(log: impl EventLog + 'static, memory: Memory) {
     cuts_are_stored_once_and_end_with_the_cursor(&log).await;
     lanes_of_one_topic_are_independent(&log).await;
     concurrent_appends_are_all_there(&log).await;
-    dead_letters_are_listed_and_replayed(&log).await;
+    letters::dead_letters_are_listed_and_replayed(&log).await;
     news_are_told(&log).await;
-    what_nobody_waits_for_goes(&log).await;
-    too_many_events_of_nobody_go_early(&log).await;
-    keys_go_by_age(&log, memory).await;
+    pruning::what_nobody_waits_for_goes(&log).await;
+    pruning::too_many_events_of_nobody_go_early(&log).await;
+    pruning::keys_go_by_age(&log, memory).await;
 }
 
 /// Waits until a count is as expected: a replica may count what was there a moment ago.
@@ -397,118 +395,6 @@ async fn concurrent_appends_are_all_there(log: &Arc<dyn EventLog>) {
     assert_eq!(fresh.len(), 80);
 }
 
-async fn dead_letters_are_listed_and_replayed(log: &Arc<dyn EventLog>) {
-    let poisoned = change("dead", "a", 1);
-    let position = log.append(vec![poisoned.clone()]).await.unwrap()[0].position;
-    let readable = DeadLetter {
-        topic: Some(topic("dead")),
-        key: Some(poisoned.envelope.key.clone()),
-        position: Some(position),
-        reason: "the renderer trapped".to_owned(),
-        body: String::new(),
-        at: at(1),
-        envelope: Some(poisoned.envelope.clone()),
-    };
-    let unreadable = DeadLetter {
-        topic: None,
-        key: None,
-        position: None,
-        reason: "field `projectId` must be a text".to_owned(),
-        body: masked_body(b"{\"projectId\":[]}"),
-        at: at(2),
-        envelope: None,
-    };
-    let one = log.dead_letter(readable.clone()).await.unwrap();
-    let two = log.dead_letter(unreadable.clone()).await.unwrap();
-    let listed = log.dead_letters(None, 10).await.unwrap();
-    let kept: Vec<_> = listed
-        .iter()
-        .map(|filed| (filed.id, filed.letter.clone(), filed.replayed_at))
-        .collect();
-    assert_eq!(kept, [(one, readable, None), (two, unreadable, None)]);
-    assert_eq!(log.dead_letters(Some(one), 10).await.unwrap(), listed[1..]);
-
-    let again = log.replay(one, at(60)).await.unwrap();
-    assert!(
-        again.position > position && !again.duplicate,
-        "a replay is no duplicate"
-    );
-    let events = read_all(log.as_ref(), "dead").await;
-    assert_eq!(
-        events,
-        [
-            (position, poisoned.envelope.clone()),
-            (again.position, poisoned.envelope)
-        ]
-    );
-    assert_eq!(
-        log.dead_letters(None, 1).await.unwrap()[0].replayed_at,
-        Some(at(60))
-    );
-    assert!(
-        matches!(log.replay(one, at(61)).await, Err(LogError::NotReplayable { .. })),
-        "only once"
-    );
-    assert!(matches!(
-        log.replay(two, at(61)).await,
-        Err(LogError::NotReplayable { .. })
-    ));
-    assert!(matches!(
-        log.replay(DeadLetterId(999), at(61)).await,
-        Err(LogError::NoSuchLetter { id: 999 })
-    ));
-    let unplayed = log.unplayed().await.unwrap();
-    assert_eq!((unplayed.depth, unplayed.oldest), (1, Some(at(2))));
-    let young = DeadLetter {
-        at: at(3),
-        ..unreadable_letter()
-    };
-    let three = log.dead_letter(young.clone()).await.unwrap();
-    assert_eq!(
-        log.prune_letters(at(2), 10, 10).await.unwrap(),
-        1,
-        "replayed or not, by age"
-    );
-    assert_eq!(log.prune_letters(at(2), 10, 10).await.unwrap(), 0);
-    let left = log.dead_letters(None, 10).await.unwrap();
-    assert_eq!(
-        left.iter().map(|filed| filed.id).collect::<Vec<_>>(),
-        [two, three]
-    );
-    assert!(matches!(
-        log.replay(one, at(62)).await,
-        Err(LogError::NoSuchLetter { .. })
-    ));
-    // By number, a few at a time, and ids are never given again.
-    for _ in 0..3 {
-        log.dead_letter(DeadLetter {
-            reason: uuid::Uuid::new_v4().to_string(),
-            ..young.clone()
-        })
-        .await
-        .unwrap();
-    }
-    assert_eq!(log.prune_letters(at(0), 2, 2).await.unwrap(), 2);
-    assert_eq!(log.prune_letters(at(0), 2, 2).await.unwrap(), 1);
-    assert_eq!(log.prune_letters(at(0), 2, 2).await.unwrap(), 0);
-    assert_eq!(log.unplayed().await.unwrap().depth, 2);
-    assert_eq!(log.prune_letters(at(99), 2, 10).await.unwrap(), 2);
-    assert_eq!(log.unplayed().await.unwrap().oldest, None);
-    assert!(log.dead_letter(young).await.unwrap() > three);
-}
-
-fn unreadable_letter() -> DeadLetter {
-    DeadLetter {
-        topic: None,
-        key: None,
-        position: None,
-        reason: "field `branchId` must be a text".to_owned(),
-        body: String::new(),
-        at: at(2),
-        envelope: None,
-    }
-}
-
 async fn news_are_told(log: &Arc<dyn EventLog>) {
     let mut tail = log.tail();
     let position = log.append(vec![change("news", "a", 3)]).await.unwrap()[0].position;
@@ -533,203 +419,5 @@ async fn news_are_told(log: &Arc<dyn EventLog>) {
         heard,
         [told(position, 3), told(next, 4)],
         "a duplicate is no news"
-    );
-}
-
-/// Keeps everything, of all topics; the cases change what they are about.
-fn all_is_kept() -> Retention {
-    Retention {
-        lanes: Vec::new(),
-        held: Vec::new(),
-        events_before: at(-1_000_000),
-        keys_before: at(-1_000_000),
-        unmirrored_max: u64::MAX,
-        batch_max: 2,
-    }
-}
-
-/// Prunes to the end, in batches that are no larger than allowed.
-async fn prune(log: &Arc<dyn EventLog>, retention: &Retention) -> Pruned {
-    let mut all = Pruned::default();
-    loop {
-        let Pruned { events, keys, more } = log.prune(retention).await.unwrap();
-        assert!(events.max(keys) <= retention.batch_max as u64);
-        all.events += events;
-        all.keys += keys;
-        if !more {
-            return all;
-        }
-    }
-}
-
-/// Deletes the events of the cases before.
-async fn clear(log: &Arc<dyn EventLog>) {
-    let nothing_is_kept = Retention {
-        events_before: at(1_000_000),
-        ..all_is_kept()
-    };
-    prune(log, &nothing_is_kept).await;
-}
-
-async fn what_nobody_waits_for_goes(log: &Arc<dyn EventLog>) {
-    clear(log).await;
-    let versions =
-        |range: std::ops::RangeInclusive<u64>| range.map(|version| change("old", "a", version)).collect();
-    let appended = log.append(versions(1..=6)).await.unwrap();
-    let runs = log.append(vec![run("old", "5.1", &[])]).await.unwrap();
-    let topic = topic("old");
-    let retention = |lanes: Vec<LaneId>| Retention {
-        // The appends were at 1 to 6.
-        events_before: at(5),
-        lanes: lanes.into_iter().map(|lane| (lane, topic.clone())).collect(),
-        ..all_is_kept()
-    };
-    let cursor = |change: usize| LaneCursor {
-        change: appended[change].position,
-        jobs: Position::START,
-        ..LaneCursor::start(log.log_id().clone())
-    };
-    let (fast, slow, new) = (lane("fast", "old"), lane("slow", "old"), lane("new", "old"));
-    log.commit(&fast, None, &cursor(5)).await.unwrap();
-    log.commit(&slow, None, &cursor(2)).await.unwrap();
-    let all = vec![fast.clone(), slow.clone(), new];
-
-    let held = Retention {
-        held: vec![(topic.stack.clone(), topic.project.clone())],
-        ..retention(all.clone())
-    };
-    assert_eq!(prune(log, &held).await.events, 0, "nobody knows yet who waits");
-    assert_eq!(log.pruned(&topic, Stream::Change).await.unwrap(), Position::START);
-
-    assert_eq!(
-        prune(log, &retention(all.clone())).await.events,
-        3,
-        "what the slow one has too"
-    );
-    assert_eq!(
-        log.pruned(&topic, Stream::Change).await.unwrap(),
-        appended[2].position
-    );
-    assert_eq!(log.pruned(&topic, Stream::Jobs).await.unwrap(), Position::START);
-    let left = read_all(log.as_ref(), "old").await;
-    assert_eq!(left.len(), 4);
-    assert_eq!(left[0].0, appended[3].position, "no gap");
-
-    log.commit(&slow, Some(&cursor(2)), &cursor(5)).await.unwrap();
-    assert_eq!(
-        prune(log, &retention(all.clone())).await.events,
-        1,
-        "the young ones stay"
-    );
-    assert_eq!(
-        log.pruned(&topic, Stream::Change).await.unwrap(),
-        appended[3].position
-    );
-    let again = log.append(versions(1..=1)).await.unwrap();
-    assert!(again[0].duplicate, "a repetition of what is gone is known");
-
-    let late = Retention {
-        events_before: at(1000),
-        ..retention(all)
-    };
-    prune(log, &late).await;
-    assert_eq!(
-        read_all(log.as_ref(), "old").await,
-        [(runs[0].position, run("old", "5.1", &[]).envelope)],
-        "the other stream waits"
-    );
-    let newest = log.newest(&topic, Stream::Change).await.unwrap();
-    assert_eq!(
-        newest, appended[5].position,
-        "the end of the stream is where it was"
-    );
-    let next = log.append(versions(7..=7)).await.unwrap()[0];
-    assert!(next.position > runs[0].position, "positions are never used again");
-    assert_eq!(
-        log.pruned(&topic, Stream::Change).await.unwrap(),
-        appended[5].position
-    );
-}
-
-async fn too_many_events_of_nobody_go_early(log: &Arc<dyn EventLog>) {
-    let of = |branch: &str, range: std::ops::RangeInclusive<u64>| {
-        range
-            .map(|version| change(branch, "a", version))
-            .collect::<Vec<_>>()
-    };
-    clear(log).await;
-    log.append(of("nobody1", 1..=5)).await.unwrap();
-    let followed = log.append(of("followed", 1..=5)).await.unwrap();
-    log.append(of("nobody2", 1..=5)).await.unwrap();
-    let lane = lane("m", "followed");
-    let start = LaneCursor::start(log.log_id().clone());
-    log.commit(&lane, None, &start).await.unwrap();
-    let retention = Retention {
-        lanes: vec![(lane, topic("followed"))],
-        unmirrored_max: 3,
-        ..all_is_kept()
-    };
-    let waiting = async |mirror: &str, expected: u64| {
-        let (mirror, Topic { stack, project, .. }) = (mirror.parse().unwrap(), topic("x"));
-        eventually(expected, async || {
-            log.waiting(&mirror, &stack, &project).await.unwrap()
-        })
-        .await;
-    };
-    waiting("new", 15).await;
-    assert_eq!(prune(log, &retention).await.events, 7);
-    waiting("new", 8).await;
-    let (lane, _) = &retention.lanes[0];
-    let next = LaneCursor {
-        change: followed[3].position,
-        ..start.clone()
-    };
-    log.commit(lane, Some(&start), &next).await.unwrap();
-    // What is before its cursor does not wait.
-    waiting("m", 4).await;
-    let elsewhere = "connection.north-europe.azure.keboola.com".parse().unwrap();
-    let project = topic("x").project;
-    assert_eq!(log.waiting(&lane.mirror, &elsewhere, &project).await.unwrap(), 0);
-    assert_eq!(read_all(log.as_ref(), "nobody1").await, []);
-    let left = read_all(log.as_ref(), "nobody2").await;
-    assert_eq!(left.len(), 3);
-    assert_eq!(left[0].1, change("nobody2", "a", 3).envelope, "the oldest went");
-    assert_eq!(read_all(log.as_ref(), "followed").await.len(), followed.len());
-    assert_eq!(prune(log, &retention).await, Pruned::default());
-}
-
-async fn keys_go_by_age(log: &Arc<dyn EventLog>, memory: Memory) {
-    let first = log
-        .append((501..=505).map(|version| change("keys", "a", version)).collect())
-        .await
-        .unwrap();
-    let retention = Retention {
-        keys_before: at(504),
-        ..all_is_kept()
-    };
-    if memory == Memory::OfServer {
-        assert_eq!(prune(log, &retention).await.keys, 0);
-        let again = log.append(vec![change("keys", "a", 503)]).await.unwrap();
-        assert_eq!(
-            again[0],
-            Appended {
-                duplicate: true,
-                ..first[2]
-            }
-        );
-        return;
-    }
-    assert!(prune(log, &retention).await.keys >= 3);
-    let again = log
-        .append((503..=504).map(|version| change("keys", "a", version)).collect())
-        .await
-        .unwrap();
-    assert!(!again[0].duplicate && again[0].position > first[4].position);
-    assert_eq!(
-        again[1],
-        Appended {
-            duplicate: true,
-            ..first[3]
-        }
     );
 }

@@ -75,7 +75,9 @@ impl Runner {
                 }
             }
             let now = (self.system.now)();
-            let due = schedules.values().map(Schedule::next_due).min();
+            // Who is due and was left alone is looked at again as everybody is.
+            let due = schedules.values().map(Schedule::next_due);
+            let due = due.filter(|due| *due > now).min();
             let wait = due.map_or(look_every, |due| until(now, due).min(look_every));
             tokio::select! {
                 () = stop.cancelled() => return,

@@ -1,7 +1,7 @@
 //! Working for a mirror: all of them where this process is alone, those of the shards it holds where it is not.
 
 use super::{Followed, Runner};
-use crate::{metrics::Region, poll::Poller, system::Mirror, workers::Crew};
+use crate::{metrics::Region, pipeline::attempt::Lane, poll::Poller, system::Mirror, workers::Crew};
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use mirror_core::{
@@ -136,6 +136,7 @@ impl Runner {
         let grace = Duration::from_millis(self.system.config.grace_ms);
         if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
             tracing::warn!(mirror = %id, ?grace, "attempts of the mirror are not waited for any longer");
+            self.cut_short(&self.lanes_of(id).await).await;
         }
         if let Err(error) = self.system.notices.store.give_up(id).await {
             tracing::warn!(mirror = %id, error = crate::app::chain(&error), "what was told of the mirror stays here too");
@@ -149,6 +150,15 @@ impl Runner {
             {
                 let linked = &self.system.metrics.linked_dev_branches;
                 linked.get_or_create(&Region::of(&lane.spec)).dec();
+            }
+        }
+    }
+
+    /// Keeps what is cut short from being taken for a death.
+    pub(super) async fn cut_short(&self, lanes: &[Lane]) {
+        for lane in lanes {
+            if let Err(error) = lane.cut_short().await {
+                tracing::warn!(lane = %lane.id, error = crate::app::chain(&error), "whoever goes on will take this stop for a death");
             }
         }
     }

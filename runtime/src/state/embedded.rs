@@ -33,13 +33,9 @@ pub(crate) const SCHEMA: &str = "
         lane INTEGER NOT NULL REFERENCES lane, kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT,
         PRIMARY KEY (lane, kind, key)
     ) STRICT, WITHOUT ROWID;
-    CREATE TABLE seen (
-        lane INTEGER NOT NULL REFERENCES lane, object TEXT NOT NULL, digest TEXT NOT NULL,
-        PRIMARY KEY (lane, object)
-    ) STRICT, WITHOUT ROWID;
     CREATE TABLE kept (
-        lane INTEGER NOT NULL REFERENCES lane, feeder TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,
-        PRIMARY KEY (lane, feeder, name)
+        lane INTEGER NOT NULL REFERENCES lane, whose TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,
+        PRIMARY KEY (lane, whose, name)
     ) STRICT, WITHOUT ROWID;
 ";
 
@@ -73,6 +69,51 @@ impl EmbeddedState {
         });
         let stored: Option<String> = stored.await?;
         stored.map(|text| parsed(&text, name, lane)).transpose()
+    }
+
+    /// Reads texts of a lane by name.
+    async fn texts(
+        &self,
+        lane: &LaneId,
+        whose: &'static str,
+    ) -> Result<BTreeMap<String, String>, StateError> {
+        let row = lane.clone();
+        let kept = self.database.read(move |connection| {
+            let Some(lane) = lane_row(connection, &row)? else {
+                return Ok(BTreeMap::new());
+            };
+            kept_of(connection, lane.id, whose)
+        });
+        Ok(kept.await?)
+    }
+
+    /// Replaces texts of a lane. Only the difference is written: most of it stays as it is.
+    async fn put_texts(
+        &self,
+        lane: &LaneId,
+        whose: &'static str,
+        kept: BTreeMap<String, String>,
+    ) -> Result<(), StateError> {
+        let row = lane.clone();
+        let stored = self.database.write(move |connection| {
+            let lane = lane_for_writing(connection, &row)?;
+            let before = kept_of(connection, lane.id, whose)?;
+            let mut put = connection.prepare_cached(
+                "INSERT OR REPLACE INTO kept (lane, whose, name, value) VALUES (?, ?, ?, ?)",
+            )?;
+            for (name, value) in &kept {
+                if before.get(name) != Some(value) {
+                    put.execute(params![lane.id, whose, name, value])?;
+                }
+            }
+            let mut drop =
+                connection.prepare_cached("DELETE FROM kept WHERE lane = ? AND whose = ? AND name = ?")?;
+            for name in before.keys().filter(|name| !kept.contains_key(*name)) {
+                drop.execute(params![lane.id, whose, name])?;
+            }
+            Ok(())
+        });
+        Ok(stored.await?)
     }
 
     /// Replaces a record of a lane.
@@ -280,33 +321,11 @@ impl StateStore for EmbeddedState {
     }
 
     async fn seen(&self, lane: &LaneId) -> Result<BTreeMap<String, String>, StateError> {
-        let row = lane.clone();
-        let seen = self.database.read(move |connection| {
-            let Some(lane) = lane_row(connection, &row)? else {
-                return Ok(BTreeMap::new());
-            };
-            let mut statement =
-                connection.prepare_cached("SELECT object, digest FROM seen WHERE lane = ?")?;
-            statement
-                .query_map([lane.id], |row| Ok((row.get(0)?, row.get(1)?)))?
-                .collect()
-        });
-        Ok(seen.await?)
+        self.texts(lane, SEEN).await
     }
 
     async fn put_seen(&self, lane: &LaneId, seen: BTreeMap<String, String>) -> Result<(), StateError> {
-        let row = lane.clone();
-        let stored = self.database.write(move |connection| {
-            let lane = lane_for_writing(connection, &row)?;
-            connection.execute("DELETE FROM seen WHERE lane = ?", [lane.id])?;
-            let mut put =
-                connection.prepare_cached("INSERT INTO seen (lane, object, digest) VALUES (?, ?, ?)")?;
-            for (object, digest) in &seen {
-                put.execute(params![lane.id, object, digest])?;
-            }
-            Ok(())
-        });
-        Ok(stored.await?)
+        self.put_texts(lane, SEEN, seen).await
     }
 
     async fn deaths(&self, lane: &LaneId) -> Result<trial::Record, StateError> {
@@ -323,14 +342,8 @@ impl StateStore for EmbeddedState {
         lane: &LaneId,
         feeder: Feeder,
     ) -> Result<Option<BTreeMap<String, String>>, StateError> {
-        let row = lane.clone();
-        let kept = self.database.read(move |connection| {
-            let Some(lane) = lane_row(connection, &row)? else {
-                return Ok(BTreeMap::new());
-            };
-            kept_of(connection, lane.id, feeder)
-        });
-        Ok(Some(kept.await?).filter(|kept| !kept.is_empty()))
+        let kept = self.texts(lane, feeder.as_str()).await?;
+        Ok(Some(kept).filter(|kept| !kept.is_empty()))
     }
 
     async fn keep(
@@ -339,28 +352,7 @@ impl StateStore for EmbeddedState {
         feeder: Feeder,
         kept: BTreeMap<String, String>,
     ) -> Result<(), StateError> {
-        let row = lane.clone();
-        let stored = self.database.write(move |connection| {
-            let lane = lane_for_writing(connection, &row)?;
-            // Only the difference is written: most of it stays as it is.
-            let before = kept_of(connection, lane.id, feeder)?;
-            let mut put = connection.prepare_cached(
-                "INSERT OR REPLACE INTO kept (lane, feeder, name, value) VALUES (?, ?, ?, ?)",
-            )?;
-            for (name, value) in kept
-                .iter()
-                .filter(|(name, value)| before.get(*name) != Some(value))
-            {
-                put.execute(params![lane.id, feeder.as_str(), name, value])?;
-            }
-            let mut drop =
-                connection.prepare_cached("DELETE FROM kept WHERE lane = ? AND feeder = ? AND name = ?")?;
-            for name in before.keys().filter(|name| !kept.contains_key(*name)) {
-                drop.execute(params![lane.id, feeder.as_str(), name])?;
-            }
-            Ok(())
-        });
-        Ok(stored.await?)
+        self.put_texts(lane, feeder.as_str(), kept).await
     }
 
     async fn compared(&self, lane: &LaneId) -> Result<Option<Compared>, StateError> {
@@ -395,13 +387,14 @@ fn meta(connection: &Connection, name: &str) -> rusqlite::Result<Option<String>>
         .optional()
 }
 
-fn kept_of(connection: &Connection, lane: i64, feeder: Feeder) -> rusqlite::Result<BTreeMap<String, String>> {
+/// What comparisons have seen of the source, among the texts of a lane.
+const SEEN: &str = "seen";
+
+fn kept_of(connection: &Connection, lane: i64, whose: &str) -> rusqlite::Result<BTreeMap<String, String>> {
     let mut statement =
-        connection.prepare_cached("SELECT name, value FROM kept WHERE lane = ? AND feeder = ?")?;
+        connection.prepare_cached("SELECT name, value FROM kept WHERE lane = ? AND whose = ?")?;
     statement
-        .query_map(params![lane, feeder.as_str()], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?
+        .query_map(params![lane, whose], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect()
 }
 

@@ -4,9 +4,8 @@ mod support;
 
 use mirror_runtime::crash::FATAL_OBJECT;
 use nats_server::NatsServer;
-use serde_json::Value;
 use std::os::unix::process::ExitStatusExt;
-use support::{Broker, Installation, JANE, Keboola, MIRROR, Options, PETR, Server, command, run, until};
+use support::{Broker, Installation, JANE, Keboola, MIRROR, Options, PETR, Server, until};
 
 const FATAL: &str = "keboola.ex-shop/orders";
 /// Only this version of it is.
@@ -52,16 +51,6 @@ async fn supervised<T>(
     (found, deaths)
 }
 
-fn ask(site: &Installation, arguments: &[&str]) -> Value {
-    let mut command = command();
-    command
-        .args(arguments)
-        .arg("--json")
-        .arg("--config")
-        .arg(site.path("mirror.toml"));
-    serde_json::from_str(&run(&mut command).ok()).expect("the answer is JSON")
-}
-
 fn version(site: &Installation, branch: &str, config: &str) -> Option<u64> {
     // Of one commit, while the next is made.
     let tip = site.repository.tip(branch)?;
@@ -101,7 +90,7 @@ async fn the_one_is_put_aside_its_neighbours_go_on_and_replay_mends_it() {
     assert_eq!(version(&site, "main", "new-4"), Some(1));
     assert_eq!(version(&site, &git_branch, "clean"), Some(elsewhere));
 
-    let letters = ask(&site, &["events", "dead-letters", "--mirror", MIRROR]);
+    let letters = site.answer(&["events", "dead-letters", "--mirror", MIRROR]);
     let letters = letters["deadLetters"].as_array().cloned().unwrap_or_default();
     assert_eq!(letters.len(), 1, "{letters:?}");
     assert_eq!(letters[0]["about"], FATAL);
@@ -112,18 +101,18 @@ async fn the_one_is_put_aside_its_neighbours_go_on_and_replay_mends_it() {
         "{reason}"
     );
     // It stays aside whatever else happens, also where everything is rendered.
-    keboola.set(&keboola.clean(), PETR, "cents", 5);
-    ask(&site, &["mirror", "pause", "--mirror", MIRROR]);
-    ask(&site, &["mirror", "resume", "--mirror", MIRROR]);
+    let clean = keboola.set(&keboola.clean(), PETR, "cents", 5);
     site.settle(&mut server).await;
+    let verified = site.ask(&["verify", "--json", "--mirror", MIRROR]);
+    assert!(matches!(verified.status.code(), Some(0 | 3)), "{verified:?}");
+    assert!(!server.is_over(), "nothing of it was touched");
+    assert_eq!(version(&site, "main", "orders"), before);
+    assert_eq!(version(&site, "main", "clean"), Some(clean));
     server.stop().await;
 
     // An upgrade; then it is asked for again.
     let mut server = site.start().await;
-    ask(
-        &site,
-        &["events", "replay", "--mirror", MIRROR, "--all", "--apply"],
-    );
+    site.answer(&["events", "replay", "--mirror", MIRROR, "--all", "--apply"]);
     until("it is mirrored", async || {
         (version(&site, "main", "orders") == Some(fatal)).then_some(())
     })
@@ -166,7 +155,7 @@ async fn a_first_sync_goes_on_without_it_and_resync_has_it_tried_again() {
         None,
         "a restart alone changes nothing"
     );
-    ask(&site, &["mirror", "resync", "--mirror", MIRROR]);
+    site.answer(&["mirror", "resync", "--mirror", MIRROR]);
     until("it is mirrored", async || {
         version(&site, "main", "orders").map(drop)
     })
@@ -214,7 +203,8 @@ async fn it_is_so_over_jetstream_though_each_process_has_lost_its_disk() {
     let mut deaths = 0;
     let book = until("it works, restarted as often as it dies", async || {
         if server.is_over() {
-            server.ended().await;
+            let status = server.ended().await;
+            assert_eq!(status.signal(), Some(6), "it ended by itself: {status}");
             deaths += 1;
             assert!(deaths <= DEATHS_MAX, "it dies and dies");
             site.lose_data();

@@ -91,21 +91,6 @@ async fn a_process_killed_at_any_of_its_places_loses_nothing_and_does_nothing_tw
     }
 }
 
-/// Starts another worker for the same mirrors, with a disk of its own.
-async fn worker(site: &Installation, name: &str) -> Server {
-    let config = site
-        .config()
-        .replace("data_dir = \"data\"", &format!("data_dir = \"data-{name}\""));
-    let config = config.replace("[keboola]\n", &format!("worker = \"{name}\"\n\n[keboola]\n"));
-    let file = format!("{name}.toml");
-    site.write(&file, &config);
-    let mut serve = support::command();
-    serve.args(["serve", "--config"]).arg(site.path(&file));
-    let mut server = site.spawn(&mut serve);
-    assert!(server.listening().await, "the process ended before it listened");
-    server
-}
-
 /// Whether a worker has the only shard there is.
 async fn holds(server: &Server) -> bool {
     server.metric("shards_held").await == Some(1.0)
@@ -129,7 +114,7 @@ async fn a_worker_goes_on_where_another_died_or_left_and_history_is_one_line() {
     let keboola = Keboola::small();
     let nats = NatsServer::start();
     let site = Installation::new(&keboola, Broker::options(&nats, ""));
-    let mut workers = vec![worker(&site, "w0").await, worker(&site, "w1").await];
+    let mut workers = vec![site.worker("w0").await, site.worker("w1").await];
     let broker = Broker::open(nats, &site).await;
     broker.settle(&[&site]).await;
     for round in 1..=4 {
@@ -147,7 +132,7 @@ async fn a_worker_goes_on_where_another_died_or_left_and_history_is_one_line() {
         holder(&[&workers[0]]).await;
         println!("round {round}: taken over after {:?}", taken.elapsed());
         broker.settle(&[&site]).await;
-        workers.push(worker(&site, &format!("w{}", round + 1)).await);
+        workers.push(site.worker(&format!("w{}", round + 1)).await);
     }
     work(&keboola, 5);
     let books = broker.settle(&[&site]).await;
@@ -169,7 +154,7 @@ async fn only_the_worker_that_has_the_project_polls_it_and_the_next_goes_on_wher
         ..Broker::options(&nats, "")
     };
     let site = Installation::new(&keboola, options);
-    let mut workers = vec![worker(&site, "w0").await, worker(&site, "w1").await];
+    let mut workers = vec![site.worker("w0").await, site.worker("w1").await];
     let main = keboola.main();
     let looks = async |server: &Server| {
         server
@@ -235,7 +220,7 @@ async fn a_worker_killed_around_its_push_leaves_nothing_that_another_would_do_tw
             holds(&first).await.then_some(())
         })
         .await;
-        let second = worker(&site, &format!("second-{round}")).await;
+        let second = site.worker(&format!("second-{round}")).await;
         // The snapshot or an edit is the first passing, this one the second.
         for part in 0..2 {
             work(&keboola, 10 * round + part);

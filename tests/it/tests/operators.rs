@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{Installation, JANE, Keboola, MIRROR, Options, Output, PETR, command, run, until};
+use support::{Installation, JANE, Keboola, MIRROR, Options, PETR, until};
 
 const CONFIG: &str = "configs/main/extractor/keboola.ex-shop/the-orders/config.json";
 
@@ -16,23 +16,9 @@ fn site() -> Installation {
     Installation::new(&Keboola::small(), options)
 }
 
-/// Runs a command with this installation's configuration file.
-fn ask(site: &Installation, arguments: &[&str]) -> Output {
-    let mut command = command();
-    command
-        .args(arguments)
-        .arg("--config")
-        .arg(site.path("mirror.toml"));
-    run(&mut command)
-}
-
-fn answer(site: &Installation, arguments: &[&str]) -> Value {
-    serde_json::from_str(&ask(site, &[arguments, &["--json"]].concat()).ok()).expect("the answer is JSON")
-}
-
 /// Runs `verify`; returns its exit code and the files that differ.
 fn verify(site: &Installation) -> (Option<i32>, Vec<String>) {
-    let output = ask(site, &["verify", "--json", "--mirror", MIRROR]);
+    let output = site.ask(&["verify", "--json", "--mirror", MIRROR]);
     let told: Value = serde_json::from_str(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
     let differences = told["branches"][0]["differences"].as_array();
     let named = differences.into_iter().flatten().map(|one| {
@@ -69,7 +55,7 @@ async fn verify_names_what_differs_and_resync_mends_it() {
     assert_eq!(found, expected);
     assert_eq!(site.repository.tip("main"), tip, "it only looks");
 
-    answer(&site, &["mirror", "resync", "--mirror", MIRROR]);
+    site.answer(&["mirror", "resync", "--mirror", MIRROR]);
     until("it is mended", async || {
         let files = site.repository.files("main");
         (files.contains_key("storage/metadata/in.c-shop/orders.json") && !files.contains_key(extra))
@@ -80,7 +66,7 @@ async fn verify_names_what_differs_and_resync_mends_it() {
     assert_eq!(verify(&site), (Some(0), vec![]));
     // Once more, though nothing has changed since.
     let resynced = site.log().map_or(0, |log| log.events);
-    answer(&site, &["mirror", "resync", "--mirror", MIRROR]);
+    site.answer(&["mirror", "resync", "--mirror", MIRROR]);
     assert_eq!(site.log().map(|log| log.events), Some(resynced + 1));
     site.settle(&mut server).await;
     server.stop().await;
@@ -95,7 +81,7 @@ async fn a_paused_mirror_takes_up_nothing_until_it_goes_on_whatever_is_restarted
     let keboola = &site.keboola;
     let mut server = site.start().await;
     site.settle(&mut server).await;
-    ask(&site, &["mirror", "pause", "--mirror", MIRROR]).ok();
+    site.ask(&["mirror", "pause", "--mirror", MIRROR]).ok();
     let paused = async |server: &support::Server| {
         until("the lane is paused", async || {
             let lane = server.lane(&site.keboola.main()).await;
@@ -112,7 +98,7 @@ async fn a_paused_mirror_takes_up_nothing_until_it_goes_on_whatever_is_restarted
     assert_eq!(site.repository.count("main"), 1);
     server.stop().await;
 
-    let told = answer(&site, &["mirror", "resume", "--mirror", MIRROR]);
+    let told = site.answer(&["mirror", "resume", "--mirror", MIRROR]);
     assert_eq!(
         told,
         json!({ "mirror": MIRROR, "paused": false, "running": false })
@@ -121,7 +107,7 @@ async fn a_paused_mirror_takes_up_nothing_until_it_goes_on_whatever_is_restarted
     site.settle(&mut server).await;
     assert_eq!(site.repository.count("main"), 2);
     for word in ["pause", "resume"] {
-        ask(&site, &["mirror", word, "--mirror", MIRROR]).ok();
+        site.ask(&["mirror", word, "--mirror", MIRROR]).ok();
     }
     keboola.set(&keboola.orders(), PETR, "z", 3);
     site.settle(&mut server).await;
@@ -151,7 +137,7 @@ async fn events_are_published_listed_and_replayed_after_a_dry_run() {
         .expect("UTF-8");
     let publish = |events: Value| {
         site.write("events.json", &events.to_string());
-        ask(&site, &[&publish[..], &[file.as_str(), "--json"]].concat())
+        site.ask(&[&publish[..], &[file.as_str(), "--json"]].concat())
     };
     let bad = publish(json!([event(&site, "ghost", 1), { "type": "config_changed" }]));
     assert!(
@@ -162,7 +148,7 @@ async fn events_are_published_listed_and_replayed_after_a_dry_run() {
     let taken: Value = serde_json::from_str(&taken).expect("JSON");
     assert_eq!(taken, json!({ "accepted": 1, "duplicates": 1 }));
     let list = ["events", "list", "--mirror", MIRROR, "--branch", &main];
-    let listed = answer(&site, &list)["events"]
+    let listed = site.answer(&list)["events"]
         .as_array()
         .cloned()
         .unwrap_or_default();
@@ -175,7 +161,7 @@ async fn events_are_published_listed_and_replayed_after_a_dry_run() {
     // The source has no such configuration, so its event is put aside.
     let letters = ["events", "dead-letters", "--mirror", MIRROR];
     let letter = until("it is put aside", async || {
-        let letters = answer(&site, &letters)["deadLetters"].as_array().cloned();
+        let letters = site.answer(&letters)["deadLetters"].as_array().cloned();
         letters.and_then(|letters| letters.first().cloned())
     })
     .await;
@@ -192,7 +178,7 @@ async fn events_are_published_listed_and_replayed_after_a_dry_run() {
     until("the lane is done", async || site.is_settled().then_some(())).await;
     let before = site.log().map(|log| log.events);
     let replay = ["events", "replay", "--mirror", MIRROR, "--all"];
-    let dry = answer(&site, &replay);
+    let dry = site.answer(&replay);
     assert_eq!(
         (dry["dryRun"].as_bool(), dry["replayed"][0]["id"].as_u64()),
         (Some(true), letter["id"].as_u64())
@@ -202,7 +188,7 @@ async fn events_are_published_listed_and_replayed_after_a_dry_run() {
 
     // By now it is there; without a process the log itself is asked.
     site.keboola.create("ghost", "The ghost", JANE);
-    let done = answer(&site, &[&replay[..], &["--apply"]].concat());
+    let done = site.answer(&[&replay[..], &["--apply"]].concat());
     assert_eq!(
         (
             done["dryRun"].as_bool(),
@@ -210,16 +196,16 @@ async fn events_are_published_listed_and_replayed_after_a_dry_run() {
         ),
         (Some(false), Some(1))
     );
-    let again = answer(&site, &letters);
+    let again = site.answer(&letters);
     assert!(again["deadLetters"][0]["replayedAt"].is_string(), "{again}");
     let id = letter["id"].to_string();
-    let twice = ask(&site, &["events", "replay", "--id", &id, "--apply"]);
+    let twice = site.ask(&["events", "replay", "--id", &id, "--apply"]);
     assert!(
         !twice.status.success() && twice.stdout.contains("replayed before"),
         "{twice:?}"
     );
     assert!(
-        ask(&site, &["events", "replay", "--id", "999", "--apply"])
+        site.ask(&["events", "replay", "--id", "999", "--apply"])
             .stderr
             .contains("no dead letter 999")
     );

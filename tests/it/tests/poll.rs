@@ -3,6 +3,7 @@
 mod support;
 
 use fake_keboola::{Fault, FaultKind};
+use jiff::{SignedDuration, Timestamp};
 use mirror_runtime::crash::POLL_PLACES;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -345,7 +346,7 @@ async fn events_make_it_prompt_where_the_token_is_shown_them_and_nothing_else_de
     server.stop().await;
 }
 
-/// A source in trouble is asked less and less often, and not before it allows it; admins are told when the token is refused.
+/// A source in trouble is not asked before it allows it; admins are told when the token is refused.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_fails_is_left_in_peace_and_what_happened_meanwhile_is_found() {
     let keboola = Keboola::small();
@@ -355,37 +356,46 @@ async fn a_source_that_fails_is_left_in_peace_and_what_happened_meanwhile_is_fou
     let main = keboola.main();
     one_more(&site, &main, 0, "a first sync").await;
     looked(&server, 1.0).await;
-    let branches = "/v2/storage/dev-branches";
-    keboola.fail(Fault {
-        path: branches.into(),
-        times: u32::MAX,
-        kind: FaultKind::RateLimited {
-            retry_after: Some("3".into()),
-        },
+    let trouble = |kind| {
+        keboola.fail(Fault {
+            path: "/v2/storage/dev-branches".into(),
+            times: u32::MAX,
+            kind,
+        });
+    };
+    trouble(FaultKind::RateLimited {
+        retry_after: Some("900".into()),
     });
-    until("polling fails", async || {
-        server.status().await["polls"][0]["problem"]
-            .as_str()
-            .map(str::to_owned)
+    let status = until("polling fails", async || {
+        let status = server.status().await;
+        status["polls"][0]["problem"].is_string().then_some(status)
     })
     .await;
-    keboola.forget_requests();
+    let time = |name: &str| -> Timestamp {
+        let text = status["polls"][0][name].as_str();
+        text.expect("it is a time").parse().expect("it is a time")
+    };
+    let left_in_peace = time("next").duration_since(time("lastLook"));
+    assert!(left_in_peace >= SignedDuration::from_secs(900), "{status}");
     keboola.set(&keboola.orders(), JANE, "since", "-1 day");
-    until("it is tried again", async || {
-        (keboola.requests(branches) >= 1).then_some(())
+    server.stop().await;
+
+    keboola.heal();
+    trouble(FaultKind::Unauthorized);
+    let server = site.start().await;
+    let failed = "polls_total{outcome=\"failed\"}";
+    let told = "admin_notifications_total{reason=\"keboola_token\"}";
+    until("admins are told of the token", async || {
+        let is_told = server.metric(told).await? == 1.0;
+        (is_told && server.metric(failed).await? >= 1.0).then_some(())
     })
     .await;
-    let status = server.status().await;
-    assert!(status["polls"][0]["lastLook"].is_string(), "{status}");
-    assert!(
-        server
-            .metric("polls_total{outcome=\"failed\"}")
-            .await
-            .unwrap_or_default()
-            >= 1.0
-    );
+    server.stop().await;
+
     keboola.heal();
+    let server = site.start().await;
     one_more(&site, &main, 1, "an edit").await;
+    looked(&server, 1.0).await;
     assert_eq!(server.status().await["polls"][0]["problem"], Value::Null);
     site.check(&[]);
     server.stop().await;

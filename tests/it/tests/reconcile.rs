@@ -4,6 +4,7 @@ mod support;
 
 use fake_keboola::Change;
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 use support::{BOT, Installation, JANE, Keboola, MIRROR, Options, PETR, Server, command, run, until};
 
 /// Compares all the time, and waits for no event.
@@ -160,6 +161,36 @@ async fn what_is_in_order_makes_no_event_and_no_commit() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_no_listing_shows_is_found_by_rendering_everything() {
+    let mut site = site(NEVER);
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    server.stop().await;
+    let described = [("KBC.projectDescription", "A shop of our own")];
+    let by = site.keboola.by(JANE, "");
+    let set = site
+        .keboola
+        .set_branch_metadata(&site.keboola.main(), &by, &described);
+    set.expect("there is such a branch");
+    site.hand_over();
+    site.configure(|options| {
+        options.keboola = "visible_within_ms = 0\n[reconcile]\nevery_ms = 0\nrender_every_ms = 1000";
+    });
+    let mut server = site.start().await;
+    until("it is mirrored", async || {
+        let commits = site.repository.count("main");
+        (commits == 2 && repaired(&server, "render_changed").await >= 1.0).then_some(())
+    })
+    .await;
+    site.settle(&mut server).await;
+    site.check(&[]);
+    // It was found once, and now nothing differs.
+    compared_again(&server, 2.0).await;
+    assert_eq!(site.repository.count("main"), 2);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_is_on_its_way_is_given_time() {
     let mut site = site(NEVER);
     let mut server = site.start().await;
@@ -235,6 +266,12 @@ async fn a_paused_mirror_is_compared_when_it_goes_on() {
     until("the lane is paused", async || {
         let lane = server.lane(&site.keboola.main()).await;
         (lane["state"] == "paused").then_some(())
+    })
+    .await;
+    // Several of its moments.
+    let since = Instant::now();
+    until("it would have been compared", async || {
+        (since.elapsed() > Duration::from_secs(3)).then_some(())
     })
     .await;
     assert_eq!(compared(&server).await, 0.0);

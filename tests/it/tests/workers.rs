@@ -8,21 +8,6 @@ use nats_server::NatsServer;
 use std::collections::BTreeSet;
 use support::{Broker, Installation, JANE, Keboola, MIRROR, Options, Receiver, Server, command, run, until};
 
-/// Starts a worker with a disk of its own.
-async fn worker(site: &Installation, name: &str) -> Server {
-    let config = site
-        .config()
-        .replace("data_dir = \"data\"", &format!("data_dir = \"data-{name}\""));
-    let config = config.replacen("[keboola]\n", &format!("worker = \"{name}\"\n\n[keboola]\n"), 1);
-    let file = format!("{name}.toml");
-    site.write(&file, &config);
-    let mut serve = command();
-    serve.args(["serve", "--config"]).arg(site.path(&file));
-    let mut server = site.spawn(&mut serve);
-    assert!(server.listening().await, "the process ended before it listened");
-    server
-}
-
 async fn holds(server: &Server) {
     until("the worker has the shard", async || {
         (server.metric("shards_held").await == Some(1.0)).then_some(())
@@ -52,12 +37,12 @@ async fn a_pause_holds_whoever_was_asked_and_whoever_takes_over() {
     let keboola = Keboola::small();
     let nats = NatsServer::start();
     let site = Installation::new(&keboola, Broker::options(&nats, ""));
-    let mut first = worker(&site, "first").await;
+    let mut first = site.worker("first").await;
     holds(&first).await;
     let broker = Broker::open(nats, &site).await;
     broker.settle(&[&site]).await;
     // The shard may move to the second: whoever has it, the other one is asked.
-    let second = worker(&site, "second").await;
+    let second = site.worker("second").await;
     ask(&site, "second", "pause");
     keboola.set(&keboola.orders(), JANE, "z", 2);
     broker.publish(&site).await;
@@ -65,12 +50,12 @@ async fn a_pause_holds_whoever_was_asked_and_whoever_takes_over() {
     holds(&second).await;
     state(&second, &site, "paused").await;
     // Nor does one that has never heard of it begin.
-    let third = worker(&site, "third").await;
+    let third = site.worker("third").await;
     drop(second);
     holds(&third).await;
     state(&third, &site, "paused").await;
     assert_eq!(site.repository.count("main"), 1);
-    let fourth = worker(&site, "fourth").await;
+    let fourth = site.worker("fourth").await;
     ask(&site, "fourth", "resume");
     let books = broker.settle(&[&site]).await;
     for book in books.values() {
@@ -113,7 +98,7 @@ async fn an_outage_that_outlives_its_workers_is_told_once_and_so_is_its_end() {
     };
     let site = Installation::new(&keboola, options);
     site.write("webhook-secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
-    let mut first = worker(&site, "first").await;
+    let mut first = site.worker("first").await;
     let broker = Broker::open(nats, &site).await;
     broker.settle(&[&site]).await;
     keboola.fail(Fault {
@@ -124,7 +109,7 @@ async fn an_outage_that_outlives_its_workers_is_told_once_and_so_is_its_end() {
     keboola.set(&keboola.orders(), JANE, "z", 2);
     broker.publish(&site).await;
     state(&first, &site, "retrying").await;
-    let mut second = worker(&site, "second").await;
+    let mut second = site.worker("second").await;
     first.kill();
     broker.age_outage(&site, SignedDuration::from_hours(3)).await;
     // The second finds that three hours are over, and dies before anybody could be told.
@@ -135,7 +120,7 @@ async fn an_outage_that_outlives_its_workers_is_told_once_and_so_is_its_end() {
     })
     .await;
     second.kill();
-    let mut third = worker(&site, "third").await;
+    let mut third = site.worker("third").await;
     holds(&third).await;
     state(&third, &site, "failing").await;
     until("it is told", async || {
@@ -147,7 +132,7 @@ async fn an_outage_that_outlives_its_workers_is_told_once_and_so_is_its_end() {
     .await;
     assert_eq!(told(&receiver).0, ["outage"]);
     // The first one comes back, with its old disk, and takes over.
-    let fourth = worker(&site, "first").await;
+    let fourth = site.worker("first").await;
     third.kill();
     holds(&fourth).await;
     state(&fourth, &site, "failing").await;
@@ -172,7 +157,7 @@ async fn what_runs_have_cost_this_month_is_known_to_whoever_takes_over() {
         let lane = server.lane(&keboola.main()).await;
         lane["jobs"]["bytesEstimated"].as_u64().unwrap_or_default()
     };
-    let mut first = worker(&site, "first").await;
+    let mut first = site.worker("first").await;
     let broker = Broker::open(nats, &site).await;
     broker.settle(&[&site]).await;
     for _ in 0..3 {
@@ -183,7 +168,7 @@ async fn what_runs_have_cost_this_month_is_known_to_whoever_takes_over() {
         Some(spent(&first).await).filter(|bytes| *bytes > 0)
     })
     .await;
-    let second = worker(&site, "second").await;
+    let second = site.worker("second").await;
     first.kill();
     holds(&second).await;
     keboola.run(&keboola.orders(), "success", &["in.c-shop.orders"]);

@@ -5,7 +5,7 @@ mod count;
 mod verdict;
 
 use anyhow::{Context, Result, bail};
-use budgets::Budgets;
+use budgets::{Budgets, Judged};
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,
@@ -50,9 +50,22 @@ fn check(root: &Path, filter: &str) -> Result<()> {
         eprintln!("round {round} of {ROUNDS}");
         here.measure(filter, &mut times)?;
     }
-    let (lines, broken) = budgets.judge(&times);
+    if times.is_empty() {
+        bail!("no bench has `{filter}` in its name");
+    }
+    let Judged {
+        lines,
+        broken,
+        unmeasured,
+    } = budgets.judge(&times);
     for line in lines {
         println!("{line}");
+    }
+    // With a filter, most are left out on purpose.
+    if unmeasured > 0 && filter.is_empty() {
+        bail!(
+            "{unmeasured} ceilings of benches/budgets.toml are of benches that were not measured: mend their names"
+        );
     }
     if broken > 0 {
         bail!(

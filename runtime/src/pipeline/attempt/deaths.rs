@@ -159,6 +159,14 @@ impl Lane {
         Ok(wanted.into_iter().collect())
     }
 
+    /// Notes that the process, or this worker, is going to leave the work unfinished by its own will: nobody died over it.
+    ///
+    /// # Errors
+    /// A store that fails.
+    pub(crate) async fn cut_short(&self) -> Result<(), AttemptError> {
+        self.search_ended(false).await
+    }
+
     /// Notes how the work ended that was found unfinished.
     pub(super) async fn search_ended(&self, is_done: bool) -> Result<(), AttemptError> {
         let mut record = (*self.deaths_known().await?).clone();

@@ -8,7 +8,6 @@ use super::{
     super::{build::Again, error::AttemptError, fetch::Scope, memory::Memory, recover::Start},
     Done, Lane, Published, Straight,
     make::{Made, ToMake},
-    put_aside::Letter,
 };
 use crate::{config::BackfillSpec, crash_point, queue::NewEvent, state::Feeder};
 use mirror_core::{
@@ -108,7 +107,9 @@ impl Lane {
                 ),
                 at,
             };
+            let count = next.len();
             self.log.append(next.into_iter().map(event).collect()).await?;
+            self.source.past_told(count).await;
             crash_point!("backfill-told");
         }
     }
@@ -196,9 +197,7 @@ impl Lane {
             Made::Finished(finished) => *finished,
             Made::Again(more) => return Ok(Straight::Again(more)),
         };
-        let withheld = finished.withheld.iter();
-        let withheld = withheld.filter_map(|(key, reason)| Letter::of_withheld(key, reason, &whole));
-        self.file(&whole, withheld.collect(), now).await?;
+        self.file_withheld(&whole, &finished.withheld, now).await?;
         match self.publish(finished, whole, stored_cursor, started).await? {
             Published::Done(done) => Ok(Straight::Backfilled(done)),
             Published::Refused { new, error } => Ok(Straight::Refused { new, error }),

@@ -49,7 +49,7 @@ impl Letter {
     }
 
     /// Of an object whose new version is withheld, where an event told of that version.
-    pub(super) fn of_withheld(key: &ObjectKey, reason: &WithholdReason, cut: &Cut) -> Option<Self> {
+    fn of_withheld(key: &ObjectKey, reason: &WithholdReason, cut: &Cut) -> Option<Self> {
         let body = match key {
             ObjectKey::Config { .. } => {
                 let key = ConfigKey::of(key)?;
@@ -116,6 +116,18 @@ impl Lane {
             self.filed().letters.insert(object, again);
         }
         Ok(())
+    }
+
+    /// Files the events of a cut whose versions are withheld.
+    pub(super) async fn file_withheld(
+        &self,
+        cut: &Cut,
+        withheld: &[(ObjectKey, WithholdReason)],
+        now: Timestamp,
+    ) -> Result<(), AttemptError> {
+        let letters = withheld.iter();
+        let letters = letters.filter_map(|(key, reason)| Letter::of_withheld(key, reason, cut));
+        self.file(cut, letters.collect(), now).await
     }
 
     pub(super) fn filed(&self) -> MutexGuard<'_, Filed> {

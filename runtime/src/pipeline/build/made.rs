@@ -1,8 +1,8 @@
 //! What was made of objects, until all are: which files and entries, in a form that takes little room.
 
-use crate::packed::Packed;
+use crate::packed::{Packed, read, text};
 use mirror_core::{ids::ObjectKey, layout::Entry, path::MirrorPath, redaction::RedactionStats};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What of a rendered object is remembered until all are.
@@ -60,12 +60,4 @@ impl MadeObjects {
         let rows = self.made.into_iter();
         rows.map(|(key, made)| (read(&key), read(&made)))
     }
-}
-
-fn text<T: Serialize>(value: &T) -> String {
-    serde_json::to_string(value).expect("keys and values are plain data")
-}
-
-fn read<T: DeserializeOwned>(stored: &str) -> T {
-    serde_json::from_str(stored).expect("it was written here")
 }

@@ -54,11 +54,27 @@ impl Known {
         self.free_at = Some(at + Duration::from_secs(1) / spec.requests_per_second_max);
         tokio::time::sleep_until(at).await;
     }
+
+    /// Returns the oldest versions above the covered ones; they stay until they are told.
+    fn next(&mut self, covered: &dyn Versions, max: usize) -> Vec<PastVersion> {
+        let ordered = self.ordered.get_or_insert_default();
+        ordered.retain(|version| {
+            let covered = covered.covered(&key_of(&version.changed));
+            covered.is_none_or(|covered| covered.version < version.changed.version)
+        });
+        ordered.iter().take(max).cloned().collect()
+    }
+
+    fn told(&mut self, count: usize) {
+        if let Some(ordered) = &mut self.ordered {
+            ordered.drain(..count.min(ordered.len()));
+        }
+    }
 }
 
 impl Source {
-    /// Returns the oldest versions that are above the covered ones and were not returned before; none where there are no
-    /// more.
+    /// Returns the oldest versions that are above the covered ones and were not told before; none where there are no more.
+    /// Those that are told are noted by [`Source::past_told`]: until then they are returned again.
     ///
     /// # Errors
     /// A call that fails; [`FetchError::HistoryUnlisted`] where listing them takes longer than an attempt should.
@@ -73,24 +89,17 @@ impl Source {
         if known.ordered.is_none() {
             self.list_past(branch, spec, &mut known).await?;
         }
-        let ordered = known.ordered.get_or_insert_default();
-        let mut next = Vec::new();
-        while next.len() < max
-            && let Some(version) = ordered.pop_front()
-        {
-            let key = key_of(&version.changed);
-            if covered
-                .covered(&key)
-                .is_none_or(|covered| covered.version < version.changed.version)
-            {
-                next.push(version);
-            }
-        }
+        let next = known.next(covered, max);
         if next.is_empty() {
             // It is all told. Who brings in what was told last asks anew by what it goes.
             known.heads.clear();
         }
         Ok(next)
+    }
+
+    /// Notes that so many of the versions that were returned are told, durably.
+    pub async fn past_told(&self, count: usize) {
+        self.past.0.lock().await.told(count);
     }
 
     async fn list_past(
@@ -264,5 +273,59 @@ fn key_of(changed: &ConfigChanged) -> ConfigKey {
     ConfigKey {
         component: changed.component.clone(),
         config: changed.config.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::fetch::Covered;
+
+    fn version(config: &str, version: u64) -> PastVersion {
+        PastVersion {
+            at: Timestamp::UNIX_EPOCH,
+            changed: ConfigChanged {
+                component: "c".parse().expect("an id"),
+                config: config.parse().expect("an id"),
+                version,
+                identifier: None,
+                author: None,
+            },
+        }
+    }
+
+    #[track_caller]
+    fn check(known: &mut Known, covered: &BTreeMap<ConfigKey, Covered>, expected: &[&str]) {
+        let next = known.next(covered, 2);
+        let next = next
+            .iter()
+            .map(|found| format!("{}@{}", found.changed.config, found.changed.version));
+        assert_eq!(next.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn versions_are_returned_until_they_are_told_or_covered() {
+        let ordered = [
+            version("a", 1),
+            version("b", 1),
+            version("a", 2),
+            version("b", 2),
+            version("a", 3),
+        ];
+        let mut known = Known {
+            ordered: Some(ordered.into()),
+            ..Known::default()
+        };
+        let mut covered = BTreeMap::new();
+        check(&mut known, &covered, &["a@1", "b@1"]);
+        // Telling them has failed.
+        check(&mut known, &covered, &["a@1", "b@1"]);
+        known.told(2);
+        let key = key_of(&version("b", 1).changed);
+        let (version, identifier) = (2, String::new());
+        covered.insert(key, Covered { version, identifier });
+        check(&mut known, &covered, &["a@2", "a@3"]);
+        known.told(2);
+        check(&mut known, &covered, &[]);
     }
 }

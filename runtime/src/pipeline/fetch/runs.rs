@@ -11,10 +11,6 @@ use mirror_core::{
 use mirror_keboola::{Disposition, JobSearch};
 use std::collections::BTreeMap;
 
-const JOBS_PAGE: u32 = 500;
-/// A first sync takes so many of the newest pages of jobs.
-const JOBS_PAGES_MAX: u32 = 20;
-
 impl Source {
     pub(super) async fn run(
         &self,
@@ -55,18 +51,14 @@ impl Source {
         outlet: &mut Outlet,
         fetched: &mut Fetched,
     ) -> Result<(), FetchError> {
-        for page in 0..JOBS_PAGES_MAX {
-            let search = JobSearch {
-                branch_id: Some(branch.clone()),
-                newest_first: true,
-                limit: JOBS_PAGE,
-                offset: page * JOBS_PAGE,
-                ..JobSearch::default()
-            };
-            let jobs = self.client.search_jobs(&search).await?;
-            let count = jobs.len();
+        let mut pages = self.client.job_pages(JobSearch {
+            branch_id: Some(branch.clone()),
+            newest_first: true,
+            ..JobSearch::default()
+        });
+        while let Some(jobs) = pages.next().await? {
             for job in jobs.into_iter().filter(|job| job.status.is_final()) {
-                // While pages are read, jobs that end push others onto the next page.
+                // It may be on two pages.
                 if !fetched.runs.insert(job.run_id.clone()) {
                     continue;
                 }
@@ -75,9 +67,6 @@ impl Source {
                     None => job.source,
                 };
                 outlet.put(plain(ObjectKey::Job(job.run_id), source)).await;
-            }
-            if count < JOBS_PAGE as usize {
-                break;
             }
         }
         Ok(())

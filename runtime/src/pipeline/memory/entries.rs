@@ -1,7 +1,7 @@
 //! Entries of shared files, by shard and key.
 
-use super::{EntryKey, Shard, text};
-use crate::packed::Packed;
+use super::{EntryKey, Shard};
+use crate::packed::{Packed, read, text};
 use mirror_core::layout::{Entry, IndexKind};
 use std::collections::BTreeMap;
 
@@ -88,7 +88,7 @@ impl Entries {
         let prefix = none.strip_suffix(AFTER_KEY).expect("the key comes last");
         let rows = self.rows.prefixed(prefix);
         let rows = rows.map(|(row, value)| {
-            let name: EntryKey = serde_json::from_str(&row).expect("keys were written by us, or read before");
+            let name: EntryKey = read(&row);
             (name.key, value)
         });
         rows.collect()

@@ -2,7 +2,7 @@
 //! the month has cost. Closed days are in the repository only, so that this does not grow with history.
 
 use super::{EntryKey, Memory, Row, Shard, StoredRow, entries::of_kind};
-use crate::state::RowKey;
+use crate::{packed::text, state::RowKey};
 use jiff::Timestamp;
 use mirror_core::{
     cut::ConfigKey,
@@ -146,7 +146,7 @@ impl Memory {
     }
 
     pub(super) fn spent_row(&self) -> Row {
-        (Self::spent_key(), Some(super::text(&self.spent)))
+        (Self::spent_key(), Some(text(&self.spent)))
     }
 }
 

@@ -6,19 +6,16 @@
 
 use super::{
     super::{attempt::Lane, error::AttemptError, fetch::Covered, memory::Memory},
-    JOBS_PAGE, JOBS_PAGES_MAX, Observed, TABLES_MAX, differing, finished, known_runs, missing, of_source,
-    short, table_name,
+    Observed, differing, finished, known_runs, missing, of_source, table_name,
 };
 use crate::crash_point;
 use jiff::{SignedDuration, Timestamp};
 use mirror_core::{
-    cut::{ConfigKey, LaneCursor, LogId, Position, Stream},
-    event::{Body, EventKind, RenderChanged, StorageCause, StorageChanged},
+    cut::{ConfigKey, LogId, Position, Stream},
+    event::{Body, EventKind, StorageChanged},
     ids::{ObjectKey, RunId, TableId},
     reconcile::{Compared, Suspects},
 };
-use mirror_keboola::JobSearch;
-use sha2::{Digest, Sha256};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -239,16 +236,6 @@ impl Lane {
         Ok(Some((differs, compared)))
     }
 
-    async fn ask_for_render(&self, digest: String) -> Result<(), AttemptError> {
-        let body = Body::RenderChanged(RenderChanged {
-            reason: "the comparison with the source found what no event had brought".into(),
-            digest,
-            mirror: Some(self.id.mirror.clone()),
-        });
-        self.log.append(self.events(vec![body])).await?;
-        Ok(())
-    }
-
     fn name_of(&self, body: &Body) -> String {
         body.key(&self.topic).as_str().to_owned()
     }
@@ -323,17 +310,8 @@ impl Lane {
     ) -> Result<Vec<Missing>, AttemptError> {
         let ended_from = comparison.last.at.checked_sub(CLOCKS_DIFFER).ok();
         let mut found = Vec::new();
-        for page in 0..JOBS_PAGES_MAX {
-            let search = JobSearch {
-                ended_from,
-                branch_id: Some(self.branch.id.clone()),
-                limit: JOBS_PAGE,
-                offset: page * JOBS_PAGE,
-                ..JobSearch::default()
-            };
-            let jobs = self.source.client().search_jobs(&search).await;
-            let jobs = jobs.map_err(of_source)?;
-            let is_last = jobs.len() < JOBS_PAGE as usize;
+        let mut pages = self.runs_since(ended_from);
+        while let Some(jobs) = pages.next().await.map_err(of_source)? {
             let unknown = jobs.iter().filter(|job| {
                 !mirrored.runs.contains(job.run_id.as_str()) && !told.runs.contains(&job.run_id)
             });
@@ -345,9 +323,6 @@ impl Lane {
                     what: What::Event(body),
                 })
             }));
-            if is_last {
-                break;
-            }
         }
         Ok(found)
     }
@@ -367,44 +342,15 @@ impl Lane {
                 What::Table(table) => tables.push(table),
             }
         }
-        if !bodies.is_empty() {
-            let kinds: Vec<EventKind> = bodies.iter().map(Body::kind).collect();
-            let cursor = self.log.cursor(&self.id).await?;
-            let cursor = cursor.unwrap_or_else(|| LaneCursor::start(self.log.log_id().clone()));
-            let appended = self.log.append(self.events(bodies)).await?;
-            let mut of_no_effect = false;
-            for (kind, appended) in kinds.into_iter().zip(&appended) {
-                match appended.duplicate {
-                    false => *repaired.entry(kind).or_default() += 1,
-                    // It was told, and nothing came of it.
-                    true if kind != EventKind::JobFinished => {
-                        of_no_effect |= appended.position <= cursor.change;
-                    }
-                    true => {}
-                }
-            }
-            if of_no_effect {
-                let newest = self.log.newest(&self.topic, Stream::Change).await?;
-                self.ask_for_render(format!("compared at {newest}")).await?;
-            }
+        let (new, _) = self.tell_missing_again(bodies).await?;
+        for kind in new {
+            *repaired.entry(kind).or_default() += 1;
         }
         if !tables.is_empty() {
-            // The same may be seen again after something else was: this occasion has a digest of its own.
-            let newest = self.log.newest(&self.topic, Stream::Change).await?;
-            let events = tables.chunks(TABLES_MAX).map(|tables| {
-                let mut digest = Sha256::new_with_prefix(newest.to_string());
-                for table in tables {
-                    digest.update(format!(" {table} {}", observed.digest_of(table)));
-                }
-                Body::StorageChanged(StorageChanged {
-                    tables: tables.to_vec(),
-                    cause: StorageCause::Seen(short(digest)),
-                })
-            });
-            let appended = self.log.append(self.events(events.collect())).await?;
+            let told = self.tell_tables(&tables, observed).await?;
             // Where events are gone from the log, they may have told it.
             if !is_told_in_part {
-                repaired.insert(EventKind::StorageChanged, appended.len() as u64);
+                repaired.insert(EventKind::StorageChanged, told as u64);
             }
         }
         if is_told_in_part {

@@ -63,8 +63,13 @@ impl JetStreamLog {
         let (stream, all) = (self.names.letters_stream(), self.names.all_letters());
         let count: u64 = self.nats.subjects(&stream, &all).await?.values().sum();
         let excess = usize::try_from(count.saturating_sub(max)).unwrap_or(usize::MAX);
-        let oldest = self.nats.read(&stream, &all, 0, batch_max).await?;
         let is_old = |found: &Found| letter(found).is_ok_and(|letter| letter.at < before);
+        // Most often not even the oldest has to go.
+        let first = self.nats.read(&stream, &all, 0, 1).await?;
+        if excess == 0 && !first.iter().any(is_old) {
+            return Ok(0);
+        }
+        let oldest = self.nats.read(&stream, &all, 0, batch_max).await?;
         let gone: Vec<u64> = oldest
             .iter()
             .enumerate()

@@ -112,7 +112,13 @@ impl NoticeStore {
         };
         let mut held = held.lock().await;
         let Some(own) = held.get_mut(mirror) else {
-            return Ok(());
+            // Given up since: what was written here is of no use to whoever took it.
+            return match has_changed {
+                true => Err(StateError::Taken {
+                    mirror: mirror.clone(),
+                }),
+                false => Ok(()),
+            };
         };
         own.is_ahead |= has_changed;
         if !own.is_ahead {

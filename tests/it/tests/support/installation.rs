@@ -280,6 +280,40 @@ adopt = {adopt}
         server
     }
 
+    /// Starts a worker for the same mirrors, with a name and a disk of its own; its configuration is `NAME.toml`.
+    ///
+    /// # Panics
+    /// If it ends before it listens.
+    pub(crate) async fn worker(&self, name: &str) -> Server {
+        let config = self
+            .config()
+            .replace("data_dir = \"data\"", &format!("data_dir = \"data-{name}\""));
+        let config = config.replacen("[keboola]\n", &format!("worker = \"{name}\"\n\n[keboola]\n"), 1);
+        let file = format!("{name}.toml");
+        self.write(&file, &config);
+        let mut serve = command();
+        serve.args(["serve", "--config"]).arg(self.path(&file));
+        let mut server = self.spawn(&mut serve);
+        assert!(server.listening().await, "the process ended before it listened");
+        server
+    }
+
+    /// Runs a command with this installation's configuration file.
+    pub(crate) fn ask(&self, arguments: &[&str]) -> Output {
+        let mut command = command();
+        command
+            .args(arguments)
+            .arg("--config")
+            .arg(self.path("mirror.toml"));
+        run(&mut command)
+    }
+
+    /// Runs a command that must succeed, and returns its answer.
+    pub(crate) fn answer(&self, arguments: &[&str]) -> Value {
+        let output = self.ask(&[arguments, &["--json"]].concat());
+        serde_json::from_str(&output.ok()).expect("the answer is JSON")
+    }
+
     /// Starts `serve` with a crash place armed (`place` or `place:passing`). It may be dead already
     /// when this returns.
     pub(crate) async fn start_armed(&self, place: &str) -> Server {

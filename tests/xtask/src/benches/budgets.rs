@@ -25,6 +25,15 @@ struct Budget {
     reason: String,
 }
 
+/// What measurements come to.
+pub(crate) struct Judged {
+    /// One for each ceiling.
+    pub(crate) lines: Vec<String>,
+    pub(crate) broken: usize,
+    /// Ceilings of benches that there are no measurements of.
+    pub(crate) unmeasured: usize,
+}
+
 impl Budgets {
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
@@ -54,10 +63,11 @@ impl Budgets {
     }
 
     /// Returns a line for each ceiling, and how many are broken. What was not measured is none.
-    pub(crate) fn judge(&self, times: &Times) -> (Vec<String>, usize) {
-        let (mut lines, mut broken) = (Vec::new(), 0);
+    pub(crate) fn judge(&self, times: &Times) -> Judged {
+        let (mut lines, mut broken, mut unmeasured) = (Vec::new(), 0, 0);
         for budget in &self.budgets {
             let Some(measured) = budget.measured(times) else {
+                unmeasured += 1;
                 lines.push(format!("{:<44} not measured", budget.bench));
                 continue;
             };
@@ -80,7 +90,11 @@ impl Budgets {
                 }
             ));
         }
-        (lines, broken)
+        Judged {
+            lines,
+            broken,
+            unmeasured,
+        }
     }
 }
 
@@ -117,8 +131,13 @@ mod tests {
             ("render/sandboxed".into(), vec![sandboxed; 10]),
             ("instance".into(), vec![instance * 1_000.0; 10]),
         ]);
-        let (lines, broken) = Budgets::parse(TEXT).unwrap().judge(&times);
-        assert_eq!(broken, expected, "{lines:?}");
+        let judged = Budgets::parse(TEXT).unwrap().judge(&times);
+        assert_eq!(
+            (judged.broken, judged.unmeasured),
+            (expected, 0),
+            "{:?}",
+            judged.lines
+        );
     }
 
     #[test]
@@ -127,8 +146,9 @@ mod tests {
         check(20.0, 20.0, 0);
         check(25.0, 12.0, 1);
         check(25.0, 25.0, 2);
-        let (lines, broken) = Budgets::parse(TEXT).unwrap().judge(&Times::new());
-        assert!(broken == 0 && lines.iter().all(|line| line.ends_with("not measured")));
+        let nothing = Budgets::parse(TEXT).unwrap().judge(&Times::new());
+        assert_eq!((nothing.broken, nothing.unmeasured), (0, nothing.lines.len()));
+        assert!(nothing.lines.iter().all(|line| line.ends_with("not measured")));
     }
 
     #[test]

@@ -1,0 +1,120 @@
+//! Dead letters: listed, replayed once, and gone by age and number.
+
+use super::{
+    super::{DeadLetter, DeadLetterId, EventLog, LogError},
+    at, change, read_all, topic,
+};
+use mirror_core::event::masked_body;
+use std::sync::Arc;
+
+pub(super) async fn dead_letters_are_listed_and_replayed(log: &Arc<dyn EventLog>) {
+    let poisoned = change("dead", "a", 1);
+    let position = log.append(vec![poisoned.clone()]).await.unwrap()[0].position;
+    let readable = DeadLetter {
+        topic: Some(topic("dead")),
+        key: Some(poisoned.envelope.key.clone()),
+        position: Some(position),
+        reason: "the renderer trapped".to_owned(),
+        body: String::new(),
+        at: at(1),
+        envelope: Some(poisoned.envelope.clone()),
+    };
+    let unreadable = DeadLetter {
+        topic: None,
+        key: None,
+        position: None,
+        reason: "field `projectId` must be a text".to_owned(),
+        body: masked_body(b"{\"projectId\":[]}"),
+        at: at(2),
+        envelope: None,
+    };
+    let one = log.dead_letter(readable.clone()).await.unwrap();
+    let two = log.dead_letter(unreadable.clone()).await.unwrap();
+    let listed = log.dead_letters(None, 10).await.unwrap();
+    let kept: Vec<_> = listed
+        .iter()
+        .map(|filed| (filed.id, filed.letter.clone(), filed.replayed_at))
+        .collect();
+    assert_eq!(kept, [(one, readable, None), (two, unreadable, None)]);
+    assert_eq!(log.dead_letters(Some(one), 10).await.unwrap(), listed[1..]);
+
+    let again = log.replay(one, at(60)).await.unwrap();
+    assert!(
+        again.position > position && !again.duplicate,
+        "a replay is no duplicate"
+    );
+    let events = read_all(log.as_ref(), "dead").await;
+    assert_eq!(
+        events,
+        [
+            (position, poisoned.envelope.clone()),
+            (again.position, poisoned.envelope)
+        ]
+    );
+    assert_eq!(
+        log.dead_letters(None, 1).await.unwrap()[0].replayed_at,
+        Some(at(60))
+    );
+    assert!(
+        matches!(log.replay(one, at(61)).await, Err(LogError::NotReplayable { .. })),
+        "only once"
+    );
+    assert!(matches!(
+        log.replay(two, at(61)).await,
+        Err(LogError::NotReplayable { .. })
+    ));
+    assert!(matches!(
+        log.replay(DeadLetterId(999), at(61)).await,
+        Err(LogError::NoSuchLetter { id: 999 })
+    ));
+    let unplayed = log.unplayed().await.unwrap();
+    assert_eq!((unplayed.depth, unplayed.oldest), (1, Some(at(2))));
+    let young = DeadLetter {
+        at: at(3),
+        ..unreadable_letter()
+    };
+    let three = log.dead_letter(young.clone()).await.unwrap();
+    assert_eq!(
+        log.prune_letters(at(2), 10, 10).await.unwrap(),
+        1,
+        "replayed or not, by age"
+    );
+    assert_eq!(log.prune_letters(at(2), 10, 10).await.unwrap(), 0);
+    let left = log.dead_letters(None, 10).await.unwrap();
+    assert_eq!(
+        left.iter().map(|filed| filed.id).collect::<Vec<_>>(),
+        [two, three]
+    );
+    assert!(matches!(
+        log.replay(one, at(62)).await,
+        Err(LogError::NoSuchLetter { .. })
+    ));
+    // By number, a few at a time, and ids are never given again.
+    for _ in 0..3 {
+        log.dead_letter(DeadLetter {
+            reason: uuid::Uuid::new_v4().to_string(),
+            ..young.clone()
+        })
+        .await
+        .unwrap();
+    }
+    assert_eq!(log.prune_letters(at(0), 2, 2).await.unwrap(), 2);
+    assert_eq!(log.prune_letters(at(0), 2, 2).await.unwrap(), 1);
+    assert_eq!(log.prune_letters(at(0), 2, 2).await.unwrap(), 0);
+    assert_eq!(log.unplayed().await.unwrap().depth, 2);
+    assert_eq!(log.prune_letters(at(99), 2, 10).await.unwrap(), 2);
+    assert_eq!(log.unplayed().await.unwrap().oldest, None);
+    assert!(log.dead_letter(young).await.unwrap() > three);
+}
+
+fn unreadable_letter() -> DeadLetter {
+    DeadLetter {
+        topic: None,
+        key: None,
+        position: None,
+        reason: "field `branchId` must be a text".to_owned(),
+        body: String::new(),
+        at: at(2),
+        envelope: None,
+    }
+}
