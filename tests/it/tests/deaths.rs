@@ -69,7 +69,7 @@ async fn the_one_is_put_aside_its_neighbours_go_on_and_replay_mends_it() {
     site.settle(&mut server).await;
     server.stop().await;
 
-    let mut server = start_over(&site, FATAL).await;
+    let mut server = start_over(&site, FATAL_VERSION).await;
     let before = version(&site, "main", "orders");
     let fatal = keboola.set(&keboola.orders(), JANE, "since", "-9 weeks");
     let clean = keboola.set(&keboola.clean(), PETR, "cents", 4);
@@ -79,7 +79,7 @@ async fn the_one_is_put_aside_its_neighbours_go_on_and_replay_mends_it() {
     // Another lane of the same process.
     let copy = fake_keboola::ConfigAt::new(&branch, &keboola.clean().component, &keboola.clean().config);
     let elsewhere = keboola.set(&copy, JANE, "points", true);
-    let (_, deaths) = supervised(&site, FATAL, &mut server, async |server| {
+    let (_, deaths) = supervised(&site, FATAL_VERSION, &mut server, async |server| {
         site.deliver(server).await.ok()?;
         site.is_settled().then_some(())
     })
