@@ -15,6 +15,7 @@ pub mod mirror;
 pub mod notify;
 pub mod once;
 pub mod policy;
+mod progress;
 pub mod render;
 pub mod serve;
 pub mod verify;

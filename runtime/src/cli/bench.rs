@@ -7,7 +7,6 @@ mod commit;
 mod copy;
 mod last;
 mod policy;
-mod progress;
 mod report;
 mod site;
 mod snapshot;

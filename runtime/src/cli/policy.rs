@@ -9,10 +9,12 @@ mod documents;
 mod explain;
 mod golden;
 mod inspect;
+mod replay;
 mod scaffold;
 mod scan;
 mod selftest;
 mod store;
+mod touched;
 
 use crate::{app::Failure, policies};
 use clap::{Args, Subcommand};
@@ -85,6 +87,16 @@ pub enum PolicyCommand {
     /// Lists the policies of mirrors in the order in which they judge, and stored components.
     #[command(after_help = "Example:\n  kbc-mirror policy list --config mirror.toml")]
     List(store::List),
+    /// Says what a policy would have changed in what is already committed, before it is switched on.
+    ///
+    /// Reads the mirror's files of the newest commit, or of all since a moment, from the repository; what was rendered is judged, after all
+    /// that the policies of its time took out, and the source is not asked. Each text is judged once. Names that paths are made of and
+    /// messages of commits are judged too. Tells of each commit what it brings, of each file whose it is, what would go, in which commits it
+    /// stands, and what the guard says of what is left; never what was found. Nothing is written anywhere.
+    #[command(
+        after_help = "Examples:\n  kbc-mirror policy replay --config mirror.toml --mirror retail --policy policy.wasm\n  kbc-mirror policy replay --config mirror.toml --mirror retail --policy customer-data --since 30d --json\n  kbc-mirror policy replay --config mirror.toml --mirror retail --policy policy.wasm --settings settings.json --since 1f3c9ab --branch main"
+    )]
+    Replay(replay::Replay),
     /// Lets hostile policies loose on this host, and says whether each was contained.
     ///
     /// Loops, bombs, traps, lies and malformed components: each must be stopped within its limits, with its reason, while its
@@ -122,6 +134,7 @@ pub fn run(command: PolicyCommand) -> Result<(), Failure> {
         PolicyCommand::Wrap { module, out } => wrap(&module, &out),
         PolicyCommand::Add(add) => store::add(&add),
         PolicyCommand::List(list) => store::list(&list),
+        PolicyCommand::Replay(replay) => replay::run(&replay),
         PolicyCommand::Selftest(selftest) => selftest::run(&selftest),
     }
 }

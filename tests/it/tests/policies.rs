@@ -9,77 +9,13 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
 };
-use support::{Installation, JANE, Keboola, Options, Output, PETR, command, run, until};
+use support::{
+    Installation, JANE, Options, PETR, command,
+    policy::{CUSTOMER_DATA, NUMBER, example, hostile, installation, path, policy, with_example},
+    run, until,
+};
 
 const CONFIG: &str = "configs/main/extractor/keboola.ex-shop/the-orders/config.json";
-/// Made up, like everything here.
-const NUMBER: &str = "CUST-00412345";
-
-/// Builds the example policy as its author would, with `cargo build` and the product's own command, once.
-fn example() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    // Beside the product's own guests, whose dependencies are built there.
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../guests");
-    let mut build = Command::new("cargo");
-    build
-        .current_dir(&root)
-        .args(["build", "--quiet", "--locked", "--package", "customer-data"])
-        .args([
-            "--target",
-            "wasm32-unknown-unknown",
-            "--profile",
-            "guest",
-            "--target-dir",
-        ])
-        .arg(&target);
-    for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET"] {
-        build.env_remove(name);
-    }
-    let built = run(&mut build);
-    assert!(built.status.success(), "{}", built.stderr);
-    target.join("wasm32-unknown-unknown/guest/customer_data.wasm")
-}
-
-fn policy(arguments: &[&str]) -> Output {
-    let mut policy = command();
-    policy.args(["--log-level", "error", "policy"]).args(arguments);
-    run(&mut policy)
-}
-
-fn path(path: &Path) -> &str {
-    path.to_str().expect("the path is UTF-8")
-}
-
-/// Makes an installation whose mirror has the policies that `table` names; files are in its directory.
-fn installation(options: Options, files: impl FnOnce(&Installation)) -> Installation {
-    let site = Installation::new(&Keboola::small(), options);
-    files(&site);
-    site
-}
-
-fn hostile(site: &Installation, name: &str) {
-    let written = policy(&["selftest", "--only", name, "--write", path(&site.path("hostile"))]);
-    assert!(written.status.success(), "{written:?}");
-}
-
-const CUSTOMER_DATA: &str = r#"
-[[mirror.policy]]
-name = "customer-data"
-file = "customer-data.wasm"
-settings = { numbers = [{ prefix = "CUST-", digits = 8 }], own_domains = ["acme.example"] }
-"#;
-
-fn with_example(options: Options) -> Installation {
-    installation(options, |site| {
-        let wrapped = policy(&[
-            "wrap",
-            path(&example()),
-            "--out",
-            path(&site.path("customer-data.wasm")),
-        ]);
-        assert!(wrapped.status.success(), "{wrapped:?}");
-    })
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_customers_policy_finds_is_marked_in_the_commit() {

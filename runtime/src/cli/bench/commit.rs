@@ -2,7 +2,6 @@
 
 use super::{
     Commit,
-    progress::{Far, Progress},
     report::{Figure, Report, Unit, ms, stage_times},
     site::{Local, Opened, Site},
     snapshot::{attempt, first},
@@ -10,7 +9,10 @@ use super::{
 };
 use crate::{
     app::{Failure, chain},
-    cli::serve::runtime,
+    cli::{
+        progress::{Far, Progress},
+        serve::runtime,
+    },
     pipeline::work::Work,
     queue::NewEvent,
     system::wall_clock,

@@ -2,7 +2,6 @@
 
 use super::{
     Policy,
-    progress::{Far, Progress},
     report::{Figure, Report, Unit, ms},
     site::{Opened, Site},
     usage::peak_memory,
@@ -14,6 +13,7 @@ use crate::{
             self,
             bench::{Speed, instance, prepared, speed},
         },
+        progress::{Far, Progress},
         serve::runtime,
     },
     pipeline::{

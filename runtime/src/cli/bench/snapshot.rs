@@ -2,14 +2,16 @@
 
 use super::{
     Snapshot,
-    progress::{Far, Progress},
     report::{Figure, Report, StageTime, Unit, ms, stage_times},
     site::{Opened, Site},
     usage::{Moment, Passed, bytes_below, peak_memory},
 };
 use crate::{
     app::{Failure, chain},
-    cli::serve::runtime,
+    cli::{
+        progress::{Far, Progress},
+        serve::runtime,
+    },
     pipeline::{
         attempt::{Done, Due, Lane},
         memory::Memory,

@@ -72,6 +72,52 @@ impl Judged {
         }
     }
 
+    /// Cuts a file of a repository, of which more is known than its path says: whose it is. `below_root` is its path below the
+    /// mirror's root.
+    pub(super) fn committed(
+        path: &MirrorPath,
+        below_root: &str,
+        (component, config): (&str, &str),
+        text: String,
+    ) -> Self {
+        let judged = Self::new(below_root, text);
+        let document = Document {
+            path: Some(path.clone()),
+            component_id: component.to_owned(),
+            config_id: config.to_owned(),
+            ..judged.document
+        };
+        Self { document, ..judged }
+    }
+
+    /// Takes a text that is no file: a name, a message.
+    pub(super) fn text(document: Document) -> Self {
+        let text = document
+            .leaves
+            .first()
+            .map_or_else(String::new, |leaf| leaf.value.clone());
+        Self {
+            path: String::new(),
+            format: Format::Text,
+            text,
+            document,
+        }
+    }
+
+    /// Returns the same document with another text, which is cut anew.
+    pub(super) fn with_text(&self, text: String) -> Self {
+        let leaves = walk::leaves(self.format, &text).unwrap_or_default();
+        Self {
+            path: self.path.clone(),
+            format: self.format,
+            text,
+            document: Document {
+                leaves,
+                ..self.document.clone()
+            },
+        }
+    }
+
     fn of(path: &str, format: Format, text: String, leaves: Vec<mirror_core::document::Leaf>) -> Self {
         let document = Document {
             path: MirrorPath::parse(path).ok(),
@@ -225,7 +271,7 @@ fn kind(path: &str) -> DocumentKind {
 }
 
 /// Returns the component in whose directory a file lies.
-fn component(path: &str) -> &str {
+pub(super) fn component(path: &str) -> &str {
     let mut parts = path.split('/');
     match (parts.next(), parts.next(), parts.next(), parts.next()) {
         (Some("configs"), Some(_), Some(_), Some(component)) => component,

@@ -4,6 +4,7 @@ use super::{
     PolicyFile, context,
     documents::{Judged, sources},
     prepare, sandbox,
+    touched::verdicts,
 };
 use crate::app::Failure;
 use clap::Args;
@@ -17,9 +18,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{
     io::{self, BufRead, Write},
-    num::NonZero,
     path::PathBuf,
-    thread,
 };
 
 #[derive(Debug, Args)]
@@ -59,27 +58,9 @@ enum Answer {
 }
 
 /// Judges documents on all cores, in order.
-fn judge(policy: &RedactionPolicy, documents: &[Judged]) -> Result<Vec<Answer>, Failure> {
-    let workers = thread::available_parallelism().map_or(1, NonZero::get);
-    let share = documents.len().div_ceil(workers).max(1);
-    let answers = thread::scope(|scope| {
-        let running: Vec<_> = documents
-            .chunks(share)
-            .map(|chunk| scope.spawn(move || judge_here(policy, chunk)))
-            .collect();
-        let joined = running.into_iter().map(thread::ScopedJoinHandle::join);
-        joined.collect::<Result<Vec<_>, _>>()
-    });
-    let answers = answers.map_err(|_| Failure::message("judging failed unexpectedly"))?;
-    let answers: Vec<Vec<Answer>> = answers.into_iter().collect::<Result<_, _>>()?;
-    Ok(answers.into_iter().flatten().collect())
-}
-
-fn judge_here(policy: &RedactionPolicy, judged: &[Judged]) -> Result<Vec<Answer>, Failure> {
+fn judge(policy: &RedactionPolicy, judged: &[Judged]) -> Result<Vec<Answer>, Failure> {
     let documents: Vec<_> = judged.iter().map(|judged| judged.document.clone()).collect();
-    let verdicts = policy
-        .redact(&context(), &documents)
-        .map_err(|error| Failure::failed(&error))?;
+    let verdicts = verdicts(policy, &context(), &documents)?;
     let redaction = Redaction::new(SecretsMode::Encrypted, TagKey::none());
     Ok(judged
         .iter()

@@ -25,6 +25,7 @@ mod log;
 mod mail;
 mod nats;
 mod oracle;
+pub(crate) mod policy;
 mod receiver;
 mod repository;
 mod served;

@@ -1,0 +1,265 @@
+//! What would a policy do, before it is switched on? Replayed over what is committed, it says so, and afterwards does so.
+
+mod support;
+
+use serde_json::Value;
+use std::{collections::BTreeMap, fs, path::Path};
+use support::{
+    Installation, JANE, Keboola, MIRROR, Options, PETR,
+    policy::{CUSTOMER_DATA, NUMBER, example, path, policy},
+};
+
+const CONFIG: &str = "configs/main/extractor/keboola.ex-shop/the-orders/config.json";
+const SETTINGS: &str = r#"{"numbers": [{"prefix": "CUST-", "digits": 8}], "own_domains": ["acme.example"]}"#;
+/// Also made up.
+const OLD_NUMBER: &str = "CUST-77700001";
+
+fn with_policy_file(site: &Installation) {
+    policy(&[
+        "wrap",
+        path(&example()),
+        "--out",
+        path(&site.path("customer-data.wasm")),
+    ])
+    .ok();
+    site.write("settings.json", SETTINGS);
+}
+
+/// Names and lengths of all files below a directory.
+fn listing(directory: &Path, found: &mut BTreeMap<String, u64>) {
+    for entry in fs::read_dir(directory).expect("the directory can be read") {
+        let entry = entry.expect("the directory can be read").path();
+        // Compiled guests are kept wherever they are made.
+        if entry.is_symlink() {
+            continue;
+        }
+        if entry.is_dir() {
+            listing(&entry, found);
+        } else {
+            let length = fs::metadata(&entry).map_or(0, |metadata| metadata.len());
+            found.insert(entry.display().to_string(), length);
+        }
+    }
+}
+
+/// Markers of the example's rules in the newest commit, by rule.
+fn markers(site: &Installation) -> BTreeMap<String, u64> {
+    let files = site.repository.files("main");
+    let paths: Vec<String> = files.into_keys().collect();
+    let mut found = BTreeMap::new();
+    for text in site.repository.contents("main", &paths) {
+        for rule in ["customer-number", "email-address"] {
+            let count = text.matches(&format!("[REDACTED:{rule}:")).count() as u64;
+            if count > 0 {
+                *found.entry(rule.to_owned()).or_default() += count;
+            }
+        }
+    }
+    found
+}
+
+fn by_rule(totals: &Value) -> BTreeMap<String, u64> {
+    serde_json::from_value(totals["byRule"].clone()).expect("numbers by rule")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_says_what_the_policy_then_does() {
+    let mut site = Installation::over_https(&Keboola::small(), Options::default());
+    with_policy_file(&site);
+    let keboola = &site.keboola;
+    assert_eq!(site.once().status.code(), Some(0));
+    let before = site.repository.tip("main").expect("it was mirrored");
+    // One that was there for a while, also in a name and so in a path and a message; and one that stays.
+    keboola.set(&keboola.clean(), PETR, "note", OLD_NUMBER);
+    keboola.rename(&keboola.clean(), PETR, &format!("Cleans {OLD_NUMBER}"));
+    assert_eq!(site.once().status.code(), Some(0));
+    let shown = site.repository.tip("main").expect("it was mirrored");
+    keboola.set(&keboola.clean(), PETR, "note", "x");
+    keboola.rename(&keboola.clean(), PETR, "Clean orders");
+    keboola.set(
+        &keboola.orders(),
+        JANE,
+        "note",
+        format!("{NUMBER}, jane@example.org, ops@acme.example"),
+    );
+    assert_eq!(site.once().status.code(), Some(0));
+    let tip = site.repository.tip("main").expect("it was mirrored");
+
+    let (component, settings) = (site.path("customer-data.wasm"), site.path("settings.json"));
+    let replay = |more: &[&str]| {
+        let of = [
+            "policy",
+            "replay",
+            "--mirror",
+            MIRROR,
+            "--policy",
+            path(&component),
+        ];
+        let with = ["--settings", path(&settings)];
+        site.answer(&[of.as_slice(), with.as_slice(), more].concat())
+    };
+    let mut untouched = BTreeMap::new();
+    listing(&site.data_dir(), &mut untouched);
+    let at_tip = replay(&[]);
+    let since = replay(&["--since", &shown[..10]]);
+    let all = replay(&["--since", "1h", "--commits-max", "50"]);
+    let mut now = BTreeMap::new();
+    listing(&site.data_dir(), &mut now);
+    assert_eq!(now, untouched, "nothing is written");
+    assert_eq!(site.repository.tip("main"), Some(tip.clone()));
+
+    for answer in [&at_tip, &since, &all] {
+        let text = answer.to_string().to_lowercase();
+        for secret in ["00412345", "77700001", "jane@example.org"] {
+            assert!(!text.contains(secret), "{secret} is in {answer:#}");
+        }
+    }
+    let branch = &at_tip["branches"][0];
+    assert_eq!(branch["tip"].as_str(), Some(tip.as_str()));
+    assert_eq!(branch["commitsLookedAt"], 1);
+    let files = branch["files"].as_array().expect("they are listed");
+    let config = files.iter().find(|file| file["path"] == CONFIG);
+    let config = config.expect("the file is named");
+    assert_eq!(config["componentId"], "keboola.ex-shop");
+    let id = keboola.orders().config;
+    assert_eq!(
+        config["configId"].as_str(),
+        Some(id.as_str()),
+        "the manifest says whose it is"
+    );
+    let found = serde_json::json!({ "customer-number": 1, "email-address": 1 });
+    assert_eq!(config["findings"], found);
+    let bytes = NUMBER.len() + "jane@example.org".len();
+    assert_eq!(config["bytes"], bytes);
+    let example = config["examples"][0]["after"].as_str().expect("it is shown");
+    assert!(example.contains("[REDACTED:customer-number:"), "{example}");
+    assert_eq!(config["examples"][0]["pointer"], "/parameters/note");
+
+    // What is gone by now is told of the commits that had it.
+    let branch = &since["branches"][0];
+    assert_eq!(branch["commitsLookedAt"], 2);
+    let files = branch["files"].as_array().expect("they are listed");
+    let gone: Vec<&Value> = files.iter().filter(|file| file["atTip"] == false).collect();
+    assert!(!gone.is_empty(), "{branch:#}");
+    for file in &gone {
+        let commits = (file["first"].as_str(), file["last"].as_str());
+        assert_eq!(commits, (Some(shown.as_str()), Some(shown.as_str())));
+        // The catalog is of no configuration.
+        if file["path"]
+            .as_str()
+            .is_some_and(|path| path.starts_with("configs"))
+        {
+            assert_eq!(file["configId"].as_str(), Some(keboola.clean().config.as_str()));
+        }
+    }
+    let hidden = gone
+        .iter()
+        .any(|file| file["path"].as_str().is_some_and(|path| path.contains("••••••")));
+    assert!(hidden, "a path that says what was found is not shown: {gone:#?}");
+    let messages = branch["messages"].as_array().expect("they are listed");
+    assert!(
+        messages
+            .iter()
+            .any(|message| message["commit"].as_str() == Some(shown.as_str())),
+        "{messages:?}"
+    );
+    assert!(
+        branch["names"]["findings"]["customer-number"].as_u64() >= Some(1),
+        "{branch:#}"
+    );
+    assert_eq!(branch["commits"].as_array().map(Vec::len), Some(2));
+    assert_eq!(branch["atTip"], at_tip["branches"][0]["atTip"]);
+    assert_eq!(all["branches"][0]["commitsLookedAt"], 3, "from {before} on");
+    let bounded = replay(&["--since", "1h", "--commits-max", "2"]);
+    assert_eq!(
+        (
+            &bounded["branches"][0]["cut"],
+            &bounded["branches"][0]["commitsLookedAt"]
+        ),
+        (&true.into(), &2.into())
+    );
+
+    // Switched on, it does what it said: no more and no less.
+    site.configure(|options| options.mirror = CUSTOMER_DATA);
+    assert_eq!(site.once().status.code(), Some(0));
+    assert_eq!(markers(&site), by_rule(&at_tip["branches"][0]["atTip"]));
+    let replayed = site.answer(&[
+        "policy",
+        "replay",
+        "--mirror",
+        MIRROR,
+        "--policy",
+        "customer-data",
+    ]);
+    assert_eq!(replayed["branches"][0]["atTip"]["findings"], 0, "{replayed:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_replayed_is_refused_with_what_to_do() {
+    let site = Installation::new(&Keboola::small(), Options::default());
+    with_policy_file(&site);
+    let component = site.path("customer-data.wasm");
+    let component = path(&component);
+    let settings = site.path("settings.json");
+    let refused = |arguments: &[&str], parts: &[&str]| {
+        let output = site.ask(&[&["policy", "replay"], arguments].concat());
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        for part in parts {
+            assert!(output.stderr.contains(part), "{part} is not in {}", output.stderr);
+        }
+    };
+    let of = |more: &[&'static str]| {
+        let mut all = vec![
+            "--mirror",
+            MIRROR,
+            "--policy",
+            component,
+            "--settings",
+            path(&settings),
+        ];
+        all.extend(more);
+        all.into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let with = |more: &[&'static str], parts: &[&str]| {
+        let arguments = of(more);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        refused(&arguments, parts);
+    };
+    with(&[], &["has no branch `main`", "let the mirror synchronise first"]);
+    assert_eq!(site.once().status.code(), Some(0));
+    refused(&["--mirror", "nobody", "--policy", component], &["`nobody`"]);
+    refused(
+        &["--mirror", MIRROR, "--policy", "nobody"],
+        &["neither a file nor a policy", "it has none"],
+    );
+    // Its settings need numbers.
+    refused(
+        &["--mirror", MIRROR, "--policy", component],
+        &["refuses its settings", "`/numbers`"],
+    );
+    with(
+        &["--since", "2999-01-01"],
+        &["is yet to come", "name a moment that has passed"],
+    );
+    with(
+        &["--since", "last week"],
+        &["it is no moment and no commit", "7d"],
+    );
+    with(
+        &["--since", "0123456789"],
+        &["does not have it", "git log --first-parent main"],
+    );
+    with(&["--branch", "elsewhere"], &["has no branch `elsewhere`", "main"]);
+    site.repository.git(&["config", "user.name", "Somebody"]);
+    site.repository
+        .git(&["config", "user.email", "somebody@example.com"]);
+    let tree = site
+        .repository
+        .git(&["hash-object", "-t", "tree", "-w", "/dev/null"]);
+    let commit = site.repository.git(&["commit-tree", tree.trim(), "-m", "Mine"]);
+    site.repository.git(&["branch", "mine", commit.trim()]);
+    with(
+        &["--branch", "mine"],
+        &["no commit of branch `mine` is of mirror", "--branch"],
+    );
+}

@@ -1,0 +1,76 @@
+//! Customers' redaction policies for tests: the example of the workspace, built as its author would, and hostile ones.
+
+use super::{Installation, Keboola, Options, Output, command, run};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// What the example finds with [`CUSTOMER_DATA`]. Made up, like everything here.
+pub(crate) const NUMBER: &str = "CUST-00412345";
+
+/// Builds the example policy as its author would, with `cargo build` and the product's own command, once.
+pub(crate) fn example() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    // Beside the product's own guests, whose dependencies are built there.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../guests");
+    let mut build = Command::new("cargo");
+    build
+        .current_dir(&root)
+        .args(["build", "--quiet", "--locked", "--package", "customer-data"])
+        .args([
+            "--target",
+            "wasm32-unknown-unknown",
+            "--profile",
+            "guest",
+            "--target-dir",
+        ])
+        .arg(&target);
+    for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET"] {
+        build.env_remove(name);
+    }
+    let built = run(&mut build);
+    assert!(built.status.success(), "{}", built.stderr);
+    target.join("wasm32-unknown-unknown/guest/customer_data.wasm")
+}
+
+pub(crate) fn policy(arguments: &[&str]) -> Output {
+    let mut policy = command();
+    policy.args(["--log-level", "error", "policy"]).args(arguments);
+    run(&mut policy)
+}
+
+pub(crate) fn path(path: &Path) -> &str {
+    path.to_str().expect("the path is UTF-8")
+}
+
+/// Makes an installation whose mirror has the policies that `table` names; files are in its directory.
+pub(crate) fn installation(options: Options, files: impl FnOnce(&Installation)) -> Installation {
+    let site = Installation::new(&Keboola::small(), options);
+    files(&site);
+    site
+}
+
+pub(crate) fn hostile(site: &Installation, name: &str) {
+    let written = policy(&["selftest", "--only", name, "--write", path(&site.path("hostile"))]);
+    assert!(written.status.success(), "{written:?}");
+}
+
+pub(crate) const CUSTOMER_DATA: &str = r#"
+[[mirror.policy]]
+name = "customer-data"
+file = "customer-data.wasm"
+settings = { numbers = [{ prefix = "CUST-", digits = 8 }], own_domains = ["acme.example"] }
+"#;
+
+pub(crate) fn with_example(options: Options) -> Installation {
+    installation(options, |site| {
+        let wrapped = policy(&[
+            "wrap",
+            path(&example()),
+            "--out",
+            path(&site.path("customer-data.wasm")),
+        ]);
+        assert!(wrapped.status.success(), "{wrapped:?}");
+    })
+}
