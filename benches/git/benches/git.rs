@@ -92,12 +92,12 @@ impl Engine {
     }
 
     /// Pushes one commit; returns how many bytes were sent.
-    fn push(&mut self, files: &[File]) -> Result<usize> {
+    fn push(&mut self, files: &[File]) -> Result<u64> {
         self.pushes += 1;
         let mut draft = self.store.draft();
         let commit = self.write(&mut draft, self.tip, self.pushes, files)?;
         let push = draft.into_push(self.main.clone(), self.tip, commit)?;
-        let sent = push.pack_bytes().len();
+        let sent = push.byte_len();
         self.deliver(push)?;
         Ok(sent)
     }
@@ -139,7 +139,7 @@ fn bulk(files: u64) -> Result<()> {
         let tree = writer.finish()?.tree;
         let commit = draft.commit(tree, &[], &message(1))?;
         let push = draft.into_push(engine.main.clone(), None, commit)?;
-        let sent = push.pack_bytes().len();
+        let sent = push.byte_len();
         engine.deliver(push)?;
         Ok(sent)
     })?;
@@ -466,7 +466,7 @@ fn bytes(pushes: u64) -> Result<()> {
             let mut child = command.spawn()?;
             std::io::Write::write_all(&mut child.stdin.take().context("a pipe")?, range.as_bytes())?;
             ensure!(child.wait()?.success(), "git pack-objects failed");
-            peer += usize::try_from(fs::metadata(&file)?.len())?;
+            peer += fs::metadata(&file)?.len();
         }
         let ratio = ours as f64 / peer as f64;
         let (ours, peer) = (ours as f64 / pushes as f64, peer as f64 / pushes as f64);

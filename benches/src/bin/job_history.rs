@@ -467,7 +467,7 @@ impl Mirror {
         self.memory.spend(growth.bytes(true), now);
         let _ = self.memory.take_changes();
         let push = draft.into_push(main, tip, id)?;
-        self.pushed += u64::try_from(push.pack_bytes().len())?;
+        self.pushed += push.byte_len();
         self.commits += 1;
         self.store.save(&push)?;
         self.remote.push(&push)?;

@@ -201,11 +201,15 @@ impl<'a> Bringing<'a> {
     }
 
     pub(crate) fn finish(self, known: Option<Known>) -> Result<Fetched, RemoteError> {
-        let pack = Pack::assemble(vec![self.run]);
+        let pack = Pack::in_memory(self.run);
         self.store.add_fetched(&self.held, &pack, known)?;
         Ok(Fetched {
             objects: pack.objects,
-            bytes: if pack.objects > 0 { pack.bytes.len() } else { 0 },
+            bytes: if pack.objects > 0 {
+                pack::index(pack.data.len())
+            } else {
+                0
+            },
         })
     }
 }

@@ -20,6 +20,13 @@ pub(crate) struct DiskError {
     pub(crate) source: Arc<io::Error>,
 }
 
+impl From<DiskError> for io::Error {
+    /// Keeps the kind, and says where.
+    fn from(DiskError { path, source }: DiskError) -> Self {
+        Self::new(source.kind(), format!("{}: {source}", path.display()))
+    }
+}
+
 /// Attaches the path to an I/O error.
 pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> DiskError {
     let path = path.to_owned();
@@ -48,22 +55,18 @@ pub(crate) fn unique_name(prefix: &str) -> String {
 /// `temporary` must be on the same file system. The directory is *not* synced: several files may share
 /// one [`sync_directory`].
 pub(crate) fn replace(temporary: &Path, target: &Path, content: &[u8]) -> Result<(), DiskError> {
-    replace_after(temporary, target, content, File::sync_data)
+    replace_filled(temporary, target, |file| file.write_all(content), true)
 }
 
-/// The same for what need not survive a power cut: then the file may have any content.
-pub(crate) fn replace_unsynced(temporary: &Path, target: &Path, content: &[u8]) -> Result<(), DiskError> {
-    replace_after(temporary, target, content, |_| Ok(()))
-}
-
-fn replace_after(
+/// The same for what is not in memory as a whole. If it is not synced the file may have any content after a power cut.
+pub(crate) fn replace_filled(
     temporary: &Path,
     target: &Path,
-    content: &[u8],
-    sync: impl FnOnce(&File) -> io::Result<()>,
+    fill: impl FnOnce(&mut File) -> io::Result<()>,
+    synced: bool,
 ) -> Result<(), DiskError> {
     let written =
-        write(temporary, content, sync).and_then(|()| fs::rename(temporary, target).map_err(at(target)));
+        write(temporary, fill, synced).and_then(|()| fs::rename(temporary, target).map_err(at(target)));
     if written.is_err() {
         // Best effort: the error that matters is the one above.
         let _ = fs::remove_file(temporary);
@@ -73,7 +76,7 @@ fn replace_after(
 
 /// Writes a file that is given its name later, so that nothing but the renaming is left.
 pub(crate) fn write_synced(temporary: &Path, content: &[u8]) -> Result<(), DiskError> {
-    let written = write(temporary, content, File::sync_data);
+    let written = write(temporary, |file| file.write_all(content), true);
     if written.is_err() {
         // Best effort: the error that matters is the one above.
         let _ = fs::remove_file(temporary);
@@ -81,10 +84,12 @@ pub(crate) fn write_synced(temporary: &Path, content: &[u8]) -> Result<(), DiskE
     written
 }
 
-fn write(path: &Path, content: &[u8], sync: impl FnOnce(&File) -> io::Result<()>) -> Result<(), DiskError> {
-    File::create(path)
-        .and_then(|mut file| file.write_all(content).and_then(|()| sync(&file)))
-        .map_err(at(path))
+fn write(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>, synced: bool) -> Result<(), DiskError> {
+    let filled = File::create(path).and_then(|mut file| {
+        fill(&mut file)?;
+        if synced { file.sync_data() } else { Ok(()) }
+    });
+    filled.map_err(at(path))
 }
 
 /// Makes the names in `directory` durable.

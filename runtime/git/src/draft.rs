@@ -5,17 +5,18 @@ mod tests;
 
 use crate::{
     commit::{self, CommitText},
+    data::{Data, Scratch},
     encoder::{self, Encoder},
     error::{StoreError, WriteError},
     objects::Source,
     outgoing::{Local, Outgoing, PendingPush},
-    pack::{self, Assembled, Pack},
+    pack::{self, Assembled},
     ref_update::{RefUpdate, RefUpdates},
     refname::RefName,
-    run::Run,
+    run::{KeptRun, Run, Runs},
     signing::SigningKey,
     store::Store,
-    tree::{BaseTree, Entry, NewTree, TreeWriter},
+    tree::{BaseTree, Entry, NewTree, TreeWriter, Trees},
 };
 use gix::objs::Kind;
 use mirror_core::{commit::GuardedMessage, ids::Oid};
@@ -33,12 +34,14 @@ pub struct Draft<'s> {
     store: &'s Store,
     /// One for each thread that compresses; the first one is always there.
     encoders: Vec<Encoder>,
+    /// What is made and waits for the end.
+    scratch: Scratch,
     /// Whole ones and deltas, as they are sent.
-    blobs: Vec<Run>,
+    blobs: Vec<KeptRun>,
     /// The whole form of those that are sent as deltas: the bases of what comes next.
-    whole_blobs: Vec<Run>,
+    whole_blobs: Vec<KeptRun>,
     blob_places: HashMap<Oid, BlobPlace>,
-    trees_and_commits: Run,
+    trees_and_commits: Runs,
     /// Trees and commits as they are before compression, to be read again by the next commit.
     readable: HashMap<Oid, Readable>,
     /// So many deltas lead from one of these objects to a whole one; others are whole.
@@ -73,15 +76,15 @@ pub(crate) struct Helpers {
 #[derive(Debug)]
 struct Readable {
     kind: Kind,
-    raw: Vec<u8>,
+    raw: Data,
 }
 
-/// Where a blob's whole form, or else its only one, is.
+/// Where a blob's whole form, or else its only one, is. There may be hundreds of thousands of them.
 #[derive(Debug, Clone, Copy)]
 struct BlobPlace {
     in_whole: bool,
-    run: usize,
-    row: usize,
+    run: u32,
+    row: u32,
 }
 
 /// New blobs, compressed.
@@ -93,13 +96,14 @@ pub(crate) struct EncodedBlobs {
     pub(crate) whole: Run,
 }
 
-impl EncodedBlobs {
-    /// Gives back what was allocated beyond the blobs, which wait for the end of the draft.
-    pub(crate) fn shrink(&mut self) {
-        self.sent.shrink();
-        self.whole.shrink();
-    }
+/// The same, put aside.
+#[derive(Debug)]
+pub(crate) struct KeptBlobs {
+    sent: KeptRun,
+    whole: KeptRun,
+}
 
+impl EncodedBlobs {
     /// Adds a blob in its shortest form; `base` may be a blob that it is similar to.
     pub(crate) fn push(
         &mut self,
@@ -139,10 +143,11 @@ impl<'s> Draft<'s> {
         Self {
             store,
             encoders: vec![Encoder::new()],
+            scratch: Scratch::new(&store.place()),
             blobs: Vec::new(),
             whole_blobs: Vec::new(),
             blob_places: HashMap::new(),
-            trees_and_commits: Run::default(),
+            trees_and_commits: Runs::default(),
             readable: HashMap::new(),
             depths: HashMap::new(),
             replaced: HashSet::new(),
@@ -221,10 +226,9 @@ impl<'s> Draft<'s> {
             }
         }
         if !self.has(id) {
-            self.trees_and_commits
-                .push(&mut self.encoders[0], id, Kind::Commit, &raw);
-            let kind = Kind::Commit;
-            self.readable.insert(id, Readable { kind, raw });
+            let run = self.trees_and_commits.open(&mut self.scratch)?;
+            run.push(&mut self.encoders[0], id, Kind::Commit, &raw);
+            self.keep_readable(id, Kind::Commit, raw)?;
         }
         Ok(id)
     }
@@ -245,8 +249,8 @@ impl<'s> Draft<'s> {
 
     /// Returns the size of the pack so far, in bytes.
     #[must_use]
-    pub fn byte_len(&self) -> usize {
-        self.blobs.iter().map(Run::byte_len).sum::<usize>() + self.trees_and_commits.byte_len()
+    pub fn byte_len(&self) -> u64 {
+        self.blobs.iter().map(KeptRun::byte_len).sum::<u64>() + self.trees_and_commits.byte_len()
     }
 
     /// Turns the draft into a push of `new`, to be sent if the branch still is at `expected_old` (none: if there is no
@@ -276,7 +280,7 @@ impl<'s> Draft<'s> {
     ) -> Result<PendingPush, WriteError> {
         let first = RefUpdate::to(refname, expected_old, new);
         let updates = RefUpdates::new(std::iter::once(first).chain(others).collect())?;
-        let bytes = self.byte_len() as u64;
+        let bytes = self.byte_len();
         if bytes > PACK_BYTES_MAX {
             return Err(WriteError::TooLarge {
                 bytes,
@@ -285,9 +289,10 @@ impl<'s> Draft<'s> {
         }
         let rests_on_parents = self.rests_on_parents()?;
         let tips: Vec<Oid> = updates.iter().filter_map(RefUpdate::new_tip).collect();
-        let local = self.local(&tips);
+        let local = self.local(&tips)?;
         let Self {
             store,
+            mut scratch,
             blobs: mut runs,
             trees_and_commits,
             bases,
@@ -295,12 +300,13 @@ impl<'s> Draft<'s> {
             skipped,
             readable,
             blob_places,
+            whole_blobs,
             ..
         } = self;
-        // As large as the pack, which is going to be copied.
-        drop((readable, blob_places));
-        runs.push(trees_and_commits);
-        let mut sent = Assembled::new(runs);
+        // The pack has it all once more.
+        drop((readable, blob_places, whole_blobs));
+        runs.extend(trees_and_commits.keep(&mut scratch)?);
+        let mut sent = Assembled::new(runs, store.place())?;
         if !rests_on_parents {
             sent.miss(skipped);
             sent = sent.completed(store.objects())?.into_owned();
@@ -329,54 +335,50 @@ impl<'s> Draft<'s> {
 
     /// Returns what of the draft is worth keeping here, as whole objects: all commits, the trees that the next push may be
     /// built on, and the newest blobs, which it may be the difference to. None if that is what is sent.
-    fn local(&mut self, tips: &[Oid]) -> Option<Local> {
-        let trees = self.trees_of_tips(tips);
-        let blob_bytes: usize = self.blobs.iter().map(Run::byte_len).sum();
-        let has_deltas = self.trees_and_commits.has_deltas() || self.blobs.iter().any(Run::has_deltas);
+    fn local(&mut self, tips: &[Oid]) -> Result<Option<Local>, StoreError> {
+        let trees = self.trees_of_tips(tips)?;
+        let blob_bytes: u64 = self.blobs.iter().map(KeptRun::byte_len).sum();
+        let has_deltas = self.trees_and_commits.has_deltas() || self.blobs.iter().any(KeptRun::has_deltas);
         if !has_deltas && blob_bytes <= Store::BLOB_BYTES_MAX && trees.len() == self.trees {
-            return None;
+            return Ok(None);
         }
-        let mut run = Run::default();
+        let place = self.store.place();
+        let mut scratch = Scratch::new(&place);
+        let mut kept = Runs::default();
         let mut room = Store::BLOB_BYTES_MAX;
         let mut blobs = Vec::new();
-        for entry in self
-            .whole_blobs
-            .iter()
-            .chain(&self.blobs)
-            .rev()
-            .flat_map(Run::entries)
-        {
-            let is_wanted = !self.replaced.contains(&entry.id) && entry.bytes.len() <= room;
-            if is_wanted && entry.base().is_none() {
-                room -= entry.bytes.len();
-                blobs.push(entry.id);
-                run.push_encoded(&entry);
+        for run in self.whole_blobs.iter().chain(&self.blobs).rev() {
+            let run = run.read()?;
+            for entry in run.entries() {
+                let bytes = entry.bytes.len() as u64;
+                let is_wanted = !self.replaced.contains(&entry.id) && bytes <= room;
+                if is_wanted && entry.base.is_none() {
+                    room -= bytes;
+                    blobs.push(entry.id);
+                    kept.open(&mut scratch)?.push_encoded(&entry);
+                }
             }
         }
-        let mut written = HashSet::new();
-        for entry in self.trees_and_commits.entries() {
-            let is_commit =
-                || matches!(self.readable.get(&entry.id), Some(found) if found.kind == Kind::Commit);
-            if entry.base().is_none() && (trees.contains(&entry.id) || is_commit()) {
-                run.push_encoded(&entry);
-                written.insert(entry.id);
-            }
+        let commits = self.readable.iter();
+        let commits = commits.filter(|(_, readable)| readable.kind == Kind::Commit);
+        for id in trees.iter().chain(commits.map(|(id, _)| id)) {
+            let Readable { kind, raw } = &self.readable[id];
+            let run = kept.open(&mut scratch)?;
+            run.push(&mut self.encoders[0], *id, *kind, &raw.read_all()?);
         }
-        for id in trees.iter().filter(|id| !written.contains(*id)) {
-            run.push(&mut self.encoders[0], *id, Kind::Tree, &self.readable[id].raw);
-        }
-        Some(Local {
-            pack: Pack::assemble(vec![run]),
+        let assembled = Assembled::new(kept.keep(&mut scratch)?, place)?;
+        Ok(Some(Local {
+            pack: assembled.pack(),
             blobs,
-        })
+        }))
     }
 
     /// Returns the draft's own trees of commits.
-    fn trees_of_tips(&self, tips: &[Oid]) -> BTreeSet<Oid> {
+    fn trees_of_tips(&self, tips: &[Oid]) -> Result<BTreeSet<Oid>, StoreError> {
         if self.written_trees == 1 {
             let is_tree = |readable: &Readable| readable.kind == Kind::Tree;
             let trees = self.readable.iter().filter(|(_, found)| is_tree(found));
-            return trees.map(|(id, _)| *id).collect();
+            return Ok(trees.map(|(id, _)| *id).collect());
         }
         let mut trees = BTreeSet::new();
         // What is not of the draft has its trees elsewhere.
@@ -388,13 +390,12 @@ impl<'s> Draft<'s> {
             let Some(found) = self.readable.get(&tree) else {
                 continue;
             };
-            if trees.insert(tree)
-                && let Ok(entries) = BaseTree::parse(tree, found.raw.clone())
-            {
+            if trees.insert(tree) {
+                let entries = BaseTree::parse(tree, found.raw.read_all()?.into())?;
                 open.extend(entries.entries().filter(Entry::is_tree).map(|entry| entry.id));
             }
         }
-        trees
+        Ok(trees)
     }
 
     /// Notes a tree that the draft's own build on, unless it is one of them.
@@ -412,33 +413,19 @@ impl<'s> Draft<'s> {
         &mut self.encoders
     }
 
-    /// Adds a tree; returns whether it was new.
-    pub(crate) fn add_tree(&mut self, tree: NewTree) -> bool {
-        let NewTree { id, raw, old } = tree;
-        if self.has(id) || self.is_external(id) {
-            return false;
-        }
-        let old = old.filter(|_| raw.len() >= DELTA_TARGET_BYTES_MIN);
-        let base = old.and_then(|(base, old)| Some((base, self.next_depth(base)?, old)));
-        let delta = base.and_then(|(base, depth, old)| {
-            let delta = self.encoders[0].difference(&old, &raw)?;
-            Some((base, depth, delta))
-        });
-        match delta {
-            Some((base, depth, delta)) => {
-                self.note_base(base);
-                self.trees_and_commits
-                    .push_delta(&mut self.encoders[0], id, base, &delta);
-                self.depths.insert(id, depth);
-            }
-            None => self
-                .trees_and_commits
-                .push(&mut self.encoders[0], id, Kind::Tree, &raw),
-        }
-        let kind = Kind::Tree;
+    fn keep_readable(&mut self, id: Oid, kind: Kind, raw: Vec<u8>) -> Result<(), StoreError> {
+        let raw = self.scratch.keep(raw)?;
         self.readable.insert(id, Readable { kind, raw });
-        self.trees += 1;
-        true
+        Ok(())
+    }
+
+    /// Puts new blobs aside until it is known which of them stay.
+    pub(crate) fn keep_blobs(&mut self, blobs: EncodedBlobs) -> Result<KeptBlobs, StoreError> {
+        let EncodedBlobs { sent, whole } = blobs;
+        Ok(KeptBlobs {
+            sent: sent.keep(&mut self.scratch)?,
+            whole: whole.keep(&mut self.scratch)?,
+        })
     }
 
     /// Returns how deep a delta on this object would be; none if that is too deep.
@@ -483,36 +470,82 @@ impl<'s> Draft<'s> {
         is_external
     }
 
-    /// Adds the blobs of a tree, and notes which they were written over.
-    pub(crate) fn add_blobs(&mut self, encoded: Vec<EncodedBlobs>, replaced: Vec<Oid>) {
+    /// Adds those of the blobs of a tree that are wanted, and notes which they were written over. Returns how many they are.
+    ///
+    /// # Errors
+    /// A scratch file that cannot be read or written.
+    pub(crate) fn add_blobs(
+        &mut self,
+        kept: Vec<KeptBlobs>,
+        wanted: impl Fn(&Oid) -> bool,
+        replaced: Vec<Oid>,
+    ) -> Result<usize, StoreError> {
         self.written_trees += 1;
-        for EncodedBlobs { sent, whole } in encoded {
-            for (in_whole, run) in [(false, sent), (true, whole)] {
+        let mut added = 0;
+        for KeptBlobs { sent, whole } in kept {
+            for (in_whole, mut run) in [(false, sent), (true, whole)] {
+                run.retain(&wanted, &mut self.scratch)?;
+                if run.len() == 0 {
+                    continue;
+                }
                 let runs = if in_whole {
                     &mut self.whole_blobs
                 } else {
+                    added += run.len();
                     &mut self.blobs
                 };
-                for (row, entry) in run.entries().enumerate() {
-                    let run = runs.len();
-                    let place = BlobPlace { in_whole, run, row };
-                    self.blob_places.insert(entry.id, place);
-                    if let Some(base) = entry.base() {
+                let number = u32::try_from(runs.len()).expect("each run has an object");
+                for ((id, base), row) in run.ids().zip(0..) {
+                    let place = BlobPlace {
+                        in_whole,
+                        run: number,
+                        row,
+                    };
+                    self.blob_places.insert(id, place);
+                    if let Some(base) = base {
                         let depth = self.depths.get(&base).copied().unwrap_or_default();
-                        self.depths.insert(entry.id, depth + 1);
+                        self.depths.insert(id, depth + 1);
                     }
                 }
                 runs.push(run);
             }
         }
         self.replaced.extend(replaced);
+        Ok(added)
+    }
+}
+
+impl Trees for Draft<'_> {
+    fn add_tree(&mut self, tree: NewTree) -> Result<bool, StoreError> {
+        let NewTree { id, raw, old } = tree;
+        if self.has(id) || self.is_external(id) {
+            return Ok(false);
+        }
+        let old = old.filter(|_| raw.len() >= DELTA_TARGET_BYTES_MIN);
+        let base = old.and_then(|(base, old)| Some((base, self.next_depth(base)?, old)));
+        let delta = base.and_then(|(base, depth, old)| {
+            let delta = self.encoders[0].difference(&old, &raw)?;
+            Some((base, depth, delta))
+        });
+        let run = self.trees_and_commits.open(&mut self.scratch)?;
+        match delta {
+            Some((base, depth, delta)) => {
+                run.push_delta(&mut self.encoders[0], id, base, &delta);
+                self.note_base(base);
+                self.depths.insert(id, depth);
+            }
+            None => run.push(&mut self.encoders[0], id, Kind::Tree, &raw),
+        }
+        self.keep_readable(id, Kind::Tree, raw)?;
+        self.trees += 1;
+        Ok(true)
     }
 }
 
 impl Source for Draft<'_> {
     fn find(&self, id: Oid) -> Result<Option<(Kind, Vec<u8>)>, StoreError> {
         if let Some(Readable { kind, raw }) = self.readable.get(&id) {
-            return Ok(Some((*kind, raw.clone())));
+            return Ok(Some((*kind, raw.read_all()?.into())));
         }
         let Some(place) = self.blob_places.get(&id) else {
             return self.store.find(id);
@@ -522,7 +555,8 @@ impl Source for Draft<'_> {
         } else {
             &self.blobs
         };
-        let found = encoder::decode_whole(runs[place.run].entry(place.row).bytes);
-        Ok(Some(found.expect("what was encoded in memory is whole")))
+        let entry = runs[place.run as usize].entry_bytes(place.row as usize)?;
+        let found = encoder::decode_whole(&entry);
+        Ok(Some(found.expect("what we encoded is whole")))
     }
 }

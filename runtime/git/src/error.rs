@@ -412,6 +412,12 @@ fn trouble(error: &io::Error) -> DiskTrouble {
     }
 }
 
+impl From<DiskError> for WriteError {
+    fn from(error: DiskError) -> Self {
+        Self::Store(error.into())
+    }
+}
+
 impl From<DiskError> for StoreError {
     fn from(DiskError { path, source }: DiskError) -> Self {
         let trouble = trouble(&source);

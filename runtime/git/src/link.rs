@@ -7,7 +7,8 @@ pub(crate) mod git_daemon;
 pub(crate) mod http;
 pub(crate) mod ssh;
 
-use crate::transport_error::TransportError;
+use crate::{data::Data, transport_error::TransportError};
+use bytes::Bytes;
 use reqwest::Body;
 use std::{
     fmt,
@@ -55,7 +56,7 @@ impl Default for Timeouts {
 }
 
 /// A piece of a request, which is not copied to be sent.
-pub(crate) type Piece = bytes::Bytes;
+pub(crate) type Piece = Data;
 
 /// A request that got no answer to read.
 #[derive(Debug)]
@@ -106,22 +107,23 @@ struct Pieces {
 }
 
 impl http_body::Body for Pieces {
-    type Data = Piece;
-    type Error = std::convert::Infallible;
+    type Data = Bytes;
+    type Error = io::Error;
 
     fn poll_frame(
         mut self: std::pin::Pin<&mut Self>,
         _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<http_body::Frame<Piece>, Self::Error>>> {
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
         (self.progress)();
         let Some(first) = self.pieces.front_mut() else {
             return std::task::Poll::Ready(None);
         };
-        let part = first.split_to(first.len().min(PART_BYTES));
+        let part = first.take_front(PART_BYTES);
         if first.is_empty() {
             self.pieces.pop_front();
         }
-        std::task::Poll::Ready(Some(Ok(http_body::Frame::data(part))))
+        let part = part.map(http_body::Frame::data).map_err(io::Error::from);
+        std::task::Poll::Ready(Some(part))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -129,7 +131,7 @@ impl http_body::Body for Pieces {
     }
 
     fn size_hint(&self) -> http_body::SizeHint {
-        let bytes = self.pieces.iter().map(|piece| piece.len() as u64).sum();
+        let bytes = self.pieces.iter().map(Piece::len).sum();
         http_body::SizeHint::with_exact(bytes)
     }
 }

@@ -132,7 +132,7 @@ impl LocalBare {
     }
 
     /// Stores a pack durably; it stays until what is returned is dropped.
-    fn store_pack(&self, pack: &Pack<'_>) -> Result<Kept, PushError> {
+    fn store_pack(&self, pack: &Pack) -> Result<Kept, PushError> {
         let at_disk = |error| self.disk_error(error);
         let held = self.own_packs.hold().map_err(at_disk)?;
         let held = held.ok_or_else(|| PushError::Busy {
@@ -142,7 +142,7 @@ impl LocalBare {
         let file = PackFile::new(&packs, pack.name);
         let kept = Kept::new(&file, held).map_err(at_disk)?;
         // One that is there already may be somebody else's.
-        if !file.pack.exists() && rollup::is_small((pack.bytes.len() + pack.index.len()) as u64) {
+        if !file.pack.exists() && rollup::is_small(pack.byte_len()) {
             self.own_packs.add(pack.name).map_err(at_disk)?;
         }
         pack.store(&packs, Durability::Synced).map_err(at_disk)?;

@@ -7,6 +7,7 @@ use crate::{
     ref_update::{RefUpdate, RefUpdates},
     refname::RefName,
 };
+use bytes::Bytes;
 use gix::objs::Kind;
 use mirror_core::ids::Oid;
 use std::{borrow::Cow, collections::HashSet, sync::Arc};
@@ -41,20 +42,16 @@ pub(crate) struct Outgoing {
 /// What stays here of a push, as whole objects.
 #[derive(Debug)]
 pub(crate) struct Local {
-    pub(crate) pack: Pack<'static>,
+    pub(crate) pack: Pack,
     /// Which of them are blobs.
     pub(crate) blobs: Vec<Oid>,
 }
 
 impl Outgoing {
     /// Returns the pack to be kept in the store.
-    pub(crate) fn kept(&self) -> Pack<'_> {
+    pub(crate) fn kept(&self) -> Pack {
         match &self.local {
-            Some(Local { pack, .. }) => Pack {
-                bytes: Cow::Borrowed(&pack.bytes),
-                index: Cow::Borrowed(&pack.index),
-                ..*pack
-            },
+            Some(Local { pack, .. }) => pack.clone(),
             None => self.sent.pack(),
         }
     }
@@ -139,13 +136,21 @@ impl PendingPush {
         rows.binary_search_by_key(&id, |row| row.id).is_ok()
     }
 
-    /// Returns the pack, as it is sent.
+    /// Reads the pack, as it is sent.
     ///
     /// It is thin: deltas in it may refer to objects of the commits that the new ones stand on ([`PendingPush::is_thin`]),
     /// by id, or to earlier entries of the pack, by offset.
+    ///
+    /// # Errors
+    /// A scratch file that cannot be read: a pack of many megabytes is not in memory.
+    pub fn pack_bytes(&self) -> Result<Bytes, StoreError> {
+        Ok(self.outgoing.sent.data.read_all()?)
+    }
+
+    /// Returns how many bytes the pack has, as it is sent.
     #[must_use]
-    pub fn pack_bytes(&self) -> &[u8] {
-        &self.outgoing.sent.bytes
+    pub fn byte_len(&self) -> u64 {
+        self.outgoing.sent.data.len()
     }
 
     /// Returns whether the pack needs objects that the remote already has.
@@ -158,15 +163,12 @@ impl PendingPush {
     ///
     /// # Errors
     /// Something that is not in the store any more, which passes: make the push again.
-    pub fn complete_pack_bytes(&self) -> Result<Cow<'_, [u8]>, StoreError> {
+    pub fn complete_pack_bytes(&self) -> Result<Bytes, StoreError> {
         let form = Form {
             thin: false,
             by_offset: true,
         };
-        Ok(match self.in_form(form)? {
-            Cow::Borrowed(sent) => Cow::Borrowed(&sent.bytes),
-            Cow::Owned(complete) => Cow::Owned(complete.bytes),
-        })
+        Ok(self.in_form(form)?.data.read_all()?)
     }
 
     /// Returns the pack for a remote that takes only some forms of deltas.

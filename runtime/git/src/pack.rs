@@ -1,22 +1,24 @@
-//! The pack writer: entries in one buffer, with the index that finds them.
+//! The pack writer: entries one after the other, with the index that finds them.
 //!
 //! Knows the file format (version 2), not what the objects mean.
 
 use crate::{
+    data::{self, Data, Place, Writing},
     disk::{self, DiskError},
     encoder::{self, Encoder, EntryKind},
     error::StoreError,
     idx,
     objects::Source,
-    run::{Run, RunEntry},
+    run::{KeptRun, Run, RunEntry},
 };
+use bytes::Bytes;
 use gix::objs::Kind;
 use mirror_core::ids::Oid;
 use std::{
     borrow::Cow,
     collections::HashMap,
-    fs,
-    io::{self, Read},
+    fs::{self, File},
+    io::{self, Read, Write},
     path::Path,
 };
 
@@ -111,45 +113,51 @@ pub(crate) struct Form {
 /// Runs of entries, put together as a pack with header and trailer.
 #[derive(Debug, Clone)]
 pub(crate) struct Assembled {
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) data: Data,
+    /// The trailer, which also names the files.
+    pub(crate) name: Oid,
     /// Sorted by id.
     pub(crate) rows: Vec<Row>,
     /// The objects that deltas refer to and the pack does not have.
     pub(crate) missing: Vec<Oid>,
+    /// Where another form of it may be made.
+    place: Place,
 }
+
+/// How much of a pack is copied at once.
+const COPIED_BYTES: usize = 1 << 20;
 
 impl Assembled {
     /// Joins runs. Every id must occur once.
-    pub(crate) fn new(runs: Vec<Run>) -> Self {
-        let total: usize = runs.iter().map(Run::byte_len).sum();
-        let objects = runs.iter().map(Run::len).sum();
-        let mut bytes = Vec::with_capacity(HEADER_BYTES + total + TRAILER_BYTES);
-        bytes.extend_from_slice(&header(objects));
-        let mut rows = Vec::with_capacity(objects);
+    pub(crate) fn new(runs: Vec<KeptRun>, place: Place) -> Result<Self, DiskError> {
+        let objects = runs.iter().map(KeptRun::len).sum();
+        let mut pack = Writer::new(objects, &place)?;
         let mut placed = Bases::new(&runs);
         for run in runs {
+            let read = run.read()?;
             if placed.is_needed {
-                run.entries()
-                    .for_each(|entry| rows.push(placed.place(&entry, &mut bytes)));
+                for entry in read.entries() {
+                    placed.place(&entry, &mut pack)?;
+                }
             } else {
-                let base = bytes.len() as u64;
+                let base = pack.offset();
                 let moved = |row: &Row| Row {
                     offset: row.offset + base,
                     ..*row
                 };
-                rows.extend(run.rows().iter().map(moved));
-                bytes.extend_from_slice(run.bytes());
+                pack.rows.extend(run.rows().iter().map(moved));
+                pack.put(read.bytes())?;
             }
         }
-        let name = checksum(&bytes);
-        bytes.extend_from_slice(name.as_bytes());
-        rows.sort_unstable_by_key(|row| row.id);
-        let is_here = |id: &Oid| rows.binary_search_by_key(id, |row| row.id).is_ok();
-        let mut missing = placed.not_before;
-        missing.retain(|id| !is_here(id));
-        missing.sort_unstable();
-        missing.dedup();
-        Self { bytes, rows, missing }
+        let mut assembled = pack.finish(place)?;
+        assembled.miss(placed.not_before);
+        Ok(assembled)
+    }
+
+    /// Joins runs that are few.
+    pub(crate) fn in_memory(runs: Vec<Run>) -> Self {
+        let runs = runs.into_iter().map(KeptRun::from).collect();
+        Self::new(runs, Place::default()).expect("memory is always there")
     }
 
     /// Notes more objects that are to be appended if the pack is completed.
@@ -167,29 +175,23 @@ impl Assembled {
         if self.missing.is_empty() {
             return Ok(Cow::Borrowed(self));
         }
-        let Self {
-            mut bytes,
-            mut rows,
-            missing,
-        } = self.clone();
-        let mut encoder = Encoder::new();
-        bytes.truncate(bytes.len() - TRAILER_BYTES);
-        bytes[..HEADER_BYTES].copy_from_slice(&header(rows.len() + missing.len()));
-        for id in missing {
-            let (kind, content) = source.find(id)?.ok_or(StoreError::Missing { id })?;
-            let offset = bytes.len();
-            encoder.whole(kind, &content, &mut bytes);
-            rows.push(Row {
-                id,
-                crc32: crc32fast::hash(&bytes[offset..]),
-                offset: offset as u64,
-            });
+        let mut pack = Writer::new(self.rows.len() + self.missing.len(), &self.place)?;
+        pack.rows.extend_from_slice(&self.rows);
+        let (mut at, end) = (HEADER_BYTES as u64, self.end());
+        while at < end {
+            let next = end.min(at + COPIED_BYTES as u64);
+            pack.put(&self.data.read(at..next)?)?;
+            at = next;
         }
-        let name = checksum(&bytes);
-        bytes.extend_from_slice(name.as_bytes());
-        rows.sort_unstable_by_key(|row| row.id);
-        let missing = Vec::new();
-        Ok(Cow::Owned(Self { bytes, rows, missing }))
+        let mut encoder = Encoder::new();
+        let mut bytes = Vec::new();
+        for id in &self.missing {
+            let (kind, content) = source.find(*id)?.ok_or(StoreError::Missing { id: *id })?;
+            bytes.clear();
+            encoder.whole(kind, &content, &mut bytes);
+            pack.entry(*id, &bytes, crc32fast::hash(&bytes))?;
+        }
+        Ok(Cow::Owned(pack.finish(self.place.clone())?))
     }
 
     /// Writes the pack for a remote that takes only some forms of deltas: without `thin` all their bases are in the pack,
@@ -207,67 +209,110 @@ impl Assembled {
         if by_offset {
             return Ok(complete);
         }
-        Ok(match complete.by_ids() {
+        Ok(match complete.by_ids()? {
             Some(by_ids) => Cow::Owned(by_ids),
             None => complete,
         })
     }
 
     /// Writes the deltas that name their base by offset as ones that name it by id; none if there are no such deltas.
-    fn by_ids(&self) -> Option<Self> {
+    fn by_ids(&self) -> Result<Option<Self>, DiskError> {
         let mut places: Vec<&Row> = self.rows.iter().collect();
         places.sort_unstable_by_key(|row| row.offset);
-        let end = (self.bytes.len() - TRAILER_BYTES) as u64;
-        let ends = places.iter().skip(1).map(|row| row.offset).chain([end]);
-        let mut bytes = Vec::with_capacity(self.bytes.len() + 20 * places.len());
-        bytes.extend_from_slice(&self.bytes[..HEADER_BYTES]);
-        let mut rows = Vec::with_capacity(places.len());
+        let ends = places.iter().skip(1).map(|row| row.offset).chain([self.end()]);
+        let mut pack = Writer::new(places.len(), &self.place)?;
+        let mut by_id = Vec::new();
         let mut is_other = false;
         for (row, end) in places.iter().zip(ends) {
-            let entry = &self.bytes[index(row.offset)..index(end)];
-            let offset = bytes.len() as u64;
-            let mut crc32 = row.crc32;
-            match encoder::entry_kind(entry) {
+            let entry = self.data.read(row.offset..end)?;
+            match encoder::entry_kind(&entry) {
                 Some((EntryKind::DeltaBefore { distance }, ..)) => {
                     let base = row.offset - distance;
                     let base = places.binary_search_by_key(&base, |row| row.offset);
                     let base = places[base.expect("we wrote the base before its delta")].id;
-                    encoder::by_id(entry, base, &mut bytes);
-                    crc32 = crc32fast::hash(&bytes[index(offset)..]);
+                    by_id.clear();
+                    encoder::by_id(&entry, base, &mut by_id);
+                    pack.entry(row.id, &by_id, crc32fast::hash(&by_id))?;
                     is_other = true;
                 }
-                _ => bytes.extend_from_slice(entry),
+                _ => pack.entry(row.id, &entry, row.crc32)?,
             }
-            rows.push(Row {
-                id: row.id,
-                crc32,
-                offset,
-            });
         }
-        let name = checksum(&bytes);
-        bytes.extend_from_slice(name.as_bytes());
-        rows.sort_unstable_by_key(|row| row.id);
-        let missing = self.missing.clone();
-        is_other.then_some(Self { bytes, rows, missing })
+        if !is_other {
+            return Ok(None);
+        }
+        let mut by_ids = pack.finish(self.place.clone())?;
+        by_ids.missing.clone_from(&self.missing);
+        Ok(Some(by_ids))
+    }
+
+    /// Returns where the last entry ends.
+    fn end(&self) -> u64 {
+        self.data.len() - TRAILER_BYTES as u64
     }
 
     /// Returns the pack with its index. It must not miss anything.
-    pub(crate) fn pack(&self) -> Pack<'_> {
+    pub(crate) fn pack(&self) -> Pack {
         debug_assert_eq!(self.missing, [], "the pack has all that it needs");
-        let name = self.name();
         Pack {
-            bytes: Cow::Borrowed(&self.bytes),
-            index: Cow::Owned(idx::encode(&self.rows, name)),
-            name,
+            data: self.data.clone(),
+            index: idx::encode(&self.rows, self.name).into(),
+            name: self.name,
             objects: self.rows.len(),
         }
     }
+}
 
-    /// Returns the trailer, which also names the files.
-    pub(crate) fn name(&self) -> Oid {
-        let mut name = [0; TRAILER_BYTES];
-        name.copy_from_slice(&self.bytes[self.bytes.len() - TRAILER_BYTES..]);
-        Oid::from_bytes(name)
+/// A pack while it is written.
+struct Writer {
+    writing: Writing,
+    hasher: gix::hash::Hasher,
+    rows: Vec<Row>,
+}
+
+impl Writer {
+    fn new(objects: usize, place: &Place) -> Result<Self, DiskError> {
+        let mut writer = Self {
+            writing: Writing::new(place),
+            hasher: gix::hash::hasher(gix::hash::Kind::Sha1),
+            rows: Vec::with_capacity(objects),
+        };
+        writer.put(&header(objects))?;
+        Ok(writer)
+    }
+
+    fn offset(&self) -> u64 {
+        self.writing.len()
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), DiskError> {
+        self.hasher.update(bytes);
+        self.writing.push(bytes)
+    }
+
+    fn entry(&mut self, id: Oid, bytes: &[u8], crc32: u32) -> Result<(), DiskError> {
+        let offset = self.offset();
+        self.rows.push(Row { id, crc32, offset });
+        self.put(bytes)
+    }
+
+    fn finish(self, place: Place) -> Result<Assembled, DiskError> {
+        let Self {
+            mut writing,
+            hasher,
+            mut rows,
+        } = self;
+        let name = hasher.try_finalize();
+        let name = from_gix(&name.expect("a file that we made does not attack SHA-1"));
+        writing.push(name.as_bytes())?;
+        rows.sort_unstable_by_key(|row| row.id);
+        Ok(Assembled {
+            data: writing.finish()?,
+            name,
+            rows,
+            missing: Vec::new(),
+            place,
+        })
     }
 }
 
@@ -280,37 +325,27 @@ struct Bases {
 }
 
 impl Bases {
-    fn new(runs: &[Run]) -> Self {
+    fn new(runs: &[KeptRun]) -> Self {
         Self {
-            is_needed: runs.iter().any(Run::has_deltas),
+            is_needed: runs.iter().any(KeptRun::has_deltas),
             offsets: HashMap::new(),
             not_before: Vec::new(),
         }
     }
 
     /// Appends an entry; a delta on what lies before it is shorter that way.
-    fn place(&mut self, entry: &RunEntry<'_>, bytes: &mut Vec<u8>) -> Row {
-        let offset = bytes.len() as u64;
+    fn place(&mut self, entry: &RunEntry<'_>, pack: &mut Writer) -> Result<(), DiskError> {
+        let offset = pack.offset();
         self.offsets.insert(entry.id, offset);
-        let mut crc32 = entry.crc32;
-        match entry.base() {
-            Some(base) => match self.offsets.get(&base) {
-                Some(earlier) => {
-                    encoder::by_distance(entry.bytes, offset - earlier, bytes);
-                    crc32 = crc32fast::hash(&bytes[index(offset)..]);
-                }
-                None => {
-                    self.not_before.push(base);
-                    bytes.extend_from_slice(entry.bytes);
-                }
-            },
-            None => bytes.extend_from_slice(entry.bytes),
+        if let Some(base) = entry.base {
+            if let Some(earlier) = self.offsets.get(&base) {
+                let mut bytes = Vec::with_capacity(entry.bytes.len());
+                encoder::by_distance(entry.bytes, offset - earlier, &mut bytes);
+                return pack.entry(entry.id, &bytes, crc32fast::hash(&bytes));
+            }
+            self.not_before.push(base);
         }
-        Row {
-            id: entry.id,
-            crc32,
-            offset,
-        }
+        pack.entry(entry.id, entry.bytes, entry.crc32)
     }
 }
 
@@ -323,15 +358,15 @@ pub(crate) fn header(objects: usize) -> [u8; HEADER_BYTES] {
 }
 
 /// Returns a pack without objects.
-pub(crate) fn empty() -> Vec<u8> {
-    Assembled::new(Vec::new()).bytes
+pub(crate) fn empty() -> Data {
+    Assembled::in_memory(Vec::new()).data
 }
 
-/// A pack that needs nothing beside itself, and its index, in memory.
-#[derive(Debug)]
-pub(crate) struct Pack<'b> {
-    pub(crate) bytes: Cow<'b, [u8]>,
-    pub(crate) index: Cow<'b, [u8]>,
+/// A pack that needs nothing beside itself, and its index.
+#[derive(Debug, Clone)]
+pub(crate) struct Pack {
+    pub(crate) data: Data,
+    pub(crate) index: Bytes,
     /// The pack's trailer, which also names its files.
     pub(crate) name: Oid,
     pub(crate) objects: usize,
@@ -346,17 +381,15 @@ pub(crate) enum Durability {
     Cached,
 }
 
-impl Pack<'_> {
-    /// Joins runs into a pack. Every id must occur once, and so must the bases of deltas.
-    pub(crate) fn assemble(runs: Vec<Run>) -> Pack<'static> {
-        let assembled = Assembled::new(runs);
-        let name = assembled.name();
-        Pack {
-            index: Cow::Owned(idx::encode(&assembled.rows, name)),
-            objects: assembled.rows.len(),
-            bytes: Cow::Owned(assembled.bytes),
-            name,
-        }
+impl Pack {
+    /// Makes a pack of a run. Every id must occur once, and so must the bases of deltas.
+    pub(crate) fn in_memory(run: Run) -> Self {
+        Assembled::in_memory(vec![run]).pack()
+    }
+
+    /// Returns how long its files are.
+    pub(crate) fn byte_len(&self) -> u64 {
+        self.data.len() + self.index.len() as u64
     }
 
     /// Stores the pack in `objects/pack`; one that is there already is not written again.
@@ -366,18 +399,21 @@ impl Pack<'_> {
     /// done in any case if the pack shall survive a power cut.
     pub(crate) fn store(&self, directory: &Path, durability: Durability) -> Result<(), DiskError> {
         let target = |extension: &str| directory.join(format!("pack-{}.{extension}", self.name));
-        let files = [("pack", &*self.bytes), ("idx", &*self.index)];
-        let is_there = |(extension, content): &(&str, &[u8])| {
-            fs::metadata(target(extension)).is_ok_and(|file| file.len() == content.len() as u64)
+        let is_there = |extension: &str, bytes: u64| {
+            fs::metadata(target(extension)).is_ok_and(|file| file.len() == bytes)
         };
-        if !files.iter().all(is_there) {
-            for (extension, content) in files {
+        if !is_there("pack", self.data.len()) || !is_there("idx", self.index.len() as u64) {
+            let store = |extension: &str, fill: &dyn Fn(&mut File) -> io::Result<()>| {
                 let temporary = directory.join(disk::unique_name(&format!("{TEMPORARY}{extension}_")));
-                match durability {
-                    Durability::Synced => disk::replace(&temporary, &target(extension), content)?,
-                    Durability::Cached => disk::replace_unsynced(&temporary, &target(extension), content)?,
-                }
-            }
+                disk::replace_filled(
+                    &temporary,
+                    &target(extension),
+                    fill,
+                    durability == Durability::Synced,
+                )
+            };
+            store("pack", &|file| data::copy(&self.data, file))?;
+            store("idx", &|file| file.write_all(&self.index))?;
         }
         match durability {
             Durability::Synced => disk::sync_directory(directory),
@@ -389,7 +425,10 @@ impl Pack<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Bare, pseudo_random_bytes};
+    use crate::{
+        data::Scratch,
+        testing::{Bare, pseudo_random_bytes},
+    };
 
     #[test]
     fn git_reads_every_size_and_kind() {
@@ -411,8 +450,10 @@ mod tests {
         }
         run.push(&mut encoder, object_id(Kind::Tree, b"").unwrap(), Kind::Tree, b"");
         let dropped = object_id(Kind::Blob, &contents[2]).unwrap();
-        run.retain(|id| *id != dropped);
-        let pack = Pack::assemble(vec![run]);
+        let mut run = KeptRun::from(run);
+        run.retain(|id| *id != dropped, &mut Scratch::new(&Place::default()))
+            .unwrap();
+        let pack = Assembled::new(vec![run], Place::default()).unwrap().pack();
         assert_eq!(pack.objects, contents.len());
 
         let bare = Bare::init();

@@ -193,7 +193,8 @@ impl PackEntry<'_> {
             return Err(self.content.damaged("an entry differs from its checksum"));
         }
         let mut bytes = Cow::Borrowed(self.bytes);
-        if let Some(base) = self.base()? {
+        let base = self.base()?;
+        if let Some(base) = base {
             let mut by_id = Vec::with_capacity(bytes.len() + 20);
             encoder::by_id(&bytes, base, &mut by_id);
             bytes = Cow::Owned(by_id);
@@ -205,6 +206,7 @@ impl PackEntry<'_> {
         run.push_encoded(&RunEntry {
             id: self.row.id,
             crc32,
+            base,
             bytes: &bytes,
         });
         Ok(())

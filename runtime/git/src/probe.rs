@@ -231,7 +231,12 @@ fn push_to_branch(remote: &dyn Remote, report: &mut ProbeReport) -> bool {
         report.add(ProbeSubject::PushToBranch, ProbeOutcome::NotTried(why));
         return false;
     };
-    let same = PendingPush::of_pack(report.refname.clone(), Some(tip), tip, Assembled::new(Vec::new()));
+    let same = PendingPush::of_pack(
+        report.refname.clone(),
+        Some(tip),
+        tip,
+        Assembled::in_memory(Vec::new()),
+    );
     let outcome = match remote.push(&same) {
         Ok(()) => ProbeOutcome::Good("pushes to the branch are accepted".to_owned()),
         // Somebody else pushes to it at this moment: it can be pushed to.
@@ -318,7 +323,12 @@ fn scratch_push(
     let (mut run, mut encoder) = (Run::default(), Encoder::new());
     run.push(&mut encoder, EMPTY_TREE, Kind::Tree, b"");
     run.push(&mut encoder, id, Kind::Commit, &raw);
-    Ok(PendingPush::of_pack(refname, None, id, Assembled::new(vec![run])))
+    Ok(PendingPush::of_pack(
+        refname,
+        None,
+        id,
+        Assembled::in_memory(vec![run]),
+    ))
 }
 
 fn visibility(remote: &dyn Remote, report: &mut ProbeReport) {

@@ -1,9 +1,12 @@
 //! Pack entries one after the other, before they have a place in a pack.
 
 use crate::{
-    encoder::{self, Encoder, EntryKind},
+    data::{Data, Scratch},
+    disk::DiskError,
+    encoder::Encoder,
     pack::{self, Row},
 };
+use bytes::Bytes;
 use gix::objs::Kind;
 use mirror_core::ids::Oid;
 
@@ -13,7 +16,8 @@ pub(crate) struct Run {
     bytes: Vec<u8>,
     /// In the order of their offsets, which count from the start of the run.
     rows: Vec<Row>,
-    deltas: usize,
+    /// The bases of those that are deltas, by position.
+    bases: Vec<(usize, Oid)>,
 }
 
 /// One entry of a run.
@@ -21,17 +25,9 @@ pub(crate) struct Run {
 pub(crate) struct RunEntry<'r> {
     pub(crate) id: Oid,
     pub(crate) crc32: u32,
+    /// The base of a delta; none of a whole object.
+    pub(crate) base: Option<Oid>,
     pub(crate) bytes: &'r [u8],
-}
-
-impl RunEntry<'_> {
-    /// Returns the base of a delta; none of a whole object.
-    pub(crate) fn base(&self) -> Option<Oid> {
-        match encoder::entry_kind(self.bytes) {
-            Some((EntryKind::Delta { base }, ..)) => Some(base),
-            _ => None,
-        }
-    }
 }
 
 impl Run {
@@ -46,7 +42,7 @@ impl Run {
     pub(crate) fn push_delta(&mut self, encoder: &mut Encoder, id: Oid, base: Oid, delta: &[u8]) {
         let start = self.bytes.len();
         encoder.delta(base, delta, &mut self.bytes);
-        self.deltas += 1;
+        self.bases.push((self.rows.len(), base));
         self.row(id, start);
     }
 
@@ -60,7 +56,7 @@ impl Run {
 
     /// Appends an entry that is encoded already. Its delta, if it is one, names the base by id.
     pub(crate) fn push_encoded(&mut self, entry: &RunEntry<'_>) {
-        self.deltas += usize::from(entry.base().is_some());
+        self.bases.extend(entry.base.map(|base| (self.rows.len(), base)));
         self.rows.push(Row {
             id: entry.id,
             crc32: entry.crc32,
@@ -69,70 +65,23 @@ impl Run {
         self.bytes.extend_from_slice(entry.bytes);
     }
 
-    /// Gives back what was allocated beyond the entries.
-    pub(crate) fn shrink(&mut self) {
-        self.bytes.shrink_to_fit();
-        self.rows.shrink_to_fit();
-    }
-
     /// Takes the last entry off, as a run of its own.
     pub(crate) fn pop(&mut self) -> Self {
         let mut last = Self::default();
         if !self.rows.is_empty() {
-            let entry = self.entry(self.len() - 1);
+            let at = self.len() - 1;
+            let entry = entry(&self.rows, &self.bases, &self.bytes, at);
             last.push_encoded(&entry);
-            self.deltas -= last.deltas;
             self.bytes.truncate(self.bytes.len() - last.bytes.len());
             self.rows.pop();
+            self.bases.pop_if(|(delta, _)| *delta == at);
         }
         last
     }
 
-    /// Drops the objects that are not wanted, and makes sure that no more memory is held than the others need.
-    pub(crate) fn retain(&mut self, wanted: impl Fn(&Oid) -> bool) {
-        if self.rows.iter().all(|row| wanted(&row.id)) {
-            return;
-        }
-        let whole = std::mem::take(self);
-        for entry in whole.entries().filter(|entry| wanted(&entry.id)) {
-            self.push_encoded(&entry);
-        }
-    }
-
-    pub(crate) fn entries(&self) -> impl Iterator<Item = RunEntry<'_>> {
-        let ends = self.rows.iter().skip(1).map(|row| row.offset);
-        let ends = ends.chain([self.bytes.len() as u64]);
-        self.rows.iter().zip(ends).map(|(row, end)| RunEntry {
-            id: row.id,
-            crc32: row.crc32,
-            bytes: &self.bytes[pack::index(row.offset)..pack::index(end)],
-        })
-    }
-
     /// Returns the entry at a position.
     pub(crate) fn entry(&self, at: usize) -> RunEntry<'_> {
-        let end = self
-            .rows
-            .get(at + 1)
-            .map_or(self.bytes.len(), |row| pack::index(row.offset));
-        let row = &self.rows[at];
-        RunEntry {
-            id: row.id,
-            crc32: row.crc32,
-            bytes: &self.bytes[pack::index(row.offset)..end],
-        }
-    }
-
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    pub(crate) fn rows(&self) -> &[Row] {
-        &self.rows
-    }
-
-    pub(crate) fn has_deltas(&self) -> bool {
-        self.deltas > 0
+        entry(&self.rows, &self.bases, &self.bytes, at)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -141,5 +90,161 @@ impl Run {
 
     pub(crate) fn byte_len(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// Puts the run aside: nothing is added to it any more, and no more memory is held than it needs.
+    pub(crate) fn keep(self, scratch: &mut Scratch) -> Result<KeptRun, DiskError> {
+        let Self {
+            bytes,
+            mut rows,
+            mut bases,
+        } = self;
+        rows.shrink_to_fit();
+        bases.shrink_to_fit();
+        let data = scratch.keep(bytes)?;
+        Ok(KeptRun { data, rows, bases })
+    }
+}
+
+/// A run that is finished, in memory or not.
+#[derive(Debug, Clone)]
+pub(crate) struct KeptRun {
+    data: Data,
+    rows: Vec<Row>,
+    bases: Vec<(usize, Oid)>,
+}
+
+/// A run that was read into memory.
+#[derive(Debug)]
+pub(crate) struct ReadRun<'r> {
+    run: &'r KeptRun,
+    bytes: Bytes,
+}
+
+impl KeptRun {
+    /// Reads the run. It is as long as whoever made it let it become.
+    pub(crate) fn read(&self) -> Result<ReadRun<'_>, DiskError> {
+        let bytes = self.data.read_all()?;
+        Ok(ReadRun { run: self, bytes })
+    }
+
+    /// Reads the entry at a position.
+    pub(crate) fn entry_bytes(&self, at: usize) -> Result<Bytes, DiskError> {
+        let next = self.rows.get(at + 1);
+        let end = next.map_or(self.data.len(), |row| row.offset);
+        self.data.read(self.rows[at].offset..end)
+    }
+
+    /// Returns the ids of the entries, and the bases of those that are deltas.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = (Oid, Option<Oid>)> + '_ {
+        let mut bases = self.bases.iter().peekable();
+        let ids = self.rows.iter().enumerate();
+        ids.map(move |(at, row)| {
+            let base = bases.next_if(|(delta, _)| *delta == at);
+            (row.id, base.map(|(_, base)| *base))
+        })
+    }
+
+    pub(crate) fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    pub(crate) fn has_deltas(&self) -> bool {
+        !self.bases.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub(crate) fn byte_len(&self) -> u64 {
+        self.data.len()
+    }
+
+    /// Drops the objects that are not wanted.
+    pub(crate) fn retain(
+        &mut self,
+        wanted: impl Fn(&Oid) -> bool,
+        scratch: &mut Scratch,
+    ) -> Result<(), DiskError> {
+        if self.rows.iter().all(|row| wanted(&row.id)) {
+            return Ok(());
+        }
+        let mut rest = Run::default();
+        let whole = self.read()?;
+        for entry in whole.entries().filter(|entry| wanted(&entry.id)) {
+            rest.push_encoded(&entry);
+        }
+        *self = rest.keep(scratch)?;
+        Ok(())
+    }
+}
+
+impl From<Run> for KeptRun {
+    fn from(Run { bytes, rows, bases }: Run) -> Self {
+        Self {
+            data: bytes.into(),
+            rows,
+            bases,
+        }
+    }
+}
+
+impl ReadRun<'_> {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = RunEntry<'_>> {
+        let KeptRun { rows, bases, .. } = self.run;
+        (0..rows.len()).map(|at| entry(rows, bases, &self.bytes, at))
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Runs of a few megabytes each, one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Runs {
+    open: Run,
+    kept: Vec<KeptRun>,
+}
+
+/// A run that is so long is put aside.
+const RUN_BYTES: usize = 1 << 20;
+
+impl Runs {
+    /// Returns the run that is added to, and puts the one before aside if it is long enough.
+    pub(crate) fn open(&mut self, scratch: &mut Scratch) -> Result<&mut Run, DiskError> {
+        if self.open.byte_len() >= RUN_BYTES {
+            self.kept.push(std::mem::take(&mut self.open).keep(scratch)?);
+        }
+        Ok(&mut self.open)
+    }
+
+    pub(crate) fn has_deltas(&self) -> bool {
+        !self.open.bases.is_empty() || self.kept.iter().any(KeptRun::has_deltas)
+    }
+
+    pub(crate) fn byte_len(&self) -> u64 {
+        self.open.byte_len() as u64 + self.kept.iter().map(KeptRun::byte_len).sum::<u64>()
+    }
+
+    /// Returns all of them.
+    pub(crate) fn keep(mut self, scratch: &mut Scratch) -> Result<Vec<KeptRun>, DiskError> {
+        self.kept.push(self.open.keep(scratch)?);
+        Ok(self.kept)
+    }
+}
+
+fn entry<'r>(rows: &[Row], bases: &[(usize, Oid)], bytes: &'r [u8], at: usize) -> RunEntry<'r> {
+    let end = rows
+        .get(at + 1)
+        .map_or(bytes.len(), |row| pack::index(row.offset));
+    let base = bases.binary_search_by_key(&at, |(delta, _)| *delta);
+    let row = &rows[at];
+    RunEntry {
+        id: row.id,
+        crc32: row.crc32,
+        base: base.ok().map(|found| bases[found].1),
+        bytes: &bytes[pack::index(row.offset)..end],
     }
 }

@@ -11,6 +11,7 @@ mod tests;
 
 use crate::{
     commit::{self, CommitInfo},
+    data::Place,
     disk::{self, at},
     draft::Draft,
     error::StoreError,
@@ -128,7 +129,7 @@ impl Store {
     }
 
     /// How much of the newest blobs is kept, compressed: what they are next changed to is sent as the difference.
-    pub(crate) const BLOB_BYTES_MAX: usize = 32 << 20;
+    pub(crate) const BLOB_BYTES_MAX: u64 = 32 << 20;
 
     /// Stores the objects of a push, before it is sent.
     ///
@@ -343,7 +344,7 @@ impl Store {
     pub(crate) fn add_fetched(
         &self,
         held: &Held<'_>,
-        pack: &Pack<'_>,
+        pack: &Pack,
         known: Option<Known>,
     ) -> Result<(), StoreError> {
         let mut upkeep = self.upkeep();
@@ -384,6 +385,11 @@ impl Store {
     fn upkeep(&self) -> MutexGuard<'_, Upkeep> {
         // Its lists are whole after every single statement that changes them.
         self.upkeep.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns where scratch files of drafts may be.
+    pub(crate) fn place(&self) -> Place {
+        Place::directory(&self.root)
     }
 
     fn packs(&self) -> PathBuf {

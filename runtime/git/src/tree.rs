@@ -10,15 +10,15 @@ mod names;
 mod tests;
 
 use crate::{
-    draft::{Draft, EncodedBlobs, Helpers},
+    draft::{Draft, EncodedBlobs, Helpers, KeptBlobs},
     encoder::Encoder,
     error::WriteError,
     objects::EMPTY_TREE,
     pack,
 };
 pub(crate) use base::{BaseTree, Entry};
-pub(crate) use directory::NewTree;
 use directory::{Directory, Finished, Placed};
+pub(crate) use directory::{NewTree, Trees};
 use gix::objs::Kind;
 use mirror_core::{
     batch::{MirrorBatch, MirrorFile},
@@ -59,7 +59,7 @@ pub struct TreeWriter<'d, 's> {
     /// New blobs that are not yet compressed, and how many bytes they have.
     waiting: Vec<NewBlob>,
     waiting_bytes: usize,
-    encoded: Vec<EncodedBlobs>,
+    encoded: Vec<KeptBlobs>,
     new_blobs: HashSet<Oid>,
 }
 
@@ -180,7 +180,7 @@ impl<'d, 's> TreeWriter<'d, 's> {
             blobs.push((id, content, base));
         }
         let mut helpers = self.draft.helpers;
-        self.encoded.extend(in_parallel(
+        let encoded = in_parallel(
             &blobs,
             |(_, content, _)| content.len(),
             &mut helpers,
@@ -191,11 +191,13 @@ impl<'d, 's> TreeWriter<'d, 's> {
                 for (id, content, base) in part {
                     encoded.push(encoder, *id, content, base.as_ref());
                 }
-                encoded.shrink();
                 encoded
             },
-        ));
+        );
         self.draft.helpers = helpers;
+        for blobs in encoded {
+            self.encoded.push(self.draft.keep_blobs(blobs)?);
+        }
         Ok(())
     }
 
@@ -235,30 +237,27 @@ impl<'d, 's> TreeWriter<'d, 's> {
         Ok(self.root.keep(&*self.draft, path)?)
     }
 
-    /// Makes the tree and hands its new objects to the draft.
+    /// Makes the tree and hands its new objects to the draft, which is to be dropped if that fails.
     ///
     /// # Errors
-    /// A base that cannot be read (deleted directories are read in order to count their files).
+    /// A base that cannot be read (deleted directories are read in order to count their files), or a full disk.
     pub fn finish(mut self) -> Result<TreeOutcome, WriteError> {
         self.encode_waiting()?;
         let Self {
             draft,
             base,
             root,
-            mut encoded,
-            new_blobs,
+            encoded,
             ..
         } = self;
         let mut finished = Finished::default();
-        let tree = match root.finish(&*draft, &mut finished)? {
-            Some(tree) => tree,
-            None => {
-                // Git knows the empty tree without having it, but not every forge's checks do.
-                finished.trees.push(NewTree::empty());
-                EMPTY_TREE
-            }
-        };
+        let made = root.finish(draft, &mut finished)?;
+        let tree = made.unwrap_or(EMPTY_TREE);
         let changed = base.unwrap_or(EMPTY_TREE) != tree;
+        if changed && made.is_none() {
+            // Git knows the empty tree without having it, but not every forge's checks do.
+            finished.trees += usize::from(draft.add_tree(NewTree::empty())?);
+        }
         let Finished {
             trees,
             blobs,
@@ -267,20 +266,11 @@ impl<'d, 's> TreeWriter<'d, 's> {
             modified,
             deleted,
         } = finished;
-        let mut objects = 0;
+        debug_assert!(changed || trees == 0, "a tree below is new, and so is the root");
+        let mut objects = trees;
         if changed {
-            if new_blobs.iter().any(|id| !blobs.contains(id)) {
-                // Written, then written over.
-                let parts = encoded
-                    .iter_mut()
-                    .flat_map(|part| [&mut part.sent, &mut part.whole]);
-                parts.for_each(|run| run.retain(|id| blobs.contains(id)));
-            }
-            objects += encoded.iter().map(|part| part.sent.len()).sum::<usize>();
-            draft.add_blobs(encoded, replaced);
-            for tree in trees {
-                objects += usize::from(draft.add_tree(tree));
-            }
+            // Some may be written, and then written over.
+            objects += draft.add_blobs(encoded, |id| blobs.contains(id), replaced)?;
         }
         Ok(TreeOutcome {
             tree,

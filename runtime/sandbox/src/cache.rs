@@ -23,6 +23,8 @@ const MAC_BYTES: usize = 32;
 const SUFFIX: &str = "cwasm";
 /// Files that stay. An upgrade or a changed policy leaves its old files behind.
 const FILES_MAX: usize = 256;
+/// Loads that find the kernel busy before it counts as a failure.
+const BUSY_MAX: u32 = 20;
 
 /// A directory of compiled guests, or none.
 pub(crate) struct Cache {
@@ -135,7 +137,31 @@ pub(crate) fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<Comp
     // returned. The other has them from a pipe to a child process of this very program, which ran nothing
     // but the compiler and, in the sandbox, the guest. wasmtime itself checks that its version and the
     // engine's settings are the same.
-    unsafe { Component::deserialize(engine, code) }
+    patient(|| unsafe { Component::deserialize(engine, code) })
+}
+
+/// Loads again what could not be loaded since the kernel had pages of its memory image in use: under memory pressure
+/// they may be isolated for reclaim or migration while wasmtime seals the image, and then `F_ADD_SEALS` fails with
+/// `EBUSY` (fcntl(2)), whatever the component is.
+fn patient<T>(mut load: impl FnMut() -> wasmtime::Result<T>) -> wasmtime::Result<T> {
+    for _ in 0..BUSY_MAX {
+        match load() {
+            // The kernel has waited for the pages by itself, up to 150 ms.
+            Err(error) if is_busy(&error) => {
+                debug!("the kernel is busy with pages of a guest's memory; it is loaded again");
+            }
+            loaded => return loaded,
+        }
+    }
+    load()
+}
+
+fn is_busy(error: &wasmtime::Error) -> bool {
+    let mut causes = error.chain();
+    causes.any(|cause| {
+        let system = cause.downcast_ref::<io::Error>();
+        system.is_some_and(|system| system.kind() == io::ErrorKind::ResourceBusy)
+    })
 }
 
 /// Returns a digest of what compiled code depends on beside the component: wasmtime, its settings
@@ -198,4 +224,28 @@ fn drop_oldest(dir: &Path, keep: &Path) -> io::Result<()> {
         .iter()
         .take(surplus)
         .try_for_each(|(_, path)| fs::remove_file(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::ErrorKind;
+
+    #[test]
+    fn a_busy_kernel_is_asked_again_and_nothing_else_is() {
+        let fails = |kind: ErrorKind, times: u32| {
+            let mut loads = 0;
+            let loaded = patient(|| {
+                loads += 1;
+                match loads <= times {
+                    true => Err(wasmtime::Error::from(io::Error::from(kind)).context("cannot load it")),
+                    false => Ok(()),
+                }
+            });
+            (loaded.is_ok(), loads)
+        };
+        assert_eq!(fails(ErrorKind::ResourceBusy, 3), (true, 4));
+        assert_eq!(fails(ErrorKind::ResourceBusy, u32::MAX), (false, BUSY_MAX + 1));
+        assert_eq!(fails(ErrorKind::InvalidData, 3), (false, 1));
+    }
 }

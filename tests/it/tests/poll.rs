@@ -363,6 +363,23 @@ async fn a_source_that_fails_is_left_in_peace_and_what_happened_meanwhile_is_fou
             kind,
         });
     };
+    trouble(FaultKind::Unauthorized);
+    let failed = "polls_total{outcome=\"failed\"}";
+    let told = "admin_notifications_total{reason=\"keboola_token\"}";
+    until("admins are told of the token", async || {
+        let is_told = server.metric(told).await? == 1.0;
+        (is_told && server.metric(failed).await? >= 1.0).then_some(())
+    })
+    .await;
+    keboola.set(&keboola.orders(), JANE, "since", "-1 day");
+    server.stop().await;
+
+    keboola.heal();
+    let server = site.start().await;
+    one_more(&site, &main, 1, "an edit").await;
+    looked(&server, 1.0).await;
+    assert_eq!(server.status().await["polls"][0]["problem"], Value::Null);
+
     trouble(FaultKind::RateLimited {
         retry_after: Some("900".into()),
     });
@@ -377,28 +394,9 @@ async fn a_source_that_fails_is_left_in_peace_and_what_happened_meanwhile_is_fou
     };
     let left_in_peace = time("next").duration_since(time("lastLook"));
     assert!(left_in_peace >= SignedDuration::from_secs(900), "{status}");
-    keboola.set(&keboola.orders(), JANE, "since", "-1 day");
     server.stop().await;
-
     keboola.heal();
-    trouble(FaultKind::Unauthorized);
-    let server = site.start().await;
-    let failed = "polls_total{outcome=\"failed\"}";
-    let told = "admin_notifications_total{reason=\"keboola_token\"}";
-    until("admins are told of the token", async || {
-        let is_told = server.metric(told).await? == 1.0;
-        (is_told && server.metric(failed).await? >= 1.0).then_some(())
-    })
-    .await;
-    server.stop().await;
-
-    keboola.heal();
-    let server = site.start().await;
-    one_more(&site, &main, 1, "an edit").await;
-    looked(&server, 1.0).await;
-    assert_eq!(server.status().await["polls"][0]["problem"], Value::Null);
     site.check(&[]);
-    server.stop().await;
 }
 
 /// Where polling is switched on later, or its record is lost, it begins with a comparison.

@@ -168,10 +168,10 @@ impl Duplex {
         let (sender, written) = sync_channel(CHUNKS_WAITING);
         thread::spawn(move || {
             let outcome = request
-                .iter()
-                .flat_map(|piece| piece.chunks(CHUNK_BYTES))
+                .into_iter()
+                .flat_map(|piece| piece.parts(CHUNK_BYTES))
                 .try_for_each(|part| {
-                    writer.write_all(part)?;
+                    writer.write_all(&part?)?;
                     // Nobody waits any more if this fails.
                     sender
                         .send(None)

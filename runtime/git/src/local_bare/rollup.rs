@@ -181,8 +181,8 @@ fn join(own: &OwnPacks, objects: &Path, names: &[Oid]) -> Result<usize, PackFile
     if read.len() < 2 {
         return Ok(0);
     }
-    let joined = Pack::assemble(vec![joining.into_run()]);
-    if is_small((joined.bytes.len() + joined.index.len()) as u64) {
+    let joined = Pack::in_memory(joining.into_run());
+    if is_small(joined.byte_len()) {
         own.add(joined.name)?;
     }
     joined.store(&packs, Durability::Synced)?;

@@ -599,7 +599,7 @@ fn store_without_a_free_file(remote: &Path) {
     let content = b"content";
     let id = pack::object_id(Kind::Blob, content).unwrap();
     run.push(&mut Encoder::new(), id, Kind::Blob, content);
-    let pack = Pack::assemble(vec![run]);
+    let pack = Pack::in_memory(run);
     let directory = remote.join("objects/pack");
     pack.store(&directory, Durability::Synced).unwrap();
     let mut taken = Vec::new();

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     error::{PushError, RemoteError},
     link::{Conversation, Piece, SendError, Service},
-    outgoing::{Outgoing, PendingPush},
+    outgoing::PendingPush,
     pack::{self, Form},
     ref_update::{Outcomes, PushMode, PushReport, RefUpdate, RefUpdates},
     refname::RefName,
@@ -17,7 +17,6 @@ use crate::{
     transport_error::TransportError,
 };
 use mirror_core::ids::Oid;
-use std::{borrow::Cow, sync::Arc};
 
 /// A connection that broke before the branches moved is tried once more at once: often it was only an idle one.
 const ATTEMPTS: usize = 2;
@@ -45,15 +44,6 @@ fn form(server: &Advertisement) -> Form {
     Form {
         thin: !server.has("no-thin"),
         by_offset: server.has("ofs-delta"),
-    }
-}
-
-/// The pack of a push as a piece of a request, without copying it.
-struct PackBytes(Arc<Outgoing>);
-
-impl AsRef<[u8]> for PackBytes {
-    fn as_ref(&self) -> &[u8] {
-        &self.0.sent.bytes
     }
 }
 
@@ -126,11 +116,8 @@ impl SmartRemote {
         // Deletions alone come without a pack.
         if updates.iter().any(|update| update.new.is_some()) {
             pieces.push(match objects {
-                Some(push) => match push.in_form(form(&server))? {
-                    Cow::Borrowed(_) => Piece::from_owner(PackBytes(Arc::clone(&push.outgoing))),
-                    Cow::Owned(other) => Piece::from(other.bytes),
-                },
-                None => Piece::from(pack::empty()),
+                Some(push) => push.in_form(form(&server))?.data.clone(),
+                None => pack::empty(),
             });
         }
         let sent = self.send(conversation.as_mut(), &server, pieces)?;

@@ -93,14 +93,14 @@ fn join(
     for pack in &packs {
         joining.copy(&pack.file, &wanted)?;
     }
-    let joined = Pack::assemble(vec![joining.run]);
+    let joined = Pack::in_memory(joining.run);
     if joined.objects > 0 {
         joined.store(&store.packs(), Durability::Cached)?;
     }
     tracing::debug!(
         packs = packs.len(),
         objects = joined.objects,
-        bytes = joined.bytes.len(),
+        bytes = joined.data.len(),
         "folded packs"
     );
     for pack in packs.iter().filter(|pack| pack.file.name != joined.name) {
@@ -114,7 +114,7 @@ struct Joining<'s> {
     store: &'s Store,
     run: Run,
     seen: HashSet<Oid>,
-    blob_bytes: usize,
+    blob_bytes: u64,
     encoder: Encoder,
 }
 
@@ -142,6 +142,7 @@ impl Joining<'_> {
     }
 
     fn has_room(&mut self, kind: Kind, bytes: usize) -> bool {
+        let bytes = bytes as u64;
         let fits = kind != Kind::Blob || self.blob_bytes + bytes <= Store::BLOB_BYTES_MAX;
         if fits && kind == Kind::Blob {
             self.blob_bytes += bytes;

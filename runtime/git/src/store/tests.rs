@@ -318,7 +318,7 @@ fn the_same_work_gives_the_same_push_on_any_machine() {
             .map(|(path, content)| (path.as_str(), content.as_str()))
             .collect();
         let push = mirror.make(None, "snapshot", &files);
-        (push.new_tip(), push.pack_bytes().to_vec())
+        (push.new_tip(), push.pack_bytes().unwrap().to_vec())
     };
     assert_eq!(make_one(), make_one());
 }

@@ -69,11 +69,17 @@ impl NewTree {
     }
 }
 
+/// Where trees are read from, and new ones go to.
+pub(crate) trait Trees: Source {
+    /// Takes a tree whose own subtrees it has been given before; returns whether it was new.
+    fn add_tree(&mut self, tree: NewTree) -> Result<bool, StoreError>;
+}
+
 /// What finishing a directory and all below it comes to.
 #[derive(Debug, Default)]
 pub(super) struct Finished {
-    /// New trees, children before their parents.
-    pub(super) trees: Vec<NewTree>,
+    /// So many trees are new.
+    pub(super) trees: usize,
     /// The written blobs that differ from the base.
     pub(super) blobs: HashSet<Oid>,
     /// The blobs of the base that others were written over.
@@ -284,7 +290,11 @@ impl Directory {
     }
 
     /// Makes the tree of this directory and of all below; none if it would be empty.
-    pub(super) fn finish(self, source: &impl Source, out: &mut Finished) -> Result<Option<Oid>, StoreError> {
+    pub(super) fn finish(
+        self,
+        trees: &mut impl Trees,
+        out: &mut Finished,
+    ) -> Result<Option<Oid>, StoreError> {
         let Self {
             base_id,
             base,
@@ -307,7 +317,7 @@ impl Directory {
                     match in_base {
                         Some(old) if old.is_tree() => {
                             out.added += 1;
-                            out.deleted += count_files(source, old.id)?;
+                            out.deleted += count_files(trees, old.id)?;
                         }
                         Some(old) => out.modified += usize::from((old.mode, old.id) != (MODE_FILE, *id)),
                         None => out.added += 1,
@@ -327,7 +337,7 @@ impl Directory {
                 Change::Deleted => out.deleted += 1,
                 Change::Inside(inside) => {
                     out.deleted += usize::from(in_base.is_some_and(|old| !old.is_tree()));
-                    let id = std::mem::take(&mut **inside).finish(source, out)?;
+                    let id = std::mem::take(&mut **inside).finish(trees, out)?;
                     results.extend(id.map(|id| Entry {
                         mode: MODE_TREE,
                         name,
@@ -341,7 +351,7 @@ impl Directory {
             for (at, entry) in base.entries().enumerate() {
                 if replaced.binary_search(&at).is_err() {
                     out.deleted += if entry.is_tree() {
-                        count_files(source, entry.id)?
+                        count_files(trees, entry.id)?
                     } else {
                         1
                     };
@@ -364,7 +374,7 @@ impl Directory {
         })?;
         if base_id != Some(id) {
             let old = base_id.map(|base_id| (base_id, base.into_raw()));
-            out.trees.push(NewTree { id, raw, old });
+            out.trees += usize::from(trees.add_tree(NewTree { id, raw, old })?);
         }
         Ok(Some(id))
     }

@@ -96,7 +96,7 @@ fn a_server_gets_only_the_deltas_that_it_takes() {
         let start = body.windows(4).position(|window| window == b"PACK").unwrap();
         let sent = body.slice(start..);
         if conceals.is_empty() && offers.is_empty() {
-            assert_eq!(sent, push.pack_bytes());
+            assert_eq!(sent, push.pack_bytes().unwrap());
         }
         if offers.is_empty() {
             let bare = Bare::init();

@@ -89,7 +89,7 @@ fn the_very_bytes_of_a_push_are_sent() {
     setup.remote.push(&push).unwrap();
     let packs = crate::testing::packs(&setup.path, "pack");
     assert_eq!(packs.len(), 1);
-    assert_eq!(std::fs::read(&packs[0]).unwrap(), push.pack_bytes());
+    assert_eq!(std::fs::read(&packs[0]).unwrap(), push.pack_bytes().unwrap());
 }
 
 #[test]
