@@ -164,6 +164,8 @@ pub struct Metrics {
     samples_off: Share,
     sample_requests: Mutex<SampleRequests>,
     pub policies: PolicyMetrics,
+    /// Of policies that only watch.
+    pub shadow_policies: PolicyMetrics,
 }
 
 impl Default for Metrics {
@@ -209,6 +211,7 @@ impl Metrics {
             samples_off: Share::default(),
             sample_requests: Mutex::default(),
             policies: PolicyMetrics::default(),
+            shadow_policies: PolicyMetrics::default(),
         };
         // So that an increase from nothing is one.
         for kind in [
@@ -265,8 +268,10 @@ impl Metrics {
             samples_off,
             sample_requests: _,
             policies,
+            shadow_policies,
         } = &mut self;
-        policies.register(registry);
+        policies.register(registry, false);
+        shadow_policies.register(registry, true);
         registry.register(
             "commits_exported",
             "Commits that the remote has confirmed",

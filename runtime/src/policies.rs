@@ -5,6 +5,7 @@
 //! is that of `pipeline::transform`.
 
 mod memo;
+mod shadow;
 
 use crate::{
     config::{PoliciesConfig, PolicySpec},
@@ -14,10 +15,12 @@ pub use memo::Memo;
 use mirror_core::{
     document::{Context, Document},
     finding::Verdict,
+    ids::MirrorId,
 };
 use mirror_sandbox::{
     ChildCompiler, CompileLimits, Compiler, Limits, RedactionPolicy, Sandbox, SandboxConfig, SandboxError,
 };
+pub use shadow::{Shadow, ShadowReport};
 use std::{
     collections::HashMap,
     ffi::OsString,
@@ -73,6 +76,8 @@ struct Watched {
     label: PolicyLabel,
     metrics: PolicyMetrics,
     memo: Arc<Memo>,
+    /// It only watches.
+    shadow: bool,
 }
 
 impl From<RedactionPolicy> for Policy {
@@ -201,7 +206,10 @@ impl Watched {
             }
         }
         metrics.findings.get_or_create(label).inc_by(findings);
-        if let Some((reason, documents)) = withheld {
+        // What a shadow cannot answer withholds nothing, and is told by the shadow.
+        if let Some((reason, documents)) = withheld
+            && !self.shadow
+        {
             warn!(policy = label.policy, documents, first = %reason, "a policy gave no verdict; the objects are withheld");
         }
     }
@@ -250,7 +258,7 @@ impl Policies {
     #[must_use]
     pub fn builtin(&self, guest: RedactionPolicy) -> Policy {
         let policy = Policy::from(guest);
-        self.watched(policy, BUILTIN.to_owned())
+        self.watched(policy, BUILTIN.to_owned(), &self.metrics, false)
     }
 
     /// Prepares a policy of a mirror: reads its component, makes sure that it fits, and gives it its settings. Blocks.
@@ -258,6 +266,32 @@ impl Policies {
     /// # Errors
     /// See [`PolicyError`].
     pub fn prepare(&self, mirror: &str, spec: &PolicySpec) -> Result<Policy, PolicyError> {
+        let policy = self.unwatched(spec)?;
+        Ok(self.watched(policy, format!("{mirror}/{}", spec.name), &self.metrics, false))
+    }
+
+    /// Prepares a policy of a mirror that only watches, after so many that are switched on. `metrics` are those of shadows. One
+    /// that cannot be used says so in its report; nobody else is affected. Blocks.
+    #[must_use]
+    pub fn shadow(
+        &self,
+        mirror: &MirrorId,
+        spec: &PolicySpec,
+        after: usize,
+        metrics: &PolicyMetrics,
+    ) -> Shadow {
+        let policy = self.unwatched(spec);
+        let policy =
+            policy.map(|policy| self.watched(policy, format!("{mirror}/{}", spec.name), metrics, true));
+        Shadow::new(
+            after,
+            policy.map_err(|error| crate::app::chain(&error)),
+            ShadowReport::new(mirror.clone(), spec.name.clone()),
+            self.config.limits.failures_in_row_max,
+        )
+    }
+
+    fn unwatched(&self, spec: &PolicySpec) -> Result<Policy, PolicyError> {
         let component = read_component(&spec.file, self.config.limits.component_bytes_max)?;
         let digest = mirror_sandbox::digest(&component);
         if let Some(expected) = spec.digest.as_ref().filter(|expected| **expected != digest) {
@@ -278,15 +312,14 @@ impl Policies {
             }
         };
         let (_, digest, settings) = key;
-        let policy = Policy {
+        Ok(Policy {
             guest,
             identity: (
                 digest,
                 format!("{settings}\n{}", verdict_limits(&self.config.limits)),
             ),
             watched: None,
-        };
-        Ok(self.watched(policy, format!("{mirror}/{}", spec.name)))
+        })
     }
 
     /// Makes sure that a component can be used as a policy with these settings. Blocks.
@@ -302,11 +335,12 @@ impl Policies {
         self.sandbox.customer_policy(name, component, settings)
     }
 
-    fn watched(&self, policy: Policy, label: String) -> Policy {
+    fn watched(&self, policy: Policy, label: String, metrics: &PolicyMetrics, shadow: bool) -> Policy {
         let watched = Watched {
             label: PolicyLabel { policy: label },
-            metrics: self.metrics.clone(),
+            metrics: metrics.clone(),
             memo: Arc::clone(&self.memo),
+            shadow,
         };
         Policy {
             watched: Some(watched),

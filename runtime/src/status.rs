@@ -2,6 +2,7 @@
 
 use crate::{
     notify::channel::channel_of,
+    policies::ShadowReport,
     poll::PollStatus,
     state::notices::Standing,
     visibility::{Exports, Found},
@@ -17,7 +18,7 @@ use mirror_core::{
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 /// An attempt that takes longer than this is stuck: `/livez` fails and the process is restarted.
@@ -145,6 +146,8 @@ pub struct Status {
     notices: Mutex<BTreeMap<String, NoticesStatus>>,
     /// Of mirrors that this process polls.
     polls: Mutex<BTreeMap<MirrorId, PollStatus>>,
+    /// Policies that only watch, by mirror and name.
+    shadows: Mutex<BTreeMap<(MirrorId, String), Arc<ShadowReport>>>,
     /// Events that wait for mirrors whose lanes are not open.
     unopened: Mutex<BTreeMap<MirrorId, u64>>,
 }
@@ -160,6 +163,25 @@ impl Status {
         if let Some(status) = self.lanes().get_mut(lane) {
             change(status);
         }
+    }
+
+    /// Shows what a shadow policy says from now on.
+    pub fn set_shadow(&self, report: &Arc<ShadowReport>) {
+        let (mirror, name) = report.id();
+        let key = (mirror.clone(), name.to_owned());
+        self.shadows().insert(key, Arc::clone(report));
+    }
+
+    /// Returns what shadow policies of the mirrors that are meant say.
+    #[must_use]
+    pub fn shadow_pages(&self, is_meant: impl Fn(&MirrorId) -> bool) -> Vec<Value> {
+        let shadows = self.shadows();
+        let meant = shadows.iter().filter(|((mirror, _), _)| is_meant(mirror));
+        meant.map(|(_, report)| report.page()).collect()
+    }
+
+    fn shadows(&self) -> std::sync::MutexGuard<'_, BTreeMap<(MirrorId, String), Arc<ShadowReport>>> {
+        self.shadows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets a lane that is no more.
@@ -340,6 +362,7 @@ impl Status {
             .collect();
         json!({
             "lanes": lanes, "mirrors": problems, "repositories": repositories, "notices": notices, "polls": polls,
+            "shadows": self.shadow_pages(is_meant),
         })
     }
 

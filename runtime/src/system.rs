@@ -14,7 +14,7 @@ use crate::{
     nats::Nats,
     notify::{MirrorNotices, Notices, courier::Courier},
     pipeline::{attempt::Heirs, cache::ObjectCache, fetch::Source, memories::Memories, stages::Stages},
-    policies::{self, Policies, Policy},
+    policies::{self, Policies, Policy, Shadow},
     queue::{EventLog, embedded::EmbeddedLog, jetstream::JetStreamLog},
     state::{
         StateStore, embedded::EmbeddedState, notices::NoticeStore, pauses::PauseStore, shared::SharedState,
@@ -160,6 +160,8 @@ pub struct Mirror {
     pub visibility: Arc<VisibilityWatch>,
     /// All that judge, in their order.
     policies: Vec<Policy>,
+    /// Those that only watch.
+    shadows: Vec<Shadow>,
     pub notices: Arc<MirrorNotices>,
     /// Who inherits the default branch's tables.
     pub heirs: Arc<Heirs>,
@@ -295,11 +297,12 @@ impl System {
         let identity = spec.repository.identity();
         let turn = Arc::clone(self.repositories.lock().await.entry(identity).or_default());
         let visibility = VisibilityWatch::new(spec, &self.config.visibility, &self.config.git)?;
-        let policies = self.policies(spec).await?;
+        let (policies, shadows) = self.policies(spec).await?;
         let spec = Arc::new(spec.clone());
         Ok(Mirror {
             visibility,
             policies,
+            shadows,
             notices: self.notices.of(&spec),
             heirs: Arc::default(),
             spec: Arc::clone(&spec),
@@ -317,11 +320,20 @@ impl System {
         })
     }
 
-    /// Prepares what judges a mirror's content: the built-in policy, then the customer's.
-    async fn policies(&self, spec: &MirrorSpec) -> Result<Vec<Policy>, StartError> {
+    /// Prepares what judges a mirror's content: the built-in policy, then the customer's; and what only watches.
+    async fn policies(&self, spec: &MirrorSpec) -> Result<(Vec<Policy>, Vec<Shadow>), StartError> {
         let mut all = vec![self.policies.builtin(self.guests.redaction.clone())];
+        let mut shadows = Vec::new();
         for policy in &spec.policies {
             let (policies, mirror, wanted) = (Arc::clone(&self.policies), spec.id.clone(), policy.clone());
+            if policy.shadow {
+                let (after, metrics) = (all.len(), self.metrics.shadow_policies.clone());
+                let prepare = move || policies.shadow(&mirror, &wanted, after, &metrics);
+                let shadow = tokio::task::spawn_blocking(prepare).await?;
+                self.status.set_shadow(shadow.report());
+                shadows.push(shadow);
+                continue;
+            }
             let prepared =
                 tokio::task::spawn_blocking(move || policies.prepare(mirror.as_str(), &wanted)).await?;
             all.push(prepared.map_err(|source| StartError::Policy {
@@ -330,7 +342,7 @@ impl System {
                 source,
             })?);
         }
-        Ok(all)
+        Ok((all, shadows))
     }
 
     /// Prepares what delivers notices.

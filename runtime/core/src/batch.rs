@@ -53,8 +53,11 @@
 
 mod bound;
 mod entries;
+mod rehearsal;
 mod rendered;
 mod sample;
+
+pub use rehearsal::Rehearsed;
 
 use crate::{
     document::{Context, Document, DocumentKind},
@@ -138,7 +141,7 @@ impl Default for PathLimits {
 }
 
 /// A file at a safe path of ours, at whatever stage.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct BatchFile {
     path: MirrorPath,
     kind: DocumentKind,
@@ -146,7 +149,7 @@ struct BatchFile {
 }
 
 /// A subject at whatever stage.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Item {
     subject: Subject,
     files: Vec<BatchFile>,

@@ -21,7 +21,7 @@ use mirror_core::{
     incident::Report,
     retry::{Disposition, Failure as Failed, Notice, Outage},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{collections::BTreeSet, time::Duration};
 
 /// A version that was announced may take moments to become visible; so often it is waited for.
@@ -50,7 +50,7 @@ pub fn run(once: &Once) -> Result<(), Failure> {
         deliver(&system, &spec.id).await?;
         let Synchronised { lanes, landed } = outcome?;
         tidy(&system, &mirrors, &spec.id, &lanes).await;
-        print(once.json, &landed);
+        print(once.json, &landed, &system.status.shadow_pages(|_| true));
         Ok(())
     })
 }
@@ -241,7 +241,7 @@ fn failure(lane: &Lane, error: &AttemptError) -> Failure {
 }
 
 #[expect(clippy::print_stdout, reason = "the command's output")]
-fn print(as_json: bool, landed: &[Landed]) {
+fn print(as_json: bool, landed: &[Landed], shadows: &[Value]) {
     if as_json {
         let commits: Vec<_> = landed
             .iter()
@@ -259,7 +259,7 @@ fn print(as_json: bool, landed: &[Landed]) {
                 })
             })
             .collect();
-        println!("{}", json!({ "commits": commits }));
+        println!("{}", json!({ "commits": commits, "shadows": shadows }));
         return;
     }
     if landed.is_empty() {
@@ -273,6 +273,30 @@ fn print(as_json: bool, landed: &[Landed]) {
             landed.message.lines().next().unwrap_or_default()
         );
     }
+    for shadow in shadows {
+        println!("{}", shadow_line(shadow));
+    }
+}
+
+/// Says in a line what a shadow policy has seen.
+fn shadow_line(page: &Value) -> String {
+    let word = |name: &str| page[name].as_str().unwrap_or_default();
+    let (policy, state) = (word("policy"), word("state"));
+    let why = match word("why") {
+        "" => String::new(),
+        why => format!(" ({why})"),
+    };
+    let objects = &page["objects"];
+    format!(
+        "shadow {policy}, {state}{why}: of {} texts it would have changed {} objects, {} names and {} messages, and withheld {} objects; findings {}, failures {}",
+        page["documents"],
+        objects["wouldChange"],
+        page["names"]["wouldChange"],
+        page["messages"]["wouldChange"],
+        objects["wouldWithhold"],
+        objects["findings"],
+        page["failures"],
+    )
 }
 
 #[cfg(test)]

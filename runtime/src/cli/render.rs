@@ -269,6 +269,7 @@ impl Offline {
         let mut transformer = Transformer {
             layout: self.guests.layout.clone(),
             policies: vec![self.guests.redaction.clone().into()],
+            shadows: Vec::new(),
             filter: self.guests.filter.clone(),
             redaction: Redaction::new(SecretsMode::Encrypted, TagKey::none()),
             own_secrets: KnownSecrets::new(),

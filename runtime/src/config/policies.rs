@@ -25,6 +25,8 @@ pub struct PolicySpec {
     pub digest: Option<String>,
     /// A JSON object.
     pub settings: String,
+    /// It only watches: what it finds is counted, and nothing is changed.
+    pub shadow: bool,
 }
 
 impl PolicySpec {

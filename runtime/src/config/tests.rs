@@ -459,6 +459,7 @@ settings = { words = ["a"] }
 
 [[mirror.policy]]
 name = "two"
+shadow = true
 digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 [policies]
@@ -470,13 +471,21 @@ fuel_max = 5000000
     let listed: Vec<String> = config.mirrors[0]
         .policies
         .iter()
-        .map(|policy| format!("{} {} {}", policy.name, policy.file.display(), policy.settings))
+        .map(|policy| {
+            let shadow = if policy.shadow { "shadow " } else { "" };
+            format!(
+                "{shadow}{} {} {}",
+                policy.name,
+                policy.file.display(),
+                policy.settings
+            )
+        })
         .collect();
     assert_eq!(
         listed,
         [
             r#"one /etc/kbc/one.wasm {"words":["a"]}"#,
-            "two /etc/kbc/data/policies/0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.wasm {}",
+            "shadow two /etc/kbc/data/policies/0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.wasm {}",
         ]
     );
     for (from, to, expected) in [

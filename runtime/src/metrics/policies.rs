@@ -51,7 +51,15 @@ impl Default for PolicyMetrics {
 }
 
 impl PolicyMetrics {
-    pub(super) fn register(&self, registry: &mut Registry) {
+    /// Registers them; those of shadows have names of their own, so that nobody adds up what only was watched.
+    pub(super) fn register(&self, registry: &mut Registry, of_shadows: bool) {
+        let name = |name: &str| {
+            if of_shadows {
+                format!("shadow_{name}")
+            } else {
+                name.to_owned()
+            }
+        };
         let Self {
             seconds,
             documents,
@@ -59,22 +67,22 @@ impl PolicyMetrics {
             failures,
         } = self;
         registry.register(
-            "policy_seconds",
+            name("policy_seconds"),
             "Time that a policy took for the documents of one chunk",
             seconds.clone(),
         );
         registry.register(
-            "policy_documents",
+            name("policy_documents"),
             "Documents before a policy: judged, or known from before",
             documents.clone(),
         );
         registry.register(
-            "policy_findings",
-            "Pieces that a policy took out of documents that it judged",
+            name("policy_findings"),
+            "Pieces that a policy found in documents that it judged",
             findings.clone(),
         );
         registry.register(
-            "policy_failures",
+            name("policy_failures"),
             "Documents on which a policy gave no verdict, and calls that ran out of time",
             failures.clone(),
         );

@@ -6,7 +6,7 @@
 mod names;
 
 use super::stages::{Stage, Stages};
-use crate::policies::Policy;
+use crate::policies::{Policy, Shadow};
 use mirror_core::{
     batch::{FilteredBatch, MirrorBatch, RedactedBatch, RenderedBatch, Subject, Withheld},
     commit::{CommitDraft, GuardedMessage},
@@ -46,6 +46,8 @@ pub struct Transformer {
     pub layout: LayoutRenderer,
     /// The built-in policy first, then the customer's; never empty.
     pub policies: Vec<Policy>,
+    /// Policies that see what they would see, and change nothing.
+    pub shadows: Vec<Shadow>,
     pub filter: SampleFilter,
     pub redaction: Redaction,
     /// The run's own secrets: tokens and keys.
@@ -243,15 +245,31 @@ impl Transformer {
         homes.see_through(&documents, &mut verdicts);
         let (mut batch, refused): (RedactedBatch, _) = batch.redact(verdicts, &self.redaction);
         withheld.extend(refused);
-        for policy in customers {
+        self.watch(1, &batch);
+        for (before, policy) in (1..).zip(customers) {
             let documents = batch.documents();
             let mut verdicts = policy.redact(&self.context, &documents)?;
             homes.see_through(&documents, &mut verdicts);
             let (next, refused) = batch.redact_again(verdicts, &self.redaction);
             withheld.extend(refused);
             batch = next;
+            self.watch(before + 1, &batch);
         }
         Ok(batch)
+    }
+
+    /// Shows the shadows what so many policies have judged.
+    fn watch(&self, judged_by: usize, batch: &RedactedBatch) {
+        for shadow in &self.shadows {
+            shadow.watch(&self.context, judged_by, batch, &self.redaction);
+        }
+    }
+
+    /// Shows the shadows names or messages, which all policies judge as they are.
+    fn watch_texts(&self, documents: &[Document]) {
+        for shadow in &self.shadows {
+            shadow.watch_texts(&self.context, documents, &self.redaction);
+        }
     }
 
     /// Asks which samples stay, and cuts them to their bounds.
@@ -284,6 +302,7 @@ impl Transformer {
             .iter()
             .map(|policy| policy.redact(&self.context, &documents))
             .collect::<Result<Vec<_>, _>>()?;
+        self.watch_texts(&documents);
         Ok(draft.seal(joined(verdicts), &self.redaction, &self.guard()))
     }
 

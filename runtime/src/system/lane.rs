@@ -197,6 +197,7 @@ impl System {
         Transformer {
             layout: self.guests.layout.clone(),
             policies: mirror.policies.clone(),
+            shadows: mirror.shadows.clone(),
             filter: self.guests.filter.clone(),
             redaction: Redaction::new(
                 secrets_mode(exports.secrets),

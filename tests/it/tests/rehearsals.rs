@@ -1,4 +1,5 @@
-//! What would a policy do, before it is switched on? Replayed over what is committed, it says so, and afterwards does so.
+//! What would a policy do, before it is switched on? Replayed over what is committed, or watching what is rendered, it says
+//! so, changes nothing, and afterwards does so.
 
 mod support;
 
@@ -6,7 +7,8 @@ use serde_json::Value;
 use std::{collections::BTreeMap, fs, path::Path};
 use support::{
     Installation, JANE, Keboola, MIRROR, Options, PETR,
-    policy::{CUSTOMER_DATA, NUMBER, example, path, policy},
+    policy::{CUSTOMER_DATA, NUMBER, example, hostile, installation, path, policy},
+    until,
 };
 
 const CONFIG: &str = "configs/main/extractor/keboola.ex-shop/the-orders/config.json";
@@ -262,4 +264,207 @@ async fn what_cannot_be_replayed_is_refused_with_what_to_do() {
         &["--branch", "mine"],
         &["no commit of branch `mine` is of mirror", "--branch"],
     );
+}
+
+const SHADOW: &str = r#"
+[[mirror.policy]]
+name = "customer-data"
+file = "customer-data.wasm"
+settings = { numbers = [{ prefix = "CUST-", digits = 8 }], own_domains = ["acme.example"] }
+shadow = true
+"#;
+
+/// Runs `once`, and returns what it committed and what the only shadow says.
+fn once(site: &Installation) -> (Vec<Value>, Value) {
+    let told = site.once_with(&["--json"]).ok();
+    let told: Value = serde_json::from_str(&told).expect("it is JSON");
+    let commits = told["commits"].as_array().expect("they are listed").clone();
+    (commits, told["shadows"][0].clone())
+}
+
+/// Returns what a shadow found in an object.
+fn of_object<'p>(page: &'p Value, object: &str) -> Option<&'p Value> {
+    let named = page["objects"]["named"].as_array().expect("they are named");
+    named.iter().find(|named| named["object"] == object)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shadow_changes_nothing_and_says_what_it_then_does() {
+    let mut site = Installation::new(&Keboola::small(), Options::default());
+    with_policy_file(&site);
+    let keboola = std::sync::Arc::clone(&site.keboola);
+    keboola.set(&keboola.clean(), PETR, "note", NUMBER);
+    assert_eq!(site.once().status.code(), Some(0));
+    let tip = site.repository.tip("main");
+    let config = site.path("mirror.toml");
+
+    // Switching it on makes no commit, and it is seen.
+    site.configure(|options| options.mirror = SHADOW);
+    let (commits, page) = once(&site);
+    assert_eq!(
+        (commits.len(), &page["state"]),
+        (0, &"watching".into()),
+        "{page:#}"
+    );
+    assert_eq!(site.repository.tip("main"), tip);
+    let listed = policy(&["list", "--config", path(&config)]).ok();
+    assert!(listed.contains("- shadow customer-data"), "{listed}");
+
+    // A change is committed as it is, and counted.
+    let mut server = site.start().await;
+    keboola.set(
+        &keboola.orders(),
+        JANE,
+        "note",
+        format!("{NUMBER}, jane@example.org, ops@acme.example"),
+    );
+    site.settle(&mut server).await;
+    let shown = site.repository.file("main", CONFIG).expect("it is there");
+    assert!(
+        shown.contains(NUMBER) && shown.contains("jane@example.org"),
+        "{shown}"
+    );
+    assert_eq!(markers(&site), BTreeMap::new());
+    let object = format!("keboola.ex-shop/{}", keboola.orders().config);
+    let page = until("the shadow has seen it", async || {
+        let page = server.status().await["shadows"][0].clone();
+        of_object(&page, &object).is_some().then_some(page)
+    });
+    let page = page.await;
+    let found = of_object(&page, &object).expect("it was seen");
+    assert_eq!(found["findings"]["customer-number"], 1, "{page:#}");
+    assert!(!page.to_string().contains("00412345"), "{page}");
+    let label = format!("policy=\"{MIRROR}/customer-data\"");
+    let metric = async |name: &str| server.metric(&format!("{name}{{{label}}}")).await;
+    assert!(metric("shadow_policy_findings_total").await >= Some(2.0));
+    assert_eq!(
+        metric("policy_findings_total").await,
+        None,
+        "it is none of those that judge"
+    );
+    assert!(
+        !server
+            .logged("a shadow policy would have changed something; nothing was changed")
+            .is_empty()
+    );
+    // The same content is not judged again.
+    let judged = format!("shadow_policy_documents_total{{{label},result=\"judged\"}}");
+    assert!(server.metric(&judged).await > Some(0.0));
+    server.stop().await;
+
+    // Everything is rendered once more, which changes nothing either, and all of it is seen.
+    let tip = site.repository.tip("main");
+    site.answer(&["mirror", "resync", "--mirror", MIRROR]);
+    let (_, page) = once(&site);
+    assert_eq!(
+        site.repository.tree_id("main"),
+        site.repository.tree_id(tip.as_deref().expect("there is one"))
+    );
+    assert_eq!(markers(&site), BTreeMap::new());
+    let announced: BTreeMap<String, u64> =
+        serde_json::from_value(page["objects"]["findings"].clone()).expect("numbers by rule");
+    assert!(
+        announced["customer-number"] >= 2 && announced.contains_key("email-address"),
+        "{page:#}"
+    );
+    assert_eq!(page["objects"]["wouldWithhold"], 0);
+
+    // Switched on, it does what it said, in a commit that says why.
+    site.configure(|options| options.mirror = CUSTOMER_DATA);
+    let (commits, _) = once(&site);
+    assert_eq!(commits.len(), 1, "{commits:?}");
+    assert_eq!(markers(&site), announced);
+    let message = &site.repository.log("main")[0].subject;
+    assert!(message.contains("Render"), "{message}");
+    assert_eq!(once(&site).0.len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_a_shadow_does_nothing_is_withheld() {
+    const SHADOWS: &str = r#"
+[[mirror.policy]]
+name = "odd"
+file = "hostile/loop-in-wait.wasm"
+shadow = true
+
+[[mirror.policy]]
+name = "liar"
+file = "hostile/absent-literal.wasm"
+shadow = true
+
+[[mirror.policy]]
+name = "wasi"
+file = "hostile/imports-wasi.wasm"
+shadow = true
+
+[policies]
+fuel_max = 20000000
+"#;
+    let options = Options {
+        mirror: SHADOWS,
+        ..Options::default()
+    };
+    let site = installation(options, |site| {
+        hostile(site, "loop-in-wait");
+        hostile(site, "absent-literal");
+        hostile(site, "imports-wasi");
+    });
+    let keboola = &site.keboola;
+    let nonsense = keboola.create("nonsense", "Nonsense", JANE);
+    // The first leaf of a file sets it off: it traps, loops for ever, finds what is not there.
+    for (at, order) in [
+        (&keboola.orders(), "!t"),
+        (&keboola.clean(), "!l"),
+        (&nonsense, "!n"),
+    ] {
+        keboola.edit(at, JANE, "Odd", |configuration| {
+            let rest = configuration.take();
+            *configuration = serde_json::json!({ order: 1 });
+            for (name, value) in rest.as_object().cloned().unwrap_or_default() {
+                configuration[name] = value;
+            }
+        });
+    }
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    for order in ["!t", "!l", "!n"] {
+        assert!(
+            site.repository.holds(&format!("\"{order}\"")),
+            "{order} is committed"
+        );
+    }
+    assert_eq!(site.repository.file("main", "ai/withheld.jsonl"), None);
+    site.check_status(&server).await;
+    let status = server.status().await;
+    let shadows = status["shadows"].as_array().expect("they are listed");
+    let page = |name: &str| {
+        shadows
+            .iter()
+            .find(|page| page["policy"] == name)
+            .expect("it is listed")
+    };
+    let odd = page("odd");
+    for (page, kind) in [(odd, "trapped"), (odd, "over_limit"), (page("liar"), "malformed")] {
+        assert!(page["failures"][kind].as_u64() >= Some(1), "{kind}: {page:#}");
+    }
+    assert!(odd["objects"]["wouldWithhold"].as_u64() >= Some(2), "{odd:#}");
+    let wasi = page("wasi");
+    assert_eq!(wasi["state"], "cannot be used");
+    assert!(
+        wasi["why"]
+            .as_str()
+            .is_some_and(|why| why.contains("wasi:filesystem")),
+        "{wasi:#}"
+    );
+    let failures = format!("shadow_policy_failures_total{{policy=\"{MIRROR}/odd\",reason=\"trapped\"}}");
+    assert!(server.metric(&failures).await >= Some(1.0));
+    // What cannot be used is told before the start too.
+    let checked = site.ask(&["config", "check"]);
+    assert_eq!(checked.status.code(), Some(2), "{checked:?}");
+    assert!(
+        checked.stderr.contains("policy `wasi` cannot be used"),
+        "{checked:?}"
+    );
+    site.repository.fsck();
+    server.stop().await;
 }

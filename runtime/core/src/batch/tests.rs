@@ -1,4 +1,5 @@
 mod names;
+mod rehearsal;
 mod samples;
 
 use super::*;

@@ -35,6 +35,9 @@ pub struct Add {
     /// A JSON file with the policy's settings.
     #[arg(long)]
     settings: Option<PathBuf>,
+    /// It is to watch only: what it finds is counted and told, and nothing is changed.
+    #[arg(long)]
+    shadow: bool,
     /// Print the outcome as JSON.
     #[arg(long)]
     json: bool,
@@ -81,7 +84,7 @@ pub(super) fn add(add: &Add) -> Result<(), Failure> {
         .map_err(|error| unusable(&error))?;
     store(&stored, &bytes)
         .map_err(|error| Failure::message(format!("cannot write `{}`: {error}", stored.display())))?;
-    let lines = toml_lines(&called, &digest, &table)?;
+    let lines = toml_lines(&called, &digest, &table, add.shadow)?;
     if add.json {
         println!(
             "{}",
@@ -102,7 +105,7 @@ pub(super) fn add(add: &Add) -> Result<(), Failure> {
          policies judge before it:\n\n{lines}",
         add.mirror,
         add.config.display(),
-        1 + spec.policies.len()
+        1 + spec.policies.iter().filter(|policy| !policy.shadow).count()
     );
     Ok(())
 }
@@ -154,8 +157,16 @@ pub(super) fn list(list: &List) -> Result<(), Failure> {
         for (mirror, policies) in &mirrors {
             println!("{mirror}");
             println!("  1 secret-redaction, built in");
-            for (n, (spec, state)) in policies.iter().enumerate() {
-                println!("  {} {}, {}", n + 2, spec.name, spec.file.display());
+            let mut number = 1;
+            for (spec, state) in policies {
+                // A shadow has a place, and no number: it is not one of those that judge.
+                let place = if spec.shadow {
+                    "- shadow".to_owned()
+                } else {
+                    number += 1;
+                    number.to_string()
+                };
+                println!("  {place} {}, {}", spec.name, spec.file.display());
                 match state {
                     Ok(digest) => println!("    sha256 {digest}, settings {}", spec.settings),
                     Err(error) => println!("    cannot be used: {}", crate::app::chain(error)),
@@ -178,6 +189,7 @@ fn as_json(spec: &PolicySpec, state: &Result<String, PolicyError>) -> Value {
         "name": spec.name,
         "file": spec.file.display().to_string(),
         "settings": settings,
+        "shadow": spec.shadow,
         "sha256": state.as_ref().ok(),
         "problem": state.as_ref().err().map(|error| crate::app::chain(error)),
     })
@@ -200,9 +212,17 @@ fn word(raw: &str) -> String {
 }
 
 /// Returns the table that the configuration file needs.
-fn toml_lines(name: &str, digest: &str, settings: &Map<String, Value>) -> Result<String, Failure> {
-    let table =
-        json!({ "mirror": [{ "policy": [{ "name": name, "digest": digest, "settings": settings }] }] });
+fn toml_lines(
+    name: &str,
+    digest: &str,
+    settings: &Map<String, Value>,
+    shadow: bool,
+) -> Result<String, Failure> {
+    let mut policy = json!({ "name": name, "digest": digest, "settings": settings });
+    if shadow {
+        policy["shadow"] = true.into();
+    }
+    let table = json!({ "mirror": [{ "policy": [policy] }] });
     let lines = toml::to_string(&table).map_err(|error| {
         Failure::usage(format!(
             "the settings cannot stand in a TOML file: {error}; leave members out instead of `null`"
@@ -267,11 +287,13 @@ mod tests {
             "customer-data",
             &"a".repeat(64),
             settings.as_object().expect("an object"),
+            true,
         );
         let lines = lines.expect("no null in it");
         let parsed: toml::Value = toml::from_str(&format!("[[mirror]]\nid = \"x\"\n{lines}")).expect("TOML");
         let policy = &parsed["mirror"][0]["policy"][0];
         assert_eq!(policy["name"].as_str(), Some("customer-data"));
+        assert_eq!(policy["shadow"].as_bool(), Some(true));
         assert_eq!(policy["settings"]["numbers"][0]["digits"].as_integer(), Some(8));
     }
 }

@@ -194,6 +194,8 @@ pub(super) struct Policy {
     digest: Option<String>,
     #[serde(default)]
     settings: Map<String, Value>,
+    #[serde(default)]
+    shadow: bool,
 }
 
 /// Checks the policies of the mirror whose table has this key, in their order.
@@ -232,6 +234,7 @@ impl Policy {
             file,
             digest,
             settings,
+            shadow,
         } = self;
         let key = |member: &str| format!("{key}.{member}");
         if !PolicySpec::is_name(&name) {
@@ -276,6 +279,7 @@ impl Policy {
             file,
             digest,
             settings,
+            shadow,
         })
     }
 }

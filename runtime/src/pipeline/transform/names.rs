@@ -74,6 +74,7 @@ impl Transformer {
             .iter()
             .map(|policy| policy.redact(&self.context, &documents))
             .collect::<Result<Vec<_>, _>>()?;
+        self.watch_texts(&documents);
         let mut verdicts = joined(verdicts).into_iter();
         let guard = Guard::new(&self.own_secrets);
         let mut fresh: Vec<(&str, Vec<Finding>)> = Vec::with_capacity(texts.len());

@@ -42,6 +42,7 @@ fn transformer() -> Transformer {
     Transformer {
         layout: guests.layout,
         policies: vec![guests.redaction.into()],
+        shadows: Vec::new(),
         filter: guests.filter,
         redaction: Redaction::new(SecretsMode::Encrypted, TagKey::none()),
         own_secrets,
