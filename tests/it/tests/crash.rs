@@ -1,5 +1,6 @@
 //! Killed at any line: whatever a process was doing when it was killed, the next one brings the
-//! repository to the same end, with nothing lost and nothing twice. `KBC_MIRROR_CRASH_ROUNDS=200` runs each case so often (hours).
+//! repository to the same end, with nothing lost and nothing twice. `KBC_MIRROR_CRASH_ROUNDS=200` runs each case so often (some seven hours;
+//! `runtime/ARCHITECTURE.md` has shorter ways).
 
 mod support;
 
