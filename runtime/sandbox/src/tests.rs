@@ -7,3 +7,4 @@ mod hostile;
 mod layout;
 mod policy;
 mod support;
+mod wrap;

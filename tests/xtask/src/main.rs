@@ -29,7 +29,7 @@ cargo xtask COMMAND
                  and check DIR/vectors; DIR may also be a directory of cases
   corpus DIR     score the built-in secret policy on the labelled documents of DIR, and fail below what is promised
   policy-templates [LANG]
-                 make, build, check and test the project that `kbc-mirror policy new` writes in each language (minutes; npm, pip)
+                 make, build, check and test the project that `kbc-mirror policy new` writes in each language (minutes; npm, pip, clang with lld)
   benches check [FILTER] | compare BASE [FILTER] | count [BASE]
                  measure the hot path: against the ceilings of benches/budgets.toml, or beside another commit in turns; or count
                  the instructions of its pure kernels with callgrind (minutes; benches/README.md)
