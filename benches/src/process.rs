@@ -1,4 +1,4 @@
-//! What the kernel tells of this process.
+//! What the kernel tells of this process, and of others.
 
 use std::fs;
 
@@ -11,11 +11,17 @@ const TICKS: f64 = 100.0;
 /// Anywhere but on Linux.
 #[must_use]
 pub fn cpu_ms() -> f64 {
-    let stat = fs::read_to_string("/proc/self/stat").expect("Linux tells of processes");
+    cpu_ms_of(std::process::id()).expect("Linux tells of processes")
+}
+
+/// The same of another process; none if there is no such process.
+#[must_use]
+pub fn cpu_ms_of(process: u32) -> Option<f64> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
     let ticks = after_name.split_whitespace().skip(11).take(2);
     let ticks: f64 = ticks.filter_map(|ticks| ticks.parse::<f64>().ok()).sum();
-    ticks * 1000.0 / TICKS
+    Some(ticks * 1000.0 / TICKS)
 }
 
 /// Returns the most memory that this process has had at a time, in kilobytes.
@@ -24,7 +30,7 @@ pub fn cpu_ms() -> f64 {
 /// Anywhere but on Linux.
 #[must_use]
 pub fn peak_kb() -> u64 {
-    status("VmHWM:")
+    status(std::process::id(), "VmHWM:").expect("the kernel tells how much memory there is")
 }
 
 /// Returns the memory that this process has, in kilobytes.
@@ -33,12 +39,17 @@ pub fn peak_kb() -> u64 {
 /// Anywhere but on Linux.
 #[must_use]
 pub fn memory_kb() -> u64 {
-    status("VmRSS:")
+    memory_kb_of(std::process::id()).expect("the kernel tells how much memory there is")
 }
 
-fn status(name: &str) -> u64 {
-    let status = fs::read_to_string("/proc/self/status").expect("Linux tells of processes");
+/// The same of another process; none if there is no such process.
+#[must_use]
+pub fn memory_kb_of(process: u32) -> Option<u64> {
+    status(process, "VmRSS:")
+}
+
+fn status(process: u32, name: &str) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(name));
-    let value = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok());
-    value.expect("the kernel tells how much memory there is")
+    line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok())
 }

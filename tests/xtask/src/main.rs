@@ -33,6 +33,8 @@ cargo xtask COMMAND
   benches check [FILTER] | compare BASE [FILTER] | count [BASE]
                  measure the hot path: against the ceilings of benches/budgets.toml, or beside another commit in turns; or count
                  the instructions of its pure kernels with callgrind (minutes; benches/README.md)
+  drill [NAME]   measure acceptance, processing, latency, neighbours, idle lanes and takeover, or one of them, on real servers
+                 (twelve minutes on a quiet machine; benches/README.md)
   job-history    measure how much a month of job runs makes a repository grow (minutes; benches/README.md)
   git-servers    the contract of remotes once more, also behind `nginx` with TLS and a password (minutes); installs it
                  where apt-get can, else says what is missing
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
             setup().and_then(|()| templates::run(&root(), rest.first().map(String::as_str)))
         }
         "benches" => setup().and_then(|()| benches::run(&root(), &rest)),
+        "drill" => setup().and_then(|()| drill(&rest)),
         "job-history" => setup().and_then(|()| job_history(&rest)),
         "git-servers" => setup().and_then(|()| git_servers()),
         "setup" => setup(),
@@ -285,18 +288,30 @@ fn test(args: &[String]) -> Result<()> {
 }
 
 fn job_history(args: &[String]) -> Result<()> {
-    let program = [
+    measure("job-history", args)
+}
+
+fn drill(args: &[String]) -> Result<()> {
+    match args {
+        [] => measure("drill", &["all".to_owned()]),
+        args => measure("drill", args),
+    }
+}
+
+/// Runs one of the benches' programs, optimised.
+fn measure(program: &str, args: &[String]) -> Result<()> {
+    let cargo = [
         "run",
         "--release",
         "--locked",
         "-p",
         "mirror-benches",
         "--bin",
-        "job-history",
+        program,
         "--",
     ];
     let args = args.iter().map(String::as_str);
-    run("cargo", &program.into_iter().chain(args).collect::<Vec<_>>())
+    run("cargo", &cargo.into_iter().chain(args).collect::<Vec<_>>())
 }
 
 fn lint() -> Result<()> {

@@ -13,6 +13,8 @@ use std::{collections::BTreeSet, time::Duration};
 const WINDOWS_HELD_UP: u32 = 3;
 /// So many commits go in one push; what is after them waits for the next.
 pub const COMMITS_MAX: usize = 200;
+/// So many events of a stream are read at a time, and so stand for one push at most.
+pub const EVENTS_MAX: usize = 10_000;
 
 /// A part of a cut that becomes a commit of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +95,8 @@ pub fn groups(
 }
 
 /// Leaves of what waits no more than one push takes up: whole windows, and of everything else what stands before their end.
-/// `changes` are of the stream of changes, in order; returns whether some were left out.
+/// `changes` are the first [`EVENTS_MAX`] of the stream of changes, in order; returns whether some were left out. A window
+/// that has more events than are read at a time is the only one that is taken in parts.
 #[must_use]
 pub fn limited(changes: Vec<Logged>, span: Duration) -> (Vec<Logged>, bool) {
     let versions: Vec<Logged> = changes
@@ -102,7 +105,10 @@ pub fn limited(changes: Vec<Logged>, span: Duration) -> (Vec<Logged>, bool) {
         .cloned()
         .collect();
     let windows = windows_of(&versions, span);
-    let Some(end) = windows.get(COMMITS_MAX).map(|next| versions[next.start].position) else {
+    // The last one may go on in what was not read.
+    let open = usize::from(changes.len() >= EVENTS_MAX && windows.len() > 1);
+    let whole = (windows.len() - open).min(COMMITS_MAX);
+    let Some(end) = windows.get(whole).map(|next| versions[next.start].position) else {
         return (changes, false);
     };
     let taken = changes.into_iter().filter(|logged| logged.position < end);

@@ -1,4 +1,4 @@
-use super::groups::{COMMITS_MAX, groups, limited, may_be_several};
+use super::groups::{COMMITS_MAX, EVENTS_MAX, groups, limited, may_be_several};
 use super::*;
 use crate::event::{MetadataChanged, RenderChanged, RunStatus, StorageCause, TableUse};
 use crate::ids::Topic;
@@ -345,4 +345,22 @@ fn one_push_takes_up_so_many_windows_and_no_half_of_one() {
     assert_eq!(taken.len(), COMMITS_MAX * 3);
     let few: Vec<Logged> = log.into_iter().take(30).collect();
     assert_eq!(limited(few.clone(), Duration::from_secs(30)), (few, false));
+}
+
+#[test]
+fn a_window_that_goes_on_in_what_was_not_read_waits_for_the_next_push() {
+    let span = Duration::from_secs(30);
+    let log = |of_first: usize| -> Vec<Logged> {
+        let line = |number: usize| {
+            let second = if number < of_first { 0 } else { 1_000 };
+            format!("{} {second} change a {}", number + 1, number + 1)
+        };
+        events(&(0..EVENTS_MAX).map(line).collect::<Vec<_>>().join("\n"))
+    };
+    let (taken, left_out) = limited(log(9_000), span);
+    assert!(left_out && taken.len() == 9_000);
+    // The only one is taken in parts; what was read to its end is whole.
+    assert_eq!(limited(log(EVENTS_MAX), span).0.len(), EVENTS_MAX);
+    let all: Vec<Logged> = log(9_000).into_iter().take(9_500).collect();
+    assert_eq!(limited(all.clone(), span), (all, false));
 }

@@ -112,7 +112,7 @@ pub(super) struct Setup {
     /// How the remote is reached; none without a server.
     access: Option<(String, RemoteSettings)>,
     _server: Server,
-    _cache: tempfile::TempDir,
+    cache: tempfile::TempDir,
 }
 
 pub(super) const TOKEN: &str = "s3cret-token-0123456789";
@@ -198,7 +198,7 @@ impl Setup {
             repositories,
             access,
             _server: server,
-            _cache: cache,
+            cache,
         }
     }
 
@@ -214,7 +214,7 @@ impl Setup {
         };
         let mut options = Vec::new();
         let write = |name: &str, content: &str| {
-            let path = self._cache.path().join(name);
+            let path = self.cache.path().join(name);
             std::fs::write(&path, content).unwrap();
             let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
             std::fs::set_permissions(&path, private).unwrap();
@@ -246,7 +246,7 @@ impl Setup {
 
     /// An empty store, as another machine has it.
     pub(super) fn other_store(&self) -> Store {
-        Store::open_or_create(&self._cache.path().join(crate::disk::unique_name("other"))).unwrap()
+        Store::open_or_create(&self.cache.path().join(crate::disk::unique_name("other"))).unwrap()
     }
 
     pub(super) fn git(&self, args: &[&str]) -> String {
@@ -260,7 +260,11 @@ impl Setup {
     /// Makes a commit on top of where the branch is, and pushes it.
     #[track_caller]
     pub(super) fn push(&self, message: &str, files: &[(&str, &str)]) -> Oid {
-        let push = self.make(self.remote.tip(&self.main).unwrap(), message, files);
+        self.deliver(self.make(self.remote.tip(&self.main).unwrap(), message, files))
+    }
+
+    #[track_caller]
+    pub(super) fn deliver(&self, push: PendingPush) -> Oid {
         let new = push.new_tip();
         self.store.save(&push).unwrap();
         self.remote.push(&push).unwrap();

@@ -6,14 +6,14 @@ use super::{
 };
 use crate::queue::NewEvent;
 use mirror_core::{
-    cut::{Cut, Logged, Stream, WantedRun, groups::limited},
+    cut::{
+        Cut, Logged, Stream, WantedRun,
+        groups::{EVENTS_MAX, limited},
+    },
     event::{Body, Envelope, RenderChanged},
     ids::Oid,
 };
 use std::collections::BTreeMap;
-
-/// Events of one stream that one commit may stand for; what is above waits for the next.
-pub(super) const EVENTS_MAX: usize = 10_000;
 
 impl Lane {
     /// Returns the stored cut, or makes and stores one of all that waits.

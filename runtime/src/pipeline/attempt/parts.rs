@@ -15,7 +15,7 @@ use mirror_core::{
     commit::CoveredChange,
     cut::{
         ConfigKey, Cut, LaneCursor, Logged, Stream,
-        groups::{Group, groups, may_be_several},
+        groups::{EVENTS_MAX, Group, groups, may_be_several},
     },
 };
 use std::collections::BTreeMap;
@@ -44,12 +44,9 @@ impl Lane {
         };
         let mut events: Vec<Logged> = Vec::new();
         for stream in Stream::ALL {
-            let read = self.log.read(
-                &self.topic,
-                cursor.of(stream),
-                Some(stream),
-                super::cut::EVENTS_MAX,
-            );
+            let read = self
+                .log
+                .read(&self.topic, cursor.of(stream), Some(stream), EVENTS_MAX);
             let through = cut.through(stream);
             events.extend(
                 read.await?

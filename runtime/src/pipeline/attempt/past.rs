@@ -13,7 +13,7 @@ use crate::{config::BackfillSpec, crash_point, queue::NewEvent, state::Feeder};
 use mirror_core::{
     cut::{
         Cut, LaneCursor, Logged, Stream,
-        groups::{COMMITS_MAX, Group},
+        groups::{COMMITS_MAX, EVENTS_MAX, Group},
     },
     event::{Body, Envelope},
     ids::ObjectKey,
@@ -121,7 +121,7 @@ impl Lane {
         loop {
             let page = self
                 .log
-                .read(&self.topic, after, Some(Stream::Change), super::cut::EVENTS_MAX)
+                .read(&self.topic, after, Some(Stream::Change), EVENTS_MAX)
                 .await?;
             let Some(last) = page.last() else { return Ok(past) };
             after = last.position;

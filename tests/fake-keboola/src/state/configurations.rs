@@ -79,10 +79,10 @@ impl State {
         change: &Change,
         content: Content,
     ) -> Result<Committed, FakeError> {
-        let before = self.configuration(at)?.clone();
+        let before = self.before(at)?;
         write_content(&mut self.configuration_mut(at)?.detail, content);
         let deed = deed("storage.componentConfigurationChanged", "Configuration edited");
-        self.commit(at, change, deed, Some(before))
+        self.commit(at, change, deed, before)
     }
 
     pub(super) fn delete_configuration(
@@ -90,10 +90,10 @@ impl State {
         at: &ConfigAt,
         change: &Change,
     ) -> Result<Committed, FakeError> {
-        let before = self.configuration(at)?.clone();
+        let before = self.before(at)?;
         self.configuration_mut(at)?.detail["isDeleted"] = true.into();
         let deed = deed("storage.componentConfigurationDeleted", "Configuration deleted");
-        let committed = self.commit(at, change, deed, Some(before))?;
+        let committed = self.commit(at, change, deed, before)?;
         let branch = self.branch_mut(&at.branch)?;
         let place = branch
             .branch
@@ -149,8 +149,8 @@ impl State {
         change: &Change,
         content: Content,
     ) -> Result<Committed, FakeError> {
-        let before = self.configuration(at)?.clone();
-        if row_of(&before, row).is_some() {
+        let before = self.before(at)?;
+        if row_of(self.configuration(at)?, row).is_some() {
             return Err(FakeError::RowExists {
                 config: at.config.clone(),
                 row: row.into(),
@@ -170,7 +170,7 @@ impl State {
             format!("Row {row} added"),
             row,
         );
-        self.commit(at, change, deed, Some(before))
+        self.commit(at, change, deed, before)
     }
 
     pub(super) fn update_row(
@@ -180,7 +180,7 @@ impl State {
         change: &Change,
         content: Content,
     ) -> Result<Committed, FakeError> {
-        let before = self.configuration(at)?.clone();
+        let before = self.before(at)?;
         let unknown = || FakeError::UnknownRow {
             config: at.config.clone(),
             row: row.into(),
@@ -196,7 +196,7 @@ impl State {
             format!("Row {row} changed"),
             row,
         );
-        self.commit(at, change, deed, Some(before))
+        self.commit(at, change, deed, before)
     }
 
     pub(super) fn delete_row(
@@ -205,8 +205,8 @@ impl State {
         row: &str,
         change: &Change,
     ) -> Result<Committed, FakeError> {
-        let before = self.configuration(at)?.clone();
-        if row_of(&before, row).is_none() {
+        let before = self.before(at)?;
+        if row_of(self.configuration(at)?, row).is_none() {
             return Err(FakeError::UnknownRow {
                 config: at.config.clone(),
                 row: row.into(),
@@ -224,7 +224,7 @@ impl State {
             format!("Row {row} removed"),
             row,
         );
-        self.commit(at, change, deed, Some(before))
+        self.commit(at, change, deed, before)
     }
 
     pub(super) fn set_configuration_metadata(
@@ -251,6 +251,13 @@ impl State {
         };
         self.record(told, change, &branch, &params);
         Ok(())
+    }
+
+    /// Returns a configuration as it is, where readers are to go on seeing it. It has all its versions, so it is not
+    /// cloned for nothing.
+    fn before(&self, at: &ConfigAt) -> Result<Option<Configuration>, FakeError> {
+        let found = self.configuration(at)?;
+        Ok((self.late_reads > 0).then(|| found.clone()))
     }
 
     /// Raises the version (and the row's), writes history, tells Storage events and the outbox.

@@ -413,7 +413,7 @@ fn a_store_that_is_damaged_is_found_to_be_and_mended_from_the_remote() {
         setup.push("first", &[("a/b/c.json", "1"), ("d/e.json", "2"), ("x", "3")]);
         let tip = setup.push("second", &[("a/b/c.json", "4")]);
         for while_open in [false, true] {
-            let root = setup._cache.path().join(crate::disk::unique_name("damaged"));
+            let root = setup.cache.path().join(crate::disk::unique_name("damaged"));
             let mut store = Store::open_or_create(&root).unwrap();
             let scope = FetchScope::TreesOnly { commits_max: 1 };
             setup.remote.fetch(tip, &store, scope).unwrap();

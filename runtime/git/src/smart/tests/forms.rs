@@ -2,11 +2,13 @@
 
 use super::*;
 use crate::{
+    data::{Data, IN_MEMORY_MAX},
     encoder::EntryKind,
     pack,
     packfile::PackFile,
-    testing::{Bare, git_fed},
+    testing::{Bare, git_fed, pseudo_random_bytes},
 };
+use std::fmt::Write as _;
 
 /// How many entries of a pack are whole, deltas by id, and deltas by distance.
 #[derive(Debug, PartialEq, Eq)]
@@ -148,4 +150,63 @@ fn a_base_that_is_gone_from_the_store_is_said_and_nothing_is_sent() {
     let push = twice_changed(&setup, first);
     remote.push(&push).unwrap();
     setup.is_sound();
+}
+
+/// Some megabytes that hardly compress, in which a little differs with the number.
+fn large(file: u64, number: u64) -> String {
+    let mut text = format!("{number}\n");
+    for byte in pseudo_random_bytes(file, 1 << 20) {
+        write!(text, "{byte:02x}").unwrap();
+    }
+    text
+}
+
+fn large_push(setup: &Setup, tip: Option<Oid>, number: u64) -> PendingPush {
+    let files: Vec<(String, String)> = (0..12)
+        .map(|file| (format!("a/{file}"), large(file, number + file % 2)))
+        .collect();
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (&**path, &**text)).collect();
+    setup.make(tip, &format!("push {number}"), &files)
+}
+
+#[test]
+fn a_push_of_many_megabytes_waits_in_a_file_and_arrives_whole() {
+    super::contract::everywhere(|setup, _| {
+        let push = large_push(setup, None, 0);
+        assert!(matches!(push.outgoing.sent.data, Data::File(_)));
+        let first = setup.deliver(push);
+        // All are there, though not all are kept here: some are differences, and some are whole.
+        let second = setup.deliver(large_push(setup, Some(first), 1));
+        assert_eq!(setup.remote.tip(&setup.main).unwrap(), Some(second));
+        for file in [0, 5, 11] {
+            let shown = setup.git(&["show", &format!("main:a/{file}")]);
+            assert!(shown == large(file, 1 + file % 2), "{file}");
+        }
+        setup.is_sound();
+        let left = std::fs::read_dir(setup.cache.path().join("store")).unwrap();
+        let left = left.filter_map(|file| file.unwrap().file_name().into_string().ok());
+        let left: Vec<String> = left.filter(|name| name.starts_with("tmp_")).collect();
+        assert_eq!(left, [""; 0]);
+    });
+}
+
+#[test]
+fn a_large_push_takes_other_forms_too() {
+    let setup = Setup::new(Way::Local);
+    setup.git(&["config", "receive.fsckObjects", "true"]);
+    let options = HttpOptions {
+        offers: vec!["no-thin"],
+        conceals: vec!["ofs-delta"],
+        ..HttpOptions::default()
+    };
+    let server = HttpServer::start(setup.repositories.root(), options);
+    let remote = open(&server.url("r.git"), settings());
+    let first = setup.deliver(large_push(&setup, None, 0));
+    let push = large_push(&setup, Some(first), 1);
+    assert!(push.is_thin());
+    remote.push(&push).unwrap();
+    setup.is_sound();
+    assert!(setup.git(&["show", "main:a/5"]) == large(5, 2));
+    let complete = push.complete_pack_bytes().unwrap();
+    assert!(complete.len() > IN_MEMORY_MAX);
 }
