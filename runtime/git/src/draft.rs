@@ -289,12 +289,11 @@ impl<'s> Draft<'s> {
         }
         let rests_on_parents = self.rests_on_parents()?;
         let tips: Vec<Oid> = updates.iter().filter_map(RefUpdate::new_tip).collect();
-        let local = self.local(&tips)?;
+        let trees_and_commits = std::mem::take(&mut self.trees_and_commits).keep(&mut self.scratch)?;
+        let local = self.local(&tips, &trees_and_commits)?;
         let Self {
             store,
-            mut scratch,
             blobs: mut runs,
-            trees_and_commits,
             bases,
             replaced,
             skipped,
@@ -305,7 +304,7 @@ impl<'s> Draft<'s> {
         } = self;
         // The pack has it all once more.
         drop((readable, blob_places, whole_blobs));
-        runs.extend(trees_and_commits.keep(&mut scratch)?);
+        runs.extend(trees_and_commits);
         let mut sent = Assembled::new(runs, store.place())?;
         if !rests_on_parents {
             sent.miss(skipped);
@@ -335,10 +334,13 @@ impl<'s> Draft<'s> {
 
     /// Returns what of the draft is worth keeping here, as whole objects: all commits, the trees that the next push may be
     /// built on, and the newest blobs, which it may be the difference to. None if that is what is sent.
-    fn local(&mut self, tips: &[Oid]) -> Result<Option<Local>, StoreError> {
+    fn local(&mut self, tips: &[Oid], trees_and_commits: &[KeptRun]) -> Result<Option<Local>, StoreError> {
         let trees = self.trees_of_tips(tips)?;
         let blob_bytes: u64 = self.blobs.iter().map(KeptRun::byte_len).sum();
-        let has_deltas = self.trees_and_commits.has_deltas() || self.blobs.iter().any(KeptRun::has_deltas);
+        let has_deltas = trees_and_commits
+            .iter()
+            .chain(&self.blobs)
+            .any(KeptRun::has_deltas);
         if !has_deltas && blob_bytes <= Store::BLOB_BYTES_MAX && trees.len() == self.trees {
             return Ok(None);
         }
@@ -359,12 +361,22 @@ impl<'s> Draft<'s> {
                 }
             }
         }
-        let commits = self.readable.iter();
-        let commits = commits.filter(|(_, readable)| readable.kind == Kind::Commit);
-        for id in trees.iter().chain(commits.map(|(id, _)| id)) {
-            let Readable { kind, raw } = &self.readable[id];
+        let mut written = HashSet::new();
+        for run in trees_and_commits {
+            let run = run.read()?;
+            for entry in run.entries().filter(|entry| entry.base.is_none()) {
+                let is_commit =
+                    || matches!(self.readable.get(&entry.id), Some(found) if found.kind == Kind::Commit);
+                if trees.contains(&entry.id) || is_commit() {
+                    kept.open(&mut scratch)?.push_encoded(&entry);
+                    written.insert(entry.id);
+                }
+            }
+        }
+        for id in trees.iter().filter(|id| !written.contains(*id)) {
+            let raw = self.readable[id].raw.read_all()?;
             let run = kept.open(&mut scratch)?;
-            run.push(&mut self.encoders[0], *id, *kind, &raw.read_all()?);
+            run.push(&mut self.encoders[0], *id, Kind::Tree, &raw);
         }
         let assembled = Assembled::new(kept.keep(&mut scratch)?, place)?;
         Ok(Some(Local {

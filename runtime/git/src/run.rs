@@ -220,10 +220,6 @@ impl Runs {
         Ok(&mut self.open)
     }
 
-    pub(crate) fn has_deltas(&self) -> bool {
-        !self.open.bases.is_empty() || self.kept.iter().any(KeptRun::has_deltas)
-    }
-
     pub(crate) fn byte_len(&self) -> u64 {
         self.open.byte_len() as u64 + self.kept.iter().map(KeptRun::byte_len).sum::<u64>()
     }
