@@ -232,7 +232,7 @@ fn edits(
     let edits = match format {
         Format::Json | Format::JsonLines => {
             let tree = walk::tree(format, text)?;
-            findings.check_leaves(tree.nodes.iter().filter(|node| node.leaf.is_some()).count())?;
+            findings.check_leaves(tree.nodes.iter().filter(|node| node.leaf().is_some()).count())?;
             json::edits(text, &tree, &findings, redaction, &mut outcome)?
         }
         Format::Csv => {

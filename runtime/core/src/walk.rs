@@ -99,9 +99,9 @@ pub fn leaf_at(format: Format, text: &str, at: usize) -> Result<Option<usize>, M
     Ok(match format {
         Format::Json | Format::JsonLines => {
             let tree = tree(format, text)?;
-            let mut nodes = tree.nodes.iter().filter(|node| node.leaf.is_some());
-            let node = nodes.find(|node| (node.start..node.end).contains(&at));
-            node.and_then(|node| node.leaf)
+            let mut nodes = tree.nodes.iter().filter(|node| node.leaf().is_some());
+            let node = nodes.find(|node| node.span().contains(&at));
+            node.and_then(json::Node::leaf)
         }
         Format::Csv => {
             let table = csv::Table::parse(text)?;

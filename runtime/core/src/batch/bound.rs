@@ -49,7 +49,7 @@ impl Plan {
         // All of the JSON file but its rows.
         let frame = files.twin.as_ref().map_or(0, |twin| {
             let array = &twin.tree.nodes[twin.rows];
-            twin_text.len() - (array.end - array.start)
+            twin_text.len() - array.span().len()
         });
         let wanted = rows.len().min(limits.rows_max as usize);
         let mut plan = Self {
@@ -128,23 +128,20 @@ impl Plan {
             let cells: Vec<usize> = twin.tree.children(row).collect();
             for (column, value) in changed {
                 let node = &nodes[cells[*column]];
-                splices.push((
-                    node.start..node.end,
-                    serde_json::Value::from(value.as_str()).to_string(),
-                ));
+                splices.push((node.span(), serde_json::Value::from(value.as_str()).to_string()));
             }
         }
         let removed: Vec<bool> = (0..self.all).map(|index| index >= self.rows.len()).collect();
         let array = &nodes[twin.rows];
         let spans = twin.tree.child_spans(twin.rows);
         splices.extend(
-            removals(array.start..array.end, &spans, &removed)
+            removals(array.span(), &spans, &removed)
                 .into_iter()
                 .map(|cut| (cut, String::new())),
         );
         let cells: usize = self.rows.iter().map(Vec::len).sum();
         if cells + self.dropped > 0 {
-            let end = array.end;
+            let end = array.span().end;
             let told = format!(", \"cut\": {{\"cells\": {cells}, \"rows\": {}}}", self.dropped);
             splices.push((end..end, told));
         }

@@ -229,7 +229,7 @@ impl Twin {
         let cuts_in = |container: usize, stays: &[bool]| {
             let removed: Vec<bool> = stays.iter().map(|stays| !stays).collect();
             let node = &self.tree.nodes[container];
-            removals(node.start..node.end, &self.tree.child_spans(container), &removed)
+            removals(node.span(), &self.tree.child_spans(container), &removed)
         };
         let mut cuts = cuts_in(self.columns, columns);
         cuts.extend(cuts_in(self.rows, rows));

@@ -73,7 +73,7 @@ impl SourceObject {
                     names.push(SourceName {
                         text,
                         is_own,
-                        literal: node.start..node.end,
+                        literal: node.span(),
                     });
                 }
             }

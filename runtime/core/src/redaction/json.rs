@@ -106,12 +106,12 @@ impl Redactor<'_> {
             }
             let fate = self.value(value, true)?;
             self.pointer.truncate(length);
-            members.push(self.tree.nodes[key].start..self.tree.nodes[value].end);
+            members.push(self.tree.nodes[key].span().start..self.tree.nodes[value].span().end);
             removed.push(fate == Fate::Goes);
         }
         if removed.contains(&true) {
             let object = &self.tree.nodes[at];
-            let removals = removals(object.start..object.end, &members, &removed);
+            let removals = removals(object.span(), &members, &removed);
             self.edits.extend(removals.into_iter().map(|range| Edit {
                 range,
                 text: String::new(),
@@ -186,7 +186,7 @@ impl Redactor<'_> {
             inner: node.inner(),
             encoding: Encoding::Json,
         };
-        let findings = node.leaf.map_or(&[][..], |leaf| self.findings.of(leaf));
+        let findings = node.leaf().map_or(&[][..], |leaf| self.findings.of(leaf));
         splice(
             self.text,
             &piece,
@@ -199,13 +199,13 @@ impl Redactor<'_> {
 
     /// Says whether a policy has found something in it.
     fn is_found(&self, node: &Node) -> bool {
-        node.leaf.is_some_and(|leaf| !self.findings.of(leaf).is_empty())
+        node.leaf().is_some_and(|leaf| !self.findings.of(leaf).is_empty())
     }
 
     /// Judges a value below a `#` key.
     fn secret(&mut self, node: &Node, member: bool) -> Result<Fate, RedactionError> {
         let value = node.value(self.text);
-        let findings = node.leaf.map_or(&[][..], |leaf| self.findings.of(leaf));
+        let findings = node.leaf().map_or(&[][..], |leaf| self.findings.of(leaf));
         let class = if node.kind == Kind::Scalar {
             Class::Plaintext
         } else {

@@ -24,6 +24,8 @@ pub(crate) enum Kind {
 }
 
 /// A value or key. The children of a container follow it; in an object keys and values alternate.
+///
+/// A manifest of a large project has millions of them, so they are small.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Node {
     pub(crate) kind: Kind,
@@ -31,20 +33,45 @@ pub(crate) struct Node {
     pub(crate) secret: bool,
     /// Whether it only describes such a key in a JSON Schema, as its title does.
     pub(crate) annotation: bool,
-    /// Index of the leaf that it is, if it is one.
-    pub(crate) leaf: Option<usize>,
-    pub(crate) start: usize,
-    pub(crate) end: usize,
+    /// Index of the leaf that it is; [`NO_LEAF`] if it is none.
+    leaf: u32,
+    start: u32,
+    end: u32,
     /// Index of the node after its last descendant.
-    pub(crate) after: usize,
+    after: u32,
+}
+
+const NO_LEAF: u32 = u32::MAX;
+
+/// Returns a place in a text, or a number of nodes, of which there are not more than bytes: [`Parser::root`] has checked that it fits.
+fn small(at: usize) -> u32 {
+    u32::try_from(at).expect("texts that are walked are shorter than 4 GiB")
 }
 
 impl Node {
+    /// Returns all bytes of a key or value, with quotes or brackets.
+    pub(crate) fn span(&self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+
+    /// Returns the index of the leaf that it is, if it is one.
+    pub(crate) fn leaf(&self) -> Option<usize> {
+        (self.leaf != NO_LEAF).then_some(self.leaf as usize)
+    }
+
+    /// Returns the index of the node after its last descendant.
+    pub(crate) fn after(&self) -> usize {
+        self.after as usize
+    }
+
     /// Returns the bytes between the quotes of a key or string, or those of any other value.
     pub(crate) fn inner(&self) -> Range<usize> {
         match self.kind {
-            Kind::Key | Kind::String => self.start + 1..self.end - 1,
-            Kind::Object | Kind::Array | Kind::Scalar | Kind::Null => self.start..self.end,
+            Kind::Key | Kind::String => {
+                let Range { start, end } = self.span();
+                start + 1..end - 1
+            }
+            Kind::Object | Kind::Array | Kind::Scalar | Kind::Null => self.span(),
         }
     }
 
@@ -75,11 +102,11 @@ impl Tree {
 
     /// Returns the indices of a container's children: elements, or keys and values in turn.
     pub(crate) fn children(&self, container: usize) -> impl Iterator<Item = usize> {
-        let after = self.nodes[container].after;
+        let after = self.nodes[container].after();
         let mut next = container + 1;
         std::iter::from_fn(move || {
             let child = (next < after).then_some(next)?;
-            next = self.nodes[child].after;
+            next = self.nodes[child].after();
             Some(child)
         })
     }
@@ -96,12 +123,11 @@ impl Tree {
         match node(container).kind {
             Kind::Object => self
                 .members(container)
-                .map(|(key, value)| node(key).start..node(value).end)
+                .map(|(key, value)| node(key).span().start..node(value).span().end)
                 .collect(),
-            Kind::Array | Kind::Key | Kind::String | Kind::Scalar | Kind::Null => self
-                .children(container)
-                .map(|child| node(child).start..node(child).end)
-                .collect(),
+            Kind::Array | Kind::Key | Kind::String | Kind::Scalar | Kind::Null => {
+                self.children(container).map(|child| node(child).span()).collect()
+            }
         }
     }
 
@@ -151,7 +177,7 @@ pub(super) struct Parser<'t> {
     format: Format,
     at: usize,
     end: usize,
-    leaves: usize,
+    leaves: u32,
     /// Whether a key begins with `#`.
     has_hash: bool,
     tree: Tree,
@@ -183,6 +209,9 @@ impl<'t> Parser<'t> {
     /// Reads the one value that the range holds.
     pub(super) fn root(&mut self, line: Option<usize>, range: Range<usize>) -> Result<(), Malformed> {
         (self.at, self.end) = (range.start, range.end);
+        if u32::try_from(range.end).is_err() {
+            return Err(self.fault("4 GiB or more of one file"));
+        }
         self.skip_space();
         self.tree.roots.push((line, self.tree.nodes.len()));
         self.value(0, false)?;
@@ -214,23 +243,23 @@ impl<'t> Parser<'t> {
 
     /// Adds a node, still open at its end, and returns its index.
     fn open(&mut self, kind: Kind, secret: bool, is_leaf: bool) -> usize {
-        let leaf = is_leaf.then_some(self.leaves);
-        self.leaves += usize::from(is_leaf);
+        let leaf = if is_leaf { self.leaves } else { NO_LEAF };
+        self.leaves += u32::from(is_leaf);
         self.tree.nodes.push(Node {
             kind,
             secret,
             annotation: false,
             leaf,
-            start: self.at,
-            end: self.at,
+            start: small(self.at),
+            end: small(self.at),
             after: 0,
         });
         self.tree.nodes.len() - 1
     }
 
     fn close(&mut self, node: usize) {
-        let after = self.tree.nodes.len();
-        self.tree.nodes[node].end = self.at;
+        let after = small(self.tree.nodes.len());
+        self.tree.nodes[node].end = small(self.at);
         self.tree.nodes[node].after = after;
     }
 

@@ -57,7 +57,7 @@ fn properties(text: &str, tree: &Tree, object: usize, found: &mut Vec<std::ops::
             let members = tree.members(property);
             let annotations =
                 members.filter(|(key, _)| ANNOTATIONS.contains(&&*tree.nodes[*key].value(text)));
-            found.extend(annotations.map(|(_, value)| value..tree.nodes[value].after));
+            found.extend(annotations.map(|(_, value)| value..tree.nodes[value].after()));
         }
     }
 }
