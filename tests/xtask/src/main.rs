@@ -38,7 +38,7 @@ cargo xtask COMMAND
                  measure the hot path: against the ceilings of benches/budgets.toml, or beside another commit in turns; or count
                  the instructions of its pure kernels with callgrind (minutes; benches/README.md)
   drill [NAME]   measure acceptance, processing, latency, neighbours, idle lanes and takeover, or one of them, on real servers
-                 (twelve minutes on a quiet machine; benches/README.md)
+                 (thirteen minutes on a quiet machine; benches/README.md)
   job-history    measure how much a month of job runs makes a repository grow (minutes; benches/README.md)
   git-servers    the contract of remotes once more, also behind `nginx` with TLS and a password (minutes); installs it
                  where apt-get can, else says what is missing

@@ -60,7 +60,7 @@ pub(crate) async fn run(how: How, figures: &mut Figures) -> Result<()> {
         for (way, feed) in &feeds {
             for (producers, events) in LOADS {
                 let began = Instant::now();
-                let end = began + how.size(Duration::from_secs(6), Duration::from_millis(300));
+                let end = began + how.size(Duration::from_secs(4), Duration::from_millis(300));
                 let running: Vec<_> = (0..producers)
                     .map(|_| {
                         let (feed, next, branch) = (feed.clone(), Arc::clone(&next), branch.clone());

@@ -1,7 +1,9 @@
 //! What was measured, for people and programs.
 
+#![expect(clippy::print_stdout, reason = "a command for people at a terminal")]
+
 use serde_json::{Value, json};
-use std::{fmt::Write as _, time::Duration};
+use std::time::Duration;
 
 #[derive(Debug)]
 struct Figure {
@@ -12,10 +14,25 @@ struct Figure {
 }
 
 /// The figures of a run, in the order in which they were found.
-#[derive(Debug, Default)]
-pub(crate) struct Figures(Vec<Figure>);
+#[derive(Debug)]
+pub(crate) struct Figures {
+    found: Vec<Figure>,
+    /// People see them as they come: a run takes minutes.
+    shown: bool,
+}
 
 impl Figures {
+    /// Begins a table, or what [`Figures::json`] gives in the end.
+    pub(crate) fn new(json: bool) -> Self {
+        if !json {
+            println!("| drill | what | |\n| --- | --- | ---: |");
+        }
+        Self {
+            found: Vec::new(),
+            shown: !json,
+        }
+    }
+
     pub(crate) fn add(
         &mut self,
         drill: &'static str,
@@ -23,9 +40,14 @@ impl Figures {
         value: f64,
         unit: &'static str,
     ) {
-        self.0.push(Figure {
+        let what = what.into();
+        if self.shown {
+            let digits = if value >= 100.0 { 0 } else { 3 };
+            println!("| {drill} | {what} | {value:.digits$} {unit} |");
+        }
+        self.found.push(Figure {
             drill,
-            what: what.into(),
+            what,
             value,
             unit,
         });
@@ -40,25 +62,9 @@ impl Figures {
         }
     }
 
-    pub(crate) fn table(&self) -> String {
-        let mut text = "| drill | what | |\n| --- | --- | ---: |\n".to_owned();
-        for Figure {
-            drill,
-            what,
-            value,
-            unit,
-        } in &self.0
-        {
-            let digits = if *value >= 100.0 { 0 } else { 3 };
-            writeln!(text, "| {drill} | {what} | {value:.digits$} {unit} |")
-                .expect("text can be written to text");
-        }
-        text
-    }
-
     pub(crate) fn json(&self) -> Value {
         let figure = |figure: &Figure| json!({ "drill": figure.drill, "what": figure.what, "value": figure.value, "unit": figure.unit });
-        self.0.iter().map(figure).collect()
+        self.found.iter().map(figure).collect()
     }
 }
 

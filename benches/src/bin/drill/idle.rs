@@ -23,7 +23,7 @@ use tempfile::TempDir;
 
 const DRILL: &str = "idle";
 /// Longer than a lane holds what makes it quick.
-const REST: Duration = Duration::from_secs(75);
+const REST: Duration = Duration::from_secs(65);
 /// So long the processor's time is looked at.
 const WATCH: Duration = Duration::from_secs(10);
 

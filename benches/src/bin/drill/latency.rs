@@ -35,7 +35,7 @@ async fn mode(how: How, window: &'static str) -> Result<(Vec<Duration>, Vec<Dura
     let span = how.size(Duration::from_secs(30), Duration::from_secs(2));
     let site = Site::new(Options {
         backend: Backend::Embedded,
-        projects: how.size(20, 3),
+        projects: how.size(40, 3),
         configurations: 20,
         window,
         span_ms: u64::try_from(span.as_millis())?,
@@ -51,14 +51,14 @@ async fn mode(how: How, window: &'static str) -> Result<(Vec<Duration>, Vec<Dura
         &site,
         &feed,
         site.projects.len(),
-        (how.size(2, 1), span + Duration::from_secs(2)),
+        (1, span + Duration::from_secs(2)),
         &mut told,
     )
     .await?;
     told.arrived(&site, &follower).await?;
     let lone = latencies(&lone, &follower);
 
-    let mixed = mixed(&site, &feed, how.size(Duration::from_secs(75), span), &mut told).await?;
+    let mixed = mixed(&site, &feed, how.size(Duration::from_secs(45), span), &mut told).await?;
     told.arrived(&site, &follower).await?;
     let mixed = latencies(&mixed, &follower);
     told.check(&site, &config, &worker).await?;

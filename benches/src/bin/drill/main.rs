@@ -33,7 +33,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Drill {
-    /// All of them, one after the other (about twelve minutes)
+    /// All of them, one after the other (about thirteen minutes)
     All(How),
     /// Events per second durably accepted, by backend and number of producers
     Accept(How),
@@ -90,7 +90,6 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn run(drill: &Drill) -> Result<()> {
-    let mut figures = Figures::default();
     let (Drill::All(how)
     | Drill::Accept(how)
     | Drill::Process(how)
@@ -101,6 +100,7 @@ async fn run(drill: &Drill) -> Result<()> {
     else {
         return Ok(());
     };
+    let mut figures = Figures::new(how.json);
     let all = matches!(drill, Drill::All(_));
     if all || matches!(drill, Drill::Accept(_)) {
         accept::run(how, &mut figures).await?;
@@ -120,9 +120,8 @@ async fn run(drill: &Drill) -> Result<()> {
     if all || matches!(drill, Drill::Takeover(_)) {
         takeover::run(how, &mut figures).await?;
     }
-    match how.json {
-        true => println!("{}", figures.json()),
-        false => println!("{}", figures.table()),
+    if how.json {
+        println!("{}", figures.json());
     }
     Ok(())
 }

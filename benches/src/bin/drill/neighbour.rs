@@ -15,16 +15,20 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 const DRILL: &str = "neighbour";
 /// The busy project tells of so many edits so often.
 const BURST: usize = 50;
 const BURST_EVERY: Duration = Duration::from_millis(50);
+/// So many of its requests are under way at a time.
+const AT_ONCE: usize = 8;
 
 pub(crate) async fn run(how: How, figures: &mut Figures) -> Result<()> {
-    for (name, window) in [("30 s window", "early"), ("eager", "eager")] {
-        let span = how.size(Duration::from_secs(30), Duration::from_secs(2));
+    // In eager mode a second edit of a branch waits for the span; a short one leaves time for more of them.
+    for (name, window, span, rounds) in [("30 s window", "early", 30, 1), ("eager", "eager", 10, 3)] {
+        let span = Duration::from_secs(how.size(span, 2));
         let quiet = how.size(99, 4);
         // The busy one comes last.
         let site = Site::new(Options {
@@ -36,11 +40,13 @@ pub(crate) async fn run(how: How, figures: &mut Figures) -> Result<()> {
         })?;
         let (config, worker) = site.start("w0").await?;
         let feed = site.feed(&worker).await?;
-        // In eager mode the first sync has begun a time in which nothing is pushed.
-        tokio::time::sleep(span).await;
+        // The first sync has begun a time in which nothing is pushed.
+        if window == "eager" {
+            tokio::time::sleep(span).await;
+        }
 
         let mut told = Told::default();
-        let rounds = (how.size(2, 1), span + Duration::from_secs(2));
+        let rounds = (how.size(rounds, 1), span + Duration::from_secs(2));
         let follower = site.follow();
         let mut of_quiet = async |what: &str, told: &mut Told| {
             let accepted = paced(&site, &feed, quiet, rounds, told).await?;
@@ -93,16 +99,26 @@ async fn noise(project: Arc<Project>, feed: Feed, stop: CancellationToken) -> Re
     let mut next = began;
     let mut events = 0;
     let mut newest = Vec::new();
+    let mut sending = JoinSet::new();
     while !stop.is_cancelled() {
         let edits = (0..BURST)
             .map(|_| project.edit())
             .collect::<Result<Vec<Edit>>>()?;
         let burst: Vec<String> = edits.iter().map(|edit| edit.event.clone()).collect();
-        feed.send(&burst).await?;
         events += burst.len();
+        let feed = feed.clone();
+        sending.spawn(async move { feed.send(&burst).await });
+        if sending.len() >= AT_ONCE
+            && let Some(sent) = sending.join_next().await
+        {
+            sent??;
+        }
         newest = edits;
         next += BURST_EVERY;
         tokio::time::sleep_until(next.into()).await;
+    }
+    while let Some(sent) = sending.join_next().await {
+        sent??;
     }
     Ok(Noise {
         events,

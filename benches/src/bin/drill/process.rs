@@ -67,7 +67,7 @@ pub(crate) async fn run(how: How, figures: &mut Figures) -> Result<()> {
         for _ in 0..100_000 {
             site.git.fail_next(On::Any, Fault::status(503));
         }
-        let windows = how.size(12, 5);
+        let windows = how.size(8, 5);
         let events = how.size(50, 4);
         for _ in 0..windows {
             let next = Instant::now() + 2 * SPAN;

@@ -30,7 +30,7 @@ pub(crate) async fn run(how: How, figures: &mut Figures) -> Result<()> {
     let follower = site.follow();
     let mut told = Told::default();
     let mut taken = Vec::new();
-    for round in 0..how.size(4, 1) {
+    for round in 0..how.size(3, 1) {
         let holder = until("a worker has the project", async || {
             for (number, (_, worker)) in workers.iter().enumerate() {
                 if worker.metric("shards_held").await? == Some(1.0) {
