@@ -16,7 +16,6 @@ use mirror_core::{
     redaction::document_of_text,
 };
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::{Resolve, SourceMap};
 
 /// A policy that does what a document tells it to.
 const POLICY: &str = include_str!("hostile/policy.wat");
@@ -150,19 +149,7 @@ fn context() -> Context {
 /// # Panics
 /// A text that is no module, or does not fit the world.
 pub(crate) fn component(text: &str, world: &str) -> Vec<u8> {
-    let mut sources = SourceMap::default();
-    for (path, text) in crate::WIT {
-        sources.push_str(path, text);
-    }
-    let package = sources
-        .parse()
-        .map_err(|(_, error)| error)
-        .expect("our WIT parses");
-    let mut resolve = Resolve::new();
-    let package = resolve.push_group(package).expect("our WIT is whole");
-    let world = resolve
-        .select_world(&[package], Some(world))
-        .expect("the world is in the package");
+    let (resolve, world) = crate::world::resolved(world);
     let mut module = wat::parse_str(text).expect("the text is a module");
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)
         .expect("metadata fits any module");

@@ -7,3 +7,5 @@ mod hostile;
 mod layout;
 mod policy;
 mod support;
+mod versions;
+mod wrap;

@@ -1,9 +1,13 @@
 //! From a core module, as compilers write it, to a component.
 
-use crate::text;
+use crate::{
+    fit::{self, Fit},
+    text, world,
+};
+use std::borrow::Cow;
 use thiserror::Error;
-use wasmparser::Parser;
-use wit_component::ComponentEncoder;
+use wasmparser::{Parser, Payload};
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
 /// A module of which no component can be made.
 #[derive(Debug, Error)]
@@ -15,8 +19,9 @@ pub enum WrapError {
     Unfit { detail: String },
 }
 
-/// Makes a component of a core module that was built with the bindings of a world (wit-bindgen puts the world's
-/// description into it). What is a component already is returned as it is. The module must be the caller's own:
+/// Makes a component of a core module that was built for one of our worlds. Bindings that wit-bindgen made put the world's
+/// description into it; a module without one, as other compilers write it, gets that of the world whose interface it
+/// exports. What is a component already is returned as it is. The module must be the caller's own:
 /// nothing bounds what this costs.
 ///
 /// # Errors
@@ -28,13 +33,47 @@ pub fn wrap_module(bytes: &[u8]) -> Result<Vec<u8>, WrapError> {
     if !Parser::is_core_wasm(bytes) {
         return Err(WrapError::NoModule);
     }
+    let module = described(bytes);
     let encoded = ComponentEncoder::default()
         .validate(true)
-        .module(bytes)
+        .module(&module)
         .and_then(ComponentEncoder::encode);
     encoded.map_err(|error| WrapError::Unfit {
         detail: text::shortened(&format!("{error:#}"), 1_000),
     })
+}
+
+/// Returns the module with the description of its world, where that lacks and can be told.
+fn described(module: &[u8]) -> Cow<'_, [u8]> {
+    let mut exported: Option<&Fit> = None;
+    for payload in Parser::new(0).parse_all(module) {
+        match payload {
+            Ok(Payload::CustomSection(section)) if section.name().starts_with("component-type") => {
+                return Cow::Borrowed(module);
+            }
+            Ok(Payload::ExportSection(exports)) => {
+                // Functions of an interface are exported as `interface#function`.
+                let named = |fit: &&Fit, name: &str| name.split('#').next() == Some(fit.interface);
+                exported = exports.into_iter().flatten().find_map(|export| {
+                    [&fit::REDACTION, &fit::LAYOUT, &fit::SAMPLING]
+                        .into_iter()
+                        .find(|fit| named(fit, export.name))
+                });
+            }
+            Ok(_) => {}
+            // The encoder has the words for it.
+            Err(_) => return Cow::Borrowed(module),
+        }
+    }
+    let Some(fit) = exported else {
+        return Cow::Borrowed(module);
+    };
+    let (resolve, world) = world::resolved(fit.world);
+    let mut described = module.to_vec();
+    match embed_component_metadata(&mut described, &resolve, world, StringEncoding::UTF8, false) {
+        Ok(()) => Cow::Owned(described),
+        Err(_) => Cow::Borrowed(module),
+    }
 }
 
 fn advice(detail: &str) -> &'static str {

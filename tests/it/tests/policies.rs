@@ -355,7 +355,7 @@ async fn a_new_policy_builds_fits_and_passes_its_own_cases() {
 #[tokio::test(flavor = "multi_thread")]
 async fn there_are_projects_in_other_languages() {
     let directory = tempfile::tempdir().expect("temporary directories can be made");
-    for (lang, entry) in [("js", "policy.js"), ("python", "app.py")] {
+    for (lang, entry) in [("js", "policy.js"), ("python", "app.py"), ("c", "judge.c")] {
         let project = directory.path().join(lang);
         let made = policy(&[
             "new",
@@ -377,6 +377,13 @@ async fn there_are_projects_in_other_languages() {
             assert!(!text.contains("{{") && !text.is_empty(), "{lang}: {file}");
         }
     }
+    // A C compiler and make are needed to build the product too.
+    let mut make = Command::new("make");
+    let checked = run(make.current_dir(directory.path().join("c")).arg("check"));
+    assert!(
+        checked.status.success() && checked.stdout.contains("ok"),
+        "{checked:?}"
+    );
     let bad = policy(&["new", "Company Words", "--lang", "js"]);
     assert_eq!(bad.status.code(), Some(2), "{bad:?}");
 }

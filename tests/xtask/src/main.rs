@@ -18,6 +18,7 @@ mod benches;
 mod conformance;
 mod corpus;
 mod templates;
+mod wit;
 
 const USAGE: &str = "\
 cargo xtask COMMAND
@@ -29,7 +30,10 @@ cargo xtask COMMAND
                  and check DIR/vectors; DIR may also be a directory of cases
   corpus DIR     score the built-in secret policy on the labelled documents of DIR, and fail below what is promised
   policy-templates [LANG]
-                 make, build, check and test the project that `kbc-mirror policy new` writes in each language (minutes; npm, pip)
+                 make, build, check and test the project that `kbc-mirror policy new` writes in each language (minutes; npm, pip, clang with lld)
+  wit [record [--unreleased]]
+                 does wit/ keep what its recorded version (tests/wit) promises to components that were built against it? `record` notes
+                 a new version; also a test
   benches check [FILTER] | compare BASE [FILTER] | count [BASE]
                  measure the hot path: against the ceilings of benches/budgets.toml, or beside another commit in turns; or count
                  the instructions of its pure kernels with callgrind (minutes; benches/README.md)
@@ -63,6 +67,7 @@ fn main() -> ExitCode {
         "policy-templates" => {
             setup().and_then(|()| templates::run(&root(), rest.first().map(String::as_str)))
         }
+        "wit" => wit::run(&root(), &rest),
         "benches" => setup().and_then(|()| benches::run(&root(), &rest)),
         "drill" => setup().and_then(|()| drill(&rest)),
         "job-history" => setup().and_then(|()| job_history(&rest)),

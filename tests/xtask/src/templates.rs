@@ -1,8 +1,8 @@
 //! `cargo xtask policy-templates`: every template of `kbc-mirror policy new` is made, built with its ordinary tools,
 //! checked and tested, as its README says.
 //!
-//! The tools of JavaScript and Python come from their registries, so this is no part of an ordinary test run; that
-//! of Rust is.
+//! The tools of JavaScript and Python come from their registries, and C needs clang and lld, so this is no part of an ordinary
+//! test run; that of Rust is.
 
 use anyhow::{Context, Result, bail};
 use std::{
@@ -20,7 +20,7 @@ struct Language {
     built: &'static str,
 }
 
-const LANGUAGES: [Language; 3] = [
+const LANGUAGES: [Language; 4] = [
     Language {
         lang: "rust",
         name: "rust-words",
@@ -69,6 +69,12 @@ const LANGUAGES: [Language; 3] = [
         ],
         built: "python-words.wasm",
     },
+    Language {
+        lang: "c",
+        name: "c-words",
+        commands: &[&["make", "check"], &["make"]],
+        built: "c-words.wasm",
+    },
 ];
 
 /// Makes, builds and tries all templates, or one.
@@ -76,7 +82,6 @@ const LANGUAGES: [Language; 3] = [
 /// # Errors
 /// The first command that fails.
 pub(crate) fn run(root: &Path, only: Option<&str>) -> Result<()> {
-    let binary = super::release(root)?;
     let out = super::target(root).join("policy-templates");
     if out.exists() {
         fs::remove_dir_all(&out)?;
@@ -86,8 +91,14 @@ pub(crate) fn run(root: &Path, only: Option<&str>) -> Result<()> {
         .filter(|language| only.is_none_or(|only| only == language.lang))
         .collect();
     if wanted.is_empty() {
-        bail!("there are templates for rust, js and python");
+        bail!("there are templates for rust, js, python and c");
     }
+    // Compiling a whole interpreter is too slow without optimisation.
+    let is_large = |language: &&&Language| matches!(language.lang, "js" | "python");
+    let binary = match wanted.iter().find(is_large) {
+        Some(_) => super::release(root)?,
+        None => super::product(root)?,
+    };
     for language in wanted {
         tried(&binary, &out, language).with_context(|| format!("the template for {}", language.lang))?;
         println!("{}: builds, fits and passes its cases", language.lang);

@@ -27,6 +27,8 @@ enum Language {
     #[value(name = "js", alias = "javascript")]
     JavaScript,
     Python,
+    /// With clang or Zig, without a C library.
+    C,
 }
 
 /// A file of a template: where it goes, and its text with `{{name}}` and `{{module}}` in it.
@@ -71,6 +73,19 @@ const PYTHON: Template = template! {
     "app.py" => "app.py.tmpl",
 };
 
+const C: Template = template! {
+    "c":
+    "Makefile" => "Makefile.tmpl",
+    "README.md" => "README.md.tmpl",
+    ".gitignore" => "gitignore.tmpl",
+    "judge.c" => "judge.c.tmpl",
+    "settings.h" => "settings.h.tmpl",
+    "settings.c" => "settings.c.tmpl",
+    "mirror.h" => "mirror.h.tmpl",
+    "mirror.c" => "mirror.c.tmpl",
+    "test.c" => "test.c.tmpl",
+};
+
 /// The same in every language.
 const CASES: Template = template! {
     "rust":
@@ -109,6 +124,7 @@ pub(super) fn run(new: &New) -> Result<(), Failure> {
         Language::Rust => RUST,
         Language::JavaScript => JAVASCRIPT,
         Language::Python => PYTHON,
+        Language::C => C,
     };
     let wit = mirror_sandbox::WIT.iter().filter(|(file, _)| WIT.contains(file));
     let wit = wit.map(|(file, text)| (format!("wit/{file}"), (*text).to_owned()));
