@@ -71,8 +71,20 @@ impl Writer {
             return Ok(());
         }
         let began = Instant::now();
-        let mut done: Vec<Finish> = Vec::new();
-        let mut next = Some(first);
+        // What comes first is undone with the transaction. A savepoint would have SQLite copy each page it changes, and the first may
+        // be everything that is known of a project.
+        let (outcome, finish) = first(Some(&self.connection));
+        if let Err(error) = outcome {
+            let _ = self.connection.execute_batch("ROLLBACK");
+            finish(Err(DatabaseError::sqlite("be written", error)));
+            if self.connection.is_autocommit() {
+                return Ok(());
+            }
+            self.ready.store(false, Ordering::Release);
+            return Err(InDoubt);
+        }
+        let mut done: Vec<Finish> = vec![finish];
+        let mut next = another(began, &done, requests);
         while let Some(request) = next {
             let (outcome, finish) = self.within_savepoint(request);
             match outcome {
@@ -87,8 +99,7 @@ impl Writer {
                     }
                 }
             }
-            let more = done.len() < GROUP_MAX && began.elapsed() < GROUP_TIME_MAX;
-            next = if more { requests.try_recv().ok() } else { None };
+            next = another(began, &done, requests);
         }
         match self.connection.execute_batch("COMMIT") {
             Ok(()) => {
@@ -138,6 +149,12 @@ impl Writer {
             tracing::warn!(%error, "the database could not be checkpointed");
         }
     }
+}
+
+/// Returns a request that already waits, if it goes into the same transaction.
+fn another(began: Instant, done: &[Finish], requests: &mpsc::Receiver<Request>) -> Option<Request> {
+    let more = done.len() < GROUP_MAX && began.elapsed() < GROUP_TIME_MAX;
+    if more { requests.try_recv().ok() } else { None }
 }
 
 impl Drop for Writer {

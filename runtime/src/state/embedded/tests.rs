@@ -161,11 +161,14 @@ async fn everything_comes_in_parts_and_counts_as_a_whole() {
         .unwrap();
     check(&state, &lane, "tip 1 with a=1").await;
     state
-        .prepare(&lane, prepared(3, None, vec![row("f", Some("6"))]))
+        .prepare(
+            &lane,
+            prepared(3, None, vec![row("f", Some("6")), row("e", Some("7"))]),
+        )
         .await
         .unwrap();
     state.adopt(&lane, oid(3)).await.unwrap();
-    check(&state, &lane, "tip 3 with d=4 e=5 f=6").await;
+    check(&state, &lane, "tip 3 with d=4 e=7 f=6").await;
 }
 
 #[tokio::test]
