@@ -7,7 +7,7 @@ use crate::disk::{self, DiskError, at};
 use bytes::Bytes;
 use std::{
     fs::File,
-    io::{self, Read, Write},
+    io::{self, Write},
     ops::Range,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
@@ -92,38 +92,11 @@ impl Data {
     pub(crate) fn parts(mut self, bytes_max: usize) -> impl Iterator<Item = Result<Bytes, DiskError>> {
         std::iter::from_fn(move || (!self.is_empty()).then(|| self.take_front(bytes_max)))
     }
-
-    pub(crate) fn reader(&self) -> Reader {
-        Reader(self.clone())
-    }
 }
 
 impl From<Vec<u8>> for Data {
     fn from(bytes: Vec<u8>) -> Self {
         Self::Memory(bytes.into())
-    }
-}
-
-/// Reads from the front.
-#[derive(Debug)]
-pub(crate) struct Reader(Data);
-
-impl Read for Reader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match &mut self.0 {
-            Data::Memory(bytes) => {
-                let read = bytes.len().min(buffer.len());
-                buffer[..read].copy_from_slice(&bytes.split_to(read));
-                Ok(read)
-            }
-            Data::File(Stretch { file, range }) => {
-                let left = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
-                let most = left.min(buffer.len());
-                let read = file.file.read_at(&mut buffer[..most], range.start)?;
-                range.start += read as u64;
-                Ok(read)
-            }
-        }
     }
 }
 
@@ -178,9 +151,8 @@ impl Scratch {
         let file = match &self.file {
             Some(file) => Arc::clone(file),
             None => {
-                let Some(directory) = &self.place.0 else {
-                    return Ok(bytes.to_vec().into());
-                };
+                let directory = self.place.0.as_deref();
+                let directory = directory.expect("where there is no place there is always room");
                 let file = Arc::new(nameless(directory)?);
                 self.file = Some(Arc::clone(&file));
                 file
@@ -261,13 +233,8 @@ impl Writing {
 
 /// Copies everything into a file.
 pub(crate) fn copy(data: &Data, file: &mut File) -> io::Result<()> {
-    match data {
-        Data::Memory(bytes) => file.write_all(bytes),
-        Data::File(_) => {
-            let mut reader = io::BufReader::with_capacity(PART_BYTES, data.reader());
-            io::copy(&mut reader, file).map(drop)
-        }
-    }
+    let mut parts = data.clone().parts(PART_BYTES);
+    parts.try_for_each(|part| file.write_all(&part?))
 }
 
 fn size(bytes: u64) -> usize {
@@ -293,9 +260,6 @@ mod tests {
             let data = writing.finish().unwrap();
             assert_eq!(matches!(data, Data::File(_)), size > IN_MEMORY_MAX);
             assert_eq!(data.read_all().unwrap(), content);
-            let mut read = Vec::new();
-            data.reader().read_to_end(&mut read).unwrap();
-            assert!(read == content);
             let parts: Vec<Bytes> = data.clone().parts(1_000_000).map(Result::unwrap).collect();
             assert!(parts.concat() == content);
             let (start, end) = (size / 3, size / 2);

@@ -3,13 +3,13 @@
 mod support;
 
 use fake_keboola::Change;
-use git_servers::{Fault, HttpOptions, HttpServer, On};
+use git_servers::{Fault, HttpServer, On};
 use jiff::{SignedDuration, Timestamp};
 use mirror_core::cut::groups::COMMITS_MAX;
-use mirror_it::{Rig, Settings, SourceAt};
+use mirror_it::Rig;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use support::{JANE, Keboola, PETR, Person, Repository};
+use support::{JANE, Keboola, PETR, Person, Repository, first_snapshot_over_http};
 
 /// A mirror of a project, over a real server, whose attempts are made when the test says so.
 struct World {
@@ -22,30 +22,7 @@ struct World {
 impl World {
     /// Takes the first snapshot.
     async fn new(keboola: &Arc<Keboola>) -> Self {
-        let source = SourceAt {
-            url: keboola.url().to_owned(),
-            token: keboola.token().to_owned(),
-            project: keboola.project().project_id,
-        };
-        let mut rig = Rig::new(source, Settings::default()).await;
-        let root = rig.repository().parent().expect("it lies somewhere").to_owned();
-        let start = || HttpServer::start(&root, HttpOptions::default());
-        let server = std::thread::scope(|scope| scope.spawn(start).join()).expect("the server starts");
-        let repository = Repository::at(rig.repository());
-        for key in [
-            "uploadpack.allowFilter",
-            "uploadpack.allowAnySHA1InWant",
-            "http.receivepack",
-        ] {
-            repository.git(&["config", key, "true"]);
-        }
-        rig.restart(|_, settings| {
-            settings.lines =
-                "[git]\nallow_networks = [\"127.0.0.0/8\"]\nallow_plain_http = true\n".to_owned();
-            settings.repository = format!("repository = \"{}\"", server.url("repository.git"));
-        })
-        .await;
-        rig.attempt().await;
+        let (rig, server) = first_snapshot_over_http(keboola).await;
         Self {
             keboola: Arc::clone(keboola),
             rig,

@@ -6,7 +6,7 @@
 mod support;
 
 use fake_keboola::{Change, ConfigAt};
-use git_servers::{Fault, HttpOptions, HttpServer, On};
+use git_servers::{Fault, HttpServer, On};
 use jiff::{SignedDuration, Timestamp};
 use mirror_core::{
     cut::{
@@ -18,12 +18,12 @@ use mirror_core::{
     retry::{Failure, Jitter},
     window::WindowMode,
 };
-use mirror_it::{Rig, Settings, SourceAt};
+use mirror_it::Rig;
 use mirror_runtime::app::chain;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
-use support::{BOT, JANE, Keboola, PETR, Repository};
+use support::{BOT, JANE, Keboola, PETR, Repository, first_snapshot_over_http};
 
 const EVENTS: usize = 100_000;
 /// So often somebody sits down to work; each time is a window of its own.
@@ -58,30 +58,7 @@ struct Drill {
 impl Drill {
     /// Takes the first snapshot over a server that works.
     async fn new(keboola: &Arc<Keboola>) -> Self {
-        let source = SourceAt {
-            url: keboola.url().to_owned(),
-            token: keboola.token().to_owned(),
-            project: keboola.project().project_id,
-        };
-        let mut rig = Rig::new(source, Settings::default()).await;
-        let root = rig.repository().parent().expect("it lies somewhere").to_owned();
-        let serve = || HttpServer::start(&root, HttpOptions::default());
-        let server = std::thread::scope(|scope| scope.spawn(serve).join()).expect("the server starts");
-        let repository = Repository::at(rig.repository());
-        for key in [
-            "uploadpack.allowFilter",
-            "uploadpack.allowAnySHA1InWant",
-            "http.receivepack",
-        ] {
-            repository.git(&["config", key, "true"]);
-        }
-        rig.restart(|_, settings| {
-            settings.lines =
-                "[git]\nallow_networks = [\"127.0.0.0/8\"]\nallow_plain_http = true\n".to_owned();
-            settings.repository = format!("repository = \"{}\"", server.url("repository.git"));
-        })
-        .await;
-        rig.attempt().await;
+        let (rig, server) = first_snapshot_over_http(keboola).await;
         let machine = machine(&rig, start()).await;
         Self {
             keboola: Arc::clone(keboola),

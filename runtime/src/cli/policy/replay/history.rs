@@ -69,7 +69,11 @@ impl History {
         };
         let context = context(remote, store, spec, branch, tip)?;
         let (mut newest_first, is_cut) = match since {
-            None => (vec![tree_of(remote, store, tip)?], false),
+            // Its trees follow, as those of any other.
+            None => (
+                vec![store.commit(tip).map_err(|error| Failure::failed(&error))?],
+                false,
+            ),
             Some(since) => listed(remote, store, branch, tip, since, commits_max)?,
         };
         newest_first.reverse();

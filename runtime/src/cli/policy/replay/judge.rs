@@ -70,6 +70,7 @@ impl Verdicts {
 }
 
 /// What a policy says of a history.
+#[derive(Default)]
 pub(super) struct Outcome {
     /// By the index of the content; what has nothing to tell is not here.
     pub(super) contents: BTreeMap<usize, (Owner, Verdicts)>,
@@ -97,15 +98,7 @@ impl Judge<'_> {
         owners: &Owners,
         mut told: impl FnMut(usize),
     ) -> Result<Outcome, Failure> {
-        let mut outcome = Outcome {
-            contents: BTreeMap::new(),
-            messages: BTreeMap::new(),
-            names: BTreeMap::new(),
-            names_judged: 0,
-            judged: 0,
-            unread: 0,
-            found: BTreeSet::new(),
-        };
+        let mut outcome = Outcome::default();
         let mut by_blob: BTreeMap<Oid, Vec<usize>> = BTreeMap::new();
         for (at, content) in history.contents.iter().enumerate() {
             by_blob.entry(content.blob).or_default().push(at);
@@ -309,13 +302,8 @@ mod tests {
     #[test]
     fn a_path_does_not_say_what_was_found() {
         let outcome = Outcome {
-            contents: BTreeMap::new(),
-            messages: BTreeMap::new(),
-            names: BTreeMap::new(),
-            names_judged: 0,
-            judged: 0,
-            unread: 0,
             found: BTreeSet::from([squeezed("CUST-0041 2345"), squeezed("Žluťoučký")]),
+            ..Outcome::default()
         };
         let shown = |path| outcome.shown(path);
         assert_eq!(
