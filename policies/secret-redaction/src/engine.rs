@@ -381,6 +381,21 @@ mod tests {
     }
 
     #[test]
+    fn the_rule_in_a_marker_names_nothing() {
+        check(
+            Kind::Sample,
+            "
+            /0/0 = heslo: krtek77
+            /1/0 = leto2024
+            ",
+            &expect![[r#"
+                /0/0 = heslo: [REDACTED:password:k7wq2a]
+                /1/0 = leto2024
+            "#]],
+        );
+    }
+
+    #[test]
     fn the_header_of_a_sample_names_its_cells() {
         check(
             Kind::Sample,

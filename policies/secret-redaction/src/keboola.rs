@@ -5,6 +5,7 @@
 //! happens to contain a cipher.
 
 use crate::alphabet::{ALNUM, DASH, DIGIT, LETTER, PLUS_SLASH, URL64, WORD};
+use std::borrow::Cow;
 
 /// Names before the suffix of the key management system, as Keboola's encryption service makes them.
 const SCOPES: [&str; 8] = [
@@ -128,6 +129,30 @@ pub(crate) fn has_marker(value: &str) -> bool {
     false
 }
 
+/// Returns the value with another text in the place of each marker.
+pub(crate) fn with_markers_as<'v>(text: &str, value: &'v str) -> Cow<'v, str> {
+    if !has_marker(value) {
+        return Cow::Borrowed(value);
+    }
+    let mut out = String::with_capacity(value.len());
+    let mut rest = value;
+    while let Some(at) = memchr::memmem::find(rest.as_bytes(), MARKER_START.as_bytes()) {
+        out.push_str(&rest[..at]);
+        rest = match marker_end(&rest[at..]) {
+            Some(length) => {
+                out.push_str(text);
+                &rest[at + length..]
+            }
+            None => {
+                out.push_str(MARKER_START);
+                &rest[at + MARKER_START.len()..]
+            }
+        };
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
 /// Says whether a value under a `#` key may stay.
 pub(crate) fn may_stay_under_hash(value: &str) -> bool {
     value.is_empty() || is_cipher(value) || is_vault_reference(value) || is_marker(value)
@@ -231,6 +256,11 @@ mod tests {
         }
         assert!(has_marker("x [REDACTED: [REDACTED:a:b] y"));
         assert!(!has_marker("x [REDACTED: y"));
+        assert_eq!(
+            with_markers_as("x", "a [REDACTED:a:b][REDACTED: [REDACTED:a:0]c"),
+            "a x[REDACTED: xc"
+        );
+        assert_eq!(with_markers_as("x", "a"), "a");
     }
 
     #[test]

@@ -231,7 +231,8 @@ fn edits(
     let findings = ByLeaf::new(findings);
     let edits = match format {
         Format::Json | Format::JsonLines => {
-            let tree = walk::tree(format, text)?;
+            let mut tree = walk::tree(format, text)?;
+            tree.mark_annotations_but(text, |leaf| !findings.of(leaf).is_empty());
             findings.check_leaves(tree.nodes.iter().filter(|node| node.leaf().is_some()).count())?;
             json::edits(text, &tree, &findings, redaction, &mut outcome)?
         }

@@ -75,7 +75,12 @@ impl PackFile {
     pub(crate) fn read(&self) -> Result<PackContent<'_>, PackFileError> {
         let bytes = fs::read(&self.pack).map_err(at(&self.pack))?;
         let index = fs::read(&self.index).map_err(at(&self.index))?;
-        let Some(mut rows) = idx::decode(&index) else {
+        self.content(bytes, &index)
+    }
+
+    /// Takes what the two files hold.
+    pub(crate) fn content(&self, bytes: Vec<u8>, index: &[u8]) -> Result<PackContent<'_>, PackFileError> {
+        let Some(mut rows) = idx::decode(index) else {
             return Err(PackFileError::Damaged {
                 path: self.index.clone(),
                 problem: "it is not a whole pack index",

@@ -3,16 +3,16 @@
 //! gix has no push, and its transports hide what is needed here: the status and `Retry-After` of an answer, whether a
 //! request may have been carried out, bounds on everything. The protocol itself is small.
 
-mod advertisement;
-mod fetch;
+pub(crate) mod advertisement;
+pub(crate) mod fetch;
 pub(crate) mod pktline;
 mod push;
 mod read;
-mod send_pack;
+pub(crate) mod send_pack;
 mod sideband;
 #[cfg(test)]
 mod tests;
-mod unpack;
+pub(crate) mod unpack;
 
 use crate::{
     address::AddressPolicy,

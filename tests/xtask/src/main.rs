@@ -17,6 +17,7 @@ use std::{
 mod benches;
 mod conformance;
 mod corpus;
+mod fuzz;
 mod templates;
 mod wit;
 
@@ -37,6 +38,9 @@ cargo xtask COMMAND
   benches check [FILTER] | compare BASE [FILTER] | count [BASE]
                  measure the hot path: against the ceilings of benches/budgets.toml, or beside another commit in turns; or count
                  the instructions of its pure kernels with callgrind (minutes; benches/README.md)
+  fuzz [NAME] [--minutes N] [--input FILE]
+                 give every fuzz target, or one, N minutes (60) of inputs that libFuzzer finds by coverage, and keep the few that reach
+                 all of it in tests/fuzz/seeds; or try one input (builds the product once more, optimised; needs a compiler of C++)
   drill [NAME]   measure acceptance, processing, latency, neighbours, idle lanes and takeover, or one of them, on real servers
                  (thirteen minutes on a quiet machine; benches/README.md)
   job-history    measure how much a month of job runs makes a repository grow (minutes; benches/README.md)
@@ -46,6 +50,9 @@ cargo xtask COMMAND
 ";
 
 fn main() -> ExitCode {
+    if fuzz::is_compiler() {
+        return fuzz::compile();
+    }
     let mut args = env::args().skip(1);
     let command = args.next().unwrap_or_default();
     let rest: Vec<String> = args.collect();
@@ -69,6 +76,7 @@ fn main() -> ExitCode {
         }
         "wit" => wit::run(&root(), &rest),
         "benches" => setup().and_then(|()| benches::run(&root(), &rest)),
+        "fuzz" => setup_of_guests().and_then(|()| fuzz::run(&root(), &rest)),
         "drill" => setup().and_then(|()| drill(&rest)),
         "job-history" => setup().and_then(|()| job_history(&rest)),
         "git-servers" => setup().and_then(|()| git_servers()),
@@ -137,8 +145,8 @@ fn run(program: &str, args: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Makes sure of what the tests need beyond cargo: the guests' target, `git`, their oracle, and the servers they talk to.
-fn setup() -> Result<()> {
+/// Makes sure of the guests' target, which all that holds the sandbox needs.
+fn setup_of_guests() -> Result<()> {
     let sysroot = Command::new("rustc")
         .args(["--print", "sysroot"])
         .current_dir(root())
@@ -149,6 +157,12 @@ fn setup() -> Result<()> {
         run("rustup", &["target", "add", "wasm32-unknown-unknown"])
             .context("the guests need the wasm target: rustup target add wasm32-unknown-unknown")?;
     }
+    Ok(())
+}
+
+/// Makes sure of what the tests need beyond cargo: the guests' target, `git`, their oracle, and the servers they talk to.
+fn setup() -> Result<()> {
+    setup_of_guests()?;
     let git = Command::new("git").arg("--version").output();
     if !git.is_ok_and(|output| output.status.success()) {
         bail!("the tests compare with `git`; install it (Debian: apt-get install git) and try again");

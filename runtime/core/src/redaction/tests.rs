@@ -578,6 +578,22 @@ fn what_is_replaced_is_told_with_its_rule() {
 
 /// Ours and the built-in policy's line between what describes a `#` key and what is its value.
 #[test]
+fn a_schema_whose_type_goes_is_none_any_more() {
+    // Else its title would go only when it is redacted once more.
+    let schema = r##"{"properties": {"#password": {"type": "string", "title": "Password"}}}"##;
+    check(
+        "a.json",
+        SecretsMode::Encrypted,
+        schema,
+        &[finding(3, Target::Whole)],
+        &expect![[r##"
+            {"properties": {"#password": {"type": "[REDACTED:test:0]", "title": "[REDACTED:keboola-plaintext:0]"}}}
+            -- 0 kept, 2 masked, 0 omitted, test at /properties/#password/type, keboola-plaintext at /properties/#password/title
+        "##]],
+    );
+}
+
+#[test]
 fn a_schema_describes_a_secret_key_and_does_not_set_it() {
     let text = r##"{"properties": {"#password": {"type": "string", "title": "Password", "propertyOrder": 3,
         "options": {"grid": [2, "wide"]}, "default": "leto", "examples": ["leto2"]}}}"##;

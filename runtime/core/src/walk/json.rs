@@ -117,6 +117,14 @@ impl Tree {
         std::iter::from_fn(move || children.next().zip(children.next()))
     }
 
+    /// Takes for annotations only what still describes a `#` key after the leaves that `changes` tells have changed.
+    pub(crate) fn mark_annotations_but(&mut self, text: &str, changes: impl Fn(usize) -> bool) {
+        // Without an annotation there is none to lose.
+        if self.nodes.iter().any(|node| node.annotation) {
+            schema::mark_annotations(text, self, |node| node.leaf().is_some_and(&changes));
+        }
+    }
+
     /// Returns the spans of an array's elements or an object's members.
     pub(crate) fn child_spans(&self, container: usize) -> Vec<Range<usize>> {
         let node = |at: usize| &self.nodes[at];
@@ -201,7 +209,7 @@ impl<'t> Parser<'t> {
 
     pub(super) fn finish(mut self) -> Tree {
         if self.has_hash {
-            schema::mark_annotations(self.text, &mut self.tree);
+            schema::mark_annotations(self.text, &mut self.tree, |_| false);
         }
         self.tree
     }

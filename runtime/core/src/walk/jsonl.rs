@@ -13,7 +13,11 @@ pub(super) fn parse(text: &str) -> Result<Tree, Malformed> {
     let mut start = 0;
     for (number, line) in text.split_inclusive('\n').enumerate() {
         let end = start + line.len();
-        if !line.bytes().all(|byte| byte.is_ascii_whitespace()) {
+        // White space of JSON: a form feed, which is one of ASCII, would make a line that no reader takes.
+        if !line
+            .bytes()
+            .all(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
+        {
             parser.root(Some(number), start..end)?;
         }
         start = end;

@@ -103,6 +103,14 @@ fn json_lines_are_numbered_from_zero_and_may_be_empty() {
             Text /2 "y"
         "#]],
     );
+    // White space, but not of JSON.
+    check_leaves(
+        "a.jsonl",
+        "1\n\u{c}\n2\n",
+        &expect![[r#"
+        not well-formed JSON Lines: a value is missing at byte 2
+    "#]],
+    );
     check_leaves(
         "a.jsonl",
         "1\n{\n}\n",

@@ -264,7 +264,7 @@ fn resolve(entries: Vec<Entry>, mut bytes_left: u64) -> Result<Unpacked, UnpackE
 }
 
 /// Applies a delta to its base.
-fn apply(base: &[u8], delta: &[u8], bytes_left: &mut u64) -> Result<Vec<u8>, UnpackError> {
+pub(crate) fn apply(base: &[u8], delta: &[u8], bytes_left: &mut u64) -> Result<Vec<u8>, UnpackError> {
     let bad = Damaged("a delta is malformed");
     let mut at = delta;
     if size(&mut at).ok_or(bad)? != base.len() as u64 {
