@@ -51,7 +51,7 @@ pub const TARGETS: [Target; 6] = [
         about: "the built-in policy answers findings that fit, spares ciphers and finds nothing twice",
         run: rule_engine::run,
         bytes_max: 16 << 10,
-        mutations: 4_000,
+        mutations: 20_000,
     },
     Target {
         name: "csv",
@@ -72,7 +72,7 @@ pub const TARGETS: [Target; 6] = [
         about: "a Git server's answers, packs and indexes are read or refused",
         run: git_protocol::run,
         bytes_max: 8 << 10,
-        mutations: 10_000,
+        mutations: 40_000,
     },
 ];
 
