@@ -12,8 +12,8 @@ use super::{
 use crate::{config::BackfillSpec, crash_point, queue::NewEvent, state::Feeder};
 use mirror_core::{
     cut::{
-        Cut, LaneCursor, Logged, Stream,
-        groups::{COMMITS_MAX, EVENTS_MAX, Group},
+        Cut, LaneCursor, Logged, Position, Stream,
+        groups::{COMMITS_MAX, Group},
     },
     event::{Body, Envelope},
     ids::ObjectKey,
@@ -116,22 +116,17 @@ impl Lane {
 
     /// Reads the versions that wait in the log, up to the last of a batch.
     async fn waiting_past(&self, cursor: &LaneCursor) -> Result<Vec<Logged>, AttemptError> {
-        let mut after = cursor.change;
+        let mut pages = self.pages(Stream::Change, cursor.change, Position::END);
         let mut past = Vec::new();
-        loop {
-            let page = self
-                .log
-                .read(&self.topic, after, Some(Stream::Change), EVENTS_MAX)
-                .await?;
-            let Some(last) = page.last() else { return Ok(past) };
-            after = last.position;
+        while let Some(page) = pages.next().await? {
             let is_past = |logged: &Logged| matches!(logged.envelope.body, Body::ConfigHistory(_));
             past.extend(page.into_iter().filter(is_past));
             if past.len() >= COMMITS_MAX {
                 past.truncate(COMMITS_MAX);
-                return Ok(past);
+                break;
             }
         }
+        Ok(past)
     }
 
     /// Makes a batch into commits, and pushes them together.
