@@ -118,6 +118,10 @@ async fn a_worker_goes_on_where_another_died_or_left_and_history_is_one_line() {
     each_round(workers_come_and_go).await;
 }
 
+#[expect(
+    clippy::print_stdout,
+    reason = "how long it took is shown with `--no-capture`"
+)]
 async fn workers_come_and_go() {
     let keboola = Keboola::small();
     let nats = NatsServer::start();
