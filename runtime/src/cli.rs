@@ -265,6 +265,11 @@ pub enum MirrorCommand {
     ///
     /// Asks the running process, which does it next. Where none runs it is done with the next start, or by `once`.
     Resync(Of),
+    /// Says how a mirror stands: each branch, what waits, an outage, how far history has come.
+    ///
+    /// Asks the running process. Where none runs, log and state say it, and Keboola is asked for the branches.
+    #[command(after_help = "Example:\n  kbc-mirror mirror status --config mirror.toml --mirror retail")]
+    Status(Of),
     /// Tries what a mirror will do with its repository, and leaves it as it was.
     ///
     /// Says whether the repository can be reached and read, whether the branch can be pushed to, whether

@@ -53,6 +53,8 @@ pub enum Request {
     Pause { mirror: String, paused: bool },
     /// Have everything of a mirror compared with its source and rendered anew.
     Resync { mirror: String },
+    /// How a mirror stands.
+    Status { mirror: String },
     /// Render from the source and compare with what the repository has; nothing is changed.
     Verify { mirror: String },
 }
@@ -117,6 +119,7 @@ impl Control {
             } => self.replay(mirror.as_deref(), &letters, dry_run).await,
             Request::Pause { mirror, paused } => self.pause(&mirror, paused).await,
             Request::Resync { mirror } => self.resync(&mirror).await,
+            Request::Status { mirror } => self.status(&mirror).await,
             Request::Verify { mirror } => self.verify(&mirror).await,
         }
     }
@@ -272,6 +275,13 @@ impl Control {
         }
         runner.hasten();
         Ok(json!({ "mirror": mirror, "branches": lanes.len() }))
+    }
+
+    async fn status(&self, mirror: &str) -> Result<Value, ControlError> {
+        let spec = self.mirror(mirror)?;
+        let runner = self.runner.as_ref().ok_or(ControlError::NotRunning)?;
+        let page = runner.status_of(&spec.id).await;
+        page.map_err(|error| ControlError::Failed(crate::app::chain(&error)))
     }
 
     async fn verify(&self, mirror: &str) -> Result<Value, ControlError> {

@@ -1,6 +1,7 @@
 //! The pipeline: one attempt, from the log to the remote. A file a stage.
 
 pub mod attempt;
+pub mod backfill;
 mod blobs;
 mod breaker;
 pub mod build;

@@ -8,6 +8,7 @@ mod comparing;
 mod crew;
 mod lane_task;
 mod record;
+mod standing;
 
 use crate::{
     branches,
@@ -331,6 +332,7 @@ impl Runner {
             }
             self.system.status.update(&lane.id, |status| {
                 status.refname = lane.refname.to_string();
+                status.backfill = lane.backfill_progress();
             });
             if !lane.branch.is_default {
                 self.system

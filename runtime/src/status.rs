@@ -2,6 +2,7 @@
 
 use crate::{
     notify::channel::channel_of,
+    pipeline::backfill::BackfillProgress,
     policies::ShadowReport,
     poll::PollStatus,
     state::notices::Standing,
@@ -50,6 +51,8 @@ pub struct LaneStatus {
     pub inventory: Inventory,
     /// Tables without a sample although samples are wanted, and why.
     pub no_sample: BTreeMap<TableId, &'static str>,
+    /// How far what was before the mirror has come, where it is brought in.
+    pub backfill: Option<Arc<BackfillProgress>>,
 }
 
 /// How fast the history of runs grows.
@@ -293,6 +296,7 @@ impl Status {
                         "attempts": outage.attempts,
                     })),
                     "jobs": lane.jobs.as_ref().map(JobsStatus::page),
+                    "backfill": lane.backfill.as_ref().and_then(|progress| progress.get()),
                     "held": lane.held.as_ref().map(|held| json!({
                         "batch": held.id,
                         "losses": held.losses.iter().map(ToString::to_string).collect::<Vec<_>>(),

@@ -11,15 +11,13 @@ use crate::{
         Body, BranchChanged, ConfigChanged, ConfigDeleted, Envelope, JobFinished, RunStatus, StorageChanged,
     },
     ids::{ComponentId, ConfigId, InvalidId, MirrorId, ObjectKey, Oid, RunId, TableId},
-    key::{EventsDigest, digest_of_texts, events_digest},
-    window::later,
+    key::{EventsDigest, digest_of_texts},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    time::Duration,
 };
 
 /// Place of an event in its log: from 1, ascending, never reused. Comparable only within one log.
@@ -30,6 +28,8 @@ pub struct Position(pub u64);
 impl Position {
     /// Before the first event.
     pub const START: Self = Self(0);
+    /// After the last event, whatever is appended.
+    pub const END: Self = Self(u64::MAX);
 }
 
 impl fmt::Display for Position {
@@ -232,6 +232,9 @@ pub struct Cut {
     /// It covers versions from before the mirror, and nothing else; a first sync is yet to come.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub backfill: bool,
+    /// Where it becomes several commits: positions of the changes with which the second and further ones begin.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<Position>,
     #[serde(with = "pairs")]
     pub configs: BTreeMap<ConfigKey, Wanted>,
     #[serde(with = "pairs")]
@@ -293,6 +296,7 @@ impl Cut {
             jobs_through: cursor.jobs,
             snapshot: false,
             backfill: false,
+            windows: Vec::new(),
             configs: BTreeMap::new(),
             runs: BTreeMap::new(),
             tables: BTreeSet::new(),
@@ -300,12 +304,8 @@ impl Cut {
             branch_changed: false,
             branch_deleted: false,
             render: None,
-            events: events_digest(events.iter().map(|logged| &logged.envelope.key)),
-            appended_at: events
-                .iter()
-                .map(|logged| logged.appended_at)
-                .max()
-                .unwrap_or(now),
+            events: EventsDigest::default(),
+            appended_at: now,
             change_published_at: None,
             jobs_published_at: None,
             told: BTreeMap::new(),
@@ -313,7 +313,7 @@ impl Cut {
             traces: Vec::new(),
         };
         let mut ordered: Vec<&Logged> = events.iter().collect();
-        ordered.sort_by_key(|logged| logged.position);
+        ordered.sort_by_key(|logged| (logged.envelope.stream(), logged.position));
         for logged in ordered {
             cut.cover(mirror, logged);
         }
@@ -326,18 +326,12 @@ impl Cut {
     pub fn of_past(mirror: &MirrorId, cursor: &LaneCursor, events: &[Logged], now: Timestamp) -> Self {
         let mut cut = Self::of(mirror, cursor, &[], now);
         cut.backfill = true;
-        let past = events
-            .iter()
-            .filter(|logged| matches!(logged.envelope.body, Body::ConfigHistory(_)));
-        cut.events = events_digest(past.clone().map(|logged| &logged.envelope.key));
-        if let Some(last) = past.clone().map(|logged| logged.appended_at).max() {
-            cut.appended_at = last;
-        }
-        for logged in past {
+        for logged in events {
             if let Body::ConfigHistory(changed) = &logged.envelope.body {
+                cut.count(logged);
                 cut.want_changed(changed, logged.envelope.occurred_at);
+                cut.last_event = Some(logged.envelope.key.event_id());
             }
-            cut.last_event = Some(logged.envelope.key.event_id());
         }
         let last = events.iter().map(|logged| logged.position).max();
         cut.change_through = last.map_or(cut.change_through, |last| last.max(cut.change_through));
@@ -389,6 +383,7 @@ impl Cut {
     pub fn only_runs(&self) -> Self {
         Self {
             snapshot: false,
+            windows: Vec::new(),
             configs: BTreeMap::new(),
             tables: BTreeSet::new(),
             metadata: BTreeSet::new(),
@@ -399,7 +394,10 @@ impl Cut {
         }
     }
 
-    fn cover(&mut self, mirror: &MirrorId, logged: &Logged) {
+    /// Takes in one more event, which stands after all that were taken in of its stream; those of runs come last. So a cut
+    /// is made page by page, and is as large as what was changed, not as what was told.
+    pub fn cover(&mut self, mirror: &MirrorId, logged: &Logged) {
+        self.count(logged);
         let Logged {
             position, envelope, ..
         } = logged;
@@ -442,6 +440,14 @@ impl Cut {
                 }
             }
         }
+    }
+
+    fn count(&mut self, logged: &Logged) {
+        self.appended_at = match self.events.count {
+            0 => logged.appended_at,
+            _ => self.appended_at.max(logged.appended_at),
+        };
+        self.events.add(&logged.envelope.key);
     }
 
     fn want_changed(&mut self, changed: &ConfigChanged, occurred_at: Timestamp) {
@@ -517,32 +523,6 @@ impl Cut {
         }
         self.configs.insert(key, wanted);
     }
-}
-
-/// Cuts a backlog where its windows would have closed, had nothing been in the way: each range of
-/// `events` (in log order) holds what happened within `span` of its first.
-///
-/// So history stays true after an outage: one commit for each window in which changes were made.
-/// What has everything rendered anew is a range by itself, since it is a commit of the mirror's own.
-#[must_use]
-pub fn windows_of(events: &[Logged], span: Duration) -> Vec<std::ops::Range<usize>> {
-    let mut windows: Vec<std::ops::Range<usize>> = Vec::new();
-    let mut opened_at: Option<Timestamp> = None;
-    for (index, logged) in events.iter().enumerate() {
-        let occurred_at = logged.envelope.occurred_at;
-        let alone = matches!(logged.envelope.body, Body::RenderChanged(_));
-        match (windows.last_mut(), opened_at) {
-            // An event that arrives late joins the open window: ranges follow the log.
-            (Some(open), Some(opened_at)) if !alone && occurred_at <= later(opened_at, span) => {
-                open.end = index + 1;
-            }
-            _ => {
-                windows.push(index..index + 1);
-                opened_at = (!alone).then_some(occurred_at);
-            }
-        }
-    }
-    windows
 }
 
 /// Maps whose keys are no texts, as lists of pairs.

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::{collections::BTreeSet, fmt, fmt::Write as _, sync::Arc};
+use std::{fmt, fmt::Write as _, sync::Arc};
 
 /// The key by which events are deduplicated: a tuple of texts, each written as `<bytes>:<text>,`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -44,21 +44,34 @@ impl fmt::Debug for EventKey {
 }
 
 /// How many events a commit stands for, and which (trailer `Mirror-Events`).
+///
+/// It grows by one event at a time, so that nobody has to hold those of a busy window to know it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventsDigest {
-    /// Distinct keys.
+    /// Events of the log; one that was appended twice counts twice.
     pub count: u64,
-    /// SHA-256 over the sorted keys, each with its length as 8 bytes before it; 64 hexadecimal digits.
+    /// SHA-256 over nothing at first, then for each event over the 64 digits so far and its key; 64 hexadecimal digits.
     pub sha256: String,
 }
 
-/// Returns the digest of a set of events; neither order nor repetition matters.
-#[must_use]
-pub fn events_digest<'k>(keys: impl IntoIterator<Item = &'k EventKey>) -> EventsDigest {
-    let sorted: BTreeSet<&EventKey> = keys.into_iter().collect();
-    EventsDigest {
-        count: sorted.len() as u64,
-        sha256: digest_of_texts(sorted.iter().map(|key| key.as_str())),
+impl Default for EventsDigest {
+    /// Of no event.
+    fn default() -> Self {
+        Self {
+            count: 0,
+            sha256: data_encoding::HEXLOWER.encode(&Sha256::digest(b"")),
+        }
+    }
+}
+
+impl EventsDigest {
+    /// Takes in the next event: those of the stream of changes in the log's order, then those of runs.
+    pub fn add(&mut self, key: &EventKey) {
+        let hash = Sha256::new()
+            .chain_update(&self.sha256)
+            .chain_update(key.as_str());
+        self.count += 1;
+        self.sha256 = data_encoding::HEXLOWER.encode(&hash.finalize());
     }
 }
 
@@ -97,13 +110,16 @@ mod tests {
         // Taken with `sha256sum`.
         expect_test::expect!["6830746e203be57cba67404d09ec26a5"].assert_eq(&key.event_id());
         let other = EventKey::of(&["connection.keboola.com", "job", "9"]);
-        let digest = events_digest([&key, &other, &key]);
-        assert_eq!(digest, events_digest([&other, &key]));
+        let digest_of = |keys: &[&EventKey]| {
+            let mut digest = EventsDigest::default();
+            keys.iter().for_each(|key| digest.add(key));
+            digest
+        };
+        let digest = digest_of(&[&key, &other]);
         assert_eq!(digest.count, 2);
-        assert_ne!(digest.sha256, events_digest([&key]).sha256);
-        assert_eq!(
-            events_digest([]).sha256,
-            data_encoding::HEXLOWER.encode(&Sha256::digest(b""))
-        );
+        // printf %s "$(printf %s "$(printf '' | sha256sum | cut -c-64)KEY" | sha256sum | cut -c-64)OTHER" | sha256sum
+        expect_test::expect!["570714545c70ee5eb19c31ed01776e8a3e90938e0d5005478f0dda9c0ceacabb"]
+            .assert_eq(&digest.sha256);
+        assert_ne!(digest, digest_of(&[&other, &key]));
     }
 }

@@ -9,7 +9,7 @@ use mirror_core::{
     cause::Cause,
     cut::{
         ConfigKey, Cut, LaneCursor, LogId, Logged, Position, Stream,
-        groups::{COMMITS_MAX, EVENTS_MAX, groups, limited},
+        groups::{COMMITS_MAX, EVENTS_MAX, Extent, Split},
     },
     event::{Body, ConfigChanged, Envelope},
     ids::{BranchId, ComponentId, ConfigId, MirrorId, Topic},
@@ -118,14 +118,22 @@ impl World {
         self.running_until = None;
         let end = if self.is_up() {
             let after = usize::try_from(self.cursor.change.0).expect("it is an index");
-            let page = self.log[after..self.appended].iter().take(EVENTS_MAX);
-            let (page, _) = limited(page.cloned().collect(), SPAN);
-            if !page.is_empty() {
-                let parts = groups(&mirror(), &self.cursor, &page, SPAN, at(self.now));
+            let waiting = &self.log[after..self.appended];
+            let mut extent = Extent::new(SPAN);
+            let _ = waiting.chunks(EVENTS_MAX).all(|page| extent.take(page));
+            let covered = waiting.partition_point(|logged| logged.position <= extent.through());
+            let mut cut = Cut::of(&mirror(), &self.cursor, &waiting[..covered], at(self.now));
+            cut.windows = extent.windows();
+            self.cursor.change = cut.change_through;
+            if !cut.is_empty() {
+                let mut split = Split::of(&mirror(), &cut);
+                waiting[..covered]
+                    .iter()
+                    .for_each(|logged| split.take(&mirror(), logged));
+                let parts = split.groups();
                 self.pushes.push(parts.len());
                 self.history.extend(parts.into_iter().map(|part| part.cut));
             }
-            self.cursor.change = page.last().map_or(self.cursor.change, |last| last.position);
             AttemptEnd::Mirrored {
                 cursor: self.cursor.clone(),
                 took: None,

@@ -56,6 +56,7 @@ fn mirror_of(request: &Request) -> Option<&str> {
         | Request::Publish { mirror, .. }
         | Request::Pause { mirror, .. }
         | Request::Resync { mirror }
+        | Request::Status { mirror }
         | Request::Verify { mirror } => Some(mirror),
         Request::DeadLetters { mirror, .. } | Request::Replay { mirror, .. } => mirror.as_deref(),
     }

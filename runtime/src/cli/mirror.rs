@@ -1,4 +1,4 @@
-//! `mirror`: will it be able to push, and shall it work at all?
+//! `mirror`: will it be able to push, shall it work at all, and how does it stand?
 
 use super::{
     MirrorCommand, Of,
@@ -13,7 +13,7 @@ use crate::{
 use mirror_core::commit::{MIRROR_EMAIL, MIRROR_NAME};
 use mirror_git::{Disposition, ProbeAuthor, ProbeOutcome, ProbeReport, RefName, Visibility, probe};
 use serde_json::{Value, json};
-use std::path::Path;
+use std::{fmt::Write as _, path::Path};
 
 /// Runs a `mirror` command.
 ///
@@ -26,6 +26,7 @@ pub fn run(command: MirrorCommand) -> Result<(), Failure> {
         MirrorCommand::Pause(of) => return pause(of, true),
         MirrorCommand::Resume(of) => return pause(of, false),
         MirrorCommand::Resync(of) => return resync(of),
+        MirrorCommand::Status(of) => return status(of),
     };
     let report = test(&config, &mirror)?;
     if json {
@@ -70,6 +71,70 @@ fn resync(Of { config, mirror, json }: Of) -> Result<(), Failure> {
         ),
     }
     Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the command's output")]
+fn status(Of { config, mirror, json }: Of) -> Result<(), Failure> {
+    let request = Request::Status {
+        mirror: mirror.clone(),
+    };
+    let page = ask(&config, request, Needs::Branches)?;
+    if json {
+        println!("{page}");
+        return Ok(());
+    }
+    for problem in page["mirrors"].as_array().into_iter().flatten() {
+        println!("mirror `{mirror}` cannot be opened: {}", text(&problem["reason"]));
+    }
+    let lanes = page["lanes"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if lanes.is_empty() {
+        println!("no branch of mirror `{mirror}` is open in this process; another worker may have it");
+    }
+    lanes.iter().for_each(|lane| print!("{}", lane_status(lane)));
+    Ok(())
+}
+
+/// Says how one branch stands.
+fn lane_status(lane: &Value) -> String {
+    let mut told = format!(
+        "branch {} -> {}: {}\n  at {}, last push {}, {} events wait\n",
+        text(&lane["branchId"]),
+        text(&lane["ref"]),
+        text(&lane["state"]),
+        text(&lane["tip"]),
+        text(&lane["lastPush"]),
+        lane["backlog"],
+    );
+    let outage = &lane["outage"];
+    if !outage.is_null() {
+        let (since, reason) = (text(&outage["since"]), text(&outage["reason"]));
+        let _ = writeln!(
+            told,
+            "  fails since {since}, {} attempts: {reason}",
+            outage["attempts"]
+        );
+    }
+    let backfill = &lane["backfill"];
+    if !backfill.is_null() {
+        let count = |of: &str| format!("{} of {} {of}", backfill[of]["done"], backfill[of]["total"]);
+        let phase = text(&backfill["phase"]).replace('_', " ");
+        let _ = write!(
+            told,
+            "  backfill: {phase}; {}, {}",
+            count("versions"),
+            count("configurations")
+        );
+        if let Some(each_minute) = backfill["versionsPerMinute"].as_u64() {
+            let _ = write!(told, ", {each_minute} versions a minute");
+        }
+        let _ = writeln!(told, "; begun {}", text(&backfill["begunAt"]));
+    }
+    told
+}
+
+/// A member of the page as it stands in a sentence.
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or("none yet")
 }
 
 fn test(path: &Path, mirror: &str) -> Result<ProbeReport, Failure> {

@@ -44,7 +44,10 @@ use make::{Made, ToMake};
 use mirror_core::{
     batch::Subject,
     commit::CommitKind,
-    cut::{Cut, LaneCursor, groups::Group},
+    cut::{
+        Cut, LaneCursor,
+        groups::{COMMITS_MAX, Group},
+    },
     digest::RenderDigest,
     finding::WithholdReason,
     ids::{BranchId, LaneId, ObjectKey, Oid, ProjectId, Stack, Topic},
@@ -282,14 +285,16 @@ impl Lane {
         let mut again = Again::default();
         let (mut refusals, mut kept_back) = (Vec::new(), BTreeMap::new());
         let mut unnamed = None;
-        let mut may_rebuild = false;
-        let mut together = false;
+        let mut manner = Manner {
+            aim,
+            may_rebuild: false,
+            together: false,
+            // What was refused is the first of them.
+            past_at_once: if self.is_refused() { 1 } else { COMMITS_MAX },
+        };
         let mut history = Vec::new();
         loop {
-            let straight = match self
-                .straight(held.take(), due, started, &again, (may_rebuild, together, aim))
-                .await
-            {
+            let straight = match self.straight(held.take(), due, started, &again, manner).await {
                 // What was told since the cut may have mended it: the line is gone once more, with a wider cut.
                 Err(error @ AttemptError::Unnamed { .. }) if unnamed.is_none() => {
                     unnamed = Some(error);
@@ -315,7 +320,7 @@ impl Lane {
                         done.caught_up = history;
                         return Ok(Some(*done));
                     }
-                    together = false;
+                    manner.past_at_once = (2 * manner.past_at_once).min(COMMITS_MAX);
                     held = done.base.map(|base| (base, done.memory));
                 }
                 Straight::Probed => return Ok(None),
@@ -323,9 +328,11 @@ impl Lane {
                     // The other place is free before: whoever waits here holds up no changes.
                     *turn = None;
                     *turn = Some(self.turns.rebuild(self.project()).await?);
-                    may_rebuild = true;
+                    manner.may_rebuild = true;
                 }
-                Straight::Together => together = true,
+                Straight::Together => manner.together = true,
+                // So the one that it objects to is found, and all others stay as they are.
+                Straight::OneOfPast { count } => manner.past_at_once = count.div_ceil(2),
                 // Each round sets at least one more object aside, or has learnt a secret, so it ends.
                 Straight::Again(more) => again.extend(more),
                 Straight::Refused { new, error } => {
@@ -346,13 +353,13 @@ impl Lane {
         due: Due,
         started: Instant,
         again: &Again,
-        (may_rebuild, together, aim): (bool, bool, Aim),
+        manner: Manner,
     ) -> Result<Straight, AttemptError> {
         let stages = &self.transformer.stages;
         let start = stages.watch(Stage::Start, self.recover(held)).await?;
         self.refuse_foreign(&start).await?;
-        if let Some(batch) = self.past_batch(&start).await? {
-            return self.backfill_batch(start, batch, started, again, together).await;
+        if let Some(batch) = self.past_batch(&start, manner.past_at_once).await? {
+            return self.backfill_batch(start, batch, started, again).await;
         }
         let cut = stages.watch(Stage::Start, self.cut(&start, due)).await?;
         crash_point!("after-cut");
@@ -374,7 +381,7 @@ impl Lane {
                 started,
             ))));
         }
-        if rebuild && !may_rebuild {
+        if rebuild && !manner.may_rebuild {
             self.remember_at(start.base, start.memory);
             return Ok(Straight::Rebuild);
         }
@@ -408,7 +415,7 @@ impl Lane {
             self.begin_polling().await?;
         }
         let asked = Instant::now();
-        let mut groups = match rebuild || together || aim == Aim::Probe {
+        let mut groups = match rebuild || manner.together || manner.aim == Aim::Probe {
             true => vec![Group::alone(cut.clone())],
             false => self.groups(&cut).await?,
         }
@@ -454,7 +461,7 @@ impl Lane {
             Made::Finished(finished) => *finished,
             Made::Again(more) => return Ok(Straight::Again(more)),
         };
-        if let Aim::Probe = aim {
+        if let Aim::Probe = manner.aim {
             return Ok(Straight::Probed);
         }
         let unfounded = std::mem::take(&mut finished.unfounded);
@@ -467,8 +474,11 @@ impl Lane {
         let mut done = match self.publish(finished, cut, stored_cursor, started).await? {
             Published::Done(done) => done,
             Published::Refused { new, error } => return Ok(Straight::Refused { new, error }),
-            Published::Together => return Ok(Straight::Together),
+            Published::OneOfSeveral => return Ok(Straight::Together),
         };
+        if let Err(error) = self.end_backfill().await {
+            tracing::warn!(lane = %self.id, error = crate::app::chain(&error), "it cannot be stored that the backfill is over; the next attempt does it");
+        }
         let filed = self.filed();
         done.fetching = fetching;
         done.put_aside = filed.letters.len();
@@ -532,6 +542,10 @@ enum Straight {
     /// The remote does not take one of several commits: the line is to be gone again with all in one, which shows what it
     /// objects to.
     Together,
+    /// The remote does not take one of so many versions from before the mirror: the line is to be gone again with fewer.
+    OneOfPast {
+        count: usize,
+    },
     /// A whole project is to be read, for which there are few places: the line is to be gone again in one of them.
     Rebuild,
     /// The line is to be gone again.
@@ -545,6 +559,18 @@ enum Straight {
     Probed,
 }
 
+/// How the line is gone, as far as earlier rounds decide it.
+#[derive(Debug, Clone, Copy)]
+struct Manner {
+    aim: Aim,
+    /// It has a place in which a whole project may be read.
+    may_rebuild: bool,
+    /// Whatever waits is one commit.
+    together: bool,
+    /// So many versions from before the mirror go in one push.
+    past_at_once: usize,
+}
+
 /// What the line is gone for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Aim {
@@ -556,8 +582,8 @@ enum Aim {
 /// What publishing came to.
 enum Published {
     Done(Box<Done>),
-    /// As [`Straight::Together`].
-    Together,
+    /// The remote does not take one of several commits, and what is in it is why.
+    OneOfSeveral,
     /// The remote does not take the commit, and it is known by now what must not be in it.
     Refused {
         new: BTreeMap<Subject, WithholdReason>,

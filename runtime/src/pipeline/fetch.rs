@@ -11,7 +11,7 @@ mod runs;
 mod storage;
 mod versions;
 
-use super::cache::MirrorCache;
+use super::{backfill::BackfillProgress, cache::MirrorCache};
 pub use fetched::{Covered, Fetched, FetchedConfig, SampleNews, Unfounded, Versions};
 pub(super) use fetched::{announced, announced_run};
 use fetched::{key_of, pairs};
@@ -69,6 +69,7 @@ pub struct Source {
     cache: MirrorCache,
     default: inherited::DefaultBranch,
     past: past::Past,
+    backfill: Arc<BackfillProgress>,
 }
 
 impl Source {
@@ -82,12 +83,19 @@ impl Source {
             cache,
             default: inherited::DefaultBranch::default(),
             past: past::Past::default(),
+            backfill: Arc::default(),
         }
     }
 
     #[must_use]
     pub fn client(&self) -> &KeboolaClient {
         &self.client
+    }
+
+    /// Returns where it is told how far the history from before the mirror has come.
+    #[must_use]
+    pub fn backfill_progress(&self) -> &Arc<BackfillProgress> {
+        &self.backfill
     }
 
     /// Returns whether the source may not show yet what an event tells of that was appended at `appended_at`.

@@ -225,6 +225,29 @@ async fn what_the_server_refuses_of_a_version_in_between_holds_up_nothing() {
     late.check_tree().await;
 }
 
+/// The server would have refused anything: that is no reason to make the windows one commit.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_branch_that_was_protected_for_a_while_gets_a_commit_for_each_window() {
+    let keboola = Keboola::small();
+    let mut late = World::new(&keboola).await;
+    let repository = Repository::at(late.rig.repository());
+    // Once, so that whatever is sent at once after it would be taken.
+    let hook = "cat >/dev/null\ntest -e refused && exit 0\ntouch refused\necho 'error: GH006: Protected branch update failed for refs/heads/main.' >&2\nexit 1";
+    repository.hook("pre-receive", hook);
+    for (second, step) in [(0, 1), (1_000, 2), (2_000, 3)] {
+        let edit = |configuration: &mut Value| configuration["parameters"]["step"] = json!(step);
+        keboola
+            .update_configuration(&keboola.orders(), &by(JANE, "Edit", second), edit)
+            .expect("it is there");
+        late.post(at(second)).await;
+    }
+    late.rig.try_attempt().await.expect_err("the branch is protected");
+    assert_eq!(late.history().len(), 1);
+    let done = late.rig.attempt().await;
+    assert_eq!(done.caught_up.len(), 2);
+    late.check_tree().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backlog_of_more_windows_than_go_into_one_push_takes_several() {
     let keboola = Keboola::small();

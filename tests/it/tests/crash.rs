@@ -8,7 +8,7 @@ use fake_keboola::ConfigAt;
 use mirror_runtime::crash::PLACES;
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
-use support::{BOT, Installation, JANE, Keboola, Options, PETR};
+use support::{BOT, Installation, JANE, Keboola, Options, PETR, rounds};
 use tokio::{runtime::Handle, sync::Semaphore, task::JoinSet};
 
 /// Cases that run at once; they wait for windows most of the time.
@@ -123,14 +123,6 @@ async fn check(way: Way, place: &str, passing: u32) {
     site.check(&[]);
     site.check_status(&server).await;
     server.stop().await;
-}
-
-/// How often each case is run: once, unless the long run asks for more.
-fn rounds() -> usize {
-    let rounds = std::env::var("KBC_MIRROR_CRASH_ROUNDS");
-    rounds.map_or(1, |rounds| {
-        rounds.parse().expect("KBC_MIRROR_CRASH_ROUNDS is a number")
-    })
 }
 
 /// Runs cases beside each other and names those that fail.

@@ -4,7 +4,7 @@ mod support;
 
 use nats_server::NatsServer;
 use serde_json::json;
-use support::{Broker, Installation, JANE, Keboola, Options, PETR, Server, until};
+use support::{Broker, Installation, JANE, Keboola, Options, PETR, Server, each_round, until};
 
 /// Somebody edits, somebody runs.
 fn work(keboola: &Keboola, round: u64) {
@@ -55,6 +55,10 @@ async fn what_is_published_over_nats_becomes_commits_also_after_nats_was_away() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn a_process_killed_at_any_of_its_places_loses_nothing_and_does_nothing_twice() {
+    each_round(killed_at_each_place).await;
+}
+
+async fn killed_at_each_place() {
     let keboola = Keboola::small();
     let nats = NatsServer::start();
     let site = Installation::new(&keboola, Broker::options(&nats, ""));
@@ -111,6 +115,14 @@ async fn holder(workers: &[&Server]) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn a_worker_goes_on_where_another_died_or_left_and_history_is_one_line() {
+    each_round(workers_come_and_go).await;
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "how long it took is shown with `--no-capture`"
+)]
+async fn workers_come_and_go() {
     let keboola = Keboola::small();
     let nats = NatsServer::start();
     let site = Installation::new(&keboola, Broker::options(&nats, ""));
@@ -210,6 +222,10 @@ async fn only_the_worker_that_has_the_project_polls_it_and_the_next_goes_on_wher
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn a_worker_killed_around_its_push_leaves_nothing_that_another_would_do_twice() {
+    each_round(killed_around_the_push).await;
+}
+
+async fn killed_around_the_push() {
     let keboola = Keboola::small();
     let nats = NatsServer::start();
     let site = Installation::new(&keboola, Broker::options(&nats, ""));

@@ -95,6 +95,8 @@ async fn a_paused_mirror_takes_up_nothing_until_it_goes_on_whatever_is_restarted
     server.stop().await;
     let server = site.start().await;
     paused(&server).await;
+    let of_process = site.ask(&["mirror", "status", "--mirror", MIRROR]).ok();
+    assert!(of_process.contains("-> refs/heads/main: paused"), "{of_process}");
     assert_eq!(site.repository.count("main"), 1);
     server.stop().await;
 

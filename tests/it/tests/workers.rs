@@ -6,7 +6,9 @@ use fake_keboola::{Fault, FaultKind};
 use jiff::SignedDuration;
 use nats_server::NatsServer;
 use std::collections::BTreeSet;
-use support::{Broker, Installation, JANE, Keboola, MIRROR, Options, Receiver, Server, command, run, until};
+use support::{
+    Broker, Installation, JANE, Keboola, MIRROR, Options, Receiver, Server, command, each_round, run, until,
+};
 
 async fn holds(server: &Server) {
     until("the worker has the shard", async || {
@@ -34,6 +36,10 @@ async fn state(server: &Server, site: &Installation, wanted: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn a_pause_holds_whoever_was_asked_and_whoever_takes_over() {
+    each_round(pause_outlives_workers).await;
+}
+
+async fn pause_outlives_workers() {
     let keboola = Keboola::small();
     let nats = NatsServer::start();
     let site = Installation::new(&keboola, Broker::options(&nats, ""));
@@ -85,6 +91,10 @@ fn told(receiver: &Receiver) -> (Vec<String>, usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn an_outage_that_outlives_its_workers_is_told_once_and_so_is_its_end() {
+    each_round(outage_outlives_workers).await;
+}
+
+async fn outage_outlives_workers() {
     let keboola = Keboola::small();
     let nats = NatsServer::start();
     let receiver = Receiver::start().await;
@@ -150,6 +160,10 @@ async fn an_outage_that_outlives_its_workers_is_told_once_and_so_is_its_end() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn what_runs_have_cost_this_month_is_known_to_whoever_takes_over() {
+    each_round(costs_outlive_workers).await;
+}
+
+async fn costs_outlive_workers() {
     let keboola = Keboola::small();
     let nats = NatsServer::start();
     let site = Installation::new(&keboola, Broker::options(&nats, ""));

@@ -211,17 +211,17 @@ fn what_no_person_made_is_the_mirrors_or_of_an_unknown_author() {
     check(
         draft_of(&cut(&branch), Vec::new()),
         &expect![[r#"
-        author Unknown author <unknown@tokens.4021.invalid> 2026-05-11T12:00:05Z
-        committer Keboola Mirror <mirror@keboola-mirror.invalid> 2026-05-11T12:00:05Z
+            author Unknown author <unknown@tokens.4021.invalid> 2026-05-11T12:00:05Z
+            committer Keboola Mirror <mirror@keboola-mirror.invalid> 2026-05-11T12:00:05Z
 
-        Update the branch
+            Update the branch
 
-        Mirror-Log: log
-        Mirror-Lane: acme/1187
-        Mirror-Through: change=4 jobs=0
-        Mirror-Render: 0123456789abcdef0123456789abcdef
-        Mirror-Events: 1 b62004c5c4fc4f61eebf69356c8dba6b89aa5ffdc2895c396a8abcd060b491e6
-    "#]],
+            Mirror-Log: log
+            Mirror-Lane: acme/1187
+            Mirror-Through: change=4 jobs=0
+            Mirror-Render: 0123456789abcdef0123456789abcdef
+            Mirror-Events: 1 13810cedcc8043ac600bd6ff3ed107efb7f63fb1505ebca2389ffe5cbccdf4e8
+        "#]],
     );
     let unknown = CoveredChange {
         author: None,

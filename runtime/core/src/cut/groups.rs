@@ -3,8 +3,12 @@
 //! Only versions of configurations have a past that the source still shows. All else (tables, metadata, runs, the branch
 //! itself) is known as it is now, and so belongs to the last commit. How commits are made is not known here.
 
-use super::{ConfigKey, Cut, LaneCursor, Logged, windows_of};
-use crate::{event::Body, ids::MirrorId, window::later};
+use super::{ConfigKey, Cut, LaneCursor, Logged, Position};
+use crate::{
+    event::{Body, Envelope},
+    ids::MirrorId,
+    window::later,
+};
 use jiff::Timestamp;
 use std::{collections::BTreeSet, time::Duration};
 
@@ -13,7 +17,8 @@ use std::{collections::BTreeSet, time::Duration};
 const WINDOWS_HELD_UP: u32 = 3;
 /// So many commits go in one push; what is after them waits for the next.
 pub const COMMITS_MAX: usize = 200;
-/// So many events of a stream are read at a time, and so stand for one push at most.
+/// So many events of a stream are read at a time. Runs beyond that are for the next commit; so are changes, where a window ends
+/// among them.
 pub const EVENTS_MAX: usize = 10_000;
 
 /// A part of a cut that becomes a commit of its own.
@@ -35,84 +40,172 @@ impl Group {
     }
 }
 
-/// Returns whether a cut may be of several windows. Cheap, and wrong only where it says yes.
-#[must_use]
-pub fn may_be_several(cut: &Cut, span: Duration) -> bool {
-    if cut.snapshot || cut.render.is_some() || cut.events.count < 2 {
-        return false;
-    }
-    let times = cut.configs.values().map(|wanted| wanted.occurred_at);
-    let last = times.chain([cut.appended_at]).max();
-    cut.change_published_at
-        .zip(last)
-        .is_some_and(|(first, last)| last > later(first, span * WINDOWS_HELD_UP))
-}
-
-/// Returns whether changes came in over a longer time than a window stays open.
-fn waited(versions: &[Logged], span: Duration) -> bool {
-    let times = || versions.iter().map(|logged| logged.envelope.published_at);
-    let (first, last) = (times().min(), times().max());
-    first
-        .zip(last)
-        .is_some_and(|(first, last)| last > later(first, span * WINDOWS_HELD_UP))
-}
-
-/// Splits what a lane of `mirror` covers after `cursor` into the windows that it happened in, oldest first: each event is in exactly one
-/// group, and the last one ends where a single cut would. `events` are those of the cut.
-#[must_use]
-pub fn groups(
-    mirror: &MirrorId,
-    cursor: &LaneCursor,
-    events: &[Logged],
+/// How far one push goes, and where its commits begin: found by a look at the changes that wait, page by page, of which
+/// nothing is kept but that.
+///
+/// A window that had closed, had nothing been in the way, is one commit, however many events it has: they are read to its end.
+/// Of everything else that waits, a push takes no more than it may hold.
+#[derive(Debug)]
+pub struct Extent {
     span: Duration,
-    now: Timestamp,
-) -> Vec<Group> {
-    let is_render = |logged: &Logged| matches!(logged.envelope.body, Body::RenderChanged(_));
-    let mut ordered = events.to_vec();
-    ordered.sort_by_key(|logged| logged.position);
-    let (versions, mut rest): (Vec<Logged>, Vec<Logged>) = ordered.into_iter().partition(is_version);
-    let windows = windows_of(&versions, span);
-    if windows.len() < 2 || !waited(&versions, span) || rest.iter().any(is_render) {
-        return vec![Group::alone(Cut::of(mirror, cursor, events, now))];
-    }
-    let mut cursor = cursor.clone();
-    let mut groups: Vec<Group> = Vec::with_capacity(windows.len());
-    for (number, window) in windows.iter().enumerate() {
-        let mut of_group = versions[window.clone()].to_vec();
-        if number + 1 == windows.len() {
-            of_group.append(&mut rest);
-        }
-        let cut = Cut::of(mirror, &cursor, &of_group, now);
-        cursor = cut.cursor(cursor.tip);
-        groups.push(Group::alone(cut));
-    }
-    let mut later = BTreeSet::new();
-    for group in groups.iter_mut().rev() {
-        group.later = later.clone();
-        later.extend(group.cut.configs.keys().cloned());
-    }
-    groups
+    events: usize,
+    /// When the first change of the last window was made.
+    opened_at: Option<Timestamp>,
+    /// Where windows begin: the first of them, and the last one.
+    starts: Vec<Position>,
+    last_start: Position,
+    /// The last event that was looked at.
+    seen: Position,
+    /// When the first and the last change were published.
+    published: Option<(Timestamp, Timestamp)>,
+    render: Option<Position>,
+    end: Option<Position>,
 }
 
-/// Leaves of what waits no more than one push takes up: whole windows, and of everything else what stands before their end.
-/// `changes` are the first [`EVENTS_MAX`] of the stream of changes, in order; returns whether some were left out. A window
-/// that has more events than are read at a time is the only one that is taken in parts.
-#[must_use]
-pub fn limited(changes: Vec<Logged>, span: Duration) -> (Vec<Logged>, bool) {
-    let versions: Vec<Logged> = changes
-        .iter()
-        .filter(|logged| is_version(logged))
-        .cloned()
-        .collect();
-    let windows = windows_of(&versions, span);
-    // The last one may go on in what was not read.
-    let open = usize::from(changes.len() >= EVENTS_MAX && windows.len() > 1);
-    let whole = (windows.len() - open).min(COMMITS_MAX);
-    let Some(end) = windows.get(whole).map(|next| versions[next.start].position) else {
-        return (changes, false);
-    };
-    let taken = changes.into_iter().filter(|logged| logged.position < end);
-    (taken.collect(), true)
+impl Extent {
+    /// Begins to look at a lane whose windows stay open for `span`.
+    #[must_use]
+    pub fn new(span: Duration) -> Self {
+        Self {
+            span,
+            events: 0,
+            opened_at: None,
+            starts: Vec::new(),
+            last_start: Position::START,
+            seen: Position::START,
+            published: None,
+            render: None,
+            end: None,
+        }
+    }
+
+    /// Takes in the next changes, in the log's order; returns whether what is after them matters.
+    pub fn take(&mut self, page: &[Logged]) -> bool {
+        for logged in page {
+            if matches!(logged.envelope.body, Body::RenderChanged(_)) {
+                self.render.get_or_insert(logged.position);
+            }
+            if is_version(logged) {
+                self.version(logged);
+            }
+        }
+        self.events += page.len();
+        self.seen = page.last().map_or(self.seen, |last| last.position);
+        if self.waited() {
+            self.end = match self.starts.get(COMMITS_MAX) {
+                Some(next) => Some(*next),
+                // The last one may go on in what was not read.
+                None if self.events >= EVENTS_MAX && self.starts.len() > 1 => Some(self.last_start),
+                None => None,
+            };
+        }
+        self.end.is_none()
+    }
+
+    fn version(&mut self, logged: &Logged) {
+        let Envelope {
+            occurred_at,
+            published_at,
+            ..
+        } = logged.envelope;
+        let (first, last) = self.published.unwrap_or((published_at, published_at));
+        self.published = Some((first.min(published_at), last.max(published_at)));
+        // What arrives late joins the open window: they follow the log.
+        if self
+            .opened_at
+            .is_none_or(|opened_at| occurred_at > later(opened_at, self.span))
+        {
+            self.opened_at = Some(occurred_at);
+            self.last_start = logged.position;
+            if self.starts.len() <= COMMITS_MAX {
+                self.starts.push(logged.position);
+            }
+        }
+    }
+
+    /// Returns whether changes came in over a longer time than a window stays open.
+    fn waited(&self) -> bool {
+        self.published
+            .is_some_and(|(first, last)| last > later(first, self.span * WINDOWS_HELD_UP))
+    }
+
+    /// Returns the position up to which the push covers what was looked at.
+    #[must_use]
+    pub fn through(&self) -> Position {
+        // What is right before a change may be of any stream and topic.
+        self.end
+            .map_or(self.seen, |end| Position(end.0.saturating_sub(1)))
+    }
+
+    /// Returns whether something is left for the next push.
+    #[must_use]
+    pub fn leaves_some(&self) -> bool {
+        self.end.is_some()
+    }
+
+    /// Returns where the second and further commits begin; none where it is one: [`Cut::windows`].
+    #[must_use]
+    pub fn windows(&self) -> Vec<Position> {
+        if !self.waited() || self.render.is_some_and(|position| position <= self.through()) {
+            return Vec::new();
+        }
+        let further = self.starts.iter().skip(1).copied();
+        further.filter(|start| *start <= self.through()).collect()
+    }
+}
+
+/// Sorts the events of a cut into the windows that they happened in: each is in exactly one group, and the last one ends
+/// where the cut does.
+#[derive(Debug)]
+pub struct Split {
+    windows: Vec<Position>,
+    cuts: Vec<Cut>,
+}
+
+impl Split {
+    /// Begins to split a cut of `mirror`.
+    #[must_use]
+    pub fn of(mirror: &MirrorId, cut: &Cut) -> Self {
+        let cursor = LaneCursor {
+            log: cut.log.clone(),
+            change: cut.change_after,
+            jobs: cut.jobs_after,
+            tip: None,
+        };
+        let empty = Cut::of(mirror, &cursor, &[], cut.appended_at);
+        Self {
+            windows: cut.windows.clone(),
+            cuts: vec![empty; cut.windows.len() + 1],
+        }
+    }
+
+    /// Takes in the next event of the cut, in the order of [`Cut::cover`].
+    pub fn take(&mut self, mirror: &MirrorId, logged: &Logged) {
+        let group = match is_version(logged) {
+            true => self.windows.partition_point(|start| *start <= logged.position),
+            false => self.windows.len(),
+        };
+        self.cuts[group].cover(mirror, logged);
+    }
+
+    /// Returns the groups, oldest first.
+    #[must_use]
+    pub fn groups(self) -> Vec<Group> {
+        let mut groups: Vec<Group> = Vec::with_capacity(self.cuts.len());
+        for mut cut in self.cuts {
+            if let Some(before) = groups.last() {
+                cut.change_after = before.cut.change_through;
+                cut.change_through = cut.change_through.max(cut.change_after);
+            }
+            groups.push(Group::alone(cut));
+        }
+        let mut later = BTreeSet::new();
+        for group in groups.iter_mut().rev() {
+            group.later = later.clone();
+            later.extend(group.cut.configs.keys().cloned());
+        }
+        groups
+    }
 }
 
 fn is_version(logged: &Logged) -> bool {

@@ -1,8 +1,9 @@
-use super::groups::{COMMITS_MAX, EVENTS_MAX, groups, limited, may_be_several};
+use super::groups::{COMMITS_MAX, EVENTS_MAX, Extent, Group, Split};
 use super::*;
 use crate::event::{MetadataChanged, RenderChanged, RunStatus, StorageCause, TableUse};
 use crate::ids::Topic;
 use expect_test::{Expect, expect};
+use std::time::Duration;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -236,37 +237,44 @@ fn a_first_sync_has_work_without_events() {
     );
 }
 
-#[track_caller]
-fn check_windows(script: &str, expected: &[std::ops::Range<usize>]) {
-    assert_eq!(windows_of(&events(script), Duration::from_secs(30)), expected);
-}
-
-#[test]
-fn a_backlog_is_cut_into_the_windows_in_which_its_changes_were_made() {
-    check_windows("", &[]);
-    check_windows(
-        "4 0 change a 1\n 5 30 change a 2\n 6 31 change a 3",
-        &[0..2, 2..3],
-    );
-    check_windows(
-        "4 100 change a 1\n 5 20 change b 1\n 6 131 change a 3",
-        &[0..2, 2..3],
-    );
-    check_windows(
-        "4 0 change a 1\n 5 1 render\n 6 2 change a 2",
-        &[0..1, 1..2, 2..3],
-    );
+/// Goes through a log as an attempt does, by pages of `page` events: the cut of one push, and the groups that it becomes.
+fn push(log: &[Logged], cursor: &LaneCursor, page: usize) -> (Cut, Vec<Group>) {
+    let mut extent = Extent::new(Duration::from_secs(30));
+    let is_change = |logged: &&Logged| logged.envelope.stream() == Stream::Change;
+    let changes: Vec<Logged> = log.iter().filter(is_change).cloned().collect();
+    let _ = changes.chunks(page).all(|page| extent.take(page));
+    let covered: Vec<Logged> = log
+        .iter()
+        .filter(|logged| match logged.envelope.stream() {
+            Stream::Change => logged.position <= extent.through(),
+            Stream::Jobs => !extent.leaves_some(),
+        })
+        .cloned()
+        .collect();
+    let mut cut = Cut::of(&mirror(), cursor, &covered, at(0));
+    cut.windows = extent.windows();
+    let mut split = Split::of(&mirror(), &cut);
+    for stream in Stream::ALL {
+        let of_stream = covered.iter().filter(|logged| logged.envelope.stream() == stream);
+        of_stream.for_each(|logged| split.take(&mirror(), logged));
+    }
+    (cut, split.groups())
 }
 
 /// Shows the groups of a backlog, and checks that they are together what a single cut is.
 #[track_caller]
 fn check_groups(script: &str, expected: &Expect) {
-    let span = Duration::from_secs(30);
     let log = events(script);
     let cursor = LaneCursor::start(LogId::parse("log").unwrap());
-    let whole = Cut::of(&mirror(), &cursor, &log, at(0));
-    let groups = groups(&mirror(), &cursor, &log, span, at(0));
-    assert!(groups.len() == 1 || may_be_several(&whole, span), "{script}");
+    let (whole, groups) = push(&log, &cursor, EVENTS_MAX);
+    assert_eq!(
+        push(&log, &cursor, 1),
+        (whole.clone(), groups.clone()),
+        "it does not matter how they are read"
+    );
+    if whole.windows.is_empty() {
+        assert_eq!(groups, [Group::alone(whole.clone())]);
+    }
     let count: u64 = groups.iter().map(|group| group.cut.events.count).sum();
     assert_eq!(count, whole.events.count, "each event is in one group");
     let last = &groups.last().unwrap().cut;
@@ -340,27 +348,89 @@ fn one_push_takes_up_so_many_windows_and_no_half_of_one() {
         )
     });
     let log = events(&lines.collect::<Vec<_>>().join("\n"));
-    let (taken, left_out) = limited(log.clone(), Duration::from_secs(30));
-    assert!(left_out);
-    assert_eq!(taken.len(), COMMITS_MAX * 3);
-    let few: Vec<Logged> = log.into_iter().take(30).collect();
-    assert_eq!(limited(few.clone(), Duration::from_secs(30)), (few, false));
+    let cursor = LaneCursor::start(LogId::parse("log").unwrap());
+    let (cut, groups) = push(&log, &cursor, EVENTS_MAX);
+    assert_eq!(
+        (cut.events.count, groups.len()),
+        (3 * COMMITS_MAX as u64, COMMITS_MAX)
+    );
+    assert!(groups.iter().all(|group| group.cut.configs.len() == 2));
+    let (rest, groups) = push(&log[3 * COMMITS_MAX..], &cut.cursor(None), EVENTS_MAX);
+    assert_eq!((rest.change_through, groups.len()), (Position(3 * windows), 3));
+}
+
+/// A log of one configuration's versions, each made and told at a second.
+fn versions(seconds: impl IntoIterator<Item = usize>) -> Vec<Logged> {
+    let lines = seconds.into_iter().enumerate().map(|(number, second)| {
+        let version = number + 1;
+        format!("{version} {second} change a {version} by person-{}", number % 3)
+    });
+    events(&lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// Shows what each push of a log takes, until nothing is left: versions and events of its commits.
+#[track_caller]
+fn check_pushes(log: &[Logged], expected: &Expect) {
+    let mut cursor = LaneCursor::start(LogId::parse("log").unwrap());
+    let mut shown = String::new();
+    while cursor.change < log.last().unwrap().position {
+        let left = log.partition_point(|logged| logged.position <= cursor.change);
+        let (cut, groups) = push(&log[left..], &cursor, EVENTS_MAX);
+        for Group { cut, .. } in &groups {
+            let wanted = cut.configs.values().next().unwrap();
+            let authors = wanted.earlier_authors.len() + usize::from(wanted.author.is_some());
+            let (version, count) = (wanted.version, cut.events.count);
+            shown.push_str(&format!("{count} events up to @{version} by {authors}; "));
+        }
+        shown.push('\n');
+        cursor = cut.cursor(None);
+    }
+    expected.assert_eq(&shown);
 }
 
 #[test]
-fn a_window_that_goes_on_in_what_was_not_read_waits_for_the_next_push() {
-    let span = Duration::from_secs(30);
-    let log = |of_first: usize| -> Vec<Logged> {
-        let line = |number: usize| {
-            let second = if number < of_first { 0 } else { 1_000 };
-            format!("{} {second} change a {}", number + 1, number + 1)
-        };
-        events(&(0..EVENTS_MAX).map(line).collect::<Vec<_>>().join("\n"))
+fn a_window_is_one_commit_however_many_events_it_has() {
+    let window = |second: usize, count: usize| std::iter::repeat_n(second, count);
+    // The last minute's edits, and nothing else.
+    check_pushes(
+        &versions(window(0, 3 * EVENTS_MAX + 1)),
+        &expect![[r#"
+        30001 events up to @30001 by 3; 
+    "#]],
+    );
+    // What came in within a short time, though it was made in several windows.
+    check_pushes(
+        &versions((0..EVENTS_MAX + 500).map(|edit| edit / 200)),
+        &expect![[r#"
+        10500 events up to @10500 by 3; 
+    "#]],
+    );
+    // Through an outage: one that goes on in what was not read waits, unless it is the first.
+    let (few, many) = (EVENTS_MAX / 2, 2 * EVENTS_MAX + 7);
+    let outage = |counts: [usize; 4]| {
+        let windows = counts.into_iter().enumerate();
+        versions(windows.flat_map(move |(number, count)| window(number * 1_000, count)))
     };
-    let (taken, left_out) = limited(log(9_000), span);
-    assert!(left_out && taken.len() == 9_000);
-    // The only one is taken in parts; what was read to its end is whole.
-    assert_eq!(limited(log(EVENTS_MAX), span).0.len(), EVENTS_MAX);
-    let all: Vec<Logged> = log(9_000).into_iter().take(9_500).collect();
-    assert_eq!(limited(all.clone(), span), (all, false));
+    check_pushes(
+        &outage([few, few - 1, 2, 9]),
+        &expect![[r#"
+        5000 events up to @5000 by 3; 4999 events up to @9999 by 3; 
+        2 events up to @10001 by 2; 9 events up to @10010 by 3; 
+    "#]],
+    );
+    check_pushes(
+        &outage([few, many, few, 9]),
+        &expect![[r#"
+        5000 events up to @5000 by 3; 
+        20007 events up to @25007 by 3; 5000 events up to @30007 by 3; 
+        9 events up to @30016 by 3; 
+    "#]],
+    );
+    check_pushes(
+        &outage([many, few, 5, many]),
+        &expect![[r#"
+        20007 events up to @20007 by 3; 5000 events up to @25007 by 3; 5 events up to @25012 by 3; 
+        20007 events up to @45019 by 3; 
+    "#]],
+    );
 }

@@ -7,8 +7,8 @@ use super::{
 use crate::queue::NewEvent;
 use mirror_core::{
     cut::{
-        Cut, Logged, Stream, WantedRun,
-        groups::{EVENTS_MAX, limited},
+        Cut, Logged, Position, Stream, WantedRun,
+        groups::{EVENTS_MAX, Extent},
     },
     event::{Body, Envelope, RenderChanged},
     ids::Oid,
@@ -46,24 +46,21 @@ impl Lane {
         if first {
             return self.cut_of_all(start, stored.as_ref()).await;
         }
-        let mut events: Vec<Logged> = Vec::new();
-        let mut left_out = false;
-        for (stream, due) in [(Stream::Change, due.change), (Stream::Jobs, due.jobs)] {
-            // Runs belong to the last of the commits, which is for the next push then.
-            if !due || left_out {
-                continue;
-            }
-            let after = start.cursor.of(stream);
-            let mut read = self
-                .log
-                .read(&self.topic, after, Some(stream), EVENTS_MAX)
-                .await?;
-            if stream == Stream::Change && start.memory_holds {
-                (read, left_out) = limited(read, self.window);
-            }
-            events.extend(read);
+        let mut cut = Cut::of(&self.id.mirror, &start.cursor, &[], (self.now)());
+        let mut leaves_some = false;
+        if due.change {
+            leaves_some = self.cover_changes(&mut cut, start.memory_holds).await?;
         }
-        let mut cut = Cut::of(&self.id.mirror, &start.cursor, &events, (self.now)());
+        // Runs belong to the last of the commits, which is for the next push then.
+        if due.jobs && !leaves_some {
+            let runs = self
+                .pages(Stream::Jobs, start.cursor.jobs, Position::END)
+                .next()
+                .await?;
+            for logged in runs.iter().flatten() {
+                cut.cover(&self.id.mirror, logged);
+            }
+        }
         if cut.is_empty() && start.memory_holds {
             return Ok(cut);
         }
@@ -84,6 +81,38 @@ impl Lane {
         Ok(cut)
     }
 
+    /// Takes into a cut what one push covers of the changes that wait; returns whether it leaves some. How far that is, and
+    /// into which commits it falls, shows a first look at them.
+    async fn cover_changes(&self, cut: &mut Cut, may_split: bool) -> Result<bool, AttemptError> {
+        let after = cut.change_after;
+        let mut through = Position::END;
+        let mut leaves_some = false;
+        if may_split {
+            let mut extent = Extent::new(self.window);
+            let mut pages = self.pages(Stream::Change, after, Position::END);
+            while let Some(page) = pages.next().await?
+                && extent.take(&page)
+            {}
+            cut.windows = extent.windows();
+            (through, leaves_some) = (extent.through(), extent.leaves_some());
+        }
+        let mut pages = self.pages(Stream::Change, after, through);
+        while let Some(page) = pages.next().await? {
+            page.iter().for_each(|logged| cut.cover(&self.id.mirror, logged));
+        }
+        Ok(leaves_some)
+    }
+
+    /// Reads the lane's events of a stream after one position, up to another.
+    pub(super) fn pages(&self, stream: Stream, after: Position, through: Position) -> Pages<'_> {
+        Pages {
+            lane: self,
+            stream,
+            after,
+            through,
+        }
+    }
+
     /// Cuts for a first sync: the listing that follows shows all that was appended up to here, except
     /// what is so new that the source may not show it yet.
     async fn cut_of_all(&self, start: &Start, stored: Option<&Cut>) -> Result<Cut, AttemptError> {
@@ -98,14 +127,10 @@ impl Lane {
                 true => self.log.pruned(&self.topic, stream).await?,
                 false => start.cursor.of(stream),
             };
-            while after < newest {
-                let page = self
-                    .log
-                    .read(&self.topic, after, Some(stream), EVENTS_MAX)
-                    .await?;
-                let Some(last) = page.last() else { break };
-                after = last.position;
+            let mut pages = self.pages(stream, after, newest);
+            while let Some(page) = pages.next().await? {
                 for event in page {
+                    after = event.position;
                     if matches!(event.envelope.body, Body::ConfigHistory(_)) {
                         continue;
                     }
@@ -159,6 +184,32 @@ impl Lane {
         let envelope = Envelope::internal(self.topic.clone(), body, now);
         self.log.append(vec![NewEvent { envelope, at: now }]).await?;
         Ok(())
+    }
+}
+
+/// A part of a lane's log, read [`EVENTS_MAX`] events at a time.
+pub(super) struct Pages<'l> {
+    lane: &'l Lane,
+    stream: Stream,
+    after: Position,
+    through: Position,
+}
+
+impl Pages<'_> {
+    /// Reads the next events; none where there are no more.
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<Logged>>, AttemptError> {
+        if self.after >= self.through {
+            return Ok(None);
+        }
+        let Lane { log, topic, .. } = self.lane;
+        let mut page = log.read(topic, self.after, Some(self.stream), EVENTS_MAX).await?;
+        self.after = match page.last() {
+            Some(last) if page.len() == EVENTS_MAX => last.position,
+            // What is appended from now on is for the next attempt.
+            _ => self.through,
+        };
+        page.retain(|logged| logged.position <= self.through);
+        Ok((!page.is_empty()).then_some(page))
     }
 }
 

@@ -14,8 +14,8 @@ use super::{
 use mirror_core::{
     commit::CoveredChange,
     cut::{
-        ConfigKey, Cut, LaneCursor, Logged, Stream,
-        groups::{EVENTS_MAX, Group, groups, may_be_several},
+        ConfigKey, Cut, Stream,
+        groups::{Group, Split},
     },
 };
 use std::collections::BTreeMap;
@@ -30,39 +30,26 @@ pub(super) struct Part {
 }
 
 impl Lane {
-    /// Splits a cut into the windows that its events happened in. The same cut gives the same groups, since the log
-    /// keeps what is after the cursor.
+    /// Splits a cut into the windows that its events happened in, if it has several. The same cut gives the same groups,
+    /// since the log keeps what is after the cursor.
     pub(super) async fn groups(&self, cut: &Cut) -> Result<Vec<Group>, AttemptError> {
-        if !may_be_several(cut, self.window) {
+        if cut.windows.is_empty() {
             return Ok(vec![Group::alone(cut.clone())]);
         }
-        let cursor = LaneCursor {
-            log: cut.log.clone(),
-            change: cut.change_after,
-            jobs: cut.jobs_after,
-            tip: None,
-        };
-        let mut events: Vec<Logged> = Vec::new();
-        for stream in Stream::ALL {
-            let read = self
-                .log
-                .read(&self.topic, cursor.of(stream), Some(stream), EVENTS_MAX);
-            let through = cut.through(stream);
-            events.extend(
-                read.await?
-                    .into_iter()
-                    .filter(|logged| logged.position <= through),
-            );
+        let mut split = Split::of(&self.id.mirror, cut);
+        for (stream, after) in [(Stream::Change, cut.change_after), (Stream::Jobs, cut.jobs_after)] {
+            let mut pages = self.pages(stream, after, cut.through(stream));
+            while let Some(page) = pages.next().await? {
+                page.iter().for_each(|logged| split.take(&self.id.mirror, logged));
+            }
         }
-        let groups = groups(&self.id.mirror, &cursor, &events, self.window, (self.now)());
+        let groups = split.groups();
         // What the log does not have any more cannot be told apart.
         let events: u64 = groups.iter().map(|group| group.cut.events.count).sum();
         if events != cut.events.count {
             return Ok(vec![Group::alone(cut.clone())]);
         }
-        if groups.len() > 1 {
-            tracing::info!(lane = %self.id, commits = groups.len(), events, "what waited becomes a commit for each window in which it happened");
-        }
+        tracing::info!(lane = %self.id, commits = groups.len(), events, "what waited becomes a commit for each window in which it happened");
         Ok(groups)
     }
 

@@ -5,25 +5,34 @@
 //! no more, the first sync follows on top, placed and rendered as if there was nothing below it.
 
 use super::{
-    super::{build::Again, error::AttemptError, fetch::Scope, memory::Memory, recover::Start},
+    super::{
+        backfill::{BackfillProgress, BackfillStatus, Count, Phase},
+        build::Again,
+        error::AttemptError,
+        fetch::Scope,
+        memory::Memory,
+        recover::Start,
+    },
     Done, Lane, Published, Straight,
     make::{Made, ToMake},
 };
 use crate::{config::BackfillSpec, crash_point, queue::NewEvent, state::Feeder};
 use mirror_core::{
     cut::{
-        Cut, LaneCursor, Logged, Stream,
-        groups::{COMMITS_MAX, EVENTS_MAX, Group},
+        Cut, LaneCursor, Logged, Position, Stream,
+        groups::{COMMITS_MAX, Group},
     },
     event::{Body, Envelope},
     ids::ObjectKey,
 };
-use std::{collections::BTreeMap, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 /// Where the backfill of a lane stands; without a record it has not begun.
 const STATE: &str = "state";
 const BEGUN: &str = "begun";
 const DONE: &str = "done";
+/// How far it has come, as JSON.
+const PROGRESS: &str = "progress";
 
 /// Versions from before the mirror that become commits, and what of the log they end with.
 pub(super) struct Batch {
@@ -41,8 +50,55 @@ impl Lane {
     }
 
     async fn keep_backfill(&self, state: &str) -> Result<(), AttemptError> {
-        let kept = BTreeMap::from([(STATE.to_owned(), state.to_owned())]);
+        let mut kept = BTreeMap::from([(STATE.to_owned(), state.to_owned())]);
+        if let Some(status) = self.source.backfill_progress().get() {
+            let status = serde_json::to_string(&status).expect("it has only text keys, so it is always JSON");
+            kept.insert(PROGRESS.to_owned(), status);
+        }
         Ok(self.state.keep(&self.id, Feeder::Backfill, kept).await?)
+    }
+
+    /// Returns where it is told how far history has come, where it is brought in.
+    #[must_use]
+    pub fn backfill_progress(&self) -> Option<Arc<BackfillProgress>> {
+        self.backfill()
+            .map(|_| Arc::clone(self.source.backfill_progress()))
+    }
+
+    /// Has it told how far the history came in the process before. Without a record nothing is told.
+    ///
+    /// # Errors
+    /// A store that fails.
+    pub async fn recall_backfill(&self) -> Result<(), AttemptError> {
+        if self.backfill().is_some()
+            && let Some(kept) = self.state.kept(&self.id, Feeder::Backfill).await?
+        {
+            self.recall(&kept);
+        }
+        Ok(())
+    }
+
+    fn recall(&self, kept: &BTreeMap<String, String>) {
+        // One that cannot be read is made anew with the next batch.
+        let known = kept
+            .get(PROGRESS)
+            .and_then(|text| serde_json::from_str::<BackfillStatus>(text).ok());
+        let progress = self.source.backfill_progress();
+        progress.recall(known.unwrap_or_else(|| BackfillStatus::begun((self.now)())));
+    }
+
+    /// Has it told that the first sync is there, if it was waited for.
+    pub(super) async fn end_backfill(&self) -> Result<(), AttemptError> {
+        let progress = self.source.backfill_progress();
+        let phase = progress.get().map(|status| status.phase);
+        if self.backfill().is_none() || phase != Some(Phase::FirstSync) {
+            return Ok(());
+        }
+        progress.update(|status| {
+            status.phase = Phase::Done;
+            status.ended_at = Some((self.now)());
+        });
+        self.keep_backfill(DONE).await
     }
 
     fn backfill(&self) -> Option<BackfillSpec> {
@@ -50,19 +106,38 @@ impl Lane {
         self.spec.backfill.filter(|_| self.branch.is_default)
     }
 
-    /// Returns what of the history is to become commits now; none where it is all there, or not wanted.
-    pub(super) async fn past_batch(&self, start: &Start) -> Result<Option<Batch>, AttemptError> {
-        let Some(spec) = self.backfill().filter(|_| start.is_first()) else {
+    /// Returns what of the history is to become commits now, at most so many; none where it is all there, or not wanted.
+    pub(super) async fn past_batch(&self, start: &Start, max: usize) -> Result<Option<Batch>, AttemptError> {
+        let Some(spec) = self.backfill() else {
             return Ok(None);
         };
-        let kept = self.state.kept(&self.id, Feeder::Backfill).await?;
-        match kept.as_ref().and_then(|kept| kept.get(STATE)).map(String::as_str) {
-            Some(DONE) => return Ok(None),
+        if !start.is_first() {
+            // A process may have died right after its first sync.
+            self.end_backfill().await?;
+            return Ok(None);
+        }
+        let kept = self
+            .state
+            .kept(&self.id, Feeder::Backfill)
+            .await?
+            .unwrap_or_default();
+        self.recall(&kept);
+        match kept.get(STATE).map(String::as_str) {
+            Some(DONE) => {
+                self.source
+                    .backfill_progress()
+                    .update(|status| status.phase = Phase::FirstSync);
+                return Ok(None);
+            }
             Some(_) => {}
             None => self.keep_backfill(BEGUN).await?,
         }
-        let events = self.next_past(&start.cursor, &start.memory, spec).await?;
+        let mut events = self.next_past(&start.cursor, &start.memory, spec).await?;
+        events.truncate(max);
         if events.is_empty() {
+            self.source
+                .backfill_progress()
+                .update(|status| status.phase = Phase::FirstSync);
             self.keep_backfill(DONE).await?;
             crash_point!("backfill-done");
             return Ok(None);
@@ -94,6 +169,7 @@ impl Lane {
                 .source
                 .next_past(&self.branch.id, memory, spec, COMMITS_MAX)
                 .await?;
+            self.keep_backfill(BEGUN).await?;
             if next.is_empty() {
                 return Ok(Vec::new());
             }
@@ -116,22 +192,17 @@ impl Lane {
 
     /// Reads the versions that wait in the log, up to the last of a batch.
     async fn waiting_past(&self, cursor: &LaneCursor) -> Result<Vec<Logged>, AttemptError> {
-        let mut after = cursor.change;
+        let mut pages = self.pages(Stream::Change, cursor.change, Position::END);
         let mut past = Vec::new();
-        loop {
-            let page = self
-                .log
-                .read(&self.topic, after, Some(Stream::Change), EVENTS_MAX)
-                .await?;
-            let Some(last) = page.last() else { return Ok(past) };
-            after = last.position;
+        while let Some(page) = pages.next().await? {
             let is_past = |logged: &Logged| matches!(logged.envelope.body, Body::ConfigHistory(_));
             past.extend(page.into_iter().filter(is_past));
             if past.len() >= COMMITS_MAX {
                 past.truncate(COMMITS_MAX);
-                return Ok(past);
+                break;
             }
         }
+        Ok(past)
     }
 
     /// Makes a batch into commits, and pushes them together.
@@ -141,7 +212,6 @@ impl Lane {
         batch: Batch,
         started: Instant,
         again: &Again,
-        together: bool,
     ) -> Result<Straight, AttemptError> {
         let Batch { events } = batch;
         let Start {
@@ -164,8 +234,8 @@ impl Lane {
         let mut at = cursor;
         let mut groups = Vec::new();
         // One version is one commit, however soon the next one was made.
-        for events in events.chunks(if together { events.len() } else { 1 }) {
-            let mut cut = Cut::of_past(&self.id.mirror, &at, events, now);
+        for event in events.chunks(1) {
+            let mut cut = Cut::of_past(&self.id.mirror, &at, event, now);
             cut.branch_changed = groups.is_empty() && memory.known(&ObjectKey::Branch).is_none();
             at = cut.cursor(at.tip);
             groups.push(Group::alone(cut));
@@ -199,9 +269,16 @@ impl Lane {
         };
         self.file_withheld(&whole, &finished.withheld, now).await?;
         match self.publish(finished, whole, stored_cursor, started).await? {
-            Published::Done(done) => Ok(Straight::Backfilled(done)),
+            Published::Done(done) => {
+                self.source.backfill_progress().update(|status| {
+                    let Count { done, total } = &mut status.versions;
+                    *done = (*done + events.len()).min(*total);
+                });
+                self.keep_backfill(BEGUN).await?;
+                Ok(Straight::Backfilled(done))
+            }
             Published::Refused { new, error } => Ok(Straight::Refused { new, error }),
-            Published::Together => Ok(Straight::Together),
+            Published::OneOfSeveral => Ok(Straight::OneOfPast { count: events.len() }),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::{
     },
     Done, Landed, Lane, Published,
     make::{Finished, Ready},
-    refused::Unsent,
+    refused::{Unsent, is_about_content},
 };
 use crate::{crash_point, state::Prepared, visibility::Visibility};
 use jiff::Timestamp;
@@ -19,7 +19,7 @@ use mirror_core::{
     inventory::Inventory,
     redaction::RedactionStats,
 };
-use mirror_git::{PendingPush, PushError};
+use mirror_git::PendingPush;
 use std::time::{Duration, Instant};
 
 impl Lane {
@@ -126,8 +126,8 @@ impl Lane {
             let pushed = self.push(push).await?;
             drop(turn);
             if let Err(unsent) = pushed {
-                if commits.len() > 1 && matches!(unsent.error, PushError::Refused { .. }) {
-                    return Ok(Published::Together);
+                if commits.len() > 1 && is_about_content(&unsent.error) {
+                    return Ok(Published::OneOfSeveral);
                 }
                 return self.not_taken(*unsent, memory).await;
             }

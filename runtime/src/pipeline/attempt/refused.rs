@@ -229,6 +229,16 @@ enum About {
     SomethingElse,
 }
 
+/// Returns whether other commits, or fewer, may fare better.
+pub(super) fn is_about_content(error: &PushError) -> bool {
+    match error {
+        PushError::Refused { refusal, .. } => {
+            matches!(refusal, Refusal::PushTooLarge) || !matches!(about(refusal), About::SomethingElse)
+        }
+        _ => false,
+    }
+}
+
 fn about(refusal: &Refusal) -> About {
     match refusal {
         Refusal::Secrets(findings) => {

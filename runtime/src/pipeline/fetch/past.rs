@@ -3,7 +3,10 @@
 //! Calls are paced: history is long, nobody waits for it, and the project is being worked in.
 
 use super::{FetchError, Fetched, Source, Versions};
-use crate::config::BackfillSpec;
+use crate::{
+    config::BackfillSpec,
+    pipeline::backfill::{BackfillStatus, Count, Phase},
+};
 use jiff::Timestamp;
 use mirror_core::{
     cut::{ConfigKey, Cut},
@@ -12,7 +15,7 @@ use mirror_core::{
 };
 use mirror_keboola::{ConfigurationDetail, Disposition, ListedConfiguration, Revision};
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -41,6 +44,10 @@ struct Known {
     listed: Vec<PastVersion>,
     /// All of them, oldest first, once they are listed.
     ordered: Option<VecDeque<PastVersion>>,
+    /// How many versions that were, and of how many configurations.
+    total: (usize, usize),
+    /// When the first of them were returned, and how many were there before.
+    began: Option<(Instant, usize)>,
     /// Current versions without content, by which past ones are read; none of a configuration that is gone.
     heads: BTreeMap<ConfigKey, Option<Arc<ConfigurationDetail>>>,
     /// When the source may be asked again.
@@ -63,6 +70,29 @@ impl Known {
             covered.is_none_or(|covered| covered.version < version.changed.version)
         });
         ordered.iter().take(max).cloned().collect()
+    }
+
+    /// Tells how far it has come, when all that was told is there: what is left is what was not told.
+    fn tell(&mut self, status: &mut BackfillStatus, now: Instant) {
+        let left = self.ordered.as_ref();
+        let configurations: BTreeSet<ConfigKey> = left
+            .iter()
+            .flat_map(|left| left.iter())
+            .map(|version| key_of(&version.changed))
+            .collect();
+        let count = |left: usize, total: usize| Count {
+            done: total.saturating_sub(left),
+            total,
+        };
+        status.phase = Phase::Committing;
+        status.configurations = count(configurations.len(), self.total.1);
+        status.versions = count(left.map_or(0, VecDeque::len), self.total.0);
+        let (since, before) = *self.began.get_or_insert((now, status.versions.done));
+        let seconds = now.duration_since(since).as_secs();
+        let versions = status.versions.done.saturating_sub(before);
+        if let Some(each_minute) = (versions as u64 * 60).checked_div(seconds) {
+            status.versions_per_minute = Some(each_minute);
+        }
     }
 
     fn told(&mut self, count: usize) {
@@ -90,6 +120,7 @@ impl Source {
             self.list_past(branch, spec, &mut known).await?;
         }
         let next = known.next(covered, max);
+        self.backfill.update(|status| known.tell(status, Instant::now()));
         if next.is_empty() {
             // It is all told. Who brings in what was told last asks anew by what it goes.
             known.heads.clear();
@@ -110,7 +141,9 @@ impl Source {
     ) -> Result<(), FetchError> {
         let begun = Instant::now();
         if known.unlisted.is_none() {
-            known.unlisted = Some(self.client.list_configurations(branch).await?);
+            let all = self.client.list_configurations(branch).await?;
+            known.total.1 = all.len();
+            known.unlisted = Some(all);
         }
         while let Some(listed) = known
             .unlisted
@@ -118,10 +151,16 @@ impl Source {
             .and_then(|unlisted| unlisted.last())
             .cloned()
         {
+            let left = known.unlisted.as_ref().map_or(0, Vec::len);
+            self.backfill.update(|status| {
+                status.phase = Phase::Listing;
+                status.configurations = Count {
+                    done: known.total.1.saturating_sub(left),
+                    total: known.total.1,
+                };
+            });
             if begun.elapsed() > LISTED_WITHIN {
-                return Err(FetchError::HistoryUnlisted {
-                    left: known.unlisted.as_ref().map_or(0, Vec::len),
-                });
+                return Err(FetchError::HistoryUnlisted { left });
             }
             let mut revisions: Vec<Revision> = Vec::new();
             loop {
@@ -159,6 +198,7 @@ impl Source {
                 "history has more versions than `backfill.versions_max`; the oldest are left out"
             );
         }
+        known.total.0 = all.len() - left_out;
         known.ordered = Some(all.into_iter().skip(left_out).collect());
         Ok(())
     }
@@ -223,7 +263,7 @@ impl Source {
         drop(known);
         let detail = match self.client.configuration_version(branch, &head, version).await {
             Ok(detail) => detail,
-            // History was cut; the first sync has the newest.
+            // BackfillProgress was cut; the first sync has the newest.
             Err(error) if error.disposition() == Disposition::Gone => return Ok(()),
             Err(error) => return Err(error.into()),
         };
@@ -313,11 +353,20 @@ mod tests {
             version("a", 3),
         ];
         let mut known = Known {
+            total: (ordered.len(), 2),
             ordered: Some(ordered.into()),
             ..Known::default()
         };
+        let began = Instant::now();
+        let progress = |known: &mut Known, second: u64| {
+            let mut status = BackfillStatus::begun(Timestamp::UNIX_EPOCH);
+            known.tell(&mut status, began + Duration::from_secs(second));
+            let (configurations, versions) = (status.configurations, status.versions);
+            (configurations.done, versions.done, status.versions_per_minute)
+        };
         let mut covered = BTreeMap::new();
         check(&mut known, &covered, &["a@1", "b@1"]);
+        assert_eq!(progress(&mut known, 0), (0, 0, None));
         // Telling them has failed.
         check(&mut known, &covered, &["a@1", "b@1"]);
         known.told(2);
@@ -325,7 +374,9 @@ mod tests {
         let (version, identifier) = (2, String::new());
         covered.insert(key, Covered { version, identifier });
         check(&mut known, &covered, &["a@2", "a@3"]);
+        assert_eq!(progress(&mut known, 10), (1, 3, Some(18)));
         known.told(2);
         check(&mut known, &covered, &[]);
+        assert_eq!(progress(&mut known, 30), (2, 5, Some(10)));
     }
 }

@@ -38,6 +38,7 @@ impl LaneTask {
             outage: lane.state.outage(&lane.id).await.map_err(|error| said(&error))?,
             paused: self.is_paused(),
         };
+        lane.recall_backfill().await.map_err(|error| said(&error))?;
         self.status(|status| status.outage.clone_from(&start.outage));
         Ok(Machine::new(start, (lane.now)()))
     }

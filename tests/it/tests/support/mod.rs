@@ -48,6 +48,24 @@ use std::time::{Duration, Instant};
 /// How long a condition is waited for. Far more than anything takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
 
+/// How often each case of kills is played: once, unless the long run asks for more.
+///
+/// # Panics
+/// Where `KBC_MIRROR_CRASH_ROUNDS` is no number.
+pub(crate) fn rounds() -> usize {
+    let rounds = std::env::var("KBC_MIRROR_CRASH_ROUNDS");
+    rounds.map_or(1, |rounds| {
+        rounds.parse().expect("KBC_MIRROR_CRASH_ROUNDS is a number")
+    })
+}
+
+/// Plays cases of kills one after the other, each as often as [`rounds`] says.
+pub(crate) async fn each_round(mut play: impl AsyncFnMut()) {
+    for _ in 0..rounds() {
+        play().await;
+    }
+}
+
 /// Time between two looks at a condition.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 

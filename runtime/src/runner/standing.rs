@@ -1,0 +1,35 @@
+//! How a mirror stands, also where no process works for it.
+
+use super::Runner;
+use crate::pipeline::error::AttemptError;
+use mirror_core::ids::MirrorId;
+use serde_json::Value;
+
+impl Runner {
+    /// Returns the status of a mirror's open branches. Those that this process does not work for are looked up in log and state.
+    ///
+    /// # Errors
+    /// A log or store that cannot be read.
+    pub async fn status_of(&self, mirror: &MirrorId) -> Result<Value, AttemptError> {
+        let status = &self.system.status;
+        for lane in self.lanes_of(mirror).await {
+            if status.lane(&lane.id).is_some() {
+                continue;
+            }
+            lane.recall_backfill().await?;
+            let outage = lane.state.outage(&lane.id).await?;
+            let waiting = lane.log.backlog(&[(lane.id.clone(), lane.topic.clone())]).await?;
+            let cursor = lane.log.cursor(&lane.id).await?;
+            let paused = self.system.pauses.since(mirror).await?.is_some();
+            status.update(&lane.id, |status| {
+                status.refname = lane.refname.to_string();
+                status.backfill = lane.backfill_progress();
+                status.outage = outage;
+                status.backlog = waiting.depth;
+                status.tip = cursor.and_then(|cursor| cursor.tip);
+                status.paused = paused;
+            });
+        }
+        Ok(status.page(|id| id == mirror))
+    }
+}
