@@ -249,7 +249,7 @@ fn files(directory: &Path) -> Result<BTreeSet<PathBuf>> {
     entries.map(|entry| Ok(entry?.path())).collect()
 }
 
-/// Keeps the smallest inputs that together reach all that is reached. Those with a name stay whatever they reach.
+/// Keeps small inputs that together reach all that is reached, or a part of them. Those with a name stay whatever they reach.
 fn keep(place: &Place, program: &Path) -> Result<()> {
     let merged = place.corpus.with_extension("merged");
     if merged.exists() {
@@ -275,8 +275,10 @@ fn keep(place: &Place, program: &Path) -> Result<()> {
         }
     }
     let (mut kept, mut bytes) = (0, 0);
-    for (length, input) in &found {
-        if kept == KEPT_FILES_MAX || bytes + length > KEPT_BYTES_MAX {
+    // Of too many, some of every size: the smallest alone reach little.
+    let places = found.len().min(KEPT_FILES_MAX);
+    for (length, input) in (0..places).map(|place| &found[place * found.len() / places]) {
+        if bytes + length > KEPT_BYTES_MAX {
             break;
         }
         let name = input.file_name().context("an input has a name")?;
