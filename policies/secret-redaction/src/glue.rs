@@ -8,13 +8,15 @@
 use crate::engine::{self, Engine};
 use crate::settings::Settings;
 use crate::{rules, settings};
+use exports::keboola::mirror::packed_redaction::{self, Batch};
 use exports::keboola::mirror::redaction::{Finding, Guest, PolicyInfo, Rule, Target};
 use keboola::mirror::types::{ByteRange, Context, Document, DocumentKind, GuestError, Issue, LeafRole};
 use std::sync::OnceLock;
+use std::{mem, slice};
 
 wit_bindgen::generate!({
     path: "../../wit",
-    world: "redaction-policy",
+    world: "packed-redaction-policy",
 });
 
 static ENGINE: OnceLock<Engine> = OnceLock::new();
@@ -52,27 +54,96 @@ impl Guest for Policy {
     }
 
     fn redact(_context: Context, documents: Vec<Document>) -> Result<Vec<Vec<Finding>>, GuestError> {
-        let Some(engine) = ENGINE.get() else {
-            return Err(GuestError {
-                message: "the policy is not configured".to_owned(),
-                item: None,
-            });
-        };
+        let engine = engine()?;
+        let documents = documents.iter().enumerate();
         documents
-            .iter()
-            .enumerate()
-            .map(|(item, document)| {
-                let too_large = || GuestError {
-                    message: "a leaf has more than 4 GiB".to_owned(),
-                    item: u32::try_from(item).ok(),
-                };
-                engine
-                    .judge(&borrow(document))
-                    .into_iter()
-                    .map(|finding| lower(finding).ok_or_else(too_large))
-                    .collect()
-            })
+            .map(|(item, document)| judge(engine, item, &borrow(document)))
             .collect()
+    }
+}
+
+impl packed_redaction::Guest for Policy {
+    fn redact(_context: Context, batch: Batch) -> Result<Vec<Vec<Finding>>, GuestError> {
+        let engine = engine()?;
+        let mut cuts = Cuts::of(&batch);
+        // One list for all, so that as little memory as possible is touched.
+        let mut leaves = Vec::new();
+        let documents = batch.documents.iter().enumerate();
+        let judged = documents.map(|(item, document)| {
+            for _ in 0..document.leaves {
+                leaves.push(cuts.leaf().ok_or_else(|| contradiction(item))?);
+            }
+            let document = engine::Document {
+                path: &document.path,
+                kind: kind(document.kind),
+                leaves: mem::take(&mut leaves),
+            };
+            let findings = judge(engine, item, &document);
+            leaves = document.leaves;
+            leaves.clear();
+            findings
+        });
+        judged.collect()
+    }
+}
+
+fn engine() -> Result<&'static Engine, GuestError> {
+    ENGINE.get().ok_or_else(|| GuestError {
+        message: "the policy is not configured".to_owned(),
+        item: None,
+    })
+}
+
+fn contradiction(item: usize) -> GuestError {
+    GuestError {
+        message: "the parts of the batch contradict each other".to_owned(),
+        item: u32::try_from(item).ok(),
+    }
+}
+
+fn judge(engine: &Engine, item: usize, document: &engine::Document<'_>) -> Result<Vec<Finding>, GuestError> {
+    let too_large = || GuestError {
+        message: "a leaf has more than 4 GiB".to_owned(),
+        item: u32::try_from(item).ok(),
+    };
+    let findings = engine.judge(document).into_iter();
+    findings
+        .map(|finding| lower(finding).ok_or_else(too_large))
+        .collect()
+}
+
+/// Cuts the text of a batch into leaves, one after the other.
+struct Cuts<'a> {
+    text: &'a str,
+    start: usize,
+    roles: slice::Iter<'a, LeafRole>,
+    ends: slice::Iter<'a, u32>,
+}
+
+impl<'a> Cuts<'a> {
+    fn of(batch: &'a Batch) -> Self {
+        Self {
+            text: &batch.text,
+            start: 0,
+            roles: batch.roles.iter(),
+            ends: batch.ends.iter(),
+        }
+    }
+
+    /// Returns the next leaf; none where the batch has no more, or an end is not where one can be.
+    fn leaf(&mut self) -> Option<engine::Leaf<'a>> {
+        Some(engine::Leaf {
+            role: role(*self.roles.next()?),
+            pointer: self.text()?,
+            value: self.text()?,
+        })
+    }
+
+    fn text(&mut self) -> Option<&'a str> {
+        let end = usize::try_from(*self.ends.next()?).ok()?;
+        let text = self.text.get(self.start..end)?;
+        self.start = end;
+        Some(text)
     }
 }
 
@@ -85,15 +156,18 @@ fn borrow(document: &Document) -> engine::Document<'_> {
 }
 
 fn borrow_leaf(leaf: &keboola::mirror::types::Leaf) -> engine::Leaf<'_> {
-    let role = match leaf.role {
+    engine::Leaf {
+        pointer: &leaf.pointer,
+        role: role(leaf.role),
+        value: &leaf.value,
+    }
+}
+
+fn role(role: LeafRole) -> engine::Role {
+    match role {
         LeafRole::Key => engine::Role::Key,
         LeafRole::Text => engine::Role::Text,
         LeafRole::Scalar => engine::Role::Scalar,
-    };
-    engine::Leaf {
-        pointer: &leaf.pointer,
-        role,
-        value: &leaf.value,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The WIT package as Rust types and calls. Generated, and nothing else.
 //!
-//! One world with all three interfaces, so that they share the types of `keboola:mirror/types`. No
-//! guest has this world: each interface is looked up by itself in the guest that should export it.
+//! One world with all interfaces, so that they share the types of `keboola:mirror/types`. No
+//! guest has this world: each interface is looked up by itself in the guest that should, or may, export it.
 
 wasmtime::component::bindgen!({
     inline: "
@@ -10,6 +10,7 @@ wasmtime::component::bindgen!({
         world guests {
             export keboola:mirror/layout@0.1.0;
             export keboola:mirror/redaction@0.1.0;
+            export keboola:mirror/packed-redaction@0.1.0;
             export keboola:mirror/sampling@0.1.0;
         }
     ",

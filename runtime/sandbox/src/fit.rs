@@ -26,6 +26,12 @@ pub(crate) const REDACTION: Fit = Fit {
     world: "redaction-policy",
 };
 
+/// What a redaction policy may export as well.
+pub(crate) const PACKED_REDACTION: &str = "keboola:mirror/packed-redaction@0.1.0";
+
+/// World of those that do.
+pub(crate) const PACKED_REDACTION_WORLD: &str = "packed-redaction-policy";
+
 pub(crate) const SAMPLING: Fit = Fit {
     interface: "keboola:mirror/sampling@0.1.0",
     functions: &["configure", "choose"],

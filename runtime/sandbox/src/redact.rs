@@ -1,8 +1,11 @@
 //! Redaction policies: the built-in one and customers'.
 
 use crate::{
-    bindings::exports::keboola::mirror::redaction::{self, GuestIndices},
-    convert,
+    bindings::exports::keboola::mirror::{
+        packed_redaction,
+        redaction::{self, GuestIndices},
+    },
+    convert::{self, redact::Packed},
     error::SandboxError,
     fit,
     guest::{self, Guest, Host, Origin},
@@ -17,7 +20,7 @@ use std::sync::Arc;
 use tracing::debug;
 use wasmtime::{
     Store,
-    component::{Component, Instance},
+    component::{Component, Instance, InstancePre},
 };
 
 /// What a policy says of itself. All texts are shortened and free of control characters.
@@ -41,6 +44,38 @@ pub struct Rule {
 /// One list of findings for each document of a batch.
 type Answers = Vec<Vec<Finding>>;
 
+/// The same as the guest gives it.
+type Called = Result<Vec<Vec<redaction::Finding>>, redaction::GuestError>;
+
+/// Where a policy's functions are.
+struct Exports {
+    redaction: GuestIndices,
+    /// Set where it takes batches packed as well.
+    packed: Option<packed_redaction::GuestIndices>,
+}
+
+impl Exports {
+    fn new(pre: &InstancePre<Meter>) -> wasmtime::Result<Self> {
+        let exported = pre.component().get_export_index(None, fit::PACKED_REDACTION);
+        let packed = exported
+            .map(|_| packed_redaction::GuestIndices::new(pre))
+            .transpose()?;
+        Ok(Self {
+            redaction: GuestIndices::new(pre)?,
+            packed,
+        })
+    }
+
+    /// Makes sure of the functions' types.
+    fn load(&self, store: &mut Store<Meter>, instance: &Instance) -> wasmtime::Result<()> {
+        self.redaction.load(&mut *store, instance)?;
+        if let Some(packed) = &self.packed {
+            packed.load(store, instance)?;
+        }
+        Ok(())
+    }
+}
+
 /// What judging some documents once has come to, and taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Measured {
@@ -55,7 +90,7 @@ pub struct RedactionPolicy(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    guest: Guest<GuestIndices>,
+    guest: Guest<Exports>,
     info: PolicyInfo,
     settings: String,
     /// An instance has its settings from the start, and is not to be given them.
@@ -70,7 +105,7 @@ impl RedactionPolicy {
         bytes: &[u8],
         settings: &str,
     ) -> Result<Self, SandboxError> {
-        Guest::<GuestIndices>::scan(&host, &name, origin, bytes)?;
+        Guest::<Exports>::scan(&host, &name, origin, bytes)?;
         let digest = guest::digest(bytes);
         if let Some(component) = snapshot(&host, &name, origin, &digest, bytes, settings) {
             let guest = Guest::of(
@@ -80,17 +115,17 @@ impl RedactionPolicy {
                 digest,
                 &component,
                 &fit::REDACTION,
-                GuestIndices::new,
+                Exports::new,
             )?;
             let info = describe(&guest, None)?;
             return Ok(Self::of(guest, info, settings, true));
         }
-        let guest = Guest::prepare(host, name, origin, bytes, &fit::REDACTION, GuestIndices::new)?;
+        let guest = Guest::prepare(host, name, origin, bytes, &fit::REDACTION, Exports::new)?;
         let info = describe(&guest, Some(settings))?;
         Ok(Self::of(guest, info, settings, false))
     }
 
-    fn of(guest: Guest<GuestIndices>, info: PolicyInfo, settings: &str, is_configured: bool) -> Self {
+    fn of(guest: Guest<Exports>, info: PolicyInfo, settings: &str, is_configured: bool) -> Self {
         Self(Arc::new(Inner {
             guest,
             info,
@@ -164,27 +199,48 @@ impl RedactionPolicy {
     }
 
     fn redact_measured(&self, context: &Context, batch: &[Document]) -> (Result<Answers, Failure>, Usage) {
-        let leaves: Vec<_> = batch.iter().map(convert::redact::leaves).collect();
-        let documents: Vec<_> = batch
-            .iter()
-            .zip(&leaves)
-            .map(|(document, leaves)| convert::redact::document(document, leaves))
-            .collect();
-        let (called, usage) =
-            self.0
-                .guest
-                .run_measured(AnswerLimit::HostcallFuel, |indices, store, instance| {
-                    self.call(indices, store, instance, convert::context(context), &documents)
-                });
+        let context = convert::context(context);
+        let takes_packed = self.0.guest.exports.packed.as_ref();
+        let (called, usage) = match takes_packed.and_then(|indices| Some((indices, Packed::new(batch)?))) {
+            Some((indices, packed)) => self.run(|_, store, instance| {
+                let policy = indices.load(&mut *store, instance)?;
+                policy.call_redact(store, context, packed.lent())
+            }),
+            None => {
+                let leaves: Vec<_> = batch.iter().map(convert::redact::leaves).collect();
+                let documents: Vec<_> = batch
+                    .iter()
+                    .zip(&leaves)
+                    .map(|(document, leaves)| convert::redact::document(document, leaves))
+                    .collect();
+                self.run(|policy, store, _| policy.call_redact(store, context, &documents))
+            }
+        };
         (called.and_then(|called| self.checked(batch, called)), usage)
     }
 
-    /// Checks an answer; it is none where the settings were refused.
-    fn checked(
+    /// Calls a fresh instance that has its settings; returns none where they are refused.
+    fn run(
         &self,
-        batch: &[Document],
-        called: Option<Result<Vec<Vec<redaction::Finding>>, redaction::GuestError>>,
-    ) -> Result<Answers, Failure> {
+        call: impl FnOnce(&redaction::Guest, &mut Store<Meter>, &Instance) -> wasmtime::Result<Called>,
+    ) -> (Result<Option<Called>, Failure>, Usage) {
+        let Inner {
+            guest,
+            settings,
+            is_configured,
+            ..
+        } = &*self.0;
+        guest.run_measured(AnswerLimit::HostcallFuel, |exports, store, instance| {
+            let policy = exports.redaction.load(&mut *store, instance)?;
+            if !is_configured && policy.call_configure(&mut *store, settings)?.is_err() {
+                return Ok(None);
+            }
+            call(&policy, store, instance).map(Some)
+        })
+    }
+
+    /// Checks an answer; it is none where the settings were refused.
+    fn checked(&self, batch: &[Document], called: Option<Called>) -> Result<Answers, Failure> {
         let Inner { guest, info, .. } = &*self.0;
         let answers = match called {
             Some(Ok(answers)) => answers,
@@ -216,22 +272,6 @@ impl RedactionPolicy {
             });
         checked.collect()
     }
-
-    /// Returns none where the settings are refused.
-    fn call(
-        &self,
-        indices: &GuestIndices,
-        store: &mut Store<Meter>,
-        instance: &Instance,
-        context: redaction::Context<'_>,
-        documents: &[redaction::Document<'_>],
-    ) -> wasmtime::Result<Option<Result<Vec<Vec<redaction::Finding>>, redaction::GuestError>>> {
-        let policy = indices.load(&mut *store, instance)?;
-        if !self.0.is_configured && policy.call_configure(&mut *store, &self.0.settings)?.is_err() {
-            return Ok(None);
-        }
-        policy.call_redact(store, context, documents).map(Some)
-    }
 }
 
 /// Returns the compiled policy with its settings; none where it cannot be had so, which is found out again, and
@@ -257,22 +297,15 @@ fn snapshot(
 
 /// Prepares a customer's policy as far as it takes to ask what it is.
 pub(crate) fn describe_only(host: Arc<Host>, name: String, bytes: &[u8]) -> Result<PolicyInfo, SandboxError> {
-    let guest = Guest::prepare(
-        host,
-        name,
-        Origin::Customer,
-        bytes,
-        &fit::REDACTION,
-        GuestIndices::new,
-    )?;
+    let guest = Guest::prepare(host, name, Origin::Customer, bytes, &fit::REDACTION, Exports::new)?;
     describe(&guest, None)
 }
 
 /// Gives a policy its settings, where it does not have them, and asks it what it is.
-fn describe(guest: &Guest<GuestIndices>, settings: Option<&str>) -> Result<PolicyInfo, SandboxError> {
-    guest.check_types(|indices, store, instance| indices.load(store, instance).map(drop))?;
-    let described = guest.run(AnswerLimit::HostcallFuel, |indices, store, instance| {
-        let policy = indices.load(&mut *store, instance)?;
+fn describe(guest: &Guest<Exports>, settings: Option<&str>) -> Result<PolicyInfo, SandboxError> {
+    guest.check_types(Exports::load)?;
+    let described = guest.run(AnswerLimit::HostcallFuel, |exports, store, instance| {
+        let policy = exports.redaction.load(&mut *store, instance)?;
         if let Some(settings) = settings
             && let Err(issues) = policy.call_configure(&mut *store, settings)?
         {

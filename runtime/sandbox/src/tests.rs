@@ -5,6 +5,7 @@ mod cache;
 mod fit;
 mod hostile;
 mod layout;
+mod packed;
 mod policy;
 mod support;
 mod versions;

@@ -1,10 +1,7 @@
 //! From a core module, as compilers write it, to a component.
 
-use crate::{
-    fit::{self, Fit},
-    text, world,
-};
-use std::borrow::Cow;
+use crate::{fit, text, world};
+use std::{borrow::Cow, collections::HashSet};
 use thiserror::Error;
 use wasmparser::{Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
@@ -45,7 +42,7 @@ pub fn wrap_module(bytes: &[u8]) -> Result<Vec<u8>, WrapError> {
 
 /// Returns the module with the description of its world, where that lacks and can be told.
 fn described(module: &[u8]) -> Cow<'_, [u8]> {
-    let mut exported: Option<&Fit> = None;
+    let mut exported = HashSet::new();
     for payload in Parser::new(0).parse_all(module) {
         match payload {
             Ok(Payload::CustomSection(section)) if section.name().starts_with("component-type") => {
@@ -53,22 +50,28 @@ fn described(module: &[u8]) -> Cow<'_, [u8]> {
             }
             Ok(Payload::ExportSection(exports)) => {
                 // Functions of an interface are exported as `interface#function`.
-                let named = |fit: &&Fit, name: &str| name.split('#').next() == Some(fit.interface);
-                exported = exports.into_iter().flatten().find_map(|export| {
-                    [&fit::REDACTION, &fit::LAYOUT, &fit::SAMPLING]
-                        .into_iter()
-                        .find(|fit| named(fit, export.name))
-                });
+                let interfaces = exports.into_iter().flatten();
+                exported.extend(interfaces.filter_map(|export| export.name.split('#').next()));
             }
             Ok(_) => {}
             // The encoder has the words for it.
             Err(_) => return Cow::Borrowed(module),
         }
     }
-    let Some(fit) = exported else {
+    // Who exports more is of the larger world.
+    let worlds = [
+        (fit::PACKED_REDACTION, fit::PACKED_REDACTION_WORLD),
+        (fit::REDACTION.interface, fit::REDACTION.world),
+        (fit::LAYOUT.interface, fit::LAYOUT.world),
+        (fit::SAMPLING.interface, fit::SAMPLING.world),
+    ];
+    let Some((_, world)) = worlds
+        .into_iter()
+        .find(|(interface, _)| exported.contains(interface))
+    else {
         return Cow::Borrowed(module);
     };
-    let (resolve, world) = world::resolved(fit.world);
+    let (resolve, world) = world::resolved(world);
     let mut described = module.to_vec();
     match embed_component_metadata(&mut described, &resolve, world, StringEncoding::UTF8, false) {
         Ok(()) => Cow::Owned(described),

@@ -2,7 +2,10 @@
 
 use super::{Wrong, kind_in};
 use crate::{
-    bindings::{exports::keboola::mirror::redaction, keboola::mirror::types as wit},
+    bindings::{
+        exports::keboola::mirror::{packed_redaction, redaction},
+        keboola::mirror::types as wit,
+    },
     config::Limits,
     redact::{PolicyInfo, Rule},
     text::{printable, shortened},
@@ -22,15 +25,18 @@ pub(crate) fn leaves(document: &Document) -> Vec<wit::Leaf<'_>> {
 }
 
 fn leaf(leaf: &Leaf) -> wit::Leaf<'_> {
-    let role = match leaf.role {
+    wit::Leaf {
+        pointer: &leaf.pointer,
+        role: role(leaf.role),
+        value: &leaf.value,
+    }
+}
+
+fn role(role: LeafRole) -> wit::LeafRole {
+    match role {
         LeafRole::Key => wit::LeafRole::Key,
         LeafRole::Text => wit::LeafRole::Text,
         LeafRole::Scalar => wit::LeafRole::Scalar,
-    };
-    wit::Leaf {
-        pointer: &leaf.pointer,
-        role,
-        value: &leaf.value,
     }
 }
 
@@ -41,6 +47,55 @@ pub(crate) fn document<'a>(document: &'a Document, leaves: &'a [wit::Leaf<'a>]) 
         component_id: &document.component_id,
         config_id: &document.config_id,
         leaves,
+    }
+}
+
+/// A batch in the form of `packed-redaction`. Its texts are copied once more here, and all at once into the guest.
+pub(crate) struct Packed<'a> {
+    documents: Vec<packed_redaction::PackedDocument<'a>>,
+    roles: Vec<wit::LeafRole>,
+    text: String,
+    ends: Vec<u32>,
+}
+
+impl<'a> Packed<'a> {
+    /// Packs a batch; none where its texts have more bytes than 32 bits count, which no guest has the memory for.
+    pub(crate) fn new(batch: &'a [Document]) -> Option<Self> {
+        let count = batch.iter().map(|document| document.leaves.len()).sum();
+        let leaves = || batch.iter().flat_map(|document| &document.leaves);
+        let bytes = leaves().map(|leaf| leaf.pointer.len() + leaf.value.len()).sum();
+        let mut packed = Self {
+            documents: Vec::with_capacity(batch.len()),
+            roles: Vec::with_capacity(count),
+            text: String::with_capacity(bytes),
+            ends: Vec::with_capacity(2 * count),
+        };
+        for leaf in leaves() {
+            packed.roles.push(role(leaf.role));
+            for text in [&leaf.pointer, &leaf.value] {
+                packed.text.push_str(text);
+                packed.ends.push(u32::try_from(packed.text.len()).ok()?);
+            }
+        }
+        for document in batch {
+            packed.documents.push(packed_redaction::PackedDocument {
+                path: document.path.as_ref().map_or("", |path| path.as_str()),
+                kind: kind_in(document.kind),
+                component_id: &document.component_id,
+                config_id: &document.config_id,
+                leaves: u32::try_from(document.leaves.len()).ok()?,
+            });
+        }
+        Some(packed)
+    }
+
+    pub(crate) fn lent(&self) -> packed_redaction::Batch<'_> {
+        packed_redaction::Batch {
+            documents: &self.documents,
+            roles: &self.roles,
+            text: &self.text,
+            ends: &self.ends,
+        }
     }
 }
 

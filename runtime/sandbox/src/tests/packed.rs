@@ -1,0 +1,103 @@
+//! Policies that take their batches packed.
+
+use super::support::{POLICY, component, context, limits, sandbox};
+use crate::{SandboxError, wrap_module};
+use mirror_core::{
+    document::{Document, DocumentKind, Leaf, LeafRole},
+    finding::{Target, Verdict},
+};
+use wit_component::{StringEncoding, embed_component_metadata};
+use wit_parser::{Resolve, SourceMap};
+
+const PACKED: &str = include_str!("../../tests/packed.wat");
+
+/// The hostile policy, which traps where it is asked unpacked, with a function more.
+fn policy(function: &str) -> String {
+    let traps = POLICY.replace(";;EACH;;", "unreachable");
+    let body = traps.trim_end().strip_suffix(')').expect("it is a module");
+    format!("{body}{function})")
+}
+
+fn document(values: &[&str]) -> Document {
+    let leaf = |value: &&str| Leaf {
+        pointer: format!("/č/{}", value.len()),
+        role: LeafRole::Text,
+        value: (*value).to_owned(),
+    };
+    Document {
+        path: None,
+        kind: DocumentKind::Config,
+        component_id: "keboola.ex-db-mysql".to_owned(),
+        config_id: "1".to_owned(),
+        leaves: values.iter().map(leaf).collect(),
+    }
+}
+
+#[test]
+fn leaves_are_told_apart_and_those_of_no_document_too() {
+    let component = component(&policy(PACKED), "packed-redaction-policy");
+    let policy = sandbox(limits()).customer_policy("X", &component, "{}");
+    let policy = policy.expect("it fits");
+    let batch: [&[&str]; 4] = [
+        &["heslo", "žluťoučký kůň"],
+        &[],
+        &["x"],
+        &["first", "x", "zweiter"],
+    ];
+    let verdicts = policy.redact(&context(), &batch.map(document));
+    let verdicts = verdicts.expect("no deadline is hit");
+    let found = verdicts.iter().map(|verdict| match verdict {
+        Verdict::Findings(findings) => findings
+            .iter()
+            .map(|finding| (finding.leaf, &finding.target))
+            .collect(),
+        Verdict::Withhold(reason) => panic!("{reason}"),
+    });
+    let found: Vec<Vec<(usize, &Target)>> = found.collect();
+    let wanted = batch.map(|values| {
+        values
+            .iter()
+            .map(|value| Target::Literal((*value).to_owned()))
+            .collect()
+    });
+    let wanted: [Vec<Target>; 4] = wanted;
+    let wanted: Vec<Vec<(usize, &Target)>> = wanted
+        .iter()
+        .map(|targets| targets.iter().enumerate().collect())
+        .collect();
+    assert_eq!(found, wanted);
+}
+
+#[test]
+fn a_module_without_a_description_gets_that_of_both_interfaces() {
+    let module = wat::parse_str(policy(PACKED)).expect("the text is a module");
+    let component = wrap_module(&module).expect("it fits the world");
+    let policy = sandbox(limits()).customer_policy("X", &component, "{}");
+    let verdicts = policy.expect("it fits").redact(&context(), &[document(&["x"])]);
+    assert!(
+        matches!(verdicts.as_deref(), Ok([Verdict::Findings(found)]) if found.len() == 1),
+        "{verdicts:?}"
+    );
+}
+
+#[test]
+fn an_interface_of_this_name_with_other_types_does_not_fit() {
+    let mut sources = SourceMap::default();
+    for (path, text) in crate::WIT {
+        sources.push_str(path, text.replace("ends: list<u32>", "ends: list<s32>"));
+    }
+    let mut resolve = Resolve::new();
+    let package = sources.parse().map_err(|(_, error)| error).expect("it is WIT");
+    let package = resolve.push_group(package).expect("it is whole");
+    let world = resolve
+        .select_world(&[package], Some("packed-redaction-policy"))
+        .expect("the world is in it");
+    let mut module = wat::parse_str(policy(PACKED)).expect("the text is a module");
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)
+        .expect("metadata fits any module");
+    let component = wrap_module(&module).expect("it fits its own world");
+    let refused = sandbox(limits()).customer_policy("X", &component, "{}");
+    assert!(matches!(refused, Err(SandboxError::Misfit { .. })), "{refused:?}");
+    let told = refused.err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(told.contains("type mismatch for field ends"), "{told}");
+}
