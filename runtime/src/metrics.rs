@@ -10,6 +10,8 @@ use prometheus_client::{
 use std::sync::{Mutex, PoisonError, atomic::AtomicU64};
 
 mod policies;
+#[cfg(test)]
+mod rules;
 
 pub use policies::{Judged, PolicyFailed, PolicyLabel, PolicyMetrics};
 
@@ -223,6 +225,24 @@ impl Metrics {
         ] {
             metrics.repaired(kind, 0);
         }
+        for outcome in ["ok", "failed"] {
+            let label = Attempted { outcome };
+            for attempts in [&metrics.exports, &metrics.polls, &metrics.reconcile_comparisons] {
+                drop(attempts.get_or_create(&label));
+            }
+        }
+        for channel in ["email", "slack", "webhook"] {
+            let outcome = "given_up";
+            drop(
+                metrics
+                    .notifications
+                    .get_or_create(&Delivered { channel, outcome }),
+            );
+        }
+        let (kind, result) = ("unknown", "refused");
+        drop(metrics.events_accepted.get_or_create(&Accepted { kind, result }));
+        let reason = "outage";
+        drop(metrics.admin_notifications.get_or_create(&Reason { reason }));
         // None has passed yet.
         metrics.samples_off.set(1.0);
         // No episode has failed yet.

@@ -215,6 +215,18 @@ impl WantedRun {
             finished_at: job.finished_at,
         }
     }
+
+    /// Takes the later telling of a run, and of an earlier one what only that has.
+    pub fn put(self, run: RunId, runs: &mut BTreeMap<RunId, Self>) {
+        let mut now = self;
+        if let Some(before) = runs.remove(&run) {
+            now.state_digest = now.state_digest.or(before.state_digest);
+            if now.artifact_links.is_empty() {
+                now.artifact_links = before.artifact_links;
+            }
+        }
+        runs.insert(run, now);
+    }
 }
 
 /// What one attempt stands for; see the module.
@@ -421,9 +433,7 @@ impl Cut {
         match &envelope.body {
             Body::ConfigChanged(changed) => self.want_changed(changed, envelope.occurred_at),
             Body::ConfigDeleted(deleted) => self.want_deleted(deleted, envelope.occurred_at),
-            Body::JobFinished(job) => {
-                self.runs.insert(job.run.clone(), WantedRun::of(job));
-            }
+            Body::JobFinished(job) => WantedRun::of(job).put(job.run.clone(), &mut self.runs),
             Body::MetadataChanged(changed) => {
                 self.metadata.insert(changed.object.clone());
             }

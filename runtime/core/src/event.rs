@@ -248,8 +248,15 @@ impl Body {
             EventKey::of(&all)
         };
         match self {
-            // Run ids are unique within a stack.
-            Self::JobFinished(job) => EventKey::of(&[stack.as_str(), "job", job.run.as_str()]),
+            // Run ids are unique within a stack. Who finds a run by asking knows less of it than its own event, which is
+            // no repetition then.
+            Self::JobFinished(job) => {
+                let mut parts = vec![stack.as_str(), "job", job.run.as_str()];
+                if job.state_digest.is_some() || !job.artifact_links.is_empty() {
+                    parts.push("told");
+                }
+                EventKey::of(&parts)
+            }
             Self::ConfigChanged(ConfigChanged {
                 component,
                 config,

@@ -176,8 +176,9 @@ impl Source {
         mut told: BTreeMap<RunId, WantedRun>,
         outlet: &mut Outlet,
     ) -> Result<Fetched, FetchError> {
-        told.extend(cut.told.iter().map(|(run, told)| (run.clone(), told.clone())));
-        told.extend(cut.runs.iter().map(|(run, told)| (run.clone(), told.clone())));
+        for (run, wanted) in cut.told.iter().chain(&cut.runs) {
+            wanted.clone().put(run.clone(), &mut told);
+        }
         let mut fetched = self.whole(branch, scope, &told, outlet).await?;
         let late = !self.may_be_unseen(cut.appended_at, scope.now);
         for (key, wanted) in cut.configs.iter().filter(|(_, wanted)| !wanted.deleted) {

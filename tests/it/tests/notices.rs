@@ -142,7 +142,7 @@ async fn an_outage_of_three_hours_is_told_once_on_every_channel_and_so_is_its_en
         server
             .metric("admin_notifications_total{reason=\"outage\"}")
             .await,
-        None
+        Some(0.0)
     );
     server.stop().await;
 

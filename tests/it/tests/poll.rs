@@ -439,3 +439,36 @@ async fn killed_after_telling_or_keeping_it_tells_nothing_twice() {
         }
     }
 }
+
+/// Whoever comes first: the poller, which knows of a run what the source tells, or its event, which knows more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_was_found_before_its_event_came_has_in_the_end_what_only_that_tells() {
+    let keboola = Keboola::small();
+    let site = site(&keboola, EACH_SECOND);
+    let mut server = site.start().await;
+    let main = keboola.main();
+    one_more(&site, &main, 0, "a first sync").await;
+    looked(&server, 1.0).await;
+    keboola.run(&keboola.orders(), "success", &["in.c-shop.orders"]);
+    one_more(&site, &main, 1, "a run that is found").await;
+    // Its event comes, and once more.
+    for _ in 0..2 {
+        site.settle(&mut server).await;
+        site.check(&[]);
+        assert_eq!(site.repository.count("main"), 3);
+        site.forget_deliveries();
+    }
+    // The event first, and the poller after it.
+    keboola.run(&keboola.orders(), "error", &[]);
+    site.settle(&mut server).await;
+    look_again(&server).await;
+    site.settle(&mut server).await;
+    site.check(&[]);
+    assert_eq!(
+        site.repository.count("main"),
+        4,
+        "{:?}",
+        site.repository.log("main")
+    );
+    server.stop().await;
+}

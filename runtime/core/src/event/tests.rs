@@ -65,7 +65,7 @@ fn a_finished_run_makes_its_output_tables_worth_a_look_on_the_same_stream() {
     let finished = parse(FINISHED).unwrap();
     assert_eq!(
         (finished.key.as_str(), finished.stream()),
-        ("22:connection.keboola.com,3:job,6:123.45,", Stream::Jobs)
+        ("22:connection.keboola.com,3:job,6:123.45,4:told,", Stream::Jobs)
     );
     let [derived] = &finished.derived_events()[..] else {
         panic!("one")

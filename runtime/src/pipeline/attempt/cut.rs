@@ -138,7 +138,7 @@ impl Lane {
                         recent.push(event);
                     } else if let Body::JobFinished(job) = event.envelope.body {
                         // The source lists the run, but not what only its event told.
-                        told.insert(job.run.clone(), WantedRun::of(&job));
+                        WantedRun::of(&job).put(job.run.clone(), &mut told);
                     }
                 }
             }
