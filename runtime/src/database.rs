@@ -318,7 +318,9 @@ fn prepare(file: &Path, options: DatabaseOptions) -> Result<Connection, Database
         .unwrap_or_default();
     let settings = format!(
         "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-         PRAGMA wal_autocheckpoint = 0; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; {pages}"
+         PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = {}; PRAGMA foreign_keys = ON;
+         PRAGMA trusted_schema = OFF; {pages}",
+        writer::WAL_KEPT_BYTES,
     );
     connection.execute_batch(&settings).map_err(failed)?;
     let mode: String = pragma(&connection, "journal_mode").map_err(failed)?;

@@ -296,8 +296,14 @@ fn in_parallel<T: Sync, S: Send, R: Send>(
     work: impl Fn(&mut S, &[T]) -> R + Sync,
 ) -> Vec<R> {
     let total: usize = items.iter().map(&bytes).sum();
-    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let workers = (total / BYTES_PER_WORKER_MIN).clamp(1, cores.min(WORKERS_MAX));
+    // Asking for the cores reads files of the system.
+    let workers = match total / BYTES_PER_WORKER_MIN {
+        0 | 1 => 1,
+        wanted => {
+            let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+            wanted.clamp(1, cores.min(WORKERS_MAX))
+        }
+    };
     while states.len() < workers {
         states.push(make());
     }

@@ -19,12 +19,17 @@ pub(super) type Finish = Box<dyn FnOnce(Result<(), DatabaseError>) + Send>;
 
 const GROUP_MAX: usize = 512;
 const GROUP_TIME_MAX: Duration = Duration::from_millis(5);
+/// So much in the WAL is worth the waits for the disk of a checkpoint: three, where a transaction has one.
 const CHECKPOINT_BYTES: u64 = 8 << 20;
+/// How long the file of the WAL stays when it begins anew, so that its length tells how much is in it.
+pub(super) const WAL_KEPT_BYTES: u64 = CHECKPOINT_BYTES / 2;
 const IDLE: Duration = Duration::from_secs(1);
 
 pub(super) struct Writer {
     connection: Connection,
     wal: PathBuf,
+    /// Length of the WAL at which the next checkpoint is made.
+    checkpoint_at: u64,
     ready: Arc<AtomicBool>,
 }
 
@@ -38,24 +43,24 @@ impl Writer {
         Self {
             connection,
             wal: wal.into(),
+            checkpoint_at: CHECKPOINT_BYTES,
             ready,
         }
     }
 
-    pub(super) fn run(self, requests: &mpsc::Receiver<Request>) {
+    pub(super) fn run(mut self, requests: &mpsc::Receiver<Request>) {
         loop {
             match requests.recv_timeout(IDLE) {
                 Ok(first) => {
                     if let Err(InDoubt) = self.group(first, requests) {
                         return;
                     }
-                    if self.wal_bytes() >= CHECKPOINT_BYTES {
-                        self.checkpoint("PASSIVE");
-                    }
+                    self.checkpoint_if_due();
                 }
                 Err(mpsc::RecvTimeoutError::Timeout) => {
                     if self.wal_bytes() > 0 {
                         self.checkpoint("TRUNCATE");
+                        self.checkpoint_at = CHECKPOINT_BYTES;
                     }
                 }
                 Err(mpsc::RecvTimeoutError::Disconnected) => return,
@@ -140,13 +145,32 @@ impl Writer {
         std::fs::metadata(&self.wal).map_or(0, |wal| wal.len())
     }
 
-    /// A checkpoint that readers hold up is made later; one that fails loses nothing, the WAL has it.
-    fn checkpoint(&self, mode: &str) {
+    /// Returns whether it made one.
+    fn checkpoint_if_due(&mut self) -> bool {
+        let bytes = self.wal_bytes();
+        let is_due = bytes >= self.checkpoint_at;
+        if is_due {
+            // What readers hold up is not tried again with each transaction.
+            let is_whole = self.checkpoint("PASSIVE");
+            self.checkpoint_at = if is_whole { 0 } else { bytes } + CHECKPOINT_BYTES;
+        }
+        is_due
+    }
+
+    /// Returns whether the WAL may begin anew. A checkpoint that readers hold up is made later; one that fails loses nothing, the
+    /// WAL has it.
+    fn checkpoint(&self, mode: &str) -> bool {
         let outcome = self
             .connection
-            .query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()));
-        if let Err(error) = outcome {
-            tracing::warn!(%error, "the database could not be checkpointed");
+            .query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
+                Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+            });
+        match outcome {
+            Ok((frames, checkpointed)) => frames == checkpointed,
+            Err(error) => {
+                tracing::warn!(%error, "the database could not be checkpointed");
+                false
+            }
         }
     }
 }
@@ -161,5 +185,60 @@ impl Drop for Writer {
     /// Also when a request panicked.
     fn drop(&mut self) {
         self.ready.store(false, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::{DatabaseOptions, prepare};
+
+    fn write(writer: &Writer, bytes: i64) {
+        let request: Request = Box::new(move |connection| {
+            let connection = connection.expect("a transaction can begin");
+            let outcome = connection.execute("INSERT INTO filler VALUES (zeroblob(?1))", [bytes]);
+            (
+                outcome.map(drop),
+                Box::new(|ended| ended.expect("it is committed")),
+            )
+        });
+        let (_sender, none) = mpsc::channel();
+        assert!(writer.group(request, &none).is_ok());
+    }
+
+    #[test]
+    fn after_a_checkpoint_as_much_is_written_as_before_it_until_the_next() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let file = directory.path().join("mirror.sqlite");
+        let connection = prepare(&file, DatabaseOptions::default()).expect("a new database");
+        connection
+            .execute_batch("CREATE TABLE filler (bytes BLOB)")
+            .expect("a table can be made");
+        let mut writer = Writer::new(connection, &file, Arc::new(AtomicBool::new(true)));
+        let large = i64::try_from(CHECKPOINT_BYTES).expect("it is small");
+        for _ in 0..2 {
+            write(&writer, large);
+            assert!(writer.checkpoint_if_due());
+            for _ in 0..10 {
+                write(&writer, 1);
+                assert!(!writer.checkpoint_if_due(), "{} bytes", writer.wal_bytes());
+            }
+        }
+        // A reader sees the database as it is now for as long as it reads.
+        let reader = crate::database::reader(&file).expect("it can be read");
+        reader
+            .execute_batch("BEGIN; SELECT count(*) FROM filler")
+            .expect("it can be read");
+        write(&writer, large);
+        assert!(writer.checkpoint_if_due());
+        write(&writer, 1);
+        assert!(!writer.checkpoint_if_due(), "it is not tried each time");
+        write(&writer, large);
+        assert!(writer.checkpoint_if_due());
+        reader.execute_batch("COMMIT").expect("it has read");
+        write(&writer, 2 * large);
+        assert!(writer.checkpoint_if_due());
+        write(&writer, 1);
+        assert!(writer.wal_bytes() < CHECKPOINT_BYTES);
     }
 }

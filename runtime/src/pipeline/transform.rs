@@ -410,10 +410,12 @@ fn in_parallel<T: Send, U: Send, E: Send>(
     items: Vec<T>,
     work: impl Fn(T) -> Result<U, E> + Sync,
 ) -> Result<Vec<U>, E> {
-    let workers = thread::available_parallelism()
-        .map_or(1, NonZero::get)
-        .min(items.len());
-    if workers <= 1 {
+    // Asking for the cores reads files of the system, which takes longer than many a single item.
+    let workers = match items.len() {
+        0 | 1 => 1,
+        many => thread::available_parallelism().map_or(1, NonZero::get).min(many),
+    };
+    if workers == 1 {
         return items.into_iter().map(work).collect();
     }
     let waiting: Vec<Mutex<Option<T>>> = items.into_iter().map(|item| Mutex::new(Some(item))).collect();
