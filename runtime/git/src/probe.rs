@@ -146,6 +146,21 @@ impl ProbeReport {
         })
     }
 
+    /// Has it tell who can read the repository, and how that was found out.
+    pub fn tell_visibility(&mut self, visibility: Visibility, why: &str) {
+        self.visibility = Some(visibility);
+        let outcome = match visibility {
+            Visibility::Private => ProbeOutcome::Good(format!("only who has access can read it: {why}")),
+            Visibility::Public => ProbeOutcome::Notice(format!(
+                "everybody can read it, so samples of data stay off: {why}; make the repository private to have them"
+            )),
+            Visibility::Unknown => ProbeOutcome::Notice(format!(
+                "it cannot be told who can read it, so samples of data stay off: {why}"
+            )),
+        };
+        self.add(ProbeSubject::Visibility, outcome);
+    }
+
     fn add(&mut self, subject: ProbeSubject, outcome: ProbeOutcome) {
         self.checks.push(ProbeCheck { subject, outcome });
     }
@@ -167,8 +182,22 @@ impl fmt::Display for ProbeReport {
     }
 }
 
-/// Tries what a mirror will do. `scratch` makes the name of the branch that is made and removed unique.
+/// Tries what a mirror will do, and asks the remote who can read it. `scratch` makes the name of the branch that is made and
+/// removed unique.
 pub fn probe(
+    remote: &dyn Remote,
+    refname: &RefName,
+    author: ProbeAuthor<'_>,
+    now: Timestamp,
+    scratch: &str,
+) -> ProbeReport {
+    let mut report = probe_access(remote, refname, author, now, scratch);
+    visibility(remote, &mut report);
+    report
+}
+
+/// Tries what a mirror will do; who can read the repository is not told until [`ProbeReport::tell_visibility`].
+pub fn probe_access(
     remote: &dyn Remote,
     refname: &RefName,
     author: ProbeAuthor<'_>,
@@ -198,7 +227,6 @@ pub fn probe(
         report.add(ProbeSubject::PushToBranch, ProbeOutcome::NotTried(why));
         report.add(ProbeSubject::Author, ProbeOutcome::NotTried(why));
     }
-    visibility(remote, &mut report);
     report
 }
 
@@ -332,25 +360,19 @@ fn scratch_push(
 }
 
 fn visibility(remote: &dyn Remote, report: &mut ProbeReport) {
-    let outcome = match remote.visibility() {
+    let error = match remote.visibility() {
         Ok(visibility) => {
-            report.visibility = Some(visibility);
-            match visibility {
-                Visibility::Private => ProbeOutcome::Good("only who has access can read it".to_owned()),
-                Visibility::Public => ProbeOutcome::Notice(
-                    "everybody can read it, so samples of data stay off; make the repository private to have them".to_owned(),
-                ),
-                Visibility::Unknown => ProbeOutcome::Notice(
-                    "it cannot be told who can read it, so samples of data stay off; an https: URL can tell".to_owned(),
-                ),
-            }
+            let why = match visibility {
+                Visibility::Private => "an anonymous request is refused",
+                Visibility::Public => "an anonymous request is answered",
+                Visibility::Unknown => "nobody can ask without credentials; an https: URL can tell",
+            };
+            return report.tell_visibility(visibility, why);
         }
         Err(RemoteError::Transport(error @ TransportError::Moved { .. })) => {
-            ProbeOutcome::Notice(RemoteError::Transport(error).to_string())
+            RemoteError::Transport(error).to_string()
         }
-        Err(error) => ProbeOutcome::Notice(format!(
-            "it cannot be told who can read it, so samples of data stay off: {error}"
-        )),
+        Err(error) => format!("it cannot be told who can read it, so samples of data stay off: {error}"),
     };
-    report.add(ProbeSubject::Visibility, outcome);
+    report.add(ProbeSubject::Visibility, ProbeOutcome::Notice(error));
 }

@@ -9,9 +9,10 @@ use crate::{
     config::{Config, MirrorSpec},
     control::Request,
     repository,
+    visibility::{self, VisibilityWatch},
 };
 use mirror_core::commit::{MIRROR_EMAIL, MIRROR_NAME};
-use mirror_git::{Disposition, ProbeAuthor, ProbeOutcome, ProbeReport, RefName, Visibility, probe};
+use mirror_git::{Disposition, ProbeAuthor, ProbeOutcome, ProbeReport, RefName, Visibility, probe_access};
 use serde_json::{Value, json};
 use std::{fmt::Write as _, path::Path};
 
@@ -151,14 +152,25 @@ fn test(path: &Path, mirror: &str) -> Result<ProbeReport, Failure> {
         email: MIRROR_EMAIL,
         signing: signing.as_ref(),
     };
+    let watch = VisibilityWatch::new(spec, &config.visibility, &config.git)
+        .map_err(|error| Failure::usage(crate::app::chain(&error)))?;
     let scratch = uuid::Uuid::new_v4().simple().to_string();
-    Ok(probe(
-        &*remote,
-        &refname,
-        author,
-        crate::system::wall_clock(),
-        &scratch,
-    ))
+    let now = crate::system::wall_clock();
+    let mut report = probe_access(&*remote, &refname, author, now, &scratch);
+    // As attempts ask, which may be at another address than the repository's.
+    let found = super::serve::runtime()?.block_on(async {
+        watch.ask().await;
+        watch.last()
+    });
+    if let Some(found) = found {
+        let visibility = match found.visibility {
+            visibility::Visibility::Private => Visibility::Private,
+            visibility::Visibility::Public => Visibility::Public,
+            visibility::Visibility::Unknown => Visibility::Unknown,
+        };
+        report.tell_visibility(visibility, &found.why);
+    }
+    Ok(report)
 }
 
 fn as_json(mirror: &str, report: &ProbeReport) -> Value {

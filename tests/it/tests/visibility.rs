@@ -11,7 +11,7 @@ use std::{
         atomic::{AtomicU8, AtomicUsize, Ordering},
     },
 };
-use support::{Installation, JANE, Keboola, Options, PETR, Repository, until};
+use support::{Installation, JANE, Keboola, Options, PETR, Repository, run, until};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -108,6 +108,42 @@ async fn hosted(keboola: &Arc<Keboola>, every_ms: u32) -> (Installation, Host) {
         options.secrets = "";
     });
     (site, host)
+}
+
+/// What `mirror test` says of the repository's visibility, and of how it was found out.
+fn tested(site: &Installation) -> (Value, Value) {
+    let mut test = support::command();
+    test.args([
+        "mirror",
+        "test",
+        "--json",
+        "--mirror",
+        support::MIRROR,
+        "--config",
+    ])
+    .arg(site.path("mirror.toml"));
+    let report: Value = serde_json::from_str(&run(&mut test).ok()).expect("it is JSON");
+    let checks = report["checks"].as_array().expect("there are checks");
+    let check = checks.iter().find(|check| check["check"] == "visibility");
+    let text = check.expect("visibility is one of them")["text"].clone();
+    (report["visibility"].clone(), text)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_connection_test_asks_where_attempts_ask() {
+    let (site, host) = hosted(&Keboola::small(), 3_600_000).await;
+    let told = |visibility: &str, why: &str| {
+        let (found, text) = tested(&site);
+        assert_eq!(found, visibility);
+        let text = text.as_str().expect("it is a text");
+        assert!(text.contains(why), "{text}");
+    };
+    told("private", "an anonymous request is refused");
+    host.set(PUBLIC);
+    told("public", "make the repository private");
+    host.set(IN_TROUBLE);
+    told("unknown", "samples of data stay off");
+    assert!(host.asked.load(Ordering::SeqCst) >= 3);
 }
 
 fn samples(repository: &Repository, revision: &str) -> usize {
