@@ -441,7 +441,7 @@ async fn other_methods_and_paths_are_refused() {
 }
 
 /// SPEC §8: every name there that this version exports, with its labels and kind.
-const CONTRACT: [(&str, &str, &str); 10] = [
+const CONTRACT: [(&str, &str, &str); 11] = [
     ("git_sync_enabled_ratio", "gauge", "project_id,plan_tier"),
     (
         "commits_exported_total",
@@ -464,6 +464,7 @@ const CONTRACT: [(&str, &str, &str); 10] = [
     ("secrets_redacted_rate", "gauge", "component_id,branch_id"),
     ("samples_export_off_on_public_repo", "gauge", ""),
     ("dead_letters_total", "counter", "reason"),
+    ("admin_notifications_total", "counter", "reason"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
