@@ -169,6 +169,11 @@ impl VisibilityWatch {
 
     /// Asks now. A change is logged.
     pub async fn ask(&self) -> Visibility {
+        self.find_out().await.visibility
+    }
+
+    /// The same, with what the answer was.
+    pub async fn find_out(&self) -> Found {
         let found = match &self.asked {
             Asked::Known(found) => found.clone(),
             Asked::Stranger(repository) => probe(repository).await,
@@ -181,7 +186,7 @@ impl VisibilityWatch {
             tracing::warn!(mirror = %self.mirror, before = before.map(Visibility::as_str), visibility = visibility.as_str(), why = found.why,
                 "the visibility of the repository changed");
         }
-        visibility
+        found
     }
 }
 

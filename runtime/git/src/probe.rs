@@ -16,7 +16,6 @@ use crate::{
     remote::{Remote, Visibility},
     run::Run,
     signing::SigningKey,
-    transport_error::TransportError,
 };
 use gix::objs::Kind;
 use jiff::Timestamp;
@@ -126,8 +125,7 @@ pub struct ProbeReport {
     pub tip: Option<Oid>,
     /// Whether the repository has no branch at all; none if it could not be read.
     pub is_empty: Option<bool>,
-    /// None if it could not be asked.
-    pub visibility: Option<Visibility>,
+    pub visibility: Visibility,
     pub checks: Vec<ProbeCheck>,
 }
 
@@ -146,9 +144,8 @@ impl ProbeReport {
         })
     }
 
-    /// Has it tell who can read the repository, and how that was found out.
-    pub fn tell_visibility(&mut self, visibility: Visibility, why: &str) {
-        self.visibility = Some(visibility);
+    fn tell_visibility(&mut self, visibility: Visibility, why: &str) {
+        self.visibility = visibility;
         let outcome = match visibility {
             Visibility::Private => ProbeOutcome::Good(format!("only who has access can read it: {why}")),
             Visibility::Public => ProbeOutcome::Notice(format!(
@@ -182,34 +179,22 @@ impl fmt::Display for ProbeReport {
     }
 }
 
-/// Tries what a mirror will do, and asks the remote who can read it. `scratch` makes the name of the branch that is made and
-/// removed unique.
+/// Tries what a mirror will do. `scratch` makes the name of the branch that is made and removed unique; `visibility` finds out who
+/// can read the repository, and says how: strangers may be asked for at another address than the remote's.
 pub fn probe(
     remote: &dyn Remote,
     refname: &RefName,
     author: ProbeAuthor<'_>,
     now: Timestamp,
     scratch: &str,
-) -> ProbeReport {
-    let mut report = probe_access(remote, refname, author, now, scratch);
-    visibility(remote, &mut report);
-    report
-}
-
-/// Tries what a mirror will do; who can read the repository is not told until [`ProbeReport::tell_visibility`].
-pub fn probe_access(
-    remote: &dyn Remote,
-    refname: &RefName,
-    author: ProbeAuthor<'_>,
-    now: Timestamp,
-    scratch: &str,
+    visibility: impl FnOnce() -> (Visibility, String),
 ) -> ProbeReport {
     let mut report = ProbeReport {
         remote: remote.name().to_owned(),
         refname: refname.clone(),
         tip: None,
         is_empty: None,
-        visibility: None,
+        visibility: Visibility::Unknown,
         checks: Vec::new(),
     };
     if read(remote, &mut report) {
@@ -227,6 +212,8 @@ pub fn probe_access(
         report.add(ProbeSubject::PushToBranch, ProbeOutcome::NotTried(why));
         report.add(ProbeSubject::Author, ProbeOutcome::NotTried(why));
     }
+    let (visibility, why) = visibility();
+    report.tell_visibility(visibility, &why);
     report
 }
 
@@ -357,22 +344,4 @@ fn scratch_push(
         id,
         Assembled::in_memory(vec![run]),
     ))
-}
-
-fn visibility(remote: &dyn Remote, report: &mut ProbeReport) {
-    let error = match remote.visibility() {
-        Ok(visibility) => {
-            let why = match visibility {
-                Visibility::Private => "an anonymous request is refused",
-                Visibility::Public => "an anonymous request is answered",
-                Visibility::Unknown => "nobody can ask without credentials; an https: URL can tell",
-            };
-            return report.tell_visibility(visibility, why);
-        }
-        Err(RemoteError::Transport(error @ TransportError::Moved { .. })) => {
-            RemoteError::Transport(error).to_string()
-        }
-        Err(error) => format!("it cannot be told who can read it, so samples of data stay off: {error}"),
-    };
-    report.add(ProbeSubject::Visibility, ProbeOutcome::Notice(error));
 }

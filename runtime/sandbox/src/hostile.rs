@@ -16,6 +16,7 @@ use mirror_core::{
     redaction::document_of_text,
 };
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::{Resolve, WorldId};
 
 /// A policy that does what a document tells it to.
 const POLICY: &str = include_str!("hostile/policy.wat");
@@ -149,7 +150,11 @@ fn context() -> Context {
 /// # Panics
 /// A text that is no module, or does not fit the world.
 pub(crate) fn component(text: &str, world: &str) -> Vec<u8> {
-    let (resolve, world) = crate::world::resolved(world);
+    component_of(text, crate::world::resolved(world))
+}
+
+/// The same for a world that is given.
+pub(crate) fn component_of(text: &str, (resolve, world): (Resolve, WorldId)) -> Vec<u8> {
     let mut module = wat::parse_str(text).expect("the text is a module");
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)
         .expect("metadata fits any module");

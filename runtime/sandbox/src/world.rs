@@ -7,8 +7,16 @@ use wit_parser::{Resolve, SourceMap, WorldId};
 /// # Panics
 /// A world that the package does not have; the package itself is ours and whole.
 pub(crate) fn resolved(world: &str) -> (Resolve, WorldId) {
+    of(crate::WIT, world)
+}
+
+/// The same of a package whose files are given, for tests that change it.
+pub(crate) fn of<T: Into<String>>(
+    files: impl IntoIterator<Item = (&'static str, T)>,
+    world: &str,
+) -> (Resolve, WorldId) {
     let mut sources = SourceMap::default();
-    for (path, text) in crate::WIT {
+    for (path, text) in files {
         sources.push_str(path, text);
     }
     let package = sources

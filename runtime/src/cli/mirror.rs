@@ -9,10 +9,10 @@ use crate::{
     config::{Config, MirrorSpec},
     control::Request,
     repository,
-    visibility::{self, VisibilityWatch},
+    visibility::{self, Found, VisibilityWatch},
 };
 use mirror_core::commit::{MIRROR_EMAIL, MIRROR_NAME};
-use mirror_git::{Disposition, ProbeAuthor, ProbeOutcome, ProbeReport, RefName, Visibility, probe_access};
+use mirror_git::{Disposition, ProbeAuthor, ProbeOutcome, ProbeReport, RefName, Visibility, probe};
 use serde_json::{Value, json};
 use std::{fmt::Write as _, path::Path};
 
@@ -156,21 +156,18 @@ fn test(path: &Path, mirror: &str) -> Result<ProbeReport, Failure> {
         .map_err(|error| Failure::usage(crate::app::chain(&error)))?;
     let scratch = uuid::Uuid::new_v4().simple().to_string();
     let now = crate::system::wall_clock();
-    let mut report = probe_access(&*remote, &refname, author, now, &scratch);
-    // As attempts ask, which may be at another address than the repository's.
-    let found = super::serve::runtime()?.block_on(async {
-        watch.ask().await;
-        watch.last()
-    });
-    if let Some(found) = found {
-        let visibility = match found.visibility {
+    let executor = super::serve::runtime()?;
+    // As attempts ask.
+    let found = || {
+        let Found { visibility, why } = executor.block_on(watch.find_out());
+        let visibility = match visibility {
             visibility::Visibility::Private => Visibility::Private,
             visibility::Visibility::Public => Visibility::Public,
             visibility::Visibility::Unknown => Visibility::Unknown,
         };
-        report.tell_visibility(visibility, &found.why);
-    }
-    Ok(report)
+        (visibility, why)
+    };
+    Ok(probe(&*remote, &refname, author, now, &scratch, found))
 }
 
 fn as_json(mirror: &str, report: &ProbeReport) -> Value {
@@ -195,11 +192,11 @@ fn as_json(mirror: &str, report: &ProbeReport) -> Value {
             }
         })
         .collect();
-    let visibility = report.visibility.map(|visibility| match visibility {
+    let visibility = match report.visibility {
         Visibility::Public => "public",
         Visibility::Private => "private",
         Visibility::Unknown => "unknown",
-    });
+    };
     json!({
         "mirror": mirror,
         "repository": report.remote,

@@ -48,7 +48,7 @@ pub const TARGETS: [Target; 6] = [
     },
     Target {
         name: "rule_engine",
-        about: "the built-in policy answers findings that fit, spares ciphers and finds nothing twice",
+        about: "the built-in policy answers findings that fit, spares ciphers and comes to an end",
         run: rule_engine::run,
         bytes_max: 16 << 10,
         mutations: 20_000,

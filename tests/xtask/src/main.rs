@@ -42,7 +42,7 @@ cargo xtask COMMAND
                  give every fuzz target, or one, N minutes (60) of inputs that libFuzzer finds by coverage, and keep the few that reach
                  all of it in tests/fuzz/seeds; or try one input (builds the product once more, optimised; needs a compiler of C++)
   drill [NAME]   measure acceptance, processing, latency, neighbours, idle lanes and takeover, or one of them, on real servers
-                 (thirteen minutes on a quiet machine; benches/README.md)
+                 (twelve minutes on a quiet machine; benches/README.md)
   job-history    measure how much a month of job runs makes a repository grow (minutes; benches/README.md)
   git-servers    the contract of remotes once more, also behind `nginx` with TLS and a password (minutes); installs it
                  where apt-get can, else says what is missing

@@ -1,13 +1,11 @@
 //! Policies that take their batches packed.
 
 use super::support::{POLICY, component, context, limits, sandbox};
-use crate::{SandboxError, wrap_module};
+use crate::{SandboxError, hostile::component_of, world, wrap_module};
 use mirror_core::{
     document::{Document, DocumentKind, Leaf, LeafRole},
     finding::{Target, Verdict},
 };
-use wit_component::{StringEncoding, embed_component_metadata};
-use wit_parser::{Resolve, SourceMap};
 
 const PACKED: &str = include_str!("../../tests/packed.wat");
 
@@ -82,20 +80,9 @@ fn a_module_without_a_description_gets_that_of_both_interfaces() {
 
 #[test]
 fn an_interface_of_this_name_with_other_types_does_not_fit() {
-    let mut sources = SourceMap::default();
-    for (path, text) in crate::WIT {
-        sources.push_str(path, text.replace("ends: list<u32>", "ends: list<s32>"));
-    }
-    let mut resolve = Resolve::new();
-    let package = sources.parse().map_err(|(_, error)| error).expect("it is WIT");
-    let package = resolve.push_group(package).expect("it is whole");
-    let world = resolve
-        .select_world(&[package], Some("packed-redaction-policy"))
-        .expect("the world is in it");
-    let mut module = wat::parse_str(policy(PACKED)).expect("the text is a module");
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)
-        .expect("metadata fits any module");
-    let component = wrap_module(&module).expect("it fits its own world");
+    let files = crate::WIT.map(|(path, text)| (path, text.replace("ends: list<u32>", "ends: list<s32>")));
+    let world = world::of(files, "packed-redaction-policy");
+    let component = component_of(&policy(PACKED), world);
     let refused = sandbox(limits()).customer_policy("X", &component, "{}");
     assert!(matches!(refused, Err(SandboxError::Misfit { .. })), "{refused:?}");
     let told = refused.err().map(|error| error.to_string()).unwrap_or_default();

@@ -1,14 +1,12 @@
 //! Components of other versions of the WIT package than the present one.
 
 use super::support::{POLICY, limits, sandbox};
-use crate::SandboxError;
+use crate::{SandboxError, hostile::component_of, world};
 use mirror_core::{
     document::{Context, DocumentKind},
     finding::Verdict,
     redaction::document_of_text,
 };
-use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::{Resolve, SourceMap};
 
 /// The package as it was recorded when components were first built against it.
 const RECORDED: [(&str, &str); 2] = [
@@ -21,23 +19,8 @@ const RECORDED: [(&str, &str); 2] = [
 
 /// Builds a policy against the recorded package after `change`, which is made in the package and the policy.
 fn built(change: impl Fn(&str) -> String) -> Vec<u8> {
-    let mut sources = SourceMap::default();
-    for (path, text) in RECORDED {
-        sources.push_str(path, change(text));
-    }
-    let package = sources.parse().map_err(|(_, error)| error).expect("it is WIT");
-    let mut resolve = Resolve::new();
-    let package = resolve.push_group(package).expect("it is whole");
-    let world = resolve
-        .select_world(&[package], Some("redaction-policy"))
-        .expect("the world is in it");
-    let mut module = wat::parse_str(change(POLICY)).expect("the text is a module");
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)
-        .expect("metadata fits any module");
-    ComponentEncoder::default()
-        .module(&module)
-        .and_then(ComponentEncoder::encode)
-        .expect("the module fits the world")
+    let files = RECORDED.map(|(path, text)| (path, change(text)));
+    component_of(&change(POLICY), world::of(files, "redaction-policy"))
 }
 
 #[track_caller]

@@ -84,19 +84,26 @@ impl Lane {
     /// Takes into a cut what one push covers of the changes that wait; returns whether it leaves some. How far that is, and
     /// into which commits it falls, shows a first look at them.
     async fn cover_changes(&self, cut: &mut Cut, may_split: bool) -> Result<bool, AttemptError> {
-        let after = cut.change_after;
+        let mut pages = self.pages(Stream::Change, cut.change_after, Position::END);
+        let Some(first) = pages.next().await? else {
+            return Ok(false);
+        };
         let mut through = Position::END;
         let mut leaves_some = false;
         if may_split {
             let mut extent = Extent::new(self.window);
-            let mut pages = self.pages(Stream::Change, after, Position::END);
-            while let Some(page) = pages.next().await?
-                && extent.take(&page)
-            {}
+            let mut goes_on = extent.take(&first);
+            while goes_on && let Some(page) = pages.next().await? {
+                goes_on = extent.take(&page);
+            }
             cut.windows = extent.windows();
             (through, leaves_some) = (extent.through(), extent.leaves_some());
+            // Only what is after the first page is read once more, and mostly nothing is.
+            let seen = first.last().map_or(cut.change_after, |last| last.position);
+            pages = self.pages(Stream::Change, seen, through);
         }
-        let mut pages = self.pages(Stream::Change, after, through);
+        let covered = first.iter().filter(|logged| logged.position <= through);
+        covered.for_each(|logged| cut.cover(&self.id.mirror, logged));
         while let Some(page) = pages.next().await? {
             page.iter().for_each(|logged| cut.cover(&self.id.mirror, logged));
         }

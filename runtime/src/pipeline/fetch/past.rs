@@ -263,7 +263,7 @@ impl Source {
         drop(known);
         let detail = match self.client.configuration_version(branch, &head, version).await {
             Ok(detail) => detail,
-            // BackfillProgress was cut; the first sync has the newest.
+            // History was cut; the first sync has the newest.
             Err(error) if error.disposition() == Disposition::Gone => return Ok(()),
             Err(error) => return Err(error.into()),
         };

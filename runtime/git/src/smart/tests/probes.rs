@@ -18,6 +18,10 @@ fn run(setup: &Setup, remote: &dyn Remote) -> ProbeReport {
         AUTHOR,
         Timestamp::from_second(1_700_000_000).unwrap(),
         "x1",
+        || match remote.visibility() {
+            Ok(visibility) => (visibility, "it was asked".to_owned()),
+            Err(error) => (Visibility::Unknown, error.to_string()),
+        },
     )
 }
 
@@ -56,7 +60,7 @@ fn a_good_repository_is_left_as_it_was() {
             Way::Ssh => Visibility::Unknown,
             Way::Http | Way::HttpV0 | Way::Git | Way::PlainHttpV0 => Visibility::Public,
         };
-        assert_eq!(report.visibility, Some(visibility), "{way:?}");
+        assert_eq!(report.visibility, visibility, "{way:?}");
     }
 }
 
