@@ -13,6 +13,7 @@ mod job_days;
 pub mod memories;
 pub mod memory;
 pub(crate) mod months;
+pub mod observed;
 mod parallel;
 pub mod reconcile;
 pub mod recover;

@@ -141,6 +141,8 @@ struct Counts {
     components: usize,
     runs: usize,
     tables: usize,
+    /// Named for themselves, not because of a table.
+    buckets: usize,
     metadata: usize,
     branch: bool,
 }
@@ -380,6 +382,7 @@ fn count(cut: &Cut, changes: &[CoveredChange]) -> Counts {
             .len(),
         runs: cut.runs.len(),
         tables: cut.tables.len(),
+        buckets: cut.buckets.len(),
         metadata: cut.metadata.len(),
         branch: cut.branch_changed,
         ..Counts::default()

@@ -10,7 +10,7 @@ use crate::{
     event::{
         Body, BranchChanged, ConfigChanged, ConfigDeleted, Envelope, JobFinished, RunStatus, StorageChanged,
     },
-    ids::{ComponentId, ConfigId, InvalidId, MirrorId, ObjectKey, Oid, RunId, TableId},
+    ids::{BucketId, ComponentId, ConfigId, InvalidId, MirrorId, ObjectKey, Oid, RunId, TableId},
     key::{EventsDigest, digest_of_texts},
 };
 use jiff::Timestamp;
@@ -252,6 +252,9 @@ pub struct Cut {
     #[serde(with = "pairs")]
     pub runs: BTreeMap<RunId, WantedRun>,
     pub tables: BTreeSet<TableId>,
+    /// Buckets beside those of the tables.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub buckets: BTreeSet<BucketId>,
     /// Objects whose metadata changed.
     pub metadata: BTreeSet<ObjectKey>,
     pub branch_changed: bool,
@@ -312,6 +315,7 @@ impl Cut {
             configs: BTreeMap::new(),
             runs: BTreeMap::new(),
             tables: BTreeSet::new(),
+            buckets: BTreeSet::new(),
             metadata: BTreeSet::new(),
             branch_changed: false,
             branch_deleted: false,
@@ -398,6 +402,7 @@ impl Cut {
             windows: Vec::new(),
             configs: BTreeMap::new(),
             tables: BTreeSet::new(),
+            buckets: BTreeSet::new(),
             metadata: BTreeSet::new(),
             branch_changed: false,
             branch_deleted: false,
@@ -441,7 +446,10 @@ impl Cut {
                 self.branch_changed = true;
                 self.branch_deleted = *deleted;
             }
-            Body::StorageChanged(StorageChanged { tables, .. }) => self.tables.extend(tables.iter().cloned()),
+            Body::StorageChanged(StorageChanged { tables, buckets, .. }) => {
+                self.tables.extend(tables.iter().cloned());
+                self.buckets.extend(buckets.iter().cloned());
+            }
             // There is a mirror by now.
             Body::ConfigHistory(_) => {}
             Body::RenderChanged(changed) => {

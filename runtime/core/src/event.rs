@@ -14,7 +14,10 @@ pub use masked::masked_body;
 
 use crate::{
     cut::Stream,
-    ids::{BranchId, ComponentId, ConfigId, MirrorId, ObjectKey, ProjectId, RunId, Stack, TableId, Topic},
+    ids::{
+        BranchId, BucketId, ComponentId, ConfigId, MirrorId, ObjectKey, ProjectId, RunId, Stack, TableId,
+        Topic,
+    },
     key::EventKey,
 };
 use jiff::Timestamp;
@@ -185,10 +188,13 @@ pub struct BranchChanged {
 pub struct StorageChanged {
     /// Ascending, each once.
     pub tables: Vec<TableId>,
+    /// Buckets of which no table is named; ascending, each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub buckets: Vec<BucketId>,
     pub cause: StorageCause,
 }
 
-/// What made tables look different.
+/// What made tables or buckets look different.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StorageCause {
@@ -425,6 +431,7 @@ impl Envelope {
         tables.dedup();
         let body = Body::StorageChanged(StorageChanged {
             tables,
+            buckets: Vec::new(),
             cause: StorageCause::Run(job.run.clone()),
         });
         let traceparent = self.traceparent.clone();

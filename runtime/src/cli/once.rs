@@ -11,6 +11,7 @@ use crate::{
         attempt::{Due, Landed, Lane},
         error::AttemptError,
         memory::Memory,
+        reconcile::Definitions,
     },
     queue::retention::{retention, sweep},
     runner::{is_behind, lanes},
@@ -19,7 +20,9 @@ use crate::{
 use mirror_core::{
     ids::{LaneId, MirrorId, Oid},
     incident::Report,
+    reconcile::Compared,
     retry::{Disposition, Failure as Failed, Notice, Outage},
+    window::later,
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, time::Duration};
@@ -76,7 +79,7 @@ async fn bring_up_to_date(
                 .await
                 .map_err(|error| failure(lane, &error))?;
         }
-        landed.extend(synchronise(lane).await?);
+        landed.extend(synchronise(lane, system.config.reconcile.every).await?);
     }
     Ok(Synchronised { lanes, landed })
 }
@@ -108,10 +111,29 @@ async fn tidy(system: &System, mirrors: &[MirrorSpec], mirror: &MirrorId, lanes:
     }
 }
 
-async fn synchronise(lane: &Lane) -> Result<Vec<Landed>, Failure> {
+/// A comparison that is due looks at what typed tables are made of too, which is a call for each of them. Returns what is
+/// to be remembered of it.
+async fn due_comparison(lane: &Lane, every: Option<Duration>) -> Result<Option<Compared>, AttemptError> {
+    let last = lane.last_compared().await?;
+    let is_due = every.is_some_and(|every| later(last.at, every) <= (lane.now)());
+    match is_due {
+        true => lane.begin_comparison(&last).await.map(Some),
+        false => Ok(None),
+    }
+}
+
+async fn synchronise(lane: &Lane, every: Option<Duration>) -> Result<Vec<Landed>, Failure> {
     let mut landed = Vec::new();
-    let observed = match lane.observe().await {
-        Ok(observed) => observed,
+    let looked = async {
+        let comparison = due_comparison(lane, every).await?;
+        let definitions = match comparison {
+            Some(_) => Definitions::Asked,
+            None => Definitions::LeftOut,
+        };
+        Ok((comparison, lane.observe(definitions).await?))
+    };
+    let (comparison, observed) = match looked.await {
+        Ok(looked) => looked,
         Err(error) => return Err(failed(lane, &error).await),
     };
     let (mut held, first) = attempt(lane, None).await?;
@@ -133,14 +155,16 @@ async fn synchronise(lane: &Lane) -> Result<Vec<Landed>, Failure> {
             .is_some_and(|landed| landed.kind == mirror_core::commit::CommitKind::Snapshot);
         landed.extend(more);
     }
-    if is_snapshot {
-        let remembered = lane.remember(&observed).await;
-        remembered.map_err(|error| failure(lane, &error))?;
-    } else if let Some((_, memory)) = &held {
+    // A snapshot is remembered with what it read.
+    if !is_snapshot && let Some((_, memory)) = &held {
         let repaired = lane.reconcile(memory, &observed).await;
         let repaired = repaired.map_err(|error| failure(lane, &error))?;
         if repaired > 0 {
             tracing::info!(lane = %lane.id, events = repaired, "the comparison with the source found changes");
+        }
+        if let Some(compared) = comparison {
+            let noted = lane.end_comparison(&compared).await;
+            noted.map_err(|error| failure(lane, &error))?;
         }
     }
     while is_behind(lane).await.map_err(|error| Failure::failed(&error))? {

@@ -412,6 +412,8 @@ impl Lane {
             memory = Memory::default();
         }
         if rebuild {
+            // The storage is remembered as it is read now; what is told from here on may be news to that.
+            self.last_compared().await?;
             self.begin_polling().await?;
         }
         let asked = Instant::now();
@@ -426,7 +428,7 @@ impl Lane {
         } else {
             self.survey_cut(&group.cut, &memory, scope).await
         };
-        let surveyed = match surveyed {
+        let mut surveyed = match surveyed {
             Ok(surveyed) => surveyed,
             Err(error) => {
                 // Most often the source does not show yet what it will a second later.
@@ -434,6 +436,7 @@ impl Lane {
                 return Err(error);
             }
         };
+        let observed = surveyed.0.observed.take();
         let mut part = self.part(group, surveyed, &memory, again).await?;
         let mut fetching = asked.elapsed();
         if rebuild && !first {
@@ -478,6 +481,11 @@ impl Lane {
         };
         if let Err(error) = self.end_backfill().await {
             tracing::warn!(lane = %self.id, error = crate::app::chain(&error), "it cannot be stored that the backfill is over; the next attempt does it");
+        }
+        if let Some(observed) = observed
+            && let Err(error) = self.remember(&observed).await
+        {
+            tracing::warn!(lane = %self.id, error = crate::app::chain(&error), "what was seen of the storage cannot be stored; the next comparison tells of more than it has to");
         }
         let filed = self.filed();
         done.fetching = fetching;

@@ -4,12 +4,17 @@
 //! unredacted content, which is never written to disk.
 
 use crate::lru::Lru;
+use jiff::Timestamp;
 use mirror_core::{
     cut::ConfigKey,
     ids::{BranchId, ComponentId, ConfigId, MirrorId, TableId},
+    window::later,
 };
 use mirror_keboola::ConfigurationDetail;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 /// Whose configuration it is, where it stands, and the identifier of its version. Numbers begin anew where an id is
 /// used again, identifiers do not.
@@ -28,8 +33,13 @@ pub struct ObjectCache {
 #[derive(Debug, Clone)]
 struct Detail {
     listed: [u8; 32],
+    asked_at: Timestamp,
     source: Arc<String>,
 }
+
+/// A detail serves so long: attempts and rounds at the same thing share it, and what is asked for later is asked anew,
+/// for no listing tells that a definition has changed.
+const DETAIL_SERVES: Duration = Duration::from_secs(15 * 60);
 
 impl ObjectCache {
     /// Makes a cache of so many bytes, of which tables have a quarter.
@@ -100,23 +110,42 @@ impl MirrorCache {
         locked(configurations).put(key, Arc::clone(detail), size(detail), bytes_max - bytes_max / 4);
     }
 
-    /// Returns the detail of a table, if a listing says the same of the table as it did then.
+    /// Returns the detail of a table, if a listing says the same of the table as it did then, a short time before `now`.
     #[must_use]
-    pub fn table(&self, branch: &BranchId, table: &TableId, listed: &[u8; 32]) -> Option<Arc<String>> {
+    pub fn table(
+        &self,
+        branch: &BranchId,
+        table: &TableId,
+        listed: &[u8; 32],
+        now: Timestamp,
+    ) -> Option<Arc<String>> {
         let key = (self.mirror.clone(), branch.clone(), table.clone());
         let held = locked(&self.shared.tables).touch(&key).cloned()?;
-        (held.listed == *listed).then_some(held.source)
+        let serves = held.listed == *listed && now <= later(held.asked_at, DETAIL_SERVES);
+        serves.then_some(held.source)
     }
 
     /// Keeps the detail of a table, with the digest of what a listing said before it was asked for.
-    pub fn put_table(&self, branch: &BranchId, table: &TableId, listed: [u8; 32], source: &Arc<String>) {
+    pub fn put_table(
+        &self,
+        branch: &BranchId,
+        table: &TableId,
+        listed: [u8; 32],
+        source: &Arc<String>,
+        asked_at: Timestamp,
+    ) {
         let key = (self.mirror.clone(), branch.clone(), table.clone());
         let source = Arc::clone(source);
         let bytes = source.len() + 256;
         let ObjectCache {
             tables, bytes_max, ..
         } = &*self.shared;
-        locked(tables).put(key, Detail { listed, source }, bytes, bytes_max / 4);
+        let detail = Detail {
+            listed,
+            asked_at,
+            source,
+        };
+        locked(tables).put(key, detail, bytes, bytes_max / 4);
     }
 }
 
@@ -138,11 +167,16 @@ mod tests {
         let of = |mirror: &str| shared.of(MirrorId::parse(mirror).unwrap());
         let cache = of("shop");
         let (branch, table) = (BranchId::parse("1").unwrap(), TableId::parse("in.c-a.t").unwrap());
-        cache.put_table(&branch, &table, [1; 32], &Arc::new("{}".to_owned()));
-        assert!(cache.table(&branch, &table, &[1; 32]).is_some());
-        assert!(cache.table(&branch, &table, &[2; 32]).is_none());
+        let at = |second| Timestamp::from_second(second).unwrap();
+        cache.put_table(&branch, &table, [1; 32], &Arc::new("{}".to_owned()), at(0));
+        assert!(cache.table(&branch, &table, &[1; 32], at(900)).is_some());
         assert!(
-            of("other").table(&branch, &table, &[1; 32]).is_none(),
+            cache.table(&branch, &table, &[1; 32], at(901)).is_none(),
+            "too old"
+        );
+        assert!(cache.table(&branch, &table, &[2; 32], at(0)).is_none());
+        assert!(
+            of("other").table(&branch, &table, &[1; 32], at(0)).is_none(),
             "nobody sees another's"
         );
     }

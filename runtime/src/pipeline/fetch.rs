@@ -31,6 +31,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
+pub use storage::Typed;
 use thiserror::Error;
 
 /// Why fetching stopped.
@@ -249,8 +250,9 @@ impl Source {
         if cut.branch_changed || cut.metadata.contains(&ObjectKey::Branch) {
             fetched.objects.push(self.branch_object(id).await?);
         }
-        if !cut.tables.is_empty() {
-            self.tables(id, &cut.tables, scope, &mut fetched).await?;
+        if !cut.tables.is_empty() || !cut.buckets.is_empty() {
+            self.tables(id, &cut.tables, cut.buckets.clone(), scope, &mut fetched)
+                .await?;
         }
         if scope.jobs {
             for (run, told) in &cut.runs {
@@ -302,7 +304,8 @@ impl Source {
                 samples: scope.samples.filter(|_| sampled),
                 ..scope
             };
-            self.tables(id, &tables, scope, &mut fetched).await?;
+            self.tables(id, &tables, BTreeSet::new(), scope, &mut fetched)
+                .await?;
         }
         fetched.objects.retain(|object| keys.contains(&object.key));
         Ok(fetched)

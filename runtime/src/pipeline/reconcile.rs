@@ -1,16 +1,18 @@
 //! Reconciling: what the source has and the remote does not becomes events; it never commits.
 //!
 //! Configurations are compared by version with the covered ones; buckets and tables by digest with what
-//! was seen the last time; runs by id with those that are in the job history, from a little before the
-//! newest of them. The cost is one listing each, and one call for each table that differs.
+//! was seen the last time ([`super::observed`]); runs by id with those that are in the job history, from a little before the
+//! newest of them. The cost is one listing each, one call for each
+//! table that differs and, where it is asked what they are made of, one for each typed table.
 
 mod scheduled;
 
 use super::{
     attempt::Lane,
     error::AttemptError,
-    fetch::{Covered, FetchError},
+    fetch::{Covered, FetchError, Typed},
     memory::Memory,
+    observed::{Differing, Observed, differing},
 };
 use crate::queue::NewEvent;
 use jiff::{SignedDuration, Timestamp};
@@ -29,45 +31,47 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Whether it is asked what typed tables are made of: a call for each, since no listing says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Definitions {
+    Asked,
+    LeftOut,
+}
+
+/// How the digest of what a comparison found begins.
+const COMPARED: &str = "compared ";
 /// Tables of one event.
 const TABLES_MAX: usize = 1000;
 /// Runs become visible late, so the look begins so long before the newest known one.
 const JOBS_OVERLAP: SignedDuration = SignedDuration::from_hours(1);
-/// Figures that change with every load; the layout leaves them out.
-const FIGURES: [&str; 4] = ["rowsCount", "dataSizeBytes", "lastImportDate", "lastChangeDate"];
-
-/// The storage of a branch as it was seen, by digest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Observed {
-    buckets: BTreeMap<BucketId, String>,
-    tables: BTreeMap<TableId, String>,
-}
-
 impl Lane {
     /// Looks at the storage of the branch. Done before a first sync, what is seen is never newer than
     /// what is synchronised.
     ///
     /// # Errors
     /// A source that fails.
-    pub async fn observe(&self) -> Result<Observed, AttemptError> {
-        let buckets = self.source.buckets(&self.branch.id).await.map_err(of_source)?;
-        let buckets = buckets
-            .into_iter()
-            .map(|bucket| (bucket.id, structure(&bucket.source, false)));
-        let mut observed = Observed {
-            buckets: buckets.collect(),
-            tables: BTreeMap::new(),
-        };
-        let mut tables = self.source.tables_of(&self.branch.id).await.map_err(of_source)?;
-        while let Some((_, table)) = tables.next().await.map_err(of_source)? {
-            // A sample changes with the table's data.
-            let digest = structure(&table.source, self.exports.samples);
-            observed.tables.insert(table.id, digest);
+    pub async fn observe(&self, definitions: Definitions) -> Result<Observed, AttemptError> {
+        let mut observed = Observed::default();
+        for bucket in self.source.buckets(&self.branch.id).await.map_err(of_source)? {
+            observed.see_bucket(bucket.id, &bucket.source);
         }
+        let mut typed = Vec::new();
+        let mut tables = self.source.tables_of(&self.branch.id).await.map_err(of_source)?;
+        while let Some((owner, table)) = tables.next().await.map_err(of_source)? {
+            // A sample changes with the table's data.
+            observed.see_table(table.id.clone(), &table.source, self.exports.samples);
+            // Who inherits a table is told of it by the branch that it lies in.
+            if definitions == Definitions::Asked && owner == self.branch.id {
+                typed.extend(Typed::of(owner, &table));
+            }
+        }
+        self.source
+            .definitions(typed, (self.now)(), &mut observed)
+            .await?;
         Ok(observed)
     }
 
-    /// Notes what the remote has from a first sync that began after `observed`.
+    /// Notes what the remote has, from a rendering of everything that began after `observed` or read it.
     ///
     /// # Errors
     /// A store that fails.
@@ -133,18 +137,22 @@ impl Lane {
         Ok(())
     }
 
-    /// Appends events of tables that differ; returns how many.
-    async fn tell_tables(&self, tables: &[TableId], observed: &Observed) -> Result<usize, AttemptError> {
+    /// Appends events of tables and buckets that differ; returns how many.
+    async fn tell_storage(&self, differing: &Differing, observed: &Observed) -> Result<usize, AttemptError> {
         // The same may be seen again after something else was: this occasion has a digest of its own.
         let newest = self.log.newest(&self.topic, Stream::Change).await?;
-        let bodies = tables.chunks(TABLES_MAX).map(|tables| {
+        let bodies = differing.parts(TABLES_MAX).into_iter().map(|(tables, buckets)| {
             let mut digest = Sha256::new_with_prefix(newest.to_string());
-            for table in tables {
+            for table in &tables {
                 digest.update(format!(" {table} {}", observed.digest_of(table)));
             }
+            for bucket in &buckets {
+                digest.update(format!(" {bucket} {}", observed.digest_of_bucket(bucket)));
+            }
             Body::StorageChanged(StorageChanged {
-                tables: tables.to_vec(),
-                cause: StorageCause::Seen(short(digest)),
+                tables,
+                buckets,
+                cause: StorageCause::Seen(format!("{COMPARED}{}", short(digest))),
             })
         });
         Ok(self.log.append(self.events(bodies.collect())).await?.len())
@@ -152,15 +160,13 @@ impl Lane {
 
     async fn reconcile_storage(&self, memory: &Memory, observed: &Observed) -> Result<usize, AttemptError> {
         let seen = self.state.seen(&self.id).await?;
-        let mirrored = memory.keys().filter_map(|key| match key {
-            ObjectKey::Table(table) => Some(table),
-            _ => None,
-        });
-        let differing = differing(&seen, observed, mirrored);
+        let observed = &observed.clone().with_definitions_seen(&seen);
+        let (tables, buckets) = mirrored(memory);
+        let differing = differing(&seen, observed, tables.into_iter(), buckets.into_iter());
         if differing.is_empty() {
             return Ok(0);
         }
-        let told = self.tell_tables(&differing, observed).await?;
+        let told = self.tell_storage(&differing, observed).await?;
         // Killed before this, the next comparison tells the same again, of which nothing comes.
         self.state.put_seen(&self.id, observed.names()).await?;
         Ok(told)
@@ -206,90 +212,21 @@ fn of_source(error: KeboolaError) -> AttemptError {
     FetchError::from(error).into()
 }
 
-impl Observed {
-    fn digest_of(&self, table: &TableId) -> &str {
-        self.tables.get(table).map_or("", String::as_str)
-    }
-
-    /// The digests by the names under which they are stored.
-    pub(crate) fn names(&self) -> BTreeMap<String, String> {
-        let buckets = self
-            .buckets
-            .iter()
-            .map(|(id, digest)| (bucket_name(id), digest.clone()));
-        let tables = self
-            .tables
-            .iter()
-            .map(|(id, digest)| (table_name(id), digest.clone()));
-        buckets.chain(tables).collect()
-    }
-}
-
-const TABLE: &str = "table ";
-
-fn table_name(id: &TableId) -> String {
-    format!("{TABLE}{id}")
-}
-
-fn bucket_name(id: &BucketId) -> String {
-    format!("bucket {id}")
-}
-
-/// Returns the tables that are worth a look: new, changed or gone, and one of each bucket that changed.
-pub(crate) fn differing(
-    seen: &BTreeMap<String, String>,
-    observed: &Observed,
-    mirrored: impl Iterator<Item = TableId>,
-) -> Vec<TableId> {
-    let changed =
-        |(id, digest): (&TableId, &String)| (seen.get(&table_name(id)) != Some(digest)).then(|| id.clone());
-    let mut differing: BTreeSet<TableId> = observed.tables.iter().filter_map(changed).collect();
-    for (id, digest) in &observed.buckets {
-        if seen.get(&bucket_name(id)) == Some(digest) {
-            continue;
-        }
-        let prefix = format!("{id}.");
-        let is_inside = |table: &&TableId| table.as_str().starts_with(&prefix);
-        if !differing.iter().any(|table| is_inside(&table)) {
-            differing.extend(observed.tables.keys().find(is_inside).cloned());
-        }
-    }
-    let gone = seen
-        .keys()
-        .filter_map(|name| TableId::parse(name.strip_prefix(TABLE)?).ok())
-        .chain(mirrored)
-        .filter(|table| !observed.tables.contains_key(table));
-    differing.extend(gone);
-    differing.into_iter().collect()
-}
-
-/// Returns the digest of a bucket or table, without the figures that change with every load unless they
-/// are asked for.
-fn structure(source: &str, with_figures: bool) -> String {
-    let mut digest = Sha256::new();
-    match serde_json::from_str::<Value>(source) {
-        Ok(mut value) => {
-            if !with_figures {
-                without_figures(&mut value);
-                for part in ["bucket", "sourceTable", "sourceBucket"] {
-                    value.get_mut(part).map(without_figures);
-                }
-            }
-            digest.update(value.to_string());
-        }
-        Err(_) => digest.update(source),
-    }
-    short(digest)
-}
-
-fn without_figures(value: &mut Value) {
-    if let Some(members) = value.as_object_mut() {
-        members.retain(|name, _| !FIGURES.contains(&name.as_str()));
-    }
-}
-
 fn short(digest: Sha256) -> String {
     data_encoding::HEXLOWER.encode(&digest.finalize()[..16])
+}
+
+/// Returns the tables and buckets that are mirrored.
+fn mirrored(memory: &Memory) -> (BTreeSet<TableId>, BTreeSet<BucketId>) {
+    let (mut tables, mut buckets) = (BTreeSet::new(), BTreeSet::new());
+    for key in memory.keys() {
+        match key {
+            ObjectKey::Table(table) => drop(tables.insert(table)),
+            ObjectKey::Bucket(bucket) => drop(buckets.insert(bucket)),
+            _ => {}
+        }
+    }
+    (tables, buckets)
 }
 
 /// Returns the runs of the job history, and when the last of them ended.
@@ -451,67 +388,5 @@ mod tests {
             })
             .collect();
         assert_eq!(told, ["older@2", "new@1", "gone deleted"]);
-    }
-
-    fn table(id: &str) -> TableId {
-        TableId::parse(id).expect("an id")
-    }
-
-    #[track_caller]
-    fn check_storage(before: &[(&str, &str)], now: &[(&str, &str)], mirrored: &[&str], expected: &[&str]) {
-        let observed = |objects: &[(&str, &str)]| {
-            let digest = |source: &&str| structure(source, false);
-            let of = |kind: &str| -> Vec<(String, String)> {
-                let found = objects
-                    .iter()
-                    .filter_map(|(name, source)| Some((name.strip_prefix(kind)?, source)));
-                found
-                    .map(|(id, source)| (id.to_owned(), digest(source)))
-                    .collect()
-            };
-            Observed {
-                buckets: of("bucket ")
-                    .into_iter()
-                    .map(|(id, digest)| (BucketId::parse(&id).expect("an id"), digest))
-                    .collect(),
-                tables: of("table ")
-                    .into_iter()
-                    .map(|(id, digest)| (table(&id), digest))
-                    .collect(),
-            }
-        };
-        let mirrored: Vec<TableId> = mirrored.iter().map(|id| table(id)).collect();
-        let found = differing(
-            &observed(before).names(),
-            &observed(now),
-            mirrored.iter().cloned(),
-        );
-        let found: Vec<&str> = found.iter().map(TableId::as_str).collect();
-        assert_eq!(found, expected);
-    }
-
-    #[test]
-    fn tables_that_are_new_or_changed_or_gone_and_one_of_each_changed_bucket_are_looked_at() {
-        let one = r#"{"columns":["a"],"rowsCount":1,"bucket":{"id":"in.c","lastChangeDate":"x"}}"#;
-        let loaded = r#"{"columns":["a"],"rowsCount":2,"bucket":{"id":"in.c","lastChangeDate":"y"}}"#;
-        let wider = r#"{"columns":["a","b"],"rowsCount":2,"bucket":{"id":"in.c","lastChangeDate":"y"}}"#;
-        let before = [
-            ("bucket in.c", "{}"),
-            ("table in.c.a", one),
-            ("table in.c.b", one),
-        ];
-        check_storage(&before, &before, &["in.c.a"], &[]);
-        check_storage(&[], &before, &[], &["in.c.a", "in.c.b"]);
-        let now = |a, b| [("bucket in.c", "{}"), ("table in.c.a", a), ("table in.c.b", b)];
-        check_storage(&before, &now(loaded, loaded), &[], &[]);
-        check_storage(&before, &now(loaded, wider), &[], &["in.c.b"]);
-        check_storage(
-            &before,
-            &before[..2],
-            &["in.c.b", "in.c.z"],
-            &["in.c.b", "in.c.z"],
-        );
-        let described = [("bucket in.c", r#"{"description":"x"}"#), before[1], before[2]];
-        check_storage(&before, &described, &[], &["in.c.a"]);
     }
 }

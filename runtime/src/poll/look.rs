@@ -7,7 +7,8 @@ use crate::{
         attempt::Lane,
         error::AttemptError,
         fetch::FetchError,
-        reconcile::{Observed, differing, finished},
+        observed::{Observed, differing},
+        reconcile::{Definitions, finished},
     },
     queue::NewEvent,
     state::Feeder,
@@ -136,7 +137,9 @@ impl Lane {
             false => (None, None),
         };
         let others = next.put_others(branches::digest_of(branch), others, |before| {
-            observed.map_or_else(Vec::new, |now| differing(before, &now, std::iter::empty()))
+            observed
+                .map(|now| differing(before, &now, std::iter::empty(), std::iter::empty()))
+                .unwrap_or_default()
         });
         findings.extend(others.into_iter().map(|body| (body, None)));
         next.untold = findings;
@@ -259,7 +262,7 @@ impl Lane {
             }
         }
         let branch_metadata = client.branch_metadata(branch).await.map_err(of_source)?;
-        let observed = self.observe().await?;
+        let observed = self.observe(Definitions::LeftOut).await?;
         let unversioned = Unversioned {
             branch_metadata: digest_of(&branch_metadata),
             metadata,

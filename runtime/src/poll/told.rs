@@ -4,12 +4,12 @@
 //! no version may come back to what it was before, and is told by a digest together with the round in which it was found.
 //! What a round has found is kept before it is told, so a round that was interrupted tells the same events again.
 
-use crate::pipeline::fetch::Covered;
+use crate::pipeline::{fetch::Covered, observed::Differing};
 use jiff::Timestamp;
 use mirror_core::{
     cut::ConfigKey,
     event::{Body, BranchChanged, ConfigDeleted, MetadataChanged, StorageCause, StorageChanged},
-    ids::{ComponentId, ConfigId, ObjectKey, RunId, TableId},
+    ids::{ComponentId, ConfigId, ObjectKey, RunId},
 };
 use mirror_keboola::ListedConfiguration;
 use sha2::{Digest, Sha256};
@@ -156,12 +156,12 @@ impl Told {
     }
 
     /// Notes what the branch looks like, and what raises no version, where that was looked at. Returns what tells of it.
-    /// `tables` says which tables two observations of the storage differ in.
+    /// `differing` says what two observations of the storage differ in.
     pub fn put_others(
         &mut self,
         branch: String,
         unversioned: Option<Unversioned>,
-        tables: impl FnOnce(&BTreeMap<String, String>) -> Vec<TableId>,
+        differing: impl FnOnce(&BTreeMap<String, String>) -> Differing,
     ) -> Vec<Body> {
         let round = self.round + 1;
         let occasion = |digest: &str| format!("{digest} {}.{round}", self.life);
@@ -190,17 +190,21 @@ impl Told {
                     }));
                 }
             }
-            for tables in tables(&self.storage).chunks(TABLES_MAX) {
+            for (tables, buckets) in differing(&self.storage).parts(TABLES_MAX) {
                 let mut digest = Sha256::new();
-                for table in tables {
+                for table in &tables {
                     digest.update(format!("{table} "));
+                }
+                for bucket in &buckets {
+                    digest.update(format!("bucket {bucket} "));
                 }
                 for (name, seen) in &unversioned.storage {
                     digest.update(format!("{name} {seen} "));
                 }
                 let digest = data_encoding::HEXLOWER.encode(&digest.finalize()[..16]);
                 bodies.push(Body::StorageChanged(StorageChanged {
-                    tables: tables.to_vec(),
+                    tables,
+                    buckets,
                     cause: StorageCause::Seen(occasion(&digest)),
                 }));
             }
@@ -217,7 +221,8 @@ impl Told {
 
     /// Notes that the branch is gone. Returns what tells of it, unless it was told.
     pub fn put_branch_gone(&mut self) -> Option<Body> {
-        self.put_others(DELETED.to_owned(), None, |_| Vec::new()).pop()
+        self.put_others(DELETED.to_owned(), None, |_| Differing::default())
+            .pop()
     }
 
     fn put_unversioned(&mut self, unversioned: Unversioned) {

@@ -210,6 +210,7 @@ async fn a_run_brings_its_tables(log: &Arc<dyn EventLog>) {
         .collect();
     let derived = Body::StorageChanged(StorageChanged {
         tables: vec!["out.c-main.a".parse().unwrap(), "out.c-main.b".parse().unwrap()],
+        buckets: Vec::new(),
         cause: StorageCause::Run("7.1".parse().unwrap()),
     });
     let written = [

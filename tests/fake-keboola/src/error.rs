@@ -28,6 +28,12 @@ pub enum FakeError {
     RowExists { config: String, row: String },
     #[error("there is no table `{table}`")]
     UnknownTable { table: String },
+    #[error("there is no bucket {bucket}")]
+    UnknownBucket { bucket: String },
+    #[error("bucket {bucket} has tables")]
+    BucketWithTables { bucket: String },
+    #[error("a bucket needs an `id`")]
+    BucketWithoutId,
     #[error("a table needs an `id`")]
     TableWithoutId,
     #[error("the Queue API has no final status `{status}`")]

@@ -312,6 +312,24 @@ impl Fake {
         })
     }
 
+    /// Adds a bucket, or replaces one of the same `id`, in the API's form. No event tells of it.
+    ///
+    /// # Errors
+    /// A bucket without `id`.
+    pub fn put_bucket(&self, detail: Value) -> Result<(), FakeError> {
+        self.make(Op::PutBucket { detail })
+    }
+
+    /// Drops a bucket. No event tells of it.
+    ///
+    /// # Errors
+    /// An unknown bucket, or one with tables.
+    pub fn drop_bucket(&self, bucket: &str) -> Result<(), FakeError> {
+        self.make(Op::DropBucket {
+            bucket: bucket.into(),
+        })
+    }
+
     /// Replaces a table's data preview; the text has a header line.
     ///
     /// # Errors

@@ -82,6 +82,12 @@ pub(crate) enum Op {
         table: String,
         change: Change,
     },
+    PutBucket {
+        detail: Value,
+    },
+    DropBucket {
+        bucket: String,
+    },
     ChangePreview {
         table: String,
         csv: String,

@@ -238,6 +238,8 @@ impl State {
             Op::FinishJob { job } => self.finish_job(&job).map(|()| None),
             Op::PutTable { detail, change } => self.put_table(detail, &change).map(|()| None),
             Op::DropTable { table, change } => self.drop_table(table, &change).map(|()| None),
+            Op::PutBucket { detail } => self.put_bucket(detail).map(|()| None),
+            Op::DropBucket { bucket } => self.drop_bucket(bucket).map(|()| None),
             Op::ChangePreview { table, csv, change } => {
                 self.change_preview(table, csv, &change).map(|()| None)
             }

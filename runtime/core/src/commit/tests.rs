@@ -274,6 +274,7 @@ fn subjects_say_what_changed() {
     );
     let storage = StorageChanged {
         tables: vec!["in.c-a.x".parse().unwrap()],
+        buckets: Vec::new(),
         cause: StorageCause::Seen("d".to_owned()),
     };
     check_subject(

@@ -64,6 +64,9 @@ pub(super) fn subject(draft: &CommitDraft, detail: Detail) -> String {
         (CommitKind::Metadata, _) => format!("Update metadata of {}", plural(counts.metadata, "object")),
         (CommitKind::Jobs, _) if counts.runs == 0 => "Record job runs".to_owned(),
         (CommitKind::Jobs, _) => format!("Record {}", plural(counts.runs, "job run")),
+        (CommitKind::Storage, _) if counts.tables == 0 => {
+            format!("Update {}", plural(counts.buckets, "bucket"))
+        }
         (CommitKind::Storage, _) => format!("Update {}", plural(counts.tables, "table")),
     };
     one_line(&line, SUBJECT_CHARS_MAX)
@@ -161,6 +164,9 @@ fn beside(kind: CommitKind, counts: Counts) -> Vec<String> {
     }
     if counts.tables > 0 && !said(CommitKind::Storage) {
         beside.push(plural(counts.tables, "table"));
+    }
+    if counts.buckets > 0 && !(said(CommitKind::Storage) && counts.tables == 0) {
+        beside.push(plural(counts.buckets, "bucket"));
     }
     beside
 }

@@ -59,6 +59,7 @@ fn events(script: &str) -> Vec<Logged> {
             })),
             "tables" => Body::StorageChanged(StorageChanged {
                 tables: vec![words[4].parse().unwrap()],
+                buckets: Vec::new(),
                 cause: StorageCause::Run(words[3].parse().unwrap()),
             }),
             "render" => Body::RenderChanged(RenderChanged {

@@ -72,6 +72,7 @@ impl Lane {
         let digest = data_encoding::HEXLOWER.encode(&digest.finalize()[..16]);
         Body::StorageChanged(StorageChanged {
             tables: tables.to_vec(),
+            buckets: Vec::new(),
             cause: StorageCause::Seen(format!("inherited {digest}")),
         })
     }

@@ -32,6 +32,8 @@ impl Build<'_, '_, '_, '_> {
             let keys = [ObjectKey::Table(table.clone()), ObjectKey::Sample(table.clone())];
             gone.extend(keys.into_iter().filter(|key| memory.is_known(key)));
         }
+        let buckets = fetched.buckets_gone.iter().cloned().map(ObjectKey::Bucket);
+        gone.extend(buckets.filter(|key| memory.is_known(key)));
         let sampled = fetched.no_sample.keys().cloned().map(ObjectKey::Sample);
         gone.extend(sampled.filter(|key| memory.is_known(key)));
         gone.retain(|key| !self.withheld.contains_key(key));

@@ -1,11 +1,11 @@
 //! What was fetched, and how it compares with what the tip has.
 
-use super::FetchError;
+use super::{super::observed::Observed, FetchError};
 use mirror_core::{
     cut::{ConfigKey, Wanted, WantedRun},
     event::{Body, ConfigChanged, JobFinished},
     finding::WithholdReason,
-    ids::{ObjectKey, RunId, TableId},
+    ids::{BucketId, ObjectKey, RunId, TableId},
     layout::{Component, SourceObject},
 };
 use mirror_keboola::{ConfigurationDetail, KeboolaError, Metadata, Revision};
@@ -40,6 +40,9 @@ pub struct Fetched {
     /// Configurations that are gone, with what the trash tells of their last version.
     pub gone: BTreeMap<ConfigKey, Option<(String, Revision)>>,
     pub tables_gone: BTreeSet<TableId>,
+    pub buckets_gone: BTreeSet<BucketId>,
+    /// The storage as it was listed, where everything was fetched.
+    pub observed: Option<Observed>,
     /// Runs that were listed.
     pub(super) runs: BTreeSet<RunId>,
     /// Tables of which there is a sample, and those that have none although samples are wanted, and why.
@@ -109,7 +112,7 @@ impl Covered {
 }
 
 /// Returns whether a failure is that of one object: another call would not fail like this.
-fn is_about_one(object: &ObjectKey, error: &KeboolaError) -> bool {
+pub(super) fn is_about_one(object: &ObjectKey, error: &KeboolaError) -> bool {
     match error {
         KeboolaError::Rejected { .. } | KeboolaError::TooLarge { .. } | KeboolaError::Malformed { .. } => {
             true

@@ -2,15 +2,17 @@
 //!
 //! A listing leaves out what a typed table is made of. So that a table looks the same whether it was listed
 //! or asked for, a listing is followed by the details of its typed tables, a few at a time. A detail that is
-//! held from before serves as long as the listing says the same of its table, figures and times included.
+//! held from a short time before serves if the listing says the same of its table, figures and times included.
 
 use super::{
+    super::observed::Observed,
     FetchError, Fetched, Outlet, Scope, Source,
     fetched::{self, plain},
 };
 use futures_util::stream::{self, StreamExt};
+use jiff::Timestamp;
 use mirror_core::{
-    ids::{BranchId, ObjectKey, TableId},
+    ids::{BranchId, BucketId, ObjectKey, TableId},
     sample::SampleLimits,
 };
 use mirror_keboola::{Disposition, KeboolaError, PreviewRequest, Table};
@@ -36,11 +38,23 @@ struct ToSample {
 }
 
 /// A typed table that was listed.
-struct Typed {
+#[derive(Debug)]
+pub struct Typed {
     owner: BranchId,
     table: TableId,
     /// Digest of what the listing says of it.
     listed: [u8; 32],
+}
+
+impl Typed {
+    /// Returns the table if it is typed.
+    pub fn of(owner: BranchId, table: &Table) -> Option<Self> {
+        table.is_typed.then(|| Self {
+            owner,
+            table: table.id.clone(),
+            listed: Sha256::digest(&table.source).into(),
+        })
+    }
 }
 
 impl Source {
@@ -51,7 +65,9 @@ impl Source {
         outlet: &mut Outlet,
         fetched: &mut Fetched,
     ) -> Result<(), FetchError> {
+        let mut observed = Observed::default();
         for bucket in self.buckets(id).await? {
+            observed.see_bucket(bucket.id.clone(), &bucket.source);
             outlet
                 .put(plain(ObjectKey::Bucket(bucket.id), bucket.source))
                 .await;
@@ -62,12 +78,9 @@ impl Source {
         let mut tables = self.tables_of(id).await?;
         let mut typed = Vec::new();
         while let Some((owner, table)) = tables.next().await? {
-            if table.is_typed {
-                typed.push(Typed {
-                    owner: owner.clone(),
-                    table: table.id.clone(),
-                    listed: Sha256::digest(&table.source).into(),
-                });
+            observed.see_table(table.id.clone(), &table.source, scope.samples.is_some());
+            if let Some(table) = Typed::of(owner.clone(), &table) {
+                typed.push(table);
             } else {
                 let object = plain(ObjectKey::Table(table.id.clone()), table.source.clone());
                 outlet.put(object).await;
@@ -83,7 +96,9 @@ impl Source {
                 fetched.without_sample(&last, fetched::TOO_MANY_TABLES);
             }
         }
-        self.details(typed, outlet, fetched).await?;
+        self.details(typed, (id, scope.now), outlet, fetched, &mut observed)
+            .await?;
+        fetched.observed = Some(observed);
         for (name, ToSample { owner, table }) in sampled {
             let Some(limits) = scope.samples else { break };
             let table = match table {
@@ -105,18 +120,25 @@ impl Source {
     async fn details(
         &self,
         typed: Vec<Typed>,
+        (id, now): (&BranchId, Timestamp),
         outlet: &mut Outlet,
         fetched: &mut Fetched,
+        observed: &mut Observed,
     ) -> Result<(), FetchError> {
         let details = stream::iter(typed).map(|typed| async move {
-            let found = self.detail(&typed).await;
-            (typed.table, found)
+            let found = self.detail(&typed, now).await;
+            (typed, found)
         });
         let mut details = std::pin::pin!(details.buffered(DETAILS_AT_A_TIME));
-        while let Some((table, found)) = details.next().await {
-            let key = ObjectKey::Table(table);
+        while let Some((Typed { owner, table, .. }, found)) = details.next().await {
+            let key = ObjectKey::Table(table.clone());
             match found {
-                Ok(source) => outlet.put(plain(key, source.as_ref().clone())).await,
+                Ok(source) => {
+                    if owner == *id {
+                        observed.see_definition(table, &source);
+                    }
+                    outlet.put(plain(key, source.as_ref().clone())).await;
+                }
                 // It went away since it was listed; its own event will say so.
                 Err(error) if error.disposition() == Disposition::Gone => {}
                 Err(error) => fetched.isolate(key, true, Err(error.into()))?,
@@ -125,25 +147,61 @@ impl Source {
         Ok(())
     }
 
-    async fn detail(&self, typed: &Typed) -> Result<Arc<String>, KeboolaError> {
+    /// Asks what typed tables are made of, each anew, and takes it in. One that cannot be had is left out.
+    ///
+    /// # Errors
+    /// Any call that fails for another reason than its table.
+    pub async fn definitions(
+        &self,
+        typed: Vec<Typed>,
+        now: Timestamp,
+        observed: &mut Observed,
+    ) -> Result<(), FetchError> {
+        let details = stream::iter(typed).map(|typed| async move {
+            let found = self.ask_detail(&typed, now).await;
+            (typed.table, found)
+        });
+        let mut details = std::pin::pin!(details.buffered(DETAILS_AT_A_TIME));
+        while let Some((table, found)) = details.next().await {
+            match found {
+                Ok(detail) => observed.see_definition(table, &detail),
+                Err(error) if error.disposition() == Disposition::Gone => {}
+                Err(error) if fetched::is_about_one(&ObjectKey::Table(table.clone()), &error) => {
+                    tracing::debug!(%table, error = crate::app::chain(&error), "what the table is made of cannot be had");
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    async fn detail(&self, typed: &Typed, now: Timestamp) -> Result<Arc<String>, KeboolaError> {
         let Typed { owner, table, listed } = typed;
-        if let Some(held) = self.cache.table(owner, table, listed) {
+        if let Some(held) = self.cache.table(owner, table, listed, now) {
             return Ok(held);
         }
+        self.ask_detail(typed, now).await
+    }
+
+    async fn ask_detail(&self, typed: &Typed, now: Timestamp) -> Result<Arc<String>, KeboolaError> {
+        let Typed { owner, table, listed } = typed;
         let detail = Arc::new(self.client.table(owner, table).await?.source);
-        self.cache.put_table(owner, table, *listed, &detail);
+        self.cache.put_table(owner, table, *listed, &detail, now);
         Ok(detail)
     }
 
+    /// Fetches tables with their buckets, and other buckets.
     pub(super) async fn tables(
         &self,
         branch: &BranchId,
         wanted: &BTreeSet<TableId>,
+        mut buckets: BTreeSet<BucketId>,
         scope: Scope,
         fetched: &mut Fetched,
     ) -> Result<(), FetchError> {
-        let mut buckets = BTreeSet::new();
         for id in wanted {
+            let bucket = id.as_str().rsplit_once('.');
+            buckets.extend(bucket.and_then(|(bucket, _)| BucketId::parse(bucket).ok()));
             match self.table_of(branch, id).await {
                 Ok((owner, table)) => {
                     if let Some(limits) = scope.samples {
@@ -152,7 +210,6 @@ impl Source {
                     fetched
                         .objects
                         .push(plain(ObjectKey::Table(table.id.clone()), table.source));
-                    buckets.extend(id.as_str().rsplit_once('.').map(|(bucket, _)| bucket.to_owned()));
                 }
                 Err(error) if error.disposition() == Disposition::Gone => {
                     fetched.tables_gone.insert(id.clone());
@@ -162,12 +219,13 @@ impl Source {
         }
         if !buckets.is_empty() {
             for bucket in self.buckets(branch).await? {
-                if buckets.contains(bucket.id.as_str()) {
+                if buckets.remove(&bucket.id) {
                     fetched
                         .objects
                         .push(plain(ObjectKey::Bucket(bucket.id), bucket.source));
                 }
             }
+            fetched.buckets_gone = buckets;
         }
         Ok(())
     }

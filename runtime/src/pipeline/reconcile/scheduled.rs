@@ -1,19 +1,26 @@
 //! The comparison that is made on a schedule, beside a lane's attempts: what nobody told becomes events, and is counted.
 //!
 //! Attempts and publishers go on meanwhile. So a configuration is missing only if the listing differs from what the
-//! remote had before it and from what it had after it; a table or run only if no event after the last comparison told
-//! of it; and anything only after a time of grace ([`mirror_core::reconcile::Suspects`]).
+//! remote had before it and from what it had after it; a run only if no event after the last comparison told of it, and a
+//! table with a load only if none did. A structure that differs is told of again even so, since what was told may have been
+//! another change; that is not counted. And anything is told only after a time of grace ([`mirror_core::reconcile::Suspects`]).
 
 use super::{
-    super::{attempt::Lane, error::AttemptError, fetch::Covered, memory::Memory},
-    Observed, differing, finished, known_runs, missing, of_source, table_name,
+    super::{
+        attempt::Lane,
+        error::AttemptError,
+        fetch::Covered,
+        memory::Memory,
+        observed::{Differing, Observed, bucket_name, differing, is_among, lies_in, table_name},
+    },
+    COMPARED, Definitions, finished, known_runs, mirrored, missing, of_source,
 };
 use crate::crash_point;
 use jiff::{SignedDuration, Timestamp};
 use mirror_core::{
     cut::{ConfigKey, LogId, Position, Stream},
-    event::{Body, EventKind, StorageChanged},
-    ids::{ObjectKey, RunId, TableId},
+    event::{Body, EventKind, StorageCause, StorageChanged},
+    ids::{BucketId, ObjectKey, RunId, TableId},
     reconcile::{Compared, Suspects},
 };
 use std::{
@@ -35,6 +42,8 @@ pub struct Comparison {
     /// As it was at the first look: what happens later is for the next comparison.
     observed: Observed,
     suspects: Suspects,
+    /// Names of what it has told.
+    told: BTreeSet<String>,
     is_first_look: bool,
 }
 
@@ -53,18 +62,22 @@ pub struct Looked {
 struct Missing {
     name: String,
     happened: Option<Timestamp>,
+    /// An event told of the object since the last comparison, be it of this or of another change.
+    is_told: bool,
     what: What,
 }
 
 enum What {
     Event(Body),
     Table(TableId),
+    Bucket(BucketId),
 }
 
 /// What the remote has.
 struct Mirrored {
     covered: BTreeMap<ConfigKey, Covered>,
     tables: BTreeSet<TableId>,
+    buckets: BTreeSet<BucketId>,
     runs: BTreeSet<String>,
     /// Known not to be as the source has it, and on record.
     withheld: BTreeSet<ObjectKey>,
@@ -72,13 +85,11 @@ struct Mirrored {
 
 impl Mirrored {
     fn of(memory: &Memory) -> Self {
-        let tables = memory.keys().filter_map(|key| match key {
-            ObjectKey::Table(table) => Some(table),
-            _ => None,
-        });
+        let (tables, buckets) = mirrored(memory);
         Self {
             covered: memory.covered(),
-            tables: tables.collect(),
+            tables,
+            buckets,
             runs: known_runs(memory).0,
             withheld: memory.withheld().map(|(key, _)| key.clone()).collect(),
         }
@@ -89,6 +100,7 @@ impl Mirrored {
 #[derive(Default)]
 struct Told {
     tables: BTreeSet<TableId>,
+    buckets: BTreeSet<BucketId>,
     runs: BTreeSet<RunId>,
     /// Some of the events are not in the log any more.
     is_in_part: bool,
@@ -109,6 +121,26 @@ impl Lane {
         Ok(compared)
     }
 
+    /// Returns what is to be remembered of a comparison that begins now, once it has ended.
+    ///
+    /// # Errors
+    /// A log that fails.
+    pub async fn begin_comparison(&self, last: &Compared) -> Result<Compared, AttemptError> {
+        Ok(Compared {
+            at: (self.now)(),
+            rendered_at: last.rendered_at,
+            through: self.log_end().await?,
+        })
+    }
+
+    /// Remembers a comparison that has ended.
+    ///
+    /// # Errors
+    /// A store that fails.
+    pub async fn end_comparison(&self, compared: &Compared) -> Result<(), AttemptError> {
+        Ok(self.state.put_compared(&self.id, compared).await?)
+    }
+
     async fn log_end(&self) -> Result<(LogId, Position), AttemptError> {
         let mut end = Position::START;
         for stream in Stream::ALL {
@@ -127,8 +159,9 @@ impl Lane {
             last,
             began,
             through,
-            observed: self.observe().await?,
+            observed: self.observe(Definitions::Asked).await?,
             suspects: Suspects::default(),
+            told: BTreeSet::new(),
             is_first_look: true,
         })
     }
@@ -150,7 +183,11 @@ impl Lane {
         let listed = listed.map_err(of_source)?;
         let now_observed = match comparison.is_first_look {
             true => comparison.observed.clone(),
-            false => self.observe().await?,
+            // What typed tables are made of is asked for once: what is missing is missing until it is told.
+            false => self
+                .observe(Definitions::LeftOut)
+                .await?
+                .with_definitions_of(&comparison.observed),
         };
         let Some(after) = self.mirrored().await? else {
             return Ok(None);
@@ -164,12 +201,16 @@ impl Lane {
             let name = self.name_of(&body);
             let is_withheld = is_about(&body).is_some_and(|key| after.withheld.contains(&key));
             if still.contains(&name) && !is_withheld {
-                let what = What::Event(body);
-                all.push(Missing { name, happened, what });
+                all.push(Missing {
+                    name,
+                    happened,
+                    is_told: false,
+                    what: What::Event(body),
+                });
             }
         }
         let told = self.told(comparison.last.through.1).await?;
-        all.extend(self.missing_tables(&now_observed, &after, &told).await?);
+        all.extend(self.missing_storage(&now_observed, &after, &told).await?);
         if self.spec.jobs.is_some() {
             all.extend(self.missing_runs(comparison, &after, &told).await?);
         }
@@ -178,6 +219,7 @@ impl Lane {
         if !comparison.is_first_look {
             all.retain(|missing| comparison.suspects.has(&missing.name));
         }
+        all.retain(|missing| !comparison.told.contains(&missing.name));
         comparison.is_first_look = false;
         let named = all
             .iter()
@@ -189,6 +231,12 @@ impl Lane {
             .map(str::to_owned)
             .collect();
         all.retain(|missing| late.contains(&missing.name));
+        let storage = all
+            .iter()
+            .filter(|missing| !matches!(missing.what, What::Event(_)));
+        comparison
+            .told
+            .extend(storage.map(|missing| missing.name.clone()));
         let mut looked = Looked {
             repaired: self.tell_missing(all, &now_observed, told.is_in_part).await?,
             again_at: comparison.suspects.next_due(grace),
@@ -265,7 +313,15 @@ impl Lane {
             after = last.position;
             for logged in page {
                 match logged.envelope.body {
-                    Body::StorageChanged(StorageChanged { tables, .. }) => told.tables.extend(tables),
+                    // What an earlier comparison told is what it has seen, too.
+                    Body::StorageChanged(StorageChanged {
+                        cause: StorageCause::Seen(digest),
+                        ..
+                    }) if digest.starts_with(COMPARED) => {}
+                    Body::StorageChanged(StorageChanged { tables, buckets, .. }) => {
+                        told.tables.extend(tables);
+                        told.buckets.extend(buckets);
+                    }
                     Body::JobFinished(job) => drop(told.runs.insert(job.run)),
                     _ => {}
                 }
@@ -273,7 +329,7 @@ impl Lane {
         }
     }
 
-    async fn missing_tables(
+    async fn missing_storage(
         &self,
         observed: &Observed,
         mirrored: &Mirrored,
@@ -283,21 +339,32 @@ impl Lane {
         if seen.is_empty() {
             // Nobody looked before: what is mirrored counts as seen.
             let names = observed.names().into_iter();
-            let is_mirrored = |name: &String| {
-                let table = name.strip_prefix(super::TABLE);
-                table.is_none_or(|table| mirrored.tables.iter().any(|own| own.as_str() == table))
-            };
+            let is_mirrored = |name: &String| is_among(name, &mirrored.tables, &mirrored.buckets);
             seen = names.filter(|(name, _)| is_mirrored(name)).collect();
         }
-        let differing = differing(&seen, observed, mirrored.tables.iter().cloned());
-        let untold = differing.into_iter().filter(|table| {
-            let is_withheld = mirrored.withheld.contains(&ObjectKey::Table(table.clone()));
-            !told.tables.contains(table) && !is_withheld
+        let (tables, buckets) = (&mirrored.tables, &mirrored.buckets);
+        let differing = differing(&seen, observed, tables.iter().cloned(), buckets.iter().cloned());
+        let is_withheld = |key: ObjectKey| mirrored.withheld.contains(&key);
+        let tables = differing.tables.into_iter().filter_map(|table| {
+            let is_told = told.tables.contains(&table);
+            let is_loaded_only = is_told && !observed.is_restructured(&table, &seen);
+            if is_loaded_only || is_withheld(ObjectKey::Table(table.clone())) {
+                return None;
+            }
+            Some((table_name(&table), is_told, What::Table(table)))
         });
-        let missing = untold.map(|table| Missing {
-            name: table_name(&table),
+        let buckets = differing.buckets.into_iter().filter_map(|bucket| {
+            // A bucket is looked at with its tables.
+            let is_told =
+                told.buckets.contains(&bucket) || told.tables.iter().any(|table| lies_in(table, &bucket));
+            let is_withheld = is_withheld(ObjectKey::Bucket(bucket.clone()));
+            (!is_withheld).then(|| (bucket_name(&bucket), is_told, What::Bucket(bucket)))
+        });
+        let missing = tables.chain(buckets).map(|(name, is_told, what)| Missing {
+            name,
             happened: None,
-            what: What::Table(table),
+            is_told,
+            what,
         });
         Ok(missing.collect())
     }
@@ -320,6 +387,7 @@ impl Lane {
                 Some(Missing {
                     name: self.name_of(&body),
                     happened: job.ended,
+                    is_told: false,
                     what: What::Event(body),
                 })
             }));
@@ -335,22 +403,27 @@ impl Lane {
         is_told_in_part: bool,
     ) -> Result<BTreeMap<EventKind, u64>, AttemptError> {
         let mut repaired: BTreeMap<EventKind, u64> = BTreeMap::new();
-        let (mut bodies, mut tables) = (Vec::new(), Vec::new());
-        for Missing { what, .. } in late {
+        let (mut bodies, mut told, mut untold) = (Vec::new(), Differing::default(), Differing::default());
+        for Missing { what, is_told, .. } in late {
+            let storage = if is_told { &mut told } else { &mut untold };
             match what {
                 What::Event(body) => bodies.push(body),
-                What::Table(table) => tables.push(table),
+                What::Table(table) => drop(storage.tables.insert(table)),
+                What::Bucket(bucket) => drop(storage.buckets.insert(bucket)),
             }
         }
         let (new, _) = self.tell_missing_again(bodies).await?;
         for kind in new {
             *repaired.entry(kind).or_default() += 1;
         }
-        if !tables.is_empty() {
-            let told = self.tell_tables(&tables, observed).await?;
+        if !told.is_empty() {
+            self.tell_storage(&told, observed).await?;
+        }
+        if !untold.is_empty() {
+            let count = self.tell_storage(&untold, observed).await?;
             // Where events are gone from the log, they may have told it.
             if !is_told_in_part {
-                repaired.insert(EventKind::StorageChanged, told as u64);
+                repaired.insert(EventKind::StorageChanged, count as u64);
             }
         }
         if is_told_in_part {

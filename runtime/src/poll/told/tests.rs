@@ -1,5 +1,8 @@
 use super::*;
-use mirror_core::{event::Envelope, ids::Topic};
+use mirror_core::{
+    event::Envelope,
+    ids::{BucketId, TableId, Topic},
+};
 use mirror_keboola::Revision;
 
 fn config(config: &str) -> ConfigKey {
@@ -110,7 +113,7 @@ fn a_round_that_is_repeated_tells_the_same_and_one_that_finds_it_again_does_not(
     let mut told = begin(&["a@1"]);
     // Killed before it was kept, or told by two workers.
     let (mut one, mut two) = (told.clone(), told.clone());
-    let none = |_: &BTreeMap<String, String>| Vec::new();
+    let none = |_: &BTreeMap<String, String>| Differing::default();
     let (once, twice) = (
         one.put_others("branch".into(), other(), none),
         two.put_others("branch".into(), other(), none),
@@ -130,16 +133,24 @@ fn a_round_that_is_repeated_tells_the_same_and_one_that_finds_it_again_does_not(
 }
 
 #[test]
-fn tables_are_told_together_and_a_branch_that_is_gone_once() {
+fn tables_are_told_together_then_buckets_and_a_branch_that_is_gone_once() {
     let mut told = begin(&[]);
     let tables = |before: &BTreeMap<String, String>| {
         assert!(before.is_empty());
-        vec![TableId::parse("in.c-a.b").expect("an id")]
+        Differing {
+            tables: BTreeSet::from([TableId::parse("in.c-a.b").expect("an id")]),
+            buckets: BTreeSet::from([BucketId::parse("in.c-b").expect("an id")]),
+        }
     };
     let now = unversioned(&[], &[("table in.c-a.b", "1")]);
     let bodies = told.put_others("renamed".into(), Some(now), tables);
     let kinds: Vec<&str> = bodies.iter().map(|body| body.kind().as_str()).collect();
-    assert_eq!(kinds, ["branch_changed", "storage_changed"]);
+    assert_eq!(kinds, ["branch_changed", "storage_changed", "storage_changed"]);
+    assert_eq!(
+        BTreeSet::from_iter(keys(&bodies)).len(),
+        3,
+        "each has a key of its own"
+    );
     let gone = told.put_branch_gone();
     assert!(matches!(&gone, Some(Body::BranchChanged(changed)) if changed.deleted));
     assert_eq!(told.put_branch_gone(), None);
@@ -152,7 +163,7 @@ fn a_record_comes_back_as_it_was_kept() {
     told.put_others(
         "x".into(),
         Some(unversioned(&[("b c/d", "1")], &[("bucket in.c", "2")])),
-        |_| Vec::new(),
+        |_| Differing::default(),
     );
     let run = |id: &str, second| {
         (

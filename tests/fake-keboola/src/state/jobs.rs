@@ -144,6 +144,31 @@ impl State {
         Ok(())
     }
 
+    pub(super) fn put_bucket(&mut self, detail: Value) -> Result<(), FakeError> {
+        let id = detail["id"]
+            .as_str()
+            .filter(|id| !id.is_empty())
+            .ok_or(FakeError::BucketWithoutId)?;
+        match self.buckets.iter_mut().find(|found| found["id"] == *id) {
+            Some(found) => *found = detail,
+            None => self.buckets.push(detail),
+        }
+        Ok(())
+    }
+
+    pub(super) fn drop_bucket(&mut self, bucket: String) -> Result<(), FakeError> {
+        if !self.buckets.iter().any(|found| found["id"] == *bucket) {
+            return Err(FakeError::UnknownBucket { bucket });
+        }
+        let inside = format!("{bucket}.");
+        let is_inside = |table: &Value| text(&table["id"]).starts_with(&inside);
+        if self.tables.iter().any(is_inside) {
+            return Err(FakeError::BucketWithTables { bucket });
+        }
+        self.buckets.retain(|found| found["id"] != *bucket);
+        Ok(())
+    }
+
     pub(super) fn change_preview(
         &mut self,
         table: String,

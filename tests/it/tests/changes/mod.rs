@@ -273,6 +273,7 @@ impl World {
         self.fake.put_table(detail, &change).expect("it has an id");
         self.internal.push(Body::StorageChanged(StorageChanged {
             tables: vec![TableId::parse(&table).expect("an id")],
+            buckets: Vec::new(),
             cause: StorageCause::Seen(self.made.to_string()),
         }));
     }
