@@ -117,7 +117,8 @@ impl Nats {
     ) -> Result<T, NatsError> {
         let payload = serde_json::to_vec(payload).map_err(|_| NatsError::Answer { what })?;
         let subject = format!("$JS.API.{subject}");
-        self.request(what, subject, HeaderMap::new(), payload.into()).await
+        self.request(what, subject, HeaderMap::new(), payload.into())
+            .await
     }
 
     /// Stores one message; returns when the server has it as durably as its stream promises.

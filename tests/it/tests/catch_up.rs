@@ -293,13 +293,20 @@ async fn a_window_that_is_refused_without_a_reason_goes_with_what_mends_it() {
     let repository = Repository::at(late.rig.repository());
     push_protection(&repository, PHRASE, false);
     let orders = keboola.orders();
-    for (second, value) in [(0, "One"), (1_000, "Two"), (2_000, PHRASE), (3_000, "Four"), (4_000, "Five")] {
+    for (second, value) in [
+        (0, "One"),
+        (1_000, "Two"),
+        (2_000, PHRASE),
+        (3_000, "Four"),
+        (4_000, "Five"),
+    ] {
         note(&mut late, &orders, second, value).await;
     }
     late.rig.settle().await;
     assert_eq!(
         told(&late),
-        ["One", "Two", "Four", "Five"].map(|value| format!("1 Update keboola.ex-shop \"The orders\": {value}"))
+        ["One", "Two", "Four", "Five"]
+            .map(|value| format!("1 Update keboola.ex-shop \"The orders\": {value}"))
     );
     assert!(!repository.holds(PHRASE));
     late.check_tree().await;
@@ -313,7 +320,13 @@ async fn what_nobody_could_mend_waits_and_is_a_commit_for_each_window_in_the_end
     let repository = Repository::at(late.rig.repository());
     repository.hook("pre-receive", "cat >/dev/null\necho 'closed today' >&2\nexit 1");
     let orders = keboola.orders();
-    for (second, value) in [(0, "One"), (1_000, "Two"), (2_000, "Three"), (3_000, "Four"), (4_000, "Five")] {
+    for (second, value) in [
+        (0, "One"),
+        (1_000, "Two"),
+        (2_000, "Three"),
+        (3_000, "Four"),
+        (4_000, "Five"),
+    ] {
         note(&mut late, &orders, second, value).await;
     }
     for _ in 0..2 {

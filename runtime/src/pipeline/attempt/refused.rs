@@ -64,7 +64,9 @@ impl Lane {
     pub(super) async fn took_windows(&self, windows: usize, through: Position) {
         let newest = self.log.newest(&self.topic, Stream::Change).await;
         let leaves_some = newest.is_ok_and(|newest| newest > through);
-        self.refusals().windows_at_once = leaves_some.then_some(2 * windows).filter(|next| *next < COMMITS_MAX);
+        self.refusals().windows_at_once = leaves_some
+            .then_some(2 * windows)
+            .filter(|next| *next < COMMITS_MAX);
     }
 
     /// Returns whether the remote refused what the stored cut comes to, so that a wider one may do better.
