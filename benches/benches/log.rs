@@ -1,8 +1,9 @@
 //! What does the way of an event take before an attempt begins: until it is durable, and until the lane knows that it
 //! is due?
 
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use jiff::Timestamp;
+use mirror_benches::sizes;
 use mirror_core::{
     cut::{LaneCursor, LogId, Position, Stream},
     event::{Body, ConfigChanged, Envelope},
@@ -45,6 +46,13 @@ fn event(version: u64) -> NewEvent {
 }
 
 fn log(criterion: &mut Criterion) {
+    for size in sizes() {
+        log_of(criterion, size);
+    }
+}
+
+/// A log that has so many events already.
+fn log_of(criterion: &mut Criterion, size: usize) {
     let directory = tempfile::tempdir().expect("temporary directories can be made");
     let executor = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let executor = executor.expect("a runtime can be made");
@@ -69,10 +77,15 @@ fn log(criterion: &mut Criterion) {
         );
         appended
     };
+    let size_of_batch =
+        |before: usize| u64::try_from((size - before).min(1_000)).expect("a thousand at most");
+    for before in (0..size).step_by(1_000) {
+        append(events(size_of_batch(before)));
+    }
     let mut group = criterion.benchmark_group("log");
     for count in [1, 100] {
         group.throughput(Throughput::Elements(count));
-        group.bench_function(format!("append_{count}"), |bencher| {
+        group.bench_function(BenchmarkId::new(format!("append_{count}"), size), |bencher| {
             bencher.iter_batched(|| events(count), append, BatchSize::PerIteration);
         });
     }
@@ -82,7 +95,7 @@ fn log(criterion: &mut Criterion) {
     };
     let stored = Cell::new(None::<LaneCursor>);
     group.throughput(Throughput::Elements(1));
-    group.bench_function("commit_cursor", |bencher| {
+    group.bench_function(BenchmarkId::new("commit_cursor", size), |bencher| {
         bencher.iter(|| {
             let was = stored.take();
             let change = was
@@ -132,9 +145,10 @@ fn round(lane: &mut Lane, number: u64) -> usize {
             .len()
 }
 
+/// Rounds of so many lanes, in turn.
 fn lane(criterion: &mut Criterion) {
     let span = Duration::from_secs(30);
-    let start = LaneStart {
+    let start = || LaneStart {
         cursor: LaneCursor::start(LogId::parse("log-1").expect("an id")),
         change_mode: WindowMode::Early { span },
         jobs_mode: WindowMode::Early { span },
@@ -144,15 +158,22 @@ fn lane(criterion: &mut Criterion) {
         outage: None,
         paused: false,
     };
-    let mut lane = Lane::new(start, at(0));
-    let mut number = 0;
-    criterion.bench_function("lane/event_window_attempt", |bencher| {
-        bencher.iter(|| {
-            number += 1;
-            black_box(round(&mut lane, number))
+    for size in sizes() {
+        let mut lanes: Vec<Lane> = (0..size).map(|_| Lane::new(start(), at(0))).collect();
+        let mut number = 0;
+        let mut group = criterion.benchmark_group("lane");
+        group.throughput(Throughput::Elements(lanes.len() as u64));
+        group.bench_function(BenchmarkId::new("event_window_attempt", size), |bencher| {
+            bencher.iter(|| {
+                number += 1;
+                let rounds = lanes.iter_mut().map(|lane| round(lane, number));
+                black_box(rounds.sum::<usize>())
+            });
         });
-    });
-    assert_eq!(lane.cursor().change, Position(number), "the lane is up to date");
+        group.finish();
+        let is_up_to_date = |lane: &Lane| lane.cursor().change == Position(number);
+        assert!(lanes.iter().all(is_up_to_date), "the lanes are up to date");
+    }
 }
 
 criterion_group!(benches, lane, log);

@@ -1,62 +1,62 @@
 //! What does the sandbox cost the secret redaction policy? The same judgement over the same documents,
 //! once as a native call and once as a guest; the ratio of the two figures is the answer.
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use mirror_benches::{context, documents, judge, size, text_bytes};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use mirror_benches::{context, documents, fewer_samples, judge, sizes, text_bytes};
+use mirror_core::document::Document;
+use mirror_runtime::pipeline::transform::CHUNK;
 use mirror_sandbox::{Limits, Sandbox, SandboxConfig};
 use secret_redaction::{engine::Engine, settings::Settings};
 use std::hint::black_box;
 
 fn redact(criterion: &mut Criterion) {
-    let configurations = size(300);
-    let documents = documents(configurations);
     let context = context();
     let config = SandboxConfig::offline(Limits::default(), Limits::default());
     let policy = Sandbox::new(config)
         .and_then(|sandbox| sandbox.secret_redaction())
         .expect("the built-in policy");
     let engine = Engine::new(Settings::default());
+    let judge = |document: &Document| judge::verdict(&engine, document);
+    // As the pipeline does: each chunk in a fresh instance.
+    let in_sandbox = |documents: &[Document]| {
+        let chunks = documents.chunks(CHUNK);
+        let judged = chunks.flat_map(|chunk| policy.redact(&context, chunk).expect("the sandbox answers"));
+        judged.collect::<Vec<_>>()
+    };
+    let mut one = Vec::new();
+    for configurations in sizes() {
+        let documents = documents(configurations);
+        let judged: Vec<_> = documents.iter().map(judge).collect();
+        assert_eq!(judged, in_sandbox(&documents), "both ways find the same");
+        assert!(
+            judge::count(&judged) > 0,
+            "the sample project has planted secrets"
+        );
 
-    let judge = |document| judge::verdict(&engine, document);
-    let judged: Vec<_> = documents.iter().map(judge).collect();
-    let answered = policy.redact(&context, &documents).expect("the sandbox answers");
-    assert_eq!(judged, answered, "both ways find the same");
-    assert!(
-        judge::count(&judged) > 0,
-        "the sample project has planted secrets"
-    );
-
-    let mut group = criterion.benchmark_group("redact");
-    group.throughput(Throughput::Bytes(text_bytes(&documents)));
-    group.bench_function("native", |bencher| {
-        bencher.iter(|| {
-            let verdicts = black_box(&documents).iter().map(judge);
-            verdicts.collect::<Vec<_>>()
+        let mut group = criterion.benchmark_group("redact");
+        fewer_samples(&mut group, configurations);
+        group.throughput(Throughput::Bytes(text_bytes(&documents)));
+        group.bench_function(BenchmarkId::new("native", configurations), |bencher| {
+            bencher.iter(|| {
+                let verdicts = black_box(&documents).iter().map(judge);
+                verdicts.collect::<Vec<_>>()
+            });
         });
-    });
-    group.bench_function("sandboxed", |bencher| {
-        bencher.iter(|| {
-            policy
-                .redact(&context, black_box(&documents))
-                .expect("the sandbox answers")
-                .len()
+        group.bench_function(BenchmarkId::new("sandboxed", configurations), |bencher| {
+            bencher.iter(|| in_sandbox(black_box(&documents)));
         });
-    });
-    group.finish();
+        group.finish();
+        one = documents;
+        one.truncate(1);
+    }
 
     // One changed configuration: what is left of the ratio is the price of a fresh instance.
-    let one = &documents[..1];
     let mut group = criterion.benchmark_group("redact_one");
     group.bench_function("native", |bencher| {
-        bencher.iter(|| judge(&black_box(one)[0]));
+        bencher.iter(|| judge(&black_box(&one)[0]));
     });
     group.bench_function("sandboxed", |bencher| {
-        bencher.iter(|| {
-            policy
-                .redact(&context, black_box(one))
-                .expect("the sandbox answers")
-                .len()
-        });
+        bencher.iter(|| in_sandbox(black_box(&one)));
     });
     group.finish();
 }

@@ -1,10 +1,12 @@
 //! What does it take to have a guest at all: loading a component, a fresh instance for a batch, and a document that was
 //! judged before?
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use mirror_benches::{context, documents, size, text_bytes};
-use mirror_core::finding::Verdict;
-use mirror_runtime::{config::PoliciesConfig, metrics::PolicyMetrics, policies::Policies};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use mirror_benches::{context, documents, fewer_samples, sizes, text_bytes};
+use mirror_core::{document::Document, finding::Verdict};
+use mirror_runtime::{
+    config::PoliciesConfig, metrics::PolicyMetrics, pipeline::transform::CHUNK, policies::Policies,
+};
 use mirror_sandbox::{CompileLimits, Limits, Sandbox, SandboxConfig};
 use std::{hint::black_box, path::Path, time::Duration};
 
@@ -38,7 +40,8 @@ fn batches(criterion: &mut Criterion) {
     let sandbox = sandbox(None);
     let policy = sandbox.secret_redaction().expect("the built-in policy");
     let context = context();
-    let documents = documents(size(300));
+    // As much as a chunk of objects has.
+    let batch = documents(CHUNK);
     let mut group = criterion.benchmark_group("instance");
     group.bench_function("fresh_and_empty", |bencher| {
         bencher.iter(|| {
@@ -46,41 +49,52 @@ fn batches(criterion: &mut Criterion) {
             measured.expect("the sandbox answers").findings
         });
     });
-    // As much as a chunk of objects has.
-    let batch = &documents[..documents.len().min(64)];
     group.bench_function("batch_of_64_configurations", |bencher| {
         bencher.iter(|| {
             policy
-                .redact(&context, black_box(batch))
+                .redact(&context, black_box(&batch))
                 .expect("the sandbox answers")
         });
     });
     group.finish();
 
-    let config = PoliciesConfig {
-        limits: Limits::default(),
-        compile: CompileLimits::default(),
-        memo_bytes_max: 64 << 20,
-    };
-    let watched = Policies::new(sandbox, config, PolicyMetrics::default()).builtin(policy.clone());
-    let known = watched.redact(&context, &documents).expect("the sandbox answers");
-    let again = watched.redact(&context, &documents).expect("the sandbox answers");
-    assert_eq!(known, again, "what is remembered is what was found");
-    assert!(
-        known
-            .iter()
-            .all(|verdict| matches!(verdict, Verdict::Findings(_)))
-    );
-    let mut group = criterion.benchmark_group("memo");
-    group.throughput(Throughput::Bytes(text_bytes(&documents)));
-    group.bench_function("unchanged_documents", |bencher| {
-        bencher.iter(|| {
-            watched
-                .redact(&context, black_box(&documents))
-                .expect("they are known")
-        });
-    });
-    group.finish();
+    for configurations in sizes() {
+        let documents = documents(configurations);
+        let config = PoliciesConfig {
+            limits: Limits::default(),
+            compile: CompileLimits::default(),
+            memo_bytes_max: 64 << 20,
+        };
+        let watched = Policies::new(sandbox.clone(), config, PolicyMetrics::default());
+        let watched = watched.builtin(policy.clone());
+        let judge = |documents: &[Document]| {
+            let chunks = documents.chunks(CHUNK);
+            let judged =
+                chunks.flat_map(|chunk| watched.redact(&context, chunk).expect("the sandbox answers"));
+            judged.collect::<Vec<_>>()
+        };
+        let known = judge(&documents);
+        assert_eq!(known, judge(&documents), "what is remembered is what was found");
+        assert!(
+            known
+                .iter()
+                .all(|verdict| matches!(verdict, Verdict::Findings(_)))
+        );
+        let mut group = criterion.benchmark_group("memo");
+        fewer_samples(&mut group, configurations);
+        group.throughput(Throughput::Bytes(text_bytes(&documents)));
+        group.bench_function(
+            BenchmarkId::new("unchanged_documents", configurations),
+            |bencher| {
+                bencher.iter(|| {
+                    watched
+                        .redact(&context, black_box(&documents))
+                        .expect("they are known")
+                });
+            },
+        );
+        group.finish();
+    }
 }
 
 criterion_group!(benches, batches, load);

@@ -1,12 +1,12 @@
 //! What does each step from an object to content that may be committed take, and what of that is the price of the
 //! sandbox? Steps that run in it are measured a second time as the same code compiled natively; one core.
 
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use layout_renderer as guest;
 use mirror_benches::{
-    context, judge,
+    context, fewer_samples, judge,
     layout::{Objects, batch, objects, rendered},
-    size,
+    sizes,
 };
 use mirror_core::{
     batch::{MirrorBatch, RenderedBatch},
@@ -93,9 +93,16 @@ fn files(batches: &[MirrorBatch]) -> Vec<(&str, &str)> {
 }
 
 fn transform(criterion: &mut Criterion) {
-    let configurations = size(300);
-    let objects = objects(configurations);
     let guests = Guests::prepare();
+    for configurations in sizes() {
+        steps(criterion, &guests, configurations);
+        // The filter has nothing to do with the objects.
+        choose(criterion, &guests, (configurations / 15).max(1));
+    }
+}
+
+fn steps(criterion: &mut Criterion, guests: &Guests, configurations: usize) {
+    let objects = objects(configurations);
     let engine = Engine::new(Settings::default());
     let context = context();
     let guard = Guard::new(&KnownSecrets::new());
@@ -105,13 +112,13 @@ fn transform(criterion: &mut Criterion) {
     let bytes: usize = files(&made).iter().map(|(_, content)| content.len()).sum();
     assert_eq!(
         files(&made),
-        files(&sandboxed(&guests, &objects, &guard)),
+        files(&sandboxed(guests, &objects, &guard)),
         "both ways make the same files"
     );
 
     beside(
         criterion,
-        "inspect",
+        ("inspect", configurations),
         &objects.native.sources,
         |chunk| {
             let answers = guest::inspect(&objects.native.context, &objects.settings, chunk);
@@ -125,7 +132,7 @@ fn transform(criterion: &mut Criterion) {
     );
     beside(
         criterion,
-        "render",
+        ("render", configurations),
         &objects.native.placed,
         |chunk| {
             let answers = guest::render(&objects.native.context, &objects.settings, chunk);
@@ -165,15 +172,16 @@ fn transform(criterion: &mut Criterion) {
 
     // Cutting texts into leaves, and markers in place of findings: the host's part around the policies.
     let mut group = criterion.benchmark_group("findings");
+    fewer_samples(&mut group, configurations);
     group.throughput(Throughput::Bytes(bytes as u64));
-    group.bench_function("cut_into_leaves", |bencher| {
+    group.bench_function(BenchmarkId::new("cut_into_leaves", configurations), |bencher| {
         let batches = batches();
         bencher.iter(|| {
             let documents = black_box(&batches).iter().map(|batch| batch.documents().len());
             documents.sum::<usize>()
         });
     });
-    group.bench_function("apply", |bencher| {
+    group.bench_function(BenchmarkId::new("apply", configurations), |bencher| {
         bencher.iter_batched(
             || (batches(), verdicts.clone()),
             |(batches, verdicts)| {
@@ -185,7 +193,7 @@ fn transform(criterion: &mut Criterion) {
             BatchSize::LargeInput,
         );
     });
-    group.bench_function("guard", |bencher| {
+    group.bench_function(BenchmarkId::new("guard", configurations), |bencher| {
         bencher.iter_batched(
             || {
                 let pairs = batches().into_iter().zip(verdicts.clone());
@@ -204,21 +212,19 @@ fn transform(criterion: &mut Criterion) {
     group.finish();
 
     let mut group = criterion.benchmark_group("transform");
+    fewer_samples(&mut group, configurations);
     group.throughput(Throughput::Elements(count));
-    group.bench_function("native", |bencher| {
+    group.bench_function(BenchmarkId::new("native", configurations), |bencher| {
         bencher.iter(|| native(&engine, black_box(&objects), &guard).len());
     });
-    group.bench_function("sandboxed", |bencher| {
-        bencher.iter(|| sandboxed(&guests, black_box(&objects), &guard).len());
+    group.bench_function(BenchmarkId::new("sandboxed", configurations), |bencher| {
+        bencher.iter(|| sandboxed(guests, black_box(&objects), &guard).len());
     });
     group.finish();
-
-    choose(criterion, &guests);
 }
 
-/// Samples of tables: the filter has nothing to do with the objects above.
-fn choose(criterion: &mut Criterion, guests: &Guests) {
-    let tables = size(20);
+/// Chooses from samples of so many tables.
+fn choose(criterion: &mut Criterion, guests: &Guests, tables: usize) {
     let cell = |table: usize, row: usize, column: usize| match column {
         0 => format!("{table}-{row}"),
         1 => format!("person{row}@example.com"),
@@ -270,13 +276,13 @@ fn choose(criterion: &mut Criterion, guests: &Guests) {
     }
     let mut group = criterion.benchmark_group("filter");
     group.throughput(Throughput::Elements(tables as u64));
-    group.bench_function("native", |bencher| {
+    group.bench_function(BenchmarkId::new("native", tables), |bencher| {
         bencher.iter(|| {
             let rows = black_box(&samples).iter().map(|sample| native(sample).rows.len());
             rows.sum::<usize>()
         });
     });
-    group.bench_function("sandboxed", |bencher| {
+    group.bench_function(BenchmarkId::new("sandboxed", tables), |bencher| {
         bencher.iter(|| {
             let chosen = guests.filter.choose(&context, black_box(&samples));
             chosen.expect("the sandbox answers").len()
@@ -288,18 +294,19 @@ fn choose(criterion: &mut Criterion, guests: &Guests) {
 /// Measures a step, natively and in the sandbox, chunk by chunk.
 fn beside<N, S>(
     criterion: &mut Criterion,
-    name: &str,
+    (name, configurations): (&str, usize),
     native: &[N],
     natively: impl Fn(&[N]) -> usize,
     sandboxed: &[S],
     in_sandbox: impl Fn(&[S]) -> usize,
 ) {
     let mut group = criterion.benchmark_group(name);
+    fewer_samples(&mut group, configurations);
     group.throughput(Throughput::Elements(native.len() as u64));
-    group.bench_function("native", |bencher| {
+    group.bench_function(BenchmarkId::new("native", configurations), |bencher| {
         bencher.iter(|| black_box(native).chunks(CHUNK).map(&natively).sum::<usize>());
     });
-    group.bench_function("sandboxed", |bencher| {
+    group.bench_function(BenchmarkId::new("sandboxed", configurations), |bencher| {
         bencher.iter(|| black_box(sandboxed).chunks(CHUNK).map(&in_sandbox).sum::<usize>());
     });
     group.finish();

@@ -6,7 +6,7 @@ use layout_cases::host::{self, Project};
 use layout_renderer as guest;
 use mirror_core::{
     batch::{RenderedBatch, Subject},
-    layout::{PlacedObject, RawFile, Rendered, SourceObject},
+    layout::{Entry, IndexKind, PlacedObject, RawFile, Rendered, SourceObject},
     path::OwnedPaths,
     placement::Placement,
 };
@@ -86,10 +86,27 @@ pub fn rendered(native: guest::Rendered) -> Rendered {
         kind: kind(file.kind),
         content: file.content,
     });
+    let entries = native.entries.into_iter().map(|entry| Entry {
+        kind: index_kind(entry.kind),
+        shard: entry.shard,
+        key: entry.key,
+        value: entry.value,
+    });
     Rendered {
         files: files.collect(),
-        // What is shared between objects is gathered later, and no document of a policy's.
-        entries: Vec::new(),
+        entries: entries.collect(),
+    }
+}
+
+fn index_kind(kind: guest::IndexKind) -> IndexKind {
+    match kind {
+        guest::IndexKind::Manifest => IndexKind::Manifest,
+        guest::IndexKind::JobDay => IndexKind::JobDay,
+        guest::IndexKind::JobHealth => IndexKind::JobHealth,
+        guest::IndexKind::Withheld => IndexKind::Withheld,
+        guest::IndexKind::Guide => IndexKind::Guide,
+        guest::IndexKind::Catalog => IndexKind::Catalog,
+        guest::IndexKind::Lineage => IndexKind::Lineage,
     }
 }
 

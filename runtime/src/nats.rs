@@ -23,9 +23,14 @@ use bytes::Bytes;
 use error::codes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{fmt, sync::Arc, time::Duration};
+use tokio::time::Instant;
 
-/// For one request; a leader that is just being elected answers within it.
+/// For one request.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// While a stream has no leader nobody takes requests for it, and the server says so at once; then a request
+/// is made again for so long. An election takes one to four seconds after a server's death.
+const LEADER_WITHIN: Duration = Duration::from_secs(8);
+const AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// Messages of one atomic batch that the server takes at most.
 pub(crate) const BATCH_MAX: usize = 1_000;
 
@@ -111,8 +116,9 @@ impl Nats {
         payload: &(impl Serialize + Sync),
     ) -> Result<T, NatsError> {
         let payload = serde_json::to_vec(payload).map_err(|_| NatsError::Answer { what })?;
-        let request = Request::new().payload(payload.into());
-        self.request(what, format!("$JS.API.{subject}"), request).await
+        let subject = format!("$JS.API.{subject}");
+        self.request(what, subject, HeaderMap::new(), payload.into())
+            .await
     }
 
     /// Stores one message; returns when the server has it as durably as its stream promises.
@@ -122,8 +128,7 @@ impl Nats {
             headers,
             payload,
         } = message;
-        let request = Request::new().headers(headers).payload(payload);
-        self.request(what, subject, request).await
+        self.request(what, subject, headers, payload).await
     }
 
     /// Stores all of the messages or none, one behind the other; at most [`BATCH_MAX`] of one stream. None
@@ -153,20 +158,41 @@ impl Nats {
                 })?;
             } else {
                 headers.insert("Nats-Batch-Commit", "1");
-                let request = Request::new().headers(headers).payload(payload);
-                answer = Some(self.request(what, subject, request).await?);
+                answer = Some(self.request(what, subject, headers, payload).await?);
             }
         }
         answer.ok_or(NatsError::Answer { what })
     }
 
+    /// Makes a request; again while nobody has taken it, for [`LEADER_WITHIN`].
     async fn request<T: DeserializeOwned>(
+        &self,
+        what: &'static str,
+        subject: String,
+        headers: HeaderMap,
+        payload: Bytes,
+    ) -> Result<T, NatsError> {
+        let deadline = Instant::now() + LEADER_WITHIN;
+        loop {
+            let request = Request::new()
+                .headers(headers.clone())
+                .payload(payload.clone())
+                .timeout(Some(ANSWER_WITHIN));
+            match self.request_once(what, subject.clone(), request).await {
+                Err(error) if error.is_untaken() && Instant::now() < deadline => {
+                    tokio::time::sleep(AGAIN_AFTER).await;
+                }
+                answered => return answered,
+            }
+        }
+    }
+
+    async fn request_once<T: DeserializeOwned>(
         &self,
         what: &'static str,
         subject: String,
         request: Request,
     ) -> Result<T, NatsError> {
-        let request = request.timeout(Some(ANSWER_WITHIN));
         let answer = self.client.send_request(subject, request).await;
         let answer = answer.map_err(|source| NatsError::NoAnswer {
             what,

@@ -27,7 +27,7 @@ use crate::{
 };
 use gix::objs::Kind;
 use mirror_core::ids::Oid;
-use own_packs::{Kept, OwnPacks};
+use own_packs::{Kept, OwnPack, OwnPacks};
 use std::{
     collections::HashMap,
     error::Error as _,
@@ -140,11 +140,10 @@ impl LocalBare {
         })?;
         let packs = self.root.join("objects/pack");
         let file = PackFile::new(&packs, pack.name);
-        let kept = Kept::new(&file, held).map_err(at_disk)?;
         // One that is there already may be somebody else's.
-        if !file.pack.exists() && rollup::is_small(pack.byte_len()) {
-            self.own_packs.add(pack.name).map_err(at_disk)?;
-        }
+        let becomes_own = !file.pack.exists() && rollup::is_small(pack.byte_len());
+        let own = becomes_own.then(|| self.own_packs.path(OwnPack::Whole(pack.name)));
+        let kept = Kept::new(&file, held, own).map_err(at_disk)?;
         pack.store(&packs, Durability::Synced).map_err(at_disk)?;
         Ok(kept)
     }
@@ -404,7 +403,7 @@ impl Remote for LocalBare {
         // If no branch moves now the pack stays as waste. It must: another worker may have pushed the same bytes.
         let kept = match objects.filter(|_| has_moves(&outcomes.open())) {
             Some(push) => {
-                let completed = push.outgoing.sent.completed(&self.objects);
+                let completed = push.completed(&self.objects);
                 let completed = completed.map_err(|error| self.completing_error(error))?;
                 Some(self.store_pack(&completed.pack())?)
             }

@@ -2,10 +2,11 @@
 
 use crate::{
     error::StoreError,
-    objects::{Objects, Source},
-    pack::{Assembled, Form, Pack},
+    objects::Source,
+    pack::{self, Assembled, Form, Pack},
     ref_update::{RefUpdate, RefUpdates},
     refname::RefName,
+    store::LocalObjects,
 };
 use bytes::Bytes;
 use gix::objs::Kind;
@@ -26,7 +27,7 @@ pub struct PendingPush {
     pub(crate) alive: Arc<()>,
     pub(crate) bases: Vec<Oid>,
     /// Where the bases of deltas can be read that the pack does not have; none if it has all.
-    objects: Option<Arc<Objects>>,
+    objects: Option<Arc<LocalObjects>>,
 }
 
 /// What a push sends, and what stays here of it.
@@ -72,7 +73,7 @@ impl PendingPush {
         new: Oid,
         outgoing: Outgoing,
         bases: Vec<Oid>,
-        objects: Option<Arc<Objects>>,
+        objects: Option<Arc<LocalObjects>>,
     ) -> Self {
         debug_assert!(outgoing.sent.missing.is_empty() || objects.is_some());
         debug_assert_eq!(
@@ -179,10 +180,35 @@ impl PendingPush {
         }
     }
 
+    /// Returns the pack with everything that it needs, for a remote whose objects can be read: those that are here are not
+    /// looked for there.
+    pub(crate) fn completed(&self, remote: &impl Source) -> Result<Cow<'_, Assembled>, StoreError> {
+        let here = self.objects.as_deref();
+        self.outgoing.sent.completed(&Nearest { here, remote })
+    }
+
     /// Returns the number of objects in the pack.
     #[must_use]
     pub fn objects(&self) -> usize {
         self.outgoing.sent.rows.len()
+    }
+}
+
+/// What is here, else what the remote has.
+struct Nearest<'s, R> {
+    here: Option<&'s LocalObjects>,
+    remote: &'s R,
+}
+
+impl<R: Source> Source for Nearest<'_, R> {
+    fn find(&self, id: Oid) -> Result<Option<(Kind, Vec<u8>)>, StoreError> {
+        // The store is only a cache: what it says ends in somebody's repository, so it is looked at closely.
+        let here = self.here.and_then(|here| here.find(id).ok().flatten());
+        let here = here.filter(|(kind, content)| pack::object_id(*kind, content) == Some(id));
+        match here {
+            Some(found) => Ok(Some(found)),
+            None => self.remote.find(id),
+        }
     }
 }
 

@@ -6,6 +6,8 @@
 
 mod fold;
 mod known;
+mod local_objects;
+mod recent;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +18,7 @@ use crate::{
     draft::Draft,
     error::StoreError,
     layout,
-    objects::{EMPTY_TREE, Objects, Source},
+    objects::{EMPTY_TREE, Source},
     outgoing::PendingPush,
     pack::{self, Durability, Pack},
     patience::lock_within,
@@ -27,10 +29,12 @@ use crate::{
 use gix::objs::Kind;
 pub(crate) use known::Known;
 use known::KnownTips;
+pub(crate) use local_objects::LocalObjects;
 use mirror_core::{ids::Oid, path::MirrorPath};
 use std::{
     collections::HashSet,
     fs::{self, File},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
@@ -40,7 +44,7 @@ use std::{
 #[derive(Debug)]
 pub struct Store {
     root: PathBuf,
-    objects: Arc<Objects>,
+    objects: Arc<LocalObjects>,
     upkeep: Mutex<Upkeep>,
     /// Held as long as the store is open; the system lets go of it when the process dies.
     _lock: File,
@@ -57,6 +61,8 @@ struct Upkeep {
     resets: u64,
     /// Blobs that others were written over: no more of use.
     replaced: HashSet<Oid>,
+    /// Since packs were counted there are more.
+    has_new_packs: bool,
 }
 
 /// Keeps every object that is in the store now from being folded away, until it is dropped.
@@ -113,11 +119,14 @@ impl Store {
         disk::create_directories(&directory.join(TIPS))?;
         fold::sweep_root(directory)?;
         fold::sweep(&directory.join("objects/pack"))?;
-        let objects = Objects::open(&directory.join(OBJECTS))?;
+        let objects = LocalObjects::open(&directory.join(OBJECTS))?;
         Ok(Self {
             root: directory.to_owned(),
             objects: Arc::new(objects),
-            upkeep: Mutex::default(),
+            upkeep: Mutex::new(Upkeep {
+                has_new_packs: true,
+                ..Upkeep::default()
+            }),
             _lock: lock,
         })
     }
@@ -140,7 +149,7 @@ impl Store {
     pub fn save(&self, push: &PendingPush) -> Result<(), StoreError> {
         let mut upkeep = self.upkeep();
         let kept = push.outgoing.kept();
-        kept.store(&self.packs(), Durability::Cached)?;
+        upkeep.has_new_packs |= self.objects.keep(&kept)?;
         let alive = std::sync::Arc::downgrade(&push.alive);
         upkeep.pending.push(Pending {
             pack: kept.name,
@@ -256,6 +265,7 @@ impl Store {
     /// # Errors
     /// A store that cannot be read.
     pub fn tip(&self, refname: &RefName) -> Result<Option<Oid>, StoreError> {
+        let _alone = self.upkeep();
         let content = disk::read_optional(&self.tip_file(refname))?;
         Ok(content.and_then(|content| parse_tip(&content)))
     }
@@ -270,9 +280,23 @@ impl Store {
             return Ok(disk::remove(&file)?);
         };
         // Not synced: a tip that a power cut takes is read from the remote again.
-        let temporary = self.root.join(disk::unique_name("tmp_tip_"));
-        fs::write(&temporary, format!("{tip} {refname}\n")).map_err(at(&temporary))?;
-        Ok(fs::rename(&temporary, &file).map_err(at(&file))?)
+        let content = format!("{tip} {refname}\n");
+        let _alone = self.upkeep();
+        match File::options().write(true).open(&file) {
+            // Of one branch it is always as long, and written at once.
+            Ok(open)
+                if open
+                    .metadata()
+                    .is_ok_and(|there| there.len() == content.len() as u64) =>
+            {
+                Ok(open.write_all_at(content.as_bytes(), 0).map_err(at(&file))?)
+            }
+            _ => {
+                let temporary = self.root.join(disk::unique_name("tmp_tip_"));
+                fs::write(&temporary, content).map_err(at(&temporary))?;
+                Ok(fs::rename(&temporary, &file).map_err(at(&file))?)
+            }
+        }
     }
 
     /// Returns whether the object is here.
@@ -350,6 +374,7 @@ impl Store {
         let mut upkeep = self.upkeep();
         if pack.objects > 0 {
             pack.store(&self.packs(), Durability::Cached)?;
+            upkeep.has_new_packs = true;
         }
         if upkeep.resets == held.resets {
             known.into_iter().for_each(|known| upkeep.known.add(known));
@@ -367,18 +392,22 @@ impl Store {
         self.upkeep().known.nearest(near)
     }
 
-    pub(crate) fn objects(&self) -> &Objects {
+    pub(crate) fn objects(&self) -> &LocalObjects {
         &self.objects
     }
 
     /// The same for whoever outlives a borrow of the store.
-    pub(crate) fn shared_objects(&self) -> Arc<Objects> {
+    pub(crate) fn shared_objects(&self) -> Arc<LocalObjects> {
         Arc::clone(&self.objects)
     }
 
     /// Lets go of open files and of what was read of them, for a store that nothing is read from for a while. The next reading opens
     /// them again.
     pub fn rest(&self) {
+        if let Err(error) = fold::put_together(self, &mut self.upkeep()) {
+            // It stays where it is.
+            tracing::warn!(path = %self.root.display(), %error, "what was pushed last cannot be made a pack");
+        }
         self.objects.rest();
     }
 

@@ -4,7 +4,7 @@ use super::settings::Unfit;
 use crate::credential::CredentialError;
 use async_nats::{
     ConnectError,
-    client::{PublishError, RequestError},
+    client::{PublishError, RequestError, RequestErrorKind},
 };
 use std::{io, sync::Arc};
 use thiserror::Error;
@@ -79,6 +79,17 @@ impl NatsError {
         matches!(self, Self::Refused { code, .. } if *code == codes::BATCH_WITH_DUPLICATE)
     }
 
+    /// Returns whether nobody took what was asked: there is no leader at the moment, or nothing that it
+    /// concerns. Whatever it was, it was not done.
+    #[must_use]
+    pub fn is_untaken(&self) -> bool {
+        match self {
+            Self::NoAnswer { source, .. } => source.kind() == RequestErrorKind::NoResponders,
+            Self::Refused { code, .. } => codes::WITHOUT_LEADER.contains(code),
+            _ => false,
+        }
+    }
+
     /// Returns whether there is nothing of what was asked for.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
@@ -119,6 +130,8 @@ pub(super) mod codes {
     /// Wrong last sequence, by whichever of its checks.
     pub(super) const CONFLICT: [u64; 2] = [10_071, 10_164];
     pub(super) const BATCH_WITH_DUPLICATE: u64 = 10_201;
+    /// Cluster not available, no leader yet.
+    pub(super) const WITHOUT_LEADER: [u64; 2] = [10_008, 10_009];
     /// Cluster not available, no leader yet, temporary storage failure, an incomplete batch (its connection
     /// broke), too many batches in flight.
     pub(in crate::nats) const PASSING: [u64; 6] = [10_008, 10_009, 10_072, 10_176, 10_210, 10_158];

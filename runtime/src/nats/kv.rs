@@ -68,8 +68,8 @@ impl Bucket {
         Ok(found.map_or_else(Record::default, record))
     }
 
-    /// Writes a record in the place of the one with `revision`, 0 for none. Repeated where no answer came;
-    /// so a conflict may also be with oneself, and the record is to be read again.
+    /// Writes a record in the place of the one with `revision`, 0 for none. Where no answer
+    /// came it may be there all the same, and the record is to be read again.
     pub(crate) async fn put(
         &self,
         key: &str,

@@ -45,7 +45,7 @@ use mirror_core::{
     batch::Subject,
     commit::CommitKind,
     cut::{
-        Cut, LaneCursor,
+        Cut, LaneCursor, Stream,
         groups::{COMMITS_MAX, Group},
     },
     digest::RenderDigest,
@@ -59,8 +59,9 @@ use mirror_git::{RefName, Remote, SigningKey, Store};
 use mirror_keboola::{DevBranch, KeboolaError};
 pub use put_aside::Filed;
 use put_aside::Letter;
-pub use refused::RefusedCommit;
+pub use refused::Refusals;
 pub(super) use refused::Unsent;
+use refused::is_unwelcome;
 use std::{
     collections::BTreeMap,
     fmt,
@@ -103,8 +104,7 @@ pub struct Lane {
     pub memories: Arc<Memories>,
     /// Who may go when, of all lanes.
     pub turns: Arc<Turns>,
-    /// See [`RefusedCommit`].
-    pub refused: Arc<Mutex<Option<RefusedCommit>>>,
+    pub refused: Arc<Mutex<Refusals>>,
     /// What commits are signed with, if they are.
     pub signing: Option<Arc<SigningKey>>,
     /// One push at a time for each repository.
@@ -285,12 +285,14 @@ impl Lane {
         let mut again = Again::default();
         let (mut refusals, mut kept_back) = (Vec::new(), BTreeMap::new());
         let mut unnamed = None;
+        let was_refused = self.is_refused();
         let mut manner = Manner {
             aim,
             may_rebuild: false,
             together: false,
+            windows_at_once: self.windows_at_once(),
             // What was refused is the first of them.
-            past_at_once: if self.is_refused() { 1 } else { COMMITS_MAX },
+            past_at_once: if was_refused { 1 } else { COMMITS_MAX },
         };
         let mut history = Vec::new();
         loop {
@@ -306,6 +308,10 @@ impl Lane {
             };
             match straight {
                 Straight::Done(mut done) => {
+                    if manner.windows_at_once < COMMITS_MAX {
+                        self.took_windows(manner.windows_at_once, done.cursor.change)
+                            .await;
+                    }
                     history.append(&mut done.caught_up);
                     done.caught_up = history;
                     done.kept_back = kept_back;
@@ -330,8 +336,14 @@ impl Lane {
                     *turn = Some(self.turns.rebuild(self.project()).await?);
                     manner.may_rebuild = true;
                 }
-                Straight::Together => manner.together = true,
+                // It has been looked for, and not found: maybe all that came since mends it.
+                Straight::OneOfWindows { .. } if was_refused => manner.together = true,
                 // So the one that it objects to is found, and all others stay as they are.
+                Straight::OneOfWindows { count } => manner.windows_at_once = count.div_ceil(2),
+                Straight::WithTheNext => {
+                    manner.together = true;
+                    manner.windows_at_once = (2 * manner.windows_at_once).min(COMMITS_MAX);
+                }
                 Straight::OneOfPast { count } => manner.past_at_once = count.div_ceil(2),
                 // Each round sets at least one more object aside, or has learnt a secret, so it ends.
                 Straight::Again(more) => again.extend(more),
@@ -361,7 +373,8 @@ impl Lane {
         if let Some(batch) = self.past_batch(&start, manner.past_at_once).await? {
             return self.backfill_batch(start, batch, started, again).await;
         }
-        let cut = stages.watch(Stage::Start, self.cut(&start, due)).await?;
+        let cut = self.cut(&start, due, manner.windows_at_once);
+        let cut = stages.watch(Stage::Start, cut).await?;
         crash_point!("after-cut");
         let first = start.is_first();
         let rebuild = first || !start.memory_holds || cut.render.is_some();
@@ -474,10 +487,19 @@ impl Lane {
         fetching += finished.fetching;
         self.file_withheld(&cut, &finished.withheld, scope.now).await?;
         self.tell_heirs(&finished.tables, &cut).await?;
-        let mut done = match self.publish(finished, cut, stored_cursor, started).await? {
-            Published::Done(done) => done,
-            Published::Refused { new, error } => return Ok(Straight::Refused { new, error }),
-            Published::OneOfSeveral => return Ok(Straight::Together),
+        let (windows, through) = (cut.windows.len() + 1, cut.change_through);
+        let mut done = match self.publish(finished, cut, stored_cursor, started).await {
+            Ok(Published::Done(done)) => done,
+            Ok(Published::Refused { new, error }) => return Ok(Straight::Refused { new, error }),
+            Ok(Published::OneOfSeveral) => return Ok(Straight::OneOfWindows { count: windows }),
+            Err(error)
+                if manner.windows_at_once < COMMITS_MAX
+                    && is_unwelcome(&error)
+                    && self.log.newest(&self.topic, Stream::Change).await? > through =>
+            {
+                return Ok(Straight::WithTheNext);
+            }
+            Err(error) => return Err(error),
         };
         if let Err(error) = self.end_backfill().await {
             tracing::warn!(lane = %self.id, error = crate::app::chain(&error), "it cannot be stored that the backfill is over; the next attempt does it");
@@ -547,9 +569,13 @@ enum Straight {
     Done(Box<Done>),
     /// A part of the history from before the mirror is there: the line is to be gone again for the next, or the first sync.
     Backfilled(Box<Done>),
-    /// The remote does not take one of several commits: the line is to be gone again with all in one, which shows what it
-    /// objects to.
-    Together,
+    /// The remote does not take one of so many windows of an outage: the line is to be gone again with fewer.
+    OneOfWindows {
+        count: usize,
+    },
+    /// Nor does it take one alone, and what it objects to cannot be kept back: the line is to be gone again with those
+    /// that follow in the same commit, which may have mended it.
+    WithTheNext,
     /// The remote does not take one of so many versions from before the mirror: the line is to be gone again with fewer.
     OneOfPast {
         count: usize,
@@ -573,8 +599,10 @@ struct Manner {
     aim: Aim,
     /// It has a place in which a whole project may be read.
     may_rebuild: bool,
-    /// Whatever waits is one commit.
+    /// What goes in one push is one commit.
     together: bool,
+    /// So many windows of an outage go in one push.
+    windows_at_once: usize,
     /// So many versions from before the mirror go in one push.
     past_at_once: usize,
 }

@@ -16,6 +16,7 @@ use mirror_runtime::{
         attempt::{Done, Due, Lane},
         error::AttemptError,
         memory::Memory,
+        stages::Stages,
     },
     queue::NewEvent,
     runner::lanes,
@@ -25,6 +26,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::Arc,
 };
 use tempfile::TempDir;
 
@@ -54,6 +56,8 @@ pub struct Settings {
     pub lines: String,
     /// The lines that name the repository; empty where it is the one on disk, by its path.
     pub repository: String,
+    /// Stages of attempts are timed, for [`Rig::lane`]'s `transformer.stages` to tell.
+    pub measuring: bool,
 }
 
 impl Default for Settings {
@@ -63,6 +67,7 @@ impl Default for Settings {
             secrets: "encrypted",
             lines: String::new(),
             repository: String::new(),
+            measuring: false,
         }
     }
 }
@@ -287,7 +292,7 @@ async fn open(directory: &Path, source: &SourceAt, settings: &Settings) -> Lane 
     // Sequences of changes may take away all there is of a kind.
     spec.accept_deletions = AcceptDeletions::Everything;
     let deadline = std::time::Instant::now() + PATIENCE;
-    let system = loop {
+    let mut system = loop {
         match System::open(config.clone()).await {
             Ok(system) => break system,
             // The thread of the one before is still on its way out.
@@ -299,6 +304,9 @@ async fn open(directory: &Path, source: &SourceAt, settings: &Settings) -> Lane 
             Err(error) => panic!("the installation does not open: {error}"),
         }
     };
+    if settings.measuring {
+        system.stages = Arc::new(Stages::measuring());
+    }
     let mirror = system.mirror(&spec).await.expect("the mirror opens");
     let lanes = lanes(&system, &mirror).await.expect("the source is there");
     lanes.into_iter().next().expect("the default branch comes first")
@@ -311,6 +319,7 @@ fn configuration(source: &SourceAt, settings: &Settings) -> String {
         secrets,
         lines,
         repository,
+        measuring: _,
     } = settings;
     let repository = match repository.as_str() {
         "" => "repository = \"file:repository.git\"",

@@ -2,7 +2,7 @@
 
 mod support;
 
-use fake_keboola::Change;
+use fake_keboola::{Change, ConfigAt};
 use git_servers::{Fault, HttpServer, On};
 use jiff::{SignedDuration, Timestamp};
 use mirror_core::cut::groups::COMMITS_MAX;
@@ -201,27 +201,145 @@ async fn what_has_gone_since_goes_when_it_went_and_what_came_since_comes_then() 
     late.check_tree().await;
 }
 
+/// Sets a value of a configuration, a window of its own, and tells of it.
+async fn note(late: &mut World, config: &ConfigAt, second: i64, value: &str) {
+    let edit = |configuration: &mut Value| configuration["parameters"]["note"] = json!(value);
+    late.keboola
+        .update_configuration(config, &by(JANE, value, second), edit)
+        .expect("it is there");
+    late.post(at(second)).await;
+}
+
+/// What the commits after the snapshot say, oldest first, each with the number of its covered changes.
+fn told(late: &World) -> Vec<String> {
+    let commits = late.history().into_iter().skip(1);
+    let told = commits.map(|commit| {
+        let fields: Vec<&str> = commit.split('|').collect();
+        format!("{} {}", fields[5].split(',').count(), fields[4])
+    });
+    told.collect()
+}
+
+/// Refuses what has a phrase in it, commit by commit, and says where, if it is to name places; counts pushes.
+fn push_protection(repository: &Repository, phrase: &str, names_places: bool) {
+    let places = match names_places {
+        false => "",
+        true => {
+            "echo '      —— Harbour Phrase ————————————————————————————————'
+            echo '       locations:'
+            while IFS=: read commit path line rest; do
+                echo \"         - commit: $commit\"
+                echo \"           path: $path:$line\"
+            done <found"
+        }
+    };
+    let hook = format!(
+        "echo push >>pushes
+        while read old new ref; do
+            for commit in $(git rev-list --reverse \"$new\" --not --all); do
+                git grep -n --full-name -I -e '{phrase}' \"$commit\" >found || continue
+                echo 'error: GH013: Repository rule violations found for '\"$ref\"'.'
+                echo '- GITHUB PUSH PROTECTION'
+                echo '    - Push cannot contain secrets'
+                {places}
+                exit 1
+            done
+        done >&2"
+    );
+    repository.hook("pre-receive", &hook);
+}
+
+const PHRASE: &str = "bluebird over the harbour";
+
+/// Of forty windows one has what the server does not take.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_server_refuses_of_a_version_in_between_holds_up_nothing() {
-    const PHRASE: &str = "bluebird over the harbour";
+async fn what_the_server_refuses_of_a_version_in_between_is_kept_back_and_the_windows_stay_commits() {
     let keboola = Keboola::small();
     let mut late = World::new(&keboola).await;
-    let hook = format!(
-        "while read old new ref; do\n  git log -p $old..$new | grep -q '{PHRASE}' || continue\n  echo refused >>refusals\n  \
-         echo 'error: GH013: Repository rule violations found for '$ref'.'\n  echo '- Push cannot contain secrets'\n  exit 1\ndone >&2"
-    );
     let repository = Repository::at(late.rig.repository());
-    repository.hook("pre-receive", &hook);
-    for (second, note) in [(0, "harmless"), (1_000, PHRASE), (2_000, "see the wiki")] {
-        let edit = |configuration: &mut Value| configuration["parameters"]["note"] = json!(note);
-        keboola
-            .update_configuration(&keboola.orders(), &by(JANE, "Edit", second), edit)
-            .expect("it is there");
-        late.post(at(second)).await;
+    push_protection(&repository, PHRASE, true);
+    let (orders, clean) = (keboola.orders(), keboola.clean());
+    for window in 0..40 {
+        let (config, value) = match window {
+            27 => (&orders, PHRASE.to_owned()),
+            38 => (&orders, "Harmless".to_owned()),
+            _ => (&clean, format!("Number {window}")),
+        };
+        note(&mut late, config, window * 100, &value).await;
     }
-    let done = late.rig.attempt().await;
-    assert!(done.landed.is_some_and(|landed| landed.events == 3) && done.caught_up.is_empty());
+    late.rig.settle().await;
+    let expected: Vec<String> = (0..40)
+        .map(|window| match window {
+            // That there was a change is told, but not which.
+            27 => "1 Update keboola.ex-shop orders".to_owned(),
+            38 => "1 Update keboola.ex-shop \"The orders\": Harmless".to_owned(),
+            _ => {
+                format!("1 Update keboola.snowflake-transformation \"The clean\": Number {window}")
+            }
+        })
+        .collect();
+    assert_eq!(told(&late), expected);
     assert!(!repository.holds(PHRASE));
+    let pushes = std::fs::read_to_string(repository.path().join("pushes")).expect("it is counted");
+    assert!(pushes.lines().count() <= 20, "{pushes}");
+    late.check_tree().await;
+}
+
+/// Where the server does not say what it objects to, only the window that it is in goes with the one that mends it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_that_is_refused_without_a_reason_goes_with_what_mends_it() {
+    let keboola = Keboola::small();
+    let mut late = World::new(&keboola).await;
+    let repository = Repository::at(late.rig.repository());
+    push_protection(&repository, PHRASE, false);
+    let orders = keboola.orders();
+    for (second, value) in [
+        (0, "One"),
+        (1_000, "Two"),
+        (2_000, PHRASE),
+        (3_000, "Four"),
+        (4_000, "Five"),
+    ] {
+        note(&mut late, &orders, second, value).await;
+    }
+    late.rig.settle().await;
+    assert_eq!(
+        told(&late),
+        ["One", "Two", "Four", "Five"]
+            .map(|value| format!("1 Update keboola.ex-shop \"The orders\": {value}"))
+    );
+    assert!(!repository.holds(PHRASE));
+    late.check_tree().await;
+}
+
+/// Whose commits the server did not take for a while has them one by one afterwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_could_mend_waits_and_is_a_commit_for_each_window_in_the_end() {
+    let keboola = Keboola::small();
+    let mut late = World::new(&keboola).await;
+    let repository = Repository::at(late.rig.repository());
+    repository.hook("pre-receive", "cat >/dev/null\necho 'closed today' >&2\nexit 1");
+    let orders = keboola.orders();
+    for (second, value) in [
+        (0, "One"),
+        (1_000, "Two"),
+        (2_000, "Three"),
+        (3_000, "Four"),
+        (4_000, "Five"),
+    ] {
+        note(&mut late, &orders, second, value).await;
+    }
+    for _ in 0..2 {
+        late.rig.try_attempt().await.expect_err("the server is closed");
+        assert_eq!(late.history().len(), 1, "nothing arrived");
+    }
+    repository.unhook("pre-receive");
+    late.rig.settle().await;
+    assert_eq!(
+        told(&late),
+        ["One", "Two", "Three", "Four", "Five"]
+            .map(|value| format!("1 Update keboola.ex-shop \"The orders\": {value}"))
+    );
     late.check_tree().await;
 }
 

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use layout_renderer as guest;
 use mirror_core::{
     allowed_branches::AllowedBranches,
-    ids::{BranchId, ComponentId, ConfigId, ObjectKey, RowId},
+    ids::{BranchId, BucketId, ComponentId, ConfigId, ObjectKey, RowId, RunId, TableId},
     layout::{Claim, Component, Inspection, Place, PlacedObject, Reference, SourceObject},
     path::MirrorPath,
     placement::{Change, Placement, UniqueNames},
@@ -400,7 +400,7 @@ fn key(key: &ObjectKey) -> guest::ObjectKey {
 /// Turns a key of the renderer's into the host's.
 ///
 /// # Errors
-/// An id that cannot be one, and kinds that do not lie in `configs/`.
+/// An id that cannot be one.
 pub fn host_key(key: &guest::ObjectKey) -> Result<ObjectKey> {
     Ok(match key {
         guest::ObjectKey::Branch => ObjectKey::Branch,
@@ -417,11 +417,18 @@ pub fn host_key(key: &guest::ObjectKey) -> Result<ObjectKey> {
             config: ConfigId::parse(config)?,
             row: RowId::parse(row)?,
         },
-        other => anyhow::bail!("{other} does not lie in `configs/`"),
+        guest::ObjectKey::Bucket(id) => ObjectKey::Bucket(BucketId::parse(id)?),
+        guest::ObjectKey::Table(id) => ObjectKey::Table(TableId::parse(id)?),
+        guest::ObjectKey::Sample(id) => ObjectKey::Sample(TableId::parse(id)?),
+        guest::ObjectKey::Job(id) => ObjectKey::Job(RunId::parse(id)?),
     })
 }
 
-fn inspection(found: guest::Inspection) -> Result<Inspection> {
+/// Turns an inspection of the renderer's into the host's.
+///
+/// # Errors
+/// An id that cannot be one.
+pub fn inspection(found: guest::Inspection) -> Result<Inspection> {
     let claim = |claim: guest::Claim| {
         Ok(Claim {
             target: host_key(&claim.target)?,

@@ -8,22 +8,28 @@ use anyhow::{Context, Result, bail};
 use budgets::{Budgets, Judged};
 use serde::Deserialize;
 use std::{
-    collections::BTreeMap,
-    fs,
+    collections::{BTreeMap, BTreeSet},
+    env, fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 use verdict::{Interval, Verdict};
 
 const USAGE: &str = "\
-cargo xtask benches check [FILTER]          measure, and fail where a ceiling of benches/budgets.toml is broken
-cargo xtask benches compare BASE [FILTER]   measure beside another commit, in turns, and fail where this one is slower
-cargo xtask benches count [BASE]            instructions of the pure kernels (callgrind), beside another commit's";
+cargo xtask benches check [PART ...]          measure, and fail where a ceiling of benches/budgets.toml is broken
+cargo xtask benches compare BASE [PART ...]   measure beside another commit, in turns, and fail where this one is slower
+cargo xtask benches count [BASE] [KERNEL ...] instructions of the pure kernels (callgrind), beside another commit's
+
+PART is one of the benches `transform`, `redact`, `sandbox` and `log`, or a part of the name of something that they measure,
+such as `render/`; left out, it is all of them, in half an hour. KERNEL is one of those that `count` lists.";
 
 /// The benches that criterion runs; the others print reports of their own.
 const BENCHES: [&str; 4] = ["transform", "redact", "sandbox", "log"];
 /// Measurements of each bench, in turns. With fewer than eight nothing could be told.
 const ROUNDS: usize = 10;
+/// The variable that names sizes of inputs, and the one that ceilings are for.
+const SIZES: &str = "KBC_MIRROR_CONFIGURATIONS";
+const SIZE: &str = "300";
 
 /// Does one of the commands.
 ///
@@ -32,40 +38,75 @@ const ROUNDS: usize = 10;
 pub(crate) fn run(root: &Path, args: &[String]) -> Result<()> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args.as_slice() {
-        ["check"] => check(root, ""),
-        ["check", filter] => check(root, filter),
-        ["compare", base] => compare(root, base, ""),
-        ["compare", base, filter] => compare(root, base, filter),
-        ["count"] => count::run(root, None),
-        ["count", base] => count::run(root, Some(base)),
+        ["check", parts @ ..] => check(root, &Parts::of(parts)),
+        ["compare", base, parts @ ..] => compare(root, base, &Parts::of(parts)),
+        ["count", names @ ..] => count::run(root, names),
         _ => bail!("{USAGE}"),
     }
 }
 
-fn check(root: &Path, filter: &str) -> Result<()> {
+/// What of the benches is to be measured.
+#[derive(Debug, PartialEq, Eq)]
+struct Parts {
+    /// Benches, each with parts of names; with none all that it measures.
+    benches: BTreeMap<&'static str, Vec<String>>,
+    /// Not everything.
+    few: bool,
+}
+
+impl Parts {
+    fn of(parts: &[&str]) -> Self {
+        let mut benches: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
+        let few = !parts.is_empty();
+        for part in parts.iter().filter(|part| !BENCHES.contains(part)) {
+            // Whatever bench it is in.
+            for bench in BENCHES {
+                benches.entry(bench).or_default().push((*part).to_owned());
+            }
+        }
+        for bench in BENCHES.into_iter().filter(|bench| parts.contains(bench) || !few) {
+            benches.insert(bench, Vec::new());
+        }
+        Self { benches, few }
+    }
+
+    fn nothing_found(&self) -> anyhow::Error {
+        let filters: BTreeSet<&String> = self.benches.values().flatten().collect();
+        anyhow::anyhow!("nothing that is measured has one of {filters:?} in its name")
+    }
+}
+
+fn check(root: &Path, parts: &Parts) -> Result<()> {
     let budgets = Budgets::read(&root.join("benches/budgets.toml"))?;
-    let here = Built::new(root, &super::target(root), "this commit")?;
+    let here = Built::new(root, &super::target(root), parts, "this commit")?;
     let mut times = Times::new();
     for round in 1..=ROUNDS {
         eprintln!("round {round} of {ROUNDS}");
-        here.measure(filter, &mut times)?;
+        here.measure(parts, &mut times)?;
     }
     if times.is_empty() {
-        bail!("no bench has `{filter}` in its name");
+        return Err(parts.nothing_found());
     }
     let Judged {
         lines,
         broken,
         unmeasured,
     } = budgets.judge(&times);
-    for line in lines {
+    for line in &lines {
         println!("{line}");
     }
-    // With a filter, most are left out on purpose.
-    if unmeasured > 0 && filter.is_empty() {
+    for (what, why) in &unmeasured {
+        println!("{what:<44} not measured{why}");
+    }
+    // Of a few parts, most are left out on purpose.
+    if !unmeasured.is_empty() && !parts.few {
         bail!(
-            "{unmeasured} ceilings of benches/budgets.toml are of benches that were not measured: mend their names"
+            "{} ceilings of benches/budgets.toml are of benches that were not measured: mend their names",
+            unmeasured.len()
         );
+    }
+    if lines.is_empty() {
+        bail!("there is no ceiling for what was measured; name other parts");
     }
     if broken > 0 {
         bail!(
@@ -75,20 +116,20 @@ fn check(root: &Path, filter: &str) -> Result<()> {
     Ok(())
 }
 
-fn compare(root: &Path, base: &str, filter: &str) -> Result<()> {
-    let here = Built::new(root, &super::target(root), "this commit")?;
+fn compare(root: &Path, base: &str, parts: &Parts) -> Result<()> {
+    let here = Built::new(root, &super::target(root), parts, "this commit")?;
     let worktree = Worktree::of(root, base)?;
-    let there = Built::new(&worktree.path, &worktree.target, "the base")?;
+    let there = Built::new(&worktree.path, &worktree.target, parts, "the base")?;
     let (mut base_times, mut times) = (Times::new(), Times::new());
     for round in 1..=ROUNDS {
         eprintln!("round {round} of {ROUNDS}");
         // The second of a pair may find the machine warmer: they take turns at it.
         if round % 2 == 0 {
-            here.measure(filter, &mut times)?;
-            there.measure(filter, &mut base_times)?;
+            here.measure(parts, &mut times)?;
+            there.measure(parts, &mut base_times)?;
         } else {
-            there.measure(filter, &mut base_times)?;
-            here.measure(filter, &mut times)?;
+            there.measure(parts, &mut base_times)?;
+            here.measure(parts, &mut times)?;
         }
     }
     let mut slower = 0;
@@ -113,7 +154,7 @@ fn compare(root: &Path, base: &str, filter: &str) -> Result<()> {
         );
     }
     if times.is_empty() {
-        bail!("no bench has `{filter}` in its name");
+        return Err(parts.nothing_found());
     }
     if slower > 0 {
         bail!("{slower} benches are slower than at {base}, with the whole interval");
@@ -180,7 +221,8 @@ fn git(root: &Path, args: &[&str]) -> Result<()> {
 
 /// The benches of one commit, built.
 struct Built {
-    executables: Vec<PathBuf>,
+    /// By the benches' names.
+    executables: BTreeMap<String, PathBuf>,
     /// Where criterion leaves what it measured.
     home: PathBuf,
 }
@@ -204,7 +246,7 @@ fn build(
     target: &Path,
     args: &[&str],
     wanted: impl Fn(&str, &str) -> bool,
-) -> Result<Vec<PathBuf>> {
+) -> Result<BTreeMap<String, PathBuf>> {
     eprintln!("+ cargo {}", args.join(" "));
     let output = Command::new("cargo")
         .current_dir(root)
@@ -225,15 +267,16 @@ fn build(
     let lines = String::from_utf8(output.stdout)?;
     let artifacts = lines.lines().filter_map(|line| serde_json::from_str(line).ok());
     let found = artifacts.filter_map(|Artifact { executable, target }| {
-        let target = target?;
-        wanted(&target.name, target.kind.first()?).then_some(executable?)
+        let Target { name, kind } = target?;
+        wanted(&name, kind.first()?).then_some((name, executable?))
     });
     Ok(found.collect())
 }
 
 impl Built {
-    fn new(root: &Path, target: &Path, which: &str) -> Result<Self> {
-        let args = ["bench", "--no-run", "--package", "mirror-benches"];
+    fn new(root: &Path, target: &Path, parts: &Parts, which: &str) -> Result<Self> {
+        let mut args = vec!["bench", "--no-run", "--package", "mirror-benches"];
+        args.extend(parts.benches.keys().flat_map(|bench| ["--bench", bench]));
         let executables = build(root, target, &args, |name, kind| {
             kind == "bench" && BENCHES.contains(&name)
         })?;
@@ -247,32 +290,46 @@ impl Built {
     }
 
     /// Measures each bench once and adds what was found.
-    fn measure(&self, filter: &str, times: &mut Times) -> Result<()> {
+    fn measure(&self, parts: &Parts, times: &mut Times) -> Result<()> {
         if self.home.exists() {
             fs::remove_dir_all(&self.home)?;
         }
-        for executable in &self.executables {
-            let mut bench = Command::new(executable);
-            bench.args([
-                "--bench",
-                "--noplot",
-                "--warm-up-time",
-                "0.5",
-                "--measurement-time",
-                "1",
-                "--sample-size",
-                "20",
-            ]);
-            if !filter.is_empty() {
-                bench.arg(filter);
-            }
-            let output = bench.env("CRITERION_HOME", &self.home).output()?;
-            if !output.status.success() {
-                let told = String::from_utf8_lossy(&output.stderr);
-                bail!("`{}` failed:\n{told}", executable.display());
+        for (bench, filters) in &parts.benches {
+            let Some(executable) = self.executables.get(*bench) else {
+                continue;
+            };
+            match filters.as_slice() {
+                [] => self.run(executable, None)?,
+                filters => filters
+                    .iter()
+                    .try_for_each(|filter| self.run(executable, Some(filter)))?,
             }
         }
         collect(&self.home, times)
+    }
+
+    fn run(&self, executable: &Path, filter: Option<&str>) -> Result<()> {
+        let mut bench = Command::new(executable);
+        bench.args([
+            "--bench",
+            "--noplot",
+            "--warm-up-time",
+            "0.5",
+            "--measurement-time",
+            "1",
+            "--sample-size",
+            "20",
+        ]);
+        bench.args(filter).env("CRITERION_HOME", &self.home);
+        if env::var_os(SIZES).is_none() {
+            bench.env(SIZES, SIZE);
+        }
+        let output = bench.output()?;
+        if !output.status.success() {
+            let told = String::from_utf8_lossy(&output.stderr);
+            bail!("`{}` failed:\n{told}", executable.display());
+        }
+        Ok(())
     }
 }
 
@@ -320,6 +377,51 @@ fn quick(sampled: &Sampled) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[track_caller]
+    fn check(parts: &[&str], expected: &[(&'static str, &[&str])]) {
+        let expected = expected.iter().map(|(bench, filters)| {
+            let filters = filters.iter().map(|filter| (*filter).to_owned());
+            (*bench, filters.collect())
+        });
+        let benches = expected.collect();
+        let few = !parts.is_empty();
+        assert_eq!(Parts::of(parts), Parts { benches, few });
+    }
+
+    #[test]
+    fn a_part_is_a_bench_or_a_part_of_a_name_in_any_of_them() {
+        check(
+            &[],
+            &[
+                ("log", &[]),
+                ("redact", &[]),
+                ("sandbox", &[]),
+                ("transform", &[]),
+            ],
+        );
+        check(&["redact", "sandbox"], &[("redact", &[]), ("sandbox", &[])]);
+        let both: &[&str] = &["render/", "memo"];
+        check(
+            both,
+            &[
+                ("log", both),
+                ("redact", both),
+                ("sandbox", both),
+                ("transform", both),
+            ],
+        );
+        let one: &[&str] = &["lane"];
+        check(
+            &["redact", "lane"],
+            &[
+                ("log", one),
+                ("redact", &[]),
+                ("sandbox", one),
+                ("transform", one),
+            ],
+        );
+    }
 
     #[test]
     fn a_round_is_read_from_what_criterion_leaves() {

@@ -35,9 +35,9 @@ cargo xtask COMMAND
   wit [record [--unreleased]]
                  does wit/ keep what its recorded version (tests/wit) promises to components that were built against it? `record` notes
                  a new version; also a test
-  benches check [FILTER] | compare BASE [FILTER] | count [BASE]
+  benches check [PART ...] | compare BASE [PART ...] | count [BASE] [KERNEL ...]
                  measure the hot path: against the ceilings of benches/budgets.toml, or beside another commit in turns; or count
-                 the instructions of its pure kernels with callgrind (minutes; benches/README.md)
+                 the instructions of its pure kernels with callgrind (all of it or parts; minutes; benches/README.md)
   fuzz [NAME] [--minutes N] [--input FILE]
                  give every fuzz target, or one, N minutes (60) of inputs that libFuzzer finds by coverage, and keep the few that reach
                  all of it in tests/fuzz/seeds; or try one input (builds the product once more, optimised; needs a compiler of C++)

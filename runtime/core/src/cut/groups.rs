@@ -48,6 +48,9 @@ impl Group {
 #[derive(Debug)]
 pub struct Extent {
     span: Duration,
+    commits_max: usize,
+    /// Windows stay apart, however quickly one after the other was told.
+    apart: bool,
     events: usize,
     /// When the first change of the last window was made.
     opened_at: Option<Timestamp>,
@@ -68,6 +71,8 @@ impl Extent {
     pub fn new(span: Duration) -> Self {
         Self {
             span,
+            commits_max: COMMITS_MAX,
+            apart: false,
             events: 0,
             opened_at: None,
             starts: Vec::new(),
@@ -77,6 +82,14 @@ impl Extent {
             render: None,
             end: None,
         }
+    }
+
+    /// Has it take at most so many windows, at least one: more in one push were refused for what is in them.
+    #[must_use]
+    pub fn in_steps(mut self, commits_max: usize) -> Self {
+        self.commits_max = commits_max.clamp(1, COMMITS_MAX);
+        self.apart = true;
+        self
     }
 
     /// Takes in the next changes, in the log's order; returns whether what is after them matters.
@@ -92,7 +105,7 @@ impl Extent {
         self.events += page.len();
         self.seen = page.last().map_or(self.seen, |last| last.position);
         if self.waited() {
-            self.end = match self.starts.get(COMMITS_MAX) {
+            self.end = match self.starts.get(self.commits_max) {
                 Some(next) => Some(*next),
                 // The last one may go on in what was not read.
                 None if self.events >= EVENTS_MAX && self.starts.len() > 1 => Some(self.last_start),
@@ -123,10 +136,12 @@ impl Extent {
         }
     }
 
-    /// Returns whether changes came in over a longer time than a window stays open.
+    /// Returns whether windows are commits of their own: changes came in over a longer time than one stays open.
     fn waited(&self) -> bool {
-        self.published
-            .is_some_and(|(first, last)| last > later(first, self.span * WINDOWS_HELD_UP))
+        self.apart
+            || self
+                .published
+                .is_some_and(|(first, last)| last > later(first, self.span * WINDOWS_HELD_UP))
     }
 
     /// Returns the position up to which the push covers what was looked at.

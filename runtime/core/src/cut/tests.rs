@@ -240,7 +240,10 @@ fn a_first_sync_has_work_without_events() {
 
 /// Goes through a log as an attempt does, by pages of `page` events: the cut of one push, and the groups that it becomes.
 fn push(log: &[Logged], cursor: &LaneCursor, page: usize) -> (Cut, Vec<Group>) {
-    let mut extent = Extent::new(Duration::from_secs(30));
+    push_within(Extent::new(Duration::from_secs(30)), log, cursor, page)
+}
+
+fn push_within(mut extent: Extent, log: &[Logged], cursor: &LaneCursor, page: usize) -> (Cut, Vec<Group>) {
     let is_change = |logged: &&Logged| logged.envelope.stream() == Stream::Change;
     let changes: Vec<Logged> = log.iter().filter(is_change).cloned().collect();
     let _ = changes.chunks(page).all(|page| extent.take(page));
@@ -358,6 +361,27 @@ fn one_push_takes_up_so_many_windows_and_no_half_of_one() {
     assert!(groups.iter().all(|group| group.cut.configs.len() == 2));
     let (rest, groups) = push(&log[3 * COMMITS_MAX..], &cut.cursor(None), EVENTS_MAX);
     assert_eq!((rest.change_through, groups.len()), (Position(3 * windows), 3));
+}
+
+#[test]
+fn after_a_refusal_fewer_windows_go_in_a_push_and_stay_apart_to_the_last() {
+    let log = events(
+        "1 0 change a 1\n 2 40 change a 2\n 3 80 change a 3\n 4 81 change b 1\n 5 82 run r in.c.t\n 6 120 change a 4",
+    );
+    let mut cursor = LaneCursor::start(LogId::parse("log").unwrap());
+    let mut shown = Vec::new();
+    for at_once in [2, 1, 8] {
+        let extent = Extent::new(Duration::from_secs(30)).in_steps(at_once);
+        let left: Vec<Logged> = log
+            .iter()
+            .filter(|logged| logged.position > cursor.of(logged.envelope.stream()))
+            .cloned()
+            .collect();
+        let (cut, groups) = push_within(extent, &left, &cursor, EVENTS_MAX);
+        shown.push((groups.len(), cut.change_through.0, cut.jobs_through.0));
+        cursor = cut.cursor(None);
+    }
+    assert_eq!(shown, [(2, 2, 0), (1, 4, 0), (1, 6, 5)]);
 }
 
 /// A log of one configuration's versions, each made and told at a second.

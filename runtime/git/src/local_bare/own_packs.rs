@@ -1,7 +1,8 @@
 //! Which packs of a repository the mirror wrote and may join, and who is working on them.
 //!
-//! A directory `kbc-mirror.packs` beside `objects` holds an empty file for each: `<name>` for a pack that may be joined,
-//! `<name>.<new>` for one whose objects are all in the pack `<new>`, so that it may go. None of these files is synced:
+//! A directory `kbc-mirror.packs` beside `objects` holds a file for each, whatever is in it: `<name>` for a pack that may be
+//! joined, `<name>.<new>` for one whose objects are all in the pack `<new>`, so that it may go. While a pack is pushed that
+//! file is its `.keep`, and it is moved here when it has been. None of these files is synced:
 //! a pack whose file is lost is a stranger's and stays. The file `lock` there is held, shared, by whoever stores a
 //! pack, and alone by whoever joins and removes packs; the system lets go of it when the process dies.
 
@@ -20,8 +21,9 @@ use std::{
 
 const DIRECTORY: &str = "kbc-mirror.packs";
 const LOCK: &str = "lock";
-/// What the mirror writes into its `.keep` files.
+/// What the mirror writes into its `.keep` files: for a pack that was there already, and for one that will be its own.
 pub(super) const KEEP: &[u8] = b"kbc-mirror is pushing\n";
+pub(super) const KEEP_OWN: &[u8] = b"kbc-mirror is pushing a pack of its own\n";
 /// Joining takes a fraction of a second, on a bad disk some.
 const STORE_WAIT: Duration = Duration::from_secs(3);
 
@@ -47,10 +49,12 @@ pub(super) struct Alone {
     pub(super) now: SystemTime,
 }
 
-/// A pack is kept from being removed, by Git too, until this is dropped.
+/// A pack is kept from being removed, by Git too, until this is dropped; then it is the mirror's own, if it shall be.
 #[derive(Debug)]
 pub(super) struct Kept {
     path: Option<PathBuf>,
+    /// Where the file goes then.
+    own: Option<PathBuf>,
     /// Whoever has it alone knows that a file of ours, if there is one, is a dead process's.
     _lock: File,
 }
@@ -58,16 +62,19 @@ pub(super) struct Kept {
 impl Kept {
     /// Git's housekeeping may remove what no branch needs, and for a moment none needs what is being pushed. So the
     /// pack is marked in Git's own way, before it is there, until the branch has moved.
-    pub(super) fn new(file: &PackFile, lock: File) -> Result<Self, DiskError> {
+    pub(super) fn new(file: &PackFile, lock: File, own: Option<PathBuf>) -> Result<Self, DiskError> {
         let path = file.keep();
-        match File::create_new(&path).and_then(|mut keep| keep.write_all(KEEP)) {
+        let mark = if own.is_some() { KEEP_OWN } else { KEEP };
+        match File::create_new(&path).and_then(|mut keep| keep.write_all(mark)) {
             Ok(()) => Ok(Self {
                 path: Some(path),
+                own,
                 _lock: lock,
             }),
-            // Somebody wants to keep it anyway.
+            // Somebody wants to keep it anyway, or died while pushing it: the next one to join packs sees to that.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Self {
                 path: None,
+                own: None,
                 _lock: lock,
             }),
             Err(error) => {
@@ -82,7 +89,24 @@ impl Kept {
 impl Drop for Kept {
     fn drop(&mut self) {
         // If this fails, the next one to join packs finds our mark.
-        self.path.iter().for_each(|path| drop(fs::remove_file(path)));
+        if let Some(path) = &self.path {
+            let _ = match &self.own {
+                Some(own) => take_over(path, own),
+                None => disk::remove(path),
+            };
+        }
+    }
+}
+
+/// Makes the `.keep` of a pack the file that says that it is the mirror's.
+pub(super) fn take_over(keep: &Path, own: &Path) -> Result<(), DiskError> {
+    match fs::rename(keep, own) {
+        // `objects` may be on another file system.
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+            File::create(own).map_err(at(own))?;
+            disk::remove(keep)
+        }
+        renamed => renamed.map_err(at(keep)),
     }
 }
 
@@ -154,7 +178,8 @@ impl OwnPacks {
         Ok((path, lock))
     }
 
-    fn path(&self, pack: OwnPack) -> PathBuf {
+    /// Returns the file that says it of a pack.
+    pub(super) fn path(&self, pack: OwnPack) -> PathBuf {
         self.directory.join(match pack {
             OwnPack::Whole(name) => name.to_string(),
             OwnPack::JoinedInto { old, new } => format!("{old}.{new}"),

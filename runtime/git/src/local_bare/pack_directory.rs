@@ -1,6 +1,6 @@
 //! What lies in `objects/pack`, and what of it other programs have taken up.
 
-use super::own_packs::KEEP;
+use super::own_packs::{KEEP, KEEP_OWN};
 use crate::{
     disk::{self, at},
     pack,
@@ -21,6 +21,8 @@ pub(super) struct PackDirectory {
     indexed: HashSet<Oid>,
     /// What processes of the mirror left that died while they pushed.
     pub(super) temporaries: Vec<PathBuf>,
+    /// `.keep` files of such processes beside packs that are the mirror's own.
+    pub(super) orphans: Vec<(Oid, PathBuf)>,
 }
 
 #[derive(Debug, Default)]
@@ -51,6 +53,7 @@ impl PackDirectory {
             files: HashMap::new(),
             indexed: HashSet::new(),
             temporaries: Vec::new(),
+            orphans: Vec::new(),
         };
         for file in fs::read_dir(directory).map_err(at(directory))? {
             let file = file.map_err(at(directory))?;
@@ -65,9 +68,11 @@ impl PackDirectory {
                 };
                 let files = this.files.entry(name).or_default();
                 match extension {
-                    "keep" if disk::read_optional(&file.path())?.as_deref() == Some(KEEP) => {
-                        this.temporaries.push(file.path());
-                    }
+                    "keep" => match disk::read_optional(&file.path())?.as_deref() {
+                        Some(KEEP) => this.temporaries.push(file.path()),
+                        Some(KEEP_OWN) => this.orphans.push((name, file.path())),
+                        _ => files.others = true,
+                    },
                     "pack" => files.pack = Some(bytes),
                     "idx" => files.index = Some(bytes),
                     _ => files.others = true,

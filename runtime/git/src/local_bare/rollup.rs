@@ -14,7 +14,7 @@ mod joining;
 mod tests;
 
 use super::{
-    own_packs::{Alone, OwnPack, OwnPacks},
+    own_packs::{Alone, OwnPack, OwnPacks, take_over},
     pack_directory::{self, PackDirectory, Presence},
 };
 use crate::{
@@ -88,6 +88,9 @@ pub(super) fn roll_up(root: &Path, own: &OwnPacks) -> Result<RolledUp, PackFileE
     let found = PackDirectory::read(&packs)?;
     for left in &found.temporaries {
         disk::remove(left)?;
+    }
+    for (name, keep) in &found.orphans {
+        take_over(keep, &own.path(OwnPack::Whole(*name)))?;
     }
     let removed = remove_joined(own, &packs, &found)?;
     let mut small = Vec::new();

@@ -1,7 +1,7 @@
 //! Keeps the store small: few packs, and no more than the live trees need.
 //!
-//! Each push leaves a pack, and every look-up may have to ask every pack. So after a push small packs are joined into
-//! one, by copying entries as they are. Of blobs the newest are taken along as far as there is room for them, but not those
+//! Each push leaves a pack. The last ones are gathered in one file (`recent`) and made a pack together; but every look-up may
+//! have to ask every pack. So after a push small packs are joined into one, by copying entries as they are. Of blobs the newest are taken along as far as there is room for them, but not those
 //! that others were written over. When all that has made as much waste as there is use, only what the tips need is taken.
 
 use super::{Store, TRASH, Upkeep};
@@ -29,7 +29,7 @@ use std::{
 };
 
 /// With this many packs besides the pending ones, they are folded.
-pub(super) const PACKS_UNFOLDED_MAX: usize = 16;
+pub(super) const PACKS_UNFOLDED_MAX: usize = 8;
 
 /// A pack on disk.
 struct OnDisk {
@@ -38,10 +38,28 @@ struct OnDisk {
     modified: SystemTime,
 }
 
+/// Makes a pack of the last pushes, but for those that are still pending.
+pub(super) fn put_together(store: &Store, upkeep: &mut Upkeep) -> Result<(), StoreError> {
+    upkeep.pending.retain(|pending| pending.alive.strong_count() > 0);
+    let Upkeep {
+        pending,
+        holders,
+        replaced,
+        ..
+    } = &*upkeep;
+    let stays = |name| pending.iter().any(|pending| pending.pack == name);
+    let is_wanted = |id: &Oid, kind| *holders > 0 || kind != Kind::Blob || !replaced.contains(id);
+    upkeep.has_new_packs |= store.objects().put_together(stays, is_wanted)?;
+    Ok(())
+}
+
 /// Folds if there are too many packs, and nobody relies on what is here.
 pub(super) fn fold(store: &Store, upkeep: &mut Upkeep) -> Result<(), StoreError> {
+    if store.objects().has_much_recent() {
+        put_together(store, upkeep)?;
+    }
     upkeep.pending.retain(|pending| pending.alive.strong_count() > 0);
-    if upkeep.holders > 0 {
+    if upkeep.holders > 0 || !upkeep.has_new_packs {
         return Ok(());
     }
     let directory = store.packs();
@@ -53,6 +71,7 @@ pub(super) fn fold(store: &Store, upkeep: &mut Upkeep) -> Result<(), StoreError>
             .all(|pending| pending.pack != pack.file.name)
     });
     if packs.len() <= PACKS_UNFOLDED_MAX {
+        upkeep.has_new_packs = false;
         return Ok(());
     }
     packs.sort_by_key(|pack| Reverse(pack.bytes));

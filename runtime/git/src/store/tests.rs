@@ -7,12 +7,15 @@ use crate::{
 };
 use std::collections::BTreeMap;
 
+/// So many small pushes make so many packs that they are folded.
+const UNTIL_FOLDED: usize = (fold::PACKS_UNFOLDED_MAX + 1) * (recent::PACKS_MAX + 1);
+
 #[test]
-fn a_hundred_pushes_in_one_process_leave_few_packs_and_a_sound_remote() {
+fn many_pushes_in_one_process_leave_few_packs_and_a_sound_remote() {
     let mirror = Mirror::new();
     let mut expected = BTreeMap::new();
     let mut tips = Vec::new();
-    for number in 0..100 {
+    for number in 0..UNTIL_FOLDED {
         let (file, content) = (
             format!("configs/{}/{}.json", number % 7, number % 23),
             format!("{number}\n"),
@@ -28,7 +31,8 @@ fn a_hundred_pushes_in_one_process_leave_few_packs_and_a_sound_remote() {
     let tip = *tips.last().unwrap();
     assert_eq!(mirror.store.tip(&mirror.main).unwrap(), Some(tip));
     assert_eq!(mirror.git(&["fsck", "--full", "--strict"]), "");
-    assert_eq!(mirror.git(&["rev-list", "--count", "main"]), "100");
+    let count = UNTIL_FOLDED.to_string();
+    assert_eq!(mirror.git(&["rev-list", "--count", "main"]), count);
     let clone = mirror.directory.path().join("clone");
     git(
         mirror.directory.path(),
@@ -50,7 +54,7 @@ fn a_hundred_pushes_in_one_process_leave_few_packs_and_a_sound_remote() {
     let store = Store::open_or_create(&directory.path().join("store")).unwrap();
     // Only what the next push needs is certain to be here.
     let history = store.history(tip, 1000).unwrap();
-    assert!(!history.commits.is_empty() && history.commits.len() < 100);
+    assert!(!history.commits.is_empty() && history.commits.len() < UNTIL_FOLDED);
     assert!(matches!(history.end, HistoryEnd::NotHere(_)));
 }
 
@@ -66,7 +70,8 @@ fn folding_keeps_every_tip_and_every_push_that_is_not_confirmed() {
     drop(branch);
     let waiting = make(&mirror.store, &dev, Some(dev_tip), "waiting", &[("dev/w", "4")]);
     mirror.store.save(&waiting).unwrap();
-    for number in 0..60 {
+    // What waits takes a place among the last ones.
+    for number in 0..UNTIL_FOLDED + recent::PACKS_MAX {
         mirror.push("change", &[("a/x", &format!("{number}"))]);
     }
     let files = |tip| {
@@ -279,6 +284,7 @@ fn a_store_has_one_owner_and_sweeps_what_a_killed_one_left() {
 fn a_damaged_pack_is_reported_and_never_copied() {
     let mirror = Mirror::new();
     mirror.push("one", &[("a", "1"), ("b/c", "2"), ("kept/d", "3")]);
+    mirror.store.rest();
     let root = mirror.directory.path().join("store");
     let pack = packs(&root, "pack").pop().unwrap();
     let tree = Oid::parse(&mirror.git(&["rev-parse", "main:kept"])).unwrap();
@@ -288,7 +294,7 @@ fn a_damaged_pack_is_reported_and_never_copied() {
     bytes[pack::index(row.offset) + 8] ^= 0xff;
     std::fs::write(&pack, bytes).unwrap();
     let mut problem = None;
-    for number in 0..40 {
+    for number in 0..UNTIL_FOLDED {
         let tip = mirror.remote.tip(&mirror.main).unwrap().unwrap();
         let push = mirror.make(Some(tip), "more", &[("b/c", &format!("{number} again"))]);
         mirror.store.save(&push).unwrap();
@@ -415,12 +421,12 @@ fn nothing_is_folded_away_while_somebody_relies_on_it() {
     let mirror = Mirror::new();
     let first = mirror.push("first", &[("a/x", "1"), ("b/y", "2")]);
     let held = mirror.store.hold();
-    for number in 0..60 {
+    for number in 0..UNTIL_FOLDED {
         mirror.push("change", &[("a/x", &format!("{number}"))]);
     }
     assert!(mirror.store.contains(first));
     drop(held);
-    for number in 0..60 {
+    for number in 0..2 * (recent::PACKS_MAX + 1) {
         mirror.push("again", &[("a/x", &format!("{number}"))]);
     }
     assert!(!mirror.store.contains(first));
@@ -464,6 +470,7 @@ fn whatever_is_damaged_in_the_store_one_reset_mends_it() {
     fn check(what: &str, while_open: bool, damage: &dyn Fn(&Path)) {
         let mut mirror = Mirror::new();
         mirror.push("first", &[("a/b/c", "1"), ("d/e/f", "2"), ("x", "3")]);
+        mirror.store.rest();
         let first = mirror.remote.tip(&mirror.main).unwrap().unwrap();
         let root = mirror.directory.path().join("store");
         if while_open {
@@ -607,6 +614,7 @@ fn a_reset_between_saving_and_pushing_loses_nothing() {
 fn any_flipped_bit_and_any_lost_end_is_found_when_the_store_is_opened() {
     let mirror = Mirror::new();
     mirror.push("first", &[("a/b", "1"), ("c", "2")]);
+    mirror.store.rest();
     let Mirror { directory, store, .. } = mirror;
     drop(store);
     let root = directory.path().join("store");
@@ -685,8 +693,101 @@ fn blobs_that_were_written_over_go_and_the_others_stay() {
         .map(|row| row.id)
         .collect();
     let kept = days.iter().filter(|id| here.contains(id)).count();
-    assert!(
-        kept <= fold::PACKS_UNFOLDED_MAX + 1,
-        "{kept} versions of one file"
+    assert!(kept <= fold::PACKS_UNFOLDED_MAX, "{kept} versions of one file");
+}
+
+/// What a process leaves that is killed after some pushes, of which the last one is not confirmed.
+fn killed() -> (tempfile::TempDir, PathBuf, Vec<Oid>) {
+    let mirror = Mirror::new();
+    let mut tips = vec![
+        mirror.push("first", &[("a/b", "1"), ("c", "2")]),
+        mirror.push("second", &[("a/b", "3")]),
+    ];
+    let push = mirror.make(Some(tips[1]), "third", &[("c", "4")]);
+    mirror.store.save(&push).unwrap();
+    tips.push(push.new_tip());
+    let root = mirror.directory.path().join("store");
+    assert_eq!(
+        packs(&root, "pack"),
+        [] as [PathBuf; 0],
+        "they are not worth a pack each"
     );
+    (mirror.directory, root, tips)
+}
+
+#[test]
+fn what_was_pushed_last_survives_a_kill_and_becomes_one_pack() {
+    let (_directory, root, tips) = killed();
+    for round in 0..3 {
+        let store = Store::open_or_create(&root).unwrap();
+        for (tip, message) in tips.iter().zip(["first\n", "second\n", "third\n"]) {
+            let commit = store.commit(*tip).unwrap();
+            assert_eq!(commit.message, message);
+            assert_eq!(store.files_below(commit.tree, None).unwrap().count(), 2);
+        }
+        assert_eq!(packs(&root, "pack").len(), 1, "round {round}");
+        drop(store);
+    }
+    git(&root, &["fsck", "--full", "--strict"]);
+}
+
+#[test]
+fn of_what_was_pushed_last_whatever_is_damaged_is_not_believed() {
+    let (_directory, root, tips) = killed();
+    let file = root.join(OBJECTS).join(recent::FILE);
+    let whole = std::fs::read(&file).unwrap();
+    let record = |number: usize| {
+        // Each begins with its name and two lengths.
+        (0..number).fold(0, |start, _| {
+            let length = |at: usize| u32::from_be_bytes(whole[at..at + 4].try_into().unwrap()) as usize;
+            start + 16 + length(start + 8) + length(start + 12)
+        })
+    };
+    assert_eq!(record(3), whole.len());
+    let flipped = (0..whole.len()).step_by(5).map(|at| {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at % 8);
+        (at, bytes)
+    });
+    let cut = (0..whole.len())
+        .step_by(29)
+        .map(|end| (end, whole[..end].to_vec()));
+    for (at, bytes) in flipped.chain(cut) {
+        for extension in ["idx", "pack"] {
+            packs(&root, extension)
+                .iter()
+                .for_each(|path| std::fs::remove_file(path).unwrap());
+        }
+        std::fs::write(&file, bytes).unwrap();
+        let store = Store::open_or_create(&root).unwrap();
+        for (number, tip) in tips.iter().enumerate() {
+            assert_eq!(
+                store.contains(*tip),
+                record(number + 1) <= at,
+                "{number}, damaged at {at}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_file_of_the_last_pushes_does_not_grow_and_a_failed_write_leaves_nothing_behind() {
+    let mirror = Mirror::new();
+    let root = mirror.directory.path().join("store");
+    let file = root.join(OBJECTS).join(recent::FILE);
+    let mut longest = 0;
+    for number in 0..3 * (recent::PACKS_MAX + 1) {
+        mirror.push("change", &[("a", &format!("{number}"))]);
+        longest = longest.max(std::fs::metadata(&file).unwrap().len());
+    }
+    assert_eq!(std::fs::metadata(&file).unwrap().len(), 0, "they are in packs");
+    assert!((1..100_000).contains(&longest), "{longest}");
+    assert_eq!(packs(&root, "pack").len(), 3);
+    // Something longer was left over: by a process that was killed while it wrote, say.
+    std::fs::write(&file, vec![0xa5; 100_000]).unwrap();
+    let tip = mirror.push("more", &[("a", "more")]);
+    let Mirror { directory, store, .. } = mirror;
+    drop(store);
+    let store = Store::open_or_create(&directory.path().join("store")).unwrap();
+    assert_eq!(store.commit(tip).unwrap().message, "more\n");
 }

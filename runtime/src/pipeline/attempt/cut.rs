@@ -8,7 +8,7 @@ use crate::queue::NewEvent;
 use mirror_core::{
     cut::{
         Cut, Logged, Position, Stream, WantedRun,
-        groups::{EVENTS_MAX, Extent},
+        groups::{COMMITS_MAX, EVENTS_MAX, Extent},
     },
     event::{Body, Envelope, RenderChanged},
     ids::Oid,
@@ -16,8 +16,9 @@ use mirror_core::{
 use std::collections::BTreeMap;
 
 impl Lane {
-    /// Returns the stored cut, or makes and stores one of all that waits.
-    pub(super) async fn cut(&self, start: &Start, due: Due) -> Result<Cut, AttemptError> {
+    /// Returns the stored cut, or makes and stores one of all that waits. Of an outage it has no more windows than
+    /// `at_once`.
+    pub(super) async fn cut(&self, start: &Start, due: Due, at_once: usize) -> Result<Cut, AttemptError> {
         let first = start.is_first();
         if let Some(mirrored) = &start.mirrored
             && *mirrored != self.render
@@ -31,6 +32,7 @@ impl Lane {
         if let Some(cut) = &stored
             && cut.log == start.cursor.log
             && (cut.change_after, cut.jobs_after) == (start.cursor.change, start.cursor.jobs)
+            && cut.windows.len() < at_once
             && !self.is_refused()
         {
             return Ok(cut.clone());
@@ -49,7 +51,7 @@ impl Lane {
         let mut cut = Cut::of(&self.id.mirror, &start.cursor, &[], (self.now)());
         let mut leaves_some = false;
         if due.change {
-            leaves_some = self.cover_changes(&mut cut, start.memory_holds).await?;
+            leaves_some = self.cover_changes(&mut cut, start.memory_holds, at_once).await?;
         }
         // Runs belong to the last of the commits, which is for the next push then.
         if due.jobs && !leaves_some {
@@ -83,7 +85,12 @@ impl Lane {
 
     /// Takes into a cut what one push covers of the changes that wait; returns whether it leaves some. How far that is, and
     /// into which commits it falls, shows a first look at them.
-    async fn cover_changes(&self, cut: &mut Cut, may_split: bool) -> Result<bool, AttemptError> {
+    async fn cover_changes(
+        &self,
+        cut: &mut Cut,
+        may_split: bool,
+        at_once: usize,
+    ) -> Result<bool, AttemptError> {
         let mut pages = self.pages(Stream::Change, cut.change_after, Position::END);
         let Some(first) = pages.next().await? else {
             return Ok(false);
@@ -92,6 +99,9 @@ impl Lane {
         let mut leaves_some = false;
         if may_split {
             let mut extent = Extent::new(self.window);
+            if at_once < COMMITS_MAX {
+                extent = extent.in_steps(at_once);
+            }
             let mut goes_on = extent.take(&first);
             while goes_on && let Some(page) = pages.next().await? {
                 goes_on = extent.take(&page);

@@ -11,6 +11,7 @@ use super::{
 use jiff::Timestamp;
 use mirror_core::{
     batch::Subject,
+    cut::{Position, Stream, groups::COMMITS_MAX},
     ids::{ConfigId, ObjectKey, Oid, RunId},
     layout::IndexKind,
     path::MirrorPath,
@@ -32,10 +33,17 @@ pub(in crate::pipeline) struct Unsent {
     pub(super) error: PushError,
 }
 
-/// What the remote refused last, and nothing has been taken since. Of this process only: whoever starts another one
-/// wants it tried.
+/// What a lane remembers of refusals. Of this process only: whoever starts another one wants it tried.
+#[derive(Debug, Default)]
+pub struct Refusals {
+    /// What the remote refused last, where nothing has been taken since.
+    commit: Option<RefusedCommit>,
+    /// So many windows of an outage go in one push, where more were refused.
+    windows_at_once: Option<usize>,
+}
+
 #[derive(Debug)]
-pub struct RefusedCommit {
+struct RefusedCommit {
     commit: Oid,
     /// It is not sent again before.
     until: Option<Timestamp>,
@@ -47,19 +55,34 @@ pub struct RefusedCommit {
 const AGAIN_AFTER: Duration = Duration::from_secs(60 * 60);
 
 impl Lane {
+    /// Returns how many windows of an outage go in the next push.
+    pub(super) fn windows_at_once(&self) -> usize {
+        self.refusals().windows_at_once.unwrap_or(COMMITS_MAX)
+    }
+
+    /// Has the next push be larger after one that was taken; once nothing is left, as large as any.
+    pub(super) async fn took_windows(&self, windows: usize, through: Position) {
+        let newest = self.log.newest(&self.topic, Stream::Change).await;
+        let leaves_some = newest.is_ok_and(|newest| newest > through);
+        self.refusals().windows_at_once = leaves_some
+            .then_some(2 * windows)
+            .filter(|next| *next < COMMITS_MAX);
+    }
+
     /// Returns whether the remote refused what the stored cut comes to, so that a wider one may do better.
     pub(super) fn is_refused(&self) -> bool {
-        self.last_refused().is_some()
+        self.refusals().commit.is_some()
     }
 
     pub(super) fn forget_refused(&self) {
-        *self.last_refused() = None;
+        self.refusals().commit = None;
     }
 
     /// Refuses to send a commit again that the remote has just refused.
     pub(super) fn refuse_again(&self, commit: Oid) -> Result<(), AttemptError> {
-        let refused = self.last_refused();
-        let Some((refused, until)) = refused
+        let refusals = self.refusals();
+        let Some((refused, until)) = refusals
+            .commit
             .as_ref()
             .filter(|refused| refused.commit == commit)
             .and_then(|refused| Some((refused, refused.until?)))
@@ -76,8 +99,8 @@ impl Lane {
         })
     }
 
-    fn last_refused(&self) -> MutexGuard<'_, Option<RefusedCommit>> {
-        // It is put and taken as a whole.
+    fn refusals(&self) -> MutexGuard<'_, Refusals> {
+        // Each part of it is put and taken as a whole.
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -96,7 +119,7 @@ impl Lane {
             About::SomethingElse => return Err(error.into()),
             About::Content => {
                 let reason = error.to_string();
-                *self.last_refused() = Some(RefusedCommit {
+                self.refusals().commit = Some(RefusedCommit {
                     commit,
                     until: None,
                     reason,
@@ -119,7 +142,7 @@ impl Lane {
                 commit,
                 source: Box::new(error),
             };
-            *self.last_refused() = Some(RefusedCommit {
+            self.refusals().commit = Some(RefusedCommit {
                 commit,
                 until: Some(later(now, AGAIN_AFTER)),
                 reason: crate::app::chain(&error),
@@ -227,6 +250,18 @@ enum About {
     Content,
     /// The same with any commit.
     SomethingElse,
+}
+
+/// Returns whether an attempt ended since the remote does not like what is in its one commit, which what was changed
+/// after it may have mended.
+pub(super) fn is_unwelcome(error: &AttemptError) -> bool {
+    match error {
+        AttemptError::Unnamed { .. } => true,
+        AttemptError::Push(PushError::Refused { refusal, .. }) => {
+            !matches!(about(refusal), About::SomethingElse)
+        }
+        _ => false,
+    }
 }
 
 /// Returns whether other commits, or fewer, may fare better.

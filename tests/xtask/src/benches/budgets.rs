@@ -27,11 +27,11 @@ struct Budget {
 
 /// What measurements come to.
 pub(crate) struct Judged {
-    /// One for each ceiling.
+    /// One for each ceiling of what was measured.
     pub(crate) lines: Vec<String>,
     pub(crate) broken: usize,
-    /// Ceilings of benches that there are no measurements of.
-    pub(crate) unmeasured: usize,
+    /// What the others are of, and what more they need where they were measured themselves.
+    pub(crate) unmeasured: Vec<(String, String)>,
 }
 
 impl Budgets {
@@ -64,11 +64,12 @@ impl Budgets {
 
     /// Returns a line for each ceiling, and how many are broken. What was not measured is none.
     pub(crate) fn judge(&self, times: &Times) -> Judged {
-        let (mut lines, mut broken, mut unmeasured) = (Vec::new(), 0, 0);
+        let (mut lines, mut broken, mut unmeasured) = (Vec::new(), 0, Vec::new());
         for budget in &self.budgets {
             let Some(measured) = budget.measured(times) else {
-                unmeasured += 1;
-                lines.push(format!("{:<44} not measured", budget.bench));
+                let needs = budget.over.iter().filter(|_| times.contains_key(&budget.bench));
+                let why = needs.map(|over| format!(": it needs `{over}` beside it"));
+                unmeasured.push((budget.bench.clone(), why.collect()));
                 continue;
             };
             let ceiling = budget.at_most.or(budget.at_most_us).unwrap_or(f64::INFINITY);
@@ -133,7 +134,7 @@ mod tests {
         ]);
         let judged = Budgets::parse(TEXT).unwrap().judge(&times);
         assert_eq!(
-            (judged.broken, judged.unmeasured),
+            (judged.broken, judged.unmeasured.len()),
             (expected, 0),
             "{:?}",
             judged.lines
@@ -146,9 +147,19 @@ mod tests {
         check(20.0, 20.0, 0);
         check(25.0, 12.0, 1);
         check(25.0, 25.0, 2);
-        let nothing = Budgets::parse(TEXT).unwrap().judge(&Times::new());
-        assert_eq!((nothing.broken, nothing.unmeasured), (0, nothing.lines.len()));
-        assert!(nothing.lines.iter().all(|line| line.ends_with("not measured")));
+    }
+
+    #[test]
+    fn what_was_not_measured_is_told_apart_and_so_is_what_it_needs() {
+        let times = Times::from([("render/sandboxed".into(), vec![25.0; 10])]);
+        let judged = Budgets::parse(TEXT).unwrap().judge(&times);
+        assert_eq!((judged.broken, judged.lines.len()), (0, 0));
+        let needs = ": it needs `render/native` beside it";
+        let expected = [("render/sandboxed", needs), ("instance", "")];
+        assert_eq!(
+            judged.unmeasured,
+            expected.map(|(of, why)| (of.into(), why.into()))
+        );
     }
 
     #[test]

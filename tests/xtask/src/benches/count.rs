@@ -13,13 +13,16 @@ const MORE: u64 = 10;
 /// More instructions than this make a kernel slower. Compilers and hash seeds move some.
 const PERCENT_MAX: f64 = 1.0;
 
-pub(super) fn run(root: &Path, base: Option<&str>) -> Result<()> {
+/// Counts the named kernels, or all; a name that is none of theirs is a commit to compare with.
+pub(super) fn run(root: &Path, names: &[&str]) -> Result<()> {
     crate::require(
         "instructions are counted by callgrind",
         &["valgrind"],
         &["valgrind"],
     )?;
     let here = kernels(root, &crate::target(root))?;
+    let known = answer(Command::new(&here))?;
+    let (base, chosen) = chosen(names, &known.lines().collect::<Vec<_>>())?;
     let there = match base {
         None => None,
         Some(base) => {
@@ -28,9 +31,8 @@ pub(super) fn run(root: &Path, base: Option<&str>) -> Result<()> {
             Some(program.with_context(|| format!("`{base}` has no kernels to compare with"))?)
         }
     };
-    let names = answer(Command::new(&here))?;
     let mut more = 0;
-    for name in names.lines() {
+    for name in chosen {
         let now = instructions(&here, name)?;
         let was = there
             .as_ref()
@@ -54,6 +56,19 @@ pub(super) fn run(root: &Path, base: Option<&str>) -> Result<()> {
     Ok(())
 }
 
+/// Returns the commit to compare with, if one is named, and the kernels.
+fn chosen<'n>(names: &[&'n str], known: &[&'n str]) -> Result<(Option<&'n str>, Vec<&'n str>)> {
+    let (base, kernels) = match names {
+        [first, rest @ ..] if !known.contains(first) => (Some(*first), rest),
+        kernels => (None, kernels),
+    };
+    if let Some(unknown) = kernels.iter().find(|name| !known.contains(name)) {
+        bail!("there is no kernel `{unknown}`; there are {}", known.join(", "));
+    }
+    let all = if kernels.is_empty() { known } else { kernels };
+    Ok((base, all.to_vec()))
+}
+
 #[expect(clippy::cast_precision_loss, reason = "a percentage for people")]
 fn change(was: u64, now: u64) -> f64 {
     100.0 * (now as f64 / was.max(1) as f64 - 1.0)
@@ -71,7 +86,8 @@ fn kernels(root: &Path, target: &Path) -> Result<PathBuf> {
     let built = build(root, target, &args, |name, kind| {
         kind == "bin" && name == "kernels"
     })?;
-    built.into_iter().next().context("there is no program `kernels`")
+    let program = built.into_values().next();
+    program.context("there is no program `kernels`")
 }
 
 /// Returns the instructions of one time of a kernel.
@@ -115,5 +131,21 @@ mod tests {
         assert_eq!(collected(told), Some(1_234_567));
         assert_eq!(collected("==7== nothing"), None);
         assert!(change(100, 102) > 1.9 && change(100, 100).abs() < 0.001);
+    }
+    #[test]
+    fn a_name_that_is_no_kernels_is_a_commit_if_it_comes_first() {
+        let known = ["render", "redact"];
+        let check = |names: &[&'static str], base, kernels: &[&str]| {
+            assert_eq!(
+                chosen(names, &known).unwrap(),
+                (base, kernels.to_vec()),
+                "{names:?}"
+            );
+        };
+        check(&[], None, &known);
+        check(&["redact"], None, &["redact"]);
+        check(&["main"], Some("main"), &known);
+        check(&["main", "redact", "render"], Some("main"), &["redact", "render"]);
+        assert!(chosen(&["redact", "main"], &known).is_err());
     }
 }

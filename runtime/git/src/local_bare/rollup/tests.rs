@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     FetchScope, LocalBare, PushError, Remote, Store,
     local_bare::{
-        own_packs::KEEP,
+        own_packs::{KEEP, KEEP_OWN},
         tests::{branch, child, is_child, push_for_ever},
     },
     testing::{Mirror, Random, command, git, make, packs},
@@ -216,11 +216,18 @@ fn whatever_was_being_done_when_the_process_died_the_next_one_goes_on() {
     fn file(mirror: &Mirror, name: Oid) -> PackFile {
         PackFile::new(&mirror.remote.path().join("objects/pack"), name)
     }
-    let cases: [(&str, Damage); 8] = [
+    let cases: [(&str, Damage); 9] = [
         ("packs kept for a push", |mirror, _| {
             let old = of_joined(mirror).into_iter().map(|(old, _)| old);
             for name in names(mirror).into_iter().step_by(3).chain(old.take(1)) {
                 fs::write(file(mirror, name).keep(), KEEP).unwrap();
+            }
+        }),
+        ("packs that were being pushed", |mirror, _| {
+            for name in names(mirror).into_iter().step_by(3) {
+                let keep = file(mirror, name).keep();
+                let _ = fs::remove_file(own(mirror).path(OwnPack::Whole(name)));
+                fs::write(keep, KEEP_OWN).unwrap();
             }
         }),
         ("files being written", |mirror, _| {
