@@ -185,7 +185,28 @@ impl RedactionPolicy {
     /// # Errors
     /// [`SandboxError::Deadline`], which is temporary.
     pub fn measure(&self, context: &Context, batch: &[Document]) -> Result<Measured, SandboxError> {
-        let (outcome, usage) = self.redact_measured(context, batch);
+        self.measured(self.redact_measured(context, batch))
+    }
+
+    /// Returns whether it takes batches packed as well; then it is asked so.
+    #[must_use]
+    pub fn takes_packed(&self) -> bool {
+        self.0.guest.exports.packed.is_some()
+    }
+
+    /// The same as [`RedactionPolicy::measure`] by the interface that every policy has, also where it would be asked by the
+    /// packed one.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn measure_unpacked(&self, context: &Context, batch: &[Document]) -> Result<Measured, SandboxError> {
+        self.measured(self.redact_unpacked(context, batch))
+    }
+
+    fn measured(
+        &self,
+        (outcome, usage): (Result<Answers, Failure>, Usage),
+    ) -> Result<Measured, SandboxError> {
         let findings = match outcome {
             Ok(findings) => Ok(findings),
             Err(Failure::Item { reason, .. } | Failure::Batch(reason)) => Err(reason),
@@ -199,23 +220,28 @@ impl RedactionPolicy {
     }
 
     fn redact_measured(&self, context: &Context, batch: &[Document]) -> (Result<Answers, Failure>, Usage) {
-        let context = convert::context(context);
         let takes_packed = self.0.guest.exports.packed.as_ref();
-        let (called, usage) = match takes_packed.and_then(|indices| Some((indices, Packed::new(batch)?))) {
-            Some((indices, packed)) => self.run(|_, store, instance| {
-                let policy = indices.load(&mut *store, instance)?;
-                policy.call_redact(store, context, packed.lent())
-            }),
-            None => {
-                let leaves: Vec<_> = batch.iter().map(convert::redact::leaves).collect();
-                let documents: Vec<_> = batch
-                    .iter()
-                    .zip(&leaves)
-                    .map(|(document, leaves)| convert::redact::document(document, leaves))
-                    .collect();
-                self.run(|policy, store, _| policy.call_redact(store, context, &documents))
-            }
+        let Some((indices, packed)) = takes_packed.and_then(|indices| Some((indices, Packed::new(batch)?)))
+        else {
+            return self.redact_unpacked(context, batch);
         };
+        let context = convert::context(context);
+        let (called, usage) = self.run(|_, store, instance| {
+            let policy = indices.load(&mut *store, instance)?;
+            policy.call_redact(store, context, packed.lent())
+        });
+        (called.and_then(|called| self.checked(batch, called)), usage)
+    }
+
+    fn redact_unpacked(&self, context: &Context, batch: &[Document]) -> (Result<Answers, Failure>, Usage) {
+        let context = convert::context(context);
+        let leaves: Vec<_> = batch.iter().map(convert::redact::leaves).collect();
+        let documents: Vec<_> = batch
+            .iter()
+            .zip(&leaves)
+            .map(|(document, leaves)| convert::redact::document(document, leaves))
+            .collect();
+        let (called, usage) = self.run(|policy, store, _| policy.call_redact(store, context, &documents));
         (called.and_then(|called| self.checked(batch, called)), usage)
     }
 

@@ -3,7 +3,10 @@
 use super::{component, context, documents, documents::sources, name, sandbox, settings};
 use crate::app::Failure;
 use clap::Args;
-use mirror_core::document::Document;
+use mirror_core::{
+    document::Document,
+    finding::{Finding, Target},
+};
 use mirror_sandbox::{Limits, RedactionPolicy, SandboxError, Usage};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -30,6 +33,8 @@ struct Report {
     problems: Vec<String>,
     policy: Option<RedactionPolicy>,
     documents: usize,
+    /// Whether it takes batches packed as well, and both interfaces were compared.
+    is_packed: bool,
     /// What the largest batch took, and the document that alone took most fuel.
     used: Usage,
     worst: Option<(String, Usage)>,
@@ -52,6 +57,7 @@ pub(super) fn run(check: &Check) -> Result<(), Failure> {
             problems: vec![failure.to_string()],
             policy: None,
             documents: 0,
+            is_packed: false,
             used: Usage::default(),
             worst: None,
         },
@@ -82,6 +88,7 @@ fn examine(
         problems: Vec::new(),
         policy: None,
         documents: tried.len(),
+        is_packed: false,
         used: Usage::default(),
         worst: None,
     };
@@ -154,6 +161,13 @@ impl Report {
         if !self.problems.is_empty() {
             return Ok(());
         }
+        if policy.takes_packed() {
+            self.is_packed = true;
+            self.compare_interfaces(policy, documents, &alone)?;
+            if !self.problems.is_empty() {
+                return Ok(());
+            }
+        }
         let together = measured(documents)?;
         self.used = together.usage;
         let backwards: Vec<Document> = documents.iter().rev().cloned().collect();
@@ -173,6 +187,46 @@ impl Report {
         Ok(())
     }
 
+    /// Asks a policy that takes batches packed by its other interface too: `alone` is what it found packed.
+    fn compare_interfaces(
+        &mut self,
+        policy: &RedactionPolicy,
+        documents: &[Document],
+        alone: &[Vec<Finding>],
+    ) -> Result<(), Failure> {
+        let measured = |documents: &[Document]| {
+            let measured = policy.measure_unpacked(&context(), documents);
+            measured.map_err(|error| Failure::failed(&error))
+        };
+        for (document, packed) in documents.iter().zip(alone) {
+            let path = document.path.as_ref().map_or("", |path| path.as_str());
+            match measured(std::slice::from_ref(document))?.findings {
+                Ok(mut plain) => {
+                    let plain = plain.pop().unwrap_or_default();
+                    let misfit = misfit(document, packed, &plain);
+                    self.problems
+                        .extend(misfit.map(|misfit| format!("on `{path}` {misfit}; {ONE_FUNCTION}")));
+                }
+                Err(reason) => self.problems.push(format!(
+                    "on `{path}` `redaction` fails and `packed-redaction` does not: {reason}; {ONE_FUNCTION}"
+                )),
+            }
+        }
+        if !self.problems.is_empty() {
+            return Ok(());
+        }
+        match measured(documents)?.findings {
+            Ok(plain) if plain.iter().zip(alone).all(|(plain, packed)| ordered(plain) == ordered(packed)) => {}
+            Ok(_) => self.problems.push(format!(
+                "all documents together get other findings by `redaction` than by `packed-redaction`; {ONE_FUNCTION}"
+            )),
+            Err(reason) => self.problems.push(format!(
+                "on all documents together `redaction` fails and `packed-redaction` does not: {reason}; {ONE_FUNCTION}"
+            )),
+        }
+        Ok(())
+    }
+
     fn as_json(&self, file: &str) -> Value {
         let limits = Limits::default();
         json!({
@@ -185,6 +239,10 @@ impl Report {
             "version": self.policy.as_ref().map(|policy| &policy.info().version),
             "rules": self.policy.as_ref().map(|policy| policy.info().rules.len()),
             "documents": self.documents,
+            "interfaces": match self.is_packed {
+                true => json!(["redaction", "packed-redaction"]),
+                false => json!(["redaction"]),
+            },
             "fuel": { "used": self.used.fuel, "max": limits.fuel_max },
             "memory_bytes": { "used": self.used.memory_bytes, "max": limits.memory_bytes_max },
             "worst": self.worst.as_ref().map(|(path, usage)| json!({ "path": path, "fuel": usage.fuel })),
@@ -214,8 +272,9 @@ impl Report {
             percent(self.bytes as u64, limits.component_bytes_max as u64)
         );
         println!(
-            "judged   {} documents alone, together, backwards and twice, with the same findings",
-            self.documents
+            "judged   {} documents alone, together, backwards and twice{}, with the same findings",
+            self.documents,
+            if self.is_packed { ", packed and not" } else { "" }
         );
         println!(
             "fuel     {}, {}",
@@ -231,6 +290,51 @@ impl Report {
             println!("worst    `{path}`: {} of fuel", usage.fuel);
         }
     }
+}
+
+/// What mends a policy whose interfaces differ.
+const ONE_FUNCTION: &str = "both must give the same answers: let the `redact` of `packed-redaction` and that of `redaction` call one function for each document, or build for the world `redaction-policy`, which has no `packed-redaction`";
+
+/// Says in what the findings of a document differ, by place and rule and never by content; none where they do not. Their
+/// order does not count, since the host joins them.
+fn misfit(document: &Document, packed: &[Finding], plain: &[Finding]) -> Option<String> {
+    let (packed, plain) = (ordered(packed), ordered(plain));
+    let only = |these: &[Place], those: &[Place]| these.iter().find(|place| !those.contains(place)).cloned();
+    let (finder, other, place) = match (only(&packed, &plain), only(&plain, &packed)) {
+        (Some(place), _) => ("packed-redaction", "redaction", place),
+        (None, Some(place)) => ("redaction", "packed-redaction", place),
+        // The same ones, but some of them more often: nothing more goes.
+        (None, None) => return None,
+    };
+    let (leaf, target, rule) = place;
+    let pointer = document.leaves.get(leaf).map_or("", |leaf| leaf.pointer.as_str());
+    let target = match target {
+        Target::Whole => "the whole value".to_owned(),
+        Target::Literal(text) => format!("a text of {} bytes", text.len()),
+        Target::Bytes { start, end } => format!("bytes {start} to {end}"),
+    };
+    Some(format!(
+        "`{finder}` finds `{rule}` in {target} of leaf {leaf} (`{pointer}`) and `{other}` does not ({} findings packed, {} otherwise)",
+        packed.len(),
+        plain.len()
+    ))
+}
+
+/// What goes of which leaf, and by which rule.
+type Place = (usize, Target, String);
+
+fn ordered(findings: &[Finding]) -> Vec<Place> {
+    let place = |finding: &Finding| {
+        (
+            finding.leaf,
+            finding.target.clone(),
+            finding.rule.as_str().to_owned(),
+        )
+    };
+    let mut places: Vec<Place> = findings.iter().map(place).collect();
+    places.sort_by_cached_key(|(leaf, target, rule)| (*leaf, format!("{target:?}"), rule.clone()));
+    places.dedup();
+    places
 }
 
 /// Says how much of a limit was used.
