@@ -31,6 +31,8 @@ const SCHEMA_VERSION: i32 = 2;
 /// Writes that may wait; past that, callers wait to be let in.
 const WAITING_MAX: usize = 4096;
 const READERS_MAX: usize = 4;
+/// Statements that a connection keeps parsed; there are some fifty. By default it would keep sixteen.
+const STATEMENTS_KEPT: usize = 100;
 const BUSY: Duration = Duration::from_secs(5);
 
 /// Why the database refused or failed.
@@ -323,6 +325,7 @@ fn prepare(file: &Path, options: DatabaseOptions) -> Result<Connection, Database
         writer::WAL_KEPT_BYTES,
     );
     connection.execute_batch(&settings).map_err(failed)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     let mode: String = pragma(&connection, "journal_mode").map_err(failed)?;
     if !mode.eq_ignore_ascii_case("wal") {
         // Some network file systems cannot share memory; there, locks do not hold either.
@@ -361,6 +364,7 @@ fn reader(file: &Path) -> rusqlite::Result<Connection> {
     )?;
     connection.busy_timeout(BUSY)?;
     connection.execute_batch("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;")?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     Ok(connection)
 }
 

@@ -70,7 +70,7 @@ impl Writer {
 
     /// Runs one transaction: the first request and those that already wait.
     fn group(&self, first: Request, requests: &mpsc::Receiver<Request>) -> Result<(), InDoubt> {
-        if let Err(error) = self.connection.execute_batch("BEGIN IMMEDIATE") {
+        if let Err(error) = self.statement("BEGIN IMMEDIATE") {
             let (_, finish) = first(None);
             finish(Err(DatabaseError::sqlite("begin a transaction", error)));
             return Ok(());
@@ -106,7 +106,7 @@ impl Writer {
             }
             next = another(began, &done, requests);
         }
-        match self.connection.execute_batch("COMMIT") {
+        match self.statement("COMMIT") {
             Ok(()) => {
                 done.into_iter().for_each(|finish| finish(Ok(())));
                 Ok(())
@@ -139,6 +139,11 @@ impl Writer {
             }
         }
         (outcome, finish)
+    }
+
+    /// Runs a statement that is parsed once.
+    fn statement(&self, sql: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(sql)?.execute([]).map(drop)
     }
 
     fn wal_bytes(&self) -> u64 {

@@ -275,20 +275,23 @@ impl StateStore for EmbeddedState {
                 return Ok(lane.tip == commit);
             }
             if lane.prepared_is_all {
-                connection.execute("DELETE FROM derived WHERE lane = ?", [lane.id])?;
+                run(connection, "DELETE FROM derived WHERE lane = ?", [lane.id])?;
             } else {
-                connection.execute(
+                run(
+                    connection,
                     "DELETE FROM derived WHERE lane = ?1 AND (kind, key) IN
                      (SELECT kind, key FROM prepared WHERE lane = ?1 AND value IS NULL)",
                     [lane.id],
                 )?;
             }
-            connection.execute(
+            run(
+                connection,
                 "INSERT OR REPLACE INTO derived (lane, kind, key, value)
                  SELECT lane, kind, key, value FROM prepared WHERE lane = ? AND value IS NOT NULL",
                 [lane.id],
             )?;
-            connection.execute(
+            run(
+                connection,
                 "UPDATE lane SET tip = prepared, render = prepared_render WHERE id = ?",
                 [lane.id],
             )?;
@@ -468,12 +471,17 @@ fn unstage(connection: &Connection, lane: i64, rows: &[(RowKey, Option<String>)]
 }
 
 fn drop_prepared(connection: &Connection, lane: i64) -> rusqlite::Result<()> {
-    connection.execute("DELETE FROM prepared WHERE lane = ?", [lane])?;
-    connection.execute(
+    run(connection, "DELETE FROM prepared WHERE lane = ?", [lane])?;
+    run(
+        connection,
         "UPDATE lane SET prepared = NULL, prepared_render = NULL, prepared_is_all = NULL WHERE id = ?",
         [lane],
-    )?;
-    Ok(())
+    )
+}
+
+/// Runs a statement that is parsed once.
+fn run(connection: &Connection, sql: &str, of: [i64; 1]) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute(of).map(drop)
 }
 
 fn parsed<T: DeserializeOwned>(text: &str, what: &'static str, lane: &LaneId) -> Result<T, StateError> {
