@@ -16,7 +16,7 @@ use mirror_runtime::{
     database::{Database, DatabaseOptions},
     queue::{EventLog, NewEvent, embedded::EmbeddedLog},
 };
-use std::{cell::Cell, hint::black_box, time::Duration};
+use std::{cell::Cell, hint::black_box, io::Write as _, time::Duration};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_793_606_400 + second).expect("a time")
@@ -46,9 +46,22 @@ fn event(version: u64) -> NewEvent {
 }
 
 fn log(criterion: &mut Criterion) {
+    floor(criterion);
     for size in sizes() {
         log_of(criterion, size);
     }
+}
+
+/// What nothing durable can go below: one page at the end of a file, and a disk that is waited for.
+fn floor(criterion: &mut Criterion) {
+    let mut file = tempfile::tempfile().expect("temporary files can be made");
+    let page = [7; 4096];
+    criterion.bench_function("floor/page_synced", |bencher| {
+        bencher.iter(|| {
+            file.write_all(black_box(&page)).expect("there is room");
+            file.sync_data().expect("the disk takes it");
+        });
+    });
 }
 
 /// A log that has so many events already.

@@ -22,6 +22,7 @@ use mirror_runtime::pipeline::transform::CHUNK;
 use mirror_sandbox::{LayoutRenderer, Limits, RedactionPolicy, SampleFilter, Sandbox, SandboxConfig};
 use sample_filter::{filter, settings::Settings as FilterSettings};
 use secret_redaction::{engine::Engine, settings::Settings};
+use serde_json::value::RawValue;
 use std::hint::black_box;
 
 struct Guests {
@@ -170,6 +171,8 @@ fn steps(criterion: &mut Criterion, guests: &Guests, configurations: usize) {
     let found: usize = verdicts.iter().map(|batch| judge::count(batch)).sum();
     assert!(found > 0, "the sample project has planted secrets");
 
+    floor(criterion, &objects, &files(&made), configurations);
+
     // Cutting texts into leaves, and markers in place of findings: the host's part around the policies.
     let mut group = criterion.benchmark_group("findings");
     fewer_samples(&mut group, configurations);
@@ -219,6 +222,42 @@ fn steps(criterion: &mut Criterion, guests: &Guests, configurations: usize) {
     });
     group.bench_function(BenchmarkId::new("sandboxed", configurations), |bencher| {
         bencher.iter(|| sandboxed(guests, black_box(&objects), &guard).len());
+    });
+    group.finish();
+}
+
+/// What no stage can go below: one look at each byte of JSON that comes in, and at each byte of a file one look and one copy.
+fn floor(criterion: &mut Criterion, objects: &Objects, files: &[(&str, &str)], configurations: usize) {
+    let mut group = criterion.benchmark_group("floor");
+    fewer_samples(&mut group, configurations);
+    let bytes = |sizes: &mut dyn Iterator<Item = usize>| Throughput::Bytes(sizes.sum::<usize>() as u64);
+    let sources = || objects.placed.iter().map(|placed| placed.object.source.as_str());
+    group.throughput(bytes(&mut sources().map(str::len)));
+    group.bench_function(BenchmarkId::new("json_read_once", configurations), |bencher| {
+        let read = |source| serde_json::from_str::<&RawValue>(source).expect("it is JSON");
+        bencher.iter(|| {
+            sources()
+                .map(|source| read(black_box(source)).get().len())
+                .sum::<usize>()
+        });
+    });
+    group.throughput(bytes(&mut files.iter().map(|(_, content)| content.len())));
+    group.bench_function(
+        BenchmarkId::new("files_searched_once", configurations),
+        |bencher| {
+            bencher.iter(|| {
+                let found = black_box(files)
+                    .iter()
+                    .map(|(_, content)| content.bytes().filter(|byte| *byte == 0).count());
+                found.sum::<usize>()
+            });
+        },
+    );
+    group.bench_function(BenchmarkId::new("files_copied_once", configurations), |bencher| {
+        bencher.iter(|| {
+            let copies = black_box(files).iter().map(|(_, content)| (*content).to_owned());
+            copies.collect::<Vec<_>>()
+        });
     });
     group.finish();
 }

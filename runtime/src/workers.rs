@@ -120,22 +120,32 @@ enum Step {
     Nothing,
     /// It is to be ours and nobody living has it.
     Take,
+    /// It is ours, but nothing is done for it: no answer came when it was taken, or one that came too late.
+    Begin,
     /// It is ours and is to be another's.
     GiveUp,
+    /// The same, and nothing is done for it.
+    LetGo,
 }
 
-/// Decides about a shard: `holder` is who has it by its record.
-fn step(shard: Shard, own: &str, holder: Option<&str>, workers: &BTreeSet<String>) -> Step {
+/// Decides about a shard: `holder` is who has it by its record; `is_worked_for` is whether something is done for it here,
+/// if only to end it.
+fn step(
+    shard: Shard,
+    own: &str,
+    holder: Option<&str>,
+    workers: &BTreeSet<String>,
+    is_worked_for: bool,
+) -> Step {
     let owner = shard.owner(workers.iter().map(String::as_str).chain([own]));
     let is_meant_for_us = owner == Some(own);
     match holder {
-        Some(holder) if holder == own => {
-            if is_meant_for_us {
-                Step::Nothing
-            } else {
-                Step::GiveUp
-            }
-        }
+        Some(holder) if holder == own => match (is_meant_for_us, is_worked_for) {
+            (true, true) => Step::Nothing,
+            (true, false) => Step::Begin,
+            (false, true) => Step::GiveUp,
+            (false, false) => Step::LetGo,
+        },
         // It gives it up by itself, or dies.
         Some(holder) if workers.contains(holder) => Step::Nothing,
         Some(_) | None if is_meant_for_us => Step::Take,
@@ -156,8 +166,38 @@ struct Membership {
     id: String,
     revision: u64,
     held: BTreeSet<Shard>,
-    /// Shards being given up; each ends with its shard.
-    ending: JoinSet<Shard>,
+    /// Shards being given up.
+    ending: Ending,
+}
+
+/// Shards for which the work is being ended.
+#[derive(Default)]
+struct Ending {
+    shards: BTreeSet<Shard>,
+    /// Each ends with its shard.
+    tasks: JoinSet<Shard>,
+}
+
+impl Ending {
+    fn add(&mut self, crew: &Arc<dyn Crew>, shard: Shard) {
+        let crew = Arc::clone(crew);
+        self.shards.insert(shard);
+        self.tasks.spawn(async move {
+            crew.give_up(shard).await;
+            shard
+        });
+    }
+
+    /// Waits for the next that has ended; none where there are no more.
+    async fn next(&mut self) -> Option<Shard> {
+        // One whose task panicked counts as being ended: nobody knows what is still done for it.
+        loop {
+            if let Ok(shard) = self.tasks.join_next().await? {
+                self.shards.remove(&shard);
+                return Some(shard);
+            }
+        }
+    }
 }
 
 impl Worker {
@@ -221,13 +261,16 @@ impl Worker {
         }
         // Whatever ended it: nothing is done for these shards any more.
         for shard in std::mem::take(&mut life.held) {
-            self.end(&mut life.ending, crew, shard);
+            life.ending.add(crew, shard);
         }
         // The others wait as long as it takes, while this worker is known to live.
         let mut renewal = tokio::time::interval(self.time / 3);
-        while !life.ending.is_empty() {
+        loop {
             tokio::select! {
-                Some(ended) = life.ending.join_next() => self.let_go(&life.id, ended.ok()).await,
+                ended = life.ending.next() => match ended {
+                    Some(shard) => self.let_go(&life.id, shard).await,
+                    None => break,
+                },
                 _ = renewal.tick() => if outcome.is_ok() { let _ = self.renew(&mut life).await; },
             }
         }
@@ -260,7 +303,7 @@ impl Worker {
             id,
             revision,
             held: BTreeSet::new(),
-            ending: JoinSet::new(),
+            ending: Ending::default(),
         })
     }
 
@@ -280,7 +323,7 @@ impl Worker {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 _ = renewal.tick() => self.renew(life).await?,
-                Some(ended) = life.ending.join_next() => self.let_go(&life.id, ended.ok()).await,
+                Some(shard) = life.ending.next() => self.let_go(&life.id, shard).await,
                 change = changes.next(), if may_change => {
                     may_change = change.is_some();
                     tokio::time::sleep(SOON).await;
@@ -340,24 +383,26 @@ impl Worker {
         };
         for shard in &self.shards {
             let (holder, revision) = seen.holders.get(shard).cloned().unwrap_or_default();
-            match step(*shard, &life.id, holder.as_deref(), &seen.workers) {
+            let is_worked_for = life.held.contains(shard) || life.ending.shards.contains(shard);
+            match step(*shard, &life.id, holder.as_deref(), &seen.workers, is_worked_for) {
                 Step::Nothing => {}
                 Step::GiveUp => {
                     if life.held.remove(shard) {
                         tracing::info!(worker = life.id, %shard, "a shard is handed over");
-                        self.end(&mut life.ending, crew, *shard);
+                        life.ending.add(crew, *shard);
                     }
                 }
+                Step::LetGo => self.let_go(&life.id, *shard).await,
+                Step::Begin => self.begin(life, crew, *shard, None).await,
                 Step::Take => {
                     let key = shard_key(*shard);
                     let taken = self
                         .bucket
                         .put(&key, life.id.clone().into_bytes(), revision, None)
                         .await;
-                    if matches!(taken, Ok(Written::As(_))) && self.lease.holds() {
-                        tracing::info!(worker = life.id, %shard, after = holder, "a shard is taken");
-                        life.held.insert(*shard);
-                        crew.take(*shard).await;
+                    // Where it is not known, the next look shows it.
+                    if matches!(taken, Ok(Written::As(_))) {
+                        self.begin(life, crew, *shard, holder).await;
                     }
                 }
             }
@@ -366,17 +411,17 @@ impl Worker {
         self.metrics.shards_held.set(held);
     }
 
-    fn end(&self, ending: &mut JoinSet<Shard>, crew: &Arc<dyn Crew>, shard: Shard) {
-        let crew = Arc::clone(crew);
-        ending.spawn(async move {
-            crew.give_up(shard).await;
-            shard
-        });
+    /// Begins to work for a shard that is ours by its record, as soon as the lease holds.
+    async fn begin(&self, life: &mut Membership, crew: &Arc<dyn Crew>, shard: Shard, after: Option<String>) {
+        if self.lease.holds() {
+            tracing::info!(worker = life.id, %shard, after, "a shard is taken");
+            life.held.insert(shard);
+            crew.take(shard).await;
+        }
     }
 
     /// Lets the others have a shard for which nothing is done any more.
-    async fn let_go(&self, id: &str, shard: Option<Shard>) {
-        let Some(shard) = shard else { return };
+    async fn let_go(&self, id: &str, shard: Shard) {
         let key = shard_key(shard);
         let released = async {
             let Record { value, revision } = self.bucket.get(&key).await?;

@@ -1,8 +1,9 @@
 //! Keeps the store small: few packs, and no more than the live trees need.
 //!
-//! Each push leaves a pack. The last ones are gathered in one file (`recent`) and made a pack together; but every look-up may
-//! have to ask every pack. So after a push small packs are joined into one, by copying entries as they are. Of blobs the newest are taken along as far as there is room for them, but not those
-//! that others were written over. When all that has made as much waste as there is use, only what the tips need is taken.
+//! Each push leaves a pack. The last ones are gathered in one file (`recent`) and made a pack together; but every look-up
+//! may have to ask every pack. So after a push small packs are joined into one, by copying entries as they are. Of blobs the
+//! newest are taken along as far as there is room for them, but not those that others were written over. When all that has
+//! made as much waste as there is use, only what the tips need is taken.
 
 use super::{Store, TRASH, Upkeep};
 use crate::{

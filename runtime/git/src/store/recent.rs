@@ -136,6 +136,10 @@ impl Recent {
         for pack in packs.iter().filter(|pack| keep(pack.name)) {
             self.take(pack)?;
         }
+        if self.packs.is_empty() {
+            // Who rests holds no file open.
+            self.file = None;
+        }
         Ok(())
     }
 

@@ -41,7 +41,7 @@ pub(crate) use over_http::first_snapshot_over_http;
 pub(crate) use receiver::{Posted, Receiver};
 pub(crate) use repository::{Commit, File, Repository, Sidecar};
 pub(crate) use served::Served;
-pub(crate) use server::{Answer, Output, Server, binary, command, run};
+pub(crate) use server::{Answer, Output, Server, binary, command, run, suspend};
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,9 @@
 //! The process under test: started, asked, stopped and killed.
 
+use nix::{
+    sys::signal::{self, Signal},
+    unistd::Pid,
+};
 use serde_json::Value;
 use std::{
     io::{BufRead, BufReader},
@@ -250,6 +254,11 @@ impl Server {
         self.read_to_end();
     }
 
+    /// Suspends the process, or lets it go on.
+    pub(crate) fn suspend(&self, suspended: bool) {
+        suspend(self.child.id(), suspended);
+    }
+
     /// Stops the process as a service manager would, once it has started; it must end well.
     pub(crate) async fn stop(mut self) {
         super::until("the process has started", async || {
@@ -298,4 +307,15 @@ async fn answer(response: reqwest::Response) -> reqwest::Result<Answer> {
 /// If it is not UTF-8, which temporary directories are.
 pub(crate) fn text(path: PathBuf) -> String {
     path.into_os_string().into_string().expect("the path is UTF-8")
+}
+
+/// Suspends a process that is a child of this one, as a laptop's lid or a virtual machine's host does, or lets it go on.
+pub(crate) fn suspend(process: u32, suspended: bool) {
+    let process = Pid::from_raw(i32::try_from(process).expect("process ids are small"));
+    let signal = if suspended {
+        Signal::SIGSTOP
+    } else {
+        Signal::SIGCONT
+    };
+    signal::kill(process, signal).expect("a child may be sent signals");
 }

@@ -1,0 +1,161 @@
+//! Who was suspended, or cut off, believes what is not true any more. Does it do anything twice, or lose anything, when it wakes up?
+
+mod support;
+
+use nats_server::NatsServer;
+use std::{fs, path::PathBuf};
+use support::{Broker, Installation, JANE, Keboola, Options, PETR, Server, each_round, suspend, until};
+
+/// A mirror behind a web server whose log is in NATS.
+fn site(keboola: &std::sync::Arc<Keboola>, nats: &NatsServer) -> Installation {
+    let options = Options {
+        secrets: "masked",
+        ..Broker::options(nats, "")
+    };
+    Installation::over_https(keboola, options)
+}
+
+/// Waits until one of the workers has the project, and returns which.
+async fn holder(workers: &[Server]) -> usize {
+    until("a worker has the project", async || {
+        for (index, worker) in workers.iter().enumerate() {
+            if worker.metric("shards_held").await == Some(1.0) {
+                return Some(index);
+            }
+        }
+        None
+    })
+    .await
+}
+
+/// A server that holds up pushes as long as it is told to.
+struct Gate {
+    shut: PathBuf,
+    arrived: PathBuf,
+}
+
+impl Gate {
+    fn before(site: &Installation) -> Self {
+        let repository = site.repository.path();
+        let (shut, arrived) = (repository.join("shut"), repository.join("arrived"));
+        let hook = "cat >/dev/null\ntest -e shut || exit 0\necho push >>arrived\nwhile test -e shut; do sleep 0.05; done";
+        site.repository.hook("pre-receive", hook);
+        Self { shut, arrived }
+    }
+
+    fn shut(&self) {
+        fs::write(&self.shut, "").expect("the repository can be written");
+        fs::write(&self.arrived, "").expect("the repository can be written");
+    }
+
+    async fn has(&self, pushes: usize) {
+        until("pushes have arrived", async || {
+            let arrived = fs::read_to_string(&self.arrived).ok()?;
+            (arrived.lines().count() >= pushes).then_some(())
+        })
+        .await;
+    }
+
+    fn open(&self) {
+        fs::remove_file(&self.shut).expect("it is there");
+    }
+}
+
+/// The worker is suspended in the middle of its push, another one takes over and pushes the same, and then more; both pushes
+/// are let go on at once, and the worker wakes up to a lease, a cursor and a branch that are another's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn a_worker_that_slept_through_its_lease_does_nothing_twice() {
+    each_round(slept_through_its_lease).await;
+}
+
+async fn slept_through_its_lease() {
+    let keboola = Keboola::small();
+    let nats = NatsServer::start();
+    let site = site(&keboola, &nats);
+    let workers = [site.worker("w0").await, site.worker("w1").await];
+    let broker = Broker::open(nats, &site).await;
+    broker.settle(&[&site]).await;
+    let gate = Gate::before(&site);
+    for round in 0..3 {
+        let sleeper = holder(&workers).await;
+        let awake = &workers[1 - sleeper];
+        if round > 0 {
+            // In its push; else when it had nothing to do.
+            gate.shut();
+            keboola.set(&keboola.orders(), JANE, "since", format!("-{round} days"));
+            broker.publish(&site).await;
+            gate.has(1).await;
+        }
+        workers[sleeper].suspend(true);
+        keboola.set(&keboola.clean(), PETR, "round", round);
+        broker.publish(&site).await;
+        until("another one has the project", async || {
+            (awake.metric("shards_held").await == Some(1.0)).then_some(())
+        })
+        .await;
+        match round {
+            0 => {}
+            // Two owners push at the same time.
+            1 => {
+                gate.has(2).await;
+                gate.open();
+            }
+            _ => gate.open(),
+        }
+        // The one that is awake has done everything, whatever the other one believes.
+        broker.settle(&[&site]).await;
+        workers[sleeper].suspend(false);
+        keboola.set(&keboola.orders(), JANE, "until", round);
+        broker.settle(&[&site]).await;
+    }
+    let books = broker.settle(&[&site]).await;
+    for book in books.values() {
+        site.check_by(book, &[]);
+    }
+    for worker in workers {
+        worker.stop().await;
+    }
+}
+
+/// NATS answers nobody for longer than a lease: connections stay, and nothing comes through them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn workers_that_were_cut_off_from_nats_go_on_where_they_were() {
+    each_round(cut_off_from_nats).await;
+}
+
+async fn cut_off_from_nats() {
+    let keboola = Keboola::small();
+    let nats = NatsServer::start();
+    let site = site(&keboola, &nats);
+    let workers = [site.worker("w0").await, site.worker("w1").await];
+    let broker = Broker::open(nats, &site).await;
+    broker.settle(&[&site]).await;
+    let gate = Gate::before(&site);
+    gate.shut();
+    keboola.set(&keboola.orders(), JANE, "since", "-1 days");
+    broker.publish(&site).await;
+    gate.has(1).await;
+    suspend(broker.server.pid(), true);
+    keboola.set(&keboola.clean(), PETR, "cut", "off");
+    until("nobody believes that it has the project", async || {
+        for worker in &workers {
+            if worker.metric("shards_held").await != Some(0.0) {
+                return None;
+            }
+        }
+        Some(())
+    })
+    .await;
+    // What is in flight may still land: it was decided while the lease held.
+    gate.open();
+    suspend(broker.server.pid(), false);
+    broker.settle(&[&site]).await;
+    keboola.set(&keboola.clean(), PETR, "cut", "on");
+    let books = broker.settle(&[&site]).await;
+    for book in books.values() {
+        site.check_by(book, &[]);
+    }
+    for worker in workers {
+        worker.stop().await;
+    }
+}
