@@ -106,9 +106,10 @@ impl NatsServer {
         let directory = TempDir::new().expect("temporary directories can be made");
         let monitor = free_port();
         let store = directory.path().join("store");
+        // By default a server promises three quarters of what is free on the disk, which may be less than streams reserve.
         let config = format!(
             "server_name: {name}\nlisten: \"127.0.0.1:{port}\"\nhttp: \"127.0.0.1:{monitor}\"\n\
-             jetstream {{\n  store_dir: {store:?}\n  sync_interval: always\n}}\n{lines}"
+             jetstream {{\n  store_dir: {store:?}\n  sync_interval: always\n  max_file_store: 100G\n}}\n{lines}"
         );
         fs::write(directory.path().join("server.conf"), config).expect("the directory can be written");
         Self {
