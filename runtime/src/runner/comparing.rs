@@ -112,11 +112,11 @@ impl Runner {
         {
             self.compared_badly(lane, &error);
             schedule.open = None;
-            schedule.due = again(now);
+            schedule.due = again(now, config.every);
         }
         // Not while something may be on its way.
         if schedule.rendered_due <= now && schedule.open.is_none() && self.may_compare(&lane.id) {
-            schedule.rendered_due = again(now);
+            schedule.rendered_due = again(now, config.render_every);
             match lane.compare_rendered(&schedule.last).await {
                 Ok(Some((differs, compared))) => {
                     self.count_comparison("ok");
@@ -150,7 +150,7 @@ impl Runner {
             None => lane.compare(schedule.last.clone()).await?,
         };
         let Some(looked) = lane.look(&mut comparison, config.grace).await? else {
-            schedule.due = again(now);
+            schedule.due = again(now, config.every);
             return Ok(());
         };
         for (kind, count) in looked.repaired {
@@ -166,7 +166,7 @@ impl Runner {
             (None, due) => {
                 self.count_comparison("waiting");
                 schedule.open = Some(comparison);
-                schedule.due = due.unwrap_or_else(|| again(now));
+                schedule.due = due.unwrap_or_else(|| again(now, config.every));
             }
         }
         Ok(())
@@ -184,6 +184,7 @@ impl Runner {
     }
 }
 
-fn again(now: Timestamp) -> Timestamp {
-    later(now, AGAIN_AFTER)
+/// Returns when what is to be done so often is tried again.
+fn again(now: Timestamp, every: Option<Duration>) -> Timestamp {
+    later(now, every.map_or(AGAIN_AFTER, |every| every.min(AGAIN_AFTER)))
 }
