@@ -28,7 +28,7 @@ use tokio::time::Instant;
 /// For one request.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// While a stream has no leader nobody takes requests for it, and the server says so at once; then a request
-/// is made again for so long. An election takes one to four seconds after a server's death.
+/// is made again for so long.
 const LEADER_WITHIN: Duration = Duration::from_secs(8);
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// Messages of one atomic batch that the server takes at most.

@@ -210,6 +210,14 @@ async fn note(late: &mut World, config: &ConfigAt, second: i64, value: &str) {
     late.post(at(second)).await;
 }
 
+/// Sets values of the orders, a window each.
+async fn notes(late: &mut World, values: [&str; 5]) {
+    let orders = late.keboola.orders();
+    for (second, value) in (0..).step_by(1_000).zip(values) {
+        note(late, &orders, second, value).await;
+    }
+}
+
 /// What the commits after the snapshot say, oldest first, each with the number of its covered changes.
 fn told(late: &World) -> Vec<String> {
     let commits = late.history().into_iter().skip(1);
@@ -218,6 +226,11 @@ fn told(late: &World) -> Vec<String> {
         format!("{} {}", fields[5].split(',').count(), fields[4])
     });
     told.collect()
+}
+
+/// The same of windows that each changed the orders once.
+fn updates<const COUNT: usize>(values: [&str; COUNT]) -> [String; COUNT] {
+    values.map(|value| format!("1 Update keboola.ex-shop \"The orders\": {value}"))
 }
 
 /// Refuses what has a phrase in it, commit by commit, and says where, if it is to name places; counts pushes.
@@ -292,22 +305,9 @@ async fn a_window_that_is_refused_without_a_reason_goes_with_what_mends_it() {
     let mut late = World::new(&keboola).await;
     let repository = Repository::at(late.rig.repository());
     push_protection(&repository, PHRASE, false);
-    let orders = keboola.orders();
-    for (second, value) in [
-        (0, "One"),
-        (1_000, "Two"),
-        (2_000, PHRASE),
-        (3_000, "Four"),
-        (4_000, "Five"),
-    ] {
-        note(&mut late, &orders, second, value).await;
-    }
+    notes(&mut late, ["One", "Two", PHRASE, "Four", "Five"]).await;
     late.rig.settle().await;
-    assert_eq!(
-        told(&late),
-        ["One", "Two", "Four", "Five"]
-            .map(|value| format!("1 Update keboola.ex-shop \"The orders\": {value}"))
-    );
+    assert_eq!(told(&late), updates(["One", "Two", "Four", "Five"]));
     assert!(!repository.holds(PHRASE));
     late.check_tree().await;
 }
@@ -319,27 +319,14 @@ async fn what_nobody_could_mend_waits_and_is_a_commit_for_each_window_in_the_end
     let mut late = World::new(&keboola).await;
     let repository = Repository::at(late.rig.repository());
     repository.hook("pre-receive", "cat >/dev/null\necho 'closed today' >&2\nexit 1");
-    let orders = keboola.orders();
-    for (second, value) in [
-        (0, "One"),
-        (1_000, "Two"),
-        (2_000, "Three"),
-        (3_000, "Four"),
-        (4_000, "Five"),
-    ] {
-        note(&mut late, &orders, second, value).await;
-    }
+    notes(&mut late, ["One", "Two", "Three", "Four", "Five"]).await;
     for _ in 0..2 {
         late.rig.try_attempt().await.expect_err("the server is closed");
         assert_eq!(late.history().len(), 1, "nothing arrived");
     }
     repository.unhook("pre-receive");
     late.rig.settle().await;
-    assert_eq!(
-        told(&late),
-        ["One", "Two", "Three", "Four", "Five"]
-            .map(|value| format!("1 Update keboola.ex-shop \"The orders\": {value}"))
-    );
+    assert_eq!(told(&late), updates(["One", "Two", "Three", "Four", "Five"]));
     late.check_tree().await;
 }
 

@@ -3,16 +3,50 @@
 mod support;
 
 use nats_server::NatsServer;
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, sync::Arc};
 use support::{Broker, Installation, JANE, Keboola, Options, PETR, Server, each_round, suspend, until};
 
-/// A mirror behind a web server whose log is in NATS.
-fn site(keboola: &std::sync::Arc<Keboola>, nats: &NatsServer) -> Installation {
-    let options = Options {
-        secrets: "masked",
-        ..Broker::options(nats, "")
-    };
-    Installation::over_https(keboola, options)
+/// A mirror behind a web server that two workers share, whose log is in NATS; everything is mirrored.
+struct Shared {
+    keboola: Arc<Keboola>,
+    site: Installation,
+    workers: [Server; 2],
+    broker: Broker,
+    gate: Gate,
+}
+
+impl Shared {
+    async fn start() -> Self {
+        let keboola = Keboola::small();
+        let nats = NatsServer::start();
+        let options = Options {
+            secrets: "masked",
+            ..Broker::options(&nats, "")
+        };
+        let site = Installation::over_https(&keboola, options);
+        let workers = [site.worker("w0").await, site.worker("w1").await];
+        let broker = Broker::open(nats, &site).await;
+        broker.settle(&[&site]).await;
+        let gate = Gate::before(&site);
+        Self {
+            keboola,
+            site,
+            workers,
+            broker,
+            gate,
+        }
+    }
+}
+
+/// Nothing is missing, nothing is there twice, and the workers end well.
+async fn check_and_stop(site: &Installation, broker: &Broker, workers: [Server; 2]) {
+    let books = broker.settle(&[site]).await;
+    for book in books.values() {
+        site.check_by(book, &[]);
+    }
+    for worker in workers {
+        worker.stop().await;
+    }
 }
 
 /// Waits until one of the workers has the project, and returns which.
@@ -69,13 +103,13 @@ async fn a_worker_that_slept_through_its_lease_does_nothing_twice() {
 }
 
 async fn slept_through_its_lease() {
-    let keboola = Keboola::small();
-    let nats = NatsServer::start();
-    let site = site(&keboola, &nats);
-    let workers = [site.worker("w0").await, site.worker("w1").await];
-    let broker = Broker::open(nats, &site).await;
-    broker.settle(&[&site]).await;
-    let gate = Gate::before(&site);
+    let Shared {
+        keboola,
+        site,
+        workers,
+        broker,
+        gate,
+    } = Shared::start().await;
     for round in 0..3 {
         let sleeper = holder(&workers).await;
         let awake = &workers[1 - sleeper];
@@ -108,13 +142,7 @@ async fn slept_through_its_lease() {
         keboola.set(&keboola.orders(), JANE, "until", round);
         broker.settle(&[&site]).await;
     }
-    let books = broker.settle(&[&site]).await;
-    for book in books.values() {
-        site.check_by(book, &[]);
-    }
-    for worker in workers {
-        worker.stop().await;
-    }
+    check_and_stop(&site, &broker, workers).await;
 }
 
 /// NATS answers nobody for longer than a lease: connections stay, and nothing comes through them.
@@ -124,13 +152,13 @@ async fn workers_that_were_cut_off_from_nats_go_on_where_they_were() {
 }
 
 async fn cut_off_from_nats() {
-    let keboola = Keboola::small();
-    let nats = NatsServer::start();
-    let site = site(&keboola, &nats);
-    let workers = [site.worker("w0").await, site.worker("w1").await];
-    let broker = Broker::open(nats, &site).await;
-    broker.settle(&[&site]).await;
-    let gate = Gate::before(&site);
+    let Shared {
+        keboola,
+        site,
+        workers,
+        broker,
+        gate,
+    } = Shared::start().await;
     gate.shut();
     keboola.set(&keboola.orders(), JANE, "since", "-1 days");
     broker.publish(&site).await;
@@ -151,11 +179,5 @@ async fn cut_off_from_nats() {
     suspend(broker.server.pid(), false);
     broker.settle(&[&site]).await;
     keboola.set(&keboola.clean(), PETR, "cut", "on");
-    let books = broker.settle(&[&site]).await;
-    for book in books.values() {
-        site.check_by(book, &[]);
-    }
-    for worker in workers {
-        worker.stop().await;
-    }
+    check_and_stop(&site, &broker, workers).await;
 }

@@ -2,7 +2,7 @@
 
 use super::recent::{self, Recent};
 use crate::{
-    disk::DiskError,
+    disk::{self, DiskError},
     error::StoreError,
     objects::{Objects, Source},
     pack::{Durability, Pack},
@@ -25,16 +25,17 @@ pub(crate) struct LocalObjects {
 impl LocalObjects {
     /// Opens what is below `objects`, and makes a pack of what a process before left that had none yet.
     pub(super) fn open(objects: &Path) -> Result<Self, DiskError> {
-        let this = Self {
-            packed: Objects::open(objects)?,
-            recent: Mutex::new(Recent::new(objects.join(recent::FILE))),
-            packs: objects.join("pack"),
-        };
-        let left = recent::left(&objects.join(recent::FILE))?;
+        let (file, packs) = (objects.join(recent::FILE), objects.join("pack"));
+        let left = recent::left(&file)?;
         if let Some(pack) = recent::together(left.iter(), |_, _| true)? {
-            pack.store(&this.packs, Durability::Cached)?;
+            pack.store(&packs, Durability::Cached)?;
         }
-        Ok(this)
+        disk::remove(&file)?;
+        Ok(Self {
+            packed: Objects::open(objects)?,
+            recent: Mutex::new(Recent::new(file)),
+            packs,
+        })
     }
 
     /// Keeps a pack; returns whether there is a further one in the directory now.

@@ -4,6 +4,9 @@
 //! directory again. So small pushes are appended to one file, from which only the next process reads: this one has them in
 //! memory. When they are many they are put into a pack together.
 
+#[cfg(test)]
+mod tests;
+
 use crate::{
     data::Data,
     disk::{DiskError, at},
