@@ -228,6 +228,7 @@ pub(crate) fn may_be_repeated(error: &NatsError) -> bool {
         | NatsError::Credential { .. }
         | NatsError::TooOld { .. }
         | NatsError::Stream { .. }
-        | NatsError::Answer { .. } => false,
+        | NatsError::Answer { .. }
+        | NatsError::LeaseLost => false,
     }
 }

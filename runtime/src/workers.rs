@@ -356,9 +356,7 @@ impl Worker {
                     life.revision = revision;
                     Ok(())
                 }
-                Record { value: None, .. } => Err(NatsError::Answer {
-                    what: "renew a lease that is still there",
-                }),
+                Record { value: None, .. } => Err(NatsError::LeaseLost),
             },
             Err(error) if self.lease.holds() => {
                 tracing::warn!(

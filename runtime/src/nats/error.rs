@@ -58,6 +58,8 @@ pub enum NatsError {
     },
     #[error("NATS gave an answer that is none when it was asked to {what}")]
     Answer { what: &'static str },
+    #[error("the lease was not renewed in time, and NATS has let go of it")]
+    LeaseLost,
 }
 
 impl NatsError {
@@ -109,7 +111,8 @@ impl NatsError {
             | Self::NoAnswer { .. }
             | Self::NotSent { .. }
             | Self::Refused { .. }
-            | Self::Answer { .. } => false,
+            | Self::Answer { .. }
+            | Self::LeaseLost => false,
         }
     }
 

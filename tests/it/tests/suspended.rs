@@ -2,6 +2,7 @@
 
 mod support;
 
+use mirror_core::shard::Shard;
 use nats_server::NatsServer;
 use std::{fs, path::PathBuf, sync::Arc};
 use support::{Broker, Installation, JANE, Keboola, Options, PETR, Server, each_round, suspend, until};
@@ -49,17 +50,34 @@ async fn check_and_stop(site: &Installation, broker: &Broker, workers: [Server; 
     }
 }
 
-/// Waits until one of the workers has the project, and returns which.
+/// How often a worker has said that it joined.
+fn joins(worker: &Server) -> usize {
+    worker.logged("joined the workers").len()
+}
+
+/// Waits until the project is with the worker that it stays with as long as these are the workers, and returns which. Whoever
+/// has it in the meantime is about to hand it over.
 async fn holder(workers: &[Server]) -> usize {
-    until("a worker has the project", async || {
-        for (index, worker) in workers.iter().enumerate() {
-            if worker.metric("shards_held").await == Some(1.0) {
-                return Some(index);
-            }
-        }
-        None
+    until("the worker that the project belongs to has it", async || {
+        let names = workers
+            .iter()
+            .map(|worker| last(worker, "joined the workers", "worker"));
+        let names: Vec<String> = names.collect::<Option<_>>()?;
+        let taken = workers
+            .iter()
+            .find_map(|worker| last(worker, "a shard is taken", "shard"))?;
+        let shard = Shard(u8::from_str_radix(&taken, 16).expect("a shard is two hexadecimal digits"));
+        let owner = shard.owner(names.iter().map(String::as_str))?;
+        let owner = names.iter().position(|name| name == owner)?;
+        (workers[owner].metric("shards_held").await == Some(1.0)).then_some(owner)
     })
     .await
+}
+
+/// A field of the last line with this message in a worker's log.
+fn last(worker: &Server, message: &str, field: &str) -> Option<String> {
+    let lines = worker.logged(message);
+    lines.last()?[field].as_str().map(str::to_owned)
 }
 
 /// A server that holds up pushes as long as it is told to.
@@ -113,6 +131,7 @@ async fn slept_through_its_lease() {
     for round in 0..3 {
         let sleeper = holder(&workers).await;
         let awake = &workers[1 - sleeper];
+        let joined = joins(&workers[sleeper]);
         if round > 0 {
             // In its push; else when it had nothing to do.
             gate.shut();
@@ -141,6 +160,10 @@ async fn slept_through_its_lease() {
         workers[sleeper].suspend(false);
         keboola.set(&keboola.orders(), JANE, "until", round);
         broker.settle(&[&site]).await;
+        until("who slept joins again", async || {
+            (joins(&workers[sleeper]) > joined).then_some(())
+        })
+        .await;
     }
     check_and_stop(&site, &broker, workers).await;
 }
