@@ -39,17 +39,27 @@ pub const VARIABLE: &str = "KBC_MIRROR_CRASH";
 /// colon, a text that only some of its versions have.
 pub const FATAL_OBJECT: &str = "KBC_MIRROR_FATAL_OBJECT";
 
-/// Where a test has armed the object, the process aborts: as when it is out of memory over it.
-pub fn in_work(object: &mirror_core::layout::SourceObject) {
+/// The same of an object over which the renderer does not end.
+pub const ENDLESS_OBJECT: &str = "KBC_MIRROR_ENDLESS_OBJECT";
+
+/// Where a test has armed the object, the process aborts, as when it is out of memory over it, or the renderer goes on and on.
+pub fn in_work(object: &mirror_core::layout::SourceObject, renderer: &mirror_sandbox::LayoutRenderer) {
     #[cfg(feature = "failpoints")]
-    if let Ok(fatal) = std::env::var(FATAL_OBJECT) {
-        let (name, text) = fatal.split_once(':').unwrap_or((&fatal, ""));
-        if object.key.to_string() == name && object.source.contains(text) {
+    {
+        let is_armed = |variable| {
+            let armed = std::env::var(variable).unwrap_or_default();
+            let (name, text) = armed.split_once(':').unwrap_or((&armed, ""));
+            object.key.to_string() == name && object.source.contains(text)
+        };
+        if is_armed(FATAL_OBJECT) {
             std::process::abort();
+        }
+        if is_armed(ENDLESS_OBJECT) {
+            renderer.endless();
         }
     }
     #[cfg(not(feature = "failpoints"))]
-    let _ = object;
+    let _ = (object, renderer);
 }
 
 /// Passes a place; where a test has armed it, the process is killed here with SIGKILL.

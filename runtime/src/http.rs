@@ -222,18 +222,19 @@ fn sender(token: &IngestToken) -> Result<Sender, HttpError> {
     })
 }
 
-/// A lane that is stuck, and a log that stopped, are mended by a new process only.
+/// A log that stopped, a guest that does not end, and a lane that is stuck are mended by a new process only.
 async fn livez(State(shared): State<Shared>) -> Response {
-    if shared.log.is_over() {
-        return (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the event log stopped after a failed write; restart the process\n",
-        )
-            .into_response();
-    }
-    match shared.status.stuck((shared.now)()) {
+    let problem = if shared.log.is_over() {
+        Some("the event log stopped after a failed write; restart the process".to_owned())
+    } else if let Some(overdue) = shared.status.overdue() {
+        Some(overdue)
+    } else {
+        let stuck = shared.status.stuck((shared.now)());
+        stuck.map(|lane| format!("lane {lane} is stuck"))
+    };
+    match problem {
         None => (StatusCode::OK, "ok\n").into_response(),
-        Some(lane) => (StatusCode::SERVICE_UNAVAILABLE, format!("lane {lane} is stuck\n")).into_response(),
+        Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, format!("{problem}\n")).into_response(),
     }
 }
 

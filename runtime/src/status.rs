@@ -153,6 +153,8 @@ pub struct Status {
     shadows: Mutex<BTreeMap<(MirrorId, String), Arc<ShadowReport>>>,
     /// Events that wait for mirrors whose lanes are not open.
     unopened: Mutex<BTreeMap<MirrorId, u64>>,
+    /// What to say of a guest that does not come to an end.
+    overdue: Mutex<Option<String>>,
 }
 
 impl Status {
@@ -258,6 +260,20 @@ impl Status {
     #[must_use]
     pub fn open_lanes(&self) -> Vec<LaneId> {
         self.lanes().keys().cloned().collect()
+    }
+
+    /// Notes what there is to say of a guest that does not come to an end, or that all do.
+    pub fn set_overdue(&self, guest: Option<String>) {
+        *self.overdue.lock().unwrap_or_else(PoisonError::into_inner) = guest;
+    }
+
+    /// Returns what was noted of a guest that does not come to an end.
+    #[must_use]
+    pub fn overdue(&self) -> Option<String> {
+        self.overdue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Returns a lane whose attempt does not end.

@@ -40,7 +40,7 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::Mutex;
 
@@ -275,6 +275,12 @@ impl System {
             tag_root: secret,
             repositories: Mutex::default(),
         })
+    }
+
+    /// Returns what to say of one of our own guests that does not come to an end ([`Sandbox::overdue`]).
+    #[must_use]
+    pub fn overdue(&self, now: Instant) -> Option<SandboxError> {
+        self.guests.sandbox.overdue(now)
     }
 
     /// Opens one mirror: its client, its repository, its local store.

@@ -80,8 +80,9 @@ pub struct Limits {
     /// WebAssembly instructions (about) that a customer's guest may take for one instantiation and
     /// one batch: about a second. Counted, so the verdict is the same on every machine.
     pub fuel_max: u64,
-    /// Wall-clock time of one instantiation and one batch, of every guest. About ten times what
-    /// `fuel_max` takes, so that only a machine in trouble hits it first.
+    /// Wall-clock time of one instantiation and one batch. A customer's guest is interrupted then: it is about ten times what
+    /// `fuel_max` takes, so that only a machine in trouble hits it first. One of ours is not interrupted but told of
+    /// ([`Sandbox::overdue`](crate::Sandbox::overdue)).
     pub deadline_ms: u64,
     /// Items of one batch. More share the cost of one instance; the bytes below bound what a failing batch makes to do again.
     pub batch_documents_max: usize,

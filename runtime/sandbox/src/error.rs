@@ -40,6 +40,9 @@ pub enum SandboxError {
     /// The guest failed at something that is about no item: what it is, or recovery.
     #[error("the {guest} cannot be used: {reason}")]
     Unusable { guest: String, reason: WithholdReason },
+    /// One of our own guests, which nothing interrupts, does not come to an end.
+    #[error("the {guest} has been running for more than {deadline_ms} ms, and only a new process ends it")]
+    NoEnd { guest: String, deadline_ms: u64 },
     /// The wall clock ran out. It says nothing about the item: try again later.
     #[error("the {guest} did not answer within {deadline_ms} ms; it is tried again")]
     Deadline { guest: String, deadline_ms: u64 },
@@ -57,6 +60,7 @@ impl SandboxError {
             | Self::Misfit { .. }
             | Self::Compile { .. }
             | Self::Settings { .. }
+            | Self::NoEnd { .. }
             | Self::Unusable { .. } => false,
         }
     }

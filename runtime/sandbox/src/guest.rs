@@ -10,7 +10,9 @@ use crate::{
     error::SandboxError,
     fit::{self, Fit},
     meter::{AnswerLimit, Failure, Meter, Usage},
-    prescan, snapshot,
+    prescan,
+    running::{Begun, Running},
+    snapshot,
     strikes::{self, Fingerprint, Strikes},
     text,
     ticker::Ticker,
@@ -20,6 +22,7 @@ use sha2::{Digest, Sha256};
 use std::{
     fmt::{self, Debug},
     sync::Arc,
+    time::{Duration, Instant},
 };
 use tracing::{debug, warn};
 use wasmtime::{
@@ -30,7 +33,7 @@ use wasmtime::{
 /// What all guests share: the engines, the clock and the limits.
 #[derive(Debug)]
 pub(crate) struct Host {
-    /// For our own guests: no fuel.
+    /// For our own guests: neither fuel nor a clock.
     trusted: Engine,
     /// For customers' guests.
     metered: Engine,
@@ -39,6 +42,8 @@ pub(crate) struct Host {
     compiler: Compiler,
     cache: Cache,
     strikes: Strikes,
+    /// Calls of our own guests.
+    running: Running,
     /// Ticks as long as a guest may run.
     _ticker: Ticker,
 }
@@ -62,8 +67,7 @@ impl Host {
         let cache = Cache::open(cache_dir, cache_key)?;
         let trusted = engine(&limits, Origin::Builtin)?;
         let metered = engine(&policy_limits, Origin::Customer)?;
-        let ticker = Ticker::start(vec![trusted.clone(), metered.clone()])
-            .map_err(|source| SandboxError::Ticker { source })?;
+        let ticker = Ticker::start(metered.clone()).map_err(|source| SandboxError::Ticker { source })?;
         Ok(Self {
             trusted,
             metered,
@@ -72,6 +76,7 @@ impl Host {
             compiler,
             cache,
             strikes: Strikes::default(),
+            running: Running::default(),
             _ticker: ticker,
         })
     }
@@ -95,14 +100,26 @@ impl Host {
         let limits = self.limits(origin);
         let mut store = Store::new(self.engine(origin), Meter::new(limits, answer));
         store.limiter(|meter| meter);
-        store.set_epoch_deadline(Ticker::ticks(limits.deadline_ms));
         store.set_hostcall_fuel(answer.bytes(limits));
         if origin == Origin::Customer {
+            store.set_epoch_deadline(Ticker::ticks(limits.deadline_ms));
             store
                 .set_fuel(limits.fuel_max)
                 .expect("the engine of customers' guests counts fuel");
         }
         store
+    }
+
+    /// Notes a call of one of our own guests, for as long as what it returns is kept.
+    pub(crate) fn begin(&self, guest: &str) -> Begun<'_> {
+        self.running.begin(guest, Instant::now())
+    }
+
+    /// Returns what to say of one of our own guests that has been running for longer than any call should take.
+    pub(crate) fn overdue(&self, now: Instant) -> Option<SandboxError> {
+        let deadline_ms = self.limits.deadline_ms;
+        let overdue = self.running.longer_than(Duration::from_millis(deadline_ms), now);
+        overdue.map(|guest| SandboxError::NoEnd { guest, deadline_ms })
     }
 
     /// Loads a compiled component from the cache, if it is there.
@@ -185,11 +202,10 @@ fn engine(limits: &Limits, origin: Origin) -> Result<Engine, SandboxError> {
         // The same answer on every machine: a policy is a pure function.
         .cranelift_nan_canonicalization(true)
         .wasm_relaxed_simd(false)
-        // The wall-clock backstop, also for our own guests: what they read is a customer's, and a
-        // worker that hangs in one could not be had back. It costs them 10 to 20 percent.
-        .epoch_interruption(true)
-        // The verdict on customers' guests. Ours are trusted to end, so they do not pay for it.
+        // The verdict on customers' guests, and the wall-clock backstop. Ours are trusted to end, so they do not pay for
+        // either (`running`).
         .consume_fuel(origin == Origin::Customer)
+        .epoch_interruption(origin == Origin::Customer)
         .max_wasm_stack(limits.wasm_stack_bytes_max)
         // No guest needs them, and each is more of the engine to trust.
         .wasm_memory64(false)
@@ -330,6 +346,8 @@ impl<X> Guest<X> {
         call: impl FnOnce(&X, &mut Store<Meter>, &Instance) -> wasmtime::Result<R>,
     ) -> (Result<R, Failure>, Usage) {
         let mut store = self.host.store(self.origin, answer);
+        let builtin = self.origin == Origin::Builtin;
+        let _running = builtin.then(|| self.host.begin(&self.name));
         let answer = self
             .pre
             .instantiate(&mut store)

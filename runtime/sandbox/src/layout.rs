@@ -48,6 +48,28 @@ impl LayoutRenderer {
         Ok(Self(Arc::new(guest)))
     }
 
+    /// Calls a guest under this one's name that does not end, as one with a fault may not.
+    ///
+    /// # Panics
+    /// It never returns otherwise.
+    #[cfg(feature = "failpoints")]
+    pub fn endless(&self) -> ! {
+        let _running = self.0.host.begin(&self.0.name);
+        let engine = self.0.host.engine(Origin::Builtin);
+        let component = r#"(component
+            (core module $loop (func (export "run") (loop (br 0))))
+            (core instance $loop (instantiate $loop))
+            (func (export "run") (canon lift (core func $loop "run"))))"#;
+        let component = wasmtime::component::Component::new(engine, component).expect("it is well-formed");
+        let mut store = self.0.host.store(Origin::Builtin, AnswerLimit::Output);
+        let linker = wasmtime::component::Linker::new(engine);
+        let instance = linker.instantiate(&mut store, &component);
+        let instance = instance.expect("it imports nothing");
+        let run = instance.get_typed_func::<(), ()>(&mut store, "run");
+        let ended = run.expect("it exports it").call(&mut store, ());
+        unreachable!("it loops: {ended:?}")
+    }
+
     /// Returns the SHA-256 of the component, in hexadecimal digits.
     #[must_use]
     pub fn digest(&self) -> &str {
@@ -83,7 +105,7 @@ impl LayoutRenderer {
     /// Says where each object belongs and what it depends on, in order.
     ///
     /// # Errors
-    /// [`SandboxError::Deadline`], which is temporary.
+    /// [`SandboxError::Deadline`] of a guest that is interrupted; ours is not.
     pub fn inspect(
         &self,
         context: &Context,
@@ -112,7 +134,7 @@ impl LayoutRenderer {
     /// Renders each object's files and entries, in order. The files' paths are not checked.
     ///
     /// # Errors
-    /// [`SandboxError::Deadline`], which is temporary.
+    /// [`SandboxError::Deadline`] of a guest that is interrupted; ours is not.
     pub fn render(
         &self,
         context: &Context,
@@ -138,7 +160,7 @@ impl LayoutRenderer {
     /// Makes the files of one shard from its entries, which are sorted by key.
     ///
     /// # Errors
-    /// [`SandboxError::Deadline`], which is temporary.
+    /// [`SandboxError::Deadline`] of a guest that is interrupted; ours is not.
     pub fn gather(
         &self,
         context: &Context,

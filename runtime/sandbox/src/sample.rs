@@ -65,7 +65,7 @@ impl SampleFilter {
     /// Chooses what stays of each sample, in order: ascending indices in range. Blocks.
     ///
     /// # Errors
-    /// [`SandboxError::Deadline`], which is temporary.
+    /// [`SandboxError::Deadline`] of a guest that is interrupted; ours is not.
     pub fn choose(
         &self,
         context: &Context,

@@ -9,7 +9,7 @@ use crate::{
     sample::SampleFilter,
     text,
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 /// Prepares guests. Cheap to clone; all clones and all guests share two engines and one clock.
 #[derive(Debug, Clone)]
@@ -77,6 +77,13 @@ impl Sandbox {
     ) -> Result<RedactionPolicy, SandboxError> {
         let name = format!("policy {}", text::printable(name));
         RedactionPolicy::prepare(Arc::clone(&self.host), name, Origin::Customer, bytes, settings)
+    }
+
+    /// Returns which of our own guests has been running for longer than the limits' `deadline_ms`
+    /// ([`SandboxError::NoEnd`]). Nothing interrupts them; a process in which one does not end has to be started again.
+    #[must_use]
+    pub fn overdue(&self, now: Instant) -> Option<SandboxError> {
+        self.host.overdue(now)
     }
 
     /// Asks a customer's policy what it is, without giving it settings.

@@ -13,7 +13,7 @@ use wasmtime::Engine;
 /// How long an epoch is; deadlines are that precise.
 const TICK_MS: u64 = 20;
 
-/// Advances the epoch of engines until it is dropped.
+/// Advances the epoch of an engine until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Ticker {
     stop: Option<Sender<()>>,
@@ -21,15 +21,13 @@ pub(crate) struct Ticker {
 }
 
 impl Ticker {
-    pub(crate) fn start(engines: Vec<Engine>) -> io::Result<Self> {
+    pub(crate) fn start(engine: Engine) -> io::Result<Self> {
         let (stop, stopped) = mpsc::channel();
         let thread = thread::Builder::new()
             .name("sandbox-ticker".to_owned())
             .spawn(move || {
                 while stopped.recv_timeout(Duration::from_millis(TICK_MS)) == Err(RecvTimeoutError::Timeout) {
-                    for engine in &engines {
-                        engine.increment_epoch();
-                    }
+                    engine.increment_epoch();
                 }
             })?;
         Ok(Self {

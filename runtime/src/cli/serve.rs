@@ -11,13 +11,16 @@ use crate::{
     runner::Runner,
     system::{StartError, System},
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio_util::sync::CancellationToken;
 
-/// A log that has stopped is looked at so often, and this many times in a row before the process ends:
+/// What only a new process mends is looked for so often, and seen this many times in a row before the process ends:
 /// until then `/livez` lets a supervisor decide.
-const LOG_LOOKED_AT_EVERY: Duration = Duration::from_secs(5);
-const LOG_STOPPED_LOOKS: u32 = 12;
+const LOOKED_AT_EVERY: Duration = Duration::from_secs(5);
+const LOOKS: u32 = 12;
 /// For blocking work that the grace period has not ended.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
@@ -46,7 +49,7 @@ pub fn run(serve: &Serve) -> Result<(), Failure> {
         tracing::info!(mirrors = system.config.mirrors.len(), "started");
         let outcome = tokio::select! {
             () = asked => Ok(()),
-            () = log_stopped(&system) => Err(Failure::failed(&LogError::from(DatabaseError::Stopped))),
+            failure = beyond_repair(&system) => Err(failure),
         };
         tracing::info!("stopping: running attempts may finish");
         stop.cancel();
@@ -195,11 +198,29 @@ pub(super) fn stop_asked() -> impl Future<Output = ()> {
     }
 }
 
-/// Done when the log has been stopped for a minute: only a new process can open it again.
-async fn log_stopped(system: &System) {
+/// Done when there has been something for a minute that only a new process mends: a log that stopped, or one of our own guests
+/// that does not end. Over whose object that was is found by the processes that come after it, as for one that died.
+async fn beyond_repair(system: &System) -> Failure {
     let mut looks = 0;
-    while looks < LOG_STOPPED_LOOKS {
-        tokio::time::sleep(LOG_LOOKED_AT_EVERY).await;
-        looks = if system.log.is_over() { looks + 1 } else { 0 };
+    loop {
+        tokio::time::sleep(LOOKED_AT_EVERY).await;
+        let overdue = system.overdue(Instant::now());
+        let told = overdue.as_ref().map(ToString::to_string);
+        if let Some(told) = told
+            .as_ref()
+            .filter(|told| system.status.overdue().as_ref() != Some(*told))
+        {
+            tracing::error!("{told}");
+        }
+        system.status.set_overdue(told);
+        let failure = if system.log.is_over() {
+            Some(Failure::failed(&LogError::from(DatabaseError::Stopped)))
+        } else {
+            overdue.map(|overdue| Failure::failed(&overdue))
+        };
+        looks = if failure.is_some() { looks + 1 } else { 0 };
+        if let Some(failure) = failure.filter(|_| looks >= LOOKS) {
+            return failure;
+        }
     }
 }

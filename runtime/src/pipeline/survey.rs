@@ -104,7 +104,7 @@ impl Survey {
             }
         }
         for object in &objects {
-            crate::crash::in_work(object);
+            crate::crash::in_work(object, &transformer.layout);
         }
         // Runs have no place, and nothing refers to them.
         let (runs, objects): (Vec<_>, Vec<_>) = objects

@@ -2,7 +2,7 @@
 
 mod support;
 
-use mirror_runtime::crash::FATAL_OBJECT;
+use mirror_runtime::crash::{ENDLESS_OBJECT, FATAL_OBJECT};
 use nats_server::NatsServer;
 use std::os::unix::process::ExitStatusExt;
 use support::{Broker, Installation, JANE, Keboola, MIRROR, Options, PETR, Server, until};
@@ -115,6 +115,75 @@ async fn the_one_is_put_aside_its_neighbours_go_on_and_replay_mends_it() {
     site.answer(&["events", "replay", "--mirror", MIRROR, "--all", "--apply"]);
     until("it is mirrored", async || {
         (version(&site, "main", "orders") == Some(fatal)).then_some(())
+    })
+    .await;
+    site.settle(&mut server).await;
+    server.stop().await;
+    site.check_after_withholding(1);
+}
+
+/// Nothing interrupts a guest of ours. A process in which one goes on and on says so at `/livez`, and ends by itself after a minute.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_over_which_our_own_guest_does_not_end_is_put_aside_as_well() {
+    let keboola = Keboola::small();
+    let site = Installation::new(
+        &keboola,
+        Options {
+            queue: "[sandbox]\ndeadline_ms = 3000".to_owned(),
+            dev_branches: false,
+            ..options()
+        },
+    );
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    server.stop().await;
+
+    let endless = async || {
+        let mut serve = site.serve();
+        serve.env(ENDLESS_OBJECT, FATAL_VERSION);
+        let mut server = site.spawn(&mut serve);
+        server.listening().await;
+        server
+    };
+    let mut server = endless().await;
+    let before = version(&site, "main", "orders");
+    keboola.set(&keboola.orders(), JANE, "since", "-9 weeks");
+    let clean = keboola.set(&keboola.clean(), PETR, "cents", 4);
+    let mut ends = 0;
+    until("it works, started anew as often as it does not end", async || {
+        let answer = server.get("/livez").await;
+        // It may answer no more while it ends.
+        let is_live = !server.is_over() && answer.is_ok_and(|answer| answer.status == 200);
+        if !is_live {
+            if ends == 0 {
+                let status = server.ended().await;
+                assert_eq!(status.code(), Some(1), "it ends by itself: {status}");
+                let log = server.log().join("\n");
+                assert!(
+                    log.contains("the layout renderer has been running for more than 3000 ms"),
+                    "{log}"
+                );
+            } else {
+                server.kill();
+                server.was_killed().await;
+            }
+            ends += 1;
+            assert!(ends <= DEATHS_MAX, "it goes on and on");
+            server = endless().await;
+        }
+        site.deliver(&mut server).await.ok()?;
+        site.is_settled().then_some(())
+    })
+    .await;
+    assert!(ends >= 3, "{ends} times are no chance");
+    assert_eq!(version(&site, "main", "orders"), before);
+    assert_eq!(version(&site, "main", "clean"), Some(clean));
+    server.stop().await;
+
+    let mut server = site.start().await;
+    site.answer(&["events", "replay", "--mirror", MIRROR, "--all", "--apply"]);
+    until("it is mirrored", async || {
+        (version(&site, "main", "orders") != before).then_some(())
     })
     .await;
     site.settle(&mut server).await;

@@ -121,7 +121,8 @@ fn examine(
         Err(
             error @ (SandboxError::Engine { .. }
             | SandboxError::Ticker { .. }
-            | SandboxError::CacheDir { .. }),
+            | SandboxError::CacheDir { .. }
+            | SandboxError::NoEnd { .. }),
         ) => {
             return Err(Failure::failed(&error));
         }
