@@ -11,7 +11,7 @@ use std::hint::black_box;
 
 fn redact(criterion: &mut Criterion) {
     let context = context();
-    let config = SandboxConfig::offline(Limits::default(), Limits::default());
+    let config = SandboxConfig::offline(Limits::builtin(), Limits::default());
     let policy = Sandbox::new(config)
         .and_then(|sandbox| sandbox.secret_redaction())
         .expect("the built-in policy");

@@ -13,7 +13,7 @@ use std::{hint::black_box, path::Path, time::Duration};
 fn sandbox(cache: Option<&Path>) -> Sandbox {
     let config = SandboxConfig {
         cache_dir: cache.map(Path::to_owned),
-        ..SandboxConfig::offline(Limits::default(), Limits::default())
+        ..SandboxConfig::offline(Limits::builtin(), Limits::default())
     };
     Sandbox::new(config).expect("the sandbox starts")
 }

@@ -33,7 +33,7 @@ struct Guests {
 
 impl Guests {
     fn prepare() -> Self {
-        let config = SandboxConfig::offline(Limits::default(), Limits::default());
+        let config = SandboxConfig::offline(Limits::builtin(), Limits::default());
         let sandbox = Sandbox::new(config).expect("the sandbox starts");
         Self {
             layout: sandbox.layout_renderer().expect("the built-in renderer"),

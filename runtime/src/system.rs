@@ -398,7 +398,7 @@ pub fn guest_limits(configured: SandboxLimits) -> Limits {
     Limits {
         memory_bytes_max,
         deadline_ms,
-        ..Limits::default()
+        ..Limits::builtin()
     }
 }
 

@@ -6,7 +6,7 @@
 
 pub(crate) mod words;
 
-use crate::keboola;
+use crate::{keboola, starts::Starts};
 use words::{
     KEYWORDS, NEUTRAL_TAILS, NOT_A_PASSWORD, NOT_A_TOKEN, OTHER_KEYS, PASSWORD_ENDS, PASSWORDS, SECRET_ENDS,
     SECRET_KEYS, SECRETS,
@@ -27,16 +27,11 @@ pub(crate) enum Strength {
 
 /// Tells quickly whether a name may be one that [`strength`] knows.
 #[derive(Debug)]
-pub(crate) struct Keywords(aho_corasick::AhoCorasick);
+pub(crate) struct Keywords(Starts);
 
 impl Keywords {
     pub(crate) fn new() -> Self {
-        let automaton = aho_corasick::AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .kind(Some(aho_corasick::AhoCorasickKind::DFA))
-            .build(KEYWORDS)
-            .expect("a few short words fit an automaton");
-        Self(automaton)
+        Self(Starts::new(KEYWORDS))
     }
 
     /// Returns how strongly the name of a member or a column promises a secret.
@@ -44,7 +39,7 @@ impl Keywords {
         match name.strip_prefix('#') {
             Some(rest) if rest.starts_with(|first: char| first.is_ascii_alphabetic()) => Some(Strength::Hash),
             // The rule in a marker is a word of ours, and says nothing of what has this name.
-            _ if self.0.is_match(name) => strength("", &keboola::with_markers_as("marker", name)),
+            _ if self.0.occur_in(name) => strength("", &keboola::with_markers_as("marker", name)),
             _ => None,
         }
     }

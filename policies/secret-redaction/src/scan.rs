@@ -1,5 +1,4 @@
-//! One pass over a text: an automaton of distinctive starts and of the words in names, whose hits wake
-//! anchored readers.
+//! One pass over a text: distinctive starts, and the words in names, wake anchored readers.
 //!
 //! Every reader looks at a bounded window around its hit, so the pass is linear in the text. It does not know
 //! where in a document the text stands.
@@ -7,8 +6,7 @@
 use crate::alphabet::{BASE64, URL64_PADDED};
 use crate::formats::{self, Pattern, decode_base64};
 use crate::rules::{self, RuleIndex};
-use crate::{keboola, keys, pairs, shape, transport};
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use crate::{keboola, keys, pairs, shape, starts::Starts, transport};
 use std::ops::Range;
 
 /// A piece of the text that goes.
@@ -48,10 +46,10 @@ enum Action {
     Percent,
 }
 
-/// The automaton and what its hits wake.
+/// What is looked for, and what it wakes.
 #[derive(Debug)]
 pub(crate) struct Scanner {
-    automaton: AhoCorasick,
+    starts: Starts,
     actions: Vec<Action>,
 }
 
@@ -66,44 +64,11 @@ pub(crate) enum Depth {
 
 impl Scanner {
     pub(crate) fn new() -> Self {
-        let mut starts: Vec<&str> = Vec::new();
-        let mut actions = Vec::new();
-        let mut add = |start: &'static str, action| {
-            starts.push(start);
-            actions.push(action);
-        };
-        add("KBC::", Action::Protect);
-        add("[REDACTED:", Action::Protect);
-        for dash in ["0-", "1-", "2-", "3-", "4-", "5-", "6-", "7-", "8-", "9-"] {
-            add(dash, Action::StorageToken);
+        let (starts, actions): (Vec<&str>, Vec<Action>) = wakers().into_iter().unzip();
+        Self {
+            starts: Starts::new(&starts),
+            actions,
         }
-        for (place, format) in formats::all().enumerate() {
-            let rule = rules::of_format(place);
-            for pattern in format.patterns {
-                for &start in pattern.starts {
-                    add(start, Action::Known { pattern, start, rule });
-                }
-            }
-        }
-        for &(start, reader, rule) in READERS {
-            add(start, Action::Read { reader, rule });
-        }
-        for &keyword in keys::words::KEYWORDS {
-            add(keyword, Action::Name);
-        }
-        for quote in ["\"#", "'#"] {
-            add(quote, Action::HashName);
-        }
-        add(".login(", Action::Call);
-        for escape in ["%3d", "%22", "%3a%2f%2f"] {
-            add(escape, Action::Percent);
-        }
-        let automaton = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .kind(Some(AhoCorasickKind::DFA))
-            .build(starts)
-            .expect("some hundred short patterns fit an automaton");
-        Self { automaton, actions }
     }
 
     /// Returns what goes, by start, without overlaps.
@@ -115,9 +80,9 @@ impl Scanner {
         let mut known_to = 0;
         let mut named_to = 0;
         let mut decoded_to = 0;
-        for found in self.automaton.find_overlapping_iter(bytes) {
-            let at = found.start();
-            let action = self.actions[found.pattern().as_usize()];
+        for found in self.starts.find(bytes) {
+            let at = found.start;
+            let action = self.actions[found.pattern];
             // What is protected or known to go needs no second look.
             if at < protected_to || (at < known_to && !matches!(action, Action::Protect)) {
                 continue;
@@ -155,7 +120,7 @@ impl Scanner {
                     }
                 }
                 Action::Name if depth != Depth::Forms && at >= named_to => {
-                    let (pair, read_to) = pairs::read(text, at..found.end());
+                    let (pair, read_to) = pairs::read(text, at..found.end);
                     named_to = read_to;
                     hits.extend(pair);
                     continue;
@@ -164,7 +129,7 @@ impl Scanner {
                     hits.extend(pairs::read_hash(text, at));
                     continue;
                 }
-                Action::Call if depth != Depth::Forms => hits.extend(pairs::read_call(text, found.end() - 1)),
+                Action::Call if depth != Depth::Forms => hits.extend(pairs::read_call(text, found.end - 1)),
                 Action::Percent if depth == Depth::All(0) && at >= decoded_to => {
                     let run = transport::encoded_run(bytes, at, DECODE_MAX);
                     decoded_to = run.end;
@@ -210,6 +175,45 @@ impl Scanner {
             !self.scan(&decoded, Depth::All(DEPTH_MAX)).is_empty() || hides_user_and_password(&decoded);
         hides.then_some(rules::ENCODED_SECRET)
     }
+}
+
+/// Returns all that is looked for, and what it wakes.
+fn wakers() -> Vec<(&'static str, Action)> {
+    let mut wakers = Vec::new();
+    let mut add = |start: &'static str, action| wakers.push((start, action));
+    add("KBC::", Action::Protect);
+    add("[REDACTED:", Action::Protect);
+    for dash in ["0-", "1-", "2-", "3-", "4-", "5-", "6-", "7-", "8-", "9-"] {
+        add(dash, Action::StorageToken);
+    }
+    for (place, format) in formats::all().enumerate() {
+        let rule = rules::of_format(place);
+        for pattern in format.patterns {
+            for &start in pattern.starts {
+                add(start, Action::Known { pattern, start, rule });
+            }
+        }
+    }
+    for &(start, reader, rule) in READERS {
+        add(start, Action::Read { reader, rule });
+    }
+    for &keyword in keys::words::KEYWORDS {
+        add(keyword, Action::Name);
+    }
+    for quote in ["\"#", "'#"] {
+        add(quote, Action::HashName);
+    }
+    add(".login(", Action::Call);
+    for escape in ["%3d", "%22", "%3a%2f%2f"] {
+        add(escape, Action::Percent);
+    }
+    wakers
+}
+
+/// Returns all that is looked for.
+#[cfg(test)]
+pub(crate) fn starts() -> Vec<&'static str> {
+    wakers().into_iter().map(|(start, _)| start).collect()
 }
 
 /// Says whether a decoded text is `user:password`.

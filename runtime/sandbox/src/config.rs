@@ -104,6 +104,18 @@ pub struct Limits {
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
+impl Limits {
+    /// The limits of the built-in guests, of which an instance costs more than the documents of a small batch do.
+    #[must_use]
+    pub fn builtin() -> Self {
+        Self {
+            batch_documents_max: 4096,
+            ..Self::default()
+        }
+    }
+}
+
+/// Those of customers' guests.
 impl Default for Limits {
     fn default() -> Self {
         Self {

@@ -80,6 +80,7 @@ fn finding_bytes(finding: &Finding) -> usize {
 /// Returns the keys of documents before a policy.
 pub(super) fn keys(identity: &(String, String), context: &Context, documents: &[Document]) -> Vec<Key> {
     let mut common = Sha256::new();
+    let mut said = Vec::new();
     for text in [
         identity.0.as_str(),
         identity.1.as_str(),
@@ -87,15 +88,19 @@ pub(super) fn keys(identity: &(String, String), context: &Context, documents: &[
         context.project.as_str(),
         context.branch.as_str(),
     ] {
-        add(&mut common, text);
+        add(&mut said, text);
     }
-    documents
-        .iter()
-        .map(|document| key(common.clone(), document))
-        .collect()
+    common.update(&said);
+    let key = |document| {
+        said.clear();
+        say(document, &mut said);
+        common.clone().chain_update(&said).finalize().into()
+    };
+    documents.iter().map(key).collect()
 }
 
-fn key(mut digest: Sha256, document: &Document) -> Key {
+/// Writes out a document, to be hashed at once: one text after the other takes a sixth longer.
+fn say(document: &Document, said: &mut Vec<u8>) {
     let Document {
         path,
         kind,
@@ -104,27 +109,26 @@ fn key(mut digest: Sha256, document: &Document) -> Key {
         leaves,
     } = document;
     let path = path.as_ref().map_or("", |path| path.as_str());
-    digest.update([kind_byte(*kind)]);
+    said.push(kind_byte(*kind));
     for text in [path, component_id, config_id] {
-        add(&mut digest, text);
+        add(said, text);
     }
-    digest.update((leaves.len() as u64).to_le_bytes());
+    said.extend((leaves.len() as u64).to_le_bytes());
     for leaf in leaves {
-        digest.update([match leaf.role {
+        said.push(match leaf.role {
             LeafRole::Key => 1,
             LeafRole::Text => 2,
             LeafRole::Scalar => 3,
-        }]);
-        add(&mut digest, &leaf.pointer);
-        add(&mut digest, &leaf.value);
+        });
+        add(said, &leaf.pointer);
+        add(said, &leaf.value);
     }
-    digest.finalize().into()
 }
 
 /// With its length, so that no two sequences of texts run together.
-fn add(digest: &mut Sha256, text: &str) {
-    digest.update((text.len() as u64).to_le_bytes());
-    digest.update(text);
+fn add(said: &mut Vec<u8>, text: &str) {
+    said.extend((text.len() as u64).to_le_bytes());
+    said.extend(text.as_bytes());
 }
 
 fn kind_byte(kind: DocumentKind) -> u8 {

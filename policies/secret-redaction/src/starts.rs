@@ -1,0 +1,367 @@
+//! Where some hundred short patterns occur in a text, whatever the case of their ASCII letters.
+//!
+//! Nearly everywhere in a text nothing begins, so it is passed over by looking up each three bytes in a table of 32 KiB: no step waits for
+//! the memory that the one before has read, as in an automaton of all patterns, whose table is thirty times as large and
+//! would have to be mapped into each instance. What is left is looked up in a trie. Linear in the text, since patterns are short.
+
+use std::collections::BTreeMap;
+
+/// A place where a pattern occurs, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Match {
+    pub start: usize,
+    pub end: usize,
+    /// Counted from 0, in the order in which patterns were given.
+    pub pattern: usize,
+}
+
+/// Bits of a byte's class.
+const CLASS_BITS: u32 = 6;
+const CLASSES: usize = 1 << CLASS_BITS;
+/// The largest class.
+const CLASS_MAX: u8 = (1 << CLASS_BITS) - 1;
+/// Bytes of three classes.
+const WINDOW: u32 = (1 << (3 * CLASS_BITS)) - 1;
+
+/// A bit for each three classes.
+type Begins = [u64; CLASSES * CLASSES * CLASSES / 64];
+
+/// Patterns, prepared to be looked for.
+#[derive(Debug)]
+pub(crate) struct Starts {
+    /// The class of each byte, 0 for those that are in no pattern's first three. Others may share one.
+    classes: [u8; 256],
+    /// Which three classes a pattern may begin with.
+    begins: Box<Begins>,
+    /// Where a pattern's first byte leads to, whatever its case; 0, which is the root, where none begins with it.
+    firsts: [u32; 256],
+    /// The first one is the root.
+    nodes: Vec<Node>,
+    edges: Vec<Edge>,
+    /// Patterns that end at nodes.
+    ends: Vec<usize>,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    first_edge: u32,
+    edges: u32,
+    first_end: u32,
+    ends: u32,
+}
+
+#[derive(Debug)]
+struct Edge {
+    byte: u8,
+    node: u32,
+}
+
+/// A trie while it grows.
+#[derive(Default)]
+struct Branch {
+    next: BTreeMap<u8, Branch>,
+    ends: Vec<usize>,
+}
+
+impl Starts {
+    /// Prepares patterns.
+    ///
+    /// # Panics
+    /// A pattern of fewer than two bytes.
+    pub(crate) fn new(patterns: &[&str]) -> Self {
+        let mut classes = [0; 256];
+        let mut used = 0;
+        let mut root = Branch::default();
+        for (number, pattern) in patterns.iter().enumerate() {
+            assert!(pattern.len() >= 2, "`{pattern}` is too short to be looked for");
+            let mut branch = &mut root;
+            for (at, byte) in pattern.bytes().map(|byte| byte.to_ascii_lowercase()).enumerate() {
+                if at < 3 && classes[usize::from(byte)] == 0 {
+                    // Past the last class some are shared, which costs a look more.
+                    let class = 1 + used % CLASS_MAX;
+                    used += 1;
+                    classes[usize::from(byte)] = class;
+                    classes[usize::from(byte.to_ascii_uppercase())] = class;
+                }
+                branch = branch.next.entry(byte).or_default();
+            }
+            branch.ends.push(number);
+        }
+        let mut starts = Self {
+            classes,
+            begins: vec![0; CLASSES * CLASSES * CLASSES / 64]
+                .try_into()
+                .expect("it has this length"),
+            firsts: [0; 256],
+            nodes: Vec::new(),
+            edges: Vec::new(),
+            ends: Vec::new(),
+        };
+        for pattern in patterns {
+            starts.begin(pattern.as_bytes());
+        }
+        starts.lay(root);
+        for edge in &starts.edges[..starts.nodes[0].edges as usize] {
+            for byte in [edge.byte, edge.byte.to_ascii_uppercase()] {
+                starts.firsts[usize::from(byte)] = edge.node;
+            }
+        }
+        starts
+    }
+
+    /// Notes with which classes a pattern begins.
+    fn begin(&mut self, pattern: &[u8]) {
+        let class = |at: usize| usize::from(self.classes[usize::from(pattern[at].to_ascii_lowercase())]);
+        let two = (class(0) * CLASSES + class(1)) * CLASSES;
+        // Of two bytes, it begins with any third, and with none.
+        let thirds = if pattern.len() > 2 {
+            class(2)..class(2) + 1
+        } else {
+            0..CLASSES
+        };
+        for third in thirds {
+            let three = two + third;
+            self.begins[three / 64] |= 1 << (three % 64);
+        }
+    }
+
+    /// Puts a branch and all that is on it in place, and returns where.
+    fn lay(&mut self, branch: Branch) -> u32 {
+        let Branch { next, ends } = branch;
+        let number = |count: usize| u32::try_from(count).expect("some hundred short patterns have so many");
+        let place = self.nodes.len();
+        let first_edge = self.edges.len();
+        self.nodes.push(Node {
+            first_edge: number(first_edge),
+            edges: number(next.len()),
+            first_end: number(self.ends.len()),
+            ends: number(ends.len()),
+        });
+        self.ends.extend(ends);
+        self.edges
+            .extend(next.keys().map(|byte| Edge { byte: *byte, node: 0 }));
+        for (edge, branch) in (first_edge..).zip(next.into_values()) {
+            self.edges[edge].node = self.lay(branch);
+        }
+        number(place)
+    }
+
+    /// Returns the places of all patterns, also where they overlap: by their end, of the same end by their start.
+    pub(crate) fn find<'s>(&'s self, text: &'s [u8]) -> Found<'s> {
+        let class = |at: usize| {
+            text.get(at)
+                .map_or(0, |byte| u32::from(self.classes[usize::from(*byte)]))
+        };
+        Found {
+            starts: self,
+            text,
+            at: 0,
+            window: class(0) << CLASS_BITS | class(1),
+            waiting: Vec::new(),
+            told: 0,
+        }
+    }
+
+    /// Returns whether a pattern occurs.
+    pub(crate) fn occur_in(&self, text: &str) -> bool {
+        self.find(text.as_bytes()).next().is_some()
+    }
+}
+
+/// Returns whether a pattern may begin with three bytes, whose classes are the last ones of these.
+fn may_begin(begins: &Begins, classes: u32) -> bool {
+    let classes = (classes & WINDOW) as usize;
+    begins[classes / 64] >> (classes % 64) & 1 != 0
+}
+
+/// The places of patterns in a text.
+#[derive(Debug)]
+pub(crate) struct Found<'s> {
+    starts: &'s Starts,
+    text: &'s [u8],
+    /// What begins before it has been found.
+    at: usize,
+    /// The classes of the two bytes from there on, below those of the bytes before.
+    window: u32,
+    /// What was found and may come after what is found next, in order.
+    waiting: Vec<Match>,
+    /// So many of these were told.
+    told: usize,
+}
+
+impl Found<'_> {
+    /// Goes on to the next place where a pattern may begin; none at the end.
+    fn next_place(&mut self) -> Option<usize> {
+        let Starts { classes, begins, .. } = self.starts;
+        let rest = self.text.get(self.at + 2..).unwrap_or_default();
+        let mut window = self.window;
+        let passed = rest.iter().position(|byte| {
+            window = window << CLASS_BITS | u32::from(classes[usize::from(*byte)]);
+            may_begin(begins, window)
+        });
+        if let Some(passed) = passed {
+            let place = self.at + passed;
+            self.at = place + 1;
+            self.window = window;
+            return Some(place);
+        }
+        // The last two bytes have no third.
+        let place = self.at + rest.len();
+        self.at = self.text.len();
+        let is_last = place + 2 == self.text.len();
+        (is_last && may_begin(begins, window << CLASS_BITS)).then_some(place)
+    }
+
+    /// Looks which patterns begin at a place.
+    fn look_at(&mut self, start: usize) {
+        let starts = self.starts;
+        let mut node = starts.firsts[usize::from(self.text[start])];
+        for (byte, end) in self.text[start + 1..].iter().zip(start + 2..) {
+            let Node {
+                first_edge, edges, ..
+            } = starts.nodes[node as usize];
+            let edges = &starts.edges[first_edge as usize..][..edges as usize];
+            let byte = byte.to_ascii_lowercase();
+            let Some(edge) = edges.iter().find(|edge| edge.byte == byte) else {
+                return;
+            };
+            node = edge.node;
+            let Node { first_end, ends, .. } = starts.nodes[node as usize];
+            for &pattern in &starts.ends[first_end as usize..][..ends as usize] {
+                // What was found before began before, or is shorter.
+                let after = self.waiting.iter().rposition(|earlier| earlier.end <= end);
+                let place = after.map_or(self.told, |after| (after + 1).max(self.told));
+                self.waiting.insert(place, Match { start, end, pattern });
+            }
+        }
+    }
+}
+
+impl Iterator for Found<'_> {
+    type Item = Match;
+
+    fn next(&mut self) -> Option<Match> {
+        loop {
+            let is_over = self.at >= self.text.len();
+            match self.waiting.get(self.told) {
+                // What is found from here on has two bytes at least.
+                Some(first) if is_over || first.end < self.at + 2 => {
+                    self.told += 1;
+                    return Some(*first);
+                }
+                None if is_over => return None,
+                waiting => {
+                    if waiting.is_none() {
+                        self.waiting.clear();
+                        self.told = 0;
+                    }
+                    if let Some(place) = self.next_place() {
+                        self.look_at(place);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The same by trying every pattern everywhere.
+    fn everywhere(patterns: &[&str], text: &[u8]) -> Vec<Match> {
+        let mut found = Vec::new();
+        for end in 0..=text.len() {
+            for start in 0..end {
+                for (pattern, bytes) in patterns.iter().enumerate() {
+                    if text[start..end].eq_ignore_ascii_case(bytes.as_bytes()) {
+                        found.push(Match { start, end, pattern });
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    /// Numbers that look random and are the same each time.
+    fn numbers(seed: u64) -> impl Iterator<Item = usize> {
+        let mut state = seed;
+        std::iter::repeat_with(move || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(state >> 33).unwrap()
+        })
+    }
+
+    #[test]
+    fn all_places_are_found_in_order() {
+        let sets: [&[&str]; 4] = [
+            &["ab", "abc", "bc", "b.", "AB", "cab", "abcab", "aa"],
+            &["aaa", "aa", "aaaaa"],
+            &["ba", "c.a", "..", "caac", "aB"],
+            &["abcabc", "bcab", "c.", "cabca", "\u{e9}a"],
+        ];
+        let mut numbers = numbers(7);
+        let mut places = 0;
+        for patterns in sets {
+            let starts = Starts::new(patterns);
+            for length in (0..24).cycle().take(600) {
+                let letters = b"abcABC.\xc3\xa9";
+                let text: Vec<u8> = (0..length)
+                    .map(|_| letters[numbers.next().unwrap() % letters.len()])
+                    .collect();
+                let found: Vec<Match> = starts.find(&text).collect();
+                places += found.len();
+                assert_eq!(found, everywhere(patterns, &text), "in {text:?}");
+            }
+        }
+        assert!(places > 1000);
+    }
+
+    #[test]
+    fn more_first_bytes_than_classes_are_told_apart_all_the_same() {
+        let patterns: Vec<String> = (b'!'..=b'~')
+            .map(|byte| format!("{}x", char::from(byte)))
+            .collect();
+        let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
+        let text: Vec<u8> = (b'!'..=b'~').flat_map(|byte| [byte, b'x', byte, b'y']).collect();
+        let found: Vec<Match> = Starts::new(&patterns).find(&text).collect();
+        assert_eq!(found, everywhere(&patterns, &text));
+    }
+
+    #[test]
+    fn an_automaton_finds_the_same() {
+        let patterns = crate::scan::starts();
+        let automaton = aho_corasick::AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .build(&patterns);
+        let automaton = automaton.unwrap();
+        let starts = Starts::new(&patterns);
+        let mut numbers = numbers(11);
+        let mut places = 0;
+        for _ in 0..400 {
+            // Pieces of patterns, one after the other, in any case.
+            let mut text = String::new();
+            while text.len() < 300 {
+                let pattern = patterns[numbers.next().unwrap() % patterns.len()];
+                let end = pattern.floor_char_boundary(1 + numbers.next().unwrap() % pattern.len());
+                let piece = &pattern[..end];
+                match numbers.next().unwrap() % 3 {
+                    0 => text.push_str(&piece.to_ascii_uppercase()),
+                    1 => text.extend(piece.chars().rev()),
+                    _ => text.push_str(piece),
+                }
+            }
+            let found: Vec<Match> = starts.find(text.as_bytes()).collect();
+            let expected = automaton.find_overlapping_iter(&text).map(|found| Match {
+                start: found.start(),
+                end: found.end(),
+                pattern: found.pattern().as_usize(),
+            });
+            places += found.len();
+            assert_eq!(found, expected.collect::<Vec<_>>(), "in {text}");
+        }
+        assert!(places > 5000);
+    }
+}
