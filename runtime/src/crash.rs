@@ -11,8 +11,8 @@ pub const PLACES: [&str; 15] = [
     "after-render",
     "after-guard",
     "after-tree",
-    "after-prepare",
     "after-month-push",
+    "after-prepare",
     "before-push",
     "after-push",
     "before-adopt",
@@ -31,6 +31,9 @@ pub const POLL_PLACES: [&str; 2] = ["poll-kept", "poll-told"];
 
 /// Places of a comparison with the source.
 pub const RECONCILE_PLACES: [&str; 1] = ["after-compared"];
+
+/// Places of keeping runs that a branch of a month does not take, beside those of an attempt.
+pub const MONTH_PLACES: [&str; 1] = ["after-owed"];
 
 /// Environment variable that names a place, and after a colon which passing of it kills (first: 1).
 pub const VARIABLE: &str = "KBC_MIRROR_CRASH";
@@ -82,6 +85,7 @@ pub fn arm_from_environment() {
         &POLL_PLACES,
         &RECONCILE_PLACES,
         &BACKFILL_PLACES,
+        &MONTH_PLACES,
     ]
     .iter()
     .any(|places| places.contains(&place));

@@ -354,6 +354,7 @@ impl Runner {
                 looked_again: BTreeSet::new(),
                 cadence,
                 untold: Vec::new(),
+                told_months: None,
             };
             self.spawn(followed, task.run());
         }

@@ -127,7 +127,7 @@ pub trait StateStore: Send + Sync {
     /// A store that cannot be written.
     async fn put_deaths(&self, lane: &LaneId, record: &trial::Record) -> Result<(), StateError>;
 
-    /// Returns what a feeder of the lane's events keeps, by names; none where it has kept nothing yet.
+    /// Returns what a feeder of the lane keeps, by names; none where it has kept nothing yet.
     ///
     /// # Errors
     /// A store that cannot be read.
@@ -185,11 +185,12 @@ pub trait StateStore: Send + Sync {
     async fn meta_once(&self, name: &str, value: &str) -> Result<String, StateError>;
 }
 
-/// Who appends events by comparing, and has to know what it has appended.
+/// Who has to know what it has told of a lane: events that it found by comparing, or runs to branches of months.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Feeder {
     Poller,
     Backfill,
+    Months,
 }
 
 impl Feeder {
@@ -199,6 +200,7 @@ impl Feeder {
         match self {
             Self::Poller => "poller",
             Self::Backfill => "backfill",
+            Self::Months => "months",
         }
     }
 }

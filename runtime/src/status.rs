@@ -2,7 +2,7 @@
 
 use crate::{
     notify::channel::channel_of,
-    pipeline::backfill::BackfillProgress,
+    pipeline::{attempt::RefusedMonth, backfill::BackfillProgress},
     policies::ShadowReport,
     poll::PollStatus,
     state::notices::Standing,
@@ -51,6 +51,8 @@ pub struct LaneStatus {
     pub inventory: Inventory,
     /// Tables without a sample although samples are wanted, and why.
     pub no_sample: BTreeMap<TableId, &'static str>,
+    /// Branches of months of runs that take no pushes.
+    pub months_refused: Vec<RefusedMonth>,
     /// How far what was before the mirror has come, where it is brought in.
     pub backfill: Option<Arc<BackfillProgress>>,
 }
@@ -321,6 +323,12 @@ impl Status {
                     "noSample": lane.no_sample.iter().map(|(table, why)| json!({
                         "table": table.as_str(),
                         "reason": why,
+                    })).collect::<Vec<_>>(),
+                    "monthsRefused": lane.months_refused.iter().map(|month| json!({
+                        "branch": month.branch,
+                        "reason": month.reason,
+                        "runs": month.runs,
+                        "nextDue": month.until.to_string(),
                     })).collect::<Vec<_>>(),
                     "putAside": lane.put_aside,
                     "withheldFiles": lane.withheld_files,

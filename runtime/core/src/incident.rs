@@ -36,6 +36,8 @@ pub enum NoticeKind {
     PlaintextSecrets,
     /// Objects whose newest form is kept out of the repository.
     Withheld,
+    /// Git branches of months of runs that take no pushes; everything else is mirrored.
+    MonthsRefused,
     /// Somebody wants to see whether notices arrive.
     Test,
 }
@@ -52,6 +54,7 @@ impl NoticeKind {
             Self::SecretsMasked => "secrets_masked",
             Self::PlaintextSecrets => "plaintext_secrets",
             Self::Withheld => "withheld",
+            Self::MonthsRefused => "months_refused",
             Self::Test => "test",
         }
     }
@@ -119,6 +122,11 @@ pub enum Report {
         branch: BranchId,
         objects: BTreeMap<ObjectKey, String>,
     },
+    /// All Git branches of a branch's months of runs that take no pushes now, and why.
+    Months {
+        branch: BranchId,
+        refused: BTreeMap<String, String>,
+    },
     /// Nothing but time.
     Tick,
 }
@@ -134,6 +142,15 @@ pub struct Ledger {
     secrets_masked: bool,
     plaintext: Findings,
     withheld: Findings,
+    months: BTreeMap<BranchId, Refused>,
+}
+
+/// Months of a branch's runs whose Git branches take no pushes, as they were told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Refused {
+    since: Timestamp,
+    /// By Git branch: why.
+    why: BTreeMap<String, String>,
 }
 
 /// Something that was told, and is not over.
@@ -174,6 +191,7 @@ impl Ledger {
             Report::Ended { branch } => {
                 self.plaintext.known.remove(&branch);
                 self.withheld.known.remove(&branch);
+                self.months.remove(&branch);
                 let why = "the branch was deleted in Keboola, so its mirror has ended";
                 notices.extend(self.over(&Some(branch), Some(why), now));
             }
@@ -211,6 +229,7 @@ impl Ledger {
                 clean,
             } => self.rendered(&branch, plaintext, clean, now),
             Report::Withheld { branch, objects } => self.withheld(&branch, objects, now),
+            Report::Months { branch, refused } => notices.extend(self.months(branch, refused, now)),
             Report::Tick => {}
         }
         if let Some(outage) = &mut self.unopened {
@@ -349,6 +368,47 @@ impl Ledger {
             known.insert(object, BTreeSet::new());
         }
         self.withheld.keep(branch, known);
+    }
+
+    /// Tells of each month once, and of the end when all of them take pushes again.
+    fn months(
+        &mut self,
+        branch: BranchId,
+        refused: BTreeMap<String, String>,
+        now: Timestamp,
+    ) -> Option<Notice> {
+        let before = self.months.remove(&branch);
+        let notice = |kind, since, why, items| Notice {
+            kind,
+            branches: BTreeSet::from([branch.clone()]),
+            since,
+            at: now,
+            why,
+            items,
+            items_more: 0,
+        };
+        if refused.is_empty() {
+            let Refused { since, why } = before?;
+            let why = why.iter().map(|(name, why)| format!("{name}: {why}"));
+            let why = format!("it was: {}", why.collect::<Vec<_>>().join("; "));
+            return Some(notice(NoticeKind::Recovered, since, why, Vec::new()));
+        }
+        let is_told = |name: &String| {
+            before
+                .as_ref()
+                .is_some_and(|before| before.why.contains_key(name))
+        };
+        let new: Vec<String> = refused
+            .iter()
+            .filter(|(name, _)| !is_told(name))
+            .map(|(name, why)| format!("{name}: {why}"))
+            .collect();
+        let since = before.map_or(now, |before| before.since);
+        let mut told = notice(NoticeKind::MonthsRefused, now, String::new(), new);
+        told.items_more = told.items.len().saturating_sub(ITEMS_MAX);
+        told.items.truncate(ITEMS_MAX);
+        self.months.insert(branch, Refused { since, why: refused });
+        (!told.items.is_empty()).then_some(told)
     }
 }
 

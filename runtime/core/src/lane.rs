@@ -36,6 +36,8 @@ pub enum Wake {
     },
     /// An operator wants what waits done now, whatever the windows say.
     Hasten,
+    /// The remote may take what it did not, of which no stream tells.
+    Again,
     /// The process ends: nothing new starts.
     Stop,
 }
@@ -202,6 +204,9 @@ impl Lane {
                 self.change.window.hasten();
                 self.jobs.window.hasten();
             }
+            // An attempt that waits for its time does it then, and one that runs is asked for its own when it has ended.
+            Wake::Again if self.running => {}
+            Wake::Again => self.again_at = self.again_at.or(Some(now)),
             Wake::Stop => self.stopping = true,
         }
         self.change.window.clamp(now);

@@ -173,6 +173,7 @@ async fn synchronise(lane: &Lane, every: Option<Duration>) -> Result<Vec<Landed>
         landed.extend(more);
     }
     recovered(lane).await;
+    tell_months(lane).await;
     Ok(landed)
 }
 
@@ -218,6 +219,17 @@ async fn recovered(lane: &Lane) {
     };
     if let Err(error) = note.await {
         tracing::error!(lane = %lane.id, error = crate::app::chain(&error), "the end of the outage cannot be stored");
+    }
+}
+
+/// Has admins told which branches of months of runs take no pushes; what they were told before is known.
+async fn tell_months(lane: &Lane) {
+    if let Err(error) = lane
+        .notices
+        .report(vec![lane.report_months()], (lane.now)())
+        .await
+    {
+        tracing::error!(lane = %lane.id, error = crate::app::chain(&error), "what admins are told cannot be stored");
     }
 }
 

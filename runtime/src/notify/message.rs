@@ -89,6 +89,7 @@ impl Message {
             NoticeKind::SecretsMasked => "secrets are masked, the repository is not private".to_owned(),
             NoticeKind::PlaintextSecrets => format!("{} not encrypted", self.counted("secret", "secrets")),
             NoticeKind::Withheld => format!("{} withheld", self.counted("object", "objects")),
+            NoticeKind::MonthsRefused => "action needed: the Git server refuses job runs".to_owned(),
             NoticeKind::Test => "this is a test".to_owned(),
         };
         plain(&format!(
@@ -204,6 +205,11 @@ impl Message {
                  everything else is mirrored.",
                 self.counted("object", "objects")
             ),
+            NoticeKind::MonthsRefused => format!(
+                "The Git server does not take {} of the mirror `{mirror}`. Everything else is mirrored; these runs are kept, and it \
+                 tries again every few minutes. You are told once more when it works again.",
+                self.counted("branch of a month of job runs", "branches of months of job runs")
+            ),
             NoticeKind::Test => format!("This is a test: notices of the mirror `{mirror}` arrive here."),
         }
     }
@@ -217,6 +223,9 @@ impl Message {
             }
             NoticeKind::PlaintextSecrets => {
                 "Enter these values in Keboola once more, so that it encrypts them; change them where others may have seen them."
+            }
+            NoticeKind::MonthsRefused => {
+                "Each line says why. Let the mirror's account push to branches whose names begin with `keboola-jobs/`, or mend what is named; or have the operator set `jobs = { log = \"branch\" }`, which keeps runs on the branch of everything else."
             }
             NoticeKind::Withheld => {
                 "Each line says why. Mend the object in Keboola, the policy, or the rule of the Git server; the object's next version is tried afresh."

@@ -8,6 +8,7 @@ mod deaths;
 mod heirs;
 mod looking;
 mod make;
+mod owing;
 mod parts;
 mod past;
 mod publish;
@@ -57,10 +58,10 @@ use mirror_core::{
 };
 use mirror_git::{RefName, Remote, SigningKey, Store};
 use mirror_keboola::{DevBranch, KeboolaError};
+pub use owing::RefusedMonth;
 pub use put_aside::Filed;
 use put_aside::Letter;
 pub use refused::Refusals;
-pub(super) use refused::Unsent;
 use refused::is_unwelcome;
 use std::{
     collections::BTreeMap,
@@ -315,6 +316,7 @@ impl Lane {
                     history.append(&mut done.caught_up);
                     done.caught_up = history;
                     done.kept_back = kept_back;
+                    refusals.append(&mut done.refusals);
                     done.refusals = refusals;
                     return Ok(Some(*done));
                 }
@@ -378,7 +380,8 @@ impl Lane {
         crash_point!("after-cut");
         let first = start.is_first();
         let rebuild = first || !start.memory_holds || cut.render.is_some();
-        if cut.is_empty() && !rebuild {
+        let mut owing = self.owing().await?;
+        if cut.is_empty() && !rebuild && !self.owes_now(&owing) {
             let Start {
                 tip,
                 base,
@@ -461,7 +464,10 @@ impl Lane {
             });
         }
         let quarantine = self.state.quarantine(&self.id).await?;
+        let objected = self.tell_owed(&mut owing, &mut memory).await?;
+        part.fetched.refused.extend(objected);
         let to_make = ToMake {
+            owing,
             quarantine,
             overwrites,
             memory,

@@ -2,27 +2,31 @@
 //!
 //! What is told of a run stands at the same path as it would on the lane's branch, and is gathered in the
 //! same way; only the tree is another. A month's branch is pushed before the lane's own: killed in between,
-//! the next attempt writes what is there already, which is nothing new. The space of months that are no
+//! the next attempt writes what is there already, which is nothing new. A month that the remote does not take is
+//! the month's own affair: its runs are kept ([`owed`]), and the lane goes on. The space of months that are no
 //! longer kept comes back when their branches are deleted; no history is rewritten for it.
 
+pub(super) mod owed;
+
 use super::{
-    attempt::{Lane, Unsent},
+    attempt::Lane,
     error::AttemptError,
     memory::Shard,
     recover::{Tip, Whose},
 };
-use crate::{config::JobsLog, crash_point};
+use crate::config::JobsLog;
 use mirror_core::{
     batch::{MirrorBatch, Subject},
     commit::CommitDraft,
     cut::Cut,
     ids::{LaneId, Oid},
     jobs::months::Month,
-    layout::IndexKind,
+    layout::{Entry, IndexKind},
     path::MirrorPath,
     trailer::Trailers,
 };
-use mirror_git::{FetchScope, PendingPush, RefName, Remote, RemoteError, Store};
+use mirror_git::{Ancestry, FetchScope, PendingPush, RefName, Remote, RemoteError, Store};
+use owed::Owed;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is to be written to the branches of months.
@@ -33,6 +37,29 @@ pub(super) struct Months(BTreeMap<Month, Files>);
 struct Files {
     batches: Vec<MirrorBatch>,
     deleted: BTreeSet<MirrorPath>,
+    /// What is told of runs anew.
+    runs: Vec<Entry>,
+}
+
+/// What an attempt has for one month.
+#[derive(Debug)]
+pub(super) struct MonthPart {
+    pub(super) month: Month,
+    /// What is told of runs anew, as its files have it.
+    pub(super) runs: Vec<Entry>,
+    pub(super) next: Next,
+}
+
+/// What is to be done about a month.
+#[derive(Debug)]
+pub(super) enum Next {
+    Push(PendingPush),
+    /// The remote has it all, at this commit.
+    Nothing(Oid),
+    /// It was refused a short while ago.
+    Wait,
+    /// Somebody has taken a commit out of its history that the mirror pushed.
+    Rewritten(Oid),
 }
 
 impl Months {
@@ -56,6 +83,13 @@ impl Months {
             }
         }
         MirrorBatch::join(rest)
+    }
+
+    /// Notes what is told of a day's runs anew.
+    pub(super) fn tell(&mut self, shard: &Shard, runs: Vec<Entry>) {
+        if let Some(month) = month_of(shard).filter(|_| !runs.is_empty()) {
+            self.0.entry(month).or_default().runs.extend(runs);
+        }
     }
 
     /// Notes files of a day that went; returns whether they are a month's.
@@ -83,7 +117,7 @@ impl Lane {
         self.spec.jobs.is_some_and(|jobs| jobs.log == JobsLog::MonthRefs)
     }
 
-    fn month_ref(&self, month: Month) -> Result<RefName, AttemptError> {
+    pub(super) fn month_ref(&self, month: Month) -> Result<RefName, AttemptError> {
         Ok(RefName::branch(&month.branch(self.refname.short()))?)
     }
 
@@ -124,63 +158,73 @@ impl Lane {
     ///
     /// # Errors
     /// A remote that cannot be read, or a commit that cannot be made.
-    pub(super) fn commit_months(&self, cut: &Cut, months: Months) -> Result<Vec<PendingPush>, AttemptError> {
-        let mut pushes = Vec::new();
-        for (month, Files { batches, deleted }) in months.0 {
-            let tip = self.month_tip(month)?;
-            let mut draft = self.git.draft();
-            let mut writer = draft.tree_writer(tip.map(|tip| tip.tree))?;
-            for path in &deleted {
-                writer.delete(path)?;
-            }
-            for batch in batches {
-                writer.write(batch)?;
-            }
-            let outcome = writer.finish()?;
-            if !outcome.changed {
-                continue;
-            }
-            let before = tip.map(|tip| tip.committed_at);
-            let text = CommitDraft::of_runs(&self.id, &self.spec.project, cut, &self.render, before);
-            let message = self.transformer.seal(text)?;
-            let parents: Vec<Oid> = tip.iter().map(|tip| tip.id).collect();
-            let id = self.commit(&mut draft, outcome.tree, &parents, &message)?;
-            pushes.push(draft.into_push(self.month_ref(month)?, parents.first().copied(), id)?);
+    pub(super) fn commit_months(
+        &self,
+        cut: &Cut,
+        months: Months,
+        owed: &Owed,
+        waits: &BTreeSet<Month>,
+    ) -> Result<Vec<MonthPart>, AttemptError> {
+        let mut parts = Vec::new();
+        for (month, files) in months.0 {
+            let runs = files.runs.clone();
+            let next = match waits.contains(&month) {
+                true => Next::Wait,
+                false => self.commit_month(cut, month, files, owed)?,
+            };
+            parts.push(MonthPart { month, runs, next });
         }
-        Ok(pushes)
+        Ok(parts)
     }
 
-    /// Pushes the commits of months.
-    ///
-    /// # Errors
-    /// A local store that fails. Inside is the push that the remote did not take; those that came before it are there.
-    pub(super) fn push_months(
-        &self,
-        pushes: Vec<PendingPush>,
-    ) -> Result<Result<(), Box<Unsent>>, AttemptError> {
-        for push in pushes {
-            let push = match self.send(push)? {
-                Ok(push) => push,
-                Err(unsent) => return Ok(Err(unsent)),
-            };
-            crash_point!("after-month-push");
-            self.confirm(push)?;
+    fn commit_month(&self, cut: &Cut, month: Month, files: Files, owed: &Owed) -> Result<Next, AttemptError> {
+        let tip = self.month_tip(month)?;
+        if let (Some(tip), Some(expected)) = (tip, owed.tip(month))
+            && self.git.is_ancestor(&*self.remote, expected, tip.id)? == Ancestry::No
+        {
+            return Ok(Next::Rewritten(expected));
         }
-        Ok(Ok(()))
+        let mut draft = self.git.draft();
+        let mut writer = draft.tree_writer(tip.map(|tip| tip.tree))?;
+        for path in &files.deleted {
+            writer.delete(path)?;
+        }
+        for batch in files.batches {
+            writer.write(batch)?;
+        }
+        let outcome = writer.finish()?;
+        match tip {
+            Some(tip) if !outcome.changed => return Ok(Next::Nothing(tip.id)),
+            _ => {}
+        }
+        let before = tip.map(|tip| tip.committed_at);
+        let text = CommitDraft::of_runs(&self.id, &self.spec.project, cut, &self.render, before);
+        let message = self.transformer.seal(text)?;
+        let parents: Vec<Oid> = tip.iter().map(|tip| tip.id).collect();
+        let id = self.commit(&mut draft, outcome.tree, &parents, &message)?;
+        let push = draft.into_push(self.month_ref(month)?, parents.first().copied(), id)?;
+        Ok(Next::Push(push))
     }
 
     /// Deletes the branches of months of which no day is kept, up to the newest day `newest`. One that
-    /// cannot be deleted, or on which somebody else has committed, stays.
+    /// cannot be deleted, or on which somebody else has committed, stays. Returns those that cannot be deleted now.
     ///
     /// # Errors
     /// A remote that cannot be read.
-    pub(super) fn delete_months(&self, newest: &str, keep_days: u32) -> Result<(), AttemptError> {
+    pub(super) fn delete_months(
+        &self,
+        newest: &str,
+        keep_days: u32,
+    ) -> Result<BTreeSet<Month>, AttemptError> {
+        let mut stay = BTreeSet::new();
         for (month, refname, tip) in of_lane(&*self.remote, &self.refname)? {
-            if !month.is_kept(newest, keep_days) {
-                delete(&*self.remote, &self.git, &self.id, &refname, tip)?;
+            if !month.is_kept(newest, keep_days)
+                && !delete(&*self.remote, &self.git, &self.id, &refname, tip)?
+            {
+                stay.insert(month);
             }
         }
-        Ok(())
+        Ok(stay)
     }
 }
 
@@ -204,7 +248,8 @@ pub(crate) fn of_lane(
     Ok(remote.branches()?.into_iter().filter_map(of_month).collect())
 }
 
-/// Deletes the branch of a month. One that cannot be deleted, or on which somebody else has committed, stays.
+/// Deletes the branch of a month. One that cannot be deleted, or on which somebody else has committed, stays. Returns
+/// whether nothing is left to be tried again.
 ///
 /// # Errors
 /// A remote or local store that cannot be read.
@@ -214,22 +259,23 @@ pub(crate) fn delete(
     lane: &LaneId,
     refname: &RefName,
     tip: Oid,
-) -> Result<(), AttemptError> {
+) -> Result<bool, AttemptError> {
     remote.fetch(tip, git, FetchScope::CommitsOnly { commits_max: 1 })?;
     let message = git.commit(tip)?.message;
     if Trailers::parse(&message).is_none_or(|trailers| trailers.lane != *lane) {
         tracing::warn!(%lane, %refname, "the month's runs are no longer kept, but somebody else has committed on its branch; it stays");
-        return Ok(());
+        return Ok(true);
     }
     match remote.delete_branch(refname, tip) {
         Ok(()) => {
             git.set_tip(refname, None)?;
             tracing::info!(%lane, %refname, %tip, "the month's runs are no longer kept; its branch is deleted");
+            Ok(true)
         }
-        // The next day that is given up tries again.
+        // The next push to a month tries again.
         Err(error) => {
             tracing::warn!(%lane, %refname, error = crate::app::chain(&error), "the branch of a month whose runs are no longer kept cannot be deleted");
+            Ok(false)
         }
     }
-    Ok(())
 }

@@ -28,7 +28,7 @@ use mirror_core::{
     window::{WindowMode, later},
 };
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     mem,
     sync::Arc,
     time::Duration,
@@ -60,6 +60,8 @@ pub(super) struct LaneTask {
     pub(super) cadence: Cadence,
     /// What the admins are to be told and could not be stored yet.
     pub(super) untold: Vec<Report>,
+    /// Months that take no pushes, as they were reported last; none before the first report of this process.
+    pub(super) told_months: Option<BTreeMap<String, String>>,
 }
 
 /// What wakes the loop of a lane.
@@ -97,6 +99,7 @@ impl LaneTask {
         let mut wakes = vec![Wake::Tick];
         let mut running: Option<tokio::task::JoinHandle<Result<Done, AttemptError>>> = None;
         let mut rest_at: Option<Timestamp> = None;
+        let mut months_at: Option<Timestamp> = None;
         loop {
             let now = (self.lane.now)();
             let actions: Vec<Action> = wakes
@@ -123,7 +126,7 @@ impl LaneTask {
             }
             let wakened = tokio::select! {
                 () = stop.cancelled(), if !stopped => Wakened::Stop,
-                () = sleep_until(due.into_iter().chain(again).chain(rest_at).min().map(|due| until(now, due))) => Wakened::Time,
+                () = sleep_until(due.into_iter().chain(again).chain(rest_at).chain(months_at).min().map(|due| until(now, due))) => Wakened::Time,
                 changed = hurry.changed() => if changed.is_ok() { Wakened::Hurry } else { Wakened::Stop },
                 changed = paused.changed() => if changed.is_ok() { Wakened::Paused } else { Wakened::Stop },
                 heard = news.recv() => Wakened::News(heard),
@@ -134,7 +137,11 @@ impl LaneTask {
                 Wakened::Hurry => vec![Wake::Hasten],
                 Wakened::Paused => match self.is_paused() {
                     true => vec![Wake::Pause],
-                    false => vec![Wake::Resume],
+                    false => {
+                        self.lane.hasten_months();
+                        months_at = self.months_due();
+                        vec![Wake::Resume]
+                    }
                 },
                 Wakened::News(Ok(News {
                     topic,
@@ -160,7 +167,10 @@ impl LaneTask {
                         }
                     }
                     self.replay().await;
-                    vec![Wake::Tick]
+                    match months_at.take_if(|months_at| *months_at <= (self.lane.now)()) {
+                        Some(_) => vec![Wake::Again],
+                        None => vec![Wake::Tick],
+                    }
                 }
                 Wakened::News(_) => vec![Wake::Tick],
                 Wakened::Done(outcome) => {
@@ -176,6 +186,7 @@ impl LaneTask {
                     }
                     let ended = self.ended(*outcome, machine.retries());
                     self.count_backlog().await;
+                    months_at = self.months_due();
                     // First the pace: what waits may start with the end of the attempt.
                     self.pace()
                         .into_iter()
@@ -184,6 +195,12 @@ impl LaneTask {
                 }
             };
         }
+    }
+
+    /// Returns when months that take no pushes are to be tried again.
+    fn months_due(&self) -> Option<Timestamp> {
+        let months = self.lane.refused_months().into_iter();
+        months.map(|month| month.until).min()
     }
 
     fn is_paused(&self) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! What can be read back from the remote stays on the worker's own disk: another one that takes a lane over
 //! reads it back. What nobody could find out again is in a bucket that all of them share: running outages,
-//! what a remote refused, what of the source was seen, what feeders have told, what processes died over, what runs have cost, and
+//! what a remote refused, what of the source was seen, what feeders have told, runs that a month's branch does not take, what processes died over, what runs have cost, and
 //! facts of the installation.
 
 use super::{Feeder, LaneState, Prepared, RowKey, StateError, StateStore, embedded::EmbeddedState};

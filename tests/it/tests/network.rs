@@ -211,6 +211,67 @@ fn keygen(site: &Installation, name: &str, kind: &str, passphrase: &str) -> Stri
     std::fs::read_to_string(site.path(&format!("{name}.pub"))).expect("the key was made")
 }
 
+/// Checks each commit of each branch as Git does, and returns them.
+fn check_signed(site: &Installation, public: &str) -> BTreeSet<String> {
+    site.write("signers", &format!("mirror@example.com {public}"));
+    let signers = format!("gpg.ssh.allowedSignersFile={}", site.path("signers").display());
+    let mut seen = BTreeSet::new();
+    for branch in site.repository.branches() {
+        for commit in site.repository.log(&branch) {
+            site.repository
+                .git(&["-c", &signers, "verify-commit", &commit.id]);
+            seen.insert(commit.id);
+        }
+    }
+    seen
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commits_of_months_are_signed_as_those_of_the_lanes_own_branch_are() {
+    let options = Options {
+        mirror: "signing_key = \"file:signing-key\"",
+        jobs: ", log = \"month-refs\"",
+        ..Options::default()
+    };
+    let site = Installation::over_https(&Keboola::small(), options);
+    let public = keygen(&site, "signing-key", "ed25519", "");
+    let keboola = &site.keboola;
+    keboola.run(&keboola.orders(), "success", &[]);
+    // The process that pushed the first month dies before it can note that.
+    let mut server = site.start_armed("after-month-push").await;
+    site.deliver(&mut server).await.ok();
+    server.was_killed().await;
+    let months = site.repository.months("main");
+    let pushed: Vec<_> = months.iter().map(|month| site.repository.tip(month)).collect();
+    let (site, mut server) = mirrored(site).await;
+    for (month, pushed) in months.iter().zip(pushed) {
+        assert!(pushed.is_some());
+        assert_eq!(site.repository.tip(month), pushed, "it is not written twice");
+    }
+    // One on top of it, and one of another month.
+    let keboola = &site.keboola;
+    keboola.run(&keboola.orders(), "error", &[]);
+    let earlier = keboola.now() - jiff::SignedDuration::from_hours(24 * 8);
+    keboola.run_at(earlier, &keboola.orders(), "success", &[]);
+    site.settle(&mut server).await;
+    server.stop().await;
+    let months = site.repository.months("main");
+    assert!(months.len() >= 2, "{months:?}");
+    let seen = check_signed(&site, &public);
+    for month in months {
+        let log = site.repository.log(&month);
+        assert!(log.iter().all(|commit| seen.contains(&commit.id)));
+    }
+    let unsigned = site
+        .repository
+        .human_commit("keboola-jobs/main/2026-11", &[("a", Some("b"))], "By hand");
+    let signers = format!("gpg.ssh.allowedSignersFile={}", site.path("signers").display());
+    let checked = site
+        .repository
+        .try_git(&["-c", &signers, "verify-commit", &unsigned]);
+    assert!(!checked.status.success(), "the check can fail");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_commit_is_signed_and_made_again_it_is_the_same() {
     let options = Options {
@@ -242,16 +303,7 @@ async fn every_commit_is_signed_and_made_again_it_is_the_same() {
     site.settle(&mut server).await;
     server.stop().await;
 
-    site.write("signers", &format!("mirror@example.com {public}"));
-    let signers = format!("gpg.ssh.allowedSignersFile={}", site.path("signers").display());
-    let mut seen = BTreeSet::new();
-    for branch in site.repository.branches() {
-        for commit in site.repository.log(&branch) {
-            site.repository
-                .git(&["-c", &signers, "verify-commit", &commit.id]);
-            seen.insert(commit.id);
-        }
-    }
+    let seen = check_signed(&site, &public);
     assert!(seen.len() >= 3, "{seen:?}");
     let mut test = support::command();
     test.args(["mirror", "test", "--mirror", support::MIRROR, "--config"])

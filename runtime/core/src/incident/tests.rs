@@ -24,7 +24,7 @@ fn object(id: &str) -> ObjectKey {
 ///
 /// Steps are `<minute> <branch> <what>`, separated by `;`; the branch `-` is the mirror itself. What: `failing CAUSE`,
 /// `needs CAUSE`, `recovered`, `unopened`, `opened`, `ended`, `public`, `private`, `plain OBJECT POINTER…`, `clean OBJECT`,
-/// `withheld OBJECT…`, `tick`.
+/// `withheld OBJECT…`, `months MONTH…`, `tick`.
 #[track_caller]
 fn check(script: &str, expected: &Expect) {
     let mut ledger = Ledger::default();
@@ -97,6 +97,13 @@ fn check(script: &str, expected: &Expect) {
                 objects: rest
                     .iter()
                     .map(|id| (object(id), "it trapped".to_owned()))
+                    .collect(),
+            },
+            "months" => Report::Months {
+                branch: branch(from),
+                refused: rest
+                    .iter()
+                    .map(|month| ((*month).to_owned(), "it is protected".to_owned()))
                     .collect(),
             },
             "tick" => Report::Tick,
@@ -272,6 +279,25 @@ fn a_policy_that_fails_on_everything_makes_one_notice_and_not_one_for_each_objec
             61 withheld of [7] since 4
               keboola.ex-shop/11: it trapped
               keboola.ex-shop/12: it trapped
+        "#]],
+    );
+}
+
+#[test]
+fn a_month_that_takes_no_pushes_is_told_once_and_so_is_the_end_whatever_the_branch_itself_does() {
+    check(
+        "1 7 months 10; 2 7 months 10; 3 7 months 10 11; 4 7 needs quota; 5 7 recovered; 6 8 months 10; 7 7 months 11; 8 7 months; \
+         9 7 months; 10 8 ended; 11 8 months",
+        &expect![[r#"
+            1 months_refused of [7] since 1
+              10: it is protected
+            3 months_refused of [7] since 3
+              11: it is protected
+            4 quota of [7] since 0: quota said no
+            5 recovered of [7] since 0: it was: quota said no
+            6 months_refused of [8] since 6
+              10: it is protected
+            8 recovered of [7] since 1: it was: 11: it is protected
         "#]],
     );
 }

@@ -83,6 +83,7 @@ impl Play {
                 "tick" => Wake::Tick,
                 "pause" => Wake::Pause,
                 "resume" => Wake::Resume,
+                "again" => Wake::Again,
                 "stop" => Wake::Stop,
                 "wait" => {
                     while let Some(due) = self.lane.next_due().filter(|due| *due <= now) {
@@ -374,6 +375,25 @@ fn a_lane_that_is_held_is_no_outage_to_tell_of_until_it_goes_on() {
             20001s start [Change]
             20002s notify NeedsCustomer
             20002s remember attempt 2
+            waits for nothing
+        "#]],
+    );
+}
+
+#[test]
+fn what_no_stream_tells_of_is_tried_again_without_hastening_a_retry() {
+    check(
+        fresh(),
+        "0 change 1; 27 wait; 28 again; 30 ok 1 0; 40 again; 41 ok 1 0; 50 change 2; 77 wait; 78 down; 80 again; 400 wait; 401 pause; \
+         402 ok 2 0; 403 again; 404 resume",
+        &expect![[r#"
+            27s start [Change]
+            40s start [Change]
+            77s start [Change]
+            78s remember attempt 1
+            378s start [Change]
+            402s remember no outage
+            404s start [Change]
             waits for nothing
         "#]],
     );

@@ -76,6 +76,29 @@ fn a_notice_names_project_branch_since_when_why_and_what_to_do() {
 }
 
 #[test]
+fn a_month_that_takes_no_pushes_says_that_all_else_goes_on_and_what_to_do() {
+    check(
+        NoticeKind::MonthsRefused,
+        &["keboola-jobs/main/2026-11: the branch is protected"],
+        &expect![[r#"
+            [kbc-mirror] project 5678, branch keboola/1001: action needed: the Git server refuses job runs
+
+            The Git server does not take 1 branch of a month of job runs of the mirror `retail`. Everything else is mirrored; these runs are kept, and it tries again every few minutes. You are told once more when it works again.
+
+            Project:    5678 on connection.keboola.com
+            Mirror:     retail
+            Repository: https://github.com/acme/retail.git
+            Branch:     keboola/1001 (Keboola branch 1001)
+            Since:      2026-11-26 02:00:00 UTC
+            Why:        cannot reach remote <github.com> Subject: forged
+            What to do: Each line says why. Let the mirror's account push to branches whose names begin with `keboola-jobs/`, or mend what is named; or have the operator set `jobs = { log = "branch" }`, which keeps runs on the branch of everything else.
+
+            - keboola-jobs/main/2026-11: the branch is protected
+        "#]],
+    );
+}
+
+#[test]
 fn programs_get_the_same_as_members() {
     let payload = message(NoticeKind::NeedsCustomer(Cause::Quota), &[]).payload();
     let shown = serde_json::to_string_pretty(&payload).unwrap();

@@ -6,11 +6,13 @@ use super::{
         error::AttemptError,
         fetch::{SampleNews, Scope, Unfounded},
         memory::Memory,
+        months::MonthPart,
         recover::Tip,
         stages::Stage,
         work::Work,
     },
     Lane,
+    owing::Owing,
     parts::Part,
 };
 use crate::crash_point;
@@ -45,6 +47,7 @@ pub(super) struct ToMake {
     pub(super) overwrites: bool,
     /// What the remote has refused.
     pub(super) quarantine: Quarantine,
+    pub(super) owing: Owing,
 }
 
 /// What building and committing came to.
@@ -57,8 +60,9 @@ pub(super) enum Made {
 /// An attempt's work before it is made known to anybody.
 pub(super) struct Finished {
     pub(super) memory: Memory,
-    /// Commits of the branches of months.
-    pub(super) months: Vec<PendingPush>,
+    /// What the branches of months are to get, and what they lacked before.
+    pub(super) months: Vec<MonthPart>,
+    pub(super) owing: Owing,
     pub(super) days_dropped: bool,
     pub(super) replace_all: bool,
     pub(super) tip: Option<Tip>,
@@ -134,6 +138,7 @@ impl Lane {
                 base,
                 quarantine,
                 overwrites,
+                owing,
             } = to_make;
             let mut draft = lane.git.draft();
             let mut parent = tip.map(|tip| Parent {
@@ -145,6 +150,7 @@ impl Lane {
             let mut finished = Finished {
                 memory,
                 months: Vec::new(),
+                owing,
                 days_dropped: false,
                 // On top of nothing that is stored everything is new.
                 replace_all: part.fetched.whole || base.is_none(),
@@ -263,7 +269,9 @@ impl Lane {
                 (change.name, change.description) = (None, None);
             }
         }
-        finished.months.extend(self.commit_months(&cut, months)?);
+        let Owing { owed, waits, .. } = &finished.owing;
+        let months = self.commit_months(&cut, months, owed, waits)?;
+        finished.months.extend(months);
         finished.days_dropped |= days_dropped;
         finished.clean.add(clean);
         finished.redactions.extend(redactions);

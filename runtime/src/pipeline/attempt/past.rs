@@ -15,6 +15,7 @@ use super::{
     },
     Done, Lane, Published, Straight,
     make::{Made, ToMake},
+    owing::Owing,
 };
 use crate::{config::BackfillSpec, crash_point, queue::NewEvent, state::Feeder};
 use mirror_core::{
@@ -255,6 +256,7 @@ impl Lane {
         let to_make = ToMake {
             quarantine: self.state.quarantine(&self.id).await?,
             overwrites: false,
+            owing: Owing::default(),
             memory,
             part,
             further: groups.collect(),

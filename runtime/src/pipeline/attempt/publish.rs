@@ -49,6 +49,7 @@ impl Lane {
         let Finished {
             mut memory,
             months,
+            mut owing,
             days_dropped,
             replace_all,
             tip,
@@ -80,6 +81,21 @@ impl Lane {
         if push.is_some() {
             self.refuse_again(id)?;
         }
+        let mut refusals = Vec::new();
+        let tried_months = !months.is_empty();
+        let pushed = {
+            // Killed from here on, the next attempt makes the same of each month, and finds that it is there.
+            let _turn = match months.is_empty() {
+                true => None,
+                false => Some(self.turn.lock().await),
+            };
+            self.settle_months(months, &mut owing, memory, &mut refusals)
+                .await?
+        };
+        match pushed {
+            Ok(unchanged) => memory = unchanged,
+            Err(published) => return Ok(published),
+        }
         let delta = if replace_all {
             work.rows = self
                 .transformer
@@ -106,14 +122,6 @@ impl Lane {
         crash_point!("after-prepare");
         // Before the push: what was found is true whether it succeeds or not, and is not found again after it.
         self.tell_found(&redactions, clean, &memory).await?;
-        if !months.is_empty() {
-            let turn = self.turn.lock().await;
-            let pushed = self.blocking(move |lane| lane.push_months(months)).await?;
-            drop(turn);
-            if let Err(unsent) = pushed {
-                return self.not_taken(*unsent, memory).await;
-            }
-        }
         let mut landed = Vec::new();
         if let Some(push) = push {
             let turn = self.turn.lock().await;
@@ -140,6 +148,7 @@ impl Lane {
         }
         self.let_go(&memory).await?;
         self.forget_refused();
+        self.settle_owed(&mut owing).await?;
         crash_point!("before-adopt");
         stages.watch(Stage::State, self.state.adopt(&self.id, id)).await?;
         crash_point!("after-adopt");
@@ -151,23 +160,18 @@ impl Lane {
         let moved = self.log.commit(&self.id, stored_cursor.as_ref(), &cursor);
         stages.watch(Stage::State, moved).await?;
         crash_point!("after-cursor");
-        if let (true, true, Some(jobs), Some(newest)) = (
-            days_dropped,
-            self.has_months(),
-            self.spec.jobs,
-            memory.newest_day(),
-        ) {
-            let deleted = self.blocking(move |lane| lane.delete_months(&newest, jobs.keep_days));
-            if let Err(error) = deleted.await {
-                // Everything is where it belongs; the next day that is given up tries again.
-                tracing::warn!(lane = %self.id, error = crate::app::chain(&error), "the branches of months that are no longer kept cannot be looked at");
-            }
+        if (days_dropped || tried_months)
+            && let Err(error) = self.give_up_months(owing, &memory, days_dropped).await
+        {
+            // Everything is where it belongs; the next push to a month tries again.
+            tracing::warn!(lane = %self.id, error = crate::app::chain(&error), "the branches of months that are no longer kept cannot be looked at");
         }
         Ok(Published::Done(Box::new(Done {
             landed: landed.pop(),
             caught_up: landed,
             work,
             withheld_files,
+            refusals,
             ..Done::at(Some(id), Some(id), memory, cursor, started)
         })))
     }

@@ -7,13 +7,16 @@
 use super::{
     super::{error::AttemptError, memory::Memory},
     Lane, Published,
+    owing::RefusedMonth,
 };
 use jiff::Timestamp;
 use mirror_core::{
     batch::Subject,
     cut::{Position, Stream, groups::COMMITS_MAX},
+    finding::WithholdReason,
     ids::{ConfigId, ObjectKey, Oid, RunId},
-    layout::IndexKind,
+    jobs::months::Month,
+    layout::{Entry, IndexKind},
     path::MirrorPath,
     quarantine::{self, Gift, Meant, Named, Objection, PushedFile, Quarantine, Shared},
     window::later,
@@ -40,6 +43,10 @@ pub struct Refusals {
     commit: Option<RefusedCommit>,
     /// So many windows of an outage go in one push, where more were refused.
     windows_at_once: Option<usize>,
+    /// Months whose branches do not have all of their runs.
+    pub(super) months: BTreeMap<Month, RefusedMonth>,
+    /// No runs of months are kept, and none will be.
+    pub(super) owes_nothing: bool,
 }
 
 #[derive(Debug)]
@@ -52,7 +59,7 @@ struct RefusedCommit {
 
 /// So long the same commit is not sent again: whoever allows at the remote what it holds has hours for it, and a push
 /// every few minutes that is refused every time helps nobody.
-const AGAIN_AFTER: Duration = Duration::from_secs(60 * 60);
+pub(super) const AGAIN_AFTER: Duration = Duration::from_secs(60 * 60);
 
 impl Lane {
     /// Returns how many windows of an outage go in the next push.
@@ -99,7 +106,7 @@ impl Lane {
         })
     }
 
-    fn refusals(&self) -> MutexGuard<'_, Refusals> {
+    pub(super) fn refusals(&self) -> MutexGuard<'_, Refusals> {
         // Each part of it is put and taken as a whole.
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -128,15 +135,8 @@ impl Lane {
             }
             About::Places(named) => named,
         };
-        let mut quarantine = self.state.quarantine(&self.id).await?;
-        let pushed = self.blocking(move |lane| {
-            let pushed = lane.named_files(&named, commit, &memory)?;
-            drop(push);
-            Ok((named, pushed))
-        });
-        let (named, pushed) = pushed.await?;
+        let (_, new) = self.keep_back(push, named, memory, Vec::new()).await?;
         let now = (self.now)();
-        let new = quarantine.add(quarantine::decide(&named, &pushed), now);
         if new.is_empty() {
             let error = AttemptError::Unnamed {
                 commit,
@@ -149,14 +149,37 @@ impl Lane {
             });
             return Err(error);
         }
-        self.state.put_quarantine(&self.id, &quarantine).await?;
-        for (subject, reason) in &new {
-            tracing::warn!(lane = %self.id, %commit, %subject, %reason, "the remote refused a commit; this is kept back, and the rest sent");
-        }
         Ok(Published::Refused {
             new,
             error: error.into(),
         })
+    }
+
+    /// Finds out what of a commit is to be kept back for the remote to take it, and stores that; nothing where it names
+    /// nothing of it. `runs` are those that the commit tells of and the memory may not.
+    pub(super) async fn keep_back(
+        &self,
+        push: PendingPush,
+        named: Vec<Named>,
+        memory: Memory,
+        runs: Vec<Entry>,
+    ) -> Result<(Memory, BTreeMap<Subject, WithholdReason>), AttemptError> {
+        let commit = push.new_tip();
+        let mut quarantine = self.state.quarantine(&self.id).await?;
+        let pushed = self.blocking(move |lane| {
+            let pushed = lane.named_files(&named, commit, &memory, &runs)?;
+            drop(push);
+            Ok((named, pushed, memory))
+        });
+        let (named, pushed, memory) = pushed.await?;
+        let new = quarantine.add(quarantine::decide(&named, &pushed), (self.now)());
+        if !new.is_empty() {
+            self.state.put_quarantine(&self.id, &quarantine).await?;
+        }
+        for (subject, reason) in &new {
+            tracing::warn!(lane = %self.id, %commit, %subject, %reason, "the remote refused a commit; this is kept back, and the rest sent");
+        }
+        Ok((memory, new))
     }
 
     /// Lets go of what is not kept back any more because it has changed.
@@ -192,6 +215,7 @@ impl Lane {
         named: &[Named],
         commit: Oid,
         memory: &Memory,
+        runs: &[Entry],
     ) -> Result<Vec<PushedFile>, AttemptError> {
         let CommitInfo { tree, parents, .. } = self.git.commit(commit)?;
         let parent = match parents.first() {
@@ -227,7 +251,7 @@ impl Lane {
                     let text = self.git.blob(file.id)?.unwrap_or_default();
                     Some(Shared {
                         text: String::from_utf8_lossy(&text).into_owned(),
-                        gifts: gifts(memory, *kind, shard),
+                        gifts: gifts(memory, runs, *kind, shard),
                     })
                 }
             };
@@ -243,7 +267,7 @@ impl Lane {
 }
 
 /// What a refusal is about.
-enum About {
+pub(super) enum About {
     /// What is in files, at these places as far as it says.
     Places(Vec<Named>),
     /// What is in the commit: a newer version may do better.
@@ -274,7 +298,7 @@ pub(super) fn is_about_content(error: &PushError) -> bool {
     }
 }
 
-fn about(refusal: &Refusal) -> About {
+pub(super) fn about(refusal: &Refusal) -> About {
     match refusal {
         Refusal::Secrets(findings) => {
             let named = findings.iter().map(|finding| Named {
@@ -331,10 +355,16 @@ fn owners(memory: &Memory) -> BTreeMap<MirrorPath, Subject> {
 }
 
 /// Returns what objects gave to a shard.
-fn gifts(memory: &Memory, kind: IndexKind, shard: &str) -> Vec<Gift> {
+fn gifts(memory: &Memory, runs: &[Entry], kind: IndexKind, shard: &str) -> Vec<Gift> {
     let mut gifts = Vec::new();
     if kind == IndexKind::JobDay {
-        for entry in memory.entries(&(kind, shard.to_owned())) {
+        let mut entries = memory.entries(&(kind, shard.to_owned()));
+        if entries.is_empty() {
+            // The day is closed.
+            let of_day = runs.iter().filter(|run| run.shard == shard);
+            entries.extend(of_day.cloned());
+        }
+        for entry in entries {
             let (Ok(run), Some(piece)) = (RunId::parse(&entry.key), blob_id(entry.value.as_bytes())) else {
                 continue;
             };

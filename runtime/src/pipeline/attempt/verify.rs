@@ -4,6 +4,7 @@ use super::{
     super::{build::Again, error::AttemptError, fetch::Scope, recover::Start},
     Lane,
     make::{Made, ToMake},
+    owing::Owing,
 };
 use crate::queue::NewEvent;
 use mirror_core::{
@@ -118,6 +119,7 @@ impl Lane {
         let to_make = ToMake {
             quarantine: self.state.quarantine(&self.id).await?,
             overwrites: false,
+            owing: Owing::default(),
             memory,
             part,
             further: Vec::new(),

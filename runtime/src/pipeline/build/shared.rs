@@ -38,6 +38,9 @@ impl Build<'_, '_, '_, '_> {
                 }
             }
         }
+        // Also what was told before, and not taken.
+        let told = self.memory.told_runs();
+        shards.extend(told.keys().cloned());
         // A closed day without news is as it is.
         let (unread, open): (BTreeSet<Shard>, BTreeSet<Shard>) = std::mem::take(shards)
             .into_iter()
@@ -84,6 +87,11 @@ impl Build<'_, '_, '_, '_> {
         }
         for shard in shards.iter().filter(|shard| shard.0 == IndexKind::JobDay) {
             self.memory.settle_pending(shard);
+        }
+        if let Some(months) = &mut self.months {
+            for (shard, runs) in told.into_iter().filter(|(shard, _)| made.contains(shard)) {
+                months.tell(&shard, self.memory.runs(&shard, runs));
+            }
         }
         self.memory.close_days(&failed);
         Ok(())

@@ -32,6 +32,22 @@ impl Memory {
         self.pending.contains_key(shard)
     }
 
+    /// Returns the runs of which something is told that was not gathered yet, by day.
+    #[must_use]
+    pub fn told_runs(&self) -> BTreeMap<Shard, BTreeSet<String>> {
+        let told = of_kind(&self.pending, IndexKind::JobDay);
+        let keys = |entries: &Vec<Entry>| entries.iter().map(|entry| entry.key.clone()).collect();
+        told.map(|(shard, entries)| (shard.clone(), keys(entries)))
+            .collect()
+    }
+
+    /// Returns what is told of some runs of a day that is at hand.
+    #[must_use]
+    pub fn runs(&self, shard: &Shard, runs: BTreeSet<String>) -> Vec<Entry> {
+        let names = runs.into_iter().map(|key| EntryKey::within_shard(shard, key));
+        names.filter_map(|name| self.entry(&name)).collect()
+    }
+
     /// Takes in a closed day as the repository has it.
     pub fn open_day(&mut self, shard: &Shard, entries: Vec<Entry>) {
         self.entries.open(shard);

@@ -78,6 +78,7 @@ impl LaneTask {
             status.last_push = pushed.or(status.last_push);
         });
         self.count_held();
+        self.tell_months();
         // How long a backlog took says nothing of the next window.
         let took = (landed.is_some() && caught_up.is_empty()).then_some(took);
         for landed in caught_up.into_iter().chain(landed) {
@@ -99,6 +100,20 @@ impl LaneTask {
         for (subject, reason) in kept_back {
             tracing::warn!(%mirror, %project_id, branch_id = %branch, notice = "KeptBack", %subject, %reason, "notice");
         }
+    }
+
+    /// Shows which months take no pushes, and has admins told where that is news. Before the first report of a process it
+    /// is not known what they were told.
+    fn tell_months(&mut self) {
+        let months = self.lane.refused_months();
+        let report = self.lane.report_months();
+        if let Report::Months { refused, .. } = &report
+            && self.told_months.as_ref() != Some(refused)
+        {
+            self.told_months = Some(refused.clone());
+            self.untold.push(report);
+        }
+        self.status(|status| status.months_refused = months);
     }
 
     fn count_refusal(&self, reason: &'static str) {
