@@ -11,6 +11,7 @@ use crate::{
     config::{PoliciesConfig, PolicySpec},
     metrics::{Judged, PolicyFailed, PolicyLabel, PolicyMetrics},
 };
+use jiff::Timestamp;
 pub use memo::Memo;
 use mirror_core::{
     document::{Context, Document},
@@ -279,6 +280,7 @@ impl Policies {
         spec: &PolicySpec,
         after: usize,
         metrics: &PolicyMetrics,
+        now: Timestamp,
     ) -> Shadow {
         let policy = self.unwatched(spec);
         let policy =
@@ -286,7 +288,7 @@ impl Policies {
         Shadow::new(
             after,
             policy.map_err(|error| crate::app::chain(&error)),
-            ShadowReport::new(mirror.clone(), spec.name.clone()),
+            ShadowReport::new(mirror.clone(), spec.name.clone(), now),
             self.config.limits.failures_in_row_max,
         )
     }

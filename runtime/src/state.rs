@@ -185,12 +185,14 @@ pub trait StateStore: Send + Sync {
     async fn meta_once(&self, name: &str, value: &str) -> Result<String, StateError>;
 }
 
-/// Who has to know what it has told of a lane: events that it found by comparing, or runs to branches of months.
+/// Who keeps texts of a lane: what was told of events found by comparing, of runs to branches of months, or what was counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Feeder {
     Poller,
     Backfill,
     Months,
+    /// Policies that only watch; with the mirror's default branch.
+    Shadows,
 }
 
 impl Feeder {
@@ -201,6 +203,7 @@ impl Feeder {
             Self::Poller => "poller",
             Self::Backfill => "backfill",
             Self::Months => "months",
+            Self::Shadows => "shadows",
         }
     }
 }

@@ -334,7 +334,8 @@ impl System {
             let (policies, mirror, wanted) = (Arc::clone(&self.policies), spec.id.clone(), policy.clone());
             if policy.shadow {
                 let (after, metrics) = (all.len(), self.metrics.shadow_policies.clone());
-                let prepare = move || policies.shadow(&mirror, &wanted, after, &metrics);
+                let now = (self.now)();
+                let prepare = move || policies.shadow(&mirror, &wanted, after, &metrics, now);
                 let shadow = tokio::task::spawn_blocking(prepare).await?;
                 self.status.set_shadow(shadow.report());
                 shadows.push(shadow);

@@ -14,6 +14,7 @@ mod past;
 mod publish;
 mod put_aside;
 mod refused;
+mod shadows;
 mod verify;
 
 use super::{
@@ -228,6 +229,7 @@ impl Lane {
     /// # Errors
     /// See [`AttemptError`]; its disposition says who must act.
     pub async fn attempt(&self, held: Option<(Oid, Memory)>, due: Due) -> Result<Done, AttemptError> {
+        self.recall_shadows().await;
         let suspected = self.suspected().await?;
         // One at a time, so that a death is laid to whom it belongs.
         let _alone = match suspected.is_some_and(|deaths| deaths > 1) {

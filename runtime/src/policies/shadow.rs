@@ -5,6 +5,7 @@
 //! is set aside until the next start, so that it costs no more time.
 
 use super::Policy;
+use jiff::Timestamp;
 use mirror_core::{
     batch::{RedactedBatch, Rehearsed, Subject},
     document::{Context, Document, DocumentKind},
@@ -14,6 +15,7 @@ use mirror_core::{
     walk::Format,
 };
 use mirror_sandbox::SandboxError;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::{
@@ -49,7 +51,7 @@ impl Shadow {
         failures_in_row_max: u32,
     ) -> Self {
         match &policy {
-            Ok(policy) => report.seen().digest = Some(policy.identity().0.clone()),
+            Ok(policy) => report.seen().identity = Some(policy.identity().clone()),
             Err(problem) => {
                 warn!(mirror = %report.mirror, policy = report.name, problem, "a shadow policy cannot be used; nothing else is affected");
                 report.seen().unusable = Some(problem.clone());
@@ -134,6 +136,7 @@ impl Shadow {
         let answer = policy.redact(context, documents);
         let mut seen = self.report.seen();
         seen.documents += documents.len() as u64;
+        seen.is_news = true;
         let set_aside = match &answer {
             Ok(verdicts) => seen.count_failures(verdicts, self.failures_in_row_max),
             Err(error) => seen.count_error(error),
@@ -168,16 +171,18 @@ fn effect_on_text(document: &Document, verdict: Verdict, redaction: &Redaction) 
     effect
 }
 
-/// What a shadow has seen since the process started.
+/// What a shadow has seen since counting began: when it was switched on, or its component or settings changed last.
 #[derive(Debug)]
 pub struct ShadowReport {
     mirror: MirrorId,
     name: String,
     seen: Mutex<Seen>,
+    /// One stores at a time, so that what is stored last is what is newest.
+    pub(crate) storing: tokio::sync::Mutex<()>,
 }
 
 /// What would become of an object or text in the form in which it was seen last.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Effect {
     by_rule: BTreeMap<String, u64>,
     withheld: Option<WithholdReason>,
@@ -191,7 +196,13 @@ impl Effect {
 
 #[derive(Debug, Default)]
 struct Seen {
-    digest: Option<String>,
+    /// Digest of the component, and its settings with all else that its verdicts depend on; none where it cannot be used.
+    identity: Option<(String, String)>,
+    since: Timestamp,
+    /// It is not stored yet, or not as it is now.
+    is_news: bool,
+    /// It is known what was stored before.
+    is_recalled: bool,
     unusable: Option<String>,
     set_aside: Option<String>,
     documents: u64,
@@ -200,10 +211,24 @@ struct Seen {
     messages: BTreeMap<[u8; 32], Effect>,
     /// Something is not remembered.
     more: bool,
-    failures: BTreeMap<&'static str, u64>,
+    failures: BTreeMap<String, u64>,
     last_failure: Option<String>,
     failed_in_row: u32,
     deadlines_in_row: u32,
+}
+
+/// What is stored of it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Stored {
+    identity: (String, String),
+    since: Timestamp,
+    documents: u64,
+    objects: Vec<((BranchId, Subject), Effect)>,
+    names: Vec<([u8; 32], Effect)>,
+    messages: Vec<([u8; 32], Effect)>,
+    more: bool,
+    failures: BTreeMap<String, u64>,
+    last_failure: Option<String>,
 }
 
 impl Seen {
@@ -230,7 +255,7 @@ impl Seen {
             match verdict {
                 Verdict::Findings(_) => self.failed_in_row = 0,
                 Verdict::Withhold(reason) => {
-                    *self.failures.entry(reason.kind()).or_default() += 1;
+                    *self.failures.entry(reason.kind().to_owned()).or_default() += 1;
                     self.last_failure = Some(reason.to_string());
                     self.failed_in_row += 1;
                 }
@@ -252,7 +277,7 @@ impl Seen {
         } else {
             "sandbox"
         };
-        *self.failures.entry(kind).or_default() += 1;
+        *self.failures.entry(kind.to_owned()).or_default() += 1;
         self.last_failure = Some(error.to_string());
         self.deadlines_in_row += 1;
         if error.is_temporary() && self.deadlines_in_row < DEADLINES_MAX {
@@ -281,12 +306,91 @@ fn remember<K: Ord>(effects: &mut BTreeMap<K, Effect>, key: K, effect: Effect) -
 }
 
 impl ShadowReport {
-    pub(super) fn new(mirror: MirrorId, name: String) -> Self {
+    pub(super) fn new(mirror: MirrorId, name: String, now: Timestamp) -> Self {
+        let seen = Seen {
+            since: now,
+            is_news: true,
+            ..Seen::default()
+        };
         Self {
             mirror,
             name,
-            seen: Mutex::default(),
+            seen: Mutex::new(seen),
+            storing: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// Returns whether something is to be stored.
+    #[must_use]
+    pub fn is_news(&self) -> bool {
+        let seen = self.seen();
+        seen.is_news && seen.identity.is_some()
+    }
+
+    /// Returns what is to be stored; none of a policy that cannot be used. Say so with [`Self::unstored`] where that fails.
+    #[must_use]
+    pub fn store(&self) -> Option<String> {
+        let mut seen = self.seen();
+        let stored = Stored {
+            identity: seen.identity.clone()?,
+            since: seen.since,
+            documents: seen.documents,
+            objects: seen.objects.clone().into_iter().collect(),
+            names: seen.names.clone().into_iter().collect(),
+            messages: seen.messages.clone().into_iter().collect(),
+            more: seen.more,
+            failures: seen.failures.clone(),
+            last_failure: seen.last_failure.clone(),
+        };
+        seen.is_news = false;
+        serde_json::to_string(&stored).ok()
+    }
+
+    /// Notes that what was to be stored is not.
+    pub fn unstored(&self) {
+        self.seen().is_news = true;
+    }
+
+    #[must_use]
+    pub fn is_recalled(&self) -> bool {
+        self.seen().is_recalled
+    }
+
+    /// Goes on counting from what was stored, unless another component or other settings were watched then, or another
+    /// release wrote it. Only the first time that it is called.
+    pub fn recall(&self, stored: Option<&str>) {
+        let mut seen = self.seen();
+        if std::mem::replace(&mut seen.is_recalled, true) {
+            return;
+        }
+        let stored = stored.and_then(|stored| serde_json::from_str(stored).ok());
+        let Some(stored) = stored.filter(|stored: &Stored| seen.identity.as_ref() == Some(&stored.identity))
+        else {
+            return;
+        };
+        let Stored {
+            identity: _,
+            since,
+            documents,
+            objects,
+            names,
+            messages,
+            more,
+            failures,
+            last_failure,
+        } = stored;
+        *seen = Seen {
+            since,
+            is_news: false,
+            documents,
+            objects: objects.into_iter().collect(),
+            names: names.into_iter().collect(),
+            messages: messages.into_iter().collect(),
+            more,
+            failures,
+            last_failure,
+            ..std::mem::take(&mut *seen)
+        };
     }
 
     /// Returns whose it is, and what it is called.
@@ -321,7 +425,8 @@ impl ShadowReport {
         json!({
             "mirror": self.mirror.as_str(),
             "policy": self.name,
-            "sha256": seen.digest,
+            "sha256": seen.identity.as_ref().map(|(digest, _)| digest),
+            "since": seen.since.to_string(),
             "state": state,
             "why": why,
             "documents": seen.documents,
@@ -403,6 +508,53 @@ mod tests {
         assert_eq!(
             totals(seen.objects.values()),
             json!({ "wouldChange": 1, "wouldWithhold": 0, "findings": { "word": 1 } })
+        );
+    }
+
+    #[test]
+    fn counting_goes_on_from_what_was_stored_and_begins_anew_with_other_settings() {
+        let report = |settings: &str, at: i64| {
+            let at = Timestamp::from_second(at).expect("a time");
+            let report = ShadowReport::new("shop".parse().expect("an id"), "p".to_owned(), at);
+            report.seen().identity = Some(("digest".to_owned(), settings.to_owned()));
+            report
+        };
+        let first = report("{}", 10);
+        {
+            let mut seen = first.seen();
+            let branch: BranchId = "1".parse().expect("an id");
+            let bucket = mirror_core::ids::ObjectKey::Bucket("in.c-a".parse().expect("an id"));
+            let effect = Effect {
+                by_rule: BTreeMap::from([("word".to_owned(), 2)]),
+                withheld: None,
+            };
+            seen.note((branch, Subject::Object(bucket)), effect.clone());
+            seen.names.insert([7; 32], effect);
+            seen.documents = 9;
+            seen.count_failures(&[withheld()], 3);
+        }
+        assert!(first.is_news());
+        let stored = first.store().expect("it can be used");
+        assert!(!first.is_news());
+        let second = report("{}", 20);
+        second.recall(Some(&stored));
+        assert_eq!(second.page(), first.page());
+        assert!(!second.is_news());
+        let other = report("{\"a\":1}", 30);
+        other.recall(Some(&stored));
+        let page = other.page();
+        assert_eq!(
+            (&page["documents"], &page["since"]),
+            (&json!(0), &json!("1970-01-01T00:00:30Z"))
+        );
+        assert!(other.is_news());
+        let older = report("{}", 40);
+        older.recall(Some("of another release"));
+        older.recall(Some(&stored));
+        assert_eq!(
+            older.page()["documents"],
+            0,
+            "it goes on from what it has counted since"
         );
     }
 

@@ -380,6 +380,62 @@ async fn a_shadow_changes_nothing_and_says_what_it_then_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_shadow_has_counted_outlives_a_kill_and_begins_anew_with_other_settings() {
+    let mut site = Installation::new(&Keboola::small(), Options::default());
+    with_policy_file(&site);
+    site.configure(|options| options.mirror = SHADOW);
+    let keboola = std::sync::Arc::clone(&site.keboola);
+    let mut server = site.start().await;
+    keboola.set(&keboola.orders(), JANE, "note", NUMBER);
+    site.settle(&mut server).await;
+    let object = format!("keboola.ex-shop/{}", keboola.orders().config);
+    let page = async |server: &support::Server| server.status().await["shadows"][0].clone();
+    let before = page(&server).await;
+    assert_eq!(
+        of_object(&before, &object).expect("it was seen")["findings"]["customer-number"],
+        1
+    );
+    server.kill();
+    server.was_killed().await;
+
+    let mut server = site.start().await;
+    let again = until("it is known what was counted", async || {
+        let page = page(&server).await;
+        page["documents"]
+            .as_u64()
+            .is_some_and(|count| count > 0)
+            .then_some(page)
+    });
+    assert_eq!(again.await, before, "counts, and since when");
+    // It goes on from there, and a death between the push and its end loses nothing of that.
+    server.stop().await;
+    let mut armed = site.start_armed("after-push").await;
+    keboola.set(&keboola.clean(), PETR, "note", NUMBER);
+    site.deliver(&mut armed).await.ok();
+    armed.was_killed().await;
+    server = site.start().await;
+    site.settle(&mut server).await;
+    let more = page(&server).await;
+    let clean = format!("keboola.snowflake-transformation/{}", keboola.clean().config);
+    for seen in [&object, &clean] {
+        assert_eq!(
+            of_object(&more, seen).expect("it was seen")["findings"]["customer-number"],
+            1
+        );
+    }
+    assert_eq!(more["since"], before["since"]);
+    assert!(more["documents"].as_u64() > before["documents"].as_u64());
+    server.stop().await;
+
+    let other = SHADOW.replace("acme.example", "other.example");
+    site.configure(|options| options.mirror = Box::leak(other.into_boxed_str()));
+    let (_, anew) = once(&site);
+    assert_eq!(anew["documents"], 0, "{anew:#}");
+    assert_eq!(of_object(&anew, &object), None);
+    assert_ne!(anew["since"], before["since"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whatever_a_shadow_does_nothing_is_withheld() {
     const SHADOWS: &str = r#"
 [[mirror.policy]]

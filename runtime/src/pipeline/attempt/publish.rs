@@ -96,6 +96,8 @@ impl Lane {
             Ok(unchanged) => memory = unchanged,
             Err(published) => return Ok(published),
         }
+        // What is pushed is not seen again.
+        self.store_shadows().await;
         let delta = if replace_all {
             work.rows = self
                 .transformer
