@@ -150,6 +150,7 @@ fn refused(error: &SandboxError) {
         SandboxError::Settings { issues, .. } => assert!(!issues.is_empty()),
         SandboxError::Compile { .. } | SandboxError::Unusable { .. } => {}
         SandboxError::Deadline { .. }
+        | SandboxError::NoEnd { .. }
         | SandboxError::Engine { .. }
         | SandboxError::Ticker { .. }
         | SandboxError::CacheDir { .. } => panic!("it is no fault of the component: {error}"),
