@@ -11,6 +11,10 @@ use mirror_git_benches::{Cost, Random, batches, content, git, measure, message, 
 use std::{fs, path::Path};
 use tempfile::TempDir;
 
+/// The product's, so that the engine has what it has there; gix has it too.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 type File = (String, String);
 
 fn main() -> Result<()> {
