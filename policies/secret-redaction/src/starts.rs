@@ -216,6 +216,10 @@ impl Found<'_> {
     fn look_at(&mut self, start: usize) {
         let starts = self.starts;
         let mut node = starts.firsts[usize::from(self.text[start])];
+        if node == 0 {
+            // It shares its class with one that patterns begin with.
+            return;
+        }
         for (byte, end) in self.text[start + 1..].iter().zip(start + 2..) {
             let Node {
                 first_edge, edges, ..
@@ -283,6 +287,14 @@ mod tests {
         found
     }
 
+    fn as_match(found: aho_corasick::Match) -> Match {
+        Match {
+            start: found.start(),
+            end: found.end(),
+            pattern: found.pattern().as_usize(),
+        }
+    }
+
     /// Numbers that look random and are the same each time.
     fn numbers(seed: u64) -> impl Iterator<Item = usize> {
         let mut state = seed;
@@ -320,14 +332,30 @@ mod tests {
     }
 
     #[test]
-    fn more_first_bytes_than_classes_are_told_apart_all_the_same() {
-        let patterns: Vec<String> = (b'!'..=b'~')
-            .map(|byte| format!("{}x", char::from(byte)))
-            .collect();
+    fn more_bytes_than_classes_are_told_apart_all_the_same() {
+        let bytes = (b'!'..=b'~').map(char::from);
+        let bytes: Vec<char> = bytes.filter(|byte| !byte.is_ascii_uppercase()).collect();
+        let (alone, shared) = bytes.split_at(usize::from(CLASS_MAX));
+        // Those that share their class with others stand in the second place only.
+        let pairs = alone.windows(2).map(|pair| (pair[0], pair[1]));
+        let pairs = pairs.chain(shared.iter().map(|byte| (alone[0], *byte)));
+        let patterns: Vec<String> = pairs.map(|(a, b)| format!("{a}{b}")).collect();
         let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
-        let text: Vec<u8> = (b'!'..=b'~').flat_map(|byte| [byte, b'x', byte, b'y']).collect();
-        let found: Vec<Match> = Starts::new(&patterns).find(&text).collect();
-        assert_eq!(found, everywhere(&patterns, &text));
+        let starts = Starts::new(&patterns);
+        let text: String = bytes
+            .iter()
+            .flat_map(|a| {
+                bytes
+                    .windows(2)
+                    .map(move |pair| format!("{a}{}{}", pair[0], pair[1]))
+            })
+            .collect();
+        for text in [text.as_str(), "\u{e9}\u{e9}", "!"] {
+            let found: Vec<Match> = starts.find(text.as_bytes()).collect();
+            let automaton = aho_corasick::AhoCorasick::new(&patterns).unwrap();
+            let expected: Vec<Match> = automaton.find_overlapping_iter(text).map(as_match).collect();
+            assert_eq!(found, expected);
+        }
     }
 
     #[test]
@@ -354,11 +382,7 @@ mod tests {
                 }
             }
             let found: Vec<Match> = starts.find(text.as_bytes()).collect();
-            let expected = automaton.find_overlapping_iter(&text).map(|found| Match {
-                start: found.start(),
-                end: found.end(),
-                pattern: found.pattern().as_usize(),
-            });
+            let expected = automaton.find_overlapping_iter(&text).map(as_match);
             places += found.len();
             assert_eq!(found, expected.collect::<Vec<_>>(), "in {text}");
         }
