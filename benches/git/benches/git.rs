@@ -111,6 +111,14 @@ impl Engine {
     }
 }
 
+/// Others on the machine only add to what something takes, so it is done several times, in turns with its peers.
+const ROUNDS: usize = 5;
+
+fn least(costs: &[Cost]) -> Cost {
+    let least = costs.iter().min_by_key(|cost| cost.cpu);
+    *least.expect("there is a round")
+}
+
 fn project(files: u64, bytes: usize) -> Vec<File> {
     (0..files)
         .map(|number| (path(number, files), content(number, bytes)))
@@ -262,7 +270,6 @@ fn incremental(files: u64, commits: u64) -> Result<()> {
     engine.push(&project)?;
     let copies = tempfile::tempdir()?;
     let bare = copies.path().join("bare.git");
-    let start = git(engine.repository(), &["rev-parse", "main"], b"")?;
     let source = engine.repository().display().to_string();
     git(
         copies.path(),
@@ -274,42 +281,58 @@ fn incremental(files: u64, commits: u64) -> Result<()> {
     let edits: Vec<File> = (0..commits)
         .map(|number| edit(number, files, 300, &mut random))
         .collect();
-    let mut ready: Vec<_> = edits
-        .iter()
-        .map(|file| (batches(std::slice::from_ref(file), 1), message(2)))
-        .collect();
-    let again = ready.len();
-    ready.extend(
-        edits
-            .iter()
-            .map(|file| (batches(std::slice::from_ref(file), 1), message(3))),
-    );
-    let single = ready.split_off(again);
+    let ready = |edits: &[File], through: u64| -> Vec<_> {
+        let one = |file: &File| (batches(std::slice::from_ref(file), 1), message(through));
+        edits.iter().map(one).collect()
+    };
+    let single = ready(&edits, 3);
 
-    let (_, ours) = measure(|| {
-        let old = engine.tip;
-        let mut draft = engine.store.draft();
-        let mut parent = old.context("a first commit")?;
-        for (batches, message) in ready {
-            parent = commit(&mut draft, parent, batches, &message)?;
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let mut tree = String::new();
+    for round in (0..ROUNDS).rev() {
+        // Each round changes them once more, and the last one to what is pushed one by one below.
+        let in_round = |(path, content): &File| {
+            let number = if round == 0 {
+                String::new()
+            } else {
+                round.to_string()
+            };
+            (
+                path.clone(),
+                content.replacen("\"end\": ", &format!("\"end\": {number}"), 1),
+            )
+        };
+        let edits: Vec<File> = edits.iter().map(in_round).collect();
+        let ready = ready(&edits, 2);
+        let ((), cost) = measure(|| {
+            let old = engine.tip;
+            let mut draft = engine.store.draft();
+            let mut parent = old.context("a first commit")?;
+            for (batches, message) in ready {
+                parent = commit(&mut draft, parent, batches, &message)?;
+            }
+            let push = draft.into_push(engine.main.clone(), old, parent)?;
+            engine.deliver(push)
+        })?;
+        ours.push(cost);
+        tree = engine.tree()?;
+
+        let start = git(&bare, &["rev-parse", "main"], b"")?;
+        let mut stream = String::new();
+        for (at, file) in edits.iter().enumerate() {
+            let from = (at == 0).then_some(start.as_str());
+            stream.push_str(&peers::fast_import(std::slice::from_ref(file), from));
         }
-        let push = draft.into_push(engine.main.clone(), old, parent)?;
-        engine.deliver(push)
-    })?;
-    let tree = engine.tree()?;
-    row("engine, all in one push", ours, commits, ours);
-
-    let mut stream = String::new();
-    for (at, file) in edits.iter().enumerate() {
-        let from = (at == 0).then_some(start.as_str());
-        stream.push_str(&peers::fast_import(std::slice::from_ref(file), from));
+        let (_, cost) = measure(|| git(&bare, &["fast-import", "--quiet"], stream.as_bytes()))?;
+        theirs.push(cost);
+        ensure!(
+            git(&bare, &["rev-parse", "main^{tree}"], b"")? == tree,
+            "git fast-import made another tree"
+        );
     }
-    let (_, cost) = measure(|| git(&bare, &["fast-import", "--quiet"], stream.as_bytes()))?;
-    ensure!(
-        git(&bare, &["rev-parse", "main^{tree}"], b"")? == tree,
-        "git fast-import made another tree"
-    );
-    row("git fast-import, one process", cost, commits, ours);
+    let ours = least(&ours);
+    row("engine, all in one push", ours, commits, ours);
+    row("git fast-import, one process", least(&theirs), commits, ours);
 
     // One push each, back to where the files were and on again, so that every one changes something.
     let revert: Vec<File> = edits

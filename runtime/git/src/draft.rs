@@ -38,7 +38,7 @@ pub struct Draft<'s> {
     scratch: Scratch,
     /// Whole ones and deltas, as they are sent.
     blobs: Vec<KeptRun>,
-    /// The whole form of those that are sent as deltas: the bases of what comes next.
+    /// The whole form of those that are sent as deltas, compressed or not: the bases of what comes next.
     whole_blobs: Vec<KeptRun>,
     blob_places: HashMap<Oid, BlobPlace>,
     trees_and_commits: Runs,
@@ -92,7 +92,7 @@ struct BlobPlace {
 pub(crate) struct EncodedBlobs {
     /// As they are sent.
     pub(crate) sent: Run,
-    /// The whole form of those that are sent as deltas.
+    /// The whole form of those that are sent as deltas, not compressed unless that had to be tried.
     pub(crate) whole: Run,
 }
 
@@ -118,6 +118,10 @@ impl EncodedBlobs {
             return;
         };
         self.sent.push_delta(encoder, id, base, &delta);
+        if delta.len() <= content.len() / CLEARLY {
+            self.whole.push_stored(encoder, id, Kind::Blob, content);
+            return;
+        }
         self.whole.push(encoder, id, Kind::Blob, content);
         let [sent, whole] = [&self.sent, &self.whole].map(|run| run.entry(run.len() - 1).bytes.len());
         if whole <= sent {
@@ -135,6 +139,10 @@ const PACK_BYTES_MAX: u64 = 2 << 30;
 const DEPTH_MAX: u8 = 50;
 /// What is smaller is not worth a delta, which costs the name of its base.
 const DELTA_TARGET_BYTES_MIN: usize = 64;
+/// A delta so many times shorter than its target is shorter than that compressed, too.
+const CLEARLY: usize = 8;
+/// What only stays here, for the next push, is not compressed up to this size: it would take more time than it saves.
+const STORED_BYTES_MAX: usize = 4 << 10;
 /// After so many old blobs that the store did not have, one after the other, it is not asked for any more: it is new here.
 const MISSES_MAX: usize = 256;
 
@@ -352,9 +360,20 @@ impl<'s> Draft<'s> {
         for run in self.whole_blobs.iter().chain(&self.blobs).rev() {
             let run = run.read()?;
             for entry in run.entries() {
+                if self.replaced.contains(&entry.id) || entry.base.is_some() {
+                    continue;
+                }
+                let mut shorter = Run::default();
+                let mut entry = entry;
+                let is_long = entry.bytes.len() > STORED_BYTES_MAX && room > STORED_BYTES_MAX as u64;
+                if is_long && encoder::is_stored(entry.bytes) {
+                    let (kind, content) =
+                        encoder::decode_whole(entry.bytes).expect("what we encoded is whole");
+                    shorter.push(&mut self.encoders[0], entry.id, kind, &content);
+                    entry = shorter.entry(0);
+                }
                 let bytes = entry.bytes.len() as u64;
-                let is_wanted = !self.replaced.contains(&entry.id) && bytes <= room;
-                if is_wanted && entry.base.is_none() {
+                if bytes <= room {
                     room -= bytes;
                     blobs.push(entry.id);
                     kept.open(&mut scratch)?.push_encoded(&entry);
@@ -376,7 +395,8 @@ impl<'s> Draft<'s> {
         for id in trees.iter().filter(|id| !written.contains(*id)) {
             let raw = self.readable[id].raw.read_all()?;
             let run = kept.open(&mut scratch)?;
-            run.push(&mut self.encoders[0], *id, Kind::Tree, &raw);
+            // Its ids, most of it, cannot be compressed.
+            run.push_stored(&mut self.encoders[0], *id, Kind::Tree, &raw);
         }
         let assembled = Assembled::new(kept.keep(&mut scratch)?, place)?;
         Ok(Some(Local {

@@ -38,6 +38,13 @@ impl Run {
         self.row(id, start);
     }
 
+    /// Appends an object without compressing it.
+    pub(crate) fn push_stored(&mut self, encoder: &mut Encoder, id: Oid, kind: Kind, content: &[u8]) {
+        let start = self.bytes.len();
+        encoder.stored(kind, content, &mut self.bytes);
+        self.row(id, start);
+    }
+
     /// Appends an object as a delta on another one.
     pub(crate) fn push_delta(&mut self, encoder: &mut Encoder, id: Oid, base: Oid, delta: &[u8]) {
         let start = self.bytes.len();
