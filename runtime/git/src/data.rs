@@ -11,11 +11,13 @@ use std::{
     ops::Range,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 /// So many bytes of one scratch stay in memory.
 pub(crate) const IN_MEMORY_MAX: usize = 8 << 20;
+/// So much of what was written last stays in memory at least; a longer piece goes to the file at once.
+const END_BYTES: usize = 256 << 10;
 /// What goes into a file is gathered into parts of this size, and copied in them.
 const PART_BYTES: usize = 1 << 20;
 
@@ -38,6 +40,64 @@ struct Nameless {
     file: File,
     /// Where it was made.
     path: PathBuf,
+    end: Mutex<End>,
+}
+
+/// The end of a file's content: what was made last is read first, and small pieces are written together.
+#[derive(Debug, Default)]
+struct End {
+    /// So much is in the file.
+    written: u64,
+    /// What comes after it.
+    rest: Vec<u8>,
+}
+
+impl Nameless {
+    fn append(&self, bytes: &[u8]) -> Result<Range<u64>, DiskError> {
+        let mut end = self.end();
+        let start = end.written + end.rest.len() as u64;
+        if bytes.len() >= END_BYTES {
+            self.write(&mut end, 0)?;
+            self.file.write_all_at(bytes, start).map_err(at(&self.path))?;
+            end.written += bytes.len() as u64;
+        } else {
+            end.rest.extend_from_slice(bytes);
+            if end.rest.len() >= 2 * END_BYTES {
+                self.write(&mut end, END_BYTES)?;
+            }
+        }
+        Ok(start..start + bytes.len() as u64)
+    }
+
+    /// Writes the rest but for some bytes.
+    fn write(&self, end: &mut End, but_for: usize) -> Result<(), DiskError> {
+        let count = end.rest.len() - but_for;
+        let written = self.file.write_all_at(&end.rest[..count], end.written);
+        written.map_err(at(&self.path))?;
+        end.rest.drain(..count);
+        end.written += count as u64;
+        Ok(())
+    }
+
+    fn read(&self, range: Range<u64>) -> Result<Vec<u8>, DiskError> {
+        let mut bytes = vec![0; size(range.end - range.start)];
+        let end = self.end();
+        let in_file = size(end.written.clamp(range.start, range.end) - range.start);
+        let (from_file, from_rest) = bytes.split_at_mut(in_file);
+        if !from_rest.is_empty() {
+            let start = size(range.start + in_file as u64 - end.written);
+            from_rest.copy_from_slice(&end.rest[start..][..from_rest.len()]);
+        }
+        drop(end);
+        let read = self.file.read_exact_at(from_file, range.start);
+        read.map_err(at(&self.path))?;
+        Ok(bytes)
+    }
+
+    fn end(&self) -> MutexGuard<'_, End> {
+        // Whatever panics, what counts as written is.
+        self.end.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Data {
@@ -64,10 +124,8 @@ impl Data {
         match self {
             Self::Memory(bytes) => Ok(bytes.slice(size(part.start)..size(part.end))),
             Self::File(Stretch { file, range }) => {
-                let mut bytes = vec![0; size(part.end - part.start)];
-                let read = file.file.read_exact_at(&mut bytes, range.start + part.start);
-                read.map_err(at(&file.path))?;
-                Ok(bytes.into())
+                let part = range.start + part.start..range.start + part.end;
+                Ok(file.read(part)?.into())
             }
         }
     }
@@ -158,9 +216,7 @@ impl Scratch {
                 file
             }
         };
-        let written = file.file.write_all_at(bytes, self.end);
-        written.map_err(at(&file.path))?;
-        let range = self.end..self.end + bytes.len() as u64;
+        let range = file.append(bytes)?;
         self.end = range.end;
         Ok(Data::File(Stretch { file, range }))
     }
@@ -175,7 +231,11 @@ fn nameless(directory: &Path) -> Result<Nameless, DiskError> {
         .open(&path);
     let file = file.map_err(at(&path))?;
     disk::remove(&path)?;
-    Ok(Nameless { file, path })
+    Ok(Nameless {
+        file,
+        path,
+        end: Mutex::default(),
+    })
 }
 
 /// Bytes while they are written.
@@ -289,6 +349,38 @@ mod tests {
                 assert!(data.read_all().unwrap() == content[..]);
             }
         }
+    }
+
+    #[test]
+    fn small_pieces_are_read_back_wherever_they_are() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut scratch = Scratch::new(&Place::directory(directory.path()));
+        scratch.keep(vec![0; IN_MEMORY_MAX]).unwrap();
+        let piece = |seed: usize| {
+            let long = if seed.is_multiple_of(97) { END_BYTES } else { 0 };
+            pseudo_random_bytes(seed as u64, long + seed * 7919 % 5000)
+        };
+        let mut kept: Vec<Data> = Vec::new();
+        for seed in 0..500 {
+            kept.push(scratch.keep(piece(seed)).unwrap());
+            // Just made, and some time ago.
+            for earlier in [seed, seed / 2] {
+                assert!(kept[earlier].read_all().unwrap() == piece(earlier)[..]);
+            }
+        }
+        let files = kept.iter().filter_map(|data| match data {
+            Data::File(stretch) => Some(stretch),
+            Data::Memory(_) => None,
+        });
+        let last = files.last().unwrap();
+        let whole = Data::File(Stretch {
+            file: Arc::clone(&last.file),
+            range: 0..last.range.end,
+        });
+        let pieces: Vec<u8> = (0..500).flat_map(piece).collect();
+        assert!(whole.read_all().unwrap() == pieces[..]);
+        let end = last.file.end();
+        assert!(end.written > 0 && (1..2 * END_BYTES).contains(&end.rest.len()));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::{
     disk::{self, DiskError, at},
     error::{PushError, RemoteError, StoreError},
     layout,
-    objects::{Objects, Source},
+    objects::{Objects, Source, Writers},
     outgoing::PendingPush,
     pack::{Durability, Pack},
     packfile::PackFile,
@@ -76,8 +76,8 @@ impl LocalBare {
         if let Some(problem) = unfit_config(&config.unwrap_or_default()) {
             return Err(unfit(problem));
         }
-        let objects =
-            Objects::open(&path.join("objects")).map_err(|error| RemoteError::from_disk(&name, error))?;
+        let objects = Objects::open(&path.join("objects"), Writers::Anyone)
+            .map_err(|error| RemoteError::from_disk(&name, error))?;
         Ok(Self {
             root: path.to_owned(),
             name,

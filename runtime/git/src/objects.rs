@@ -7,7 +7,10 @@ use crate::{
     error::StoreError,
     pack,
 };
-use gix::objs::{Exists as _, Find as _, Kind};
+use gix::{
+    objs::{Exists as _, Find as _, Kind},
+    odb::store::RefreshMode,
+};
 use mirror_core::ids::Oid;
 use std::{
     fmt,
@@ -41,8 +44,24 @@ pub(crate) trait Source {
 /// The objects of one repository on disk.
 pub(crate) struct Objects {
     path: PathBuf,
+    writers: Writers,
+    opened: Mutex<Opened>,
+}
+
+/// Who adds packs to a repository, and removes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Writers {
+    /// Only this process, which says so ([`Objects::changed`]). The directory is not looked through for each object that is not there.
+    Us,
+    Anyone,
+}
+
+#[derive(Default)]
+struct Opened {
     /// None while nobody reads.
-    handle: Mutex<Option<gix::odb::HandleArc>>,
+    handle: Option<gix::odb::HandleArc>,
+    /// Whether there may be packs in the directory that the handle does not know.
+    is_behind: bool,
 }
 
 impl fmt::Debug for Objects {
@@ -60,45 +79,67 @@ const PACKS_MIN: usize = 4096;
 
 impl Objects {
     /// Makes sure that `objects` can be opened, which is done when something is read.
-    pub(crate) fn open(objects: &Path) -> Result<Self, DiskError> {
+    pub(crate) fn open(objects: &Path, writers: Writers) -> Result<Self, DiskError> {
         drop(open(objects)?);
         Ok(Self {
             path: objects.to_owned(),
-            handle: Mutex::default(),
+            writers,
+            opened: Mutex::default(),
         })
+    }
+
+    /// Notes that packs were added or removed.
+    pub(crate) fn changed(&self) {
+        self.opened().is_behind = true;
     }
 
     /// Forgets everything about the files that were read; they may be others now.
     pub(crate) fn reopen(&self) -> Result<(), DiskError> {
         let new = open(&self.path)?;
-        *self.handle() = Some(new);
+        self.opened().handle = Some(new);
         Ok(())
     }
 
     /// Lets go of open files and of what was read, until something is read again.
     pub(crate) fn rest(&self) {
-        *self.handle() = None;
+        self.opened().handle = None;
     }
 
     pub(crate) fn contains(&self, id: Oid) -> bool {
         // A file that gix cannot cope with is met again, and reported, by `find`.
-        let found = self.guarded(|handle| handle.exists(&pack::to_gix(id)));
-        found.ok().flatten().unwrap_or_default()
+        let found = self.ask(|handle| handle.exists(&pack::to_gix(id)).then_some(()));
+        found.ok().flatten().flatten().is_some()
     }
 
-    /// Calls gix; none if it panics, as it may on a file that is cut off or overwritten.
-    fn guarded<T>(&self, call: impl FnOnce(&gix::odb::HandleArc) -> T) -> Result<Option<T>, DiskError> {
-        let mut handle = self.handle();
-        let handle = match &mut *handle {
+    /// Asks gix for something, again if there may be new packs that have it; none if it panics, as it may on a file that is cut
+    /// off or overwritten.
+    fn ask<T>(
+        &self,
+        mut question: impl FnMut(&gix::odb::HandleArc) -> Option<T>,
+    ) -> Result<Option<Option<T>>, DiskError> {
+        let mut opened = self.opened();
+        let Opened { handle, is_behind } = &mut *opened;
+        let handle = match handle {
             Some(handle) => handle,
             none => none.insert(open(&self.path)?),
         };
-        Ok(panic::catch_unwind(AssertUnwindSafe(|| call(handle))).ok())
+        *is_behind |= self.writers == Writers::Anyone;
+        handle.refresh = if *is_behind {
+            RefreshMode::AfterAllIndicesLoaded
+        } else {
+            RefreshMode::Never
+        };
+        let answer = panic::catch_unwind(AssertUnwindSafe(|| question(handle)));
+        if matches!(answer, Ok(None)) {
+            // Looking for it, gix has looked through the directory.
+            *is_behind = false;
+        }
+        Ok(answer.ok())
     }
 
-    fn handle(&self) -> MutexGuard<'_, Option<gix::odb::HandleArc>> {
+    fn opened(&self) -> MutexGuard<'_, Opened> {
         // A panic in another thread leaves at worst a cache without an entry.
-        self.handle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -125,16 +166,16 @@ fn open(objects: &Path) -> Result<gix::odb::HandleArc, DiskError> {
 impl Source for Objects {
     fn find(&self, id: Oid) -> Result<Option<(Kind, Vec<u8>)>, StoreError> {
         let mut content = Vec::new();
-        let found = self.guarded(|handle| {
+        let found = self.ask(|handle| {
             let found = handle.try_find(&pack::to_gix(id), &mut content);
-            found
-                .map(|data| data.map(|data| data.kind))
-                .map_err(|error| error.to_string())
+            let kind = found.map(|data| data.map(|data| data.kind));
+            kind.map_err(|error| error.to_string()).transpose()
         })?;
         let damaged = |problem| StoreError::Damaged { id, problem };
-        let kind = found
-            .unwrap_or_else(|| Err("a pack is cut off or overwritten".to_owned()))
-            .map_err(damaged)?;
-        Ok(kind.map(|kind| (kind, content)))
+        match found {
+            Some(Some(kind)) => Ok(Some((kind.map_err(damaged)?, content))),
+            Some(None) => Ok(None),
+            None => Err(damaged("a pack is cut off or overwritten".to_owned())),
+        }
     }
 }

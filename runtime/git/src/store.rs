@@ -20,7 +20,7 @@ use crate::{
     layout,
     objects::{EMPTY_TREE, Source},
     outgoing::PendingPush,
-    pack::{self, Durability, Pack},
+    pack::{self, Pack},
     patience::lock_within,
     read::{self, Files, History, TreeFile},
     ref_update::{PushReport, RefUpdate},
@@ -373,7 +373,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut upkeep = self.upkeep();
         if pack.objects > 0 {
-            pack.store(&self.packs(), Durability::Cached)?;
+            self.objects.store(pack)?;
             upkeep.has_new_packs = true;
         }
         if upkeep.resets == held.resets {

@@ -13,7 +13,7 @@ use crate::{
     error::StoreError,
     idx,
     objects::Source,
-    pack::{self, Durability, Pack},
+    pack::{self, Pack},
     packfile::PackFile,
     run::Run,
     tree::{BaseTree, Entry},
@@ -115,7 +115,7 @@ fn join(
     }
     let joined = Pack::in_memory(joining.run);
     if joined.objects > 0 {
-        joined.store(&store.packs(), Durability::Cached)?;
+        store.objects().store(&joined)?;
     }
     tracing::debug!(
         packs = packs.len(),
@@ -123,10 +123,9 @@ fn join(
         bytes = joined.data.len(),
         "folded packs"
     );
-    for pack in packs.iter().filter(|pack| pack.file.name != joined.name) {
-        pack.file.remove()?;
-    }
-    Ok(())
+    let files = packs.iter().map(|pack| &pack.file);
+    let others = files.filter(|file| file.name != joined.name);
+    Ok(store.objects().remove(others)?)
 }
 
 /// Objects on their way into one pack.

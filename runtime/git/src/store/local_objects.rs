@@ -4,8 +4,9 @@ use super::recent::{self, Recent};
 use crate::{
     disk::{self, DiskError},
     error::StoreError,
-    objects::{Objects, Source},
+    objects::{Objects, Source, Writers},
     pack::{Durability, Pack},
+    packfile::PackFile,
 };
 use gix::objs::Kind;
 use mirror_core::ids::Oid;
@@ -32,7 +33,7 @@ impl LocalObjects {
         }
         disk::remove(&file)?;
         Ok(Self {
-            packed: Objects::open(objects)?,
+            packed: Objects::open(objects, Writers::Us)?,
             recent: Mutex::new(Recent::new(file)),
             packs,
         })
@@ -43,8 +44,23 @@ impl LocalObjects {
         if self.recent().take(pack)? {
             return Ok(false);
         }
-        pack.store(&self.packs, Durability::Cached)?;
+        self.store(pack)?;
         Ok(true)
+    }
+
+    /// Makes a file of a pack.
+    pub(super) fn store(&self, pack: &Pack) -> Result<(), DiskError> {
+        let stored = pack.store(&self.packs, Durability::Cached);
+        self.packed.changed();
+        stored
+    }
+
+    /// Removes packs that others have taken the place of.
+    pub(super) fn remove<'p>(&self, packs: impl Iterator<Item = &'p PackFile>) -> Result<(), DiskError> {
+        let mut packs = packs;
+        let removed = packs.try_for_each(PackFile::remove);
+        self.packed.changed();
+        removed
     }
 
     /// Makes one pack of what was pushed last, but for some packs; returns whether there is a further one in the directory now.
@@ -56,7 +72,7 @@ impl LocalObjects {
         let mut recent = self.recent();
         let pack = recent::together(recent.packs().iter().filter(|pack| !stays(pack.name)), wanted)?;
         if let Some(pack) = &pack {
-            pack.store(&self.packs, Durability::Cached)?;
+            self.store(pack)?;
         }
         recent.retain(stays)?;
         Ok(pack.is_some())
