@@ -140,41 +140,54 @@ fn bulk(files: u64) -> Result<()> {
     let bytes: usize = project.iter().map(|(_, content)| content.len()).sum();
     println!("bulk: a snapshot of {files} files, {:.1} MB", bytes as f64 / 1e6);
 
-    let ready = batches(&project, 64);
-    let mut engine = Engine::new()?;
-    let (sent, ours) = measure(|| {
-        let mut draft = engine.store.draft();
-        let mut writer = draft.tree_writer(None)?;
-        for batch in ready {
-            writer.write(batch)?;
+    let stream = peers::fast_import(&project, None);
+    let (mut ours, mut floors, mut imports) = (Vec::new(), Vec::new(), Vec::new());
+    let mut tree = String::new();
+    for _ in 0..ROUNDS {
+        let ready = batches(&project, 64);
+        let mut engine = Engine::new()?;
+        let (sent, cost) = measure(|| {
+            let mut draft = engine.store.draft();
+            let mut writer = draft.tree_writer(None)?;
+            for batch in ready {
+                writer.write(batch)?;
+            }
+            let tree = writer.finish()?.tree;
+            let commit = draft.commit(tree, &[], &message(1))?;
+            let push = draft.into_push(engine.main.clone(), None, commit)?;
+            let sent = push.byte_len();
+            engine.deliver(push)?;
+            Ok(sent)
+        })?;
+        tree = engine.tree()?;
+        if ours.is_empty() {
+            println!("  sent {:.1} MB", sent as f64 / 1e6);
+            ensure!(
+                git(engine.repository(), &["fsck", "--strict"], b"")?.is_empty(),
+                "fsck finds something"
+            );
         }
-        let tree = writer.finish()?.tree;
-        let commit = draft.commit(tree, &[], &message(1))?;
-        let push = draft.into_push(engine.main.clone(), None, commit)?;
-        let sent = push.byte_len();
-        engine.deliver(push)?;
-        Ok(sent)
-    })?;
-    let tree = engine.tree()?;
-    ensure!(
-        git(engine.repository(), &["fsck", "--strict"], b"")?.is_empty(),
-        "fsck finds something"
-    );
-    println!("  sent {:.1} MB", sent as f64 / 1e6);
-    row("engine, stored, pushed and durable", ours, files, ours);
+        ours.push(cost);
+        floors.push(floor(&project)?);
 
-    let (_, floor) = measure(|| {
-        let level = libdeflater::CompressionLvl::new(1).map_err(|_| anyhow::anyhow!("no such level"))?;
-        let mut compressor = libdeflater::Compressor::new(level);
-        let mut out = Vec::new();
-        for (_, content) in &project {
-            gix::objs::compute_hash(gix::hash::Kind::Sha1, gix::objs::Kind::Blob, content.as_bytes())?;
-            out.resize(compressor.zlib_compress_bound(content.len()), 0);
-            compressor.zlib_compress(content.as_bytes(), &mut out)?;
-        }
-        Ok(())
-    })?;
-    row("floor: hash and deflate, nothing else", floor, files, ours);
+        let directory = tempfile::tempdir()?;
+        git(directory.path(), &["init", "--quiet", "--bare"], b"")?;
+        let (_, cost) = measure(|| git(directory.path(), &["fast-import", "--quiet"], stream.as_bytes()))?;
+        imports.push(cost);
+        ensure!(
+            git(directory.path(), &["rev-parse", "main^{tree}"], b"")? == tree,
+            "git fast-import made another tree"
+        );
+    }
+    let ours = least(&ours);
+    row("engine, stored, pushed and durable", ours, files, ours);
+    row(
+        "floor: hash and deflate, nothing else",
+        least(&floors),
+        files,
+        ours,
+    );
+    row("git fast-import", least(&imports), files, ours);
 
     let same = |found: &str, who: &str| {
         ensure!(found == tree, "{who} made another tree");
@@ -216,16 +229,6 @@ fn bulk(files: u64) -> Result<()> {
     row("libgit2, loose objects (not durable)", cost, files, ours);
 
     let directory = tempfile::tempdir()?;
-    git(directory.path(), &["init", "--quiet", "--bare"], b"")?;
-    let stream = peers::fast_import(&project, None);
-    let (_, cost) = measure(|| git(directory.path(), &["fast-import", "--quiet"], stream.as_bytes()))?;
-    same(
-        &git(directory.path(), &["rev-parse", "main^{tree}"], b"")?,
-        "git fast-import",
-    )?;
-    row("git fast-import", cost, files, ours);
-
-    let directory = tempfile::tempdir()?;
     git(
         directory.path(),
         &["init", "--quiet", "--initial-branch=main"],
@@ -242,6 +245,22 @@ fn bulk(files: u64) -> Result<()> {
     )?;
     row("git add && git commit (files are there)", cost, files, ours);
     Ok(())
+}
+
+/// What cannot be left out: SHA-1 and deflate of each content.
+fn floor(project: &[File]) -> Result<Cost> {
+    let ((), cost) = measure(|| {
+        let level = libdeflater::CompressionLvl::new(1).map_err(|_| anyhow::anyhow!("no such level"))?;
+        let mut compressor = libdeflater::Compressor::new(level);
+        let mut out = Vec::new();
+        for (_, content) in project {
+            gix::objs::compute_hash(gix::hash::Kind::Sha1, gix::objs::Kind::Blob, content.as_bytes())?;
+            out.resize(compressor.zlib_compress_bound(content.len()), 0);
+            compressor.zlib_compress(content.as_bytes(), &mut out)?;
+        }
+        Ok(())
+    })?;
+    Ok(cost)
 }
 
 fn check_out(directory: &Path, files: &[File]) -> Result<()> {
