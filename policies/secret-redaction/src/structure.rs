@@ -40,17 +40,28 @@ const NAME_MEMBERS: &[&str] = &[
 
 /// Says whether the place is below a key that begins with `#`, at any depth.
 pub(crate) fn is_under_hash(pointer: &str) -> bool {
+    hash_name(pointer).is_some()
+}
+
+/// Returns where the first name that begins with `#` is, with the `/` before it.
+fn hash_name(pointer: &str) -> Option<usize> {
+    let bytes = pointer.as_bytes();
     // A `/` inside a name is written `~1`, so `/#` is always the start of one.
-    memchr::memmem::find(pointer.as_bytes(), b"/#").is_some()
+    memchr::memchr_iter(b'#', bytes)
+        .filter_map(|hash| hash.checked_sub(1))
+        .find(|before| bytes[*before] == b'/')
 }
 
 /// Returns the name of the member that a value belongs to; elements of an array belong to the array's.
 pub(crate) fn member_name(pointer: &str) -> Cow<'_, str> {
-    let name = pointer
-        .rsplit('/')
-        .find(|segment| !crate::pairs::is_number(segment))
-        .unwrap_or_default();
-    unescape(name)
+    let mut rest = pointer;
+    loop {
+        let (parent, name) = last(rest);
+        if rest.is_empty() || !crate::pairs::is_number(name) {
+            return unescape(name);
+        }
+        rest = parent;
+    }
 }
 
 fn unescape(segment: &str) -> Cow<'_, str> {
@@ -62,7 +73,11 @@ fn unescape(segment: &str) -> Cow<'_, str> {
 }
 
 fn last(pointer: &str) -> (&str, &str) {
-    pointer.rsplit_once('/').unwrap_or(("", pointer))
+    // Names are short: looking at byte after byte finds it sooner than a search that is prepared first.
+    match pointer.bytes().rposition(|byte| byte == b'/') {
+        Some(at) => (&pointer[..at], &pointer[at + 1..]),
+        None => ("", pointer),
+    }
 }
 
 /// Returns the text that names the value of the leaf at `place`: `token` of
@@ -127,7 +142,7 @@ pub(crate) fn is_schema_annotation(document: &Document<'_>, place: usize) -> boo
         "string", "object", "array", "number", "integer", "boolean", "null",
     ];
     let leaf = &document.leaves[place];
-    let Some(hash) = memchr::memmem::find(leaf.pointer.as_bytes(), b"/#") else {
+    let Some(hash) = hash_name(leaf.pointer) else {
         return false;
     };
     let Some(length) = leaf.pointer[hash + 1..].find('/') else {

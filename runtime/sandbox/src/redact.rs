@@ -23,6 +23,9 @@ use wasmtime::{
     component::{Component, Instance, InstancePre},
 };
 
+/// So much text one of our own guests is asked about at a time.
+const PIECE_BYTES: usize = 64 << 10;
+
 /// What a policy says of itself. All texts are shortened and free of control characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyInfo {
@@ -220,17 +223,51 @@ impl RedactionPolicy {
     }
 
     fn redact_measured(&self, context: &Context, batch: &[Document]) -> (Result<Answers, Failure>, Usage) {
-        let takes_packed = self.0.guest.exports.packed.as_ref();
-        let Some((indices, packed)) = takes_packed.and_then(|indices| Some((indices, Packed::new(batch)?)))
-        else {
+        let Some(indices) = self.0.guest.exports.packed.as_ref() else {
             return self.redact_unpacked(context, batch);
         };
-        let context = convert::context(context);
         let (called, usage) = self.run(|_, store, instance| {
             let policy = indices.load(&mut *store, instance)?;
-            policy.call_redact(store, context, packed.lent())
+            let mut answers = Vec::with_capacity(batch.len());
+            for piece in self.pieces(batch) {
+                let packed = Packed::new(piece);
+                let packed = packed.ok_or_else(|| wasmtime::Error::msg("a document has 4 GiB of text"))?;
+                match policy.call_redact(&mut *store, convert::context(context), packed.lent())? {
+                    Ok(answered) => answers.extend(answered),
+                    Err(error) => {
+                        let before = u32::try_from(answers.len()).ok();
+                        let item = error
+                            .item
+                            .zip(before)
+                            .map(|(item, before)| item.saturating_add(before));
+                        return Ok(Err(redaction::GuestError { item, ..error }));
+                    }
+                }
+            }
+            Ok(Ok(answers))
         });
         (called.and_then(|called| self.checked(batch, called)), usage)
+    }
+
+    /// Cuts a batch into what is asked with one call. One of our own guests gets little at a time, in memory that it has used
+    /// before: each page that a fresh instance touches costs as much as judging a hundred bytes.
+    fn pieces<'b>(&self, batch: &'b [Document]) -> impl Iterator<Item = &'b [Document]> {
+        let bytes_max = match self.0.guest.origin() {
+            Origin::Builtin => PIECE_BYTES,
+            Origin::Customer => usize::MAX,
+        };
+        let mut rest = batch;
+        std::iter::from_fn(move || {
+            let mut bytes = 0_usize;
+            let fits = |document: &&Document| {
+                bytes = bytes.saturating_add(weight(document));
+                bytes <= bytes_max
+            };
+            let count = rest.iter().take_while(fits).count().max(1).min(rest.len());
+            let (piece, after) = rest.split_at(count);
+            rest = after;
+            (!piece.is_empty()).then_some(piece)
+        })
     }
 
     fn redact_unpacked(&self, context: &Context, batch: &[Document]) -> (Result<Answers, Failure>, Usage) {

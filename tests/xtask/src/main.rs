@@ -30,7 +30,7 @@ cargo xtask COMMAND
                  render each case of DIR/kbc (`options.json`, `api/`) and compare it with its `expected/`,
                  and check DIR/vectors; DIR may also be a directory of cases
   corpus DIR     score the built-in secret policy on the labelled documents of DIR, and fail below what is promised
-  policy-templates [LANG]
+  policy-templates [LANG…]
                  make, build, check and test the project that `kbc-mirror policy new` writes in each language (minutes; npm, pip, clang with lld)
   wit [record [--unreleased]]
                  does wit/ keep what its recorded version (tests/wit) promises to components that were built against it? `record` notes
@@ -71,9 +71,7 @@ fn main() -> ExitCode {
                 "name one directory of labelled documents: cargo xtask corpus DIR"
             )),
         },
-        "policy-templates" => {
-            setup().and_then(|()| templates::run(&root(), rest.first().map(String::as_str)))
-        }
+        "policy-templates" => setup().and_then(|()| templates::run(&root(), &rest)),
         "wit" => wit::run(&root(), &rest),
         "benches" => setup().and_then(|()| benches::run(&root(), &rest)),
         "fuzz" => setup_of_guests().and_then(|()| fuzz::run(&root(), &rest)),

@@ -81,18 +81,17 @@ const LANGUAGES: [Language; 4] = [
 ///
 /// # Errors
 /// The first command that fails.
-pub(crate) fn run(root: &Path, only: Option<&str>) -> Result<()> {
+pub(crate) fn run(root: &Path, only: &[String]) -> Result<()> {
+    let has_template = |lang: &&String| LANGUAGES.iter().any(|language| language.lang == **lang);
+    if let Some(unknown) = only.iter().find(|lang| !has_template(lang)) {
+        bail!("there is no template for `{unknown}`, but for rust, js, python and c");
+    }
     let out = super::target(root).join("policy-templates");
     if out.exists() {
         fs::remove_dir_all(&out)?;
     }
-    let wanted: Vec<&Language> = LANGUAGES
-        .iter()
-        .filter(|language| only.is_none_or(|only| only == language.lang))
-        .collect();
-    if wanted.is_empty() {
-        bail!("there are templates for rust, js, python and c");
-    }
+    let is_wanted = |language: &&Language| only.is_empty() || only.iter().any(|lang| lang == language.lang);
+    let wanted: Vec<&Language> = LANGUAGES.iter().filter(is_wanted).collect();
     // Compiling a whole interpreter is too slow without optimisation.
     let is_large = |language: &&&Language| matches!(language.lang, "js" | "python");
     let binary = match wanted.iter().find(is_large) {
