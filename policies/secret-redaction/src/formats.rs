@@ -10,7 +10,7 @@ mod code_hosts;
 mod private_keys;
 mod services;
 
-pub(crate) use checks::{boundary_before, decode_base64};
+pub(crate) use checks::{base64_bytes, boundary_before, decode_base64};
 pub(crate) use private_keys::{base64_private_key, base64_registry_login, json_web_token, private_key_block};
 
 use crate::alphabet::{ALNUM, Alphabet, DASH, DOT, variety};

@@ -4,7 +4,7 @@
 //! where in a document the text stands.
 
 use crate::alphabet::{BASE64, URL64_PADDED};
-use crate::formats::{self, Pattern, decode_base64};
+use crate::formats::{self, Pattern, base64_bytes, decode_base64};
 use crate::rules::{self, RuleIndex};
 use crate::{keboola, keys, pairs, shape, starts::Starts, transport};
 use std::ops::Range;
@@ -161,13 +161,9 @@ impl Scanner {
         if !(24..=DECODE_MAX).contains(&bytes.len()) || !BASE64.or(URL64_PADDED).all(bytes) {
             return None;
         }
-        let readable = |bytes: &[u8]| {
-            bytes
-                .iter()
-                .all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~'))
-        };
-        // Images and ciphers end here.
-        if !readable(&decode_base64(&bytes[..24])?) {
+        let is_readable = |byte| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~');
+        // Images, ciphers and ids end here.
+        if !base64_bytes(&bytes[..24]).all(|byte| byte.is_some_and(is_readable)) {
             return None;
         }
         let decoded = String::from_utf8(decode_base64(bytes)?).ok()?;
@@ -291,6 +287,9 @@ fn settle(text: &str, mut hits: Vec<Hit>, protected: &[Range<usize>]) -> Vec<Hit
 
 /// Sorts pieces by their start, and joins those that overlap under the rule of the first.
 pub(crate) fn merge(mut hits: Vec<Hit>) -> Vec<Hit> {
+    if hits.len() < 2 {
+        return hits;
+    }
     hits.sort_by_key(|hit| (hit.range.start, std::cmp::Reverse(hit.range.end)));
     let mut merged: Vec<Hit> = Vec::with_capacity(hits.len());
     for hit in hits {

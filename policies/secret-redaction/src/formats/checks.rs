@@ -55,27 +55,33 @@ fn crc32(bytes: &[u8]) -> u32 {
 ///
 /// Stops quietly at the last whole byte, as texts are often cut.
 pub(crate) fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
-    let mut decoded = Vec::with_capacity(text.len() / 4 * 3 + 2);
+    base64_bytes(text).collect()
+}
+
+/// The same byte by byte.
+pub(crate) fn base64_bytes(text: &[u8]) -> impl Iterator<Item = Option<u8>> {
     let mut bits = 0_u32;
     let mut held = 0;
-    for &byte in text {
-        let six = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            b'=' => break,
-            _ => return None,
-        };
-        bits = (bits << 6) | u32::from(six);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            decoded.push(((bits >> held) & 0xff) as u8);
+    let mut text = text.iter();
+    std::iter::from_fn(move || {
+        loop {
+            let six = match *text.next()? {
+                byte @ b'A'..=b'Z' => byte - b'A',
+                byte @ b'a'..=b'z' => byte - b'a' + 26,
+                byte @ b'0'..=b'9' => byte - b'0' + 52,
+                b'+' | b'-' => 62,
+                b'/' | b'_' => 63,
+                b'=' => return None,
+                _ => return Some(None),
+            };
+            bits = (bits << 6) | u32::from(six);
+            held += 6;
+            if held >= 8 {
+                held -= 8;
+                return Some(Some(((bits >> held) & 0xff) as u8));
+            }
         }
-    }
-    Some(decoded)
+    })
 }
 
 #[cfg(test)]
