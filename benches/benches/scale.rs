@@ -2,7 +2,8 @@
 //!
 //! Counts are asserted; times and memory are printed. The mirror is a process of its own, so that time and memory
 //! are its alone. `KBC_MIRROR_SIZES` names other numbers of configurations, such as `300,3000,30000`;
-//! `KBC_MIRROR_UNDER` a program to run the mirror under, such as `heaptrack`.
+//! `KBC_MIRROR_UNDER` a program to run the mirror under, such as `heaptrack`; `KBC_MIRROR_LINES` further lines of the
+//! mirror's configuration.
 
 #![expect(clippy::print_stdout, reason = "the bench's report")]
 

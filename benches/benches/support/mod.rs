@@ -187,10 +187,12 @@ impl Site {
 }
 
 /// Mirrors a project, then each change whose event stands on a line, and answers with figures: what passed from the
-/// event, or from an empty repository, to the commit that the repository has.
+/// event, or from an empty repository, to the commit that the repository has. `KBC_MIRROR_LINES` are further lines of
+/// its configuration.
 pub(crate) async fn mirror(source: SourceAt) {
     let settings = Settings {
         measuring: true,
+        lines: std::env::var("KBC_MIRROR_LINES").unwrap_or_default(),
         ..Settings::default()
     };
     let mut rig = Rig::new(source, settings).await;

@@ -9,17 +9,24 @@
 //! object keeps its path as long as its parent and its wished name are the same. Given the same
 //! starting placement, a batch of changes and one listing of everything give the same paths.
 //!
+//! All that is known of objects is kept as bytes, in sorted maps that write what neighbours share only once: a large
+//! project has hundreds of thousands of them. Whoever asks for a record gets it read.
+//!
 //! Limit: of several objects that wait for one parent and wish for the same name there, the one
 //! that was put first gets it, which may be another than in the order of the API.
 
+mod bytes;
+mod front_coded;
 mod index;
+mod records;
 mod unique;
 
 use crate::{
     ids::ObjectKey,
     layout::{Inspection, Place, PlacedObject, Reference, Resolution, SourceObject},
 };
-use index::Index;
+use index::{Index, Wished};
+use records::{Records, Stored};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use unique::{Paths, below, granted, is_candidate, join};
@@ -72,11 +79,12 @@ pub struct Delta {
 /// The placement of one branch.
 #[derive(Debug, Clone, Default)]
 pub struct Placement {
-    records: BTreeMap<ObjectKey, Record>,
+    records: Records,
     /// Where objects stood before this placement began: the object they lived in, and the rest.
     known: BTreeMap<ObjectKey, (ObjectKey, String)>,
     paths: Paths,
     index: Index,
+    wished: Wished,
     next_order: u64,
 }
 
@@ -93,7 +101,7 @@ struct Wish {
 struct Before {
     put: BTreeSet<ObjectKey>,
     /// Of every object that is concerned.
-    records: BTreeMap<ObjectKey, Option<Record>>,
+    records: BTreeMap<ObjectKey, Option<Stored>>,
     aliases: BTreeMap<String, Option<Resolution>>,
 }
 
@@ -130,43 +138,50 @@ impl Placement {
     /// Takes back the records of an earlier placement.
     #[must_use]
     pub fn restore(records: impl IntoIterator<Item = (ObjectKey, Record)>) -> Self {
-        let mut placement = Self {
-            records: records.into_iter().collect(),
-            ..Self::default()
-        };
-        for (key, record) in &placement.records {
+        let mut placement = Self::default();
+        for (key, record) in records {
             placement.next_order = placement.next_order.max(record.order + 1);
-            placement.index.add(key, &record.inspection);
+            placement.index.add(&key, &record.inspection);
             if let Some(path) = &record.path {
-                placement.paths.take(path, key);
+                placement.paths.take(path, &key);
             }
+            placement.records.insert(&key, record);
         }
         // A wish depends on all claims, so these come after all of them.
-        let wishes: Vec<(ObjectKey, Option<Wish>)> = placement
-            .records
-            .keys()
-            .map(|key| (key.clone(), placement.wish(key)))
-            .collect();
-        for (key, wish) in wishes {
-            placement.index.wish(&key, wish.as_ref().map(|wish| &wish.parent));
+        for (key, record) in placement.records.iter() {
+            let wish = wish(&key, record.inspection, &placement.index);
+            placement
+                .wished
+                .note(&key, wish.as_ref().map(|wish| &wish.parent));
         }
         placement
     }
 
-    /// Returns the path below the branch directory; none for an object without a place.
+    /// Returns whether an object was put.
     #[must_use]
-    pub fn path(&self, key: &ObjectKey) -> Option<&str> {
-        self.records.get(key)?.path.as_deref()
+    pub fn contains(&self, key: &ObjectKey) -> bool {
+        self.records.contains(key)
     }
 
     #[must_use]
-    pub fn record(&self, key: &ObjectKey) -> Option<&Record> {
+    pub fn record(&self, key: &ObjectKey) -> Option<Record> {
         self.records.get(key)
     }
 
     /// Returns all records, by key.
-    pub fn records(&self) -> impl ExactSizeIterator<Item = (&ObjectKey, &Record)> {
+    pub fn records(&self) -> impl Iterator<Item = (ObjectKey, Record)> {
         self.records.iter()
+    }
+
+    /// Returns the keys of all records, in order.
+    pub fn keys(&self) -> impl Iterator<Item = ObjectKey> {
+        self.records.keys()
+    }
+
+    /// Returns how many bytes of memory it takes, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.records.bytes() + self.paths.bytes() + self.index.bytes() + self.wished.bytes()
     }
 
     /// Returns an object ready to be rendered. One that was never put has no place.
@@ -184,9 +199,9 @@ impl Placement {
         };
         PlacedObject {
             object,
-            path: record.path.clone(),
-            parent: record.parent.clone(),
-            claimed_by: record.claimed_by.clone(),
+            path: record.path,
+            parent: record.parent,
+            claimed_by: record.claimed_by,
             references: record
                 .inspection
                 .references
@@ -203,7 +218,7 @@ impl Placement {
         let wishes = self.lift(touched, &mut before);
         self.place(wishes, &before);
         self.known.clear();
-        self.delta(&before)
+        self.delta(before)
     }
 
     /// Brings records and index up to date. Returns the objects whose wish may have changed.
@@ -216,12 +231,13 @@ impl Placement {
             };
             self.note(&key, before);
             touched.insert(key.clone());
-            let old = self.records.remove(&key);
+            let old = self.records.get(&key);
             if let Some(old) = &old {
                 self.index.remove(&key, &old.inspection);
                 touched.extend(old.inspection.claims.iter().map(|claim| claim.target.clone()));
             }
             let Some(inspection) = inspection else {
+                self.records.remove(&key);
                 if let Some(path) = old.and_then(|old| old.path) {
                     self.paths.free(&path, &key);
                 }
@@ -240,8 +256,8 @@ impl Placement {
                 order: self.next_order,
             };
             self.next_order += 1;
-            before.put.insert(key.clone());
-            self.records.insert(key, record);
+            self.records.insert(&key, record);
+            before.put.insert(key);
         }
         touched
     }
@@ -262,18 +278,23 @@ impl Placement {
             self.note(&key, before);
             // The branch's own path is always empty: nothing moves with it.
             if key != ObjectKey::Branch {
-                waiting.extend(self.index.children(&key).cloned());
+                waiting.extend(self.wished.children(&key));
             }
-            if let Some(path) = self.records.get_mut(&key).and_then(|record| record.path.take()) {
+            if let Some(mut record) = self.records.get(&key)
+                && let Some(path) = record.path.take()
+            {
                 self.paths.free(&path, &key);
+                self.records.insert(&key, record);
             }
             lifted.insert(key);
         }
         let mut wishes = BTreeMap::new();
         for key in lifted {
-            let wish = self.wish(&key);
-            self.index.wish(&key, wish.as_ref().map(|wish| &wish.parent));
-            if self.records.contains_key(&key) {
+            let record = self.records.get(&key);
+            let is_there = record.is_some();
+            let wish = record.and_then(|record| wish(&key, record.inspection, &self.index));
+            self.wished.note(&key, wish.as_ref().map(|wish| &wish.parent));
+            if is_there {
                 wishes.insert(key, wish);
             }
         }
@@ -284,28 +305,25 @@ impl Placement {
     fn place(&mut self, wishes: BTreeMap<ObjectKey, Option<Wish>>, before: &Before) {
         let mut groups: BTreeMap<ObjectKey, Vec<(ObjectKey, String)>> = BTreeMap::new();
         for (key, wish) in wishes {
-            let Some(record) = self.records.get_mut(&key) else {
-                continue;
-            };
-            (record.parent, record.claimed_by) = (None, Vec::new());
-            if key == ObjectKey::Branch {
-                record.path = Some(String::new());
-            }
-            if let Some(Wish {
+            let Some(Wish {
                 parent,
                 segment,
                 claimed_by,
             }) = wish
-            {
-                record.parent =
-                    Some(parent.clone()).filter(|parent| container(&key).as_ref() != Some(parent));
-                record.claimed_by = claimed_by.into_iter().collect();
-                let segment = granted(&segment, &key, &parent);
-                groups.entry(parent).or_default().push((key, segment));
-            }
+            else {
+                self.belong(&key, None, None);
+                continue;
+            };
+            let elsewhere = (container(&key).as_ref() != Some(&parent)).then(|| parent.clone());
+            self.belong(&key, elsewhere, claimed_by);
+            let segment = granted(&segment, &key, &parent);
+            groups.entry(parent).or_default().push((key, segment));
         }
         // What still has its path, or none that depends on this, is where placing starts.
-        let stands = |parent: &&ObjectKey| **parent == ObjectKey::Branch || self.path(parent).is_some();
+        let stands = |parent: &&ObjectKey| {
+            let record = || self.records.get(parent);
+            **parent == ObjectKey::Branch || record().is_some_and(|record| record.path.is_some())
+        };
         let mut ready: Vec<ObjectKey> = groups.keys().filter(stands).cloned().collect();
         while let Some(parent) = ready.pop() {
             let Some(group) = groups.remove(&parent) else {
@@ -315,9 +333,20 @@ impl Placement {
         }
         // An object that found no parent belongs to none.
         for (key, _) in groups.into_values().flatten() {
-            if let Some(record) = self.records.get_mut(&key) {
-                (record.parent, record.claimed_by) = (None, Vec::new());
-            }
+            self.belong(&key, None, None);
+        }
+    }
+
+    /// Notes what an object that is not placed yet belongs to. Most records say so already, and stay as they are.
+    fn belong(&mut self, key: &ObjectKey, parent: Option<ObjectKey>, claimed_by: Option<ObjectKey>) {
+        let Some(mut record) = self.records.get(key) else {
+            return;
+        };
+        let path = (*key == ObjectKey::Branch).then(String::new);
+        let claimed_by: Vec<ObjectKey> = claimed_by.into_iter().collect();
+        if (&record.path, &record.parent, &record.claimed_by) != (&path, &parent, &claimed_by) {
+            (record.path, record.parent, record.claimed_by) = (path, parent, claimed_by);
+            self.records.insert(key, record);
         }
     }
 
@@ -328,15 +357,17 @@ impl Placement {
         mut group: Vec<(ObjectKey, String)>,
         before: &Before,
     ) -> Vec<ObjectKey> {
-        let directory = self.path(parent).unwrap_or_default().to_owned();
+        let directory = self.records.get(parent).and_then(|record| record.path);
+        let directory = directory.unwrap_or_default();
         // As in the CLI: rows by name, then what else lives here, both in the order of the API.
         group.sort_by_cached_key(|(key, _)| {
             let record = self.records.get(key);
             let is_row = matches!(key, ObjectKey::Row { .. });
+            let order = record.as_ref().map(|record| record.order);
             let name = record
                 .filter(|_| is_row)
-                .map(|record| record.inspection.sort_name.clone());
-            (!is_row, name, record.map(|record| record.order))
+                .map(|record| record.inspection.sort_name);
+            (!is_row, name, order)
         });
         let mut keys = Vec::with_capacity(group.len());
         let mut unplaced = Vec::new();
@@ -347,58 +378,42 @@ impl Placement {
             let kept = kept
                 .map(|(_, relative)| join(&directory, &relative))
                 .filter(|path| self.paths.take(path, &key));
-            match (kept, self.records.get_mut(&key)) {
-                (Some(path), Some(record)) => record.path = Some(path),
-                _ => unplaced.push((key.clone(), wished)),
+            match kept {
+                Some(path) => self.stand(&key, path),
+                None => unplaced.push((key.clone(), wished)),
             }
             keys.push(key);
         }
         for (key, wished) in unplaced {
             let path = self.paths.take_unique(&directory, &wished, &key);
-            if let Some(record) = self.records.get_mut(&key) {
-                record.path = Some(path);
-            }
+            self.stand(&key, path);
         }
         keys
+    }
+
+    fn stand(&mut self, key: &ObjectKey, path: String) {
+        if let Some(record) = self.records.get(key) {
+            let path = Some(path);
+            self.records.insert(key, Record { path, ..record });
+        }
     }
 
     /// Returns where an object stood before: the object it lived in, and its path below that.
     fn standing(&self, key: &ObjectKey, before: &Before) -> Option<(ObjectKey, String)> {
         let old = |key| match before.records.get(key) {
-            Some(old) => old.as_ref(),
+            Some(old) => old.as_deref().map(records::read),
             None => self.records.get(key),
         };
         let Some(record) = old(key) else {
             return self.known.get(key).cloned();
         };
-        let parent = record.parent.clone().or_else(|| container(key))?;
+        let parent = record.parent.or_else(|| container(key))?;
         let directory = match &parent {
-            ObjectKey::Branch => "",
-            other => old(other)?.path.as_deref()?,
+            ObjectKey::Branch => String::new(),
+            other => old(other)?.path?,
         };
-        let relative = below(record.path.as_deref()?, directory)?.to_owned();
+        let relative = below(&record.path?, &directory)?.to_owned();
         Some((parent, relative))
-    }
-
-    /// Returns where an object wants to live; none where it cannot have a place.
-    fn wish(&self, key: &ObjectKey) -> Option<Wish> {
-        let inspection = &self.records.get(key)?.inspection;
-        let claim = self.index.only_claim(key);
-        let parent = match &inspection.place {
-            Place::None => return None,
-            Place::Container => container(key)?,
-            Place::Below(parent) => parent.clone(),
-            Place::Claimed => claim?.0.clone(),
-        };
-        let segment = claim
-            .and_then(|(_, segment)| segment)
-            .unwrap_or(&inspection.segment)
-            .to_owned();
-        Some(Wish {
-            parent,
-            segment,
-            claimed_by: claim.map(|(claimant, _)| claimant.clone()),
-        })
     }
 
     fn resolve(&self, reference: &Reference) -> Option<Resolution> {
@@ -410,20 +425,16 @@ impl Placement {
 
     fn resolution(&self, key: &ObjectKey) -> Option<Resolution> {
         let record = self.records.get(key)?;
-        let (path, facts) = (
-            record.path.clone().unwrap_or_default(),
-            record.inspection.facts.clone(),
-        );
         Some(Resolution {
             key: key.clone(),
-            path,
-            facts,
+            path: record.path.unwrap_or_default(),
+            facts: record.inspection.facts,
         })
     }
 
     /// Of several owners of an alias the first by key counts, those with a place before others.
-    fn resolve_alias(&self, alias: &String) -> Option<Resolution> {
-        let owners = || self.index.owners(alias).filter_map(|key| self.resolution(key));
+    fn resolve_alias(&self, alias: &str) -> Option<Resolution> {
+        let owners = || self.index.owners(alias).filter_map(|key| self.resolution(&key));
         owners()
             .find(|owner| !owner.path.is_empty())
             .or_else(|| owners().next())
@@ -434,9 +445,9 @@ impl Placement {
         if before.records.contains_key(key) {
             return;
         }
-        let record = self.records.get(key).cloned();
+        let record = self.records.stored(key);
         if let Some(record) = &record {
-            self.note_aliases(&record.inspection.aliases, before);
+            self.note_aliases(&records::read(record).inspection.aliases, before);
         }
         before.records.insert(key.clone(), record);
     }
@@ -450,54 +461,76 @@ impl Placement {
         }
     }
 
-    fn delta(&self, before: &Before) -> Delta {
+    fn delta(&self, before: Before) -> Delta {
+        let Before {
+            put,
+            records,
+            aliases,
+        } = before;
         let mut delta = Delta {
-            stale: before.put.clone(),
+            stale: put,
             ..Delta::default()
         };
-        let mut changed = Vec::new();
-        for (key, old) in &before.records {
-            let seen = old.as_ref().map(|old| {
-                (
-                    old.path.as_deref().unwrap_or_default(),
-                    old.inspection.facts.as_str(),
-                )
-            });
-            let now = self.resolution(key);
-            if seen != now.as_ref().map(|now| (now.path.as_str(), now.facts.as_str())) {
-                changed.push(Reference::Object(key.clone()));
+        for (key, old) in records {
+            let old = old.as_deref().map(records::read);
+            let record = self.records.get(&key);
+            if old.as_ref().map(seen) != record.as_ref().map(seen) {
+                let reference = Reference::Object(key.clone());
+                delta.stale.extend(self.index.dependents(&reference));
             }
-            let (from, stood) = match old {
-                Some(old) => (old.path.clone(), Some((&old.parent, &old.claimed_by))),
-                None => (None, None),
-            };
-            let Some(record) = self.records.get(key) else {
+            let Some(record) = record else {
                 if old.is_some() {
-                    delta.removed.push(key.clone());
+                    delta.removed.push(key);
                 }
                 continue;
             };
-            if from != record.path || stood != Some((&record.parent, &record.claimed_by)) {
+            let (from, stood) = match old {
+                Some(old) => (old.path, Some((old.parent, old.claimed_by))),
+                None => (None, None),
+            };
+            if from != record.path || stood != Some((record.parent, record.claimed_by)) {
                 delta.stale.insert(key.clone());
             }
             if from != record.path {
                 delta.moved.push(Moved {
-                    key: key.clone(),
+                    key,
                     from,
-                    to: record.path.clone(),
+                    to: record.path,
                 });
             }
         }
-        for (alias, old) in &before.aliases {
-            if *old != self.resolve_alias(alias) {
-                changed.push(Reference::Alias(alias.clone()));
+        for (alias, old) in aliases {
+            if old != self.resolve_alias(&alias) {
+                delta
+                    .stale
+                    .extend(self.index.dependents(&Reference::Alias(alias)));
             }
-        }
-        for reference in &changed {
-            delta.stale.extend(self.index.dependents(reference).cloned());
         }
         delta
     }
+}
+
+/// Returns what those who refer to an object see of it: its path and its facts.
+fn seen(record: &Record) -> (&str, &str) {
+    let path = record.path.as_deref().unwrap_or_default();
+    (path, &record.inspection.facts)
+}
+
+/// Returns where an object wants to live; none where it cannot have a place.
+fn wish(key: &ObjectKey, inspection: Inspection, index: &Index) -> Option<Wish> {
+    let claim = index.only_claim(key);
+    let parent = match inspection.place {
+        Place::None => return None,
+        Place::Container => container(key)?,
+        Place::Below(parent) => parent,
+        Place::Claimed => claim.as_ref()?.0.clone(),
+    };
+    let (claimed_by, segment) = claim.unzip();
+    Some(Wish {
+        parent,
+        segment: segment.flatten().unwrap_or(inspection.segment),
+        claimed_by,
+    })
 }
 
 /// Returns the object that one of this kind lives in unless it says otherwise.

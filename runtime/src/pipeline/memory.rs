@@ -190,7 +190,7 @@ impl Memory {
         let objects = self.objects.iter().map(stored(OBJECT));
         let entries = self.entries.rows().map(stored(ENTRY));
         let places = self.placement.records();
-        let places = places.map(|(key, record)| (row_key(PLACE, key), Some(text(record))));
+        let places = places.map(|(key, record)| (row_key(PLACE, &key), Some(text(&record))));
         let shards = self.shards.iter();
         let shards = shards.map(|(shard, files)| (row_key(SHARD, shard), Some(text(files))));
         let spent = std::iter::once_with(|| self.spent_row());
@@ -210,7 +210,10 @@ impl Memory {
                 let value = self.objects.get(&key.key);
                 (key, value)
             }
-            StoredRow::Place(key) => (row_key(PLACE, key), self.placement.record(key).map(text)),
+            StoredRow::Place(key) => {
+                let record = self.placement.record(key);
+                (row_key(PLACE, key), record.as_ref().map(text))
+            }
             StoredRow::Entry(key) => {
                 let key = row_key(ENTRY, key);
                 let value = self.entries.row(&key.key);
@@ -221,11 +224,10 @@ impl Memory {
         }
     }
 
-    /// Returns how many bytes of memory it takes, about; the figure for a place is measured on large projects.
+    /// Returns how many bytes of memory it takes, about.
     #[must_use]
     pub fn weight(&self) -> usize {
-        const PLACE_BYTES: usize = 1_300;
-        self.objects.bytes() + self.entries.bytes() + PLACE_BYTES * self.placement.records().len()
+        self.objects.bytes() + self.entries.bytes() + self.placement.bytes()
     }
 
     /// Makes it small where that is worth the work: it is not going to be asked for some time.

@@ -46,7 +46,7 @@ fn calls(project: &Project) -> Result<Vec<(&Branch, guest::Context, String)>> {
 fn paths(placement: &Placement) -> BTreeMap<String, Option<String>> {
     let records = placement.records();
     records
-        .map(|(key, record)| (key.to_string(), record.path.clone()))
+        .map(|(key, record)| (key.to_string(), record.path))
         .collect()
 }
 
@@ -243,7 +243,7 @@ fn an_object_keeps_its_path_while_others_come_and_go() -> Result<()> {
             for (key, record) in less.records() {
                 let below_gone = record.path.is_none();
                 assert!(
-                    below_gone || record.path.as_deref() == all.path(key),
+                    below_gone || record.path == all.record(&key).and_then(|all| all.path),
                     "{key} without {}",
                     gone.key
                 );

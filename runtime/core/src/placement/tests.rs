@@ -76,9 +76,8 @@ fn changes(script: &str) -> Vec<Change> {
 }
 
 fn paths(placement: &Placement) -> BTreeMap<String, String> {
-    let path = |(key, record): (&ObjectKey, &Record)| {
-        (key.to_string(), record.path.clone().unwrap_or("none".into()))
-    };
+    let path =
+        |(key, record): (ObjectKey, Record)| (key.to_string(), record.path.clone().unwrap_or("none".into()));
     placement.records().map(path).collect()
 }
 
@@ -90,10 +89,7 @@ fn check(batches: &[&str], expected: &Expect) {
     for batch in batches {
         delta = placement.apply(changes(batch));
         // What is persisted must be all there is.
-        let records = placement
-            .records()
-            .map(|(key, record)| (key.clone(), record.clone()));
-        placement = Placement::restore(records);
+        placement = Placement::restore(placement.records());
     }
     let mut shown = String::new();
     for (key, path) in paths(&placement) {
@@ -445,17 +441,17 @@ proptest! {
         for batch in &batches {
             let known: BTreeMap<_, _> = placement
                 .records()
-                .filter_map(|(key, record)| Some((key.clone(), (record.path.clone()?, record.parent.clone()))))
+                .filter_map(|(key, record)| Some((key, (record.path?, record.parent))))
                 .collect();
             placement.apply(batch.iter().map(String::as_str).map(change).collect());
             let mut listing: Vec<_> = placement.records().collect();
             listing.sort_by_key(|(_, record)| record.order);
-            let listing = listing.iter().map(|(key, record)| Change::Put((*key).clone(), record.inspection.clone()));
+            let listing = listing.iter().map(|(key, record)| Change::Put(key.clone(), record.inspection.clone()));
             let mut full = Placement::with_known_paths(&known);
             full.apply(listing.collect());
             prop_assert_eq!(paths(&full), paths(&placement));
             for (key, _) in placement.records() {
-                prop_assert_eq!(view(&full, key), view(&placement, key));
+                prop_assert_eq!(view(&full, &key), view(&placement, &key));
             }
         }
     }
@@ -469,9 +465,9 @@ proptest! {
             let put = |key: &ObjectKey| batch.iter().any(|change| matches!(change, Change::Put(put, _) if put == key));
             let delta = placement.apply(batch.clone());
             for (key, record) in placement.records() {
-                let same = earlier.record(key) == Some(record) && view(&earlier, key) == view(&placement, key);
-                prop_assert!(same || delta.stale.contains(key), "{} changed", key);
-                prop_assert!(!same || !delta.stale.contains(key) || put(key), "{} did not change", key);
+                let same = earlier.record(&key) == Some(record) && view(&earlier, &key) == view(&placement, &key);
+                prop_assert!(same || delta.stale.contains(&key), "{} changed", key);
+                prop_assert!(!same || !delta.stale.contains(&key) || put(&key), "{} did not change", key);
             }
             for key in &delta.removed {
                 prop_assert!(placement.record(key).is_none() && earlier.record(key).is_some());
@@ -494,11 +490,11 @@ proptest! {
         }
         let known: BTreeMap<_, _> = placement
             .records()
-            .filter_map(|(key, record)| Some((key.clone(), (record.path.clone()?, record.parent.clone()))))
+            .filter_map(|(key, record)| Some((key, (record.path?, record.parent))))
             .collect();
         let mut listing: Vec<_> = placement
             .records()
-            .map(|(key, record)| Change::Put(key.clone(), record.inspection.clone()))
+            .map(|(key, record)| Change::Put(key, record.inspection))
             .collect();
         if !listing.is_empty() {
             let by = shuffle.index(listing.len());
@@ -522,14 +518,15 @@ proptest! {
             let batch: Vec<Change> = batch.iter().map(String::as_str).map(change).collect();
             placement.apply(batch);
             for (key, record) in placement.records() {
-                let Some(old) = earlier.record(key).filter(|old| old.path.is_some() && record.path.is_some()) else {
+                let Some(old) = earlier.record(&key).filter(|old| old.path.is_some() && record.path.is_some()) else {
                     continue;
                 };
                 let wished = |placement: &Placement| {
                     let mut wishes = Vec::new();
                     let mut at = Some(key.clone());
                     while let Some(key) = at {
-                        let wish = placement.wish(&key);
+                        let record = placement.records.get(&key);
+                        let wish = record.and_then(|record| super::wish(&key, record.inspection, &placement.index));
                         wishes.push(wish.as_ref().map(|wish| granted(&wish.segment, &key, &wish.parent)));
                         at = wish.map(|wish| wish.parent).filter(|parent| *parent != ObjectKey::Branch);
                         wishes.push(at.as_ref().map(ToString::to_string));
@@ -551,8 +548,8 @@ proptest! {
             placement.apply(batch.iter().map(String::as_str).map(change).collect());
             for (key, record) in placement.records() {
                 let Some(path) = &record.path else { continue };
-                let parent = record.parent.clone().or_else(|| container(key));
-                let above = parent.and_then(|parent| Some(placement.path(&parent)?.to_owned()));
+                let parent = record.parent.clone().or_else(|| container(&key));
+                let above = parent.and_then(|parent| placement.record(&parent)?.path);
                 if let Some(above) = above {
                     prop_assert!(below(path, &above).is_some(), "{} lies at {}, not below {}", key, path, above);
                 }
@@ -565,7 +562,7 @@ proptest! {
         let mut placement = Placement::new();
         for batch in &batches {
             placement.apply(batch.iter().map(String::as_str).map(change).collect());
-            for (key, record) in placement.records().filter(|(key, _)| **key != ObjectKey::Branch) {
+            for (key, record) in placement.records().filter(|(key, _)| *key != ObjectKey::Branch) {
                 let Some(path) = &record.path else { continue };
                 prop_assert!(crate::path::MirrorPath::parse(path).is_ok(), "{}: {}", key, path);
                 for segment in path.split('/') {

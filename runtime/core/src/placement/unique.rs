@@ -11,8 +11,9 @@
 //! path but that of a repository, 4,096 bytes: a clone on Windows with paths of over 260 characters
 //! needs `git config core.longpaths true`.
 
+use super::{bytes::of_key, front_coded::FrontCoded};
 use crate::{ids::ObjectKey, path::fold};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 /// A segment is cut to this, so that a suffix of four bytes still fits into a file name.
@@ -170,19 +171,28 @@ pub(super) fn is_candidate(relative: &str, wished: &str) -> bool {
 
 /// The paths that are taken, with who has them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Paths(BTreeMap<String, ObjectKey>);
+pub(super) struct Paths(FrontCoded);
 
 impl Paths {
     /// Gives a path to an object unless another one has it.
     pub(super) fn take(&mut self, path: &str, key: &ObjectKey) -> bool {
-        self.0.entry(fold(path)).or_insert_with(|| key.clone()) == key
+        let (folded, key) = (fold(path), of_key(key));
+        if let Some(holder) = self.0.get(folded.as_bytes()) {
+            return holder == key;
+        }
+        self.0.insert(folded.as_bytes(), &key);
+        true
     }
 
     pub(super) fn free(&mut self, path: &str, key: &ObjectKey) {
         let folded = fold(path);
-        if self.0.get(&folded) == Some(key) {
-            self.0.remove(&folded);
+        if self.0.get(folded.as_bytes()) == Some(&of_key(key)) {
+            self.0.remove(folded.as_bytes());
         }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.0.bytes()
     }
 
     /// Gives an object the first free path that its wish allows.

@@ -15,9 +15,7 @@ impl Build<'_, '_, '_, '_> {
         let memory = &self.memory;
         let mut gone: BTreeSet<ObjectKey> = BTreeSet::new();
         if self.whole {
-            let known = memory
-                .keys()
-                .chain(memory.placement().records().map(|(key, _)| key.clone()));
+            let known = memory.keys().chain(memory.placement().keys());
             gone.extend(known.filter(|key| !spool.contains(key)));
         } else {
             for (key, config) in &fetched.configs {

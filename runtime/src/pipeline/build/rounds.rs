@@ -207,7 +207,7 @@ impl Build<'_, '_, '_, '_> {
             refused.stays.push(key.clone());
         } else if self.has_unknown_files(&key, memory) {
             refused.earlier.push(key.clone());
-        } else if memory.placement().record(&key).is_some() {
+        } else if memory.placement().contains(&key) {
             refused.vanished.push(key.clone());
         }
         self.withheld.insert(key, reason);
