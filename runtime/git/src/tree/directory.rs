@@ -14,15 +14,23 @@ use mirror_core::{ids::Oid, path::MirrorPath};
 use std::collections::{BTreeMap, HashSet};
 
 /// A directory that a change lies in. Others are never loaded.
+///
+/// A first sync has several for each object, so they are small.
 #[derive(Debug, Default)]
 pub(super) struct Directory {
-    base_id: Option<Oid>,
-    base: BaseTree,
+    base: Option<Box<Base>>,
     /// Whether what the base has here, and below, goes unless it is written or kept.
     cleared: bool,
     changes: Names<Change>,
     /// Directories in whose place a file was written, should that be taken back.
     hidden: BTreeMap<Box<[u8]>, Box<Self>>,
+}
+
+/// What the base has in a directory.
+#[derive(Debug)]
+struct Base {
+    id: Oid,
+    tree: BaseTree,
 }
 
 /// What becomes of one name.
@@ -91,14 +99,22 @@ pub(super) struct Finished {
 
 impl Directory {
     pub(super) fn load(source: &impl Source, tree: Oid, cleared: bool) -> Result<Self, StoreError> {
-        let base = BaseTree::load(source, tree)?;
+        let base = Base {
+            id: tree,
+            tree: BaseTree::load(source, tree)?,
+        };
         Ok(Self {
-            base_id: Some(tree),
-            base,
+            base: Some(Box::new(base)),
             cleared,
             changes: Names::default(),
             hidden: BTreeMap::new(),
         })
+    }
+
+    /// Returns what the base has of a name.
+    fn in_base(&self, name: &str) -> Option<Entry<'_>> {
+        let base = self.base.as_ref()?;
+        base.tree.find(name.as_bytes()).map(|(_, entry)| entry)
     }
 
     /// Puts a written file in its place.
@@ -133,7 +149,7 @@ impl Directory {
         if let Some(Change::Inside(inside)) = directory.changes.insert(name.as_bytes(), written) {
             directory.hidden.insert(name.as_bytes().into(), inside);
         }
-        let old = directory.base.find(name.as_bytes()).map(|(_, entry)| entry);
+        let old = directory.in_base(name);
         Ok(match old {
             Some(old) if old.id == id && old.mode == MODE_FILE => Placed::Unchanged,
             old => Placed::New {
@@ -151,10 +167,7 @@ impl Directory {
     }
 
     fn delete_file(&mut self, name: &str) {
-        let is_file = self
-            .base
-            .find(name.as_bytes())
-            .is_some_and(|(_, entry)| !entry.is_tree());
+        let is_file = self.in_base(name).is_some_and(|entry| !entry.is_tree());
         if is_file && !self.changes.contains(name.as_bytes()) {
             self.changes.insert(name.as_bytes(), Change::Deleted);
         }
@@ -201,11 +214,8 @@ impl Directory {
         let Some(directory) = self.walk(source, parents)? else {
             return Ok(None);
         };
-        let found = directory
-            .base
-            .find(name.as_bytes())
-            .filter(|(_, entry)| !entry.is_tree());
-        let Some(id) = found.map(|(_, entry)| entry.id) else {
+        let found = directory.in_base(name).filter(|entry| !entry.is_tree());
+        let Some(id) = found.map(|entry| entry.id) else {
             return Ok(None);
         };
         if matches!(
@@ -253,11 +263,8 @@ impl Directory {
     /// Returns a directory in this one if the base has it or something is written to it.
     fn enter(&mut self, source: &impl Source, name: &str) -> Result<Option<&mut Self>, StoreError> {
         if !self.changes.contains(name.as_bytes()) {
-            let found = self
-                .base
-                .find(name.as_bytes())
-                .filter(|(_, entry)| entry.is_tree());
-            let Some(tree) = found.map(|(_, entry)| entry.id) else {
+            let found = self.in_base(name).filter(Entry::is_tree);
+            let Some(tree) = found.map(|entry| entry.id) else {
                 return Ok(None);
             };
             let inside = Box::new(Self::load(source, tree, self.cleared)?);
@@ -296,12 +303,15 @@ impl Directory {
         out: &mut Finished,
     ) -> Result<Option<Oid>, StoreError> {
         let Self {
-            base_id,
             base,
             cleared,
             mut changes,
             hidden: _,
         } = self;
+        let (base_id, base) = match base.map(|base| *base) {
+            Some(Base { id, tree }) => (Some(id), tree),
+            None => (None, BaseTree::default()),
+        };
         if changes.is_empty() && !cleared {
             return Ok(base_id);
         }

@@ -1,7 +1,8 @@
 //! A sorted map of the names in a directory.
 //!
-//! Most directories have a few entries, of which a tree of nodes makes half a kilobyte each; some have tens of thousands, in
-//! which a list would be slow. So it is a list until it is long.
+//! Most directories have a few entries, of which a tree of nodes makes half a kilobyte each, and there are several for each
+//! object of a project; some have tens of thousands, in which a list would be slow. So it is a list until it is long, and
+//! a list has no room but for what is in it.
 
 use std::collections::BTreeMap;
 
@@ -11,20 +12,20 @@ const LISTED_MAX: usize = 32;
 /// Values by name, in the order of their bytes.
 #[derive(Debug)]
 pub(super) enum Names<V> {
-    Listed(Vec<(Box<[u8]>, V)>),
+    Listed(List<V>),
     Sorted(BTreeMap<Box<[u8]>, V>),
 }
 
 impl<V> Default for Names<V> {
     fn default() -> Self {
-        Self::Listed(Vec::new())
+        Self::Listed(List::default())
     }
 }
 
 impl<V> Names<V> {
     pub(super) fn get(&self, name: &[u8]) -> Option<&V> {
         match self {
-            Self::Listed(list) => Some(&list[position(list, name).ok()?].1),
+            Self::Listed(list) => Some(&list.values[list.find(name).ok()?.at]),
             Self::Sorted(map) => map.get(name),
         }
     }
@@ -32,8 +33,8 @@ impl<V> Names<V> {
     pub(super) fn get_mut(&mut self, name: &[u8]) -> Option<&mut V> {
         match self {
             Self::Listed(list) => {
-                let at = position(list, name).ok()?;
-                Some(&mut list[at].1)
+                let at = list.find(name).ok()?.at;
+                Some(&mut list.values[at])
             }
             Self::Sorted(map) => map.get_mut(name),
         }
@@ -46,13 +47,13 @@ impl<V> Names<V> {
     /// Sets a value; returns the one before.
     pub(super) fn insert(&mut self, name: &[u8], value: V) -> Option<V> {
         if let Self::Listed(list) = self {
-            match position(list, name) {
-                Ok(at) => return Some(std::mem::replace(&mut list[at].1, value)),
-                Err(at) if list.len() < LISTED_MAX => {
-                    list.insert(at, (name.into(), value));
+            match list.find(name) {
+                Ok(place) => return Some(std::mem::replace(&mut list.values[place.at], value)),
+                Err(place) if list.values.len() < LISTED_MAX => {
+                    list.insert(place, name, value);
                     return None;
                 }
-                Err(_) => *self = Self::Sorted(std::mem::take(list).into_iter().collect()),
+                Err(_) => *self = Self::Sorted(std::mem::take(list).into_map()),
             }
         }
         match self {
@@ -63,14 +64,17 @@ impl<V> Names<V> {
 
     pub(super) fn remove(&mut self, name: &[u8]) -> Option<V> {
         match self {
-            Self::Listed(list) => Some(list.remove(position(list, name).ok()?).1),
+            Self::Listed(list) => {
+                let place = list.find(name).ok()?;
+                Some(list.remove(place))
+            }
             Self::Sorted(map) => map.remove(name),
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
         match self {
-            Self::Listed(list) => list.is_empty(),
+            Self::Listed(list) => list.values.is_empty(),
             Self::Sorted(map) => map.is_empty(),
         }
     }
@@ -80,7 +84,7 @@ impl<V> Names<V> {
             Self::Listed(list) => (Some(list), None),
             Self::Sorted(map) => (None, Some(map)),
         };
-        let listed = list.into_iter().flatten().map(|(_, value)| value);
+        let listed = list.into_iter().flat_map(|list| list.values.iter());
         listed.chain(map.into_iter().flat_map(BTreeMap::values))
     }
 
@@ -90,14 +94,92 @@ impl<V> Names<V> {
             Self::Listed(list) => (Some(list), None),
             Self::Sorted(map) => (None, Some(map)),
         };
-        let listed = list.into_iter().flatten().map(|(name, value)| (&**name, value));
+        let listed = list
+            .into_iter()
+            .flat_map(|list| Listed(&list.names).zip(list.values.iter_mut()));
         let sorted = map.into_iter().flatten().map(|(name, value)| (&**name, value));
         listed.chain(sorted)
     }
 }
 
-fn position<V>(list: &[(Box<[u8]>, V)], name: &[u8]) -> Result<usize, usize> {
-    list.binary_search_by(|(listed, _)| (**listed).cmp(name))
+/// A few values by name.
+#[derive(Debug)]
+pub(super) struct List<V> {
+    /// Each after its length.
+    names: Box<[u8]>,
+    values: Box<[V]>,
+}
+
+impl<V> Default for List<V> {
+    fn default() -> Self {
+        Self {
+            names: Box::default(),
+            values: Box::default(),
+        }
+    }
+}
+
+/// Where a name is in a list, or would be.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    at: usize,
+    /// Where its length stands.
+    start: usize,
+}
+
+impl<V> List<V> {
+    /// Returns the place of a name; where it would be if it is not there.
+    fn find(&self, name: &[u8]) -> Result<Place, Place> {
+        let mut start = 0;
+        for (at, listed) in Listed(&self.names).enumerate() {
+            match listed.cmp(name) {
+                std::cmp::Ordering::Less => start += 1 + listed.len(),
+                std::cmp::Ordering::Equal => return Ok(Place { at, start }),
+                std::cmp::Ordering::Greater => return Err(Place { at, start }),
+            }
+        }
+        let at = self.values.len();
+        Err(Place { at, start })
+    }
+
+    fn insert(&mut self, Place { at, start }: Place, name: &[u8], value: V) {
+        let length = u8::try_from(name.len()).expect("a segment of a path has at most 255 bytes");
+        let (before, after) = self.names.split_at(start);
+        self.names = [before, &[length], name, after].concat().into();
+        let mut values = std::mem::take(&mut self.values).into_vec();
+        values.reserve_exact(1);
+        values.insert(at, value);
+        self.values = values.into();
+    }
+
+    fn remove(&mut self, Place { at, start }: Place) -> V {
+        let (before, rest) = self.names.split_at(start);
+        let mut rest = Listed(rest);
+        rest.next();
+        self.names = [before, rest.0].concat().into();
+        let mut values = std::mem::take(&mut self.values).into_vec();
+        let value = values.remove(at);
+        self.values = values.into();
+        value
+    }
+
+    fn into_map(self) -> BTreeMap<Box<[u8]>, V> {
+        Listed(&self.names).map(Into::into).zip(self.values).collect()
+    }
+}
+
+/// Reads the names of a list.
+struct Listed<'l>(&'l [u8]);
+
+impl<'l> Iterator for Listed<'l> {
+    type Item = &'l [u8];
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (length, rest) = self.0.split_first()?;
+        let (name, rest) = rest.split_at(usize::from(*length));
+        self.0 = rest;
+        Some(name)
+    }
 }
 
 #[cfg(test)]
