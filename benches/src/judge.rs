@@ -29,13 +29,13 @@ pub fn verdict(engine: &Engine, document: &Document) -> Verdict {
 /// Makes of a document what the policy's own code reads.
 fn native(document: &Document) -> engine::Document<'_> {
     let leaves = document.leaves.iter().map(|leaf| engine::Leaf {
-        pointer: &leaf.pointer,
+        pointer: leaf.pointer,
         role: match leaf.role {
             LeafRole::Key => engine::Role::Key,
             LeafRole::Text => engine::Role::Text,
             LeafRole::Scalar => engine::Role::Scalar,
         },
-        value: &leaf.value,
+        value: leaf.value,
     });
     engine::Document {
         path: document.path.as_ref().map_or("", |path| path.as_str()),

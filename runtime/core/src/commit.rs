@@ -16,9 +16,10 @@ pub use identity::{Author, MIRROR_EMAIL, MIRROR_NAME, Signature, UNKNOWN_NAME};
 use crate::{
     cut::{ConfigKey, Cut, Wanted},
     digest::RenderDigest,
-    document::{Document, DocumentKind, Leaf, LeafRole},
+    document::{Document, DocumentKind},
     ids::{LaneId, ProjectId},
     inventory::Inventory,
+    redaction::document_of_text,
     trailer::{LISTED_MAX, TrailerChange, Trailers},
 };
 use jiff::Timestamp;
@@ -276,15 +277,9 @@ impl CommitDraft {
         self.texts
             .iter()
             .map(|text| Document {
-                path: None,
-                kind: DocumentKind::Message,
                 component_id: text.component.clone(),
                 config_id: text.config.clone(),
-                leaves: vec![Leaf {
-                    pointer: String::new(),
-                    role: LeafRole::Text,
-                    value: text.value.clone(),
-                }],
+                ..document_of_text(DocumentKind::Message, &text.value)
             })
             .collect()
     }

@@ -3,6 +3,10 @@
 //! Cutting a file's bytes into leaves, and splicing markers back into those bytes, is the host's
 //! work, so that no policy can break a file or put anything into it.
 
+mod leaves;
+
+pub use leaves::{Leaf, Leaves};
+
 use crate::path::MirrorPath;
 
 /// What a document is (`document-kind` of `wit/types.wit`).
@@ -33,16 +37,6 @@ pub enum LeafRole {
     Scalar,
 }
 
-/// One judged piece of a document.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Leaf {
-    /// RFC 6901 pointer; see `wit/types.wit` for files that are not JSON.
-    pub pointer: String,
-    pub role: LeafRole,
-    /// The decoded text.
-    pub value: String,
-}
-
 /// One file or text, cut into leaves, as a policy gets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
@@ -53,7 +47,7 @@ pub struct Document {
     pub component_id: String,
     /// May be empty.
     pub config_id: String,
-    pub leaves: Vec<Leaf>,
+    pub leaves: Leaves,
 }
 
 /// What all documents of one call have in common (`context` of `wit/types.wit`).

@@ -305,17 +305,12 @@ pub fn redact_text(text: &str, findings: &[Finding], redaction: &Redaction) -> S
 /// Makes the document of a text that is no file: a name, a commit message.
 #[must_use]
 pub fn document_of_text(kind: DocumentKind, text: &str) -> Document {
-    let leaf = crate::document::Leaf {
-        pointer: String::new(),
-        role: LeafRole::Text,
-        value: text.to_owned(),
-    };
     Document {
         path: None,
         kind,
         component_id: String::new(),
         config_id: String::new(),
-        leaves: vec![leaf],
+        leaves: walk::leaves(Format::Text, text).unwrap_or_default(),
     }
 }
 

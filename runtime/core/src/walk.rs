@@ -9,7 +9,7 @@ pub(crate) mod json;
 mod jsonl;
 mod text;
 
-use crate::document::{Leaf, LeafRole};
+use crate::document::Leaves;
 use std::{borrow::Cow, fmt, ops::Range};
 use thiserror::Error;
 
@@ -82,12 +82,12 @@ pub fn check(format: Format, text: &str) -> Result<(), Malformed> {
 ///
 /// # Errors
 /// A text that is not well-formed.
-pub fn leaves(format: Format, text: &str) -> Result<Vec<Leaf>, Malformed> {
+pub fn leaves(format: Format, text: &str) -> Result<Leaves, Malformed> {
     match format {
         Format::Json => json::Tree::parse(text).map(|tree| tree.leaves(text)),
         Format::JsonLines => jsonl::parse(text).map(|tree| tree.leaves(text)),
         Format::Csv => csv::Table::parse(text).map(|table| table.leaves(text)),
-        Format::Text => Ok(vec![text::leaf(text)]),
+        Format::Text => Ok(text::leaves(text)),
     }
 }
 
@@ -193,14 +193,6 @@ pub(crate) fn push_segment(pointer: &mut String, segment: &str) {
         pointer.push_str(&segment.replace('~', "~0").replace('/', "~1"));
     } else {
         pointer.push_str(segment);
-    }
-}
-
-fn leaf(pointer: &str, role: LeafRole, value: Cow<'_, str>) -> Leaf {
-    Leaf {
-        pointer: pointer.to_owned(),
-        role,
-        value: value.into_owned(),
     }
 }
 

@@ -354,7 +354,7 @@ impl Homes {
             };
             found[*home].extend(findings.iter().filter_map(|finding| {
                 let leaf = document.leaves.get(finding.leaf)?;
-                Some((at, finding.piece(&leaf.value)?, finding.rule.clone()))
+                Some((at, finding.piece(leaf.value)?, finding.rule.clone()))
             }));
         }
         for (paths, found) in self.paths.iter().zip(found) {

@@ -162,7 +162,7 @@ fn effect_on_text(document: &Document, verdict: Verdict, redaction: &Redaction) 
         }
     };
     let mut effect = Effect::default();
-    let text = document.leaves.first().map_or("", |leaf| leaf.value.as_str());
+    let text = document.leaves.get(0).map_or("", |leaf| leaf.value);
     // What does not fit the text takes all of it.
     for piece in replaced(Format::Text, text, &findings, redaction).unwrap_or_default() {
         let rule = piece.rule().unwrap_or("removed").to_owned();
@@ -237,7 +237,7 @@ impl Seen {
     }
 
     fn note_text(&mut self, document: &Document, effect: Effect) {
-        let text = document.leaves.first().map_or("", |leaf| leaf.value.as_str());
+        let text = document.leaves.get(0).map_or("", |leaf| leaf.value);
         let key: [u8; 32] = Sha256::digest(text.as_bytes()).into();
         let texts = if document.kind == DocumentKind::Name {
             &mut self.names

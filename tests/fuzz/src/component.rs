@@ -168,7 +168,7 @@ fn judged(document: &Document, verdict: &Verdict) {
                 "{findings:?}"
             );
             // So the host can apply them.
-            let (batch, _) = batch(Format::Text, &document.leaves[0].value);
+            let (batch, _) = batch(Format::Text, document.leaves.get(0).expect("it has one").value);
             let redaction = Redaction::new(SecretsMode::Encrypted, TagKey::none());
             let (redacted, withheld) = batch.redact(vec![verdict.clone()], &redaction);
             assert_eq!(withheld, []);

@@ -24,7 +24,7 @@ pub(crate) fn run(data: &[u8]) {
 fn walked(text: &str) -> Option<Rows> {
     let leaves = walk::leaves(Format::Csv, text).ok()?;
     let mut rows = Rows::new();
-    for leaf in leaves {
+    for leaf in leaves.iter() {
         let mut places = leaf.pointer.split('/').skip(1).map(str::parse::<usize>);
         let (Some(Ok(row)), Some(Ok(column)), None) = (places.next(), places.next(), places.next()) else {
             panic!("a cell's pointer is of another form: {}", leaf.pointer);
@@ -34,7 +34,7 @@ fn walked(text: &str) -> Option<Rows> {
         }
         let cells = rows.last_mut().expect("there is a row");
         assert_eq!(cells.len(), column, "cells come in order");
-        cells.push(leaf.value);
+        cells.push(leaf.value.to_owned());
     }
     Some(rows)
 }

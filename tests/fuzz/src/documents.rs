@@ -2,7 +2,7 @@
 
 use mirror_core::{
     batch::{RenderedBatch, Subject, Withheld},
-    document::{Context, DocumentKind, Leaf},
+    document::{Context, DocumentKind, Leaves},
     ids::{ComponentId, ConfigId, ObjectKey},
     layout::{RawFile, Rendered},
     path::OwnedPaths,
@@ -72,7 +72,7 @@ pub(crate) fn is_blank(line: &str) -> bool {
 }
 
 /// Returns the only document of a batch, as its leaves.
-pub(crate) fn leaves(mut documents: Vec<mirror_core::document::Document>) -> Vec<Leaf> {
+pub(crate) fn leaves(mut documents: Vec<mirror_core::document::Document>) -> Leaves {
     assert_eq!(documents.len(), 1, "one file is one document");
     documents.remove(0).leaves
 }

@@ -7,7 +7,7 @@ mod model;
 use crate::documents::{batch, is_json, leaves, path, spliced};
 use arbitrary::{Arbitrary, Unstructured};
 use mirror_core::{
-    document::{Leaf, LeafRole},
+    document::{LeafRole, Leaves},
     finding::{Finding, RuleId, Target, Verdict, WithholdReason},
     guard::Guard,
     marker::{Marker, TagKey},
@@ -64,14 +64,14 @@ impl Case {
 }
 
 impl Short {
-    fn finding(&self, leaves: &[Leaf]) -> Finding {
+    fn finding(&self, leaves: &Leaves) -> Finding {
         let leaf = match self.leaf {
             // Often one that is there.
             at @ 0..250 if !leaves.is_empty() => usize::from(at) % leaves.len(),
             250..=254 => leaves.len(),
             _ => usize::MAX,
         };
-        let value = leaves.get(leaf).map_or("", |leaf| leaf.value.as_str());
+        let value = leaves.get(leaf).map_or("", |leaf| leaf.value);
         let place = |at: u8| usize::from(at) % (value.len() + 1);
         let literal = value.get(place(self.from)..place(self.to));
         let target = match self.kind % 8 {
@@ -139,12 +139,12 @@ pub(crate) fn run(data: &[u8]) {
     let mode = redaction.mode;
     if mode != SecretsMode::Omitted {
         assert_eq!(before.len(), after.len(), "leaves change and none goes");
-        for (index, (before, after)) in before.iter().zip(&after).enumerate() {
+        for (index, (before, after)) in before.iter().zip(after.iter()).enumerate() {
             let own: Vec<&Finding> = findings.iter().filter(|finding| finding.leaf == index).collect();
             model::check(format, before, after, &own, mode);
         }
     }
-    for leaf in &after {
+    for leaf in after.iter() {
         model::no_secret(format, leaf, mode);
     }
     if format == Format::Csv {
@@ -157,7 +157,7 @@ pub(crate) fn run(data: &[u8]) {
     let on_markers: Vec<Finding> = after
         .iter()
         .enumerate()
-        .filter(|(_, leaf)| Marker::is(&leaf.value))
+        .filter(|(_, leaf)| Marker::is(leaf.value))
         .map(|(leaf, _)| Finding {
             leaf,
             target: Target::Whole,
@@ -183,7 +183,7 @@ pub(crate) fn run(data: &[u8]) {
 }
 
 /// Says whether a finding names something that is there.
-fn fits(finding: &Finding, leaves: &[Leaf]) -> bool {
+fn fits(finding: &Finding, leaves: &Leaves) -> bool {
     let Some(leaf) = leaves.get(finding.leaf) else {
         return false;
     };
@@ -198,7 +198,7 @@ fn fits(finding: &Finding, leaves: &[Leaf]) -> bool {
 fn csv_shape(text: &str) -> Vec<usize> {
     let leaves = walk::leaves(Format::Csv, text).expect("well-formed");
     let mut rows: Vec<usize> = Vec::new();
-    for leaf in leaves {
+    for leaf in leaves.iter() {
         assert_eq!(leaf.role, LeafRole::Text);
         let row = leaf
             .pointer

@@ -5,7 +5,7 @@
 
 use crate::documents::{path, spliced};
 use mirror_core::{
-    document::{Leaf, LeafRole},
+    document::{Leaf, LeafRole, Leaves},
     finding::{Finding, RuleId, Target},
     marker::{Marker, TagKey},
     redaction::{self, Redaction, SecretsMode},
@@ -69,7 +69,7 @@ pub(crate) fn run(data: &[u8]) {
         other => path(other),
     };
     let redaction = Redaction::new(SecretsMode::Encrypted, TagKey::none());
-    let apply = |text: &str, leaves: &[Leaf]| {
+    let apply = |text: &str, leaves: &Leaves| {
         let findings = judge(kind, path, leaves);
         let replaced = redaction::replaced(format, text, &findings, &redaction);
         spliced(text, &replaced.expect("findings of ours fit"))
@@ -87,7 +87,7 @@ pub(crate) fn run(data: &[u8]) {
 }
 
 /// Lets the policy judge a document, and looks at each finding.
-fn judge(kind: Kind, path: &str, leaves: &[Leaf]) -> Vec<Finding> {
+fn judge(kind: Kind, path: &str, leaves: &Leaves) -> Vec<Finding> {
     let document = Document {
         path,
         kind,
@@ -101,8 +101,8 @@ fn judge(kind: Kind, path: &str, leaves: &[Leaf]) -> Vec<Finding> {
             let leaf = leaves.get(finding.leaf).expect("a leaf of the document");
             let target = match finding.target {
                 engine::Target::Whole => {
-                    assert!(!is_cipher(&leaf.value), "{leaf:?} is encrypted");
-                    assert!(!Marker::is(&leaf.value), "{leaf:?} is gone already");
+                    assert!(!is_cipher(leaf.value), "{leaf:?} is encrypted");
+                    assert!(!Marker::is(leaf.value), "{leaf:?} is gone already");
                     Target::Whole
                 }
                 engine::Target::Bytes { start, end } => {
@@ -113,7 +113,7 @@ fn judge(kind: Kind, path: &str, leaves: &[Leaf]) -> Vec<Finding> {
                     }
                     last = (finding.leaf, end);
                     spares_ciphers(leaf, start, end);
-                    let mut markers = Marker::find_iter(&leaf.value);
+                    let mut markers = Marker::find_iter(leaf.value);
                     assert!(!markers.any(|marker| marker.start < end && start < marker.end));
                     Target::Bytes { start, end }
                 }
@@ -128,22 +128,22 @@ fn judge(kind: Kind, path: &str, leaves: &[Leaf]) -> Vec<Finding> {
         .collect()
 }
 
-fn leaf(leaf: &Leaf) -> engine::Leaf<'_> {
+fn leaf(leaf: Leaf<'_>) -> engine::Leaf<'_> {
     engine::Leaf {
-        pointer: &leaf.pointer,
+        pointer: leaf.pointer,
         role: match leaf.role {
             LeafRole::Key => Role::Key,
             LeafRole::Text => Role::Text,
             LeafRole::Scalar => Role::Scalar,
         },
-        value: &leaf.value,
+        value: leaf.value,
     }
 }
 
 /// A finding takes no part of an encrypted value. All of one only where the whole value of a member or cell goes, of
 /// which it is a part: a cipher with something beside it is no encrypted value.
-fn spares_ciphers(leaf: &Leaf, start: usize, end: usize) {
-    let text = leaf.value.as_str();
+fn spares_ciphers(leaf: Leaf<'_>, start: usize, end: usize) {
+    let text = leaf.value;
     if text.len() > CIPHERS_BYTES_MAX {
         return;
     }

@@ -37,7 +37,7 @@ pub(super) fn found(entry: &Entry, findings: &[Finding]) -> Vec<Found> {
     let one = |finding: &Finding| {
         let leaf = leaves.get(finding.leaf)?;
         Some(Found {
-            text: finding.piece(&leaf.value)?.to_owned(),
+            text: finding.piece(leaf.value)?.to_owned(),
             rule: finding.rule.clone(),
         })
     };

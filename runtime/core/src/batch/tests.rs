@@ -278,7 +278,7 @@ fn documents_are_files_then_entries_with_the_ids_of_their_object() {
         .documents()
         .iter()
         .map(|document| {
-            let values: Vec<_> = document.leaves.iter().map(|leaf| leaf.value.as_str()).collect();
+            let values: Vec<_> = document.leaves.iter().map(|leaf| leaf.value).collect();
             let path = document.path.as_ref().map_or("-", MirrorPath::as_str);
             format!(
                 "{path} {:?} {:?} {:?} {values:?}\n",
@@ -383,7 +383,10 @@ fn a_further_policy_sees_the_redacted_text_and_ciphers_are_counted_once() {
     let (batch, _) = batch(vec![(config("1"), files(&[("configs/1.json", &content)]))]);
     let redaction = redaction(SecretsMode::Encrypted);
     let (batch, _) = batch.redact(vec![literal(3, "abc")], &redaction);
-    assert_eq!(batch.documents()[0].leaves[3].value, "[REDACTED:test:0] def");
+    assert_eq!(
+        batch.documents()[0].leaves.get(3).unwrap().value,
+        "[REDACTED:test:0] def"
+    );
     let (batch, withheld) = batch.redact_again(vec![literal(3, "def")], &redaction);
     assert_eq!(withheld, []);
     let (batch, _) = batch

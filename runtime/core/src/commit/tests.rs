@@ -333,7 +333,7 @@ fn judge(draft: &CommitDraft, verdict: impl Fn(&str) -> Verdict) -> Vec<Verdict>
     draft
         .documents()
         .iter()
-        .map(|document| verdict(&document.leaves[0].value))
+        .map(|document| verdict(document.leaves.get(0).unwrap().value))
         .collect()
 }
 

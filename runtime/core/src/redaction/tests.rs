@@ -379,7 +379,7 @@ fn equal_secrets_have_equal_tags_also_as_number_and_text() {
 fn texts_that_are_no_files_are_redacted_or_go_altogether() {
     let redaction = redaction(SecretsMode::Encrypted);
     let document = document_of_text(DocumentKind::Message, "token abc");
-    assert_eq!(document.leaves[0].value, "token abc");
+    assert_eq!(document.leaves.get(0).unwrap().value, "token abc");
     let literal = finding(0, Target::Literal("abc".to_owned()));
     assert_eq!(
         redact_text("token abc", &[literal], &redaction),
@@ -425,7 +425,7 @@ fn some_findings(format: Format, text: &str, choices: &[(usize, usize, usize, u8
     let leaves = walk::leaves(format, text).expect("well-formed");
     let of = |&(leaf, one, other, kind): &(usize, usize, usize, u8)| {
         let leaf = leaf % leaves.len();
-        let value = &leaves[leaf].value;
+        let value = leaves.get(leaf).unwrap().value;
         let bounds: Vec<usize> = value
             .char_indices()
             .map(|(at, _)| at)
@@ -543,7 +543,7 @@ proptest! {
         let (redacted, _) = redact(Format::Csv, &text, &findings, &redaction(SecretsMode::Masked)).expect("findings that fit");
         let redacted = redacted.unwrap_or(text.clone());
         let pointers = |text: &str| -> Vec<String> {
-            walk::leaves(Format::Csv, text).expect("well-formed").into_iter().map(|leaf| leaf.pointer).collect()
+            walk::leaves(Format::Csv, text).expect("well-formed").iter().map(|leaf| leaf.pointer.to_owned()).collect()
         };
         prop_assert_eq!(pointers(&redacted), pointers(&text));
     }

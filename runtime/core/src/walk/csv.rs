@@ -1,7 +1,7 @@
 //! CSV as spans of cells over its text (RFC 4180, with either kind of line break).
 
-use super::{Encoding, Format, Malformed, leaf, push_segment};
-use crate::document::{Leaf, LeafRole};
+use super::{Encoding, Format, Malformed, push_segment};
+use crate::document::{Leaf, LeafRole, Leaves};
 use std::{borrow::Cow, ops::Range};
 
 #[derive(Debug, Clone, Copy)]
@@ -81,15 +81,19 @@ impl Table {
         Ok(table)
     }
 
-    pub(super) fn leaves(&self, text: &str) -> Vec<Leaf> {
-        let mut leaves = Vec::with_capacity(self.cells.len());
+    pub(super) fn leaves(&self, text: &str) -> Leaves {
+        let mut leaves = Leaves::with_capacity(self.cells.len(), text.len());
         let mut pointer = String::new();
         for (row_number, row) in self.rows.iter().enumerate() {
             for (column, cell) in self.cells[row.cells.clone()].iter().enumerate() {
                 pointer.clear();
                 push_segment(&mut pointer, &row_number.to_string());
                 push_segment(&mut pointer, &column.to_string());
-                leaves.push(leaf(&pointer, LeafRole::Text, cell.value(text)));
+                leaves.push(Leaf {
+                    pointer: &pointer,
+                    role: LeafRole::Text,
+                    value: &cell.value(text),
+                });
             }
         }
         leaves

@@ -5,9 +5,12 @@
 
 mod schema;
 
-use super::{Encoding, Format, Malformed, leaf, push_segment};
-use crate::document::{Leaf, LeafRole};
+use super::{Encoding, Format, Malformed, push_segment};
+use crate::document::{Leaf, LeafRole, Leaves};
 use std::{borrow::Cow, ops::Range};
+
+/// The leaves of such texts are counted before they are kept: a list that grows takes up to three times its room.
+const COUNTED_BYTES_MIN: usize = 1 << 20;
 
 /// How deep values may nest. Deeper ones are refused, since walking them needs stack.
 pub(crate) const DEPTH_MAX: usize = 256;
@@ -139,20 +142,31 @@ impl Tree {
         }
     }
 
-    pub(super) fn leaves(&self, text: &str) -> Vec<Leaf> {
-        let mut leaves = Vec::new();
+    pub(super) fn leaves(&self, text: &str) -> Leaves {
+        let (mut count, mut bytes) = (0, 0);
+        if text.len() >= COUNTED_BYTES_MIN {
+            self.each_leaf(text, &mut |leaf| {
+                count += 1;
+                bytes += leaf.pointer.len() + leaf.value.len();
+            });
+        }
+        let mut leaves = Leaves::with_capacity(count, bytes);
+        self.each_leaf(text, &mut |leaf| leaves.push(leaf));
+        leaves
+    }
+
+    fn each_leaf(&self, text: &str, take: &mut impl FnMut(Leaf<'_>)) {
         let mut pointer = String::new();
         for &(line, root) in &self.roots {
             pointer.clear();
             if let Some(line) = line {
                 push_segment(&mut pointer, &line.to_string());
             }
-            self.collect(text, root, &mut pointer, &mut leaves);
+            self.each_below(text, root, &mut pointer, take);
         }
-        leaves
     }
 
-    fn collect(&self, text: &str, at: usize, pointer: &mut String, leaves: &mut Vec<Leaf>) {
+    fn each_below(&self, text: &str, at: usize, pointer: &mut String, take: &mut impl FnMut(Leaf<'_>)) {
         let node = &self.nodes[at];
         let length = pointer.len();
         match node.kind {
@@ -160,20 +174,32 @@ impl Tree {
                 for (key, value) in self.members(at) {
                     let name = self.nodes[key].value(text);
                     push_segment(pointer, &name);
-                    leaves.push(leaf(pointer, LeafRole::Key, name));
-                    self.collect(text, value, pointer, leaves);
+                    take(Leaf {
+                        pointer,
+                        role: LeafRole::Key,
+                        value: &name,
+                    });
+                    self.each_below(text, value, pointer, take);
                     pointer.truncate(length);
                 }
             }
             Kind::Array => {
                 for (index, element) in self.children(at).enumerate() {
                     push_segment(pointer, &index.to_string());
-                    self.collect(text, element, pointer, leaves);
+                    self.each_below(text, element, pointer, take);
                     pointer.truncate(length);
                 }
             }
-            Kind::String => leaves.push(leaf(pointer, LeafRole::Text, node.value(text))),
-            Kind::Scalar if node.secret => leaves.push(leaf(pointer, LeafRole::Scalar, node.value(text))),
+            Kind::String => take(Leaf {
+                pointer,
+                role: LeafRole::Text,
+                value: &node.value(text),
+            }),
+            Kind::Scalar if node.secret => take(Leaf {
+                pointer,
+                role: LeafRole::Scalar,
+                value: &node.value(text),
+            }),
             Kind::Key | Kind::Scalar | Kind::Null => {}
         }
     }

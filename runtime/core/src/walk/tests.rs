@@ -223,7 +223,7 @@ proptest! {
     fn leaves_of_csv_are_the_cells_it_was_made_of(rows in prop::collection::vec(prop::collection::vec(any::<String>(), 1..4), 0..5)) {
         let line = |row: &Vec<String>| row.iter().map(|cell| format!("\"{}\"", cell.replace('"', "\"\""))).collect::<Vec<_>>().join(",");
         let text = rows.iter().map(line).collect::<Vec<_>>().join("\n");
-        let cells: Vec<String> = leaves(Format::Csv, &text).expect("well-formed").into_iter().map(|leaf| leaf.value).collect();
+        let cells: Vec<String> = leaves(Format::Csv, &text).expect("well-formed").iter().map(|leaf| leaf.value.to_owned()).collect();
         prop_assert_eq!(cells, rows.concat());
     }
 }
@@ -236,8 +236,9 @@ fn a_byte_is_found_in_its_leaf() {
         Some(
             leaves(format, text)
                 .expect("well-formed")
-                .swap_remove(leaf)
-                .pointer,
+                .get(leaf)?
+                .pointer
+                .to_owned(),
         )
     };
     let json = r##"{"a": 1, "b": ["x", {"#c": 2, "d": "yz"}]}"##;

@@ -14,7 +14,7 @@ use mirror_core::{
     document::{Document, Leaf, LeafRole},
     finding::{Finding, RuleId, Target},
 };
-use std::collections::HashSet;
+use std::{borrow::Cow, collections::HashSet};
 
 const RULES_MAX: usize = 1_000;
 const NAME_CHARS_MAX: usize = 100;
@@ -24,11 +24,11 @@ pub(crate) fn leaves(document: &Document) -> Vec<wit::Leaf<'_>> {
     document.leaves.iter().map(leaf).collect()
 }
 
-fn leaf(leaf: &Leaf) -> wit::Leaf<'_> {
+fn leaf(leaf: Leaf<'_>) -> wit::Leaf<'_> {
     wit::Leaf {
-        pointer: &leaf.pointer,
+        pointer: leaf.pointer,
         role: role(leaf.role),
-        value: &leaf.value,
+        value: leaf.value,
     }
 }
 
@@ -50,11 +50,12 @@ pub(crate) fn document<'a>(document: &'a Document, leaves: &'a [wit::Leaf<'a>]) 
     }
 }
 
-/// A batch in the form of `packed-redaction`. Its texts are copied once more here, and all at once into the guest.
+/// A batch in the form of `packed-redaction`. The texts of several documents are copied together here, and all at once into
+/// the guest.
 pub(crate) struct Packed<'a> {
     documents: Vec<packed_redaction::PackedDocument<'a>>,
     roles: Vec<wit::LeafRole>,
-    text: String,
+    text: Cow<'a, str>,
     ends: Vec<u32>,
 }
 
@@ -62,20 +63,24 @@ impl<'a> Packed<'a> {
     /// Packs a batch; none where its texts have more bytes than 32 bits count, which no guest has the memory for.
     pub(crate) fn new(batch: &'a [Document]) -> Option<Self> {
         let count = batch.iter().map(|document| document.leaves.len()).sum();
-        let leaves = || batch.iter().flat_map(|document| &document.leaves);
-        let bytes = leaves().map(|leaf| leaf.pointer.len() + leaf.value.len()).sum();
+        let texts = || batch.iter().map(|document| document.leaves.text());
         let mut packed = Self {
             documents: Vec::with_capacity(batch.len()),
             roles: Vec::with_capacity(count),
-            text: String::with_capacity(bytes),
+            text: match batch {
+                // The large ones are alone.
+                [document] => document.leaves.text().into(),
+                _ => texts().collect::<String>().into(),
+            },
             ends: Vec::with_capacity(2 * count),
         };
-        for leaf in leaves() {
-            packed.roles.push(role(leaf.role));
-            for text in [&leaf.pointer, &leaf.value] {
-                packed.text.push_str(text);
-                packed.ends.push(u32::try_from(packed.text.len()).ok()?);
+        let mut start = 0;
+        for Document { leaves, .. } in batch {
+            packed.roles.extend(leaves.roles().iter().copied().map(role));
+            for end in leaves.ends() {
+                packed.ends.push(u32::try_from(start + end).ok()?);
             }
+            start += leaves.text().len();
         }
         for document in batch {
             packed.documents.push(packed_redaction::PackedDocument {
@@ -163,7 +168,7 @@ pub(crate) fn findings(
     for redaction::Finding { leaf, target, rule } in raw {
         let leaf = leaf as usize;
         let malformed = |what: String| Wrong::Malformed(format!("a finding in leaf {leaf} {what}"));
-        let value = document.leaves.get(leaf).map(|leaf| leaf.value.as_str());
+        let value = document.leaves.get(leaf).map(|leaf| leaf.value);
         let value =
             value.ok_or_else(|| malformed(format!("of a document with {} leaves", document.leaves.len())))?;
         let rule = rules

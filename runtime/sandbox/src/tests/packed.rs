@@ -3,7 +3,7 @@
 use super::support::{POLICY, component, context, limits, sandbox};
 use crate::{SandboxError, hostile::component_of, world, wrap_module};
 use mirror_core::{
-    document::{Document, DocumentKind, Leaf, LeafRole},
+    document::{Document, DocumentKind, Leaf, LeafRole, Leaves},
     finding::{Target, Verdict},
 };
 
@@ -17,17 +17,20 @@ fn policy(function: &str) -> String {
 }
 
 fn document(values: &[&str]) -> Document {
-    let leaf = |value: &&str| Leaf {
-        pointer: format!("/č/{}", value.len()),
-        role: LeafRole::Text,
-        value: (*value).to_owned(),
-    };
+    let mut leaves = Leaves::default();
+    for value in values {
+        leaves.push(Leaf {
+            pointer: &format!("/č/{}", value.len()),
+            role: LeafRole::Text,
+            value,
+        });
+    }
     Document {
         path: None,
         kind: DocumentKind::Config,
         component_id: "keboola.ex-db-mysql".to_owned(),
         config_id: "1".to_owned(),
-        leaves: values.iter().map(leaf).collect(),
+        leaves,
     }
 }
 

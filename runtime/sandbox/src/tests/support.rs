@@ -2,7 +2,7 @@
 
 use crate::{Limits, Sandbox, SandboxConfig};
 use mirror_core::{
-    document::{Context, Document, DocumentKind, Leaf, LeafRole},
+    document::{Context, Document, DocumentKind, Leaf, LeafRole, Leaves},
     ids::{BranchId, ProjectId, Stack},
 };
 
@@ -39,11 +39,11 @@ pub(crate) fn documents(texts: &[&str]) -> Vec<Document> {
         kind: DocumentKind::Config,
         component_id: String::new(),
         config_id: String::new(),
-        leaves: vec![Leaf {
-            pointer: "/a".to_owned(),
+        leaves: Leaves::from_iter([Leaf {
+            pointer: "/a",
             role: LeafRole::Text,
-            value: (*text).to_owned(),
-        }],
+            value: text,
+        }]),
     };
     texts.iter().map(document).collect()
 }

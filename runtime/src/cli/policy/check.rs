@@ -308,7 +308,7 @@ fn misfit(document: &Document, packed: &[Finding], plain: &[Finding]) -> Option<
         (None, None) => return None,
     };
     let (leaf, target, rule) = place;
-    let pointer = document.leaves.get(leaf).map_or("", |leaf| leaf.pointer.as_str());
+    let pointer = document.leaves.get(leaf).map_or("", |leaf| leaf.pointer);
     let target = match target {
         Target::Whole => "the whole value".to_owned(),
         Target::Literal(text) => format!("a text of {} bytes", text.len()),

@@ -2,7 +2,7 @@
 
 use crate::app::Failure;
 use mirror_core::{
-    document::{Document, DocumentKind},
+    document::{Document, DocumentKind, Leaves},
     path::MirrorPath,
     walk::{self, Format},
 };
@@ -94,8 +94,8 @@ impl Judged {
     pub(super) fn text(document: Document) -> Self {
         let text = document
             .leaves
-            .first()
-            .map_or_else(String::new, |leaf| leaf.value.clone());
+            .get(0)
+            .map_or_else(String::new, |leaf| leaf.value.to_owned());
         Self {
             path: String::new(),
             format: Format::Text,
@@ -118,7 +118,7 @@ impl Judged {
         }
     }
 
-    fn of(path: &str, format: Format, text: String, leaves: Vec<mirror_core::document::Leaf>) -> Self {
+    fn of(path: &str, format: Format, text: String, leaves: Leaves) -> Self {
         let document = Document {
             path: MirrorPath::parse(path).ok(),
             kind: kind(path),

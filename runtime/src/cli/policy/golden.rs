@@ -162,9 +162,9 @@ fn judge(policy: &RedactionPolicy, case: &Path) -> Result<Judgement, Failure> {
             .filter_map(|finding| {
                 let leaf = judged.document.leaves.get(finding.leaf)?;
                 Some(Expected {
-                    pointer: leaf.pointer.clone(),
+                    pointer: leaf.pointer.to_owned(),
                     rule: finding.rule.as_str().to_owned(),
-                    text: finding.piece(&leaf.value)?.to_owned(),
+                    text: finding.piece(leaf.value)?.to_owned(),
                 })
             })
             .collect();

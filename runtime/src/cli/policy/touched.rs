@@ -133,7 +133,7 @@ impl Passage {
         Touched {
             policy: mark.policy.clone(),
             rule: mark.rule.clone(),
-            pointer: printable(leaf.map_or("", |leaf| leaf.pointer.as_str())),
+            pointer: printable(leaf.map_or("", |leaf| leaf.pointer)),
             line: mark.line,
             before: show(HIDDEN),
             after: show(&text[at..marker_end]),
@@ -225,7 +225,15 @@ mod tests {
     fn what_was_found_in_the_name_of_a_member_is_not_in_the_pointer() {
         let judged = Judged::new("a.json", r#"{"CUST-1": {"note": "CUST-1 \u0041"}}"#.to_owned());
         let findings: Vec<Finding> = (0..judged.document.leaves.len())
-            .filter(|leaf| judged.document.leaves[*leaf].value.contains("CUST-1"))
+            .filter(|leaf| {
+                judged
+                    .document
+                    .leaves
+                    .get(*leaf)
+                    .expect("it is counted")
+                    .value
+                    .contains("CUST-1")
+            })
             .map(|leaf| Finding {
                 leaf,
                 target: Target::Literal("CUST-1".to_owned()),

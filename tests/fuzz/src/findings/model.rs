@@ -10,13 +10,19 @@ use mirror_core::{
 use secret_redaction::keboola::{is_cipher, is_marker, is_vault_reference};
 
 /// Compares one leaf before and after.
-pub(super) fn check(format: Format, before: &Leaf, after: &Leaf, findings: &[&Finding], mode: SecretsMode) {
-    let value = before.value.as_str();
+pub(super) fn check(
+    format: Format,
+    before: Leaf<'_>,
+    after: Leaf<'_>,
+    findings: &[&Finding],
+    mode: SecretsMode,
+) {
+    let value = before.value;
     if is_secret(format, before) {
         return;
     }
     let covered = covered(before, findings);
-    let left = without_markers(&after.value);
+    let left = without_markers(after.value);
     let stays: Vec<u8> = value
         .bytes()
         .zip(&covered)
@@ -38,11 +44,11 @@ pub(super) fn check(format: Format, before: &Leaf, after: &Leaf, findings: &[&Fi
 }
 
 /// Below a key that begins with `#` only an encrypted value, a reference, a marker and nothing may stay.
-pub(super) fn no_secret(format: Format, leaf: &Leaf, mode: SecretsMode) {
+pub(super) fn no_secret(format: Format, leaf: Leaf<'_>, mode: SecretsMode) {
     if !is_secret(format, leaf) || may_annotate(leaf) {
         return;
     }
-    let value = leaf.value.as_str();
+    let value = leaf.value;
     let stays = value.is_empty()
         || Marker::is(value)
         || is_vault_reference(value)
@@ -50,20 +56,20 @@ pub(super) fn no_secret(format: Format, leaf: &Leaf, mode: SecretsMode) {
     assert!(stays, "{leaf:?} is left in mode {mode:?}");
 }
 
-fn is_secret(format: Format, leaf: &Leaf) -> bool {
+fn is_secret(format: Format, leaf: Leaf<'_>) -> bool {
     matches!(format, Format::Json | Format::JsonLines)
         && leaf.role != LeafRole::Key
         && leaf.pointer.contains("/#")
 }
 
 /// It may describe a key of a JSON Schema; which do is tested where that is decided.
-fn may_annotate(leaf: &Leaf) -> bool {
+fn may_annotate(leaf: Leaf<'_>) -> bool {
     leaf.pointer.contains("/properties/#")
 }
 
 /// Returns for each byte whether it goes. What is a marker already does not count as text, and goes from both sides.
-fn covered(leaf: &Leaf, findings: &[&Finding]) -> Vec<bool> {
-    let value = leaf.value.as_str();
+fn covered(leaf: Leaf<'_>, findings: &[&Finding]) -> Vec<bool> {
+    let value = leaf.value;
     let first = usize::from(leaf.role == LeafRole::Key && value.starts_with('#'));
     let mut covered = vec![false; value.len()];
     let mut protected = vec![false; value.len()];

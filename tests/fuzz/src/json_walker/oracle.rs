@@ -1,6 +1,6 @@
 //! The leaves of a JSON text as serde_json reads it.
 
-use mirror_core::document::{Leaf, LeafRole};
+use mirror_core::document::{Leaf, LeafRole, Leaves};
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
@@ -9,17 +9,15 @@ use serde_json::value::RawValue;
 use std::fmt;
 
 /// Returns the leaves of what is JSON.
-pub(super) fn leaves(text: &str) -> Vec<Leaf> {
-    let mut leaves = Vec::new();
+pub(super) fn leaves(text: &str) -> Leaves {
+    let mut leaves = Leaves::default();
     collect(text.trim_matches([' ', '\t', '\n', '\r']), "", false, &mut leaves);
     leaves
 }
 
-fn collect(value: &str, pointer: &str, secret: bool, leaves: &mut Vec<Leaf>) {
-    let leaf = |role, value: String| Leaf {
-        pointer: pointer.to_owned(),
-        role,
-        value,
+fn collect(value: &str, pointer: &str, secret: bool, leaves: &mut Leaves) {
+    let mut push = |role, value: &str| {
+        leaves.push(Leaf { pointer, role, value });
     };
     match value.as_bytes().first() {
         Some(b'{') => {
@@ -28,9 +26,9 @@ fn collect(value: &str, pointer: &str, secret: bool, leaves: &mut Vec<Leaf>) {
                 let segment = name.replace('~', "~0").replace('/', "~1");
                 let pointer = format!("{pointer}/{segment}");
                 leaves.push(Leaf {
-                    pointer: pointer.clone(),
+                    pointer: &pointer,
                     role: LeafRole::Key,
-                    value: name.clone(),
+                    value: &name,
                 });
                 collect(value.get(), &pointer, secret || name.starts_with('#'), leaves);
             }
@@ -41,9 +39,9 @@ fn collect(value: &str, pointer: &str, secret: bool, leaves: &mut Vec<Leaf>) {
                 collect(element.get(), &format!("{pointer}/{index}"), secret, leaves);
             }
         }
-        Some(b'"') => leaves.push(leaf(LeafRole::Text, text_of(value))),
+        Some(b'"') => push(LeafRole::Text, &text_of(value)),
         Some(b'n') => {}
-        _ if secret => leaves.push(leaf(LeafRole::Scalar, value.to_owned())),
+        _ if secret => push(LeafRole::Scalar, value),
         _ => {}
     }
 }
