@@ -57,6 +57,8 @@ pub(crate) struct Bringing<'a> {
     held: Held<'a>,
     run: Run,
     brought: HashSet<Oid>,
+    /// Trees that were looked into, so that all below them is here or brought.
+    walked: HashSet<Oid>,
     encoder: Encoder,
 }
 
@@ -71,6 +73,7 @@ impl<'a> Bringing<'a> {
             held: store.hold(),
             run: Run::default(),
             brought: HashSet::new(),
+            walked: HashSet::new(),
             encoder: Encoder::new(),
         }
     }
@@ -104,8 +107,10 @@ impl<'a> Bringing<'a> {
         let CommitInfo { tree, parents, .. } = self.commit(tip)?;
         // Where a tree that is here whole has the same directory, nothing can be missing.
         let base = self.store.nearest_known(&parents).map(|known| known.tree);
-        let mut seen = HashSet::from([tree]);
-        let mut open = vec![(tree, base)];
+        let mut open = Vec::new();
+        if self.walked.insert(tree) {
+            open.push((tree, base));
+        }
         while let Some((id, base)) = open.pop() {
             if base == Some(id) {
                 continue;
@@ -118,12 +123,30 @@ impl<'a> Bringing<'a> {
             };
             for entry in entries.entries().filter(Entry::is_tree) {
                 let same = base.find(entry.name).filter(|(_, entry)| entry.is_tree());
-                if seen.insert(entry.id) {
+                if self.walked.insert(entry.id) {
                     open.push((entry.id, same.map(|(_, entry)| entry.id)));
                 }
             }
         }
         Ok(tree)
+    }
+
+    /// Brings commits, each with all its trees.
+    pub(crate) fn commits_with_trees(mut self, commits: &[Oid]) -> Result<Fetched, RemoteError> {
+        let mut known = Vec::with_capacity(commits.len());
+        for tip in commits {
+            let tree = match self.store.known(*tip) {
+                Some(known) => known.tree,
+                None => self.trees(*tip)?,
+            };
+            known.push(Known {
+                tip: *tip,
+                tree,
+                commits: 1,
+                fetched: true,
+            });
+        }
+        self.finish(known)
     }
 
     /// Brings commits along all parents, newest first, until so many were brought (but `from` in any case).
@@ -200,7 +223,7 @@ impl<'a> Bringing<'a> {
         Ok(raw)
     }
 
-    pub(crate) fn finish(self, known: Option<Known>) -> Result<Fetched, RemoteError> {
+    pub(crate) fn finish(self, known: impl IntoIterator<Item = Known>) -> Result<Fetched, RemoteError> {
         let pack = Pack::in_memory(self.run);
         self.store.add_fetched(&self.held, &pack, known)?;
         Ok(Fetched {

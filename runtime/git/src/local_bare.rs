@@ -375,6 +375,10 @@ impl Remote for LocalBare {
         }))
     }
 
+    fn fetch_trees(&self, commits: &[Oid], store: &Store) -> Result<Fetched, RemoteError> {
+        Bringing::new(self, store).commits_with_trees(commits)
+    }
+
     fn fetch_history(&self, from: &[Oid], store: &Store, commits_max: usize) -> Result<Fetched, RemoteError> {
         Bringing::new(self, store).history(from, commits_max)
     }

@@ -20,7 +20,7 @@ pub enum FetchScope {
 }
 
 /// What a fetch brought.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Fetched {
     /// Objects that the store did not have.
     pub objects: usize,
@@ -68,6 +68,15 @@ pub trait Remote: Send + Sync + fmt::Debug {
     /// # Errors
     /// A commit that the remote does not have (any more), or a remote or store that cannot be used.
     fn fetch(&self, tip: Oid, store: &Store, scope: FetchScope) -> Result<Fetched, RemoteError>;
+
+    /// Brings commits into the store, each with all its trees, but neither blobs nor what the commits are built on. From a
+    /// server many commits come in one answer, so with few exchanges; how much is in memory at once grows with how
+    /// many are asked for, and with how much their trees differ.
+    ///
+    /// # Errors
+    /// A commit that the remote does not have (any more), or does not hand out since it is no branch's tip; a remote or store
+    /// that cannot be used. Some commits may then have come.
+    fn fetch_trees(&self, commits: &[Oid], store: &Store) -> Result<Fetched, RemoteError>;
 
     /// Brings commits into the store, without trees: `from` and their ancestors along *all* parents, newest first, until
     /// `commits_max` were brought (but `from` in any case). Where the store has a commit it is not followed further.

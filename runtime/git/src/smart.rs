@@ -321,6 +321,10 @@ impl Remote for SmartRemote {
         self.fetch_into(tip, store, scope)
     }
 
+    fn fetch_trees(&self, commits: &[Oid], store: &Store) -> Result<Fetched, RemoteError> {
+        self.fetch_trees_into(commits, store)
+    }
+
     fn fetch_history(&self, from: &[Oid], store: &Store, commits_max: usize) -> Result<Fetched, RemoteError> {
         self.fetch_history_into(from, store, commits_max)
     }

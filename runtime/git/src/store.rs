@@ -363,13 +363,13 @@ impl Store {
         }
     }
 
-    /// Adds what a remote sent. `known` says what the store is then known to have whole, if nothing that was here
+    /// Adds what a remote sent. `known` says which commits the store is then known to have whole, if nothing that was here
     /// when `held` was taken is gone.
     pub(crate) fn add_fetched(
         &self,
         held: &Held<'_>,
         pack: &Pack,
-        known: Option<Known>,
+        known: impl IntoIterator<Item = Known>,
     ) -> Result<(), StoreError> {
         let mut upkeep = self.upkeep();
         if pack.objects > 0 {

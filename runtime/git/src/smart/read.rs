@@ -23,7 +23,7 @@ use std::collections::HashSet;
 /// So many ids are asked for in one request.
 const IDS_MAX: usize = 500;
 /// Without a filter every commit comes with all its files, so not many are asked for.
-const UNFILTERED_DEPTH_MAX: usize = 32;
+const UNFILTERED_COMMITS_MAX: usize = 32;
 
 /// What a fetch brought, before it is in the store.
 struct FromRemote<'r> {
@@ -183,7 +183,7 @@ impl SmartRemote {
             self.require_objects(&Wanted::commits(tip, commits_max), tip)?
         } else {
             let have = store.nearest_known(&[]).map(|known| known.tip);
-            let mut brought = self.require_objects(&Wanted::trees(tip, have), tip)?;
+            let mut brought = self.require_objects(&Wanted::trees(&[tip], have), tip)?;
             if commits_max > 1 {
                 let commits = self.require_objects(&Wanted::commits(tip, commits_max), tip)?;
                 brought.objects.extend(commits.objects);
@@ -194,7 +194,7 @@ impl SmartRemote {
         match self.bring(&brought, tip, store, commits_max, with_trees) {
             // The server took us to have more than we said; then everything comes anew.
             Err(RemoteError::Missing { .. }) if !trees_here => {
-                let whole = self.require_objects(&Wanted::trees(tip, None), tip)?;
+                let whole = self.require_objects(&Wanted::trees(&[tip], None), tip)?;
                 brought.objects.extend(whole.objects);
                 self.bring(&brought, tip, store, commits_max, with_trees)
             }
@@ -236,6 +236,48 @@ impl SmartRemote {
     fn require_objects(&self, wanted: &Wanted, tip: Oid) -> Result<FromRemote<'_>, RemoteError> {
         let objects = self.objects(wanted, Blobs::Skip)?;
         objects.map_err(|NotThere(id)| self.missing(id.unwrap_or(tip)))
+    }
+
+    pub(super) fn fetch_trees_into(&self, commits: &[Oid], store: &Store) -> Result<Fetched, RemoteError> {
+        let _held = store.hold();
+        let wanted = commits.iter().copied();
+        let wanted: Vec<Oid> = wanted.filter(|id| store.known(*id).is_none()).collect();
+        let (mut wanted, mut at_once) = (wanted.as_slice(), IDS_MAX);
+        let mut fetched = Fetched::default();
+        while !wanted.is_empty() {
+            let ids = &wanted[..at_once.min(wanted.len())];
+            match self.fetch_trees_at_once(ids, store) {
+                Ok((part, commits)) => {
+                    fetched.objects += part.objects;
+                    fetched.bytes += part.bytes;
+                    wanted = &wanted[commits..];
+                }
+                Err(RemoteError::Transport(TransportError::AnswerTooLarge { .. })) if ids.len() > 1 => {
+                    at_once = ids.len() / 2;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(fetched)
+    }
+
+    /// Brings the first ones of these commits; says how many, at least one.
+    fn fetch_trees_at_once(&self, ids: &[Oid], store: &Store) -> Result<(Fetched, usize), RemoteError> {
+        let have = store.nearest_known(&[]).map(|known| known.tip);
+        let mut brought = self.require_objects(&Wanted::trees(ids, have), ids[0])?;
+        // Without a filter not all were asked for.
+        let came = ids.iter().take_while(|id| brought.objects.contains_key(*id));
+        let ids = &ids[..came.count().max(1)];
+        let fetched = match Bringing::new(&brought, store).commits_with_trees(ids) {
+            // The server took us to have more than we said; then everything comes anew.
+            Err(RemoteError::Missing { .. }) if have.is_some() => {
+                let whole = self.require_objects(&Wanted::trees(ids, None), ids[0])?;
+                brought.objects.extend(whole.objects);
+                Bringing::new(&brought, store).commits_with_trees(ids)?
+            }
+            outcome => outcome?,
+        };
+        Ok((fetched, ids.len()))
     }
 
     pub(super) fn fetch_history_into(
@@ -354,17 +396,17 @@ impl Wanted {
         }
     }
 
-    fn trees(tip: Oid, have: Option<Oid>) -> Self {
+    fn trees(commits: &[Oid], have: Option<Oid>) -> Self {
         Self {
-            ids: vec![tip],
-            have: have.filter(|have| *have != tip),
+            ids: commits.to_vec(),
+            have: have.filter(|have| !commits.contains(have)),
             depth: Some(1),
             filter: Some(Filter::NoBlobs),
         }
     }
 }
 
-/// Leaves out of a request what the server cannot do.
+/// Leaves out of a request what the server cannot do, and all but the first commits where their files come too.
 fn possible(server: &Advertisement, wanted: &Wanted) -> Wanted {
     let has = |feature: &str| {
         if server.version_2 {
@@ -374,8 +416,14 @@ fn possible(server: &Advertisement, wanted: &Wanted) -> Wanted {
         }
     };
     let mut wanted = wanted.clone();
-    if !has("filter") && wanted.filter.take() == Some(Filter::NoTrees) {
-        wanted.depth = wanted.depth.map(|depth| depth.min(UNFILTERED_DEPTH_MAX));
+    if !has("filter") {
+        match wanted.filter.take() {
+            Some(Filter::NoTrees) => {
+                wanted.depth = wanted.depth.map(|depth| depth.min(UNFILTERED_COMMITS_MAX));
+            }
+            Some(Filter::NoBlobs) => wanted.ids.truncate(UNFILTERED_COMMITS_MAX),
+            None => {}
+        }
     }
     if !has("shallow") {
         (wanted.depth, wanted.have) = (None, None);

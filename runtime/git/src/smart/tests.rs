@@ -4,6 +4,7 @@ mod contract;
 mod differential;
 mod faults;
 mod forms;
+mod histories;
 mod probes;
 mod proxies;
 mod refusals;
