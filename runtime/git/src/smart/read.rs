@@ -44,7 +44,8 @@ impl Origin for FromRemote<'_> {
     }
 
     fn is_shallow(&self, commit: Oid) -> Result<bool, RemoteError> {
-        Ok(self.shallow.contains(&commit))
+        // Nor was anything promised of one that was here before and is not part of the answer.
+        Ok(self.shallow.contains(&commit) || !self.objects.contains_key(&commit))
     }
 
     fn contains(&self, id: Oid) -> Result<bool, RemoteError> {

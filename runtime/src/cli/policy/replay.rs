@@ -4,6 +4,7 @@
 //! is what a policy would see that judges after those, and what it finds is what would give way. Nothing is written to
 //! the repository or the data directory; trees are read into a temporary directory.
 
+mod blobs;
 mod history;
 mod judge;
 mod owners;

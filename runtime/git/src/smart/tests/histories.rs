@@ -1,6 +1,7 @@
 //! The trees of many commits, in few exchanges.
 
 use super::{contract::everywhere, *};
+use crate::HistoryEnd;
 use std::collections::BTreeSet;
 
 /// Pushes commits that add, change, delete and bring back; returns them, oldest first.
@@ -73,7 +74,13 @@ fn the_trees_of_several_commits_come_together_and_each_once() {
             "{error:?}"
         );
         // The store can be built on.
-        let next = make(&other, &setup.main, Some(commits[11]), "next", &[("a/b/c.json", "new")]);
+        let next = make(
+            &other,
+            &setup.main,
+            Some(commits[11]),
+            "next",
+            &[("a/b/c.json", "new")],
+        );
         setup.remote.push(&next).unwrap();
         setup.is_sound();
     });
@@ -88,10 +95,7 @@ fn exchanges(plain: bool, limits: Limits) -> usize {
         setup.git(&["config", "uploadpack.allowAnySHA1InWant", "false"]);
     }
     let server = HttpServer::start(setup.repositories.root(), HttpOptions::default());
-    let remote = open(
-        &server.url("r.git"),
-        RemoteSettings { limits, ..settings() },
-    );
+    let remote = open(&server.url("r.git"), RemoteSettings { limits, ..settings() });
     let other = setup.other_store();
     let fetched = remote.fetch_trees(&commits, &other).unwrap();
     assert_eq!(fetched.objects, with_trees(&setup, &commits).len());
@@ -110,4 +114,27 @@ fn exchanges_are_few_and_more_where_an_answer_would_be_too_large() {
     };
     let halved = exchanges(false, small);
     assert!((3..=16).contains(&halved), "{halved}");
+}
+
+#[test]
+fn without_a_filter_history_comes_in_parts_whatever_is_here_already() {
+    let setup = Setup::new(Way::Local);
+    let commits = pushed(&setup, 40);
+    setup.git(&["config", "uploadpack.allowFilter", "false"]);
+    let server = HttpServer::start(setup.repositories.root(), HttpOptions::default());
+    let remote = open(&server.url("r.git"), settings());
+    let other = setup.other_store();
+    let tip = commits[39];
+    // One more than comes at once is here, and not what that is built on.
+    remote.fetch_history(&commits[38..39], &other, 100).unwrap();
+    let scope = FetchScope::CommitsOnly { commits_max: 100 };
+    remote.fetch(tip, &other, scope).unwrap();
+    let history = other.history(tip, 100).unwrap();
+    assert_eq!(history.commits.len(), 33);
+    let HistoryEnd::NotHere(next) = history.end else {
+        panic!("there is more: {:?}", history.end)
+    };
+    remote.fetch_history(&[next], &other, 100).unwrap();
+    let history = other.history(tip, 100).unwrap();
+    assert_eq!((history.commits.len(), history.end), (40, HistoryEnd::Root));
 }

@@ -12,6 +12,8 @@ use mirror_core::{
 use mirror_git::{ANCESTRY_COMMITS_MAX, CommitInfo, FetchScope, HistoryEnd, RefName, Remote, Store};
 use std::collections::{BTreeMap, HashMap};
 
+/// The trees of so many commits are fetched together.
+const COMMITS_AT_ONCE: usize = 64;
 /// So many branches are named to who asks for one that is not there.
 const BRANCHES_NAMED_MAX: usize = 20;
 
@@ -68,7 +70,7 @@ impl History {
             return Err(no_branch(remote, branch));
         };
         let context = context(remote, store, spec, branch, tip)?;
-        let (mut newest_first, is_cut) = match since {
+        let (commits, is_cut) = match since {
             // Its trees follow, as those of any other.
             None => (
                 vec![store.commit(tip).map_err(|error| Failure::failed(&error))?],
@@ -76,19 +78,24 @@ impl History {
             ),
             Some(since) => listed(remote, store, branch, tip, since, commits_max)?,
         };
-        newest_first.reverse();
+        let oldest_first: Vec<CommitInfo> = commits.into_iter().rev().collect();
         let owned = OwnedPaths::new(spec.prefix.clone());
         let mut history = Self {
             branch: branch.to_owned(),
             context,
-            commits: Vec::with_capacity(newest_first.len()),
+            commits: Vec::with_capacity(oldest_first.len()),
             is_cut,
             contents: Vec::new(),
         };
         let mut known = HashMap::new();
         let mut stands = BTreeMap::new();
-        for commit in newest_first {
-            let commit = tree_of(remote, store, commit.id)?;
+        let ids: Vec<Oid> = oldest_first.iter().map(|commit| commit.id).collect();
+        for page in ids.chunks(COMMITS_AT_ONCE) {
+            remote
+                .fetch_trees(page, store)
+                .map_err(|error| Failure::failed(&error))?;
+        }
+        for commit in oldest_first {
             let files = files(store, &owned, commit.tree)?;
             let trailers =
                 Trailers::parse(&commit.message).filter(|trailers| trailers.lane.mirror == spec.id);
@@ -208,9 +215,25 @@ fn listed(
     remote
         .fetch(tip, store, FetchScope::CommitsOnly { commits_max: limit })
         .map_err(|error| Failure::failed(&error))?;
-    let history = store
-        .history(tip, limit)
-        .map_err(|error| Failure::failed(&error))?;
+    let read = || {
+        let history = store.history(tip, limit);
+        history.map_err(|error| Failure::failed(&error))
+    };
+    let mut history = read()?;
+    // A server without filters hands out a part of it at a time, a shallow repository has no more.
+    while let HistoryEnd::NotHere(next) = history.end
+        && since
+            .reach(&history.commits)
+            .is_none_or(|reach| reach == history.commits.len())
+    {
+        remote
+            .fetch_history(&[next], store, limit - history.commits.len())
+            .map_err(|error| Failure::failed(&error))?;
+        if !store.contains(next) {
+            break;
+        }
+        history = read()?;
+    }
     let is_all = history.end != HistoryEnd::Limit;
     let mut commits = history.commits;
     let Some(reach) = since.reach(&commits) else {
@@ -227,14 +250,6 @@ fn listed(
     };
     commits.truncate(reach.min(commits_max));
     Ok((commits, reach > commits_max))
-}
-
-/// Makes sure that a commit is here with all its trees.
-fn tree_of(remote: &dyn Remote, store: &Store, commit: Oid) -> Result<CommitInfo, Failure> {
-    remote
-        .fetch(commit, store, FetchScope::TreesOnly { commits_max: 1 })
-        .map_err(|error| Failure::failed(&error))?;
-    store.commit(commit).map_err(|error| Failure::failed(&error))
 }
 
 /// Lists the files that the mirror may have written: path, path below its root, blob.

@@ -1,6 +1,7 @@
 //! What a policy would have taken out of what is committed. Each blob is read once, and each text of a path judged once.
 
 use super::{
+    blobs::BlobBatches,
     history::{Content, History},
     owners::{Owner, Owners},
 };
@@ -24,8 +25,6 @@ use mirror_git::Remote;
 use mirror_sandbox::RedactionPolicy;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Blobs that are read from the remote at once; the mirror's own files are small.
-const BLOBS_AT_ONCE: usize = 256;
 /// Larger ones are no files of a mirror.
 const FILE_BYTES_MAX: usize = 64 << 20;
 /// Letters and digits of a piece that is looked for in paths.
@@ -105,8 +104,8 @@ impl Judge<'_> {
         }
         let mut names = BTreeSet::new();
         let blobs: Vec<Oid> = by_blob.keys().copied().collect();
-        for ids in blobs.chunks(BLOBS_AT_ONCE) {
-            let read = remote.read_blobs(ids).map_err(|error| Failure::failed(&error))?;
+        for batch in BlobBatches::new(&blobs, |ids| remote.read_blobs(ids)) {
+            let (ids, read) = batch?;
             let (mut judged, mut of) = (Vec::new(), Vec::new());
             for (id, blob) in ids.iter().zip(read) {
                 let places = &by_blob[id];
@@ -119,7 +118,7 @@ impl Judge<'_> {
                     if is_a_strangers(content, &text) {
                         continue;
                     }
-                    let owner = owners.of(content, &text);
+                    let owner = owners.of(*at, content, &text);
                     let ids = (owner.0.as_str(), owner.1.as_str());
                     names.extend(names_of(content, &text));
                     judged.push(Judged::committed(

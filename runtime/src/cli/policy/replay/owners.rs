@@ -1,6 +1,9 @@
 //! Whose a file is: the manifest of the same commit says which directory is which configuration's.
 
-use super::history::{Content, History};
+use super::{
+    blobs::BlobBatches,
+    history::{Content, History},
+};
 use crate::{app::Failure, cli::policy::documents};
 use mirror_core::{
     document::{Context, DocumentKind},
@@ -10,7 +13,7 @@ use mirror_core::{
 use mirror_git::Remote;
 use mirror_sandbox::LayoutRenderer;
 use serde_json::Value;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// Component and configuration; empty where a file is of none.
 pub(super) type Owner = (String, String);
@@ -18,11 +21,10 @@ pub(super) type Owner = (String, String);
 /// Render options with which the renderer reads a manifest back; what it says of the mirror is of no account here.
 const SETTINGS: &str = r#"{"tree":"lane"}"#;
 
-/// Directories below the branch's by configuration, for each manifest.
+/// Whose the contents of a history are, as far as manifests tell.
 pub(super) struct Owners {
-    /// By the position of the commit: the manifest that it has.
-    manifests: Vec<Option<Oid>>,
-    directories: HashMap<Oid, BTreeMap<String, Owner>>,
+    /// By the index of the content.
+    by_manifest: Vec<Option<Owner>>,
 }
 
 impl Owners {
@@ -35,65 +37,66 @@ impl Owners {
         renderer: &LayoutRenderer,
         history: &History,
     ) -> Result<Self, Failure> {
-        let mut manifests = Vec::with_capacity(history.commits.len());
+        // By manifest: the contents that the commits with it bring.
+        let mut of_manifest: BTreeMap<Oid, Vec<usize>> = BTreeMap::new();
         let mut stands = None;
-        let is_manifest = |content: &Content| content.below_root == MANIFEST;
-        for step in &history.commits {
-            let find = |at: &&usize| is_manifest(&history.contents[**at]);
-            if step.gone.iter().any(|at| is_manifest(&history.contents[*at])) {
+        let is_manifest = |at: &&usize| history.contents[**at].below_root == MANIFEST;
+        for (position, step) in history.commits.iter().enumerate() {
+            if step.gone.iter().any(|at| is_manifest(&at)) {
                 stands = None;
             }
-            if let Some(at) = step.appeared.iter().find(find) {
+            if let Some(at) = step.appeared.iter().find(is_manifest) {
                 stands = Some(history.contents[*at].blob);
             }
-            manifests.push(stands);
+            let Some(manifest) = stands else { continue };
+            let brought = step.appeared.iter().copied();
+            let brought = brought.filter(|at| history.contents[*at].first == position);
+            of_manifest.entry(manifest).or_default().extend(brought);
         }
-        let mut ids: Vec<Oid> = manifests.iter().flatten().copied().collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let mut directories = HashMap::new();
-        for ids in ids.chunks(MANIFESTS_AT_ONCE) {
-            let blobs = remote.read_blobs(ids).map_err(|error| Failure::failed(&error))?;
+        let mut by_manifest = vec![None; history.contents.len()];
+        let ids: Vec<Oid> = of_manifest.keys().copied().collect();
+        for batch in BlobBatches::new(&ids, |ids| remote.read_blobs(ids)) {
+            let (ids, blobs) = batch?;
             for (id, blob) in ids.iter().zip(blobs) {
                 let text = String::from_utf8_lossy(&blob).into_owned();
-                directories.insert(*id, directories_of(renderer, &history.context, text));
+                let directories = directories_of(renderer, &history.context, text);
+                for at in &of_manifest[id] {
+                    by_manifest[*at] = owner(&directories, &history.contents[*at]);
+                }
             }
         }
-        Ok(Self {
-            manifests,
-            directories,
-        })
+        Ok(Self { by_manifest })
     }
 
-    /// Returns whose a content is.
-    pub(super) fn of(&self, content: &Content, text: &str) -> Owner {
+    /// Returns whose a content is; `at` is its index.
+    pub(super) fn of(&self, at: usize, content: &Content, text: &str) -> Owner {
         let path = content.below_root.as_str();
         if path.starts_with("configs-extra/") {
             return named_inside(text);
         }
-        let inside = path
-            .strip_prefix("configs/")
-            .and_then(|path| path.split_once('/'));
-        let Some((_, inside)) = inside else {
+        if inside(path).is_none() {
             return Owner::default();
-        };
-        let manifest = self.manifests.get(content.first).copied().flatten();
-        let directories = manifest.and_then(|manifest| self.directories.get(&manifest));
-        let owner = directories.and_then(|directories| {
-            // The innermost directory that is a configuration's or a row's.
-            let ends = inside.rmatch_indices('/').map(|(at, _)| &inside[..at]);
-            ends.filter_map(|directory| directories.get(directory))
-                .next()
-                .cloned()
-        });
+        }
+        let owner = self.by_manifest[at].clone();
         owner.unwrap_or_else(|| (documents::component(path).to_owned(), String::new()))
     }
 }
 
+/// Returns the path below a branch's directory; none of a file that is in none.
+fn inside(path: &str) -> Option<&str> {
+    let inside = path.strip_prefix("configs/")?.split_once('/');
+    inside.map(|(_, inside)| inside)
+}
+
+/// Returns whose the innermost directory is that is a configuration's or a row's.
+fn owner(directories: &BTreeMap<String, Owner>, content: &Content) -> Option<Owner> {
+    let inside = inside(&content.below_root)?;
+    let mut ends = inside.rmatch_indices('/').map(|(at, _)| &inside[..at]);
+    ends.find_map(|directory| directories.get(directory)).cloned()
+}
+
 /// Below the mirror's root; the renderer's own name for it.
 const MANIFEST: &str = "configs/.keboola/manifest.json";
-/// A large project's has some megabytes.
-const MANIFESTS_AT_ONCE: usize = 16;
 
 fn directories_of(renderer: &LayoutRenderer, context: &Context, text: String) -> BTreeMap<String, Owner> {
     let file = RawFile {
