@@ -3,6 +3,9 @@
 //! Its findings fit the document and leave encrypted values and markers alone. Judged once more, what was redacted is
 //! as it is, but for names that a long value without blanks had hidden and now stand alone: so the passes come to an end.
 
+#[cfg(test)]
+mod adjacent;
+
 use crate::documents::{path, spliced};
 use mirror_core::{
     document::{Leaf, LeafRole, Leaves},
