@@ -3,7 +3,7 @@
 use super::support::{context, documents, limits};
 use crate::{Sandbox, SandboxConfig};
 use mirror_core::{
-    document::DocumentKind,
+    document::{Document, DocumentKind},
     finding::Verdict,
     ids::{ComponentId, ConfigId, ObjectKey},
     layout::{Component, IndexKind, PlacedObject, SourceObject},
@@ -138,6 +138,26 @@ fn the_policy_finds_a_token_and_leaves_prose_alone() {
         "{verdicts:?}"
     );
     assert!(!policy.info().rules.is_empty());
+}
+
+#[test]
+fn a_batch_that_is_judged_piece_by_piece_is_judged_as_each_document_alone() {
+    let policy = shared().secret_redaction().expect("it is built in");
+    let token = format!("{}_{}", "ghp", "0123456789abcdefghijABCDEFGHIJ012345");
+    // Some pieces of several documents, and some documents longer than a piece.
+    let text = |number: usize| {
+        let prose = "The orders of the last month. ".repeat(number * 613 % 3_000);
+        let secret = if number.is_multiple_of(3) { &token } else { "" };
+        format!("{prose}{secret}")
+    };
+    let texts: Vec<String> = (0..40).map(text).collect();
+    let documents = documents(&texts.iter().map(String::as_str).collect::<Vec<_>>());
+    let judge = |documents: &[Document]| policy.redact(&context(), documents).expect("no deadline is hit");
+    let together = judge(&documents);
+    let alone: Vec<Verdict> = documents.chunks(1).flat_map(judge).collect();
+    assert_eq!(together, alone);
+    let found = |verdict: &&Verdict| matches!(verdict, Verdict::Findings(found) if !found.is_empty());
+    assert_eq!(together.iter().filter(found).count(), 14);
 }
 
 #[test]
