@@ -229,15 +229,18 @@ impl Runner {
                     failed = true;
                     let due = retry.failed(start_disposition(&error), now, jitter());
                     let problem = crate::app::chain(&error);
+                    // Who reads of it finds it in the status.
+                    self.system
+                        .status
+                        .set_problem(&mirror.spec.id, Some(problem.clone()));
                     tracing::error!(mirror = %mirror.spec.id, error = problem, retry_count = retry.count, "the mirror's branches cannot be opened");
                     let failure = Failure {
                         disposition: start_disposition(&error),
                         cause: error.cause(),
-                        reason: problem.clone(),
+                        reason: problem,
                     };
                     self.report(&mirror, vec![Report::Unopened { failure }]).await;
                     was_open = Some(false);
-                    self.system.status.set_problem(&mirror.spec.id, Some(problem));
                     Some(until(now, due))
                 }
             };
