@@ -5,7 +5,7 @@
 #![expect(clippy::print_stdout, reason = "a bench tells what it measured")]
 
 use anyhow::{Context, Result, ensure};
-use mirror_core::ids::Oid;
+use mirror_core::{batch::MirrorBatch, commit::GuardedMessage, ids::Oid};
 use mirror_git::{Draft, LocalBare, PendingPush, RefName, Remote, Store};
 use mirror_git_benches::{Cost, Random, batches, content, git, measure, message, path, peers};
 use std::{fs, path::Path};
@@ -104,6 +104,18 @@ impl Engine {
         let sent = push.byte_len();
         self.deliver(push)?;
         Ok(sent)
+    }
+
+    /// Pushes one commit after the other, all at once.
+    fn push_together(&mut self, commits: Vec<(Vec<MirrorBatch>, GuardedMessage)>) -> Result<()> {
+        let old = self.tip;
+        let mut draft = self.store.draft();
+        let mut parent = old.context("a first commit")?;
+        for (batches, message) in commits {
+            parent = commit(&mut draft, parent, batches, &message)?;
+        }
+        let push = draft.into_push(self.main.clone(), old, parent)?;
+        self.deliver(push)
     }
 
     fn tree(&self) -> Result<String> {
@@ -323,16 +335,7 @@ fn incremental(files: u64, commits: u64) -> Result<()> {
         };
         let edits: Vec<File> = edits.iter().map(in_round).collect();
         let ready = ready(&edits, 2);
-        let ((), cost) = measure(|| {
-            let old = engine.tip;
-            let mut draft = engine.store.draft();
-            let mut parent = old.context("a first commit")?;
-            for (batches, message) in ready {
-                parent = commit(&mut draft, parent, batches, &message)?;
-            }
-            let push = draft.into_push(engine.main.clone(), old, parent)?;
-            engine.deliver(push)
-        })?;
+        let ((), cost) = measure(|| engine.push_together(ready))?;
         ours.push(cost);
         tree = engine.tree()?;
 
@@ -402,8 +405,8 @@ fn file_of(path: &str, project: &[File]) -> Result<File> {
 fn commit(
     draft: &mut Draft<'_>,
     parent: Oid,
-    batches: Vec<mirror_core::batch::MirrorBatch>,
-    message: &mirror_core::commit::GuardedMessage,
+    batches: Vec<MirrorBatch>,
+    message: &GuardedMessage,
 ) -> Result<Oid> {
     let base = draft.tree_of(parent)?;
     let mut writer = draft.tree_writer(Some(base))?;
@@ -432,16 +435,7 @@ fn flat(sizes: &[u64], commits: u64) -> Result<()> {
         let mut random = Random(2);
         let edits = (0..commits).map(|number| edit(number, files, bytes, &mut random));
         let ready: Vec<_> = edits.map(|file| (batches(&[file], 1), message(2))).collect();
-        let (_, cost) = measure(|| {
-            let old = engine.tip;
-            let mut draft = engine.store.draft();
-            let mut parent = old.context("a first commit")?;
-            for (batches, message) in ready {
-                parent = commit(&mut draft, parent, batches, &message)?;
-            }
-            let push = draft.into_push(engine.main.clone(), old, parent)?;
-            engine.deliver(push)
-        })?;
+        let (_, cost) = measure(|| engine.push_together(ready))?;
         ensure!(git(engine.repository(), &["rev-list", "--count", "main"], b"")?.parse::<u64>()? > commits);
         row(
             &format!("engine, {files} files"),

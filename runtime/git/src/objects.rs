@@ -111,11 +111,11 @@ impl Objects {
         found.ok().flatten().flatten().is_some()
     }
 
-    /// Asks gix for something, again if there may be new packs that have it; none if it panics, as it may on a file that is cut
-    /// off or overwritten.
+    /// Asks gix for something, which looks for new packs first where there may be some that have it; none if it panics, as it
+    /// may on a file that is cut off or overwritten.
     fn ask<T>(
         &self,
-        mut question: impl FnMut(&gix::odb::HandleArc) -> Option<T>,
+        question: impl FnOnce(&gix::odb::HandleArc) -> Option<T>,
     ) -> Result<Option<Option<T>>, DiskError> {
         let mut opened = self.opened();
         let Opened { handle, is_behind } = &mut *opened;
