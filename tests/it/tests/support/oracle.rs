@@ -8,7 +8,13 @@ use super::{
 };
 use sample_project::Branch;
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+/// How long a lane may take to know what the remote has.
+const CURSOR: Duration = Duration::from_secs(30);
 
 impl Installation {
     /// Checks the repository against what the fake Keboola has now, for every mirrored branch:
@@ -28,8 +34,24 @@ impl Installation {
     /// Trees of different histories are equal only as long as no two objects ever wanted the same
     /// path: an object keeps a path that it once got, so which one is numbered depends on who came
     /// first. Tests that use this do not make objects collide.
+    ///
+    /// A commit is on the remote before the lane knows it, so who saw it there is given the moment
+    /// that the cursor takes.
     pub(crate) fn check(&self, foreign: &[&str]) {
-        self.check_by(&self.log().expect("there is a log"), foreign);
+        self.check_by(&self.log_at_the_end(), foreign);
+    }
+
+    /// Returns the log once all its lanes are at its end, or as it is when they do not come there.
+    fn log_at_the_end(&self) -> LogBook {
+        let begun = Instant::now();
+        loop {
+            let book = self.log().expect("there is a log");
+            let done = self.branches().iter().all(|branch| book.is_at_the_end(branch));
+            if done || begun.elapsed() > CURSOR {
+                return book;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// The same with what a log says that is elsewhere.
@@ -40,7 +62,7 @@ impl Installation {
 
     /// The same after so many versions were withheld, each of which is on record.
     pub(crate) fn check_after_withholding(&self, versions: usize) {
-        let book = self.log().expect("there is a log");
+        let book = self.log_at_the_end();
         let letters = &book.dead_letters;
         assert!(
             letters.len() == versions && letters.iter().all(|reason| reason.starts_with("withheld: ")),
