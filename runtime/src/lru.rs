@@ -1,11 +1,14 @@
 //! Values in a bounded number of bytes: what was used longest ago goes first.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::Hash,
+};
 
 /// Values by key, and when each was last used.
 #[derive(Debug)]
 pub(crate) struct Lru<K, V> {
-    entries: BTreeMap<K, Entry<V>>,
+    entries: HashMap<K, Entry<V>>,
     /// By when it was last used.
     order: BTreeMap<u64, K>,
     clock: u64,
@@ -22,7 +25,7 @@ struct Entry<V> {
 impl<K, V> Default for Lru<K, V> {
     fn default() -> Self {
         Self {
-            entries: BTreeMap::new(),
+            entries: HashMap::new(),
             order: BTreeMap::new(),
             clock: 0,
             bytes: 0,
@@ -30,7 +33,7 @@ impl<K, V> Default for Lru<K, V> {
     }
 }
 
-impl<K: Ord + Clone, V> Lru<K, V> {
+impl<K: Hash + Eq + Clone, V> Lru<K, V> {
     /// Returns a value, as used now.
     pub(crate) fn touch(&mut self, key: &K) -> Option<&V> {
         self.clock += 1;

@@ -77,6 +77,10 @@ impl MirrorPath {
 /// Returns the form of a name under which case-insensitive and normalising file systems compare it.
 #[must_use]
 pub fn fold(name: &str) -> String {
+    // Nearly all are; normal forms and the other mappings leave ASCII as it is.
+    if name.is_ascii() {
+        return name.to_ascii_lowercase();
+    }
     name.nfd()
         .flat_map(char::to_lowercase)
         .flat_map(char::to_uppercase)
@@ -117,6 +121,10 @@ fn segment_problem(segment: &str) -> Option<&'static str> {
     }
     if segment.chars().any(|c| c.is_control() || matches!(c, '\\' | ':')) {
         return Some("has a control character, a backslash or a colon");
+    }
+    // What Git reserves begins so, but for characters that are ignored.
+    if segment.is_ascii() && !segment.starts_with(['.', 'g', 'G']) {
+        return None;
     }
     let bare: String = segment
         .chars()
@@ -322,5 +330,6 @@ mod tests {
     fn names_that_a_file_system_takes_for_one_fold_alike() {
         assert_eq!(fold("Straße/É"), fold("STRASSE/e\u{301}"));
         assert_ne!(fold("a-001"), fold("a-002"));
+        assert_eq!(fold("Main/_Shared/K.json"), "main/_shared/k.json");
     }
 }

@@ -153,7 +153,9 @@ fn collisions(items: &[Item]) -> BTreeMap<Subject, WithholdReason> {
                 if files.contains(&folded[..at]) {
                     lose(&item.subject, at_file, "lies below what is a file");
                 }
-                directories.insert(folded[..at].to_owned());
+                if !directories.contains(&folded[..at]) {
+                    directories.insert(folded[..at].to_owned());
+                }
             }
             if directories.contains(&folded) {
                 lose(&item.subject, at_file, "is also a directory");

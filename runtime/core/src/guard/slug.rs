@@ -51,9 +51,18 @@ impl Slugs {
 
 /// Returns the letters and digits of a text, without accents and small.
 fn squeezed(text: &str) -> String {
+    let small = |c: char| c.to_ascii_lowercase();
+    // Nearly all are, and have nothing to be taken apart.
+    if text.is_ascii() {
+        return text
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .map(small)
+            .collect();
+    }
     text.nfd()
         .filter(char::is_ascii_alphanumeric)
-        .map(|c| c.to_ascii_lowercase())
+        .map(small)
         .collect()
 }
 
