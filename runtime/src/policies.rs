@@ -125,7 +125,7 @@ impl Policy {
         context: &Context,
         documents: &[Document],
     ) -> Result<Vec<Verdict>, SandboxError> {
-        let keys = memo::keys(&self.identity, context, documents);
+        let keys = watched.memo.keys(&self.identity, context, documents);
         let known = watched.memo.look_up(&keys);
         let asked: Vec<usize> = (0..documents.len()).filter(|at| known[*at].is_none()).collect();
         let began = Instant::now();

@@ -7,8 +7,9 @@
 //! Literals of findings may be secrets: this is never printed or stored.
 
 use crate::lru::Lru;
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use mirror_core::{
-    document::{Context, Document, DocumentKind, LeafRole},
+    document::{Context, Document, DocumentKind, LeafRole, Leaves},
     finding::{Finding, Target},
 };
 use sha2::{Digest, Sha256};
@@ -18,7 +19,11 @@ use std::{
 };
 
 /// Names one document before one policy.
-pub(super) type Key = [u8; 32];
+pub(super) type Key = [u8; TAG_BYTES];
+
+const TAG_BYTES: usize = 16;
+/// What is said of a leaf beside its texts: its role, and where both end.
+const LEAF_BYTES: usize = 1 + 2 * size_of::<u64>();
 
 /// Bytes that an entry takes beside its findings, about.
 const ENTRY_BYTES: usize = 256;
@@ -27,16 +32,44 @@ const ENTRY_BYTES: usize = 256;
 pub struct Memo {
     findings: Mutex<Lru<Key, Vec<Finding>>>,
     bytes_max: usize,
+    hashing: Hashing,
 }
 
 impl Memo {
     /// Makes an empty one that holds about so many bytes; none where that is 0.
+    ///
+    /// # Panics
+    /// A system without random bytes.
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
         Self {
             findings: Mutex::default(),
             bytes_max,
+            hashing: Hashing::new(),
         }
+    }
+
+    /// Returns the keys of documents before a policy.
+    pub(super) fn keys(
+        &self,
+        identity: &(String, String),
+        context: &Context,
+        documents: &[Document],
+    ) -> Vec<Key> {
+        let mut said = Vec::new();
+        for text in [
+            identity.0.as_str(),
+            identity.1.as_str(),
+            context.stack.as_str(),
+            context.project.as_str(),
+            context.branch.as_str(),
+        ] {
+            add(&mut said, text);
+        }
+        let before = Sha256::digest(&said).into();
+        let keys = documents.iter();
+        keys.map(|document| self.hashing.key(&before, document, &mut said))
+            .collect()
     }
 
     /// Returns what is known of each document.
@@ -77,67 +110,87 @@ fn finding_bytes(finding: &Finding) -> usize {
     size_of::<Finding>() + literal
 }
 
-/// Returns the keys of documents before a policy.
-pub(super) fn keys(identity: &(String, String), context: &Context, documents: &[Document]) -> Vec<Key> {
-    let mut common = Sha256::new();
-    let mut said = Vec::new();
-    for text in [
-        identity.0.as_str(),
-        identity.1.as_str(),
-        context.stack.as_str(),
-        context.project.as_str(),
-        context.branch.as_str(),
-    ] {
-        add(&mut said, text);
-    }
-    common.update(&said);
-    let key = |document| {
-        said.clear();
-        let mut hash = common.clone();
-        say(document, &mut said, &mut hash);
-        hash.finalize().into()
-    };
-    documents.iter().map(key).collect()
-}
-
-/// So much of a document is written out before it is hashed: nearly always all of it.
+/// Documents of up to so many bytes, nearly all, are written out and hashed at once.
 const SAID_BYTES: usize = 64 << 10;
 
-/// Hashes a document, written out: one text after the other takes a sixth longer.
-fn say(document: &Document, said: &mut Vec<u8>, hash: &mut Sha256) {
-    let Document {
-        path,
-        kind,
-        component_id,
-        config_id,
-        leaves,
-    } = document;
-    let path = path.as_ref().map_or("", |path| path.as_str());
-    said.push(kind_byte(*kind));
-    for text in [path, component_id, config_id] {
-        add(said, text);
+/// Makes keys of documents: a universal hash under a secret of this process, GHASH as GCM uses it (NIST SP 800-38D, section 6.4).
+///
+/// Whoever writes a document knows neither the secret nor any hash, so for two documents of `n` blocks of 16 bytes the chance to
+/// be taken for one is `n` in 2^128. It takes a tenth of what SHA-256 does.
+struct Hashing(LessSafeKey);
+
+impl Hashing {
+    fn new() -> Self {
+        let mut secret = [0; 32];
+        aws_lc_rs::rand::fill(&mut secret).expect("the system gives random bytes");
+        let key = UnboundKey::new(&AES_256_GCM, &secret).expect("a key of AES-256 has 32 bytes");
+        Self(LessSafeKey::new(key))
     }
-    said.extend((leaves.len() as u64).to_le_bytes());
-    for leaf in leaves.iter() {
-        said.push(match leaf.role {
-            LeafRole::Key => 1,
-            LeafRole::Text => 2,
-            LeafRole::Scalar => 3,
-        });
-        add(said, leaf.pointer);
-        add(said, leaf.value);
-        if said.len() >= SAID_BYTES {
-            hash.update(&*said);
-            said.clear();
+
+    /// Returns the key of a document before a policy and in a context, which a hash names. What is said of it is written to `said`.
+    fn key(&self, before: &[u8; 32], document: &Document, said: &mut Vec<u8>) -> Key {
+        let Document {
+            path,
+            kind,
+            component_id,
+            config_id,
+            leaves,
+        } = document;
+        let path = path.as_ref().map_or("", |path| path.as_str());
+        said.clear();
+        said.extend(before);
+        said.push(kind_byte(*kind));
+        for text in [path, component_id, config_id] {
+            add(said, text);
         }
+        said.extend((leaves.len() as u64).to_le_bytes());
+        let is_short = leaves.text().len() + leaves.len() * LEAF_BYTES <= SAID_BYTES;
+        said.push(u8::from(is_short));
+        if is_short {
+            said.extend(leaves.roles().iter().copied().map(role_byte));
+            let ends = leaves.ends().iter().map(|end| (*end as u64).to_le_bytes());
+            said.extend(ends.collect::<Vec<_>>().as_flattened());
+            said.extend(leaves.text().as_bytes());
+        } else {
+            said.extend(digest(leaves));
+        }
+        // Only for the tag, which nobody is shown, so that the nonce may be the same each time.
+        let nonce = Nonce::assume_unique_for_key([0; NONCE_LEN]);
+        let tag = self
+            .0
+            .seal_in_place_separate_tag(nonce, Aad::from(&said), &mut []);
+        let tag = tag.expect("documents are shorter than the 2^61 bytes that GCM takes");
+        tag.as_ref().try_into().expect("a tag of GCM has 16 bytes")
     }
-    hash.update(&*said);
+}
+
+/// Hashes the leaves of a large document a piece at a time, so that they are not written out in one.
+fn digest(leaves: &Leaves) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for roles in leaves.roles().chunks(SAID_BYTES) {
+        let roles = roles.iter().copied().map(role_byte);
+        hash.update(roles.collect::<Vec<_>>());
+    }
+    for ends in leaves.ends().chunks(SAID_BYTES / size_of::<u64>()) {
+        let ends = ends.iter().map(|end| (*end as u64).to_le_bytes());
+        hash.update(ends.collect::<Vec<_>>().as_flattened());
+    }
+    hash.update(leaves.text());
+    hash.finalize().into()
 }
 
 /// With its length, so that no two sequences of texts run together.
 fn add(said: &mut Vec<u8>, text: &str) {
     said.extend((text.len() as u64).to_le_bytes());
     said.extend(text.as_bytes());
+}
+
+fn role_byte(role: LeafRole) -> u8 {
+    match role {
+        LeafRole::Key => 1,
+        LeafRole::Text => 2,
+        LeafRole::Scalar => 3,
+    }
 }
 
 fn kind_byte(kind: DocumentKind) -> u8 {
@@ -202,6 +255,7 @@ mod tests {
                 ..base.clone()
             });
         }
+        let memo = Memo::new(0);
         let seen: Vec<Key> = [
             (identity("p", "{}"), context("1")),
             (identity("q", "{}"), context("1")),
@@ -210,19 +264,22 @@ mod tests {
             (identity("p", "{}"), context("2")),
         ]
         .iter()
-        .flat_map(|(identity, context)| keys(identity, context, &documents))
+        .flat_map(|(identity, context)| memo.keys(identity, context, &documents))
         .collect();
         assert_eq!(seen.iter().collect::<HashSet<_>>().len(), seen.len());
         assert_eq!(
             seen[0],
-            keys(&identity("p", "{}"), &context("1"), &[base])[0],
+            memo.keys(&identity("p", "{}"), &context("1"), std::slice::from_ref(&base))[0],
             "the same is the same"
         );
+        let other = Memo::new(0).keys(&identity("p", "{}"), &context("1"), &[base]);
+        assert_ne!(seen[0], other[0], "each process has its own secret");
     }
 
     #[test]
     fn all_of_a_document_is_in_the_key_however_long_it_is() {
-        let count = SAID_BYTES / 10;
+        // Roles, ends and texts are more than one piece each.
+        let count = 2 * SAID_BYTES;
         let document = |changed: usize| {
             let mut document = document_of_text(DocumentKind::Index, "");
             document.leaves = (0..count)
@@ -235,12 +292,12 @@ mod tests {
             document
         };
         let documents: Vec<Document> = (0..count)
-            .step_by(97)
+            .step_by(9_973)
             .chain([count, count])
             .map(document)
             .collect();
         let identity = ("p".to_owned(), "{}".to_owned());
-        let seen = keys(&identity, &context("1"), &documents);
+        let seen = Memo::new(0).keys(&identity, &context("1"), &documents);
         assert_eq!(
             seen.iter().collect::<HashSet<_>>().len(),
             seen.len() - 1,
@@ -249,7 +306,7 @@ mod tests {
     }
 
     fn number(at: u8) -> Key {
-        [at; 32]
+        [at; TAG_BYTES]
     }
 
     #[test]
