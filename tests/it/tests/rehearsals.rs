@@ -7,25 +7,13 @@ use serde_json::Value;
 use std::{collections::BTreeMap, fs, path::Path};
 use support::{
     Installation, JANE, Keboola, MIRROR, Options, PETR,
-    policy::{CUSTOMER_DATA, NUMBER, example, hostile, installation, path, policy},
+    policy::{CUSTOMER_DATA, NUMBER, hostile, installation, path, policy, put_to_replay, replay},
     until,
 };
 
 const CONFIG: &str = "configs/main/extractor/keboola.ex-shop/the-orders/config.json";
-const SETTINGS: &str = r#"{"numbers": [{"prefix": "CUST-", "digits": 8}], "own_domains": ["acme.example"]}"#;
 /// Also made up.
 const OLD_NUMBER: &str = "CUST-77700001";
-
-fn with_policy_file(site: &Installation) {
-    policy(&[
-        "wrap",
-        path(&example()),
-        "--out",
-        path(&site.path("customer-data.wasm")),
-    ])
-    .ok();
-    site.write("settings.json", SETTINGS);
-}
 
 /// Names and lengths of all files below a directory.
 fn listing(directory: &Path, found: &mut BTreeMap<String, u64>) {
@@ -67,7 +55,7 @@ fn by_rule(totals: &Value) -> BTreeMap<String, u64> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replay_says_what_the_policy_then_does() {
     let mut site = Installation::over_https(&Keboola::small(), Options::default());
-    with_policy_file(&site);
+    put_to_replay(&site);
     let keboola = &site.keboola;
     assert_eq!(site.once().status.code(), Some(0));
     let before = site.repository.tip("main").expect("it was mirrored");
@@ -87,19 +75,7 @@ async fn a_replay_says_what_the_policy_then_does() {
     assert_eq!(site.once().status.code(), Some(0));
     let tip = site.repository.tip("main").expect("it was mirrored");
 
-    let (component, settings) = (site.path("customer-data.wasm"), site.path("settings.json"));
-    let replay = |more: &[&str]| {
-        let of = [
-            "policy",
-            "replay",
-            "--mirror",
-            MIRROR,
-            "--policy",
-            path(&component),
-        ];
-        let with = ["--settings", path(&settings)];
-        site.answer(&[of.as_slice(), with.as_slice(), more].concat())
-    };
+    let replay = |more: &[&str]| replay(&site, more);
     let mut untouched = BTreeMap::new();
     listing(&site.data_dir(), &mut untouched);
     let at_tip = replay(&[]);
@@ -199,7 +175,7 @@ async fn a_replay_says_what_the_policy_then_does() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_replayed_is_refused_with_what_to_do() {
     let site = Installation::new(&Keboola::small(), Options::default());
-    with_policy_file(&site);
+    put_to_replay(&site);
     let component = site.path("customer-data.wasm");
     let component = path(&component);
     let settings = site.path("settings.json");
@@ -291,7 +267,7 @@ fn of_object<'p>(page: &'p Value, object: &str) -> Option<&'p Value> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shadow_changes_nothing_and_says_what_it_then_does() {
     let mut site = Installation::new(&Keboola::small(), Options::default());
-    with_policy_file(&site);
+    put_to_replay(&site);
     let keboola = std::sync::Arc::clone(&site.keboola);
     keboola.set(&keboola.clean(), PETR, "note", NUMBER);
     assert_eq!(site.once().status.code(), Some(0));
@@ -382,7 +358,7 @@ async fn a_shadow_changes_nothing_and_says_what_it_then_does() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_shadow_has_counted_outlives_a_kill_and_begins_anew_with_other_settings() {
     let mut site = Installation::new(&Keboola::small(), Options::default());
-    with_policy_file(&site);
+    put_to_replay(&site);
     site.configure(|options| options.mirror = SHADOW);
     let keboola = std::sync::Arc::clone(&site.keboola);
     let mut server = site.start().await;

@@ -4,13 +4,9 @@
 mod support;
 
 use serde_json::Value;
-use support::{
-    Installation, Keboola, MIRROR, Options,
-    policy::{example, path, policy},
-};
+use support::{Installation, Keboola, Options, policy};
 
 const CONFIG: &str = "configs/main/extractor/keboola.ex-shop/the-orders/config.json";
-const SETTINGS: &str = r#"{"numbers": [{"prefix": "CUST-", "digits": 8}], "own_domains": ["acme.example"]}"#;
 const MANIFEST: &str = "configs/.keboola/manifest.json";
 /// Longer than a page of history.
 const COMMITS: usize = 70;
@@ -50,20 +46,7 @@ fn replay(site: &Installation, commits: usize) -> (Value, usize) {
             .map_or_else(Vec::new, |served| served.http().take_seen())
     };
     drop(seen());
-    let told = site.answer(&[
-        "policy",
-        "replay",
-        "--mirror",
-        MIRROR,
-        "--policy",
-        path(&site.path("customer-data.wasm")),
-        "--settings",
-        path(&site.path("settings.json")),
-        "--since",
-        "1h",
-        "--commits-max",
-        &commits.to_string(),
-    ]);
+    let told = policy::replay(site, &["--since", "1h", "--commits-max", &commits.to_string()]);
     (told["branches"][0].clone(), seen().len())
 }
 
@@ -119,14 +102,7 @@ fn check(told: &Value, commits: &[String], of: usize, owner: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_longer_history_within_a_page_costs_no_more_exchanges() {
     let mut site = Installation::over_https(&Keboola::small(), Options::default());
-    policy(&[
-        "wrap",
-        path(&example()),
-        "--out",
-        path(&site.path("customer-data.wasm")),
-    ])
-    .ok();
-    site.write("settings.json", SETTINGS);
+    policy::put_to_replay(&site);
     assert_eq!(site.once().status.code(), Some(0));
     let commits = grow(&site);
     let owner = site.keboola.orders().config.clone();

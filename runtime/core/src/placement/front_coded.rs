@@ -330,14 +330,14 @@ mod tests {
     fn check_size(map: &FrontCoded) {
         let bytes: usize = map.blocks.values().map(|block| block.len() + BLOCK_COST).sum();
         assert_eq!(map.bytes(), bytes);
-        let is_split = |block: &[u8]| {
+        let has_one_row = |block: &[u8]| {
             let mut rows = Rows::of(block);
             std::iter::from_fn(|| rows.next_value().map(|_| ())).count() == 1
         };
         assert!(
             map.blocks
                 .values()
-                .all(|block| block.len() <= 2 * BLOCK_BYTES_MAX + 2_100 || is_split(block))
+                .all(|block| block.len() <= 2 * BLOCK_BYTES_MAX + 2_100 || has_one_row(block))
         );
     }
 

@@ -1,6 +1,7 @@
 //! Customers' redaction policies for tests: the example of the workspace, built as its author would, and hostile ones.
 
-use super::{Installation, Keboola, Options, Output, command, run};
+use super::{Installation, Keboola, MIRROR, Options, Output, command, run};
+use serde_json::Value;
 use std::{
     path::{Path, PathBuf},
     process::Command,
@@ -64,13 +65,31 @@ settings = { numbers = [{ prefix = "CUST-", digits = 8 }], own_domains = ["acme.
 "#;
 
 pub(crate) fn with_example(options: Options) -> Installation {
-    installation(options, |site| {
-        let wrapped = policy(&[
-            "wrap",
-            path(&example()),
-            "--out",
-            path(&site.path("customer-data.wasm")),
-        ]);
-        assert!(wrapped.status.success(), "{wrapped:?}");
-    })
+    installation(options, put_example)
+}
+
+/// Puts the example in an installation's directory.
+fn put_example(site: &Installation) {
+    let wrapped = policy(&["wrap", path(&example()), "--out", path(&site.path(FILE))]);
+    assert!(wrapped.status.success(), "{wrapped:?}");
+}
+
+const FILE: &str = "customer-data.wasm";
+const SETTINGS_FILE: &str = "settings.json";
+/// Those of [`CUSTOMER_DATA`].
+pub(crate) const SETTINGS: &str =
+    r#"{"numbers": [{"prefix": "CUST-", "digits": 8}], "own_domains": ["acme.example"]}"#;
+
+/// Puts the example and its settings in an installation's directory, which does not use it, for [`replay`].
+pub(crate) fn put_to_replay(site: &Installation) {
+    put_example(site);
+    site.write(SETTINGS_FILE, SETTINGS);
+}
+
+/// Replays the example over what the mirror has committed, and returns what is said.
+pub(crate) fn replay(site: &Installation, more: &[&str]) -> Value {
+    let (component, settings) = (site.path(FILE), site.path(SETTINGS_FILE));
+    let of = ["policy", "replay", "--mirror", MIRROR];
+    let with = ["--policy", path(&component), "--settings", path(&settings)];
+    site.answer(&[of.as_slice(), with.as_slice(), more].concat())
 }
