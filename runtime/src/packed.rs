@@ -9,6 +9,7 @@ use std::{
     borrow::Borrow,
     collections::{BTreeMap, btree_map},
     fmt,
+    hash::{DefaultHasher, Hash, Hasher},
     iter::Peekable,
 };
 
@@ -37,6 +38,8 @@ pub(crate) struct Packed {
 pub(crate) struct Block {
     first: Box<str>,
     last: Box<str>,
+    /// A mark of each key: nearly always they tell that one is not there, without unpacking.
+    marks: Box<[u16]>,
     /// Of the rows before they were compressed.
     raw_bytes: usize,
     packed: Box<[u8]>,
@@ -60,7 +63,7 @@ impl Packed {
         if let Some(open) = self.open.get(key) {
             return open.clone();
         }
-        let raw = self.block_of(key)?.raw();
+        let raw = self.block_of(key).filter(|block| block.may_have(key))?.raw();
         let mut rows = Rows(&raw);
         rows.find(|(found, _)| *found == key)
             .map(|(_, value)| value.to_owned())
@@ -71,9 +74,9 @@ impl Packed {
     pub(crate) fn contains(&self, key: &str) -> bool {
         match self.open.get(key) {
             Some(open) => open.is_some(),
-            None => self
-                .block_of(key)
-                .is_some_and(|block| Rows(&block.raw()).any(|(found, _)| found == key)),
+            None => self.block_of(key).is_some_and(|block| {
+                block.may_have(key) && Rows(&block.raw()).any(|(found, _)| found == key)
+            }),
         }
     }
 
@@ -261,6 +264,8 @@ fn cost(key: &str, value: Option<&str>) -> usize {
 struct Packer {
     compressor: Compressor,
     blocks: Vec<Block>,
+    /// Of the rows of the block that is being made.
+    marks: Vec<u16>,
 }
 
 impl Packer {
@@ -268,6 +273,7 @@ impl Packer {
         Self {
             compressor: Compressor::new(CompressionLvl::new(LEVEL).expect("libdeflate has this level")),
             blocks: Vec::new(),
+            marks: Vec::new(),
         }
     }
 
@@ -279,6 +285,7 @@ impl Packer {
         while let Some((key, value)) = rows.next() {
             put(&mut raw, &key);
             put(&mut raw, &value);
+            self.marks.push(mark(&key));
             if raw.len() >= each || rows.peek().is_none() {
                 let first = first.take().unwrap_or_else(|| key.clone());
                 self.block(first, key, &raw);
@@ -296,15 +303,23 @@ impl Packer {
         self.blocks.push(Block {
             first: first.into(),
             last: last.into(),
+            marks: self.marks.as_slice().into(),
             raw_bytes: raw.len(),
             packed: packed.into(),
         });
+        self.marks.clear();
     }
 }
 
 impl Block {
     fn bytes(&self) -> usize {
-        size_of::<Self>() + self.first.len() + self.last.len() + self.packed.len()
+        let texts = self.first.len() + self.last.len() + self.packed.len();
+        size_of::<Self>() + size_of_val(&*self.marks) + texts
+    }
+
+    /// Returns whether it may have a key; one in some hundred that it has not.
+    fn may_have(&self, key: &str) -> bool {
+        self.marks.contains(&mark(key))
     }
 
     fn raw(&self) -> Vec<u8> {
@@ -324,6 +339,14 @@ impl Block {
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .collect()
     }
+}
+
+/// Returns two bytes of a hash of a key.
+fn mark(key: &str) -> u16 {
+    let mut hash = DefaultHasher::new();
+    key.hash(&mut hash);
+    let [low, high, ..] = hash.finish().to_le_bytes();
+    u16::from_le_bytes([low, high])
 }
 
 fn put(raw: &mut Vec<u8>, text: &str) {
