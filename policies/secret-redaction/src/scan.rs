@@ -3,7 +3,7 @@
 //! Every reader looks at a bounded window around its hit, so the pass is linear in the text. It does not know
 //! where in a document the text stands.
 
-use crate::alphabet::{BASE64, URL64_PADDED};
+use crate::alphabet::{Alphabet, BASE64, DOT, URL64, URL64_PADDED};
 use crate::formats::{self, Pattern, base64_bytes, decode_base64};
 use crate::rules::{self, RuleIndex};
 use crate::{keboola, keys, pairs, shape, starts::Starts, transport};
@@ -18,6 +18,12 @@ pub(crate) struct Hit {
 
 /// How deep encoded texts are followed.
 const DEPTH_MAX: u8 = 1;
+
+/// Bytes that names are made of.
+const NAME: Alphabet = URL64.or(DOT);
+
+/// Length of the shortest text of such bytes in which something goes, in bytes: an encrypted web token without a payload.
+const FORM_MIN: usize = 13;
 
 /// Longest text that is decoded, in bytes.
 const DECODE_MAX: usize = 64 * 1024;
@@ -73,6 +79,14 @@ impl Scanner {
 
     /// Returns what goes, by start, without overlaps.
     pub(crate) fn scan(&self, text: &str, depth: Depth) -> Vec<Hit> {
+        if is_short_name(text.as_bytes()) {
+            return Vec::new();
+        }
+        self.scan_all(text, depth)
+    }
+
+    /// The same without a look at whether anything can go at all.
+    fn scan_all(&self, text: &str, depth: Depth) -> Vec<Hit> {
         let bytes = text.as_bytes();
         let mut hits: Vec<Hit> = Vec::new();
         let mut protected: Vec<Range<usize>> = Vec::new();
@@ -171,6 +185,31 @@ impl Scanner {
             !self.scan(&decoded, Depth::All(DEPTH_MAX)).is_empty() || hides_user_and_password(&decoded);
         hides.then_some(rules::ENCODED_SECRET)
     }
+}
+
+/// Says whether a text is a short name, in which nothing goes: a pair, a URL, a header or a flag has other bytes than names have, and
+/// known forms are longer.
+fn is_short_name(text: &[u8]) -> bool {
+    // Two halves, which may overlap, have no loop that takes as many turns as the text has bytes.
+    if text.len() >= FORM_MIN {
+        false
+    } else if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        are_of_names(first) && are_of_names(last)
+    } else if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+        are_of_names(first) && are_of_names(last)
+    } else {
+        NAME.all(text)
+    }
+}
+
+/// The same as `NAME.all` of few bytes, all at once.
+fn are_of_names<const N: usize>(bytes: &[u8; N]) -> bool {
+    let is_of_names = |byte: u8| {
+        let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+        let digit = byte.wrapping_sub(b'0') < 10;
+        letter | digit | (byte == b'_') | (byte == b'-') | (byte == b'.')
+    };
+    bytes.iter().fold(true, |all, byte| all & is_of_names(*byte))
 }
 
 /// Returns all that is looked for, and what it wakes.
@@ -306,6 +345,77 @@ pub(crate) fn merge(mut hits: Vec<Hit>) -> Vec<Hit> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_goes_in_a_short_name() {
+        let scanner = Scanner::new();
+        let name: Vec<u8> = (0..=u8::MAX).filter(|byte| NAME.has(*byte)).collect();
+        let starts: Vec<&str> = starts()
+            .into_iter()
+            .map(|start| &start[..NAME.run(start.as_bytes(), 0, FORM_MIN - 1)])
+            .collect();
+        // Numbers that look random and are the same each time.
+        let mut state = 5_u64;
+        let mut number = |below: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            usize::try_from(state >> 33).unwrap() % below
+        };
+        for start in starts.iter().cycle().take(starts.len() * 200) {
+            let mut text: Vec<u8> = Vec::new();
+            for _ in 0..number(6) {
+                text.push(name[number(name.len())]);
+            }
+            text.extend_from_slice(start.as_bytes());
+            while number(8) != 0 {
+                match number(4) {
+                    0 => text.extend_from_slice(starts[number(starts.len())].as_bytes()),
+                    _ => text.push(name[number(name.len())]),
+                }
+            }
+            text.truncate(number(FORM_MIN));
+            assert!(is_short_name(&text));
+            let text = String::from_utf8(text).unwrap();
+            for depth in [Depth::Forms, Depth::All(0), Depth::All(DEPTH_MAX)] {
+                assert_eq!(scanner.scan_all(&text, depth), [], "{text}");
+            }
+        }
+        let shortest = "eyJlbmMiOjF9.";
+        assert_eq!(
+            (shortest.len(), scanner.scan(shortest, Depth::Forms).len()),
+            (FORM_MIN, 1)
+        );
+    }
+
+    #[test]
+    fn a_byte_that_names_do_not_have_is_seen_wherever_it_is() {
+        for length in 0..FORM_MIN {
+            assert!(is_short_name(&vec![b'a'; length]));
+            for (place, byte) in (0..length).flat_map(|place| (0..=u8::MAX).map(move |byte| (place, byte))) {
+                let mut text = vec![b'a'; length];
+                text[place] = byte;
+                assert_eq!(
+                    is_short_name(&text),
+                    NAME.has(byte),
+                    "{byte:#x} at {place} of {length}"
+                );
+            }
+        }
+        assert!(!is_short_name(&[b'a'; FORM_MIN]));
+    }
+
+    #[test]
+    fn known_forms_are_no_short_names() {
+        let least = |pattern: &Pattern| {
+            let parts = pattern.parts.iter().map(|part| match part {
+                formats::Part::Text(text) => text.len(),
+                formats::Part::Run { min, .. } => *min,
+            });
+            let start = pattern.starts.iter().map(|start| start.len()).min();
+            start.unwrap() + parts.sum::<usize>()
+        };
+        let patterns = formats::all().flat_map(|format| format.patterns);
+        assert!(patterns.map(least).min() >= Some(FORM_MIN));
+    }
 
     #[test]
     fn overlapping_hits_become_one() {
