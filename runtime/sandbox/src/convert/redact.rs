@@ -63,14 +63,19 @@ impl<'a> Packed<'a> {
     /// Packs a batch; none where its texts have more bytes than 32 bits count, which no guest has the memory for.
     pub(crate) fn new(batch: &'a [Document]) -> Option<Self> {
         let count = batch.iter().map(|document| document.leaves.len()).sum();
-        let texts = || batch.iter().map(|document| document.leaves.text());
+        let together = || {
+            let texts = || batch.iter().map(|document| document.leaves.text());
+            let mut text = String::with_capacity(texts().map(str::len).sum());
+            text.extend(texts());
+            text
+        };
         let mut packed = Self {
             documents: Vec::with_capacity(batch.len()),
             roles: Vec::with_capacity(count),
             text: match batch {
                 // The large ones are alone.
                 [document] => document.leaves.text().into(),
-                _ => texts().collect::<String>().into(),
+                _ => together().into(),
             },
             ends: Vec::with_capacity(2 * count),
         };
