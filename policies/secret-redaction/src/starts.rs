@@ -24,7 +24,7 @@ const CLASS_MAX: u8 = (1 << CLASS_BITS) - 1;
 const WINDOW: u32 = (1 << (3 * CLASS_BITS)) - 1;
 
 /// A bit for each three classes.
-type Begins = [u64; CLASSES * CLASSES * CLASSES / 64];
+type Begins = [u32; CLASSES * CLASSES * CLASSES / 32];
 
 /// Patterns, prepared to be looked for.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ impl Starts {
         }
         let mut starts = Self {
             classes,
-            begins: vec![0; CLASSES * CLASSES * CLASSES / 64]
+            begins: vec![0; CLASSES * CLASSES * CLASSES / 32]
                 .try_into()
                 .expect("it has this length"),
             firsts: [0; 256],
@@ -121,7 +121,7 @@ impl Starts {
         };
         for third in thirds {
             let three = two + third;
-            self.begins[three / 64] |= 1 << (three % 64);
+            self.begins[three / 32] |= 1 << (three % 32);
         }
     }
 
@@ -162,16 +162,52 @@ impl Starts {
         }
     }
 
+    /// Follows the patterns that begin at a place, and tells where some end, and which.
+    fn walk(&self, text: &[u8], start: usize, mut tell: impl FnMut(usize, &[usize])) {
+        let mut node = self.firsts[usize::from(text[start])];
+        if node == 0 {
+            // It shares its class with one that patterns begin with.
+            return;
+        }
+        for (byte, end) in text[start + 1..].iter().zip(start + 2..) {
+            let Node {
+                first_edge, edges, ..
+            } = self.nodes[node as usize];
+            let edges = &self.edges[first_edge as usize..][..edges as usize];
+            let byte = byte.to_ascii_lowercase();
+            let Some(edge) = edges.iter().find(|edge| edge.byte == byte) else {
+                return;
+            };
+            node = edge.node;
+            let Node { first_end, ends, .. } = self.nodes[node as usize];
+            if ends != 0 {
+                tell(end, &self.ends[first_end as usize..][..ends as usize]);
+            }
+        }
+    }
+
     /// Returns whether a pattern occurs.
     pub(crate) fn occur_in(&self, text: &str) -> bool {
-        self.find(text.as_bytes()).next().is_some()
+        let mut found = self.find(text.as_bytes());
+        let mut occurs = false;
+        while !occurs && found.at < text.len() {
+            if let Some(place) = found.next_place() {
+                self.walk(text.as_bytes(), place, |_, _| occurs = true);
+            }
+        }
+        occurs
     }
 }
 
 /// Returns whether a pattern may begin with three bytes, whose classes are the last ones of these.
 fn may_begin(begins: &Begins, classes: u32) -> bool {
-    let classes = (classes & WINDOW) as usize;
-    begins[classes / 64] >> (classes % 64) & 1 != 0
+    begin_bit(begins, classes) & 1 != 0
+}
+
+/// The same as the lowest bit; the others mean nothing.
+fn begin_bit(begins: &Begins, classes: u32) -> u32 {
+    let classes = classes & WINDOW;
+    begins[(classes / u32::BITS) as usize] >> (classes % u32::BITS)
 }
 
 /// The places of patterns in a text.
@@ -195,15 +231,30 @@ impl Found<'_> {
         let Starts { classes, begins, .. } = self.starts;
         let rest = self.text.get(self.at + 2..).unwrap_or_default();
         let mut window = self.window;
-        let passed = rest.iter().position(|byte| {
+        let mut passed = 0;
+        // One branch for each four.
+        for four in rest.as_chunks::<4>().0 {
+            let mut ahead = window;
+            let mut any = 0;
+            for byte in four {
+                ahead = ahead << CLASS_BITS | u32::from(classes[usize::from(*byte)]);
+                any |= begin_bit(begins, ahead);
+            }
+            if any & 1 != 0 {
+                break;
+            }
+            window = ahead;
+            passed += four.len();
+        }
+        for byte in &rest[passed..] {
             window = window << CLASS_BITS | u32::from(classes[usize::from(*byte)]);
-            may_begin(begins, window)
-        });
-        if let Some(passed) = passed {
-            let place = self.at + passed;
-            self.at = place + 1;
-            self.window = window;
-            return Some(place);
+            if may_begin(begins, window) {
+                let place = self.at + passed;
+                self.at = place + 1;
+                self.window = window;
+                return Some(place);
+            }
+            passed += 1;
         }
         // The last two bytes have no third.
         let place = self.at + rest.len();
@@ -214,30 +265,21 @@ impl Found<'_> {
 
     /// Looks which patterns begin at a place.
     fn look_at(&mut self, start: usize) {
-        let starts = self.starts;
-        let mut node = starts.firsts[usize::from(self.text[start])];
-        if node == 0 {
-            // It shares its class with one that patterns begin with.
-            return;
-        }
-        for (byte, end) in self.text[start + 1..].iter().zip(start + 2..) {
-            let Node {
-                first_edge, edges, ..
-            } = starts.nodes[node as usize];
-            let edges = &starts.edges[first_edge as usize..][..edges as usize];
-            let byte = byte.to_ascii_lowercase();
-            let Some(edge) = edges.iter().find(|edge| edge.byte == byte) else {
-                return;
-            };
-            node = edge.node;
-            let Node { first_end, ends, .. } = starts.nodes[node as usize];
-            for &pattern in &starts.ends[first_end as usize..][..ends as usize] {
+        let Self {
+            starts,
+            text,
+            waiting,
+            told,
+            ..
+        } = self;
+        starts.walk(text, start, |end, patterns| {
+            for &pattern in patterns {
                 // What was found before began before, or is shorter.
-                let after = self.waiting.iter().rposition(|earlier| earlier.end <= end);
-                let place = after.map_or(self.told, |after| (after + 1).max(self.told));
-                self.waiting.insert(place, Match { start, end, pattern });
+                let after = waiting.iter().rposition(|earlier| earlier.end <= end);
+                let place = after.map_or(*told, |after| (after + 1).max(*told));
+                waiting.insert(place, Match { start, end, pattern });
             }
-        }
+        });
     }
 }
 
@@ -355,6 +397,23 @@ mod tests {
             let automaton = aho_corasick::AhoCorasick::new(&patterns).unwrap();
             let expected: Vec<Match> = automaton.find_overlapping_iter(text).map(as_match).collect();
             assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn a_pattern_is_found_wherever_it_is_in_a_text() {
+        let patterns = ["key", "k-", "://", "\u{e9}a"];
+        let starts = Starts::new(&patterns);
+        // Before, inside and after what is looked at at once, and across it, among bytes of one and of two.
+        for filler in ["", "x", "\u{e9}", "k", "ke"] {
+            for (before, after) in (0..=13).flat_map(|before| (0..=6).map(move |after| (before, after))) {
+                for piece in ["KEY", "k-", "://", "\u{e9}A", "k", ""] {
+                    let text = format!("{}{piece}{}", filler.repeat(before), filler.repeat(after));
+                    let found: Vec<Match> = starts.find(text.as_bytes()).collect();
+                    assert_eq!(found, everywhere(&patterns, text.as_bytes()), "in {text}");
+                    assert_eq!(starts.occur_in(&text), !found.is_empty(), "in {text}");
+                }
+            }
         }
     }
 
