@@ -213,12 +213,13 @@ impl Engine {
     /// Judges the value of a member by its own name, then by the name beside it.
     fn judge_member(&self, document: &Document<'_>, place: usize) -> Option<(Strength, Range<usize>)> {
         let leaf = &document.leaves[place];
+        let (parent, member) = structure::last(leaf.pointer);
         let judge = |name: &str| {
             let strength = self.keywords.strength(name)?;
             Some((strength, pairs::judge(strength, Join::Member, name, leaf.value)?))
         };
-        judge(&structure::member_name(leaf.pointer))
-            .or_else(|| judge(&structure::name_beside(document, place)?))
+        judge(&structure::name_of(parent, member))
+            .or_else(|| judge(&structure::name_beside(document, place, (parent, member))?))
     }
 }
 

@@ -7,19 +7,22 @@ use std::borrow::Cow;
 /// How many leaves on either side are searched for a sibling.
 const SIBLINGS_MAX: usize = 48;
 
-/// Members that hold the value of a pair whose name is in another member.
-const VALUE_MEMBERS: &[&str] = &[
-    "value",
-    "val",
-    "content",
-    "default",
-    "defaultValue",
-    "default_value",
-    "text",
-    "v",
-    "data",
-    "secret",
-];
+/// Says whether a member holds the value of a pair whose name is in another member.
+fn is_value_member(member: &str) -> bool {
+    matches!(
+        member,
+        "value"
+            | "val"
+            | "content"
+            | "default"
+            | "defaultValue"
+            | "default_value"
+            | "text"
+            | "v"
+            | "data"
+            | "secret"
+    )
+}
 
 /// Members that hold the name of such a pair.
 const NAME_MEMBERS: &[&str] = &[
@@ -53,15 +56,18 @@ fn hash_name(pointer: &str) -> Option<usize> {
 }
 
 /// Returns the name of the member that a value belongs to; elements of an array belong to the array's.
-pub(crate) fn member_name(pointer: &str) -> Cow<'_, str> {
-    let mut rest = pointer;
-    loop {
-        let (parent, name) = last(rest);
-        if rest.is_empty() || !crate::pairs::is_number(name) {
-            return unescape(name);
-        }
-        rest = parent;
+fn member_name(pointer: &str) -> Cow<'_, str> {
+    let (parent, member) = last(pointer);
+    name_of(parent, member)
+}
+
+/// The same where the pointer is cut into parent and last name.
+pub(crate) fn name_of<'p>(parent: &'p str, member: &'p str) -> Cow<'p, str> {
+    let (mut rest, mut name) = (parent, member);
+    while crate::pairs::is_number(name) {
+        (rest, name) = last(rest);
     }
+    unescape(name)
 }
 
 fn unescape(segment: &str) -> Cow<'_, str> {
@@ -72,7 +78,8 @@ fn unescape(segment: &str) -> Cow<'_, str> {
     }
 }
 
-fn last(pointer: &str) -> (&str, &str) {
+/// Cuts a pointer before its last name.
+pub(crate) fn last(pointer: &str) -> (&str, &str) {
     // Names are short: looking at byte after byte finds it sooner than a search that is prepared first.
     match pointer.bytes().rposition(|byte| byte == b'/') {
         Some(at) => (&pointer[..at], &pointer[at + 1..]),
@@ -81,11 +88,13 @@ fn last(pointer: &str) -> (&str, &str) {
 }
 
 /// Returns the text that names the value of the leaf at `place`: `token` of
-/// `{"name": "token", "value": "…"}`, or the parent's name where no sibling says it.
-pub(crate) fn name_beside<'a>(document: &Document<'a>, place: usize) -> Option<Cow<'a, str>> {
-    let pointer = document.leaves[place].pointer;
-    let (parent, member) = last(pointer);
-    if !VALUE_MEMBERS.contains(&member) {
+/// `{"name": "token", "value": "…"}`, or the parent's name where no sibling says it. Its pointer is cut already.
+pub(crate) fn name_beside<'a>(
+    document: &Document<'a>,
+    place: usize,
+    (parent, member): (&'a str, &str),
+) -> Option<Cow<'a, str>> {
+    if !is_value_member(member) {
         return None;
     }
     let sibling = siblings(document, place, parent).find(|leaf| {
@@ -219,10 +228,11 @@ mod tests {
             ("/v/1/name", "token"),
             ("/password/value", "y"),
         ]);
-        assert_eq!(name_beside(&pairs, 1).unwrap(), "env");
-        assert_eq!(name_beside(&pairs, 2).unwrap(), "token");
-        assert_eq!(name_beside(&pairs, 4).unwrap(), "password");
-        assert_eq!(name_beside(&pairs, 0), None);
+        let beside = |place: usize| name_beside(&pairs, place, last(pairs.leaves[place].pointer));
+        assert_eq!(beside(1).unwrap(), "env");
+        assert_eq!(beside(2).unwrap(), "token");
+        assert_eq!(beside(4).unwrap(), "password");
+        assert_eq!(beside(0), None);
     }
 
     #[test]
