@@ -42,10 +42,19 @@ fn batches(criterion: &mut Criterion) {
     let context = context();
     // As much as a chunk of objects has.
     let batch = documents(CHUNK);
+    // An empty batch is not given to the guest at all.
+    let mut void = documents(1);
+    void[0].leaves.clear();
     let mut group = criterion.benchmark_group("instance");
     group.bench_function("fresh_and_empty", |bencher| {
         bencher.iter(|| {
             let measured = policy.measure(&context, black_box(&[]));
+            measured.expect("the sandbox answers").findings
+        });
+    });
+    group.bench_function("fresh_and_asked", |bencher| {
+        bencher.iter(|| {
+            let measured = policy.measure(&context, black_box(&void));
             measured.expect("the sandbox answers").findings
         });
     });
