@@ -278,9 +278,8 @@ mod tests {
 
     #[test]
     fn all_of_a_document_is_in_the_key_however_long_it_is() {
-        // Roles, ends and texts are more than one piece each.
-        let count = 2 * SAID_BYTES;
-        let document = |changed: usize| {
+        let (memo, identity) = (Memo::new(0), ("p".to_owned(), "{}".to_owned()));
+        let key = |count: usize, changed: usize| {
             let mut document = document_of_text(DocumentKind::Index, "");
             document.leaves = (0..count)
                 .map(|at| Leaf {
@@ -289,20 +288,16 @@ mod tests {
                     value: if at == changed { "other" } else { "value" },
                 })
                 .collect();
-            document
+            memo.keys(&identity, &context("1"), &[document])[0]
         };
-        let documents: Vec<Document> = (0..count)
-            .step_by(9_973)
-            .chain([count, count])
-            .map(document)
-            .collect();
-        let identity = ("p".to_owned(), "{}".to_owned());
-        let seen = Memo::new(0).keys(&identity, &context("1"), &documents);
-        assert_eq!(
-            seen.iter().collect::<HashSet<_>>().len(),
-            seen.len() - 1,
-            "but the same is the same"
-        );
+        let at_once = SAID_BYTES / (LEAF_BYTES + "/avalue".len());
+        // As many as are hashed at once, one more, and more than one piece each of roles, ends and texts.
+        for count in [at_once, at_once + 1, 2 * SAID_BYTES] {
+            let changes = (0..count).step_by(count / 67).chain([count - 1, count]);
+            let seen: Vec<Key> = changes.map(|changed| key(count, changed)).collect();
+            assert_eq!(seen.iter().collect::<HashSet<_>>().len(), seen.len(), "{count}");
+            assert_eq!(seen.last(), Some(&key(count, count)), "the same is the same");
+        }
     }
 
     fn number(at: u8) -> Key {
