@@ -438,7 +438,8 @@ fn is_connection(text: &str, name: usize, sign: usize, close: usize) -> bool {
     match bytes[name - 1] {
         b';' | b'&' | b'?' => true,
         b' ' => {
-            let part = bytes[name.saturating_sub(80)..name - 1]
+            // However long the part before is: only the name that follows it looks at it.
+            let part = bytes[..name - 1]
                 .iter()
                 .rev()
                 .take_while(|byte| !byte.is_ascii_whitespace());

@@ -3,8 +3,10 @@
 //! Some failures leave nobody to tell of them: the process is out of memory, or aborts. What a lane was working on is in
 //! the log by then (its cut), so whoever starts next knows that the one before did not come to an end. After some deaths
 //! it looks for the one object: it does all the work but the last step with a part of what the cut wants, and halves
-//! what is left under suspicion, whether it lives or dies. Only an object that a process died over while it worked on
-//! nothing else is put aside. Where the work kills without any of them, the lane itself is held.
+//! what is left under suspicion, whether it lives or dies. Only an object that two processes died over while they worked on
+//! nothing else is put aside, and only if one lived through nothing at all in between: whoever is killed from outside again and again
+//! may well have been at work on a single object, and would have died without it. Where the work kills without any of
+//! them, the lane itself is held.
 
 use crate::{cut::CutId, finding::WithholdReason, ids::ObjectKey, window::later};
 use jiff::Timestamp;
@@ -74,6 +76,12 @@ enum Step {
     Nothing,
     /// The first `trying` of the suspects are.
     Some { suspects: Vec<ObjectKey>, trying: usize },
+    /// A process died over this one alone. Once more, nothing is worked on.
+    Control { suspect: ObjectKey },
+    /// Once more, this one alone is.
+    Again { suspect: ObjectKey },
+    /// They died of this one.
+    Guilty { suspect: ObjectKey },
     /// The lane itself is held.
     Held { until: Timestamp },
 }
@@ -115,7 +123,7 @@ impl Trial {
 
     fn died(&mut self) {
         match &mut self.step {
-            Step::Whole | Step::Held { .. } => {}
+            Step::Whole | Step::Held { .. } | Step::Guilty { .. } => {}
             // It is none of them.
             Step::Nothing => {
                 self.step = Step::Held {
@@ -123,7 +131,21 @@ impl Trial {
                 }
             }
             // It is one of these.
-            Step::Some { suspects, trying } => suspects.truncate(*trying),
+            Step::Some { suspects, trying } => {
+                suspects.truncate(*trying);
+                if let [suspect] = &suspects[..] {
+                    self.step = Step::Control {
+                        suspect: suspect.clone(),
+                    };
+                }
+            }
+            // Whatever it is, it kills without the suspect too.
+            Step::Control { .. } => self.acquit(),
+            Step::Again { suspect } => {
+                self.step = Step::Guilty {
+                    suspect: suspect.clone(),
+                };
+            }
         }
     }
 
@@ -140,19 +162,17 @@ impl Trial {
         }
         let next = match &mut self.step {
             Step::Whole => Next::Work,
-            Step::Nothing => Next::Probe(Vec::new()),
-            Step::Some { suspects, trying } => match (suspects.len(), *trying) {
-                (0, _) => {
-                    self.acquit();
-                    Next::Work
-                }
-                // It was tried alone, and the process died.
-                (1, 1) => Next::Isolate(suspects[0].clone()),
-                (left, _) => {
-                    *trying = left.div_ceil(2);
-                    Next::Probe(suspects[..*trying].to_vec())
-                }
-            },
+            Step::Nothing | Step::Control { .. } => Next::Probe(Vec::new()),
+            Step::Some { suspects, .. } if suspects.is_empty() => {
+                self.acquit();
+                Next::Work
+            }
+            Step::Some { suspects, trying } => {
+                *trying = suspects.len().div_ceil(2);
+                Next::Probe(suspects[..*trying].to_vec())
+            }
+            Step::Again { suspect } => Next::Probe(vec![suspect.clone()]),
+            Step::Guilty { suspect } => Next::Isolate(suspect.clone()),
             Step::Held { until } if *until == Timestamp::MIN => {
                 *until = later(now, HELD_FOR);
                 Next::Hold(*until)
@@ -175,7 +195,13 @@ impl Trial {
     pub fn survived(&mut self, candidates: impl FnOnce() -> Vec<ObjectKey>) {
         self.begun = false;
         match &mut self.step {
-            Step::Whole | Step::Held { .. } => {}
+            Step::Whole | Step::Held { .. } | Step::Guilty { .. } => {}
+            Step::Control { suspect } => {
+                self.step = Step::Again {
+                    suspect: suspect.clone(),
+                };
+            }
+            Step::Again { .. } => self.acquit(),
             Step::Nothing => {
                 self.step = Step::Some {
                     suspects: candidates(),
@@ -314,7 +340,7 @@ mod tests {
                 assert_eq!((found, held), (vec![guilty], false), "{guilty} of {count}");
                 let halvings = count.next_power_of_two().ilog2();
                 assert!(
-                    deaths <= DEATHS_MAX + 2 + halvings,
+                    deaths <= DEATHS_MAX + 3 + halvings,
                     "{deaths} deaths for {guilty} of {count}"
                 );
             }
@@ -380,6 +406,53 @@ mod tests {
         }
         // Another cut has its own.
         assert_eq!(Trial::found(stored, &CutId::stored("new".into())).deaths, 1);
+    }
+
+    /// A search that has come as far as trying its only suspect alone.
+    fn alone() -> Trial {
+        let mut trial = Trial::found(None, &CutId::stored("cut".into()));
+        trial.deaths = DEATHS_MAX + 1;
+        assert_eq!(trial.next(DEATHS_MAX, at(0)), Next::Probe(vec![]));
+        trial.survived(|| vec![config(1)]);
+        assert_eq!(trial.next(DEATHS_MAX, at(0)), Next::Probe(vec![config(1)]));
+        trial
+    }
+
+    fn found_again(trial: Trial) -> Trial {
+        Trial::found(Some(trial), &CutId::stored("cut".into()))
+    }
+
+    #[test]
+    fn what_ended_without_a_result_is_tried_again_before_anybody_is_put_aside() {
+        let mut trial = alone();
+        trial.interrupted();
+        // By this process, and by the next.
+        assert_eq!(trial.next(DEATHS_MAX, at(0)), Next::Probe(vec![config(1)]));
+        trial.interrupted();
+        let mut trial = found_again(trial);
+        assert_eq!(trial.next(DEATHS_MAX, at(0)), Next::Probe(vec![config(1)]));
+    }
+
+    #[test]
+    fn nobody_is_put_aside_for_a_death_that_would_have_come_without_it() {
+        let once = found_again(alone());
+        let mut trial = once.clone();
+        assert_eq!(trial.next(DEATHS_MAX, at(0)), Next::Probe(vec![]));
+        let mut trial = found_again(trial);
+        assert_eq!(trial.next(DEATHS_MAX, at(0)), Next::Work, "it was not the object");
+
+        let mut trial = once;
+        assert_eq!(trial.next(DEATHS_MAX, at(0)), Next::Probe(vec![]));
+        trial.survived(Vec::new);
+        assert_eq!(trial.next(DEATHS_MAX, at(0)), Next::Probe(vec![config(1)]));
+        let mut guilty = found_again(trial.clone());
+        assert_eq!(guilty.next(DEATHS_MAX, at(0)), Next::Isolate(config(1)));
+        trial.survived(Vec::new);
+        assert_eq!(
+            trial.next(DEATHS_MAX, at(0)),
+            Next::Work,
+            "it can be lived through"
+        );
     }
 
     #[test]

@@ -10,8 +10,8 @@ use support::{Broker, Installation, JANE, Keboola, MIRROR, Options, PETR, Server
 const FATAL: &str = "keboola.ex-shop/orders";
 /// Only this version of it is.
 const FATAL_VERSION: &str = "keboola.ex-shop/orders:-9 weeks";
-/// Two for chance, one that starts the search, and halvings of few objects.
-const DEATHS_MAX: usize = 8;
+/// Two for chance, one that starts the search, halvings of few objects, and one that confirms.
+const DEATHS_MAX: usize = 9;
 
 fn options() -> Options {
     Options {

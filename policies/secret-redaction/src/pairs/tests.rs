@@ -94,6 +94,7 @@ fn connection_strings_headers_and_flags() {
             "tool --token $TOKEN --password {{ pass }}",
             "<password>leto2024</password>",
             "DB_PASSWORD=sunshine12\\nDB_HOST=x",
+            "SERVER=db OPTIONS=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa PASSWORD=$leto2024",
         ],
         &expect![[r#"
             Server=sql;Database=dwh;Uid=etl;Pwd=banan;  ->  ["banan"]
@@ -104,6 +105,7 @@ fn connection_strings_headers_and_flags() {
             tool --token $TOKEN --password {{ pass }}  ->  []
             <password>leto2024</password>  ->  ["leto2024"]
             DB_PASSWORD=sunshine12\nDB_HOST=x  ->  ["sunshine12"]
+            SERVER=db OPTIONS=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa PASSWORD=$leto2024  ->  ["$leto2024"]
         "#]],
     );
 }
