@@ -13,8 +13,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// A lane over which the process dies is held so long before it is tried once more.
-pub const HELD_FOR: Duration = Duration::from_secs(86_400);
+/// A lane over which the process dies is held so long before it is tried once more; each time after that for four times as long,
+/// up to [`HELD_FOR_MAX`]: the first deaths may have been chance, as where a machine is stopped again and again.
+pub const HELD_FOR_FIRST: Duration = Duration::from_secs(15 * 60);
+pub const HELD_FOR_MAX: Duration = Duration::from_secs(86_400);
 
 /// What is known of deaths over a lane. Kept durably.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +47,12 @@ impl Record {
         found.map(|(_, deaths)| WithholdReason::Fatal { deaths: *deaths })
     }
 
+    /// Lets everything be tried again from now on, also what is held; returns whether there was something.
+    pub fn release_all(&mut self, now: Timestamp) -> bool {
+        let was_held = self.trial.as_mut().is_some_and(|trial| trial.let_go(now));
+        self.release(|_| true) || was_held
+    }
+
     /// Lets objects be tried again; returns whether there was one.
     pub fn release(&mut self, is_meant: impl Fn(&ObjectKey) -> bool) -> bool {
         let before = self.isolated.len();
@@ -65,6 +73,9 @@ pub struct Trial {
     step: Step,
     /// Searches in which nobody was found.
     searches: u32,
+    /// How often the lane was held.
+    #[serde(default)]
+    holds: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +96,9 @@ enum Step {
     /// The lane itself is held.
     Held { until: Timestamp },
 }
+
+/// The lane is to be held, and nobody has said until when.
+const UNDECIDED: Timestamp = Timestamp::MIN;
 
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,6 +125,7 @@ impl Trial {
                 begun: false,
                 step: Step::Whole,
                 searches: 0,
+                holds: 0,
             };
         };
         if trial.begun {
@@ -126,9 +141,7 @@ impl Trial {
             Step::Whole | Step::Held { .. } | Step::Guilty { .. } => {}
             // It is none of them.
             Step::Nothing => {
-                self.step = Step::Held {
-                    until: Timestamp::MIN,
-                }
+                self.step = Step::Held { until: UNDECIDED };
             }
             // It is one of these.
             Step::Some { suspects, trying } => {
@@ -155,9 +168,7 @@ impl Trial {
             self.step = match self.searches {
                 0 => Step::Nothing,
                 // It dies of what no search goes through.
-                _ => Step::Held {
-                    until: later(now, HELD_FOR),
-                },
+                _ => Step::Held { until: UNDECIDED },
             };
         }
         let next = match &mut self.step {
@@ -173,8 +184,10 @@ impl Trial {
             }
             Step::Again { suspect } => Next::Probe(vec![suspect.clone()]),
             Step::Guilty { suspect } => Next::Isolate(suspect.clone()),
-            Step::Held { until } if *until == Timestamp::MIN => {
-                *until = later(now, HELD_FOR);
+            Step::Held { until } if *until == UNDECIDED => {
+                let held_for = HELD_FOR_FIRST.saturating_mul(4_u32.saturating_pow(self.holds));
+                *until = later(now, held_for.min(HELD_FOR_MAX));
+                self.holds = self.holds.saturating_add(1);
                 Next::Hold(*until)
             }
             Step::Held { until } if *until > now => Next::Hold(*until),
@@ -225,6 +238,17 @@ impl Trial {
         self.step = Step::Whole;
         self.deaths = deaths_max;
         self.begun = false;
+    }
+
+    /// Ends the time for which the lane is held; returns whether it was.
+    fn let_go(&mut self, now: Timestamp) -> bool {
+        match &mut self.step {
+            Step::Held { until } if *until > now => {
+                *until = now;
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Nobody was found.
@@ -292,7 +316,7 @@ mod tests {
                         continue;
                     }
                     Next::Hold(until) => {
-                        assert_eq!(until, at(24));
+                        assert_eq!(until, later(at(0), HELD_FOR_FIRST));
                         return (isolated(&record, &wanted), deaths, true);
                     }
                 };
@@ -380,18 +404,33 @@ mod tests {
     }
 
     #[test]
-    fn a_held_lane_is_tried_once_a_day() {
+    fn a_held_lane_is_tried_ever_less_often_but_once_a_day() {
         let mut trial = Trial::found(None, &CutId::stored("cut".into()));
         trial.deaths = DEATHS_MAX + 1;
         assert_eq!(trial.next(DEATHS_MAX, at(0)), Next::Probe(vec![]));
-        let mut trial = Trial::found(Some(trial), &CutId::stored("cut".into()));
-        assert_eq!(trial.next(DEATHS_MAX, at(0)), Next::Hold(at(24)));
-        // Restarts change nothing.
-        let mut trial = Trial::found(Some(trial), &CutId::stored("cut".into()));
-        assert_eq!(trial.next(DEATHS_MAX, at(23)), Next::Hold(at(24)));
-        assert_eq!(trial.next(DEATHS_MAX, at(25)), Next::Work);
-        let mut trial = Trial::found(Some(trial), &CutId::stored("cut".into()));
-        assert_eq!(trial.next(DEATHS_MAX, at(26)), Next::Hold(at(50)));
+        let mut now = at(0);
+        for minutes in [15, 60, 240, 960, 1_440, 1_440] {
+            let until = later(now, Duration::from_secs(minutes * 60));
+            trial = found_again(trial);
+            assert_eq!(trial.next(DEATHS_MAX, now), Next::Hold(until));
+            // Restarts change nothing.
+            trial = found_again(trial);
+            assert_eq!(
+                trial.next(DEATHS_MAX, later(now, Duration::from_secs(60))),
+                Next::Hold(until)
+            );
+            now = until;
+            assert_eq!(trial.next(DEATHS_MAX, now), Next::Work);
+        }
+        trial = found_again(trial);
+        let held = matches!(trial.next(DEATHS_MAX, now), Next::Hold(until) if until > now);
+        let mut record = Record {
+            trial: Some(trial),
+            ..Record::default()
+        };
+        assert!(held && record.release_all(now) && !record.release_all(now));
+        let next = record.trial.map(|mut trial| trial.next(DEATHS_MAX, now));
+        assert_eq!(next, Some(Next::Work), "somebody asked for it");
     }
 
     #[test]

@@ -257,6 +257,15 @@ async fn where_it_is_no_object_the_branch_is_left_alone_and_the_process_lives() 
     assert!(deaths >= 3, "{lane}");
     assert_eq!(site.log().map(|book| book.dead_letters), Some(vec![]));
     server.stop().await;
+
+    // What killed is gone, and nobody has to wait until the branch is tried again.
+    let mut server = site.start().await;
+    let lane = server.lane(&site.keboola.main()).await;
+    assert!(lane.to_string().contains("not over a single object"), "{lane}");
+    site.answer(&["mirror", "resync", "--mirror", MIRROR]);
+    site.settle(&mut server).await;
+    server.stop().await;
+    site.check(&[]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]

@@ -185,21 +185,22 @@ impl Lane {
             // A table is told of with each load.
             _ => ConfigKey::of(key).is_some_and(|key| cut.configs.contains_key(&key)),
         };
-        self.release(is_wanted).await
+        self.release(|record| record.release(is_wanted)).await
     }
 
-    /// Lets everything be tried again.
+    /// Lets everything be tried again, and at once.
     pub(super) async fn try_all_again(&self) -> Result<(), AttemptError> {
-        self.release(|_| true).await
+        let now = (self.now)();
+        self.release(|record| record.release_all(now)).await
     }
 
-    async fn release(&self, is_meant: impl Fn(&ObjectKey) -> bool) -> Result<(), AttemptError> {
+    async fn release(&self, release: impl FnOnce(&mut Record) -> bool) -> Result<(), AttemptError> {
         let known = self.deaths_known().await?;
-        if known.isolated.is_empty() {
+        if known.is_empty() {
             return Ok(());
         }
         let mut record = (*known).clone();
-        if record.release(is_meant) {
+        if release(&mut record) {
             self.store_deaths(record).await?;
         }
         Ok(())
