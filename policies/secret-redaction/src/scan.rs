@@ -169,7 +169,7 @@ impl Scanner {
     /// Returns all places in order: by their end, of the same end by their start.
     fn wake<'s>(&'s self, text: &'s [u8]) -> impl Iterator<Item = Woken> {
         let mut found = self.starts.find(text).peekable();
-        // They begin with no more than a digit before a dash, as dates do, so they have an eye of their own.
+        // They begin with no more than a digit before a dash, as dates do: as a pattern they would be woken for at each of these.
         let mut tokens = keboola::storage_tokens(text).peekable();
         std::iter::from_fn(move || {
             // Of what ends there as well, none begins after the digit.

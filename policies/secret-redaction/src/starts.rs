@@ -267,7 +267,7 @@ fn classes(patterns: &[Start<'_>]) -> [u8; 256] {
             // Past the last class some are shared, which costs a look more.
             let class = 1 + used % CLASS_MAX;
             used += 1;
-            // No pattern is told from others by a digit.
+            // Digits are alike, so that there are classes for both cases of all letters.
             let alike = if byte.is_ascii_digit() {
                 b'0'..=b'9'
             } else {

@@ -92,7 +92,7 @@ impl<'a> Members<'a> {
             .collect()
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &'a str)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &'a str)> + Clone {
         self.0.iter().map(|(key, value)| (key.as_str(), value.get()))
     }
 
@@ -103,8 +103,11 @@ impl<'a> Members<'a> {
 }
 
 /// Writes an object from keys and the texts of their values.
-pub(crate) fn object_text<'t>(members: impl Iterator<Item = (&'t str, &'t str)>) -> String {
-    let mut text = String::from("{");
+pub(crate) fn object_text<'t>(members: impl Iterator<Item = (&'t str, &'t str)> + Clone) -> String {
+    // As much as it takes, for many are kept: quotes, a colon and a comma beside each key, which few have to escape.
+    let bytes = members.clone().map(|(key, value)| key.len() + value.len() + 4);
+    let mut text = String::with_capacity(1 + bytes.sum::<usize>());
+    text.push('{');
     for (key, value) in members {
         if text.len() > 1 {
             text.push(',');
