@@ -47,7 +47,7 @@ impl Record {
         found.map(|(_, deaths)| WithholdReason::Fatal { deaths: *deaths })
     }
 
-    /// Lets everything be tried again from now on, also what is held; returns whether there was something.
+    /// Lets everything be tried again from `now` on, also what is held; returns whether there was something.
     pub fn release_all(&mut self, now: Timestamp) -> bool {
         let was_held = self.trial.as_mut().is_some_and(|trial| trial.let_go(now));
         self.release(|_| true) || was_held

@@ -75,7 +75,7 @@ pub enum AttemptError {
     )]
     Unsettled,
     #[error(
-        "the process died {deaths} times while it worked on this branch, and not over a single object; the branch is left alone until {until}, so that others go on; look for what ended the process (memory, the kernel's log), mend it or upgrade, and `mirror resync` tries again at once"
+        "the process died {deaths} times while it worked on this branch, and not over a single object; the branch is left alone until {until}, so that others go on; look for what ended the process (memory, the kernel's log), mend it or upgrade, and `mirror resync` ends that with the next attempt"
     )]
     Deadly { deaths: u32, until: Timestamp },
     #[error("a stage of the attempt ended unexpectedly")]

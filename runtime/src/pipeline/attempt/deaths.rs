@@ -188,7 +188,7 @@ impl Lane {
         self.release(|record| record.release(is_wanted)).await
     }
 
-    /// Lets everything be tried again, and at once.
+    /// Lets everything be tried again, by the next attempt.
     pub(super) async fn try_all_again(&self) -> Result<(), AttemptError> {
         let now = (self.now)();
         self.release(|record| record.release_all(now)).await
