@@ -289,6 +289,6 @@ mod tests {
         let twice = format!("1-2-{body}, -3, 04-05-06, 77-8-{body}");
         let all: Vec<_> = storage_tokens(twice.as_bytes()).collect();
         assert_eq!(all, [(1, (0, 44)), (62, (60, 105))]);
-        assert_eq!(storage_tokens(twice[..44].as_bytes()).count(), 1);
+        assert_eq!(storage_tokens(&twice.as_bytes()[..44]).count(), 1);
     }
 }
