@@ -5,11 +5,7 @@
 //! happens to contain a cipher.
 
 use crate::alphabet::{ALNUM, DASH, DIGIT, LETTER, PLUS_SLASH, URL64, WORD};
-use memchr::memchr_iter;
 use std::borrow::Cow;
-
-/// Length of the secret part of a Storage API token, in bytes.
-const TOKEN_SECRET: usize = 40;
 
 /// Names before the suffix of the key management system, as Keboola's encryption service makes them.
 const SCOPES: [&str; 8] = [
@@ -162,30 +158,21 @@ pub(crate) fn may_stay_under_hash(value: &str) -> bool {
     value.is_empty() || is_cipher(value) || is_vault_reference(value) || is_marker(value)
 }
 
-/// Returns all Storage API tokens, `<project>-<token id>-<secret of 40>`: where the first dash of each is, and the token's range.
-pub(crate) fn storage_tokens(text: &[u8]) -> impl Iterator<Item = (usize, (usize, usize))> {
-    // Most dashes are in names and dates, which are shorter.
-    let can_have = text.len() >= "1-1-".len() + TOKEN_SECRET;
-    let dashes = memchr_iter(b'-', if can_have { text } else { &[] });
-    dashes.filter_map(|dash| Some((dash, storage_token(text, dash)?)))
-}
-
-/// Returns the range of the Storage API token whose first dash is at `dash`.
-fn storage_token(text: &[u8], dash: usize) -> Option<(usize, usize)> {
-    if dash == 0 || !DIGIT.has(text[dash - 1]) {
-        return None;
-    }
+/// Returns the end of a Storage API token whose first dash follows the digits that end at `dash`:
+/// `<project>-<token id>-<secret of 40>`. The second value is its start.
+pub(crate) fn storage_token(text: &[u8], dash: usize) -> Option<(usize, usize)> {
     let id_end = DIGIT.run(text, dash + 1, 12);
     if id_end == dash + 1 || text.get(id_end) != Some(&b'-') {
         return None;
     }
-    let end = ALNUM.run(text, id_end + 1, TOKEN_SECRET + 1);
-    if end - (id_end + 1) != TOKEN_SECRET {
+    let end = ALNUM.run(text, id_end + 1, 41);
+    if end - (id_end + 1) != 40 {
         return None;
     }
     let start = DIGIT.run_back(text, dash, 12);
-    let bounded =
-        (start == 0 || !WORD.or(DASH).has(text[start - 1])) && (end == text.len() || !WORD.has(text[end]));
+    let bounded = start < dash
+        && (start == 0 || !WORD.or(DASH).has(text[start - 1]))
+        && (end == text.len() || !WORD.has(text[end]));
     let body = &text[id_end + 1..end];
     // Forty digits are a number, not a secret.
     (bounded && !DIGIT.all(body) && crate::alphabet::variety(body) >= 10).then_some((start, end))
@@ -286,9 +273,5 @@ mod tests {
         assert_eq!(whole(&format!("a123-4567-{body}")), None);
         assert_eq!(whole(&format!("123-4567-{}", "1".repeat(40))), None);
         assert_eq!(whole("2024-05-06"), None);
-        let twice = format!("1-2-{body}, -3, 04-05-06, 77-8-{body}");
-        let all: Vec<_> = storage_tokens(twice.as_bytes()).collect();
-        assert_eq!(all, [(1, (0, 44)), (62, (60, 105))]);
-        assert_eq!(storage_tokens(&twice.as_bytes()[..44]).count(), 1);
     }
 }

@@ -6,10 +6,7 @@
 
 pub(crate) mod words;
 
-use crate::{
-    keboola,
-    starts::{Start, Starts},
-};
+use crate::{keboola, starts::Starts};
 use words::{
     KEYWORDS, NEUTRAL_TAILS, NOT_A_PASSWORD, NOT_A_TOKEN, OTHER_KEYS, PASSWORD_ENDS, PASSWORDS, SECRET_ENDS,
     SECRET_KEYS, SECRETS,
@@ -34,8 +31,7 @@ pub(crate) struct Keywords(Starts);
 
 impl Keywords {
     pub(crate) fn new() -> Self {
-        let keywords: Vec<Start<'_>> = KEYWORDS.iter().copied().map(Start::of_any_case).collect();
-        Self(Starts::new(&keywords))
+        Self(Starts::new(KEYWORDS))
     }
 
     /// Returns how strongly the name of a member or a column promises a secret.

@@ -6,8 +6,7 @@
 use crate::alphabet::{Alphabet, BASE64, DOT, URL64, URL64_PADDED};
 use crate::formats::{self, Pattern, base64_bytes, decode_base64};
 use crate::rules::{self, RuleIndex};
-use crate::starts::{Start, Starts};
-use crate::{keboola, keys, pairs, shape, transport};
+use crate::{keboola, keys, pairs, shape, starts::Starts, transport};
 use std::ops::Range;
 
 /// A piece of the text that goes.
@@ -35,8 +34,8 @@ type Reader = fn(&[u8], usize) -> Option<(usize, usize)>;
 enum Action {
     /// A marker or a cipher may begin here.
     Protect,
-    /// One of these ends, in bytes.
-    StorageToken(usize, usize),
+    /// A dash after a digit: perhaps inside a Storage token.
+    StorageToken,
     Known {
         pattern: &'static Pattern,
         start: &'static str,
@@ -51,14 +50,6 @@ enum Action {
     /// A call that takes a user and a password.
     Call,
     Percent,
-}
-
-/// A place in a text where something is to be done.
-#[derive(Debug, Clone, Copy)]
-struct Woken {
-    start: usize,
-    end: usize,
-    action: Action,
 }
 
 /// What is looked for, and what it wakes.
@@ -79,7 +70,7 @@ pub(crate) enum Depth {
 
 impl Scanner {
     pub(crate) fn new() -> Self {
-        let (starts, actions): (Vec<Start<'_>>, Vec<Action>) = wakers().into_iter().unzip();
+        let (starts, actions): (Vec<&str>, Vec<Action>) = wakers().into_iter().unzip();
         Self {
             starts: Starts::new(&starts),
             actions,
@@ -103,12 +94,9 @@ impl Scanner {
         let mut known_to = 0;
         let mut named_to = 0;
         let mut decoded_to = 0;
-        for woken in self.wake(bytes) {
-            let Woken {
-                start: at,
-                end: to,
-                action,
-            } = woken;
+        for found in self.starts.find(bytes) {
+            let at = found.start;
+            let action = self.actions[found.pattern];
             // What is protected or known to go needs no second look.
             if at < protected_to || (at < known_to && !matches!(action, Action::Protect)) {
                 continue;
@@ -121,10 +109,14 @@ impl Scanner {
                         protected_to = end;
                     }
                 }
-                Action::StorageToken(start, end) => hits.push(Hit {
-                    range: start..end,
-                    rule: rules::STORAGE_TOKEN,
-                }),
+                Action::StorageToken => {
+                    if let Some((start, end)) = keboola::storage_token(bytes, at + 1) {
+                        hits.push(Hit {
+                            range: start..end,
+                            rule: rules::STORAGE_TOKEN,
+                        });
+                    }
+                }
                 Action::Known { pattern, start, rule } => {
                     if let Some((start, end)) = pattern.find(bytes, at, start) {
                         hits.push(Hit {
@@ -142,7 +134,7 @@ impl Scanner {
                     }
                 }
                 Action::Name if depth != Depth::Forms && at >= named_to => {
-                    let (pair, read_to) = pairs::read(text, at..to);
+                    let (pair, read_to) = pairs::read(text, at..found.end);
                     named_to = read_to;
                     hits.extend(pair);
                     continue;
@@ -151,7 +143,7 @@ impl Scanner {
                     hits.extend(pairs::read_hash(text, at));
                     continue;
                 }
-                Action::Call if depth != Depth::Forms => hits.extend(pairs::read_call(text, to - 1)),
+                Action::Call if depth != Depth::Forms => hits.extend(pairs::read_call(text, found.end - 1)),
                 Action::Percent if depth == Depth::All(0) && at >= decoded_to => {
                     let run = transport::encoded_run(bytes, at, DECODE_MAX);
                     decoded_to = run.end;
@@ -164,30 +156,6 @@ impl Scanner {
             }
         }
         settle(text, hits, &protected)
-    }
-
-    /// Returns all places in order: by their end, of the same end by their start.
-    fn wake<'s>(&'s self, text: &'s [u8]) -> impl Iterator<Item = Woken> {
-        let mut found = self.starts.find(text).peekable();
-        // They begin with no more than a digit before a dash, as dates do: as a pattern they would be woken for at each of these.
-        let mut tokens = keboola::storage_tokens(text).peekable();
-        std::iter::from_fn(move || {
-            // Of what ends there as well, none begins after the digit.
-            let mut is_before = |dash: usize| found.peek().is_none_or(|found| dash + 1 < found.end);
-            if let Some((dash, (start, end))) = tokens.next_if(|(dash, _)| is_before(*dash)) {
-                return Some(Woken {
-                    start: dash - 1,
-                    end: dash + 1,
-                    action: Action::StorageToken(start, end),
-                });
-            }
-            let found = found.next()?;
-            Some(Woken {
-                start: found.start,
-                end: found.end,
-                action: self.actions[found.pattern],
-            })
-        })
     }
 
     fn scan_percent(&self, encoded: &str, offset: usize) -> Vec<Hit> {
@@ -245,20 +213,22 @@ fn are_of_names<const N: usize>(bytes: &[u8; N]) -> bool {
 }
 
 /// Returns all that is looked for, and what it wakes.
-fn wakers() -> Vec<(Start<'static>, Action)> {
-    let mut wakers = vec![
-        (Start::exact("KBC::"), Action::Protect),
-        (Start::exact("[REDACTED:"), Action::Protect),
-    ];
+fn wakers() -> Vec<(&'static str, Action)> {
+    let mut wakers = Vec::new();
+    let mut add = |start: &'static str, action| wakers.push((start, action));
+    add("KBC::", Action::Protect);
+    add("[REDACTED:", Action::Protect);
+    for dash in ["0-", "1-", "2-", "3-", "4-", "5-", "6-", "7-", "8-", "9-"] {
+        add(dash, Action::StorageToken);
+    }
     for (place, format) in formats::all().enumerate() {
         let rule = rules::of_format(place);
         for pattern in format.patterns {
             for &start in pattern.starts {
-                wakers.push((Start::exact(start), Action::Known { pattern, start, rule }));
+                add(start, Action::Known { pattern, start, rule });
             }
         }
     }
-    let mut add = |start: &'static str, action| wakers.push((Start::of_any_case(start), action));
     for &(start, reader, rule) in READERS {
         add(start, Action::Read { reader, rule });
     }
@@ -277,7 +247,7 @@ fn wakers() -> Vec<(Start<'static>, Action)> {
 
 /// Returns all that is looked for.
 #[cfg(test)]
-pub(crate) fn starts() -> Vec<Start<'static>> {
+pub(crate) fn starts() -> Vec<&'static str> {
     wakers().into_iter().map(|(start, _)| start).collect()
 }
 
@@ -382,7 +352,7 @@ mod tests {
         let name: Vec<u8> = (0..=u8::MAX).filter(|byte| NAME.has(*byte)).collect();
         let starts: Vec<&str> = starts()
             .into_iter()
-            .map(|start| &start.text[..NAME.run(start.text.as_bytes(), 0, FORM_MIN - 1)])
+            .map(|start| &start[..NAME.run(start.as_bytes(), 0, FORM_MIN - 1)])
             .collect();
         // Numbers that look random and are the same each time.
         let mut state = 5_u64;

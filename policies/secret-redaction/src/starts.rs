@@ -1,40 +1,10 @@
-//! Where some hundred short patterns occur in a text.
+//! Where some hundred short patterns occur in a text, whatever the case of their ASCII letters.
 //!
 //! Nearly everywhere in a text nothing begins, so it is passed over by looking up each three bytes in a table of 32 KiB: no step waits for
 //! the memory that the one before has read, as in an automaton of all patterns, whose table is thirty times as large and
 //! would have to be mapped into each instance. What is left is looked up in a trie. Linear in the text, since patterns are short.
 
 use std::collections::BTreeMap;
-
-/// What is looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Start<'a> {
-    pub text: &'a str,
-    /// It occurs in its own case only; else in any case of its ASCII letters.
-    pub is_exact: bool,
-}
-
-impl<'a> Start<'a> {
-    pub(crate) const fn exact(text: &'a str) -> Self {
-        Self { text, is_exact: true }
-    }
-
-    pub(crate) const fn of_any_case(text: &'a str) -> Self {
-        Self {
-            text,
-            is_exact: false,
-        }
-    }
-
-    /// Returns the bytes that stand for one of its own, which may be the same.
-    fn cases(&self, byte: u8) -> [u8; 2] {
-        if self.is_exact {
-            [byte; 2]
-        } else {
-            [byte.to_ascii_lowercase(), byte.to_ascii_uppercase()]
-        }
-    }
-}
 
 /// A place where a pattern occurs, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,10 +39,9 @@ pub(crate) struct Starts {
     nodes: Vec<Node>,
     edges: Vec<Edge>,
     /// Patterns that end at nodes.
-    ends: Vec<End>,
+    ends: Vec<usize>,
 }
 
-/// Where branches do not tell the case of letters, so that a pattern is not in the trie once for each case.
 #[derive(Debug, Default)]
 struct Node {
     first_edge: u32,
@@ -87,24 +56,11 @@ struct Edge {
     node: u32,
 }
 
-#[derive(Debug)]
-struct End {
-    pattern: usize,
-    /// The text that it has to be, where its case matters.
-    exact: Option<Box<[u8]>>,
-}
-
-impl End {
-    fn is(&self, found: &[u8]) -> bool {
-        self.exact.as_ref().is_none_or(|exact| **exact == *found)
-    }
-}
-
 /// A trie while it grows.
 #[derive(Default)]
 struct Branch {
     next: BTreeMap<u8, Branch>,
-    ends: Vec<End>,
+    ends: Vec<usize>,
 }
 
 impl Starts {
@@ -112,25 +68,27 @@ impl Starts {
     ///
     /// # Panics
     /// A pattern of fewer than two bytes.
-    pub(crate) fn new(patterns: &[Start<'_>]) -> Self {
+    pub(crate) fn new(patterns: &[&str]) -> Self {
+        let mut classes = [0; 256];
+        let mut used = 0;
         let mut root = Branch::default();
         for (number, pattern) in patterns.iter().enumerate() {
-            let text = pattern.text.as_bytes();
-            assert!(
-                text.len() >= 2,
-                "`{}` is too short to be looked for",
-                pattern.text
-            );
-            let branch = text.iter().fold(&mut root, |branch, byte| {
-                branch.next.entry(byte.to_ascii_lowercase()).or_default()
-            });
-            branch.ends.push(End {
-                pattern: number,
-                exact: pattern.is_exact.then(|| text.into()),
-            });
+            assert!(pattern.len() >= 2, "`{pattern}` is too short to be looked for");
+            let mut branch = &mut root;
+            for (at, byte) in pattern.bytes().map(|byte| byte.to_ascii_lowercase()).enumerate() {
+                if at < 3 && classes[usize::from(byte)] == 0 {
+                    // Past the last class some are shared, which costs a look more.
+                    let class = 1 + used % CLASS_MAX;
+                    used += 1;
+                    classes[usize::from(byte)] = class;
+                    classes[usize::from(byte.to_ascii_uppercase())] = class;
+                }
+                branch = branch.next.entry(byte).or_default();
+            }
+            branch.ends.push(number);
         }
         let mut starts = Self {
-            classes: classes(patterns),
+            classes,
             begins: vec![0; CLASSES * CLASSES * CLASSES / 32]
                 .try_into()
                 .expect("it has this length"),
@@ -140,7 +98,7 @@ impl Starts {
             ends: Vec::new(),
         };
         for pattern in patterns {
-            starts.begin(pattern);
+            starts.begin(pattern.as_bytes());
         }
         starts.lay(root);
         for edge in &starts.edges[..starts.nodes[0].edges as usize] {
@@ -152,26 +110,18 @@ impl Starts {
     }
 
     /// Notes with which classes a pattern begins.
-    fn begin(&mut self, pattern: &Start<'_>) {
-        let text = pattern.text.as_bytes();
-        let classes = |at: usize| {
-            let cases = pattern.cases(text[at]);
-            cases.map(|byte| usize::from(self.classes[usize::from(byte)]))
-        };
-        let (firsts, seconds) = (classes(0), classes(1));
+    fn begin(&mut self, pattern: &[u8]) {
+        let class = |at: usize| usize::from(self.classes[usize::from(pattern[at].to_ascii_lowercase())]);
+        let two = (class(0) * CLASSES + class(1)) * CLASSES;
         // Of two bytes, it begins with any third, and with none.
-        let thirds: Vec<usize> = if text.len() > 2 {
-            classes(2).to_vec()
+        let thirds = if pattern.len() > 2 {
+            class(2)..class(2) + 1
         } else {
-            (0..CLASSES).collect()
+            0..CLASSES
         };
-        for first in firsts {
-            for second in seconds {
-                for third in &thirds {
-                    let three = (first * CLASSES + second) * CLASSES + third;
-                    self.begins[three / 32] |= 1 << (three % 32);
-                }
-            }
+        for third in thirds {
+            let three = two + third;
+            self.begins[three / 32] |= 1 << (three % 32);
         }
     }
 
@@ -212,8 +162,8 @@ impl Starts {
         }
     }
 
-    /// Follows the patterns that begin at a place, and tells where they end.
-    fn walk(&self, text: &[u8], start: usize, mut tell: impl FnMut(Match)) {
+    /// Follows the patterns that begin at a place, and tells where some end, and which.
+    fn walk(&self, text: &[u8], start: usize, mut tell: impl FnMut(usize, &[usize])) {
         let mut node = self.firsts[usize::from(text[start])];
         if node == 0 {
             // It shares its class with one that patterns begin with.
@@ -230,14 +180,8 @@ impl Starts {
             };
             node = edge.node;
             let Node { first_end, ends, .. } = self.nodes[node as usize];
-            for ended in &self.ends[first_end as usize..][..ends as usize] {
-                if ended.is(&text[start..end]) {
-                    tell(Match {
-                        start,
-                        end,
-                        pattern: ended.pattern,
-                    });
-                }
+            if ends != 0 {
+                tell(end, &self.ends[first_end as usize..][..ends as usize]);
             }
         }
     }
@@ -248,35 +192,11 @@ impl Starts {
         let mut occurs = false;
         while !occurs && found.at < text.len() {
             if let Some(place) = found.next_place() {
-                self.walk(text.as_bytes(), place, |_| occurs = true);
+                self.walk(text.as_bytes(), place, |_, _| occurs = true);
             }
         }
         occurs
     }
-}
-
-/// Returns the class of each byte that is in some pattern's first three, 0 for all others.
-fn classes(patterns: &[Start<'_>]) -> [u8; 256] {
-    let mut classes = [0; 256];
-    let mut used = 0;
-    for pattern in patterns {
-        for byte in pattern.text.bytes().take(3).flat_map(|byte| pattern.cases(byte)) {
-            if classes[usize::from(byte)] != 0 {
-                continue;
-            }
-            // Past the last class some are shared, which costs a look more.
-            let class = 1 + used % CLASS_MAX;
-            used += 1;
-            // Digits are alike, so that there are classes for both cases of all letters.
-            let alike = if byte.is_ascii_digit() {
-                b'0'..=b'9'
-            } else {
-                byte..=byte
-            };
-            classes[usize::from(*alike.start())..=usize::from(*alike.end())].fill(class);
-        }
-    }
-    classes
 }
 
 /// Returns whether a pattern may begin with three bytes, whose classes are the last ones of these.
@@ -352,11 +272,13 @@ impl Found<'_> {
             told,
             ..
         } = self;
-        starts.walk(text, start, |found| {
-            // What was found before began before, or is shorter.
-            let after = waiting.iter().rposition(|earlier| earlier.end <= found.end);
-            let place = after.map_or(*told, |after| (after + 1).max(*told));
-            waiting.insert(place, found);
+        starts.walk(text, start, |end, patterns| {
+            for &pattern in patterns {
+                // What was found before began before, or is shorter.
+                let after = waiting.iter().rposition(|earlier| earlier.end <= end);
+                let place = after.map_or(*told, |after| (after + 1).max(*told));
+                waiting.insert(place, Match { start, end, pattern });
+            }
         });
     }
 }
@@ -392,23 +314,13 @@ impl Iterator for Found<'_> {
 mod tests {
     use super::*;
 
-    /// Those that end with `!`, which then goes, are exact.
-    fn patterns<'a>(texts: &[&'a str]) -> Vec<Start<'a>> {
-        let start = |text: &&'a str| match text.strip_suffix('!') {
-            Some(text) => Start::exact(text),
-            None => Start::of_any_case(text),
-        };
-        texts.iter().map(start).collect()
-    }
-
     /// The same by trying every pattern everywhere.
-    fn everywhere(patterns: &[Start<'_>], text: &[u8]) -> Vec<Match> {
+    fn everywhere(patterns: &[&str], text: &[u8]) -> Vec<Match> {
         let mut found = Vec::new();
         for end in 0..=text.len() {
             for start in 0..end {
-                for (pattern, looked_for) in patterns.iter().enumerate() {
-                    let (piece, bytes) = (&text[start..end], looked_for.text.as_bytes());
-                    if piece == bytes || (!looked_for.is_exact && piece.eq_ignore_ascii_case(bytes)) {
+                for (pattern, bytes) in patterns.iter().enumerate() {
+                    if text[start..end].eq_ignore_ascii_case(bytes.as_bytes()) {
                         found.push(Match { start, end, pattern });
                     }
                 }
@@ -438,19 +350,16 @@ mod tests {
 
     #[test]
     fn all_places_are_found_in_order() {
-        let sets: [&[&str]; 6] = [
+        let sets: [&[&str]; 4] = [
             &["ab", "abc", "bc", "b.", "AB", "cab", "abcab", "aa"],
             &["aaa", "aa", "aaaaa"],
             &["ba", "c.a", "..", "caac", "aB"],
             &["abcabc", "bcab", "c.", "cabca", "\u{e9}a"],
-            &["ab", "aB!", "Ab!", "AbC!", "abc", "abc!", "c.A!"],
-            &["AB!", "BC!", "BC", "bca!", "CaB!", "b.c.!"],
         ];
         let mut numbers = numbers(7);
         let mut places = 0;
-        for texts in sets {
-            let patterns = patterns(texts);
-            let starts = Starts::new(&patterns);
+        for patterns in sets {
+            let starts = Starts::new(patterns);
             for length in (0..24).cycle().take(600) {
                 let letters = b"abcABC.\xc3\xa9";
                 let text: Vec<u8> = (0..length)
@@ -458,7 +367,7 @@ mod tests {
                     .collect();
                 let found: Vec<Match> = starts.find(&text).collect();
                 places += found.len();
-                assert_eq!(found, everywhere(&patterns, &text), "in {text:?}");
+                assert_eq!(found, everywhere(patterns, &text), "in {text:?}");
             }
         }
         assert!(places > 1000);
@@ -473,8 +382,8 @@ mod tests {
         let pairs = alone.windows(2).map(|pair| (pair[0], pair[1]));
         let pairs = pairs.chain(shared.iter().map(|byte| (alone[0], *byte)));
         let patterns: Vec<String> = pairs.map(|(a, b)| format!("{a}{b}")).collect();
-        let starts: Vec<Start<'_>> = patterns.iter().map(|text| Start::exact(text)).collect();
-        let starts = Starts::new(&starts);
+        let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
+        let starts = Starts::new(&patterns);
         let text: String = bytes
             .iter()
             .flat_map(|a| {
@@ -493,7 +402,7 @@ mod tests {
 
     #[test]
     fn a_pattern_is_found_wherever_it_is_in_a_text() {
-        let patterns = patterns(&["key", "k-", "://", "\u{e9}a", "K-!", "eY!"]);
+        let patterns = ["key", "k-", "://", "\u{e9}a"];
         let starts = Starts::new(&patterns);
         // Before, inside and after what is looked at at once, and across it, among bytes of one and of two.
         for filler in ["", "x", "\u{e9}", "k", "ke"] {
@@ -513,7 +422,7 @@ mod tests {
         let patterns = crate::scan::starts();
         let automaton = aho_corasick::AhoCorasick::builder()
             .ascii_case_insensitive(true)
-            .build(patterns.iter().map(|pattern| pattern.text));
+            .build(&patterns);
         let automaton = automaton.unwrap();
         let starts = Starts::new(&patterns);
         let mut numbers = numbers(11);
@@ -522,7 +431,7 @@ mod tests {
             // Pieces of patterns, one after the other, in any case.
             let mut text = String::new();
             while text.len() < 300 {
-                let pattern = patterns[numbers.next().unwrap() % patterns.len()].text;
+                let pattern = patterns[numbers.next().unwrap() % patterns.len()];
                 let end = pattern.floor_char_boundary(1 + numbers.next().unwrap() % pattern.len());
                 let piece = &pattern[..end];
                 match numbers.next().unwrap() % 3 {
@@ -532,17 +441,9 @@ mod tests {
                 }
             }
             let found: Vec<Match> = starts.find(text.as_bytes()).collect();
-            let has_its_case = |found: &Match| {
-                let pattern = patterns[found.pattern];
-                !pattern.is_exact || text[found.start..found.end] == *pattern.text
-            };
             let expected = automaton.find_overlapping_iter(&text).map(as_match);
             places += found.len();
-            assert_eq!(
-                found,
-                expected.filter(has_its_case).collect::<Vec<_>>(),
-                "in {text}"
-            );
+            assert_eq!(found, expected.collect::<Vec<_>>(), "in {text}");
         }
         assert!(places > 5000);
     }
