@@ -71,7 +71,7 @@ pub struct Trial {
     /// Somebody works on it: if it is found so by another process, that one died.
     begun: bool,
     step: Step,
-    /// Searches in which nobody was found.
+    /// Searches in which nobody was found, since the lane was held last.
     searches: u32,
     /// How often the lane was held.
     #[serde(default)]
@@ -164,7 +164,9 @@ impl Trial {
 
     /// Decides what to do, which is to be stored before it is done. `deaths_max` deaths are taken for chance.
     pub fn next(&mut self, deaths_max: u32, now: Timestamp) -> Next {
-        if self.step == Step::Whole && self.deaths > deaths_max {
+        // Whoever was held already is not given the benefit of the doubt twice.
+        let was_searched_after_a_hold = self.holds > 0 && self.searches > 0 && self.deaths > 0;
+        if self.step == Step::Whole && (self.deaths > deaths_max || was_searched_after_a_hold) {
             self.step = match self.searches {
                 0 => Step::Nothing,
                 // It dies of what no search goes through.
@@ -192,9 +194,9 @@ impl Trial {
             }
             Step::Held { until } if *until > now => Next::Hold(*until),
             Step::Held { .. } => {
-                // One more death, and it is held again.
+                // One more death, and it is searched again: chance may have acquitted the one.
                 self.step = Step::Whole;
-                self.searches = 1;
+                self.searches = 0;
                 self.deaths = deaths_max;
                 Next::Work
             }
@@ -420,7 +422,10 @@ mod tests {
                 Next::Hold(until)
             );
             now = until;
+            // Once more: all of it, and nothing of it.
             assert_eq!(trial.next(DEATHS_MAX, now), Next::Work);
+            trial = found_again(trial);
+            assert_eq!(trial.next(DEATHS_MAX, now), Next::Probe(vec![]));
         }
         trial = found_again(trial);
         let held = matches!(trial.next(DEATHS_MAX, now), Next::Hold(until) if until > now);
@@ -492,6 +497,53 @@ mod tests {
             Next::Work,
             "it can be lived through"
         );
+    }
+
+    #[test]
+    fn who_was_acquitted_by_chance_is_found_after_the_hold() {
+        // It killed, and then something else did, in the probe without it.
+        let mut trial = found_again(alone());
+        assert_eq!(trial.next(DEATHS_MAX, at(0)), Next::Probe(vec![]));
+        trial = found_again(trial);
+        let mut deaths = 0;
+        while trial.next(DEATHS_MAX, at(0)) == Next::Work {
+            trial = found_again(trial);
+            deaths += 1;
+        }
+        assert_eq!(deaths, DEATHS_MAX + 1);
+        let now = later(at(0), HELD_FOR_FIRST);
+        assert_eq!(trial.next(DEATHS_MAX, now), Next::Work);
+        trial = found_again(trial);
+        assert_eq!(trial.next(DEATHS_MAX, now), Next::Probe(vec![]));
+        trial.survived(|| vec![config(1)]);
+        for _ in 0..2 {
+            assert_eq!(trial.next(DEATHS_MAX, now), Next::Probe(vec![config(1)]));
+            trial = found_again(trial);
+            if trial.next(DEATHS_MAX, now) == Next::Probe(vec![]) {
+                trial.survived(Vec::new);
+            }
+        }
+        assert_eq!(trial.next(DEATHS_MAX, now), Next::Isolate(config(1)));
+    }
+
+    #[test]
+    fn where_only_the_last_step_kills_each_hold_costs_two_deaths() {
+        let mut trial = Trial::found(None, &CutId::stored("cut".into()));
+        let (mut now, mut holds, mut deaths) = (at(0), 0, 0);
+        while holds < 5 {
+            match trial.next(DEATHS_MAX, now) {
+                Next::Work => {
+                    trial = found_again(trial);
+                    deaths += 1;
+                }
+                Next::Probe(_) => trial.survived(|| vec![config(1), config(2)]),
+                Next::Isolate(key) => panic!("{key} is not to blame"),
+                Next::Hold(until) => {
+                    assert!(holds == 0 || deaths == 2, "{deaths} deaths in hold {holds}");
+                    (now, holds, deaths) = (until, holds + 1, 0);
+                }
+            }
+        }
     }
 
     #[test]
