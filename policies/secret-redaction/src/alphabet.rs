@@ -58,6 +58,42 @@ impl Alphabet {
         at
     }
 
+    /// Returns the end of the run of these bytes that begins at `from`, and the smallest set that this module has parts of
+    /// for all that is in it.
+    pub(crate) fn run_and_kinds(self, text: &[u8], from: usize) -> (usize, Self) {
+        let mut kinds = 0;
+        let mut at = from;
+        while let Some(byte) = text.get(at) {
+            let kind = CLASS[*byte as usize];
+            if kind & self.0 == 0 {
+                break;
+            }
+            kinds |= kind;
+            at += 1;
+        }
+        (at, Self(kinds))
+    }
+
+    /// The same of the run that ends before `to`, and its start.
+    pub(crate) fn run_back_and_kinds(self, text: &[u8], to: usize) -> (usize, Self) {
+        let mut kinds = 0;
+        let mut at = to;
+        while let Some(before) = at.checked_sub(1) {
+            let kind = CLASS[text[before] as usize];
+            if kind & self.0 == 0 {
+                break;
+            }
+            kinds |= kind;
+            at = before;
+        }
+        (at, Self(kinds))
+    }
+
+    /// Says whether the sets have a byte in common.
+    pub(crate) const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
     /// Returns the start of the run of these bytes that ends before `to`, at most `limit` bytes long.
     pub(crate) fn run_back(self, text: &[u8], to: usize, limit: usize) -> usize {
         let start = to.saturating_sub(limit);
@@ -120,6 +156,16 @@ mod tests {
         assert_eq!(HEX.run(b"xx09afAFg", 2, 3), 5);
         assert_eq!(WORD.run_back(b"a b_9=", 5, 99), 2);
         assert_eq!(WORD.run_back(b"a b_9=", 5, 1), 4);
+    }
+
+    #[test]
+    fn kinds_are_of_the_run_only() {
+        let (end, kinds) = URL64.run_and_kinds(b".ab-9.Z", 1);
+        assert_eq!(end, 5);
+        assert!(kinds.meets(LOWER) && kinds.meets(DIGIT) && kinds.meets(DASH) && !kinds.meets(UPPER));
+        assert_eq!(URL64.run_and_kinds(b"", 0), (0, Alphabet(0)));
+        assert_eq!(URL64.run_back_and_kinds(b".A.b1", 5), (3, DIGIT.or(LOWER_A_F)));
+        assert_eq!(URL64.run_back_and_kinds(b"A", 1), (0, UPPER_A_F));
     }
 
     #[test]

@@ -158,24 +158,21 @@ pub(crate) fn may_stay_under_hash(value: &str) -> bool {
     value.is_empty() || is_cipher(value) || is_vault_reference(value) || is_marker(value)
 }
 
-/// Returns the end of a Storage API token whose first dash follows the digits that end at `dash`:
-/// `<project>-<token id>-<secret of 40>`. The second value is its start.
-pub(crate) fn storage_token(text: &[u8], dash: usize) -> Option<(usize, usize)> {
-    let id_end = DIGIT.run(text, dash + 1, 12);
-    if id_end == dash + 1 || text.get(id_end) != Some(&b'-') {
-        return None;
-    }
-    let end = ALNUM.run(text, id_end + 1, 41);
-    if end - (id_end + 1) != 40 {
-        return None;
-    }
-    let start = DIGIT.run_back(text, dash, 12);
-    let bounded = start < dash
-        && (start == 0 || !WORD.or(DASH).has(text[start - 1]))
-        && (end == text.len() || !WORD.has(text[end]));
-    let body = &text[id_end + 1..end];
+/// Returns the length of the Storage API token that a run of such bytes begins with: `<project>-<token id>-<secret of 40>`.
+pub(crate) fn storage_token(run: &[u8]) -> Option<usize> {
+    let project = DIGIT.run(run, 0, 13);
+    let id = DIGIT.run(run, project + 1, 12);
+    let secret = id + 1;
+    let end = ALNUM.run(run, secret, 41);
+    let has_form = (1..=12).contains(&project)
+        && run.get(project) == Some(&b'-')
+        && id > project + 1
+        && run.get(id) == Some(&b'-')
+        && end.checked_sub(secret) == Some(40)
+        && run.get(end).is_none_or(|next| !WORD.has(*next));
     // Forty digits are a number, not a secret.
-    (bounded && !DIGIT.all(body) && crate::alphabet::variety(body) >= 10).then_some((start, end))
+    let is_secret = |body: &[u8]| !DIGIT.all(body) && crate::alphabet::variety(body) >= 10;
+    (has_form && is_secret(&run[secret..end])).then_some(end)
 }
 
 #[cfg(test)]
@@ -266,12 +263,16 @@ mod tests {
     #[test]
     fn a_storage_token_has_two_numbers_and_forty_characters() {
         let body = "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8s9T0";
-        let whole = |text: &str| storage_token(text.as_bytes(), text.find('-').unwrap());
-        assert_eq!(whole(&format!("123-4567-{body}")), Some((0, 49)));
-        assert_eq!(whole(&format!("token 123-4567-{body}.")), Some((6, 55)));
+        let whole = |text: &str| storage_token(text.as_bytes());
+        assert_eq!(whole(&format!("123-4567-{body}")), Some(49));
+        assert_eq!(whole(&format!("123-4567-{body}-x")), Some(49));
         assert_eq!(whole(&format!("123-4567-{body}x")), None);
+        assert_eq!(whole(&format!("123-4567-{}", &body[1..])), None);
         assert_eq!(whole(&format!("a123-4567-{body}")), None);
+        assert_eq!(whole(&format!("1234567890123-4567-{body}")), None);
+        assert_eq!(whole(&format!("123--{body}")), None);
         assert_eq!(whole(&format!("123-4567-{}", "1".repeat(40))), None);
+        assert_eq!(whole(""), None);
         assert_eq!(whole("2024-05-06"), None);
     }
 }

@@ -6,7 +6,10 @@
 
 pub(crate) mod words;
 
-use crate::{keboola, starts::Starts};
+use crate::{
+    keboola,
+    starts::{Start, Starts},
+};
 use words::{
     KEYWORDS, NEUTRAL_TAILS, NOT_A_PASSWORD, NOT_A_TOKEN, OTHER_KEYS, PASSWORD_ENDS, PASSWORDS, SECRET_ENDS,
     SECRET_KEYS, SECRETS,
@@ -31,7 +34,8 @@ pub(crate) struct Keywords(Starts);
 
 impl Keywords {
     pub(crate) fn new() -> Self {
-        Self(Starts::new(KEYWORDS))
+        let keywords: Vec<Start<'_>> = KEYWORDS.iter().copied().map(Start::of_any_case).collect();
+        Self(Starts::new(&keywords))
     }
 
     /// Returns how strongly the name of a member or a column promises a secret.
@@ -82,8 +86,12 @@ pub(crate) fn strength(before: &str, name: &str) -> Option<Strength> {
             Some(Strength::Weak)
         };
     }
-    let weak =
-        is_one_of(head, &["auth", "authorization", "access", "private"]) || ends_with_one_of(head, &["key"]);
+    // SonarQube takes a token for a login.
+    let weak = is_one_of(
+        head,
+        &["auth", "authorization", "access", "private", "sonarlogin"],
+    ) || (is_one_of(head, &["login"]) && is_one_of(modifier, &["sonar"]))
+        || ends_with_one_of(head, &["key"]);
     let other = [
         "monkey",
         "turkey",

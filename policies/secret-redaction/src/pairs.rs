@@ -169,8 +169,9 @@ fn is_glued_value(bytes: &[u8], from: usize) -> bool {
     let end = URL64.run(bytes, from, BARE_MAX);
     let value = &bytes[from..end];
     value.len() >= 20
-        && std::str::from_utf8(value)
-            .is_ok_and(|value| shape::is_hex_or_uuid(value) || shape::is_opaque(value.as_bytes(), 20))
+        && std::str::from_utf8(value).is_ok_and(|value| {
+            shape::is_hex_or_uuid(value.as_bytes()) || shape::is_opaque(value.as_bytes(), 20)
+        })
 }
 
 /// Returns the word before a name that begins at `start`, and whether the name is a command line flag.

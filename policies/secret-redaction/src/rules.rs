@@ -27,6 +27,7 @@ general_rules! {
     PRIVATE_KEY = "private-key", "Private key";
     WEB_TOKEN = "json-web-token", "JSON web token";
     ENCODED_SECRET = "encoded-secret", "Secret inside an encoded text";
+    ISSUED_TOKEN = "issued-token", "Random token behind the name of its issuer";
 }
 
 /// Returns id and title of every rule.

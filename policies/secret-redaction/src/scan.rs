@@ -5,8 +5,10 @@
 
 use crate::alphabet::{Alphabet, BASE64, DOT, URL64, URL64_PADDED};
 use crate::formats::{self, Pattern, base64_bytes, decode_base64};
+use crate::issued::{self, Which};
 use crate::rules::{self, RuleIndex};
-use crate::{keboola, keys, pairs, shape, starts::Starts, transport};
+use crate::starts::{Start, Starts};
+use crate::{keboola, keys, pairs, shape, transport};
 use std::ops::Range;
 
 /// A piece of the text that goes.
@@ -34,8 +36,6 @@ type Reader = fn(&[u8], usize) -> Option<(usize, usize)>;
 enum Action {
     /// A marker or a cipher may begin here.
     Protect,
-    /// A dash after a digit: perhaps inside a Storage token.
-    StorageToken,
     Known {
         pattern: &'static Pattern,
         start: &'static str,
@@ -70,7 +70,7 @@ pub(crate) enum Depth {
 
 impl Scanner {
     pub(crate) fn new() -> Self {
-        let (starts, actions): (Vec<&str>, Vec<Action>) = wakers().into_iter().unzip();
+        let (starts, actions): (Vec<Start<'_>>, Vec<Action>) = wakers().into_iter().unzip();
         Self {
             starts: Starts::new(&starts),
             actions,
@@ -107,14 +107,6 @@ impl Scanner {
                     if let Some(end) = keboola::protected_end(text, at) {
                         protected.push(at..end);
                         protected_to = end;
-                    }
-                }
-                Action::StorageToken => {
-                    if let Some((start, end)) = keboola::storage_token(bytes, at + 1) {
-                        hits.push(Hit {
-                            range: start..end,
-                            rule: rules::STORAGE_TOKEN,
-                        });
                     }
                 }
                 Action::Known { pattern, start, rule } => {
@@ -155,7 +147,15 @@ impl Scanner {
                 known_to = hit.range.end;
             }
         }
-        settle(text, hits, &protected)
+        let which = match depth {
+            Depth::Forms => Which::Storage,
+            Depth::All(_) => Which::All,
+        };
+        // So it is with nearly all texts.
+        if hits.is_empty() && protected.is_empty() && issued::find(bytes, which).next().is_none() {
+            return hits;
+        }
+        with_issued(text, hits, &protected, which)
     }
 
     fn scan_percent(&self, encoded: &str, offset: usize) -> Vec<Hit> {
@@ -187,6 +187,47 @@ impl Scanner {
     }
 }
 
+/// Adds the tokens of unlisted issuers, and settles.
+fn with_issued(text: &str, mut hits: Vec<Hit>, protected: &[Range<usize>], which: Which) -> Vec<Hit> {
+    let bytes = text.as_bytes();
+    hits.extend(issued(bytes, 0..bytes.len(), which));
+    let hits = settle(text, hits, protected);
+    if hits.is_empty() && protected.is_empty() {
+        return hits;
+    }
+    // What is left beside others is looked at as it will be seen without them.
+    let mut left = issued_between(bytes, &hits, protected, which);
+    if left.is_empty() {
+        return hits;
+    }
+    left.extend(hits);
+    settle(text, left, protected)
+}
+
+/// Returns the tokens of unlisted issuers in a part of a text.
+fn issued(text: &[u8], part: Range<usize>, which: Which) -> impl Iterator<Item = Hit> {
+    issued::find(&text[part.clone()], which).map(move |(range, rule)| Hit {
+        range: part.start + range.start..part.start + range.end,
+        rule,
+    })
+}
+
+/// The same between what goes and what is protected.
+fn issued_between(text: &[u8], hits: &[Hit], protected: &[Range<usize>], which: Which) -> Vec<Hit> {
+    let mut taken: Vec<&Range<usize>> = hits.iter().map(|hit| &hit.range).chain(protected).collect();
+    taken.sort_by_key(|range| range.start);
+    let mut found = Vec::new();
+    let mut from = 0;
+    for range in taken {
+        if from < range.start {
+            found.extend(issued(text, from..range.start, which));
+        }
+        from = from.max(range.end);
+    }
+    found.extend(issued(text, from..text.len(), which));
+    found
+}
+
 /// Says whether a text is a short name, in which nothing goes: a pair, a URL, a header or a flag has other bytes than names have, and
 /// known forms are longer.
 fn is_short_name(text: &[u8]) -> bool {
@@ -213,22 +254,20 @@ fn are_of_names<const N: usize>(bytes: &[u8; N]) -> bool {
 }
 
 /// Returns all that is looked for, and what it wakes.
-fn wakers() -> Vec<(&'static str, Action)> {
-    let mut wakers = Vec::new();
-    let mut add = |start: &'static str, action| wakers.push((start, action));
-    add("KBC::", Action::Protect);
-    add("[REDACTED:", Action::Protect);
-    for dash in ["0-", "1-", "2-", "3-", "4-", "5-", "6-", "7-", "8-", "9-"] {
-        add(dash, Action::StorageToken);
-    }
+fn wakers() -> Vec<(Start<'static>, Action)> {
+    let mut wakers = vec![
+        (Start::exact("KBC::"), Action::Protect),
+        (Start::exact("[REDACTED:"), Action::Protect),
+    ];
     for (place, format) in formats::all().enumerate() {
         let rule = rules::of_format(place);
         for pattern in format.patterns {
             for &start in pattern.starts {
-                add(start, Action::Known { pattern, start, rule });
+                wakers.push((Start::exact(start), Action::Known { pattern, start, rule }));
             }
         }
     }
+    let mut add = |start: &'static str, action| wakers.push((Start::of_any_case(start), action));
     for &(start, reader, rule) in READERS {
         add(start, Action::Read { reader, rule });
     }
@@ -247,7 +286,7 @@ fn wakers() -> Vec<(&'static str, Action)> {
 
 /// Returns all that is looked for.
 #[cfg(test)]
-pub(crate) fn starts() -> Vec<&'static str> {
+pub(crate) fn starts() -> Vec<Start<'static>> {
     wakers().into_iter().map(|(start, _)| start).collect()
 }
 
@@ -304,6 +343,8 @@ const READERS: &[(&str, Reader, RuleIndex)] = &[
     ("AzFu", transport::azure_signed_key, rules::KEYED_SECRET),
     ("ACDb", transport::azure_signed_key, rules::KEYED_SECRET),
     ("Q~", transport::azure_client_secret, rules::KEYED_SECRET),
+    (".atlasv1.", transport::terraform_token, rules::KEYED_SECRET),
+    ("_mmk", transport::maxmind_key, rules::KEYED_SECRET),
 ];
 
 /// Drops what touches a protected piece, sorts, and joins what overlaps.
@@ -352,7 +393,7 @@ mod tests {
         let name: Vec<u8> = (0..=u8::MAX).filter(|byte| NAME.has(*byte)).collect();
         let starts: Vec<&str> = starts()
             .into_iter()
-            .map(|start| &start[..NAME.run(start.as_bytes(), 0, FORM_MIN - 1)])
+            .map(|start| &start.text[..NAME.run(start.text.as_bytes(), 0, FORM_MIN - 1)])
             .collect();
         // Numbers that look random and are the same each time.
         let mut state = 5_u64;

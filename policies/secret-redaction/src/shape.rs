@@ -106,17 +106,17 @@ fn is_machine_secret(join: Join, value: &str) -> bool {
         // `SharedAccessKey=krtek.935;`: words too, as in a password.
         Join::Certain => counts.digits > 0 || odd || is_opaque(bytes, 12),
         Join::Member | Join::Quoted => {
-            is_hex_or_uuid(value)
+            is_hex_or_uuid(bytes)
                 || (counts.digits > 0 && counts.letters > 0 && !is_words(value))
                 || odd
                 || is_opaque(bytes, 12)
         }
         Join::Bare | Join::Prose | Join::Cell => {
-            is_hex_or_uuid(value)
+            is_hex_or_uuid(bytes)
                 || (value.len() >= 10 && counts.digits > 0 && counts.letters > 0 && !is_words(value))
                 || is_opaque(bytes, 12)
         }
-        Join::Loose | Join::Listed => value.len() >= 14 && (is_hex_or_uuid(value) || is_opaque(bytes, 14)),
+        Join::Loose | Join::Listed => value.len() >= 14 && (is_hex_or_uuid(bytes) || is_opaque(bytes, 14)),
     }
 }
 
@@ -125,7 +125,7 @@ fn is_random_beyond_doubt(join: Join, value: &str) -> bool {
     if value.contains(char::is_whitespace) || looks_like_code(value) {
         return false;
     }
-    if is_hex_or_uuid(value) {
+    if is_hex_or_uuid(bytes) {
         // Keys of rows are hashes too, so only where no rows are.
         return value.len() >= 24 && join != Join::Cell && join != Join::Listed;
     }
@@ -167,12 +167,11 @@ fn before_is_small(byte: u8) -> bool {
 }
 
 /// Says whether the value is hexadecimal of 16 or more digits, or a UUID.
-pub(crate) fn is_hex_or_uuid(value: &str) -> bool {
-    is_uuid(value) || (value.len() >= 16 && HEX.all(value.as_bytes()) && variety(value.as_bytes()) >= 6)
+pub(crate) fn is_hex_or_uuid(value: &[u8]) -> bool {
+    is_uuid(value) || (value.len() >= 16 && HEX.all(value) && variety(value) >= 6)
 }
 
-fn is_uuid(value: &str) -> bool {
-    let bytes = value.as_bytes();
+fn is_uuid(bytes: &[u8]) -> bool {
     bytes.len() == 36
         && bytes.iter().enumerate().all(|(at, &byte)| match at {
             8 | 13 | 18 | 23 => byte == b'-',
@@ -207,6 +206,17 @@ pub(crate) fn is_opaque(bytes: &[u8], length_min: usize) -> bool {
     }
     (mixed && (unpronounceable || digits >= 3 || switches * 3 >= bytes.len()))
         || (unpronounceable && pairs >= 8)
+}
+
+/// Says whether most of its letters follow each other as in words.
+pub(crate) fn has_words(bytes: &[u8]) -> bool {
+    let are_letters = |pair: &&[u8]| LETTER.has(pair[0]) && LETTER.has(pair[1]);
+    let pairs = bytes.windows(2).filter(are_letters);
+    let (all, common) = pairs.fold((0_usize, 0_usize), |(all, common), pair| {
+        (all + 1, common + usize::from(is_common_pair(pair[0], pair[1])))
+    });
+    // Two of five are common by chance.
+    all >= 6 && common * 10 >= all * 7
 }
 
 fn kind(byte: u8) -> u8 {

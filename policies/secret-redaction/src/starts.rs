@@ -1,10 +1,41 @@
-//! Where some hundred short patterns occur in a text, whatever the case of their ASCII letters.
+//! Where some hundred short patterns occur in a text.
 //!
 //! Nearly everywhere in a text nothing begins, so it is passed over by looking up each three bytes in a table of 32 KiB: no step waits for
 //! the memory that the one before has read, as in an automaton of all patterns, whose table is thirty times as large and
 //! would have to be mapped into each instance. What is left is looked up in a trie. Linear in the text, since patterns are short.
 
 use std::collections::BTreeMap;
+
+/// What is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Start<'a> {
+    pub text: &'a str,
+    /// It is looked for in its own case only, and whoever is woken looks once more, since it may be told in another case too;
+    /// else in any case of its ASCII letters.
+    pub is_exact: bool,
+}
+
+impl<'a> Start<'a> {
+    pub(crate) const fn exact(text: &'a str) -> Self {
+        Self { text, is_exact: true }
+    }
+
+    pub(crate) const fn of_any_case(text: &'a str) -> Self {
+        Self {
+            text,
+            is_exact: false,
+        }
+    }
+
+    /// Returns the bytes that stand for one of its own, which may be the same.
+    fn cases(&self, byte: u8) -> [u8; 2] {
+        if self.is_exact {
+            [byte; 2]
+        } else {
+            [byte.to_ascii_lowercase(), byte.to_ascii_uppercase()]
+        }
+    }
+}
 
 /// A place where a pattern occurs, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,27 +99,22 @@ impl Starts {
     ///
     /// # Panics
     /// A pattern of fewer than two bytes.
-    pub(crate) fn new(patterns: &[&str]) -> Self {
-        let mut classes = [0; 256];
-        let mut used = 0;
+    pub(crate) fn new(patterns: &[Start<'_>]) -> Self {
         let mut root = Branch::default();
         for (number, pattern) in patterns.iter().enumerate() {
-            assert!(pattern.len() >= 2, "`{pattern}` is too short to be looked for");
-            let mut branch = &mut root;
-            for (at, byte) in pattern.bytes().map(|byte| byte.to_ascii_lowercase()).enumerate() {
-                if at < 3 && classes[usize::from(byte)] == 0 {
-                    // Past the last class some are shared, which costs a look more.
-                    let class = 1 + used % CLASS_MAX;
-                    used += 1;
-                    classes[usize::from(byte)] = class;
-                    classes[usize::from(byte.to_ascii_uppercase())] = class;
-                }
-                branch = branch.next.entry(byte).or_default();
-            }
+            let text = pattern.text.as_bytes();
+            assert!(
+                text.len() >= 2,
+                "`{}` is too short to be looked for",
+                pattern.text
+            );
+            let branch = text.iter().fold(&mut root, |branch, byte| {
+                branch.next.entry(byte.to_ascii_lowercase()).or_default()
+            });
             branch.ends.push(number);
         }
         let mut starts = Self {
-            classes,
+            classes: classes(patterns),
             begins: vec![0; CLASSES * CLASSES * CLASSES / 32]
                 .try_into()
                 .expect("it has this length"),
@@ -98,7 +124,7 @@ impl Starts {
             ends: Vec::new(),
         };
         for pattern in patterns {
-            starts.begin(pattern.as_bytes());
+            starts.begin(pattern);
         }
         starts.lay(root);
         for edge in &starts.edges[..starts.nodes[0].edges as usize] {
@@ -110,18 +136,26 @@ impl Starts {
     }
 
     /// Notes with which classes a pattern begins.
-    fn begin(&mut self, pattern: &[u8]) {
-        let class = |at: usize| usize::from(self.classes[usize::from(pattern[at].to_ascii_lowercase())]);
-        let two = (class(0) * CLASSES + class(1)) * CLASSES;
-        // Of two bytes, it begins with any third, and with none.
-        let thirds = if pattern.len() > 2 {
-            class(2)..class(2) + 1
-        } else {
-            0..CLASSES
+    fn begin(&mut self, pattern: &Start<'_>) {
+        let text = pattern.text.as_bytes();
+        let classes = |at: usize| {
+            let cases = pattern.cases(text[at]);
+            cases.map(|byte| usize::from(self.classes[usize::from(byte)]))
         };
-        for third in thirds {
-            let three = two + third;
-            self.begins[three / 32] |= 1 << (three % 32);
+        let (firsts, seconds) = (classes(0), classes(1));
+        // Of two bytes, it begins with any third, and with none.
+        let thirds: Vec<usize> = if text.len() > 2 {
+            classes(2).to_vec()
+        } else {
+            (0..CLASSES).collect()
+        };
+        for first in firsts {
+            for second in seconds {
+                for third in &thirds {
+                    let three = (first * CLASSES + second) * CLASSES + third;
+                    self.begins[three / 32] |= 1 << (three % 32);
+                }
+            }
         }
     }
 
@@ -197,6 +231,30 @@ impl Starts {
         }
         occurs
     }
+}
+
+/// Returns the class of each byte that is in some pattern's first three, 0 for all others.
+fn classes(patterns: &[Start<'_>]) -> [u8; 256] {
+    let mut classes = [0; 256];
+    let mut used = 0;
+    for pattern in patterns {
+        for byte in pattern.text.bytes().take(3).flat_map(|byte| pattern.cases(byte)) {
+            if classes[usize::from(byte)] != 0 {
+                continue;
+            }
+            // Past the last class some are shared, which costs a look more.
+            let class = 1 + used % CLASS_MAX;
+            used += 1;
+            // No pattern is told from others by a digit.
+            let alike = if byte.is_ascii_digit() {
+                b'0'..=b'9'
+            } else {
+                byte..=byte
+            };
+            classes[usize::from(*alike.start())..=usize::from(*alike.end())].fill(class);
+        }
+    }
+    classes
 }
 
 /// Returns whether a pattern may begin with three bytes, whose classes are the last ones of these.
@@ -314,13 +372,32 @@ impl Iterator for Found<'_> {
 mod tests {
     use super::*;
 
+    /// Those that end with `!`, which then goes, are exact.
+    fn patterns<'a>(texts: &[&'a str]) -> Vec<Start<'a>> {
+        let start = |text: &&'a str| match text.strip_suffix('!') {
+            Some(text) => Start::exact(text),
+            None => Start::of_any_case(text),
+        };
+        texts.iter().map(start).collect()
+    }
+
+    /// Returns those places where the pattern has its case.
+    fn in_their_case(patterns: &[Start<'_>], text: &[u8], found: impl Iterator<Item = Match>) -> Vec<Match> {
+        let has_its_case = |found: &Match| {
+            let pattern = patterns[found.pattern];
+            !pattern.is_exact || text[found.start..found.end] == *pattern.text.as_bytes()
+        };
+        found.filter(has_its_case).collect()
+    }
+
     /// The same by trying every pattern everywhere.
-    fn everywhere(patterns: &[&str], text: &[u8]) -> Vec<Match> {
+    fn everywhere(patterns: &[Start<'_>], text: &[u8]) -> Vec<Match> {
         let mut found = Vec::new();
         for end in 0..=text.len() {
             for start in 0..end {
-                for (pattern, bytes) in patterns.iter().enumerate() {
-                    if text[start..end].eq_ignore_ascii_case(bytes.as_bytes()) {
+                for (pattern, looked_for) in patterns.iter().enumerate() {
+                    let (piece, bytes) = (&text[start..end], looked_for.text.as_bytes());
+                    if piece == bytes || (!looked_for.is_exact && piece.eq_ignore_ascii_case(bytes)) {
                         found.push(Match { start, end, pattern });
                     }
                 }
@@ -350,24 +427,27 @@ mod tests {
 
     #[test]
     fn all_places_are_found_in_order() {
-        let sets: [&[&str]; 4] = [
+        let sets: [&[&str]; 6] = [
             &["ab", "abc", "bc", "b.", "AB", "cab", "abcab", "aa"],
             &["aaa", "aa", "aaaaa"],
             &["ba", "c.a", "..", "caac", "aB"],
             &["abcabc", "bcab", "c.", "cabca", "\u{e9}a"],
+            &["ab", "aB!", "Ab!", "AbC!", "abc", "abc!", "c.A!"],
+            &["AB!", "BC!", "BC", "bca!", "CaB!", "b.c.!"],
         ];
         let mut numbers = numbers(7);
         let mut places = 0;
-        for patterns in sets {
-            let starts = Starts::new(patterns);
+        for texts in sets {
+            let patterns = patterns(texts);
+            let starts = Starts::new(&patterns);
             for length in (0..24).cycle().take(600) {
                 let letters = b"abcABC.\xc3\xa9";
                 let text: Vec<u8> = (0..length)
                     .map(|_| letters[numbers.next().unwrap() % letters.len()])
                     .collect();
-                let found: Vec<Match> = starts.find(&text).collect();
+                let found = in_their_case(&patterns, &text, starts.find(&text));
                 places += found.len();
-                assert_eq!(found, everywhere(patterns, &text), "in {text:?}");
+                assert_eq!(found, everywhere(&patterns, &text), "in {text:?}");
             }
         }
         assert!(places > 1000);
@@ -382,8 +462,8 @@ mod tests {
         let pairs = alone.windows(2).map(|pair| (pair[0], pair[1]));
         let pairs = pairs.chain(shared.iter().map(|byte| (alone[0], *byte)));
         let patterns: Vec<String> = pairs.map(|(a, b)| format!("{a}{b}")).collect();
-        let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
-        let starts = Starts::new(&patterns);
+        let starts: Vec<Start<'_>> = patterns.iter().map(|text| Start::exact(text)).collect();
+        let starts = Starts::new(&starts);
         let text: String = bytes
             .iter()
             .flat_map(|a| {
@@ -402,14 +482,14 @@ mod tests {
 
     #[test]
     fn a_pattern_is_found_wherever_it_is_in_a_text() {
-        let patterns = ["key", "k-", "://", "\u{e9}a"];
+        let patterns = patterns(&["key", "k-", "://", "\u{e9}a", "K-!", "eY!"]);
         let starts = Starts::new(&patterns);
         // Before, inside and after what is looked at at once, and across it, among bytes of one and of two.
         for filler in ["", "x", "\u{e9}", "k", "ke"] {
             for (before, after) in (0..=13).flat_map(|before| (0..=6).map(move |after| (before, after))) {
                 for piece in ["KEY", "k-", "://", "\u{e9}A", "k", ""] {
                     let text = format!("{}{piece}{}", filler.repeat(before), filler.repeat(after));
-                    let found: Vec<Match> = starts.find(text.as_bytes()).collect();
+                    let found = in_their_case(&patterns, text.as_bytes(), starts.find(text.as_bytes()));
                     assert_eq!(found, everywhere(&patterns, text.as_bytes()), "in {text}");
                     assert_eq!(starts.occur_in(&text), !found.is_empty(), "in {text}");
                 }
@@ -422,16 +502,16 @@ mod tests {
         let patterns = crate::scan::starts();
         let automaton = aho_corasick::AhoCorasick::builder()
             .ascii_case_insensitive(true)
-            .build(&patterns);
+            .build(patterns.iter().map(|pattern| pattern.text));
         let automaton = automaton.unwrap();
         let starts = Starts::new(&patterns);
         let mut numbers = numbers(11);
         let mut places = 0;
-        for _ in 0..400 {
+        for _ in 0..500 {
             // Pieces of patterns, one after the other, in any case.
             let mut text = String::new();
             while text.len() < 300 {
-                let pattern = patterns[numbers.next().unwrap() % patterns.len()];
+                let pattern = patterns[numbers.next().unwrap() % patterns.len()].text;
                 let end = pattern.floor_char_boundary(1 + numbers.next().unwrap() % pattern.len());
                 let piece = &pattern[..end];
                 match numbers.next().unwrap() % 3 {
@@ -440,10 +520,14 @@ mod tests {
                     _ => text.push_str(piece),
                 }
             }
-            let found: Vec<Match> = starts.find(text.as_bytes()).collect();
+            let found = in_their_case(&patterns, text.as_bytes(), starts.find(text.as_bytes()));
             let expected = automaton.find_overlapping_iter(&text).map(as_match);
             places += found.len();
-            assert_eq!(found, expected.collect::<Vec<_>>(), "in {text}");
+            assert_eq!(
+                found,
+                in_their_case(&patterns, text.as_bytes(), expected),
+                "in {text}"
+            );
         }
         assert!(places > 5000);
     }

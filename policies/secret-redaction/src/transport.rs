@@ -2,7 +2,9 @@
 //!
 //! Each reader is given the text and the place of the sign that woke it.
 
-use crate::alphabet::{ALNUM, BASE64, DASH, DIGIT, DOT, HEX, PERCENT, TILDE, TOKEN, URL64, WORD, variety};
+use crate::alphabet::{
+    ALNUM, BASE64, DASH, DIGIT, DOT, HEX, PERCENT, TILDE, TOKEN, URL64, URL64_PADDED, WORD, variety,
+};
 use crate::formats::{boundary_before, decode_base64};
 use crate::keys::{Strength, is_secret_name};
 use crate::shape::{self, Join};
@@ -222,6 +224,25 @@ pub(crate) fn mailchimp_key(text: &[u8], at: usize) -> Option<(usize, usize)> {
     let end = DIGIT.run(text, number, 3);
     let shaped = at - start == 32 && (1..=2).contains(&(end - number));
     (shaped && boundary_before(text, start) && variety(&text[start..at]) >= 7).then_some((start, end))
+}
+
+/// Returns the token of HCP Terraform that has `.atlasv1.` at `at`: 14 bytes before it, 60 or more after it.
+pub(crate) fn terraform_token(text: &[u8], at: usize) -> Option<(usize, usize)> {
+    let start = ALNUM.run_back(text, at, 14);
+    let body = at + ".atlasv1.".len();
+    let end = URL64_PADDED.run(text, body, 81);
+    let shaped = at - start == 14 && (60..=80).contains(&(end - body));
+    (shaped && boundary_before(text, start) && variety(&text[body..end]) >= 12).then_some((start, end))
+}
+
+/// Returns the licence key of MaxMind that ends in the `_mmk` at `at`.
+pub(crate) fn maxmind_key(text: &[u8], at: usize) -> Option<(usize, usize)> {
+    let noise = ALNUM.run_back(text, at, 29);
+    let id = noise.checked_sub(1).filter(|joint| text[*joint] == b'_')?;
+    let start = ALNUM.run_back(text, id, 6);
+    let end = at + "_mmk".len();
+    let shaped = at - noise == 29 && id - start == 6 && text.get(end).is_none_or(|next| !URL64.has(*next));
+    (shaped && boundary_before(text, start) && variety(&text[noise..at]) >= 10).then_some((start, end))
 }
 
 /// Returns the run around `at` that can be one percent-encoded text.

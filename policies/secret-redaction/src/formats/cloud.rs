@@ -11,6 +11,7 @@ pub(super) const FORMATS: &[Format] = &[
         title: "AWS access key",
         patterns: &[
             pattern(&["AKIA", "ASIA", "ABIA", "ACCA"], &[exact(UPPER_ALNUM, 16)]),
+            pattern(&["A3T"], &[exact(UPPER_ALNUM, 17)]).opaque(),
             pattern(&["ABSK"], &[run(BASE64, 100, 300)]),
             pattern(&["bedrock-api-key-"], &[run(BASE64.or(URL64), 40, 2000)]),
             pattern(&["amzn.mws."], &[run(HEX.or(DASH), 36, 36)]),
@@ -18,6 +19,7 @@ pub(super) const FORMATS: &[Format] = &[
         yes: &[
             &["AK", "IA", "QYLPMN5HHHFPZAM2"],
             &["AS", "IA", "3Y7K2M4P6R8T5V9X"],
+            &["A3", "T", "K7QYLPMN5HHHFPZ2M"],
         ],
         no: &[
             &["AK", "IA", "AAAAAAAAAAAAAAAA"],
@@ -76,6 +78,9 @@ pub(super) const FORMATS: &[Format] = &[
             pattern(&["cog_"], &[run(crate::alphabet::LOWER_ALNUM, 32, 64)]),
             pattern(&["BSA"], &[run(URL64, 28, 29)]).opaque(),
             pattern(&["wandb_v1_"], &[run(WORD, 40, 100)]),
+            pattern(&["fw_"], &[run(ALNUM, 22, 24)]).opaque(),
+            pattern(&["4b1d"], &[exact(ALNUM, 38)]).opaque(),
+            pattern(&["AQVN"], &[run(URL64, 35, 38)]).opaque(),
         ],
         yes: &[
             &[
@@ -86,10 +91,14 @@ pub(super) const FORMATS: &[Format] = &[
             &["sk", "-", "Xi8tcNiHV9awbCcvilTeT3BlbkFJ3UDnpdEwNNm6wVBpYM0o"],
             &["h", "f_", "aBcdEfGhJkLmNpQrStUvWxYzAbCdEfGhJk"],
             &["gs", "k_", "aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE5fG7hJ9kL2mN"],
+            &["f", "w_", "aB3dE5fG7hJ9kL2mN4pQ6rS8"],
+            &["4b", "1d", "aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3"],
+            &["AQ", "VN", "aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC"],
         ],
         no: &[
             &["sk-", "customer-orders-by-region-and-country-of-delivery"],
             &["hf_orders"],
+            &["fw_", "customer_orders_by_year"],
         ],
     },
     Format {

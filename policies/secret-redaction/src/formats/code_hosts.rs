@@ -2,7 +2,8 @@
 
 use super::{Format, exact, pattern, run};
 use crate::alphabet::{
-    ALNUM, BASE64, DASH, DOT, HEX, LOWER_ALNUM, LOWER_HEX, UPPER, UPPER_ALNUM, URL64, URL64_PADDED, WORD,
+    ALNUM, BASE64, DASH, DIGIT, DOT, HEX, LOWER_ALNUM, LOWER_HEX, UPPER, UPPER_ALNUM, URL64, URL64_PADDED,
+    WORD,
 };
 
 pub(super) const FORMATS: &[Format] = &[
@@ -12,6 +13,14 @@ pub(super) const FORMATS: &[Format] = &[
         patterns: &[
             pattern(&["ghp_", "gho_", "ghu_", "ghs_", "ghr_"], &[run(ALNUM, 36, 255)]).checksummed(),
             pattern(&["github_pat_"], &[run(WORD, 40, 255)]),
+            pattern(
+                &["ghs_"],
+                &[
+                    run(DIGIT, 1, 20),
+                    super::Part::Text("_eyJ"),
+                    run(URL64.or(DOT), 40, 4000),
+                ],
+            ),
         ],
         yes: &[
             &["gh", "p_", "aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5Ab"],
@@ -86,7 +95,7 @@ pub(super) const FORMATS: &[Format] = &[
             pattern(&["packagist_"], &[run(WORD, 30, 120)]),
             pattern(&["pyx-v1-"], &[run(URL64_PADDED, 40, 1000)]),
             pattern(&["dckr_pat_", "dckr_oat_"], &[run(URL64, 20, 60)]),
-            pattern(&["CLOJARS_"], &[exact(LOWER_HEX, 60)]),
+            pattern(&["CLOJARS_"], &[exact(LOWER_ALNUM, 60)]),
             pattern(&["AKCp"], &[run(ALNUM, 60, 120)]).opaque(),
             pattern(&["cmVmdGtuOj"], &[run(BASE64, 40, 120)]),
         ],
@@ -127,6 +136,18 @@ pub(super) const FORMATS: &[Format] = &[
             pattern(&["codecov_"], &[run(LOWER_ALNUM, 32, 64)]),
             pattern(&["LSAT-"], &[run(ALNUM, 32, 32)]),
             pattern(&["infracost_", "ico-"], &[exact(ALNUM, 32)]),
+            pattern(
+                &["pat."],
+                &[
+                    exact(URL64, 22),
+                    super::Part::Text("."),
+                    exact(LOWER_HEX, 24),
+                    super::Part::Text("."),
+                    exact(ALNUM, 20),
+                ],
+            ),
+            pattern(&["rootly_"], &[exact(LOWER_HEX, 64)]),
+            pattern(&["s-s4t2ud-", "s-s4t2af-"], &[exact(LOWER_HEX, 64)]),
         ],
         yes: &[
             &[
@@ -140,8 +161,24 @@ pub(super) const FORMATS: &[Format] = &[
                 "p_",
                 "0123456789abcdef_0123456789abcdef0123456789abcdef01234567",
             ],
+            &[
+                "pa",
+                "t.aB3dE5fG7hJ9kL2mN4pQ6r.0123456789abcdef01234567.aB3dE5fG7hJ9kL2mN4pQ",
+            ],
+            &[
+                "root",
+                "ly_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+            ],
+            &[
+                "s-s4t2ud",
+                "-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+            ],
         ],
-        no: &[&["API-", "CONFIGURATIONREFERENCEGUIDE"], &["slk_customer_orders"]],
+        no: &[
+            &["API-", "CONFIGURATIONREFERENCEGUIDE"],
+            &["slk_customer_orders"],
+            &["pat.", "main.orders"],
+        ],
     },
     Format {
         id: "deployment-token",
@@ -187,6 +224,25 @@ pub(super) const FORMATS: &[Format] = &[
             ),
             pattern(&["mdb_sa_sk_"], &[run(URL64, 30, 60)]),
             pattern(&["tailscale-"], &[run(ALNUM, 30, 60)]).opaque(),
+            pattern(&["sha256~"], &[exact(URL64, 43)]),
+            pattern(&["sm_aat_", "sm_pat_", "sm_sat_"], &[exact(ALNUM, 16)]).opaque(),
+            pattern(&["unkey_"], &[run(ALNUM, 20, 40)]).opaque(),
+            pattern(
+                &["v1.0-"],
+                &[
+                    exact(LOWER_HEX, 24),
+                    super::Part::Text("-"),
+                    exact(LOWER_HEX, 146),
+                ],
+            ),
+            pattern(
+                &["prod:", "dev:"],
+                &[
+                    run(LOWER_ALNUM.or(DASH), 3, 80),
+                    super::Part::Text("|"),
+                    run(BASE64, 40, 400),
+                ],
+            ),
         ],
         yes: &[
             &[
@@ -196,8 +252,24 @@ pub(super) const FORMATS: &[Format] = &[
             ],
             &["dp", ".pt.", "aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE5fG"],
             &["ps", "cale_pw_", "aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE"],
+            &["sha256", "~aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE5fG"],
+            &["sm_", "aat_", "aB3dE5fG7hJ9kL2m"],
+            &["un", "key_", "aB3dE5fG7hJ9kL2mN4pQ6rS8"],
+            &[
+                "prod",
+                ":",
+                "happy-animal-123|",
+                "aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE5fG=",
+            ],
         ],
         no: &[
+            &[
+                "sha",
+                "256:",
+                "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+            ],
+            &["unkey_customer_orders_by_year"],
+            &["prod:orders|customers"],
             &["rnd_customer_orders_by_region_and_year"],
             &["vca_total_amount_by_customer"],
         ],
@@ -205,10 +277,7 @@ pub(super) const FORMATS: &[Format] = &[
     Format {
         id: "vault-token",
         title: "HashiCorp token",
-        patterns: &[
-            pattern(&["hvs.", "hvb.", "hvr."], &[run(URL64, 24, 400)]),
-            pattern(&[".atlasv1."], &[run(URL64_PADDED, 60, 80)]),
-        ],
+        patterns: &[pattern(&["hvs.", "hvb.", "hvr."], &[run(URL64, 24, 400)])],
         yes: &[&["hv", "s.", "CAESIJlWh7p0dBz3kQx5vYt8uRn2mLs4cGf6"]],
         no: &[],
     },
@@ -216,6 +285,12 @@ pub(super) const FORMATS: &[Format] = &[
         id: "encryption-key",
         title: "Secret key of an encryption tool",
         patterns: &[
+            // Seeds of NATS, of users and of accounts.
+            pattern(
+                &["SUA", "SUB", "SUC", "SUD", "SAA", "SAB", "SAC", "SAD"],
+                &[exact(UPPER_ALNUM, 55)],
+            ),
+            pattern(&["1PRK-"], &[run(UPPER_ALNUM.or(DASH), 60, 80)]),
             pattern(&["AGE-SECRET-KEY-1"], &[run(UPPER_ALNUM, 58, 58)]),
             pattern(
                 &["A3-"],
@@ -303,6 +378,7 @@ pub(super) const FORMATS: &[Format] = &[
                 ],
             ),
             pattern(&["FLWSECK-", "FLWSECK_TEST-"], &[run(ALNUM, 12, 80)]),
+            pattern(&["STS."], &[run(ALNUM, 20, 32)]).opaque(),
             pattern(&["LTAI"], &[run(ALNUM, 12, 24)]).opaque(),
             pattern(&["AKID"], &[run(ALNUM, 32, 32)]).opaque(),
             pattern(&["SCW"], &[exact(UPPER.or(UPPER_ALNUM), 17)]).opaque(),

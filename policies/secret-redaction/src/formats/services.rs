@@ -162,6 +162,8 @@ pub(super) const FORMATS: &[Format] = &[
             pattern(&["clau_", "dnkey-", "kgi_", "KG_"], &[run(WORD, 30, 80)]).opaque(),
             pattern(&["sm_live_", "sm_test_", "sm_api_"], &[run(WORD, 24, 80)]),
             pattern(&["sgp-", "rzp_"], &[run(URL64, 30, 60)]).opaque(),
+            pattern(&["rzp_live_", "rzp_test_"], &[exact(ALNUM, 14)]).opaque(),
+            pattern(&["lip_"], &[exact(ALNUM, 20)]).opaque(),
             pattern(
                 &["pk_"],
                 &[
@@ -180,6 +182,8 @@ pub(super) const FORMATS: &[Format] = &[
             &["pat", "-na1-", "01234567-89ab-cdef-0123-456789abcdef"],
             &["lin", "_api_", "aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE"],
             &["pk", "_", "204249739_138RCYNYCVO0GRJ8INODHFRMXN0QSV75"],
+            &["rz", "p_live_", "aB3dE5fG7hJ9kL"],
+            &["li", "p_", "aB3dE5fG7hJ9kL2mN4pQ"],
         ],
         no: &[&["secret_", "configurationofthecustomersordersbyregionsa"]],
     },

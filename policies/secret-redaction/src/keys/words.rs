@@ -5,7 +5,8 @@
 pub(crate) const KEYWORDS: &[&str] = &[
     "pass", "pwd", "psw", "pswd", "secret", "token", "key", "heslo", "hesla", "heslem", "credential",
     "creds", "auth", "access", "private", "kennwort", "contrase", "jwt", "passphrase", "identified by",
-    "_pat", "_pw",
+    "_pat", "_pw", "senha", "wachtwoord", "hasło", "haslo", "jelszó", "jelszo", "lösenord", "parola", "sonar.login",
+    "sonar_login", "sonarlogin",
 ];
 
 /// Names of what people make up.
@@ -13,7 +14,7 @@ pub(crate) const KEYWORDS: &[&str] = &[
 pub(crate) const PASSWORDS: &[&str] = &[
     "password", "passwords", "passwd", "pwd", "pass", "passphrase", "passcode", "pswd", "psw", "pw",
     "heslo", "hesla", "heslem", "kennwort", "passwort", "contraseña", "userpass", "dbpass", "sshpass",
-    "mypass",
+    "mypass", "senha", "wachtwoord", "hasło", "haslo", "jelszó", "jelszo", "lösenord", "parola",
 ];
 
 /// The same at the end of a word, as in `mysqlpassword`.
@@ -69,7 +70,7 @@ pub(crate) const SECRET_KEYS: &[&str] = &[
     "developer", "personal", "security", "hmac", "aes", "jwt", "ssh", "pgp", "gpg", "ssl", "tls", "rsa",
     "webhook", "write", "read", "ingest", "ingestion", "rest", "license", "licence", "storage",
     "function", "crypt", "cipher", "pre", "psk", "live", "production", "session", "root", "owner",
-    "token",
+    "token", "unseal", "recovery",
 ];
 
 /// Before `key`: what finds a row, a file, a text or a door's other half.

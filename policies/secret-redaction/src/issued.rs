@@ -1,0 +1,546 @@
+//! Long random tokens that are known by how issuers make them, without a list of issuers: a name, a joint, and noise.
+//!
+//! A distinctive start cannot wake this, as there is none. So it looks at runs of bytes that tokens are made of: only
+//! each second eight bytes of a text have to be looked at to find all that are long enough. Linear in the text.
+
+use crate::alphabet::{
+    ALNUM, Alphabet, DASH, DIGIT, HEX, LETTER, LOWER, LOWER_HEX, UPPER, URL64, URL64_PADDED,
+};
+use crate::formats::boundary_before;
+use crate::rules::{self, RuleIndex};
+use crate::{keboola, shape};
+use std::ops::Range;
+
+/// Length of the shortest run that is looked at, in bytes.
+const RUN_MIN: usize = 22;
+
+/// So many bytes are looked at at once, and how far apart: each long run has such a block.
+const BLOCK: usize = 8;
+const STRIDE: usize = RUN_MIN + 1 - BLOCK;
+
+/// Length of the shortest noise behind a name that tells of a secret, in bytes; behind any other, in letters of both cases
+/// and of one: ids have one.
+const NOISE_MIN: usize = 14;
+const NAMELESS_MIN: usize = 32;
+const NAMELESS_OF_ONE_CASE_MIN: usize = 40;
+
+/// Length of the shortest piece without a joint that is in each long noise, in bytes.
+const WHOLE_MIN: usize = 20;
+
+/// Longer runs are data, in bytes.
+const RUN_MAX: usize = 1024;
+
+/// A name has so many parts at most, each of so many bytes; one that tells nothing fewer, as names of buckets have many.
+const PARTS_MAX: usize = 4;
+const NAMELESS_PARTS_MAX: usize = 2;
+const PART_MAX: usize = 12;
+
+/// What tells that noise is a secret, whatever it looks like.
+const SECRETS: [&str; 12] = [
+    "apikey", "authkey", "oat", "pass", "password", "pat", "priv", "pw", "secret", "signkey", "sk", "token",
+];
+/// What tells it of noise that is neither hexadecimal nor a UUID: names of caches and tables are made of these too.
+const HINTS: [&str; 14] = [
+    "access", "admin", "api", "auth", "bot", "key", "live", "prod", "refresh", "root", "sandbox", "sdk",
+    "svc", "test",
+];
+/// What tells that it is for everybody to see, or only names something.
+const PUBLIC: [&str; 28] = [
+    "asset", "avatar", "checksum", "cid", "client", "cs", "cursor", "digest", "etag", "file", "hash", "icon",
+    "id", "image", "img", "job", "md", "nonce", "photo", "pk", "pub", "public", "query", "req", "request",
+    "sha", "trace", "video",
+];
+
+/// Which tokens are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// Storage API tokens only.
+    Storage,
+    All,
+}
+
+/// Returns the ranges of tokens and their rules, in order.
+pub(crate) fn find(text: &[u8], which: Which) -> impl Iterator<Item = (Range<usize>, RuleIndex)> {
+    runs(text).filter_map(move |run| judge(text, &run, which))
+}
+
+/// A run of [`URL64`], as long as it can be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Run {
+    range: Range<usize>,
+    /// Of what it is made.
+    kinds: Alphabet,
+}
+
+impl Run {
+    fn has_both_cases(&self) -> bool {
+        self.kinds.meets(LOWER) && self.kinds.meets(UPPER)
+    }
+}
+
+/// Returns all runs of [`RUN_MIN`] bytes or more that have digits, as all tokens do.
+fn runs(text: &[u8]) -> impl Iterator<Item = Run> {
+    let mut block = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let eight = text.get(block..)?.first_chunk::<BLOCK>()?;
+            if !may_be_of_run(*eight) {
+                block += STRIDE;
+                continue;
+            }
+            let (end, kinds) = URL64.run_and_kinds(text, block);
+            if end < block + BLOCK {
+                block += STRIDE;
+                continue;
+            }
+            let (start, kinds_before) = URL64.run_back_and_kinds(text, block);
+            block += (end - block).next_multiple_of(STRIDE);
+            let kinds = kinds.or(kinds_before);
+            if end - start >= RUN_MIN && kinds.meets(DIGIT) {
+                return Some(Run {
+                    range: start..end,
+                    kinds,
+                });
+            }
+        }
+    })
+}
+
+/// Says quickly of nearly all bytes of texts that one of them is not of [`URL64`]: white space, quotes, commas.
+fn may_be_of_run(bytes: [u8; BLOCK]) -> bool {
+    const LEAST: u64 = u64::from_ne_bytes([b'-'; BLOCK]);
+    const HIGH: u64 = u64::from_ne_bytes([0x80; BLOCK]);
+    let bytes = u64::from_ne_bytes(bytes);
+    // A high bit that stays is that of a byte that is not less.
+    bytes & HIGH == 0 && ((bytes | HIGH) - LEAST) & HIGH == HIGH
+}
+
+fn judge(text: &[u8], run: &Run, which: Which) -> Option<(Range<usize>, RuleIndex)> {
+    let start = run.range.start + escaped(text, run.range.start);
+    let run = Run {
+        range: start..run.range.end,
+        kinds: run.kinds,
+    };
+    let token = &text[run.range.clone()];
+    if let Some(length) = keboola::storage_token(token) {
+        return Some((start..start + length, rules::STORAGE_TOKEN));
+    }
+    if which == Which::Storage {
+        return None;
+    }
+    let found = if is_named(text, &run) {
+        run.range
+    } else if run.has_both_cases() || FORM_LENGTHS.contains(&token.len()) {
+        FORMS.iter().find_map(|form| form(text, run.range.clone()))?
+    } else {
+        return None;
+    };
+    Some((found, rules::ISSUED_TOKEN))
+}
+
+/// Returns how many bytes of a run belong to an escape that it follows: `\n`, `\u0022`, `%3D`.
+fn escaped(text: &[u8], start: usize) -> usize {
+    let run = &text[start..];
+    match start.checked_sub(1).map(|before| text[before]) {
+        Some(b'\\') if matches!(run[0], b'n' | b'r' | b't') => 1,
+        Some(b'\\') if run[0] == b'u' && HEX.run(run, 1, 4) == 5 => 5,
+        Some(b'%') if HEX.run(run, 0, 2) == 2 => 2,
+        _ => 0,
+    }
+}
+
+/// What a name tells of the noise behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Tells {
+    Nothing,
+    Hint,
+    Secret,
+    Public,
+}
+
+impl Tells {
+    /// Returns the most that a part of a name tells.
+    fn by(name: &[u8]) -> Self {
+        let told = parts(name).map(|part| {
+            let word = &part[..LETTER.run(part, 0, PART_MAX)];
+            let is_among = |words: &[&str]| {
+                words
+                    .iter()
+                    .any(|other| word.eq_ignore_ascii_case(other.as_bytes()))
+            };
+            if is_among(&PUBLIC) {
+                Self::Public
+            } else if is_among(&SECRETS) {
+                Self::Secret
+            } else if is_among(&HINTS) {
+                Self::Hint
+            } else {
+                Self::Nothing
+            }
+        });
+        told.max().unwrap_or(Self::Nothing)
+    }
+}
+
+/// Returns the parts of a name, each of which has a joint behind it.
+fn parts(name: &[u8]) -> impl Iterator<Item = &[u8]> {
+    name.split(|byte| !ALNUM.has(*byte))
+        .filter(|part| !part.is_empty())
+}
+
+/// Returns the length of the name that a token begins with, its last joint included; 0 where there is none.
+fn name_length(token: &[u8]) -> usize {
+    let mut length = 0;
+    for _ in 0..PARTS_MAX {
+        let joint = ALNUM.run(token, length, PART_MAX + 1);
+        if !is_part(&token[length..joint]) || token.len() - joint <= NOISE_MIN {
+            break;
+        }
+        length = joint + 1;
+    }
+    length
+}
+
+/// Says whether a run is a name, a joint, and noise: `acme_live_4eC39HqLyjWDarjtT1zdp7dc`.
+fn is_named(text: &[u8], run: &Run) -> bool {
+    let token = &text[run.range.clone()];
+    let (name, noise) = token.split_at(name_length(token));
+    if name.is_empty() || token.len() > RUN_MAX {
+        return false;
+    }
+    if noise.len() >= NAMELESS_MIN && LOWER_HEX.or(DASH).all(noise) {
+        return shape::is_hex_or_uuid(noise) && Tells::by(name) == Tells::Secret;
+    }
+    // What is cheap to tell first: nearly all runs are names that end in an id.
+    if !is_one_piece(noise) || is_ulid(noise) {
+        return false;
+    }
+    let has_both_cases =
+        || noise.iter().any(u8::is_ascii_lowercase) && noise.iter().any(u8::is_ascii_uppercase);
+    let may_be = match Tells::by(name) {
+        Tells::Secret => true,
+        Tells::Hint => has_both_cases(),
+        Tells::Nothing => {
+            let is_long = noise.len() >= NAMELESS_OF_ONE_CASE_MIN && ALNUM.all(noise);
+            noise.len() >= NAMELESS_MIN
+                && (is_long || has_both_cases())
+                && parts(name).count() <= NAMELESS_PARTS_MAX
+                && !is_inside(text, &run.range)
+                && !shape::has_words(noise)
+        }
+        Tells::Public => false,
+    };
+    may_be && is_noise(noise)
+}
+
+/// Says whether a run is a part of a file's name, a path or an address, or a digest: `sha256=…`.
+fn is_inside(text: &[u8], run: &Range<usize>) -> bool {
+    let before = run.start.checked_sub(1).map(|before| text[before]);
+    let after = (text.get(run.end), text.get(run.end + 1));
+    let is_digest = matches!(before, Some(b'=' | b':'))
+        && text[..DIGIT.run_back(text, run.start - 1, 3)].ends_with(b"sha");
+    is_digest
+        || matches!(before, Some(b'/' | b'.' | b'@' | b'+'))
+        || matches!(after, (Some(b'@' | b'/' | b'+'), _))
+        || matches!(after, (Some(b'.'), Some(next)) if ALNUM.has(*next))
+}
+
+/// Says whether noise has no more joints than base64 of the URL alphabet has by chance: names of machines and tables end
+/// in noise too, but have joints all over.
+fn is_one_piece(noise: &[u8]) -> bool {
+    let mut pieces = noise.split(|byte| !ALNUM.has(*byte));
+    ALNUM.all(noise) || (noise.len() >= NAMELESS_MIN && pieces.any(|piece| piece.len() >= WHOLE_MIN))
+}
+
+/// Says whether it is a ULID, which Keboola ends names of objects with: 26 digits of Crockford's base32, a time at first.
+fn is_ulid(noise: &[u8]) -> bool {
+    let is_digit = |byte: &u8| ALNUM.has(*byte) && !matches!(byte | 0x20, b'i' | b'l' | b'o' | b'u');
+    noise.len() == 26 && matches!(noise[0], b'0'..=b'7') && noise.iter().all(is_digit)
+}
+
+/// Says whether it can be a part of a name: letters of one case, and perhaps a number: `sk`, `v1`.
+fn is_part(part: &[u8]) -> bool {
+    let is_of = |letters: Alphabet| {
+        let word = letters.run(part, 0, PART_MAX);
+        word > 0 && part.len() >= 2 && part.len() <= word + 2 && DIGIT.all(&part[word..])
+    };
+    is_of(LOWER) || is_of(UPPER)
+}
+
+/// Says whether it has neither words nor digits alone.
+fn is_noise(bytes: &[u8]) -> bool {
+    let digits = bytes.iter().filter(|byte| DIGIT.has(**byte)).count();
+    let letters = bytes.iter().filter(|byte| LETTER.has(**byte)).count();
+    digits >= 1 && letters >= 2 && shape::is_opaque(bytes, NOISE_MIN)
+}
+
+/// What has a form around a long run.
+type Form = fn(&[u8], Range<usize>) -> Option<Range<usize>>;
+
+/// Lengths of runs in forms that have letters of one case.
+const FORM_LENGTHS: [usize; 2] = [32, 64];
+
+const FORMS: [Form; 7] = [airtable, asana, discord, numbered, okta, yandex, zoho];
+
+/// `pat<14>.<64 hexadecimal digits>`: a personal access token of Airtable.
+fn airtable(text: &[u8], run: Range<usize>) -> Option<Range<usize>> {
+    let name = (run.start.checked_sub("pat".len() + 14 + 1))?;
+    let is_token = run.len() == 64
+        && LOWER_HEX.all(&text[run.clone()])
+        && text[run.start - 1] == b'.'
+        && ALNUM.all(&text[name..run.start - 1])
+        && text[name..].starts_with(b"pat")
+        && boundary_before(text, name);
+    is_token.then_some(name..run.end)
+}
+
+/// `1/<user>:<32 hexadecimal digits>`: a personal access token of Asana.
+fn asana(text: &[u8], run: Range<usize>) -> Option<Range<usize>> {
+    let colon = run.start.checked_sub(1).filter(|colon| text[*colon] == b':')?;
+    let user = DIGIT.run_back(text, colon, 20);
+    let start = user.checked_sub(2)?;
+    let is_token = run.len() == 32
+        && LOWER_HEX.all(&text[run.clone()])
+        && colon - user >= 10
+        && DIGIT.has(text[start])
+        && text[start + 1] == b'/'
+        && boundary_before(text, start);
+    is_token.then_some(start..run.end)
+}
+
+/// The user's number in base64, a time of six bytes, and a signature: the token of a bot of Discord.
+fn discord(text: &[u8], run: Range<usize>) -> Option<Range<usize>> {
+    let time = run.end + 1;
+    let signature = URL64.run(text, time, 8) + 1;
+    let end = URL64.run(text, signature, 64);
+    let is_token = (24..=28).contains(&run.len())
+        && matches!(text[run.start], b'M' | b'N' | b'O')
+        && text.get(run.end) == Some(&b'.')
+        && (7..=8).contains(&(signature - time))
+        && text.get(signature - 1) == Some(&b'.')
+        && (27..=40).contains(&end.saturating_sub(signature))
+        && shape::is_opaque(&text[signature..end], 27);
+    is_token.then_some(run.start..end)
+}
+
+/// `<number>-<noise>`: a key of TrueNAS, and what else begins with the number of whoever has it.
+fn numbered(text: &[u8], run: Range<usize>) -> Option<Range<usize>> {
+    let token = &text[run.clone()];
+    let noise = token.get(DIGIT.run(token, 0, 12) + 1..)?;
+    let is_token = DIGIT.has(token[0])
+        && (40..=128).contains(&noise.len())
+        && matches!(token[token.len() - noise.len() - 1], b'-' | b'_')
+        && ALNUM.all(noise)
+        && noise.iter().any(u8::is_ascii_uppercase)
+        && noise.iter().any(u8::is_ascii_lowercase)
+        && is_noise(noise);
+    is_token.then_some(run)
+}
+
+/// `00<40>`: an API token of Okta.
+fn okta(text: &[u8], run: Range<usize>) -> Option<Range<usize>> {
+    let token = &text[run.clone()];
+    let is_token = token.len() == 42
+        && token.starts_with(b"00")
+        && token.iter().any(u8::is_ascii_uppercase)
+        && token.iter().any(u8::is_ascii_lowercase)
+        && is_noise(&token[2..]);
+    is_token.then_some(run)
+}
+
+/// `1000.<32 hexadecimal digits>.<32>`: a code or a token of Zoho.
+fn zoho(text: &[u8], run: Range<usize>) -> Option<Range<usize>> {
+    let start = run.start.checked_sub("1000.".len())?;
+    let end = run.end + 1 + 32;
+    let second = text.get(run.end + 1..end)?;
+    let is_token = run.len() == 32
+        && LOWER_HEX.all(&text[run.clone()])
+        && text[run.end] == b'.'
+        && LOWER_HEX.all(second)
+        && text.get(end).is_none_or(|next| !URL64.has(*next))
+        && text[start..].starts_with(b"1000.")
+        && boundary_before(text, start);
+    is_token.then_some(start..end)
+}
+
+/// `t1.<data>.<86>`: an access token of Yandex Cloud.
+fn yandex(text: &[u8], run: Range<usize>) -> Option<Range<usize>> {
+    let dot = run.start.checked_sub(1).filter(|dot| text[*dot] == b'.')?;
+    let data = URL64_PADDED.run_back(text, dot, 500);
+    let start = data.checked_sub("t1.".len())?;
+    let is_token = run.len() >= 80
+        && dot - data >= 20
+        && text[start..].starts_with(b"t1.")
+        && boundary_before(text, start)
+        && shape::is_opaque(&text[run.clone()], 80);
+    is_token.then_some(start..run.end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+
+    const NOISE: &str = "aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE";
+    const HEXADECIMAL: &str = "0f3a9c71d25e84b60f3a9c71d25e84b6";
+
+    #[track_caller]
+    fn check(texts: &[String], expected: &Expect) {
+        let mut drawn = String::new();
+        for text in texts {
+            let found = find(text.as_bytes(), Which::All);
+            let found: Vec<&str> = found.map(|(range, _)| &text[range]).collect();
+            drawn += &format!("{text}  ->  {found:?}\n");
+        }
+        expected.assert_eq(&drawn);
+    }
+
+    #[test]
+    fn runs_are_all_that_are_long_enough() {
+        let slow = |text: &[u8]| {
+            let mut runs = Vec::new();
+            let mut start = 0;
+            for at in 0..=text.len() {
+                if at == text.len() || !URL64.has(text[at]) {
+                    if at - start >= RUN_MIN && text[start..at].contains(&b'1') {
+                        runs.push(start..at);
+                    }
+                    start = at + 1;
+                }
+            }
+            runs
+        };
+        // Numbers that look random and are the same each time.
+        let mut state = 3_u64;
+        let mut told = 0;
+        for length in 0..400 {
+            let text: Vec<u8> = std::iter::repeat_with(|| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                match (state >> 33) % 48 {
+                    0 => b' ',
+                    1 => b'/',
+                    2 => b'1',
+                    _ => b'a',
+                }
+            })
+            .take(length)
+            .collect();
+            let found: Vec<_> = runs(&text).map(|run| run.range).collect();
+            told += found.len();
+            assert_eq!(found, slow(&text), "{text:?}");
+        }
+        assert!(told > 500);
+    }
+
+    #[test]
+    fn noise_behind_a_name_is_a_token() {
+        let short = &NOISE[..20];
+        let texts = [
+            format!("acme_{NOISE}"),
+            format!("x = 'acme-{NOISE}';"),
+            format!("a\\nacme_v1_{NOISE} b"),
+            format!("q?a=1%26k%3Dacme_{NOISE}"),
+            format!("acme_live_{short}"),
+            format!("acme-sk-{HEXADECIMAL}"),
+            "acme_secret_0f3a9c71-d25e-84b6-0f3a-9c71d25e84b6".to_owned(),
+            format!("Use acme_{NOISE}."),
+            format!("{NOISE}_acme"),
+            format!("acme_{}_{}", &NOISE[..18], &NOISE[18..]),
+        ];
+        check(
+            &texts,
+            &expect![[r#"
+            acme_aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE  ->  ["acme_aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE"]
+            x = 'acme-aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE';  ->  ["acme-aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE"]
+            a\nacme_v1_aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE b  ->  ["acme_v1_aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE"]
+            q?a=1%26k%3Dacme_aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE  ->  ["acme_aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE"]
+            acme_live_aB3dE5fG7hJ9kL2mN4pQ  ->  ["acme_live_aB3dE5fG7hJ9kL2mN4pQ"]
+            acme-sk-0f3a9c71d25e84b60f3a9c71d25e84b6  ->  ["acme-sk-0f3a9c71d25e84b60f3a9c71d25e84b6"]
+            acme_secret_0f3a9c71-d25e-84b6-0f3a-9c71d25e84b6  ->  ["acme_secret_0f3a9c71-d25e-84b6-0f3a-9c71d25e84b6"]
+            Use acme_aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE.  ->  ["acme_aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE"]
+            aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE_acme  ->  []
+            acme_aB3dE5fG7hJ9kL2mN4_pQ6rS8tU0vWx1Yz5AbC3dE  ->  ["acme_aB3dE5fG7hJ9kL2mN4_pQ6rS8tU0vWx1Yz5AbC3dE"]
+        "#]],
+        );
+    }
+
+    #[test]
+    fn names_ids_and_files_are_none() {
+        let short = &NOISE[..20];
+        let texts = [
+            format!("acme_{short}"),
+            format!("acme_{HEXADECIMAL}"),
+            "live_0f3a9c71-d25e-84b6-0f3a-9c71d25e84b6".to_owned(),
+            format!("pk_live_{NOISE}"),
+            format!("sha256-{NOISE}"),
+            format!("/static/main_{NOISE}.js"),
+            format!("https://acme.example/d/acme_{NOISE}/view"),
+            format!("bounce_{NOISE}@acme.example"),
+            "customer_orders_by_region_and_country_of_delivery_2024".to_owned(),
+            "api-server-7d4b9c6f5d-x2x4z".to_owned(),
+            "acme-team-ex-shop-metadata-v2-01jd4k7zq0000000000n7x8w0d".to_owned(),
+            "acme-prod-01jd4k7zq0000000000n7x8w0d".to_owned(),
+            "PROD-01jd4k7zq0000000000n7x8w0d".to_owned(),
+            "acme-01jd4k7zq0000000000n7x8w0d-customer-orders".to_owned(),
+            "acme-token-01jd4k7zq0000000000n7x8w0d".to_owned(),
+            "acme-shop-db-import-tests-s3filesbucket-vm9zhtm5jd7s".to_owned(),
+            "acme_96726c78_4ae3_402f_b08b_7a78c6903d2a_b08b7a78".to_owned(),
+            "test_customer_orders_by_region".to_owned(),
+            "IID_ID3D10EffectShaderResourceVariable".to_owned(),
+            format!("sha256=ACM_{NOISE}"),
+            "API_KEY_OF_THE_CUSTOMERS_REGION_2024".to_owned(),
+            "live_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx".to_owned(),
+            NOISE.to_owned(),
+            HEXADECIMAL.to_owned(),
+        ];
+        let found = texts
+            .iter()
+            .filter(|text| find(text.as_bytes(), Which::All).next().is_some());
+        assert_eq!(found.collect::<Vec<_>>(), Vec::<&String>::new());
+    }
+
+    #[test]
+    fn some_forms_are_read_from_their_longest_run() {
+        let texts = [
+            format!("pat{}.{HEXADECIMAL}{HEXADECIMAL}", &NOISE[..14]),
+            format!("1/1199887766554433:{HEXADECIMAL}"),
+            format!("Bot MTA{}.G{}.{}", &NOISE[..22], &NOISE[..5], &NOISE[..38]),
+            format!("t1.{NOISE}==.{NOISE}{NOISE}aB3dE5"),
+            format!("format{}.{HEXADECIMAL}{HEXADECIMAL}", &NOISE[..14]),
+            format!("a/1199887766554433:{HEXADECIMAL}"),
+            format!("MTA{}.min.js", &NOISE[..22]),
+            format!("[\"10-{NOISE}{NOISE}\"]"),
+            format!("10-{NOISE}-{NOISE}"),
+            format!("00{NOISE}"),
+            format!("000{NOISE}"),
+            format!("1000.{HEXADECIMAL}.{HEXADECIMAL}"),
+            format!("100.{HEXADECIMAL}.{HEXADECIMAL}"),
+        ];
+        check(
+            &texts,
+            &expect![[r#"
+                pataB3dE5fG7hJ9kL.0f3a9c71d25e84b60f3a9c71d25e84b60f3a9c71d25e84b60f3a9c71d25e84b6  ->  ["pataB3dE5fG7hJ9kL.0f3a9c71d25e84b60f3a9c71d25e84b60f3a9c71d25e84b60f3a9c71d25e84b6"]
+                1/1199887766554433:0f3a9c71d25e84b60f3a9c71d25e84b6  ->  ["1/1199887766554433:0f3a9c71d25e84b60f3a9c71d25e84b6"]
+                Bot MTAaB3dE5fG7hJ9kL2mN4pQ6r.GaB3dE.aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3  ->  ["MTAaB3dE5fG7hJ9kL2mN4pQ6r.GaB3dE.aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3"]
+                t1.aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE==.aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dEaB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dEaB3dE5  ->  ["t1.aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE==.aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dEaB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dEaB3dE5"]
+                formataB3dE5fG7hJ9kL.0f3a9c71d25e84b60f3a9c71d25e84b60f3a9c71d25e84b60f3a9c71d25e84b6  ->  []
+                a/1199887766554433:0f3a9c71d25e84b60f3a9c71d25e84b6  ->  []
+                MTAaB3dE5fG7hJ9kL2mN4pQ6r.min.js  ->  []
+                ["10-aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dEaB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE"]  ->  ["10-aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dEaB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE"]
+                10-aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE-aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE  ->  []
+                00aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE  ->  ["00aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE"]
+                000aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE  ->  []
+                1000.0f3a9c71d25e84b60f3a9c71d25e84b6.0f3a9c71d25e84b60f3a9c71d25e84b6  ->  ["1000.0f3a9c71d25e84b60f3a9c71d25e84b6.0f3a9c71d25e84b60f3a9c71d25e84b6"]
+                100.0f3a9c71d25e84b60f3a9c71d25e84b6.0f3a9c71d25e84b60f3a9c71d25e84b6  ->  []
+            "#]],
+        );
+    }
+
+    #[test]
+    fn of_the_names_of_members_only_storage_tokens_are_taken() {
+        let storage = format!("12-345-{NOISE}");
+        assert_eq!(find(storage.as_bytes(), Which::Storage).count(), 1);
+        let other = format!("acme_{NOISE}");
+        assert_eq!(find(other.as_bytes(), Which::Storage).count(), 0);
+    }
+}
