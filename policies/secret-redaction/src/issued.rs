@@ -59,9 +59,13 @@ pub(crate) enum Which {
     All,
 }
 
-/// Returns the ranges of tokens and their rules, in order.
-pub(crate) fn find(text: &[u8], which: Which) -> impl Iterator<Item = (Range<usize>, RuleIndex)> {
-    runs(text).filter_map(move |run| judge(text, &run, which))
+/// Returns the ranges of tokens and their rules, in order; `goes_on` where the text is followed by what goes.
+pub(crate) fn find(
+    text: &[u8],
+    which: Which,
+    goes_on: bool,
+) -> impl Iterator<Item = (Range<usize>, RuleIndex)> {
+    runs(text).filter_map(move |run| judge(text, &run, which, goes_on))
 }
 
 /// A run of [`URL64`], as long as it can be.
@@ -115,7 +119,7 @@ fn may_be_of_run(bytes: [u8; BLOCK]) -> bool {
     bytes & HIGH == 0 && ((bytes | HIGH) - LEAST) & HIGH == HIGH
 }
 
-fn judge(text: &[u8], run: &Run, which: Which) -> Option<(Range<usize>, RuleIndex)> {
+fn judge(text: &[u8], run: &Run, which: Which, goes_on: bool) -> Option<(Range<usize>, RuleIndex)> {
     let start = run.range.start + escaped(text, run.range.start);
     let run = Run {
         range: start..run.range.end,
@@ -128,7 +132,7 @@ fn judge(text: &[u8], run: &Run, which: Which) -> Option<(Range<usize>, RuleInde
     if which == Which::Storage {
         return None;
     }
-    let found = if is_named(text, &run) {
+    let found = if is_named(text, &run, goes_on) {
         run.range
     } else if run.has_both_cases() || FORM_LENGTHS.contains(&token.len()) {
         FORMS.iter().find_map(|form| form(text, run.range.clone()))?
@@ -202,7 +206,7 @@ fn name_length(token: &[u8]) -> usize {
 }
 
 /// Says whether a run is a name, a joint, and noise: `acme_live_4eC39HqLyjWDarjtT1zdp7dc`.
-fn is_named(text: &[u8], run: &Run) -> bool {
+fn is_named(text: &[u8], run: &Run, goes_on: bool) -> bool {
     let token = &text[run.range.clone()];
     let (name, noise) = token.split_at(name_length(token));
     if name.is_empty() || token.len() > RUN_MAX {
@@ -225,7 +229,7 @@ fn is_named(text: &[u8], run: &Run) -> bool {
             noise.len() >= NAMELESS_MIN
                 && (is_long || has_both_cases())
                 && parts(name).count() <= NAMELESS_PARTS_MAX
-                && !is_inside(text, &run.range)
+                && !is_inside(text, &run.range, goes_on)
                 && !shape::has_words(noise)
         }
         Tells::Public => false,
@@ -234,15 +238,16 @@ fn is_named(text: &[u8], run: &Run) -> bool {
 }
 
 /// Says whether a run is a part of a file's name, a path or an address, or a digest: `sha256=…`.
-fn is_inside(text: &[u8], run: &Range<usize>) -> bool {
+fn is_inside(text: &[u8], run: &Range<usize>, goes_on: bool) -> bool {
     let before = run.start.checked_sub(1).map(|before| text[before]);
     let after = (text.get(run.end), text.get(run.end + 1));
+    let is_joined = |next: Option<&u8>| next.map_or(goes_on, |next| ALNUM.has(*next) || *next == b'[');
     let is_digest = matches!(before, Some(b'=' | b':'))
         && text[..DIGIT.run_back(text, run.start - 1, 3)].ends_with(b"sha");
     is_digest
         || matches!(before, Some(b'/' | b'.' | b'@' | b'+'))
         || matches!(after, (Some(b'@' | b'/' | b'+'), _))
-        || matches!(after, (Some(b'.'), Some(next)) if ALNUM.has(*next))
+        || matches!(after, (Some(b'.'), next) if is_joined(next))
 }
 
 /// Says whether noise has no more joints than base64 of the URL alphabet has by chance: names of machines and tables end
@@ -388,7 +393,7 @@ mod tests {
     fn check(texts: &[String], expected: &Expect) {
         let mut drawn = String::new();
         for text in texts {
-            let found = find(text.as_bytes(), Which::All);
+            let found = find(text.as_bytes(), Which::All, false);
             let found: Vec<&str> = found.map(|(range, _)| &text[range]).collect();
             drawn += &format!("{text}  ->  {found:?}\n");
         }
@@ -495,7 +500,7 @@ mod tests {
         ];
         let found = texts
             .iter()
-            .filter(|text| find(text.as_bytes(), Which::All).next().is_some());
+            .filter(|text| find(text.as_bytes(), Which::All, false).next().is_some());
         assert_eq!(found.collect::<Vec<_>>(), Vec::<&String>::new());
     }
 
@@ -539,8 +544,8 @@ mod tests {
     #[test]
     fn of_the_names_of_members_only_storage_tokens_are_taken() {
         let storage = format!("12-345-{NOISE}");
-        assert_eq!(find(storage.as_bytes(), Which::Storage).count(), 1);
+        assert_eq!(find(storage.as_bytes(), Which::Storage, false).count(), 1);
         let other = format!("acme_{NOISE}");
-        assert_eq!(find(other.as_bytes(), Which::Storage).count(), 0);
+        assert_eq!(find(other.as_bytes(), Which::Storage, false).count(), 0);
     }
 }

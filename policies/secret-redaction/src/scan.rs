@@ -91,17 +91,17 @@ impl Scanner {
         let mut hits: Vec<Hit> = Vec::new();
         let mut protected: Vec<Range<usize>> = Vec::new();
         let mut protected_to = 0;
-        let mut known_to = 0;
+        let mut known = 0..0;
         let mut named_to = 0;
         let mut decoded_to = 0;
         for found in self.starts.find(bytes) {
             let at = found.start;
             let action = self.actions[found.pattern];
             // What is protected or known to go needs no second look.
-            if at < protected_to || (at < known_to && !matches!(action, Action::Protect)) {
+            if at < protected_to || (known.contains(&at) && !matches!(action, Action::Protect)) {
                 continue;
             }
-            let known = hits.len();
+            let before = hits.len();
             match action {
                 Action::Protect => {
                     if let Some(end) = keboola::protected_end(text, at) {
@@ -143,8 +143,8 @@ impl Scanner {
                 }
                 Action::Name | Action::HashName | Action::Call | Action::Percent => {}
             }
-            if let Some(hit) = hits.get(known) {
-                known_to = hit.range.end;
+            if let Some(hit) = hits.get(before) {
+                known = hit.range.clone();
             }
         }
         let which = match depth {
@@ -152,7 +152,7 @@ impl Scanner {
             Depth::All(_) => Which::All,
         };
         // So it is with nearly all texts.
-        if hits.is_empty() && protected.is_empty() && issued::find(bytes, which).next().is_none() {
+        if hits.is_empty() && protected.is_empty() && issued::find(bytes, which, false).next().is_none() {
             return hits;
         }
         with_issued(text, hits, &protected, which)
@@ -206,7 +206,8 @@ fn with_issued(text: &str, mut hits: Vec<Hit>, protected: &[Range<usize>], which
 
 /// Returns the tokens of unlisted issuers in a part of a text.
 fn issued(text: &[u8], part: Range<usize>, which: Which) -> impl Iterator<Item = Hit> {
-    issued::find(&text[part.clone()], which).map(move |(range, rule)| Hit {
+    let goes_on = part.end < text.len();
+    issued::find(&text[part.clone()], which, goes_on).map(move |(range, rule)| Hit {
         range: part.start + range.start..part.start + range.end,
         rule,
     })
@@ -456,6 +457,31 @@ mod tests {
         };
         let patterns = formats::all().flat_map(|format| format.patterns);
         assert!(patterns.map(least).min() >= Some(FORM_MIN));
+    }
+
+    #[test]
+    fn what_goes_further_on_hides_nothing_before_it() {
+        let text = "%3D://etl:banan32@a.example/x://dwh:krtek77@b.example/";
+        let hits = Scanner::new().scan(text, Depth::All(0));
+        let gone: Vec<&str> = hits.iter().map(|hit| &text[hit.range.clone()]).collect();
+        assert_eq!(gone, ["banan32", "krtek77"]);
+    }
+
+    #[test]
+    fn tokens_beside_what_is_protected_are_found() {
+        let token = "acme_live_aB3dE5fG7hJ9kL2mN4pQ";
+        let cipher = "KBC::ProjectSecure::eJwBQAG//mRlZjUwMjAwZmY0";
+        let scanner = Scanner::new();
+        for text in [
+            format!("{cipher}, {token}"),
+            format!("{token}.{cipher}"),
+            format!("[REDACTED:password:k7wq2a]{token}"),
+            format!("{token} {token}"),
+        ] {
+            let hits = scanner.scan(&text, Depth::All(0));
+            assert!(!hits.is_empty(), "{text}");
+            assert!(hits.iter().all(|hit| &text[hit.range.clone()] == token), "{text}");
+        }
     }
 
     #[test]
