@@ -71,6 +71,11 @@ fn any_secret() -> impl Strategy<Value = Secret> {
             with_start(["gl", "pat-"], "[A-Z][a-z][0-9][A-Za-z0-9]{17}"),
             true
         ),
+        secret(
+            others(),
+            with_start(["acme_", "v1_"], "([A-Z][0-9][a-z][0-9]){10}"),
+            true
+        ),
         secret(others(), with_start(["postgres", "://"], url), false),
         secret(
             others(),
