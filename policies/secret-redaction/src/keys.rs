@@ -12,7 +12,7 @@ use crate::{
 };
 use words::{
     KEYWORDS, NEUTRAL_TAILS, NOT_A_PASSWORD, NOT_A_TOKEN, OTHER_KEYS, PASSWORD_ENDS, PASSWORDS, SECRET_ENDS,
-    SECRET_KEYS, SECRETS,
+    SECRET_KEYS, SECRETS, WEAK,
 };
 
 /// How strongly a name promises a secret.
@@ -86,12 +86,10 @@ pub(crate) fn strength(before: &str, name: &str) -> Option<Strength> {
             Some(Strength::Weak)
         };
     }
-    // SonarQube takes a token for a login.
-    let weak = is_one_of(
-        head,
-        &["auth", "authorization", "access", "private", "sonarlogin"],
-    ) || (is_one_of(head, &["login"]) && is_one_of(modifier, &["sonar"]))
-        || ends_with_one_of(head, &["key"]);
+    // SonarQube takes a token for a login, Vault has ids that are secrets, Telegram calls a key a hash.
+    let is = |modifiers: &str, heads: &str| is_one_of(modifier, &[modifiers]) && is_one_of(head, &[heads]);
+    let is_odd = is("sonar", "login") || is("secret", "id") || is("api", "hash");
+    let weak = is_one_of(head, WEAK) || is_odd || ends_with_one_of(head, &["key"]);
     let other = [
         "monkey",
         "turkey",
@@ -237,6 +235,10 @@ mod tests {
                 "PASSWORD_PROD",
                 "--password",
                 "smtp_pass",
+                "hasło",
+                "db_haslo",
+                "wachtwoord",
+                "senha",
             ],
         );
     }
@@ -261,6 +263,9 @@ mod tests {
                 "vendorSECRETkey",
                 "refresh_token",
                 "github_pat",
+                "ipsec_psk",
+                "tajemství",
+                "unseal_key",
             ],
         );
     }
@@ -269,7 +274,19 @@ mod tests {
     fn names_that_may_be_of_secrets() {
         check(
             Some(Strength::Weak),
-            &["key", "vendor_key", "authorization", "vendorACCESS", "geoKey"],
+            &[
+                "key",
+                "vendor_key",
+                "authorization",
+                "vendorACCESS",
+                "geoKey",
+                "sonar.login",
+                "sonarLogin",
+                "secret_id",
+                "api_hash",
+                "klíč",
+                "tajny_klic",
+            ],
         );
     }
 

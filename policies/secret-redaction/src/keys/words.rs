@@ -5,8 +5,9 @@
 pub(crate) const KEYWORDS: &[&str] = &[
     "pass", "pwd", "psw", "pswd", "secret", "token", "key", "heslo", "hesla", "heslem", "credential",
     "creds", "auth", "access", "private", "kennwort", "contrase", "jwt", "passphrase", "identified by",
-    "_pat", "_pw", "senha", "wachtwoord", "hasło", "haslo", "jelszó", "jelszo", "lösenord", "parola", "sonar.login",
-    "sonar_login", "sonarlogin",
+    "_pat", "_pw", "senha", "wachtwoord", "hasło", "haslo", "jelszó", "jelszo", "lösenord", "parola",
+    "sonar.login", "sonar_login", "sonarlogin", "bearer", "psk", "klic", "klíč", "tajemstv", "api_hash",
+    "apihash",
 ];
 
 /// Names of what people make up.
@@ -28,13 +29,20 @@ pub(crate) const PASSWORD_ENDS: &[&str] = &[
 pub(crate) const SECRETS: &[&str] = &[
     "secret", "secrets", "token", "tokens", "apikey", "apikeys", "accesskey", "secretkey", "privatekey",
     "credential", "credentials", "creds", "jwt", "pat", "passkey", "authkey", "apitoken", "bearer",
-    "masterkey", "signingkey", "encryptionkey", "appkey", "sharedkey", "accountkey",
+    "masterkey", "signingkey", "encryptionkey", "appkey", "sharedkey", "accountkey", "psk",
+    "presharedkey", "tajemstvi", "tajemství",
 ];
 
 /// The same at the end of a word.
 #[rustfmt::skip]
 pub(crate) const SECRET_ENDS: &[&str] = &[
     "secret", "token", "apikey", "accesskey", "secretkey", "privatekey", "authkey",
+];
+
+/// Names of what may be either: the value has to look random.
+#[rustfmt::skip]
+pub(crate) const WEAK: &[&str] = &[
+    "auth", "authorization", "authentication", "access", "private", "sonarlogin", "apihash", "klic", "klíč",
 ];
 
 /// Words after the head that leave it a secret: `API_KEY_PROD`, `password2`, `token_value`.
