@@ -149,6 +149,11 @@ pub(crate) fn command_user(text: &[u8], at: usize) -> Option<(usize, usize)> {
         return None;
     }
     let mut start = at + memchr(b' ', &text[at..])? + 1;
+    start += text[start..]
+        .iter()
+        .take(8)
+        .take_while(|byte| **byte == b' ')
+        .count();
     let quote = *text.get(start)?;
     let quoted = matches!(quote, b'"' | b'\'');
     start += usize::from(quoted);
@@ -159,14 +164,22 @@ pub(crate) fn command_user(text: &[u8], at: usize) -> Option<(usize, usize)> {
         .unwrap_or(window.len());
     let pair = std::str::from_utf8(&window[..end]).ok()?;
     let (user, password) = pair.split_once(':')?;
-    let names = !user.is_empty() && user.bytes().all(|byte| TOKEN.has(byte) || byte == b'@');
-    let both = names && !shape::is_template(user) && !user.contains('$');
-    let secret = shape::is_secret(Strength::Password, Join::Prose, user, password)
-        || (password.is_empty() && shape::is_opaque(user.as_bytes(), 16))
-        || (quoted
-            && shape::is_secret(Strength::Password, Join::Quoted, user, password)
-            && !password.contains('$'));
-    (both && secret && !user.bytes().all(|byte| byte.is_ascii_digit())).then_some((start, start + end))
+    if shape::is_template(user) || user.contains('$') {
+        return None;
+    }
+    let secret = if password.is_empty() {
+        // A token stands for the user, as some services have it.
+        shape::is_secret(Strength::Secret, Join::Bare, "user", user) || shape::is_opaque(user.as_bytes(), 16)
+    } else {
+        user.bytes().all(|byte| TOKEN.has(byte) || byte == b'@')
+            && (shape::is_secret(Strength::Password, Join::Prose, user, password)
+                || (quoted
+                    && !user.is_empty()
+                    && shape::is_secret(Strength::Password, Join::Quoted, user, password)
+                    && !password.contains('$')))
+    };
+    let is_number = !user.is_empty() && user.bytes().all(|byte| byte.is_ascii_digit());
+    (secret && !is_number).then_some((start, start + end))
 }
 
 /// Returns the signature after `sig=` or the like in a URL that grants access.
@@ -358,6 +371,27 @@ mod tests {
             Some("etl:Summer99"),
         );
         check(command_user, "-u ", "curl -u \"$USER:$PASS\" x", None);
+        check(
+            command_user,
+            "-u ",
+            "curl -u   'etl:Summer99' x",
+            Some("etl:Summer99"),
+        );
+        check(
+            command_user,
+            "-u ",
+            "curl -u ':d2LkV78zLx!t' x",
+            Some(":d2LkV78zLx!t"),
+        );
+        check(
+            command_user,
+            "-u ",
+            "curl -u \"d2LkV78zLx!t:\" x",
+            Some("d2LkV78zLx!t:"),
+        );
+        check(command_user, "-u ", "curl -u administrator: x", None);
+        check(command_user, "-u ", "docker run -u 1000:1000 x", None);
+        check(command_user, "-u ", "docker run -u :1000 x", None);
         check(command_user, "-u ", "sort -u file", None);
     }
 
