@@ -59,7 +59,7 @@ pub(crate) enum Which {
     All,
 }
 
-/// Returns the ranges of tokens and their rules, in order; `goes_on` where the text is followed by what goes.
+/// Returns the ranges of tokens, which may overlap, and their rules; `goes_on` where the text is followed by what goes.
 pub(crate) fn find(
     text: &[u8],
     which: Which,
