@@ -219,15 +219,13 @@ fn is_named(text: &[u8], run: &Run, goes_on: bool) -> bool {
     if !is_one_piece(noise) || is_ulid(noise) {
         return false;
     }
-    let has_both_cases =
-        || noise.iter().any(u8::is_ascii_lowercase) && noise.iter().any(u8::is_ascii_uppercase);
     let may_be = match Tells::by(name) {
         Tells::Secret => true,
-        Tells::Hint => has_both_cases(),
+        Tells::Hint => has_both_cases(noise),
         Tells::Nothing => {
             let is_long = noise.len() >= NAMELESS_OF_ONE_CASE_MIN && ALNUM.all(noise);
             noise.len() >= NAMELESS_MIN
-                && (is_long || has_both_cases())
+                && (is_long || has_both_cases(noise))
                 && parts(name).count() <= NAMELESS_PARTS_MAX
                 && !is_inside(text, &run.range, goes_on)
                 && !shape::has_words(noise)
@@ -270,6 +268,10 @@ fn is_part(part: &[u8]) -> bool {
         word > 0 && part.len() >= 2 && part.len() <= word + 2 && DIGIT.all(&part[word..])
     };
     is_of(LOWER) || is_of(UPPER)
+}
+
+fn has_both_cases(bytes: &[u8]) -> bool {
+    bytes.iter().any(u8::is_ascii_lowercase) && bytes.iter().any(u8::is_ascii_uppercase)
 }
 
 /// Says whether it has neither words nor digits alone.
@@ -336,8 +338,7 @@ fn numbered(text: &[u8], run: Range<usize>) -> Option<Range<usize>> {
         && (40..=128).contains(&noise.len())
         && matches!(token[token.len() - noise.len() - 1], b'-' | b'_')
         && ALNUM.all(noise)
-        && noise.iter().any(u8::is_ascii_uppercase)
-        && noise.iter().any(u8::is_ascii_lowercase)
+        && has_both_cases(noise)
         && is_noise(noise);
     is_token.then_some(run)
 }
@@ -345,11 +346,8 @@ fn numbered(text: &[u8], run: Range<usize>) -> Option<Range<usize>> {
 /// `00<40>`: an API token of Okta.
 fn okta(text: &[u8], run: Range<usize>) -> Option<Range<usize>> {
     let token = &text[run.clone()];
-    let is_token = token.len() == 42
-        && token.starts_with(b"00")
-        && token.iter().any(u8::is_ascii_uppercase)
-        && token.iter().any(u8::is_ascii_lowercase)
-        && is_noise(&token[2..]);
+    let is_token =
+        token.len() == 42 && token.starts_with(b"00") && has_both_cases(token) && is_noise(&token[2..]);
     is_token.then_some(run)
 }
 
