@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let root = manifest_dir.join("../..").canonicalize()?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
 
-    watch(&root);
+    watch();
     require_target()?;
     let target_dir = guests_target_dir(&out);
     for (package, _) in GUESTS {
@@ -50,7 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn watch(root: &Path) {
+fn watch() {
     let shared = [
         "wit",
         "Cargo.toml",
@@ -61,8 +61,9 @@ fn watch(root: &Path) {
     let own = GUESTS
         .iter()
         .flat_map(|(_, dir)| [format!("{dir}/src"), format!("{dir}/Cargo.toml")]);
+    // From this package on: a target directory may be shared by several work trees, of which each is to be watched itself.
     for path in shared.map(str::to_owned).into_iter().chain(own) {
-        println!("cargo::rerun-if-changed={}", root.join(path).display());
+        println!("cargo::rerun-if-changed=../../{path}");
     }
     println!("cargo::rerun-if-changed=build.rs");
 }

@@ -5,6 +5,8 @@
 
 pub(crate) mod write;
 
+use std::{borrow::Cow, collections::BTreeMap};
+
 /// A JSON value; a number is its token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Json {
@@ -16,9 +18,12 @@ pub(crate) enum Json {
     Object(Object),
 }
 
+/// A key that we write ourselves is none of the source's, and takes no memory.
+pub(crate) type Key = Cow<'static, str>;
+
 /// The members of an object, in order, each key once.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Object(Vec<(String, Json)>);
+pub(crate) struct Object(Vec<(Key, Json)>);
 
 impl Object {
     pub(crate) fn new() -> Self {
@@ -46,17 +51,22 @@ impl Object {
     }
 
     /// Replaces a member where it stands, or adds it at the end.
-    pub(crate) fn set(&mut self, key: &str, value: impl Into<Json>) {
-        match self.get_mut(key) {
-            Some(place) => *place = value.into(),
-            None => self.0.push((key.to_owned(), value.into())),
+    pub(crate) fn set(&mut self, key: impl Into<Key>, value: impl Into<Json>) {
+        self.put(key.into(), value.into());
+    }
+
+    fn put(&mut self, key: Key, value: Json) {
+        match self.get_mut(&key) {
+            Some(place) => *place = value,
+            None => self.0.push((key, value)),
         }
     }
 
     /// Adds a member at the end; one of that key that stood elsewhere goes.
-    pub(crate) fn set_last(&mut self, key: &str, value: impl Into<Json>) {
-        self.remove(key);
-        self.0.push((key.to_owned(), value.into()));
+    pub(crate) fn set_last(&mut self, key: impl Into<Key>, value: impl Into<Json>) {
+        let key = key.into();
+        self.remove(&key);
+        self.0.push((key, value.into()));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -64,7 +74,7 @@ impl Object {
     }
 
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = (&str, &Json)> {
-        self.0.iter().map(|(key, value)| (key.as_str(), value))
+        self.0.iter().map(|(key, value)| (&**key, value))
     }
 
     /// Returns a member that is a string.
@@ -92,11 +102,9 @@ impl Object {
     }
 
     /// Keeps each repeated key once, at its last position.
-    fn parsed(mut members: Vec<(String, Json)>) -> Self {
-        let mut keys: Vec<&str> = members.iter().map(|(key, _)| key.as_str()).collect();
-        keys.sort_unstable();
-        if keys.windows(2).any(|pair| pair[0] == pair[1]) {
-            let last: std::collections::BTreeMap<String, usize> = members
+    fn parsed(mut members: Vec<(Key, Json)>) -> Self {
+        if repeats_a_key(&members) {
+            let last: BTreeMap<Key, usize> = members
                 .iter()
                 .enumerate()
                 .map(|(at, (key, _))| (key.clone(), at))
@@ -111,7 +119,24 @@ impl Object {
     }
 }
 
-impl<K: Into<String>, V: Into<Json>> FromIterator<(K, V)> for Object {
+fn repeats_a_key(members: &[(Key, Json)]) -> bool {
+    /// Up to here comparing each with each takes less than sorting.
+    const FEW: usize = 24;
+    if members.len() <= FEW {
+        let mut rest = members.iter();
+        while let Some((key, _)) = rest.next() {
+            if rest.as_slice().iter().any(|(other, _)| other == key) {
+                return true;
+            }
+        }
+        return false;
+    }
+    let mut keys: Vec<&str> = members.iter().map(|(key, _)| &**key).collect();
+    keys.sort_unstable();
+    keys.windows(2).any(|pair| pair[0] == pair[1])
+}
+
+impl<K: Into<Key>, V: Into<Json>> FromIterator<(K, V)> for Object {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(members: I) -> Self {
         Self::parsed(
             members
@@ -123,8 +148,8 @@ impl<K: Into<String>, V: Into<Json>> FromIterator<(K, V)> for Object {
 }
 
 impl IntoIterator for Object {
-    type Item = (String, Json);
-    type IntoIter = std::vec::IntoIter<(String, Json)>;
+    type Item = (Key, Json);
+    type IntoIter = std::vec::IntoIter<(Key, Json)>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter()
@@ -317,7 +342,7 @@ impl Parser<'_> {
             if !self.eat(b':') {
                 return Err("a JSON key has no value");
             }
-            members.push((key, self.value(depth + 1)?));
+            members.push((Key::Owned(key), self.value(depth + 1)?));
             self.blanks();
             if self.eat(b'}') {
                 return Ok(Json::Object(Object::parsed(members)));

@@ -28,6 +28,10 @@ pub(crate) fn normalize(name: &str) -> String {
             dash(&mut dashed);
         }
     }
+    if dashed.is_ascii() {
+        dashed.make_ascii_lowercase();
+        return dashed.trim_matches('-').to_owned();
+    }
     let bare: String = dashed.nfd().filter(|c| !is_combining_mark(*c)).nfc().collect();
     bare.trim_matches('-').to_lowercase()
 }

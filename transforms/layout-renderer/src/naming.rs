@@ -76,10 +76,18 @@ pub(crate) enum Part<'a> {
 /// segment would have had, so that the path would be that of the directory above, the id takes its
 /// place.
 pub(crate) fn fill(template: &str, parts: &[(&str, Part<'_>)]) -> String {
+    let mut nothing_is_left = false;
     let as_in_the_cli = fill_with(template, parts, |part| match part {
         Part::Id(id) => id_segment(id),
-        Part::Name(name, _) => normalize(name),
+        Part::Name(name, _) => {
+            let name = normalize(name);
+            nothing_is_left |= name.is_empty();
+            name
+        }
     });
+    if !nothing_is_left {
+        return as_in_the_cli;
+    }
     let with_ids = fill_with(template, parts, |part| match part {
         Part::Id(id) => id_segment(id),
         Part::Name(name, id) => match normalize(name) {
@@ -94,7 +102,7 @@ pub(crate) fn fill(template: &str, parts: &[(&str, Part<'_>)]) -> String {
     }
 }
 
-fn fill_with(template: &str, parts: &[(&str, Part<'_>)], text: impl Fn(Part<'_>) -> String) -> String {
+fn fill_with(template: &str, parts: &[(&str, Part<'_>)], mut text: impl FnMut(Part<'_>) -> String) -> String {
     let mut path = String::new();
     let mut rest = template;
     while let Some(open) = rest.find('{') {

@@ -5,6 +5,7 @@ use crate::{
     json::{Json, Object, write},
     settings::Settings,
 };
+use std::borrow::Cow;
 
 /// One end of an edge.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -162,14 +163,14 @@ impl Node {
     /// memory for all objects. What is no such object has a text that is not read back.
     pub(crate) fn key(&self) -> String {
         match self {
-            Self::Config { component, config } => format!("{}/{}", escaped(component), escaped(config)),
+            Self::Config { component, config } => [&escaped(component), "/", &escaped(config)].concat(),
             Self::Row {
                 component,
                 config,
                 row,
-            } => format!("{}/{}/{}", escaped(component), escaped(config), escaped(row)),
-            Self::Table(id) => format!("table:{}", escaped(id)),
-            Self::Bucket(id) => format!("bucket:{}", escaped(id)),
+            } => [&escaped(component), "/", &escaped(config), "/", &escaped(row)].concat(),
+            Self::Table(id) => ["table:", &escaped(id)].concat(),
+            Self::Bucket(id) => ["bucket:", &escaped(id)].concat(),
             other => write::object_line(&other.to_object()),
         }
     }
@@ -177,11 +178,11 @@ impl Node {
     /// Returns a text that names it within its catalog shard.
     pub(crate) fn key_in_shard(&self) -> String {
         match self {
-            Self::Config { config, .. } => escaped(config),
-            Self::Row { config, row, .. } => format!("{}/{}", escaped(config), escaped(row)),
+            Self::Config { config, .. } => escaped(config).into_owned(),
+            Self::Row { config, row, .. } => [&escaped(config), "/", &escaped(row)].concat(),
             Self::Table(id) => {
                 let name = bucket_of(id).map_or(id.as_str(), |bucket| &id[bucket.len() + 1..]);
-                format!("table:{}", escaped(name))
+                ["table:", &escaped(name)].concat()
             }
             Self::Bucket(_) => "bucket".to_owned(),
             other => other.key(),
@@ -213,27 +214,31 @@ impl Node {
     /// Returns the catalog shard that lists it; none for what is not of this branch.
     pub(crate) fn catalog_shard(&self, settings: &Settings) -> Option<String> {
         let name = match self {
-            Self::Config { component, .. } | Self::Row { component, .. } => format!("component/{component}"),
-            Self::Bucket(id) => format!("storage/{id}"),
-            Self::Table(id) => format!("storage/{}", bucket_of(id).unwrap_or("%")),
+            Self::Config { component, .. } | Self::Row { component, .. } => ["component/", component],
+            Self::Bucket(id) => ["storage/", id],
+            Self::Table(id) => ["storage/", bucket_of(id).unwrap_or("%")],
             _ => return None,
         };
-        Some(settings.shard(&name))
+        Some(settings.shard(name))
     }
 
     /// Returns the lineage shard that its own file is made of; none for what has no such file.
     pub(crate) fn lineage_shard(&self, settings: &Settings) -> Option<String> {
         match self {
-            Self::Table(id) => Some(settings.shard(&format!("table/{id}"))),
-            Self::Bucket(id) => Some(settings.shard(&format!("bucket/{id}"))),
+            Self::Table(id) => Some(settings.shard(["table/", id])),
+            Self::Bucket(id) => Some(settings.shard(["bucket/", id])),
             _ => None,
         }
     }
 }
 
 /// Writes an id so that it can be told from what stands around it in a key.
-fn escaped(id: &str) -> String {
-    id.replace('%', "%25").replace('/', "%2F").replace(':', "%3A")
+fn escaped(id: &str) -> Cow<'_, str> {
+    if id.bytes().any(|byte| matches!(byte, b'%' | b'/' | b':')) {
+        Cow::Owned(id.replace('%', "%25").replace('/', "%2F").replace(':', "%3A"))
+    } else {
+        Cow::Borrowed(id)
+    }
 }
 
 /// Reads what [`escaped`] wrote; none for what it never writes.

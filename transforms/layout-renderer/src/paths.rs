@@ -23,39 +23,46 @@ fn encode_caseless(id: &str) -> String {
 }
 
 fn encode_unless(id: &str, letter: impl Fn(u8) -> bool) -> String {
-    let mut pieces = vec![String::new()];
+    const HEX: [char; 16] = [
+        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F',
+    ];
+    let mut segments = String::with_capacity(id.len());
+    let mut from = 0;
     for (at, byte) in id.bytes().enumerate() {
         let plain = letter(byte) || matches!(byte, b'-' | b'_' | b'.');
-        let unit = if plain && !(at == 0 && reserved(id)) {
-            char::from(byte).to_string()
-        } else {
-            format!("%{byte:02X}")
-        };
-        if pieces
-            .last()
-            .is_some_and(|piece| piece.len() + unit.len() > SEGMENT_BYTES_MAX)
-        {
-            pieces.push(String::new());
+        let plain = plain && !(at == 0 && reserved(id));
+        let bytes = if plain { 1 } else { 3 };
+        if segments.len() - from + bytes > SEGMENT_BYTES_MAX {
+            segments.push_str("%/");
+            from = segments.len();
         }
-        if let Some(piece) = pieces.last_mut() {
-            piece.push_str(&unit);
+        if plain {
+            segments.push(char::from(byte));
+        } else {
+            let [high, low] = [byte >> 4, byte & 15].map(|half| HEX[usize::from(half)]);
+            segments.extend(['%', high, low]);
         }
     }
-    pieces.join("%/")
+    segments
 }
 
 /// Whether an id cannot be a file's name as it is, whatever the extension.
 fn reserved(id: &str) -> bool {
-    let stem = id.split('.').next().unwrap_or_default().to_ascii_lowercase();
-    let device = matches!(
-        stem.as_str(),
-        "" | "con" | "prn" | "aux" | "nul" | "conin$" | "conout$"
-    ) || ["com", "lpt"]
-        .iter()
-        .any(|port| stem.strip_prefix(port).is_some_and(|n| n.len() == 1));
+    let stem = id.split('.').next().unwrap_or_default();
+    let is_stem = |name: &str| stem.eq_ignore_ascii_case(name);
+    let is_port = |port: &str| {
+        stem.len() == 4
+            && stem
+                .get(..3)
+                .is_some_and(|three| three.eq_ignore_ascii_case(port))
+    };
+    let device = ["", "con", "prn", "aux", "nul", "conin$", "conout$"]
+        .into_iter()
+        .any(is_stem)
+        || ["com", "lpt"].into_iter().any(is_port);
     // A configuration `a.json` would want a directory of the name that the file of `a` has.
     let json = id.len() >= 5 && id.as_bytes()[id.len() - 5..].eq_ignore_ascii_case(b".json");
-    device || json || id.ends_with('.') || matches!(stem.as_str(), "bucket" | "rows")
+    device || json || id.ends_with('.') || is_stem("bucket") || is_stem("rows")
 }
 
 /// Returns the file of a branch's author and time. No component has a directory of this name, for
@@ -68,22 +75,15 @@ pub(crate) fn branch_extra(root: &str) -> String {
 /// Returns the file of a configuration's versions and of what the layout drops.
 #[must_use]
 pub(crate) fn config_extra(root: &str, component: &str, config: &str) -> String {
-    format!(
-        "{root}/{}/{}.json",
-        encode_caseless(component),
-        encode_caseless(config)
-    )
+    let (component, config) = (encode_caseless(component), encode_caseless(config));
+    [root, "/", &component, "/", &config, ".json"].concat()
 }
 
 /// Returns the same of a row.
 #[must_use]
 pub(crate) fn row_extra(root: &str, component: &str, config: &str, row: &str) -> String {
-    format!(
-        "{root}/{}/{}/rows/{}.json",
-        encode_caseless(component),
-        encode_caseless(config),
-        encode_caseless(row)
-    )
+    let [component, config, row] = [component, config, row].map(encode_caseless);
+    [root, "/", &component, "/", &config, "/rows/", &row, ".json"].concat()
 }
 
 /// Returns the file of a bucket's structure; `branch` is empty or the branch's directory and a slash.

@@ -338,7 +338,7 @@ fn parent(relation: &Object) -> Option<ObjectKey> {
     }
 }
 
-fn copy(value: &mut Object, source: &Object, key: &str) {
+fn copy(value: &mut Object, source: &Object, key: &'static str) {
     if let Some(found) = source.get(key) {
         value.set(key, found.clone());
     }

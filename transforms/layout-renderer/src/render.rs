@@ -148,9 +148,9 @@ impl Files {
 
     fn description(&mut self, directory: &str, text: &str) {
         self.add(
-            format!("{directory}/description.md"),
+            [directory, "/description.md"].concat(),
             DocumentKind::Description,
-            format!("{}\n", trim_end(text)),
+            [trim_end(text), "\n"].concat(),
         );
     }
 }
@@ -208,7 +208,8 @@ fn set_metadata<'m>(value: &mut Object, metadata: impl Iterator<Item = &'m (Stri
         .map(|(key, text)| (key.as_str(), text.as_str()))
         .collect();
     if !sorted.is_empty() {
-        value.set("metadata", sorted.into_iter().collect::<Object>());
+        let sorted = sorted.into_iter().map(|(key, text)| (key.to_owned(), text));
+        value.set("metadata", sorted.collect::<Object>());
     }
 }
 

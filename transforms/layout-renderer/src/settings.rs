@@ -177,9 +177,9 @@ impl Settings {
     /// Returns a path below the branch directory as one below the mirror's root.
     pub(crate) fn below_branch(&self, path: &str) -> String {
         if path.is_empty() {
-            format!("configs/{}", self.branch_path)
+            ["configs/", &self.branch_path].concat()
         } else {
-            format!("configs/{}/{path}", self.branch_path)
+            ["configs/", &self.branch_path, "/", path].concat()
         }
     }
 
@@ -192,13 +192,13 @@ impl Settings {
         }
     }
 
-    /// Returns the name of a shard of this branch. Entries of several branches of one tree are gathered
-    /// by one host, and must not meet in a shard.
-    pub(crate) fn shard(&self, name: &str) -> String {
+    /// Returns the name of a shard of this branch, whose kind and id are put together. Entries of several
+    /// branches of one tree are gathered by one host, and must not meet in a shard.
+    pub(crate) fn shard(&self, [kind, id]: [&str; 2]) -> String {
         match self.tree {
-            Tree::Lane => name.to_owned(),
+            Tree::Lane => [kind, id].concat(),
             // No branch's directory has an empty segment.
-            Tree::Project => format!("{}//{name}", self.branch_path),
+            Tree::Project => [&self.branch_path, "//", kind, id].concat(),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Times of the API as UTC.
 
+const TIME_BYTES: usize = "2026-01-15T09:00:00Z".len();
+
 /// Returns a time such as `2026-01-15T10:00:00+0100` as `2026-01-15T09:00:00Z`.
 ///
 /// A text without an offset counts as UTC, fractions of a second are dropped. None where the text
@@ -13,9 +15,22 @@ pub(crate) fn utc(text: &str) -> Option<String> {
         return None;
     }
     let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
-    Some(format!(
-        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"
-    ))
+    let mut out = String::with_capacity(TIME_BYTES);
+    for (number, places, mark) in [
+        (year, 4, '-'),
+        (month, 2, '-'),
+        (day, 2, 'T'),
+        (hour, 2, ':'),
+        (minute, 2, ':'),
+        (second, 2, 'Z'),
+    ] {
+        for place in (0..places).rev() {
+            let digit = u32::try_from(number / 10_i64.pow(place) % 10).ok()?;
+            out.push(char::from_digit(digit, 10)?);
+        }
+        out.push(mark);
+    }
+    Some(out)
 }
 
 /// Returns the seconds since 1970 of a time of the API.

@@ -17,12 +17,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The key of an object's own entry, which is in its own shard.
 pub(crate) fn own_key(teller: &Node) -> String {
-    format!("={}", teller.key_in_shard())
+    ["=", &teller.key_in_shard()].concat()
 }
 
 /// The key of what an object says of those of another shard.
 pub(crate) fn neighbour_key(teller: &Node) -> String {
-    format!("<{}", teller.key())
+    ["<", &teller.key()].concat()
 }
 
 /// An object of the shard.

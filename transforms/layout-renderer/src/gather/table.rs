@@ -20,7 +20,7 @@ pub(crate) const OWN_KEY: &str = "=";
 const LISTED_MAX: usize = 500;
 
 pub(crate) fn neighbour_key(teller: &Node) -> String {
-    format!("<{}", teller.key())
+    ["<", &teller.key()].concat()
 }
 
 pub(super) fn gather(settings: &Settings, shard: &str, entries: &[Entry]) -> Result<Gathered, LayoutError> {

@@ -1,6 +1,11 @@
 //! JSON texts: as Keboola's CLI writes them, and our own.
 
 use super::{Json, Object};
+use std::borrow::Cow;
+
+/// Room that texts begin with, in bytes: most files and lines are not much longer.
+const FILE_BYTES: usize = 256;
+const LINE_BYTES: usize = 96;
 
 /// How a value is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +21,7 @@ enum Style {
 /// Returns the text as the CLI writes it, with a line feed at the end.
 #[must_use]
 pub(crate) fn cli(value: &Object) -> String {
-    let mut out = String::new();
+    let mut out = String::with_capacity(FILE_BYTES);
     object(&mut out, value, Style::Cli, 0);
     out.push('\n');
     out
@@ -25,7 +30,7 @@ pub(crate) fn cli(value: &Object) -> String {
 /// Returns an indented text that keeps number tokens, with a line feed at the end.
 #[must_use]
 pub(crate) fn indented(value: &Object) -> String {
-    let mut out = String::new();
+    let mut out = String::with_capacity(FILE_BYTES);
     object(&mut out, value, Style::Indented, 0);
     out.push('\n');
     out
@@ -59,7 +64,7 @@ pub(crate) fn indented_with_lines(value: &Object, lists: &[&str]) -> String {
 /// Returns a text of one line, without a line feed.
 #[must_use]
 pub(crate) fn line(value: &Json) -> String {
-    let mut out = String::new();
+    let mut out = String::with_capacity(LINE_BYTES);
     write(&mut out, value, Style::Line, 0);
     out
 }
@@ -67,7 +72,7 @@ pub(crate) fn line(value: &Json) -> String {
 /// Returns an object as a text of one line, without a line feed.
 #[must_use]
 pub(crate) fn object_line(value: &Object) -> String {
-    let mut out = String::new();
+    let mut out = String::with_capacity(LINE_BYTES);
     object(&mut out, value, Style::Line, 0);
     out
 }
@@ -132,33 +137,61 @@ fn indent(out: &mut String, depth: usize) {
     }
 }
 
+/// What a byte of a string may be the beginning of.
+const PLAIN: u8 = 0;
+const IN_PAGES: u8 = 1;
+const ALWAYS: u8 = 2;
+
+const ESCAPED: [u8; 256] = {
+    let mut escaped = [PLAIN; 256];
+    let mut control = 0;
+    while control < 0x20 {
+        escaped[control] = ALWAYS;
+        control += 1;
+    }
+    escaped[b'"' as usize] = ALWAYS;
+    escaped[b'\\' as usize] = ALWAYS;
+    // U+2028 and U+2029 begin with it.
+    escaped[0xe2] = ALWAYS;
+    escaped[b'<' as usize] = IN_PAGES;
+    escaped[b'>' as usize] = IN_PAGES;
+    escaped[b'&' as usize] = IN_PAGES;
+    escaped
+};
+
 /// Writes a string with its quotes. `html` also escapes what would matter inside a page.
 pub(crate) fn string(out: &mut String, text: &str, html: bool) {
     use std::fmt::Write as _;
+    let least = if html { IN_PAGES } else { ALWAYS };
     out.push('"');
     let mut from = 0;
-    for (at, c) in text.char_indices() {
-        let escape = match c {
-            '"' => "\\\"",
-            '\\' => "\\\\",
-            '\n' => "\\n",
-            '\r' => "\\r",
-            '\t' => "\\t",
-            '\u{8}' => "\\b",
-            '\u{c}' => "\\f",
+    for (at, byte) in text.bytes().enumerate() {
+        if ESCAPED[usize::from(byte)] < least {
+            continue;
+        }
+        let (escape, length) = match byte {
+            b'"' => ("\\\"", 1),
+            b'\\' => ("\\\\", 1),
+            b'\n' => ("\\n", 1),
+            b'\r' => ("\\r", 1),
+            b'\t' => ("\\t", 1),
+            0x8 => ("\\b", 1),
+            0xc => ("\\f", 1),
+            b'<' => ("\\u003c", 1),
+            b'>' => ("\\u003e", 1),
+            b'&' => ("\\u0026", 1),
             // Both break lines in some readers, which would break JSON Lines.
-            '\u{2028}' => "\\u2028",
-            '\u{2029}' => "\\u2029",
-            '<' if html => "\\u003c",
-            '>' if html => "\\u003e",
-            '&' if html => "\\u0026",
-            c if c < ' ' => "",
-            _ => continue,
+            0xe2 => match text.as_bytes().get(at + 1..at + 3) {
+                Some([0x80, 0xa8]) => ("\\u2028", 3),
+                Some([0x80, 0xa9]) => ("\\u2029", 3),
+                _ => continue,
+            },
+            _ => ("", 1),
         };
         out.push_str(&text[from..at]);
-        from = at + c.len_utf8();
+        from = at + length;
         if escape.is_empty() {
-            write!(out, "\\u{:04x}", u32::from(c)).expect("a string takes all text");
+            write!(out, "\\u{byte:04x}").expect("a string takes all text");
         } else {
             out.push_str(escape);
         }
@@ -177,24 +210,21 @@ pub(crate) fn plain_number(token: &str) -> String {
 /// Returns a number as the CLI prints it, which reads all of them as doubles. A number that no
 /// double holds keeps its token.
 #[must_use]
-pub(crate) fn cli_number(token: &str) -> String {
+pub(crate) fn cli_number(token: &str) -> Cow<'_, str> {
     // Short integers are the usual case and print as they are.
     if token.len() <= 15 && token.bytes().all(|byte| byte.is_ascii_digit()) {
-        return token.to_owned();
+        return Cow::Borrowed(token);
     }
-    let Ok(value) = token.parse::<f64>() else {
-        return token.to_owned();
+    let Some(value) = token.parse::<f64>().ok().filter(|value| value.is_finite()) else {
+        return Cow::Borrowed(token);
     };
     let size = value.abs();
-    if !value.is_finite() {
-        token.to_owned()
-    } else if size == 0.0 || (1e-6..1e21).contains(&size) {
-        value.to_string()
-    } else {
-        let text = format!("{value:e}");
-        match text.split_once('e') {
-            Some((digits, exponent)) if !exponent.starts_with('-') => format!("{digits}e+{exponent}"),
-            _ => text,
-        }
+    if size == 0.0 || (1e-6..1e21).contains(&size) {
+        return Cow::Owned(value.to_string());
     }
+    let text = format!("{value:e}");
+    Cow::Owned(match text.split_once('e') {
+        Some((digits, exponent)) if !exponent.starts_with('-') => format!("{digits}e+{exponent}"),
+        _ => text,
+    })
 }

@@ -95,12 +95,9 @@ pub(super) fn render(item: u32, object: &Placed<'_>, mut source: Object) -> Resu
         has_shared_code,
         ..
     } = work;
-    files.json(format!("{directory}/config.json"), kind, &configuration);
-    files.json(
-        format!("{directory}/meta.json"),
-        kind,
-        &meta(&source, has_shared_code),
-    );
+    let file = |name: &str| [&directory, "/", name].concat();
+    files.json(file("config.json"), kind, &configuration);
+    files.json(file("meta.json"), kind, &meta(&source, has_shared_code));
     files.description(&directory, source.str("description").unwrap_or_default());
     files
         .0

@@ -75,7 +75,7 @@ pub(super) fn branch(files: &mut Files, object: &Placed<'_>, mut source: Object,
     let mut named = Object::new();
     named.set("branchId", id.as_ref().and_then(Json::as_text));
     for (key, value) in content {
-        named.set(&key, value);
+        named.set(key, value);
     }
     files.add(
         paths::branch_extra(&object.settings.extra_root()),
@@ -197,7 +197,7 @@ fn take_time(source: &mut Object) -> Option<Json> {
 }
 
 /// Keeps what is trimmed at the end of a description.
-fn set_end(content: &mut Object, key: &str, text: &str) {
+fn set_end(content: &mut Object, key: &'static str, text: &str) {
     let end = &text[trim_end(text).len()..];
     if !end.is_empty() {
         content.set(key, end);

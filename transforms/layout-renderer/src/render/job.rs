@@ -38,7 +38,7 @@ const MEMBERS: [&str; 21] = [
 
 /// Puts the members of a line in their order.
 pub(crate) fn in_order(line: Object) -> Object {
-    let mut members: Vec<(String, Json)> = line.into_iter().collect();
+    let mut members: Vec<_> = line.into_iter().collect();
     let place = |name: &str| MEMBERS.iter().position(|member| *member == name);
     members.sort_by_key(|(name, _)| place(name).unwrap_or(MEMBERS.len()));
     members.into_iter().collect()

@@ -39,7 +39,7 @@ impl Lost {
 
     /// Keeps how the scripts at a pointer stand in their file.
     pub(super) fn script(&mut self, pointer: &str, shape: Json) {
-        self.scripts.set(pointer, shape);
+        self.scripts.set(pointer.to_owned(), shape);
     }
 
     /// Keeps the phases and tasks of a flow in the order of the source.
@@ -97,7 +97,7 @@ fn find_in<'j>(object: &'j Object, way: &mut Vec<Step<'j>>, found: &mut Vec<(Str
 /// Finds the numbers that the CLI writes in another way. Pointers are only made for those, which are few.
 fn find_numbers<'j>(value: &'j Json, way: &mut Vec<Step<'j>>, found: &mut Vec<(String, String)>) {
     match value {
-        Json::Number(token) if write::cli_number(token) != *token => {
+        Json::Number(token) if write::cli_number(token) != token.as_str() => {
             let step = |step: &Step<'_>| match step {
                 Step::Key(key) => format!("/{}", pointer_step(key)),
                 Step::At(index) => format!("/{index}"),
@@ -123,10 +123,10 @@ fn by_parent(values: Vec<(String, Json)>) -> Object {
     for (pointer, value) in values {
         let (parent, step) = pointer.rsplit_once('/').unwrap_or(("", &pointer));
         if lost.get(parent).is_none() {
-            lost.set(parent, Object::new());
+            lost.set(parent.to_owned(), Object::new());
         }
         if let Some(members) = lost.get_mut(parent).and_then(Json::as_object_mut) {
-            members.set(&step.replace("~1", "/").replace("~0", "~"), value);
+            members.set(step.replace("~1", "/").replace("~0", "~"), value);
         }
     }
     lost

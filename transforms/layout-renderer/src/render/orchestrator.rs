@@ -179,7 +179,7 @@ fn needed(phases: &[Phase], numbers: &[usize], phase: &Phase) -> Vec<usize> {
 
 fn append(content: &mut Object, rest: &Object) {
     for (key, value) in rest.iter() {
-        content.set(key, value.clone());
+        content.set(key.to_owned(), value.clone());
     }
 }
 

@@ -269,16 +269,16 @@ fn column(name: &str, metadata: &[Json], definition: Option<&Object>) -> Json {
 }
 
 /// Copies plain values; a missing one is `null`, so that setting it changes one line.
-fn copy(content: &mut Object, source: &Object, fields: &[&str]) {
+fn copy(content: &mut Object, source: &Object, fields: &[&'static str]) {
     for field in fields {
         let plain = source
             .get(field)
             .filter(|value| value.as_array().is_none() && value.as_object().is_none());
-        content.set(field, plain.cloned());
+        content.set(*field, plain.cloned());
     }
 }
 
-fn pick(source: &Object, fields: &[&str]) -> Object {
+fn pick(source: &Object, fields: &[&'static str]) -> Object {
     let mut content = Object::new();
     copy(&mut content, source, fields);
     content
