@@ -104,19 +104,19 @@ impl Edges {
     }
 
     /// Returns the edges as a list of `[type, other end]`, with `false` behind one not in force.
-    pub(crate) fn to_json(&self) -> Vec<Json> {
-        let one = |(edge, other, in_force): (EdgeType, &Node, bool)| {
+    pub(crate) fn to_json(&self) -> Vec<Json<'_>> {
+        fn one<'n>((edge, other, in_force): (EdgeType, &'n Node, bool)) -> Json<'n> {
             let mut item = vec![Json::from(edge.as_str()), Json::from(other.to_object())];
             if !in_force {
                 item.push(Json::from(false));
             }
             Json::Array(item)
-        };
+        }
         self.iter().map(one).collect()
     }
 
     /// Reads [`to_json`](Self::to_json) back.
-    pub(crate) fn read(items: &[Json], more: u64) -> Option<Self> {
+    pub(crate) fn read(items: &[Json<'_>], more: u64) -> Option<Self> {
         let mut edges = Self {
             more,
             ..Self::default()
@@ -134,7 +134,7 @@ impl Edges {
     }
 
     /// Adds who made and who last wrote a table.
-    pub(crate) fn add_origin(&mut self, edge: EdgeType, origin: &Object) {
+    pub(crate) fn add_origin(&mut self, edge: EdgeType, origin: &Object<'_>) {
         let (Some(component), Some(config)) = (origin.text("componentId"), origin.text("configId")) else {
             return;
         };
@@ -146,7 +146,7 @@ impl Edges {
     }
 
     /// Adds the table that an alias shows.
-    pub(crate) fn add_alias(&mut self, source: &Object, own_project: &str) {
+    pub(crate) fn add_alias(&mut self, source: &Object<'_>, own_project: &str) {
         let Some(table) = source.str("id").map(str::to_owned) else {
             return;
         };
@@ -158,7 +158,7 @@ impl Edges {
     }
 
     /// Adds a bucket that this one is linked from, or is linked to.
-    pub(crate) fn add_link(&mut self, edge: EdgeType, bucket: &Object, own_project: &str) {
+    pub(crate) fn add_link(&mut self, edge: EdgeType, bucket: &Object<'_>, own_project: &str) {
         let Some(id) = bucket.str("id").map(str::to_owned) else {
             return;
         };
@@ -170,7 +170,7 @@ impl Edges {
     }
 }
 
-fn foreign_project(thing: &Object, own_project: &str) -> Option<String> {
+fn foreign_project(thing: &Object<'_>, own_project: &str) -> Option<String> {
     let project = thing.object("project")?.text("id")?;
     (project != own_project).then(|| project.to_owned())
 }
@@ -179,7 +179,7 @@ fn foreign_project(thing: &Object, own_project: &str) -> Option<String> {
 pub(crate) fn of_configuration(
     key: &ObjectKey,
     described: Option<&Component>,
-    configuration: &Object,
+    configuration: &Object<'_>,
 ) -> Edges {
     let mut edges = Edges::default();
     let (ObjectKey::Config { component, config }
@@ -241,7 +241,7 @@ pub(crate) fn of_configuration(
     edges.bounded()
 }
 
-fn inputs(edges: &mut Edges, tables: &[Json]) {
+fn inputs(edges: &mut Edges, tables: &[Json<'_>]) {
     for table in tables.iter().filter_map(Json::as_object) {
         if let Some(source) = table.str("source").filter(|source| !source.is_empty()) {
             edges.add(EdgeType::Reads, Node::table_named(source));
@@ -254,7 +254,7 @@ fn inputs(edges: &mut Edges, tables: &[Json]) {
     }
 }
 
-fn outputs(edges: &mut Edges, tables: &[Json], default_bucket: Option<&str>) {
+fn outputs(edges: &mut Edges, tables: &[Json<'_>], default_bucket: Option<&str>) {
     for table in tables.iter().filter_map(Json::as_object) {
         let Some(destination) = table.str("destination").filter(|text| !text.is_empty()) else {
             continue;
@@ -271,7 +271,7 @@ fn outputs(edges: &mut Edges, tables: &[Json], default_bucket: Option<&str>) {
 }
 
 /// Returns the files that a mapping takes or makes, by their tags.
-fn files_of(mapping: &Object) -> Option<Node> {
+fn files_of(mapping: &Object<'_>) -> Option<Node> {
     let plain = mapping.items("tags").iter().filter_map(Json::as_str);
     let source = mapping.object("source");
     let detailed = source
@@ -289,7 +289,7 @@ fn files_of(mapping: &Object) -> Option<Node> {
     Some(Node::FileQuery(query.to_owned()))
 }
 
-fn uses(edges: &mut Edges, key: &ObjectKey, configuration: &Object) {
+fn uses(edges: &mut Edges, key: &ObjectKey, configuration: &Object<'_>) {
     if let Some((variables, values)) = source::variables(key, configuration) {
         if let Some(values) = values {
             edges.add(
@@ -308,7 +308,7 @@ fn uses(edges: &mut Edges, key: &ObjectKey, configuration: &Object) {
     }
 }
 
-fn runs(edges: &mut Edges, configuration: &Object) {
+fn runs(edges: &mut Edges, configuration: &Object<'_>) {
     for task in configuration.items("tasks").iter().filter_map(Json::as_object) {
         let target = source::task_target(task);
         if let Some(target) = target.as_ref().and_then(Node::of) {

@@ -90,7 +90,7 @@ fn inspect_one(settings: &Settings, object: &ApiObject) -> Result<Inspection, &'
 }
 
 /// Returns the directory of a branch below `configs/`.
-fn branch_segment(settings: &Settings, source: &Object) -> String {
+fn branch_segment(settings: &Settings, source: &Object<'_>) -> String {
     let id = source.text("id").unwrap_or_default();
     let is_default = source.is_true("isDefault") || settings.default_branch_id.as_deref() == Some(id);
     if is_default {
@@ -106,8 +106,8 @@ fn branch_segment(settings: &Settings, source: &Object) -> String {
 fn config_inspection(
     settings: &Settings,
     object: &ApiObject,
-    source: &Object,
-    configuration: &Object,
+    source: &Object<'_>,
+    configuration: &Object<'_>,
     component: &str,
     config: &str,
 ) -> Inspection {
@@ -160,7 +160,7 @@ fn config_inspection(
 }
 
 /// Tells the rows of a shared code, and the transformations that use it, its target component.
-fn shared_code_facts(configuration: &Object) -> String {
+fn shared_code_facts(configuration: &Object<'_>) -> String {
     configuration
         .str("componentId")
         .map(|target| write::object_line(&Object::from_iter([("target", target)])))
@@ -171,8 +171,8 @@ fn shared_code_facts(configuration: &Object) -> String {
 /// variables.
 fn row_segment(
     settings: &Settings,
-    source: &Object,
-    configuration: &Object,
+    source: &Object<'_>,
+    configuration: &Object<'_>,
     component: &str,
     row: &str,
     default: bool,
@@ -198,7 +198,7 @@ fn row_segment(
 }
 
 /// Returns the claims on a variables configuration and on its row of default values.
-fn claims(settings: &Settings, key: &ObjectKey, configuration: &Object) -> Vec<Claim> {
+fn claims(settings: &Settings, key: &ObjectKey, configuration: &Object<'_>) -> Vec<Claim> {
     let used = source::variables(key, configuration).filter(|(variables, _)| source::is_id(variables));
     let Some((variables, values)) = used else {
         return Vec::new();

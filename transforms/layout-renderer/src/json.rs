@@ -1,7 +1,8 @@
 //! JSON as the API gives it: order and number tokens are kept.
 //!
 //! A value tree of our own, because a number must survive as it is written (an id of 20 digits is
-//! not an `f64`), and because Keboola's CLI counts a repeated key at its last position.
+//! not an `f64`), and because Keboola's CLI counts a repeated key at its last position. Texts are those of
+//! the source wherever they stand in it as they are: most do, and to copy them took longer than all else.
 
 pub(crate) mod write;
 
@@ -9,35 +10,35 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 /// A JSON value; a number is its token.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Json {
+pub(crate) enum Json<'t> {
     Null,
     Bool(bool),
-    Number(String),
-    String(String),
-    Array(Vec<Json>),
-    Object(Object),
+    Number(Text<'t>),
+    String(Text<'t>),
+    Array(Vec<Json<'t>>),
+    Object(Object<'t>),
 }
 
-/// A key that we write ourselves is none of the source's, and takes no memory.
-pub(crate) type Key = Cow<'static, str>;
+/// A key, a string or the token of a number.
+pub(crate) type Text<'t> = Cow<'t, str>;
 
 /// The members of an object, in order, each key once.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Object(Vec<(Key, Json)>);
+pub(crate) struct Object<'t>(Vec<(Text<'t>, Json<'t>)>);
 
-impl Object {
+impl<'t> Object<'t> {
     pub(crate) fn new() -> Self {
         Self::default()
     }
 
-    pub(crate) fn get(&self, key: &str) -> Option<&Json> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Json<'t>> {
         self.0
             .iter()
             .find(|(name, _)| name == key)
             .map(|(_, value)| value)
     }
 
-    pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut Json> {
+    pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut Json<'t>> {
         self.0
             .iter_mut()
             .find(|(name, _)| name == key)
@@ -45,25 +46,31 @@ impl Object {
     }
 
     /// Takes a member out; the others keep their order.
-    pub(crate) fn remove(&mut self, key: &str) -> Option<Json> {
+    pub(crate) fn remove(&mut self, key: &str) -> Option<Json<'t>> {
         let at = self.0.iter().position(|(name, _)| name == key)?;
         Some(self.0.remove(at).1)
     }
 
     /// Replaces a member where it stands, or adds it at the end.
-    pub(crate) fn set(&mut self, key: impl Into<Key>, value: impl Into<Json>) {
+    pub(crate) fn set(&mut self, key: impl Into<Text<'t>>, value: impl Into<Json<'t>>) {
         self.put(key.into(), value.into());
     }
 
-    fn put(&mut self, key: Key, value: Json) {
+    fn put(&mut self, key: Text<'t>, value: Json<'t>) {
         match self.get_mut(&key) {
             Some(place) => *place = value,
             None => self.0.push((key, value)),
         }
     }
 
+    /// Returns the object with texts of its own.
+    pub(crate) fn into_owned(self) -> Object<'static> {
+        let own = |(key, value): (Text<'t>, Json<'t>)| (Text::Owned(key.into_owned()), value.into_owned());
+        Object(self.0.into_iter().map(own).collect())
+    }
+
     /// Adds a member at the end; one of that key that stood elsewhere goes.
-    pub(crate) fn set_last(&mut self, key: impl Into<Key>, value: impl Into<Json>) {
+    pub(crate) fn set_last(&mut self, key: impl Into<Text<'t>>, value: impl Into<Json<'t>>) {
         let key = key.into();
         self.remove(&key);
         self.0.push((key, value.into()));
@@ -73,7 +80,7 @@ impl Object {
         self.0.is_empty()
     }
 
-    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = (&str, &Json)> {
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = (&str, &Json<'t>)> {
         self.0.iter().map(|(key, value)| (&**key, value))
     }
 
@@ -87,12 +94,12 @@ impl Object {
         self.get(key)?.as_text()
     }
 
-    pub(crate) fn object(&self, key: &str) -> Option<&Object> {
+    pub(crate) fn object(&self, key: &str) -> Option<&Self> {
         self.get(key)?.as_object()
     }
 
     /// Returns the items of a member that is an array; none otherwise.
-    pub(crate) fn items(&self, key: &str) -> &[Json] {
+    pub(crate) fn items(&self, key: &str) -> &[Json<'t>] {
         self.get(key).and_then(Json::as_array).unwrap_or_default()
     }
 
@@ -102,9 +109,9 @@ impl Object {
     }
 
     /// Keeps each repeated key once, at its last position.
-    fn parsed(mut members: Vec<(Key, Json)>) -> Self {
+    fn parsed(mut members: Vec<(Text<'t>, Json<'t>)>) -> Self {
         if repeats_a_key(&members) {
-            let last: BTreeMap<Key, usize> = members
+            let last: BTreeMap<Text<'_>, usize> = members
                 .iter()
                 .enumerate()
                 .map(|(at, (key, _))| (key.clone(), at))
@@ -119,7 +126,7 @@ impl Object {
     }
 }
 
-fn repeats_a_key(members: &[(Key, Json)]) -> bool {
+fn repeats_a_key(members: &[(Text<'_>, Json<'_>)]) -> bool {
     /// Up to here comparing each with each takes less than sorting.
     const FEW: usize = 24;
     if members.len() <= FEW {
@@ -136,7 +143,7 @@ fn repeats_a_key(members: &[(Key, Json)]) -> bool {
     keys.windows(2).any(|pair| pair[0] == pair[1])
 }
 
-impl<K: Into<Key>, V: Into<Json>> FromIterator<(K, V)> for Object {
+impl<'t, K: Into<Text<'t>>, V: Into<Json<'t>>> FromIterator<(K, V)> for Object<'t> {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(members: I) -> Self {
         Self::parsed(
             members
@@ -147,63 +154,69 @@ impl<K: Into<Key>, V: Into<Json>> FromIterator<(K, V)> for Object {
     }
 }
 
-impl IntoIterator for Object {
-    type Item = (Key, Json);
-    type IntoIter = std::vec::IntoIter<(Key, Json)>;
+impl<'t> IntoIterator for Object<'t> {
+    type Item = (Text<'t>, Json<'t>);
+    type IntoIter = std::vec::IntoIter<(Text<'t>, Json<'t>)>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter()
     }
 }
 
-impl From<&str> for Json {
-    fn from(text: &str) -> Self {
-        Self::String(text.to_owned())
+impl<'t> From<&'t str> for Json<'t> {
+    fn from(text: &'t str) -> Self {
+        Self::String(Text::Borrowed(text))
     }
 }
 
-impl From<String> for Json {
+impl From<String> for Json<'_> {
     fn from(text: String) -> Self {
+        Self::String(Text::Owned(text))
+    }
+}
+
+impl<'t> From<Text<'t>> for Json<'t> {
+    fn from(text: Text<'t>) -> Self {
         Self::String(text)
     }
 }
 
-impl From<bool> for Json {
+impl From<bool> for Json<'_> {
     fn from(value: bool) -> Self {
         Self::Bool(value)
     }
 }
 
-impl From<u64> for Json {
+impl From<u64> for Json<'_> {
     fn from(value: u64) -> Self {
-        Self::Number(value.to_string())
+        Self::Number(Text::Owned(value.to_string()))
     }
 }
 
-impl From<Object> for Json {
-    fn from(object: Object) -> Self {
+impl<'t> From<Object<'t>> for Json<'t> {
+    fn from(object: Object<'t>) -> Self {
         Self::Object(object)
     }
 }
 
-impl From<Vec<Json>> for Json {
-    fn from(items: Vec<Json>) -> Self {
+impl<'t> From<Vec<Json<'t>>> for Json<'t> {
+    fn from(items: Vec<Json<'t>>) -> Self {
         Self::Array(items)
     }
 }
 
-impl<T: Into<Json>> From<Option<T>> for Json {
+impl<'t, T: Into<Json<'t>>> From<Option<T>> for Json<'t> {
     fn from(value: Option<T>) -> Self {
         value.map_or(Self::Null, Into::into)
     }
 }
 
-impl Json {
+impl<'t> Json<'t> {
     /// Parses a JSON text.
     ///
     /// # Errors
     /// What is wrong with the text, without any of it. Nesting of over 500 levels is refused.
-    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
+    pub(crate) fn parse(text: &'t str) -> Result<Self, &'static str> {
         let mut parser = Parser { text, at: 0 };
         let value = parser.value(0)?;
         parser.blanks();
@@ -229,28 +242,36 @@ impl Json {
         }
     }
 
-    pub(crate) fn as_object(&self) -> Option<&Object> {
+    /// The same, of a value that is not needed any more.
+    pub(crate) fn into_text(self) -> Option<Text<'t>> {
+        match self {
+            Self::String(text) | Self::Number(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn as_object(&self) -> Option<&Object<'t>> {
         match self {
             Self::Object(object) => Some(object),
             _ => None,
         }
     }
 
-    pub(crate) fn as_object_mut(&mut self) -> Option<&mut Object> {
+    pub(crate) fn as_object_mut(&mut self) -> Option<&mut Object<'t>> {
         match self {
             Self::Object(object) => Some(object),
             _ => None,
         }
     }
 
-    pub(crate) fn as_array(&self) -> Option<&[Json]> {
+    pub(crate) fn as_array(&self) -> Option<&[Self]> {
         match self {
             Self::Array(items) => Some(items),
             _ => None,
         }
     }
 
-    pub(crate) fn as_array_mut(&mut self) -> Option<&mut Vec<Json>> {
+    pub(crate) fn as_array_mut(&mut self) -> Option<&mut Vec<Self>> {
         match self {
             Self::Array(items) => Some(items),
             _ => None,
@@ -265,10 +286,23 @@ impl Json {
     }
 
     /// Returns the object, or an empty one: PHP writes an empty object as `[]`.
-    pub(crate) fn into_object(self) -> Object {
+    pub(crate) fn into_object(self) -> Object<'t> {
         match self {
             Self::Object(object) => object,
             _ => Object::new(),
+        }
+    }
+
+    /// Returns the value with texts of its own.
+    pub(crate) fn into_owned(self) -> Json<'static> {
+        let own = |text: Text<'t>| Text::Owned(text.into_owned());
+        match self {
+            Self::Null => Json::Null,
+            Self::Bool(value) => Json::Bool(value),
+            Self::Number(token) => Json::Number(own(token)),
+            Self::String(text) => Json::String(own(text)),
+            Self::Array(items) => Json::Array(items.into_iter().map(Self::into_owned).collect()),
+            Self::Object(object) => Json::Object(object.into_owned()),
         }
     }
 }
@@ -281,7 +315,7 @@ struct Parser<'t> {
     at: usize,
 }
 
-impl Parser<'_> {
+impl<'t> Parser<'t> {
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
@@ -298,7 +332,7 @@ impl Parser<'_> {
         found
     }
 
-    fn word(&mut self, word: &str, value: Json) -> Result<Json, &'static str> {
+    fn word(&mut self, word: &str, value: Json<'t>) -> Result<Json<'t>, &'static str> {
         if self.text[self.at..].starts_with(word) {
             self.at += word.len();
             Ok(value)
@@ -307,7 +341,7 @@ impl Parser<'_> {
         }
     }
 
-    fn value(&mut self, depth: usize) -> Result<Json, &'static str> {
+    fn value(&mut self, depth: usize) -> Result<Json<'t>, &'static str> {
         if depth > DEPTH_MAX {
             return Err("JSON is nested too deeply");
         }
@@ -325,7 +359,7 @@ impl Parser<'_> {
         }
     }
 
-    fn object(&mut self, depth: usize) -> Result<Json, &'static str> {
+    fn object(&mut self, depth: usize) -> Result<Json<'t>, &'static str> {
         self.at += 1;
         let mut members = Vec::new();
         self.blanks();
@@ -342,7 +376,7 @@ impl Parser<'_> {
             if !self.eat(b':') {
                 return Err("a JSON key has no value");
             }
-            members.push((Key::Owned(key), self.value(depth + 1)?));
+            members.push((key, self.value(depth + 1)?));
             self.blanks();
             if self.eat(b'}') {
                 return Ok(Json::Object(Object::parsed(members)));
@@ -353,7 +387,7 @@ impl Parser<'_> {
         }
     }
 
-    fn array(&mut self, depth: usize) -> Result<Json, &'static str> {
+    fn array(&mut self, depth: usize) -> Result<Json<'t>, &'static str> {
         self.at += 1;
         let mut items = Vec::new();
         self.blanks();
@@ -380,7 +414,7 @@ impl Parser<'_> {
         self.at > from
     }
 
-    fn number(&mut self) -> Result<Json, &'static str> {
+    fn number(&mut self) -> Result<Json<'t>, &'static str> {
         let from = self.at;
         self.eat(b'-');
         let leading_zero = self.eat(b'0');
@@ -396,23 +430,28 @@ impl Parser<'_> {
             well_formed &= self.digits();
         }
         if well_formed {
-            Ok(Json::Number(self.text[from..self.at].to_owned()))
+            Ok(Json::Number(Text::Borrowed(&self.text[from..self.at])))
         } else {
             Err("a JSON number is malformed")
         }
     }
 
-    fn string(&mut self) -> Result<String, &'static str> {
+    fn string(&mut self) -> Result<Text<'t>, &'static str> {
         self.at += 1;
+        let text = self.text;
         let mut out = String::new();
         loop {
-            let rest = &self.text[self.at..];
+            let rest = &text[self.at..];
             let stop = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\'));
             let stop = stop.ok_or("a JSON string does not end")?;
-            out.push_str(&rest[..stop]);
+            let is_end = rest.as_bytes()[stop] == b'"';
             self.at += stop + 1;
-            if rest.as_bytes()[stop] == b'"' {
-                return Ok(out);
+            if is_end && out.is_empty() {
+                return Ok(Text::Borrowed(&rest[..stop]));
+            }
+            out.push_str(&rest[..stop]);
+            if is_end {
+                return Ok(Text::Owned(out));
             }
             let escape = self.peek().ok_or("a JSON string does not end")?;
             self.at += 1;

@@ -18,12 +18,12 @@ pub(crate) struct Naming {
     pub(crate) variables_values_row: String,
     pub(crate) data_app_config: String,
     /// The templates as the manifest has them: those that were given, or else all.
-    pub(crate) written: Object,
+    pub(crate) written: Object<'static>,
 }
 
 impl Naming {
     /// Reads the templates; one that is missing is the CLI's own without ids.
-    pub(crate) fn read(source: Option<&Object>) -> Self {
+    pub(crate) fn read(source: Option<&Object<'_>>) -> Self {
         let template = |key, default: &str| {
             source
                 .and_then(|source| source.str(key))
@@ -42,11 +42,11 @@ impl Naming {
             data_app_config: template("dataAppConfig", "app/{component_id}/{config_name}"),
             written: Object::new(),
         };
-        naming.written = source.cloned().unwrap_or_else(|| naming.all());
+        naming.written = source.cloned().unwrap_or_else(|| naming.all()).into_owned();
         naming
     }
 
-    fn all(&self) -> Object {
+    fn all(&self) -> Object<'_> {
         Object::from_iter([
             ("branch", self.branch.as_str()),
             ("config", &self.config),

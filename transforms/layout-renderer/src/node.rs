@@ -88,7 +88,7 @@ impl Node {
     }
 
     /// Returns the members by which files name it.
-    pub(crate) fn to_object(&self) -> Object {
+    pub(crate) fn to_object(&self) -> Object<'_> {
         match self {
             Self::Config { component, config } => {
                 Object::from_iter([("componentId", component.as_str()), ("configId", config)])
@@ -115,7 +115,7 @@ impl Node {
                 Object::from_iter([("search", search)])
             }
             Self::FileTags(tags) => {
-                let tags: Vec<Json> = tags.iter().map(|tag| Json::from(tag.as_str())).collect();
+                let tags: Vec<Json<'_>> = tags.iter().map(|tag| Json::from(tag.as_str())).collect();
                 Object::from_iter([("fileTags", tags)])
             }
             Self::FileQuery(query) => Object::from_iter([("fileQuery", query.as_str())]),
@@ -124,7 +124,7 @@ impl Node {
     }
 
     /// Reads [`to_object`](Self::to_object) back.
-    pub(crate) fn read(object: &Object) -> Option<Self> {
+    pub(crate) fn read(object: &Object<'_>) -> Option<Self> {
         let text = |key: &str| object.str(key).map(str::to_owned);
         if let Some(component) = text("componentId") {
             let config = text("configId")?;

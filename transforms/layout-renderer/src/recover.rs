@@ -180,7 +180,7 @@ impl Found<'_> {
         content: &str,
         kind: IndexKind,
         shard: &str,
-        key: impl Fn(&Object) -> Option<String>,
+        key: impl Fn(&Object<'_>) -> Option<String>,
     ) -> Result<(), &'static str> {
         for line in content.lines() {
             let value = Json::parse(line)?.into_object();
@@ -272,14 +272,14 @@ impl Found<'_> {
 /// A configuration of the manifest.
 struct Listed<'m> {
     ids: [&'m str; 3],
-    line: &'m Object,
+    line: &'m Object<'m>,
     parent: Option<ObjectKey>,
 }
 
 type Configurations<'m> = BTreeMap<[&'m str; 3], Listed<'m>>;
 
 impl<'m> Listed<'m> {
-    fn read(manifest: &'m Object) -> Result<Configurations<'m>, &'static str> {
+    fn read(manifest: &'m Object<'m>) -> Result<Configurations<'m>, &'static str> {
         let lines = manifest
             .items("configurations")
             .iter()
@@ -330,7 +330,7 @@ impl<'m> Listed<'m> {
     }
 }
 
-fn parent(relation: &Object) -> Option<ObjectKey> {
+fn parent(relation: &Object<'_>) -> Option<ObjectKey> {
     let config = relation.str("configId")?;
     match relation.str("rowId") {
         Some(row) => Some(ObjectKey::new_row(crate::component::SHARED_CODE, config, row)),
@@ -338,12 +338,12 @@ fn parent(relation: &Object) -> Option<ObjectKey> {
     }
 }
 
-fn copy(value: &mut Object, source: &Object, key: &'static str) {
+fn copy<'m>(value: &mut Object<'m>, source: &Object<'m>, key: &'static str) {
     if let Some(found) = source.get(key) {
         value.set(key, found.clone());
     }
 }
 
-fn entry(ids: &[&str], value: &Object) -> Entry {
+fn entry(ids: &[&str], value: &Object<'_>) -> Entry {
     crate::render::manifest_entry(ids, value)
 }

@@ -137,7 +137,7 @@ impl Files {
         });
     }
 
-    fn json(&mut self, path: String, kind: DocumentKind, content: &Object) {
+    fn json(&mut self, path: String, kind: DocumentKind, content: &Object<'_>) {
         self.add(path, kind, write::cli(content));
     }
 
@@ -155,7 +155,7 @@ impl Files {
     }
 }
 
-fn branch(object: &Placed<'_>, source: Object) -> Rendered {
+fn branch(object: &Placed<'_>, source: Object<'_>) -> Rendered {
     let Placed {
         context,
         settings,
@@ -203,13 +203,12 @@ fn branch(object: &Placed<'_>, source: Object) -> Rendered {
 }
 
 /// Adds metadata, sorted by key; of several values of one key the last counts.
-fn set_metadata<'m>(value: &mut Object, metadata: impl Iterator<Item = &'m (String, String)>) {
+fn set_metadata<'m>(value: &mut Object<'m>, metadata: impl Iterator<Item = &'m (String, String)>) {
     let sorted: BTreeMap<&str, &str> = metadata
         .map(|(key, text)| (key.as_str(), text.as_str()))
         .collect();
     if !sorted.is_empty() {
-        let sorted = sorted.into_iter().map(|(key, text)| (key.to_owned(), text));
-        value.set("metadata", sorted.collect::<Object>());
+        value.set("metadata", sorted.into_iter().collect::<Object<'_>>());
     }
 }
 
@@ -225,7 +224,7 @@ fn superseded(metadata: &[(String, String)]) -> impl Iterator<Item = &(String, S
 }
 
 /// Returns an entry of the manifest; its key is the ids that name the object, from the branch on.
-pub(crate) fn manifest_entry(ids: &[&str], value: &Object) -> Entry {
+pub(crate) fn manifest_entry(ids: &[&str], value: &Object<'_>) -> Entry {
     Entry {
         kind: IndexKind::Manifest,
         shard: String::new(),
@@ -235,7 +234,7 @@ pub(crate) fn manifest_entry(ids: &[&str], value: &Object) -> Entry {
 }
 
 /// Returns how an object key stands in an entry: the ids, the component first.
-pub(crate) fn key_json(key: &ObjectKey) -> Option<Json> {
+pub(crate) fn key_json(key: &ObjectKey) -> Option<Json<'_>> {
     match key {
         ObjectKey::Config { component, config } => Some(Json::Array(vec![
             Json::from(component.as_str()),

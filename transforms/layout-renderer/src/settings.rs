@@ -53,7 +53,7 @@ pub(crate) struct JobsSettings {
 }
 
 impl JobsSettings {
-    fn parse(source: Option<&Object>) -> Result<Self, LayoutError> {
+    fn parse(source: Option<&Object<'_>>) -> Result<Self, LayoutError> {
         let text = |key| source.and_then(|source| source.text(key));
         let layout = match text("layout") {
             None | Some("day-files") => JobsLayout::DayFiles,
@@ -92,10 +92,10 @@ pub(crate) struct Settings {
     pub(crate) allow_target_env: bool,
     pub(crate) sort_by: SortBy,
     pub(crate) naming: Naming,
-    allowed_branches: Option<Vec<Json>>,
+    allowed_branches: Option<Vec<Json<'static>>>,
     pub(crate) ignored_components: Vec<String>,
     /// None where the settings say nothing.
-    repositories: Option<Vec<Json>>,
+    repositories: Option<Vec<Json<'static>>>,
     /// Directory of this branch below `configs/`.
     pub(crate) branch_path: String,
     pub(crate) default_branch_id: Option<String>,
@@ -154,14 +154,11 @@ impl Settings {
             allow_target_env: source.is_true("allowTargetEnv"),
             sort_by,
             naming: Naming::read(source.object("naming")),
-            allowed_branches: source
-                .get("allowedBranches")
-                .and_then(Json::as_array)
-                .map(<[_]>::to_vec),
+            allowed_branches: source.get("allowedBranches").and_then(Json::as_array).map(owned),
             ignored_components: strings("ignoredComponents"),
             repositories: source
                 .object("templates")
-                .map(|templates| templates.items("repositories").to_vec()),
+                .map(|templates| owned(templates.items("repositories"))),
             branch_path: branch_path.to_owned(),
             default_branch_id: source.text("defaultBranchId").map(str::to_owned),
             tree,
@@ -211,7 +208,7 @@ impl Settings {
     }
 
     /// Returns the head of the manifest, up to the branches.
-    pub(crate) fn manifest_head(&self, context: &Context) -> Object {
+    pub(crate) fn manifest_head<'s>(&'s self, context: &'s Context) -> Object<'s> {
         let mut project = Object::new();
         project.set(
             "id",
@@ -254,7 +251,12 @@ impl Settings {
     }
 }
 
-fn default_repositories() -> Vec<Json> {
+/// The settings outlive their text.
+fn owned(items: &[Json<'_>]) -> Vec<Json<'static>> {
+    items.iter().cloned().map(Json::into_owned).collect()
+}
+
+fn default_repositories() -> Vec<Json<'static>> {
     [
         ("keboola", "keboola-as-code-templates"),
         ("keboola-components", "keboola-as-code-templates-components"),
@@ -262,20 +264,20 @@ fn default_repositories() -> Vec<Json> {
     .map(|(name, repository)| {
         let url = format!("https://github.com/keboola/{repository}.git");
         Json::Object(Object::from_iter([
-            ("type", "git"),
-            ("name", name),
-            ("url", &url),
-            ("ref", "main"),
+            ("type", Json::from("git")),
+            ("name", Json::from(name)),
+            ("url", Json::from(url)),
+            ("ref", Json::from("main")),
         ]))
     })
     .into()
 }
 
 /// Returns a decimal id as a number, any other as a string.
-pub(crate) fn number(id: &str) -> Json {
+pub(crate) fn number(id: &str) -> Json<'_> {
     let decimal = id == "0" || (id.bytes().all(|byte| byte.is_ascii_digit()) && !id.starts_with('0'));
     if decimal && !id.is_empty() {
-        Json::Number(id.to_owned())
+        Json::Number(id.into())
     } else {
         Json::from(id)
     }

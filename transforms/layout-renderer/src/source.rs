@@ -8,13 +8,13 @@ use crate::{
 use std::collections::BTreeSet;
 
 /// Parses the source of an object. An answer that is no object, such as PHP's `[]`, is empty.
-pub(crate) fn parse(object: &ApiObject) -> Result<Object, &'static str> {
+pub(crate) fn parse(object: &ApiObject) -> Result<Object<'_>, &'static str> {
     Json::parse(&object.source).map(Json::into_object)
 }
 
 /// Takes the `configuration` out of a source; missing, `null` and `[]` are empty. What is neither
 /// that nor an object stays in the source, and counts as empty too.
-pub(crate) fn take_configuration(source: &mut Object) -> Object {
+pub(crate) fn take_configuration<'s>(source: &mut Object<'s>) -> Object<'s> {
     match source.remove("configuration") {
         Some(Json::Object(configuration)) => configuration,
         Some(other) if other != Json::Null && other != Json::Array(Vec::new()) => {
@@ -27,7 +27,7 @@ pub(crate) fn take_configuration(source: &mut Object) -> Object {
 
 /// Returns the row of a variables configuration and the configuration itself, where a
 /// configuration uses one.
-pub(crate) fn variables(key: &ObjectKey, configuration: &Object) -> Option<(String, Option<String>)> {
+pub(crate) fn variables(key: &ObjectKey, configuration: &Object<'_>) -> Option<(String, Option<String>)> {
     let used = configuration.str("variables_id")?;
     let is_row_of_shared_code =
         matches!(key, ObjectKey::Row { component, .. } if component == component::SHARED_CODE);
@@ -47,14 +47,14 @@ pub(crate) fn is_id(text: &str) -> bool {
 }
 
 /// Returns the configuration that a schedule runs.
-pub(crate) fn schedule_target(configuration: &Object) -> Option<ObjectKey> {
+pub(crate) fn schedule_target(configuration: &Object<'_>) -> Option<ObjectKey> {
     let target = configuration.object("target")?;
     let (component, config) = (target.str("componentId")?, target.str("configurationId")?);
     (is_id(component) && is_id(config)).then(|| ObjectKey::new_config(component, config))
 }
 
 /// Returns the configuration that a task of a flow runs.
-pub(crate) fn task_target(task: &Object) -> Option<ObjectKey> {
+pub(crate) fn task_target(task: &Object<'_>) -> Option<ObjectKey> {
     let target = task.object("task")?;
     let (component, config) = (target.str("componentId")?, target.str("configId")?);
     (is_id(component) && is_id(config)).then(|| ObjectKey::new_config(component, config))
@@ -62,7 +62,7 @@ pub(crate) fn task_target(task: &Object) -> Option<ObjectKey> {
 
 /// Returns the shared code that a transformation uses, and the ids of rows that its scripts name,
 /// each once, in the order of the scripts.
-pub(crate) fn shared_code(configuration: &Object) -> Option<(String, Vec<String>)> {
+pub(crate) fn shared_code(configuration: &Object<'_>) -> Option<(String, Vec<String>)> {
     let shared = configuration.str("shared_code_id")?;
     let mut rows: Vec<String> = Vec::new();
     if configuration
@@ -80,7 +80,7 @@ pub(crate) fn shared_code(configuration: &Object) -> Option<(String, Vec<String>
     Some((shared.to_owned(), rows))
 }
 
-fn scripts(configuration: &Object) -> impl Iterator<Item = &str> {
+fn scripts<'s>(configuration: &'s Object<'_>) -> impl Iterator<Item = &'s str> {
     let blocks = configuration
         .object("parameters")
         .map(|parameters| parameters.items("blocks"))
@@ -92,7 +92,7 @@ fn scripts(configuration: &Object) -> impl Iterator<Item = &str> {
     codes
         .filter_map(Json::as_object)
         .flat_map(|code| match code.get("script") {
-            Some(Json::String(script)) => vec![script.as_str()],
+            Some(Json::String(script)) => vec![&**script],
             Some(Json::Array(scripts)) => scripts.iter().filter_map(Json::as_str).collect(),
             _ => Vec::new(),
         })
@@ -120,7 +120,7 @@ pub(crate) fn default_bucket(source: &str) -> Option<(&str, &str)> {
 }
 
 /// Returns the sources of the input mapping's tables.
-pub(crate) fn input_sources(configuration: &Object) -> impl Iterator<Item = &str> {
+pub(crate) fn input_sources<'s>(configuration: &'s Object<'_>) -> impl Iterator<Item = &'s str> {
     let input = configuration
         .object("storage")
         .and_then(|storage| storage.object("input"));
@@ -132,7 +132,7 @@ pub(crate) fn input_sources(configuration: &Object) -> impl Iterator<Item = &str
 }
 
 /// Returns the objects that the files of a configuration or row depend on, each once.
-pub(crate) fn references(object: &ApiObject, configuration: &Object) -> Vec<Reference> {
+pub(crate) fn references(object: &ApiObject, configuration: &Object<'_>) -> Vec<Reference> {
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
     let mut add = |reference: Reference| {

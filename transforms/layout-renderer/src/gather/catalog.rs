@@ -26,9 +26,9 @@ pub(crate) fn neighbour_key(teller: &Node) -> String {
 }
 
 /// An object of the shard.
-struct Listed {
+struct Listed<'e> {
     node: Node,
-    line: Object,
+    line: Object<'e>,
     edges: Edges,
 }
 
@@ -90,7 +90,7 @@ fn meet(neighbours: &mut AllNeighbours, one: &Node, one_is_target: bool, other: 
     known.downstream.insert(target.clone());
 }
 
-fn own(value: &Object) -> Option<Listed> {
+fn own<'e>(value: &Object<'e>) -> Option<Listed<'e>> {
     let line = value.object("line")?.clone();
     let more = value.text("more").map_or(Some(0), |more| more.parse().ok())?;
     Some(Listed {
@@ -101,7 +101,7 @@ fn own(value: &Object) -> Option<Listed> {
 }
 
 /// Reads what an object of another shard says of those of this one.
-fn beside(entry: &Entry, value: &Object, neighbours: &mut AllNeighbours) -> Option<()> {
+fn beside(entry: &Entry, value: &Object<'_>, neighbours: &mut AllNeighbours) -> Option<()> {
     let teller = Node::parse_key(entry.key.strip_prefix('<')?)?;
     for (member, teller_is_target) in [("from", true), ("to", false)] {
         for other in value.items(member) {
@@ -112,7 +112,7 @@ fn beside(entry: &Entry, value: &Object, neighbours: &mut AllNeighbours) -> Opti
     Some(())
 }
 
-fn catalog_line(branch: &str, object: &Listed, neighbours: Option<&Neighbours>) -> split::Line {
+fn catalog_line(branch: &str, object: &Listed<'_>, neighbours: Option<&Neighbours>) -> split::Line {
     let mut line = object.line.clone();
     match &object.node {
         Node::Table(id) => line.set("path", paths::table(branch, id)),
@@ -134,7 +134,7 @@ fn catalog_line(branch: &str, object: &Listed, neighbours: Option<&Neighbours>) 
     }
 }
 
-fn lineage(listed: &[Listed]) -> Vec<split::Line> {
+fn lineage(listed: &[Listed<'_>]) -> Vec<split::Line> {
     let mut lines = BTreeSet::new();
     for object in listed {
         for (edge, other, in_force) in object.edges.iter() {

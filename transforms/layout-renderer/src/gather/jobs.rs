@@ -42,27 +42,27 @@ pub(super) fn day(settings: &JobsSettings, shard: &str, entries: &[Entry]) -> Re
 }
 
 /// A run of the day.
-struct Run {
+struct Run<'e> {
     finished: String,
     run: String,
-    value: Object,
+    value: Object<'e>,
     line: String,
 }
 
 /// What is known of a day.
 #[derive(Default)]
-struct Day {
+struct Day<'e> {
     /// Sorted by the time they finished.
-    runs: Vec<Run>,
+    runs: Vec<Run<'e>>,
     /// By entry key.
     totals: BTreeMap<String, Total>,
 }
 
-impl Day {
-    fn read(entries: &[Entry]) -> Result<Self, LayoutError> {
+impl<'e> Day<'e> {
+    fn read(entries: &'e [Entry]) -> Result<Self, LayoutError> {
         let mut day = Self::default();
         for told in entries.chunk_by(|left, right| left.key == right.key) {
-            let mut known: Option<Object> = None;
+            let mut known: Option<Object<'e>> = None;
             for entry in told {
                 let value = Json::parse(&entry.value)
                     .map_err(|_| not_ours(entry))?
@@ -140,7 +140,7 @@ impl Day {
                 segments(&format!("jobs/{shard}"), lines)
             }
             JobsLayout::FilePerRun => {
-                let file = |run: &Run| job_file(run_path(&run.run), write::indented(&run.value));
+                let file = |run: &Run<'_>| job_file(run_path(&run.run), write::indented(&run.value));
                 self.runs.iter().map(file).collect()
             }
         };
@@ -190,17 +190,17 @@ fn job_file(path: String, content: String) -> File {
 
 /// Adds to a run what only an earlier telling had: events tell of a state's digest and of artifacts,
 /// and the source never tells it again.
-fn told_before(before: &Object, mut now: Object) -> Object {
+fn told_before<'e>(before: &Object<'e>, mut now: Object<'e>) -> Object<'e> {
     if now.get("stateDigest").is_none()
         && let Some(digest) = before.get("stateDigest")
     {
         now.set("stateDigest", digest.clone());
     }
-    let is_told = |link: &&Json| link.as_str().is_some_and(|link| !link.starts_with(STORAGE_FILE));
+    let is_told = |link: &&Json<'_>| link.as_str().is_some_and(|link| !link.starts_with(STORAGE_FILE));
     let own = now.items("artifactLinks");
     if !own.iter().any(|link| is_told(&link)) {
         let told = before.items("artifactLinks").iter().filter(is_told);
-        let links: Vec<Json> = told.chain(own).cloned().collect();
+        let links: Vec<Json<'_>> = told.chain(own).cloned().collect();
         if !links.is_empty() {
             now.set("artifactLinks", links);
         }

@@ -15,12 +15,15 @@ use std::collections::BTreeMap;
 
 pub(crate) const PATH: &str = "configs/.keboola/manifest.json";
 
-struct Item {
+/// What the entries tell, by the ids that name it.
+type Items<'e> = BTreeMap<Vec<String>, Item<'e>>;
+
+struct Item<'e> {
     ids: Vec<String>,
-    value: Object,
+    value: Object<'e>,
 }
 
-impl Item {
+impl Item<'_> {
     fn path(&self) -> &str {
         self.value.str("path").unwrap_or_default()
     }
@@ -73,7 +76,7 @@ pub(super) fn gather(
     })
 }
 
-fn read(entry: &Entry) -> Option<Item> {
+fn read(entry: &Entry) -> Option<Item<'_>> {
     let key = Json::parse(&entry.key).ok()?;
     let ids: Vec<String> = key
         .as_array()?
@@ -85,8 +88,8 @@ fn read(entry: &Entry) -> Option<Item> {
     fits.then_some(Item { ids, value })
 }
 
-fn branches(settings: &Settings, items: &BTreeMap<Vec<String>, Item>) -> (Vec<Json>, bool) {
-    let mut branches: Vec<(String, Json)> = Vec::new();
+fn branches<'e>(settings: &Settings, items: &'e Items<'_>) -> (Vec<Json<'e>>, bool) {
+    let mut branches: Vec<(String, Json<'_>)> = Vec::new();
     let mut has_default = false;
     for item in items.values().filter(|item| item.ids.len() == 1) {
         has_default |= item.value.is_true("default");
@@ -104,8 +107,8 @@ fn branches(settings: &Settings, items: &BTreeMap<Vec<String>, Item>) -> (Vec<Js
     (sorted(branches), has_default)
 }
 
-fn configurations(settings: &Settings, items: &BTreeMap<Vec<String>, Item>) -> Vec<Json> {
-    let mut configurations: Vec<(String, Json)> = Vec::new();
+fn configurations<'e>(settings: &Settings, items: &'e Items<'_>) -> Vec<Json<'e>> {
+    let mut configurations: Vec<(String, Json<'_>)> = Vec::new();
     for item in items.values().filter(|item| item.ids.len() == 3) {
         let [branch, component, config] = item.ids.as_slice() else {
             continue;
@@ -132,8 +135,8 @@ fn configurations(settings: &Settings, items: &BTreeMap<Vec<String>, Item>) -> V
     sorted(configurations)
 }
 
-fn rows(settings: &Settings, items: &BTreeMap<Vec<String>, Item>, config: &Item) -> Vec<Json> {
-    let mut rows: Vec<(String, Json)> = Vec::new();
+fn rows<'e>(settings: &Settings, items: &'e Items<'_>, config: &Item<'_>) -> Vec<Json<'e>> {
+    let mut rows: Vec<(String, Json<'_>)> = Vec::new();
     // Keys that begin with the configuration's ids follow it in the map.
     let below = items
         .range(config.ids.clone()..)
@@ -159,7 +162,7 @@ fn rows(settings: &Settings, items: &BTreeMap<Vec<String>, Item>, config: &Item)
     sorted(rows)
 }
 
-fn sorted(mut items: Vec<(String, Json)>) -> Vec<Json> {
+fn sorted(mut items: Vec<(String, Json<'_>)>) -> Vec<Json<'_>> {
     items.sort_by(|left, right| left.0.cmp(&right.0));
     items.into_iter().map(|(_, item)| item).collect()
 }
@@ -167,7 +170,7 @@ fn sorted(mut items: Vec<(String, Json)>) -> Vec<Json> {
 /// Returns the path below the parent; none where an object above has no entry, for the CLI refuses
 /// a manifest that names an object below one that it does not name. The branch itself may be
 /// missing: without it there is no manifest to speak of, but what is below can still be found.
-fn relative<'i>(items: &BTreeMap<Vec<String>, Item>, item: &'i Item) -> Option<&'i str> {
+fn relative<'i>(items: &Items<'_>, item: &'i Item<'_>) -> Option<&'i str> {
     let mut own = item.path();
     let mut above = item.parent_ids();
     // No object lies deeper than variables of a row of shared code; a circle has no end.
@@ -185,21 +188,21 @@ fn relative<'i>(items: &BTreeMap<Vec<String>, Item>, item: &'i Item) -> Option<&
 }
 
 /// Returns the path with the branch's directory.
-fn full(settings: &Settings, items: &BTreeMap<Vec<String>, Item>, item: &Item) -> String {
+fn full(settings: &Settings, items: &Items<'_>, item: &Item<'_>) -> String {
     let branch = items
         .get(&item.ids[..1])
         .map_or(settings.branch_path.as_str(), Item::path);
     format!("{branch}/{}", item.path())
 }
 
-fn copy_metadata(line: &mut Object, item: &Item) {
+fn copy_metadata<'e>(line: &mut Object<'e>, item: &Item<'e>) {
     if let Some(metadata) = item.value.get("metadata") {
         line.set("metadata", metadata.clone());
     }
 }
 
 /// Returns what a configuration is to the object it lives in.
-fn relation(item: &Item) -> Option<Object> {
+fn relation<'i>(item: &'i Item<'_>) -> Option<Object<'i>> {
     let parent: Vec<&str> = item
         .value
         .get("parent")?

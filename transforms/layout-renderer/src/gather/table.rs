@@ -25,7 +25,7 @@ pub(crate) fn neighbour_key(teller: &Node) -> String {
 
 pub(super) fn gather(settings: &Settings, shard: &str, entries: &[Entry]) -> Result<Gathered, LayoutError> {
     let newest = newest(entries);
-    let mut structure: Option<Object> = None;
+    let mut structure: Option<Object<'_>> = None;
     let (mut readers, mut writers) = (Vec::new(), Vec::new());
     for entry in &newest {
         let value = Json::parse(&entry.value).map_err(|_| not_ours(entry))?;
@@ -48,7 +48,7 @@ pub(super) fn gather(settings: &Settings, shard: &str, entries: &[Entry]) -> Res
         Some(("bucket", id)) => Some(paths::bucket(&branch, id)),
         _ => None,
     };
-    let file = |(structure, path): (Object, String)| File {
+    let file = |(structure, path): (Object<'_>, String)| File {
         path,
         kind: DocumentKind::Storage,
         content: content(structure, readers, writers),
@@ -59,14 +59,14 @@ pub(super) fn gather(settings: &Settings, shard: &str, entries: &[Entry]) -> Res
     })
 }
 
-fn neighbour(entry: &Entry, value: &Json) -> Option<(Node, Vec<EdgeType>)> {
+fn neighbour(entry: &Entry, value: &Json<'_>) -> Option<(Node, Vec<EdgeType>)> {
     let node = Node::parse_key(entry.key.strip_prefix('<')?)?;
     let edges = value.as_array()?.iter();
     let edges: Option<Vec<EdgeType>> = edges.map(|edge| EdgeType::parse(edge.as_str()?)).collect();
     Some((node, edges?))
 }
 
-fn content(mut structure: Object, readers: Vec<Node>, writers: Vec<Node>) -> String {
+fn content(mut structure: Object<'_>, readers: Vec<Node>, writers: Vec<Node>) -> String {
     for (member, more, mut nodes) in [
         ("writtenBy", "writtenByMore", writers),
         ("readBy", "readByMore", readers),
@@ -75,8 +75,8 @@ fn content(mut structure: Object, readers: Vec<Node>, writers: Vec<Node>) -> Str
         nodes.dedup();
         let over = nodes.len().saturating_sub(LISTED_MAX);
         nodes.truncate(LISTED_MAX);
-        let nodes: Vec<Json> = nodes.iter().map(|node| node.to_object().into()).collect();
-        structure.set_last(member, nodes);
+        let nodes = nodes.iter().map(|node| node.to_object().into_owned().into());
+        structure.set_last(member, nodes.collect::<Vec<Json<'_>>>());
         if over > 0 {
             structure.set_last(more, u64::try_from(over).unwrap_or(u64::MAX));
         }

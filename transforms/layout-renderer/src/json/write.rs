@@ -20,7 +20,7 @@ enum Style {
 
 /// Returns the text as the CLI writes it, with a line feed at the end.
 #[must_use]
-pub(crate) fn cli(value: &Object) -> String {
+pub(crate) fn cli(value: &Object<'_>) -> String {
     let mut out = String::with_capacity(FILE_BYTES);
     object(&mut out, value, Style::Cli, 0);
     out.push('\n');
@@ -29,7 +29,7 @@ pub(crate) fn cli(value: &Object) -> String {
 
 /// Returns an indented text that keeps number tokens, with a line feed at the end.
 #[must_use]
-pub(crate) fn indented(value: &Object) -> String {
+pub(crate) fn indented(value: &Object<'_>) -> String {
     let mut out = String::with_capacity(FILE_BYTES);
     object(&mut out, value, Style::Indented, 0);
     out.push('\n');
@@ -39,7 +39,7 @@ pub(crate) fn indented(value: &Object) -> String {
 /// Returns the same, but each item of these members, which are lists, is a line: items come and go one
 /// by one, and a difference shows each whole.
 #[must_use]
-pub(crate) fn indented_with_lines(value: &Object, lists: &[&str]) -> String {
+pub(crate) fn indented_with_lines(value: &Object<'_>, lists: &[&str]) -> String {
     let mut out = String::from("{");
     for (at, (key, member)) in value.iter().enumerate() {
         separate(&mut out, at, Style::Indented, 1);
@@ -63,7 +63,7 @@ pub(crate) fn indented_with_lines(value: &Object, lists: &[&str]) -> String {
 
 /// Returns a text of one line, without a line feed.
 #[must_use]
-pub(crate) fn line(value: &Json) -> String {
+pub(crate) fn line(value: &Json<'_>) -> String {
     let mut out = String::with_capacity(LINE_BYTES);
     write(&mut out, value, Style::Line, 0);
     out
@@ -71,13 +71,13 @@ pub(crate) fn line(value: &Json) -> String {
 
 /// Returns an object as a text of one line, without a line feed.
 #[must_use]
-pub(crate) fn object_line(value: &Object) -> String {
+pub(crate) fn object_line(value: &Object<'_>) -> String {
     let mut out = String::with_capacity(LINE_BYTES);
     object(&mut out, value, Style::Line, 0);
     out
 }
 
-fn write(out: &mut String, value: &Json, style: Style, depth: usize) {
+fn write(out: &mut String, value: &Json<'_>, style: Style, depth: usize) {
     match value {
         Json::Null => out.push_str("null"),
         Json::Bool(true) => out.push_str("true"),
@@ -100,7 +100,7 @@ fn write(out: &mut String, value: &Json, style: Style, depth: usize) {
     }
 }
 
-fn object(out: &mut String, members: &Object, style: Style, depth: usize) {
+fn object(out: &mut String, members: &Object<'_>, style: Style, depth: usize) {
     if members.is_empty() {
         return out.push_str("{}");
     }

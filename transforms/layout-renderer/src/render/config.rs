@@ -16,17 +16,21 @@ use crate::{
 
 /// What the renderers of special components work on.
 pub(super) struct Work<'a> {
-    pub(super) configuration: Object,
+    pub(super) configuration: Object<'a>,
     pub(super) directory: String,
     pub(super) kind: DocumentKind,
     pub(super) resolved: Resolved<'a>,
     pub(super) files: Files,
-    pub(super) lost: Lost,
+    pub(super) lost: Lost<'a>,
     /// Whether it is a row of shared code that has its code in a file.
     has_shared_code: bool,
 }
 
-pub(super) fn render(item: u32, object: &Placed<'_>, mut source: Object) -> Result<Rendered, LayoutError> {
+pub(super) fn render<'a>(
+    item: u32,
+    object: &Placed<'a>,
+    mut source: Object<'a>,
+) -> Result<Rendered, LayoutError> {
     let Placed {
         context,
         settings,
@@ -129,7 +133,12 @@ pub(super) fn render(item: u32, object: &Placed<'_>, mut source: Object) -> Resu
 }
 
 /// Returns the entries of the catalog and of lineage.
-fn in_catalog(object: &Placed<'_>, source: &Object, configuration: &Object, path: &str) -> Vec<Entry> {
+fn in_catalog(
+    object: &Placed<'_>,
+    source: &Object<'_>,
+    configuration: &Object<'_>,
+    path: &str,
+) -> Vec<Entry> {
     let api = object.object();
     let Some(own) = Node::of(&api.key) else {
         return Vec::new();
@@ -148,7 +157,7 @@ fn in_catalog(object: &Placed<'_>, source: &Object, configuration: &Object, path
     catalog::entries(object.settings, &own, line, &edges)
 }
 
-fn meta(source: &Object, only_if_disabled: bool) -> Object {
+fn meta<'s>(source: &'s Object<'_>, only_if_disabled: bool) -> Object<'s> {
     let mut meta = Object::new();
     meta.set("name", source.str("name").unwrap_or_default());
     let disabled = source.is_true("isDisabled");
@@ -180,7 +189,7 @@ fn default_buckets(work: &mut Work<'_>) {
             continue;
         };
         if let Some(owner) = resolved.alias(bucket) {
-            *source = format!("{{{{:default-bucket:{}}}}}.{name}", owner.path);
+            *source = format!("{{{{:default-bucket:{}}}}}.{name}", owner.path).into();
         }
     }
 }
@@ -196,7 +205,7 @@ fn variables(work: &mut Work<'_>, key: &ObjectKey) {
         .object(ObjectKey::new_config(component::VARIABLES, &variables))
         .is_none()
     {
-        work.lost.add("/variables_id", Json::from(variables.as_str()));
+        work.lost.add("/variables_id", Json::from(variables.clone()));
     }
     if let Some(values) = values {
         work.configuration.remove("variables_values_id");
@@ -234,7 +243,7 @@ fn shared_code_row(work: &mut Work<'_>, key: &ObjectKey) {
     let language = Language::of(&target);
     let pointer = "/code_content";
     let text = match work.configuration.remove("code_content") {
-        Some(Json::String(text)) => scripts::write_text(&mut work.lost, pointer, &text, language),
+        Some(Json::String(text)) => scripts::write_text(&mut work.lost, pointer, text, language),
         Some(items @ Json::Array(_)) => {
             scripts::write(&mut work.lost, pointer, Some(items), language, |_| None)
         }

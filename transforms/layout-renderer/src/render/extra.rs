@@ -10,17 +10,22 @@ use super::{Files, Placed, lost::Lost, superseded};
 use crate::{
     api::{DocumentKind, File, Object as ApiObject, ObjectKey},
     component::trim_end,
-    json::{Json, Object, write},
+    json::{Json, Object, Text, write},
     paths,
     settings::Settings,
     time,
 };
 
 /// Returns the file of an object that has its place in `configs/`.
-pub(super) fn beside(settings: &Settings, object: &ApiObject, mut source: Object, lost: Lost) -> File {
+pub(super) fn beside<'s>(
+    settings: &Settings,
+    object: &'s ApiObject,
+    mut source: Object<'s>,
+    lost: Lost<'s>,
+) -> File {
     let mut content = head(object, &mut source);
     if let Some(Json::String(text)) = take(&mut source, "description", |value| value.as_str().is_some()) {
-        set_end(&mut content, "descriptionEnd", &text);
+        set_end(&mut content, "descriptionEnd", text);
     }
     take(&mut source, "name", |value| value.as_str().is_some());
     take(&mut source, "isDisabled", |value| value.as_bool().is_some());
@@ -31,11 +36,11 @@ pub(super) fn beside(settings: &Settings, object: &ApiObject, mut source: Object
 }
 
 /// Returns the file of an object that has none, with all there is of it.
-pub(super) fn without_place(
+pub(super) fn without_place<'s>(
     settings: &Settings,
-    object: &ApiObject,
-    mut source: Object,
-    configuration: Object,
+    object: &'s ApiObject,
+    mut source: Object<'s>,
+    configuration: Object<'s>,
 ) -> File {
     let mut content = head(object, &mut source);
     for key in ["name", "description"] {
@@ -51,7 +56,12 @@ pub(super) fn without_place(
 }
 
 /// Adds the file of a branch, where there is anything to say.
-pub(super) fn branch(files: &mut Files, object: &Placed<'_>, mut source: Object, project_description: &str) {
+pub(super) fn branch(
+    files: &mut Files,
+    object: &Placed<'_>,
+    mut source: Object<'_>,
+    project_description: &str,
+) {
     let mut content = Object::new();
     let id = take(&mut source, "id", |value| value.as_text().is_some());
     let author = take_author(&mut source);
@@ -62,9 +72,9 @@ pub(super) fn branch(files: &mut Files, object: &Placed<'_>, mut source: Object,
         }
     }
     if let Some(Json::String(text)) = take(&mut source, "description", |value| value.as_str().is_some()) {
-        set_end(&mut content, "descriptionEnd", &text);
+        set_end(&mut content, "descriptionEnd", text);
     }
-    set_end(&mut content, "projectDescriptionEnd", project_description);
+    set_end(&mut content, "projectDescriptionEnd", project_description.into());
     take(&mut source, "name", |value| value.as_str().is_some());
     take(&mut source, "isDefault", |value| value.as_bool().is_some());
     set_superseded(&mut content, &object.placed.object.metadata);
@@ -85,7 +95,7 @@ pub(super) fn branch(files: &mut Files, object: &Placed<'_>, mut source: Object,
 }
 
 /// Takes a member out, if it is of the form that is asked for.
-fn take(source: &mut Object, key: &str, fits: impl Fn(&Json) -> bool) -> Option<Json> {
+fn take<'s>(source: &mut Object<'s>, key: &str, fits: impl Fn(&Json<'_>) -> bool) -> Option<Json<'s>> {
     if source.get(key).is_some_and(fits) {
         source.remove(key)
     } else {
@@ -93,7 +103,7 @@ fn take(source: &mut Object, key: &str, fits: impl Fn(&Json) -> bool) -> Option<
     }
 }
 
-fn head(object: &ApiObject, source: &mut Object) -> Object {
+fn head<'s>(object: &'s ApiObject, source: &mut Object<'s>) -> Object<'s> {
     let mut content = Object::new();
     let own = match &object.key {
         ObjectKey::Config { component, config } => {
@@ -167,12 +177,12 @@ fn head(object: &ApiObject, source: &mut Object) -> Object {
     content
 }
 
-fn is_text_or_null(value: &Json) -> bool {
+fn is_text_or_null(value: &Json<'_>) -> bool {
     value.as_str().is_some() || *value == Json::Null
 }
 
 /// Takes the token that made a version. Members that nobody knows stay.
-fn take_author(source: &mut Object) -> Option<Json> {
+fn take_author<'s>(source: &mut Object<'s>) -> Option<Json<'s>> {
     let token = take(source, "creatorToken", |token| {
         token.as_object().is_some() || *token == Json::Null || *token == Json::Array(Vec::new())
     })?;
@@ -181,7 +191,7 @@ fn take_author(source: &mut Object) -> Option<Json> {
     };
     let mut author = Object::new();
     let id = take(&mut token, "id", |id| id.as_text().is_some());
-    author.set("id", id.as_ref().and_then(Json::as_text));
+    author.set("id", id.and_then(Json::into_text));
     author.set("description", take(&mut token, "description", is_text_or_null));
     if !token.is_empty() {
         source.set("creatorToken", token);
@@ -190,23 +200,27 @@ fn take_author(source: &mut Object) -> Option<Json> {
 }
 
 /// Takes the time when a version was made, in UTC; one that is no time as it is.
-fn take_time(source: &mut Object) -> Option<Json> {
+fn take_time<'s>(source: &mut Object<'s>) -> Option<Json<'s>> {
     let created = take(source, "created", is_text_or_null)?;
     let text = created.as_str()?;
     Some(Json::from(time::utc(text).unwrap_or_else(|| text.to_owned())))
 }
 
 /// Keeps what is trimmed at the end of a description.
-fn set_end(content: &mut Object, key: &'static str, text: &str) {
-    let end = &text[trim_end(text).len()..];
-    if !end.is_empty() {
+fn set_end<'s>(content: &mut Object<'s>, key: &'static str, text: Text<'s>) {
+    let end = trim_end(&text).len();
+    if end < text.len() {
+        let end = match text {
+            Text::Borrowed(text) => Text::Borrowed(&text[end..]),
+            Text::Owned(text) => Text::Owned(text[end..].to_owned()),
+        };
         content.set(key, end);
     }
 }
 
 /// Keeps values of metadata for which the manifest has another one of the same key.
-fn set_superseded(content: &mut Object, metadata: &[(String, String)]) {
-    let lines: Vec<Json> = superseded(metadata)
+fn set_superseded<'s>(content: &mut Object<'s>, metadata: &'s [(String, String)]) {
+    let lines: Vec<Json<'_>> = superseded(metadata)
         .map(|(key, value)| Json::Object(Object::from_iter([("key", key.as_str()), ("value", value)])))
         .collect();
     if !lines.is_empty() {
@@ -214,7 +228,7 @@ fn set_superseded(content: &mut Object, metadata: &[(String, String)]) {
     }
 }
 
-fn set_other(content: &mut Object, rest: Object) {
+fn set_other<'s>(content: &mut Object<'s>, rest: Object<'s>) {
     if !rest.is_empty() {
         content.set("other", rest);
     }
@@ -235,7 +249,7 @@ pub(super) fn path(settings: &Settings, key: &ObjectKey) -> String {
     }
 }
 
-fn file(settings: &Settings, object: &ApiObject, content: &Object) -> File {
+fn file(settings: &Settings, object: &ApiObject, content: &Object<'_>) -> File {
     File {
         path: path(settings, &object.key),
         kind: DocumentKind::Extra,

@@ -37,14 +37,14 @@ const MEMBERS: [&str; 21] = [
 ];
 
 /// Puts the members of a line in their order.
-pub(crate) fn in_order(line: Object) -> Object {
+pub(crate) fn in_order(line: Object<'_>) -> Object<'_> {
     let mut members: Vec<_> = line.into_iter().collect();
     let place = |name: &str| MEMBERS.iter().position(|member| *member == name);
     members.sort_by_key(|(name, _)| place(name).unwrap_or(MEMBERS.len()));
     members.into_iter().collect()
 }
 
-pub(super) fn render(context: &Context, id: &str, source: &Object) -> Rendered {
+pub(super) fn render(context: &Context, id: &str, source: &Object<'_>) -> Rendered {
     let native = source.str("status").unwrap_or_default();
     let status = match native {
         "success" | "warning" => "SUCCESS",
@@ -108,7 +108,7 @@ pub(super) fn render(context: &Context, id: &str, source: &Object) -> Rendered {
     }
     if status == "FAILED" {
         // By it Keboola's support finds the failure.
-        let said = |of: Option<&Object>| of.and_then(|of| of.str("exceptionId")).map(str::to_owned);
+        let said = |of: Option<&Object<'_>>| of.and_then(|of| of.str("exceptionId")).map(str::to_owned);
         if let Some(exception) = said(error).or_else(|| said(result)) {
             line.set("exceptionId", exception);
         }
@@ -148,19 +148,19 @@ pub(crate) fn shortened(text: &str, chars_max: usize) -> String {
     }
 }
 
-fn version(result: Option<&Object>) -> Json {
+fn version<'s>(result: Option<&'s Object<'_>>) -> Json<'s> {
     let version = result.and_then(|result| result.text("configVersion"));
     version.map_or(Json::Null, crate::settings::number)
 }
 
-fn number(value: Option<&Json>) -> Json {
+fn number<'s>(value: Option<&Json<'s>>) -> Json<'s> {
     match value {
         Some(number @ Json::Number(_)) => number.clone(),
         _ => Json::Null,
     }
 }
 
-fn tables(result: Option<&Object>, side: &str) -> Vec<Json> {
+fn tables<'s>(result: Option<&'s Object<'s>>, side: &str) -> Vec<Json<'s>> {
     let tables = result
         .and_then(|result| result.object(side))
         .map(|side| side.items("tables"))
@@ -170,7 +170,7 @@ fn tables(result: Option<&Object>, side: &str) -> Vec<Json> {
         .filter_map(Json::as_object)
         .filter_map(|table| {
             let columns = table.items("columns").iter();
-            let name = |column: &Json| match column {
+            let name = |column: &Json<'s>| match column {
                 Json::Object(column) => column.get("name").cloned(),
                 Json::String(_) => Some(column.clone()),
                 _ => None,
@@ -184,7 +184,7 @@ fn tables(result: Option<&Object>, side: &str) -> Vec<Json> {
 }
 
 /// Artifacts are named, never fetched.
-fn artifact_links(source: &Object, result: Option<&Object>) -> Vec<Json> {
+fn artifact_links<'s>(source: &Object<'s>, result: Option<&Object<'s>>) -> Vec<Json<'s>> {
     let given = source
         .items("artifactLinks")
         .iter()

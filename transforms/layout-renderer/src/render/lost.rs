@@ -1,25 +1,25 @@
 //! What `configs/` does not hold of a configuration, or holds in another form.
 
-use crate::json::{Json, Object, write};
+use crate::json::{Json, Object, Text, write};
 
 /// Collects what the layout drops while a configuration is taken apart.
 #[derive(Default)]
-pub(super) struct Lost {
+pub(super) struct Lost<'s> {
     /// Values by their pointer in the configuration.
-    values: Vec<(String, Json)>,
+    values: Vec<(String, Json<'s>)>,
     /// Pointers below which everything is kept elsewhere.
     covered: Vec<String>,
     /// How scripts stand in their files, by their pointer.
-    scripts: Object,
-    flow: Object,
+    scripts: Object<'s>,
+    flow: Object<'s>,
     /// Numbers that the CLI writes in another way.
-    numbers: Vec<(String, String)>,
+    numbers: Vec<(String, Text<'s>)>,
 }
 
-impl Lost {
+impl<'s> Lost<'s> {
     /// Begins with the numbers of a configuration that a double changes: beyond 2^53, or just
     /// written in another way.
-    pub(super) fn of(configuration: &Object) -> Self {
+    pub(super) fn of(configuration: &Object<'s>) -> Self {
         let mut numbers = Vec::new();
         find_in(configuration, &mut Vec::new(), &mut numbers);
         Self {
@@ -28,7 +28,7 @@ impl Lost {
         }
     }
 
-    pub(super) fn add(&mut self, pointer: impl Into<String>, value: Json) {
+    pub(super) fn add(&mut self, pointer: impl Into<String>, value: Json<'s>) {
         self.values.push((pointer.into(), value));
     }
 
@@ -38,12 +38,12 @@ impl Lost {
     }
 
     /// Keeps how the scripts at a pointer stand in their file.
-    pub(super) fn script(&mut self, pointer: &str, shape: Json) {
+    pub(super) fn script(&mut self, pointer: &str, shape: Json<'s>) {
         self.scripts.set(pointer.to_owned(), shape);
     }
 
     /// Keeps the phases and tasks of a flow in the order of the source.
-    pub(super) fn flow(&mut self, phases: Vec<Json>, tasks: Vec<Json>) {
+    pub(super) fn flow(&mut self, phases: Vec<Json<'s>>, tasks: Vec<Json<'s>>) {
         for (key, lines) in [("phases", phases), ("tasks", tasks)] {
             if !lines.is_empty() {
                 self.flow.set(key, lines);
@@ -52,7 +52,7 @@ impl Lost {
     }
 
     /// Adds all that was collected to the content of a file.
-    pub(super) fn write(self, content: &mut Object) {
+    pub(super) fn write(self, content: &mut Object<'s>) {
         let Self {
             mut values,
             covered,
@@ -86,7 +86,7 @@ enum Step<'j> {
     At(usize),
 }
 
-fn find_in<'j>(object: &'j Object, way: &mut Vec<Step<'j>>, found: &mut Vec<(String, String)>) {
+fn find_in<'j, 's>(object: &'j Object<'s>, way: &mut Vec<Step<'j>>, found: &mut Vec<(String, Text<'s>)>) {
     for (key, member) in object.iter() {
         way.push(Step::Key(key));
         find_numbers(member, way, found);
@@ -95,9 +95,9 @@ fn find_in<'j>(object: &'j Object, way: &mut Vec<Step<'j>>, found: &mut Vec<(Str
 }
 
 /// Finds the numbers that the CLI writes in another way. Pointers are only made for those, which are few.
-fn find_numbers<'j>(value: &'j Json, way: &mut Vec<Step<'j>>, found: &mut Vec<(String, String)>) {
+fn find_numbers<'j, 's>(value: &'j Json<'s>, way: &mut Vec<Step<'j>>, found: &mut Vec<(String, Text<'s>)>) {
     match value {
-        Json::Number(token) if write::cli_number(token) != token.as_str() => {
+        Json::Number(token) if write::cli_number(token) != *token => {
             let step = |step: &Step<'_>| match step {
                 Step::Key(key) => format!("/{}", pointer_step(key)),
                 Step::At(index) => format!("/{index}"),
@@ -118,7 +118,7 @@ fn find_numbers<'j>(value: &'j Json, way: &mut Vec<Step<'j>>, found: &mut Vec<(S
 
 /// Returns values by the pointer of what they were in, each under its own key: a key that begins
 /// with `#` must stay one, for that is how a secret is known.
-fn by_parent(values: Vec<(String, Json)>) -> Object {
+fn by_parent(values: Vec<(String, Json<'_>)>) -> Object<'_> {
     let mut lost = Object::new();
     for (pointer, value) in values {
         let (parent, step) = pointer.rsplit_once('/').unwrap_or(("", &pointer));

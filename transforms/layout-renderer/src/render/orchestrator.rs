@@ -13,27 +13,27 @@ use crate::{
     name::numbered,
 };
 
-struct Phase {
+struct Phase<'s> {
     id: String,
-    source: Object,
+    source: Object<'s>,
     depends_on: Vec<String>,
     name: String,
-    rest: Object,
-    tasks: Vec<Task>,
+    rest: Object<'s>,
+    tasks: Vec<Task<'s>>,
 }
 
-struct Task {
+struct Task<'s> {
     name: String,
     enabled: bool,
-    rest: Object,
-    source: Object,
+    rest: Object<'s>,
+    source: Object<'s>,
 }
 
 /// What became of an item of the source.
-enum Fate<K> {
+enum Fate<'s, K> {
     Written(K),
     /// The CLI leaves it out.
-    Dropped(Json),
+    Dropped(Json<'s>),
 }
 
 /// Takes the phases and tasks out of a flow.
@@ -89,7 +89,8 @@ pub(super) fn extract(work: &mut Work<'_>) {
         let mut line = Object::from_iter([("directory", directory(*at))]);
         line.set("id", phase.source.get("id").cloned());
         let needed = needed(&phases, &numbers, phase);
-        let needed: Vec<Option<&Json>> = needed.into_iter().map(|at| phases[at].source.get("id")).collect();
+        let needed: Vec<Option<&Json<'_>>> =
+            needed.into_iter().map(|at| phases[at].source.get("id")).collect();
         let listed = phase.source.get("dependsOn");
         let restored = match listed {
             None => true,
@@ -122,9 +123,9 @@ pub(super) fn extract(work: &mut Work<'_>) {
 }
 
 /// Reads the phases; of several with one id the last counts, at the place of the first.
-fn phases(items: Vec<Json>) -> (Vec<Phase>, Vec<Fate<usize>>) {
-    let mut phases: Vec<Phase> = Vec::new();
-    let mut fates: Vec<Fate<usize>> = Vec::new();
+fn phases(items: Vec<Json<'_>>) -> (Vec<Phase<'_>>, Vec<Fate<'_, usize>>) {
+    let mut phases: Vec<Phase<'_>> = Vec::new();
+    let mut fates: Vec<Fate<'_, usize>> = Vec::new();
     for raw in items {
         let Some(phase) = phase(&raw) else {
             fates.push(Fate::Dropped(raw));
@@ -134,7 +135,8 @@ fn phases(items: Vec<Json>) -> (Vec<Phase>, Vec<Fate<usize>>) {
         match at {
             Some(at) => {
                 let earlier = std::mem::replace(&mut phases[at], phase);
-                let written = |fate: &&mut Fate<usize>| matches!(fate, Fate::Written(other) if *other == at);
+                let written =
+                    |fate: &&mut Fate<'_, usize>| matches!(fate, Fate::Written(other) if *other == at);
                 if let Some(fate) = fates.iter_mut().find(written) {
                     *fate = Fate::Dropped(Json::Object(earlier.source));
                 }
@@ -149,7 +151,12 @@ fn phases(items: Vec<Json>) -> (Vec<Phase>, Vec<Fate<usize>>) {
     (phases, fates)
 }
 
-fn lines<K>(lost: &mut Lost, pointer: &str, fates: Vec<Fate<K>>, line: impl Fn(&K) -> Object) -> Vec<Json> {
+fn lines<'s, K>(
+    lost: &mut Lost<'s>,
+    pointer: &str,
+    fates: Vec<Fate<'s, K>>,
+    line: impl Fn(&K) -> Object<'s>,
+) -> Vec<Json<'s>> {
     let mut lines = Vec::with_capacity(fates.len());
     for (position, fate) in fates.into_iter().enumerate() {
         let pointer = format!("{pointer}/{position}");
@@ -170,21 +177,21 @@ fn lines<K>(lost: &mut Lost, pointer: &str, fates: Vec<Fate<K>>, line: impl Fn(&
 }
 
 /// Returns the phases that one depends on, in the order in which they run.
-fn needed(phases: &[Phase], numbers: &[usize], phase: &Phase) -> Vec<usize> {
+fn needed(phases: &[Phase<'_>], numbers: &[usize], phase: &Phase<'_>) -> Vec<usize> {
     let found = |id: &String| phases.iter().position(|other| other.id == *id);
     let mut needed: Vec<usize> = phase.depends_on.iter().filter_map(found).collect();
     needed.sort_by_key(|at| numbers[*at]);
     needed
 }
 
-fn append(content: &mut Object, rest: &Object) {
+fn append<'s>(content: &mut Object<'s>, rest: &'s Object<'_>) {
     for (key, value) in rest.iter() {
-        content.set(key.to_owned(), value.clone());
+        content.set(key, value.clone());
     }
 }
 
 /// Takes a list out of the configuration; what is no list stays there.
-fn take(work: &mut Work<'_>, key: &str) -> Vec<Json> {
+fn take<'s>(work: &mut Work<'s>, key: &str) -> Vec<Json<'s>> {
     if work.configuration.get(key).and_then(Json::as_array).is_none() {
         return Vec::new();
     }
@@ -195,9 +202,9 @@ fn take(work: &mut Work<'_>, key: &str) -> Vec<Json> {
 }
 
 /// An id of a phase or task, which may be a number: `1` and `1.0` are the same.
-fn id_text(id: &Json) -> Option<String> {
+fn id_text(id: &Json<'_>) -> Option<String> {
     match id {
-        Json::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
+        Json::String(text) => Some(text.clone().into_owned()).filter(|text| !text.is_empty()),
         Json::Number(token) => {
             let number = token.parse::<f64>().ok().filter(|number| number.is_finite())?;
             Some(format!("{number:.0}"))
@@ -206,13 +213,13 @@ fn id_text(id: &Json) -> Option<String> {
     }
 }
 
-fn name_of(item: &mut Object) -> Option<String> {
+fn name_of(item: &mut Object<'_>) -> Option<String> {
     let name = item.remove("name")?;
     name.as_str().filter(|name| !name.is_empty()).map(str::to_owned)
 }
 
 /// Reads a phase; none where the CLI would leave it out.
-fn phase(raw: &Json) -> Option<Phase> {
+fn phase<'s>(raw: &Json<'s>) -> Option<Phase<'s>> {
     let source = raw.as_object()?.clone();
     let mut rest = source.clone();
     let id = id_text(&rest.remove("id")?)?;
@@ -232,7 +239,7 @@ fn phase(raw: &Json) -> Option<Phase> {
 }
 
 /// Reads a task; none where the CLI would leave it out, as when its target does not exist.
-fn task(resolved: &Resolved<'_>, lost: &mut Lost, pointer: &str, raw: &Json) -> Option<Task> {
+fn task<'s>(resolved: &Resolved<'s>, lost: &mut Lost<'s>, pointer: &str, raw: &Json<'s>) -> Option<Task<'s>> {
     let source = raw.as_object()?.clone();
     let mut rest = source.clone();
     id_text(&rest.remove("id")?)?;
@@ -278,7 +285,7 @@ fn task(resolved: &Resolved<'_>, lost: &mut Lost, pointer: &str, raw: &Json) -> 
 }
 
 /// Returns the order in which phases run: each after those it depends on, else as given.
-fn order(phases: &[Phase]) -> Vec<usize> {
+fn order(phases: &[Phase<'_>]) -> Vec<usize> {
     let mut order = Vec::new();
     let mut seen = vec![false; phases.len()];
     for first in 0..phases.len() {

@@ -8,12 +8,12 @@
 use super::lost::Lost;
 use crate::{
     component::{Language, trim_end},
-    json::{Json, Object, write},
+    json::{Json, Object, Text, write},
 };
 
 /// A script, and what stands for it in the file.
-struct Script {
-    source: String,
+struct Script<'s> {
+    source: Text<'s>,
     /// Set where it names a shared code.
     link: Option<String>,
 }
@@ -22,27 +22,27 @@ struct Script {
 ///
 /// `link` returns what stands for a script that names a shared code. A value that is no script at
 /// all gives an empty file.
-pub(super) fn write(
-    lost: &mut Lost,
+pub(super) fn write<'s>(
+    lost: &mut Lost<'s>,
     pointer: &str,
-    value: Option<Json>,
+    value: Option<Json<'s>>,
     language: Language,
     link: impl Fn(&str) -> Option<String>,
 ) -> String {
-    let script = |source: String| Script {
+    let script = |source: Text<'s>| Script {
         link: link(&source),
         source,
     };
     let Some(value) = value else {
         return language.join::<&str>(&[]);
     };
-    let (scripts, all_texts): (Vec<Script>, bool) = match &value {
+    let (scripts, all_texts): (Vec<Script<'_>>, bool) = match &value {
         Json::String(text) => (vec![script(text.clone())], true),
         Json::Array(items) => (
             items.iter().map(|item| script(cast(item))).collect(),
             items.iter().all(|item| item.as_str().is_some()),
         ),
-        Json::Null => (vec![script(String::new())], false),
+        Json::Null => (vec![script(Text::default())], false),
         _ => (Vec::new(), false),
     };
     let written: Vec<&str> = scripts
@@ -74,19 +74,27 @@ pub(super) fn write(
 
 /// Returns the text of the file of a code that is one text for the API, and statement by statement
 /// for the CLI.
-pub(super) fn write_text(lost: &mut Lost, pointer: &str, value: &str, language: Language) -> String {
-    let text = language.join(&language.split(value));
-    if text.strip_suffix('\n') == Some(trim_end(value)) {
-        let source = value.to_owned();
-        lost.script(pointer, Json::Object(shape(&Script { source, link: None })));
+pub(super) fn write_text<'s>(
+    lost: &mut Lost<'s>,
+    pointer: &str,
+    value: Text<'s>,
+    language: Language,
+) -> String {
+    let text = language.join(&language.split(&value));
+    if text.strip_suffix('\n') == Some(trim_end(&value)) {
+        let script = Script {
+            source: value,
+            link: None,
+        };
+        lost.script(pointer, Json::Object(shape(&script)));
     } else {
         lost.add(pointer, Json::from(value));
     }
     text
 }
 
-fn shape(script: &Script) -> Object {
-    let source = script.source.as_str();
+fn shape(script: &Script<'_>) -> Object<'static> {
+    let source = &*script.source;
     let (start, body) = match script.link {
         Some(_) => source.split_at(source.len() - source.trim_start().len()),
         None => ("", source),
@@ -100,18 +108,18 @@ fn shape(script: &Script) -> Object {
     shape.set("lines", kept.split('\n').count() as u64);
     for (key, blank) in [("start", start), ("end", &body[kept.len()..])] {
         if !blank.is_empty() {
-            shape.set(key, blank);
+            shape.set(key, blank.to_owned());
         }
     }
     shape
 }
 
 /// Returns a script that is no text as the CLI writes it.
-fn cast(item: &Json) -> String {
+fn cast<'s>(item: &Json<'s>) -> Text<'s> {
     match item {
         Json::String(text) => text.clone(),
-        Json::Number(token) => write::plain_number(token),
-        Json::Bool(value) => value.to_string(),
-        Json::Null | Json::Array(_) | Json::Object(_) => String::new(),
+        Json::Number(token) => write::plain_number(token).into(),
+        Json::Bool(value) => value.to_string().into(),
+        Json::Null | Json::Array(_) | Json::Object(_) => Text::default(),
     }
 }

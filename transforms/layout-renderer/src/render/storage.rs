@@ -42,7 +42,7 @@ const SHARDING: [&str; 6] = [
 /// Metadata whose keys begin so change with every load, of whoever loads.
 const VOLATILE_METADATA: &str = "KBC.lastUpdatedBy.";
 
-pub(super) fn bucket(object: &Placed<'_>, id: &str, source: &Object) -> Rendered {
+pub(super) fn bucket(object: &Placed<'_>, id: &str, source: &Object<'_>) -> Rendered {
     let mut metadata = Metadata::read(source.items("metadata"));
     let mut content = Object::new();
     content.set("id", id);
@@ -123,7 +123,7 @@ pub(super) fn bucket(object: &Placed<'_>, id: &str, source: &Object) -> Rendered
     )
 }
 
-pub(super) fn table(object: &Placed<'_>, id: &str, source: &Object) -> Rendered {
+pub(super) fn table(object: &Placed<'_>, id: &str, source: &Object<'_>) -> Rendered {
     let mut metadata = Metadata::read(source.items("metadata"));
     let mut content = Object::new();
     content.set("id", id);
@@ -183,7 +183,7 @@ fn rendered(
     object: &Placed<'_>,
     own: &Node,
     (name, kind): (Option<&str>, &str),
-    content: &Object,
+    content: &Object<'_>,
     edges: &Edges,
 ) -> Rendered {
     let mut line = own.to_object();
@@ -203,13 +203,13 @@ fn rendered(
 }
 
 /// Returns how a table is laid out in its backend, as far as somebody chose it.
-fn sharding(source: &Object) -> Object {
+fn sharding<'s>(source: &Object<'s>) -> Object<'s> {
     let mut content = Object::new();
     let Some(definition) = source.object("definition") else {
         return content;
     };
     for part in SHARDING {
-        let is_chosen = |value: &&Json| match value {
+        let is_chosen = |value: &&Json<'_>| match value {
             Json::Null => false,
             Json::Array(items) => !items.is_empty(),
             Json::Object(members) => !members.is_empty(),
@@ -222,7 +222,7 @@ fn sharding(source: &Object) -> Object {
     content
 }
 
-fn columns(source: &Object) -> Vec<Json> {
+fn columns<'s>(source: &'s Object<'_>) -> Vec<Json<'s>> {
     let nothing = Object::new();
     let metadata = source.object("columnMetadata").unwrap_or(&nothing);
     let typed = source
@@ -241,7 +241,7 @@ fn columns(source: &Object) -> Vec<Json> {
         .collect()
 }
 
-fn column(name: &str, metadata: &[Json], definition: Option<&Object>) -> Json {
+fn column<'s>(name: &'s str, metadata: &[Json<'_>], definition: Option<&Object<'s>>) -> Json<'s> {
     let mut metadata = Metadata::read(metadata);
     let native = definition.and_then(|column| column.object("definition"));
     let mut content = Object::new();
@@ -269,7 +269,7 @@ fn column(name: &str, metadata: &[Json], definition: Option<&Object>) -> Json {
 }
 
 /// Copies plain values; a missing one is `null`, so that setting it changes one line.
-fn copy(content: &mut Object, source: &Object, fields: &[&'static str]) {
+fn copy<'s>(content: &mut Object<'s>, source: &Object<'s>, fields: &[&'static str]) {
     for field in fields {
         let plain = source
             .get(field)
@@ -278,20 +278,20 @@ fn copy(content: &mut Object, source: &Object, fields: &[&'static str]) {
     }
 }
 
-fn pick(source: &Object, fields: &[&'static str]) -> Object {
+fn pick<'s>(source: &Object<'s>, fields: &[&'static str]) -> Object<'s> {
     let mut content = Object::new();
     copy(&mut content, source, fields);
     content
 }
 
-fn created(source: &Object) -> Option<String> {
+fn created(source: &Object<'_>) -> Option<String> {
     source
         .str("created")
         .map(|created| time::utc(created).unwrap_or_else(|| created.to_owned()))
 }
 
 /// A description is metadata; buckets may also have it as a field.
-fn description(metadata: &mut Metadata, source: &Object) -> Option<String> {
+fn description(metadata: &mut Metadata, source: &Object<'_>) -> Option<String> {
     let described = metadata.0.remove("KBC.description").map(|value| value.text);
     described.or_else(|| source.str("description").map(str::to_owned))
 }
@@ -306,7 +306,7 @@ struct Value {
 struct Metadata(BTreeMap<String, Value>);
 
 impl Metadata {
-    fn read(items: &[Json]) -> Self {
+    fn read(items: &[Json<'_>]) -> Self {
         let mut known: BTreeMap<String, Value> = BTreeMap::new();
         for item in items.iter().filter_map(Json::as_object) {
             let (Some(key), Some(text)) = (item.str("key"), item.text("value")) else {
@@ -335,7 +335,7 @@ impl Metadata {
     }
 
     /// Writes who made the object as a field, the rest sorted by key.
-    fn write(mut self, content: &mut Object) {
+    fn write(mut self, content: &mut Object<'_>) {
         let mut origin = Object::new();
         for (key, part) in [
             ("KBC.createdBy.component.id", "componentId"),

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     api::{DocumentKind, ObjectKey},
     component::{self, Language},
-    json::{Json, Object},
+    json::{Json, Object, Text},
     name::numbered,
     source,
 };
@@ -68,7 +68,7 @@ struct Number {
 }
 
 /// Returns the items that are objects; others are lost.
-fn objects(work: &mut Work<'_>, pointer: &str, items: Vec<Json>) -> Vec<(Number, Object)> {
+fn objects<'s>(work: &mut Work<'s>, pointer: &str, items: Vec<Json<'s>>) -> Vec<(Number, Object<'s>)> {
     let mut found = Vec::new();
     for (position, item) in items.into_iter().enumerate() {
         match item {
@@ -86,7 +86,7 @@ fn objects(work: &mut Work<'_>, pointer: &str, items: Vec<Json>) -> Vec<(Number,
 }
 
 /// Takes the blocks out of `parameters`, which is an object afterwards, and stays where it stands.
-fn take_blocks(work: &mut Work<'_>) -> Vec<Json> {
+fn take_blocks<'s>(work: &mut Work<'s>) -> Vec<Json<'s>> {
     let blocks = match work.configuration.get_mut("parameters") {
         Some(Json::Object(parameters)) => parameters.remove("blocks"),
         other => {
@@ -111,19 +111,24 @@ fn take_blocks(work: &mut Work<'_>) -> Vec<Json> {
 }
 
 /// Takes the name out of an item. The CLI refuses a configuration with an item that has none.
-fn take_name(work: &mut Work<'_>, pointer: &str, item: &mut Object, fallback: &str) -> String {
+fn take_name<'s>(
+    work: &mut Work<'s>,
+    pointer: &str,
+    item: &mut Object<'s>,
+    fallback: &'static str,
+) -> Text<'s> {
     match item.remove("name") {
         Some(Json::String(name)) if !name.is_empty() => name,
         other => {
             if let Some(other) = other {
                 work.lost.add(format!("{pointer}/name"), other);
             }
-            fallback.to_owned()
+            fallback.into()
         }
     }
 }
 
-fn lose_rest(work: &mut Work<'_>, pointer: &str, rest: Object) {
+fn lose_rest<'s>(work: &mut Work<'s>, pointer: &str, rest: Object<'s>) {
     for (key, value) in rest {
         work.lost.add(format!("{pointer}/{}", pointer_step(&key)), value);
     }

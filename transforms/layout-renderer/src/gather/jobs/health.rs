@@ -63,7 +63,7 @@ struct Run {
 
 impl Run {
     /// Reads a line of a day.
-    fn read(line: &Object) -> Option<Self> {
+    fn read(line: &Object<'_>) -> Option<Self> {
         let text = |key: &str| line.text(key).map(str::to_owned);
         let status = text("status")?;
         let has_failed = status == "FAILED";
@@ -81,7 +81,7 @@ impl Run {
     }
 
     /// The short form among the recent ones.
-    fn read_recent(item: &Json) -> Option<Self> {
+    fn read_recent(item: &Json<'_>) -> Option<Self> {
         let [run, status, finished, seconds] = item.as_array()? else {
             return None;
         };
@@ -96,8 +96,11 @@ impl Run {
         })
     }
 
-    fn recent(&self) -> Json {
-        let seconds = self.seconds.clone().map(Json::Number);
+    fn recent(&self) -> Json<'_> {
+        let seconds = self
+            .seconds
+            .as_deref()
+            .map(|seconds| Json::Number(seconds.into()));
         let texts = [&self.run, &self.status, &self.finished].map(|text| Json::from(text.as_str()));
         Json::Array(texts.into_iter().chain([seconds.into()]).collect())
     }
@@ -107,7 +110,7 @@ impl Run {
         self.status != "CANCELLED"
     }
 
-    fn last(&self) -> Object {
+    fn last(&self) -> Object<'_> {
         let mut last = Object::new();
         last.set("runId", self.run.as_str());
         last.set("finishedAt", self.finished.as_str());
@@ -153,7 +156,7 @@ impl Streak {
         }
     }
 
-    fn read(value: Option<&Json>) -> Option<Self> {
+    fn read(value: Option<&Json<'_>>) -> Option<Self> {
         let value = value?.as_object()?;
         let count = value.text("count")?.parse().ok()?;
         Some(Self {
@@ -163,7 +166,7 @@ impl Streak {
         })
     }
 
-    fn to_json(&self) -> Object {
+    fn to_json(&self) -> Object<'_> {
         let mut value = Object::new();
         value.set("status", self.status.as_str());
         value.set("count", self.count);
@@ -177,8 +180,8 @@ impl Streak {
 struct Health {
     component: String,
     config: String,
-    last_success: Option<Object>,
-    last_failure: Option<Object>,
+    last_success: Option<Object<'static>>,
+    last_failure: Option<Object<'static>>,
     /// Ascending by the time they finished.
     recent: Vec<Run>,
     /// The streak as it was before the recent runs.
@@ -188,7 +191,7 @@ struct Health {
 }
 
 impl Health {
-    fn new(line: &Object) -> Self {
+    fn new(line: &Object<'_>) -> Self {
         let text = |key: &str| line.text(key).unwrap_or_default().to_owned();
         Self {
             component: text("componentId"),
@@ -201,7 +204,7 @@ impl Health {
         }
     }
 
-    fn read(line: &Object) -> Option<Self> {
+    fn read(line: &Object<'_>) -> Option<Self> {
         let recent = line
             .items("recent")
             .iter()
@@ -213,8 +216,8 @@ impl Health {
             _ => None,
         };
         Some(Self {
-            last_success: line.object("lastSuccess").cloned(),
-            last_failure: line.object("lastFailure").cloned(),
+            last_success: line.object("lastSuccess").cloned().map(Object::into_owned),
+            last_failure: line.object("lastFailure").cloned().map(Object::into_owned),
             recent,
             before: Streak::read(line.get("before")),
             counted_until: until,
@@ -235,11 +238,11 @@ impl Health {
             _ => None,
         };
         if let Some(last) = last {
-            let newer = |last: &Object| {
+            let newer = |last: &Object<'_>| {
                 (last.str("finishedAt"), last.str("runId")) < (Some(&run.finished), Some(&run.run))
             };
             if last.as_ref().is_none_or(newer) {
-                *last = Some(run.last());
+                *last = Some(run.last().into_owned());
             }
         }
         self.recent.push(run);
@@ -253,7 +256,7 @@ impl Health {
         }
     }
 
-    fn to_json(&self) -> Object {
+    fn to_json(&self) -> Object<'_> {
         let counting = self.recent.iter().filter(|run| run.counts());
         let streak = counting.fold(self.before.clone(), |before, run| Some(Streak::then(before, run)));
         let mut seconds: Vec<(f64, &str)> = Vec::new();
@@ -263,10 +266,10 @@ impl Health {
         }
         seconds.sort_by(|left, right| left.0.total_cmp(&right.0));
         // The smallest that so many of a hundred do not exceed: always one that was measured.
-        let percentile = |percent: usize| -> Json {
+        let percentile = |percent: usize| -> Json<'_> {
             let rank = (seconds.len() * percent).div_ceil(100);
             let found = rank.checked_sub(1).and_then(|at| seconds.get(at));
-            found.map(|(_, token)| Json::Number((*token).to_owned())).into()
+            found.map(|(_, token)| Json::Number((*token).into())).into()
         };
         let mut line = Object::new();
         line.set("componentId", self.component.as_str());
@@ -281,7 +284,10 @@ impl Health {
                 }
             }),
         );
-        line.set("streak", streak.as_ref().map(Streak::to_json));
+        line.set(
+            "streak",
+            streak.as_ref().map(|streak| streak.to_json().into_owned()),
+        );
         line.set("lastSuccess", self.last_success.clone());
         line.set("lastFailure", self.last_failure.clone());
         line.set("durationSecondsP50", percentile(50));

@@ -7,7 +7,7 @@ use crate::json::{Json, Object, write};
 use std::collections::BTreeSet;
 
 /// Returns the key of the total that a run belongs to, or of a total itself. No run id begins so.
-pub(crate) fn entry_key(line: &Object) -> String {
+pub(crate) fn entry_key(line: &Object<'_>) -> String {
     let id = |key| line.text(key).unwrap_or_default();
     format!("total {}/{}", id("componentId"), id("configId"))
 }
@@ -18,7 +18,7 @@ pub(super) struct Total {
     config: String,
     warnings: u64,
     /// Of the run that finished last.
-    version: Json,
+    version: Json<'static>,
     first: String,
     last: String,
     durations: Option<Durations>,
@@ -37,7 +37,7 @@ struct Durations {
 }
 
 impl Total {
-    pub(super) fn new(run: &Object) -> Self {
+    pub(super) fn new(run: &Object<'_>) -> Self {
         let text = |key| run.text(key).unwrap_or_default().to_owned();
         Self {
             component: text("componentId"),
@@ -52,10 +52,10 @@ impl Total {
         }
     }
 
-    pub(super) fn read(line: &Object) -> Option<Self> {
+    pub(super) fn read(line: &Object<'_>) -> Option<Self> {
         let mut total = Self {
             warnings: number(line.get("warnings")).unwrap_or(0),
-            version: line.get("configVersion").cloned().unwrap_or(Json::Null),
+            version: version(line),
             first: line.str("firstFinishedAt")?.to_owned(),
             last: line.str("lastFinishedAt")?.to_owned(),
             ..Self::new(line)
@@ -88,7 +88,7 @@ impl Total {
         }
     }
 
-    pub(super) fn add(&mut self, run: &str, finished: &str, line: &Object) {
+    pub(super) fn add(&mut self, run: &str, finished: &str, line: &Object<'_>) {
         match job(run) {
             Some(job) => self.jobs.insert(job),
             None => self.others.insert(run.to_owned()),
@@ -99,7 +99,7 @@ impl Total {
         }
         if finished >= self.last.as_str() {
             finished.clone_into(&mut self.last);
-            self.version = line.get("configVersion").cloned().unwrap_or(Json::Null);
+            self.version = version(line);
         }
         if let Some(taken) = line.text("durationSeconds").and_then(milliseconds) {
             let before = self.durations.unwrap_or(Durations {
@@ -131,9 +131,9 @@ impl Total {
         line.set("firstFinishedAt", self.first.as_str());
         line.set("lastFinishedAt", self.last.as_str());
         if let Some(Durations { min, max, sum }) = self.durations {
-            line.set("durationSecondsMin", Json::Number(seconds(min)));
-            line.set("durationSecondsMax", Json::Number(seconds(max)));
-            line.set("durationSecondsSum", Json::Number(seconds(sum)));
+            line.set("durationSecondsMin", Json::Number(seconds(min).into()));
+            line.set("durationSecondsMax", Json::Number(seconds(max).into()));
+            line.set("durationSecondsSum", Json::Number(seconds(sum).into()));
         }
         let mut before = 0;
         let differences = self.jobs.iter().map(|job| {
@@ -141,7 +141,7 @@ impl Total {
             before = *job;
             Json::from(difference)
         });
-        let mut jobs: Vec<Json> = differences.collect();
+        let mut jobs: Vec<Json<'_>> = differences.collect();
         jobs.extend(self.others.iter().map(|run| Json::from(run.as_str())));
         line.set("jobs", jobs);
         write::object_line(&line)
@@ -155,7 +155,13 @@ fn job(run: &str) -> Option<u64> {
     (number.to_string() == own).then_some(number)
 }
 
-fn number(value: Option<&Json>) -> Option<u64> {
+fn version(line: &Object<'_>) -> Json<'static> {
+    line.get("configVersion")
+        .cloned()
+        .map_or(Json::Null, Json::into_owned)
+}
+
+fn number(value: Option<&Json<'_>>) -> Option<u64> {
     value?.as_text()?.parse().ok()
 }
 
