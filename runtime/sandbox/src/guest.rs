@@ -418,7 +418,7 @@ impl<X> Guest<X> {
 
     /// Logs what the guest says and returns the reason, which must not hold the guest's words: they
     /// may have been taken from content.
-    pub(crate) fn refused(&self, error: &GuestError) -> Failure {
+    pub(crate) fn refusal(&self, error: &GuestError) -> WithholdReason {
         warn!(
             guest = self.name,
             item = error.item,
@@ -426,10 +426,15 @@ impl<X> Guest<X> {
             "a guest refused"
         );
         let detail = "it could not process this; its own words are in the log".to_owned();
-        let reason = WithholdReason::Refused {
+        WithholdReason::Refused {
             guest: self.name.clone(),
             detail,
-        };
+        }
+    }
+
+    /// The same, of the item that the guest names or else of all.
+    pub(crate) fn refused(&self, error: &GuestError) -> Failure {
+        let reason = self.refusal(error);
         match error.item.map(usize::try_from) {
             Some(Ok(index)) => Failure::Item { index, reason },
             Some(Err(_)) | None => Failure::Batch(reason),

@@ -26,6 +26,9 @@ use mirror_core::{
 use std::sync::Arc;
 use wasmtime::Store;
 
+/// A shard of an index and its entries, sorted by key.
+pub type FilledShard = (IndexKind, String, Vec<Entry>);
+
 /// The renderer. Cheap to clone; calls block and may run in parallel.
 ///
 /// `settings` is the mirror's render options everywhere, a JSON text. All functions are pure: the
@@ -157,7 +160,10 @@ impl LayoutRenderer {
             })
     }
 
-    /// Makes the files of one shard from its entries, which are sorted by key.
+    /// Makes the files of shards, each from its entries, which are sorted by key; in order.
+    ///
+    /// Shards are small and many, so that an instance for each would take longer than what it is asked:
+    /// those of a batch are asked for one after the other in the same one.
     ///
     /// # Errors
     /// [`SandboxError::Deadline`] of a guest that is interrupted; ours is not.
@@ -165,30 +171,40 @@ impl LayoutRenderer {
         &self,
         context: &Context,
         settings: &str,
-        kind: IndexKind,
-        shard: &str,
-        entries: &[Entry],
-    ) -> Result<Result<Gathered, WithholdReason>, SandboxError> {
-        // All entries of the shard are one item: they make its files together.
-        let outcomes = self.0.judge(
-            &scope("gather", context, settings),
-            &[(kind, shard, entries)],
-            &|_| 0,
-            |_| {
-                let lent: Vec<_> = entries.iter().map(convert::layout::entry_in).collect();
-                let answer = self.call(|calls, store| {
-                    let kind = convert::layout::index_kind_in(kind);
-                    calls.call_gather(store, convert::context(context), settings, kind, shard, &lent)
+        shards: &[FilledShard],
+    ) -> Result<Vec<Result<Gathered, WithholdReason>>, SandboxError> {
+        let weigh = |(_, _, entries): &FilledShard| {
+            let entries = entries.iter();
+            entries.map(|entry| entry.key.len() + entry.value.len()).sum()
+        };
+        self.0
+            .judge(&scope("gather", context, settings), shards, &weigh, |batch| {
+                let answers = self.0.run(AnswerLimit::Output, |indices, store, instance| {
+                    let calls = indices.load(&mut *store, instance)?;
+                    let mut answers = Vec::with_capacity(batch.len());
+                    for (kind, shard, entries) in batch {
+                        let lent: Vec<_> = entries.iter().map(convert::layout::entry_in).collect();
+                        let kind = convert::layout::index_kind_in(*kind);
+                        let context = convert::context(context);
+                        answers.push(calls.call_gather(
+                            &mut *store,
+                            context,
+                            settings,
+                            kind,
+                            shard,
+                            &lent,
+                        )?);
+                    }
+                    Ok(answers)
                 })?;
-                self.check_all(vec![answer], |raw| {
-                    convert::layout::gathered(self.0.limits(), raw)
-                })
-            },
-        )?;
-        Ok(outcomes
-            .into_iter()
-            .next()
-            .unwrap_or_else(|| Err(self.0.malformed("no answer"))))
+                let limits = self.0.limits();
+                let each = answers.into_iter().enumerate().map(|(index, answer)| {
+                    let item = |reason| Failure::Item { index, reason };
+                    let raw = answer.map_err(|error| item(self.0.refusal(&error)))?;
+                    convert::layout::gathered(limits, raw).map_err(|wrong| item(self.0.wrong(wrong)))
+                });
+                each.collect()
+            })
     }
 
     /// Says of each path whether [`recover`](Self::recover) wants to read its file.

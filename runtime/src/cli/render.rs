@@ -15,7 +15,7 @@ use crate::{
         render,
         spool::{SpoolLimits, Spooled},
         survey::Survey,
-        transform::{Clean, FilledShard, Transformer},
+        transform::{Clean, Transformer},
     },
     system::{Guests, client, guest_limits, is_used, wall_clock},
 };
@@ -36,7 +36,7 @@ use mirror_core::{
     sample::SampleLimits,
 };
 use mirror_keboola::DevBranch;
-use mirror_sandbox::{Limits, SandboxConfig};
+use mirror_sandbox::{FilledShard, Limits, SandboxConfig};
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 use std::{
@@ -418,22 +418,19 @@ impl Job {
                 let (clean, _) = transformer.shards(filled, &guard).map_err(failed)?;
                 return Ok(Done::Clean(clean));
             }
-            let gather = |(kind, shard, entries): FilledShard| {
-                let gathered = transformer.layout.gather(
-                    &transformer.context,
-                    &transformer.settings,
-                    kind,
-                    &shard,
-                    &entries,
-                );
-                let rendered = gathered.map_err(failed)?.map(|gathered| Rendered {
+            let gathered = transformer
+                .layout
+                .gather(&transformer.context, &transformer.settings, &filled);
+            let rendered = gathered.map_err(failed)?.into_iter().map(|gathered| {
+                gathered.map(|gathered| Rendered {
                     files: gathered.files,
                     entries: Vec::new(),
-                });
-                Ok((Subject::Index { kind, shard }, rendered))
-            };
-            let gathered: Result<Vec<_>, Failure> = filled.into_iter().map(gather).collect();
-            Ok(unredacted(transformer, gathered?))
+                })
+            });
+            let subjects = filled
+                .into_iter()
+                .map(|(kind, shard, _)| Subject::Index { kind, shard });
+            Ok(unredacted(transformer, subjects.zip(rendered).collect()))
         };
         render::shards(MEMORY_BYTES_MAX, &mut next, work, &mut |done| {
             self.take(transformer, done)

@@ -4,9 +4,10 @@
 use super::{
     parallel::{Between, in_order},
     spool::weight,
-    transform::{CHUNK, CHUNK_BYTES, FilledShard},
+    transform::{CHUNK, CHUNK_BYTES},
 };
 use mirror_core::layout::PlacedObject;
+use mirror_sandbox::FilledShard;
 
 /// An object takes about so many times its bytes until it is written: as a value in the guest, as files, as
 /// what policies judge, and as what they leave. Estimated, on the safe side.

@@ -14,14 +14,12 @@ use mirror_core::{
     finding::{RuleId, Verdict, WithholdReason},
     guard::{Guard, KnownSecrets, Slugs},
     ids::ObjectKey,
-    layout::{
-        Entry, Gathered, IndexKind, Inspection, PlacedObject, RawFile, Recovered, Rendered, SourceObject,
-    },
+    layout::{Gathered, Inspection, PlacedObject, RawFile, Recovered, Rendered, SourceObject},
     path::{MirrorPath, OwnedPaths},
     redaction::Redaction,
     sample::SampleLimits,
 };
-use mirror_sandbox::{LayoutRenderer, SampleFilter, SandboxError};
+use mirror_sandbox::{FilledShard, LayoutRenderer, SampleFilter, SandboxError};
 use names::Counted;
 pub use names::JudgedNames;
 use std::{
@@ -85,9 +83,6 @@ impl fmt::Debug for CurrentGuard {
         write!(f, "CurrentGuard({:?})", self.0.as_ref().map(|(known, _)| known))
     }
 }
-
-/// The kind and name of a shard, and its entries.
-pub type FilledShard = (IndexKind, String, Vec<Entry>);
 
 /// The answer for one object, or why there is none.
 pub type Outcome<T> = Result<T, WithholdReason>;
@@ -179,12 +174,9 @@ impl Transformer {
         let mut withheld = Vec::new();
         let mut good: Vec<(Subject, Rendered)> = Vec::with_capacity(filled.len());
         let mut kept = Vec::new();
-        for (kind, shard, entries) in filled {
-            let gather = || {
-                self.layout
-                    .gather(&self.context, &self.settings, kind, &shard, &entries)
-            };
-            let gathered = self.stages.time(Stage::Gather, 1, gather)?;
+        let gather = || self.layout.gather(&self.context, &self.settings, &filled);
+        let gathered = self.stages.time(Stage::Gather, filled.len(), gather)?;
+        for ((kind, shard, _), gathered) in filled.into_iter().zip(gathered) {
             let subject = Subject::Index {
                 kind,
                 shard: shard.clone(),

@@ -1,12 +1,12 @@
 //! Our own guests, as they are built into the program.
 
 use super::support::{context, documents, limits};
-use crate::{Sandbox, SandboxConfig};
+use crate::{FilledShard, Sandbox, SandboxConfig};
 use mirror_core::{
     document::{Document, DocumentKind},
     finding::Verdict,
     ids::{ComponentId, ConfigId, ObjectKey},
-    layout::{Component, IndexKind, PlacedObject, SourceObject},
+    layout::{Component, Entry, IndexKind, PlacedObject, SourceObject},
     sample::{Column, Sample},
 };
 use std::{fs, path::Path, thread};
@@ -82,8 +82,13 @@ fn the_renderer_places_renders_and_gathers_a_configuration() {
         .filter(|entry| entry.kind == IndexKind::Manifest)
         .collect();
     let gathered = renderer
-        .gather(&context(), "{}", IndexKind::Manifest, "", &manifest)
-        .expect("no deadline is hit");
+        .gather(
+            &context(),
+            "{}",
+            &[(IndexKind::Manifest, String::new(), manifest)],
+        )
+        .expect("no deadline is hit")
+        .remove(0);
     let files = gathered.expect("the entries are its own").files;
     assert!(
         files
@@ -104,6 +109,39 @@ fn the_renderer_places_renders_and_gathers_a_configuration() {
         recovered.objects.iter().any(|object| object.key == config().key),
         "{recovered:?}"
     );
+}
+
+#[test]
+fn shards_of_a_batch_are_gathered_as_each_would_be_alone() {
+    let renderer = shared().layout_renderer().expect("the built-in renderer");
+    let shard = |table: &str, value: &str| {
+        let entry = Entry {
+            kind: IndexKind::Lineage,
+            shard: format!("table/{table}"),
+            key: "=".to_owned(),
+            value: value.to_owned(),
+        };
+        (entry.kind, entry.shard.clone(), vec![entry])
+    };
+    let shards = [
+        shard("in.c-main.a", r#"{"id":"in.c-main.a"}"#),
+        shard("in.c-main.b", "no JSON"),
+        shard("in.c-main.c", r#"{"id":"in.c-main.c"}"#),
+        (IndexKind::Catalog, "nowhere".to_owned(), Vec::new()),
+        shard("in.c-main.d", r#"{"id":"in.c-main.d"}"#),
+    ];
+    let gather = |shards: &[FilledShard]| {
+        let gathered = renderer.gather(&context(), "{}", shards);
+        gathered.expect("no deadline is hit")
+    };
+    let together = gather(&shards);
+    let alone: Vec<_> = shards
+        .iter()
+        .flat_map(|shard| gather(std::slice::from_ref(shard)))
+        .collect();
+    assert_eq!(together, alone);
+    let passed: Vec<bool> = together.iter().map(Result::is_ok).collect();
+    assert_eq!(passed, [true, false, true, false, true]);
 }
 
 #[test]

@@ -75,10 +75,10 @@ fn check_gather(settings: &str, expected: &Expect) {
         key: "a".to_owned(),
         value: "{}".to_owned(),
     };
-    let outcome = renderer()
-        .gather(&context(), settings, IndexKind::Manifest, "", &[entry])
+    let outcomes = renderer()
+        .gather(&context(), settings, &[(entry.kind, String::new(), vec![entry])])
         .expect("no deadline is hit");
-    expected.assert_eq(&listed(vec![outcome]));
+    expected.assert_eq(&listed(outcomes));
 }
 
 #[track_caller]

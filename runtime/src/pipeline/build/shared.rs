@@ -7,11 +7,12 @@ use super::{
         months::month_of,
         recover::Tip,
         render,
-        transform::{Clean, FilledShard},
+        transform::Clean,
     },
     Build,
 };
 use mirror_core::{batch::Subject, layout::IndexKind, path::MirrorPath};
+use mirror_sandbox::FilledShard;
 use std::collections::BTreeSet;
 use tokio::runtime::Handle;
 
