@@ -27,7 +27,7 @@ pub const DATABASE_FILE: &str = "mirror.sqlite";
 const LOCK_FILE: &str = "mirror.lock";
 /// Marks the file as ours: `kbcm`.
 const APPLICATION_ID: i32 = 0x6b62_636d;
-const SCHEMA_VERSION: i32 = 2;
+const SCHEMA_VERSION: i32 = 3;
 /// Writes that may wait; past that, callers wait to be let in.
 const WAITING_MAX: usize = 4096;
 const READERS_MAX: usize = 4;

@@ -11,7 +11,7 @@ use mirror_core::{
     retry::Outage,
     trial,
 };
-use rusqlite::{Connection, OptionalExtension, named_params, params};
+use rusqlite::{Connection, OptionalExtension, Params, named_params, params};
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
 
@@ -19,15 +19,19 @@ use std::collections::BTreeMap;
 mod tests;
 
 /// A lane without derived state has no tip; one without anything prepared no prepared commit.
+///
+/// A lane has two sets of derived rows, of which `turn` says which one counts. What is prepared as a whole is written into the
+/// other one, so that to adopt it moves no row; what changes some rows waits in `prepared`.
 pub(crate) const SCHEMA: &str = "
     CREATE TABLE lane (
         id INTEGER PRIMARY KEY, mirror TEXT NOT NULL, branch TEXT NOT NULL,
+        turn INTEGER NOT NULL DEFAULT 0,
         tip TEXT, render TEXT, prepared TEXT, prepared_render TEXT, prepared_is_all INTEGER,
         outage TEXT, quarantine TEXT, compared TEXT, deaths TEXT, UNIQUE (mirror, branch)
     ) STRICT;
     CREATE TABLE derived (
-        lane INTEGER NOT NULL REFERENCES lane, kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
-        PRIMARY KEY (lane, kind, key)
+        rows INTEGER NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
+        PRIMARY KEY (rows, kind, key)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE prepared (
         lane INTEGER NOT NULL REFERENCES lane, kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT,
@@ -186,11 +190,11 @@ impl StateStore for EmbeddedState {
                 key: String::new(),
             });
             let mut statement = connection.prepare_cached(
-                "SELECT kind, key, value FROM derived WHERE lane = ? AND (kind, key) > (?, ?)
+                "SELECT kind, key, value FROM derived WHERE rows = ? AND (kind, key) > (?, ?)
                  ORDER BY kind, key LIMIT ?",
             )?;
             let rows_max = i64::try_from(rows_max).unwrap_or(i64::MAX);
-            let rows = statement.query_map(params![lane.id, kind, key, rows_max], |row| {
+            let rows = statement.query_map(params![lane.rows(), kind, key, rows_max], |row| {
                 let (kind, key) = (row.get(0)?, row.get(1)?);
                 Ok((RowKey { kind, key }, row.get(2)?))
             })?;
@@ -206,8 +210,8 @@ impl StateStore for EmbeddedState {
                 return Ok(None);
             };
             connection
-                .prepare_cached("SELECT value FROM derived WHERE lane = ? AND kind = ? AND key = ?")?
-                .query_row(params![lane.id, key.kind, key.key], |row| row.get(0))
+                .prepare_cached("SELECT value FROM derived WHERE rows = ? AND kind = ? AND key = ?")?
+                .query_row(params![lane.rows(), key.kind, key.key], |row| row.get(0))
                 .optional()
         });
         Ok(read.await?)
@@ -223,9 +227,9 @@ impl StateStore for EmbeddedState {
         let staged = self.database.write(move |connection| {
             let lane = lane_for_writing(connection, &row)?;
             if first {
-                drop_prepared(connection, lane.id)?;
+                drop_prepared(connection, &lane)?;
             }
-            put_prepared(connection, lane.id, &rows)
+            put_rows(connection, lane.other_rows(), &rows)
         });
         Ok(staged.await?)
     }
@@ -240,11 +244,15 @@ impl StateStore for EmbeddedState {
             }
             // What was staged for it stands where nothing is prepared.
             if !replace_all || lane.prepared.is_some() {
-                drop_prepared(connection, lane.id)?;
+                drop_prepared(connection, &lane)?;
             } else {
-                unstage(connection, lane.id, &delta)?;
+                drop_rows(connection, lane.other_rows(), &delta)?;
             }
-            put_prepared(connection, lane.id, &delta)?;
+            if replace_all {
+                put_rows(connection, lane.other_rows(), &delta)?;
+            } else {
+                put_prepared(connection, lane.id, &delta)?;
+            }
             connection
                 .prepare_cached(
                     "UPDATE lane SET prepared = :commit, prepared_render = :render, prepared_is_all = :all WHERE id = :lane",
@@ -275,27 +283,33 @@ impl StateStore for EmbeddedState {
                 return Ok(lane.tip == commit);
             }
             if lane.prepared_is_all {
-                run(connection, "DELETE FROM derived WHERE lane = ?", [lane.id])?;
+                run(
+                    connection,
+                    "UPDATE lane SET turn = 1 - turn WHERE id = ?",
+                    [lane.id],
+                )?;
             } else {
                 run(
                     connection,
-                    "DELETE FROM derived WHERE lane = ?1 AND (kind, key) IN
-                     (SELECT kind, key FROM prepared WHERE lane = ?1 AND value IS NULL)",
-                    [lane.id],
+                    "DELETE FROM derived WHERE rows = ?1 AND (kind, key) IN
+                     (SELECT kind, key FROM prepared WHERE lane = ?2 AND value IS NULL)",
+                    [lane.rows(), lane.id],
+                )?;
+                run(
+                    connection,
+                    "INSERT OR REPLACE INTO derived (rows, kind, key, value)
+                     SELECT ?1, kind, key, value FROM prepared WHERE lane = ?2 AND value IS NOT NULL",
+                    [lane.rows(), lane.id],
                 )?;
             }
-            run(
-                connection,
-                "INSERT OR REPLACE INTO derived (lane, kind, key, value)
-                 SELECT lane, kind, key, value FROM prepared WHERE lane = ? AND value IS NOT NULL",
-                [lane.id],
-            )?;
             run(
                 connection,
                 "UPDATE lane SET tip = prepared, render = prepared_render WHERE id = ?",
                 [lane.id],
             )?;
-            drop_prepared(connection, lane.id)?;
+            // What counted before, or the other set as it was.
+            let lane = lane_row(connection, &row)?.unwrap_or(lane);
+            drop_prepared(connection, &lane)?;
             Ok(true)
         });
         if adopted.await? {
@@ -405,25 +419,39 @@ fn kept_of(connection: &Connection, lane: i64, whose: &str) -> rusqlite::Result<
 
 struct LaneRow {
     id: i64,
+    turn: i64,
     tip: Option<String>,
     render: Option<String>,
     prepared: Option<String>,
     prepared_is_all: bool,
 }
 
+impl LaneRow {
+    /// The set of derived rows that counts.
+    fn rows(&self) -> i64 {
+        2 * self.id + self.turn
+    }
+
+    /// The other one: empty, or with what is staged or prepared as a whole.
+    fn other_rows(&self) -> i64 {
+        2 * self.id + 1 - self.turn
+    }
+}
+
 fn lane_row(connection: &Connection, lane: &LaneId) -> rusqlite::Result<Option<LaneRow>> {
     connection
         .prepare_cached(
-            "SELECT id, tip, render, prepared, coalesce(prepared_is_all, 0) FROM lane
+            "SELECT id, turn, tip, render, prepared, coalesce(prepared_is_all, 0) FROM lane
              WHERE mirror = ? AND branch = ?",
         )?
         .query_row([lane.mirror.as_str(), lane.branch.as_str()], |row| {
             Ok(LaneRow {
                 id: row.get(0)?,
-                tip: row.get(1)?,
-                render: row.get(2)?,
-                prepared: row.get(3)?,
-                prepared_is_all: row.get(4)?,
+                turn: row.get(1)?,
+                tip: row.get(2)?,
+                render: row.get(3)?,
+                prepared: row.get(4)?,
+                prepared_is_all: row.get(5)?,
             })
         })
         .optional()
@@ -438,6 +466,7 @@ fn lane_for_writing(connection: &Connection, lane: &LaneId) -> rusqlite::Result<
         .insert([lane.mirror.as_str(), lane.branch.as_str()])?;
     Ok(LaneRow {
         id,
+        turn: 0,
         tip: None,
         render: None,
         prepared: None,
@@ -445,8 +474,31 @@ fn lane_for_writing(connection: &Connection, lane: &LaneId) -> rusqlite::Result<
     })
 }
 
-/// Adds rows that are not there. Replacing in the same statement would have SQLite copy each page that a row touches to a
-/// statement journal, row after row: five times what is stored of a first sync.
+/// Adds rows that are not there to a set. Replacing in the same statement would have SQLite copy each page that a row touches to
+/// a statement journal, row after row: five times what is stored of a first sync.
+fn put_rows(connection: &Connection, set: i64, rows: &[(RowKey, Option<String>)]) -> rusqlite::Result<()> {
+    let mut put =
+        connection.prepare_cached("INSERT INTO derived (rows, kind, key, value) VALUES (?, ?, ?, ?)")?;
+    for (RowKey { kind, key }, value) in rows {
+        // What is not there needs not go.
+        if let Some(value) = value {
+            put.execute(params![set, kind, key, value])?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes rows out of a set, as far as they are in it.
+fn drop_rows(connection: &Connection, set: i64, rows: &[(RowKey, Option<String>)]) -> rusqlite::Result<()> {
+    let mut take =
+        connection.prepare_cached("DELETE FROM derived WHERE rows = ? AND kind = ? AND key = ?")?;
+    for (RowKey { kind, key }, _) in rows {
+        take.execute(params![set, kind, key])?;
+    }
+    Ok(())
+}
+
+/// Notes what is to become of some rows.
 fn put_prepared(
     connection: &Connection,
     lane: i64,
@@ -460,27 +512,22 @@ fn put_prepared(
     Ok(())
 }
 
-/// Takes back what was staged of some rows.
-fn unstage(connection: &Connection, lane: i64, rows: &[(RowKey, Option<String>)]) -> rusqlite::Result<()> {
-    let mut take =
-        connection.prepare_cached("DELETE FROM prepared WHERE lane = ? AND kind = ? AND key = ?")?;
-    for (RowKey { kind, key }, _) in rows {
-        take.execute(params![lane, kind, key])?;
-    }
-    Ok(())
-}
-
-fn drop_prepared(connection: &Connection, lane: i64) -> rusqlite::Result<()> {
-    run(connection, "DELETE FROM prepared WHERE lane = ?", [lane])?;
+fn drop_prepared(connection: &Connection, lane: &LaneRow) -> rusqlite::Result<()> {
+    run(connection, "DELETE FROM prepared WHERE lane = ?", [lane.id])?;
+    run(
+        connection,
+        "DELETE FROM derived WHERE rows = ?",
+        [lane.other_rows()],
+    )?;
     run(
         connection,
         "UPDATE lane SET prepared = NULL, prepared_render = NULL, prepared_is_all = NULL WHERE id = ?",
-        [lane],
+        [lane.id],
     )
 }
 
 /// Runs a statement that is parsed once.
-fn run(connection: &Connection, sql: &str, of: [i64; 1]) -> rusqlite::Result<()> {
+fn run(connection: &Connection, sql: &str, of: impl Params) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute(of).map(drop)
 }
 

@@ -169,6 +169,27 @@ async fn everything_comes_in_parts_and_counts_as_a_whole() {
         .unwrap();
     state.adopt(&lane, oid(3)).await.unwrap();
     check(&state, &lane, "tip 3 with d=4 e=7 f=6").await;
+
+    // Nothing stays of what counted before, nor of what never counted.
+    state.stage(&lane, vec![row("g", Some("8"))], true).await.unwrap();
+    state
+        .stage(&lane, vec![row("h", Some("9"))], false)
+        .await
+        .unwrap();
+    state
+        .prepare(
+            &lane,
+            prepared(4, Some(3), vec![row("d", None), row("i", Some("1"))]),
+        )
+        .await
+        .unwrap();
+    state.adopt(&lane, oid(4)).await.unwrap();
+    check(&state, &lane, "tip 4 with e=7 f=6 i=1").await;
+    let count = |connection: &Connection| -> rusqlite::Result<i64> {
+        let sql = "SELECT (SELECT count(*) FROM derived) + (SELECT count(*) FROM prepared)";
+        connection.query_row(sql, [], |row| row.get(0))
+    };
+    assert_eq!(state.database.read(count).await.unwrap(), 3);
 }
 
 #[tokio::test]
