@@ -8,6 +8,7 @@
 mod detect;
 mod forms;
 mod known;
+mod pieces;
 mod slug;
 
 pub use known::KnownSecrets;

@@ -1,6 +1,6 @@
 //! Secrets that are known exactly, and the disguises in which they may stand in a file.
 
-use super::{automaton, slug::Slugs};
+use super::{automaton, pieces::Pieces, slug::Slugs};
 use crate::marker::Marker;
 use aho_corasick::AhoCorasick;
 use data_encoding::{BASE64, BASE64URL};
@@ -130,6 +130,8 @@ fn is_address(value: &str) -> bool {
 
 /// Finds known secrets in any of their disguises.
 pub(super) struct Matcher {
+    /// None where a text has to be looked through whatever is in it.
+    pieces: Option<Pieces>,
     /// None where there is nothing to find, or (`refuses_all`) where the tables could not be made.
     tables: Option<AhoCorasick>,
     refuses_all: bool,
@@ -146,6 +148,7 @@ impl Matcher {
         forms.dedup();
         if forms.is_empty() {
             return Self {
+                pieces: None,
                 tables: None,
                 refuses_all: false,
             };
@@ -153,6 +156,7 @@ impl Matcher {
         // Too many bytes of secrets for one automaton: pass nothing rather than look for less.
         let tables = automaton(&forms);
         Self {
+            pieces: Pieces::of(&forms),
             refuses_all: tables.is_none(),
             tables,
         }
@@ -162,6 +166,11 @@ impl Matcher {
         let Some(tables) = &self.tables else {
             return self.refuses_all;
         };
+        if let Some(pieces) = &self.pieces
+            && !pieces.may_be_in(text)
+        {
+            return false;
+        }
         let mut hits = tables.find_overlapping_iter(text).peekable();
         if hits.peek().is_none() {
             return false;
