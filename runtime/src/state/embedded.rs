@@ -276,17 +276,18 @@ impl StateStore for EmbeddedState {
         let row = lane.clone();
         let adopted = self.database.write(move |connection| {
             let commit = Some(commit.to_string());
-            let Some(lane) = lane_row(connection, &row)? else {
+            let Some(mut lane) = lane_row(connection, &row)? else {
                 return Ok(false);
             };
             if lane.prepared != commit {
                 return Ok(lane.tip == commit);
             }
             if lane.prepared_is_all {
+                lane.turn = 1 - lane.turn;
                 run(
                     connection,
-                    "UPDATE lane SET turn = 1 - turn WHERE id = ?",
-                    [lane.id],
+                    "UPDATE lane SET turn = ?2 WHERE id = ?1",
+                    [lane.id, lane.turn],
                 )?;
             } else {
                 run(
@@ -307,8 +308,7 @@ impl StateStore for EmbeddedState {
                 "UPDATE lane SET tip = prepared, render = prepared_render WHERE id = ?",
                 [lane.id],
             )?;
-            // What counted before, or the other set as it was.
-            let lane = lane_row(connection, &row)?.unwrap_or(lane);
+            // What counted until now is the other set where everything was replaced.
             drop_prepared(connection, &lane)?;
             Ok(true)
         });

@@ -62,7 +62,7 @@ impl Pieces {
 
     /// Returns where the bit of a piece is: the word, and the bit in it.
     fn bit(&self, piece: u64) -> (usize, u64) {
-        // 2^64 by the golden ratio: what differs in any byte differs in the highest bits of the product.
+        // 2^64 by the golden ratio: what differs in any byte differs in the upper half of the product.
         let hash = piece.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let word = (hash >> 32) as usize & (self.bits.len() - 1);
         (word, 1 << (hash >> 58))
