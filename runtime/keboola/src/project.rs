@@ -65,14 +65,12 @@ impl ComponentInfo {
     pub(crate) fn of(members: &Members<'_>) -> Result<Self, Problem> {
         let id = members.text("id").ok_or("`id` of a component is missing")?;
         let flags = members.texts("flags");
+        // As the CLI reads it: without a stage there is no default bucket.
         let default_bucket_stage = members
             .object("data")
             .filter(|data| data.flag("default_bucket"))
-            .map(|data| {
-                data.text("default_bucket_stage")
-                    .filter(|stage| !stage.is_empty())
-                    .unwrap_or_else(|| "in".into())
-            });
+            .and_then(|data| data.text("default_bucket_stage"))
+            .filter(|stage| !stage.is_empty());
         let component = Component {
             component_type: members
                 .text("type")
@@ -159,12 +157,16 @@ mod tests {
     }
 
     #[test]
-    fn a_default_bucket_needs_its_flag() {
+    fn a_default_bucket_needs_its_flag_and_its_stage() {
         check_bucket(
             r#"{"id":"a","data":{"default_bucket":true,"default_bucket_stage":"out"}}"#,
             Some("out"),
         );
-        check_bucket(r#"{"id":"a","data":{"default_bucket":true}}"#, Some("in"));
+        check_bucket(r#"{"id":"a","data":{"default_bucket":true}}"#, None);
+        check_bucket(
+            r#"{"id":"a","data":{"default_bucket":true,"default_bucket_stage":""}}"#,
+            None,
+        );
         check_bucket(
             r#"{"id":"a","data":{"default_bucket":false,"default_bucket_stage":"in"}}"#,
             None,

@@ -9,6 +9,8 @@ use crate::{json::Node, tree::Tree};
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeMap;
 
+const PROJECT_DESCRIPTION: &str = "KBC.projectDescription";
+
 /// Names an object of one branch: no component for the branch itself, no row for a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Key {
@@ -222,10 +224,13 @@ impl<'t> Restored<'t> {
         let mut metadata = self.metadata.get(key).cloned().unwrap_or_else(Node::empty);
         if key.component.is_empty() {
             object.set("id", Node::from(self.branch.as_str()));
+            let end = extra.str("projectDescriptionEnd");
             if object.get("isDefault") == Some(&Node::Bool(true)) {
                 let text = self.text("configs/description.md")?;
-                let text = described(text, extra.str("projectDescriptionEnd"));
-                metadata.set("KBC.projectDescription", text);
+                metadata.set(PROJECT_DESCRIPTION, described(text, end));
+            } else if !end.is_empty() {
+                let text = metadata.str(PROJECT_DESCRIPTION).to_owned();
+                metadata.set(PROJECT_DESCRIPTION, described(&text, end));
             }
             object.set("metadata", metadata);
             return Ok(());

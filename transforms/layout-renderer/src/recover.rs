@@ -90,7 +90,7 @@ pub fn recover(context: &Context, settings: &str, files: &[File]) -> Result<Reco
         };
         match kind(&file.path) {
             None => Ok(()),
-            Some(Kind::Manifest) => found.manifest(&settings, &file.content),
+            Some(Kind::Manifest) => found.manifest(&file.content),
             Some(Kind::Extra) => found.extra(&settings, file),
             Some(Kind::JobDay { shard }) => found.lines(&file.content, IndexKind::JobDay, shard, |line| {
                 match line.str("runId") {
@@ -215,14 +215,12 @@ impl Found<'_> {
         Ok(())
     }
 
-    fn manifest(&mut self, settings: &Settings, content: &str) -> Result<(), &'static str> {
+    fn manifest(&mut self, content: &str) -> Result<(), &'static str> {
         let manifest = Json::parse(content)?.into_object();
         for branch in manifest.items("branches").iter().filter_map(Json::as_object) {
             let id = branch.text("id").ok_or("a branch has no id")?;
             let path = branch.str("path").ok_or("a branch has no path")?;
-            let known = settings.default_branch_id.as_deref();
             let mut value = Object::from_iter([("branch", id), ("path", path)]);
-            value.set("default", known.map_or(path == "main", |default| default == id));
             copy(&mut value, branch, "metadata");
             self.entries.push(entry(&[id], &value));
             if id == self.branch {

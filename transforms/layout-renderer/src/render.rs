@@ -180,21 +180,19 @@ fn branch(object: &Placed<'_>, source: Object<'_>) -> Rendered {
     if is_default || settings.tree == Tree::Lane {
         files.description("configs", description);
     }
-    // Elsewhere the manifest has it as it is.
-    extra::branch(
-        &mut files,
-        object,
-        source,
-        if is_default { description } else { "" },
-    );
+    extra::branch(&mut files, object, source, description);
     let mut value = Object::new();
     value.set("branch", id.as_str());
     value.set("path", settings.branch_path.as_str());
-    value.set("default", is_default);
     let stays = |key: &str| !((is_default || settings.tree == Tree::Lane) && key == PROJECT_DESCRIPTION);
+    let metadata = pairs(&placed.object.metadata).filter(|(key, _)| stays(key));
+    // A project's description that has no file is in the manifest, trimmed like all descriptions.
     set_metadata(
         &mut value,
-        placed.object.metadata.iter().filter(|(key, _)| stays(key)),
+        metadata.map(|(key, text)| match key {
+            PROJECT_DESCRIPTION => (key, trim_end(text)),
+            _ => (key, text),
+        }),
     );
     Rendered {
         files: files.0,
@@ -202,11 +200,13 @@ fn branch(object: &Placed<'_>, source: Object<'_>) -> Rendered {
     }
 }
 
+fn pairs(metadata: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
+    metadata.iter().map(|(key, text)| (key.as_str(), text.as_str()))
+}
+
 /// Adds metadata, sorted by key; of several values of one key the last counts.
-fn set_metadata<'m>(value: &mut Object<'m>, metadata: impl Iterator<Item = &'m (String, String)>) {
-    let sorted: BTreeMap<&str, &str> = metadata
-        .map(|(key, text)| (key.as_str(), text.as_str()))
-        .collect();
+fn set_metadata<'m>(value: &mut Object<'m>, metadata: impl Iterator<Item = (&'m str, &'m str)>) {
+    let sorted: BTreeMap<&str, &str> = metadata.collect();
     if !sorted.is_empty() {
         value.set("metadata", sorted.into_iter().collect::<Object<'_>>());
     }

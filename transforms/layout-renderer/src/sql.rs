@@ -3,7 +3,8 @@
 //! Only where the API holds several statements in one string does the layout need this: a file of
 //! statements has an empty line between them.
 
-/// Returns the statements, each with its `;`, trimmed; empty ones are dropped.
+/// Returns the statements, each with its `;`, trimmed; empty ones are dropped. As in the CLI, a `;` is empty only
+/// directly after another one: with white space between them it is a statement.
 pub(crate) fn split(text: &str) -> Vec<String> {
     let mut statements = Vec::new();
     let mut from = 0;
@@ -21,9 +22,9 @@ pub(crate) fn split(text: &str) -> Vec<String> {
 }
 
 fn push(statements: &mut Vec<String>, statement: &str) {
-    let statement = statement.trim();
-    if !statement.is_empty() && statement != ";" {
-        statements.push(statement.to_owned());
+    let trimmed = statement.trim();
+    if !trimmed.is_empty() && statement != ";" {
+        statements.push(trimmed.to_owned());
     }
 }
 
@@ -67,7 +68,7 @@ mod tests {
         check("  DELETE FROM t\t\n", &["DELETE FROM t"]);
         check(
             "UPDATE t;\n  SELECT ('x;', \"y;\"); DROP;; ;",
-            &["UPDATE t;", "SELECT ('x;', \"y;\");", "DROP;"],
+            &["UPDATE t;", "SELECT ('x;', \"y;\");", "DROP;", ";"],
         );
         check("A;\n/* B; */\nC;", &["A;", "/* B; */\nC;"]);
         check("A;\n-- B;\nC;", &["A;", "-- B;\nC;"]);

@@ -670,8 +670,6 @@ fn templates_with_ids_and_sorting_by_path_are_followed() {
             }
           ]
         }
-        === configs/description.md
-
     "#]]
     .assert_eq(&show(
         &tree(settings, &objects),

@@ -9,7 +9,7 @@ use super::{kept, newest, not_ours};
 use crate::{
     api::{Context, DocumentKind, Entry, File, Gathered, LayoutError},
     json::{Json, Object, write},
-    settings::{Settings, SortBy, Tree, number},
+    settings::{Settings, SortBy, number},
 };
 use std::collections::BTreeMap;
 
@@ -52,26 +52,15 @@ pub(super) fn gather(
         let item = read(entry).ok_or_else(|| not_ours(entry))?;
         items.insert(item.ids.clone(), item);
     }
-    let (branches, has_default) = branches(settings, &items);
     let mut content = settings.manifest_head(context);
-    content.set("branches", branches);
+    content.set("branches", branches(settings, &items));
     content.set("configurations", configurations(settings, &items));
-    let mut files = vec![File {
-        path: PATH.to_owned(),
-        kind: DocumentKind::Index,
-        content: write::cli(&content),
-    }];
-    // The default branch writes the project's description; without that branch nobody does.
-    if settings.tree == Tree::Project && !has_default {
-        let path = "configs/description.md".to_owned();
-        files.push(File {
-            path,
-            kind: DocumentKind::Description,
-            content: "\n".to_owned(),
-        });
-    }
     Ok(Gathered {
-        files,
+        files: vec![File {
+            path: PATH.to_owned(),
+            kind: DocumentKind::Index,
+            content: write::cli(&content),
+        }],
         keep: kept(entries, &newest),
     })
 }
@@ -88,11 +77,9 @@ fn read(entry: &Entry) -> Option<Item<'_>> {
     fits.then_some(Item { ids, value })
 }
 
-fn branches<'e>(settings: &Settings, items: &'e Items<'_>) -> (Vec<Json<'e>>, bool) {
+fn branches<'e>(settings: &Settings, items: &'e Items<'_>) -> Vec<Json<'e>> {
     let mut branches: Vec<(String, Json<'_>)> = Vec::new();
-    let mut has_default = false;
     for item in items.values().filter(|item| item.ids.len() == 1) {
-        has_default |= item.value.is_true("default");
         let id = &item.ids[0];
         let mut line = Object::new();
         line.set("id", number(id));
@@ -104,7 +91,7 @@ fn branches<'e>(settings: &Settings, items: &'e Items<'_>) -> (Vec<Json<'e>>, bo
         };
         branches.push((order, Json::Object(line)));
     }
-    (sorted(branches), has_default)
+    sorted(branches)
 }
 
 fn configurations<'e>(settings: &Settings, items: &'e Items<'_>) -> Vec<Json<'e>> {

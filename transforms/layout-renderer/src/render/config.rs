@@ -3,7 +3,7 @@
 
 use super::{
     Files, Placed, Rendered, Resolved, catalog, extra, key_json, lost::Lost, manifest_entry, orchestrator,
-    scripts, set_metadata, transformation,
+    pairs, scripts, set_metadata, transformation,
 };
 use crate::{
     api::{DocumentKind, Entry, LayoutError, ObjectKey},
@@ -115,7 +115,7 @@ pub(super) fn render<'a>(
     if is_row && !placed.claimed_by.is_empty() {
         value.set("default", true);
     }
-    set_metadata(&mut value, placed.object.metadata.iter());
+    set_metadata(&mut value, pairs(&placed.object.metadata));
     let ids = match &placed.object.key {
         ObjectKey::Row {
             component,

@@ -48,7 +48,7 @@ pub(super) fn without_place<'s>(
     }
     let disabled = take(&mut source, "isDisabled", |value| value.as_bool().is_some());
     content.set("isDisabled", disabled.unwrap_or(Json::Bool(false)));
-    super::set_metadata(&mut content, object.metadata.iter());
+    super::set_metadata(&mut content, super::pairs(&object.metadata));
     set_superseded(&mut content, &object.metadata);
     content.set("configuration", configuration);
     set_other(&mut content, source);
