@@ -13,6 +13,9 @@ use crate::{keboola, structure};
 use std::ops::Range;
 use std::sync::OnceLock;
 
+/// Longest item of a list that is taken for the name of the next one, in bytes.
+const NAME_MAX: usize = 48;
+
 /// What a document is (`document-kind` of `wit/types.wit`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -220,6 +223,47 @@ impl Engine {
         };
         judge(&structure::name_of(parent, member))
             .or_else(|| judge(&structure::name_beside(document, place, (parent, member))?))
+            .or_else(|| self.judge_after_name(document, place, (parent, member)))
+            .or_else(|| {
+                let strength = self
+                    .keywords
+                    .strength_inside(&structure::name_of("", structure::last(parent).1), member)?;
+                Some((
+                    strength,
+                    pairs::judge(strength, Join::Member, member, leaf.value)?,
+                ))
+            })
+    }
+
+    /// Judges an item of a list by the one before it, where that is a flag or a name: `["--password", "…"]`.
+    fn judge_after_name(
+        &self,
+        document: &Document<'_>,
+        place: usize,
+        (parent, member): (&str, &str),
+    ) -> Option<(Strength, Range<usize>)> {
+        if !member.as_bytes().first()?.is_ascii_digit() {
+            return None;
+        }
+        let before = document.leaves.get(place.checked_sub(1)?)?;
+        let name = before.value;
+        let is_beside = before.role == Role::Text
+            && name.len() <= NAME_MAX
+            && structure::last(before.pointer).0 == parent;
+        if !is_beside || document.leaves[place].value.starts_with('-') {
+            return None;
+        }
+        let join = if name.starts_with('-') {
+            Join::Certain
+        } else {
+            Join::Listed
+        };
+        // A list of names, such as that of required properties, is none of secrets.
+        let strength = self.keywords.strength(name.trim_start_matches('#'))?;
+        Some((
+            strength,
+            pairs::judge(strength, join, name, document.leaves[place].value)?,
+        ))
     }
 }
 
@@ -377,6 +421,43 @@ mod tests {
                 /uri = postgres://etl:[REDACTED:url-password:k7wq2a]@db.acme.example/dwh
                 /nested = {"client_secret": "[REDACTED:keyed-secret:k7wq2a]", "id": 1}
                 /cipher = KBC::Secure::eJwBQAG//mRlZjUwMjAwZmY0
+            "#]],
+        );
+    }
+
+    #[test]
+    fn objects_and_lists_name_what_is_in_them() {
+        check(
+            Kind::Config,
+            "
+            /passwords/production = Xk7vR2mpQz
+            /password/type = Xk7vR2mpQz
+            /credentials/acme = 7c9e6679f4254a0c8b1de07a55c3f912
+            /credentials/id = 7c9e6679f4254a0c8b1de07a55c3f912
+            /places/paris = 7c9e6679f4254a0c8b1de07a55c3f912
+            /args/0 = --password
+            /args/1 = kopretina
+            /args/2 = --verbose
+            /headers/0/0 = X-Api-Key
+            /headers/0/1 = 7c9e6679f4254a0c8b1de07a55c3f912
+            /required/0 = #password
+            /required/1 = #api_token
+            /pw = Xk7vR2mpQz
+            ",
+            &expect![[r#"
+                /passwords/production = [REDACTED:password:k7wq2a]
+                /password/type = Xk7vR2mpQz
+                /credentials/acme = [REDACTED:keyed-secret:k7wq2a]
+                /credentials/id = 7c9e6679f4254a0c8b1de07a55c3f912
+                /places/paris = 7c9e6679f4254a0c8b1de07a55c3f912
+                /args/0 = --password
+                /args/1 = [REDACTED:password:k7wq2a]
+                /args/2 = --verbose
+                /headers/0/0 = X-Api-Key
+                /headers/0/1 = [REDACTED:keyed-secret:k7wq2a]
+                /required/0 = #password
+                /required/1 = #api_token
+                /pw = [REDACTED:password:k7wq2a]
             "#]],
         );
     }

@@ -11,8 +11,8 @@ use crate::{
     starts::{Start, Starts},
 };
 use words::{
-    KEYWORDS, NEUTRAL_TAILS, NOT_A_PASSWORD, NOT_A_TOKEN, OTHER_KEYS, PASSWORD_ENDS, PASSWORDS, SECRET_ENDS,
-    SECRET_KEYS, SECRETS, WEAK,
+    ABOUT, KEYWORDS, NEUTRAL_TAILS, NOT_A_PASSWORD, NOT_A_TOKEN, OTHER_KEYS, PASSWORD_ENDS, PASSWORDS,
+    SECRET_ENDS, SECRET_KEYS, SECRETS, WEAK,
 };
 
 /// How strongly a name promises a secret.
@@ -43,9 +43,22 @@ impl Keywords {
         match name.strip_prefix('#') {
             Some(rest) if rest.starts_with(|first: char| first.is_ascii_alphabetic()) => Some(Strength::Hash),
             // The rule in a marker is a word of ours, and says nothing of what has this name.
-            _ if self.0.occur_in(name) => strength("", &keboola::with_markers_as("marker", name)),
+            _ if self.0.occur_in(name) || name.eq_ignore_ascii_case("pw") => {
+                strength("", &keboola::with_markers_as("marker", name))
+            }
             _ => None,
         }
+    }
+}
+
+impl Keywords {
+    /// Returns how strongly the name of an object and that of its member together promise a secret, as in
+    /// `{"passwords": {"production": "…"}}`.
+    pub(crate) fn strength_inside(&self, object: &str, member: &str) -> Option<Strength> {
+        if !self.0.occur_in(object) {
+            return None;
+        }
+        strength(object, member)
     }
 }
 
@@ -64,10 +77,41 @@ pub(crate) fn strength(before: &str, name: &str) -> Option<Strength> {
         }
         words = rest;
     }
+    of_words(words).or_else(|| before_words(words))
+}
+
+/// Most words of somebody's own behind the head of a name.
+const OWN_WORDS_MAX: usize = 3;
+
+/// What a name promises whose head has words of somebody's own behind it, such as `password_acme` and `API_KEY_ACME`: less
+/// than without them, since they may also say that something about a secret is meant.
+fn before_words(words: &[&str]) -> Option<Strength> {
+    for count in 1..=OWN_WORDS_MAX.min(words.len().saturating_sub(1)) {
+        let (rest, own) = words.split_at(words.len() - count);
+        if is_one_of(own[0], ABOUT) {
+            return None;
+        }
+        // Much passes that is no password: `PassCollisions`.
+        if rest
+            .last()
+            .is_some_and(|head| head.eq_ignore_ascii_case("pass") && *head != "PASS")
+        {
+            return None;
+        }
+        match of_words(rest) {
+            Some(Strength::Password | Strength::Hash) => return Some(Strength::Secret),
+            Some(Strength::Secret) => return Some(Strength::Weak),
+            Some(Strength::Weak) | None => {}
+        }
+    }
+    None
+}
+
+fn of_words(words: &[&str]) -> Option<Strength> {
     let (head, modifiers) = words.split_last()?;
     let modifier = modifiers.last().copied().unwrap_or_default();
-    // `_pat` and `_pw` are too short to stand alone.
-    if modifier.is_empty() && (is_one_of(head, &["pat", "pw"])) {
+    // `_pat` is too short to stand alone.
+    if modifier.is_empty() && is_one_of(head, &["pat"]) {
         return None;
     }
     if is_one_of(head, PASSWORDS) || ends_with_one_of(head, PASSWORD_ENDS) {
@@ -100,6 +144,7 @@ pub(crate) fn strength(before: &str, name: &str) -> Option<Strength> {
         "whiskey",
         "primarykey",
         "publickey",
+        "pubkey",
     ];
     (weak && !is_one_of(head, &other)).then_some(Strength::Weak)
 }

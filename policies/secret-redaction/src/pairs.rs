@@ -5,6 +5,8 @@
 //! a value, and the value. It reads no language: the same few signs mean the same in all of them. What is
 //! judged is never further than some hundred bytes from the word.
 
+mod around;
+
 use crate::alphabet::{ALNUM, DASH, DIGIT, DOT, LETTER, URL64, WORD};
 use crate::keys::{self, Strength};
 use crate::rules::{self, RuleIndex};
@@ -48,31 +50,47 @@ pub(crate) fn judge(strength: Strength, join: Join, name: &str, value: &str) -> 
 /// blanks is judged once, not at every name in it.
 const RETRY_MAX: usize = 64;
 
-/// Reads the pair whose name has a word of a secret at `word`. The second value says up to where the text is
-/// read, and needs not be looked at for names again.
-pub(crate) fn read(text: &str, word: Range<usize>) -> (Option<Hit>, usize) {
+/// Reads the pair whose name has a word of a secret at `word`, and adds what goes to `hits`. Returns up to where the text is
+/// read, which needs not be looked at for names again.
+pub(crate) fn read(text: &str, word: Range<usize>, hits: &mut Vec<Hit>) -> usize {
     let bytes = text.as_bytes();
-    if text[word.clone()].eq_ignore_ascii_case("identified by") {
-        return (clause(text, word.end), word.end);
+    if bytes[word.clone()].contains(&b' ') && word.len() > 3 {
+        hits.extend(clause(text, &word));
+        return word.end;
     }
+    // `pw` is looked for with the sign behind it, which is no part of the name.
+    let word = word.start..word.end - usize::from(!is_name_byte(bytes[word.end - 1]));
     let name = whole_name(bytes, &word);
     let (before, flag) = surroundings(text, name.start);
     let Some(strength) = keys::strength(before, &text[name.clone()]) else {
-        return (None, name.end);
+        return name.end;
     };
-    let hit = if name.end < bytes.len() && name.end < whole_name_end(bytes, word.end) {
+    if before.eq_ignore_ascii_case("as")
+        && let Some(literal) = around::literal_before(bytes, name.start)
+    {
+        hits.extend(judge_at(
+            text,
+            strength,
+            Join::Listed,
+            &text[name.clone()],
+            literal,
+        ));
+    }
+    let before = hits.len();
+    if name.end < bytes.len() && name.end < whole_name_end(bytes, word.end) {
         // The value is glued to the name by a dash.
-        judge_at(
+        hits.extend(judge_at(
             text,
             strength,
             Join::Loose,
             &text[name.clone()],
             bare(text, name.end + 1, false),
-        )
+        ));
     } else {
-        value_of(text, strength, &name, flag)
-    };
-    let read_to = match &hit {
+        let hit = value_of(text, strength, &name, flag, hits);
+        hits.extend(hit);
+    }
+    match hits[before..].last() {
         Some(hit) => hit.range.end,
         None => {
             let value = bare(
@@ -86,13 +104,13 @@ pub(crate) fn read(text: &str, word: Range<usize>) -> (Option<Hit>, usize) {
                 name.end
             }
         }
-    };
-    (hit, read_to)
+    }
 }
 
-/// Reads the second literal of a call such as `.login('user', 'password')`, where `open` is the place of `(`.
-pub(crate) fn read_call(text: &str, open: usize) -> Option<Hit> {
-    second_literal(text, open)
+/// Reads the literal at a place of a call's arguments, where `open` is the place of `(`.
+pub(crate) fn read_call(text: &str, open: usize, place: usize, strength: Strength) -> Option<Hit> {
+    let value = quoted(text, argument(text, open, place)?)?;
+    judge_at(text, strength, Join::Quoted, "", value)
 }
 
 /// Reads `"#name": "value"` inside a text, where the quote is at `at`.
@@ -117,16 +135,52 @@ pub(crate) fn read_hash(text: &str, at: usize) -> Option<Hit> {
     judge_at(text, Strength::Hash, Join::Quoted, &text[name], value)
 }
 
-/// Reads the literal after `IDENTIFIED BY`.
-fn clause(text: &str, at: usize) -> Option<Hit> {
+/// Reads the value after `IDENTIFIED BY` or `IDENTIFIED WITH … BY`.
+fn clause(text: &str, words: &Range<usize>) -> Option<Hit> {
     let bytes = text.as_bytes();
-    let mut place = skip_blank(bytes, at);
-    // `IDENTIFIED BY PASSWORD '…'`, `IDENTIFIED BY VALUES '…'`
-    if LETTER.has(*bytes.get(place)?) {
-        place = skip_blank(bytes, LETTER.run(bytes, place, 12));
+    let is_at = |at: usize, word: &str| {
+        let part = bytes.get(at..at + word.len());
+        part.is_some_and(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+    };
+    let mut place = skip_blank(bytes, words.end);
+    if !text[words.clone()].to_ascii_lowercase().ends_with("by") {
+        place = skip_blank(bytes, WORD.run(bytes, place, 40));
+        if !is_at(place, "by ") {
+            return None;
+        }
+        place = skip_blank(bytes, place + "by ".len());
     }
-    let value = quoted(text, place)?;
-    judge_at(text, Strength::Password, Join::Certain, "", value)
+    let lines = bytes[words.start.saturating_sub(160)..words.start].to_ascii_lowercase();
+    let is_statement = [
+        "create user",
+        "alter user",
+        "create role",
+        "alter role",
+        "grant ",
+        "connect to ",
+    ]
+    .iter()
+    .any(|start| memchr::memmem::find(&lines, start.as_bytes()).is_some());
+    // In a sentence things are identified by their columns.
+    if !is_statement && !text[words.clone()].contains("IDENTIFIED") {
+        return None;
+    }
+    // `IDENTIFIED BY PASSWORD '…'`, `IDENTIFIED BY VALUES '…'`
+    let literal = skip_blank(bytes, LETTER.run(bytes, place, 12));
+    let value = quoted(text, place)
+        .or_else(|| quoted(text, literal))
+        .or_else(|| {
+            let keyword = ["externally", "globally", "random", "values", "password"]
+                .iter()
+                .any(|word| is_at(place, word));
+            (is_statement && !keyword).then(|| bare(text, place, true))
+        })?;
+    let join = if value.start == place {
+        Join::Loose
+    } else {
+        Join::Certain
+    };
+    judge_at(text, Strength::Password, join, "", value)
 }
 
 fn is_name_byte(byte: u8) -> bool {
@@ -137,6 +191,10 @@ fn whole_name_end(bytes: &[u8], from: usize) -> usize {
     let limit = bytes.len().min(from + NAME_MAX);
     let mut end = from;
     while end < limit && is_name_byte(bytes[end]) {
+        // The space that does not break.
+        if bytes[end..].starts_with(&[0xC2, 0xA0]) {
+            break;
+        }
         let joint = DASH.or(DOT).has(bytes[end]);
         if joint && !bytes.get(end + 1).is_some_and(|&next| WORD.has(next)) {
             break;
@@ -198,13 +256,26 @@ fn surroundings(text: &str, start: usize) -> (&str, bool) {
 
 fn skip_blank(bytes: &[u8], from: usize) -> usize {
     let limit = bytes.len().min(from + GAP_MAX);
-    (from..limit)
-        .find(|&at| !matches!(bytes[at], b' ' | b'\t'))
-        .unwrap_or(limit)
+    let mut at = from;
+    while at < limit {
+        match bytes[at] {
+            b' ' | b'\t' => at += 1,
+            // The space that does not break.
+            0xC2 if bytes.get(at + 1) == Some(&0xA0) => at += 2,
+            _ => break,
+        }
+    }
+    at.min(bytes.len())
 }
 
 /// Finds the sign after a name, and judges the value after it.
-fn value_of(text: &str, strength: Strength, name: &Range<usize>, flag: bool) -> Option<Hit> {
+fn value_of(
+    text: &str,
+    strength: Strength,
+    name: &Range<usize>,
+    flag: bool,
+    hits: &mut Vec<Hit>,
+) -> Option<Hit> {
     let bytes = text.as_bytes();
     let name_text = &text[name.clone()];
     // Closing quotes, brackets and emphasis around the name.
@@ -222,7 +293,13 @@ fn value_of(text: &str, strength: Strength, name: &Range<usize>, flag: bool) -> 
     }
     let at = skip_blank(bytes, close);
     let next = bytes.get(at + 1).copied().unwrap_or_default();
+    let literal = |place: usize| judge_at(text, strength, Join::Quoted, name_text, quoted(text, place)?);
+    let instead = |place: usize| judge_at(text, strength, Join::Listed, name_text, quoted(text, place)?);
+    // One passes things other than passwords, too.
+    let is_verb = name_text.eq_ignore_ascii_case("pass");
+    let markup = around::in_markup(bytes, name, close, was_quoted);
     let (join, from) = match *bytes.get(at)? {
+        _ if markup.is_some() => (Join::Quoted, markup?),
         b'=' | b'!' if next == b'=' => {
             // A comparison: the literal is what the secret has to be.
             let after = skip_blank(bytes, at + 2 + usize::from(bytes.get(at + 2) == Some(&b'=')));
@@ -231,7 +308,7 @@ fn value_of(text: &str, strength: Strength, name: &Range<usize>, flag: bool) -> 
         b'=' if next == b'~' => return None,
         b'=' if next == b'>' => (Join::Bare, at + 2),
         b'=' => (
-            if is_connection(text, name.start, at, close) {
+            if is_connection(text, name.start, at, close) || (flag && at == close && !is_verb) {
                 Join::Certain
             } else {
                 Join::Bare
@@ -239,15 +316,48 @@ fn value_of(text: &str, strength: Strength, name: &Range<usize>, flag: bool) -> 
             at + 1,
         ),
         b':' if next == b':' || (next == b'/' && bytes.get(at + 2) == Some(&b'/')) => return None,
+        b':' if around::is_in_arn(bytes, name.start) => return None,
         b':' if next == b'=' => (Join::Bare, at + 2),
         b':' => (Join::Bare, at + 1),
         b'<' if next == b'-' => (Join::Bare, at + 2),
-        b',' if was_quoted => (Join::Listed, at + 1),
-        b'>' if name.start > 0 && bytes[name.start - 1] == b'<' => (Join::Quoted, at + 1),
-        b'|' => (Join::Prose, at + 1),
+        b',' | b'{' if was_quoted && let Some(value) = around::in_pair(bytes, close) => {
+            return literal(value);
+        }
+        b',' if was_quoted => return listed_after(text, strength, name, skip_blank(bytes, at + 1)),
+        b',' => return literal(around::unpacked(text, name, close)?),
+        b'|' => {
+            around::column_of_table(text, strength, name, hits);
+            (Join::Prose, at + 1)
+        }
+        b'-' if next == b' ' && at > close => (Join::Prose, at + 2),
+        0xE2 if !was_quoted
+            && [[0x80, 0x93], [0x80, 0x94], [0x86, 0x92]]
+                .iter()
+                .any(|rest| bytes[at + 1..].starts_with(rest)) =>
+        {
+            (Join::Prose, at + 3)
+        }
+        0xEF if bytes[at + 1..].starts_with(&[0xBC, 0x9A]) => (Join::Bare, at + 3),
+        b'(' if at == close
+            && strength == Strength::Password
+            && name_text
+                .rsplit('.')
+                .next()
+                .is_some_and(|method| method.to_ascii_lowercase().starts_with("set")) =>
+        {
+            return last_literal(text, at);
+        }
         b'(' if name_text.len() >= 4 && is_authentication(name_text) => return second_literal(text, at),
-        _ if at == close || was_quoted => return None,
+        b'\n' | b'\r' => return literal(around::on_next_line(bytes, name, at)?),
+        _ if was_quoted => return instead(around::alternative(bytes, close)?),
+        _ if at == close => return None,
+        _ if around::is_behind_user(bytes, name.start) => (Join::Prose, at),
+        _ if is_verb => return None,
         b'"' | b'\'' | b'`' => (Join::Quoted, at),
+        b'i' | b'I' if bytes[at + 1..].len() > 3 && bytes[at + 1..at + 4].eq_ignore_ascii_case(b"n (") => {
+            return instead(skip_blank(bytes, at + 4));
+        }
+        _ if let Some(value) = around::declared(bytes, at) => return literal(value),
         _ => match sentence_verb(text, at) {
             Some(after) => (Join::Prose, after),
             None if flag => (Join::Certain, at),
@@ -255,6 +365,15 @@ fn value_of(text: &str, strength: Strength, name: &Range<usize>, flag: bool) -> 
         },
     };
     let mut place = skip_blank(bytes, from);
+    // The end of an element behind the colon: `<b>Password:</b> value`.
+    if bytes[place.min(bytes.len())..].starts_with(b"</") {
+        let tag = &bytes[place..bytes.len().min(place + 12)];
+        place = skip_blank(bytes, place + tag.iter().position(|&byte| byte == b'>')? + 1);
+    }
+    // Another element.
+    if markup.is_some() && bytes.get(place) == Some(&b'<') {
+        return None;
+    }
     // Emphasis behind the colon: `**Password:** value`.
     while place < from + 4 && bytes.get(place) == Some(&b'*') {
         place = skip_blank(bytes, place + 1);
@@ -262,15 +381,33 @@ fn value_of(text: &str, strength: Strength, name: &Range<usize>, flag: bool) -> 
     if is_authentication(name_text) && bytes.get(place) == Some(&b'(') {
         return second_literal(text, place);
     }
+    if let Some(value) =
+        around::unpacked(text, name, close).filter(|_| join == Join::Bare && bytes[at] == b'=')
+    {
+        return literal(value);
+    }
+    if bytes[at] == b':' && strength == Strength::Password && matches!(bytes.get(place), Some(b'\n' | b'\r'))
+    {
+        return alone_on_next_line(text, strength, name_text, place);
+    }
     if let Some(value) = quoted(text, place) {
         let join = match join {
-            Join::Listed | Join::Certain => join,
+            Join::Certain => join,
             _ => Join::Quoted,
         };
         return judge_at(text, strength, join, name_text, value);
     }
-    if join == Join::Listed {
-        return None;
+    if join == Join::Bare {
+        if matches!(bytes.get(place), Some(b'[' | b'(' | b'{')) {
+            around::listed(text, strength, name_text, place, hits);
+            return None;
+        }
+        if let Some(value) = around::typed(bytes, place).filter(|_| bytes[at] == b':') {
+            return literal(value);
+        }
+    }
+    if let Some(value) = around::wrapped(bytes, place) {
+        return literal(value);
     }
     let value = bare(text, place, join != Join::Certain);
     if let Some(assigned) = annotated(bytes, bytes[at], &value) {
@@ -288,8 +425,88 @@ fn value_of(text: &str, strength: Strength, name: &Range<usize>, flag: bool) -> 
         } else {
             join
         };
+    let join = if join == Join::Bare
+        && strength == Strength::Password
+        && is_environment(name_text, bytes, close, &value)
+    {
+        Join::Certain
+    } else {
+        join
+    };
     judge_at(text, strength, join, name_text, value.clone())
         .or_else(|| after_scheme(text, strength, name_text, &value))
+        .or_else(|| instead(around::alternative(bytes, value.end)?))
+        .or_else(|| second_of_two(text, strength, name_text, &value))
+}
+
+/// Judges the text behind a quoted name and a comma: `option("password", "…")`.
+fn listed_after(text: &str, strength: Strength, name: &Range<usize>, at: usize) -> Option<Hit> {
+    let value = quoted(text, at)?;
+    let after = skip_blank(text.as_bytes(), value.end + 1);
+    let name_text = &text[name.clone()];
+    // The last two of a call or a tuple are a pair.
+    let is_pair = strength == Strength::Password && matches!(text.as_bytes().get(after), Some(b')'));
+    let telling = value.len() >= 6
+        && text[value.clone()].contains(|char: char| char.is_ascii_digit())
+        && text[value.clone()].contains(|char: char| char.is_ascii_uppercase());
+    let join = if is_pair && telling {
+        Join::Quoted
+    } else {
+        Join::Listed
+    };
+    judge_at(text, strength, join, name_text, value)
+}
+
+/// Judges a line that is one word, below a line that ends in `password:`.
+fn alone_on_next_line(text: &str, strength: Strength, name: &str, end: usize) -> Option<Hit> {
+    let bytes = text.as_bytes();
+    let limit = bytes.len().min(end + 2 * GAP_MAX);
+    let start = (end..limit).find(|&at| !bytes[at].is_ascii_whitespace())?;
+    let stop = (start..bytes.len().min(start + BARE_MAX))
+        .find(|&at| bytes[at].is_ascii_whitespace())
+        .unwrap_or(bytes.len().min(start + BARE_MAX));
+    let is_alone = matches!(bytes.get(stop), None | Some(b'\n' | b'\r')) && text.is_char_boundary(stop);
+    let marks = |byte: &u8| matches!(byte, b'`' | b'"' | b'\'');
+    let from = start + usize::from(marks(&bytes[start]));
+    let to = stop - usize::from(stop > from && marks(&bytes[stop - 1]));
+    let is_key = bytes[to - 1..to].contains(&b':');
+    (is_alone && !is_key && from < to).then(|| judge_at(text, strength, Join::Loose, name, from..to))?
+}
+
+/// Says whether `NAME=value` is a line of an environment or a shell: nothing of a language is in it.
+fn is_environment(name: &str, bytes: &[u8], close: usize, value: &Range<usize>) -> bool {
+    let shouted = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    let ends = bytes.get(value.end).is_none_or(u8::is_ascii_whitespace);
+    let is_word = ALNUM
+        .or(DASH)
+        .or(DOT)
+        .or(crate::alphabet::UNDERSCORE)
+        .all(&bytes[value.clone()]);
+    name.len() > 7
+        && name.bytes().all(shouted)
+        && bytes.get(close) == Some(&b'=')
+        && value.start == close + 1
+        && ends
+        && !(is_word && bytes[value.clone()].contains(&b'.'))
+}
+
+/// Judges the password of `credentials: user / password`.
+fn second_of_two(text: &str, strength: Strength, name: &str, first: &Range<usize>) -> Option<Hit> {
+    let bytes = text.as_bytes();
+    let lower = name.to_ascii_lowercase();
+    let of_both =
+        strength == Strength::Password || lower.ends_with("creds") || lower.ends_with("credentials");
+    let is_user = !first.is_empty() && LETTER.has(bytes[first.start]);
+    if !of_both || !is_user || !bytes[first.end..].starts_with(b" / ") {
+        return None;
+    }
+    judge_at(
+        text,
+        Strength::Password,
+        Join::Prose,
+        name,
+        bare(text, first.end + 3, true),
+    )
 }
 
 /// Judges what follows a bare scheme word: `Authorization: Token abc…`.
@@ -342,6 +559,10 @@ fn quoted(text: &str, at: usize) -> Option<Range<usize>> {
         return None;
     }
     let mut start = place + escapes + 1;
+    // `"""…"""`
+    if escapes == 0 && bytes[start..].starts_with(&[quote, quote]) {
+        start += 2;
+    }
     // A literal inside a literal: `'"…"'`.
     let inner = bytes
         .get(start)
@@ -425,7 +646,7 @@ fn annotated(bytes: &[u8], sign: u8, value: &Range<usize>) -> Option<usize> {
         && !kind.is_empty()
         && kind
             .iter()
-            .all(|&byte| LETTER.or(DOT).has(byte) || matches!(byte, b'[' | b']'));
+            .all(|&byte| WORD.or(DOT).has(byte) || matches!(byte, b'[' | b']'));
     let at = skip_blank(bytes, value.end);
     (typed && bytes.get(at) == Some(&b'=') && bytes.get(at + 1) != Some(&b'=')).then_some(at + 1)
 }
@@ -471,24 +692,83 @@ fn is_authentication(name: &str) -> bool {
 
 /// Judges the second literal of `('user', 'password')`.
 fn second_literal(text: &str, open: usize) -> Option<Hit> {
+    read_call(text, open, 2, Strength::Password)
+}
+
+/// Judges the last literal of a call such as `set_password('user', 'password')`.
+fn last_literal(text: &str, open: usize) -> Option<Hit> {
     let bytes = text.as_bytes();
-    let start = skip_blank(bytes, open + 1);
-    let end = match quoted(text, start) {
-        Some(user) => user.end + 1,
-        None => WORD.or(DOT).run(bytes, start, 64),
+    let last = (1..=3)
+        .rev()
+        .find_map(|place| quoted(text, argument(text, open, place)?))?;
+    let end = skip_blank(bytes, last.end + 1);
+    (bytes.get(end) == Some(&b')')).then(|| judge_at(text, Strength::Password, Join::Quoted, "", last))?
+}
+
+/// Returns where an argument of a call begins, the first of which is 1; those before it are literals or names.
+fn argument(text: &str, open: usize, place: usize) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let skip = |from: usize| {
+        let limit = bytes.len().min(from + GAP_MAX);
+        (from..limit)
+            .find(|&at| !bytes[at].is_ascii_whitespace())
+            .unwrap_or(limit)
     };
-    let comma = skip_blank(bytes, end);
-    if bytes.get(comma) != Some(&b',') {
-        return None;
+    let mut start = skip(open + 1);
+    for _ in 1..place {
+        let end = match quoted(text, start) {
+            Some(literal) => literal.end + 1,
+            None => WORD.or(DOT).run(bytes, start, 64),
+        };
+        let comma = skip_blank(bytes, end);
+        if bytes.get(comma) != Some(&b',') {
+            return None;
+        }
+        start = skip(comma + 1);
     }
-    let value = quoted(text, skip_blank(bytes, comma + 1))?;
-    judge_at(text, Strength::Password, Join::Quoted, "", value)
+    Some(start)
 }
 
 /// Returns the place behind the verb of a sentence, as in `password is …`, `heslo je …`.
 fn sentence_verb(text: &str, at: usize) -> Option<usize> {
-    const VERBS: [&str; 8] = ["is ", "was ", "je ", "bylo ", "zní ", "bude ", "was: ", "is: "];
+    const VERBS: [&str; 18] = [
+        "is ",
+        "was ",
+        "je ",
+        "bylo ",
+        "zní ",
+        "bude ",
+        "was: ",
+        "is: ",
+        "is now ",
+        "should be ",
+        "set to ",
+        "was changed to ",
+        "has been changed to ",
+        "was reset to ",
+        "has been reset to ",
+        "bylo změněno na ",
+        "nastaveno na ",
+        "zůstává ",
+    ];
     let rest = text.get(at..)?;
+    // `heslo jsem změnil na …`, `changed the password to '…'`
+    if let Some(after) = ["to '", "to \"", "to `", "na '", "na \""]
+        .iter()
+        .find(|to| rest.starts_with(**to))
+    {
+        return Some(at + after.len() - 1);
+    }
+    for verb in [
+        "jsem změnil na ",
+        "jsem změnila na ",
+        "jsem nastavil na ",
+        "jsem nastavila na ",
+    ] {
+        if rest.starts_with(verb) {
+            return Some(at + verb.len());
+        }
+    }
     let verb = |verb: &&str| {
         rest.get(..verb.len())
             .is_some_and(|head| head.eq_ignore_ascii_case(verb))
@@ -502,9 +782,10 @@ fn sentence_verb(text: &str, at: usize) -> Option<usize> {
         return Some(at + verb);
     }
     // `password for user 'x' is 'y'`, `heslo pro ETL: …`, `token (prod): …`
-    let joined = ["for ", "pro ", "to ", "k ", "of ", "("]
-        .iter()
-        .any(|word| rest.starts_with(word));
+    let joined = ["for ", "pro ", "to ", "k ", "of ", "("].iter().any(|word| {
+        rest.get(..word.len())
+            .is_some_and(|head| head.eq_ignore_ascii_case(word))
+    });
     if !joined {
         return None;
     }

@@ -3,7 +3,8 @@
 //! Every reader looks at a bounded window around its hit, so the pass is linear in the text. It does not know
 //! where in a document the text stands.
 
-use crate::alphabet::{Alphabet, BASE64, DOT, URL64, URL64_PADDED};
+use crate::alphabet::{Alphabet, BASE64, DOT, URL64, URL64_PADDED, WORD};
+use crate::commands::{self, CALLS, Call};
 use crate::formats::{self, Pattern, base64_bytes, decode_base64};
 use crate::issued::{self, Which};
 use crate::rules::{self, RuleIndex};
@@ -47,8 +48,8 @@ enum Action {
     },
     Name,
     HashName,
-    /// A call that takes a user and a password.
-    Call,
+    /// A call that takes a secret.
+    Call(&'static Call),
     Percent,
 }
 
@@ -110,11 +111,20 @@ impl Scanner {
                     }
                 }
                 Action::Known { pattern, start, rule } => {
-                    if let Some((start, end)) = pattern.find(bytes, at, start) {
+                    if let Some((begin, end)) = pattern.find(bytes, at, start) {
                         hits.push(Hit {
-                            range: start..end,
+                            range: begin..end,
                             rule,
                         });
+                        if matches!(start, "AKIA" | "ASIA")
+                            && depth != Depth::Forms
+                            && let Some((begin, end)) = commands::aws_secret_beside(bytes, end)
+                        {
+                            hits.push(Hit {
+                                range: begin..end,
+                                rule: rules::KEYED_SECRET,
+                            });
+                        }
                     }
                 }
                 Action::Read { reader, rule } => {
@@ -126,22 +136,22 @@ impl Scanner {
                     }
                 }
                 Action::Name if depth != Depth::Forms && at >= named_to => {
-                    let (pair, read_to) = pairs::read(text, at..found.end);
-                    named_to = read_to;
-                    hits.extend(pair);
+                    named_to = pairs::read(text, at..found.end, &mut hits);
                     continue;
                 }
                 Action::HashName if depth != Depth::Forms => {
                     hits.extend(pairs::read_hash(text, at));
                     continue;
                 }
-                Action::Call if depth != Depth::Forms => hits.extend(pairs::read_call(text, found.end - 1)),
+                Action::Call(call) if depth != Depth::Forms && is_whole(bytes, at) => {
+                    hits.extend(pairs::read_call(text, found.end - 1, call.place, call.strength));
+                }
                 Action::Percent if depth == Depth::All(0) && at >= decoded_to => {
                     let run = transport::encoded_run(bytes, at, DECODE_MAX);
                     decoded_to = run.end;
                     hits.extend(self.scan_percent(&text[run.clone()], run.start));
                 }
-                Action::Name | Action::HashName | Action::Call | Action::Percent => {}
+                Action::Name | Action::HashName | Action::Call(_) | Action::Percent => {}
             }
             if let Some(hit) = hits.get(before) {
                 known = hit.range.clone();
@@ -185,6 +195,11 @@ impl Scanner {
             !self.scan(&decoded, Depth::All(DEPTH_MAX)).is_empty() || hides_user_and_password(&decoded);
         hides.then_some(rules::ENCODED_SECRET)
     }
+}
+
+/// Says whether no word is cut by what begins at `at`.
+fn is_whole(text: &[u8], at: usize) -> bool {
+    at == 0 || !WORD.has(text[at]) || !WORD.has(text[at - 1])
 }
 
 /// Adds the tokens of unlisted issuers, and settles.
@@ -278,7 +293,9 @@ fn wakers() -> Vec<(Start<'static>, Action)> {
     for quote in ["\"#", "'#"] {
         add(quote, Action::HashName);
     }
-    add(".login(", Action::Call);
+    for call in CALLS {
+        add(call.start, Action::Call(call));
+    }
     for escape in ["%3d", "%22", "%3a%2f%2f"] {
         add(escape, Action::Percent);
     }
@@ -329,8 +346,23 @@ const READERS: &[(&str, Reader, RuleIndex)] = &[
     ("bearer ", transport::bearer_token, rules::BEARER_TOKEN),
     ("-u ", transport::command_user, rules::BASIC_CREDENTIALS),
     ("--user ", transport::command_user, rules::BASIC_CREDENTIALS),
+    ("--proxy-user ", transport::command_user, rules::BASIC_CREDENTIALS),
+    (" -p", commands::flag_password, rules::PASSWORD),
+    (" -a ", commands::flag_password, rules::PASSWORD),
+    (" -w ", commands::flag_password, rules::PASSWORD),
     ("sig=", transport::url_signature, rules::SIGNATURE),
     ("X-Amz-Signature=", transport::url_signature, rules::SIGNATURE),
+    ("X-Goog-Signature=", transport::url_signature, rules::SIGNATURE),
+    ("&Signature=", transport::url_signature, rules::SIGNATURE),
+    ("?Signature=", transport::url_signature, rules::SIGNATURE),
+    (":5432:", commands::password_of_pgpass, rules::PASSWORD),
+    ("*:*:*:", commands::password_of_pgpass, rules::PASSWORD),
+    ("sqlplus ", commands::password_of_sqlplus, rules::PASSWORD),
+    (
+        "convertto-securestring ",
+        commands::secure_string,
+        rules::PASSWORD,
+    ),
     (":AA", transport::telegram_token, rules::KEYED_SECRET),
     ("-us", transport::mailchimp_key, rules::KEYED_SECRET),
     ("JQQJ99", transport::azure_signed_key, rules::KEYED_SECRET),

@@ -67,11 +67,15 @@ fn is_password(join: Join, value: &str) -> bool {
     let bytes = value.as_bytes();
     let counts = Counts::of(bytes);
     let words = value.split_whitespace().count();
-    if value.len() < 3
-        || value.len() > 256
-        || (words > 1 && (words > 3 || counts.digits == 0))
-        || is_secret_name(value)
-    {
+    // Where nothing else can stand, people also choose several words, or one that ends like a name.
+    let certain = join == Join::Certain;
+    let too_many = if certain {
+        words > 5
+    } else {
+        words > 1 && (words > 3 || counts.digits == 0)
+    };
+    let is_name = is_secret_name(value) && !(certain && counts.humps > 0 && LETTER.all(bytes));
+    if value.len() < 3 || value.len() > 256 || too_many || is_name {
         return false;
     }
     // A plain word may be a password, but only where nothing else can stand.

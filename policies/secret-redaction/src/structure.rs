@@ -21,6 +21,7 @@ fn is_value_member(member: &str) -> bool {
             | "v"
             | "data"
             | "secret"
+            | "argument"
     )
 }
 
@@ -39,6 +40,9 @@ const NAME_MEMBERS: &[&str] = &[
     "k",
     "title",
     "option",
+    "property",
+    "attr",
+    "setting",
 ];
 
 /// Says whether the place is below a key that begins with `#`, at any depth.

@@ -4,10 +4,10 @@
 #[rustfmt::skip]
 pub(crate) const KEYWORDS: &[&str] = &[
     "pass", "pwd", "psw", "pswd", "secret", "token", "key", "heslo", "hesla", "heslem", "credential",
-    "creds", "auth", "access", "private", "kennwort", "contrase", "jwt", "passphrase", "identified by",
+    "creds", "auth", "access", "private", "kennwort", "contrase", "jwt", "passphrase", "identified by", "identified with",
     "_pat", "_pw", "senha", "wachtwoord", "hasło", "haslo", "jelszó", "jelszo", "lösenord", "parola",
     "sonar.login", "sonar_login", "sonarlogin", "bearer", "psk", "klic", "klíč", "tajemstv", "api_hash",
-    "apihash",
+    "apihash", "pw=", "pw:", "pw ", "pw\"", "pw'",
 ];
 
 /// Names of what people make up.
@@ -51,14 +51,46 @@ pub(crate) const NEUTRAL_TAILS: &[&str] = &[
     "value", "val", "text", "plain", "plaintext", "string", "str", "raw", "prod", "production", "dev",
     "test", "testing", "live", "stage", "staging", "qa", "uat", "old", "new", "current", "default",
     "env", "var", "b64", "base64", "encoded", "decoded", "primary", "secondary", "backup", "main",
-    "sandbox", "eu", "us", "v", "x",
+    "sandbox", "eu", "us", "v", "x", "word",
+];
+
+/// Words after the head that make the name one of something about the secret.
+#[rustfmt::skip]
+pub(crate) const ABOUT: &[&str] = &[
+    "id", "ids", "uuid", "guid", "hash", "hashes", "hashed", "digest", "checksum", "md5", "sha", "sum", "fingerprint",
+    "thumbprint", "salt", "url", "urls", "uri", "uris", "link", "endpoint", "host", "hostname", "server", "domain", "path",
+    "paths", "file", "files", "filename", "dir", "folder", "name", "names", "nickname", "type", "types", "kind", "mode",
+    "policy", "policies", "length", "len", "size", "count", "counts", "counter", "total", "number", "num", "no", "index", "limit",
+    "limits", "min", "max", "expires", "expired", "expiry", "expiration", "expire", "exp", "at", "on", "date", "time",
+    "timestamp", "timeout", "ttl", "age", "lifetime", "duration", "interval", "period", "issued", "created", "updated", "changed",
+    "modified", "rotated", "rotation", "col", "column", "columns", "field", "fields", "label", "title", "hint", "help",
+    "description", "desc", "placeholder", "prompt", "message", "msg", "error", "errors", "warning", "info", "valid", "validity",
+    "validation", "validator", "validate", "required", "enabled", "disabled", "optional", "reset", "change", "recovery", "strength",
+    "score", "check", "checks", "checker", "regex", "pattern", "rule", "rules", "format", "version", "ref", "refs", "reference",
+    "arn", "alias", "source", "provider", "manager", "management", "store", "storage", "vault", "bucket", "scope", "scopes", "grant",
+    "grants", "claim", "claims", "header", "headers", "param", "params", "parameter", "parameters", "arg", "args", "option",
+    "options", "input", "inputs", "output", "outputs", "status", "state", "generator", "generate", "factory", "service", "class",
+    "func", "function", "method", "handler", "handling", "helper", "util", "utils", "lib", "model", "module", "table", "view", "list",
+    "map", "set", "dict", "array", "object", "item", "items", "row", "rows", "user", "users", "username", "login", "email",
+    "mail", "owner", "issuer", "audience", "algorithm", "algo", "alg", "cipher", "encoding", "encoder", "charset", "prefix",
+    "suffix", "mask", "masked", "char", "chars", "character", "characters", "symbol", "address", "contract", "price", "amount",
+    "balance", "supply", "cost", "usage", "used", "per", "ratio", "rate", "probability", "probs", "embedding", "embeddings", "mapping",
+    "stream", "buffer", "parser", "based", "auth", "authentication", "protected", "less", "free", "only", "ring", "santa", "tag",
+    "tags", "category", "group", "groups", "role", "roles", "permission", "permissions", "action", "event", "events", "request",
+    "response", "result", "results", "metadata", "meta", "settings", "config", "configuration", "schema", "props", "property",
+    "properties", "template", "page", "form", "modal", "dialog", "button", "icon", "image", "color", "style", "visibility", "visible",
+    "shown", "hidden", "is", "has", "was", "for", "of", "in", "to", "from", "by", "with", "and", "or", "not", "through", "over",
+    "port", "region", "zone", "location", "language", "locale", "country", "currency", "code", "codes", "level", "order", "sort",
+    "formats", "prefixes", "suffixes", "algorithms", "sizes", "lengths", "modes", "hosts", "servers", "bytes", "ptr", "fn",
+    "callback", "position", "start", "end", "begin", "offset", "span", "spans", "key", "keys", "public", "pub", "cert", "certificate",
 ];
 
 /// Before `password`: the value says whether, not which.
 #[rustfmt::skip]
 pub(crate) const NOT_A_PASSWORD: &[&str] = &[
     "is", "has", "no", "without", "show", "hide", "require", "requires", "required", "enable", "forgot",
-    "forgotten", "reset", "use", "missing", "invalid", "wrong", "empty",
+    "forgotten", "reset", "use", "missing", "invalid", "wrong", "empty", "boarding", "season", "day", "first",
+    "second", "third", "1st", "2nd", "3rd", "st", "nd", "rd", "th", "one", "single", "last", "final", "multi", "two", "low", "high", "band",
 ];
 
 /// Before `token`: counters and cursors.
@@ -92,5 +124,5 @@ pub(crate) const OTHER_KEYS: &[&str] = &[
     "target", "distribution", "cluster", "hot", "keyboard", "candidate", "alternate", "sequence",
     "event", "metric", "state", "incremental", "range", "table", "record", "entity", "user", "bucket",
     "path", "s3", "blob", "data", "dist", "tag", "label", "the", "by", "on", "a", "is", "no", "arrow",
-    "known", "host", "answer", "low", "high", "main", "any", "each", "every", "this",
+    "known", "host", "answer", "recv", "send", "receive", "low", "high", "main", "any", "each", "every", "this",
 ];

@@ -157,3 +157,188 @@ fn keys_with_a_hash_inside_a_text() {
         "##]],
     );
 }
+
+#[test]
+fn names_with_words_of_somebodys_own() {
+    check(
+        &[
+            "password_acme = 'Xk7!vR2m'",
+            "API_KEY_ACME=7c9e6679f4254a0c8b1de07a55c3f912",
+            "access_token_fb: 7c9e6679f4254a0c8b1de07a55c3f912",
+            "password_policy = 'Xk7!vR2m'",
+            "token_type_ids = '7c9e6679f4254a0c8b1de07a55c3f912'",
+            "password_hash = '7c9e6679f4254a0c8b1de07a55c3f912'",
+            "PassCollisions = 'AxisAngle2Rot'",
+            "uid=\"u\", pw=\"Xk7vR2mp\"",
+        ],
+        &expect![[r#"
+            password_acme = 'Xk7!vR2m'  ->  ["Xk7!vR2m"]
+            API_KEY_ACME=7c9e6679f4254a0c8b1de07a55c3f912  ->  ["7c9e6679f4254a0c8b1de07a55c3f912"]
+            access_token_fb: 7c9e6679f4254a0c8b1de07a55c3f912  ->  ["7c9e6679f4254a0c8b1de07a55c3f912"]
+            password_policy = 'Xk7!vR2m'  ->  []
+            token_type_ids = '7c9e6679f4254a0c8b1de07a55c3f912'  ->  []
+            password_hash = '7c9e6679f4254a0c8b1de07a55c3f912'  ->  []
+            PassCollisions = 'AxisAngle2Rot'  ->  []
+            uid="u", pw="Xk7vR2mp"  ->  ["Xk7vR2mp"]
+        "#]],
+    );
+}
+
+#[test]
+fn values_in_lists_calls_and_declarations() {
+    check(
+        &[
+            "passwords = ['Xk7vR2mp', \"Yk8wS3nq\"]",
+            "PASSWORDS = {'jane': 'Xk7vR2mp', 'id': 'Yk8wS3nq'}",
+            "user, password = 'admin', 'Xk7vR2mp'",
+            "PASSWORD, USER = 'Xk7vR2mp', 'admin'",
+            "f(user, password='Xk7vR2mp')",
+            "password = SecretStr('Xk7vR2mp')",
+            "password = \"\"\"Xk7vR2mp\"\"\"",
+            "password = password.encode('utf-8')",
+            "password = os.environ.get('DB_PASSWORD') or 'Xk7vR2mp3'",
+            "add_argument('--password', type=str, default='Xk7vR2mp')",
+            "keyring.set_password('svc', 'etl', 'Xk7vR2mp')",
+            "option('password', 'Xk7vR2mp')",
+            "const PASSWORD: &str = \"Xk7vR2mp\";",
+            "password: str | None = 'Xk7vR2mp'",
+            "pub const PASSWORD_MAX: u32 = 257;",
+            "pymysql.connect('h', 'root', 'Xk7vR2mp', 'db')",
+            "jwt.encode(payload, 'Xk7!vR2mpQz', algorithm='HS256')",
+            "parse_authenticate(response, 'www-authenticate')",
+            "pass 'x7' on, pass --all, pass -march=x86-64",
+        ],
+        &expect![[r#"
+            passwords = ['Xk7vR2mp', "Yk8wS3nq"]  ->  ["Xk7vR2mp", "Yk8wS3nq"]
+            PASSWORDS = {'jane': 'Xk7vR2mp', 'id': 'Yk8wS3nq'}  ->  ["Xk7vR2mp"]
+            user, password = 'admin', 'Xk7vR2mp'  ->  ["Xk7vR2mp"]
+            PASSWORD, USER = 'Xk7vR2mp', 'admin'  ->  ["Xk7vR2mp"]
+            f(user, password='Xk7vR2mp')  ->  ["Xk7vR2mp"]
+            password = SecretStr('Xk7vR2mp')  ->  ["Xk7vR2mp"]
+            password = """Xk7vR2mp"""  ->  ["Xk7vR2mp"]
+            password = password.encode('utf-8')  ->  []
+            password = os.environ.get('DB_PASSWORD') or 'Xk7vR2mp3'  ->  ["Xk7vR2mp3"]
+            add_argument('--password', type=str, default='Xk7vR2mp')  ->  ["Xk7vR2mp"]
+            keyring.set_password('svc', 'etl', 'Xk7vR2mp')  ->  ["Xk7vR2mp"]
+            option('password', 'Xk7vR2mp')  ->  ["Xk7vR2mp"]
+            const PASSWORD: &str = "Xk7vR2mp";  ->  ["Xk7vR2mp"]
+            password: str | None = 'Xk7vR2mp'  ->  ["Xk7vR2mp"]
+            pub const PASSWORD_MAX: u32 = 257;  ->  []
+            pymysql.connect('h', 'root', 'Xk7vR2mp', 'db')  ->  ["Xk7vR2mp"]
+            jwt.encode(payload, 'Xk7!vR2mpQz', algorithm='HS256')  ->  ["Xk7!vR2mpQz"]
+            parse_authenticate(response, 'www-authenticate')  ->  []
+            pass 'x7' on, pass --all, pass -march=x86-64  ->  []
+        "#]],
+    );
+}
+
+#[test]
+fn more_clauses_of_sql() {
+    check(
+        &[
+            "ALTER USER dwh IDENTIFIED BY Xk7vR2mp9;",
+            "CREATE USER u IDENTIFIED WITH sha256_password BY 'Xk7vR2mp';",
+            "SET PASSWORD FOR 'k'@'%' = PASSWORD('Xk7vR2mp');",
+            "DECLARE @pwd NVARCHAR(50) = N'Xk7vR2mp';",
+            "DECLARE pwd STRING DEFAULT 'Xk7vR2mp';",
+            "WHERE api_token IN ('7c9e6679f4254a0c8b1de07a55c3f912')",
+            "SELECT '7c9e6679f4254a0c8b1de07a55c3f912' AS api_key",
+            "Rows are identified by `order_id7` and identified by 'row_id7'.",
+            "CREATE USER u IDENTIFIED EXTERNALLY",
+        ],
+        &expect![[r#"
+            ALTER USER dwh IDENTIFIED BY Xk7vR2mp9;  ->  ["Xk7vR2mp9"]
+            CREATE USER u IDENTIFIED WITH sha256_password BY 'Xk7vR2mp';  ->  ["Xk7vR2mp"]
+            SET PASSWORD FOR 'k'@'%' = PASSWORD('Xk7vR2mp');  ->  ["Xk7vR2mp"]
+            DECLARE @pwd NVARCHAR(50) = N'Xk7vR2mp';  ->  ["Xk7vR2mp"]
+            DECLARE pwd STRING DEFAULT 'Xk7vR2mp';  ->  ["Xk7vR2mp"]
+            WHERE api_token IN ('7c9e6679f4254a0c8b1de07a55c3f912')  ->  ["7c9e6679f4254a0c8b1de07a55c3f912"]
+            SELECT '7c9e6679f4254a0c8b1de07a55c3f912' AS api_key  ->  ["7c9e6679f4254a0c8b1de07a55c3f912"]
+            Rows are identified by `order_id7` and identified by 'row_id7'.  ->  []
+            CREATE USER u IDENTIFIED EXTERNALLY  ->  []
+        "#]],
+    );
+}
+
+#[test]
+fn values_in_markup_and_pairs() {
+    check(
+        &[
+            "<wsse:Password Type=\"x\">Xk7vR2mp</wsse:Password>",
+            "<add key=\"SmtpPassword\" value=\"Xk7vR2mp\"/>",
+            "<property name=\"password\">Xk7vR2mp</property>",
+            "<key>password</key>\n<value>Xk7vR2mp</value>",
+            "<b>Password:</b> Xk7vR2mp",
+            "<a href=\"x.LatePass\"><code>LatePass7</code></a>",
+            "{'name': 'password', 'value': 'Xk7vR2mp'}",
+            "- name: DB_PASSWORD\n  value: \"Xk7vR2mp\"",
+            "variable \"db_password\" {\n  default = \"Xk7vR2mp\"\n}",
+            "| login | password |\n|---|---|\n| etl | Xk7vR2mp |\n| bi | `Yk8wS3nq` |",
+        ],
+        &expect![[r#"
+            <wsse:Password Type="x">Xk7vR2mp</wsse:Password>  ->  ["Xk7vR2mp"]
+            <add key="SmtpPassword" value="Xk7vR2mp"/>  ->  ["Xk7vR2mp"]
+            <property name="password">Xk7vR2mp</property>  ->  ["Xk7vR2mp"]
+            <key>password</key>
+            <value>Xk7vR2mp</value>  ->  ["Xk7vR2mp"]
+            <b>Password:</b> Xk7vR2mp  ->  ["Xk7vR2mp"]
+            <a href="x.LatePass"><code>LatePass7</code></a>  ->  []
+            {'name': 'password', 'value': 'Xk7vR2mp'}  ->  ["Xk7vR2mp"]
+            - name: DB_PASSWORD
+              value: "Xk7vR2mp"  ->  ["Xk7vR2mp"]
+            variable "db_password" {
+              default = "Xk7vR2mp"
+            }  ->  ["Xk7vR2mp"]
+            | login | password |
+            |---|---|
+            | etl | Xk7vR2mp |
+            | bi | `Yk8wS3nq` |  ->  ["Xk7vR2mp", "Yk8wS3nq"]
+        "#]],
+    );
+}
+
+#[test]
+fn lines_of_environments_and_more_sentences() {
+    check(
+        &[
+            "export DB_PASSWORD=kopretina",
+            "tool --password=Kopretina",
+            "Server=h;Uid=u;Pwd=TajneHeslo;",
+            "machine x login etl password Kopretina7",
+            "db.acme.example:5432:crm:etl:Orel-2025",
+            "sqlplus etl/Orel2025@orcl",
+            "ConvertTo-SecureString 'Orel2025' -AsPlainText",
+            "DB credentials: etl / Xk7vR2mp",
+            "The password has been reset to Xk7vR2mp.",
+            "heslo jsem změnil na Xk7vR2mp",
+            "password - Xk7vR2mp",
+            "heslo: — Xk7vR2mp",
+            "heslo → Xk7vR2mp",
+            "password\u{a0}=\u{a0}'Xk7vR2mp'",
+            "Password:\nXk7vR2mp99\n",
+            "arn:aws:secretsmanager:eu-west-1:1:secret:prod/db-AbCdEf",
+            "password = '%s:%s'; token = f'share-{a}-{b}'; secret = 'env:TOKEN'",
+        ],
+        &expect![[r#"
+            export DB_PASSWORD=kopretina  ->  ["kopretina"]
+            tool --password=Kopretina  ->  ["Kopretina"]
+            Server=h;Uid=u;Pwd=TajneHeslo;  ->  ["TajneHeslo"]
+            machine x login etl password Kopretina7  ->  ["Kopretina7"]
+            db.acme.example:5432:crm:etl:Orel-2025  ->  ["Orel-2025"]
+            sqlplus etl/Orel2025@orcl  ->  ["Orel2025"]
+            ConvertTo-SecureString 'Orel2025' -AsPlainText  ->  ["Orel2025"]
+            DB credentials: etl / Xk7vR2mp  ->  ["Xk7vR2mp"]
+            The password has been reset to Xk7vR2mp.  ->  ["Xk7vR2mp"]
+            heslo jsem změnil na Xk7vR2mp  ->  ["Xk7vR2mp"]
+            password - Xk7vR2mp  ->  ["Xk7vR2mp"]
+            heslo: — Xk7vR2mp  ->  []
+            heslo → Xk7vR2mp  ->  ["Xk7vR2mp"]
+            password = 'Xk7vR2mp'  ->  ["Xk7vR2mp"]
+            Password:
+            Xk7vR2mp99
+              ->  ["Xk7vR2mp99"]
+            arn:aws:secretsmanager:eu-west-1:1:secret:prod/db-AbCdEf  ->  []
+            password = '%s:%s'; token = f'share-{a}-{b}'; secret = 'env:TOKEN'  ->  []
+        "#]],
+    );
+}

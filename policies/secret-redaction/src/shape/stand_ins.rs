@@ -1,7 +1,7 @@
 //! Values that stand for others: templates, placeholders, paths, types, and expressions of code.
 
 use super::{is_opaque, is_words};
-use crate::alphabet::{DIGIT, DOT, WORD, variety};
+use crate::alphabet::{DIGIT, DOT, LETTER, WORD, variety};
 use crate::keys::is_secret_name;
 
 /// Says whether the value is a template that something else fills in.
@@ -24,11 +24,27 @@ pub(crate) fn is_template(value: &str) -> bool {
         || (whole('{', '}') && WORD.or(DOT).all(&value.as_bytes()[1..value.len() - 1]))
         || (whole('[', ']') && !value.contains(|char: char| char.is_ascii_digit()))
         || (whole('%', '%') && WORD.all(&value.as_bytes()[1..value.len() - 1]))
+        || value.starts_with("$(")
+        || value.contains("%s")
+        || value.contains("%(")
+        || has_field(value)
+        || value
+            .strip_prefix('!')
+            .is_some_and(|tag| LETTER.all(tag.as_bytes()) && tag.len() > 2)
         || (value.len() > 4 && value.starts_with("__") && value.ends_with("__"))
         || (value.len() > 4 && value.starts_with("@@") && value.ends_with("@@"))
         || value.strip_prefix(['$', ':', '@', '&']).is_some_and(|name| {
             name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && is_variable(name)
         })
+}
+
+/// Says whether a part is a name in braces, as in `share-{name}`.
+fn has_field(value: &str) -> bool {
+    let bytes = value.as_bytes();
+    memchr::memchr_iter(b'{', bytes).any(|open| {
+        let end = WORD.or(DOT).run(bytes, open + 1, 64);
+        end > open + 1 && LETTER.has(bytes[open + 1]) && bytes.get(end) == Some(&b'}')
+    })
 }
 
 fn is_variable(name: &str) -> bool {
@@ -114,7 +130,14 @@ pub(crate) fn is_location(value: &str) -> bool {
         && is_words(value)
         && value.rsplit('.').next().is_some_and(|end| end.len() <= 4)
         && value.contains('.');
-    drive || (starts && is_words(value)) || (slashes > 0 && (is_words(value) || is_path(value))) || e_mail
+    let names_another = ["env:", "param:", "ssm:", "vault:"]
+        .iter()
+        .any(|start| value.starts_with(start));
+    drive
+        || names_another
+        || (starts && is_words(value))
+        || (slashes > 0 && (is_words(value) || is_path(value)))
+        || e_mail
 }
 
 /// Says whether every part between slashes and dots is a word or a number.
