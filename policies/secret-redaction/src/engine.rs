@@ -8,7 +8,7 @@ use crate::pairs::{self, rule_for};
 use crate::rules::{self, RuleIndex};
 use crate::scan::{self, Depth, Hit, Scanner};
 use crate::settings::Settings;
-use crate::shape::Join;
+use crate::shape::{self, Join};
 use crate::{keboola, structure};
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -150,6 +150,7 @@ impl Engine {
                 Role::Text => self.judge_text(document, place, &mut header, &mut findings),
             }
         }
+        add_repeated(document, &mut findings);
         if !self.settings.is_empty() {
             findings.retain(|finding| !self.settings.allows(finding.rule, document.path));
         }
@@ -264,6 +265,61 @@ impl Engine {
             strength,
             pairs::judge(strength, join, name, document.leaves[place].value)?,
         ))
+    }
+}
+
+/// Most values of one document that are looked for again; all of its text is gone through for each.
+const REPEATED_MAX: usize = 16;
+
+/// Finds what goes once in all other places of the document: a password that somebody also wrote down in a note.
+fn add_repeated(document: &Document<'_>, findings: &mut Vec<Finding>) {
+    let mut values: Vec<(&str, RuleIndex)> = Vec::new();
+    for finding in &*findings {
+        let leaf = &document.leaves[finding.leaf];
+        let value = match finding.target {
+            Target::Whole => leaf.value,
+            Target::Bytes { start, end } => &leaf.value[start..end],
+        };
+        let is_new = || !values.iter().any(|&(known, _)| known == value);
+        if values.len() < REPEATED_MAX && shape::is_distinct(value) && is_new() {
+            values.push((value, finding.rule));
+        }
+    }
+    if values.is_empty() {
+        return;
+    }
+    let of_leaf = |findings: &[Finding], place: usize| {
+        let start = findings.partition_point(|finding| finding.leaf < place);
+        let end = findings.partition_point(|finding| finding.leaf <= place);
+        start..end
+    };
+    for (place, leaf) in document.leaves.iter().enumerate() {
+        let mut hits = Vec::new();
+        for &(value, rule) in &values {
+            hits.extend(scan::whole_occurrences(leaf.value, value).map(|range| Hit { range, rule }));
+        }
+        if hits.is_empty() || leaf.role == Role::Scalar {
+            continue;
+        }
+        let known = of_leaf(findings, place);
+        let mut is_whole = false;
+        for finding in &findings[known.clone()] {
+            match finding.target {
+                Target::Whole => is_whole = true,
+                // What is known comes first, so that its rule stays.
+                Target::Bytes { start, end } => hits.insert(
+                    0,
+                    Hit {
+                        range: start..end,
+                        rule: finding.rule,
+                    },
+                ),
+            }
+        }
+        if !is_whole {
+            let merged = scan::merge(hits).into_iter().map(|hit| hit.into_finding(place));
+            findings.splice(known, merged);
+        }
     }
 }
 
@@ -395,12 +451,12 @@ mod tests {
             /variables/0/name = api_token
             /variables/0/value = 7Qm2gbhP8NCjap7HzHPo
             /variables/1/name = start
-            /variables/1/value = 7Qm2gbhP8NCjap7HzHPo
+            /variables/1/value = 8Rn3hcjQ9ODkbq8IaIQp
             /headers/0/key = Authorization
             /headers/0/value = Token 22cb987851bc5659b29114c62e60c79abd0d2c08
             /variables/2/value = krtek77
             /variables/2/name = #heslo
-            /checksum = 22cb987851bc5659b29114c62e60c79abd0d2c08
+            /checksum = 33dc098962cd6760c30225d73f71d80bce1e3d19
             /uri = postgres://etl:banan32@db.acme.example/dwh
             /nested = {\"client_secret\": \"7Qm2gbhP8NCjap7HzHPo\", \"id\": 1}
             /cipher = KBC::Secure::eJwBQAG//mRlZjUwMjAwZmY0
@@ -412,12 +468,12 @@ mod tests {
                 /variables/0/name = api_token
                 /variables/0/value = [REDACTED:keyed-secret:k7wq2a]
                 /variables/1/name = start
-                /variables/1/value = 7Qm2gbhP8NCjap7HzHPo
+                /variables/1/value = 8Rn3hcjQ9ODkbq8IaIQp
                 /headers/0/key = Authorization
                 /headers/0/value = Token [REDACTED:keyed-secret:k7wq2a]
                 /variables/2/value = [REDACTED:keboola-plaintext:k7wq2a]
                 /variables/2/name = #heslo
-                /checksum = 22cb987851bc5659b29114c62e60c79abd0d2c08
+                /checksum = 33dc098962cd6760c30225d73f71d80bce1e3d19
                 /uri = postgres://etl:[REDACTED:url-password:k7wq2a]@db.acme.example/dwh
                 /nested = {"client_secret": "[REDACTED:keyed-secret:k7wq2a]", "id": 1}
                 /cipher = KBC::Secure::eJwBQAG//mRlZjUwMjAwZmY0
@@ -431,10 +487,10 @@ mod tests {
             Kind::Config,
             "
             /passwords/production = Xk7vR2mpQz
-            /password/type = Xk7vR2mpQz
+            /password/type = Yk8wS3nqRa
             /credentials/acme = 7c9e6679f4254a0c8b1de07a55c3f912
-            /credentials/id = 7c9e6679f4254a0c8b1de07a55c3f912
-            /places/paris = 7c9e6679f4254a0c8b1de07a55c3f912
+            /credentials/id = 8d0f7780a5365b1d9c2ef18b66d40a23
+            /places/paris = 9e1a8891b6476c2e0d3fa29c77e51b34
             /args/0 = --password
             /args/1 = kopretina
             /args/2 = --verbose
@@ -446,10 +502,10 @@ mod tests {
             ",
             &expect![[r#"
                 /passwords/production = [REDACTED:password:k7wq2a]
-                /password/type = Xk7vR2mpQz
+                /password/type = Yk8wS3nqRa
                 /credentials/acme = [REDACTED:keyed-secret:k7wq2a]
-                /credentials/id = 7c9e6679f4254a0c8b1de07a55c3f912
-                /places/paris = 7c9e6679f4254a0c8b1de07a55c3f912
+                /credentials/id = 8d0f7780a5365b1d9c2ef18b66d40a23
+                /places/paris = 9e1a8891b6476c2e0d3fa29c77e51b34
                 /args/0 = --password
                 /args/1 = [REDACTED:password:k7wq2a]
                 /args/2 = --verbose
@@ -458,6 +514,33 @@ mod tests {
                 /required/0 = #password
                 /required/1 = #api_token
                 /pw = [REDACTED:password:k7wq2a]
+            "#]],
+        );
+    }
+
+    #[test]
+    fn what_goes_once_goes_wherever_it_is() {
+        check(
+            Kind::Config,
+            "
+            /note = use Xk7vR2mpQz, not Xk7vR2mpQzz; again (Xk7vR2mpQz)
+            /#password = Xk7vR2mpQz
+            ?/Xk7vR2mpQz = Xk7vR2mpQz
+            /url = https://x.example/Xk7vR2mpQz/y?password=Xk7vR2mpQz
+            /db/password = orders
+            /table = in.c-main.orders
+            /code/password = summer
+            /code/text = summer
+            ",
+            &expect![[r#"
+                /note = use [REDACTED:keboola-plaintext:k7wq2a], not Xk7vR2mpQzz; again ([REDACTED:keboola-plaintext:k7wq2a])
+                /#password = [REDACTED:keboola-plaintext:k7wq2a]
+                /Xk7vR2mpQz = [REDACTED:keboola-plaintext:k7wq2a]
+                /url = https://x.example/[REDACTED:keboola-plaintext:k7wq2a]/y?password=[REDACTED:password:k7wq2a]
+                /db/password = [REDACTED:password:k7wq2a]
+                /table = in.c-main.orders
+                /code/password = [REDACTED:password:k7wq2a]
+                /code/text = summer
             "#]],
         );
     }

@@ -197,6 +197,18 @@ impl Scanner {
     }
 }
 
+/// Returns where a value occurs in a text without being part of a longer word.
+pub(crate) fn whole_occurrences(text: &str, value: &str) -> impl Iterator<Item = Range<usize>> {
+    let bytes = text.as_bytes();
+    let is_bounded = |range: &Range<usize>| {
+        let cuts = |at: usize| at > 0 && at < bytes.len() && WORD.has(bytes[at - 1]) && WORD.has(bytes[at]);
+        !cuts(range.start) && !cuts(range.end)
+    };
+    memchr::memmem::find_iter(bytes, value.as_bytes())
+        .map(|start| start..start + value.len())
+        .filter(is_bounded)
+}
+
 /// Says whether no word is cut by what begins at `at`.
 fn is_whole(text: &[u8], at: usize) -> bool {
     at == 0 || !WORD.has(text[at]) || !WORD.has(text[at - 1])

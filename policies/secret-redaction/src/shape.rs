@@ -212,6 +212,17 @@ pub(crate) fn is_opaque(bytes: &[u8], length_min: usize) -> bool {
         || (unpronounceable && pairs >= 8)
 }
 
+/// Says whether a secret cannot well be anything else where it occurs again: no word, no name, no short number.
+pub(crate) fn is_distinct(secret: &str) -> bool {
+    let counts = Counts::of(secret.as_bytes());
+    (8..=VALUE_MAX).contains(&secret.len())
+        && !secret.contains(char::is_whitespace)
+        && !is_exempt(secret)
+        && !is_placeholder(secret)
+        && ((counts.digits > 0 && counts.letters > 1 && !is_words(secret))
+            || is_opaque(secret.as_bytes(), 12))
+}
+
 /// Says whether most of its letters follow each other as in words.
 pub(crate) fn has_words(bytes: &[u8]) -> bool {
     let are_letters = |pair: &&[u8]| LETTER.has(pair[0]) && LETTER.has(pair[1]);

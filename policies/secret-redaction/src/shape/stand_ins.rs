@@ -25,6 +25,8 @@ pub(crate) fn is_template(value: &str) -> bool {
         || (whole('[', ']') && !value.contains(|char: char| char.is_ascii_digit()))
         || (whole('%', '%') && WORD.all(&value.as_bytes()[1..value.len() - 1]))
         || value.starts_with("$(")
+        // Values that SOPS has encrypted.
+        || value.starts_with("ENC[")
         || value.contains("%s")
         || value.contains("%(")
         || has_field(value)
