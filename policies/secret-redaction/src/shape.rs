@@ -7,7 +7,7 @@ mod stand_ins;
 
 pub(crate) use stand_ins::is_template;
 
-use crate::alphabet::{ALNUM, DIGIT, DOT, HEX, LETTER, URL64, variety};
+use crate::alphabet::{ALNUM, DIGIT, DOT, HEX, LETTER, URL64, WORD, variety};
 use crate::keboola;
 use crate::keys::{Strength, is_secret_name};
 use stand_ins::{
@@ -114,6 +114,7 @@ fn is_machine_secret(join: Join, value: &str) -> bool {
                 || (counts.digits > 0 && counts.letters > 0 && !is_words(value))
                 || odd
                 || is_opaque(bytes, 12)
+                || is_made_up(bytes, &counts)
         }
         Join::Bare | Join::Prose | Join::Cell => {
             is_hex_or_uuid(bytes)
@@ -122,6 +123,11 @@ fn is_machine_secret(join: Join, value: &str) -> bool {
         }
         Join::Loose | Join::Listed => value.len() >= 14 && (is_hex_or_uuid(bytes) || is_opaque(bytes, 14)),
     }
+}
+
+/// Says whether a value without joints is longer than words are, or a word with what people add to passwords.
+fn is_made_up(bytes: &[u8], counts: &Counts) -> bool {
+    ALNUM.all(bytes) && counts.letters > 0 && (bytes.len() >= 20 || counts.digits >= 2)
 }
 
 fn is_random_beyond_doubt(join: Join, value: &str) -> bool {
@@ -219,6 +225,8 @@ pub(crate) fn is_distinct(secret: &str) -> bool {
         && !secret.contains(char::is_whitespace)
         && !is_exempt(secret)
         && !is_placeholder(secret)
+        // A name of a program's, which may have been taken for a secret once.
+        && !(WORD.or(DOT).all(secret.as_bytes()) && has_words(secret.as_bytes()))
         && ((counts.digits > 0 && counts.letters > 1 && !is_words(secret))
             || is_opaque(secret.as_bytes(), 12))
 }
