@@ -3,7 +3,7 @@
 //! Structure first, then known forms, then names and values. The host cuts a file into leaves and puts the
 //! markers in; this only says which pieces go.
 
-use crate::keys::{Keywords, Strength};
+use crate::keys::{self, Keywords, Strength};
 use crate::pairs::{self, rule_for};
 use crate::rules::{self, RuleIndex};
 use crate::scan::{self, Depth, Hit, Scanner};
@@ -15,6 +15,9 @@ use std::sync::OnceLock;
 
 /// Longest item of a list that is taken for the name of the next one, in bytes.
 const NAME_MAX: usize = 48;
+
+/// Shortest value that is judged by the name of the object that it is in, in bytes.
+const INSIDE_MIN: usize = 8;
 
 /// What a document is (`document-kind` of `wit/types.wit`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +116,27 @@ impl<'a> Header<'a> {
     }
 }
 
+/// The object that the last member was in: members of one object follow each other.
+#[derive(Debug, Default)]
+struct Object<'a> {
+    pointer: &'a str,
+    /// Its name, where that has a word of a secret.
+    name: Option<&'a str>,
+}
+
+impl<'a> Object<'a> {
+    /// Returns how strongly the names of an object and of its member together promise a secret, as in
+    /// `{"passwords": {"production": "…"}}`.
+    fn strength(&mut self, keywords: &Keywords, pointer: &'a str, member: &str) -> Option<Strength> {
+        if self.pointer != pointer {
+            let name = structure::last(pointer).1;
+            self.pointer = pointer;
+            self.name = keywords.occur_in(name).then_some(name);
+        }
+        keys::strength(&structure::name_of("", self.name?), member)
+    }
+}
+
 impl Engine {
     /// Prepares the policy; takes some milliseconds.
     #[must_use]
@@ -129,6 +153,7 @@ impl Engine {
     pub fn judge(&self, document: &Document<'_>) -> Vec<Finding> {
         let mut findings = Vec::new();
         let mut header = Header::default();
+        let mut object = Object::default();
         for (place, leaf) in document.leaves.iter().enumerate() {
             match leaf.role {
                 Role::Key => {
@@ -147,7 +172,7 @@ impl Engine {
                     }
                 }
                 Role::Scalar => {}
-                Role::Text => self.judge_text(document, place, &mut header, &mut findings),
+                Role::Text => self.judge_text(document, place, &mut header, &mut object, &mut findings),
             }
         }
         add_repeated(document, &mut findings);
@@ -162,6 +187,7 @@ impl Engine {
         document: &Document<'a>,
         place: usize,
         header: &mut Header<'a>,
+        object: &mut Object<'a>,
         findings: &mut Vec<Finding>,
     ) {
         let leaf = &document.leaves[place];
@@ -186,7 +212,7 @@ impl Engine {
                 })
             }
             None if leaf.pointer.is_empty() => None,
-            None => self.judge_member(document, place),
+            None => self.judge_member(document, place, object),
         };
         let mut hits = Vec::new();
         if let Some((strength, range)) = judged {
@@ -214,8 +240,14 @@ impl Engine {
         hits.extend(self.scanner.scan(value, Depth::All(0)));
         findings.extend(scan::merge(hits).into_iter().map(|hit| hit.into_finding(place)));
     }
-    /// Judges the value of a member by its own name, then by the name beside it.
-    fn judge_member(&self, document: &Document<'_>, place: usize) -> Option<(Strength, Range<usize>)> {
+
+    /// Judges the value of a member by its own name, then by the name beside it, before it, and above it.
+    fn judge_member<'a>(
+        &self,
+        document: &Document<'a>,
+        place: usize,
+        object: &mut Object<'a>,
+    ) -> Option<(Strength, Range<usize>)> {
         let leaf = &document.leaves[place];
         let (parent, member) = structure::last(leaf.pointer);
         let judge = |name: &str| {
@@ -226,9 +258,11 @@ impl Engine {
             .or_else(|| judge(&structure::name_beside(document, place, (parent, member))?))
             .or_else(|| self.judge_after_name(document, place, (parent, member)))
             .or_else(|| {
-                let strength = self
-                    .keywords
-                    .strength_inside(&structure::name_of("", structure::last(parent).1), member)?;
+                // What else such an object has are short values and words, and there are many.
+                if leaf.value.len() < INSIDE_MIN || !leaf.value.bytes().any(|byte| byte.is_ascii_digit()) {
+                    return None;
+                }
+                let strength = object.strength(&self.keywords, parent, member)?;
                 Some((
                     strength,
                     pairs::judge(strength, Join::Member, member, leaf.value)?,
@@ -285,20 +319,28 @@ fn add_repeated(document: &Document<'_>, findings: &mut Vec<Finding>) {
             values.push((value, finding.rule));
         }
     }
-    if values.is_empty() {
+    let Some(shortest) = values.iter().map(|(value, _)| value.len()).min() else {
         return;
-    }
+    };
+    let finders: Vec<_> = values
+        .iter()
+        .map(|&(value, rule)| (memchr::memmem::Finder::new(value), rule))
+        .collect();
     let of_leaf = |findings: &[Finding], place: usize| {
         let start = findings.partition_point(|finding| finding.leaf < place);
         let end = findings.partition_point(|finding| finding.leaf <= place);
         start..end
     };
     for (place, leaf) in document.leaves.iter().enumerate() {
-        let mut hits = Vec::new();
-        for &(value, rule) in &values {
-            hits.extend(scan::whole_occurrences(leaf.value, value).map(|range| Hit { range, rule }));
+        if leaf.value.len() < shortest || leaf.role == Role::Scalar {
+            continue;
         }
-        if hits.is_empty() || leaf.role == Role::Scalar {
+        let mut hits = Vec::new();
+        for (finder, rule) in &finders {
+            let occurrences = scan::whole_occurrences(leaf.value, finder);
+            hits.extend(occurrences.map(|range| Hit { range, rule: *rule }));
+        }
+        if hits.is_empty() {
             continue;
         }
         let known = of_leaf(findings, place);

@@ -38,6 +38,11 @@ impl Keywords {
         Self(Starts::new(&keywords))
     }
 
+    /// Says whether a name has a word of a secret anywhere.
+    pub(crate) fn occur_in(&self, name: &str) -> bool {
+        self.0.occur_in(name)
+    }
+
     /// Returns how strongly the name of a member or a column promises a secret.
     pub(crate) fn strength(&self, name: &str) -> Option<Strength> {
         match name.strip_prefix('#') {
@@ -48,17 +53,6 @@ impl Keywords {
             }
             _ => None,
         }
-    }
-}
-
-impl Keywords {
-    /// Returns how strongly the name of an object and that of its member together promise a secret, as in
-    /// `{"passwords": {"production": "…"}}`.
-    pub(crate) fn strength_inside(&self, object: &str, member: &str) -> Option<Strength> {
-        if !self.0.occur_in(object) {
-            return None;
-        }
-        strength(object, member)
     }
 }
 
@@ -88,7 +82,7 @@ const OWN_WORDS_MAX: usize = 3;
 fn before_words(words: &[&str]) -> Option<Strength> {
     for count in 1..=OWN_WORDS_MAX.min(words.len().saturating_sub(1)) {
         let (rest, own) = words.split_at(words.len() - count);
-        if is_one_of(own[0], ABOUT) {
+        if is_about(own[0]) {
             return None;
         }
         // Much passes that is no password: `PassCollisions`.
@@ -105,6 +99,16 @@ fn before_words(words: &[&str]) -> Option<Strength> {
         }
     }
     None
+}
+
+/// Says whether the word is one of [`ABOUT`], in any case.
+fn is_about(word: &str) -> bool {
+    ABOUT
+        .binary_search_by(|about| {
+            let word = word.bytes().map(|byte| byte.to_ascii_lowercase());
+            about.bytes().cmp(word)
+        })
+        .is_ok()
 }
 
 fn of_words(words: &[&str]) -> Option<Strength> {
@@ -364,6 +368,17 @@ mod tests {
                 "compass",
             ],
         );
+    }
+
+    #[test]
+    fn words_about_secrets_are_found_in_any_case() {
+        assert!(ABOUT.is_sorted());
+        assert!(
+            ABOUT
+                .iter()
+                .all(|word| is_about(word) && is_about(&word.to_uppercase()))
+        );
+        assert!(!is_about("acme"));
     }
 
     #[test]

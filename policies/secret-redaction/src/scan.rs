@@ -198,14 +198,19 @@ impl Scanner {
 }
 
 /// Returns where a value occurs in a text without being part of a longer word.
-pub(crate) fn whole_occurrences(text: &str, value: &str) -> impl Iterator<Item = Range<usize>> {
+pub(crate) fn whole_occurrences<'a>(
+    text: &'a str,
+    value: &'a memchr::memmem::Finder<'_>,
+) -> impl Iterator<Item = Range<usize>> + 'a {
     let bytes = text.as_bytes();
-    let is_bounded = |range: &Range<usize>| {
+    let length = value.needle().len();
+    let is_bounded = move |range: &Range<usize>| {
         let cuts = |at: usize| at > 0 && at < bytes.len() && WORD.has(bytes[at - 1]) && WORD.has(bytes[at]);
         !cuts(range.start) && !cuts(range.end)
     };
-    memchr::memmem::find_iter(bytes, value.as_bytes())
-        .map(|start| start..start + value.len())
+    value
+        .find_iter(bytes)
+        .map(move |start| start..start + length)
         .filter(is_bounded)
 }
 
@@ -365,10 +370,8 @@ const READERS: &[(&str, Reader, RuleIndex)] = &[
     ("sig=", transport::url_signature, rules::SIGNATURE),
     ("X-Amz-Signature=", transport::url_signature, rules::SIGNATURE),
     ("X-Goog-Signature=", transport::url_signature, rules::SIGNATURE),
-    ("&Signature=", transport::url_signature, rules::SIGNATURE),
-    ("?Signature=", transport::url_signature, rules::SIGNATURE),
+    ("signature=", transport::url_signature, rules::SIGNATURE),
     (":5432:", commands::password_of_pgpass, rules::PASSWORD),
-    ("*:*:*:", commands::password_of_pgpass, rules::PASSWORD),
     ("sqlplus ", commands::password_of_sqlplus, rules::PASSWORD),
     (
         "convertto-securestring ",

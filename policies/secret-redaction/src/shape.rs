@@ -220,15 +220,15 @@ pub(crate) fn is_opaque(bytes: &[u8], length_min: usize) -> bool {
 
 /// Says whether a secret cannot well be anything else where it occurs again: no word, no name, no short number.
 pub(crate) fn is_distinct(secret: &str) -> bool {
-    let counts = Counts::of(secret.as_bytes());
-    (8..=VALUE_MAX).contains(&secret.len())
+    let bytes = secret.as_bytes();
+    let counts = Counts::of(bytes);
+    // A name of a program's, too, may have been taken for a secret once.
+    (8..=VALUE_MAX).contains(&bytes.len())
+        && ((counts.digits > 0 && counts.letters > 1 && !is_words(secret)) || is_opaque(bytes, 12))
+        && !(WORD.or(DOT).all(bytes) && has_words(bytes))
         && !secret.contains(char::is_whitespace)
         && !is_exempt(secret)
         && !is_placeholder(secret)
-        // A name of a program's, which may have been taken for a secret once.
-        && !(WORD.or(DOT).all(secret.as_bytes()) && has_words(secret.as_bytes()))
-        && ((counts.digits > 0 && counts.letters > 1 && !is_words(secret))
-            || is_opaque(secret.as_bytes(), 12))
 }
 
 /// Says whether most of its letters follow each other as in words.

@@ -235,24 +235,36 @@ impl Starts {
 
 /// Returns the class of each byte that is in some pattern's first three, 0 for all others.
 fn classes(patterns: &[Start<'_>]) -> [u8; 256] {
-    let mut classes = [0; 256];
-    let mut used = 0;
+    let mut needed = [false; 256];
     for pattern in patterns {
         for byte in pattern.text.bytes().take(3).flat_map(|byte| pattern.cases(byte)) {
-            if classes[usize::from(byte)] != 0 {
-                continue;
-            }
-            // Past the last class some are shared, which costs a look more.
-            let class = 1 + used % CLASS_MAX;
-            used += 1;
-            // No pattern is told from others by a digit.
-            let alike = if byte.is_ascii_digit() {
-                b'0'..=b'9'
-            } else {
-                byte..=byte
-            };
-            classes[usize::from(*alike.start())..=usize::from(*alike.end())].fill(class);
+            needed[usize::from(byte)] = true;
         }
+    }
+    let mut classes = [0; 256];
+    let mut used = 0;
+    // What texts have most of comes first: past the last class some are shared, which costs a look more.
+    let by_frequency = (0..=u8::MAX)
+        .filter(|byte| !byte.is_ascii_uppercase())
+        .chain(b'A'..=b'Z');
+    for byte in by_frequency {
+        if !needed[usize::from(byte)] || classes[usize::from(byte)] != 0 {
+            continue;
+        }
+        let class = if used < CLASS_MAX {
+            used + 1
+        } else {
+            // With another capital letter.
+            CLASS_MAX - (used - CLASS_MAX) % 16
+        };
+        used += 1;
+        // No pattern is told from others by a digit.
+        let alike = if byte.is_ascii_digit() {
+            b'0'..=b'9'
+        } else {
+            byte..=byte
+        };
+        classes[usize::from(*alike.start())..=usize::from(*alike.end())].fill(class);
     }
     classes
 }
