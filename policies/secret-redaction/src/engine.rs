@@ -343,6 +343,8 @@ fn add_repeated(document: &Document<'_>, findings: &mut Vec<Finding>) {
         if hits.is_empty() {
             continue;
         }
+        let protected = scan::protected(leaf.value);
+        hits.retain(|hit: &Hit| !scan::touches_one(&hit.range, &protected));
         let known = of_leaf(findings, place);
         let mut is_whole = false;
         for finding in &findings[known.clone()] {
@@ -573,6 +575,7 @@ mod tests {
             /table = in.c-main.orders
             /code/password = summer
             /code/text = summer
+            /cipher = KBC::ProjectSecure::eJwBQAG//Xk7vR2mpQz//mRlZjUwMjAwZmY0
             ",
             &expect![[r#"
                 /note = use [REDACTED:keboola-plaintext:k7wq2a], not Xk7vR2mpQzz; again ([REDACTED:keboola-plaintext:k7wq2a])
@@ -583,6 +586,7 @@ mod tests {
                 /table = in.c-main.orders
                 /code/password = [REDACTED:password:k7wq2a]
                 /code/text = summer
+                /cipher = KBC::ProjectSecure::eJwBQAG//Xk7vR2mpQz//mRlZjUwMjAwZmY0
             "#]],
         );
     }

@@ -31,6 +31,9 @@ const FORM_MIN: usize = 13;
 /// Longest text that is decoded, in bytes.
 const DECODE_MAX: usize = 64 * 1024;
 
+/// What ciphers and markers begin with.
+const PROTECTED: [&str; 2] = ["KBC::", "[REDACTED:"];
+
 type Reader = fn(&[u8], usize) -> Option<(usize, usize)>;
 
 #[derive(Debug, Clone, Copy)]
@@ -214,6 +217,31 @@ pub(crate) fn whole_occurrences<'a>(
         .filter(is_bounded)
 }
 
+/// Returns the ciphers and markers of a text, which stay as they are, in order.
+pub(crate) fn protected(text: &str) -> Vec<Range<usize>> {
+    let starts = PROTECTED
+        .iter()
+        .flat_map(|start| memchr::memmem::find_iter(text.as_bytes(), start));
+    let mut found: Vec<_> = starts
+        .filter_map(|at| Some(at..keboola::protected_end(text, at)?))
+        .collect();
+    found.sort_by_key(|part| part.start);
+    found.dedup_by(|part, before| {
+        let overlaps = part.start < before.end;
+        if overlaps {
+            before.end = before.end.max(part.end);
+        }
+        overlaps
+    });
+    found
+}
+
+/// Says whether a part of a text touches one of others, which are in order and do not overlap.
+pub(crate) fn touches_one(part: &Range<usize>, others: &[Range<usize>]) -> bool {
+    let next = others.partition_point(|other| other.end <= part.start);
+    others.get(next).is_some_and(|other| other.start < part.end)
+}
+
 /// Says whether no word is cut by what begins at `at`.
 fn is_whole(text: &[u8], at: usize) -> bool {
     at == 0 || !WORD.has(text[at]) || !WORD.has(text[at - 1])
@@ -288,10 +316,10 @@ fn are_of_names<const N: usize>(bytes: &[u8; N]) -> bool {
 
 /// Returns all that is looked for, and what it wakes.
 fn wakers() -> Vec<(Start<'static>, Action)> {
-    let mut wakers = vec![
-        (Start::exact("KBC::"), Action::Protect),
-        (Start::exact("[REDACTED:"), Action::Protect),
-    ];
+    let mut wakers: Vec<_> = PROTECTED
+        .iter()
+        .map(|start| (Start::exact(start), Action::Protect))
+        .collect();
     for (place, format) in formats::all().enumerate() {
         let rule = rules::of_format(place);
         for pattern in format.patterns {
@@ -400,10 +428,7 @@ fn settle(text: &str, mut hits: Vec<Hit>, protected: &[Range<usize>]) -> Vec<Hit
     if hits.is_empty() {
         return hits;
     }
-    hits.retain(|hit| {
-        let touches = |range: &Range<usize>| range.start < hit.range.end && hit.range.start < range.end;
-        !hit.range.is_empty() && !protected.iter().any(touches)
-    });
+    hits.retain(|hit| !hit.range.is_empty() && !touches_one(&hit.range, protected));
     for hit in &mut hits {
         // Readers stop at ASCII bytes or at their window; only the latter can fall inside a character.
         while !text.is_char_boundary(hit.range.end) {
