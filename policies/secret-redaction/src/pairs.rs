@@ -297,6 +297,7 @@ fn value_of(
     let instead = |place: usize| judge_at(text, strength, Join::Listed, name_text, quoted(text, place)?);
     // One passes things other than passwords, too.
     let is_verb = name_text.eq_ignore_ascii_case("pass");
+    let behind_slash = name.start > 0 && bytes[name.start - 1] == b'/';
     let markup = around::in_markup(bytes, name, close, was_quoted);
     let (join, from) = match *bytes.get(at)? {
         _ if markup.is_some() => (Join::Quoted, markup?),
@@ -374,6 +375,12 @@ fn value_of(
     if markup.is_some() && bytes.get(place) == Some(&b'<') {
         return None;
     }
+    // Quotes in HTML.
+    for entity in ["&quot;", "&#34;", "&apos;", "&#39;", "&nbsp;"] {
+        if bytes[place.min(bytes.len())..].starts_with(entity.as_bytes()) {
+            place += entity.len();
+        }
+    }
     // Emphasis behind the colon: `**Password:** value`.
     while place < from + 4 && bytes.get(place) == Some(&b'*') {
         place = skip_blank(bytes, place + 1);
@@ -436,7 +443,7 @@ fn value_of(
     judge_at(text, strength, join, name_text, value.clone())
         .or_else(|| after_scheme(text, strength, name_text, &value))
         .or_else(|| instead(around::alternative(bytes, value.end)?))
-        .or_else(|| second_of_two(text, strength, name_text, &value))
+        .or_else(|| second_of_two(text, strength, name_text, &value, behind_slash))
 }
 
 /// Judges the text behind a quoted name and a comma: `option("password", "…")`.
@@ -491,12 +498,32 @@ fn is_environment(name: &str, bytes: &[u8], close: usize, value: &Range<usize>) 
 }
 
 /// Judges the password of `credentials: user / password`.
-fn second_of_two(text: &str, strength: Strength, name: &str, first: &Range<usize>) -> Option<Hit> {
+fn second_of_two(
+    text: &str,
+    strength: Strength,
+    name: &str,
+    first: &Range<usize>,
+    behind_slash: bool,
+) -> Option<Hit> {
     let bytes = text.as_bytes();
     let lower = name.to_ascii_lowercase();
     let of_both =
         strength == Strength::Password || lower.ends_with("creds") || lower.ends_with("credentials");
     let is_user = !first.is_empty() && LETTER.has(bytes[first.start]);
+    // `login/password: etl/…`
+    if strength == Strength::Password
+        && behind_slash
+        && is_user
+        && let Some(slash) = bytes[first.clone()].iter().position(|&byte| byte == b'/')
+    {
+        return judge_at(
+            text,
+            strength,
+            Join::Prose,
+            name,
+            first.start + slash + 1..first.end,
+        );
+    }
     if !of_both || !is_user || !bytes[first.end..].starts_with(b" / ") {
         return None;
     }

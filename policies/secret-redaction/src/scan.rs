@@ -34,6 +34,9 @@ const DECODE_MAX: usize = 64 * 1024;
 /// What ciphers and markers begin with.
 const PROTECTED: [&str; 2] = ["KBC::", "[REDACTED:"];
 
+/// Longest part of a URL with escaped slashes that is read, in bytes.
+const URL_MAX: usize = 4096;
+
 type Reader = fn(&[u8], usize) -> Option<(usize, usize)>;
 
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +57,8 @@ enum Action {
     /// A call that takes a secret.
     Call(&'static Call),
     Percent,
+    /// A URL whose slashes are escaped, as PHP writes JSON.
+    Slashes,
 }
 
 /// What is looked for, and what it wakes.
@@ -154,7 +159,13 @@ impl Scanner {
                     decoded_to = run.end;
                     hits.extend(self.scan_percent(&text[run.clone()], run.start));
                 }
-                Action::Name | Action::HashName | Action::Call(_) | Action::Percent => {}
+                Action::Slashes if depth == Depth::All(0) && at >= decoded_to => {
+                    let run = transport::escaped_run(bytes, at, URL_MAX);
+                    decoded_to = run.end;
+                    let (decoded, origins) = transport::unescape_slashes(&text[run.clone()]);
+                    hits.extend(self.scan_decoded(&decoded, &origins, run.start));
+                }
+                Action::Name | Action::HashName | Action::Call(_) | Action::Percent | Action::Slashes => {}
             }
             if let Some(hit) = hits.get(before) {
                 known = hit.range.clone();
@@ -172,10 +183,15 @@ impl Scanner {
     }
 
     fn scan_percent(&self, encoded: &str, offset: usize) -> Vec<Hit> {
-        let Some((decoded, origins)) = transport::decode_percent(encoded) else {
-            return Vec::new();
-        };
-        let mut hits = self.scan(&decoded, Depth::All(DEPTH_MAX));
+        match transport::decode_percent(encoded) {
+            Some((decoded, origins)) => self.scan_decoded(&decoded, &origins, offset),
+            None => Vec::new(),
+        }
+    }
+
+    /// Returns what goes in a decoded text, by where it came from: `origins` says it for each byte and for the end.
+    fn scan_decoded(&self, decoded: &str, origins: &[usize], offset: usize) -> Vec<Hit> {
+        let mut hits = self.scan(decoded, Depth::All(DEPTH_MAX));
         for hit in &mut hits {
             hit.range = offset + origins[hit.range.start]..offset + origins[hit.range.end];
         }
@@ -344,6 +360,7 @@ fn wakers() -> Vec<(Start<'static>, Action)> {
     for escape in ["%3d", "%22", "%3a%2f%2f"] {
         add(escape, Action::Percent);
     }
+    add(":\\/\\/", Action::Slashes);
     wakers
 }
 

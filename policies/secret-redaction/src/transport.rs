@@ -273,6 +273,39 @@ pub(crate) fn encoded_run(text: &[u8], at: usize, limit: usize) -> Range<usize> 
     at - back..at + ahead
 }
 
+/// Returns the run around `at` that can be one URL with escaped slashes.
+pub(crate) fn escaped_run(text: &[u8], at: usize, limit: usize) -> Range<usize> {
+    let inside = |place: usize| {
+        let byte = text[place];
+        byte.is_ascii_graphic()
+            && (byte != b'\\' || text.get(place + 1) == Some(&b'/'))
+            && (byte == b'\\' || !ends_url(byte))
+    };
+    let start = (at.saturating_sub(32)..at)
+        .rev()
+        .take_while(|&place| ALNUM.or(DASH).or(DOT).has(text[place]))
+        .last()
+        .unwrap_or(at);
+    let end = (at..text.len().min(at + limit))
+        .find(|&place| !inside(place))
+        .unwrap_or(text.len().min(at + limit));
+    start..end
+}
+
+/// Takes the escapes of slashes out; the second value says for each byte, and for the end, where it came from.
+pub(crate) fn unescape_slashes(escaped: &str) -> (String, Vec<usize>) {
+    let mut plain = String::with_capacity(escaped.len());
+    let mut origins = Vec::with_capacity(escaped.len() + 1);
+    for (at, char) in escaped.char_indices() {
+        if char != '\\' {
+            plain.push(char);
+            origins.extend(std::iter::repeat_n(at, char.len_utf8()));
+        }
+    }
+    origins.push(escaped.len());
+    (plain, origins)
+}
+
 /// Decodes percent escapes once; the second value says for each byte, and for the end, where it came from.
 /// None where the result is not UTF-8.
 pub(crate) fn decode_percent(encoded: &str) -> Option<(String, Vec<usize>)> {

@@ -317,6 +317,9 @@ fn lines_of_environments_and_more_sentences() {
             "password\u{a0}=\u{a0}'Xk7vR2mp'",
             "Password:\nXk7vR2mp99\n",
             "arn:aws:secretsmanager:eu-west-1:1:secret:prod/db-AbCdEf",
+            "{\"url\":\"https:\\/\\/etl:Kondor33@x.example\\/a\",\"to\":\"https:\\/\\/x.example\\/b\"}",
+            "password=&quot;Xk7vR2mp&quot;",
+            "login/heslo: admin/Volavka9",
             "password = '%s:%s'; token = f'share-{a}-{b}'; secret = 'env:TOKEN'",
         ],
         &expect![[r#"
@@ -338,6 +341,9 @@ fn lines_of_environments_and_more_sentences() {
             Xk7vR2mp99
               ->  ["Xk7vR2mp99"]
             arn:aws:secretsmanager:eu-west-1:1:secret:prod/db-AbCdEf  ->  []
+            {"url":"https:\/\/etl:Kondor33@x.example\/a","to":"https:\/\/x.example\/b"}  ->  ["Kondor33"]
+            password=&quot;Xk7vR2mp&quot;  ->  ["Xk7vR2mp"]
+            login/heslo: admin/Volavka9  ->  ["Volavka9"]
             password = '%s:%s'; token = f'share-{a}-{b}'; secret = 'env:TOKEN'  ->  []
         "#]],
     );
