@@ -2,6 +2,7 @@
 
 use crate::{
     cli::{self, Cli, Command},
+    output::{self, errln},
     telemetry,
 };
 use std::{error::Error, process::ExitCode};
@@ -80,7 +81,6 @@ pub fn chain(error: &dyn Error) -> String {
 
 /// Runs a command and reports how it ended.
 #[must_use]
-#[expect(clippy::print_stderr, reason = "the last word of a command")]
 pub fn run(cli: Cli) -> ExitCode {
     let Cli {
         log_format,
@@ -110,11 +110,14 @@ pub fn run(cli: Cli) -> ExitCode {
             mirror_sandbox::run_compiler().map_err(|error| Failure::usage(error.to_string()))
         }
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("error: {}", failure.message);
-            ExitCode::from(failure.code)
-        }
+    let mut code = 0;
+    if let Err(failure) = outcome {
+        errln!("error: {}", failure.message);
+        code = failure.code;
     }
+    if let Some(error) = output::failure() {
+        errln!("error: cannot write to standard output: {error}");
+        code = code.max(1);
+    }
+    ExitCode::from(code)
 }

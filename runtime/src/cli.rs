@@ -2,7 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 what was compared differs.
 
-use crate::telemetry::LogFormat;
+use crate::telemetry::{self, LogFormat};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -27,9 +27,9 @@ pub struct Cli {
     /// How log lines on standard error look.
     #[arg(long, global = true, value_enum, default_value = "json")]
     pub log_format: LogFormat,
-    /// Which log lines are written: error, warn, info, debug, or a filter such as `info,mirror_git=debug`.
+    /// Which log lines are written: error, warn, info, debug, trace, or a filter such as `info,mirror_git=debug`.
     /// The default is info; warn for the demo and error for benches, which tell their own story.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, value_parser = telemetry::level)]
     pub log_level: Option<String>,
     #[command(subcommand)]
     pub command: Command,

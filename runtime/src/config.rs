@@ -6,6 +6,7 @@
 
 use crate::{
     credential::{CredentialRef, NotAReference},
+    files,
     notify::channel::Target,
 };
 use mirror_core::{
@@ -18,7 +19,7 @@ use mirror_core::{
 use mirror_git::{AddressPolicy, InvalidRepositoryUrl, RepositoryUrl};
 use reqwest::Url;
 use std::{
-    fs, io,
+    io,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
@@ -36,6 +37,9 @@ pub use raw::{
     BranchDirectory, DeletedBranches, JobsCadence, JobsLayout, JobsLog, SecretsChoice, WindowMode,
 };
 pub(crate) use refs::fits_template;
+
+/// Bytes of a configuration file.
+const CONFIG_BYTES_MAX: u64 = 64 << 20;
 
 /// Bytes that the tag root must have at least: 32 random ones in base64 are 44, in hexadecimal 64.
 pub const TAG_ROOT_BYTES_MIN: usize = 32;
@@ -514,7 +518,7 @@ impl Config {
     /// # Errors
     /// Whatever is wrong first, by key.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
+        let text = files::read_text(path, CONFIG_BYTES_MAX).map_err(|source| ConfigError::Read {
             path: path.into(),
             source,
         })?;

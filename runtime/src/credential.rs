@@ -4,8 +4,15 @@
 //! [`SecretString`], whose `Debug` prints nothing.
 
 use secrecy::SecretString;
-use std::{fmt, fs, io, path::PathBuf};
+use std::{
+    fmt, fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
 use thiserror::Error;
+
+/// Bytes of a credential; the longest there are, keys, have some thousands.
+const BYTES_MAX: u64 = 1 << 20;
 
 /// Where a credential is to be found.
 #[derive(Clone, PartialEq, Eq)]
@@ -64,7 +71,7 @@ impl CredentialRef {
     /// A reference that leads nowhere, or to an empty text.
     pub fn read(&self) -> Result<SecretString, CredentialError> {
         let file = |path: PathBuf| {
-            fs::read_to_string(&path).map_err(|source| CredentialError::File {
+            text(&path).map_err(|source| CredentialError::File {
                 path: path.clone(),
                 source,
             })
@@ -92,6 +99,18 @@ impl CredentialRef {
     }
 }
 
+/// Reads a file that may also be a pipe, such as of a shell, but has an end.
+fn text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let mut file = fs::File::open(path)?.take(BYTES_MAX + 1);
+    file.read_to_string(&mut text)?;
+    if text.len() as u64 > BYTES_MAX {
+        let problem = format!("it has more than {BYTES_MAX} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
+    }
+    Ok(text)
+}
+
 /// Says whether a text can be the name of a variable (POSIX). A credential after `env:` hardly is one,
 /// and so is not repeated as a name.
 fn is_variable(name: &str) -> bool {
@@ -112,5 +131,22 @@ impl fmt::Display for CredentialRef {
 impl fmt::Debug for CredentialRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_end_is_no_credential() {
+        let told = CredentialRef::File("/dev/zero".into())
+            .read()
+            .expect_err("it has no end");
+        let told = crate::app::chain(&told);
+        assert!(
+            told.contains("`/dev/zero`") && told.contains("more than 1048576 bytes"),
+            "{told}"
+        );
     }
 }

@@ -9,6 +9,7 @@ mod shadow;
 
 use crate::{
     config::{PoliciesConfig, PolicySpec},
+    files,
     metrics::{Judged, PolicyFailed, PolicyLabel, PolicyMetrics},
 };
 use jiff::Timestamp;
@@ -25,7 +26,7 @@ pub use shadow::{Shadow, ShadowReport};
 use std::{
     collections::HashMap,
     ffi::OsString,
-    fs, io,
+    io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Instant,
@@ -391,7 +392,7 @@ pub fn compiler(limits: CompileLimits) -> io::Result<Compiler> {
 pub fn read_component(path: &Path, bytes_max: usize) -> Result<Vec<u8>, PolicyError> {
     let read = || {
         let mut bytes = Vec::new();
-        let file = fs::File::open(path)?;
+        let file = files::open(path)?;
         io::Read::read_to_end(&mut io::Read::take(file, bytes_max as u64 + 1), &mut bytes)?;
         Ok(bytes)
     };

@@ -3,6 +3,7 @@
 use crate::{
     config::{GitConfig, MirrorSpec, RepositoryCredential, RepositorySpec},
     credential::CredentialError,
+    files,
     system::StartError,
 };
 use mirror_core::ids::MirrorId;
@@ -12,7 +13,7 @@ use mirror_git::{
 };
 use reqwest::Url;
 use secrecy::ExposeSecret;
-use std::{fs, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use thiserror::Error;
 
 /// Opens a mirror's repository. One behind a server is not asked anything yet.
@@ -83,10 +84,12 @@ pub enum Unaskable {
 fn settings(git: &GitConfig) -> Result<RemoteSettings, StartError> {
     let certificates_pem = match &git.certificates {
         None => Vec::new(),
-        Some(path) => fs::read(path).map_err(|source| StartError::Certificates {
-            path: path.clone(),
-            source,
-        })?,
+        Some(path) => {
+            files::read(path, files::CERTIFICATES_BYTES_MAX).map_err(|source| StartError::Certificates {
+                path: path.clone(),
+                source,
+            })?
+        }
     };
     Ok(RemoteSettings {
         addresses: git.addresses.clone(),

@@ -9,9 +9,11 @@ mod detect;
 mod forms;
 mod known;
 mod pieces;
+mod sightings;
 mod slug;
 
 pub use known::KnownSecrets;
+pub use sightings::Sightings;
 pub use slug::Slugs;
 
 use crate::{

@@ -284,8 +284,14 @@ fn concerns_us(format: Format, text: &str, mode: SecretsMode) -> bool {
 /// cannot be rendered either.
 #[must_use]
 pub fn plaintexts(json: &str) -> KnownSecrets {
+    plaintexts_of_file(Format::Json, json)
+}
+
+/// Returns the unencrypted values that stand under `#` keys of a file; none of one that is not what `format` says.
+#[must_use]
+pub fn plaintexts_of_file(format: Format, text: &str) -> KnownSecrets {
     let redaction = Redaction::new(SecretsMode::Encrypted, TagKey::none());
-    let outcome = redact(Format::Json, json, &[], &redaction);
+    let outcome = redact(format, text, &[], &redaction);
     outcome.map(|(_, outcome)| outcome.known).unwrap_or_default()
 }
 

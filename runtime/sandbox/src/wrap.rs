@@ -12,6 +12,9 @@ pub enum WrapError {
     /// Neither a module nor a component in binary form.
     #[error("it is not a WebAssembly module in binary form")]
     NoModule,
+    /// A module that was cut off or damaged.
+    #[error("it is no whole WebAssembly module: it is malformed at byte {at}; build or copy it anew")]
+    Malformed { at: u64 },
     #[error("no component can be made of it: {detail}{}", advice(detail))]
     Unfit { detail: String },
 }
@@ -29,6 +32,13 @@ pub fn wrap_module(bytes: &[u8]) -> Result<Vec<u8>, WrapError> {
     }
     if !Parser::is_core_wasm(bytes) {
         return Err(WrapError::NoModule);
+    }
+    // The encoder takes the sections that a header announces for those that are there.
+    let broken = Parser::new(0).parse_all(bytes).find_map(Result::err);
+    if let Some(error) = broken {
+        return Err(WrapError::Malformed {
+            at: error.offset() as u64,
+        });
     }
     let module = described(bytes);
     let encoded = ComponentEncoder::default()

@@ -10,7 +10,7 @@ use crate::{
     system::System,
 };
 use serde_json::Value;
-use std::{path::Path, sync::Arc};
+use std::{io::ErrorKind, path::Path, sync::Arc};
 
 /// What of an installation a request needs where no process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +34,12 @@ pub(super) fn ask(path: &Path, request: Request, needs: Needs) -> Result<Value, 
     match socket::ask(&config.data_dir, &request) {
         Ok(Some(answer)) => return answer.map_err(Failure::message),
         Ok(None) => {}
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            return Err(Failure::usage(format!(
+                "the data directory `{}` may not be used by this user, so it cannot be asked whether a process runs: {error}; run the command as the user that the process runs as",
+                config.data_dir.display()
+            )));
+        }
         Err(error) => {
             return Err(Failure::message(format!(
                 "the running process does not answer: {error}; look into its log"

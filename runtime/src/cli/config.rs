@@ -5,6 +5,7 @@ use crate::{
     app::Failure,
     config::{Config, MirrorSpec, PolicySpec, RepositorySpec, TAG_ROOT_BYTES_MIN},
     notify::channel::{Channels, Target},
+    output::outln,
     policies::Policies,
     system::StartError,
 };
@@ -15,13 +16,12 @@ use std::path::Path;
 ///
 /// # Errors
 /// A configuration that cannot be used, with every credential and repository that is not there.
-#[expect(clippy::print_stdout, reason = "the command's output")]
 pub fn run(command: ConfigCommand) -> Result<(), Failure> {
     let ConfigCommand::Check { config: path, json } = command;
     let outcome = check(&path);
     if json {
         let problems = outcome.as_ref().err().cloned().unwrap_or_default();
-        println!(
+        outln!(
             "{}",
             serde_json::json!({ "ok": problems.is_empty(), "problems": problems })
         );
@@ -29,7 +29,7 @@ pub fn run(command: ConfigCommand) -> Result<(), Failure> {
     match outcome {
         Ok(mirrors) => {
             if !json {
-                println!("{}: good; {mirrors} mirror(s)", path.display());
+                outln!("{}: good; {mirrors} mirror(s)", path.display());
             }
             Ok(())
         }

@@ -4,7 +4,11 @@ use super::{
     EventsCommand,
     ask::{Needs, ask},
 };
-use crate::{app::Failure, control::Request};
+use crate::{
+    app::Failure,
+    control::Request,
+    output::{out, outln},
+};
 use serde_json::Value;
 use std::{fs, io::Read, path::Path};
 
@@ -12,7 +16,6 @@ use std::{fs, io::Read, path::Path};
 ///
 /// # Errors
 /// A configuration that cannot be used, a log that fails, or an event that cannot be taken.
-#[expect(clippy::print_stdout, reason = "the command's output")]
 pub fn run(command: EventsCommand) -> Result<(), Failure> {
     let (config, json, request) = match command {
         EventsCommand::Publish {
@@ -68,9 +71,9 @@ pub fn run(command: EventsCommand) -> Result<(), Failure> {
     };
     let answer = ask(&config, request, Needs::Log)?;
     if json {
-        println!("{answer}");
+        outln!("{answer}");
     } else {
-        print!("{}", text(&answer));
+        out!("{}", text(&answer));
     }
     match answer["refused"].as_array() {
         Some(refused) if !refused.is_empty() => Err(Failure::message(format!(

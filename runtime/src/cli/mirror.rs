@@ -8,6 +8,7 @@ use crate::{
     app::Failure,
     config::{Config, MirrorSpec},
     control::Request,
+    output::{out, outln},
     repository,
     visibility::{self, Found, VisibilityWatch},
 };
@@ -20,7 +21,6 @@ use std::{fmt::Write as _, path::Path};
 ///
 /// # Errors
 /// A configuration that cannot be used, or a repository that a mirror would fail with.
-#[expect(clippy::print_stdout, reason = "the command's output")]
 pub fn run(command: MirrorCommand) -> Result<(), Failure> {
     let (config, mirror, json) = match command {
         MirrorCommand::Test(Of { config, mirror, json }) => (config, mirror, json),
@@ -31,9 +31,9 @@ pub fn run(command: MirrorCommand) -> Result<(), Failure> {
     };
     let report = test(&config, &mirror)?;
     if json {
-        println!("{}", as_json(&mirror, &report));
+        outln!("{}", as_json(&mirror, &report));
     } else {
-        print!("{report}");
+        out!("{report}");
     }
     if report.is_good() {
         return Ok(());
@@ -43,7 +43,6 @@ pub fn run(command: MirrorCommand) -> Result<(), Failure> {
     )))
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 fn pause(Of { config, mirror, json }: Of, paused: bool) -> Result<(), Failure> {
     let request = Request::Pause {
         mirror: mirror.clone(),
@@ -51,22 +50,21 @@ fn pause(Of { config, mirror, json }: Of, paused: bool) -> Result<(), Failure> {
     };
     let answer = ask(&config, request, Needs::Log)?;
     match (json, paused) {
-        (true, _) => println!("{answer}"),
-        (false, true) => println!("mirror `{mirror}` is paused; changes wait in the log"),
-        (false, false) => println!("mirror `{mirror}` goes on"),
+        (true, _) => outln!("{answer}"),
+        (false, true) => outln!("mirror `{mirror}` is paused; changes wait in the log"),
+        (false, false) => outln!("mirror `{mirror}` goes on"),
     }
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 fn resync(Of { config, mirror, json }: Of) -> Result<(), Failure> {
     let request = Request::Resync {
         mirror: mirror.clone(),
     };
     let answer = ask(&config, request, Needs::Branches)?;
     match json {
-        true => println!("{answer}"),
-        false => println!(
+        true => outln!("{answer}"),
+        false => outln!(
             "{} branches of mirror `{mirror}` are rendered anew next",
             answer["branches"]
         ),
@@ -74,24 +72,23 @@ fn resync(Of { config, mirror, json }: Of) -> Result<(), Failure> {
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 fn status(Of { config, mirror, json }: Of) -> Result<(), Failure> {
     let request = Request::Status {
         mirror: mirror.clone(),
     };
     let page = ask(&config, request, Needs::Branches)?;
     if json {
-        println!("{page}");
+        outln!("{page}");
         return Ok(());
     }
     for problem in page["mirrors"].as_array().into_iter().flatten() {
-        println!("mirror `{mirror}` cannot be opened: {}", text(&problem["reason"]));
+        outln!("mirror `{mirror}` cannot be opened: {}", text(&problem["reason"]));
     }
     let lanes = page["lanes"].as_array().map(Vec::as_slice).unwrap_or_default();
     if lanes.is_empty() {
-        println!("no branch of mirror `{mirror}` is open in this process; another worker may have it");
+        outln!("no branch of mirror `{mirror}` is open in this process; another worker may have it");
     }
-    lanes.iter().for_each(|lane| print!("{}", lane_status(lane)));
+    lanes.iter().for_each(|lane| out!("{}", lane_status(lane)));
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use crate::{
         channel::{Channels, Target},
         message::{Context, Message},
     },
+    output::outln,
     state::notices::fresh_id,
 };
 use mirror_core::incident::{Notice, NoticeKind};
@@ -21,7 +22,6 @@ use std::{collections::BTreeSet, path::Path};
 ///
 /// # Errors
 /// A configuration that cannot be used, a mirror without addresses, or an address that takes nothing.
-#[expect(clippy::print_stdout, reason = "the command's output")]
 pub fn run(command: NotifyCommand) -> Result<(), Failure> {
     let NotifyCommand::Test(Of { config, mirror, json }) = command;
     let Outcome {
@@ -32,15 +32,15 @@ pub fn run(command: NotifyCommand) -> Result<(), Failure> {
         let targets = outcomes.iter().map(
             |(address, problem)| json!({ "address": address, "ok": problem.is_none(), "problem": problem }),
         );
-        println!(
+        outln!(
             "{}",
             json!({ "mirror": mirror, "notice": id, "addresses": targets.collect::<Vec<_>>() })
         );
     } else {
         for (address, problem) in &outcomes {
             match problem {
-                None => println!("ok      {address}"),
-                Some(problem) => println!("failed  {address}: {problem}"),
+                None => outln!("ok      {address}"),
+                Some(problem) => outln!("failed  {address}: {problem}"),
             }
         }
     }

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     app::Failure,
     config::{AcceptDeletions, Config, MirrorSpec},
+    output::outln,
     pipeline::{
         attempt::{Due, Landed, Lane},
         error::AttemptError,
@@ -276,7 +277,6 @@ fn failure(lane: &Lane, error: &AttemptError) -> Failure {
     Failure::message(format!("{}: {}", lane.id, crate::app::chain(error)))
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 fn print(as_json: bool, landed: &[Landed], shadows: &[Value]) {
     if as_json {
         let commits: Vec<_> = landed
@@ -295,14 +295,14 @@ fn print(as_json: bool, landed: &[Landed], shadows: &[Value]) {
                 })
             })
             .collect();
-        println!("{}", json!({ "commits": commits, "shadows": shadows }));
+        outln!("{}", json!({ "commits": commits, "shadows": shadows }));
         return;
     }
     if landed.is_empty() {
-        println!("in sync; nothing to commit");
+        outln!("in sync; nothing to commit");
     }
     for landed in landed {
-        println!(
+        outln!(
             "{} {} {}",
             landed.refname,
             landed.commit,
@@ -310,7 +310,7 @@ fn print(as_json: bool, landed: &[Landed], shadows: &[Value]) {
         );
     }
     for shadow in shadows {
-        println!("{}", shadow_line(shadow));
+        outln!("{}", shadow_line(shadow));
     }
 }
 

@@ -16,12 +16,11 @@ mod selftest;
 mod store;
 mod touched;
 
-use crate::{app::Failure, policies};
+use crate::{app::Failure, files, output::outln, policies};
 use clap::{Args, Subcommand};
-use documents::Source;
 use mirror_core::document::Context;
 use mirror_sandbox::{CompileLimits, Limits, RedactionPolicy, Sandbox, SandboxConfig, SandboxError};
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
 pub enum PolicyCommand {
@@ -48,6 +47,7 @@ pub enum PolicyCommand {
     ///
     /// With `--jsonl`, reads lines `{"id", "path"?, "text"|"text_b64"}` and prints `{"id", "spans": [[start, end, "rule"], …]}`: bytes of
     /// the given text. Without `path`, a text that is JSON is taken for such. Else prints a line for each finding in the files.
+    /// Exit code 1: a document got no verdict, so a mirror would withhold it.
     #[command(
         after_help = "Examples:\n  kbc-mirror policy scan --jsonl < documents.jsonl\n  kbc-mirror policy scan tree --policy policy.wasm\n  echo '{\"id\":1,\"path\":\"a.sql\",\"text\":\"…\"}' | kbc-mirror policy scan --jsonl"
     )]
@@ -118,6 +118,9 @@ struct PolicyFile {
     settings: Option<PathBuf>,
 }
 
+/// Bytes of a file of settings.
+const SETTINGS_BYTES_MAX: u64 = 16 << 20;
+
 /// Runs a `policy` command.
 ///
 /// # Errors
@@ -139,12 +142,11 @@ pub fn run(command: PolicyCommand) -> Result<(), Failure> {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 fn wrap(module: &std::path::Path, out: &std::path::Path) -> Result<(), Failure> {
     let component = component(module)?;
-    fs::write(out, &component)
+    files::write(out, &component)
         .map_err(|error| Failure::message(format!("cannot write `{}`: {error}", out.display())))?;
-    println!(
+    outln!(
         "{}: {} bytes, sha256 {}",
         out.display(),
         component.len(),
@@ -171,8 +173,14 @@ pub(super) fn settings(path: Option<&PathBuf>) -> Result<String, Failure> {
     let Some(path) = path else {
         return Ok("{}".to_owned());
     };
-    let text = fs::read_to_string(path)
+    let text = files::read_text(path, SETTINGS_BYTES_MAX)
         .map_err(|error| Failure::usage(format!("cannot read the settings `{}`: {error}", path.display())))?;
+    if text.starts_with('\u{feff}') {
+        return Err(Failure::usage(format!(
+            "the settings `{}` begin with a byte order mark, which JSON has none of; write the file without one",
+            path.display()
+        )));
+    }
     let parsed: serde_json::Value = serde_json::from_str(&text).map_err(|error| {
         Failure::usage(format!(
             "the settings `{}` are not JSON (line {}, column {})",
@@ -234,8 +242,4 @@ fn context() -> Context {
         project: "1".parse().expect("a project's id"),
         branch: "1".parse().expect("a branch's id"),
     }
-}
-
-fn unreadable(source: &Source, error: &impl std::fmt::Display) -> Failure {
-    Failure::usage(format!("cannot read `{}`: {error}", source.name))
 }

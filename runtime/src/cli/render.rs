@@ -7,10 +7,11 @@ use super::{Render, serve::runtime};
 use crate::{
     app::Failure,
     config::{KeboolaConfig, SandboxLimits},
+    output::{errln, outln},
     pipeline::{
         cache::ObjectCache,
         error::AttemptError,
-        fetch::{Outlet, Scope, Source},
+        fetch::{FetchError, Outlet, Scope, Source},
         memory::Shard,
         render,
         spool::{SpoolLimits, Spooled},
@@ -35,7 +36,7 @@ use mirror_core::{
     redaction::{Redaction, SecretsMode},
     sample::SampleLimits,
 };
-use mirror_keboola::DevBranch;
+use mirror_keboola::{DevBranch, KeboolaError};
 use mirror_sandbox::{FilledShard, Limits, SandboxConfig};
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
@@ -243,7 +244,7 @@ impl Offline {
             };
             let survey = Survey::new(limits).follow(Arc::clone(&transformer), out);
             let surveyed: Result<_, AttemptError> = tokio::try_join!(fetch, survey);
-            let (_, survey) = surveyed.map_err(failed)?;
+            let (_, survey) = surveyed.map_err(|error| unread(&error))?;
             let by = Arc::clone(&transformer);
             let worked = tokio::task::spawn_blocking(move || job.branch(&by, survey).map(|()| job));
             job = worked.await.map_err(failed)??;
@@ -518,6 +519,19 @@ fn failed(error: impl std::error::Error + 'static) -> Failure {
     Failure::failed(&error)
 }
 
+/// Says what to do where the directory has less than is asked of it.
+fn unread(error: &AttemptError) -> Failure {
+    match error {
+        AttemptError::Fetch(FetchError::Keboola(KeboolaError::NoService { .. })) => {
+            Failure::message(format!(
+                "{}, which has the runs of jobs; add it to the directory's answers, or leave runs out with `--only configs`",
+                crate::app::chain(error)
+            ))
+        }
+        _ => Failure::failed(error),
+    }
+}
+
 fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
     Failure::message(format!("cannot write `{}`: {error}", path.display()))
 }
@@ -553,7 +567,6 @@ fn placed_below<'p>(path: &'p str, only: Option<&str>) -> Option<&'p str> {
     }
 }
 
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the command's output")]
 fn report(wanted: Wanted<'_>, tree: &Tree) {
     let files = tree.files;
     let withheld: Vec<_> = tree
@@ -562,7 +575,7 @@ fn report(wanted: Wanted<'_>, tree: &Tree) {
         .map(|withheld| json!({ "subject": withheld.subject.to_string(), "reason": withheld.reason.to_string() }))
         .collect();
     if wanted.render.json {
-        println!(
+        outln!(
             "{}",
             json!({
                 "project": wanted.project,
@@ -574,9 +587,9 @@ fn report(wanted: Wanted<'_>, tree: &Tree) {
         );
         return;
     }
-    println!("{files} files from {} objects", tree.objects);
+    outln!("{files} files from {} objects", tree.objects);
     for withheld in &tree.withheld {
-        eprintln!("withheld: {}: {}", withheld.subject, withheld.reason);
+        errln!("withheld: {}: {}", withheld.subject, withheld.reason);
     }
 }
 

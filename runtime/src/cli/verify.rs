@@ -4,23 +4,26 @@ use super::{
     Of,
     ask::{Needs, ask},
 };
-use crate::{app::Failure, control::Request};
+use crate::{
+    app::Failure,
+    control::Request,
+    output::{out, outln},
+};
 use serde_json::Value;
 
 /// Compares a mirror's repository with its source.
 ///
 /// # Errors
 /// A configuration that cannot be used, a source or repository that fails, or differences (exit code 3).
-#[expect(clippy::print_stdout, reason = "the command's output")]
 pub fn run(Of { config, mirror, json }: Of) -> Result<(), Failure> {
     let request = Request::Verify {
         mirror: mirror.clone(),
     };
     let answer = ask(&config, request, Needs::Branches)?;
     if json {
-        println!("{answer}");
+        outln!("{answer}");
     } else {
-        print!("{}", text(&answer));
+        out!("{}", text(&answer));
     }
     let branches = answer["branches"].as_array();
     if branches.is_some_and(|branches| branches.iter().all(|branch| branch["equal"] == true)) {

@@ -29,12 +29,21 @@ pub struct PolicySpec {
     pub shadow: bool,
 }
 
+/// What reasons, logs and metrics call the parts that are built in.
+const RESERVED: [&str; 4] = ["secret-redaction", "guard", "sample-filter", "layout-renderer"];
+
 impl PolicySpec {
     /// Returns whether this can be a policy's name.
     #[must_use]
     pub fn is_name(raw: &str) -> bool {
         let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         (1..=40).contains(&raw.len()) && raw.bytes().all(fits)
+    }
+
+    /// Returns whether reasons, logs and metrics call something else so: a part that is built in.
+    #[must_use]
+    pub fn is_reserved(name: &str) -> bool {
+        RESERVED.contains(&name)
     }
 
     /// Returns the directory of the components that were stored by `policy add`.

@@ -450,6 +450,27 @@ fn a_repository_that_cannot_be_opened_so_is_refused() {
 }
 
 #[test]
+fn a_proxy_has_no_credentials_in_its_address() {
+    for address in [
+        "user:hunter2@proxy",
+        "hunter2@proxy:3128",
+        "http://user:hunter2@proxy.example.com:3128/",
+        "http://hunter2@proxy",
+    ] {
+        let git = format!("[git]\nproxy = \"{address}\"\n[http]");
+        check(
+            "[http]",
+            &git,
+            expect![
+                "`git.proxy`: must be an address without user and password, which it cannot have; use a proxy that knows this machine by its address"
+            ],
+        );
+    }
+    let good = GOOD.replace("[http]", "[git]\nproxy = \"http://proxy:3128/a@b\"\n[http]");
+    assert!(Config::parse(&good, Path::new("/etc/kbc/mirror.toml")).is_ok());
+}
+
+#[test]
 fn a_mirrors_policies_are_named_in_their_order() {
     let policies = r#"
 [[mirror.policy]]
@@ -495,6 +516,16 @@ fuel_max = 5000000
             "`one` is the name of two policies",
         ),
         ("name = \"two\"", "name = \"Two\"", "1 to 40 characters"),
+        (
+            "name = \"two\"",
+            "name = \"secret-redaction\"",
+            "`secret-redaction` is the name of what is built in; choose another",
+        ),
+        (
+            "name = \"one\"",
+            "name = \"guard\"",
+            "`guard` is the name of what is built in; choose another",
+        ),
         (
             "sha256:0123",
             "hunter2:0123",

@@ -1,7 +1,10 @@
 //! E-mail by the operator's mail server.
 
 use super::{channel::ChannelError, message::Message};
-use crate::config::{SmtpConfig, SmtpSecurity};
+use crate::{
+    config::{SmtpConfig, SmtpSecurity},
+    files,
+};
 use lettre::{
     Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor,
     message::{Mailbox, header::ContentType},
@@ -12,7 +15,7 @@ use lettre::{
     },
 };
 use secrecy::ExposeSecret;
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 /// Domain of message ids; nothing answers there, and nothing has to.
 const ID_DOMAIN: &str = "notices.kbc-mirror.invalid";
@@ -45,7 +48,8 @@ impl Mailer {
         let tls = || -> Result<TlsParameters, ChannelError> {
             let mut builder = TlsParameters::builder(config.host.clone());
             if let Some(path) = &config.certificates {
-                let pem = fs::read(path).map_err(|_| settings("`certificates` cannot be read"))?;
+                let pem = files::read(path, files::CERTIFICATES_BYTES_MAX)
+                    .map_err(|_| settings("`certificates` cannot be read"))?;
                 let certificate =
                     Certificate::from_pem(&pem).map_err(|_| settings("`certificates` is no PEM file"))?;
                 builder = builder.add_root_certificate(certificate);

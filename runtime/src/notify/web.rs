@@ -4,7 +4,7 @@
 //! `v1,<base64>` for each secret, over `<id>.<timestamp>.<body>`.
 
 use super::{channel::ChannelError, message::Message};
-use crate::config::GitConfig;
+use crate::{config::GitConfig, files};
 use data_encoding::BASE64;
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
@@ -16,7 +16,7 @@ use reqwest::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
-use std::{fs, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 /// Nobody may ask for more patience.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -80,7 +80,8 @@ impl WebClient {
             builder = builder.proxy(proxy);
         }
         if let Some(path) = &git.certificates {
-            let pem = fs::read(path).map_err(|_| unusable("`git.certificates` cannot be read"))?;
+            let pem = files::read(path, files::CERTIFICATES_BYTES_MAX)
+                .map_err(|_| unusable("`git.certificates` cannot be read"))?;
             let certificates = reqwest::Certificate::from_pem_bundle(&pem)
                 .map_err(|_| unusable("`git.certificates` is no PEM file"))?;
             builder = builder.tls_certs_merge(certificates);

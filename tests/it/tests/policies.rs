@@ -232,6 +232,16 @@ async fn a_policy_is_handed_in_by_its_digest() {
     let refused = policy(&add);
     assert_eq!(refused.status.code(), Some(2), "{refused:?}");
     assert!(refused.stderr.contains("`/numbers`"), "{refused:?}");
+    for name in ["secret-redaction", "guard"] {
+        let taken = policy(&[add.as_slice(), &["--settings", path(&settings), "--name", name]].concat());
+        assert_eq!(taken.status.code(), Some(2), "{taken:?}");
+        assert!(
+            taken
+                .stderr
+                .contains("what is built in; give another with `--name`"),
+            "{taken:?}"
+        );
+    }
     let added = policy(&[add.as_slice(), &["--settings", path(&settings), "--json"]].concat());
     assert_eq!(added.status.code(), Some(0), "{added:?}");
     let added: Value = serde_json::from_str(&added.stdout).expect("it is JSON");
@@ -319,6 +329,13 @@ async fn a_new_policy_builds_fits_and_passes_its_own_cases() {
     assert!(tested.stdout.contains("1 of 1 rules have a case"), "{tested:?}");
     let findings = cases.join("words/findings.json");
     let expected = fs::read_to_string(&findings).expect("it is there");
+    // Of no form that it may have, which is no reason to keep it.
+    fs::write(&findings, "[]").expect("it can be written");
+    let unread = policy(&["test", path(&cases), "--policy", path(&module)]);
+    assert_eq!(unread.status.code(), Some(2), "{unread:?}");
+    let updated = policy(&["test", path(&cases), "--policy", path(&module), "--update"]);
+    assert_eq!(updated.status.code(), Some(0), "{updated:?}");
+    assert_eq!(fs::read_to_string(&findings).expect("it is there"), expected);
     fs::write(&findings, "{}").expect("it can be written");
     let differs = policy(&["test", path(&cases), "--policy", path(&module)]);
     assert_eq!(differs.status.code(), Some(3), "{differs:?}");

@@ -130,3 +130,30 @@ async fn a_longer_history_within_a_page_costs_no_more_exchanges() {
     site.configure(|_| {});
     assert_eq!(replay(&site, COMMITS).0, all);
 }
+
+/// Each number stands where the policy finds it, and in the other file where it does not: in a longer word or number.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_shown_of_a_file_has_nothing_of_what_was_found_in_any() {
+    let site = Installation::new(&Keboola::small(), Options::default());
+    policy::put_to_replay(&site);
+    assert_eq!(site.once().status.code(), Some(0));
+    let message = site.repository.log("main")[0].message.clone();
+    let beside = CONFIG.replace("config.json", "beside.json");
+    let files = [
+        (CONFIG, r#"["CUST-00000001 with xCUST-00000002"]"#),
+        (&beside, r#"["CUST-00000002 and not CUST-000000019"]"#),
+    ];
+    let changes = files.map(|(path, text)| (path, Some(text)));
+    site.repository.human_commit("main", &changes, &message);
+    let told = policy::replay(&site, &[]);
+    let listed = told["branches"][0]["files"].as_array().expect("they are listed");
+    for (path, before) in [
+        (CONFIG, r#"["•••••• with x••••••"]"#),
+        (&beside, r#"["•••••• and not ••••••9"]"#),
+    ] {
+        let file = listed.iter().find(|file| file["path"] == path);
+        let file = file.expect("it is told of");
+        assert_eq!(file["examples"][0]["before"], before, "{file:#}");
+        assert!(!file.to_string().contains("CUST-0"), "{file:#}");
+    }
+}

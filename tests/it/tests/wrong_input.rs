@@ -3,6 +3,8 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 usage or configuration.
 
+#[path = "wrong_input/command_line.rs"]
+mod command_line;
 #[path = "wrong_input/configuration.rs"]
 mod configuration;
 #[path = "wrong_input/disk.rs"]

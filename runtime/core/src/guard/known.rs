@@ -186,7 +186,7 @@ impl Matcher {
 
 /// Returns the forms in which a secret may stand: as it is, escaped for JSON (also twice), CSV and
 /// URLs, and in base64 wherever the secret may begin within the encoded text.
-fn disguises(secret: &str) -> Vec<String> {
+pub(super) fn disguises(secret: &str) -> Vec<String> {
     let json = json_escaped(secret);
     let mut forms = vec![
         json_escaped(&json),

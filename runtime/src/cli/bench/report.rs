@@ -3,6 +3,7 @@
 use super::{Of, last::LastRun, usage::Passed};
 use crate::{
     app::Failure,
+    output::{errln, outln},
     pipeline::stages::{Stage, Stages, Taken},
     system::wall_clock,
 };
@@ -89,7 +90,6 @@ pub(super) fn stage_times(stages: &Stages, all: Passed) -> Vec<StageTime> {
 
 impl Report<'_> {
     /// Prints the figures beside those of the last run, and keeps them for the next.
-    #[expect(clippy::print_stdout, clippy::print_stderr, reason = "the command's output")]
     pub(super) fn tell(&self, of: &Of) -> Result<(), Failure> {
         let kept = if of.apart {
             None
@@ -101,22 +101,22 @@ impl Report<'_> {
         if of.json {
             let mut told = run.clone();
             told["last"] = last.unwrap_or_default();
-            println!("{told}");
+            outln!("{told}");
         } else {
             for line in self.text(last.as_ref()) {
-                println!("{line}");
+                outln!("{line}");
             }
         }
         match kept {
             None if !of.apart => {
-                eprintln!(
+                errln!(
                     "warning: neither XDG_CACHE_HOME nor HOME names a directory, so the next run cannot be compared with this one"
                 );
             }
             None => {}
             Some(kept) => {
                 if let Err(error) = kept.keep(&run) {
-                    eprintln!(
+                    errln!(
                         "warning: cannot write `{}`, so the next run cannot be compared with this one: {error}",
                         kept.path().display()
                     );

@@ -1,7 +1,7 @@
 //! What the demo prints.
 
 use super::super::Demo;
-use crate::pipeline::attempt::Landed;
+use crate::{output::outln, pipeline::attempt::Landed};
 use std::{io::IsTerminal, path::Path, time::Duration};
 use tokio::sync::broadcast;
 
@@ -13,7 +13,6 @@ pub(super) struct Show {
     span: &'static str,
 }
 
-#[expect(clippy::print_stdout, reason = "the demo's output")]
 impl Show {
     pub(super) fn new(demo: &Demo) -> Self {
         Self {
@@ -32,36 +31,36 @@ impl Show {
     }
 
     pub(super) fn opening(&self) {
-        println!(
+        outln!(
             "{}",
             self.paint("1", "kbc-mirror demo: a Keboola project becomes commits")
         );
-        println!("  directory   {}", self.directory);
-        println!(
+        outln!("  directory   {}", self.directory);
+        outln!(
             "  window      {} (30 seconds in earnest); job runs join it (15 minutes in earnest)",
             self.span
         );
-        println!("  samples     on; a repository on this machine counts as private");
+        outln!("  samples     on; a repository on this machine counts as private");
     }
 
     pub(super) fn act(&self, title: &str, explanation: &str) {
-        println!("\n{}", self.paint("1;36", title));
-        println!("  {}", self.paint("2", explanation));
+        outln!("\n{}", self.paint("1;36", title));
+        outln!("  {}", self.paint("2", explanation));
     }
 
     pub(super) fn step(&self, text: &str) {
-        println!("  {} {text}", self.paint("33", "·"));
+        outln!("  {} {text}", self.paint("33", "·"));
     }
 
     pub(super) fn snapshot(&self, took: Duration) {
-        println!("  all branches are mirrored after {:.1} s", took.as_secs_f64());
+        outln!("  all branches are mirrored after {:.1} s", took.as_secs_f64());
     }
 
     pub(super) fn bulk(&self, edits: usize, took: Duration) {
         if edits == 0 {
             return;
         }
-        println!(
+        outln!(
             "  {edits} edits were on the remote after {:.2} s: {:.0} changes a second",
             took.as_secs_f64(),
             rate(edits, took)
@@ -72,7 +71,7 @@ impl Show {
         if commits == 0 {
             return;
         }
-        println!(
+        outln!(
             "  {commits} commits one after the other, each pushed and confirmed, in {:.2} s: {:.1} a second",
             took.as_secs_f64(),
             rate(commits, took)
@@ -80,12 +79,12 @@ impl Show {
     }
 
     pub(super) fn nothing(&self, events: usize, moved: usize) {
-        println!("  {events} events were delivered again: {moved} branches got a commit of them");
+        outln!("  {events} events were delivered again: {moved} branches got a commit of them");
     }
 
     pub(super) fn staying(&self, address: &str) {
-        println!("\n{}", self.paint("1", "staying up until Ctrl-C"));
-        println!(
+        outln!("\n{}", self.paint("1", "staying up until Ctrl-C"));
+        outln!(
             "  http://{address}/metrics   http://{address}/readyz   http://{address}/v1/status (bearer: {}/ingest-token)",
             self.directory
         );
@@ -93,15 +92,15 @@ impl Show {
 
     pub(super) fn closing(&self, repository: &Path) {
         let path = repository.display();
-        println!(
+        outln!(
             "\n{}",
             self.paint("1", &format!("The repository is {path}. Look at it:"))
         );
-        println!("  git -C {path} log --format='%h %an, %cr: %s' --stat=100");
-        println!("  git -C {path} log -p -3");
-        println!("  git clone {path} somewhere && ls somewhere/configs/main");
+        outln!("  git -C {path} log --format='%h %an, %cr: %s' --stat=100");
+        outln!("  git -C {path} log -p -3");
+        outln!("  git clone {path} somewhere && ls somewhere/configs/main");
         if let Some(peak) = peak_memory() {
-            println!("  (peak memory {peak} MB)");
+            outln!("  (peak memory {peak} MB)");
         }
     }
 
@@ -118,7 +117,7 @@ impl Show {
                     self.commit(&landed);
                 }
                 Err(broadcast::error::RecvError::Lagged(missed)) => {
-                    println!("  … {missed} more commits");
+                    outln!("  … {missed} more commits");
                 }
                 Err(broadcast::error::RecvError::Closed) => return,
             }
@@ -130,7 +129,7 @@ impl Show {
         let subject = lines.next().unwrap_or_default();
         let id = landed.commit.to_string();
         let branch = landed.refname.trim_start_matches("refs/heads/");
-        println!(
+        outln!(
             "  {} {} {}",
             self.paint("32", "✔"),
             self.paint("33", &id[..10]),
@@ -146,12 +145,12 @@ impl Show {
         } else {
             format!(", with {with}")
         };
-        println!("      on {branch} by {}{with}", landed.author);
+        outln!("      on {branch} by {}{with}", landed.author);
         let latency = landed.change_latency.or(landed.jobs_latency);
         let latency = latency.map_or(String::new(), |latency| {
             format!("; {:.1} s after the first change", latency.as_secs_f64())
         });
-        println!(
+        outln!(
             "      {} files: {} added, {} changed, {} deleted{latency}",
             landed.added + landed.modified + landed.deleted,
             landed.added,
@@ -160,7 +159,7 @@ impl Show {
         );
         self.redactions(landed);
         for (object, reason) in &landed.withheld {
-            println!("      {} {object}: {reason}", self.paint("31", "withheld"));
+            outln!("      {} {object}: {reason}", self.paint("31", "withheld"));
         }
     }
 
@@ -184,17 +183,17 @@ impl Show {
                 .iter()
                 .map(|(rule, count)| format!("{count} {rule}"))
                 .collect();
-            println!(
+            outln!(
                 "      {} {} ({encrypted} ciphers stay encrypted)",
                 self.paint("35", "redacted:"),
                 rules.join(", ")
             );
         }
         for place in plaintext.iter().take(3) {
-            println!("      {} {place}", self.paint("35", "not encrypted in Keboola:"));
+            outln!("      {} {place}", self.paint("35", "not encrypted in Keboola:"));
         }
         if plaintext.len() > 3 {
-            println!("      … and {} more", plaintext.len() - 3);
+            outln!("      … and {} more", plaintext.len() - 3);
         }
     }
 }

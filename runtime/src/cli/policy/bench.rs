@@ -3,7 +3,7 @@
 use super::{
     check::percent, component, context, documents, documents::sources, name, sandbox, settings, unusable,
 };
-use crate::app::Failure;
+use crate::{app::Failure, output::outln};
 use clap::Args;
 use mirror_core::{document::Document, finding::Verdict};
 use mirror_sandbox::{Limits, RedactionPolicy, Sandbox, Usage};
@@ -56,7 +56,7 @@ struct Figures {
 
 pub(super) fn run(bench: &Bench) -> Result<(), Failure> {
     let mut judged = Vec::new();
-    for source in sources(&bench.data)? {
+    for source in sources(&bench.data) {
         judged.extend(source.read()?);
     }
     if bench.data.is_empty() {
@@ -216,10 +216,9 @@ fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1_000.0
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 fn print(bench: &Bench, documents: usize, figures: &Figures, base: Option<&Figures>) {
     if bench.json {
-        println!(
+        outln!(
             "{}",
             json!({
                 "documents": documents,
@@ -231,9 +230,10 @@ fn print(bench: &Bench, documents: usize, figures: &Figures, base: Option<&Figur
     }
     let limits = Limits::default();
     let usage = figures.worst_usage;
-    println!(
+    outln!(
         "{documents} documents, {} findings, {} withheld, on one core",
-        figures.findings, figures.withheld
+        figures.findings,
+        figures.withheld
     );
     for (what, unit, is, was) in [
         (
@@ -261,24 +261,24 @@ fn print(bench: &Bench, documents: usize, figures: &Figures, base: Option<&Figur
             base.map(|base| base.megabytes_per_second),
         ),
     ] {
-        println!("{what:<10}{is:>14.1} {unit}{}", compared(is, was));
+        outln!("{what:<10}{is:>14.1} {unit}{}", compared(is, was));
     }
     #[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
     let fuel = compared(figures.fuel as f64, base.map(|base| base.fuel as f64));
-    println!("{:<10}{:>14} for all, each alone{fuel}", "fuel", figures.fuel);
-    println!("worst     `{}`", figures.worst);
-    println!(
+    outln!("{:<10}{:>14} for all, each alone{fuel}", "fuel", figures.fuel);
+    outln!("worst     `{}`", figures.worst);
+    outln!(
         "  fuel    {:>14}, {}",
         usage.fuel,
         percent(usage.fuel, limits.fuel_max)
     );
-    println!(
+    outln!(
         "  memory  {:>14} bytes, {}",
         usage.memory_bytes,
         percent(usage.memory_bytes as u64, limits.memory_bytes_max as u64)
     );
     if let Some(base) = base.filter(|base| base.findings != figures.findings) {
-        println!("the base has {} findings in the same documents", base.findings);
+        outln!("the base has {} findings in the same documents", base.findings);
     }
 }
 

@@ -1,7 +1,7 @@
 //! `policy check`: can this component be used, and if not, what all is wrong with it?
 
 use super::{component, context, documents, documents::sources, name, sandbox, settings};
-use crate::app::Failure;
+use crate::{app::Failure, output::outln};
 use clap::Args;
 use mirror_core::{
     document::Document,
@@ -40,11 +40,10 @@ struct Report {
     worst: Option<(String, Usage)>,
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 pub(super) fn run(check: &Check) -> Result<(), Failure> {
     let settings = settings(check.settings.as_ref())?;
     let mut tried = documents::samples();
-    for source in sources(&check.data)? {
+    for source in sources(&check.data) {
         tried.extend(source.read()?);
     }
     let report = match component(&check.policy) {
@@ -63,7 +62,7 @@ pub(super) fn run(check: &Check) -> Result<(), Failure> {
         },
     };
     if check.json {
-        println!("{}", report.as_json(&check.policy.display().to_string()));
+        outln!("{}", report.as_json(&check.policy.display().to_string()));
     } else {
         report.print(&check.policy.display().to_string());
     }
@@ -250,45 +249,44 @@ impl Report {
         })
     }
 
-    #[expect(clippy::print_stdout, reason = "the command's output")]
     fn print(&self, file: &str) {
         for problem in &self.problems {
-            println!("- {problem}");
+            outln!("- {problem}");
         }
         let Some(policy) = self.policy.as_ref().filter(|_| self.problems.is_empty()) else {
             return;
         };
         let (info, limits) = (policy.info(), Limits::default());
-        println!("{file}: good");
-        println!(
+        outln!("{file}: good");
+        outln!(
             "policy   {} {}, {} rules",
             info.name,
             info.version,
             info.rules.len()
         );
-        println!("sha256   {}", self.digest);
-        println!(
+        outln!("sha256   {}", self.digest);
+        outln!(
             "size     {} bytes, {}",
             self.bytes,
             percent(self.bytes as u64, limits.component_bytes_max as u64)
         );
-        println!(
+        outln!(
             "judged   {} documents alone, together, backwards and twice{}, with the same findings",
             self.documents,
             if self.is_packed { ", packed and not" } else { "" }
         );
-        println!(
+        outln!(
             "fuel     {}, {}",
             self.used.fuel,
             percent(self.used.fuel, limits.fuel_max)
         );
-        println!(
+        outln!(
             "memory   {} bytes, {}",
             self.used.memory_bytes,
             percent(self.used.memory_bytes as u64, limits.memory_bytes_max as u64)
         );
         if let Some((path, usage)) = &self.worst {
-            println!("worst    `{path}`: {} of fuel", usage.fuel);
+            outln!("worst    `{path}`: {} of fuel", usage.fuel);
         }
     }
 }

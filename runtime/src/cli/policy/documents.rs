@@ -1,6 +1,6 @@
 //! Files of an author as documents of a mirror.
 
-use crate::app::Failure;
+use crate::{app::Failure, files};
 use mirror_core::{
     document::{Document, DocumentKind, Leaves},
     path::MirrorPath,
@@ -8,6 +8,7 @@ use mirror_core::{
 };
 use std::{
     fs,
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
 
@@ -31,21 +32,37 @@ pub(super) struct Judged {
 }
 
 /// Bytes of one file. Larger ones are no files of a mirror.
-const FILE_BYTES_MAX: u64 = 64 << 20;
+pub(super) const FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// What is in a file.
+pub(super) enum Content {
+    Text(Judged),
+    NoText,
+    TooLarge,
+}
 
 impl Source {
-    /// Reads and cuts the file; none where it is no text.
+    /// Reads and cuts the file; none where it is no text, or too large.
     pub(super) fn read(&self) -> Result<Option<Judged>, Failure> {
-        let length = fs::metadata(&self.file)
-            .map_err(|error| super::unreadable(self, &error))?
-            .len();
-        if length > FILE_BYTES_MAX {
-            return Ok(None);
+        match self.content() {
+            Ok(Content::Text(judged)) => Ok(Some(judged)),
+            Ok(Content::NoText | Content::TooLarge) => Ok(None),
+            Err(error) => Err(Failure::usage(format!("cannot read `{}`: {error}", self.name))),
         }
-        let bytes = fs::read(&self.file).map_err(|error| super::unreadable(self, &error))?;
-        Ok(String::from_utf8(bytes)
-            .ok()
-            .map(|text| Judged::new(&self.path, text)))
+    }
+
+    /// The same, and says which of both it is.
+    ///
+    /// # Errors
+    /// What cannot be read, or is no regular file.
+    pub(super) fn content(&self) -> io::Result<Content> {
+        match files::read(&self.file, FILE_BYTES_MAX) {
+            Ok(bytes) => Ok(String::from_utf8(bytes).map_or(Content::NoText, |text| {
+                Content::Text(Judged::new(&self.path, text))
+            })),
+            Err(error) if error.kind() == ErrorKind::FileTooLarge => Ok(Content::TooLarge),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -183,12 +200,13 @@ const SAMPLES: [(&str, &str); 10] = [
     ("configs/main/meta.json", "{}"),
 ];
 
-/// Lists files: each that is named, and all below each directory that is named, in order.
-pub(super) fn sources(paths: &[PathBuf]) -> Result<Vec<Source>, Failure> {
+/// Lists files: each that is named, and all regular ones below each directory that is named, in order. What cannot be listed
+/// is among them: reading it says why.
+pub(super) fn sources(paths: &[PathBuf]) -> Vec<Source> {
     let mut sources = Vec::new();
     for path in paths {
         if path.is_dir() {
-            below(path, path, &mut sources)?;
+            below(path, path, &mut sources);
         } else {
             let shown = path.display().to_string();
             // What is named by itself lies where it was found, from the layout's first directory on.
@@ -200,37 +218,37 @@ pub(super) fn sources(paths: &[PathBuf]) -> Result<Vec<Source>, Failure> {
             });
         }
     }
-    Ok(sources)
+    sources
 }
 
-fn below(root: &Path, directory: &Path, sources: &mut Vec<Source>) -> Result<(), Failure> {
+fn below(root: &Path, directory: &Path, sources: &mut Vec<Source>) {
+    let source = |file: &Path| Source {
+        name: file.display().to_string(),
+        path: file
+            .strip_prefix(root)
+            .unwrap_or(file)
+            .to_string_lossy()
+            .into_owned(),
+        file: file.to_owned(),
+    };
     let listed = fs::read_dir(directory).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let mut entries: Vec<PathBuf> = listed
-        .map_err(|error| Failure::usage(format!("cannot read `{}`: {error}", directory.display())))?
-        .into_iter()
-        .map(|entry| entry.path())
-        .collect();
+    let Ok(listed) = listed else {
+        sources.push(source(directory));
+        return;
+    };
+    let mut entries: Vec<PathBuf> = listed.into_iter().map(|entry| entry.path()).collect();
     entries.sort();
     for entry in entries {
-        if entry.is_symlink() || entry.file_name().is_some_and(|name| name == ".git") {
+        if entry.file_name().is_some_and(|name| name == ".git") {
             continue;
         }
-        if entry.is_dir() {
-            below(root, &entry, sources)?;
-        } else {
-            let path = entry
-                .strip_prefix(root)
-                .unwrap_or(&entry)
-                .to_string_lossy()
-                .into_owned();
-            sources.push(Source {
-                name: entry.display().to_string(),
-                file: entry,
-                path,
-            });
+        // Links are not followed, and pipes, sockets and devices have no content of their own.
+        match fs::symlink_metadata(&entry) {
+            Ok(kind) if kind.is_dir() => below(root, &entry, sources),
+            Ok(kind) if !kind.is_file() => {}
+            Ok(_) | Err(_) => sources.push(source(&entry)),
         }
     }
-    Ok(())
 }
 
 /// Returns a path from the first directory of the layout on.

@@ -4,18 +4,21 @@ use super::{
     PolicyFile, context,
     documents::{Judged, sources},
     name, prepare, sandbox,
-    touched::{Passage, Touched},
+    touched::{Found, HIDDEN, Kept, Passage, Touched},
 };
-use crate::app::Failure;
+use crate::{
+    app::Failure,
+    output::{errln, out, outln},
+};
 use clap::Args;
 use mirror_core::{
     finding::Verdict,
-    guard::{Guard, KnownSecrets},
+    guard::{Guard, KnownSecrets, Sightings},
     marker::TagKey,
-    redaction::{Redaction, SecretsMode},
+    redaction::{Redaction, SecretsMode, plaintexts_of_file},
 };
 use mirror_sandbox::RedactionPolicy;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
@@ -30,7 +33,14 @@ pub struct Explain {
     json: bool,
 }
 
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the command's output")]
+/// What became of one file.
+struct Explained {
+    name: String,
+    pieces: Vec<Kept>,
+    /// Why its object would be withheld.
+    withheld: Option<String>,
+}
+
 pub(super) fn run(explain: &Explain) -> Result<(), Failure> {
     let sandbox = sandbox()?;
     let builtin = PolicyFile {
@@ -41,61 +51,84 @@ pub(super) fn run(explain: &Explain) -> Result<(), Failure> {
     if let Some(path) = &explain.policy.policy {
         stages.push((name(path), prepare(&sandbox, &explain.policy)?));
     }
-    let mut files = Vec::new();
-    for source in sources(&explain.paths)? {
+    let sources = sources(&explain.paths);
+    // As in a mirror, where what stands under a `#` key of one object is looked for in all.
+    let mut known = KnownSecrets::new();
+    for source in &sources {
+        if let Some(judged) = source.read()? {
+            known.merge(&plaintexts_of_file(judged.format, &judged.text));
+        }
+    }
+    let guard = Guard::new(&known);
+    let (mut files, mut found) = (Vec::new(), Found::default());
+    for source in sources {
         let Some(judged) = source.read()? else {
-            eprintln!("{}: not read: it is no text, or too large", source.name);
+            errln!("{}: not read: it is no text, or too large", source.name);
             continue;
         };
-        let (pieces, ends) = explained(&stages, judged)?;
-        if explain.json {
-            files.push(json!({ "file": source.name, "findings": pieces, "withheld": ends }));
-            continue;
+        let mut passage = Passage::new(judged);
+        let withheld = take_through(&stages, &mut passage, &guard)?;
+        let pieces = passage.kept(usize::MAX, &guard);
+        found.extend(passage.found);
+        if explain.json || !pieces.is_empty() || withheld.is_some() {
+            files.push(Explained {
+                name: source.name,
+                pieces,
+                withheld,
+            });
         }
-        if pieces.is_empty() && ends.is_none() {
-            continue;
-        }
-        println!("{}", source.name);
-        for piece in &pieces {
-            print!("{}", piece.lines("  "));
-        }
-        if let Some(reason) = ends {
-            println!("  the object would be withheld: {reason}");
-        }
-        files.push(Value::Null);
     }
-    if explain.json {
-        println!("{}", json!({ "files": files }));
-    } else if files.is_empty() {
-        println!("nothing is touched");
-    }
+    print(explain.json, files, &found.sightings());
     Ok(())
 }
 
-/// Takes a file through all policies and the guard. Says what goes, and why the object would be withheld, if it would.
-fn explained(
+/// Nothing is printed before all that was found is known, since none of it may be in what is shown of any file.
+fn print(is_json: bool, files: Vec<Explained>, found: &Sightings) {
+    let is_nothing = files.is_empty();
+    let mut listed = Vec::new();
+    for file in files {
+        let name = found.hide(&file.name, HIDDEN);
+        let pieces: Vec<Touched> = file.pieces.into_iter().map(|piece| piece.shown(found)).collect();
+        if is_json {
+            listed.push(json!({ "file": name, "findings": pieces, "withheld": file.withheld }));
+            continue;
+        }
+        outln!("{name}");
+        for piece in &pieces {
+            out!("{}", piece.lines("  "));
+        }
+        if let Some(reason) = file.withheld {
+            outln!("  the object would be withheld: {reason}");
+        }
+    }
+    if is_json {
+        outln!("{}", json!({ "files": listed }));
+    } else if is_nothing {
+        outln!("nothing is touched");
+    }
+}
+
+/// Takes a file through all policies and the guard. Says why the object would be withheld, if it would.
+fn take_through(
     stages: &[(String, RedactionPolicy)],
-    judged: Judged,
-) -> Result<(Vec<Touched>, Option<String>), Failure> {
+    passage: &mut Passage,
+    guard: &Guard,
+) -> Result<Option<String>, Failure> {
     let redaction = Redaction::new(SecretsMode::Encrypted, TagKey::none());
-    let mut passage = Passage::new(judged);
     for (policy, guest) in stages {
         let verdicts = guest
             .redact(&context(), std::slice::from_ref(&passage.judged.document))
             .map_err(|error| Failure::failed(&error))?;
         let findings = match verdicts.into_iter().next() {
             Some(Verdict::Findings(findings)) => findings,
-            Some(Verdict::Withhold(reason)) => {
-                return Ok((passage.shown(usize::MAX), Some(reason.to_string())));
-            }
+            Some(Verdict::Withhold(reason)) => return Ok(Some(reason.to_string())),
             None => return Err(Failure::message("the sandbox gave no verdict")),
         };
         if let Err(error) = passage.apply(policy, &findings, &redaction) {
-            return Ok((passage.shown(usize::MAX), Some(error.to_string())));
+            return Ok(Some(error.to_string()));
         }
     }
-    let guard = Guard::new(&KnownSecrets::default());
-    let caught = guard.check_file(&passage.judged.path, &passage.judged.text);
-    let caught = caught.map(|rule| format!("the guard still finds a secret ({})", rule.as_str()));
-    Ok((passage.shown(usize::MAX), caught))
+    let Judged { path, text, .. } = &passage.judged;
+    let caught = guard.check_file(path, text);
+    Ok(caught.map(|rule| format!("the guard still finds a secret ({})", rule.as_str())))
 }

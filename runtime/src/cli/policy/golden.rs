@@ -2,10 +2,10 @@
 
 use super::{
     context,
-    documents::{Judged, sources},
+    documents::{FILE_BYTES_MAX, Judged, sources},
     name, sandbox, settings, unusable,
 };
-use crate::app::Failure;
+use crate::{app::Failure, files, output::outln};
 use clap::Args;
 use mirror_core::{document::Document, finding::Verdict};
 use mirror_sandbox::{RedactionPolicy, Sandbox};
@@ -74,7 +74,7 @@ pub(super) fn run(test: &Test) -> Result<(), Failure> {
                 policy
             }
         };
-        judged.push(judge(&policy, &case)?);
+        judged.push(judge(&policy, &case, test.update)?);
     }
     let rules: BTreeSet<String> = prepared
         .values()
@@ -127,14 +127,14 @@ fn case_settings(directory: &Path, case: &Path) -> Result<String, Failure> {
     settings(candidates.iter().find(|path| path.is_file()))
 }
 
-fn judge(policy: &RedactionPolicy, case: &Path) -> Result<Judgement, Failure> {
+fn judge(policy: &RedactionPolicy, case: &Path, update: bool) -> Result<Judgement, Failure> {
     let name = case
         .file_name()
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
     let mut judged: Vec<Judged> = Vec::new();
-    for source in sources(&[case.join(INPUT)])? {
+    for source in sources(&[case.join(INPUT)]) {
         judged.push(source.read()?.ok_or_else(|| {
             Failure::usage(format!(
                 "`{}` is no text, or too large; a case has texts only",
@@ -174,7 +174,9 @@ fn judge(policy: &RedactionPolicy, case: &Path) -> Result<Judgement, Failure> {
         }
     }
     let file = case.join(FINDINGS);
-    let expected = match fs::read_to_string(&file) {
+    let expected = match files::read_text(&file, FILE_BYTES_MAX) {
+        // What is replaced may be anything.
+        Ok(text) if update => parse(&file, &text).ok(),
         Ok(text) => Some(parse(&file, &text)?),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => {
@@ -206,14 +208,16 @@ fn parse(file: &Path, text: &str) -> Result<Findings, Failure> {
 
 fn write(case: &Judgement) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(&case.found).map_err(|error| Failure::failed(&error))?;
-    fs::write(&case.file, text + "\n")
+    files::write(&case.file, (text + "\n").as_bytes())
         .map_err(|error| Failure::message(format!("cannot write `{}`: {error}", case.file.display())))
 }
 
 /// Says what differs, as lines with `+` for what was found and not expected, and `-` for the contrary.
 fn differences(case: &Judgement) -> Vec<String> {
     let Some(expected) = &case.expected else {
-        return vec![format!("  there is no {FINDINGS}; `--update` writes it")];
+        return vec![format!(
+            "  there is no {FINDINGS} that can be read; `--update` writes it"
+        )];
     };
     let flat = |findings: &Findings| -> Vec<(String, Expected)> {
         let each = findings.iter();
@@ -244,7 +248,6 @@ fn lacking(sign: &str, these: &[(String, Expected)], those: &[(String, Expected)
     lines
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 fn report(test: &Test, judged: &[Judgement], rules: &BTreeSet<String>) -> Result<(), Failure> {
     let found = judged.iter().flat_map(|case| case.found.values().flatten());
     let covered: BTreeSet<&str> = found.map(|finding| finding.rule.as_str()).collect();
@@ -271,22 +274,22 @@ fn report(test: &Test, judged: &[Judgement], rules: &BTreeSet<String>) -> Result
                 })
             })
             .collect();
-        println!(
+        outln!(
             "{}",
             json!({ "cases": cases, "rules": rules.len(), "covered": covered.len(), "uncovered": uncovered })
         );
     } else {
         for (name, lines) in &failed {
-            println!("{} {name}", if test.update { "updated" } else { "FAILED " });
+            outln!("{} {name}", if test.update { "updated" } else { "FAILED " });
             for line in lines {
-                println!("{line}");
+                outln!("{line}");
             }
         }
         let passed = judged.len() - if test.update { 0 } else { failed.len() };
-        println!("{passed} of {} cases passed", judged.len());
-        println!("{} of {} rules have a case", covered.len(), rules.len());
+        outln!("{passed} of {} cases passed", judged.len());
+        outln!("{} of {} rules have a case", covered.len(), rules.len());
         if !uncovered.is_empty() {
-            println!("without one: {}", uncovered.join(", "));
+            outln!("without one: {}", uncovered.join(", "));
         }
     }
     if failed.is_empty() || test.update {

@@ -1,7 +1,7 @@
 //! `policy inspect`: what is this component?
 
 use super::{component, name, sandbox};
-use crate::app::Failure;
+use crate::{app::Failure, output::outln};
 use clap::Args;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -15,7 +15,6 @@ pub struct Inspect {
     json: bool,
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 pub(super) fn run(inspect: &Inspect) -> Result<(), Failure> {
     let bytes = component(&inspect.policy)?;
     let file = inspect.policy.display().to_string();
@@ -32,7 +31,7 @@ pub(super) fn run(inspect: &Inspect) -> Result<(), Failure> {
             }),
             Err(error) => json!({ "problem": error.to_string() }),
         };
-        println!(
+        outln!(
             "{}",
             json!({
                 "file": file,
@@ -50,31 +49,32 @@ pub(super) fn run(inspect: &Inspect) -> Result<(), Failure> {
         );
         return Ok(());
     }
-    println!("file       {file}");
-    println!("sha256     {}", found.digest);
-    println!("size       {} bytes, {} functions", found.bytes, found.functions);
-    println!(
+    outln!("file       {file}");
+    outln!("sha256     {}", found.digest);
+    outln!("size       {} bytes, {} functions", found.bytes, found.functions);
+    outln!(
         "largest    {} locals and {} bytes in one function",
-        found.locals_most, found.body_bytes_most
+        found.locals_most,
+        found.body_bytes_most
     );
-    println!("imports    {}", list(&found.imports));
-    println!("exports    {}", list(&found.exports));
-    println!("made by    {}", list(&found.toolchain));
+    outln!("imports    {}", list(&found.imports));
+    outln!("exports    {}", list(&found.exports));
+    outln!("made by    {}", list(&found.toolchain));
     match &described {
         Ok(info) => {
-            println!("policy     {} {}", info.name, info.version);
+            outln!("policy     {} {}", info.name, info.version);
             for rule in &info.rules {
-                println!("rule       {}: {}", rule.id.as_str(), rule.title);
+                outln!("rule       {}: {}", rule.id.as_str(), rule.title);
             }
             match info.settings_schema.as_str() {
-                "" => println!("settings   it says nothing of them"),
-                text => println!("settings   {:#}", schema(text)),
+                "" => outln!("settings   it says nothing of them"),
+                text => outln!("settings   {:#}", schema(text)),
             }
         }
-        Err(error) => println!("policy     {error}"),
+        Err(error) => outln!("policy     {error}"),
     }
     if let Some(wit) = &found.wit {
-        println!("\n{wit}");
+        outln!("\n{wit}");
     }
     Ok(())
 }

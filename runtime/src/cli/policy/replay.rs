@@ -20,6 +20,7 @@ use crate::{
     app::Failure,
     cli::progress::{Far, Progress},
     config::{Config, MirrorSpec, PolicySpec},
+    output::out,
     policies::Policies,
     repository,
 };
@@ -34,7 +35,6 @@ use report::{BranchReport, Report};
 use secrecy::ExposeSecret;
 use since::Since;
 use std::{
-    io::Write,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -138,11 +138,8 @@ pub(super) fn run(replay: &Replay) -> Result<(), Failure> {
     } else {
         report.to_string()
     };
-    match std::io::stdout().write_all(text.as_bytes()) {
-        // Whoever reads it has seen enough.
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::failed(&error)),
-        _ => Ok(()),
-    }
+    out!("{text}");
+    Ok(())
 }
 
 fn progress(done: Arc<AtomicUsize>, of: usize) -> Progress {

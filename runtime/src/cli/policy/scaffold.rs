@@ -1,9 +1,12 @@
 //! `policy new`: a project that builds, is tested and says how to go on.
 
-use crate::app::Failure;
+use crate::{app::Failure, output::outln};
 use clap::{Args, ValueEnum};
 use serde_json::json;
-use std::{fs, path::PathBuf};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 #[derive(Debug, Args)]
 pub struct New {
@@ -100,7 +103,6 @@ const CASES: Template = template! {
 /// What of the WIT package a policy is built against.
 const WIT: [&str; 2] = ["types.wit", "redaction.wit"];
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 pub(super) fn run(new: &New) -> Result<(), Failure> {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let name = new.name.as_str();
@@ -133,28 +135,50 @@ pub(super) fn run(new: &New) -> Result<(), Failure> {
         let text = text.replace("{{name}}", name).replace("{{module}}", &module);
         ((*path).to_owned(), text)
     });
-    let mut written = Vec::new();
-    for (path, text) in filled.chain(wit) {
-        let file = root.join(&path);
-        let unwritable =
-            |error: std::io::Error| Failure::message(format!("cannot write `{}`: {error}", file.display()));
-        if let Some(directory) = file.parent() {
-            fs::create_dir_all(directory).map_err(unwritable)?;
-        }
-        fs::write(&file, text).map_err(unwritable)?;
-        written.push(path);
-    }
+    let files: Vec<(String, String)> = filled.chain(wit).collect();
+    write(&root, &files)
+        .map_err(|error| Failure::message(format!("cannot write `{}`: {error}", root.display())))?;
+    let written: Vec<&str> = files.iter().map(|(path, _)| path.as_str()).collect();
     if new.json {
-        println!(
+        outln!(
             "{}",
             json!({ "directory": root.display().to_string(), "files": written })
         );
         return Ok(());
     }
-    println!(
+    outln!(
         "{} files in {}; go on with its README.md",
         written.len(),
         root.display()
     );
+    Ok(())
+}
+
+/// Writes the project as a whole or not at all: beside its place first, or in it where that is an empty directory.
+fn write(root: &Path, files: &[(String, String)]) -> io::Result<()> {
+    let parent = match root.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        Some(_) | None => Path::new("."),
+    };
+    let is_there = root.is_dir();
+    let beside = if is_there { root } else { parent };
+    fs::create_dir_all(beside)?;
+    // Gone when this returns, whatever is left in it.
+    let temporary = tempfile::Builder::new()
+        .prefix(".kbc-mirror-")
+        .tempdir_in(beside)?;
+    let project = temporary.path().join("project");
+    for (path, text) in files {
+        let file = project.join(path);
+        fs::create_dir_all(file.parent().unwrap_or(&project))?;
+        fs::write(&file, text)?;
+    }
+    if !is_there {
+        return fs::rename(&project, root);
+    }
+    for entry in fs::read_dir(&project)? {
+        let entry = entry?;
+        fs::rename(entry.path(), root.join(entry.file_name()))?;
+    }
     Ok(())
 }

@@ -2,11 +2,14 @@
 
 use super::{
     PolicyFile, context,
-    documents::{Judged, sources},
+    documents::{Content, FILE_BYTES_MAX, Judged, sources},
     prepare, sandbox,
     touched::verdicts,
 };
-use crate::app::Failure;
+use crate::{
+    app::Failure,
+    output::{self, errln, out, outln},
+};
 use clap::Args;
 use mirror_core::{
     finding::Verdict,
@@ -14,10 +17,10 @@ use mirror_core::{
     redaction::{Redaction, Replaced, SecretsMode, replaced},
 };
 use mirror_sandbox::RedactionPolicy;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, error::Category, json, value::RawValue};
 use std::{
-    io::{self, BufRead, Write},
+    io::{self, BufRead},
     path::PathBuf,
 };
 
@@ -77,68 +80,109 @@ fn judge(policy: &RedactionPolicy, judged: &[Judged]) -> Result<Vec<Answer>, Fai
         .collect())
 }
 
+/// A line of input. Members are read by themselves, so that it can be said which of them is wrong; the id is given back
+/// as it was written.
 #[derive(Deserialize)]
 struct Line {
-    id: Value,
-    path: Option<String>,
-    text: Option<String>,
-    text_b64: Option<String>,
+    id: Box<RawValue>,
+    path: Option<Box<RawValue>>,
+    text: Option<Box<RawValue>>,
+    text_b64: Option<Box<RawValue>>,
+}
+
+#[derive(Serialize)]
+struct Answered<'a> {
+    id: &'a RawValue,
+    spans: Vec<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    withheld: Option<String>,
 }
 
 fn lines(policy: &RedactionPolicy) -> Result<(), Failure> {
-    let (mut input, mut output) = (io::stdin().lock(), io::BufWriter::new(io::stdout().lock()));
+    let mut input = io::stdin().lock();
     let mut number = 0;
-    loop {
+    // Nothing else is done here than answering, so it is over when nobody reads the answers.
+    while output::is_read() {
         let (mut ids, mut documents) = (Vec::new(), Vec::new());
-        let mut is_over = false;
-        while documents.len() < BATCH {
+        let mut end = None;
+        while documents.len() < BATCH && end.is_none() {
             let mut line = Vec::new();
-            let read = io::Read::take(&mut input, LINE_BYTES_MAX as u64 + 1).read_until(b'\n', &mut line);
-            if read.map_err(|error| Failure::failed(&error))? == 0 {
-                is_over = true;
-                break;
+            match io::Read::take(&mut input, LINE_BYTES_MAX as u64 + 1).read_until(b'\n', &mut line) {
+                Ok(0) => end = Some(Ok(())),
+                Ok(_) => number += 1,
+                Err(error) => end = Some(Err(Failure::failed(&error))),
             }
-            number += 1;
             if line.trim_ascii().is_empty() {
                 continue;
             }
-            let (id, judged) = parse(&line)
-                .map_err(|problem| Failure::usage(format!("line {number} of standard input: {problem}")))?;
-            ids.push(id);
-            documents.push(judged);
-        }
-        for (id, answer) in ids.iter().zip(judge(policy, &documents)?) {
-            let answer = match answer {
-                Answer::Replaced(replaced) => {
-                    let spans: Vec<Value> = replaced
-                        .iter()
-                        .map(|piece| json!([piece.range.start, piece.range.end, piece.rule()]))
-                        .collect();
-                    json!({ "id": id, "spans": spans })
+            match parse(&line) {
+                Ok((id, judged)) => {
+                    ids.push(id);
+                    documents.push(judged);
                 }
-                Answer::Withheld(reason) => json!({ "id": id, "spans": [], "withheld": reason }),
+                Err(problem) => {
+                    let problem = format!("line {number} of standard input: {problem}");
+                    end = Some(Err(Failure::usage(problem)));
+                }
+            }
+        }
+        let mut answers = String::new();
+        for (id, answer) in ids.iter().zip(judge(policy, &documents)?) {
+            let mut answered = Answered {
+                id,
+                spans: Vec::new(),
+                withheld: None,
             };
-            writeln!(output, "{answer}").map_err(|error| Failure::failed(&error))?;
+            match answer {
+                Answer::Replaced(replaced) => {
+                    let spans = replaced.iter();
+                    let span = |piece: &Replaced| json!([piece.range.start, piece.range.end, piece.rule()]);
+                    answered.spans = spans.map(span).collect();
+                }
+                // Whoever reads answers line by line reads this, too: the exit code is for files.
+                Answer::Withheld(reason) => answered.withheld = Some(reason),
+            }
+            answers += &serde_json::to_string(&answered).map_err(|error| Failure::failed(&error))?;
+            answers.push('\n');
         }
-        output.flush().map_err(|error| Failure::failed(&error))?;
-        if is_over {
-            return Ok(());
+        out!("{answers}");
+        match end {
+            None => {}
+            Some(Ok(())) => break,
+            Some(Err(failure)) => return Err(failure),
         }
+    }
+    Ok(())
+}
+
+/// What was not judged may hold anything, so whoever asks for secrets must not take it for good.
+fn without_verdict(withheld: usize) -> Result<(), Failure> {
+    match withheld {
+        0 => Ok(()),
+        count => Err(Failure::message(format!(
+            "{count} documents got no verdict, so a mirror would withhold their objects; each has its reason"
+        ))),
     }
 }
 
-fn parse(line: &[u8]) -> Result<(Value, Judged), String> {
+/// Reads a line. What is wrong with it is said without serde's words, which may repeat a value.
+fn parse(line: &[u8]) -> Result<(Box<RawValue>, Judged), String> {
     if line.len() > LINE_BYTES_MAX {
         return Err(format!("it has more than {LINE_BYTES_MAX} bytes"));
     }
-    // Without serde's words, which may repeat the value.
-    let line: Line = serde_json::from_slice(line).map_err(|error| {
-        format!(
-            "it is no object with `id` and `text` or `text_b64` (column {})",
-            error.column()
-        )
-    })?;
-    let text = match (line.text, line.text_b64) {
+    let line = str::from_utf8(line)
+        .map_err(|error| format!("it is not UTF-8 (byte {})", error.valid_up_to() + 1))?;
+    if line.starts_with('\u{feff}') {
+        return Err("it begins with a byte order mark; write the file without one".to_owned());
+    }
+    let Line {
+        id,
+        path,
+        text,
+        text_b64,
+    } = serde_json::from_str(line).map_err(|error| no_line(line, &error))?;
+    let path = string("path", path)?;
+    let text = match (string("text", text)?, string("text_b64", text_b64)?) {
         (Some(text), None) => text,
         (None, Some(encoded)) => {
             let bytes = data_encoding::BASE64
@@ -148,28 +192,67 @@ fn parse(line: &[u8]) -> Result<(Value, Judged), String> {
         }
         (Some(_), Some(_)) | (None, None) => return Err("give either `text` or `text_b64`".to_owned()),
     };
-    let judged = match line.path {
+    let judged = match path {
         Some(path) => Judged::new(&path, text),
         None => Judged::guessed(text),
     };
-    Ok((line.id, judged))
+    Ok((id, judged))
 }
 
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the command's output")]
+/// Says why a line cannot be read at all.
+fn no_line(line: &str, error: &serde_json::Error) -> String {
+    match error.classify() {
+        Category::Syntax | Category::Eof | Category::Io => {
+            format!("it is not JSON (column {})", error.column())
+        }
+        Category::Data if !line.trim_start().starts_with('{') => {
+            "it is no object with `id` and `text` or `text_b64`".to_owned()
+        }
+        Category::Data => {
+            let message = error.to_string();
+            let twice = ["id", "path", "text", "text_b64"]
+                .into_iter()
+                .find(|member| message.starts_with(&format!("duplicate field `{member}`")));
+            match twice {
+                Some(member) => format!("it has `{member}` twice"),
+                None => "it has no `id`".to_owned(),
+            }
+        }
+    }
+}
+
+/// Reads a member that is to be a text; `null` is none.
+fn string(member: &str, raw: Option<Box<RawValue>>) -> Result<Option<String>, String> {
+    let Some(raw) = raw else { return Ok(None) };
+    if !raw.get().starts_with('"') {
+        return Err(format!("`{member}` is no string"));
+    }
+    // All else that a string may have wrong was seen when the line was read.
+    serde_json::from_str(raw.get()).map(Some).map_err(|_| {
+        format!("`{member}` has half a surrogate pair (`\\ud800` to `\\udfff`), which is no character")
+    })
+}
+
 fn files(policy: &RedactionPolicy, scan: &Scan) -> Result<(), Failure> {
-    let sources = sources(&scan.paths)?;
-    let (mut found, mut withheld, mut unread) = (Vec::new(), Vec::new(), Vec::new());
+    let sources = sources(&scan.paths);
+    let (mut found, mut withheld) = (Vec::new(), Vec::new());
+    let (mut no_text, mut unreadable) = (Vec::new(), Vec::new());
     let mut scanned = 0;
     for chunk in sources.chunks(BATCH) {
         let mut names = Vec::new();
         let mut documents = Vec::new();
         for source in chunk {
-            match source.read()? {
-                Some(judged) => {
-                    names.push(source.name.as_str());
+            let name = source.name.as_str();
+            match source.content() {
+                Ok(Content::Text(judged)) => {
+                    names.push(name);
                     documents.push(judged);
                 }
-                None => unread.push(source.name.as_str()),
+                Ok(Content::NoText) => no_text.push(name),
+                Ok(Content::TooLarge) => {
+                    withheld.push((name, format!("it has more than {FILE_BYTES_MAX} bytes")));
+                }
+                Err(error) => unreadable.push((name, error.to_string())),
             }
         }
         scanned += documents.len();
@@ -190,31 +273,52 @@ fn files(policy: &RedactionPolicy, scan: &Scan) -> Result<(), Failure> {
                 json!({ "file": file, "line": line, "start": piece.range.start, "end": piece.range.end, "rule": piece.rule() })
             })
             .collect();
-        let withheld: Vec<Value> = withheld
-            .iter()
-            .map(|(file, reason)| json!({ "file": file, "reason": reason }))
-            .collect();
-        println!(
+        let reasons = |files: &[(&str, String)]| -> Vec<Value> {
+            let each = files.iter();
+            each.map(|(file, reason)| json!({ "file": file, "reason": reason }))
+                .collect()
+        };
+        outln!(
             "{}",
-            json!({ "files": scanned, "findings": findings, "withheld": withheld, "not_text": unread })
+            json!({
+                "files": scanned,
+                "findings": findings,
+                "withheld": reasons(&withheld),
+                "not_text": no_text,
+                "unreadable": reasons(&unreadable),
+            })
         );
-        return Ok(());
-    }
-    for (name, line, piece) in &found {
-        println!(
-            "{name}:{line}: {} ({} bytes)",
-            piece.rule().unwrap_or("removed"),
-            piece.range.len()
+    } else {
+        for (name, line, piece) in &found {
+            outln!(
+                "{name}:{line}: {} ({} bytes)",
+                piece.rule().unwrap_or("removed"),
+                piece.range.len()
+            );
+        }
+        for (name, reason) in &withheld {
+            outln!("{name}: withheld: {reason}");
+        }
+        for name in &no_text {
+            errln!("{name}: not read: it is no text");
+        }
+        for (name, reason) in &unreadable {
+            errln!("{name}: cannot be read: {reason}");
+        }
+        outln!(
+            "{} findings in {scanned} files, {} withheld",
+            found.len(),
+            withheld.len()
         );
     }
-    for (name, reason) in &withheld {
-        println!("{name}: withheld: {reason}");
+    match unreadable.as_slice() {
+        [] => without_verdict(withheld.len()),
+        [(name, reason)] => Err(Failure::usage(format!("cannot read `{name}`: {reason}"))),
+        [(name, reason), ..] => Err(Failure::usage(format!(
+            "cannot read {} files, of which the first is `{name}`: {reason}",
+            unreadable.len()
+        ))),
     }
-    for name in &unread {
-        eprintln!("{name}: not read: it is no text, or too large");
-    }
-    println!("{} findings in {scanned} files", found.len());
-    Ok(())
 }
 
 #[cfg(test)]
@@ -234,10 +338,45 @@ mod tests {
             problem(r#"{"id": 1, "text_b64": "/w=="}"#),
             "`text_b64` is not UTF-8 when it is decoded"
         );
-        let problem = problem(r#"{"id": 1, "text": hunter2}"#);
-        assert!(
-            problem.starts_with("it is no object") && !problem.contains("hunter2"),
-            "{problem}"
-        );
+        for (line, expected) in [
+            (r#"{"id": 1, "text": hunter2}"#, "it is not JSON (column 19)"),
+            ("{\"id\": 1,", "it is not JSON (column 9)"),
+            (
+                r#""hunter2""#,
+                "it is no object with `id` and `text` or `text_b64`",
+            ),
+            (r#"{"text": "hunter2"}"#, "it has no `id`"),
+            (r#"{"id": 1, "id": 2, "text": "a"}"#, "it has `id` twice"),
+            (r#"{"id": 1, "text": "a", "path": 5}"#, "`path` is no string"),
+            (r#"{"id": 1, "text": {"a": "hunter2"}}"#, "`text` is no string"),
+            (
+                r#"{"id": 1, "text": "hunter2\ud83d"}"#,
+                "`text` has half a surrogate pair (`\\ud800` to `\\udfff`), which is no character",
+            ),
+            (
+                "\u{feff}{\"id\": 1, \"text\": \"a\"}",
+                "it begins with a byte order mark; write the file without one",
+            ),
+        ] {
+            assert_eq!(problem(line), expected, "{line}");
+        }
+        let told = parse(b"{\"id\": 1, \"text\": \"\xff\"}").err();
+        assert_eq!(told.as_deref(), Some("it is not UTF-8 (byte 20)"));
+    }
+
+    #[test]
+    fn an_id_is_given_back_as_it_was_written() {
+        for id in [
+            "18446744073709551616",
+            "1.0",
+            "-0",
+            "1E400",
+            r#"{"a": [1, "\u00e9"]}"#,
+            "null",
+        ] {
+            let line = format!(r#"{{"id":  {id} , "text": "a"}}"#);
+            let (given, _) = parse(line.as_bytes()).expect("it is a line");
+            assert_eq!(given.get(), id);
+        }
     }
 }

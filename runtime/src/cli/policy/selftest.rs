@@ -1,6 +1,6 @@
 //! `policy selftest`: does this host contain hostile policies?
 
-use crate::{app::Failure, config::Config, policies};
+use crate::{app::Failure, config::Config, output::outln, policies};
 use clap::Args;
 use mirror_sandbox::{
     CompileLimits, Limits, Sandbox, SandboxConfig,
@@ -34,7 +34,6 @@ struct Tried {
     ms: u128,
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 pub(super) fn run(selftest: &Selftest) -> Result<(), Failure> {
     let wanted = |attack: &Attack| {
         selftest
@@ -69,9 +68,11 @@ pub(super) fn run(selftest: &Selftest) -> Result<(), Failure> {
                 } else {
                     "NOT CONTAINED"
                 };
-                println!(
+                outln!(
                     "{word}  {:<20} {ms:>5} ms  it {}: {}",
-                    attack.name, attack.about, outcome.told
+                    attack.name,
+                    attack.about,
+                    outcome.told
                 );
             }
             Tried { attack, outcome, ms }
@@ -88,14 +89,14 @@ pub(super) fn run(selftest: &Selftest) -> Result<(), Failure> {
                 json!({ "name": attack.name, "about": attack.about, "contained": outcome.contained, "told": outcome.told, "ms": ms })
             })
             .collect();
-        println!(
+        outln!(
             "{}",
             json!({ "attacks": attacks, "contained": contained, "memory_growth_bytes": growth })
         );
     } else {
-        println!("{contained} of {} attacks contained", tried.len());
+        outln!("{contained} of {} attacks contained", tried.len());
         if let Some(growth) = growth {
-            println!("memory that stays with the process: {growth} bytes more than before");
+            outln!("memory that stays with the process: {growth} bytes more than before");
         }
     }
     if contained < tried.len() {
@@ -133,7 +134,6 @@ fn sandbox(selftest: &Selftest) -> Result<Sandbox, Failure> {
     Sandbox::new(config).map_err(|error| Failure::failed(&error))
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 fn write(directory: &std::path::Path, attacks: &[Attack]) -> Result<(), Failure> {
     let unwritable = |error: std::io::Error| {
         Failure::message(format!("cannot write into `{}`: {error}", directory.display()))
@@ -146,7 +146,7 @@ fn write(directory: &std::path::Path, attacks: &[Attack]) -> Result<(), Failure>
         )
         .map_err(unwritable)?;
     }
-    println!("{} components in {}", attacks.len(), directory.display());
+    outln!("{} components in {}", attacks.len(), directory.display());
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use super::{component, name, settings, unusable};
 use crate::{
     app::Failure,
     config::{Config, PolicySpec},
+    output::outln,
     policies::{Policies, PolicyError},
 };
 use clap::Args;
@@ -56,7 +57,6 @@ pub struct List {
     json: bool,
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 pub(super) fn add(add: &Add) -> Result<(), Failure> {
     let config = read(&add.config)?;
     let spec = config
@@ -66,6 +66,11 @@ pub(super) fn add(add: &Add) -> Result<(), Failure> {
     if !PolicySpec::is_name(&called) {
         return Err(Failure::usage(format!(
             "`{called}` cannot be a policy's name; give another with `--name`: 1 to 40 characters of a-z, 0-9 and -"
+        )));
+    }
+    if PolicySpec::is_reserved(&called) {
+        return Err(Failure::usage(format!(
+            "`{called}` is the name of what is built in; give another with `--name`, such as `own-{called}`"
         )));
     }
     let settings = settings(add.settings.as_ref())?;
@@ -86,7 +91,7 @@ pub(super) fn add(add: &Add) -> Result<(), Failure> {
         .map_err(|error| Failure::message(format!("cannot write `{}`: {error}", stored.display())))?;
     let lines = toml_lines(&called, &digest, &table, add.shadow)?;
     if add.json {
-        println!(
+        outln!(
             "{}",
             json!({
                 "mirror": add.mirror,
@@ -99,8 +104,8 @@ pub(super) fn add(add: &Add) -> Result<(), Failure> {
         );
         return Ok(());
     }
-    println!("stored as {}", stored.display());
-    println!(
+    outln!("stored as {}", stored.display());
+    outln!(
         "write this below `[[mirror]]` of `{}` in `{}`, and start the server again; {} \
          policies judge before it:\n\n{lines}",
         add.mirror,
@@ -110,7 +115,6 @@ pub(super) fn add(add: &Add) -> Result<(), Failure> {
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 pub(super) fn list(list: &List) -> Result<(), Failure> {
     let config = read(&list.config)?;
     if let Some(mirror) = &list.mirror {
@@ -152,11 +156,11 @@ pub(super) fn list(list: &List) -> Result<(), Failure> {
             })
             .collect();
         let unused: Vec<String> = unused.iter().map(|file| file.display().to_string()).collect();
-        println!("{}", json!({ "mirrors": mirrors, "unused": unused }));
+        outln!("{}", json!({ "mirrors": mirrors, "unused": unused }));
     } else {
         for (mirror, policies) in &mirrors {
-            println!("{mirror}");
-            println!("  1 secret-redaction, built in");
+            outln!("{mirror}");
+            outln!("  1 secret-redaction, built in");
             let mut number = 1;
             for (spec, state) in policies {
                 // A shadow has a place, and no number: it is not one of those that judge.
@@ -166,15 +170,15 @@ pub(super) fn list(list: &List) -> Result<(), Failure> {
                     number += 1;
                     number.to_string()
                 };
-                println!("  {place} {}, {}", spec.name, spec.file.display());
+                outln!("  {place} {}, {}", spec.name, spec.file.display());
                 match state {
-                    Ok(digest) => println!("    sha256 {digest}, settings {}", spec.settings),
-                    Err(error) => println!("    cannot be used: {}", crate::app::chain(error)),
+                    Ok(digest) => outln!("    sha256 {digest}, settings {}", spec.settings),
+                    Err(error) => outln!("    cannot be used: {}", crate::app::chain(error)),
                 }
             }
         }
         for file in &unused {
-            println!("not used by any mirror: {}", file.display());
+            outln!("not used by any mirror: {}", file.display());
         }
     }
     match broken {

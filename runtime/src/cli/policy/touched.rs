@@ -5,17 +5,21 @@ use crate::app::Failure;
 use mirror_core::{
     document::{Context, Document},
     finding::{Finding, Verdict},
+    guard::{Guard, Sightings},
     redaction::{Redaction, RedactionError, Replaced, replaced},
-    walk,
+    walk::{self, Format},
 };
 use mirror_sandbox::RedactionPolicy;
 use serde::Serialize;
-use std::{num::NonZero, thread};
+use std::{collections::BTreeSet, num::NonZero, ops::Range, thread};
 
 /// Stands where a secret was.
 pub(super) const HIDDEN: &str = "••••••";
 /// Characters around a piece that are shown.
 const AROUND: usize = 40;
+/// Bytes around a piece that are kept until everything was judged, so that what is found then is seen even where it would
+/// be cut.
+const BYTES_AROUND: usize = 2_000;
 
 /// One piece that goes.
 #[derive(Debug, Clone, Serialize)]
@@ -50,9 +54,66 @@ impl Touched {
     }
 }
 
+/// Texts that were found, as they stood in files and as they read. May be secrets: never printed.
+#[derive(Default)]
+pub(super) struct Found(BTreeSet<String>);
+
+impl Found {
+    fn add(&mut self, format: Format, raw: &str) {
+        let plain = match format {
+            Format::Json | Format::JsonLines => serde_json::from_str(&format!("\"{raw}\"")).ok(),
+            Format::Csv => Some(raw.replace("\"\"", "\"")),
+            Format::Text => None,
+        };
+        self.0.extend(plain);
+        self.0.insert(raw.to_owned());
+    }
+
+    pub(super) fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
+    pub(super) fn sightings(&self) -> Sightings {
+        Sightings::of(self.0.iter().map(String::as_str))
+    }
+}
+
+/// One piece that goes, with what stands around it. Nothing of it can be shown before it is known what else was found.
+#[derive(Clone)]
+pub(super) struct Kept {
+    policy: String,
+    rule: String,
+    pointer: String,
+    line: usize,
+    head: String,
+    marker: String,
+    tail: String,
+}
+
+impl Kept {
+    /// Returns it as it can be shown, without anything that was found anywhere.
+    pub(super) fn shown(self, found: &Sightings) -> Touched {
+        let hide = |text: &str| found.hide(text, HIDDEN);
+        let (head, tail) = (hide(&self.head), hide(&self.tail));
+        let head: Vec<char> = head.chars().rev().take(AROUND).collect();
+        let head: String = head.into_iter().rev().collect();
+        let tail: String = tail.chars().take(AROUND).collect();
+        let show = |middle: &str| printable(format!("{head}{middle}{tail}").trim());
+        Touched {
+            pointer: printable(&hide(&self.pointer)),
+            before: show(HIDDEN),
+            after: show(&self.marker),
+            policy: self.policy,
+            rule: self.rule,
+            line: self.line,
+        }
+    }
+}
+
 /// A text on its way through policies, and where their markers stand in it.
 pub(super) struct Passage {
     pub(super) judged: Judged,
+    pub(super) found: Found,
     marks: Vec<Mark>,
 }
 
@@ -69,6 +130,7 @@ impl Passage {
     pub(super) fn new(judged: Judged) -> Self {
         Self {
             judged,
+            found: Found::default(),
             marks: Vec::new(),
         }
     }
@@ -92,6 +154,7 @@ impl Passage {
             mark.at = moved(mark.at, &pieces);
         }
         for piece in &pieces {
+            self.found.add(judged.format, &judged.text[piece.range.clone()]);
             self.marks.push(Mark {
                 policy: policy.to_owned(),
                 rule: piece.rule().unwrap_or("removed").to_owned(),
@@ -104,41 +167,73 @@ impl Passage {
         Ok(pieces)
     }
 
-    /// Cuts what is shown of at most so many pieces out of the last text, in which no secret is left that anybody found:
-    /// pointers too, since names of members may be what was found.
-    pub(super) fn shown(&self, pieces_max: usize) -> Vec<Touched> {
-        let shown = self.marks.iter().take(pieces_max);
-        shown.map(|mark| self.shown_at(mark)).collect()
+    /// Cuts at most so many pieces out of the last text, without what was found in it; pointers too, since names of members
+    /// may be what was found. Where the guard objects to what stands around a piece, nothing of that is kept.
+    pub(super) fn kept(&self, pieces_max: usize, guard: &Guard) -> Vec<Kept> {
+        if pieces_max == 0 || self.marks.is_empty() {
+            return Vec::new();
+        }
+        let text = &self.judged.text;
+        let hidden = self.found.sightings().ranges(text);
+        let marks = self.marks.iter().take(pieces_max);
+        marks
+            .map(|mark| {
+                let marker = mark.at..text[mark.at..].find(']').map_or(mark.at, |end| mark.at + end + 1);
+                // Lines may be as long as files.
+                let from = text.floor_char_boundary(marker.start.saturating_sub(BYTES_AROUND));
+                let to = text.ceil_char_boundary(marker.end.saturating_add(BYTES_AROUND));
+                let head = text[from..marker.start]
+                    .rfind('\n')
+                    .map_or(from, |at| from + at + 1);
+                let tail = text[marker.end..to].find('\n').map_or(to, |at| marker.end + at);
+                let head = without_hidden(text, head..marker.start, &hidden);
+                let tail = without_hidden(text, marker.end..tail, &hidden);
+                let objects = |text: &str| guard.check_text(text).is_some();
+                let is_secret = objects(&head) || objects(&tail) || objects(&format!("{head}{tail}"));
+                let keep = |text: String| if is_secret { HIDDEN.to_owned() } else { text };
+                let pointer = self.pointer_at(mark.at);
+                let is_pointer_secret = guard.check_name(&pointer).is_some();
+                Kept {
+                    policy: mark.policy.clone(),
+                    rule: mark.rule.clone(),
+                    pointer: if is_pointer_secret {
+                        HIDDEN.to_owned()
+                    } else {
+                        pointer
+                    },
+                    line: mark.line,
+                    head: keep(head),
+                    marker: text[marker].to_owned(),
+                    tail: keep(tail),
+                }
+            })
+            .collect()
     }
 
-    fn shown_at(&self, mark: &Mark) -> Touched {
+    fn pointer_at(&self, at: usize) -> String {
         let Judged {
             format,
             text,
             document,
             ..
         } = &self.judged;
-        let at = mark.at;
         let leaf = walk::leaf_at(*format, text, at).ok().flatten();
         let leaf = leaf.and_then(|leaf| document.leaves.get(leaf));
-        let marker_end = text[at..].find(']').map_or(at, |end| at + end + 1);
-        let line_start = text[..at].rfind('\n').map_or(0, |start| start + 1);
-        let line_end = text[marker_end..]
-            .find('\n')
-            .map_or(text.len(), |end| marker_end + end);
-        let head: Vec<char> = text[line_start..at].chars().rev().take(AROUND).collect();
-        let head: String = head.into_iter().rev().collect();
-        let tail: String = text[marker_end..line_end].chars().take(AROUND).collect();
-        let show = |middle: &str| printable(format!("{head}{middle}{tail}").trim());
-        Touched {
-            policy: mark.policy.clone(),
-            rule: mark.rule.clone(),
-            pointer: printable(leaf.map_or("", |leaf| leaf.pointer)),
-            line: mark.line,
-            before: show(HIDDEN),
-            after: show(&text[at..marker_end]),
-        }
+        leaf.map_or("", |leaf| leaf.pointer).to_owned()
     }
+}
+
+/// Returns a piece of a text without what is to be hidden; of what reaches into the piece nothing is left either.
+fn without_hidden(text: &str, piece: Range<usize>, hidden: &[Range<usize>]) -> String {
+    let (mut shown, mut at) = (String::new(), piece.start);
+    let first = hidden.partition_point(|range| range.end <= piece.start);
+    for range in hidden[first..].iter().take_while(|range| range.start < piece.end) {
+        shown.push_str(&text[at..range.start.max(at)]);
+        shown.push_str(HIDDEN);
+        at = range.end.min(piece.end);
+    }
+    shown.push_str(&text[at..piece.end]);
+    shown
 }
 
 /// Returns a text without what a terminal would act on.
@@ -203,6 +298,7 @@ mod tests {
     use super::*;
     use mirror_core::{
         finding::{RuleId, Target},
+        guard::KnownSecrets,
         marker::TagKey,
         redaction::SecretsMode,
     };
@@ -245,11 +341,97 @@ mod tests {
         let mut passage = Passage::new(judged);
         let pieces = passage.apply("p", &findings, &redaction).expect("they fit");
         assert_eq!(pieces.len(), 2);
-        let shown = passage.shown(10);
-        let shown: Vec<String> = shown.iter().map(|piece| format!("{piece:?}")).collect();
+        let guard = Guard::new(&KnownSecrets::new());
+        let found = passage.found.sightings();
+        let kept = passage.kept(10, &guard).into_iter();
+        let shown: Vec<String> = kept.map(|piece| format!("{:?}", piece.shown(&found))).collect();
         assert_eq!(shown.len(), 2);
         assert!(shown[1].contains("/note"), "{shown:?}");
         assert!(!shown.concat().contains("CUST-1"), "{shown:?}");
-        assert_eq!(passage.shown(1).len(), 1);
+        assert_eq!(passage.kept(1, &guard).len(), 1);
+    }
+
+    /// Finds a text where it stands first and nowhere else, as a policy does that knows it by the name beside it.
+    fn first_of(judged: &Judged, text: &str) -> Vec<Finding> {
+        let leaves = 0..judged.document.leaves.len();
+        let has = |leaf: &usize| {
+            judged
+                .document
+                .leaves
+                .get(*leaf)
+                .is_some_and(|leaf| leaf.value.contains(text))
+        };
+        let leaf = leaves.into_iter().find(has).expect("it is there");
+        let start = judged
+            .document
+            .leaves
+            .get(leaf)
+            .expect("it is there")
+            .value
+            .find(text);
+        let start = start.expect("it is there");
+        vec![Finding {
+            leaf,
+            target: Target::Bytes {
+                start,
+                end: start + text.len(),
+            },
+            rule: RuleId::parse("secret").expect("a rule"),
+        }]
+    }
+
+    #[test]
+    fn what_was_found_is_hidden_wherever_it_stands_again_even_where_it_would_be_cut() {
+        let secret = "Xk7vR2mp\"Qz";
+        let redaction = Redaction::new(SecretsMode::Encrypted, TagKey::none());
+        let guard = Guard::new(&KnownSecrets::new());
+        // Beyond the marker, at each distance from where the text is cut.
+        for distance in 0..60 {
+            for (path, secret) in [("a.py", secret), ("a.json", "Xk7vR2mp\\\"Qz")] {
+                let quiet = "-".repeat(distance);
+                let text = match path {
+                    "a.py" => format!("{secret}{quiet} {secret}x = {secret}{quiet}{secret}"),
+                    _ => format!("{{\"{secret}\": \"{quiet}{secret}\", \"b{secret}\": 1}}"),
+                };
+                let judged = Judged::new(path, text);
+                let findings = first_of(&judged, "Xk7vR2mp\"Qz");
+                let mut passage = Passage::new(judged);
+                passage.apply("p", &findings, &redaction).expect("they fit");
+                let found = passage.found.sightings();
+                for piece in passage.kept(10, &guard) {
+                    let lines = piece.shown(&found).lines("");
+                    assert!(!lines.contains("Xk7") && !lines.contains("Qz"), "{lines}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_another_file_tells_is_hidden_too() {
+        let judged = Judged::new("a.py", "one two hidden-in-another-file".to_owned());
+        let mut passage = Passage::new(judged.clone());
+        let redaction = Redaction::new(SecretsMode::Encrypted, TagKey::none());
+        let findings = first_of(&judged, "one");
+        passage.apply("p", &findings, &redaction).expect("it fits");
+        let mut found = Found::default();
+        found.add(Format::Text, "hidden-in-another-file");
+        let guard = Guard::new(&KnownSecrets::new());
+        let kept = passage.kept(1, &guard).pop().expect("one piece");
+        let shown = kept.shown(&found.sightings());
+        assert_eq!(shown.before, format!("{HIDDEN} two {HIDDEN}"));
+    }
+
+    #[test]
+    fn what_the_guard_objects_to_is_not_shown_around_a_piece() {
+        let mut known = KnownSecrets::new();
+        known.add_plaintext("Known-From-Elsewhere-1");
+        let judged = Judged::new("a.py", "one two Known-From-Elsewhere-1".to_owned());
+        let mut passage = Passage::new(judged.clone());
+        let redaction = Redaction::new(SecretsMode::Encrypted, TagKey::none());
+        let findings = first_of(&judged, "one");
+        passage.apply("p", &findings, &redaction).expect("it fits");
+        let kept = passage.kept(1, &Guard::new(&known)).pop().expect("one piece");
+        let shown = kept.shown(&passage.found.sightings());
+        assert_eq!(shown.before, HIDDEN.repeat(3));
     }
 }

@@ -62,6 +62,12 @@ impl Git {
         if self.allow_git_protocol {
             addresses = addresses.allow_git_protocol();
         }
+        if self.proxy.as_deref().is_some_and(has_credentials) {
+            return Err(value(
+                "git.proxy",
+                "must be an address without user and password, which it cannot have; use a proxy that knows this machine by its address",
+            ));
+        }
         Ok(GitConfig {
             addresses,
             certificates: self.certificates.map(|path| base.join(path)),
@@ -102,6 +108,14 @@ impl Visibility {
             timeout: Duration::from_millis(timeout_ms),
         })
     }
+}
+
+/// Says whether an address names a user, also one that is written without a scheme.
+fn has_credentials(address: &str) -> bool {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    rest.split(['/', '?', '#'])
+        .next()
+        .is_some_and(|host| host.contains('@'))
 }
 
 /// Reads the address of a repository as a stranger would use it.

@@ -240,6 +240,12 @@ impl Policy {
         if !PolicySpec::is_name(&name) {
             return Err(value(key("name"), "must be 1 to 40 characters of a-z, 0-9 and -"));
         }
+        if PolicySpec::is_reserved(&name) {
+            return Err(value(
+                key("name"),
+                format!("`{name}` is the name of what is built in; choose another, such as `own-{name}`"),
+            ));
+        }
         let digest = digest.map(|digest| {
             digest
                 .strip_prefix("sha256:")

@@ -298,7 +298,7 @@ fn a_command_line_that_makes_no_sense_is_answered_with_its_usage() {
         "--log-level",
         "loud==",
     ]));
-    said.must(2, &["x.toml"]);
+    said.must(2, &["'loud=='", "error, warn, info, debug or trace"]);
 }
 
 #[test]
@@ -323,4 +323,10 @@ fn render_says_what_is_wrong_with_its_directories() {
     render("good", "used").must(2, &["used", "empty"]);
     let said = render("good", "out");
     assert_eq!(said.code, Some(0), "{}", said.stderr);
+    let index = path("good/api/index.json");
+    let text = fs::read_to_string(&index).expect("it is there");
+    let other = text.replacen("\"queue\"", "\"kueue\"", 1);
+    assert_ne!(text, other, "the service is listed");
+    fs::write(&index, other).expect("files can be written");
+    render("good", "without-queue").must(1, &["no service `queue`", "`--only configs`"]);
 }

@@ -138,6 +138,28 @@ async fn a_data_directory_that_cannot_be_used_is_named_with_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_data_directory_of_another_user_is_named_and_no_process_is_blamed() {
+    let keboola = Keboola::small();
+    let site = Installation::new(&keboola, Options::default());
+    site.lose_data();
+    fs::create_dir(site.data_dir()).expect("the directory can be written");
+    let mut command = Command::new(copied_program(&site));
+    command
+        .args(["mirror", "status", "--mirror", MIRROR, "--config"])
+        .arg(site.path("mirror.toml"))
+        .current_dir("/");
+    as_nobody(&site, &mut command);
+    let close = |mode: u32| {
+        fs::set_permissions(site.data_dir(), fs::Permissions::from_mode(mode)).expect("the files are ours");
+    };
+    close(0o000);
+    let said = run(&mut command);
+    close(0o755);
+    said.must(2, &["/data` may not be used by this user", "Permission denied"]);
+    assert!(!said.stderr.contains("does not answer"), "{}", said.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_data_directory_serves_one_process_at_a_time() {
     let keboola = Keboola::small();
     let site = Installation::new(&keboola, Options::default());

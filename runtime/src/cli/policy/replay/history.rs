@@ -246,7 +246,10 @@ fn listed(
                 "it is not among the newest {limit} of branch `{branch}`; give a later one, or a larger `--commits-max`"
             )
         };
-        return Err(Failure::usage(format!("`--since` names a commit, and {there}")));
+        return Err(Failure::usage(format!(
+            "`--since` names a commit{}, and {there}",
+            since.mistaken()
+        )));
     };
     commits.truncate(reach.min(commits_max));
     Ok((commits, reach > commits_max))

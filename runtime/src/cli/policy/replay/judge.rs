@@ -9,13 +9,13 @@ use crate::{
     app::Failure,
     cli::policy::{
         documents::Judged,
-        touched::{HIDDEN, Passage, Touched, printable, verdicts},
+        touched::{Found, HIDDEN, Kept, Passage, printable, verdicts},
     },
 };
 use mirror_core::{
     document::DocumentKind,
     finding::Verdict,
-    guard::Guard,
+    guard::{Guard, Sightings},
     ids::Oid,
     marker::TagKey,
     path::{AGENTS_FILE, AGENTS_MARKER},
@@ -40,13 +40,13 @@ pub(super) struct Judge<'j> {
 }
 
 /// What became of one text.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Verdicts {
     /// Pieces by rule.
     pub(super) rules: BTreeMap<String, u64>,
     /// Bytes of the text that would give way.
     pub(super) bytes: u64,
-    pub(super) examples: Vec<Touched>,
+    pub(super) examples: Vec<Kept>,
     /// The policy gives no answer, so its object would be withheld.
     pub(super) withheld: Option<String>,
     /// The guard still objects to what is left.
@@ -81,8 +81,15 @@ pub(super) struct Outcome {
     pub(super) judged: usize,
     /// Contents that are no text.
     pub(super) unread: usize,
-    /// What was found, as letters and digits only. May be secrets: never printed.
-    found: BTreeSet<String>,
+    found: FoundInAll,
+}
+
+/// What was found in all texts. May be secrets: never printed.
+#[derive(Default)]
+struct FoundInAll {
+    texts: Found,
+    /// Letters and digits only, as names in paths have them.
+    squeezed: BTreeSet<String>,
 }
 
 impl Judge<'_> {
@@ -192,7 +199,7 @@ impl Judge<'_> {
         &self,
         history: &History,
         judged: Vec<Judged>,
-        found: &mut BTreeSet<String>,
+        found: &mut FoundInAll,
     ) -> Result<Vec<Verdicts>, Failure> {
         let documents: Vec<_> = judged.iter().map(|judged| judged.document.clone()).collect();
         let verdicts = verdicts(self.policy, &history.context, &documents)?;
@@ -202,7 +209,7 @@ impl Judge<'_> {
             .collect())
     }
 
-    fn answer(&self, judged: Judged, verdict: Verdict, found: &mut BTreeSet<String>) -> Verdicts {
+    fn answer(&self, judged: Judged, verdict: Verdict, found: &mut FoundInAll) -> Verdicts {
         let mut answer = Verdicts::default();
         let findings = match verdict {
             Verdict::Findings(findings) => findings,
@@ -224,10 +231,11 @@ impl Judge<'_> {
                         answer.bytes += piece.range.len() as u64;
                         let squeezed = squeezed(&before[piece.range.clone()]);
                         if squeezed.len() >= SHOWS_LEN_MIN {
-                            found.insert(squeezed);
+                            found.squeezed.insert(squeezed);
                         }
                     }
-                    answer.examples = passage.shown(self.examples_max);
+                    answer.examples = passage.kept(self.examples_max, self.guard);
+                    found.texts.extend(std::mem::take(&mut passage.found));
                 }
                 Err(error) => answer.withheld = Some(error.to_string()),
             }
@@ -244,11 +252,19 @@ impl Judge<'_> {
 }
 
 impl Outcome {
+    /// Returns what is needed to show pieces: nothing that was found in any text is in what is shown of another.
+    pub(super) fn sightings(&self) -> Sightings {
+        self.found.texts.sightings()
+    }
+
     /// Returns a path as it can be shown: without the segments that say what was found somewhere.
     pub(super) fn shown(&self, path: &str) -> String {
         let shows = |segment: &str| {
             let segment = squeezed(segment);
-            self.found.iter().any(|found| segment.contains(found.as_str()))
+            self.found
+                .squeezed
+                .iter()
+                .any(|found| segment.contains(found.as_str()))
         };
         let segments = path.split('/');
         let shown: Vec<&str> = segments
@@ -301,7 +317,10 @@ mod tests {
     #[test]
     fn a_path_does_not_say_what_was_found() {
         let outcome = Outcome {
-            found: BTreeSet::from([squeezed("CUST-0041 2345"), squeezed("Žluťoučký")]),
+            found: FoundInAll {
+                squeezed: BTreeSet::from([squeezed("CUST-0041 2345"), squeezed("Žluťoučký")]),
+                ..FoundInAll::default()
+            },
             ..Outcome::default()
         };
         let shown = |path| outcome.shown(path);

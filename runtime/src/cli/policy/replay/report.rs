@@ -5,6 +5,7 @@ use super::{
     history::{History, Step},
     judge::{Outcome, Verdicts},
 };
+use mirror_core::guard::Sightings;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::{
@@ -126,6 +127,7 @@ impl BranchReport {
             ..
         } = outcome;
         let oldest = &history.commits[0];
+        let found = outcome.sightings();
         Self {
             branch: history.branch.clone(),
             branch_id: history.context.branch.to_string(),
@@ -136,7 +138,7 @@ impl BranchReport {
             judged: *judged,
             not_text: *unread,
             commits: commits(history, outcome),
-            files: files(history, outcome),
+            files: files(history, outcome, &found),
             messages: messages
                 .iter()
                 .map(|(at, verdicts)| MessageReport {
@@ -144,7 +146,7 @@ impl BranchReport {
                     findings: verdicts.rules.clone(),
                     bytes: verdicts.bytes,
                     withheld: verdicts.withheld.clone(),
-                    examples: verdicts.examples.clone(),
+                    examples: examples(verdicts, &found),
                 })
                 .collect(),
             names: Names {
@@ -159,6 +161,11 @@ impl BranchReport {
             in_all: totals(history, outcome, contents.keys().copied()),
         }
     }
+}
+
+fn examples(verdicts: &Verdicts, found: &Sightings) -> Vec<Touched> {
+    let examples = verdicts.examples.iter().cloned();
+    examples.map(|piece| piece.shown(found)).collect()
 }
 
 fn made_at(step: &Step) -> String {
@@ -230,7 +237,7 @@ fn commits(history: &History, outcome: &Outcome) -> Vec<CommitReport> {
     reports
 }
 
-fn files(history: &History, outcome: &Outcome) -> Vec<FileReport> {
+fn files(history: &History, outcome: &Outcome, found: &Sightings) -> Vec<FileReport> {
     let mut by_path: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for at in outcome.contents.keys() {
         by_path
@@ -244,6 +251,7 @@ fn files(history: &History, outcome: &Outcome) -> Vec<FileReport> {
         let newest = contents.iter().max_by_key(|at| content(at).last)?;
         let last = content(newest).last;
         let (owner, verdicts) = outcome.contents[newest].clone();
+        let examples = examples(&verdicts, found);
         let id = |at: usize| history.commits[at].commit.id.to_string();
         Some(FileReport {
             path: outcome.shown(content(newest).path.as_str()),
@@ -257,7 +265,7 @@ fn files(history: &History, outcome: &Outcome) -> Vec<FileReport> {
             at_tip: last == history.tip(),
             findings: verdicts.rules,
             bytes: verdicts.bytes,
-            examples: verdicts.examples,
+            examples,
             withheld: verdicts.withheld,
             guard: verdicts.guard,
         })

@@ -39,6 +39,20 @@ impl Since {
         Ok(Self::Moment(moment))
     }
 
+    /// Says what may have been meant by what is read as a commit's id and is none; nothing where it can be no mistake.
+    pub(super) fn mistaken(&self) -> &'static str {
+        match self {
+            Self::Commit(id)
+                if id
+                    .strip_suffix('d')
+                    .is_some_and(|days| days.bytes().all(|byte| byte.is_ascii_digit())) =>
+            {
+                " (so many days ago there were no commits; with fewer than 7 characters it is a number of days)"
+            }
+            Self::Commit(_) | Self::Moment(_) => "",
+        }
+    }
+
     /// Returns how many of the commits, newest first, are to be looked at; none where the commit is not among them.
     ///
     /// A commit is looked at itself. Where nothing was committed since a moment, the newest commit is: that is what the
@@ -175,5 +189,14 @@ mod tests {
         }
         assert_eq!(Since::Commit("1111111".into()).reach(&commits), Some(2));
         assert_eq!(Since::Commit("9999999".into()).reach(&commits), None);
+    }
+
+    #[test]
+    fn days_that_read_as_a_commit_are_told_so() {
+        let told = |raw| parse(raw).expect("it is read").mistaken();
+        assert!(told("99999999999d").contains("number of days"));
+        for raw in ["1f3c9ab", "1234567", "7d"] {
+            assert_eq!(told(raw), "", "{raw}");
+        }
     }
 }
