@@ -7,13 +7,10 @@ use libdeflater::{CompressionLvl, Compressor, Decompressor};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     borrow::Borrow,
-    cell::RefCell,
     collections::{BTreeMap, btree_map},
     fmt,
     hash::{DefaultHasher, Hash, Hasher},
     iter::Peekable,
-    ops::Bound,
-    sync::atomic::{AtomicU64, Ordering},
 };
 
 /// Text of one block before it is compressed. Larger ones compress better and cost more to look into.
@@ -39,7 +36,6 @@ pub(crate) struct Packed {
 }
 
 pub(crate) struct Block {
-    id: u64,
     first: Box<str>,
     last: Box<str>,
     /// A mark of each key: nearly always they tell that one is not there, without unpacking.
@@ -67,11 +63,10 @@ impl Packed {
         if let Some(open) = self.open.get(key) {
             return open.clone();
         }
-        let block = self.block_of(key).filter(|block| block.may_have(key))?;
-        block.read(|mut rows| {
-            let found = rows.find(|(found, _)| *found == key);
-            found.map(|(_, value)| value.to_owned())
-        })
+        let raw = self.block_of(key).filter(|block| block.may_have(key))?.raw();
+        let mut rows = Rows(&raw);
+        rows.find(|(found, _)| *found == key)
+            .map(|(_, value)| value.to_owned())
     }
 
     /// Returns whether a key has a text.
@@ -80,7 +75,7 @@ impl Packed {
         match self.open.get(key) {
             Some(open) => open.is_some(),
             None => self.block_of(key).is_some_and(|block| {
-                block.may_have(key) && block.read(|mut rows| rows.any(|(found, _)| found == key))
+                block.may_have(key) && Rows(&block.raw()).any(|(found, _)| found == key)
             }),
         }
     }
@@ -102,7 +97,7 @@ impl Packed {
 
     /// Returns all rows, by key.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (String, String)> + Send {
-        self.prefixed("")
+        self.from("")
     }
 
     /// Returns the rows whose key begins so, by key.
@@ -110,20 +105,8 @@ impl Packed {
         &'p self,
         prefix: &'p str,
     ) -> impl Iterator<Item = (String, String)> + Send + 'p {
-        let first = self.blocks.partition_point(|block| *block.last < *prefix);
-        let packed = BlockRows {
-            blocks: self.blocks[first..].iter(),
-            prefix,
-            rows: Vec::new().into_iter(),
-        };
-        let merged = Merged {
-            packed: packed.peekable(),
-            open: self
-                .open
-                .range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
-                .peekable(),
-        };
-        merged.take_while(move |(key, _)| key.starts_with(prefix))
+        self.from(prefix)
+            .take_while(move |(key, _)| key.starts_with(prefix))
     }
 
     /// Returns how many bytes of memory it takes, about.
@@ -137,6 +120,27 @@ impl Packed {
         let after = self.blocks.partition_point(|block| *block.first <= *key);
         let block = self.blocks.get(after.checked_sub(1)?)?;
         (*key <= *block.last).then_some(block)
+    }
+
+    fn from(&self, start: &str) -> Merged<'_> {
+        let first = self.blocks.partition_point(|block| *block.last < *start);
+        let mut packed = BlockRows {
+            blocks: self.blocks[first..].iter(),
+            rows: Vec::new().into_iter(),
+        };
+        // The block may begin with earlier rows.
+        if let Some(block) = packed.blocks.next() {
+            let rows: Vec<_> = block
+                .rows()
+                .into_iter()
+                .filter(|(key, _)| **key >= *start)
+                .collect();
+            packed.rows = rows.into_iter();
+        }
+        Merged {
+            packed: packed.peekable(),
+            open: self.open.range(start.to_owned()..).peekable(),
+        }
     }
 
     fn change(&mut self, key: String, value: Option<String>) {
@@ -182,7 +186,7 @@ impl Packed {
             match block {
                 Some(block) if changes.is_empty() && rows.is_empty() => packer.blocks.push(block),
                 block => {
-                    for (key, value) in block.into_iter().flat_map(|block| block.rows("")) {
+                    for (key, value) in block.into_iter().flat_map(|block| block.rows()) {
                         changes.entry(key).or_insert(Some(value));
                     }
                     for (key, value) in changes {
@@ -208,7 +212,7 @@ impl Packed {
 
 impl IntoIterator for Packed {
     type Item = (String, String);
-    type IntoIter = BlockRows<'static, std::vec::IntoIter<Block>>;
+    type IntoIter = BlockRows<std::vec::IntoIter<Block>>;
 
     /// Each block is let go of once it is read.
     fn into_iter(mut self) -> Self::IntoIter {
@@ -221,7 +225,6 @@ impl IntoIterator for Packed {
         }
         BlockRows {
             blocks: self.blocks.into_iter(),
-            prefix: "",
             rows: rows.into_iter(),
         }
     }
@@ -298,7 +301,6 @@ impl Packer {
         let written = self.compressor.deflate_compress(raw, &mut packed);
         packed.truncate(written.expect("the bound is enough for any content"));
         self.blocks.push(Block {
-            id: next_id(),
             first: first.into(),
             last: last.into(),
             marks: self.marks.as_slice().into(),
@@ -320,60 +322,23 @@ impl Block {
         self.marks.contains(&mark(key))
     }
 
-    /// Gives its rows to `look`, which must not look into another block. The block that a thread looked into last is not
-    /// unpacked again: neighbours are asked for one after the other.
-    fn read<R>(&self, look: impl FnOnce(Rows<'_>) -> R) -> R {
-        UNPACKED.with_borrow_mut(|unpacked| look(Rows(unpacked.raw(self))))
+    fn raw(&self) -> Vec<u8> {
+        let mut raw = vec![0; self.raw_bytes];
+        let read = Decompressor::new().deflate_decompress(&self.packed, &mut raw);
+        assert_eq!(
+            read.ok(),
+            Some(self.raw_bytes),
+            "what was packed in memory is whole"
+        );
+        raw
     }
 
-    /// Returns its rows whose key begins so.
-    fn rows(&self, prefix: &str) -> Vec<(String, String)> {
-        self.read(|rows| {
-            rows.skip_while(|(key, _)| *key < prefix)
-                .take_while(|(key, _)| key.starts_with(prefix))
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .collect()
-        })
+    fn rows(&self) -> Vec<(String, String)> {
+        let raw = self.raw();
+        Rows(&raw)
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect()
     }
-}
-
-thread_local! {
-    static UNPACKED: RefCell<Unpacked> = RefCell::new(Unpacked {
-        id: 0,
-        raw: Vec::new(),
-        decompressor: Decompressor::new(),
-    });
-}
-
-/// The last block that was looked into.
-struct Unpacked {
-    id: u64,
-    raw: Vec<u8>,
-    decompressor: Decompressor,
-}
-
-impl Unpacked {
-    fn raw(&mut self, block: &Block) -> &[u8] {
-        if self.id != block.id {
-            // Until it is whole, it is none.
-            self.id = 0;
-            self.raw.resize(block.raw_bytes, 0);
-            let read = self.decompressor.deflate_decompress(&block.packed, &mut self.raw);
-            assert_eq!(
-                read.ok(),
-                Some(block.raw_bytes),
-                "what was packed in memory is whole"
-            );
-            self.id = block.id;
-        }
-        &self.raw
-    }
-}
-
-/// Returns a number that no other block of this process has.
-fn next_id() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Returns two bytes of a hash of a key.
@@ -411,14 +376,12 @@ impl<'r> Iterator for Rows<'r> {
 }
 
 /// The rows of blocks.
-pub(crate) struct BlockRows<'p, I> {
+pub(crate) struct BlockRows<I> {
     blocks: I,
-    /// What their keys begin with.
-    prefix: &'p str,
     rows: std::vec::IntoIter<(String, String)>,
 }
 
-impl<B: Borrow<Block>, I: Iterator<Item = B>> Iterator for BlockRows<'_, I> {
+impl<B: Borrow<Block>, I: Iterator<Item = B>> Iterator for BlockRows<I> {
     type Item = (String, String);
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -426,20 +389,14 @@ impl<B: Borrow<Block>, I: Iterator<Item = B>> Iterator for BlockRows<'_, I> {
             if let Some(row) = self.rows.next() {
                 return Some(row);
             }
-            let block = self.blocks.next()?;
-            let rows = block.borrow().rows(self.prefix);
-            // Past the last one that has any, none has.
-            if rows.is_empty() {
-                return None;
-            }
-            self.rows = rows.into_iter();
+            self.rows = self.blocks.next()?.borrow().rows().into_iter();
         }
     }
 }
 
 /// Rows of blocks and open ones, which win.
 struct Merged<'p> {
-    packed: Peekable<BlockRows<'p, std::slice::Iter<'p, Block>>>,
+    packed: Peekable<BlockRows<std::slice::Iter<'p, Block>>>,
     open: Peekable<btree_map::Range<'p, String, Option<String>>>,
 }
 

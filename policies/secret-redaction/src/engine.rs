@@ -10,14 +10,20 @@ use crate::scan::{self, Depth, Hit, Scanner};
 use crate::settings::Settings;
 use crate::shape::{self, Join};
 use crate::{keboola, structure};
-use std::ops::Range;
+use std::borrow::Cow;
+use std::ops::{Range, RangeInclusive};
 use std::sync::OnceLock;
 
 /// Longest item of a list that is taken for the name of the next one, in bytes.
 const NAME_MAX: usize = 48;
 
-/// Shortest value that is judged by the name of the object that it is in, in bytes.
-const INSIDE_MIN: usize = 8;
+/// Bytes of a value that is judged by names further away.
+const TELLING: RangeInclusive<usize> = 8..=256;
+
+/// Says whether a value is worth judging by the name of its object, or of the item before it.
+fn is_telling(value: &str) -> bool {
+    TELLING.contains(&value.len()) && value.bytes().fold(false, |any, byte| any | byte.is_ascii_digit())
+}
 
 /// What a document is (`document-kind` of `wit/types.wit`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,15 +131,15 @@ struct Object<'a> {
 }
 
 impl<'a> Object<'a> {
-    /// Returns how strongly the names of an object and of its member together promise a secret, as in
-    /// `{"passwords": {"production": "…"}}`.
-    fn strength(&mut self, keywords: &Keywords, pointer: &'a str, member: &str) -> Option<Strength> {
+    /// Returns the name of the object with this pointer, where it has a word of a secret. Together with the name of a member
+    /// it may promise one, as in `{"passwords": {"production": "…"}}`.
+    fn name(&mut self, keywords: &Keywords, pointer: &'a str) -> Option<Cow<'a, str>> {
         if self.pointer != pointer {
             let name = structure::last(pointer).1;
             self.pointer = pointer;
             self.name = keywords.occur_in(name).then_some(name);
         }
-        keys::strength(&structure::name_of("", self.name?), member)
+        Some(structure::name_of("", self.name?))
     }
 }
 
@@ -258,11 +264,9 @@ impl Engine {
             .or_else(|| judge(&structure::name_beside(document, place, (parent, member))?))
             .or_else(|| self.judge_after_name(document, place, (parent, member)))
             .or_else(|| {
-                // What else such an object has are short values and words, and there are many.
-                if leaf.value.len() < INSIDE_MIN || !leaf.value.bytes().any(|byte| byte.is_ascii_digit()) {
-                    return None;
-                }
-                let strength = object.strength(&self.keywords, parent, member)?;
+                let name = object.name(&self.keywords, parent)?;
+                // What else such an object has are short values and words.
+                let strength = is_telling(leaf.value).then(|| keys::strength(&name, member))??;
                 Some((
                     strength,
                     pairs::judge(strength, Join::Member, member, leaf.value)?,
@@ -281,24 +285,22 @@ impl Engine {
             return None;
         }
         let before = document.leaves.get(place.checked_sub(1)?)?;
-        let name = before.value;
+        let (name, value) = (before.value, document.leaves[place].value);
+        let is_flag = name.starts_with('-');
+        // What follows a mere name in a list has to look random, which few items do.
+        if value.starts_with('-') || !(is_flag || is_telling(value)) {
+            return None;
+        }
         let is_beside = before.role == Role::Text
             && name.len() <= NAME_MAX
             && structure::last(before.pointer).0 == parent;
-        if !is_beside || document.leaves[place].value.starts_with('-') {
+        if !is_beside {
             return None;
         }
-        let join = if name.starts_with('-') {
-            Join::Certain
-        } else {
-            Join::Listed
-        };
+        let join = if is_flag { Join::Certain } else { Join::Listed };
         // A list of names, such as that of required properties, is none of secrets.
         let strength = self.keywords.strength(name.trim_start_matches('#'))?;
-        Some((
-            strength,
-            pairs::judge(strength, join, name, document.leaves[place].value)?,
-        ))
+        Some((strength, pairs::judge(strength, join, name, value)?))
     }
 }
 
