@@ -8,8 +8,8 @@ use crate::pairs::{self, rule_for};
 use crate::rules::{self, RuleIndex};
 use crate::scan::{self, Depth, Hit, Scanner};
 use crate::settings::Settings;
-use crate::shape::{self, Join};
-use crate::{keboola, structure};
+use crate::shape::Join;
+use crate::{keboola, repeated, structure};
 use std::borrow::Cow;
 use std::ops::{Range, RangeInclusive};
 use std::sync::OnceLock;
@@ -181,7 +181,7 @@ impl Engine {
                 Role::Text => self.judge_text(document, place, &mut header, &mut object, &mut findings),
             }
         }
-        add_repeated(document, &mut findings);
+        repeated::add(document, &mut findings);
         if !self.settings.is_empty() {
             findings.retain(|finding| !self.settings.allows(finding.rule, document.path));
         }
@@ -304,73 +304,8 @@ impl Engine {
     }
 }
 
-/// Most values of one document that are looked for again; all of its text is gone through for each.
-const REPEATED_MAX: usize = 16;
-
-/// Finds what goes once in all other places of the document: a password that somebody also wrote down in a note.
-fn add_repeated(document: &Document<'_>, findings: &mut Vec<Finding>) {
-    let mut values: Vec<(&str, RuleIndex)> = Vec::new();
-    for finding in &*findings {
-        let leaf = &document.leaves[finding.leaf];
-        let value = match finding.target {
-            Target::Whole => leaf.value,
-            Target::Bytes { start, end } => &leaf.value[start..end],
-        };
-        let is_new = || !values.iter().any(|&(known, _)| known == value);
-        if values.len() < REPEATED_MAX && shape::is_distinct(value) && is_new() {
-            values.push((value, finding.rule));
-        }
-    }
-    let Some(shortest) = values.iter().map(|(value, _)| value.len()).min() else {
-        return;
-    };
-    let finders: Vec<_> = values
-        .iter()
-        .map(|&(value, rule)| (memchr::memmem::Finder::new(value), rule))
-        .collect();
-    let of_leaf = |findings: &[Finding], place: usize| {
-        let start = findings.partition_point(|finding| finding.leaf < place);
-        let end = findings.partition_point(|finding| finding.leaf <= place);
-        start..end
-    };
-    for (place, leaf) in document.leaves.iter().enumerate() {
-        if leaf.value.len() < shortest || leaf.role == Role::Scalar {
-            continue;
-        }
-        let mut hits = Vec::new();
-        for (finder, rule) in &finders {
-            let occurrences = scan::whole_occurrences(leaf.value, finder);
-            hits.extend(occurrences.map(|range| Hit { range, rule: *rule }));
-        }
-        if hits.is_empty() {
-            continue;
-        }
-        let protected = scan::protected(leaf.value);
-        hits.retain(|hit: &Hit| !scan::touches_one(&hit.range, &protected));
-        let known = of_leaf(findings, place);
-        let mut is_whole = false;
-        for finding in &findings[known.clone()] {
-            match finding.target {
-                Target::Whole => is_whole = true,
-                // What is known comes first, so that its rule stays.
-                Target::Bytes { start, end } => hits.insert(
-                    0,
-                    Hit {
-                        range: start..end,
-                        rule: finding.rule,
-                    },
-                ),
-            }
-        }
-        if !is_whole {
-            let merged = scan::merge(hits).into_iter().map(|hit| hit.into_finding(place));
-            findings.splice(known, merged);
-        }
-    }
-}
-
 impl Hit {
-    fn into_finding(self, leaf: usize) -> Finding {
+    pub(crate) fn into_finding(self, leaf: usize) -> Finding {
         Finding {
             leaf,
             target: Target::Bytes {

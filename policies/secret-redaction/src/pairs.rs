@@ -6,6 +6,10 @@
 //! judged is never further than some hundred bytes from the word.
 
 mod around;
+mod calls;
+mod prose;
+
+pub(crate) use calls::read_call;
 
 use crate::alphabet::{ALNUM, DASH, DIGIT, DOT, LETTER, URL64, WORD};
 use crate::keys::{self, Strength};
@@ -105,12 +109,6 @@ pub(crate) fn read(text: &str, word: Range<usize>, hits: &mut Vec<Hit>) -> usize
             }
         }
     }
-}
-
-/// Reads the literal at a place of a call's arguments, where `open` is the place of `(`.
-pub(crate) fn read_call(text: &str, open: usize, place: usize, strength: Strength) -> Option<Hit> {
-    let value = quoted(text, argument(text, open, place)?)?;
-    judge_at(text, strength, Join::Quoted, "", value)
 }
 
 /// Reads `"#name": "value"` inside a text, where the quote is at `at`.
@@ -346,9 +344,11 @@ fn value_of(
                 .next()
                 .is_some_and(|method| method.to_ascii_lowercase().starts_with("set")) =>
         {
-            return last_literal(text, at);
+            return calls::last_literal(text, at);
         }
-        b'(' if name_text.len() >= 4 && is_authentication(name_text) => return second_literal(text, at),
+        b'(' if name_text.len() >= 4 && is_authentication(name_text) => {
+            return calls::second_literal(text, at);
+        }
         b'\n' | b'\r' => return literal(around::on_next_line(bytes, name, at)?),
         _ if was_quoted => return instead(around::alternative(bytes, close)?),
         _ if at == close => return None,
@@ -359,7 +359,7 @@ fn value_of(
             return instead(skip_blank(bytes, at + 4));
         }
         _ if let Some(value) = around::declared(bytes, at) => return literal(value),
-        _ => match sentence_verb(text, at) {
+        _ => match prose::sentence_verb(text, at) {
             Some(after) => (Join::Prose, after),
             None if flag => (Join::Certain, at),
             None => (Join::Loose, at),
@@ -386,7 +386,7 @@ fn value_of(
         place = skip_blank(bytes, place + 1);
     }
     if is_authentication(name_text) && bytes.get(place) == Some(&b'(') {
-        return second_literal(text, place);
+        return calls::second_literal(text, place);
     }
     if let Some(value) =
         around::unpacked(text, name, close).filter(|_| join == Join::Bare && bytes[at] == b'=')
@@ -395,7 +395,7 @@ fn value_of(
     }
     if bytes[at] == b':' && strength == Strength::Password && matches!(bytes.get(place), Some(b'\n' | b'\r'))
     {
-        return alone_on_next_line(text, strength, name_text, place);
+        return prose::alone_on_next_line(text, strength, name_text, place);
     }
     if let Some(value) = quoted(text, place) {
         let join = match join {
@@ -443,7 +443,7 @@ fn value_of(
     judge_at(text, strength, join, name_text, value.clone())
         .or_else(|| after_scheme(text, strength, name_text, &value))
         .or_else(|| instead(around::alternative(bytes, value.end)?))
-        .or_else(|| second_of_two(text, strength, name_text, &value, behind_slash))
+        .or_else(|| prose::second_of_two(text, strength, name_text, &value, behind_slash))
 }
 
 /// Judges the text behind a quoted name and a comma: `option("password", "…")`.
@@ -464,22 +464,6 @@ fn listed_after(text: &str, strength: Strength, name: &Range<usize>, at: usize) 
     judge_at(text, strength, join, name_text, value)
 }
 
-/// Judges a line that is one word, below a line that ends in `password:`.
-fn alone_on_next_line(text: &str, strength: Strength, name: &str, end: usize) -> Option<Hit> {
-    let bytes = text.as_bytes();
-    let limit = bytes.len().min(end + 2 * GAP_MAX);
-    let start = (end..limit).find(|&at| !bytes[at].is_ascii_whitespace())?;
-    let stop = (start..bytes.len().min(start + BARE_MAX))
-        .find(|&at| bytes[at].is_ascii_whitespace())
-        .unwrap_or(bytes.len().min(start + BARE_MAX));
-    let is_alone = matches!(bytes.get(stop), None | Some(b'\n' | b'\r')) && text.is_char_boundary(stop);
-    let marks = |byte: &u8| matches!(byte, b'`' | b'"' | b'\'');
-    let from = start + usize::from(marks(&bytes[start]));
-    let to = stop - usize::from(stop > from && marks(&bytes[stop - 1]));
-    let is_key = bytes[to - 1..to].contains(&b':');
-    (is_alone && !is_key && from < to).then(|| judge_at(text, strength, Join::Loose, name, from..to))?
-}
-
 /// Says whether `NAME=value` is a line of an environment or a shell: nothing of a language is in it.
 fn is_environment(name: &str, bytes: &[u8], close: usize, value: &Range<usize>) -> bool {
     let shouted = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
@@ -495,45 +479,6 @@ fn is_environment(name: &str, bytes: &[u8], close: usize, value: &Range<usize>) 
         && value.start == close + 1
         && ends
         && !(is_word && bytes[value.clone()].contains(&b'.'))
-}
-
-/// Judges the password of `credentials: user / password`.
-fn second_of_two(
-    text: &str,
-    strength: Strength,
-    name: &str,
-    first: &Range<usize>,
-    behind_slash: bool,
-) -> Option<Hit> {
-    let bytes = text.as_bytes();
-    let lower = name.to_ascii_lowercase();
-    let of_both =
-        strength == Strength::Password || lower.ends_with("creds") || lower.ends_with("credentials");
-    let is_user = !first.is_empty() && LETTER.has(bytes[first.start]);
-    // `login/password: etl/…`
-    if strength == Strength::Password
-        && behind_slash
-        && is_user
-        && let Some(slash) = bytes[first.clone()].iter().position(|&byte| byte == b'/')
-    {
-        return judge_at(
-            text,
-            strength,
-            Join::Prose,
-            name,
-            first.start + slash + 1..first.end,
-        );
-    }
-    if !of_both || !is_user || !bytes[first.end..].starts_with(b" / ") {
-        return None;
-    }
-    judge_at(
-        text,
-        Strength::Password,
-        Join::Prose,
-        name,
-        bare(text, first.end + 3, true),
-    )
 }
 
 /// Judges what follows a bare scheme word: `Authorization: Token abc…`.
@@ -715,132 +660,6 @@ fn ends_like_connection(bytes: &[u8], close: usize, end: usize) -> bool {
 fn is_authentication(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     lower.ends_with("auth") || lower.ends_with("authorization") || lower.ends_with("credentials")
-}
-
-/// Judges the second literal of `('user', 'password')`.
-fn second_literal(text: &str, open: usize) -> Option<Hit> {
-    read_call(text, open, 2, Strength::Password)
-}
-
-/// Judges the last literal of a call such as `set_password('user', 'password')`.
-fn last_literal(text: &str, open: usize) -> Option<Hit> {
-    let bytes = text.as_bytes();
-    let last = (1..=3)
-        .rev()
-        .find_map(|place| quoted(text, argument(text, open, place)?))?;
-    let end = skip_blank(bytes, last.end + 1);
-    (bytes.get(end) == Some(&b')')).then(|| judge_at(text, Strength::Password, Join::Quoted, "", last))?
-}
-
-/// Returns where an argument of a call begins, the first of which is 1; those before it are literals or names.
-fn argument(text: &str, open: usize, place: usize) -> Option<usize> {
-    let bytes = text.as_bytes();
-    let skip = |from: usize| {
-        let limit = bytes.len().min(from + GAP_MAX);
-        (from..limit)
-            .find(|&at| !bytes[at].is_ascii_whitespace())
-            .unwrap_or(limit)
-    };
-    let mut start = skip(open + 1);
-    for _ in 1..place {
-        let end = match quoted(text, start) {
-            Some(literal) => literal.end + 1,
-            None => WORD.or(DOT).run(bytes, start, 64),
-        };
-        let comma = skip_blank(bytes, end);
-        if bytes.get(comma) != Some(&b',') {
-            return None;
-        }
-        start = skip(comma + 1);
-    }
-    Some(start)
-}
-
-/// Returns the place behind the verb of a sentence, as in `password is …`, `heslo je …`.
-fn sentence_verb(text: &str, at: usize) -> Option<usize> {
-    const VERBS: [&str; 18] = [
-        "is ",
-        "was ",
-        "je ",
-        "bylo ",
-        "zní ",
-        "bude ",
-        "was: ",
-        "is: ",
-        "is now ",
-        "should be ",
-        "set to ",
-        "was changed to ",
-        "has been changed to ",
-        "was reset to ",
-        "has been reset to ",
-        "bylo změněno na ",
-        "nastaveno na ",
-        "zůstává ",
-    ];
-    let rest = text.get(at..)?;
-    // `heslo jsem změnil na …`, `changed the password to '…'`
-    if let Some(after) = ["to '", "to \"", "to `", "na '", "na \""]
-        .iter()
-        .find(|to| rest.starts_with(**to))
-    {
-        return Some(at + after.len() - 1);
-    }
-    for verb in [
-        "jsem změnil na ",
-        "jsem změnila na ",
-        "jsem nastavil na ",
-        "jsem nastavila na ",
-    ] {
-        if rest.starts_with(verb) {
-            return Some(at + verb.len());
-        }
-    }
-    let verb = |verb: &&str| {
-        rest.get(..verb.len())
-            .is_some_and(|head| head.eq_ignore_ascii_case(verb))
-    };
-    if let Some(verb) = VERBS
-        .iter()
-        .filter(|candidate| verb(candidate))
-        .map(|verb| verb.len())
-        .max()
-    {
-        return Some(at + verb);
-    }
-    // `password for user 'x' is 'y'`, `heslo pro ETL: …`, `token (prod): …`
-    let joined = ["for ", "pro ", "to ", "k ", "of ", "("].iter().any(|word| {
-        rest.get(..word.len())
-            .is_some_and(|head| head.eq_ignore_ascii_case(word))
-    });
-    if !joined {
-        return None;
-    }
-    let bytes = rest.as_bytes();
-    let line = &bytes[..bytes.len().min(64)];
-    let line = &line[..line
-        .iter()
-        .position(|byte| matches!(byte, b'\n' | b',' | b';'))
-        .unwrap_or(line.len())];
-    let colon = line
-        .windows(2)
-        .position(|pair| pair == b": ")
-        .map(|place| place + 2);
-    let verb = VERBS[..6]
-        .iter()
-        .filter_map(|verb| {
-            memchr::memmem::find(line, format!(" {verb}").as_bytes()).map(|place| place + 1 + verb.len())
-        })
-        .min();
-    let equals = line
-        .windows(3)
-        .position(|triple| triple == b" = ")
-        .map(|place| place + 3);
-    [colon, verb, equals]
-        .into_iter()
-        .flatten()
-        .min()
-        .map(|place| at + place)
 }
 
 /// Says whether a text consists of digits only.

@@ -305,7 +305,6 @@ pub(super) fn unpacked(text: &str, name: &Range<usize>, close: usize) -> Option<
     if !is_list || bytes[sign] != b'=' || bytes.get(sign + 1) == Some(&b'=') {
         return None;
     }
-    // As an argument of a call it would have a sign of its own before the next comma.
     let mut literal = skip_blank(bytes, sign + 1);
     for _ in 0..place {
         let end = match quoted(text, literal) {
