@@ -96,6 +96,30 @@ struct Wish {
     claimed_by: Option<ObjectKey>,
 }
 
+/// When an object gets its name, which decides among those that wish for the same: as in the CLI, configurations in
+/// the order of the API, each followed by its rows by name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Turn {
+    config: u64,
+    row: Option<(String, u64)>,
+}
+
+impl Turn {
+    fn of(order: u64) -> Self {
+        Self {
+            config: order,
+            row: None,
+        }
+    }
+
+    fn of_row(config: u64, row: Record) -> Self {
+        Self {
+            config,
+            row: Some((row.inspection.sort_name, row.order)),
+        }
+    }
+}
+
 /// How things stood before changes were applied.
 #[derive(Default)]
 struct Before {
@@ -304,6 +328,7 @@ impl Placement {
     /// Places lifted objects, parents first. What leads to no existing parent gets no path.
     fn place(&mut self, wishes: BTreeMap<ObjectKey, Option<Wish>>, before: &Before) {
         let mut groups: BTreeMap<ObjectKey, Vec<(ObjectKey, String)>> = BTreeMap::new();
+        let mut guests = Vec::new();
         for (key, wish) in wishes {
             let Some(Wish {
                 parent,
@@ -315,10 +340,14 @@ impl Placement {
                 continue;
             };
             let elsewhere = (container(&key).as_ref() != Some(&parent)).then(|| parent.clone());
+            if elsewhere.is_some() {
+                guests.push(key.clone());
+            }
             self.belong(&key, elsewhere, claimed_by);
             let segment = granted(&segment, &key, &parent);
             groups.entry(parent).or_default().push((key, segment));
         }
+        let early = self.early(&guests);
         // What still has its path, or none that depends on this, is where placing starts.
         let stands = |parent: &&ObjectKey| {
             let record = || self.records.get(parent);
@@ -329,12 +358,51 @@ impl Placement {
             let Some(group) = groups.remove(&parent) else {
                 continue;
             };
-            ready.extend(self.place_group(&parent, group, before));
+            ready.extend(self.place_group(&parent, group, &early, before));
         }
         // An object that found no parent belongs to none.
         for (key, _) in groups.into_values().flatten() {
             self.belong(&key, None, None);
         }
+    }
+
+    /// Returns the turns of objects that have their name before their own turn: what lives elsewhere needs the
+    /// path of its parent first, and that the path of its own.
+    fn early(&self, guests: &[ObjectKey]) -> BTreeMap<ObjectKey, Turn> {
+        let mut early: BTreeMap<ObjectKey, Turn> = BTreeMap::new();
+        for guest in guests {
+            let Some(turn) = self.turn(guest) else {
+                continue;
+            };
+            let mut above = self.parent(guest);
+            // Turns only become earlier, so that this ends where objects want to live in each other.
+            while let Some(parent) = above.take() {
+                let known = early.get(&parent).cloned().or_else(|| self.turn(&parent));
+                if known.is_some_and(|known| turn < known) {
+                    above = self.parent(&parent);
+                    early.insert(parent, turn.clone());
+                }
+            }
+        }
+        early
+    }
+
+    /// Returns when an object would get its name if nothing were below it; none where it was never put.
+    fn turn(&self, key: &ObjectKey) -> Option<Turn> {
+        let record = self.records.get(key)?;
+        match key {
+            ObjectKey::Row { .. } => {
+                let home = self.records.get(&container(key)?)?;
+                Some(Turn::of_row(home.order, record))
+            }
+            _ => Some(Turn::of(record.order)),
+        }
+    }
+
+    /// Returns what an object lives in, or wants to.
+    fn parent(&self, key: &ObjectKey) -> Option<ObjectKey> {
+        let record = self.records.get(key)?;
+        record.parent.or_else(|| container(key))
     }
 
     /// Notes what an object that is not placed yet belongs to. Most records say so already, and stay as they are.
@@ -355,19 +423,21 @@ impl Placement {
         &mut self,
         parent: &ObjectKey,
         mut group: Vec<(ObjectKey, String)>,
+        early: &BTreeMap<ObjectKey, Turn>,
         before: &Before,
     ) -> Vec<ObjectKey> {
-        let directory = self.records.get(parent).and_then(|record| record.path);
-        let directory = directory.unwrap_or_default();
-        // As in the CLI: rows by name, then what else lives here, both in the order of the API.
+        let home = self.records.get(parent);
+        let order = home.as_ref().map_or(0, |record| record.order);
+        let directory = home.and_then(|record| record.path).unwrap_or_default();
         group.sort_by_cached_key(|(key, _)| {
-            let record = self.records.get(key);
-            let is_row = matches!(key, ObjectKey::Row { .. });
-            let order = record.as_ref().map(|record| record.order);
-            let name = record
-                .filter(|_| is_row)
-                .map(|record| record.inspection.sort_name);
-            (!is_row, name, order)
+            let own = || {
+                let record = self.records.get(key)?;
+                Some(match key {
+                    ObjectKey::Row { .. } => Turn::of_row(order, record),
+                    _ => Turn::of(record.order),
+                })
+            };
+            early.get(key).cloned().or_else(own)
         });
         let mut keys = Vec::with_capacity(group.len());
         let mut unplaced = Vec::new();

@@ -10,6 +10,7 @@ pub(crate) const FLOW: &str = "keboola.flow";
 pub(crate) const LEGACY_TRANSFORMATION: &str = "transformation";
 pub(crate) const DATA_APPS: &str = "keboola.data-apps";
 pub(crate) const CUSTOM_PYTHON: &str = "kds-team.app-custom-python";
+pub(crate) const DATA_GATEWAY: &str = "keboola.app-data-gateway";
 
 /// The language of a component's code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

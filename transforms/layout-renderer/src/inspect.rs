@@ -59,7 +59,10 @@ fn inspect_one(settings: &Settings, object: &ApiObject) -> Result<Inspection, &'
             if settings.is_ignored(component) =>
         {
             // Its source is read all the same: what cannot be read cannot be rendered either.
-            source::parse(object).map(|_| nowhere())
+            source::parse(object).map(|_| Inspection {
+                aliases: default_buckets(object).into_iter().collect(),
+                ..nowhere()
+            })
         }
         ObjectKey::Config { component, config } => {
             let mut source = source::parse(object)?;
@@ -143,20 +146,29 @@ fn config_inspection(
         ),
     ];
     // The CLI reads the configuration's id after the last dash, so one with a dash has no such name.
-    let stage = described.and_then(|component| component.default_bucket_stage.as_deref());
-    let stage = stage.filter(|_| !config.contains('-'));
+    let buckets = default_buckets(object);
+    let own = buckets
+        .as_ref()
+        .filter(|_| !config.contains('-'))
+        .map(|prefix| [prefix, config].concat());
     Inspection {
         place,
         segment: fill(template, &parts),
         sort_name: String::new(),
         claims: claims(settings, &object.key, configuration),
         references: source::references(object, configuration),
-        aliases: stage
-            .map(|stage| format!("{stage}.c-{}-{config}", component::bucket_name_of(component)))
-            .into_iter()
-            .collect(),
+        aliases: own.into_iter().chain(buckets).collect(),
         facts,
     }
+}
+
+/// Returns what the default buckets of a configuration's component begin with: a second name of each of its
+/// configurations, which tells that there are such buckets. That of rows is their configuration's.
+fn default_buckets(object: &ApiObject) -> Option<String> {
+    let component = object.component.as_ref()?;
+    let stage = component.default_bucket_stage.as_deref()?;
+    matches!(object.key, ObjectKey::Config { .. })
+        .then(|| format!("{stage}.c-{}-", component::bucket_name_of(&component.id)))
 }
 
 /// Tells the rows of a shared code, and the transformations that use it, its target component.

@@ -116,6 +116,11 @@ impl<'a> Resolved<'a> {
         self.existing(&Reference::Alias(alias.to_owned()))
     }
 
+    /// Returns whether an alias has an owner, be it without a place.
+    fn is_known(&self, alias: &str) -> bool {
+        self.0.contains_key(&Reference::Alias(alias.to_owned()))
+    }
+
     fn existing(&self, reference: &Reference) -> Option<&'a Resolution> {
         self.0
             .get(reference)

@@ -108,15 +108,32 @@ pub(crate) fn placeholder(script: &str) -> Option<&str> {
     fits.then_some(id)
 }
 
-/// Returns the default bucket and the table that an input mapping's source names, where it looks
-/// like one: `<stage>.c-<component>-<configuration id>.<table>`.
-pub(crate) fn default_bucket(source: &str) -> Option<(&str, &str)> {
-    let (bucket, table) = source.rsplit_once('.')?;
+/// What an input mapping's source names where it looks like a table of a default bucket.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct DefaultBucket<'s> {
+    /// `<stage>.c-<component>-<configuration id>`; no id has a dash.
+    pub(crate) bucket: &'s str,
+    /// What the default buckets of the component begin with, to the dash.
+    pub(crate) prefix: &'s str,
+    pub(crate) table: &'s str,
+}
+
+/// Reads the source of an input mapping as the CLI does: the bucket ends at the last dot, the name of the table begins
+/// after the second.
+pub(crate) fn default_bucket(source: &str) -> Option<DefaultBucket<'_>> {
+    let (bucket, _) = source.rsplit_once('.')?;
     let owner = bucket
         .strip_prefix("in.c-")
         .or_else(|| bucket.strip_prefix("out.c-"))?;
     let (component, config) = owner.rsplit_once('-')?;
-    (!component.is_empty() && !config.is_empty() && !owner.contains('.')).then_some((bucket, table))
+    if component.is_empty() || config.is_empty() {
+        return None;
+    }
+    Some(DefaultBucket {
+        bucket,
+        prefix: &bucket[..bucket.len() - config.len()],
+        table: source.splitn(3, '.').nth(2)?,
+    })
 }
 
 /// Returns the sources of the input mapping's tables.
@@ -186,9 +203,12 @@ pub(crate) fn references(object: &ApiObject, configuration: &Object<'_>) -> Vec<
             )));
         }
     }
-    for source in input_sources(configuration) {
-        if let Some((bucket, _)) = default_bucket(source) {
-            add(Reference::Alias(bucket.to_owned()));
+    let mut owned = input_sources(configuration).filter_map(default_bucket).peekable();
+    while let Some(DefaultBucket { bucket, prefix, .. }) = owned.next() {
+        add(Reference::Alias(bucket.to_owned()));
+        // Whether the component has default buckets matters to those that follow.
+        if owned.peek().is_some() {
+            add(Reference::Alias(prefix.to_owned()));
         }
     }
     found
@@ -208,17 +228,28 @@ mod tests {
 
     #[test]
     fn default_buckets_end_with_a_configuration_id() {
-        assert_eq!(
-            default_bucket("in.c-keboola-ex-123.table"),
-            Some(("in.c-keboola-ex-123", "table"))
-        );
+        for (source, bucket, prefix, table) in [
+            (
+                "in.c-keboola-ex-123.table",
+                "in.c-keboola-ex-123",
+                "in.c-keboola-ex-",
+                "table",
+            ),
+            ("out.c-a-1.x.y", "out.c-a-1.x", "out.c-a-", "x.y"),
+        ] {
+            let expected = DefaultBucket {
+                bucket,
+                prefix,
+                table,
+            };
+            assert_eq!(default_bucket(source), Some(expected), "{source}");
+        }
         for source in [
             "in.c-main.orders",
             "sys.c-a-1.t",
             "in.c-a-.t",
             "in.c--1.t",
             "orders",
-            "in.c-a.b-1.t",
         ] {
             assert_eq!(default_bucket(source), None, "{source}");
         }

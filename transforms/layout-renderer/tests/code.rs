@@ -532,3 +532,66 @@ fn custom_python_has_its_code_beside_it() {
         "#]],
     );
 }
+
+#[test]
+fn the_id_of_a_gateways_workspace_is_a_number() {
+    check(
+        &[
+            (
+                "keboola.app-data-gateway/1",
+                r#"{"name": "G", "configuration": {"parameters": {"db": {"workspaceId": " 123 ", "user": "u"}}}}"#,
+            ),
+            (
+                "keboola.app-data-gateway/1/r",
+                r#"{"name": "R", "configuration": {"parameters": {"db": {"workspaceId": "123"}}}}"#,
+            ),
+            (
+                "keboola.app-data-gateway/2",
+                r#"{"name": "H", "configuration": {"parameters": {"db": {"workspaceId": "one"}}}}"#,
+            ),
+        ],
+        &["config.json", "data-gateway/1.json"],
+        &expect![[r#"
+            === configs-extra/keboola.app-data-gateway/1.json
+            {
+              "componentId": "keboola.app-data-gateway",
+              "configId": "1",
+              "version": null,
+              "versionIdentifier": null,
+              "author": null,
+              "created": null,
+              "changeDescription": null,
+              "lost": {
+                "/parameters/db": {
+                  "workspaceId": " 123 "
+                }
+              }
+            }
+            === configs/main/other/keboola.app-data-gateway/g/config.json
+            {
+              "parameters": {
+                "db": {
+                  "workspaceId": 123,
+                  "user": "u"
+                }
+              }
+            }
+            === configs/main/other/keboola.app-data-gateway/g/rows/r/config.json
+            {
+              "parameters": {
+                "db": {
+                  "workspaceId": "123"
+                }
+              }
+            }
+            === configs/main/other/keboola.app-data-gateway/h/config.json
+            {
+              "parameters": {
+                "db": {
+                  "workspaceId": "one"
+                }
+              }
+            }
+        "#]],
+    );
+}

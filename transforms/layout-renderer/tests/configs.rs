@@ -472,9 +472,10 @@ fn schedules_live_in_what_they_run() {
 }
 
 #[test]
-fn default_buckets_are_named_by_their_owner() {
+fn default_buckets_are_named_by_their_owner_up_to_one_without() {
     let mapping = r#"{"storage": {"input": {"tables": [
-        {"source": "in.c-keboola-ex-db-1.orders"}, {"source": "in.c-keboola-ex-db-9.orders"}, {"source": "in.c-main.x"}, {}]}}}"#;
+        {}, {"source": "in.c-main-1.x"}, {"source": "in.c-keboola-ex-db-1.orders"}, {"source": "in.c-keboola-ex-db-9.orders"},
+        {"source": "in.c-keboola-ex-db-1.orders"}]}}}"#;
     let source = format!(r#"{{"name": "W", "configuration": {mapping}}}"#);
     check(
         &[
@@ -489,6 +490,10 @@ fn default_buckets_are_named_by_their_owner() {
               "storage": {
                 "input": {
                   "tables": [
+                    {},
+                    {
+                      "source": "in.c-main-1.x"
+                    },
                     {
                       "source": "{{:default-bucket:extractor/keboola.ex-db/source}}.orders"
                     },
@@ -496,9 +501,8 @@ fn default_buckets_are_named_by_their_owner() {
                       "source": "in.c-keboola-ex-db-9.orders"
                     },
                     {
-                      "source": "in.c-main.x"
-                    },
-                    {}
+                      "source": "in.c-keboola-ex-db-1.orders"
+                    }
                   ]
                 }
               }
@@ -508,6 +512,10 @@ fn default_buckets_are_named_by_their_owner() {
               "storage": {
                 "input": {
                   "tables": [
+                    {},
+                    {
+                      "source": "in.c-main-1.x"
+                    },
                     {
                       "source": "{{:default-bucket:extractor/keboola.ex-db/source}}.orders"
                     },
@@ -515,9 +523,8 @@ fn default_buckets_are_named_by_their_owner() {
                       "source": "in.c-keboola-ex-db-9.orders"
                     },
                     {
-                      "source": "in.c-main.x"
-                    },
-                    {}
+                      "source": "in.c-keboola-ex-db-1.orders"
+                    }
                   ]
                 }
               }

@@ -131,6 +131,46 @@ fn new_objects_get_unique_paths_in_the_order_of_the_api() {
 }
 
 #[test]
+fn what_something_lives_in_that_came_first_has_its_name_first() {
+    check(
+        &["s/1 schedules/s below:c/2; c/1 x/a; c/2 x/a; c/3 x/a"],
+        &expect![[r#"
+            *c/1: x/a-001
+            *c/2: x/a
+            *c/3: x/a-002
+            *s/1: x/a/schedules/s
+        "#]],
+    );
+    // Variables of a row take the row and its configuration along.
+    check(
+        &[
+            "v/1 variables claimed; k/1 s; k/2 s; k/2/a codes/x sort:x; k/2/b codes/x sort:x claims:v/1; k/2/c codes/x sort:w",
+        ],
+        &expect![[r#"
+            *k/1: s-001
+            *k/2: s
+            *k/2/a: s/codes/x-002
+            *k/2/b: s/codes/x
+            *k/2/c: s/codes/x-001
+            *v/1: s/codes/x/variables
+        "#]],
+    );
+    // Nothing is earlier than it was where it stands already, or where what lives in it comes later.
+    check(
+        &[
+            "c/1 x/a; c/2 x/a; s/1 schedules/s below:c/2",
+            "s/1 schedules/s below:c/2; c/3 x/a; c/2 x/a",
+        ],
+        &expect![[r#"
+             c/1: x/a
+            *c/2: x/a-001
+            *c/3: x/a-002
+            *s/1: x/a-001/schedules/s
+        "#]],
+    );
+}
+
+#[test]
 fn objects_keep_their_paths_when_better_ones_become_free() {
     check(
         &["c/1 x/a; c/2 x/a", "gone c/1"],

@@ -9,10 +9,11 @@ use crate::{
     api::{DocumentKind, Entry, LayoutError, ObjectKey},
     component::{self, Language},
     edges,
-    json::{Json, Object},
+    json::{Json, Object, write},
     node::Node,
-    source,
+    source::{self, DefaultBucket},
 };
+use std::mem::replace;
 
 /// What the renderers of special components work on.
 pub(super) struct Work<'a> {
@@ -52,7 +53,7 @@ pub(super) fn render<'a>(
         ObjectKey::Config { component, .. } => (component.as_str(), false),
         _ => return Ok(Rendered::default()),
     };
-    // An ignored component has no place, so that its inspection, which is empty, is not in question.
+    // An ignored component has no place, so that its inspection, which has no references, is not in question.
     let references = source::references(object.object(), &configuration);
     let mut work = Work {
         lost: Lost::of(&configuration),
@@ -79,6 +80,7 @@ pub(super) fn render<'a>(
             None => {}
         },
         component::CUSTOM_PYTHON if !is_row => custom_python(&mut work),
+        component::DATA_GATEWAY if !is_row => workspace_id(&mut work),
         _ => {}
     }
     let generic_blocks = placed
@@ -167,11 +169,12 @@ fn meta<'s>(source: &'s Object<'_>, only_if_disabled: bool) -> Object<'s> {
     meta
 }
 
-/// Names the owner of a default bucket by its path, so that the name holds in another project.
+/// Names the owners of default buckets by their paths, so that the names hold in another project.
 fn default_buckets(work: &mut Work<'_>) {
     let Work {
         configuration,
         resolved,
+        lost,
         ..
     } = work;
     let input = configuration.get_mut("storage").and_then(Json::as_object_mut);
@@ -181,15 +184,31 @@ fn default_buckets(work: &mut Work<'_>) {
     let tables = input
         .and_then(|input| input.get_mut("tables"))
         .and_then(Json::as_array_mut);
-    for table in tables.into_iter().flatten().filter_map(Json::as_object_mut) {
-        let Some(Json::String(source)) = table.get_mut("source") else {
+    for (at, mapping) in tables.into_iter().flatten().enumerate() {
+        let mapping = mapping.as_object_mut();
+        let Some(Json::String(source)) = mapping.and_then(|mapping| mapping.get_mut("source")) else {
             continue;
         };
-        let Some((bucket, name)) = source::default_bucket(source) else {
+        let Some(DefaultBucket {
+            bucket,
+            prefix,
+            table,
+        }) = source::default_bucket(source)
+        else {
             continue;
         };
         if let Some(owner) = resolved.alias(bucket) {
-            *source = format!("{{{{:default-bucket:{}}}}}.{name}", owner.path).into();
+            let named = format!("{{{{:default-bucket:{}}}}}.{table}", owner.path);
+            // An id with a dot leaves its end in the name of the table.
+            let is_ambiguous = table.contains('.');
+            let source = replace(source, named.into());
+            if is_ambiguous {
+                lost.add(format!("/storage/input/tables/{at}/source"), Json::from(source));
+            }
+        } else if resolved.is_known(prefix) {
+            // The CLI gives up at the first one whose owner is not there. Without any configuration of the component
+            // in the branch nothing tells that it has default buckets; so those that follow are named all the same.
+            break;
         }
     }
 }
@@ -259,6 +278,32 @@ fn shared_code_row(work: &mut Work<'_>, key: &ObjectKey) {
 pub(super) fn target_of(facts: &str) -> Option<String> {
     let facts = Json::parse(facts).ok()?;
     facts.as_object()?.str("target").map(str::to_owned)
+}
+
+/// Writes the id of a workspace as a number, also where the source has it as text. What the CLI adds of the workspace
+/// itself is no part of the configuration, and is left out; so is a text whose digits a double would change.
+fn workspace_id(work: &mut Work<'_>) {
+    let parameters = work
+        .configuration
+        .get_mut("parameters")
+        .and_then(Json::as_object_mut);
+    let database = parameters
+        .and_then(|parameters| parameters.get_mut("db"))
+        .and_then(Json::as_object_mut);
+    let Some(id) = database.and_then(|database| database.get_mut("workspaceId")) else {
+        return;
+    };
+    let Json::String(text) = id else {
+        return;
+    };
+    let number = text.trim();
+    let is_number =
+        matches!(Json::parse(number), Ok(Json::Number(token)) if write::cli_number(&token) == token);
+    if is_number {
+        let number = Json::Number(number.to_owned().into());
+        let text = replace(id, number);
+        work.lost.add("/parameters/db/workspaceId", text);
+    }
 }
 
 /// Copies the code out of `parameters.code`, bytes as they are; none is an empty file. Where it is no
