@@ -235,6 +235,44 @@ pub(crate) fn secure_string(text: &[u8], at: usize) -> Option<(usize, usize)> {
         .then_some((start, start + end))
 }
 
+/// Says whether the flag at `at` is of a program of Samba, which takes `user%password`.
+pub(crate) fn takes_percent(text: &[u8], at: usize) -> bool {
+    const PROGRAMS: [&str; 5] = ["smbclient", "rpcclient", "smbget", "smbcacls", "winexe"];
+    let before = &text[at.saturating_sub(COMMAND_MAX)..at];
+    let line = &before[before
+        .iter()
+        .rposition(|&byte| byte == b'\n')
+        .map_or(0, |end| end + 1)..];
+    PROGRAMS
+        .iter()
+        .any(|program| memchr::memmem::find(line, program.as_bytes()).is_some())
+}
+
+/// Returns the password before `/user:` in `net use X: \\\\host\\share password /user:…`.
+pub(crate) fn password_of_net_use(text: &[u8], at: usize) -> Option<(usize, usize)> {
+    if at == 0 || text[at - 1] != b' ' {
+        return None;
+    }
+    let floor = at.saturating_sub(COMMAND_MAX);
+    let from = memchr::memrchr(b'\n', &text[floor..at]).map_or(floor, |end| floor + end + 1);
+    let end = at
+        - text[from..at]
+            .iter()
+            .rev()
+            .take_while(|&&byte| byte == b' ')
+            .count();
+    let start = memchr::memrchr(b' ', &text[from..end]).map(|blank| from + blank + 1)?;
+    let command = text[from..start].to_ascii_lowercase();
+    let value = std::str::from_utf8(&text[start..end]).ok()?;
+    let value = value.trim_matches('"');
+    let is_use = memchr::memmem::find(&command, b"net use ").is_some()
+        && memchr::memmem::find(&command, b"\\\\").is_some();
+    let is_other = value.starts_with(['/', '\\', '*', '%', '$', '<']);
+    let start = start + usize::from(text[start] == b'"');
+    (is_use && !is_other && shape::is_secret(Strength::Password, Join::Certain, "", value))
+        .then_some((start, start + value.len()))
+}
+
 fn ends_command(byte: u8) -> bool {
     matches!(
         byte,

@@ -4,13 +4,13 @@
 //! markers in; this only says which pieces go.
 
 use crate::keys::{self, Keywords, Strength};
+use crate::nearby::{Header, Object};
 use crate::pairs::{self, rule_for};
 use crate::rules::{self, RuleIndex};
 use crate::scan::{self, Depth, Hit, Scanner};
 use crate::settings::Settings;
 use crate::shape::Join;
-use crate::{keboola, repeated, structure};
-use std::borrow::Cow;
+use crate::{keboola, repeated, structure, vendors};
 use std::ops::{Range, RangeInclusive};
 use std::sync::OnceLock;
 
@@ -107,42 +107,6 @@ pub fn judge(documents: &[Document<'_>]) -> Vec<Vec<Finding>> {
     documents.iter().map(|document| engine.judge(document)).collect()
 }
 
-/// What the header of a sample says about its columns.
-#[derive(Debug, Default)]
-struct Header<'a> {
-    columns: Vec<(Option<Strength>, &'a str)>,
-}
-
-impl<'a> Header<'a> {
-    fn learn(&mut self, keywords: &Keywords, column: usize, name: &'a str) {
-        // Columns come in order; a gap would be a malformed document, whose cells have no names then.
-        if column == self.columns.len() {
-            self.columns.push((keywords.strength(name), name));
-        }
-    }
-}
-
-/// The object that the last member was in: members of one object follow each other.
-#[derive(Debug, Default)]
-struct Object<'a> {
-    pointer: &'a str,
-    /// Its name, where that has a word of a secret.
-    name: Option<&'a str>,
-}
-
-impl<'a> Object<'a> {
-    /// Returns the name of the object with this pointer, where it has a word of a secret. Together with the name of a member
-    /// it may promise one, as in `{"passwords": {"production": "…"}}`.
-    fn name(&mut self, keywords: &Keywords, pointer: &'a str) -> Option<Cow<'a, str>> {
-        if self.pointer != pointer {
-            let name = structure::last(pointer).1;
-            self.pointer = pointer;
-            self.name = keywords.occur_in(name).then_some(name);
-        }
-        Some(structure::name_of("", self.name?))
-    }
-}
-
 impl Engine {
     /// Prepares the policy; takes some milliseconds.
     #[must_use]
@@ -206,17 +170,12 @@ impl Engine {
         let judged = match cell {
             Some((0, column)) => {
                 header.learn(&self.keywords, column, value);
-                None
+                // A table need not have one.
+                vendors::judge_cell(document, place, "")
             }
-            Some((_, column)) => {
-                let named = header
-                    .columns
-                    .get(column)
-                    .and_then(|&(strength, name)| Some((strength?, name)));
-                named.and_then(|(strength, name)| {
-                    Some((strength, pairs::judge(strength, Join::Cell, name, value)?))
-                })
-            }
+            Some((_, column)) => header
+                .judge(column, value)
+                .or_else(|| vendors::judge_cell(document, place, header.name(column))),
             None if leaf.pointer.is_empty() => None,
             None => self.judge_member(document, place, object),
         };
@@ -261,7 +220,11 @@ impl Engine {
             Some((strength, pairs::judge(strength, Join::Member, name, leaf.value)?))
         };
         judge(&structure::name_of(parent, member))
-            .or_else(|| judge(&structure::name_beside(document, place, (parent, member))?))
+            .or_else(|| vendors::judge(member, leaf.value))
+            .or_else(|| {
+                let name = structure::name_beside(document, place, (parent, member))?;
+                judge(&name).or_else(|| vendors::judge(&name, leaf.value))
+            })
             .or_else(|| self.judge_after_name(document, place, (parent, member)))
             .or_else(|| {
                 let name = object.name(&self.keywords, parent)?;
@@ -480,6 +443,10 @@ mod tests {
             /required/0 = #password
             /required/1 = #api_token
             /pw = Xk7vR2mpQz
+            /taxjar = af2b9902c758d73f1e40b3ad88f62c45
+            /taxjar_list = b03caa13d869e84a2f51c4be990730d6
+            /keys/0/name = TaxJar
+            /keys/0/value = c14dbb24-e97a-f95b-3062-d5cfaa1841e7
             ",
             &expect![[r#"
                 /passwords/production = [REDACTED:password:k7wq2a]
@@ -495,6 +462,10 @@ mod tests {
                 /required/0 = #password
                 /required/1 = #api_token
                 /pw = [REDACTED:password:k7wq2a]
+                /taxjar = [REDACTED:keyed-secret:k7wq2a]
+                /taxjar_list = b03caa13d869e84a2f51c4be990730d6
+                /keys/0/name = TaxJar
+                /keys/0/value = [REDACTED:keyed-secret:k7wq2a]
             "#]],
         );
     }

@@ -10,10 +10,10 @@ mod code_hosts;
 mod private_keys;
 mod services;
 
-pub(crate) use checks::{base64_bytes, boundary_before, decode_base64};
+pub(crate) use checks::{base64_bytes, boundary_before, decode_base64, end_with_rest};
 pub(crate) use private_keys::{base64_private_key, base64_registry_login, json_web_token, private_key_block};
 
-use crate::alphabet::{ALNUM, Alphabet, DASH, DOT, variety};
+use crate::alphabet::{ALNUM, Alphabet, DASH, DOT, PLUS_SLASH, variety};
 
 /// One piece of a pattern.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +49,8 @@ pub(crate) struct Pattern {
     pub(crate) check: Check,
     /// Whether the start is inside a URL's host, which goes with it.
     pub(crate) with_host: bool,
+    /// How many parts, each of one length only, are before the start: a mark inside a key.
+    lead: usize,
 }
 
 /// A rule: secrets of one issuer.
@@ -85,6 +87,14 @@ const fn pattern(starts: &'static [&'static str], parts: &'static [Part]) -> Pat
         parts,
         check: Check::Variety,
         with_host: false,
+        lead: 0,
+    }
+}
+
+const fn marked(starts: &'static [&'static str], lead: usize, parts: &'static [Part]) -> Pattern {
+    Pattern {
+        lead,
+        ..pattern(starts, parts)
     }
 }
 
@@ -113,37 +123,59 @@ impl Pattern {
     /// Returns the range that the secret has, where the text has `start` at `at`.
     pub(crate) fn find(&self, text: &[u8], at: usize, start: &str) -> Option<(usize, usize)> {
         let body = at + start.len();
-        if text.get(at..body)? != start.as_bytes() || !(self.with_host || boundary_before(text, at)) {
+        let (lead, rest) = self.parts.split_at(self.lead);
+        let begin = at.checked_sub(lead.iter().map(Part::least).sum())?;
+        let is_bounded = match lead {
+            [] => self.with_host || boundary_before(text, begin),
+            // Not inside a longer text of base64.
+            _ => boundary_before(text, begin) && !(begin > 0 && PLUS_SLASH.has(text[begin - 1])),
+        };
+        if text.get(at..body)? != start.as_bytes() || !is_bounded || read(lead, text, begin)? != at {
             return None;
         }
-        let mut end = body;
-        for (index, part) in self.parts.iter().enumerate() {
-            match *part {
-                Part::Text(expected) => {
-                    if !text[end..].starts_with(expected.as_bytes()) {
-                        return None;
-                    }
-                    end += expected.len();
-                }
-                Part::Run { alphabet, min, max } => {
-                    let stop = alphabet.run(text, end, max);
-                    let last = index + 1 == self.parts.len();
-                    if stop - end < min || (last && text.get(stop).is_some_and(|&next| alphabet.has(next))) {
-                        return None;
-                    }
-                    end = stop;
-                }
-            }
+        let end = read(rest, text, body)?;
+        if let Some(Part::Run { alphabet, .. }) = rest.last()
+            && text.get(end).is_some_and(|&next| alphabet.has(next))
+        {
+            return None;
         }
-        let secret = &text[body..end];
+        let secret = &text[if lead.is_empty() { body } else { begin }..end];
         let varied = variety(secret) >= if secret.len() < 16 { 5 } else { 7 };
         let passes = match self.check {
             Check::Variety => varied,
             Check::Checksum62 => varied || checks::has_checksum62(secret),
             Check::Opaque => crate::shape::is_opaque(secret, 12),
         };
-        passes.then(|| (if self.with_host { url_start(text, at) } else { at }, end))
+        passes.then(|| {
+            if self.with_host {
+                (url_start(text, at), end)
+            } else {
+                (begin, checks::end_with_rest(text, end))
+            }
+        })
     }
+}
+
+impl Part {
+    const fn least(&self) -> usize {
+        match self {
+            Self::Run { min, .. } => *min,
+            Self::Text(text) => text.len(),
+        }
+    }
+}
+
+/// Returns where the parts end that begin at `from`.
+fn read(parts: &[Part], text: &[u8], from: usize) -> Option<usize> {
+    parts.iter().try_fold(from, |end, part| match *part {
+        Part::Text(expected) => text[end..]
+            .starts_with(expected.as_bytes())
+            .then_some(end + expected.len()),
+        Part::Run { alphabet, min, max } => {
+            let stop = alphabet.run(text, end, max);
+            (stop - end >= min).then_some(stop)
+        }
+    })
 }
 
 /// Returns the start of the URL whose host or path goes on at `at`.

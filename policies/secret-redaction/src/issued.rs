@@ -3,12 +3,12 @@
 //! A distinctive start cannot wake this, as there is none. So it looks at runs of bytes that tokens are made of: only
 //! each second eight bytes of a text have to be looked at to find all that are long enough. Linear in the text.
 
-use crate::alphabet::{
-    ALNUM, Alphabet, DASH, DIGIT, HEX, LETTER, LOWER, LOWER_HEX, UPPER, URL64, URL64_PADDED,
-};
-use crate::formats::boundary_before;
+mod forms;
+
+use crate::alphabet::{ALNUM, Alphabet, DASH, DIGIT, HEX, LETTER, LOWER, LOWER_HEX, UPPER, URL64};
+use crate::formats::{boundary_before, end_with_rest};
 use crate::rules::{self, RuleIndex};
-use crate::{keboola, shape};
+use crate::{keboola, shape, vendors};
 use std::ops::Range;
 
 /// Length of the shortest run that is looked at, in bytes.
@@ -33,22 +33,26 @@ const RUN_MAX: usize = 1024;
 /// A name has so many parts at most, each of so many bytes; one that tells nothing fewer, as names of buckets have many.
 const PARTS_MAX: usize = 4;
 const NAMELESS_PARTS_MAX: usize = 2;
+const NAMELESS_PARTS_OF_LONG_MAX: usize = 3;
 const PART_MAX: usize = 12;
+
+/// Longest number of the record that a token is of, in digits.
+const NUMBER_MAX: usize = 18;
 
 /// What tells that noise is a secret, whatever it looks like.
 const SECRETS: [&str; 12] = [
     "apikey", "authkey", "oat", "pass", "password", "pat", "priv", "pw", "secret", "signkey", "sk", "token",
 ];
 /// What tells it of noise that is neither hexadecimal nor a UUID: names of caches and tables are made of these too.
-const HINTS: [&str; 14] = [
-    "access", "admin", "api", "auth", "bot", "key", "live", "prod", "refresh", "root", "sandbox", "sdk",
-    "svc", "test",
+const HINTS: [&str; 17] = [
+    "access", "admin", "ak", "api", "auth", "bot", "key", "live", "lk", "prod", "refresh", "rk", "root",
+    "sandbox", "sdk", "svc", "test",
 ];
 /// What tells that it is for everybody to see, or only names something.
-const PUBLIC: [&str; 28] = [
+const PUBLIC: [&str; 30] = [
     "asset", "avatar", "checksum", "cid", "client", "cs", "cursor", "digest", "etag", "file", "hash", "icon",
-    "id", "image", "img", "job", "md", "nonce", "photo", "pk", "pub", "public", "query", "req", "request",
-    "sha", "trace", "video",
+    "id", "image", "img", "in", "job", "md", "nonce", "out", "photo", "pk", "pub", "public", "query", "req",
+    "request", "sha", "trace", "video",
 ];
 
 /// Which tokens are looked for.
@@ -134,12 +138,29 @@ fn judge(text: &[u8], run: &Run, which: Which, goes_on: bool) -> Option<(Range<u
     }
     let found = if is_named(text, &run, goes_on) {
         run.range
-    } else if run.has_both_cases() || FORM_LENGTHS.contains(&token.len()) {
-        FORMS.iter().find_map(|form| form(text, run.range.clone()))?
+    } else if let Some(found) = forms::find(text, &run, goes_on) {
+        found
+    } else if vendors::is_behind_service(text, &run.range) {
+        run.range
     } else {
         return None;
     };
-    Some((found, rules::ISSUED_TOKEN))
+    Some((whole(text, found), rules::ISSUED_TOKEN))
+}
+
+/// Returns the range of a token with what belongs to it: the number of its record before it, noise behind it.
+fn whole(text: &[u8], found: Range<usize>) -> Range<usize> {
+    let bar = found.start.checked_sub(1).filter(|bar| text[*bar] == b'|');
+    let start = match bar.map(|bar| (bar, DIGIT.run_back(text, bar, NUMBER_MAX))) {
+        Some((bar, number)) if number < bar && is_start(text, number) => number,
+        _ => found.start,
+    };
+    start..end_with_rest(text, found.end)
+}
+
+/// Says whether what begins at `at` is the first cell of a row, if it is a cell, and no part of a word.
+fn is_start(text: &[u8], at: usize) -> bool {
+    boundary_before(text, at) && !(at > 0 && matches!(text[at - 1], b'|' | b'.' | b'-' | b'/'))
 }
 
 /// Returns how many bytes of a run belong to an escape that it follows: `\n`, `\u0022`, `%3D`.
@@ -224,9 +245,14 @@ fn is_named(text: &[u8], run: &Run, goes_on: bool) -> bool {
         Tells::Hint => has_both_cases(noise),
         Tells::Nothing => {
             let is_long = noise.len() >= NAMELESS_OF_ONE_CASE_MIN && ALNUM.all(noise);
+            let parts_max = if is_long && has_both_cases(noise) {
+                NAMELESS_PARTS_OF_LONG_MAX
+            } else {
+                NAMELESS_PARTS_MAX
+            };
             noise.len() >= NAMELESS_MIN
                 && (is_long || has_both_cases(noise))
-                && parts(name).count() <= NAMELESS_PARTS_MAX
+                && parts(name).count() <= parts_max
                 && !is_inside(text, &run.range, goes_on)
                 && !shape::has_words(noise)
         }
@@ -245,7 +271,7 @@ fn is_inside(text: &[u8], run: &Range<usize>, goes_on: bool) -> bool {
     is_digest
         || matches!(before, Some(b'/' | b'.' | b'@' | b'+'))
         || matches!(after, (Some(b'@' | b'/' | b'+'), _))
-        || matches!(after, (Some(b'.'), next) if is_joined(next))
+        || matches!(after, (Some(b'.'), next) if is_joined(next) && end_with_rest(text, run.end) == run.end)
 }
 
 /// Says whether noise has no more joints than base64 of the URL alphabet has by chance: names of machines and tables end
@@ -279,104 +305,6 @@ fn is_noise(bytes: &[u8]) -> bool {
     let digits = bytes.iter().filter(|byte| DIGIT.has(**byte)).count();
     let letters = bytes.iter().filter(|byte| LETTER.has(**byte)).count();
     digits >= 1 && letters >= 2 && shape::is_opaque(bytes, NOISE_MIN)
-}
-
-/// What has a form around a long run.
-type Form = fn(&[u8], Range<usize>) -> Option<Range<usize>>;
-
-/// Lengths of runs in forms that have letters of one case.
-const FORM_LENGTHS: [usize; 2] = [32, 64];
-
-const FORMS: [Form; 7] = [airtable, asana, discord, numbered, okta, yandex, zoho];
-
-/// `pat<14>.<64 hexadecimal digits>`: a personal access token of Airtable.
-fn airtable(text: &[u8], run: Range<usize>) -> Option<Range<usize>> {
-    let name = (run.start.checked_sub("pat".len() + 14 + 1))?;
-    let is_token = run.len() == 64
-        && LOWER_HEX.all(&text[run.clone()])
-        && text[run.start - 1] == b'.'
-        && ALNUM.all(&text[name..run.start - 1])
-        && text[name..].starts_with(b"pat")
-        && boundary_before(text, name);
-    is_token.then_some(name..run.end)
-}
-
-/// `1/<user>:<32 hexadecimal digits>`: a personal access token of Asana.
-fn asana(text: &[u8], run: Range<usize>) -> Option<Range<usize>> {
-    let colon = run.start.checked_sub(1).filter(|colon| text[*colon] == b':')?;
-    let user = DIGIT.run_back(text, colon, 20);
-    let start = user.checked_sub(2)?;
-    let is_token = run.len() == 32
-        && LOWER_HEX.all(&text[run.clone()])
-        && colon - user >= 10
-        && DIGIT.has(text[start])
-        && text[start + 1] == b'/'
-        && boundary_before(text, start);
-    is_token.then_some(start..run.end)
-}
-
-/// The user's number in base64, a time of six bytes, and a signature: the token of a bot of Discord.
-fn discord(text: &[u8], run: Range<usize>) -> Option<Range<usize>> {
-    let time = run.end + 1;
-    let signature = URL64.run(text, time, 8) + 1;
-    let end = URL64.run(text, signature, 64);
-    let is_token = (24..=28).contains(&run.len())
-        && matches!(text[run.start], b'M' | b'N' | b'O')
-        && text.get(run.end) == Some(&b'.')
-        && (7..=8).contains(&(signature - time))
-        && text.get(signature - 1) == Some(&b'.')
-        && (27..=40).contains(&end.saturating_sub(signature))
-        && shape::is_opaque(&text[signature..end], 27);
-    is_token.then_some(run.start..end)
-}
-
-/// `<number>-<noise>`: a key of TrueNAS, and what else begins with the number of whoever has it.
-fn numbered(text: &[u8], run: Range<usize>) -> Option<Range<usize>> {
-    let token = &text[run.clone()];
-    let noise = token.get(DIGIT.run(token, 0, 12) + 1..)?;
-    let is_token = DIGIT.has(token[0])
-        && (40..=128).contains(&noise.len())
-        && matches!(token[token.len() - noise.len() - 1], b'-' | b'_')
-        && ALNUM.all(noise)
-        && has_both_cases(noise)
-        && is_noise(noise);
-    is_token.then_some(run)
-}
-
-/// `00<40>`: an API token of Okta.
-fn okta(text: &[u8], run: Range<usize>) -> Option<Range<usize>> {
-    let token = &text[run.clone()];
-    let is_token =
-        token.len() == 42 && token.starts_with(b"00") && has_both_cases(token) && is_noise(&token[2..]);
-    is_token.then_some(run)
-}
-
-/// `1000.<32 hexadecimal digits>.<32>`: a code or a token of Zoho.
-fn zoho(text: &[u8], run: Range<usize>) -> Option<Range<usize>> {
-    let start = run.start.checked_sub("1000.".len())?;
-    let end = run.end + 1 + 32;
-    let second = text.get(run.end + 1..end)?;
-    let is_token = run.len() == 32
-        && LOWER_HEX.all(&text[run.clone()])
-        && text[run.end] == b'.'
-        && LOWER_HEX.all(second)
-        && text.get(end).is_none_or(|next| !URL64.has(*next))
-        && text[start..].starts_with(b"1000.")
-        && boundary_before(text, start);
-    is_token.then_some(start..end)
-}
-
-/// `t1.<data>.<86>`: an access token of Yandex Cloud.
-fn yandex(text: &[u8], run: Range<usize>) -> Option<Range<usize>> {
-    let dot = run.start.checked_sub(1).filter(|dot| text[*dot] == b'.')?;
-    let data = URL64_PADDED.run_back(text, dot, 500);
-    let start = data.checked_sub("t1.".len())?;
-    let is_token = run.len() >= 80
-        && dot - data >= 20
-        && text[start..].starts_with(b"t1.")
-        && boundary_before(text, start)
-        && shape::is_opaque(&text[run.clone()], 80);
-    is_token.then_some(start..run.end)
 }
 
 #[cfg(test)]
@@ -449,21 +377,29 @@ mod tests {
             format!("Use acme_{NOISE}."),
             format!("{NOISE}_acme"),
             format!("acme_{}_{}", &NOISE[..18], &NOISE[18..]),
+            format!("acme_cloud_org_{NOISE}"),
+            format!("lk_{}", &NOISE[..22]),
+            format!("acme_secret_{short}+{NOISE}/{short}=="),
+            format!("12|acme_{NOISE}"),
         ];
         check(
             &texts,
             &expect![[r#"
-            acme_aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE  ->  ["acme_aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE"]
-            x = 'acme-aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE';  ->  ["acme-aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE"]
-            a\nacme_v1_aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE b  ->  ["acme_v1_aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE"]
-            q?a=1%26k%3Dacme_aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE  ->  ["acme_aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE"]
-            acme_live_aB3dE5fG7hJ9kL2mN4pQ  ->  ["acme_live_aB3dE5fG7hJ9kL2mN4pQ"]
-            acme-sk-0f3a9c71d25e84b60f3a9c71d25e84b6  ->  ["acme-sk-0f3a9c71d25e84b60f3a9c71d25e84b6"]
-            acme_secret_0f3a9c71-d25e-84b6-0f3a-9c71d25e84b6  ->  ["acme_secret_0f3a9c71-d25e-84b6-0f3a-9c71d25e84b6"]
-            Use acme_aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE.  ->  ["acme_aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE"]
-            aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE_acme  ->  []
-            acme_aB3dE5fG7hJ9kL2mN4_pQ6rS8tU0vWx1Yz5AbC3dE  ->  ["acme_aB3dE5fG7hJ9kL2mN4_pQ6rS8tU0vWx1Yz5AbC3dE"]
-        "#]],
+                acme_aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE  ->  ["acme_aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE"]
+                x = 'acme-aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE';  ->  ["acme-aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE"]
+                a\nacme_v1_aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE b  ->  ["acme_v1_aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE"]
+                q?a=1%26k%3Dacme_aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE  ->  ["acme_aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE"]
+                acme_live_aB3dE5fG7hJ9kL2mN4pQ  ->  ["acme_live_aB3dE5fG7hJ9kL2mN4pQ"]
+                acme-sk-0f3a9c71d25e84b60f3a9c71d25e84b6  ->  ["acme-sk-0f3a9c71d25e84b60f3a9c71d25e84b6"]
+                acme_secret_0f3a9c71-d25e-84b6-0f3a-9c71d25e84b6  ->  ["acme_secret_0f3a9c71-d25e-84b6-0f3a-9c71d25e84b6"]
+                Use acme_aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE.  ->  ["acme_aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE"]
+                aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE_acme  ->  []
+                acme_aB3dE5fG7hJ9kL2mN4_pQ6rS8tU0vWx1Yz5AbC3dE  ->  ["acme_aB3dE5fG7hJ9kL2mN4_pQ6rS8tU0vWx1Yz5AbC3dE"]
+                acme_cloud_org_aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE  ->  ["acme_cloud_org_aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE"]
+                lk_aB3dE5fG7hJ9kL2mN4pQ6r  ->  ["lk_aB3dE5fG7hJ9kL2mN4pQ6r"]
+                acme_secret_aB3dE5fG7hJ9kL2mN4pQ+aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE/aB3dE5fG7hJ9kL2mN4pQ==  ->  ["acme_secret_aB3dE5fG7hJ9kL2mN4pQ+aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE/aB3dE5fG7hJ9kL2mN4pQ=="]
+                12|acme_aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE  ->  ["12|acme_aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE"]
+            "#]],
         );
     }
 
@@ -475,6 +411,8 @@ mod tests {
             format!("acme_{HEXADECIMAL}"),
             "live_0f3a9c71-d25e-84b6-0f3a-9c71d25e84b6".to_owned(),
             format!("pk_live_{NOISE}"),
+            format!("in_acme_{NOISE}"),
+            format!("acme_eu_orders_{}", &NOISE[..34]),
             format!("sha256-{NOISE}"),
             format!("/static/main_{NOISE}.js"),
             format!("https://acme.example/d/acme_{NOISE}/view"),
@@ -500,43 +438,6 @@ mod tests {
             .iter()
             .filter(|text| find(text.as_bytes(), Which::All, false).next().is_some());
         assert_eq!(found.collect::<Vec<_>>(), Vec::<&String>::new());
-    }
-
-    #[test]
-    fn some_forms_are_read_from_their_longest_run() {
-        let texts = [
-            format!("pat{}.{HEXADECIMAL}{HEXADECIMAL}", &NOISE[..14]),
-            format!("1/1199887766554433:{HEXADECIMAL}"),
-            format!("Bot MTA{}.G{}.{}", &NOISE[..22], &NOISE[..5], &NOISE[..38]),
-            format!("t1.{NOISE}==.{NOISE}{NOISE}aB3dE5"),
-            format!("format{}.{HEXADECIMAL}{HEXADECIMAL}", &NOISE[..14]),
-            format!("a/1199887766554433:{HEXADECIMAL}"),
-            format!("MTA{}.min.js", &NOISE[..22]),
-            format!("[\"10-{NOISE}{NOISE}\"]"),
-            format!("10-{NOISE}-{NOISE}"),
-            format!("00{NOISE}"),
-            format!("000{NOISE}"),
-            format!("1000.{HEXADECIMAL}.{HEXADECIMAL}"),
-            format!("100.{HEXADECIMAL}.{HEXADECIMAL}"),
-        ];
-        check(
-            &texts,
-            &expect![[r#"
-                pataB3dE5fG7hJ9kL.0f3a9c71d25e84b60f3a9c71d25e84b60f3a9c71d25e84b60f3a9c71d25e84b6  ->  ["pataB3dE5fG7hJ9kL.0f3a9c71d25e84b60f3a9c71d25e84b60f3a9c71d25e84b60f3a9c71d25e84b6"]
-                1/1199887766554433:0f3a9c71d25e84b60f3a9c71d25e84b6  ->  ["1/1199887766554433:0f3a9c71d25e84b60f3a9c71d25e84b6"]
-                Bot MTAaB3dE5fG7hJ9kL2mN4pQ6r.GaB3dE.aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3  ->  ["MTAaB3dE5fG7hJ9kL2mN4pQ6r.GaB3dE.aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3"]
-                t1.aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE==.aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dEaB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dEaB3dE5  ->  ["t1.aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE==.aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dEaB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dEaB3dE5"]
-                formataB3dE5fG7hJ9kL.0f3a9c71d25e84b60f3a9c71d25e84b60f3a9c71d25e84b60f3a9c71d25e84b6  ->  []
-                a/1199887766554433:0f3a9c71d25e84b60f3a9c71d25e84b6  ->  []
-                MTAaB3dE5fG7hJ9kL2mN4pQ6r.min.js  ->  []
-                ["10-aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dEaB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE"]  ->  ["10-aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dEaB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE"]
-                10-aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE-aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE  ->  []
-                00aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE  ->  ["00aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE"]
-                000aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE  ->  []
-                1000.0f3a9c71d25e84b60f3a9c71d25e84b6.0f3a9c71d25e84b60f3a9c71d25e84b6  ->  ["1000.0f3a9c71d25e84b60f3a9c71d25e84b6.0f3a9c71d25e84b60f3a9c71d25e84b6"]
-                100.0f3a9c71d25e84b60f3a9c71d25e84b6.0f3a9c71d25e84b60f3a9c71d25e84b6  ->  []
-            "#]],
-        );
     }
 
     #[test]

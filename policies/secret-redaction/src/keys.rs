@@ -12,7 +12,7 @@ use crate::{
 };
 use words::{
     ABOUT, KEYWORDS, NEUTRAL_TAILS, NOT_A_PASSWORD, NOT_A_TOKEN, OTHER_KEYS, PASSWORD_ENDS, PASSWORDS,
-    SECRET_ENDS, SECRET_KEYS, SECRETS, WEAK,
+    SECRET_ENDS, SECRET_KEYS, SECRETS, WEAK, WHOLE,
 };
 
 /// How strongly a name promises a secret.
@@ -48,15 +48,20 @@ impl Keywords {
         match name.strip_prefix('#') {
             Some(rest) if rest.starts_with(|first: char| first.is_ascii_alphabetic()) => Some(Strength::Hash),
             // The rule in a marker is a word of ours, and says nothing of what has this name.
-            _ if self.0.occur_in(name) || name.eq_ignore_ascii_case("pw") => {
-                strength("", &keboola::with_markers_as("marker", name))
-            }
+            _ if self.0.occur_in(name) => strength("", &keboola::with_markers_as("marker", name)),
+            _ if name.len() <= WHOLE_MAX => WHOLE
+                .iter()
+                .find(|(whole, _)| name.eq_ignore_ascii_case(whole))
+                .map(|&(_, strength)| strength),
             _ => None,
         }
     }
 }
 
 const WORDS_MAX: usize = 16;
+
+/// Longest name that is looked for as a whole, in bytes.
+const WHOLE_MAX: usize = 6;
 
 /// Returns how strongly a name promises a secret; `before` is the word in front of it in a text, or empty.
 pub(crate) fn strength(before: &str, name: &str) -> Option<Strength> {
@@ -136,7 +141,12 @@ fn of_words(words: &[&str]) -> Option<Strength> {
     }
     // SonarQube takes a token for a login, Vault has ids that are secrets, Telegram calls a key a hash.
     let is = |modifiers: &str, heads: &str| is_one_of(modifier, &[modifiers]) && is_one_of(head, &[heads]);
-    let is_odd = is("sonar", "login") || is("secret", "id") || is("api", "hash");
+    let is_odd = is("sonar", "login")
+        || is("secret", "id")
+        || is("api", "hash")
+        || is("session", "id")
+        || (is_one_of(head, &["code"]) && is_one_of(modifier, &["access", "auth"]))
+        || (is_one_of(head, &["api"]) && is_one_of(modifier, &["klic", "klíč"]));
     let weak = is_one_of(head, WEAK) || is_odd || ends_with_one_of(head, &["key"]);
     let other = [
         "monkey",
@@ -167,6 +177,10 @@ fn names_a_secret(value: &str) -> bool {
     };
     // A value that ends in such a word is a name; one word that only ends in it is somebody's password.
     words.as_slice().last().is_some_and(known)
+        // `ACCOUNT_PASSWORD_FIELD`
+        || (value.contains('_')
+            && value.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+            && words.as_slice().iter().any(known))
 }
 
 fn is_one_of(word: &str, list: &[&str]) -> bool {

@@ -7,15 +7,21 @@
 
 mod around;
 mod calls;
+mod parts;
 mod prose;
+mod values;
 
 pub(crate) use calls::read_call;
+use parts::is_cookie;
+pub(crate) use parts::judge;
+
+use values::{bare, header_line, quoted, whole_end, whole_password, whole_word};
 
 use crate::alphabet::{ALNUM, DASH, DIGIT, DOT, LETTER, URL64, WORD};
 use crate::keys::{self, Strength};
 use crate::rules::{self, RuleIndex};
 use crate::scan::Hit;
-use crate::shape::{self, Join, VALUE_MAX};
+use crate::shape::{self, Join};
 use std::ops::Range;
 
 /// Longest part of a name on either side of the word that woke the reader, in bytes.
@@ -34,22 +40,6 @@ pub(crate) fn rule_for(strength: Strength) -> RuleIndex {
     }
 }
 
-/// Judges a value under a name with no syntax between: a member, a cell, a sibling. Returns the part that goes.
-pub(crate) fn judge(strength: Strength, join: Join, name: &str, value: &str) -> Option<Range<usize>> {
-    let trimmed = value.trim();
-    let from = value.len() - value.trim_start().len();
-    if shape::is_secret(strength, join, name, trimmed) {
-        return Some(from..from + trimmed.len());
-    }
-    // `Token abc…`, `SSWS abc…`: the scheme stays.
-    let (scheme, token) = trimmed.split_once(' ')?;
-    let is_scheme = scheme.len() <= 20 && LETTER.or(DASH).all(scheme.as_bytes());
-    let machine = matches!(strength, Strength::Secret | Strength::Weak);
-    let opaque = machine && is_scheme && !token.contains(' ');
-    (opaque && shape::is_secret(Strength::Secret, join, name, token))
-        .then(|| from + trimmed.len() - token.len()..from + trimmed.len())
-}
-
 /// Longest rejected value after which names are looked for inside it again, in bytes: so a text without
 /// blanks is judged once, not at every name in it.
 const RETRY_MAX: usize = 64;
@@ -62,11 +52,18 @@ pub(crate) fn read(text: &str, word: Range<usize>, hits: &mut Vec<Hit>) -> usize
         hits.extend(clause(text, &word));
         return word.end;
     }
-    // `pw` is looked for with the sign behind it, which is no part of the name.
-    let word = word.start..word.end - usize::from(!is_name_byte(bytes[word.end - 1]));
+    // `pw` is looked for with the sign behind it or before it, which is no part of the name.
+    let word = word.start + usize::from(!is_name_byte(bytes[word.start]))
+        ..word.end - usize::from(!is_name_byte(bytes[word.end - 1]));
+    if let Some(hit) = prose::second_of_pair(text, &word).or_else(|| prose::before_name(text, word.start)) {
+        let end = hit.range.end.max(word.end);
+        hits.push(hit);
+        return end;
+    }
     let name = whole_name(bytes, &word);
     let (before, flag) = surroundings(text, name.start);
     let Some(strength) = keys::strength(before, &text[name.clone()]) else {
+        hits.extend(calls::php_constant(text, &name));
         return name.end;
     };
     if before.eq_ignore_ascii_case("as")
@@ -307,7 +304,10 @@ fn value_of(
         b'=' if next == b'~' => return None,
         b'=' if next == b'>' => (Join::Bare, at + 2),
         b'=' => (
-            if is_connection(text, name.start, at, close) || (flag && at == close && !is_verb) {
+            if (is_connection(text, name.start, at, close)
+                && !(is_verb && around::is_only_argument(bytes, name.start, at)))
+                || (flag && at == close && !is_verb)
+            {
                 Join::Certain
             } else {
                 Join::Bare
@@ -322,6 +322,7 @@ fn value_of(
         b',' | b'{' if was_quoted && let Some(value) = around::in_pair(bytes, close) => {
             return literal(value);
         }
+        b',' if let Some(hit) = calls::php_constant(text, name) => return Some(hit),
         b',' if was_quoted => return listed_after(text, strength, name, skip_blank(bytes, at + 1)),
         b',' => return literal(around::unpacked(text, name, close)?),
         b'|' => {
@@ -329,6 +330,7 @@ fn value_of(
             (Join::Prose, at + 1)
         }
         b'-' if next == b' ' && at > close => (Join::Prose, at + 2),
+        b'-' if next == b'>' && at > close && bytes.get(at + 2) == Some(&b' ') => (Join::Loose, at + 3),
         0xE2 if !was_quoted
             && [[0x80, 0x93], [0x80, 0x94], [0x86, 0x92]]
                 .iter()
@@ -346,11 +348,25 @@ fn value_of(
         {
             return calls::last_literal(text, at);
         }
+        b'(' if next != b')' && matches!(name_text, "PASSWORD" | "OLD_PASSWORD") => {
+            return literal(skip_blank(bytes, at + 1));
+        }
+        b'(' if at == close && bytes[at + 1..].starts_with(b"default") => {
+            let sign = at + 1 + "default".len();
+            if !matches!(bytes.get(sign), Some(b':' | b'=')) {
+                return None;
+            }
+            (Join::Prose, sign + 1)
+        }
         b'(' if name_text.len() >= 4 && is_authentication(name_text) => {
             return calls::second_literal(text, at);
         }
         b'\n' | b'\r' => return literal(around::on_next_line(bytes, name, at)?),
         _ if was_quoted => return instead(around::alternative(bytes, close)?),
+        b'0'..=b'9' if at > close && bytes.get(DIGIT.run(bytes, at, 3)) == Some(&b':') => {
+            // `Unseal Key 2: …`
+            (Join::Bare, DIGIT.run(bytes, at, 3) + 1)
+        }
         _ if at == close => return None,
         _ if around::is_behind_user(bytes, name.start) => (Join::Prose, at),
         _ if is_verb => return None,
@@ -359,7 +375,7 @@ fn value_of(
             return instead(skip_blank(bytes, at + 4));
         }
         _ if let Some(value) = around::declared(bytes, at) => return literal(value),
-        _ => match prose::sentence_verb(text, at) {
+        _ => match prose::sentence_verb(text, strength, at) {
             Some(after) => (Join::Prose, after),
             None if flag => (Join::Certain, at),
             None => (Join::Loose, at),
@@ -416,6 +432,15 @@ fn value_of(
     if let Some(value) = around::wrapped(bytes, place) {
         return literal(value);
     }
+    if strength == Strength::Weak && is_cookie(name_text) {
+        return judge_at(text, strength, join, name_text, header_line(text, place));
+    }
+    if markup.is_some()
+        && let Some(element) = values::element(text, place)
+        && let Some(hit) = judge_at(text, strength, join, name_text, element)
+    {
+        return Some(hit);
+    }
     let value = bare(text, place, join != Join::Certain);
     if let Some(assigned) = annotated(bytes, bytes[at], &value) {
         return judge_at(
@@ -440,7 +465,24 @@ fn value_of(
     } else {
         join
     };
+    let join = prose::as_in_prose(text, join, strength, name_text, (at, close), &value);
+    let is_written = strength == Strength::Password
+        && (matches!(join, Join::Line | Join::Prose | Join::Told | Join::Loose)
+            || (join == Join::Bare && bytes[at] == b':' && value.start > at + 1));
+    let whole = if strength == Strength::Password {
+        whole_password(text, name, &value, is_written)
+    } else {
+        value.clone()
+    };
     judge_at(text, strength, join, name_text, value.clone())
+        .or_else(|| {
+            let is_made_up = whole.end > value.end && shape::is_made_up_with_signs(&text[whole.clone()]);
+            is_made_up.then(|| judge_at(text, strength, Join::Quoted, name_text, whole.clone()))?
+        })
+        .map(|hit| match hit.range == value {
+            true => Hit { range: whole, ..hit },
+            false => hit,
+        })
         .or_else(|| after_scheme(text, strength, name_text, &value))
         .or_else(|| instead(around::alternative(bytes, value.end)?))
         .or_else(|| prose::second_of_two(text, strength, name_text, &value, behind_slash))
@@ -503,112 +545,15 @@ fn after_scheme(text: &str, strength: Strength, name: &str, scheme: &Range<usize
 
 fn judge_at(text: &str, strength: Strength, join: Join, name: &str, value: Range<usize>) -> Option<Hit> {
     let part = judge(strength, join, name, text.get(value.clone())?)?;
+    let range = value.start + part.start..value.start + part.end;
     Some(Hit {
-        range: value.start + part.start..value.start + part.end,
+        range: if range.end == value.end {
+            range.start..whole_end(text, &value)
+        } else {
+            range
+        },
         rule: rule_for(strength),
     })
-}
-
-/// Returns the inside of the literal that begins at `at`, on one line; its quotes may be escaped.
-fn quoted(text: &str, at: usize) -> Option<Range<usize>> {
-    let bytes = text.as_bytes();
-    let mut place = at;
-    // Prefixes of literals in SQL and Python.
-    if matches!(
-        bytes.get(place),
-        Some(b'N' | b'n' | b'E' | b'b' | b'r' | b'f' | b'u')
-    ) && matches!(bytes.get(place + 1), Some(b'"' | b'\''))
-    {
-        place += 1;
-    }
-    let escapes = bytes[place.min(bytes.len())..]
-        .iter()
-        .take(8)
-        .take_while(|&&byte| byte == b'\\')
-        .count();
-    let quote = *bytes.get(place + escapes)?;
-    if !matches!(quote, b'"' | b'\'' | b'`') {
-        return None;
-    }
-    let mut start = place + escapes + 1;
-    // `"""…"""`
-    if escapes == 0 && bytes[start..].starts_with(&[quote, quote]) {
-        start += 2;
-    }
-    // A literal inside a literal: `'"…"'`.
-    let inner = bytes
-        .get(start)
-        .copied()
-        .filter(|byte| matches!(byte, b'"' | b'\'') && *byte != quote);
-    let quote = inner.unwrap_or(quote);
-    start += usize::from(inner.is_some());
-    let limit = bytes.len().min(start + VALUE_MAX + 1);
-    let mut end = start;
-    while end < limit {
-        match bytes[end] {
-            b'\n' | b'\r' => return None,
-            b'\\' if escapes == 0 => end += 1,
-            byte if byte == quote => {
-                // An escaped literal ends at a quote with as many escapes.
-                let escaped = bytes[start..end]
-                    .iter()
-                    .rev()
-                    .take_while(|&&byte| byte == b'\\')
-                    .count();
-                if escaped <= escapes {
-                    return (end - escaped >= start && end - escaped > start).then(|| start..end - escaped);
-                }
-            }
-            _ => {}
-        }
-        end += 1;
-    }
-    None
-}
-
-/// Returns the value without quotes that begins at `at`.
-fn bare(text: &str, at: usize, in_text: bool) -> Range<usize> {
-    let bytes = text.as_bytes();
-    if bytes.get(at) == Some(&b'{') && bytes.get(at + 1) != Some(&b'{') {
-        // `Pwd={a;b}` of connection strings.
-        let limit = bytes.len().min(at + BARE_MAX);
-        if let Some(end) =
-            memchr::memchr2(b'}', b'\n', &bytes[at..limit]).filter(|&end| bytes[at + end] == b'}')
-        {
-            return at..at + end + 1;
-        }
-    }
-    let limit = bytes.len().min(at + BARE_MAX);
-    let mut end = at;
-    let mut open = 0_usize;
-    let mut templates = 0_usize;
-    while end < limit {
-        let byte = bytes[end];
-        let next = bytes.get(end + 1).copied().unwrap_or_default();
-        match byte {
-            b'{' => templates += 1,
-            b'}' if templates > 0 => templates -= 1,
-            b'(' => open += 1,
-            b')' if open > 0 => open -= 1,
-            b' ' if templates > 1 => {}
-            b'<' if end == at => {}
-            b'>' if bytes.get(at) == Some(&b'<') => {}
-            b'"' | b'\'' if open > 0 => {}
-            b'\\' if matches!(next, b'n' | b'r' | b't' | b'"' | b'\'' | b'\\') => break,
-            b' ' | b'\t' | b'\n' | b'\r' | b'"' | b'\'' | b'`' | b',' | b';' | b'&' | b'<' | b'>' | b'|'
-            | b')' | b'}' => break,
-            _ => {}
-        }
-        end += 1;
-    }
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    // The end of a sentence is not the end of a password.
-    while in_text && end > at && end - at < BARE_MAX && matches!(bytes[end - 1], b'.' | b':') {
-        end -= 1;
-    }
-    at..end
 }
 
 /// Returns the place behind `=` in `name: type = value`.
@@ -667,5 +612,7 @@ pub(crate) fn is_number(text: &str) -> bool {
     !text.is_empty() && DIGIT.all(text.as_bytes())
 }
 
+#[cfg(test)]
+mod more_tests;
 #[cfg(test)]
 mod tests;

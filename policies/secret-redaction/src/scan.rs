@@ -418,6 +418,7 @@ const READERS: &[(&str, Reader, RuleIndex)] = &[
     ("signature=", transport::url_signature, rules::SIGNATURE),
     (":5432:", commands::password_of_pgpass, rules::PASSWORD),
     ("sqlplus ", commands::password_of_sqlplus, rules::PASSWORD),
+    ("/user:", commands::password_of_net_use, rules::PASSWORD),
     (
         "convertto-securestring ",
         commands::secure_string,

@@ -7,11 +7,12 @@ mod stand_ins;
 
 pub(crate) use stand_ins::is_template;
 
-use crate::alphabet::{ALNUM, DIGIT, DOT, HEX, LETTER, URL64, WORD, variety};
+use crate::alphabet::{ALNUM, DIGIT, DOT, HEX, LETTER, LOWER, UPPER_ALNUM, URL64, WORD, variety};
 use crate::keboola;
 use crate::keys::{Strength, is_secret_name};
 use stand_ins::{
-    is_column_list, is_location, is_placeholder, is_small_number, is_type_word, looks_like_code,
+    is_column_list, is_data_path, is_location, is_made_up_like_code, is_placeholder, is_small_number,
+    is_type_word, looks_like_code,
 };
 
 /// Longer values beside a name are not judged by their shape: a secret that long is a key in a known
@@ -29,10 +30,14 @@ pub(crate) enum Join {
     Bare,
     /// Inside a connection string, after a command line flag, after `IDENTIFIED BY`: a value for sure.
     Certain,
+    /// The rest of a line behind a colon, or a cell of a table in a note: more seldom code than something somebody made up.
+    Line,
     /// In a sentence: `the password is …`.
     Prose,
     /// Only white space or a dash is between.
     Loose,
+    /// The same in a sentence, for sure: `heslo …`.
+    Told,
     /// The two follow each other in a list of quoted texts.
     Listed,
     /// A cell of a table's sample: `…_key` columns hold hashes of business keys.
@@ -54,7 +59,7 @@ pub(crate) fn is_secret(strength: Strength, join: Join, name: &str, value: &str)
     match strength {
         Strength::Password => is_password(join, value),
         Strength::Secret => is_machine_secret(join, value),
-        Strength::Weak => is_random_beyond_doubt(join, value),
+        Strength::Weak => is_random_beyond_doubt(join, value) && !is_data_path(value),
         Strength::Hash => true,
     }
 }
@@ -85,11 +90,15 @@ fn is_password(join: Join, value: &str) -> bool {
         Join::Certain => !is_type_word(value),
         Join::Member | Join::Quoted | Join::Cell => !is_type_word(value) && !is_column_list(value),
         Join::Bare => telling && !code && !is_small_number(value),
+        Join::Line => telling && (!code || is_made_up_like_code(value)) && !is_small_number(value),
         Join::Prose => telling && !code && value.len() >= 5 && !is_small_number(value),
         Join::Loose => {
             let several = counts.digits > 1 && counts.letters > 3 && value.len() >= 8;
             let odd = counts.digits > 0 && counts.letters > 1 && value.len() >= 6 && !is_words(value);
             (several || odd) && !code
+        }
+        Join::Told => {
+            is_password(Join::Loose, value) || is_made_up_like_code(value) || is_made_up_of_words(value)
         }
         Join::Listed => counts.digits > 0 && counts.letters > 0 && value.len() >= 8 && !is_words(value),
     }
@@ -106,6 +115,9 @@ fn is_machine_secret(join: Join, value: &str) -> bool {
     }
     let counts = Counts::of(bytes);
     let odd = counts.signs_beyond_names > 0 && counts.letters + counts.digits > 5;
+    if is_in_groups(bytes) && counts.digits > 0 && counts.letters > 0 {
+        return true;
+    }
     match join {
         // `SharedAccessKey=krtek.935;`: words too, as in a password.
         Join::Certain => counts.digits > 0 || odd || is_opaque(bytes, 12),
@@ -116,13 +128,81 @@ fn is_machine_secret(join: Join, value: &str) -> bool {
                 || is_opaque(bytes, 12)
                 || is_made_up(bytes, &counts)
         }
-        Join::Bare | Join::Prose | Join::Cell => {
+        Join::Bare | Join::Line | Join::Prose | Join::Cell => {
             is_hex_or_uuid(bytes)
                 || (value.len() >= 10 && counts.digits > 0 && counts.letters > 0 && !is_words(value))
                 || is_opaque(bytes, 12)
         }
-        Join::Loose | Join::Listed => value.len() >= 14 && (is_hex_or_uuid(bytes) || is_opaque(bytes, 14)),
+        Join::Loose | Join::Told | Join::Listed => {
+            value.len() >= 14 && (is_hex_or_uuid(bytes) || is_opaque(bytes, 14))
+        }
     }
+}
+
+/// `ZelenyStul7`, `LetnaPark#5`: two words or more, each with a capital letter, and a short number.
+fn is_made_up_of_words(value: &str) -> bool {
+    let bytes = value.as_bytes();
+    let mut at = 0;
+    let mut words = 0;
+    while bytes.get(at).is_some_and(u8::is_ascii_uppercase) {
+        let end = LOWER.run(bytes, at + 1, usize::MAX);
+        if end - at < 3 {
+            return false;
+        }
+        (at, words) = (end, words + 1);
+    }
+    let number = at
+        + usize::from(matches!(
+            bytes.get(at),
+            Some(b'!' | b'#' | b'$' | b'%' | b'&' | b'*' | b'+' | b'?' | b'@')
+        ));
+    let end = DIGIT.run(bytes, number, 5);
+    words >= 2 && bytes.len() >= 8 && (1..=4).contains(&(end - number)) && bytes.len() - end <= 1
+}
+
+/// Says whether a word has small and capital letters, digits and signs, but none that calls, items or types have.
+pub(crate) fn is_made_up_with_signs(word: &str) -> bool {
+    let bytes = word.as_bytes();
+    let has = |kind: fn(&u8) -> bool| bytes.iter().any(kind);
+    let plain = |byte: &u8| {
+        byte.is_ascii_alphanumeric()
+            || matches!(
+                byte,
+                b'!' | b'#'
+                    | b'$'
+                    | b'%'
+                    | b'&'
+                    | b','
+                    | b';'
+                    | b'*'
+                    | b'+'
+                    | b'?'
+                    | b'@'
+                    | b'^'
+                    | b'-'
+                    | b'_'
+                    | b'.'
+            )
+    };
+    (8..=32).contains(&bytes.len())
+        && bytes.iter().all(plain)
+        && has(u8::is_ascii_digit)
+        && has(u8::is_ascii_lowercase)
+        && has(u8::is_ascii_uppercase)
+        && bytes
+            .windows(2)
+            .any(|pair| pair[0].is_ascii_digit() && pair[1].is_ascii_alphabetic())
+}
+
+/// `ZR9-COA-PF5-VYJ`: four groups or more of one length, of capital letters and digits.
+fn is_in_groups(bytes: &[u8]) -> bool {
+    let Some(length) = memchr::memchr(b'-', bytes).filter(|length| (3..=8).contains(length)) else {
+        return false;
+    };
+    bytes.len() >= 4 * length + 3
+        && bytes
+            .split(|&byte| byte == b'-')
+            .all(|group| group.len() == length && UPPER_ALNUM.all(group))
 }
 
 /// Says whether a value without joints is longer than words are, or a word with what people add to passwords.
@@ -181,7 +261,7 @@ pub(crate) fn is_hex_or_uuid(value: &[u8]) -> bool {
     is_uuid(value) || (value.len() >= 16 && HEX.all(value) && variety(value) >= 6)
 }
 
-fn is_uuid(bytes: &[u8]) -> bool {
+pub(crate) fn is_uuid(bytes: &[u8]) -> bool {
     bytes.len() == 36
         && bytes.iter().enumerate().all(|(at, &byte)| match at {
             8 | 13 | 18 | 23 => byte == b'-',
@@ -394,6 +474,8 @@ mod tests {
                 "config.password",
                 "os.environ[\"X\"]",
                 "$PASSWORD",
+                "&#x3C;string|buffer>]}",
+                "&lt;password&gt;",
             ],
         );
     }

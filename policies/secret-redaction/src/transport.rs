@@ -5,6 +5,7 @@
 use crate::alphabet::{
     ALNUM, BASE64, DASH, DIGIT, DOT, HEX, PERCENT, TILDE, TOKEN, URL64, URL64_PADDED, WORD, variety,
 };
+use crate::commands;
 use crate::formats::{boundary_before, decode_base64};
 use crate::keys::{Strength, is_secret_name};
 use crate::shape::{self, Join};
@@ -71,7 +72,7 @@ fn user_part_with_signs(window: &[u8], authority: usize) -> Option<usize> {
 }
 
 fn is_url_password(value: &str) -> bool {
-    let placeholder = ["***", "...", "xxx", "<", "password@"]
+    let placeholder = ["***", "...", "xxx", "<", "password@", "•••"]
         .iter()
         .any(|sign| value.contains(sign))
         || value.contains('$') && value.starts_with('$');
@@ -163,6 +164,12 @@ pub(crate) fn command_user(text: &[u8], at: usize) -> Option<(usize, usize)> {
         .position(|&byte| if quoted { byte == quote } else { ends_url(byte) })
         .unwrap_or(window.len());
     let pair = std::str::from_utf8(&window[..end]).ok()?;
+    if let Some(percent) = memchr(b'%', &window[..end])
+        && commands::takes_percent(text, at)
+        && shape::is_secret(Strength::Password, Join::Certain, "", &pair[percent + 1..])
+    {
+        return Some((start + percent + 1, start + end));
+    }
     let (user, password) = pair.split_once(':')?;
     if shape::is_template(user) || user.contains('$') {
         return None;

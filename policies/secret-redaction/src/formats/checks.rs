@@ -1,6 +1,7 @@
 //! Boundaries, checksums and decoding that the forms of secrets need.
 
-use crate::alphabet::{HEX, WORD};
+use crate::alphabet::{BASE64, HEX, PLUS_SLASH, URL64, WORD};
+use crate::shape;
 
 /// Says whether a token can begin at `at`: nothing of a word before it, except the end of an escape.
 pub(crate) fn boundary_before(text: &[u8], at: usize) -> bool {
@@ -18,6 +19,37 @@ pub(crate) fn boundary_before(text: &[u8], at: usize) -> bool {
         && text[at - 5] == b'u'
         && text[at - 4..at].iter().all(|&b| HEX.has(b));
     escape || percent || unicode
+}
+
+/// Length of the shortest piece that belongs to the token before it, and of the longest, in bytes.
+const REST_MIN: usize = 16;
+const REST_MAX: usize = 1024;
+/// More such pieces are a list.
+const RESTS_MAX: usize = 8;
+
+/// Returns the end of a token that ends at `end`, with the noise that is joined to it: of no token a half is left.
+pub(crate) fn end_with_rest(text: &[u8], end: usize) -> usize {
+    let mut end = end;
+    for _ in 0..RESTS_MAX {
+        let Some(joint @ (b'.' | b'|' | b'+' | b'/' | b'~')) = text.get(end) else {
+            break;
+        };
+        let is_of_base64 = PLUS_SLASH.has(*joint);
+        let alphabet = if is_of_base64 { BASE64.or(URL64) } else { URL64 };
+        let stop = alphabet.run(text, end + 1, REST_MAX);
+        let rest = &text[end + 1..stop];
+        let is_cell = *joint == b'|' && text.get(stop) == Some(joint);
+        let has_digits = rest.iter().any(u8::is_ascii_digit);
+        if rest.len() < REST_MIN || is_cell || !has_digits || !is_noise(rest) {
+            break;
+        }
+        end = stop;
+    }
+    end
+}
+
+fn is_noise(bytes: &[u8]) -> bool {
+    shape::is_hex_or_uuid(bytes) || shape::is_opaque(bytes, REST_MIN)
 }
 
 const CHECKSUM_LENGTH: usize = 6;
@@ -104,6 +136,31 @@ mod tests {
         assert_eq!(decode_base64(b"_-A=").unwrap(), [0xff, 0xe0]);
         assert_eq!(decode_base64(b"/+A").unwrap(), [0xff, 0xe0]);
         assert_eq!(decode_base64(b"a b"), None);
+    }
+
+    #[test]
+    fn noise_that_is_joined_to_a_token_belongs_to_it() {
+        let noise = "aB3dE5fG7hJ9kL2mN4pQ";
+        let (start, rest) = ("acme", format!("{noise}+{noise}=="));
+        for (joined, expected) in [
+            (format!(".{noise}"), 21),
+            (format!("|{noise}.{noise}, b"), 42),
+            (format!("/{rest}"), 44),
+            (format!(".{}", "0f3a9c71".repeat(4)), 33),
+            (format!("|{noise}|"), 0),
+            (".customer_orders_by_region".to_owned(), 0),
+            ("/20240506/eu-central-1/s3/aws4_request".to_owned(), 0),
+            (".json".to_owned(), 0),
+            (format!(" {noise}"), 0),
+            (String::new(), 0),
+        ] {
+            let text = format!("{start}{joined}");
+            assert_eq!(
+                end_with_rest(text.as_bytes(), start.len()),
+                start.len() + expected,
+                "{text}"
+            );
+        }
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! Credentials of clouds, databases and AI services.
 
-use super::{Format, Part, exact, pattern, run};
+use super::{Format, Part, exact, marked, pattern, run};
 use crate::alphabet::{
-    ALNUM, BASE64, DASH, DOT, HEX, LOWER_HEX, PERCENT, UPPER_ALNUM, URL64, URL64_PADDED, WORD,
+    ALNUM, Alphabet, BASE64, DASH, DOT, HEX, LOWER_ALNUM, LOWER_HEX, PERCENT, PLUS_SLASH, UPPER, UPPER_ALNUM,
+    URL64, URL64_PADDED, WORD,
 };
+
+/// Base64 without its padding.
+const SIXTY_FOUR: Alphabet = ALNUM.or(PLUS_SLASH);
 
 pub(super) const FORMATS: &[Format] = &[
     Format {
@@ -15,16 +19,85 @@ pub(super) const FORMATS: &[Format] = &[
             pattern(&["ABSK"], &[run(BASE64, 100, 300)]),
             pattern(&["bedrock-api-key-"], &[run(BASE64.or(URL64), 40, 2000)]),
             pattern(&["amzn.mws."], &[run(HEX.or(DASH), 36, 36)]),
+            // A key of AppSync.
+            pattern(&["da2-"], &[exact(LOWER_ALNUM, 26)]).opaque(),
         ],
         yes: &[
             &["AK", "IA", "QYLPMN5HHHFPZAM2"],
             &["AS", "IA", "3Y7K2M4P6R8T5V9X"],
             &["A3", "T", "K7QYLPMN5HHHFPZ2M"],
+            &["da", "2-", "b3de5fg7hj9kl2mn4pq6rs8tu0"],
         ],
         no: &[
+            &["da2-", "customersordersbyregionand"],
             &["AK", "IA", "AAAAAAAAAAAAAAAA"],
             &["AKIA", "qylpmn5hhhfpzam2"],
             &["AKIA", "QYLPMN5HHHFPZAM2X"],
+        ],
+    },
+    Format {
+        id: "azure-key",
+        title: "Azure key that its maker has marked",
+        patterns: &[
+            // Of 32 bytes: Event Hubs, Service Bus, IoT Hub, Event Grid. The letter is of the 4 bits that the last byte of the
+            // mark leaves.
+            marked(
+                &["+AEh", "+ASb", "AIoT", "AZEG"],
+                1,
+                &[
+                    exact(SIXTY_FOUR, 33),
+                    exact(UPPER, 1),
+                    exact(SIXTY_FOUR, 5),
+                    Part::Text("="),
+                ],
+            ),
+            // Of 64 bytes: API Management.
+            marked(
+                &["APIM"],
+                1,
+                &[exact(SIXTY_FOUR, 76), exact(SIXTY_FOUR, 6), Part::Text("==")],
+            ),
+            // Of 39 bytes: Container Registry.
+            marked(
+                &["+ACR"],
+                1,
+                &[exact(SIXTY_FOUR, 42), exact(UPPER, 1), exact(SIXTY_FOUR, 5)],
+            ),
+            // Of 40 bytes in the URL alphabet: Functions.
+            marked(
+                &["AzFu"],
+                1,
+                &[exact(URL64, 44), exact(URL64, 6), Part::Text("==")],
+            ),
+            // The common form of later services, with and without its checksum.
+            marked(&["JQQJ9D", "JQQJ9H"], 1, &[exact(ALNUM, 52), exact(ALNUM, 26)]),
+            marked(
+                &["JQQJ9D", "JQQJ9H"],
+                1,
+                &[exact(ALNUM, 52), exact(ALNUM, 28), Part::Text("==")],
+            ),
+        ],
+        yes: &[
+            &["aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Y/", "+AEh", "BaB3dE="],
+            &["aB3dE5fG+hJ9kL2mN4pQ6rS8tU0vWx1Yz", "AIoT", "Da+3dE="],
+            &["aB3dE5fG+hJ9kL2mN4pQ6rS8tU0vWx1YzaB3dE5fG7", "+ACR", "DaB3dE"],
+            &[
+                "aB3dE5fG+hJ9kL2mN4pQ6rS8tU0vWx1YzaB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE5fG",
+                "APIM",
+                "kB+dEQ==",
+            ],
+            &["aB3dE5fG-hJ9kL2mN4pQ6rS8tU0vWx1YzaB3dE5fG7hJ", "AzFu", "kB_dEQ=="],
+            &[
+                "aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1YzaB3dE5fG7hJ9kL2mN4p",
+                "JQQJ9H",
+                "aBb3dE5fG7hJ9kL2mN4pQ6rS8t",
+            ],
+        ],
+        no: &[
+            &["B3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Y/", "+AEh", "BaB3dE="],
+            &["+aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Y/", "+AEh", "BaB3dE="],
+            &["aB3dE5fG+hJ9kL2mN4pQ6rS8tU0vWx1Yz", "AIoT", "daB3dE="],
+            &["Azure API Management (APIM) and AIoT services"],
         ],
     },
     Format {
@@ -66,7 +139,8 @@ pub(super) const FORMATS: &[Format] = &[
             pattern(&["hf_", "api_org_"], &[run(ALNUM, 34, 40)]),
             pattern(&["r8_"], &[run(WORD, 36, 44)]),
             pattern(&["xai-"], &[run(WORD, 70, 90)]),
-            pattern(&["pplx-"], &[run(ALNUM, 40, 60)]),
+            pattern(&["pplx-"], &[run(URL64, 40, 60)]),
+            pattern(&["tgp_v1_"], &[exact(URL64, 43)]),
             pattern(&["tvly-"], &[run(URL64, 24, 60)]).opaque(),
             pattern(&["lsv2_pt_", "lsv2_sk_"], &[run(WORD, 40, 60)]),
             pattern(&["ls__"], &[run(LOWER_HEX, 32, 32)]),
@@ -75,7 +149,7 @@ pub(super) const FORMATS: &[Format] = &[
             pattern(&["fc-"], &[exact(LOWER_HEX, 32)]),
             pattern(&["key_"], &[exact(LOWER_HEX, 64)]),
             pattern(&["apk_user_", "apk_"], &[run(BASE64.or(URL64), 40, 300)]).opaque(),
-            pattern(&["cog_"], &[run(crate::alphabet::LOWER_ALNUM, 32, 64)]),
+            pattern(&["cog_"], &[run(LOWER_ALNUM, 32, 64)]),
             pattern(&["BSA"], &[run(URL64, 28, 29)]).opaque(),
             pattern(&["wandb_v1_"], &[run(WORD, 40, 100)]),
             pattern(&["fw_"], &[run(ALNUM, 22, 24)]).opaque(),
@@ -94,6 +168,7 @@ pub(super) const FORMATS: &[Format] = &[
             &["f", "w_", "aB3dE5fG7hJ9kL2mN4pQ6rS8"],
             &["4b", "1d", "aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3"],
             &["AQ", "VN", "aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC"],
+            &["tg", "p_v1_", "aB3dE5fG7hJ9kL_mN4pQ6rS-tU0vWx1Yz5AbC3dE5fG"],
         ],
         no: &[
             &["sk-", "customer-orders-by-region-and-country-of-delivery"],

@@ -65,9 +65,11 @@ pub(super) const FORMATS: &[Format] = &[
         patterns: &[
             pattern(&["ATBB"], &[run(ALNUM, 24, 40)]).opaque(),
             pattern(&["ATATT3xFf", "ATCTT3xFf"], &[run(URL64_PADDED, 60, 300)]),
+            pattern(&["BBDC-"], &[exact(BASE64.or(URL64), 44)]).opaque(),
         ],
         yes: &[
             &["AT", "BB", "aB3dE5fG7hJ9kL2mN4pQ6rS8tU0v1234ABCD"],
+            &["BB", "DC-", "MDEyaB3dE5fG7hJ9kL+mN4pQ6rS8tU0vWx1Yz5AbC3dE"],
             &[
                 "AT",
                 "ATT3xFf",
@@ -148,6 +150,10 @@ pub(super) const FORMATS: &[Format] = &[
             ),
             pattern(&["rootly_"], &[exact(LOWER_HEX, 64)]),
             pattern(&["s-s4t2ud-", "s-s4t2af-"], &[exact(LOWER_HEX, 64)]),
+            pattern(&["endr+"], &[exact(ALNUM, 16)]),
+            pattern(&["spu-"], &[exact(LOWER_HEX, 32)]),
+            pattern(&["waka_"], &[run(LOWER_HEX.or(DASH), 36, 36)]),
+            pattern(&["cosmo_"], &[exact(LOWER_HEX, 32)]),
         ],
         yes: &[
             &[
@@ -173,6 +179,9 @@ pub(super) const FORMATS: &[Format] = &[
                 "s-s4t2ud",
                 "-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
             ],
+            &["en", "dr+", "aB3dE5fG7hJ9kL2m"],
+            &["wa", "ka_", "01234567-89ab-cdef-0123-456789abcdef"],
+            &["cos", "mo_", "0123456789abcdef0123456789abcdef"],
         ],
         no: &[
             &["API-", "CONFIGURATIONREFERENCEGUIDE"],
@@ -184,7 +193,10 @@ pub(super) const FORMATS: &[Format] = &[
         id: "deployment-token",
         title: "Token of a hosting or deployment service",
         patterns: &[
-            pattern(&["dop_v1_", "doo_v1_", "dor_v1_"], &[exact(LOWER_HEX, 64)]),
+            pattern(
+                &["dop_v1_", "doo_v1_", "dor_v1_", "dos_v1_"],
+                &[exact(LOWER_HEX, 64)],
+            ),
             pattern(&["HRKU-"], &[run(URL64, 30, 80)]),
             pattern(&["nfp_", "nfc_", "nfo_", "nfu_", "nfb_"], &[run(ALNUM, 36, 40)]),
             pattern(&["vcp_", "vci_", "vca_", "vcr_", "vck_"], &[run(WORD, 24, 80)]).opaque(),
@@ -201,6 +213,27 @@ pub(super) const FORMATS: &[Format] = &[
                 &[run(URL64.or(DOT), 32, 64)],
             ),
             pattern(&["sbp_"], &[run(WORD, 40, 50)]),
+            // A password of Neon.
+            pattern(&["npg_"], &[exact(ALNUM, 12)]).opaque(),
+            // A token to join a swarm of Docker.
+            pattern(
+                &["SWMTKN-1-"],
+                &[
+                    exact(LOWER_ALNUM, 50),
+                    super::Part::Text("-"),
+                    exact(LOWER_ALNUM, 25),
+                ],
+            ),
+            // A client's token at Akamai; a host of its has the same form and goes on with a dot.
+            pattern(
+                &["akab-"],
+                &[
+                    exact(LOWER_ALNUM, 16),
+                    super::Part::Text("-"),
+                    exact(LOWER_ALNUM.or(DOT), 16),
+                ],
+            )
+            .opaque(),
             pattern(&["sb_secret_"], &[run(URL64, 20, 60)]),
             pattern(&["napi_"], &[run(LOWER_ALNUM, 48, 80)]),
             pattern(
@@ -255,6 +288,13 @@ pub(super) const FORMATS: &[Format] = &[
             &["sha256", "~aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE5fG"],
             &["sm_", "aat_", "aB3dE5fG7hJ9kL2m"],
             &["un", "key_", "aB3dE5fG7hJ9kL2mN4pQ6rS8"],
+            &["np", "g_", "aB3dE5fG7hJ9"],
+            &[
+                "SWM",
+                "TKN-1-",
+                "b3de5fg7hj9kl2mn4pq6rs8tu0vwx1yzb3de5fg7hj9kl2mn4p-b3de5fg7hj9kl2mn4pq6rs8tu",
+            ],
+            &["ak", "ab-", "b3de5fg7hj9kl2mn-4pq6rs8tu0vwx1yz"],
             &[
                 "prod",
                 ":",
@@ -269,6 +309,8 @@ pub(super) const FORMATS: &[Format] = &[
                 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
             ],
             &["unkey_customer_orders_by_year"],
+            &["npg_", "customers_24"],
+            &["akab-", "b3de5fg7hj9kl2mn-4pq6rs8tu0vwx1yz.luna.acme.example"],
             &["prod:orders|customers"],
             &["rnd_customer_orders_by_region_and_year"],
             &["vca_total_amount_by_customer"],
@@ -285,9 +327,12 @@ pub(super) const FORMATS: &[Format] = &[
         id: "encryption-key",
         title: "Secret key of an encryption tool",
         patterns: &[
-            // Seeds of NATS, of users and of accounts.
+            // Seeds of NATS: of users, accounts, operators, servers, clusters, and of curves.
             pattern(
-                &["SUA", "SUB", "SUC", "SUD", "SAA", "SAB", "SAC", "SAD"],
+                &[
+                    "SUA", "SUB", "SUC", "SUD", "SAA", "SAB", "SAC", "SAD", "SOA", "SOB", "SOC", "SOD",
+                    "SNA", "SNB", "SNC", "SND", "SCA", "SCB", "SCC", "SCD", "SXA", "SXB", "SXC", "SXD",
+                ],
                 &[exact(UPPER_ALNUM, 55)],
             ),
             pattern(&["1PRK-"], &[run(UPPER_ALNUM.or(DASH), 60, 80)]),
@@ -308,6 +353,11 @@ pub(super) const FORMATS: &[Format] = &[
                 "QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7LQPZRY9X8GF2TVDW0S3JN54KHCE",
             ],
             &["A3", "-", "ASWWYB-798JRYLJVD4-23DC2-86TVM-H43EB"],
+            &[
+                "SN",
+                "A",
+                "B3DE5FG7HJ2KL2MN4PQ6RS3TU7VWX5YZB3DE5FG7HJ2KL2MN4PQ6RS3",
+            ],
         ],
         no: &[&["A3-", "FORMAT-PAPER"]],
     },
@@ -341,6 +391,8 @@ pub(super) const FORMATS: &[Format] = &[
                 &["PMAK-"],
                 &[exact(LOWER_HEX, 24), super::Part::Text("-"), exact(LOWER_HEX, 34)],
             ),
+            pattern(&["PMAT-"], &[exact(UPPER_ALNUM, 26)]).opaque(),
+            pattern(&["xaat-", "xapt-"], &[run(LOWER_HEX.or(DASH), 36, 36)]),
         ],
         yes: &[
             &["gl", "sa_", "aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Y_0123abcd"],
@@ -350,8 +402,39 @@ pub(super) const FORMATS: &[Format] = &[
                 "0123456789abcdef01234567-0123456789abcdef0123456789abcdef01",
             ],
             &["sd", "k-", "01234567-89ab-cdef-0123-456789abcdef"],
+            &["xa", "at-", "01234567-89ab-cdef-0123-456789abcdef"],
+            &["PM", "AT-", "01B3DE5FG7HJ9KL2MN4PQ6RS8T"],
         ],
         no: &[&["api-", "gateway"]],
+    },
+    Format {
+        id: "platform-token",
+        title: "Token of a platform for devices, games, calls or chats",
+        patterns: &[
+            pattern(&["BBFF-", "BBUS-"], &[exact(ALNUM, 30)]).opaque(),
+            pattern(&["RGAPI-"], &[run(LOWER_HEX.or(DASH), 36, 36)]),
+            pattern(
+                &["sub-c-", "pub-c-", "sec-c-"],
+                &[run(LOWER_HEX.or(DASH), 36, 36)],
+            ),
+            pattern(&["sec-c-"], &[run(ALNUM, 48, 64)]),
+            pattern(
+                &["VF.", "VF.DM.", "VF.WS."],
+                &[exact(LOWER_HEX, 24), super::Part::Text("."), exact(ALNUM, 16)],
+            ),
+            pattern(&["pri_"], &[exact(LOWER_HEX, 32)]),
+        ],
+        yes: &[
+            &["BB", "FF-", "aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx"],
+            &["RG", "API-", "01234567-89ab-cdef-0123-456789abcdef"],
+            &["sub", "-c-", "01234567-89ab-cdef-0123-456789abcdef"],
+            &["V", "F.DM.", "0123456789abcdef01234567.aB3dE5fG7hJ9kL2m"],
+            &["pr", "i_", "0123456789abcdef0123456789abcdef"],
+        ],
+        no: &[
+            &["BBFF-", "customerordersbyregioncountry3"],
+            &["VF.", "main.orders"],
+        ],
     },
     Format {
         id: "license-key",
@@ -377,6 +460,7 @@ pub(super) const FORMATS: &[Format] = &[
                     run(URL64, 100, 200),
                 ],
             ),
+            pattern(&["pk."], &[exact(LOWER_HEX, 32)]),
             pattern(&["FLWSECK-", "FLWSECK_TEST-"], &[run(ALNUM, 12, 80)]),
             pattern(&["STS."], &[run(ALNUM, 20, 32)]).opaque(),
             pattern(&["LTAI"], &[run(ALNUM, 12, 24)]).opaque(),

@@ -1,7 +1,10 @@
 //! Tokens of chat, mail, payment, shop and office services.
 
-use super::{Format, Part, exact, pattern, run};
-use crate::alphabet::{ALNUM, BASE64, DASH, DOT, HEX, LOWER_ALNUM, LOWER_HEX, URL64, URL64_PADDED, WORD};
+use super::{Format, Part, exact, marked, pattern, run};
+use crate::alphabet::{
+    ALNUM, BASE64, DASH, DIGIT, DOT, HEX, LOWER_ALNUM, LOWER_HEX, PLUS_SLASH, UPPER_ALNUM, URL64,
+    URL64_PADDED, WORD,
+};
 
 pub(super) const FORMATS: &[Format] = &[
     Format {
@@ -58,6 +61,20 @@ pub(super) const FORMATS: &[Format] = &[
             pattern(&["sk_"], &[run(LOWER_HEX, 40, 48)]),
             pattern(&["patt_", "pk_live_"], &[run(LOWER_HEX, 40, 48)]),
             pattern(&["live_", "test_"], &[run(ALNUM, 30, 40)]).opaque(),
+            pattern(&["live_", "sandbox_"], &[exact(URL64, 40)]).opaque(),
+            pattern(&["live_", "test_"], &[exact(LOWER_HEX, 64)]),
+            pattern(
+                &["APP_USR-", "TEST-"],
+                &[
+                    run(DIGIT, 14, 18),
+                    Part::Text("-"),
+                    exact(DIGIT, 6),
+                    Part::Text("-"),
+                    exact(LOWER_HEX, 32),
+                    Part::Text("-"),
+                    run(DIGIT, 5, 12),
+                ],
+            ),
         ],
         yes: &[
             &["sq0", "atp-", "aB3dE5fG7hJ9kL2mN4pQ6r"],
@@ -66,9 +83,17 @@ pub(super) const FORMATS: &[Format] = &[
                 "AK",
                 "aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE5fG7hJ9kL2mN4p",
             ],
+            &["live", "_", "aB3dE5fG7hJ_kL2mN4pQ6rS-tU0vWx1Yz5AbC3dE"],
+            &[
+                "APP_",
+                "USR-",
+                "1234567890123456-010203-0123456789abcdef0123456789abcdef-123456789",
+            ],
         ],
         no: &[
             &["live_", "customer_orders_by_region_and_country"],
+            &["live_", "customer_orders_by_region_and_country_24"],
+            &["APP_USR-", "01234567-89ab-cdef-0123-456789abcdef"],
             &["test_", "configurationofthecustomersorders"],
         ],
     },
@@ -104,6 +129,8 @@ pub(super) const FORMATS: &[Format] = &[
             ),
             pattern(&["re_"], &[run(WORD, 24, 40)]).opaque(),
             pattern(&["pk_"], &[exact(LOWER_HEX, 34)]),
+            pattern(&["pk_prod_"], &[exact(UPPER_ALNUM, 28)]),
+            pattern(&["mlsn."], &[exact(LOWER_HEX, 64)]),
         ],
         yes: &[
             &[
@@ -112,6 +139,12 @@ pub(super) const FORMATS: &[Format] = &[
                 "dbawh5BrTlKPwEEKEUF5jA.Wa9EAZnn0zvgcM7UgEYCf9954qWIKpmXil6X5RL2KjQ",
             ],
             &["key", "-", "0123456789abcdef0123456789abcdef"],
+            &[
+                "mls",
+                "n.",
+                "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+            ],
+            &["pk_", "prod_", "AB3DE5FG7HJ9KL2MN4PQ6RS8TU0V"],
         ],
         no: &[&["SG.", "local.tables"]],
     },
@@ -131,7 +164,22 @@ pub(super) const FORMATS: &[Format] = &[
             pattern(&["na1."], &[run(BASE64, 60, 200)]).opaque(),
             pattern(&["figd_"], &[run(URL64, 30, 60)]),
             pattern(&["tfp_"], &[run(URL64.or(DOT), 40, 70)]),
-            pattern(&["sl."], &[run(URL64, 120, 200)]),
+            pattern(&["sl.", "sl.u."], &[run(URL64, 77, 2000)]),
+            pattern(&["p8e-"], &[exact(URL64, 32)]).opaque(),
+            pattern(
+                &[
+                    "api_live.",
+                    "api_live_us.",
+                    "api_live_ca.",
+                    "api_live_eu.",
+                    "api_sandbox.",
+                    "api_sandbox_us.",
+                    "api_sandbox_ca.",
+                    "api_sandbox_eu.",
+                ],
+                &[run(URL64.or(DOT), 30, 80)],
+            )
+            .opaque(),
             pattern(&["dbtc_", "dbts_", "dbtu_"], &[run(URL64_PADDED, 30, 60)]),
             pattern(&["pnu_", "pnb_"], &[run(ALNUM, 36, 36)]),
             pattern(&["patLive"], &[run(ALNUM, 30, 60)]).opaque(),
@@ -166,11 +214,7 @@ pub(super) const FORMATS: &[Format] = &[
             pattern(&["lip_"], &[exact(ALNUM, 20)]).opaque(),
             pattern(
                 &["pk_"],
-                &[
-                    run(crate::alphabet::DIGIT, 5, 12),
-                    Part::Text("_"),
-                    run(ALNUM, 30, 34),
-                ],
+                &[run(DIGIT, 5, 12), Part::Text("_"), run(ALNUM, 30, 34)],
             ),
             pattern(
                 &["00D"],
@@ -184,8 +228,18 @@ pub(super) const FORMATS: &[Format] = &[
             &["pk", "_", "204249739_138RCYNYCVO0GRJ8INODHFRMXN0QSV75"],
             &["rz", "p_live_", "aB3dE5fG7hJ9kL"],
             &["li", "p_", "aB3dE5fG7hJ9kL2mN4pQ"],
+            &["p8", "e-", "aB3dE5fG7hJ9-L2mN4pQ6rS8tU0vWx1Y"],
+            &["api", "_live.", "aB3dE5fG7hJ.kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE5fG7"],
+            &[
+                "sl",
+                ".u.",
+                "aB3dE5fG7hJ9-L2mN4pQ6rS8tU0vWx1YaB3dE5fG7hJ9-L2mN4pQ6rS8tU0vWx1YaB3dE5fG7hJ9-L",
+            ],
         ],
-        no: &[&["secret_", "configurationofthecustomersordersbyregionsa"]],
+        no: &[
+            &["secret_", "configurationofthecustomersordersbyregionsa"],
+            &["api_live.", "customer_orders.by_region_and_country"],
+        ],
     },
     Format {
         id: "social-token",
@@ -193,20 +247,29 @@ pub(super) const FORMATS: &[Format] = &[
         patterns: &[
             pattern(&["EAA"], &[run(ALNUM, 90, 400)]).opaque(),
             pattern(&["IGQ"], &[run(URL64, 90, 400)]).opaque(),
+            // A channel's token of LINE: all end in the same.
+            marked(
+                &["dB04t89/1O/w1cDnyilFU="],
+                1,
+                &[exact(ALNUM.or(PLUS_SLASH), 150)],
+            ),
             pattern(
                 &["AAAAAAAAAAAAAAAAAAAAA"],
                 &[run(ALNUM.or(crate::alphabet::PERCENT), 60, 150)],
             ),
             pattern(
                 &["live_"],
-                &[
-                    run(crate::alphabet::DIGIT, 6, 12),
-                    Part::Text("_"),
-                    exact(ALNUM, 30),
-                ],
+                &[run(DIGIT, 6, 12), Part::Text("_"), exact(ALNUM, 30)],
             ),
         ],
-        yes: &[&["li", "ve_", "126031192_tiX3sbwIzL9VmkecdxioBMA1LJ9S4m"]],
+        yes: &[
+            &["li", "ve_", "126031192_tiX3sbwIzL9VmkecdxioBMA1LJ9S4m"],
+            &[
+                "aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE+/aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz",
+                "5AbC3dE+/aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE+/aB3dE5fG7hJ9kL2mN4pQ6rS8",
+                "dB04t89/1O/w1cDnyilFU=",
+            ],
+        ],
         no: &[&["EAA", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"]],
     },
 ];

@@ -1,5 +1,7 @@
 //! The words that names of secrets are made of, and those that make them names of something else.
 
+use super::Strength;
+
 /// Substrings that wake the scorer, in lower case; every name that [`strength`] knows has one.
 #[rustfmt::skip]
 pub(crate) const KEYWORDS: &[&str] = &[
@@ -7,14 +9,16 @@ pub(crate) const KEYWORDS: &[&str] = &[
     "creds", "auth", "access", "private", "kennwort", "contrase", "jwt", "passphrase", "identified by", "identified with",
     "_pat", "_pw", "senha", "wachtwoord", "hasło", "haslo", "jelszó", "jelszo", "lösenord", "parola",
     "sonar.login", "sonar_login", "sonarlogin", "bearer", "psk", "klic", "klíč", "tajemstv", "api_hash",
-    "apihash", "pw=", "pw:", "pw ", "pw\"", "pw'",
+    "apihash", "pw=", "pw:", "pw ", "pw\"", "pw'", "/pw", "(pw", "<pw>", "cred=", "cred:", "cred\"", "cred'", "hmac",
+    "cookie", "sessionid", "session_id", "session-id", "?sid=", "&sid=", "?license=", "&license=", "lave=", "lave:", "lave\"",
+    "asana", "_salt'", "ístup:", "ístupy:", "údaje:", "udaje:",
 ];
 
 /// Names of what people make up.
 #[rustfmt::skip]
 pub(crate) const PASSWORDS: &[&str] = &[
     "password", "passwords", "passwd", "pwd", "pass", "passphrase", "passcode", "pswd", "psw", "pw",
-    "heslo", "hesla", "heslem", "kennwort", "passwort", "contraseña", "userpass", "dbpass", "sshpass",
+    "passw", "rootpw", "motdepasse", "contrasena", "salasana", "heslo", "hesla", "heslem", "kennwort", "passwort", "contraseña", "userpass", "dbpass", "sshpass",
     "mypass", "senha", "wachtwoord", "hasło", "haslo", "jelszó", "jelszo", "lösenord", "parola",
 ];
 
@@ -39,10 +43,17 @@ pub(crate) const SECRET_ENDS: &[&str] = &[
     "secret", "token", "apikey", "accesskey", "secretkey", "privatekey", "authkey",
 ];
 
+/// Names that are looked for as a whole only: part of others, they say nothing.
+#[rustfmt::skip]
+pub(crate) const WHOLE: &[(&str, Strength)] = &[
+    ("pw", Strength::Password), ("rootpw", Strength::Password), ("pat", Strength::Weak), ("sas", Strength::Weak), ("cred", Strength::Weak), ("clave", Strength::Weak),
+];
+
 /// Names of what may be either: the value has to look random.
 #[rustfmt::skip]
 pub(crate) const WEAK: &[&str] = &[
-    "auth", "authorization", "authentication", "access", "private", "sonarlogin", "apihash", "klic", "klíč",
+    "auth", "authorization", "authentication", "access", "private", "sonarlogin", "apihash", "klic", "klíč", "cred", "hmac", "sas",
+    "cookie", "sessionid", "sid", "clave", "license",
 ];
 
 /// Words after the head that leave it a secret: `API_KEY_PROD`, `password2`, `token_value`.
@@ -112,7 +123,7 @@ pub(crate) const SECRET_KEYS: &[&str] = &[
     "developer", "personal", "security", "hmac", "aes", "jwt", "ssh", "pgp", "gpg", "ssl", "tls", "rsa",
     "webhook", "write", "read", "ingest", "ingestion", "rest", "license", "licence", "storage",
     "function", "crypt", "cipher", "pre", "psk", "live", "production", "session", "root", "owner",
-    "token", "unseal", "recovery",
+    "token", "unseal", "recovery", "functions", "activation",
 ];
 
 /// Before `key`: what finds a row, a file, a text or a door's other half.
@@ -124,7 +135,7 @@ pub(crate) const OTHER_KEYS: &[&str] = &[
     "group", "translation", "message", "routing", "registry", "config", "setting", "section", "issue",
     "project", "idempotency", "dedupe", "dimension", "dim", "fact", "parent", "child", "source",
     "target", "distribution", "cluster", "hot", "keyboard", "candidate", "alternate", "sequence",
-    "event", "metric", "state", "incremental", "range", "table", "record", "entity", "user", "bucket",
+    "event", "metric", "state", "incremental", "range", "table", "record", "entity", "bucket",
     "path", "s3", "blob", "data", "dist", "tag", "label", "the", "by", "on", "a", "is", "no", "arrow",
     "known", "host", "answer", "recv", "send", "receive", "low", "high", "main", "any", "each", "every", "this",
 ];

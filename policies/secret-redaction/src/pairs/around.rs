@@ -374,7 +374,9 @@ pub(super) fn column_of_table(text: &str, strength: Strength, name: &Range<usize
             while stop > start && matches!(bytes[stop - 1], b' ' | b'`' | b'\t') {
                 stop -= 1;
             }
-            hits.extend(judge_at(text, strength, Join::Prose, "", start..stop));
+            let is_short = stop < start + 5;
+            let join = if is_short { Join::Prose } else { Join::Line };
+            hits.extend(judge_at(text, strength, join, "", start..stop));
         }
         let Some(next) = next_line(row) else { return };
         row = next;
@@ -400,6 +402,15 @@ pub(super) fn is_behind_user(bytes: &[u8], name: usize) -> bool {
             .any(|name| word.eq_ignore_ascii_case(name.as_bytes()))
     });
     blank.is_some_and(<[u8]>::is_empty) && is_user && names_user
+}
+
+/// Says whether a name is that of the only argument of a URL: who logs in says also as whom.
+pub(super) fn is_only_argument(bytes: &[u8], name: usize, sign: usize) -> bool {
+    let rest = &bytes[sign..bytes.len().min(sign + REACH)];
+    let end = rest
+        .iter()
+        .position(|byte| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'&'));
+    bytes[name - 1] == b'?' && end.is_none_or(|end| rest[end] != b'&')
 }
 
 /// Says whether a name is part of an Amazon resource name, which tells where a secret is.

@@ -1,7 +1,7 @@
 //! Values in sentences and notes: behind a verb, below their name, as the second of two.
 
-use super::{BARE_MAX, GAP_MAX, bare, judge_at};
-use crate::alphabet::LETTER;
+use super::{BARE_MAX, GAP_MAX, bare, judge_at, skip_blank, whole_word};
+use crate::alphabet::{ALNUM, DASH, DOT, LETTER, WORD};
 use crate::keys::Strength;
 use crate::scan::Hit;
 use crate::shape::Join;
@@ -63,7 +63,7 @@ pub(super) fn alone_on_next_line(text: &str, strength: Strength, name: &str, end
 }
 
 /// Returns the place behind the verb of a sentence, as in `password is …`, `heslo je …`.
-pub(super) fn sentence_verb(text: &str, at: usize) -> Option<usize> {
+pub(super) fn sentence_verb(text: &str, strength: Strength, at: usize) -> Option<usize> {
     const VERBS: [&str; 18] = [
         "is ",
         "was ",
@@ -115,10 +115,15 @@ pub(super) fn sentence_verb(text: &str, at: usize) -> Option<usize> {
         return Some(at + verb);
     }
     // `password for user 'x' is 'y'`, `heslo pro ETL: …`, `token (prod): …`
-    let joined = ["for ", "pro ", "to ", "k ", "of ", "("].iter().any(|word| {
-        rest.get(..word.len())
-            .is_some_and(|head| head.eq_ignore_ascii_case(word))
-    });
+    let begins = |words: &[&str]| {
+        words.iter().any(|word| {
+            rest.get(..word.len())
+                .is_some_and(|head| head.eq_ignore_ascii_case(word))
+        })
+    };
+    // Programs have keys and tokens in all kinds of things.
+    let joined = begins(&["for ", "pro ", "to ", "k ", "of ", "("])
+        || (strength == Strength::Password && begins(&["in ", "v ", "ve ", "na "]));
     if !joined {
         return None;
     }
@@ -147,4 +152,131 @@ pub(super) fn sentence_verb(text: &str, at: usize) -> Option<usize> {
         .flatten()
         .min()
         .map(|place| at + place)
+}
+
+/// Says more exactly how a value without quotes is joined to its name, where it stands in prose.
+pub(super) fn as_in_prose(
+    text: &str,
+    join: Join,
+    strength: Strength,
+    name: &str,
+    (sign, close): (usize, usize),
+    value: &Range<usize>,
+) -> Join {
+    let bytes = text.as_bytes();
+    let ends_word = bytes
+        .get(value.end)
+        .is_none_or(|&byte| byte.is_ascii_whitespace() || matches!(byte, b'.' | b',' | b';' | b'!' | b')'));
+    // Nobody writes programs with names of another language than English, but for those of its own.
+    let is_foreign = name.len() >= 5 && name.is_char_boundary(5) && name[..5].eq_ignore_ascii_case("heslo");
+    let at_end = matches!(bytes.get(value.end), None | Some(b'\n' | b'\r'));
+    match join {
+        _ if strength != Strength::Password => join,
+        Join::Bare
+            if bytes[sign] == b':' && value.start > sign + 1 && (at_end || (is_foreign && ends_word)) =>
+        {
+            Join::Line
+        }
+        Join::Prose if is_foreign || ends_word => match value.len() {
+            0..5 => join,
+            _ => Join::Line,
+        },
+        Join::Loose
+            if sign > close && ends_word && (is_foreign || name == "password" || name == "Password") =>
+        {
+            let next = bytes.get(skip_blank(bytes, value.end));
+            let is_declared = matches!(next, Some(b'=' | b'(' | b'{' | b':' | b';' | b')' | b'[' | b'<'));
+            if is_declared { join } else { Join::Told }
+        }
+        _ => join,
+    }
+}
+
+/// Names of users, before a sign and that of a password: `login/heslo: …`.
+const USERS: [&str; 7] = ["id", "user", "login", "username", "uživatel", "uzivatel", "jméno"];
+/// What names no password, but a user and one: `Přístup: …`.
+const ACCESS: [&str; 4] = ["ístup:", "ístupy:", "údaje:", "udaje:"];
+
+/// Says whether a name stands behind that of a user and one sign.
+fn is_behind_name_of_user(text: &str, name: usize) -> bool {
+    let bytes = text.as_bytes();
+    let Some(sign) = name.checked_sub(1) else {
+        return false;
+    };
+    if !matches!(bytes[sign], b'/' | b'&' | b'+' | b'(') {
+        return false;
+    }
+    USERS.iter().any(|user| {
+        let start = sign.checked_sub(user.len());
+        start.is_some_and(|start| {
+            let is_user = text
+                .get(start..sign)
+                .is_some_and(|head| head.eq_ignore_ascii_case(user));
+            is_user && (start == 0 || !WORD.has(bytes[start - 1]))
+        })
+    })
+}
+
+/// Judges the second part behind a name of both: `ID/PW -> user/…`, `(login & heslo): user, …`, `přístup: user/…`.
+pub(super) fn second_of_pair(text: &str, word: &Range<usize>) -> Option<Hit> {
+    let bytes = text.as_bytes();
+    let is_access = ACCESS.iter().any(|name| text[word.start..].starts_with(name));
+    if !is_access && !is_behind_name_of_user(text, word.start) {
+        return None;
+    }
+    // The name's end, and what joins it to the user's.
+    let mut at = LETTER.run(bytes, word.start, 16);
+    if is_access {
+        at = word.start + text[word.start..].find(':')?;
+    }
+    at += usize::from(bytes.get(at) == Some(&b')'));
+    at = skip_blank(bytes, at);
+    let joint = match (bytes.get(at)?, bytes.get(at + 1)) {
+        (b'-' | b'=', Some(b'>')) => 2,
+        (b':' | b'-' | b'=', _) => 1,
+        (byte, _) if LETTER.has(*byte) && bytes[at - 1] == b' ' => 0,
+        _ => return None,
+    };
+    let user = skip_blank(bytes, at + joint);
+    let end = (user..bytes.len().min(user + 64))
+        .find(|&at| !(ALNUM.or(DASH).or(DOT).has(bytes[at]) || matches!(bytes[at], b'_' | b'@')))?;
+    let spaced = bytes[end..].starts_with(b" / ");
+    let second = end + if spaced { 3 } else { 1 };
+    if end == user || !(spaced || matches!(bytes[end], b'/' | b',' | b':' | b'(')) {
+        return None;
+    }
+    let value = bare(text, second, true);
+    let join = if is_access || joint == 0 {
+        Join::Told
+    } else {
+        Join::Prose
+    };
+    let hit = judge_at(text, Strength::Password, join, "", value.clone())?;
+    Some(Hit {
+        range: whole_word(text, &value),
+        ..hit
+    })
+}
+
+/// Judges the word before `is the password`, `je heslo`.
+pub(super) fn before_name(text: &str, name: usize) -> Option<Hit> {
+    let bytes = text.as_bytes();
+    let verb = [" is the ", " je "]
+        .into_iter()
+        .find(|verb| bytes[..name].ends_with(verb.as_bytes()))?;
+    let end = name - verb.len();
+    let start = (end.saturating_sub(GAP_MAX)..end)
+        .rev()
+        .take_while(|&at| !bytes[at].is_ascii_whitespace())
+        .last()?;
+    let is_whole = start == 0 || bytes[start - 1].is_ascii_whitespace();
+    let is_password = ["password", "passwd", "heslo", "pwd"].iter().any(|word| {
+        bytes[name..].len() >= word.len()
+            && bytes[name..name + word.len()].eq_ignore_ascii_case(word.as_bytes())
+    });
+    let marks = |byte: u8| matches!(byte, b'`' | b'"' | b'\'' | b'(' | b'*');
+    let from = start + usize::from(marks(bytes[start]));
+    let to = end - usize::from(end > from && marks(bytes[end - 1]));
+    (is_password && is_whole && from < to && text.is_char_boundary(from) && text.is_char_boundary(to))
+        .then(|| judge_at(text, Strength::Password, Join::Told, "", from..to))?
 }

@@ -4,7 +4,7 @@ use crate::scan::{Depth, Scanner};
 use expect_test::{Expect, expect};
 
 #[track_caller]
-fn check(texts: &[&str], expected: &Expect) {
+pub(super) fn check(texts: &[&str], expected: &Expect) {
     let scanner = Scanner::new();
     let mut table = String::new();
     for text in texts {
@@ -342,7 +342,7 @@ fn lines_of_environments_and_more_sentences() {
               ->  ["Xk7vR2mp99"]
             arn:aws:secretsmanager:eu-west-1:1:secret:prod/db-AbCdEf  ->  []
             {"url":"https:\/\/etl:Kondor33@x.example\/a","to":"https:\/\/x.example\/b"}  ->  ["Kondor33"]
-            password=&quot;Xk7vR2mp&quot;  ->  ["Xk7vR2mp"]
+            password=&quot;Xk7vR2mp&quot;  ->  ["Xk7vR2mp&quot"]
             login/heslo: admin/Volavka9  ->  ["Volavka9"]
             password = '%s:%s'; token = f'share-{a}-{b}'; secret = 'env:TOKEN'  ->  []
         "#]],

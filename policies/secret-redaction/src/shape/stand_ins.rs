@@ -1,7 +1,7 @@
 //! Values that stand for others: templates, placeholders, paths, types, and expressions of code.
 
 use super::{is_opaque, is_words};
-use crate::alphabet::{DIGIT, DOT, LETTER, WORD, variety};
+use crate::alphabet::{ALNUM, DIGIT, DOT, LETTER, WORD, variety};
 use crate::keys::is_secret_name;
 
 /// Says whether the value is a template that something else fills in.
@@ -21,9 +21,11 @@ pub(crate) fn is_template(value: &str) -> bool {
         || inside("{%", "%}")
         || inside("<%", "%>")
         || whole('<', '>')
+        || begins_with_tag(value)
         || (whole('{', '}') && WORD.or(DOT).all(&value.as_bytes()[1..value.len() - 1]))
         || (whole('[', ']') && !value.contains(|char: char| char.is_ascii_digit()))
-        || (whole('%', '%') && WORD.all(&value.as_bytes()[1..value.len() - 1]))
+        // `%NAME%`, `%%NAME%%`
+        || (whole('%', '%') && WORD.all(value.trim_matches('%').as_bytes()))
         || value.starts_with("$(")
         // Values that SOPS has encrypted.
         || value.starts_with("ENC[")
@@ -40,12 +42,31 @@ pub(crate) fn is_template(value: &str) -> bool {
         })
 }
 
-/// Says whether a part is a name in braces, as in `share-{name}`.
+/// `&lt;password&gt;`: what documentation in HTML has for `<password>`.
+fn begins_with_tag(value: &str) -> bool {
+    value.starts_with('&')
+        && ["&lt;", "&#x3c;", "&#60;"].iter().any(|tag| {
+            value
+                .get(..tag.len())
+                .is_some_and(|head| head.eq_ignore_ascii_case(tag))
+        })
+}
+
+/// Says whether a part is a name in braces, or a call or an item, as in `share-{name}` and `{get(name)}`.
 fn has_field(value: &str) -> bool {
     let bytes = value.as_bytes();
     memchr::memchr_iter(b'{', bytes).any(|open| {
         let end = WORD.or(DOT).run(bytes, open + 1, 64);
-        end > open + 1 && LETTER.has(bytes[open + 1]) && bytes.get(end) == Some(&b'}')
+        let is_named = end > open + 1 && (LETTER.has(bytes[open + 1]) || bytes[open + 1] == b'_');
+        let closes =
+            |close: &[u8]| memchr::memmem::find(&bytes[end..bytes.len().min(end + 64)], close).is_some();
+        is_named
+            && match bytes.get(end) {
+                Some(b'}') => LETTER.has(bytes[open + 1]),
+                Some(b'(') => closes(b")}"),
+                Some(b'[') => closes(b"]}"),
+                _ => false,
+            }
     })
 }
 
@@ -101,8 +122,18 @@ pub(crate) fn is_placeholder(value: &str) -> bool {
         || value.contains("...")
         || value.contains('…')
         || value.contains("****")
+        || is_mask(bytes)
         || memchr::memmem::find(bytes, b"xxxx").is_some()
         || memchr::memmem::find(bytes, b"XXXX").is_some()
+}
+
+/// Says whether a value has bullets in a row, which stand for what is not shown.
+fn is_mask(bytes: &[u8]) -> bool {
+    memchr::memchr_iter(0xE2, bytes).any(|at| {
+        ["•••", "●●●"]
+            .iter()
+            .any(|mask| bytes[at..].starts_with(mask.as_bytes()))
+    })
 }
 
 /// Says whether the value is a URL, a path or a reference to where the secret is.
@@ -140,6 +171,23 @@ pub(crate) fn is_location(value: &str) -> bool {
         || (starts && is_words(value))
         || (slashes > 0 && (is_words(value) || is_path(value)))
         || e_mail
+}
+
+/// Says whether a value of a name that says little, such as `key`, is that of an object in a store: a path of several parts, or of
+/// a file of data.
+pub(crate) fn is_data_path(value: &str) -> bool {
+    const ENDS: [&str; 12] = [
+        ".parquet", ".csv", ".tsv", ".json", ".jsonl", ".avro", ".orc", ".gz", ".zip", ".xml", ".txt",
+        ".xlsx",
+    ];
+    let bytes = value.as_bytes();
+    let slashes = bytes.iter().filter(|&&byte| byte == b'/').count();
+    // Base64 has slashes as well, but none of these inside.
+    let joints = |byte: &u8| matches!(byte, b'-' | b'.' | b'_');
+    let partition =
+        memchr::memchr(b'=', bytes).is_some_and(|at| bytes.get(at + 1).is_some_and(|byte| *byte != b'='));
+    ENDS.iter().any(|end| value.ends_with(end))
+        || (slashes > 1 && !bytes.contains(&b'+') && (bytes.iter().any(joints) || partition))
 }
 
 /// Says whether every part between slashes and dots is a word or a number.
@@ -236,6 +284,17 @@ pub(crate) fn looks_like_code(value: &str) -> bool {
     }
     match bytes.get(name) {
         Some(b'(') => true,
+        // `app$getParameters()$…`, `config$password` of R.
+        Some(b'$') => {
+            let is_of_names = |byte: u8| WORD.or(DOT).has(byte) || byte == b'$';
+            let end = bytes
+                .iter()
+                .position(|&byte| !is_of_names(byte))
+                .unwrap_or(bytes.len());
+            let last = value[..end].rsplit('$').next().unwrap_or_default();
+            let is_name = LETTER.has(bytes.get(name + 1).copied().unwrap_or_default());
+            is_name && (bytes.get(end) == Some(&b'(') || (end == bytes.len() && is_secret_name(last)))
+        }
         Some(b'[') => {
             bytes.contains(&b']')
                 || bytes.len() == name + 1
@@ -247,6 +306,45 @@ pub(crate) fn looks_like_code(value: &str) -> bool {
             let dotted = WORD.or(DOT).run(bytes, 0, usize::MAX);
             let rest = bytes.get(dotted);
             matches!(rest, Some(b'(' | b'[')) || (rest.is_none() && is_attribute(&value[..dotted]))
+        }
+        _ => false,
+    }
+}
+
+/// Says whether what has the form of an expression was rather made up by somebody, where hardly anything else can stand:
+/// `Medved(12)`, `moje.Heslo.do.DWH1`.
+pub(crate) fn is_made_up_like_code(value: &str) -> bool {
+    let bytes = value.as_bytes();
+    let name = LETTER.run(bytes, 0, usize::MAX);
+    if name < 3 || !bytes.iter().any(u8::is_ascii_digit) {
+        return false;
+    }
+    match bytes.get(name) {
+        Some(b'(') => {
+            let end = DIGIT.run(bytes, name + 1, 5);
+            let is_word = bytes[0].is_ascii_uppercase() && bytes[1..name].iter().all(u8::is_ascii_lowercase);
+            is_word
+                && (1..=4).contains(&(end - name - 1))
+                && bytes.get(end) == Some(&b')')
+                && bytes.len() - end <= 2
+                && !is_type_word(&value[..name])
+                && !["Column", "Decimal", "Length", "Max", "Min", "Random", "Range"].contains(&&value[..name])
+        }
+        Some(b'.') => {
+            let digits = bytes
+                .iter()
+                .rev()
+                .take_while(|byte| byte.is_ascii_digit())
+                .count();
+            let is_root = [
+                "self", "this", "cls", "os", "app", "cfg", "conf", "config", "settings", "env", "ctx",
+            ]
+            .iter()
+            .any(|root| root.eq_ignore_ascii_case(&value[..name]));
+            let has_capital = value
+                .split('.')
+                .any(|part| part.starts_with(|first: char| first.is_ascii_uppercase()));
+            (1..=4).contains(&digits) && !is_root && has_capital && ALNUM.or(DOT).all(bytes)
         }
         _ => false,
     }

@@ -1,0 +1,213 @@
+//! Long random tokens that stand beside the name of a service and nothing else: `ipstack: 9f1c…`, `{"taxjar": "4be1…"}`.
+//!
+//! A token without a form of its own could be an id as well. Beside the name of a service, however, people write down what they
+//! were given to use it with. What says that it is something else, such as `mailchimp_list_id`, comes first.
+
+mod names;
+
+use crate::alphabet::{ALNUM, DIGIT, LOWER_HEX, UPPER, URL64};
+use crate::engine::Document;
+use crate::keys::Strength;
+use crate::{shape, structure};
+use names::{OTHERS, SERVICES, WORDS};
+use std::ops::Range;
+
+/// Lengths of tokens, in bytes. Hexadecimal ones have lengths of keys: those of 20 and 24 digits are ids of databases.
+const LENGTHS: Range<usize> = 20..129;
+const HEX_LENGTHS: [usize; 6] = [32, 40, 64, 80, 96, 128];
+
+/// So far before a token the name of its service is looked for, in bytes, and in so many words.
+const REACH: usize = 48;
+const WORDS_BETWEEN_MAX: usize = 4;
+
+/// Longest name of a service, in bytes; with room for what joins its words.
+const NAME_MAX: usize = 24;
+
+/// Judges the value of a member by its name, which may be that of a service.
+pub(crate) fn judge(name: &str, value: &str) -> Option<(Strength, Range<usize>)> {
+    let token = value.as_bytes();
+    let is_of_service = LENGTHS.contains(&token.len())
+        && URL64.all(token)
+        && is_service(name.as_bytes())
+        && (is_token(token) || shape::is_uuid(token));
+    is_of_service.then_some((Strength::Weak, 0..token.len()))
+}
+
+/// Judges a cell by the one before it in its row, unless its column has another name.
+pub(crate) fn judge_cell(
+    document: &Document<'_>,
+    place: usize,
+    column: &str,
+) -> Option<(Strength, Range<usize>)> {
+    let leaf = &document.leaves[place];
+    let before = document.leaves.get(place.checked_sub(1)?)?;
+    let judged = judge(before.value, leaf.value)?;
+    let mut words = column.as_bytes().split(|byte| !ALNUM.has(*byte));
+    let is_beside = structure::last(before.pointer).0 == structure::last(leaf.pointer).0;
+    (is_beside && !words.any(|word| is_among(&OTHERS, word))).then_some(judged)
+}
+
+/// Says whether a run of bytes that tokens are made of stands behind the name of a service, in the same line.
+pub(crate) fn is_behind_service(text: &[u8], run: &Range<usize>) -> bool {
+    let token = &text[run.clone()];
+    let next = text.get(run.end);
+    let is_apart = next.is_none_or(|next| !matches!(next, b'/' | b'.' | b'@' | b'=' | b'+'));
+    LENGTHS.contains(&token.len())
+        && is_apart
+        && match before(text, run.start) {
+            None => false,
+            Some(Before::Mention) => is_token(token),
+            Some(Before::Name) => is_token(token) || shape::is_uuid(token),
+        }
+}
+
+/// How a service stands before a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// As its name: `ipstack = …`, `ipstack: …`.
+    Name,
+    /// Somewhere, with nothing between that tells of something else.
+    Mention,
+}
+
+fn before(text: &[u8], start: usize) -> Option<Before> {
+    let reach = start.saturating_sub(REACH);
+    let mut end = start;
+    for count in 0..WORDS_BETWEEN_MAX {
+        let word_end = reach + text[reach..end].iter().rposition(|byte| ALNUM.has(*byte))? + 1;
+        let word_start = ALNUM.run_back(text, word_end, NAME_MAX + 1);
+        let (word, gap) = (&text[word_start..word_end], &text[word_end..end]);
+        let has = |signs: &[u8]| gap.iter().any(|byte| signs.contains(byte));
+        // A part of a path or an address is named by what is before it.
+        if (count == 0 && has(b"/@.+")) || has(b"\n") || word_start < reach {
+            return None;
+        }
+        let is_service = is_among(&SERVICES, word);
+        // What is assigned is what its own name says.
+        if count == 0 && has(b"=:") {
+            let is_whole = !text[..word_start].ends_with(b"_") && !text[..word_start].ends_with(b"-");
+            return (is_service || (is_whole && is_among(&WORDS, word))).then_some(if is_whole {
+                Before::Name
+            } else {
+                Before::Mention
+            });
+        }
+        if is_service {
+            return Some(Before::Mention);
+        }
+        if is_among(&OTHERS, word) {
+            return None;
+        }
+        end = word_start;
+    }
+    None
+}
+
+/// Says whether it is as random as tokens are.
+fn is_token(bytes: &[u8]) -> bool {
+    if LOWER_HEX.all(bytes) || UPPER.or(DIGIT).all(bytes) && shape::is_hex_or_uuid(bytes) {
+        return HEX_LENGTHS.contains(&bytes.len()) && shape::is_hex_or_uuid(bytes);
+    }
+    let digits = bytes.iter().filter(|byte| DIGIT.has(**byte)).count();
+    digits >= 1
+        && !shape::is_hex_or_uuid(bytes)
+        && (digits >= 4 || !shape::has_words(bytes))
+        && shape::is_opaque(bytes, LENGTHS.start)
+}
+
+fn is_service(name: &[u8]) -> bool {
+    is_among(&SERVICES, name) || is_among(&WORDS, name)
+}
+
+/// Says whether a name is in a list, whatever its case and whatever joins its words.
+fn is_among(list: &[&str], name: &[u8]) -> bool {
+    (2..=NAME_MAX).contains(&name.len())
+        && list
+            .binary_search_by(|other| {
+                let letters = name.iter().filter(|byte| ALNUM.has(**byte));
+                other.bytes().cmp(letters.map(u8::to_ascii_lowercase))
+            })
+            .is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEX_32: &str = "0f3a9c71d25e84b60f3a9c71d25e84b6";
+    const NOISE: &str = "aB3dE5fG7hJ9kL2mN4pQ6rS8";
+    const UUID: &str = "0f3a9c71-d25e-84b6-0f3a-9c71d25e84b6";
+
+    #[test]
+    fn lists_are_in_order() {
+        for list in [SERVICES.as_slice(), &WORDS, &OTHERS] {
+            assert!(list.is_sorted_by(|a, b| a < b));
+        }
+    }
+
+    #[test]
+    fn a_member_is_named_by_its_service() {
+        for (name, value) in [
+            ("ipstack", HEX_32),
+            ("IpStack", NOISE),
+            ("keen.io", UUID),
+            ("airtable", NOISE),
+            ("linear", UUID),
+        ] {
+            assert!(judge(name, value).is_some(), "{name}");
+        }
+        for (name, value) in [
+            ("ipstack", "customer_orders_by_region_2024"),
+            ("ipstack", "0f3a9c71d25e"),
+            ("ipstack", "0f3a9c71d25e84b60f3a9c71"),
+            ("ipstack", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
+            ("ipstack_list", HEX_32),
+            ("orders", HEX_32),
+            ("", NOISE),
+        ] {
+            assert!(judge(name, value).is_none(), "{name} {value}");
+        }
+    }
+
+    #[track_caller]
+    fn behind(text: &str) -> bool {
+        let start = text.find('<').expect("a token");
+        let end = text.find('>').expect("its end") - 1;
+        is_behind_service(text.replace(['<', '>'], "").as_bytes(), &(start..end))
+    }
+
+    #[test]
+    fn a_token_behind_the_name_of_its_service_is_one() {
+        for text in [
+            format!("ipstack: <{HEX_32}>"),
+            format!("IPSTACK='<{HEX_32}>'"),
+            format!("For TaxJar we use <{NOISE}> now"),
+            format!("Pro Taxjar používáme <{HEX_32}>"),
+            format!("client = Shodan('<{NOISE}>')"),
+            format!("ipstack: <{UUID}>"),
+            format!("x\nlinear = \"<{NOISE}>\""),
+        ] {
+            assert!(behind(&text), "{text}");
+        }
+    }
+
+    #[test]
+    fn ids_and_parts_of_paths_are_none() {
+        for text in [
+            format!("mailchimp list <{HEX_32}>"),
+            format!("mailchimp_list_id = <{HEX_32}>"),
+            format!("https://ipstack.example/<{HEX_32}>"),
+            format!("https://ipstack.example/x?campaign=<{HEX_32}>"),
+            format!("ipstack commit <{HEX_32}0f3a9c71>"),
+            format!("ipstack\nchecked <{HEX_32}>"),
+            format!("ipstack is a service that is asked with <{HEX_32}>"),
+            format!("in a linear model <{NOISE}>"),
+            format!("ipstack uses <{UUID}>"),
+            format!("my_linear: <{UUID}>"),
+            "ipstack: <customer_orders_by_region_2024>".to_owned(),
+            format!("ipstack: <{NOISE}>/main.js"),
+        ] {
+            assert!(!behind(&text), "{text}");
+        }
+    }
+}
