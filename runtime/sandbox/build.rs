@@ -53,6 +53,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn watch() {
     let shared = [
         "wit",
+        "transforms/guest-memory/src",
+        "transforms/guest-memory/Cargo.toml",
         "Cargo.toml",
         "Cargo.lock",
         ".cargo/config.toml",

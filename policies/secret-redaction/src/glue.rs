@@ -10,6 +10,7 @@ use crate::settings::Settings;
 use crate::{rules, settings};
 use exports::keboola::mirror::packed_redaction::{self, Batch};
 use exports::keboola::mirror::redaction::{Finding, Guest, PolicyInfo, Rule, Target};
+use guest_memory as _;
 use keboola::mirror::types::{ByteRange, Context, Document, DocumentKind, GuestError, Issue, LeafRole};
 use std::sync::OnceLock;
 use std::{mem, slice};

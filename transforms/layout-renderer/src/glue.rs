@@ -16,6 +16,7 @@ use bindings::{
     exports::keboola::mirror::layout as wit,
     keboola::mirror::types::{Context, DocumentKind, GuestError},
 };
+use guest_memory as _;
 
 struct Renderer;
 

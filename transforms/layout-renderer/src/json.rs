@@ -4,8 +4,10 @@
 //! not an `f64`), and because Keboola's CLI counts a repeated key at its last position. Texts are those of
 //! the source wherever they stand in it as they are: most do, and to copy them took a fifth of an inspection.
 
+mod eight;
 pub(crate) mod write;
 
+use eight::{EIGHT, Eight};
 use std::{borrow::Cow, collections::BTreeMap};
 
 /// A JSON value; a number is its token.
@@ -217,7 +219,12 @@ impl<'t> Json<'t> {
     /// # Errors
     /// What is wrong with the text, without any of it. Nesting of over 500 levels is refused.
     pub(crate) fn parse(text: &'t str) -> Result<Self, &'static str> {
-        let mut parser = Parser { text, at: 0 };
+        let mut parser = Parser {
+            text,
+            at: 0,
+            members: Vec::new(),
+            items: Vec::new(),
+        };
         let value = parser.value(0)?;
         parser.blanks();
         if parser.at == text.len() {
@@ -307,12 +314,28 @@ impl<'t> Json<'t> {
     }
 }
 
+/// Returns where a string may end.
+fn quote_or_escape(text: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    while let Some(eight) = text[at..].first_chunk() {
+        let eight = Eight::new(*eight);
+        if let Some(within) = eight.equal(b'"').or(eight.equal(b'\\')).first() {
+            return Some(at + within);
+        }
+        at += EIGHT;
+    }
+    Some(at + text[at..].iter().position(|byte| matches!(byte, b'"' | b'\\'))?)
+}
+
 /// A text of one escape per nesting level would exhaust a guest's stack.
 const DEPTH_MAX: usize = 500;
 
 struct Parser<'t> {
     text: &'t str,
     at: usize,
+    /// Those of all objects and arrays that have not ended, so that each is put in a place of its own size at once.
+    members: Vec<(Text<'t>, Json<'t>)>,
+    items: Vec<Json<'t>>,
 }
 
 impl<'t> Parser<'t> {
@@ -361,7 +384,7 @@ impl<'t> Parser<'t> {
 
     fn object(&mut self, depth: usize) -> Result<Json<'t>, &'static str> {
         self.at += 1;
-        let mut members = Vec::new();
+        let first = self.members.len();
         self.blanks();
         if self.eat(b'}') {
             return Ok(Json::Object(Object::new()));
@@ -376,10 +399,11 @@ impl<'t> Parser<'t> {
             if !self.eat(b':') {
                 return Err("a JSON key has no value");
             }
-            members.push((key, self.value(depth + 1)?));
+            let value = self.value(depth + 1)?;
+            self.members.push((key, value));
             self.blanks();
             if self.eat(b'}') {
-                return Ok(Json::Object(Object::parsed(members)));
+                return Ok(Json::Object(Object::parsed(self.members.split_off(first))));
             }
             if !self.eat(b',') {
                 return Err("a JSON object is malformed");
@@ -389,16 +413,17 @@ impl<'t> Parser<'t> {
 
     fn array(&mut self, depth: usize) -> Result<Json<'t>, &'static str> {
         self.at += 1;
-        let mut items = Vec::new();
+        let first = self.items.len();
         self.blanks();
         if self.eat(b']') {
-            return Ok(Json::Array(items));
+            return Ok(Json::Array(Vec::new()));
         }
         loop {
-            items.push(self.value(depth + 1)?);
+            let item = self.value(depth + 1)?;
+            self.items.push(item);
             self.blanks();
             if self.eat(b']') {
-                return Ok(Json::Array(items));
+                return Ok(Json::Array(self.items.split_off(first)));
             }
             if !self.eat(b',') {
                 return Err("a JSON array is malformed");
@@ -442,8 +467,7 @@ impl<'t> Parser<'t> {
         let mut out = String::new();
         loop {
             let rest = &text[self.at..];
-            let stop = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\'));
-            let stop = stop.ok_or("a JSON string does not end")?;
+            let stop = quote_or_escape(rest.as_bytes()).ok_or("a JSON string does not end")?;
             let is_end = rest.as_bytes()[stop] == b'"';
             self.at += stop + 1;
             if is_end && out.is_empty() {

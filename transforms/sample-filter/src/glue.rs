@@ -5,6 +5,7 @@
     reason = "the generated bindings lift and lower values through raw memory"
 )]
 
+use guest_memory as _;
 use crate::filter;
 use crate::settings::Settings;
 use exports::keboola::mirror::sampling::{Choice, Guest, Sample};

@@ -1,6 +1,9 @@
 //! JSON texts: as Keboola's CLI writes them, and our own.
 
-use super::{Json, Object};
+use super::{
+    Json, Object,
+    eight::{EIGHT, Eight},
+};
 use std::borrow::Cow;
 
 /// Room that texts begin with, in bytes: most files and lines are not much longer.
@@ -159,16 +162,32 @@ const ESCAPED: [u8; 256] = {
     escaped
 };
 
+/// Returns the first place from `at` on whose byte is not below `least`.
+fn next_escaped(text: &[u8], mut at: usize, least: u8) -> Option<usize> {
+    let is_escaped = |byte: &u8| ESCAPED[usize::from(*byte)] >= least;
+    while let Some(eight) = text.get(at..)?.first_chunk() {
+        let eight = Eight::new(*eight);
+        let told = (eight.less(0x20).or(eight.equal(b'"')).or(eight.equal(b'\\')))
+            .or(eight.equal(b'&').or(eight.equal_but_for(b'<' ^ b'>', b'<')))
+            .or(eight.equal(0xe2));
+        match told.first() {
+            None => at += EIGHT,
+            Some(within) if is_escaped(&text[at + within]) => return Some(at + within),
+            Some(within) => at += within + 1,
+        }
+    }
+    Some(at + text[at..].iter().position(is_escaped)?)
+}
+
 /// Writes a string with its quotes. `html` also escapes what would matter inside a page.
 pub(crate) fn string(out: &mut String, text: &str, html: bool) {
     use std::fmt::Write as _;
     let least = if html { IN_PAGES } else { ALWAYS };
     out.push('"');
-    let mut from = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        if ESCAPED[usize::from(byte)] < least {
-            continue;
-        }
+    let (mut from, mut next) = (0, 0);
+    while let Some(at) = next_escaped(text.as_bytes(), next, least) {
+        next = at + 1;
+        let byte = text.as_bytes()[at];
         let (escape, length) = match byte {
             b'"' => ("\\\"", 1),
             b'\\' => ("\\\\", 1),
@@ -190,6 +209,7 @@ pub(crate) fn string(out: &mut String, text: &str, html: bool) {
         };
         out.push_str(&text[from..at]);
         from = at + length;
+        next = from;
         if escape.is_empty() {
             write!(out, "\\u{byte:04x}").expect("a string takes all text");
         } else {
