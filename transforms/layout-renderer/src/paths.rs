@@ -18,7 +18,7 @@ pub(crate) fn encode(id: &str) -> String {
 /// Returns an id as one or more segments which a file system that ignores case can tell from all
 /// others.
 #[must_use]
-fn encode_caseless(id: &str) -> String {
+pub(crate) fn encode_caseless(id: &str) -> String {
     encode_unless(id, |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
 }
 

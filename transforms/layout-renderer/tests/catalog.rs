@@ -124,6 +124,26 @@ fn paths_of_the_catalog_are_those_of_the_layout() {
 }
 
 #[test]
+fn components_that_differ_in_case_have_files_of_their_own() {
+    let files = files(
+        SETTINGS,
+        &objects(&[
+            ("acme.ex-shop/1", r#"{"name": "a", "configuration": {}}"#),
+            ("ACME.ex-shop/1", r#"{"name": "b", "configuration": {}}"#),
+        ]),
+    );
+    let catalog = files.iter().filter(|file| file.path.starts_with("ai/catalog/"));
+    let paths: Vec<&str> = catalog.map(|file| file.path.as_str()).collect();
+    assert_eq!(
+        paths,
+        [
+            "ai/catalog/%41%43%4D%45.ex-shop.jsonl",
+            "ai/catalog/acme.ex-shop.jsonl"
+        ]
+    );
+}
+
+#[test]
 fn lineage_has_a_line_for_each_edge() {
     expect![[r#"
         === ai/lineage/keboola.ex-db.jsonl

@@ -62,7 +62,7 @@ pub(super) fn gather(settings: &Settings, shard: &str, entries: &[Entry]) -> Res
     }
     let (branch, name) = settings.split_shard(shard);
     let name = match name.split_once('/') {
-        Some(("component", id)) => paths::encode(id),
+        Some(("component", id)) => paths::encode_caseless(id),
         Some(("storage", id)) => format!("storage/{}", paths::encode(id)),
         _ => return Err(LayoutError::NoSuchIndex { kind: "catalog" }),
     };
