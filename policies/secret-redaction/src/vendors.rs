@@ -121,13 +121,17 @@ fn is_service(name: &[u8]) -> bool {
 
 /// Says whether a name is in a list, whatever its case and whatever joins its words.
 fn is_among(list: &[&str], name: &[u8]) -> bool {
-    (2..=NAME_MAX).contains(&name.len())
-        && list
-            .binary_search_by(|other| {
-                let letters = name.iter().filter(|byte| ALNUM.has(**byte));
-                other.bytes().cmp(letters.map(u8::to_ascii_lowercase))
-            })
-            .is_ok()
+    let mut letters = [0; NAME_MAX];
+    let mut length = 0;
+    if name.len() > NAME_MAX {
+        return false;
+    }
+    for byte in name.iter().filter(|byte| ALNUM.has(**byte)) {
+        letters[length] = byte.to_ascii_lowercase();
+        length += 1;
+    }
+    list.binary_search_by(|other| other.as_bytes().cmp(&letters[..length]))
+        .is_ok()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The allocator of the built-in guests, whose instances live for one batch.
+//! The allocator of the built-in guests, whose instances live for one batch, and a comparison of texts.
 //!
 //! What is freed is kept by its size and handed out again; nothing is joined, and nothing is given back, since the host
 //! drops the whole memory soon. So both ways are a few instructions. A guest has it by
@@ -8,10 +8,11 @@
     reason = "memory is handed out here; the unsafe operations are all in this crate"
 )]
 
+#[cfg(any(target_family = "wasm", test))]
+mod compare;
 mod heap;
 
 pub use heap::{Heap, Source};
 
 #[cfg(target_family = "wasm")]
 mod global;
-

@@ -5,10 +5,10 @@
     reason = "the generated bindings lift and lower values through raw memory"
 )]
 
-use guest_memory as _;
 use crate::filter;
 use crate::settings::Settings;
 use exports::keboola::mirror::sampling::{Choice, Guest, Sample};
+use guest_memory as _;
 use keboola::mirror::types::{Context, GuestError, Issue};
 use std::sync::OnceLock;
 

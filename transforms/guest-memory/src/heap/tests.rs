@@ -101,7 +101,7 @@ proptest! {
                     let block = unsafe { heap.alloc(layout) };
                     if !block.is_null() {
                         prop_assert!((block as usize).is_multiple_of(align));
-                        let new = Used { block, layout, byte: (number % 251) as u8 };
+                        let new = Used { block, layout, byte: u8::try_from(number % 251).expect("it is less") };
                         new.fill();
                         used.push(new);
                     }
