@@ -278,6 +278,8 @@ pub struct MirrorSpec {
     pub signing_key: Option<CredentialRef>,
     /// Git branch of the default Keboola branch, without `refs/heads/`.
     pub branch: String,
+    /// Directory below which all of the mirror is; none for the root. Where it changes, what is below the former one stays: it is
+    /// nobody's then, and to be deleted in the repository.
     pub prefix: Option<MirrorPath>,
     /// None: `encrypted` in a private repository, `masked` in others.
     pub secrets: Option<SecretsChoice>,

@@ -2,10 +2,10 @@
 //!
 //! | request | who | answer |
 //! | --- | --- | --- |
-//! | `GET /livez` | anybody | 200, or 503 if only a new process helps: an attempt hangs, or the log stopped |
+//! | `GET /livez` | anybody | 200, or 503 if only a new process helps: an attempt hangs, or the log stopped or is another one |
 //! | `GET /readyz` | anybody | 200, or 503 while events cannot be made durable |
 //! | `GET /metrics` | anybody | the metrics, in the OpenMetrics text format |
-//! | `GET /v1/status` | a token | the lanes of the projects that the token is good for |
+//! | `GET /v1/status` | a token | the lanes of the projects that the token is good for; in `log` why the log cannot go on, where only a new process helps |
 //! | `POST /v1/events` | a token | see below |
 //!
 //! A token is sent as `Authorization: Bearer …`; only a digest of it is held. It is good for one stack
@@ -22,7 +22,7 @@
 //! | status | meaning | what to do |
 //! | --- | --- | --- |
 //! | 202 | all are durable: `accepted` new ones, and `duplicates` | forget them |
-//! | 400 | those in `refused` (`event`, counted from 0, `field`, `detail`) can never be read, and stand in the dead letters with masked content; **all others are durable** | mend and send those again, or set them aside |
+//! | 400 | those in `refused` (`event`, counted from 0, `field`, `detail`) can never be read, or are larger than the log can hold, and stand in the dead letters with masked content; **all others are durable** | mend and send those again, or set them aside |
 //! | 401, 403 | the token is not known, or not good for a project among them; nothing was accepted | mend the configuration, send all again |
 //! | 408, 413 | the body did not come in time, or has too many bytes or events; nothing was accepted | send fewer |
 //! | 429 | a project has too many events waiting; nothing was accepted | send all again after `retry-after` |
@@ -224,12 +224,12 @@ fn sender(token: &IngestToken) -> Result<Sender, HttpError> {
 
 /// A log that stopped, a guest that does not end, and a lane that is stuck are mended by a new process only.
 async fn livez(State(shared): State<Shared>) -> Response {
-    let problem = if shared.log.is_over() {
-        Some("the event log stopped after a failed write; restart the process".to_owned())
+    let problem = if let Some(over) = shared.log.over() {
+        Some(crate::app::chain(&over))
     } else if let Some(overdue) = shared.status.overdue() {
         Some(overdue)
     } else {
-        let stuck = shared.status.stuck((shared.now)());
+        let stuck = shared.status.stuck(std::time::Instant::now());
         stuck.map(|lane| format!("lane {lane} is stuck"))
     };
     match problem {
@@ -239,14 +239,12 @@ async fn livez(State(shared): State<Shared>) -> Response {
 }
 
 async fn readyz(State(shared): State<Shared>) -> Response {
-    if !shared.log.is_ready() {
-        return (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the event log cannot be written\n",
-        )
-            .into_response();
+    if shared.log.is_ready() {
+        return (StatusCode::OK, "ready\n").into_response();
     }
-    (StatusCode::OK, "ready\n").into_response()
+    let why = shared.log.over().map(|over| crate::app::chain(&over));
+    let why = why.as_deref().unwrap_or("the event log cannot be written");
+    (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response()
 }
 
 async fn metrics_page(State(shared): State<Shared>) -> Response {
@@ -262,7 +260,9 @@ async fn status_page(State(shared): State<Shared>, headers: HeaderMap) -> Respon
         let mut mirrored = shared.mirrored.iter();
         mirrored.any(|one| one.mirror == *mirror && sender.is_good_for(&one.stack, &one.project))
     };
-    axum::Json(shared.status.page(is_meant)).into_response()
+    let mut page = shared.status.page(is_meant);
+    page["log"] = shared.log.over().map(|over| crate::app::chain(&over)).into();
+    axum::Json(page).into_response()
 }
 
 async fn ingest(State(shared): State<Shared>, request: Request) -> Response {
@@ -285,7 +285,7 @@ async fn ingest(State(shared): State<Shared>, request: Request) -> Response {
             let refused = Refused {
                 index: None,
                 body: masked_body(&body),
-                error,
+                error: error.into(),
             };
             return shared.accept(Vec::new(), vec![refused], now).await;
         }
@@ -300,6 +300,13 @@ async fn ingest(State(shared): State<Shared>, request: Request) -> Response {
     let mut batch = Vec::with_capacity(raws.len());
     let mut refused = Vec::new();
     for (index, raw) in raws.iter().enumerate() {
+        let mut refuse = |error| {
+            refused.push(Refused {
+                index: Some(index),
+                body: masked_body(raw.as_bytes()),
+                error,
+            });
+        };
         let parsed = parse_external(
             raw.as_bytes(),
             None,
@@ -313,24 +320,43 @@ async fn ingest(State(shared): State<Shared>, request: Request) -> Response {
                 if let Some(refused) = shared.not_now(sender, &envelope, index) {
                     return refused;
                 }
-                batch.push(NewEvent { envelope, at: now });
+                let event = NewEvent { envelope, at: now };
+                match shared.log.fits(&event) {
+                    Ok(()) => batch.push(event),
+                    Err(error) => refuse(Unacceptable::Log(error)),
+                }
             }
-            Err(error) => refused.push(Refused {
-                index: Some(index),
-                body: masked_body(raw.as_bytes()),
-                error,
-            }),
+            Err(error) => refuse(error.into()),
         }
     }
     shared.accept(batch, refused, now).await
 }
 
-/// An event that can never be read.
+/// An event that can never be taken.
 struct Refused {
     /// None where the request could not even be taken apart.
     index: Option<usize>,
     body: String,
-    error: InvalidEvent,
+    error: Unacceptable,
+}
+
+/// Why an event can never be taken.
+#[derive(Debug, Error)]
+enum Unacceptable {
+    #[error(transparent)]
+    Event(#[from] InvalidEvent),
+    /// The log cannot hold it.
+    #[error(transparent)]
+    Log(LogError),
+}
+
+impl Unacceptable {
+    fn field(&self) -> Option<&str> {
+        match self {
+            Self::Event(InvalidEvent::Field { field, .. }) => Some(field),
+            Self::Event(_) | Self::Log(_) => None,
+        }
+    }
 }
 
 impl Refused {
@@ -340,7 +366,7 @@ impl Refused {
         if let Some(index) = index {
             said["event"] = json!(index);
         }
-        if let InvalidEvent::Field { field, .. } = error {
+        if let Some(field) = error.field() {
             said["field"] = json!(field);
         }
         said
@@ -475,7 +501,7 @@ impl Shared {
             &first.error.to_string(),
             first.index,
         );
-        if let InvalidEvent::Field { field, .. } = &first.error {
+        if let Some(field) = first.error.field() {
             answer["field"] = json!(field);
         }
         answer["accepted"] = json!(accepted);
@@ -484,7 +510,7 @@ impl Shared {
         problem_response(StatusCode::BAD_REQUEST, &answer)
     }
 
-    /// Keeps the shape of an event that cannot be read, and the reason.
+    /// Keeps the shape of an event that cannot be taken, and the reason.
     async fn file(&self, refused: &Refused, now: Timestamp) -> Result<(), LogError> {
         let letter = DeadLetter {
             topic: None,

@@ -15,6 +15,7 @@ pub mod memory;
 pub(crate) mod months;
 pub mod observed;
 mod parallel;
+pub mod progress;
 pub mod reconcile;
 pub mod recover;
 pub mod render;

@@ -91,9 +91,10 @@ impl Poller {
         let Some(spec) = self.mirror.spec.poll else { return };
         let mut pace = Pace::new(spec, (self.system.now)(), jitter());
         loop {
+            let now = (self.system.now)();
+            pace.clamp(now);
             self.status.next = Some(pace.next());
             self.show();
-            let now = (self.system.now)();
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(until(now, pace.next())) => {}

@@ -109,7 +109,8 @@ pub trait EventLog: Send + Sync {
     /// [`LogError::Moved`] where somebody else stored one or moved the cursor.
     async fn put_cut(&self, lane: &LaneId, expect: Option<&CutId>, cut: &Cut) -> Result<(), LogError>;
 
-    /// Files an event that cannot be processed.
+    /// Files an event that cannot be processed. When an event of the letter's key is told again after that, it is
+    /// no repetition: what came to nothing may come to something now.
     ///
     /// # Errors
     /// As [`EventLog::append`].
@@ -168,11 +169,17 @@ pub trait EventLog: Send + Sync {
     /// As [`EventLog::append`].
     async fn prune(&self, retention: &Retention) -> Result<Pruned, LogError>;
 
+    /// Checks that the log can hold an event, and all that derives from it, whatever else it holds.
+    ///
+    /// # Errors
+    /// [`LogError::TooLarge`].
+    fn fits(&self, event: &NewEvent) -> Result<(), LogError>;
+
     /// Returns whether appends can be durable at this moment.
     fn is_ready(&self) -> bool;
 
-    /// Returns whether the log will never be ready again in this process.
-    fn is_over(&self) -> bool;
+    /// Returns why the log cannot go on in this process, while only a new one can mend it.
+    fn over(&self) -> Option<LogError>;
 }
 
 /// An event to append.
@@ -235,6 +242,7 @@ pub struct News {
 pub struct DeadLetter {
     /// None where the event could not even be assigned.
     pub topic: Option<Topic>,
+    /// By which it is known when it is told again; none where that is not to be noticed.
     pub key: Option<EventKey>,
     /// Where it stood, if it was appended.
     pub position: Option<Position>,
@@ -289,6 +297,14 @@ pub enum LogError {
     TooLarge { bytes: usize, max: usize },
     #[error("the event log was closed")]
     Stopped,
+    #[error(
+        "the NATS stream `{stream}`, the event log, is gone; a new process makes it anew, and compares everything with the source"
+    )]
+    Gone { stream: String },
+    #[error(
+        "the NATS stream `{stream}`, the event log, was made anew, and this process knows positions of the one before; a new process compares everything with the source"
+    )]
+    MadeAnew { stream: String },
     #[error("the event log failed")]
     Database {
         #[source]

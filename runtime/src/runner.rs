@@ -29,7 +29,7 @@ use mirror_core::{
     ids::{BranchId, LaneId, MirrorId},
     incident::Report,
     retry::{Disposition, Failure, Jitter},
-    window::later,
+    window::{later, within},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -213,6 +213,7 @@ impl Runner {
                     }
                     was_open = Some(true);
                     awaited.retain(|branch, until| {
+                        *until = within(*until, BRANCH_VISIBLE_WITHIN, now);
                         let gone = *until <= now;
                         if gone && !known.contains(branch) {
                             tracing::warn!(mirror = %mirror.spec.id, branch_id = %branch, "events tell of a branch that Keboola does not list; they stay in the log");

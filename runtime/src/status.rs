@@ -2,13 +2,13 @@
 
 use crate::{
     notify::channel::channel_of,
-    pipeline::{attempt::RefusedMonth, backfill::BackfillProgress},
+    pipeline::{attempt::RefusedMonth, backfill::BackfillProgress, progress::Progress},
     policies::ShadowReport,
     poll::PollStatus,
     state::notices::Standing,
     visibility::{Exports, Found},
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use mirror_core::{
     deletions::Held,
     ids::{LaneId, MirrorId, ObjectKey, Oid, TableId},
@@ -20,10 +20,12 @@ use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
-/// An attempt that takes longer than this is stuck: `/livez` fails and the process is restarted.
-const STUCK_AFTER: SignedDuration = SignedDuration::from_mins(60);
+/// An attempt that does not come forward for so long, once it has had its turn, is stuck: `/livez` fails and the process is
+/// restarted.
+const STUCK_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// Where a lane stands.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +34,8 @@ pub struct LaneStatus {
     pub refname: String,
     pub tip: Option<Oid>,
     pub attempt_since: Option<Timestamp>,
+    /// When the attempt last came forward; none before the first.
+    pub progress: Option<Arc<Progress>>,
     pub last_push: Option<Timestamp>,
     pub next_due: Option<Timestamp>,
     pub backlog: u64,
@@ -278,12 +282,13 @@ impl Status {
             .clone()
     }
 
-    /// Returns a lane whose attempt does not end.
+    /// Returns a lane whose attempt does not come forward.
     #[must_use]
-    pub fn stuck(&self, now: Timestamp) -> Option<LaneId> {
+    pub fn stuck(&self, now: Instant) -> Option<LaneId> {
         let stuck = |lane: &LaneStatus| {
-            lane.attempt_since
-                .is_some_and(|since| now.duration_since(since) > STUCK_AFTER)
+            let progress = lane.progress.as_ref().filter(|_| lane.attempt_since.is_some());
+            let idle = progress.and_then(|progress| progress.idle(now));
+            idle.is_some_and(|idle| idle > STUCK_AFTER)
         };
         self.lanes()
             .iter()

@@ -87,6 +87,8 @@ pub trait Crew: Send + Sync + 'static {
 /// This process among the workers.
 pub struct Worker {
     bucket: Bucket,
+    /// The stream below the bucket.
+    wanted: Wanted,
     nats: Nats,
     /// Configured or random; with the incarnation it is the worker's id.
     name: String,
@@ -224,6 +226,7 @@ impl Worker {
         let random = || uuid::Uuid::new_v4().simple().to_string()[..12].to_owned();
         Ok(Self {
             bucket,
+            wanted,
             nats,
             name: config.worker.clone().unwrap_or_else(random),
             time: config.lease,
@@ -287,7 +290,9 @@ impl Worker {
         outcome
     }
 
+    /// Begins a life. The bucket may have been deleted in the last one.
     async fn join(&self) -> Result<Membership, NatsError> {
+        self.wanted.ensure(&self.nats).await?;
         let incarnation = uuid::Uuid::new_v4().simple().to_string();
         let id = format!("{}-{}", self.name, &incarnation[..8]);
         let renewed = Instant::now();

@@ -254,10 +254,16 @@ impl Body {
             EventKey::of(&all)
         };
         match self {
-            // Run ids are unique within a stack. Who finds a run by asking knows less of it than its own event, which is
-            // no repetition then.
+            // Run ids are unique within a stack, but whoever may tell of one project or branch must not be able to say a run
+            // of another first. Who finds a run by asking knows less of it than its own event, which is no repetition then.
             Self::JobFinished(job) => {
-                let mut parts = vec![stack.as_str(), "job", job.run.as_str()];
+                let mut parts = vec![
+                    stack.as_str(),
+                    "job",
+                    project.as_str(),
+                    branch.as_str(),
+                    job.run.as_str(),
+                ];
                 if job.state_digest.is_some() || !job.artifact_links.is_empty() {
                     parts.push("told");
                 }

@@ -8,7 +8,12 @@
 //! may well have been at work on a single object, and would have died without it. Where the work kills without any of
 //! them, the lane itself is held.
 
-use crate::{cut::CutId, finding::WithholdReason, ids::ObjectKey, window::later};
+use crate::{
+    cut::CutId,
+    finding::WithholdReason,
+    ids::ObjectKey,
+    window::{later, within},
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -192,7 +197,10 @@ impl Trial {
                 self.holds = self.holds.saturating_add(1);
                 Next::Hold(*until)
             }
-            Step::Held { until } if *until > now => Next::Hold(*until),
+            Step::Held { until } if *until > now => {
+                *until = within(*until, HELD_FOR_MAX, now);
+                Next::Hold(*until)
+            }
             Step::Held { .. } => {
                 // One more death, and it is searched again: chance may have acquitted the one.
                 self.step = Step::Whole;
@@ -403,6 +411,16 @@ mod tests {
         let (found, deaths, held) = play(50, at_the_end);
         assert_eq!((found.len(), held), (0, true));
         assert!(deaths <= 2 * DEATHS_MAX + 3, "{deaths}");
+    }
+
+    #[test]
+    fn a_lane_that_was_held_before_the_clock_was_put_back_is_held_for_a_day_at_most() {
+        let mut trial = Trial::found(None, &CutId::stored("cut".into()));
+        trial.step = Step::Held { until: at(1_000) };
+        let until = at(24);
+        assert_eq!(trial.next(DEATHS_MAX, at(0)), Next::Hold(until));
+        assert_eq!(trial.next(DEATHS_MAX, at(1)), Next::Hold(until));
+        assert_eq!(trial.next(DEATHS_MAX, at(24)), Next::Work);
     }
 
     #[test]

@@ -187,6 +187,13 @@ impl Window {
     }
 }
 
+/// Returns when something is due that is never put off for longer than `longest`: what lies further ahead was set before the
+/// clock was put back. Keep what is returned, or it moves along with `now`.
+#[must_use]
+pub fn within(due: Timestamp, longest: Duration, now: Timestamp) -> Timestamp {
+    due.min(later(now, longest))
+}
+
 /// Adds, and stops at the end of time.
 #[must_use]
 pub fn later(time: Timestamp, duration: Duration) -> Timestamp {

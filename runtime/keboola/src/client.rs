@@ -2,13 +2,13 @@
 
 use crate::{
     Bucket, ClientConfig, ComponentConfigurations, ComponentInfo, ConfigurationDetail, ConfigurationMetadata,
-    DevBranch, Index, ItemStream, Job, JobPages, JobSearch, KeboolaError, ListedConfiguration, Metadata,
-    Preview, PreviewRequest, Revision, StorageEvent, Table, TokenInfo,
+    DevBranch, Index, Item, ItemStream, Job, JobPages, JobSearch, KeboolaError, ListedConfiguration,
+    Metadata, Preview, PreviewRequest, Revision, StorageEvent, Table, TokenInfo,
     config::parse_origin,
     http::{Http, Request},
     json::{Problem, items},
 };
-use mirror_core::ids::{BranchId, ComponentId, ConfigId, TableId};
+use mirror_core::ids::{BranchId, BucketId, ComponentId, ConfigId, TableId};
 use reqwest::Url;
 use std::sync::Arc;
 use tokio::sync::OnceCell;
@@ -100,11 +100,14 @@ impl KeboolaClient {
     pub async fn configurations(
         &self,
         branch: &BranchId,
-    ) -> Result<ItemStream<ComponentConfigurations>, KeboolaError> {
+    ) -> Result<ItemStream<Item<ComponentConfigurations, ComponentId>>, KeboolaError> {
         let what = format!("all configurations of branch {branch}");
         let include = [("include", "configuration,rows")];
         let request = self.storage(what, &["branch", branch.as_str(), "components"], &include)?;
-        self.0.http.open(request, ComponentConfigurations::parse).await
+        self.0
+            .http
+            .open(request, ComponentConfigurations::parse_item)
+            .await
     }
 
     /// Asks for the current version of each configuration of a branch, without content.
@@ -233,7 +236,7 @@ impl KeboolaClient {
     }
 
     /// Asks for all buckets.
-    pub async fn buckets(&self, branch: &BranchId) -> Result<Vec<Bucket>, KeboolaError> {
+    pub async fn buckets(&self, branch: &BranchId) -> Result<Vec<Item<Bucket, BucketId>>, KeboolaError> {
         let what = format!("the buckets of branch {branch}");
         let include = [("include", "metadata,linkedBuckets")];
         let request = self.storage(what, &["branch", branch.as_str(), "buckets"], &include)?;
@@ -241,11 +244,11 @@ impl KeboolaClient {
     }
 
     /// Asks for all tables with columns and metadata, one at a time.
-    pub async fn tables(&self, branch: &BranchId) -> Result<ItemStream<Table>, KeboolaError> {
+    pub async fn tables(&self, branch: &BranchId) -> Result<ItemStream<Item<Table, TableId>>, KeboolaError> {
         let what = format!("the tables of branch {branch}");
         let include = [("include", "buckets,columns,metadata,columnMetadata")];
         let request = self.storage(what, &["branch", branch.as_str(), "tables"], &include)?;
-        self.0.http.open(request, Table::parse).await
+        self.0.http.open(request, Table::parse_item).await
     }
 
     /// Asks for one table.
@@ -327,8 +330,13 @@ impl KeboolaClient {
         JobPages::new(self.clone(), search)
     }
 
-    /// Asks for one page of jobs.
+    /// Asks for one page of jobs. What has no readable id is left out.
     pub async fn search_jobs(&self, search: &JobSearch) -> Result<Vec<Job>, KeboolaError> {
+        Ok(self.jobs_page(search).await?.0)
+    }
+
+    /// The same, with how many there are on the page.
+    pub(crate) async fn jobs_page(&self, search: &JobSearch) -> Result<(Vec<Job>, usize), KeboolaError> {
         let parameters = search.parameters();
         let parameters: Vec<(&str, &str)> = parameters
             .iter()
@@ -337,7 +345,7 @@ impl KeboolaClient {
         let request = self
             .queue_request("jobs", &["search", "jobs"], &parameters)
             .await?;
-        self.get(request, Job::parse_list).await
+        self.get(request, Job::parse_page).await
     }
 
     /// Asks for one job.

@@ -1,6 +1,7 @@
 //! Configurations, their rows and versions, as the Storage API tells them.
 
 use crate::{
+    item::{Item, Unread, item, readable},
     json::{Members, Problem, object_text},
     project::ComponentInfo,
 };
@@ -218,20 +219,32 @@ fn rows(members: &Members<'_>) -> Result<Vec<Row>, Problem> {
 pub struct ComponentConfigurations {
     pub component: ComponentInfo,
     pub configurations: Vec<ConfigurationDetail>,
+    /// Those that cannot be read.
+    pub unread: Vec<Unread<ConfigId>>,
 }
 
 impl ComponentConfigurations {
-    pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
+    /// Reads an item of the list of components.
+    pub(crate) fn parse_item(text: &str) -> Result<Item<Self, ComponentId>, Problem> {
+        let id = |members: &Members<'_>| ComponentInfo::of(members)?.id();
+        Ok(item(text, Self::parse, id))
+    }
+
+    fn parse(text: &str) -> Result<Self, Problem> {
         let members = Members::parse(text)?;
         let component = ComponentInfo::of(&members)?;
         let id = component.id()?;
-        let details = members.items("configurations").into_iter();
-        let configurations = details
-            .map(|text| ConfigurationDetail::parse(&id, text))
-            .collect::<Result<_, _>>()?;
+        let (mut configurations, mut unread) = (Vec::new(), Vec::new());
+        for text in members.items("configurations") {
+            match item(text, |text| ConfigurationDetail::parse(&id, text), config_id) {
+                Ok(detail) => configurations.push(detail),
+                Err(found) => unread.push(found),
+            }
+        }
         Ok(Self {
             component,
             configurations,
+            unread,
         })
     }
 }
@@ -246,8 +259,15 @@ pub struct ListedConfiguration {
 }
 
 impl ListedConfiguration {
-    /// Reads one component of the light list.
+    /// Reads one component of the light list. What cannot be read is left out: who misses it asks for it alone.
     pub(crate) fn parse_component(text: &str) -> Result<Vec<Self>, Problem> {
+        Ok(readable("the versions", [Self::of_component(text)])
+            .into_iter()
+            .flatten()
+            .collect())
+    }
+
+    fn of_component(text: &str) -> Result<Vec<Self>, Problem> {
         let members = Members::parse(text)?;
         let component_id = ComponentInfo::of(&members)?.id()?;
         let listed = members.items("configurations").into_iter().map(|text| {
@@ -259,7 +279,7 @@ impl ListedConfiguration {
                 revision: Revision::of_configuration(&members)?,
             })
         });
-        listed.collect()
+        Ok(readable("the versions", listed))
     }
 }
 

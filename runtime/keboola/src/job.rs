@@ -3,6 +3,7 @@
 use crate::{
     client::KeboolaClient,
     error::KeboolaError,
+    item::readable,
     json::{Members, Problem, items},
 };
 use jiff::Timestamp;
@@ -89,8 +90,11 @@ pub struct Job {
 }
 
 impl Job {
-    pub(crate) fn parse_list(text: &str) -> Result<Vec<Self>, Problem> {
-        items(text)?.into_iter().map(Self::parse).collect()
+    /// Reads a page of a search, and how many jobs are on it: what has no readable id is left out.
+    pub(crate) fn parse_page(text: &str) -> Result<(Vec<Self>, usize), Problem> {
+        let jobs = items(text)?;
+        let count = jobs.len();
+        Ok((readable("jobs", jobs.into_iter().map(Self::parse)), count))
     }
 
     pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
@@ -188,14 +192,10 @@ impl JobPages {
         if self.left == 0 {
             return Ok(None);
         }
-        let jobs = self.client.search_jobs(&self.search).await?;
+        let (jobs, count) = self.client.jobs_page(&self.search).await?;
         self.search.offset += PAGE;
-        self.left = if jobs.len() < PAGE as usize {
-            0
-        } else {
-            self.left - 1
-        };
-        Ok((!jobs.is_empty()).then_some(jobs))
+        self.left = if count < PAGE as usize { 0 } else { self.left - 1 };
+        Ok((count > 0).then_some(jobs))
     }
 }
 

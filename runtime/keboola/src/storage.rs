@@ -1,6 +1,9 @@
 //! Buckets, tables and data previews.
 
-use crate::json::{Members, Problem, items};
+use crate::{
+    item::{Item, item},
+    json::{Members, Problem, items},
+};
 use jiff::Timestamp;
 use mirror_core::ids::{BucketId, TableId};
 
@@ -17,15 +20,15 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    pub(crate) fn parse_list(text: &str) -> Result<Vec<Self>, Problem> {
-        items(text)?.into_iter().map(Self::parse).collect()
+    pub(crate) fn parse_list(text: &str) -> Result<Vec<Item<Self, BucketId>>, Problem> {
+        let buckets = items(text)?.into_iter();
+        Ok(buckets.map(|text| item(text, Self::parse, bucket_id)).collect())
     }
 
     fn parse(text: &str) -> Result<Self, Problem> {
         let members = Members::parse(text)?;
-        let id = members.text("id").ok_or("`id` of a bucket is missing")?;
         Ok(Self {
-            id: BucketId::parse(&id).map_err(|error| error.to_string())?,
+            id: bucket_id(&members)?,
             display_name: members.text_or_empty("displayName"),
             stage: members.text_or_empty("stage"),
             last_change: members.time("lastChangeDate"),
@@ -51,11 +54,15 @@ pub struct Table {
 }
 
 impl Table {
+    /// Reads an item of the list of tables.
+    pub(crate) fn parse_item(text: &str) -> Result<Item<Self, TableId>, Problem> {
+        Ok(item(text, Self::parse, table_id))
+    }
+
     pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
         let members = Members::parse(text)?;
-        let id = members.text("id").ok_or("`id` of a table is missing")?;
         Ok(Self {
-            id: TableId::parse(&id).map_err(|error| error.to_string())?,
+            id: table_id(&members)?,
             name: members.text_or_empty("name"),
             primary_key: members.texts("primaryKey"),
             columns: members.texts("columns"),
@@ -66,6 +73,16 @@ impl Table {
             source: text.to_owned(),
         })
     }
+}
+
+fn bucket_id(members: &Members<'_>) -> Result<BucketId, Problem> {
+    let id = members.text("id").ok_or("`id` of a bucket is missing")?;
+    BucketId::parse(&id).map_err(|error| error.to_string())
+}
+
+fn table_id(members: &Members<'_>) -> Result<TableId, Problem> {
+    let id = members.text("id").ok_or("`id` of a table is missing")?;
+    TableId::parse(&id).map_err(|error| error.to_string())
 }
 
 /// Which rows of a table to look at.

@@ -2,6 +2,7 @@
 
 mod calls;
 mod failures;
+mod listings;
 
 use crate::{ClientConfig, KeboolaClient};
 use fake_keboola::{Change, ConfigAt, Fake, FakeConfig, small_project};

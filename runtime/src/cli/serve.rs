@@ -5,9 +5,8 @@ use crate::{
     app::Failure,
     config::{Config, QueueConfig},
     control::{Control, socket::Socket},
-    database::DatabaseError,
     http::Listener,
-    queue::{LogError, jetstream::intake, retention::keep},
+    queue::{jetstream::intake, retention::keep},
     runner::Runner,
     system::{StartError, System},
 };
@@ -198,8 +197,8 @@ pub(super) fn stop_asked() -> impl Future<Output = ()> {
     }
 }
 
-/// Done when there has been something for a minute that only a new process mends: a log that stopped, or one of our own guests
-/// that does not end. Over whose object that was is found by the processes that come after it, as for one that died.
+/// Done when there has been something for a minute that only a new process mends: a log that stopped or is another one, or one of
+/// our own guests that does not end. Over whose object that was is found by the processes that come after it, as for one that died.
 async fn beyond_repair(system: &System) -> Failure {
     let mut looks = 0;
     loop {
@@ -213,10 +212,9 @@ async fn beyond_repair(system: &System) -> Failure {
             tracing::error!("{told}");
         }
         system.status.set_overdue(told);
-        let failure = if system.log.is_over() {
-            Some(Failure::failed(&LogError::from(DatabaseError::Stopped)))
-        } else {
-            overdue.map(|overdue| Failure::failed(&overdue))
+        let failure = match system.log.over() {
+            Some(over) => Some(Failure::failed(&over)),
+            None => overdue.map(|overdue| Failure::failed(&overdue)),
         };
         looks = if failure.is_some() { looks + 1 } else { 0 };
         if let Some(failure) = failure.filter(|_| looks >= LOOKS) {

@@ -92,10 +92,17 @@ impl NatsError {
         }
     }
 
-    /// Returns whether there is nothing of what was asked for.
+    /// Returns whether the stream has no such message. That there is no such stream is another matter
+    /// ([`Self::is_without_stream`]): who takes it for the same does not notice that everything is lost.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
-        matches!(self, Self::Refused { code, .. } if codes::NOTHING.contains(code))
+        matches!(self, Self::Refused { code, .. } if *code == codes::NO_MESSAGE)
+    }
+
+    /// Returns whether there is no such stream.
+    #[must_use]
+    pub fn is_without_stream(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if *code == codes::NO_STREAM)
     }
 
     /// Returns whether an operator has to mend it: waiting does not help.
@@ -126,8 +133,8 @@ impl NatsError {
 
 /// Numbers of the server's errors (`err_code`).
 pub(super) mod codes {
-    /// No message, no stream.
-    pub(in crate::nats) const NOTHING: [u64; 2] = [10_037, 10_059];
+    pub(super) const NO_MESSAGE: u64 = 10_037;
+    pub(super) const NO_STREAM: u64 = 10_059;
     /// Maximum bytes or messages of the stream; storage of the server or of the account.
     pub(super) const FULL: [u64; 5] = [10_077, 10_023, 10_047, 10_002, 10_122];
     /// Wrong last sequence, by whichever of its checks.

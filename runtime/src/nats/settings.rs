@@ -72,7 +72,7 @@ impl Wanted {
             .call(LOOK, &format!("STREAM.INFO.{}", self.name), &json!({}))
             .await
         {
-            Err(error) if error.is_nothing() => {
+            Err(error) if error.is_without_stream() => {
                 return Err(made.map_or_else(|reason| self.not_made(&reason), |_| error));
             }
             info => info?,

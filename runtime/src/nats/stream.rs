@@ -45,13 +45,25 @@ struct Purged {
     success: bool,
 }
 
+/// From where to where a stream goes, and which of all of its name it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub born: String,
+    /// Of the first message that is still there; behind the last one where none is, and 0 where there never was one.
+    pub first: u64,
+    /// Of the last message, whether it is still there or not.
+    pub last: u64,
+}
+
 #[derive(Deserialize)]
 struct Info {
+    created: String,
     state: State,
 }
 
 #[derive(Deserialize)]
 struct State {
+    first_seq: u64,
     last_seq: u64,
     #[serde(default)]
     subjects: BTreeMap<String, u64>,
@@ -197,12 +209,16 @@ impl Nats {
         }
     }
 
-    /// Returns the sequence of the stream's last message, whether it is still there or not.
-    pub(crate) async fn last_sequence(&self, stream: &str) -> Result<u64, NatsError> {
-        let info: Info = self
+    /// Returns from where to where a stream goes, as its leader says.
+    pub(crate) async fn extent(&self, stream: &str) -> Result<Extent, NatsError> {
+        let Info { created, state } = self
             .call(READ, &format!("STREAM.INFO.{stream}"), &json!({}))
             .await?;
-        Ok(info.state.last_seq)
+        Ok(Extent {
+            born: created,
+            first: state.first_seq,
+            last: state.last_seq,
+        })
     }
 
     /// Deletes what a request names.

@@ -208,6 +208,7 @@ fn earlier(now: Timestamp, by: Duration) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::notices::DELIVERY_WAIT_MAX;
 
     #[test]
     fn waits_double_up_to_an_hour_and_are_never_shorter_than_asked() {
@@ -220,6 +221,8 @@ mod tests {
             .collect();
         assert_eq!(plain, [2, 4, 8, 512, 1_024, 3_600, 3_600, 3_600]);
         assert_eq!(seconds(12, None, u16::MAX), 3_960);
+        let asked = crate::notify::web::RETRY_AFTER_MAX;
+        assert!(wait(12, Some(asked), Jitter(u16::MAX)) <= DELIVERY_WAIT_MAX);
         assert_eq!(seconds(0, Some(7_200), 0), 7_200);
         assert_eq!(seconds(3, Some(1), 0), 16);
     }

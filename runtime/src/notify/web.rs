@@ -19,7 +19,7 @@ use sha2::Sha256;
 use std::{sync::Arc, time::Duration};
 
 /// Nobody may ask for more patience.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
+pub(super) const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
 const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 
 /// What a webhook's messages are signed with.

@@ -23,6 +23,7 @@ use super::{
     fetch::{FetchError, SampleNews, Scope, Source},
     memories::Memories,
     memory::Memory,
+    progress::Progress,
     recover::Start,
     spool::SpoolLimits,
     stages::Stage,
@@ -100,6 +101,8 @@ pub struct Lane {
     /// Events of the cut in work that were put aside already: a retry need not do it again.
     pub filed: Arc<Mutex<Filed>>,
     pub deaths: Arc<Deaths>,
+    /// When the attempt that runs last came forward.
+    pub progress: Arc<Progress>,
     /// So many deaths over the same changes are taken for chance.
     pub deaths_max: u32,
     /// What lanes remember between attempts.
@@ -229,6 +232,7 @@ impl Lane {
     /// # Errors
     /// See [`AttemptError`]; its disposition says who must act.
     pub async fn attempt(&self, held: Option<(Oid, Memory)>, due: Due) -> Result<Done, AttemptError> {
+        self.progress.waits();
         self.recall_shadows().await;
         let suspected = self.suspected().await?;
         // One at a time, so that a death is laid to whom it belongs.
@@ -237,6 +241,7 @@ impl Lane {
             false => None,
         };
         let mut turn = Some(self.turns.change(self.project()).await?);
+        self.progress.moved(Instant::now());
         if suspected.is_some() {
             self.search(due, &mut turn).await?;
         }
@@ -299,6 +304,7 @@ impl Lane {
         };
         let mut history = Vec::new();
         loop {
+            self.progress.moved(Instant::now());
             let straight = match self.straight(held.take(), due, started, &again, manner).await {
                 // What was told since the cut may have mended it: the line is gone once more, with a wider cut.
                 Err(error @ AttemptError::Unnamed { .. }) if unnamed.is_none() => {
@@ -337,6 +343,7 @@ impl Lane {
                 Straight::Rebuild => {
                     // The other place is free before: whoever waits here holds up no changes.
                     *turn = None;
+                    self.progress.waits();
                     *turn = Some(self.turns.rebuild(self.project()).await?);
                     manner.may_rebuild = true;
                 }
@@ -455,6 +462,7 @@ impl Lane {
             }
         };
         let observed = surveyed.0.observed.take();
+        self.progress.moved(Instant::now());
         let mut part = self.part(group, surveyed, &memory, again).await?;
         let mut fetching = asked.elapsed();
         if rebuild && !first {
@@ -488,6 +496,7 @@ impl Lane {
         if let Aim::Probe = manner.aim {
             return Ok(Straight::Probed);
         }
+        self.progress.moved(Instant::now());
         let unfounded = std::mem::take(&mut finished.unfounded);
         let unfounded = unfounded.into_iter().map(Letter::of_unfounded);
         self.file(&cut, unfounded.collect(), scope.now).await?;
@@ -517,9 +526,9 @@ impl Lane {
         {
             tracing::warn!(lane = %self.id, error = crate::app::chain(&error), "what was seen of the storage cannot be stored; the next comparison tells of more than it has to");
         }
-        let filed = self.filed();
+        let mut filed = self.filed();
         done.fetching = fetching;
-        done.put_aside = filed.letters.len();
+        done.put_aside = filed.letters.len() + std::mem::take(&mut filed.uncounted);
         done.may_return = filed.letters.values().flatten().cloned().collect();
         drop(filed);
         done.samples = samples;

@@ -213,7 +213,13 @@ impl Lane {
         }
         draft.measure_helpers(stages.clock());
         let mut writer = draft.tree_writer(tree)?;
+        // What is there at the version that the tip has is made of that.
+        let is_had = |key: &ObjectKey| {
+            let config = ConfigKey::of(key);
+            config.is_some_and(|key| again.earlier.contains_key(&key) && fetched.configs.contains_key(&key))
+        };
         let mut withheld = fetched.refused.clone();
+        withheld.retain(|key, _| !is_had(key));
         withheld.extend(
             again
                 .aside
@@ -251,7 +257,9 @@ impl Lane {
             },
             fetching: Duration::ZERO,
         };
-        if let Some(tip) = tip.filter(|_| build.whole) {
+        // What cannot be read of the source may have files here of which it is not known whose they are.
+        let is_all_known = fetched.unread == 0 || !build.same_render;
+        if let Some(tip) = tip.filter(|_| build.whole && is_all_known) {
             // What is not written again goes.
             self.each_own_file(tip.tree, &mut |path| Ok(build.writer.delete(&path)?))?;
         }
@@ -278,12 +286,13 @@ impl Lane {
         let clean = build.clean();
         let mut shards = build.settle();
         if let Some(census) = census.filter(|_| build.whole) {
-            // Withheld with nothing earlier to stay: gone too.
+            // Withheld with nothing earlier to stay: gone too, unless all files stay.
             let is_lost = |key: &&ObjectKey| {
                 let known = build.memory.known(key);
                 known.is_none_or(|known| known.files.is_empty())
             };
-            let lost = removed.iter().chain(build.withheld.keys()).filter(is_lost);
+            let withheld = build.withheld.keys().filter(|_| is_all_known);
+            let lost = removed.iter().chain(withheld).filter(is_lost);
             let lost = lost.filter(|key| before.contains(*key)).cloned().collect();
             handle.block_on(self.hold_mass_deletion(&census, &lost))?;
         }
@@ -345,6 +354,13 @@ impl Build<'_, '_, '_, '_> {
         let mut changes: Vec<Change> = going.iter().cloned().map(Change::Remove).collect();
         self.removed = going;
         let mut again = Again::default();
+        // Of what everything was read for and this was not: the tip has files of it, and it is not known which.
+        let withheld = self.withheld.iter().filter(|_| self.whole);
+        for (key, reason) in withheld.filter(|(key, _)| self.has_unknown_files(key, &self.memory)) {
+            let config = ConfigKey::of(key).expect("only a configuration has a version");
+            let earlier = again.earlier.entry(config).or_default();
+            earlier.insert(key.clone(), reason.clone());
+        }
         for (key, inspection) in std::mem::take(&mut survey.inspected) {
             if self.withheld.contains_key(&key) {
                 continue;

@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use mirror_core::{
     cut::ConfigKey,
     ids::{BranchId, ComponentId, ConfigId, MirrorId, TableId},
-    window::later,
 };
 use mirror_keboola::ConfigurationDetail;
 use std::{
@@ -121,7 +120,9 @@ impl MirrorCache {
     ) -> Option<Arc<String>> {
         let key = (self.mirror.clone(), branch.clone(), table.clone());
         let held = locked(&self.shared.tables).touch(&key).cloned()?;
-        let serves = held.listed == *listed && now <= later(held.asked_at, DETAIL_SERVES);
+        // The clock may have been put back since.
+        let age = now.duration_since(held.asked_at).unsigned_abs();
+        let serves = held.listed == *listed && age <= DETAIL_SERVES;
         serves.then_some(held.source)
     }
 
@@ -173,6 +174,10 @@ mod tests {
         assert!(
             cache.table(&branch, &table, &[1; 32], at(901)).is_none(),
             "too old"
+        );
+        assert!(
+            cache.table(&branch, &table, &[1; 32], at(-901)).is_none(),
+            "asked for by a clock that was ahead"
         );
         assert!(cache.table(&branch, &table, &[2; 32], at(0)).is_none());
         assert!(

@@ -11,25 +11,24 @@ mod runs;
 mod storage;
 mod versions;
 
-use super::{backfill::BackfillProgress, cache::MirrorCache};
+use super::{backfill::BackfillProgress, cache::MirrorCache, progress::Progress};
 pub use fetched::{Covered, Fetched, FetchedConfig, SampleNews, Unfounded, Versions};
+use fetched::{Kind, key_of, pairs};
 pub(super) use fetched::{announced, announced_run};
-use fetched::{key_of, pairs};
 use jiff::Timestamp;
 use mirror_core::{
     cut::{ConfigKey, Cut, WantedRun},
     ids::{BranchId, ComponentId, ObjectKey, RunId},
     layout::{Component, SourceObject},
     sample::SampleLimits,
-    window::later,
 };
-use mirror_keboola::{DevBranch, Disposition, KeboolaClient, KeboolaError};
+use mirror_keboola::{DevBranch, Disposition, KeboolaClient, KeboolaError, Unread};
 pub use outlet::{Listed, Outlet};
 pub use past::PastVersion;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 pub use storage::Typed;
 use thiserror::Error;
@@ -60,6 +59,11 @@ pub struct Scope {
     pub now: Timestamp,
 }
 
+/// Whether something happened within a time of `now`. What a clock told that was ahead is not recent until that time has come.
+fn is_recent(at: Timestamp, within: Duration, now: Timestamp) -> bool {
+    now.duration_since(at).unsigned_abs() <= within
+}
+
 /// The source of one project: its client, its components, and what was already fetched.
 #[derive(Debug)]
 pub struct Source {
@@ -71,6 +75,7 @@ pub struct Source {
     default: inherited::DefaultBranch,
     past: past::Past,
     backfill: Arc<BackfillProgress>,
+    progress: Arc<Progress>,
 }
 
 impl Source {
@@ -85,6 +90,7 @@ impl Source {
             default: inherited::DefaultBranch::default(),
             past: past::Past::default(),
             backfill: Arc::default(),
+            progress: Arc::default(),
         }
     }
 
@@ -93,16 +99,23 @@ impl Source {
         &self.client
     }
 
+    /// Returns where it is told when something was fetched for a cut, of whichever branch.
+    #[must_use]
+    pub fn progress(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+
     /// Returns where it is told how far the history from before the mirror has come.
     #[must_use]
     pub fn backfill_progress(&self) -> &Arc<BackfillProgress> {
         &self.backfill
     }
 
-    /// Returns whether the source may not show yet what an event tells of that was appended at `appended_at`.
+    /// Returns whether the source may not show yet what an event tells of that was appended at `appended_at`, which may lie
+    /// ahead of a clock that was put back.
     #[must_use]
     pub fn may_be_unseen(&self, appended_at: Timestamp, now: Timestamp) -> bool {
-        now <= later(appended_at, self.visible_within)
+        is_recent(appended_at, self.visible_within, now)
     }
 
     /// Lists the branches of the project.
@@ -140,7 +153,24 @@ impl Source {
         }
         let mut components = self.client.configurations(id).await?;
         while let Some(listed) = components.next().await? {
+            let listed = match listed {
+                Ok(listed) => listed,
+                Err(Unread { id, detail }) => {
+                    fetched.not_read(Kind::Configurations(id), None, detail);
+                    continue;
+                }
+            };
             let component = listed.component.component;
+            if let Ok(component) = ComponentId::parse(&component.id) {
+                for Unread { id, detail } in listed.unread {
+                    let kind = Kind::Configurations(Some(component.clone()));
+                    let object = id.map(|config| ObjectKey::Config {
+                        component: component.clone(),
+                        config,
+                    });
+                    fetched.not_read(kind, object, detail);
+                }
+            }
             for detail in listed.configurations {
                 let detail = Arc::new(detail);
                 let key = key_of(&detail);
@@ -204,7 +234,7 @@ impl Source {
         if scope.jobs {
             let listed = std::mem::take(&mut fetched.runs);
             for (run, told) in cut.runs.iter().filter(|(run, _)| !listed.contains(*run)) {
-                let outcome = self.run(run, told, late, &mut fetched).await;
+                let outcome = self.run(branch, run, told, late, &mut fetched).await;
                 fetched.isolate(ObjectKey::Job(run.clone()), false, outcome)?;
             }
             outlet.put_all(&mut fetched.objects).await;
@@ -228,6 +258,7 @@ impl Source {
         let mut fetched = Fetched::default();
         let late = !self.may_be_unseen(cut.appended_at, scope.now);
         for (key, wanted) in &cut.configs {
+            self.progress.moved(Instant::now());
             let had = covered.covered(key);
             let had = had.as_ref();
             let outcome = match had {
@@ -256,7 +287,8 @@ impl Source {
         }
         if scope.jobs {
             for (run, told) in &cut.runs {
-                let outcome = self.run(run, told, late, &mut fetched).await;
+                self.progress.moved(Instant::now());
+                let outcome = self.run(branch, run, told, late, &mut fetched).await;
                 fetched.isolate(ObjectKey::Job(run.clone()), false, outcome)?;
             }
         }
@@ -382,5 +414,20 @@ impl Source {
             source: branch.source,
             metadata: self.metadata_of(id).await?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_clock_told_that_was_ahead_is_waited_for_no_longer_than_anything_else() {
+        let at = |second: i64| Timestamp::from_second(1_790_000_000 + second).unwrap();
+        let is_awaited = |appended, now| is_recent(at(appended), Duration::from_secs(120), at(now));
+        assert!(is_awaited(0, 0) && is_awaited(0, 120) && !is_awaited(0, 121));
+        // Put back by a minute, it waits a minute longer; put back by two days, it is late at once.
+        assert!(is_awaited(60, 0) && is_awaited(60, 180) && !is_awaited(60, 181));
+        assert!(!is_awaited(2 * 86_400, 0));
     }
 }

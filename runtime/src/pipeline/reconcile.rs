@@ -2,9 +2,10 @@
 //!
 //! Configurations are compared by version with the covered ones; buckets and tables by digest with what
 //! was seen the last time ([`super::observed`]); runs by id with those that are in the job history, from a little before the
-//! newest of them. The cost is one listing each, one call for each
-//! table that differs and, where it is asked what they are made of, one for each typed table.
+//! newest of them, and one by one those that were put aside ([`letters`]). The cost is one listing each, one call for each
+//! table that differs or run that was put aside and, where it is asked what they are made of, one for each typed table.
 
+mod letters;
 mod scheduled;
 
 use super::{
@@ -116,6 +117,8 @@ impl Lane {
         for (kind, appended) in kinds.into_iter().zip(appended) {
             if !appended.duplicate {
                 new.push(kind);
+                // A run that was told of and is not there is on its way, of a day that is not at hand, withheld, or has a
+                // letter by which it is asked for.
             } else if kind != EventKind::JobFinished {
                 is_of_no_effect |= appended.position <= cursor.change;
             }
@@ -173,9 +176,12 @@ impl Lane {
     }
 
     async fn reconcile_jobs(&self, memory: &Memory) -> Result<usize, AttemptError> {
-        let (known, newest) = known_runs(memory);
+        let (mut known, newest) = known_runs(memory);
         let ended_from = newest.and_then(|newest| newest.checked_sub(JOBS_OVERLAP).ok());
-        let mut told = 0;
+        let withheld = memory.withheld().map(|(key, _)| key.clone()).collect();
+        let replayed = self.replay_runs(&known, &withheld).await?;
+        let mut told = replayed.len();
+        known.extend(replayed.iter().map(ToString::to_string));
         let mut pages = self.runs_since(ended_from);
         while let Some(jobs) = pages.next().await.map_err(of_source)? {
             let unknown = jobs.iter().filter(|job| !known.contains(job.run_id.as_str()));

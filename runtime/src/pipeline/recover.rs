@@ -122,7 +122,8 @@ impl Lane {
                 (memory, None)
             }
         };
-        let mut missed = false;
+        // Where commits of ours are known and no cursor is, the log is another one, whatever its events tell.
+        let mut missed = stored_cursor.is_none() && mirrored.is_some();
         for stream in Stream::ALL {
             missed |= cursor.of(stream) < self.log.pruned(&self.topic, stream).await?;
         }

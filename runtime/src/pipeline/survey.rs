@@ -4,6 +4,7 @@
 use super::{
     error::AttemptError,
     fetch::Listed,
+    progress::Progress,
     spool::{Spool, SpoolLimits},
     stages::Stage,
     transform::{Outcome, Transformer},
@@ -17,7 +18,7 @@ use mirror_core::{
     redaction::plaintexts,
     trial::Record,
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 use tokio::sync::mpsc;
 
 /// What is known of fetched objects before anything is rendered.
@@ -30,6 +31,7 @@ pub struct Survey {
     types: BTreeMap<ComponentId, String>,
     /// What is not looked at: processes died over it.
     kept_out: Arc<Record>,
+    progress: Arc<Progress>,
 }
 
 impl Survey {
@@ -40,6 +42,7 @@ impl Survey {
             inspected: Vec::new(),
             types: BTreeMap::new(),
             kept_out: Arc::default(),
+            progress: Arc::default(),
         }
     }
 
@@ -47,6 +50,13 @@ impl Survey {
     #[must_use]
     pub fn keeping_out(mut self, kept_out: Arc<Record>) -> Self {
         self.kept_out = kept_out;
+        self
+    }
+
+    /// Tells as it comes forward.
+    #[must_use]
+    pub fn telling(mut self, progress: Arc<Progress>) -> Self {
+        self.progress = progress;
         self
     }
 
@@ -68,6 +78,7 @@ impl Survey {
         mut out: mpsc::Receiver<Listed>,
     ) -> Result<Self, AttemptError> {
         while let Some(listed) = out.recv().await {
+            self.progress.moved(Instant::now());
             match listed {
                 Listed::Objects(objects) => {
                     let transformer = Arc::clone(&transformer);

@@ -30,6 +30,8 @@ pub enum Due {
 #[derive(Debug, Clone)]
 pub struct Pace {
     spec: PollSpec,
+    /// When it was told the time last.
+    as_of: Timestamp,
     look_at: Timestamp,
     unversioned_at: Timestamp,
     /// None: hints are of no use.
@@ -44,6 +46,7 @@ impl Pace {
         let first = later(now, part(spec.every, jitter));
         Self {
             spec,
+            as_of: now,
             look_at: first,
             unversioned_at: first,
             hints_at: spec.hints_every.map(|every| later(now, every)),
@@ -56,6 +59,18 @@ impl Pace {
     pub fn next(&self) -> Timestamp {
         self.hints_at
             .map_or(self.look_at, |hints| hints.min(self.look_at))
+    }
+
+    /// Tells the time. Where the clock was put back, what is waited for moves along: no wait becomes longer by the difference.
+    pub fn clamp(&mut self, now: Timestamp) {
+        let by = self.as_of.duration_since(now);
+        self.as_of = now;
+        if by.is_positive() {
+            let times = [&mut self.look_at, &mut self.unversioned_at].into_iter();
+            for time in times.chain(&mut self.hints_at) {
+                *time = time.checked_sub(by).unwrap_or(Timestamp::MIN);
+            }
+        }
     }
 
     /// Returns what is due.
@@ -74,12 +89,14 @@ impl Pace {
 
     /// Nothing could be looked at yet.
     pub fn not_yet(&mut self, now: Timestamp) {
+        self.clamp(now);
         self.look_at = later(now, SOON);
         self.no_hints_before(self.look_at);
     }
 
     /// A look has ended well.
     pub fn looked(&mut self, unversioned: bool, now: Timestamp, jitter: Jitter) {
+        self.clamp(now);
         self.failures = 0;
         self.look_at = later(now, spread(self.spec.every, jitter));
         if unversioned {
@@ -99,6 +116,7 @@ impl Pace {
         now: Timestamp,
         jitter: Jitter,
     ) -> Timestamp {
+        self.clamp(now);
         let doublings = self.failures.min(DOUBLINGS_MAX);
         self.failures = self.failures.saturating_add(1);
         let growing = self.spec.every.saturating_mul(1 << doublings);
@@ -112,6 +130,7 @@ impl Pace {
 
     /// It was asked for hints: there is something to look at, or not.
     pub fn hinted(&mut self, hint: Hint, now: Timestamp) {
+        self.clamp(now);
         if let (Some(hints), Some(every)) = (&mut self.hints_at, self.spec.hints_every) {
             *hints = later(now, every);
         }
@@ -293,6 +312,45 @@ mod tests {
                 (1465, Due::Hints),
                 (1810, LOOK_AT_ALL),
             ],
+        );
+    }
+
+    /// Plays a pace that was set while the clock was two days ahead; tells when it looks then.
+    #[track_caller]
+    fn check_put_back(set: impl FnOnce(&mut Pace, Timestamp), expected: (i64, Due)) {
+        let ahead = at(2 * 86_400);
+        let mut pace = Pace::new(SPEC, ahead, Jitter::NONE);
+        set(&mut pace, ahead);
+        pace.clamp(at(0));
+        let next = pace.next();
+        // Asked again, it does not move along.
+        pace.clamp(at(1));
+        assert_eq!(pace.next(), next);
+        assert_eq!((next.as_second() - at(0).as_second(), pace.due(next)), expected);
+    }
+
+    #[test]
+    fn a_clock_that_was_put_back_costs_a_wait_and_not_the_difference() {
+        check_put_back(|_, _| {}, (15, Due::Hints));
+        let failed = |pace: &mut Pace, now| {
+            pace.failed(None, Duration::from_secs(300), now, Jitter(0));
+        };
+        check_put_back(failed, (300, LOOK_AT_ALL));
+        let useless = |pace: &mut Pace, now| {
+            pace.looked(true, now, Jitter::NONE);
+            pace.hinted(Hint::Useless, now);
+        };
+        check_put_back(useless, (60, LOOK));
+
+        let mut pace = Pace::new(SPEC, at(2 * 86_400), Jitter::NONE);
+        pace.looked(true, at(2 * 86_400), Jitter::NONE);
+        pace.clamp(at(0));
+        pace.looked(false, at(60), Jitter::NONE);
+        pace.clamp(at(330));
+        assert_eq!(
+            pace.due(at(330)),
+            LOOK_AT_ALL,
+            "a structure is not looked at for days"
         );
     }
 

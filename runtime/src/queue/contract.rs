@@ -33,6 +33,7 @@ pub(crate) async fn contract(log: impl EventLog + 'static, memory: Memory) {
     lanes_of_one_topic_are_independent(&log).await;
     concurrent_appends_are_all_there(&log).await;
     letters::dead_letters_are_listed_and_replayed(&log).await;
+    letters::an_event_that_was_put_aside_can_be_told_again(&log).await;
     news_are_told(&log).await;
     pruning::what_nobody_waits_for_goes(&log).await;
     pruning::too_many_events_of_nobody_go_early(&log).await;

@@ -4,7 +4,7 @@ use super::{
     Appended, Backlog, DeadLetter, DeadLetterId, EventLog, FiledLetter, LogError, NewEvent, News, Pruned,
     Retention,
 };
-use crate::database::{Database, maybe_whole, signed, whole};
+use crate::database::{Database, DatabaseError, maybe_whole, signed, whole};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use mirror_core::{
@@ -315,6 +315,9 @@ impl EventLog for EmbeddedLog {
     async fn dead_letter(&self, letter: DeadLetter) -> Result<DeadLetterId, LogError> {
         let id = self.database.write(move |connection| {
             let DeadLetter { topic, key, position, reason, body, at, envelope } = letter;
+            if let Some(key) = &key {
+                connection.prepare_cached("DELETE FROM dedupe WHERE key = ?")?.execute([key.as_str()])?;
+            }
             connection
                 .prepare_cached(
                     "INSERT INTO dead_letter (at, stack, project, branch, key, position, reason, body, envelope)
@@ -470,12 +473,16 @@ impl EventLog for EmbeddedLog {
         })
     }
 
+    fn fits(&self, _event: &NewEvent) -> Result<(), LogError> {
+        Ok(())
+    }
+
     fn is_ready(&self) -> bool {
         self.database.is_ready()
     }
 
-    fn is_over(&self) -> bool {
-        !self.database.is_ready()
+    fn over(&self) -> Option<LogError> {
+        (!self.database.is_ready()).then(|| DatabaseError::Stopped.into())
     }
 }
 

@@ -7,7 +7,8 @@
 //! | stream `<prefix>_DEAD` | dead letters |
 //! | bucket `<prefix>_STATE` | a record for each lane (cursor and cut), how far topics are pruned, which letters were replayed |
 //!
-//! The log's identity is that of its stream: made anew, it is another log. Events are known by their key for
+//! The log's identity is that of its stream: made anew, it is another log, with which a process that knows the first
+//! does not go on ([`standing`]). Where others deleted events is noticed ([`marks`]). Events are known by their key for
 //! `queue.dedupe_minutes`, by `Nats-Msg-Id`; [`Retention::keys_before`] has no meaning here. Nothing is held
 //! unacknowledged while a remote is away, and nothing is deleted but by [`EventLog::prune`].
 
@@ -15,8 +16,10 @@ pub mod append;
 pub mod intake;
 mod lanes;
 mod letters;
+mod marks;
 pub mod names;
 mod prune;
+mod standing;
 mod tail;
 
 #[cfg(test)]
@@ -46,6 +49,7 @@ use mirror_core::{
 use names::{Names, token};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use standing::Standing;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::broadcast;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -61,6 +65,7 @@ pub struct JetStreamLog {
     names: Names,
     state: Bucket,
     id: LogId,
+    standing: Standing,
     news: broadcast::Sender<News>,
     appender: Appender,
     /// Ends the tasks behind it with the last clone.
@@ -119,17 +124,21 @@ impl JetStreamLog {
         }
         let stop = CancellationToken::new();
         let sender = broadcast::Sender::new(NEWS_KEPT);
-        let from = nats.last_sequence(&names.log_stream()).await?;
+        let id = log_id(&names.log_stream(), &born);
+        let standing = Standing::new(names.log_stream(), born);
+        let from = nats.extent(&names.log_stream()).await?.last;
         tokio::spawn(tail::follow(
             nats.clone(),
             names.clone(),
+            standing.clone(),
             from,
             sender.clone(),
             stop.clone(),
         ));
         Ok(Self {
             appender: Appender::start(nats.clone(), stop.clone()),
-            id: log_id(&names.log_stream(), &born),
+            id,
+            standing,
             nats,
             state,
             names,
@@ -195,6 +204,7 @@ impl EventLog for JetStreamLog {
     }
 
     async fn append(&self, batch: Vec<NewEvent>) -> Result<Vec<Appended>, LogError> {
+        self.standing.check()?;
         let mut messages = Vec::with_capacity(batch.len());
         let mut asked = Vec::with_capacity(batch.len());
         for NewEvent { envelope, at } in &batch {
@@ -205,7 +215,8 @@ impl EventLog for JetStreamLog {
             }
         }
         let all = self.appender.append(messages).await?;
-        Ok(asked.into_iter().map(|index| all[index]).collect())
+        let appended = asked.into_iter().map(|index| all[index]).collect();
+        self.append_told_again(&batch, appended).await
     }
 
     async fn read(
@@ -215,6 +226,7 @@ impl EventLog for JetStreamLog {
         stream: Option<Stream>,
         max: usize,
     ) -> Result<Vec<Logged>, LogError> {
+        self.standing.check()?;
         let (name, mut all) = (self.names.log_stream(), Vec::new());
         for one in Stream::ALL {
             if stream.is_some_and(|stream| stream != one) {
@@ -342,11 +354,19 @@ impl EventLog for JetStreamLog {
         self.prune_some(retention).await
     }
 
-    fn is_ready(&self) -> bool {
-        self.nats.is_connected()
+    fn fits(&self, event: &NewEvent) -> Result<(), LogError> {
+        let NewEvent { envelope, at } = event;
+        for one in [envelope].into_iter().chain(&envelope.derived_events()) {
+            self.message(one, *at, String::new())?;
+        }
+        Ok(())
     }
 
-    fn is_over(&self) -> bool {
-        false
+    fn is_ready(&self) -> bool {
+        self.nats.is_connected() && self.standing.check().is_ok()
+    }
+
+    fn over(&self) -> Option<LogError> {
+        self.standing.check().err()
     }
 }

@@ -12,7 +12,7 @@ use mirror_core::{
     event::EventKind,
     ids::{LaneId, MirrorId},
     reconcile::{Compared, Depth, next},
-    window::later,
+    window::{later, within},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -44,6 +44,17 @@ impl Schedule {
             rendered_due: due(Depth::Rendered, last.rendered_at, config.render_every),
             last,
             open: None,
+        }
+    }
+
+    /// What lies further ahead than any comparison was put off before the clock was put back.
+    fn clamp(&mut self, config: ReconcileConfig, now: Timestamp) {
+        let longest = |every: Duration| every.saturating_add(every / 2).max(config.grace);
+        if let Some(every) = config.every {
+            self.due = within(self.due, longest(every), now);
+        }
+        if let Some(every) = config.render_every {
+            self.rendered_due = within(self.rendered_due, longest(every), now);
         }
     }
 
@@ -104,6 +115,7 @@ impl Runner {
         let Some(schedule) = schedules.get_mut(&lane.id) else {
             return;
         };
+        schedule.clamp(config, now);
         if schedule.next_due() > now || !self.may_compare(&lane.id) {
             return;
         }

@@ -25,7 +25,8 @@ use mirror_core::{
     jobs::budget::{Pace, Spent},
     key::EventKey,
     lane::{Action, Wake},
-    window::{WindowMode, later},
+    retry::RETRY_WAIT_MAX,
+    window::{WindowMode, later, within},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -84,17 +85,8 @@ impl LaneTask {
             () = stop.cancelled() => return,
             () = self.default_mirrored() => {}
         }
-        let mut machine = loop {
-            match self.machine().await {
-                Ok(machine) => break machine,
-                Err(error) => {
-                    tracing::error!(lane = %self.lane.id, error, "the lane cannot be read from the log; it is tried again");
-                    tokio::select! {
-                        () = stop.cancelled() => return,
-                        () = tokio::time::sleep(BACKLOG_EVERY) => {}
-                    }
-                }
-            }
+        let Some(mut machine) = self.begin().await else {
+            return;
         };
         let mut wakes = vec![Wake::Tick];
         let mut running: Option<tokio::task::JoinHandle<Result<Done, AttemptError>>> = None;
@@ -102,6 +94,9 @@ impl LaneTask {
         let mut months_at: Option<Timestamp> = None;
         loop {
             let now = (self.lane.now)();
+            self.clamp(now);
+            rest_at = rest_at.map(|rest_at| within(rest_at, REST_AFTER, now));
+            months_at = months_at.map(|months_at| within(months_at, RETRY_WAIT_MAX, now));
             let actions: Vec<Action> = wakes
                 .drain(..)
                 .flat_map(|wake| machine.step(wake, now, jitter()))
@@ -197,6 +192,13 @@ impl LaneTask {
         }
     }
 
+    /// Second chances wait no longer than they were to, also where the clock was put back since.
+    fn clamp(&mut self, now: Timestamp) {
+        for (due, _) in &mut self.look_again {
+            *due = within(*due, LOOK_AGAIN_AFTER, now);
+        }
+    }
+
     /// Returns when months that take no pushes are to be tried again.
     fn months_due(&self) -> Option<Timestamp> {
         let months = self.lane.refused_months().into_iter();
@@ -285,7 +287,11 @@ impl LaneTask {
         streams: &[Stream],
         now: Timestamp,
     ) -> tokio::task::JoinHandle<Result<Done, AttemptError>> {
-        self.status(|status| status.attempt_since = Some(now));
+        let progress = Arc::clone(&self.lane.progress);
+        self.status(|status| {
+            status.attempt_since = Some(now);
+            status.progress = Some(progress);
+        });
         let due = Due {
             change: streams.contains(&Stream::Change),
             jobs: streams.contains(&Stream::Jobs),

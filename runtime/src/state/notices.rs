@@ -19,10 +19,12 @@ use crate::{
 use jiff::Timestamp;
 use mirror_core::{
     ids::MirrorId,
-    incident::{Ledger, Notice, Report},
+    incident::{GATHER, Ledger, Notice, Report},
+    retry::NOTIFY_AFTER,
+    window::later,
 };
 use rusqlite::{Connection, OptionalExtension, params};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 /// Times are microseconds.
 pub(crate) const SCHEMA: &str = "
@@ -93,6 +95,14 @@ pub struct GivenUp {
     pub problem: String,
 }
 
+/// A delivery is put off for no longer, whatever the other side asks for.
+pub const DELIVERY_WAIT_MAX: Duration = Duration::from_secs(27 * 3600);
+/// Nothing that a ledger waits for takes longer: findings that gather, and outages.
+const LEDGER_WAIT_MAX: Duration = if GATHER.as_secs() > NOTIFY_AFTER.as_secs() {
+    GATHER
+} else {
+    NOTIFY_AFTER
+};
 /// So many messages that were given up are told of a mirror.
 const GIVEN_UP_MAX: i64 = 20;
 
@@ -148,20 +158,23 @@ impl NoticeStore {
         Ok(recorded)
     }
 
-    /// Returns the mirrors with findings that are to be told by now.
+    /// Returns the mirrors with findings that are to be told by now, or that would have to wait longer than anything does: the
+    /// clock was put back, and the ledger knows what to do about it.
     ///
     /// # Errors
     /// A store that cannot be read.
     pub async fn due_ledgers(&self, now: Timestamp) -> Result<Vec<String>, StateError> {
         let due = self.database.read(move |connection| {
-            let mut statement = connection.prepare_cached("SELECT mirror FROM ledger WHERE due_at <= ?")?;
-            let rows = statement.query_map([now.as_microsecond()], |row| row.get(0))?;
+            let mut statement =
+                connection.prepare_cached("SELECT mirror FROM ledger WHERE due_at <= ? OR due_at > ?")?;
+            let rows = statement.query_map(due_but_between(now, LEDGER_WAIT_MAX), |row| row.get(0))?;
             rows.collect()
         });
         Ok(due.await?)
     }
 
-    /// Returns deliveries that are due, the longest due first.
+    /// Returns deliveries that are due, the longest due first; also those that would have to wait longer than any is put off,
+    /// for the clock was put back since.
     ///
     /// # Errors
     /// A store that cannot be read.
@@ -170,9 +183,10 @@ impl NoticeStore {
         let due = self.database.read(move |connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT message, target, attempts FROM delivery JOIN notice ON notice.id = delivery.notice
-                 WHERE due_at <= ? ORDER BY due_at LIMIT ?",
+                 WHERE due_at <= ? OR due_at > ? ORDER BY due_at LIMIT ?",
             )?;
-            let rows = statement.query_map(params![now.as_microsecond(), max], |row| {
+            let [by, after] = due_but_between(now, DELIVERY_WAIT_MAX);
+            let rows = statement.query_map(params![by, after, max], |row| {
                 Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?))
             })?;
             rows.collect::<rusqlite::Result<Vec<(String, String, u32)>>>()
@@ -333,6 +347,11 @@ fn put_message(
         put.execute(params![message.id, target, now.as_microsecond()])?;
     }
     Ok(())
+}
+
+/// Returns until when, and from when on, what is due at some time is taken to be due at `now`.
+fn due_but_between(now: Timestamp, wait_max: Duration) -> [i64; 2] {
+    [now, later(now, wait_max)].map(Timestamp::as_microsecond)
 }
 
 fn time(microseconds: i64) -> Option<Timestamp> {

@@ -7,6 +7,7 @@ use crate::{
     nats,
     pipeline::{
         attempt::{Base, Lane},
+        progress::Progress,
         spool::SpoolLimits,
         transform::Transformer,
     },
@@ -90,6 +91,7 @@ impl System {
             heirs: Arc::clone(&mirror.heirs),
             filed: Arc::default(),
             deaths: Arc::default(),
+            progress: Arc::new(Progress::fed_by(Arc::clone(mirror.source.progress()))),
             deaths_max: self.config.sync.deaths_max,
             memories: Arc::clone(&self.memories),
             turns: Arc::clone(&self.turns),

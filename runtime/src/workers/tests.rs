@@ -210,3 +210,25 @@ async fn a_worker_that_cannot_renew_stops_by_itself_and_joins_again() {
     a.stop.cancel();
     a.task.await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_whose_leases_were_deleted_make_them_anew_and_go_on() {
+    let server = NatsServer::start();
+    let board = Arc::new(Board::default());
+    let a = start(&server, &board, "a").await;
+    until("one has all", || board.count("a") == 40).await;
+    let nats = Nats::connect(&config(&[&server], 1)).await.unwrap();
+    nats.jetstream().delete_stream("KV_KBC_LEASES").await.unwrap();
+    until("it stops by itself", || !a.lease.holds()).await;
+    until("it has all again", || board.count("a") == 40 && a.lease.holds()).await;
+    // And others see it.
+    let b = start(&server, &board, "b").await;
+    until("two share them", || {
+        board.count("b") > 5 && board.count("a") + board.count("b") == 40
+    })
+    .await;
+    for process in [a, b] {
+        process.stop.cancel();
+        process.task.await.unwrap();
+    }
+}

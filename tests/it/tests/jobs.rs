@@ -2,7 +2,9 @@
 
 mod support;
 
+use fake_keboola::ConfigAt;
 use jiff::Timestamp;
+use serde_json::json;
 use std::collections::BTreeSet;
 use support::{Installation, JANE, Keboola, Options, until};
 
@@ -155,6 +157,56 @@ async fn past_its_allowance_a_day_has_totals_that_survive_repetition_and_the_los
         .unwrap_or_default();
     assert_eq!(totals.matches("\"runs\":30,").count(), 1, "{totals}");
     assert_eq!(totals.matches("\"runs\":31,").count(), 1, "{totals}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_mirrored_where_it_was_whoever_told_of_its_id_before() {
+    let keboola = Keboola::small();
+    let options = Options {
+        keboola: "visible_within_ms = 0",
+        ..Options::default()
+    };
+    let site = Installation::new(&keboola, options);
+    let branch = keboola.branch("Trial", JANE);
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    let run = keboola.run(
+        &ConfigAt::new(&branch, "keboola.ex-shop", "orders"),
+        "success",
+        &[],
+    );
+    let event = site.hand_over().pop().expect("the end of a run is told");
+    let post = async |event: &serde_json::Value| {
+        let answer = server.post(&event.to_string()).await;
+        answer.expect("the process listens").json()
+    };
+    let told_of = |project: &serde_json::Value, branch: &str| {
+        let mut event = event.clone();
+        event["projectId"] = project.clone();
+        event["branchId"] = json!(branch);
+        event
+    };
+    let accepted = |told: serde_json::Value| told["accepted"].as_u64();
+    // By who may speak for another project only, and for a branch that the run was not in.
+    let of_main = told_of(&event["projectId"], &keboola.main());
+    for wrong in [told_of(&json!("999"), "1"), of_main] {
+        assert_eq!(accepted(post(&wrong).await), Some(1));
+    }
+    until("the one of the wrong branch is put aside", async || {
+        let letters = site.log()?.dead_letters;
+        (letters == ["the run of this id is one of another branch"]).then_some(())
+    })
+    .await;
+    assert_eq!(accepted(post(&event).await), Some(1));
+    let git_branch = site.git_branch(&branch);
+    until("the run is mirrored", async || {
+        site.has_run(&git_branch, &run).then_some(())
+    })
+    .await;
+    assert!(!site.has_run("main", &run));
+    assert_eq!(accepted(post(&event).await), Some(0), "it is there once");
+    site.settle(&mut server).await;
     server.stop().await;
 }
 

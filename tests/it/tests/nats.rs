@@ -2,9 +2,13 @@
 
 mod support;
 
+use mirror_core::event::EVENT_BYTES_MAX;
 use nats_server::NatsServer;
 use serde_json::json;
-use support::{Broker, Installation, JANE, Keboola, Options, PETR, Server, each_round, until};
+use std::collections::BTreeMap;
+use support::{
+    Broker, Installation, JANE, Keboola, LogBook, MIRROR, Options, PETR, Server, each_round, until,
+};
 
 /// Somebody edits, somebody runs.
 fn work(keboola: &Keboola, round: u64) {
@@ -318,5 +322,157 @@ async fn once_synchronises_from_the_shared_log_and_leaves_it_to_the_others() {
     for book in books.values() {
         site.check_by(book, &[]);
     }
+    server.stop().await;
+}
+
+/// Nothing is compared with the source but where an attempt finds that it has to.
+const NEVER: &str = "visible_within_ms = 0\n[reconcile]\nevery_ms = 0\nrender_every_ms = 0";
+
+/// Lets changes and a run wait in the log, where they alone are told of; returns the run.
+async fn accepted_and_waiting(site: &Installation, server: &Server, broker: &Broker) -> String {
+    site.ask(&["mirror", "pause", "--mirror", MIRROR]).ok();
+    until("the lane is paused", async || {
+        let lane = server.lane(&site.keboola.main()).await;
+        (lane["state"] == "paused").then_some(())
+    })
+    .await;
+    let orders = site.keboola.orders();
+    site.keboola.set(&orders, JANE, "since", "-40 weeks");
+    let run = site.keboola.run(&orders, "success", &["in.c-shop.orders"]);
+    broker.publish(site).await;
+    broker.is_taken().await;
+    run
+}
+
+/// Checks that the repository has all that the source shows, and this run.
+fn check_compared(site: &Installation, books: &BTreeMap<String, LogBook>, run: &str) {
+    site.repository.fsck();
+    assert!(site.has_versions(&site.keboola.main()));
+    assert!(site.has_run("main", run));
+    for book in books.values() {
+        assert_eq!(book.dead_letters, [""; 0]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn a_log_that_is_deleted_or_made_anew_is_told_of_and_everything_is_compared_by_the_next_process() {
+    let keboola = Keboola::small();
+    let nats = NatsServer::start();
+    let options = Options {
+        keboola: NEVER,
+        ..Broker::options(&nats, "")
+    };
+    let site = Installation::new(&keboola, options);
+    let mut server = site.start().await;
+    let broker = Broker::open(nats, &site).await;
+    broker.settle(&[&site]).await;
+    // Positions of the stream that comes after it are behind this for long.
+    work(&keboola, 1);
+    broker.settle(&[&site]).await;
+    let run = accepted_and_waiting(&site, &server, &broker).await;
+    broker.delete_stream("KBC_LOG").await;
+    let told = async |what: &str| {
+        until("the process says so", async || {
+            let answers = [
+                server.get("/readyz").await.ok()?,
+                server.get("/livez").await.ok()?,
+            ];
+            let status = server.status().await;
+            let says = |text: &str| text.contains("`KBC_LOG`") && text.contains(what);
+            let all = answers
+                .iter()
+                .all(|answer| answer.status == 503 && says(&answer.body));
+            (all && says(status["log"].as_str()?)).then_some(())
+        })
+        .await;
+    };
+    told("is gone").await;
+    let event = json!({
+        "type": "config_changed", "projectId": site.keboola.project().project_id.to_string(),
+        "branchId": keboola.main(), "componentId": "c", "configId": "a", "newVersion": 1,
+    });
+    let answer = server.post(&event.to_string()).await.unwrap();
+    assert_eq!(answer.status, 503, "{answer:?}");
+    // Somebody else makes it anew, and publishers go on.
+    let broker = Broker::open(broker.server, &site).await;
+    told("was made anew").await;
+    work(&keboola, 3);
+    broker.publish(&site).await;
+    let ended = server.ended().await;
+    assert_eq!(ended.code(), Some(1), "a supervisor starts it again: {ended}");
+    // What only the log had is found all the same.
+    let server = site.start().await;
+    site.ask(&["mirror", "resume", "--mirror", MIRROR]).ok();
+    let books = broker.settle(&[&site]).await;
+    check_compared(&site, &books, &run);
+    assert!(server.status().await["log"].is_null());
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn events_that_others_delete_from_the_log_are_found_by_comparing() {
+    let keboola = Keboola::small();
+    let nats = NatsServer::start();
+    let options = Options {
+        keboola: NEVER,
+        ..Broker::options(&nats, "")
+    };
+    let site = Installation::new(&keboola, options);
+    let server = site.start().await;
+    let broker = Broker::open(nats, &site).await;
+    broker.settle(&[&site]).await;
+    let run = accepted_and_waiting(&site, &server, &broker).await;
+    broker.purge_stream("KBC_LOG").await;
+    site.ask(&["mirror", "resume", "--mirror", MIRROR]).ok();
+    let books = broker.settle(&[&site]).await;
+    check_compared(&site, &books, &run);
+    server.stop().await;
+}
+
+/// It is one that HTTP takes, and with what is added to it more than a message holds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn an_event_that_no_message_can_hold_does_not_hold_up_its_neighbours() {
+    let keboola = Keboola::small();
+    let nats = NatsServer::start();
+    let site = Installation::new(&keboola, Broker::options(&nats, ""));
+    let server = site.start().await;
+    let broker = Broker::open(nats, &site).await;
+    broker.settle(&[&site]).await;
+    let event = |links: &[String]| {
+        json!({
+            "type": "job_finished", "projectId": keboola.project().project_id.to_string(), "branchId": keboola.main(),
+            "componentId": "keboola.ex-x", "runId": "900001", "status": "SUCCESS", "artifactLinks": links,
+        })
+    };
+    let mut links = Vec::new();
+    // With each come a scheme, a comma and quotes.
+    while let Some(left) = (EVENT_BYTES_MAX - 100).checked_sub(event(&links).to_string().len() + 20) {
+        links.push(format!("s3://b/{}", "x".repeat(left.min(3_900))));
+    }
+    let large = event(&links);
+    keboola.set(&keboola.orders(), JANE, "since", "-1 weeks");
+    let good = site.hand_over();
+    let body = json!([large, good[0]]).to_string();
+    let answer = server.post(&body).await.unwrap();
+    assert_eq!(answer.status, 400, "{answer:?}");
+    let said = answer.json();
+    assert_eq!(
+        (&said["accepted"], &said["duplicates"]),
+        (&json!(1), &json!(0)),
+        "{said}"
+    );
+    assert_eq!(said["refused"][0]["event"], 0, "{said}");
+    let detail = said["refused"][0]["detail"].as_str().unwrap();
+    assert!(detail.contains("max_payload"), "{said}");
+    let books = broker.settle(&[&site]).await;
+    for book in books.values() {
+        assert_eq!(book.dead_letters.len(), 1, "{:?}", book.dead_letters);
+        assert!(
+            book.dead_letters[0].contains("max_payload"),
+            "{:?}",
+            book.dead_letters
+        );
+    }
+    assert!(site.has_versions(&keboola.main()));
     server.stop().await;
 }

@@ -435,3 +435,47 @@ async fn a_test_notice_says_of_each_address_whether_it_arrived() {
     assert!(problem(1).contains("127.0.0.1 is a loopback address"), "{told}");
     assert_eq!((mail.taken().len(), receiver.posted("/hook").len()), (1, 1));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lane_that_cannot_be_read_from_the_log_is_an_outage_like_any_other() {
+    let keboola = Keboola::small();
+    let receiver = Receiver::start().await;
+    let site = installation(&keboola, &receiver, "", "");
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    outage(&keboola);
+    keboola.set(&keboola.orders(), JANE, "z", 2);
+    site.deliver(&mut server).await.expect("the process lives");
+    until("the lane waits", async || {
+        (server.lane(&keboola.main()).await["state"] == "retrying").then_some(())
+    })
+    .await;
+    server.stop().await;
+    keboola.heal();
+
+    age_outage(&site, jiff::SignedDuration::from_mins(181));
+    let rename = |from: &str, to: &str| {
+        let file = site.data_dir().join(mirror_runtime::database::DATABASE_FILE);
+        let database = Connection::open(file).expect("the database is there");
+        let renamed = database.execute_batch(&format!("ALTER TABLE event RENAME COLUMN {from} TO {to}"));
+        renamed.expect("it can be written");
+    };
+    rename("envelope", "lost");
+    let server = start_failing(&site).await;
+    let lane = server.lane(&keboola.main()).await;
+    assert_eq!(lane["state"], "failing", "{lane}");
+    assert!(lane["outage"].to_string().contains("event log failed"), "{lane}");
+    let failed = server.metric("exports_total{outcome=\"failed\"}").await;
+    assert!(failed >= Some(1.0), "{failed:?}");
+    let posted = hooked(&receiver, 1).await;
+    assert!(posted[0].body.contains("event log failed"), "{posted:?}");
+    server.stop().await;
+
+    // Once it is mended, that is told too.
+    rename("lost", "envelope");
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    hooked(&receiver, 2).await;
+    assert_eq!(server.lane(&keboola.main()).await["outage"], Value::Null);
+    server.stop().await;
+}

@@ -3,8 +3,10 @@
 mod support;
 
 use fake_keboola::{Fault, FaultKind};
+use rusqlite::Connection;
 use serde_json::{Value, json};
-use support::{Installation, JANE, Keboola, Options, PETR, Server, until};
+use std::collections::BTreeMap;
+use support::{Installation, JANE, Keboola, MIRROR, Options, PETR, Server, until};
 
 /// What an event tells of is waited for this long.
 const VISIBLE_WITHIN: &str = "visible_within_ms = 1500";
@@ -84,6 +86,74 @@ async fn what_the_source_does_not_bear_out_is_put_aside_and_the_rest_goes_on() {
     );
     site.repository.fsck();
     server.stop().await;
+}
+
+/// Tells of the last thing that was done before the source shows it at this address, until it is put aside.
+async fn put_aside(site: &Installation, server: &Server, path: String) -> Value {
+    let letters = |site: &Installation| site.log().map_or(0, |log| log.dead_letters.len());
+    let before = letters(site);
+    site.keboola.fail(Fault {
+        path,
+        times: u32::MAX,
+        kind: FaultKind::NotFound,
+    });
+    let event = site.hand_over().pop().expect("something was done");
+    post(server, &event).await;
+    until("it is put aside", async || {
+        (letters(site) > before && site.is_settled()).then_some(())
+    })
+    .await;
+    event
+}
+
+fn config_path(site: &Installation, config: &str) -> String {
+    let main = site.keboola.main();
+    format!("/v2/storage/branch/{main}/components/keboola.ex-shop/configs/{config}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_put_aside_is_looked_at_again_when_it_is_told_again() {
+    let (site, mut server) = mirrored().await;
+    let keboola = &site.keboola;
+    let run = keboola.run(&keboola.orders(), "success", &[]);
+    let of_run = put_aside(&site, &server, format!("/queue/jobs/{run}")).await;
+    keboola.create("early", "Early", PETR);
+    let of_config = put_aside(&site, &server, config_path(&site, "early")).await;
+    assert!(!site.has_run("main", &run));
+
+    keboola.heal();
+    post(&server, &json!([of_run, of_config])).await;
+    site.settle(&mut server).await;
+    assert!(site.has_run("main", &run));
+    site.check_rest(&site.log().expect("there is a log"), &[]);
+    // They are there once, and known to be.
+    let events = site.log().map(|log| log.events);
+    post(&server, &json!([of_run, of_config])).await;
+    assert_eq!(site.log().map(|log| log.events), events);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_was_put_aside_is_found_by_once() {
+    let (site, mut server) = mirrored().await;
+    let keboola = &site.keboola;
+    let run = keboola.run(&keboola.orders(), "success", &[]);
+    put_aside(&site, &server, format!("/queue/jobs/{run}")).await;
+    // So much later that nobody looks for it by its time.
+    let later = keboola.now() + jiff::SignedDuration::from_hours(3);
+    keboola.run_at(later, &keboola.orders(), "success", &[]);
+    site.settle(&mut server).await;
+    server.stop().await;
+    site.once().ok();
+    assert!(!site.has_run("main", &run), "it is not there yet");
+
+    keboola.heal();
+    site.once().ok();
+    assert!(site.has_run("main", &run));
+    site.check_rest(&site.log().expect("there is a log"), &[]);
+    let events = site.log().map(|log| log.events);
+    site.once().ok();
+    assert_eq!(site.log().map(|log| log.events), events, "it was found once");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -251,4 +321,216 @@ async fn an_ordinary_merge_is_no_rewritten_history() {
     );
     assert!(!changed.contains("Snapshot"), "{changed}");
     site.repository.fsck();
+}
+
+/// Waits until the branch has no outage and nothing to do.
+async fn calm(server: &Server, branch: &str) {
+    until("the lane is in sync", async || {
+        (server.lane(branch).await["state"] == "in sync").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_of_the_log_that_cannot_be_read_is_put_aside_and_the_source_is_looked_at_instead() {
+    // In front of everything that waits, among it, and behind it; as bit rot does it, or a newer release.
+    for (which, mend) in [(0, "x"), (1, "x"), (2, "\"schema\":999")] {
+        let (site, mut server) = mirrored().await;
+        let keboola = &site.keboola;
+        let main = keboola.main();
+        site.answer(&["mirror", "pause", "--mirror", MIRROR]);
+        keboola.set(&keboola.orders(), JANE, "z", 2);
+        keboola.set(&keboola.clean(), PETR, "note", "x");
+        keboola.create("extra", "Extra", PETR);
+        site.deliver(&mut server).await.expect("the process lives");
+        server.stop().await;
+        {
+            let file = site.data_dir().join(mirror_runtime::database::DATABASE_FILE);
+            let database = Connection::open(file).expect("the database is there");
+            let (position, envelope): (i64, String) = database
+                .query_row(
+                    "SELECT position, envelope FROM event WHERE position > (SELECT max(change) FROM lane_cursor) AND stream = 0
+                     ORDER BY position LIMIT 1 OFFSET ?",
+                    [which],
+                    |row| Ok((row.get(0)?, row.get(1)?)),
+                )
+                .expect("three events wait");
+            let damaged = match mend {
+                "x" => envelope[..envelope.len() - 3].to_owned(),
+                newer => envelope.replacen("\"schema\":1", newer, 1),
+            };
+            assert_ne!(damaged, envelope);
+            let changed = database.execute(
+                "UPDATE event SET envelope = ? WHERE position = ?",
+                (damaged, position),
+            );
+            assert_eq!(changed.expect("it can be written"), 1);
+        }
+        site.answer(&["mirror", "resume", "--mirror", MIRROR]);
+        let mut server = site.start().await;
+        site.settle(&mut server).await;
+        calm(&server, &main).await;
+        assert_eq!(server.lane(&main).await["putAside"], 1);
+        let letters = server.metric("dead_letters_total{reason=\"put_aside\"}").await;
+        assert_eq!(letters, Some(1.0));
+        let book = site.log().expect("there is a log");
+        assert!(
+            book.dead_letters.len() == 1 && book.dead_letters[0].contains("cannot be read by this release"),
+            "{book:?}"
+        );
+        for text in ["\"z\": 2", "\"note\": \"x\""] {
+            assert!(site.repository.holds(text), "{which}: {text}");
+        }
+        assert_eq!(verify(&site), Some(0), "{which}");
+        // The next change is one like any other.
+        keboola.set(&keboola.orders(), JANE, "z", 3);
+        site.settle(&mut server).await;
+        assert_eq!(site.repository.log("main")[0].values("Keboola-Change").len(), 1);
+        site.repository.fsck();
+        server.stop().await;
+    }
+}
+
+fn verify(site: &Installation) -> Option<i32> {
+    let output = site.ask(&["verify", "--mirror", MIRROR]);
+    output.status.code()
+}
+
+/// Asks the fake for a listing.
+async fn listing(keboola: &Keboola, path: &str) -> Value {
+    let url = format!("{}{path}", keboola.url().trim_end_matches('/'));
+    let request = reqwest::Client::new()
+        .get(url)
+        .header("X-StorageApi-Token", keboola.token());
+    let answer = request.send().await.expect("the fake listens");
+    serde_json::from_str(&answer.text().await.expect("it answers")).expect("the answer is JSON")
+}
+
+/// Has the fake answer with a listing as it stands.
+fn answer(keboola: &Keboola, path: String, body: &Value) {
+    keboola.fail(Fault {
+        path,
+        times: u32::MAX,
+        kind: FaultKind::Answer {
+            status: 200,
+            content_type: "application/json".into(),
+            body: body.to_string(),
+        },
+    });
+}
+
+/// Breaks an object of each listing of the default branch: `orders` has a row without an id, and the other configuration,
+/// a table and the bucket have none themselves.
+async fn break_listings(keboola: &Keboola) {
+    let branch = format!("/v2/storage/branch/{}", keboola.main());
+    let mut components = listing(
+        keboola,
+        &format!("{branch}/components?include=configuration,rows"),
+    )
+    .await;
+    for component in components.as_array_mut().expect("it is a list") {
+        for configuration in component["configurations"].as_array_mut().expect("it is one") {
+            match configuration["id"].as_str() {
+                Some("orders") => configuration["rows"][0]["id"] = Value::Null,
+                Some("clean") => configuration["id"] = Value::Null,
+                _ => {}
+            }
+        }
+    }
+    let mut tables = listing(
+        keboola,
+        &format!("{branch}/tables?include=buckets,columns,metadata,columnMetadata"),
+    )
+    .await;
+    tables[0]["id"] = Value::Null;
+    let mut buckets = listing(
+        keboola,
+        &format!("{branch}/buckets?include=metadata,linkedBuckets"),
+    )
+    .await;
+    buckets[0]["id"] = Value::Null;
+    for (name, body) in [
+        ("components", components),
+        ("tables", tables),
+        ("buckets", buckets),
+    ] {
+        // Each by itself is as it was.
+        keboola.fail(Fault {
+            path: format!("{branch}/{name}/"),
+            times: u32::MAX,
+            kind: FaultKind::Slow(std::time::Duration::ZERO),
+        });
+        answer(keboola, format!("{branch}/{name}"), &body);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn malformed_objects_of_listings_hold_up_nothing_and_take_nothing_away() {
+    let (site, mut server) = mirrored().await;
+    let keboola = &site.keboola;
+    let main = keboola.main();
+    let content = |site: &Installation| -> BTreeMap<String, String> {
+        let files = site.repository.files("main").into_keys();
+        let of_objects = files.filter(|path| path.starts_with("configs") || path.starts_with("storage/"));
+        let paths: Vec<String> = of_objects.collect();
+        let contents = site.repository.contents("main", &paths);
+        paths.into_iter().zip(contents).collect()
+    };
+    let before = content(&site);
+    let withheld = |lane: &Value| lane["withheld"].as_array().map_or(0, Vec::len);
+    for loses_data in [false, true] {
+        break_listings(keboola).await;
+        if loses_data {
+            server.stop().await;
+            site.lose_data();
+            server = site.start().await;
+        } else {
+            site.answer(&["mirror", "resync", "--mirror", MIRROR]);
+        }
+        let lane = until("everything is read, but for what cannot be", async || {
+            let lane = server.lane(&main).await;
+            (lane["state"] == "in sync" && withheld(&lane) > 0).then_some(lane)
+        })
+        .await;
+        assert_eq!(lane["outage"], Value::Null, "{lane}");
+        assert!(lane["withheld"].to_string().contains("orders"), "{lane}");
+        assert_eq!(content(&site), before, "loses_data: {loses_data}");
+
+        keboola.heal();
+        site.answer(&["mirror", "resync", "--mirror", MIRROR]);
+        until("nothing is withheld any more", async || {
+            let lane = server.lane(&main).await;
+            (lane["state"] == "in sync" && withheld(&lane) == 0).then_some(())
+        })
+        .await;
+        assert_eq!(verify(&site), Some(0));
+    }
+    keboola.set(&keboola.orders(), JANE, "z", 2);
+    site.settle(&mut server).await;
+    server.stop().await;
+    site.repository.fsck();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn malformed_objects_of_listings_do_not_stop_a_first_sync() {
+    let keboola = Keboola::small();
+    break_listings(&keboola).await;
+    let site = Installation::new(&keboola, Options::default());
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    let files = site.repository.files("main");
+    let of = |id: &str| files.keys().any(|path| path.contains(id));
+    assert!(!of("the-orders") && of("wide.json"), "{:?}", files.keys());
+    let withheld = server.lane(&keboola.main()).await["withheld"].to_string();
+    assert!(
+        withheld.contains("orders") && withheld.contains("`id` of a row is missing"),
+        "{withheld}"
+    );
+    keboola.heal();
+    site.answer(&["mirror", "resync", "--mirror", MIRROR]);
+    until("the rest comes with the next reading", async || {
+        (verify(&site) == Some(0)).then_some(())
+    })
+    .await;
+    server.stop().await;
 }

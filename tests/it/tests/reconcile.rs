@@ -2,7 +2,7 @@
 
 mod support;
 
-use fake_keboola::Change;
+use fake_keboola::{Change, Fault, FaultKind};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use support::{BOT, Installation, JANE, Keboola, MIRROR, Options, PETR, Server, command, run, until};
@@ -123,6 +123,40 @@ fn put_table(site: &Installation, table: Value, by: &Change) {
     site.keboola
         .put_table(table, by)
         .expect("the fake takes the table");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_was_told_too_early_is_found_and_is_no_repair() {
+    let site = site(AT_ONCE);
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    let keboola = &site.keboola;
+    let run = keboola.run(&keboola.orders(), "success", &[]);
+    keboola.fail(Fault {
+        path: format!("/queue/jobs/{run}"),
+        times: u32::MAX,
+        kind: FaultKind::NotFound,
+    });
+    site.deliver(&mut server).await.expect("the process lives");
+    let is_put_aside = async || (site.log()?.dead_letters.len() == 1 && site.is_settled()).then_some(());
+    until("it is put aside", is_put_aside).await;
+    // What is in memory only is gone.
+    server.stop().await;
+    let server = site.start().await;
+    compared_again(&server, 2.0).await;
+    assert!(!site.has_run("main", &run));
+
+    keboola.heal();
+    until("the run is in the history", async || {
+        site.has_run("main", &run).then_some(())
+    })
+    .await;
+    let events = site.log().map(|log| log.events);
+    compared_again(&server, 2.0).await;
+    assert_eq!(site.log().map(|log| log.events), events, "it was found once");
+    assert_eq!(repaired(&server, "job_finished").await, 0.0);
+    site.check_rest(&site.log().expect("there is a log"), &[]);
+    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

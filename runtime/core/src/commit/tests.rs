@@ -482,10 +482,40 @@ fn the_guard_has_the_last_word_over_texts_identities_and_ids() {
         guarded(|a| a.key.config = CREDENTIAL.parse().unwrap()),
         &expect!["Update 2 configurations"],
     );
+    // Where a publisher says something else than an identifier, the trailer has a digest of it.
     check_guarded(
         guarded(|a| a.identifier = Some(CREDENTIAL.to_owned())),
-        &expect!["Update 2 configurations"],
+        &expect![[r#"
+        Update 2 configurations in keboola.ex-db-mysql
+
+        - keboola.ex-db-mysql/a "Orders a": version 2, Row 12 added
+        - keboola.ex-db-mysql/b "Orders b": version 2, Row 12 added"#]],
     );
+}
+
+#[test]
+fn a_trailer_has_identifiers_and_of_any_other_text_a_digest() {
+    let shown = |identifier: &str| {
+        let changed = CoveredChange {
+            identifier: Some(identifier.to_owned()),
+            ..change("a", 2)
+        };
+        super::trailer_change(&changed).identifier.unwrap()
+    };
+    for plain in ["01H2W8N0ZJJB6V126C8ZSND28N", "01k0vea53rhcw3anmg57w2k2aj"] {
+        assert_eq!(shown(plain), plain);
+    }
+    let token = concat!("ghp", "_MZ5r7hlKmvbynyIOcAAKXhQXhNPeqb37eqlz");
+    for other in [
+        token,
+        "hunter2",
+        "01H2W8N0ZJJB6V126C8ZSND28NA",
+        "01H2W8N0ZJJB6V126C8ZSNDILO",
+    ] {
+        let shown = shown(other);
+        assert!(shown.len() == 39 && shown.starts_with("sha256:"), "{shown}");
+    }
+    assert_ne!(shown("hunter2"), shown("hunter3"));
 }
 
 #[test]

@@ -65,7 +65,10 @@ fn a_finished_run_makes_its_output_tables_worth_a_look_on_the_same_stream() {
     let finished = parse(FINISHED).unwrap();
     assert_eq!(
         (finished.key.as_str(), finished.stream()),
-        ("22:connection.keboola.com,3:job,6:123.45,4:told,", Stream::Jobs)
+        (
+            "22:connection.keboola.com,3:job,4:4021,4:1187,6:123.45,4:told,",
+            Stream::Jobs
+        )
     );
     let [derived] = &finished.derived_events()[..] else {
         panic!("one")
@@ -76,6 +79,17 @@ fn a_finished_run_makes_its_output_tables_worth_a_look_on_the_same_stream() {
     );
     assert_eq!(derived.derived_events(), []);
     assert_eq!(parse(CHANGED).unwrap().derived_events(), []);
+}
+
+#[test]
+fn a_run_that_is_told_of_another_project_or_branch_is_no_repetition() {
+    let keys: std::collections::BTreeSet<String> = [("4021", "1187"), ("4022", "1187"), ("4021", "1188")]
+        .map(|(project, branch)| {
+            let told = FINISHED.replace("4021", project).replace("1187", branch);
+            parse(&told).unwrap().key.as_str().to_owned()
+        })
+        .into();
+    assert_eq!(keys.len(), 3, "{keys:?}");
 }
 
 #[test]

@@ -112,6 +112,7 @@ async fn a_configuration_has_the_same_text_in_the_list_and_by_itself() {
     let mut stream = client.configurations(&main_branch()).await.unwrap();
     let mut listed = Vec::new();
     while let Some(component) = stream.next().await.unwrap() {
+        let component = component.unwrap();
         listed.push((component.component.component.id, component.configurations));
     }
     let ids: Vec<(&str, usize)> = listed
@@ -346,14 +347,10 @@ async fn storage_is_read_table_by_table() {
     let fake = start();
     let client = client(&fake);
     let buckets = client.buckets(&main_branch()).await.unwrap();
-    assert_eq!((buckets[0].id.as_str(), &*buckets[0].stage), ("in.c-shop", "in"));
-    let tables = client
-        .tables(&main_branch())
-        .await
-        .unwrap()
-        .collect()
-        .await
-        .unwrap();
+    let bucket = buckets[0].as_ref().unwrap();
+    assert_eq!((bucket.id.as_str(), &*bucket.stage), ("in.c-shop", "in"));
+    let tables = client.tables(&main_branch()).await.unwrap().collect().await;
+    let tables: Vec<_> = tables.unwrap().into_iter().map(Result::unwrap).collect();
     let sizes: Vec<(&str, usize)> = tables
         .iter()
         .map(|table| (&*table.name, table.columns.len()))
@@ -559,7 +556,7 @@ async fn the_text_of_objects_survives_byte_for_byte() {
         .collect()
         .await
         .unwrap();
-    assert_eq!(listed[0].configurations[0], detail);
+    assert_eq!(listed[0].as_ref().unwrap().configurations[0], detail);
 
     let table = format!(r#"{{ "id":"in.c-shop.t", "x":{STRANGE} }}"#);
     answer("/v2/storage/branch/5/tables", format!("[{table} , {table}]"));
@@ -570,7 +567,7 @@ async fn the_text_of_objects_survives_byte_for_byte() {
         .collect()
         .await
         .unwrap();
-    assert_eq!(tables[0].source.trim_end(), table);
+    assert_eq!(tables[0].as_ref().unwrap().source.trim_end(), table);
     let job = format!(r#"{{"id":"1","result":{STRANGE}}}"#);
     answer("/queue/search/jobs", format!("[{job}]"));
     assert_eq!(
@@ -610,7 +607,7 @@ async fn a_generated_project_is_read_as_it_is() {
         let id = BranchId::parse(&branch.id().to_string()).unwrap();
         let mut stream = client.configurations(&id).await.unwrap();
         while let Some(component) = stream.next().await.unwrap() {
-            for found in component.configurations {
+            for found in component.unwrap().configurations {
                 let wanted = branch
                     .configuration(found.component_id.as_str(), found.id.as_str())
                     .unwrap();

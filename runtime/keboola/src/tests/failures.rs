@@ -328,7 +328,7 @@ async fn calls_go_on_while_a_stream_is_open() {
     })
     .unwrap();
     let mut stream = client.configurations(&main_branch()).await.unwrap();
-    let first = stream.next().await.unwrap().unwrap();
+    let first = stream.next().await.unwrap().unwrap().unwrap();
     let found = &first.configurations[0];
     client
         .configuration(&main_branch(), &found.component_id, &found.id)

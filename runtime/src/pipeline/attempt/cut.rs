@@ -4,7 +4,7 @@ use super::{
     super::{error::AttemptError, recover::Start},
     Due, Lane,
 };
-use crate::queue::NewEvent;
+use crate::queue::{LogError, NewEvent};
 use mirror_core::{
     cut::{
         Cut, Logged, Position, Stream, WantedRun,
@@ -55,12 +55,14 @@ impl Lane {
         }
         // Runs belong to the last of the commits, which is for the next push then.
         if due.jobs && !leaves_some {
-            let runs = self
-                .pages(Stream::Jobs, start.cursor.jobs, Position::END)
-                .next()
-                .await?;
+            let mut pages = self.pages(Stream::Jobs, start.cursor.jobs, Position::END);
+            let runs = pages.next().await?;
             for logged in runs.iter().flatten() {
                 cut.cover(&self.id.mirror, logged);
+            }
+            if let Some(passed) = pages.passed.iter().max() {
+                cut.jobs_through = cut.jobs_through.max(*passed);
+                compare_instead(&mut cut);
             }
         }
         if cut.is_empty() && start.memory_holds {
@@ -93,8 +95,13 @@ impl Lane {
     ) -> Result<bool, AttemptError> {
         let mut pages = self.pages(Stream::Change, cut.change_after, Position::END);
         let Some(first) = pages.next().await? else {
+            if let Some(passed) = pages.passed.iter().max() {
+                cut.change_through = cut.change_through.max(*passed);
+                compare_instead(cut);
+            }
             return Ok(false);
         };
+        let mut passed = Vec::new();
         let mut through = Position::END;
         let mut leaves_some = false;
         if may_split {
@@ -110,12 +117,19 @@ impl Lane {
             (through, leaves_some) = (extent.through(), extent.leaves_some());
             // Only what is after the first page is read once more, and mostly nothing is.
             let seen = first.last().map_or(cut.change_after, |last| last.position);
+            passed = pages.passed;
             pages = self.pages(Stream::Change, seen, through);
         }
         let covered = first.iter().filter(|logged| logged.position <= through);
         covered.for_each(|logged| cut.cover(&self.id.mirror, logged));
         while let Some(page) = pages.next().await? {
             page.iter().for_each(|logged| cut.cover(&self.id.mirror, logged));
+        }
+        passed.append(&mut pages.passed);
+        let passed = passed.into_iter();
+        if let Some(passed) = passed.filter(|passed| !leaves_some || *passed <= through).max() {
+            cut.change_through = cut.change_through.max(passed);
+            compare_instead(cut);
         }
         Ok(leaves_some)
     }
@@ -127,6 +141,7 @@ impl Lane {
             stream,
             after,
             through,
+            passed: Vec::new(),
         }
     }
 
@@ -159,6 +174,7 @@ impl Lane {
                     }
                 }
             }
+            after = pages.passed.into_iter().fold(after, Position::max);
             match stream {
                 Stream::Change => through.change = after,
                 Stream::Jobs => through.jobs = after,
@@ -210,24 +226,55 @@ pub(super) struct Pages<'l> {
     stream: Stream,
     after: Position,
     through: Position,
+    /// Entries that cannot be read: they are put aside, and what they told is found by comparing with the source.
+    passed: Vec<Position>,
 }
 
 impl Pages<'_> {
-    /// Reads the next events; none where there are no more.
+    /// Reads the next events; none where there are no more. Entries that cannot be read are put aside.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<Logged>>, AttemptError> {
-        if self.after >= self.through {
-            return Ok(None);
-        }
         let Lane { log, topic, .. } = self.lane;
-        let mut page = log.read(topic, self.after, Some(self.stream), EVENTS_MAX).await?;
-        self.after = match page.last() {
-            Some(last) if page.len() == EVENTS_MAX => last.position,
-            // What is appended from now on is for the next attempt.
-            _ => self.through,
-        };
-        page.retain(|logged| logged.position <= self.through);
-        Ok((!page.is_empty()).then_some(page))
+        let mut max = EVENTS_MAX;
+        while self.after < self.through {
+            let mut page = match log.read(topic, self.after, Some(self.stream), max).await {
+                Ok(page) => page,
+                // First what is before it.
+                Err(LogError::Unreadable { .. }) if max > 1 => {
+                    max /= 2;
+                    continue;
+                }
+                Err(error @ LogError::Unreadable { position, .. }) => {
+                    let position = Position(position);
+                    if position <= self.through {
+                        self.lane.file_unreadable(position, &error).await?;
+                        self.passed.push(position);
+                    }
+                    self.after = position;
+                    max = EVENTS_MAX;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            self.after = match page.last() {
+                Some(last) if page.len() == max => last.position,
+                // What is appended from now on is for the next attempt.
+                _ => self.through,
+            };
+            page.retain(|logged| logged.position <= self.through);
+            if !page.is_empty() {
+                return Ok(Some(page));
+            }
+        }
+        Ok(None)
     }
+}
+
+/// Has everything compared with the source, since it is not known what the log told.
+fn compare_instead(cut: &mut Cut) {
+    cut.windows.clear();
+    cut.render.get_or_insert_with(|| {
+        "an entry of the log cannot be read; the branch was compared with the source".into()
+    });
 }
 
 /// Whether two cuts cover the same part of the log.

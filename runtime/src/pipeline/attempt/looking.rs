@@ -39,10 +39,14 @@ impl Lane {
             drop(outlet);
             let mut fetched = fetched?;
             stays(&mut fetched, &kept_out, memory);
+            let is_gone = |key: &ConfigKey| cut.configs.get(key).is_some_and(|wanted| wanted.deleted);
+            fetched.hold_on(memory.keys(), is_gone);
             Ok(fetched)
         };
         let fetch = self.transformer.stages.watch(Stage::Fetch, fetch);
-        let survey = Survey::new(self.spool.clone()).keeping_out(Arc::clone(&kept_out));
+        let survey = Survey::new(self.spool.clone())
+            .keeping_out(Arc::clone(&kept_out))
+            .telling(Arc::clone(&self.progress));
         tokio::try_join!(fetch, survey.follow(Arc::clone(&self.transformer), out))
     }
 

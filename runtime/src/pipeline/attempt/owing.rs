@@ -20,8 +20,8 @@ use mirror_core::{
     ids::{LaneId, ObjectKey, Oid, RunId},
     incident::Report,
     jobs::months::Month,
-    retry::{Disposition, RETRY_EVERY, Retry},
-    window::later,
+    retry::{Disposition, RETRY_EVERY, RETRY_WAIT_MAX, Retry},
+    window::{later, within},
 };
 use mirror_git::{PendingPush, PushError, Refusal};
 use std::{
@@ -107,6 +107,9 @@ impl Lane {
             refusals.months.clear();
             // Only months make any.
             refusals.owes_nothing = !self.has_months();
+        }
+        for month in refusals.months.values_mut() {
+            month.until = within(month.until, RETRY_WAIT_MAX, now);
         }
         let waiting = refusals.months.iter().filter(|(_, month)| month.until > now);
         let waits = waiting.map(|(month, _)| *month).collect();

@@ -21,8 +21,17 @@ use mirror_core::{
 };
 use mirror_git::PendingPush;
 use std::time::{Duration, Instant};
+use tokio::sync::MutexGuard;
 
 impl Lane {
+    /// Waits until nobody else pushes to the repository.
+    async fn place_to_push(&self) -> MutexGuard<'_, ()> {
+        self.progress.waits();
+        let place = self.turn.lock().await;
+        self.progress.moved(Instant::now());
+        place
+    }
+
     /// Stores all rows of a memory, a part at a time, for a commit that is yet to be prepared; returns how many.
     async fn stage(&self, memory: &Memory) -> Result<usize, AttemptError> {
         let mut rows = memory.rows();
@@ -87,7 +96,7 @@ impl Lane {
             // Killed from here on, the next attempt makes the same of each month, and finds that it is there.
             let _turn = match months.is_empty() {
                 true => None,
-                false => Some(self.turn.lock().await),
+                false => Some(self.place_to_push().await),
             };
             self.settle_months(months, &mut owing, memory, &mut refusals)
                 .await?
@@ -126,7 +135,7 @@ impl Lane {
         self.tell_found(&redactions, clean, &memory).await?;
         let mut landed = Vec::new();
         if let Some(push) = push {
-            let turn = self.turn.lock().await;
+            let turn = self.place_to_push().await;
             if self.exports.samples {
                 let visibility = self.visibility.ask().await;
                 if visibility != Visibility::Private {

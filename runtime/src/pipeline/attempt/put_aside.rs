@@ -7,17 +7,17 @@ use super::{
     },
     Lane,
 };
-use crate::queue::{DeadLetter, DeadLetterId};
+use crate::queue::{DeadLetter, DeadLetterId, LogError};
 use jiff::Timestamp;
 use mirror_core::{
-    cut::{ConfigKey, Cut, CutId},
+    cut::{ConfigKey, Cut, CutId, Position},
     event::{Body, Envelope},
     finding::WithholdReason,
     ids::ObjectKey,
     key::EventKey,
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{MutexGuard, PoisonError},
 };
 
@@ -26,15 +26,22 @@ use std::{
 pub struct Filed {
     cut: Option<CutId>,
     pub(super) letters: BTreeMap<ObjectKey, Option<(EventKey, DeadLetterId)>>,
+    /// Entries of the log that could not be read, of whichever cut.
+    unreadable: BTreeSet<Position>,
+    /// So many of them are not counted yet.
+    pub(super) uncounted: usize,
 }
 
 /// An event that comes to nothing.
 pub(super) struct Letter {
     object: ObjectKey,
     reason: String,
+    /// None where it is the one that the cut has of the object.
     body: Option<Body>,
     /// The source may yet come to show what it told of.
     may_return: bool,
+    /// Told again, it is looked at again.
+    may_be_told_again: bool,
 }
 
 impl Letter {
@@ -45,29 +52,35 @@ impl Letter {
             reason,
             body,
             may_return,
+            may_be_told_again: true,
         }
     }
 
     /// Of an object whose new version is withheld, where an event told of that version.
     fn of_withheld(key: &ObjectKey, reason: &WithholdReason, cut: &Cut) -> Option<Self> {
-        let body = match key {
-            ObjectKey::Config { .. } => {
-                let key = ConfigKey::of(key)?;
-                Some(announced(&key, cut.configs.get(&key)?))
-            }
-            ObjectKey::Job(run) => {
-                let told = cut.runs.get(run)?;
-                // What was judged is judged the same again; over what a process died is another matter.
-                matches!(reason, WithholdReason::Fatal { .. }).then(|| announced_run(run, told))
-            }
-            _ => return None,
-        };
+        // What was judged is judged the same again; over what a process died is another matter.
+        if matches!(key, ObjectKey::Job(_)) && !matches!(reason, WithholdReason::Fatal { .. }) {
+            return None;
+        }
         Some(Self {
             object: key.clone(),
             reason: format!("withheld: {reason}"),
-            body,
+            body: Some(told_of(key, cut)?),
             may_return: false,
+            may_be_told_again: matches!(reason, WithholdReason::Source { .. }),
         })
+    }
+}
+
+/// Returns what the events of a cut told of an object.
+fn told_of(object: &ObjectKey, cut: &Cut) -> Option<Body> {
+    match object {
+        ObjectKey::Config { .. } => {
+            let key = ConfigKey::of(object)?;
+            Some(announced(&key, cut.configs.get(&key)?))
+        }
+        ObjectKey::Job(run) => Some(announced_run(run, cut.runs.get(run)?)),
+        _ => None,
     }
 }
 
@@ -83,10 +96,8 @@ impl Lane {
         {
             let mut filed = self.filed();
             if filed.cut.as_ref() != Some(&id) {
-                *filed = Filed {
-                    cut: Some(id),
-                    letters: BTreeMap::new(),
-                };
+                filed.cut = Some(id);
+                filed.letters.clear();
             }
         }
         for Letter {
@@ -94,17 +105,19 @@ impl Lane {
             reason,
             body,
             may_return,
+            may_be_told_again,
         } in letters
         {
             if self.filed().letters.contains_key(&object) {
                 continue;
             }
             tracing::warn!(lane = %self.id, %object, reason, "event put aside");
+            let body = body.or_else(|| told_of(&object, cut));
             let envelope = body.map(|body| Envelope::internal(self.topic.clone(), body, now));
             let key = envelope.as_ref().map(|envelope| envelope.key.clone());
             let letter = DeadLetter {
                 topic: Some(self.topic.clone()),
-                key: key.clone(),
+                key: key.clone().filter(|_| may_be_told_again),
                 position: None,
                 reason,
                 body: object.to_string(),
@@ -115,6 +128,33 @@ impl Lane {
             let again = key.filter(|_| may_return).map(|key| (key, id));
             self.filed().letters.insert(object, again);
         }
+        Ok(())
+    }
+
+    /// Files an entry of the log that cannot be read, once in this process.
+    pub(super) async fn file_unreadable(
+        &self,
+        position: Position,
+        error: &LogError,
+    ) -> Result<(), AttemptError> {
+        if self.filed().unreadable.contains(&position) {
+            return Ok(());
+        }
+        let reason = crate::app::chain(error);
+        tracing::error!(lane = %self.id, position = position.0, reason, "an entry of the log is put aside; the branch is compared with the source instead");
+        let letter = DeadLetter {
+            topic: Some(self.topic.clone()),
+            key: None,
+            position: Some(position),
+            reason,
+            body: String::new(),
+            at: (self.now)(),
+            envelope: None,
+        };
+        self.log.dead_letter(letter).await?;
+        let mut filed = self.filed();
+        filed.unreadable.insert(position);
+        filed.uncounted += 1;
         Ok(())
     }
 

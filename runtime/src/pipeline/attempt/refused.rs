@@ -96,7 +96,9 @@ impl Lane {
         else {
             return Ok(());
         };
-        if (self.now)() >= until {
+        let now = (self.now)();
+        // What lies further ahead was said before the clock was put back.
+        if now >= until || until > later(now, AGAIN_AFTER) {
             return Ok(());
         }
         Err(AttemptError::NotSentAgain {

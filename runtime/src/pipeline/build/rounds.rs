@@ -113,6 +113,7 @@ impl Build<'_, '_, '_, '_> {
                         }
                     };
                     rendered += 1;
+                    lane.progress.moved(Instant::now());
                     return Ok(Some(memory.placement().placed(&key, object)));
                 }
                 Ok(None)

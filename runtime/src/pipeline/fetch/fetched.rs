@@ -5,7 +5,7 @@ use mirror_core::{
     cut::{ConfigKey, Wanted, WantedRun},
     event::{Body, ConfigChanged, JobFinished},
     finding::WithholdReason,
-    ids::{BucketId, ObjectKey, RunId, TableId},
+    ids::{BucketId, ComponentId, ObjectKey, RunId, TableId},
     layout::{Component, SourceObject},
 };
 use mirror_keboola::{ConfigurationDetail, KeboolaError, Metadata, Revision};
@@ -43,6 +43,8 @@ pub struct Fetched {
     pub buckets_gone: BTreeSet<BucketId>,
     /// The storage as it was listed, where everything was fetched.
     pub observed: Option<Observed>,
+    /// Tables and buckets that were listed, by their names.
+    pub(super) listed: BTreeSet<ObjectKey>,
     /// Runs that were listed.
     pub(super) runs: BTreeSet<RunId>,
     /// Tables of which there is a sample, and those that have none although samples are wanted, and why.
@@ -52,8 +54,21 @@ pub struct Fetched {
     pub unfounded: Vec<Unfounded>,
     /// Objects that are there but cannot be had, the same way each time.
     pub refused: BTreeMap<ObjectKey, WithholdReason>,
+    /// Of these kinds the listing had objects without a readable id: what it does not show may be there all the same.
+    pub in_doubt: BTreeSet<Kind>,
+    /// Objects that were listed and cannot be read.
+    pub unread: usize,
     /// All there is in the branch was fetched.
     pub whole: bool,
+}
+
+/// Objects that are listed together.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Configurations of a component, or of one that is not known.
+    Configurations(Option<ComponentId>),
+    Tables,
+    Buckets,
 }
 
 /// The version of a configuration that the remote has.
@@ -276,6 +291,68 @@ impl Fetched {
         }
     }
 
+    /// Notes that a listed object cannot be read: it is withheld, or what it is of is in doubt.
+    pub(super) fn not_read(&mut self, kind: Kind, object: Option<ObjectKey>, detail: String) {
+        self.unread += 1;
+        match object {
+            Some(object) => {
+                tracing::warn!(%object, detail, "a listed object cannot be read; it is withheld");
+                self.refused.insert(object, WithholdReason::Source { detail });
+            }
+            None => {
+                tracing::warn!(
+                    ?kind,
+                    detail,
+                    "a listed object without a readable id is left out; of its kind nothing is taken for deleted"
+                );
+                self.in_doubt.insert(kind);
+            }
+        }
+    }
+
+    /// Has stay what is withheld or in doubt of all that was known and is not listed now. `is_gone` knows what an event said
+    /// was deleted.
+    pub fn hold_on(&mut self, known: impl Iterator<Item = ObjectKey>, is_gone: impl Fn(&ConfigKey) -> bool) {
+        if self.unread == 0 {
+            return;
+        }
+        let in_doubt = || WithholdReason::Source {
+            detail: "the listing does not show it, and has objects that cannot be read".to_owned(),
+        };
+        for key in known.filter(|key| !matches!(key, ObjectKey::Job(_) | ObjectKey::Branch)) {
+            let is_listed = match &key {
+                ObjectKey::Table(_) | ObjectKey::Bucket(_) => self.listed.contains(&key),
+                ObjectKey::Sample(table) => {
+                    self.sampled.contains(table) || self.no_sample.contains_key(table)
+                }
+                _ => ConfigKey::of(&key).is_none_or(|key| self.configs.contains_key(&key) || is_gone(&key)),
+            };
+            if is_listed || self.refused.contains_key(&key) {
+                continue;
+            }
+            let whole = match &key {
+                ObjectKey::Sample(table) => ObjectKey::Table(table.clone()),
+                key => ConfigKey::of(key).map_or_else(|| key.clone(), ObjectKey::from),
+            };
+            let doubted = match (&key, ConfigKey::of(&key)) {
+                (ObjectKey::Table(_) | ObjectKey::Sample(_), _) => self.in_doubt.contains(&Kind::Tables),
+                (ObjectKey::Bucket(_), _) => self.in_doubt.contains(&Kind::Buckets),
+                (_, Some(config)) => [None, Some(config.component)]
+                    .into_iter()
+                    .any(|component| self.in_doubt.contains(&Kind::Configurations(component))),
+                (_, None) => false,
+            };
+            if let Some(reason) = self
+                .refused
+                .get(&whole)
+                .cloned()
+                .or_else(|| doubted.then(in_doubt))
+            {
+                self.refused.insert(key, reason);
+            }
+        }
+    }
+
     /// Takes over what was fetched of one configuration, in place of what was listed of it. Returns whether the
     /// listed objects are out of date.
     pub(super) fn replace(&mut self, key: &ConfigKey, single: Self) -> bool {
@@ -283,6 +360,7 @@ impl Fetched {
         let is_told = single.configs.contains_key(key) || single.gone.contains_key(key);
         if is_told {
             self.configs.remove(key);
+            self.refused.remove(&ObjectKey::from(key.clone()));
         }
         self.objects.extend(single.objects);
         self.configs.extend(single.configs);

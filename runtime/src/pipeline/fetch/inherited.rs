@@ -4,8 +4,8 @@
 //! its mirror's readers: what a dev branch does not change is no difference.
 
 use super::{FetchError, Source};
-use mirror_core::ids::{BranchId, TableId};
-use mirror_keboola::{Bucket, Disposition, ItemStream, KeboolaError, Table};
+use mirror_core::ids::{BranchId, BucketId, TableId};
+use mirror_keboola::{Bucket, Disposition, Item, ItemStream, KeboolaError, Table, Unread};
 use std::{
     collections::BTreeSet,
     sync::{Mutex, PoisonError},
@@ -30,18 +30,29 @@ impl Source {
         default.clone().filter(|default| default != branch)
     }
 
-    /// Lists the buckets that a branch shows.
+    /// Lists the buckets that a branch shows; those that cannot be read are left out.
     ///
     /// # Errors
     /// As any call.
     pub async fn buckets(&self, branch: &BranchId) -> Result<Vec<Bucket>, KeboolaError> {
-        let mut buckets = self.client.buckets(branch).await?;
+        Ok(self.listed_buckets(branch).await?.0)
+    }
+
+    /// Lists the buckets that a branch shows, and those that cannot be read.
+    pub(super) async fn listed_buckets(
+        &self,
+        branch: &BranchId,
+    ) -> Result<(Vec<Bucket>, Vec<Unread<BucketId>>), KeboolaError> {
+        let (mut buckets, mut unread) = parted(self.client.buckets(branch).await?);
         if let Some(base) = self.base_of(branch) {
-            let own: BTreeSet<_> = buckets.iter().map(|bucket| bucket.id.clone()).collect();
-            let inherited = self.client.buckets(&base).await?;
+            let readable = buckets.iter().map(|bucket| &bucket.id);
+            let own = readable.chain(unread.iter().filter_map(|unread| unread.id.as_ref()));
+            let own: BTreeSet<BucketId> = own.cloned().collect();
+            let (inherited, more) = parted(self.client.buckets(&base).await?);
             buckets.extend(inherited.into_iter().filter(|bucket| !own.contains(&bucket.id)));
+            unread.extend(more);
         }
-        Ok(buckets)
+        Ok((buckets, unread))
     }
 
     /// Lists the tables that a branch shows, each with the branch that it lies in.
@@ -55,6 +66,7 @@ impl Source {
             owner: branch.clone(),
             base: self.base_of(branch),
             own: BTreeSet::new(),
+            unread: Vec::new(),
         })
     }
 
@@ -94,22 +106,45 @@ impl Source {
 #[derive(Debug)]
 pub struct ShownTables<'s> {
     source: &'s Source,
-    listed: ItemStream<Table>,
+    listed: ItemStream<Item<Table, TableId>>,
     owner: BranchId,
     /// None where there is none, or it is listed by now.
     base: Option<BranchId>,
     /// Ids of the branch's own.
     own: BTreeSet<TableId>,
+    /// Those that cannot be read, so far.
+    pub(super) unread: Vec<Unread<TableId>>,
+}
+
+fn parted<T, Id>(items: Vec<Item<T, Id>>) -> (Vec<T>, Vec<Unread<Id>>) {
+    let (mut read, mut unread) = (Vec::new(), Vec::new());
+    for item in items {
+        match item {
+            Ok(item) => read.push(item),
+            Err(found) => unread.push(found),
+        }
+    }
+    (read, unread)
 }
 
 impl ShownTables<'_> {
-    /// Returns the next table and the branch that it lies in.
+    /// Returns the next table that can be read and the branch that it lies in.
     ///
     /// # Errors
     /// As any call.
     pub async fn next(&mut self) -> Result<Option<(BranchId, Table)>, KeboolaError> {
         loop {
-            match (self.listed.next().await?, &self.base) {
+            let listed = match self.listed.next().await? {
+                Some(Err(unread)) => {
+                    // What a branch has itself is not what it would inherit, whether it can be read or not.
+                    self.own.extend(unread.id.clone());
+                    self.unread.push(unread);
+                    continue;
+                }
+                Some(Ok(table)) => Some(table),
+                None => None,
+            };
+            match (listed, &self.base) {
                 (Some(table), Some(_)) => {
                     self.own.insert(table.id.clone());
                     return Ok(Some((self.owner.clone(), table)));

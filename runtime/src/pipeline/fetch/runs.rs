@@ -2,29 +2,36 @@
 
 use super::{
     FetchError, Fetched, Outlet, Source, Unfounded,
-    fetched::{announced_run, plain, with_told},
+    fetched::{announced_run, is_about_one, plain, with_told},
 };
 use mirror_core::{
     cut::WantedRun,
     ids::{BranchId, ObjectKey, RunId},
 };
-use mirror_keboola::{Disposition, JobSearch};
+use mirror_keboola::{DevBranch, Disposition, Job, JobSearch};
 use std::collections::BTreeMap;
 
 impl Source {
     pub(super) async fn run(
         &self,
+        branch: &DevBranch,
         run: &RunId,
         told: &WantedRun,
         late: bool,
         fetched: &mut Fetched,
     ) -> Result<(), FetchError> {
-        // The last part of a run id is the job's own id (`parent.child`).
-        let id = run.as_str().rsplit('.').next().unwrap_or(run.as_str());
-        match self.client.job(id).await {
+        match self.client.job(id_of(run)).await {
             Ok(job) if job.status.is_final() && job.run_id == *run => {
-                let source = with_told(job.source, told);
-                fetched.objects.push(plain(ObjectKey::Job(run.clone()), source));
+                if is_of(branch, &job) {
+                    let source = with_told(job.source, told);
+                    fetched.objects.push(plain(ObjectKey::Job(run.clone()), source));
+                } else {
+                    fetched.unfounded.push(Unfounded {
+                        object: ObjectKey::Job(run.clone()),
+                        reason: "the run of this id is one of another branch".into(),
+                        body: None,
+                    });
+                }
                 Ok(())
             }
             Ok(_) if !late => Err(FetchError::JobNotVisible { run: run.clone() }),
@@ -40,6 +47,23 @@ impl Source {
                 });
                 Ok(())
             }
+        }
+    }
+
+    /// Returns whether the source shows that a run of the branch has ended.
+    ///
+    /// # Errors
+    /// A call that fails, unless this one run cannot be had.
+    pub(in crate::pipeline) async fn shows_run(
+        &self,
+        branch: &DevBranch,
+        run: &RunId,
+    ) -> Result<bool, FetchError> {
+        match self.client.job(id_of(run)).await {
+            Ok(job) => Ok(job.status.is_final() && job.run_id == *run && is_of(branch, &job)),
+            Err(error) if error.disposition() == Disposition::Gone => Ok(false),
+            Err(error) if is_about_one(&ObjectKey::Job(run.clone()), &error) => Ok(false),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -71,4 +95,15 @@ impl Source {
         }
         Ok(())
     }
+}
+
+/// The last part of a run id is the job's own id (`parent.child`).
+fn id_of(run: &RunId) -> &str {
+    run.as_str().rsplit('.').next().unwrap_or(run.as_str())
+}
+
+/// A job without a branch is one of the default branch.
+fn is_of(branch: &DevBranch, job: &Job) -> bool {
+    let of_branch = job.branch_id.as_ref().map(|id| *id == branch.id);
+    of_branch.unwrap_or(branch.is_default)
 }

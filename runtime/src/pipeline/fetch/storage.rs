@@ -7,19 +7,21 @@
 use super::{
     super::observed::Observed,
     FetchError, Fetched, Outlet, Scope, Source,
-    fetched::{self, plain},
+    fetched::{self, Kind, plain},
 };
 use futures_util::stream::{self, StreamExt};
 use jiff::Timestamp;
 use mirror_core::{
+    finding::WithholdReason,
     ids::{BranchId, BucketId, ObjectKey, TableId},
     sample::SampleLimits,
 };
-use mirror_keboola::{Disposition, KeboolaError, PreviewRequest, Table};
+use mirror_keboola::{Disposition, KeboolaError, PreviewRequest, Table, Unread};
 use sha2::{Digest, Sha256};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Instant,
 };
 
 /// A larger preview is none: what is cut from it later has to pass the sandbox first.
@@ -66,8 +68,13 @@ impl Source {
         fetched: &mut Fetched,
     ) -> Result<(), FetchError> {
         let mut observed = Observed::default();
-        for bucket in self.buckets(id).await? {
+        let (buckets, unread) = self.listed_buckets(id).await?;
+        for Unread { id, detail } in unread {
+            fetched.not_read(Kind::Buckets, id.map(ObjectKey::Bucket), detail);
+        }
+        for bucket in buckets {
             observed.see_bucket(bucket.id.clone(), &bucket.source);
+            fetched.listed.insert(ObjectKey::Bucket(bucket.id.clone()));
             outlet
                 .put(plain(ObjectKey::Bucket(bucket.id), bucket.source))
                 .await;
@@ -79,6 +86,7 @@ impl Source {
         let mut typed = Vec::new();
         while let Some((owner, table)) = tables.next().await? {
             observed.see_table(table.id.clone(), &table.source, scope.samples.is_some());
+            fetched.listed.insert(ObjectKey::Table(table.id.clone()));
             if let Some(table) = Typed::of(owner.clone(), &table) {
                 typed.push(table);
             } else {
@@ -95,6 +103,9 @@ impl Source {
             {
                 fetched.without_sample(&last, fetched::TOO_MANY_TABLES);
             }
+        }
+        for Unread { id, detail } in std::mem::take(&mut tables.unread) {
+            fetched.not_read(Kind::Tables, id.map(ObjectKey::Table), detail);
         }
         self.details(typed, (id, scope.now), outlet, fetched, &mut observed)
             .await?;
@@ -200,6 +211,7 @@ impl Source {
         fetched: &mut Fetched,
     ) -> Result<(), FetchError> {
         for id in wanted {
+            self.progress.moved(Instant::now());
             let bucket = id.as_str().rsplit_once('.');
             buckets.extend(bucket.and_then(|(bucket, _)| BucketId::parse(bucket).ok()));
             match self.table_of(branch, id).await {
@@ -218,11 +230,23 @@ impl Source {
             }
         }
         if !buckets.is_empty() {
-            for bucket in self.buckets(branch).await? {
+            let (listed, unread) = self.listed_buckets(branch).await?;
+            for bucket in listed {
                 if buckets.remove(&bucket.id) {
                     fetched
                         .objects
                         .push(plain(ObjectKey::Bucket(bucket.id), bucket.source));
+                }
+            }
+            // What is not shown because it cannot be read is not gone.
+            for Unread { id, detail } in unread {
+                match id {
+                    Some(id) if !buckets.remove(&id) => {}
+                    Some(id) => {
+                        let reason = WithholdReason::Source { detail };
+                        fetched.refused.insert(ObjectKey::Bucket(id), reason);
+                    }
+                    None => buckets.clear(),
                 }
             }
             fetched.buckets_gone = buckets;

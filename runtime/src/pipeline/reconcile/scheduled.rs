@@ -15,10 +15,10 @@ use super::{
     },
     COMPARED, Definitions, finished, known_runs, mirrored, missing, of_source,
 };
-use crate::crash_point;
+use crate::{crash_point, queue::LogError};
 use jiff::{SignedDuration, Timestamp};
 use mirror_core::{
-    cut::{ConfigKey, LogId, Position, Stream},
+    cut::{ConfigKey, LogId, Logged, Position, Stream},
     event::{Body, EventKind, StorageCause, StorageChanged},
     ids::{BucketId, ObjectKey, RunId, TableId},
     reconcile::{Compared, Suspects},
@@ -62,7 +62,7 @@ pub struct Looked {
 struct Missing {
     name: String,
     happened: Option<Timestamp>,
-    /// An event told of the object since the last comparison, be it of this or of another change.
+    /// An event told of the object since the last comparison; of storage, be it of this or of another change.
     is_told: bool,
     what: What,
 }
@@ -102,7 +102,9 @@ struct Told {
     tables: BTreeSet<TableId>,
     buckets: BTreeSet<BucketId>,
     runs: BTreeSet<RunId>,
-    /// Some of the events are not in the log any more.
+    /// Names of what was told of configurations.
+    configurations: BTreeSet<String>,
+    /// Some of the events are not in the log any more, or cannot be read.
     is_in_part: bool,
 }
 
@@ -192,6 +194,10 @@ impl Lane {
         let Some(after) = self.mirrored().await? else {
             return Ok(None);
         };
+        if comparison.is_first_look && self.spec.jobs.is_some() {
+            self.replay_runs(&after.runs, &after.withheld).await?;
+        }
+        let told = self.told(comparison.last.through.1).await?;
         let mut all: Vec<Missing> = Vec::new();
         let still: BTreeSet<String> = missing(&listed, &before.covered)
             .into_iter()
@@ -202,14 +208,13 @@ impl Lane {
             let is_withheld = is_about(&body).is_some_and(|key| after.withheld.contains(&key));
             if still.contains(&name) && !is_withheld {
                 all.push(Missing {
+                    is_told: told.configurations.contains(&name),
                     name,
                     happened,
-                    is_told: false,
                     what: What::Event(body),
                 });
             }
         }
-        let told = self.told(comparison.last.through.1).await?;
         all.extend(self.missing_storage(&now_observed, &after, &told).await?);
         if self.spec.jobs.is_some() {
             all.extend(self.missing_runs(comparison, &after, &told).await?);
@@ -307,12 +312,30 @@ impl Lane {
         for stream in Stream::ALL {
             told.is_in_part |= after < self.log.pruned(&self.topic, stream).await?;
         }
+        let mut max = PAGE;
         loop {
-            let page = self.log.read(&self.topic, after, None, PAGE).await?;
+            let page = match self.log.read(&self.topic, after, None, max).await {
+                // First what is before it.
+                Err(LogError::Unreadable { .. }) if max > 1 => {
+                    max /= 2;
+                    continue;
+                }
+                // The attempt that comes to it puts it aside.
+                Err(LogError::Unreadable { position, .. }) => {
+                    after = Position(position);
+                    told.is_in_part = true;
+                    max = PAGE;
+                    continue;
+                }
+                page => page?,
+            };
             let Some(last) = page.last() else { return Ok(told) };
             after = last.position;
-            for logged in page {
-                match logged.envelope.body {
+            for Logged { envelope, .. } in page {
+                match envelope.body {
+                    Body::ConfigChanged(_) | Body::ConfigDeleted(_) => {
+                        told.configurations.insert(envelope.key.as_str().to_owned());
+                    }
                     // What an earlier comparison told is what it has seen, too.
                     Body::StorageChanged(StorageChanged {
                         cause: StorageCause::Seen(digest),
@@ -404,14 +427,18 @@ impl Lane {
     ) -> Result<BTreeMap<EventKind, u64>, AttemptError> {
         let mut repaired: BTreeMap<EventKind, u64> = BTreeMap::new();
         let (mut bodies, mut told, mut untold) = (Vec::new(), Differing::default(), Differing::default());
+        let mut put_aside = Vec::new();
         for Missing { what, is_told, .. } in late {
             let storage = if is_told { &mut told } else { &mut untold };
             match what {
+                // What was told of it came to nothing.
+                What::Event(body) if is_told => put_aside.push(body),
                 What::Event(body) => bodies.push(body),
                 What::Table(table) => drop(storage.tables.insert(table)),
                 What::Bucket(bucket) => drop(storage.buckets.insert(bucket)),
             }
         }
+        self.tell_missing_again(put_aside).await?;
         let (new, _) = self.tell_missing_again(bodies).await?;
         for kind in new {
             *repaired.entry(kind).or_default() += 1;

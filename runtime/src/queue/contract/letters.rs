@@ -1,7 +1,7 @@
 //! Dead letters: listed, replayed once, and gone by age and number.
 
 use super::{
-    super::{DeadLetter, DeadLetterId, EventLog, LogError},
+    super::{Appended, DeadLetter, DeadLetterId, EventLog, LogError},
     at, change, read_all, topic,
 };
 use mirror_core::event::masked_body;
@@ -105,6 +105,50 @@ pub(super) async fn dead_letters_are_listed_and_replayed(log: &Arc<dyn EventLog>
     assert_eq!(log.prune_letters(at(99), 2, 10).await.unwrap(), 2);
     assert_eq!(log.unplayed().await.unwrap().oldest, None);
     assert!(log.dead_letter(young).await.unwrap() > three);
+}
+
+pub(super) async fn an_event_that_was_put_aside_can_be_told_again(log: &Arc<dyn EventLog>) {
+    let events = || vec![change("again", "a", 1), change("again", "b", 1)];
+    let first = log.append(events()).await.unwrap();
+    let letter = |key| DeadLetter {
+        key,
+        ..unreadable_letter()
+    };
+    let told = events().remove(0).envelope.key;
+    log.dead_letter(letter(None)).await.unwrap();
+    assert!(
+        log.append(events())
+            .await
+            .unwrap()
+            .iter()
+            .all(|one| one.duplicate)
+    );
+    let mut last = first[1].position;
+    for _ in 0..2 {
+        log.dead_letter(letter(Some(told.clone()))).await.unwrap();
+        let again = log.append(events()).await.unwrap();
+        assert!(!again[0].duplicate && again[0].position > last, "{again:?}");
+        assert_eq!(
+            again[1],
+            Appended {
+                duplicate: true,
+                ..first[1]
+            }
+        );
+        last = again[0].position;
+        // Once for a letter.
+        let twice = log.append(events()).await.unwrap();
+        assert_eq!(
+            twice[0],
+            Appended {
+                duplicate: true,
+                position: last
+            }
+        );
+    }
+    assert_eq!(read_all(log.as_ref(), "again").await.len(), 4);
+    log.prune_letters(at(99), 100, 100).await.unwrap();
+    assert_eq!(log.unplayed().await.unwrap(), super::Backlog::default());
 }
 
 fn unreadable_letter() -> DeadLetter {

@@ -187,10 +187,10 @@ impl Intake {
             now,
         );
         let envelope = parsed.map_err(|error| error.to_string())?;
+        let event = NewEvent { envelope, at: now };
         // It may be too large with what is added to it.
-        let fits = self.log.message(&envelope, now, String::new());
-        fits.map_err(|error| error.to_string())?;
-        Ok(NewEvent { envelope, at: now })
+        self.log.fits(&event).map_err(|error| error.to_string())?;
+        Ok(event)
     }
 
     async fn refuse(

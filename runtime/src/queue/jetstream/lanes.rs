@@ -3,7 +3,7 @@
 //! A cut can be larger than a message, so a large one is stored in parts first, under its id, and the record
 //! names it. What is stored under an id is always the same, so parts that a crash left behind do no harm.
 
-use super::{Cut, CutId, JetStreamLog, LaneCursor, LaneId, LogError, Position, Stream, Topic, names, token};
+use super::{Cut, CutId, JetStreamLog, LaneCursor, LaneId, LogError, Position, names};
 use crate::nats::kv::{INLINE_BYTES_MAX, Record, Written};
 use serde::{Deserialize, Serialize};
 
@@ -37,22 +37,6 @@ pub(super) struct ReadLane {
     revision: u64,
 }
 
-/// How far a topic's streams are pruned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-struct Marks {
-    change: Position,
-    jobs: Position,
-}
-
-impl Marks {
-    fn of(self, stream: Stream) -> Position {
-        match stream {
-            Stream::Change => self.change,
-            Stream::Jobs => self.jobs,
-        }
-    }
-}
-
 impl JetStreamLog {
     pub(super) async fn lane(&self, lane: &LaneId) -> Result<ReadLane, LogError> {
         let (mirror, branch) = names::lane(lane);
@@ -61,6 +45,7 @@ impl JetStreamLog {
 
     /// Reads a lane's record. A cursor of another log is none: its positions mean nothing here.
     pub(super) async fn lane_at(&self, key: &str) -> Result<ReadLane, LogError> {
+        self.standing.check()?;
         let Record { value, revision } = self.state.get(key).await?;
         let mut record: LaneRecord = match value {
             None => LaneRecord::default(),
@@ -180,74 +165,9 @@ impl JetStreamLog {
             tracing::warn!(%lane, error = crate::app::chain(&error), "an old cut cannot be deleted");
         }
     }
-
-    /// Returns how far a topic's stream is pruned.
-    pub(super) async fn pruned_through(&self, topic: &Topic, stream: Stream) -> Result<Position, LogError> {
-        let (marks, _) = self.marks(&marks_key(topic)).await?;
-        Ok(marks.of(stream))
-    }
-
-    /// Notes that a topic's stream is pruned up to a position, before it is.
-    pub(super) async fn note_pruned(
-        &self,
-        key: &str,
-        stream: Stream,
-        through: Position,
-    ) -> Result<(), LogError> {
-        loop {
-            let (mut marks, revision) = self.marks(key).await?;
-            if marks.of(stream) >= through {
-                return Ok(());
-            }
-            match stream {
-                Stream::Change => marks.change = through,
-                Stream::Jobs => marks.jobs = through,
-            }
-            let text = serde_json::to_vec(&marks).map_err(|_| LogError::Unreadable {
-                what: "the record of the topic",
-                position: revision,
-            })?;
-            // Another worker prunes too.
-            if let Written::As(_) = self.state.put(key, text, revision, None).await? {
-                return Ok(());
-            }
-        }
-    }
-
-    async fn marks(&self, key: &str) -> Result<(Marks, u64), LogError> {
-        let Record { value, revision } = self.state.get(key).await?;
-        let marks = match value {
-            None => Marks::default(),
-            Some(value) => serde_json::from_slice(&value).map_err(|_| LogError::Unreadable {
-                what: "the record of the topic",
-                position: revision,
-            })?,
-        };
-        Ok((marks, revision))
-    }
 }
 
 fn cut_key(lane: &LaneId, id: &CutId) -> String {
     let (mirror, branch) = names::lane(lane);
     format!("cut.{mirror}.{branch}.{}", id.as_str())
-}
-
-fn marks_key(topic: &Topic) -> String {
-    let Topic {
-        stack,
-        project,
-        branch,
-    } = topic;
-    marks_key_of(&[stack.as_str(), project.as_str(), branch.as_str()].map(token))
-}
-
-/// The same from the tokens of stack, project and branch.
-pub(super) fn marks_key_of<T: AsRef<str>>(tokens: &[T; 3]) -> String {
-    let [stack, project, branch] = tokens;
-    format!(
-        "pruned.{}.{}.{}",
-        stack.as_ref(),
-        project.as_ref(),
-        branch.as_ref()
-    )
 }

@@ -2,10 +2,11 @@
 
 use super::{
     Appended, Backlog, DeadLetter, DeadLetterId, ENVELOPE_SCHEMA, FiledLetter, Found, JetStreamLog, LogError,
-    Timestamp,
+    NewEvent, Timestamp,
 };
 use crate::nats::{Outgoing, kv::Record};
 use async_nats::HeaderMap;
+use mirror_core::key::EventKey;
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -31,8 +32,33 @@ impl JetStreamLog {
             headers,
             payload: payload.into(),
         };
+        // Killed after this, the letter is filed with the next attempt; until then a repetition makes one more look.
+        if let Some(key) = &letter.key {
+            self.state.set(&again_key(key), id.as_bytes().to_vec()).await?;
+        }
         let stored = self.nats.store("file a dead letter", message).await?;
         Ok(DeadLetterId(stored.sequence))
+    }
+
+    /// Appends those repetitions of a batch of which a letter was filed under an id of their own, by which the server
+    /// knows them from then on.
+    pub(super) async fn append_told_again(
+        &self,
+        batch: &[NewEvent],
+        mut appended: Vec<Appended>,
+    ) -> Result<Vec<Appended>, LogError> {
+        let repeated = appended.iter_mut().zip(batch).filter(|(one, _)| one.duplicate);
+        for (one, NewEvent { envelope, at }) in repeated {
+            let Some(letter) = self.state.get(&again_key(&envelope.key)).await?.value else {
+                continue;
+            };
+            let id = format!("again-{}", String::from_utf8_lossy(&letter));
+            let message = self.message(envelope, *at, id)?;
+            if let [again] = self.appender.append(vec![message]).await?[..] {
+                *one = again;
+            }
+        }
+        Ok(appended)
     }
 
     pub(super) async fn filed(
@@ -70,18 +96,23 @@ impl JetStreamLog {
             return Ok(0);
         }
         let oldest = self.nats.read(&stream, &all, 0, batch_max).await?;
-        let gone: Vec<u64> = oldest
+        let gone: Vec<&Found> = oldest
             .iter()
             .enumerate()
             .take_while(|(number, found)| *number < excess || is_old(found))
-            .map(|(_, found)| found.sequence)
+            .map(|(_, found)| found)
             .collect();
         let Some(last) = gone.last() else { return Ok(0) };
         // What is noted of them goes first: nobody would find it again.
-        for id in &gone {
-            self.state.purge(&replayed_key(*id)).await?;
+        for found in &gone {
+            self.state.purge(&replayed_key(found.sequence)).await?;
+            if let Some(key) = letter(found).ok().and_then(|letter| letter.key) {
+                self.state.purge(&again_key(&key)).await?;
+            }
         }
-        self.nats.purge(&stream, &json!({ "seq": last + 1 })).await?;
+        self.nats
+            .purge(&stream, &json!({ "seq": last.sequence + 1 }))
+            .await?;
         Ok(gone.len() as u64)
     }
 
@@ -151,6 +182,11 @@ fn replayed_key(id: u64) -> String {
 
 fn replayed_key_of(id: &str) -> String {
     format!("replayed.{id}")
+}
+
+/// Where the id of the newest letter of an event is noted.
+fn again_key(key: &EventKey) -> String {
+    format!("again.{}", key.event_id())
 }
 
 fn letter(found: &Found) -> Result<DeadLetter, LogError> {

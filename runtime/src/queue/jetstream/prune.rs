@@ -1,7 +1,7 @@
 //! Deleting what nobody waits for: always the oldest of a topic's stream, and after it was noted.
 
 use super::{
-    JetStreamLog, LogError, Position, Pruned, Retention, Stream, lanes::marks_key_of, names,
+    JetStreamLog, LogError, Position, Pruned, Retention, Stream, marks::marks_key_of, names,
     names::project_of, stored,
 };
 use serde_json::json;

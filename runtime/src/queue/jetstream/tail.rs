@@ -3,7 +3,7 @@
 //! A consumer that leaves no trace reads what is behind the last message seen. Its deliveries are numbered;
 //! where a number is missing, or nothing is heard, another one is made: so nothing is left out for good.
 
-use super::{Names, News, StoredEvent};
+use super::{Names, News, Standing, StoredEvent};
 use crate::nats::Nats;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
 use futures_util::StreamExt;
@@ -24,6 +24,7 @@ const AGAIN_AFTER: Duration = Duration::from_millis(250);
 pub(super) async fn follow(
     nats: Nats,
     names: Names,
+    standing: Standing,
     mut last: u64,
     news: broadcast::Sender<News>,
     stop: CancellationToken,
@@ -32,7 +33,7 @@ pub(super) async fn follow(
         tokio::select! {
             () = stop.cancelled() => return,
             // Whatever ended it, another one goes on.
-            () = read(&nats, &names, &mut last, &news) => {}
+            () = read(&nats, &names, &standing, &mut last, &news) => {}
         }
         tokio::select! {
             () = stop.cancelled() => return,
@@ -41,7 +42,18 @@ pub(super) async fn follow(
     }
 }
 
-async fn read(nats: &Nats, names: &Names, last: &mut u64, news: &broadcast::Sender<News>) {
+async fn read(
+    nats: &Nats,
+    names: &Names,
+    standing: &Standing,
+    last: &mut u64,
+    news: &broadcast::Sender<News>,
+) {
+    // Behind the last message of another stream there is nothing to hear of.
+    if let Err(error) = standing.look(nats).await {
+        tracing::debug!(%error, "the log cannot be followed");
+        return;
+    }
     let config = pull::Config {
         name: Some(format!("tail-{}", uuid::Uuid::new_v4().simple())),
         deliver_policy: DeliverPolicy::ByStartSequence {

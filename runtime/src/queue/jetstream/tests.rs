@@ -12,6 +12,7 @@ use crate::{
 use async_nats::jetstream::stream::{Config, RetentionPolicy};
 use git_servers::Authority;
 use nats_server::{NatsOptions, NatsServer};
+use serde_json::json;
 use std::{collections::BTreeSet, time::Instant};
 
 async fn open_with(config: &JetStreamConfig) -> Result<JetStreamLog, NatsError> {
@@ -153,6 +154,110 @@ async fn everything_is_there_after_a_restart_and_a_new_stream_is_another_log() {
     log.commit(&lane("m", "1"), None, &start).await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_deleted_while_it_is_used_is_no_empty_log_and_one_made_anew_is_another() {
+    let server = NatsServer::start();
+    let log = open(&server).await;
+    log.append((1..=3).map(|version| change("1", "a", version)).collect())
+        .await
+        .unwrap();
+    let lane = lane("m", "1");
+    let start = LaneCursor::start(log.log_id().clone());
+    log.commit(&lane, None, &start).await.unwrap();
+    assert!(log.is_ready() && log.over().is_none());
+
+    log.nats.jetstream().delete_stream("KBC_LOG").await.unwrap();
+    let read = log.nats.last("KBC_LOG", "KBC.log.>").await;
+    assert!(
+        read.as_ref().is_err_and(NatsError::is_without_stream),
+        "there is no such stream, which is not that it is empty: {read:?}"
+    );
+    until("it is noticed", async || (!log.is_ready()).then_some(())).await;
+    assert!(matches!(log.over(), Some(LogError::Gone { .. })));
+    let told = log.over().unwrap().to_string();
+    assert!(told.contains("`KBC_LOG`"), "{told}");
+    for refused in [
+        log.append(vec![change("1", "a", 4)]).await.err(),
+        log.read(&topic("1"), Position::START, None, 10).await.err(),
+        log.cursor(&lane).await.err(),
+        log.commit(&lane, Some(&start), &start).await.err(),
+    ] {
+        assert!(matches!(refused, Some(LogError::Gone { .. })), "{refused:?}");
+    }
+
+    // Another worker starts.
+    let another = open(&server).await;
+    until("it is told from the one before", async || {
+        matches!(log.over(), Some(LogError::MadeAnew { .. })).then_some(())
+    })
+    .await;
+    let appended = another.append(vec![change("1", "a", 4)]).await.unwrap();
+    assert_eq!(appended[0].position, Position(1), "positions begin again");
+    let refused = log.append(vec![change("1", "a", 5)]).await;
+    assert!(matches!(refused, Err(LogError::MadeAnew { .. })), "{refused:?}");
+    assert!(!log.is_ready() && another.is_ready() && another.over().is_none());
+    assert_eq!(another.cursor(&lane).await.unwrap(), None);
+}
+
+/// Says of all that was appended that nobody waits for it.
+async fn prune_all(log: &JetStreamLog, events_max: usize) -> u64 {
+    let retention = Retention {
+        lanes: ["1", "2"].map(|branch| (lane("m", branch), topic(branch))).into(),
+        held: Vec::new(),
+        events_before: at(100_000),
+        keys_before: at(0),
+        unmirrored_max: 1_000,
+        batch_max: events_max,
+    };
+    log.prune(&retention).await.unwrap().events
+}
+
+#[tokio::test]
+async fn what_others_delete_counts_as_missed_and_what_is_pruned_does_not() {
+    let server = NatsServer::start();
+    let log = open(&server).await;
+    let pruned = async |branch: &str, stream| log.pruned(&topic(branch), stream).await.unwrap();
+    log.append((1..=4).map(|version| change("1", "a", version)).collect())
+        .await
+        .unwrap();
+    assert_eq!(prune_all(&log, 3).await, 3);
+    assert_eq!(pruned("1", Stream::Change).await, Position(3));
+    assert_eq!(
+        pruned("2", Stream::Change).await,
+        Position::START,
+        "it had nothing there"
+    );
+    assert_eq!(pruned("1", Stream::Jobs).await, Position::START);
+
+    // An operator deletes all of it.
+    log.append(vec![change("2", "b", 1)]).await.unwrap();
+    log.nats.purge("KBC_LOG", &json!({})).await.unwrap();
+    for (branch, stream) in [("1", Stream::Change), ("2", Stream::Change), ("2", Stream::Jobs)] {
+        assert_eq!(
+            pruned(branch, stream).await,
+            Position(5),
+            "whose it was is not known"
+        );
+        assert_eq!(log.newest(&topic(branch), stream).await.unwrap(), Position(5));
+    }
+    // Also where the log is pruned before anybody has looked, and once more.
+    log.append((2..=5).map(|version| change("2", "b", version)).collect())
+        .await
+        .unwrap();
+    log.nats.purge("KBC_LOG", &json!({ "seq": 8 })).await.unwrap();
+    assert_eq!(prune_all(&log, 1).await, 1);
+    assert_eq!(pruned("1", Stream::Change).await, Position(7));
+    assert_eq!(pruned("2", Stream::Change).await, Position(8));
+
+    // Of another stream all this means nothing.
+    log.nats.jetstream().delete_stream("KBC_LOG").await.unwrap();
+    let log = open(&server).await;
+    for branch in ["1", "2"] {
+        let pruned = log.pruned(&topic(branch), Stream::Change).await.unwrap();
+        assert_eq!(pruned, Position::START);
+    }
+}
+
 #[tokio::test]
 async fn a_cut_larger_than_a_message_comes_back_as_it_was() {
     let server = NatsServer::start();
@@ -200,6 +305,9 @@ async fn an_event_that_no_message_can_hold_is_refused_and_a_full_log_says_so() {
         },
         ..large
     };
+    let refused = log.fits(&too_large);
+    assert!(matches!(refused, Err(LogError::TooLarge { .. })), "{refused:?}");
+    log.fits(&change("1", "a", 1)).unwrap();
     let refused = log.append(vec![too_large]).await;
     assert!(matches!(refused, Err(LogError::TooLarge { .. })), "{refused:?}");
     let mut stream = log.nats.jetstream().get_stream("KBC_LOG").await.unwrap();

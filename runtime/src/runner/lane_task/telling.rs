@@ -30,7 +30,7 @@ impl LaneTask {
             }
             Err(error) => {
                 self.count_retry(retries, "failure");
-                self.failed(&error, retries + 1)
+                AttemptEnd::Failed(self.failed(&error, retries + 1))
             }
         }
     }
@@ -162,7 +162,7 @@ impl LaneTask {
         let _ = self.runner.landed.send(landed);
     }
 
-    fn failed(&mut self, error: &AttemptError, retry_count: u32) -> AttemptEnd {
+    pub(super) fn failed(&mut self, error: &AttemptError, retry_count: u32) -> Failure {
         let disposition = error.disposition();
         let reason = crate::app::chain(error);
         self.status(|status| status.held = error.held().cloned());
@@ -186,11 +186,11 @@ impl LaneTask {
             tracing::warn!(%mirror, %project_id, branch_id = %branch, queue_name = QUEUE_NAME, retry_count,
                 exception_id = error.exception_id(), class = ?disposition, reason, "attempt failed; it is repeated");
         }
-        AttemptEnd::Failed(Failure {
+        Failure {
             disposition,
             cause: error.cause(),
             reason,
-        })
+        }
     }
 
     pub(super) async fn remember(&self, outage: Option<Outage>) {

@@ -2,7 +2,8 @@
 
 use super::LaneTask;
 use crate::{
-    pipeline::attempt::Lane,
+    pipeline::{attempt::Lane, error::AttemptError},
+    queue::LogError,
     runner::{BACKLOG_EVERY, lane_task::window_mode},
 };
 use jiff::Timestamp;
@@ -10,18 +11,55 @@ use mirror_core::{
     cut::{LaneCursor, Position, Stream},
     jobs::standing::RunEnd,
     lane::{Lane as Machine, LaneStart, Wake},
+    retry::Outage,
 };
 
 /// So many runs are looked at where hints of them were missed.
 const MISSED_MAX: usize = 10_000;
 
 impl LaneTask {
-    /// Builds the lane's state machine from what log and state know.
-    pub(super) async fn machine(&self) -> Result<Machine, String> {
+    /// Builds the lane's state machine. As long as that fails, it is an outage as any other, and told as one; none where the
+    /// lane is stopped meanwhile.
+    pub(super) async fn begin(&mut self) -> Option<Machine> {
+        let mut outage: Option<Outage> = None;
+        loop {
+            let error = match self.machine(outage.as_ref()).await {
+                Ok(machine) => return Some(machine),
+                Err(error) => error,
+            };
+            let failure = self.failed(&error, outage.as_ref().map_or(1, |outage| outage.attempts + 1));
+            let now = (self.lane.now)();
+            let known = match outage.take() {
+                // It may be what the process before this one has ended with.
+                None => self.lane.state.outage(&self.lane.id).await.ok().flatten(),
+                known => known,
+            };
+            let mut known = match known {
+                Some(mut known) => {
+                    known.failed(failure);
+                    known
+                }
+                None => Outage::begin(failure, now),
+            };
+            let notices = known.take_notices(now);
+            self.status(|status| status.outage = Some(known.clone()));
+            for notice in notices {
+                self.notice(notice, known.clone()).await;
+            }
+            self.tell_untold().await;
+            outage = Some(known);
+            tokio::select! {
+                () = self.stop.cancelled() => return None,
+                () = tokio::time::sleep(BACKLOG_EVERY) => {}
+            }
+        }
+    }
+
+    /// Builds it from what log and state know, and from the outage that kept it from being built.
+    async fn machine(&self, outage: Option<&Outage>) -> Result<Machine, AttemptError> {
         let lane = &self.lane;
-        let said = |error: &dyn std::error::Error| crate::app::chain(error);
         let log_id = lane.log.log_id();
-        let stored = lane.log.cursor(&lane.id).await.map_err(|error| said(&error))?;
+        let stored = lane.log.cursor(&lane.id).await?;
         let stored = stored.filter(|cursor| cursor.log == *log_id);
         let cursor = stored.unwrap_or_else(|| LaneCursor::start(log_id.clone()));
         let waiting = self.waiting(&cursor).await?;
@@ -35,28 +73,28 @@ impl LaneTask {
             jobs_waiting: waiting[1],
             // The first attempt of a process looks at the remote, and finishes what was cut short.
             is_new: true,
-            outage: lane.state.outage(&lane.id).await.map_err(|error| said(&error))?,
+            outage: outage.cloned().or(lane.state.outage(&lane.id).await?),
             paused: self.is_paused(),
         };
-        lane.recall_backfill().await.map_err(|error| said(&error))?;
+        lane.recall_backfill().await?;
         self.status(|status| status.outage.clone_from(&start.outage));
         Ok(Machine::new(start, (lane.now)()))
     }
 
     /// Returns, of each stream's events after the cursor, the newest one's position and when the first was published.
-    async fn waiting(&self, cursor: &LaneCursor) -> Result<[Option<(Position, Timestamp)>; 2], String> {
-        let said = |error: &dyn std::error::Error| crate::app::chain(error);
+    async fn waiting(&self, cursor: &LaneCursor) -> Result<[Option<(Position, Timestamp)>; 2], AttemptError> {
         let Lane { log, topic, .. } = &self.lane;
         let mut waiting = [None; 2];
         for (waiting, stream) in waiting.iter_mut().zip(Stream::ALL) {
-            let first = log
-                .read(topic, cursor.of(stream), Some(stream), 1)
-                .await
-                .map_err(|error| said(&error))?;
-            let newest = log.newest(topic, stream).await.map_err(|error| said(&error))?;
-            *waiting = first
-                .first()
-                .map(|logged| (newest.max(logged.position), logged.envelope.published_at));
+            let first = match log.read(topic, cursor.of(stream), Some(stream), 1).await {
+                // The attempt puts it aside, and goes on with what is after it.
+                Err(LogError::Unreadable { position, .. }) => Some((Position(position), (self.lane.now)())),
+                first => first?
+                    .first()
+                    .map(|logged| (logged.position, logged.envelope.published_at)),
+            };
+            let newest = log.newest(topic, stream).await?;
+            *waiting = first.map(|(position, published_at)| (newest.max(position), published_at));
         }
         Ok(waiting)
     }
@@ -81,7 +119,7 @@ impl LaneTask {
                         .collect();
                 }
                 Err(error) => {
-                    tracing::error!(lane = %self.lane.id, error, "the log cannot be read; it is tried again");
+                    tracing::error!(lane = %self.lane.id, error = crate::app::chain(&error), "the log cannot be read; it is tried again");
                     tokio::select! {
                         () = self.stop.cancelled() => return Vec::new(),
                         () = tokio::time::sleep(BACKLOG_EVERY) => {}

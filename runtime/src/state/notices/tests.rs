@@ -113,6 +113,53 @@ async fn what_is_to_be_told_is_there_once_after_any_restart_and_goes_to_each_add
 }
 
 #[tokio::test]
+async fn what_was_put_off_before_the_clock_was_put_back_is_due_all_the_same() {
+    const DAYS: i64 = 2 * 86_400;
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path());
+    let told = outage(retry::Notice::NeedsCustomer);
+    record(&store, told, &["failed", "asked"], at(DAYS)).await;
+    let due = store.due(at(DAYS), 10).await.unwrap();
+    let put_off = |seconds| Sent::Later {
+        due: at(DAYS + seconds),
+        problem: "busy".to_owned(),
+    };
+    for (delivery, seconds) in due.iter().zip([2, 86_400]) {
+        store.settle(delivery, put_off(seconds), at(DAYS)).await.unwrap();
+    }
+    assert_eq!(targets(&store, at(DAYS + 1)).await, [""; 0]);
+    // Put back by what may be an ordinary wait: the first waits out its time, and no longer than such a wait.
+    assert_eq!(targets(&store, at(DAYS - 3_600)).await, [""; 0]);
+    assert_eq!(targets(&store, at(0)).await, ["asked", "failed"]);
+}
+
+#[tokio::test]
+async fn findings_that_gather_are_told_though_the_clock_was_put_back() {
+    const DAYS: i64 = 2 * 86_400;
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path());
+    assert_eq!(record(&store, withheld(&["1"]), &[], at(DAYS)).await.len(), 1);
+    assert_eq!(
+        record(&store, withheld(&["1", "2"]), &[], at(DAYS)).await.len(),
+        0
+    );
+    assert_eq!(store.due_ledgers(at(DAYS)).await.unwrap(), [""; 0]);
+    assert_eq!(store.due_ledgers(at(0)).await.unwrap(), ["shop"]);
+    assert_eq!(record(&store, Report::Tick, &[], at(0)).await.len(), 0);
+    assert_eq!(store.next_due().await.unwrap(), Some(at(3_600)));
+    assert_eq!(store.due_ledgers(at(3_599)).await.unwrap(), [""; 0]);
+    assert_eq!(record(&store, Report::Tick, &[], at(3_600)).await.len(), 1);
+}
+
+fn withheld(ids: &[&str]) -> Report {
+    let object = |id: &&str| mirror_core::ids::ObjectKey::Job(id.parse().unwrap());
+    Report::Withheld {
+        branch: "7".parse().unwrap(),
+        objects: ids.iter().map(|id| (object(id), "why".to_owned())).collect(),
+    }
+}
+
+#[tokio::test]
 async fn messages_stay_as_long_as_they_are_waited_for_or_looked_at() {
     let directory = tempfile::tempdir().unwrap();
     let store = store(directory.path());
@@ -134,18 +181,6 @@ async fn messages_stay_as_long_as_they_are_waited_for_or_looked_at() {
 async fn findings_that_wait_come_due() {
     let directory = tempfile::tempdir().unwrap();
     let store = store(directory.path());
-    let withheld = |ids: &[&str]| Report::Withheld {
-        branch: "7".parse().unwrap(),
-        objects: ids
-            .iter()
-            .map(|id| {
-                (
-                    mirror_core::ids::ObjectKey::Job(id.parse().unwrap()),
-                    "why".to_owned(),
-                )
-            })
-            .collect(),
-    };
     assert_eq!(record(&store, withheld(&["1"]), &[], at(0)).await.len(), 1);
     assert_eq!(record(&store, withheld(&["1", "2"]), &[], at(10)).await.len(), 0);
     assert_eq!(store.next_due().await.unwrap(), Some(at(3_600)));

@@ -472,6 +472,18 @@ adopt = {adopt}
         })
     }
 
+    /// Returns whether the job history of a Git branch has a run.
+    pub(crate) fn has_run(&self, git_branch: &str, run: &str) -> bool {
+        // Of one commit, while the next is made.
+        let Some(tip) = self.repository.tip(git_branch) else {
+            return false;
+        };
+        let files = self.repository.files(&tip).into_keys();
+        let days: Vec<String> = files.filter(|path| path.starts_with("jobs/20")).collect();
+        let lines = self.repository.contents(&tip, &days).join("\n");
+        lines.contains(&format!("\"runId\":\"{run}\""))
+    }
+
     /// Reads the event log; see [`LogBook::read`].
     pub(crate) fn log(&self) -> Option<LogBook> {
         LogBook::read(&self.data_dir())

@@ -169,6 +169,30 @@ impl Broker {
             .expect("it can be stored");
     }
 
+    /// Waits until everything that was published is in the log.
+    pub(crate) async fn is_taken(&self) {
+        until("everything is taken into the log", async || {
+            (!self.is_any_untaken().await?).then_some(())
+        })
+        .await;
+    }
+
+    /// Deletes a stream, as an operator might.
+    pub(crate) async fn delete_stream(&self, name: &str) {
+        let deleted = self.publisher.delete_stream(name).await;
+        deleted.expect("the stream is there");
+    }
+
+    /// Deletes all messages of a stream.
+    pub(crate) async fn purge_stream(&self, name: &str) {
+        let stream = self
+            .publisher
+            .get_stream(name)
+            .await
+            .expect("the stream is there");
+        stream.purge().await.expect("it can be purged");
+    }
+
     /// Whether something that was published is not in the log yet.
     async fn is_any_untaken(&self) -> Option<bool> {
         let stream = self.publisher.get_stream("KBC_EVENTS").await.ok()?;

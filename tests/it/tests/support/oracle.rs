@@ -71,7 +71,7 @@ impl Installation {
         self.check_rest(&book, &[]);
     }
 
-    fn check_rest(&self, book: &LogBook, foreign: &[&str]) {
+    pub(crate) fn check_rest(&self, book: &LogBook, foreign: &[&str]) {
         self.repository.fsck();
         let fresh = Self::new(
             &self.keboola,
