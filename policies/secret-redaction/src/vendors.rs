@@ -9,7 +9,6 @@ use crate::alphabet::{ALNUM, DIGIT, LOWER_HEX, UPPER, URL64};
 use crate::engine::Document;
 use crate::keys::Strength;
 use crate::{shape, structure};
-use names::{OTHERS, SERVICES, WORDS};
 use std::ops::Range;
 
 /// Lengths of tokens, in bytes. Hexadecimal ones have lengths of keys: those of 20 and 24 digits are ids of databases.
@@ -22,6 +21,10 @@ const WORDS_BETWEEN_MAX: usize = 4;
 
 /// Longest name of a service, in bytes; with room for what joins its words.
 const NAME_MAX: usize = 24;
+
+static SERVICES: List = List::new(&names::SERVICES);
+static WORDS: List = List::new(&names::WORDS);
+static OTHERS: List = List::new(&names::OTHERS);
 
 /// Judges the value of a member by its name, which may be that of a service.
 pub(crate) fn judge(name: &str, value: &str) -> Option<(Strength, Range<usize>)> {
@@ -44,7 +47,7 @@ pub(crate) fn judge_cell(
     let judged = judge(before.value, leaf.value)?;
     let mut words = column.as_bytes().split(|byte| !ALNUM.has(*byte));
     let is_beside = structure::last(before.pointer).0 == structure::last(leaf.pointer).0;
-    (is_beside && !words.any(|word| is_among(&OTHERS, word))).then_some(judged)
+    (is_beside && !words.any(|word| OTHERS.has(word))).then_some(judged)
 }
 
 /// Says whether a run of bytes that tokens are made of stands behind the name of a service, in the same line.
@@ -82,11 +85,11 @@ fn before(text: &[u8], start: usize) -> Option<Before> {
         if (count == 0 && has(b"/@.+")) || has(b"\n") || word_start < reach {
             return None;
         }
-        let is_service = is_among(&SERVICES, word);
+        let is_service = SERVICES.has(word);
         // What is assigned is what its own name says.
         if count == 0 && has(b"=:") {
             let is_whole = !text[..word_start].ends_with(b"_") && !text[..word_start].ends_with(b"-");
-            return (is_service || (is_whole && is_among(&WORDS, word))).then_some(if is_whole {
+            return (is_service || (is_whole && WORDS.has(word))).then_some(if is_whole {
                 Before::Name
             } else {
                 Before::Mention
@@ -95,7 +98,7 @@ fn before(text: &[u8], start: usize) -> Option<Before> {
         if is_service {
             return Some(Before::Mention);
         }
-        if is_among(&OTHERS, word) {
+        if OTHERS.has(word) {
             return None;
         }
         end = word_start;
@@ -116,22 +119,59 @@ fn is_token(bytes: &[u8]) -> bool {
 }
 
 fn is_service(name: &[u8]) -> bool {
-    is_among(&SERVICES, name) || is_among(&WORDS, name)
+    SERVICES.has(name) || WORDS.has(name)
 }
 
-/// Says whether a name is in a list, whatever its case and whatever joins its words.
-fn is_among(list: &[&str], name: &[u8]) -> bool {
-    let mut letters = [0; NAME_MAX];
-    let mut length = 0;
-    if name.len() > NAME_MAX {
-        return false;
+/// Names in order, and marks by which nearly all others are told without a search.
+#[derive(Debug)]
+struct List {
+    names: &'static [&'static str],
+    marks: [u64; MARKS / 64],
+}
+
+const MARKS: usize = 4096;
+
+/// The mark of a name in lower case, of at least two bytes.
+const fn mark(name: &[u8]) -> usize {
+    let [first, second, last] = [name[0], name[1], name[name.len() - 1]];
+    ((first as usize * 31 + second as usize) * 31 + last as usize * 5 + name.len()) % MARKS
+}
+
+impl List {
+    const fn new(names: &'static [&'static str]) -> Self {
+        let mut marks = [0; MARKS / 64];
+        let mut at = 0;
+        while at < names.len() {
+            let mark = mark(names[at].as_bytes());
+            marks[mark / 64] |= 1 << (mark % 64);
+            at += 1;
+        }
+        Self { names, marks }
     }
-    for byte in name.iter().filter(|byte| ALNUM.has(**byte)) {
-        letters[length] = byte.to_ascii_lowercase();
-        length += 1;
+
+    /// Says whether it has a name, whatever the name's case and whatever joins its words.
+    fn has(&self, name: &[u8]) -> bool {
+        let mut letters = [0; NAME_MAX];
+        let mut length = 0;
+        if !(2..=NAME_MAX).contains(&name.len()) {
+            return false;
+        }
+        for byte in name.iter().filter(|byte| ALNUM.has(**byte)) {
+            letters[length] = byte.to_ascii_lowercase();
+            length += 1;
+        }
+        let name = &letters[..length];
+        let is_marked = || {
+            let mark = mark(name);
+            self.marks[mark / 64] & (1 << (mark % 64)) != 0
+        };
+        length >= 2
+            && is_marked()
+            && self
+                .names
+                .binary_search_by(|other| other.as_bytes().cmp(name))
+                .is_ok()
     }
-    list.binary_search_by(|other| other.as_bytes().cmp(&letters[..length]))
-        .is_ok()
 }
 
 #[cfg(test)]
@@ -143,9 +183,16 @@ mod tests {
     const UUID: &str = "0f3a9c71-d25e-84b6-0f3a-9c71d25e84b6";
 
     #[test]
-    fn lists_are_in_order() {
-        for list in [SERVICES.as_slice(), &WORDS, &OTHERS] {
-            assert!(list.is_sorted_by(|a, b| a < b));
+    fn lists_are_in_order_and_have_their_names() {
+        for list in [&SERVICES, &WORDS, &OTHERS] {
+            assert!(list.names.is_sorted_by(|a, b| a < b));
+            for name in list.names {
+                assert!(
+                    list.has(name.as_bytes()) && list.has(name.to_uppercase().as_bytes()),
+                    "{name}"
+                );
+                assert!(!list.has(format!("{name}q").as_bytes()), "{name}q");
+            }
         }
     }
 
