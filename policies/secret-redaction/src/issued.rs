@@ -312,11 +312,11 @@ mod tests {
     use super::*;
     use expect_test::{Expect, expect};
 
-    const NOISE: &str = "aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE";
-    const HEXADECIMAL: &str = "0f3a9c71d25e84b60f3a9c71d25e84b6";
+    pub(super) const NOISE: &str = "aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE";
+    pub(super) const HEXADECIMAL: &str = "0f3a9c71d25e84b60f3a9c71d25e84b6";
 
     #[track_caller]
-    fn check(texts: &[String], expected: &Expect) {
+    pub(super) fn check(texts: &[String], expected: &Expect) {
         let mut drawn = String::new();
         for text in texts {
             let found = find(text.as_bytes(), Which::All, false);

@@ -422,22 +422,11 @@ fn telnyx(text: &[u8], run: Range<usize>) -> Option<Range<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Which, find};
+    use super::super::{
+        Which, find,
+        tests::{HEXADECIMAL, NOISE, check},
+    };
     use expect_test::expect;
-
-    const NOISE: &str = "aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE";
-    const HEXADECIMAL: &str = "0f3a9c71d25e84b60f3a9c71d25e84b6";
-
-    #[track_caller]
-    fn check(texts: &[String], expected: &expect_test::Expect) {
-        let mut drawn = String::new();
-        for text in texts {
-            let found = find(text.as_bytes(), Which::All, false);
-            let found: Vec<&str> = found.map(|(range, _)| &text[range]).collect();
-            drawn += &format!("{text}  ->  {found:?}\n");
-        }
-        expected.assert_eq(&drawn);
-    }
 
     #[test]
     fn some_forms_are_read_from_their_longest_run() {

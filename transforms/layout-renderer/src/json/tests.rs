@@ -71,3 +71,39 @@ fn malformed_texts_are_refused_without_a_panic() {
         assert!(Json::parse(text).is_err(), "{text}");
     }
 }
+
+#[test]
+fn what_is_escaped_is_so_wherever_it_stands_in_a_string() {
+    let escapes = [
+        ("\"", "\\\"", "\\\""),
+        ("\\", "\\\\", "\\\\"),
+        ("\n", "\\n", "\\n"),
+        ("\u{1}", "\\u0001", "\\u0001"),
+        ("\u{2028}", "\\u2028", "\\u2028"),
+        ("\u{2030}", "\u{2030}", "\u{2030}"),
+        ("<", "<", "\\u003c"),
+        (">", ">", "\\u003e"),
+        ("&", "&", "\\u0026"),
+        ("\u{e9}", "\u{e9}", "\u{e9}"),
+        ("\u{7f}", "\u{7f}", "\u{7f}"),
+    ];
+    for (one, own, html) in escapes {
+        for (before, after) in (0..=17).flat_map(|before| [0, 1, 7, 8, 9].map(|after| (before, after))) {
+            // Beside it what only pages escape, so that a place that is passed over is not the last one.
+            for beside in ["a", "&"] {
+                let around =
+                    |one: &str, beside: &str| format!("{}{one}{}", beside.repeat(before), "b".repeat(after));
+                let text = around(one, beside);
+                for (is_html, expected) in [
+                    (false, around(own, beside)),
+                    (true, around(html, if beside == "&" { "\\u0026" } else { beside })),
+                ] {
+                    let mut out = String::new();
+                    write::string(&mut out, &text, is_html);
+                    assert_eq!(out, format!("\"{expected}\""));
+                    assert_eq!(Json::parse(&out), Ok(Json::from(text.as_str())));
+                }
+            }
+        }
+    }
+}
