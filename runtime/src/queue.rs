@@ -5,6 +5,7 @@
 
 pub mod embedded;
 pub mod jetstream;
+pub mod reader;
 pub mod retention;
 
 #[cfg(test)]
@@ -49,7 +50,8 @@ pub trait EventLog: Send + Sync {
     /// none is named.
     ///
     /// # Errors
-    /// A log that cannot be read, or holds an event of a newer schema.
+    /// A log that cannot be read. [`LogError::Unreadable`] for the first of them that is damaged or of a newer schema;
+    /// who wants those before and after it as well reads with a [`reader::Reader`].
     async fn read(
         &self,
         topic: &Topic,
@@ -162,8 +164,8 @@ pub trait EventLog: Send + Sync {
 
     /// Deletes what `retention` does not keep, oldest first and at most `retention.batch_max` rows of each
     /// kind, so that appends never wait long. Dead letters are another matter
-    /// ([`EventLog::prune_letters`]). A cursor that was moved back meanwhile may
-    /// end up before [`EventLog::pruned`].
+    /// ([`EventLog::prune_letters`]). An event that cannot be read goes as any other. A cursor that was moved back
+    /// meanwhile may end up before [`EventLog::pruned`].
     ///
     /// # Errors
     /// As [`EventLog::append`].

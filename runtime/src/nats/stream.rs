@@ -7,6 +7,7 @@ use super::{Nats, NatsError};
 use async_nats::HeaderMap;
 use bytes::Bytes;
 use futures_util::StreamExt;
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
@@ -25,6 +26,8 @@ pub(crate) struct Found {
     pub payload: Bytes,
     /// Matching messages after it; only of what came from any replica.
     pub left: u64,
+    /// By the server's clock; only of what came from the leader.
+    pub stored_at: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]
@@ -38,6 +41,7 @@ struct FetchedMessage {
     seq: u64,
     #[serde(default)]
     data: String,
+    time: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]
@@ -88,6 +92,7 @@ impl Nats {
             sequence: message.seq,
             payload: payload.map_err(|_| NatsError::Answer { what: READ })?.into(),
             left: 0,
+            stored_at: message.time,
         }))
     }
 
@@ -288,6 +293,7 @@ impl Nats {
                 sequence,
                 payload: answer.payload,
                 left,
+                stored_at: None,
             });
         }
     }

@@ -2,6 +2,7 @@
 
 mod letters;
 mod pruning;
+pub(crate) mod unreadable;
 
 use super::{Appended, Backlog, EventLog, LogError, NewEvent, News};
 use jiff::Timestamp;

@@ -153,29 +153,14 @@ impl JetStreamLog {
         &self.nats
     }
 
-    /// Returns a topic's first message of a stream after a position, and how many come after it.
-    async fn first_after(
-        &self,
-        subject: &str,
-        after: Position,
-    ) -> Result<Option<(Found, StoredEvent)>, LogError> {
-        let first = self
-            .nats
-            .next_counted(&self.names.log_stream(), subject, after.0)
-            .await?;
-        first
-            .map(|found| {
-                let event = stored(&found)?;
-                Ok((found, event))
-            })
-            .transpose()
+    /// Returns a topic's first message of a stream after a position, which knows how many come after it.
+    async fn first_after(&self, subject: &str, after: Position) -> Result<Option<Found>, LogError> {
+        let stream = self.names.log_stream();
+        Ok(self.nats.next_counted(&stream, subject, after.0).await?)
     }
 
     async fn count_after(&self, subject: &str, after: Position) -> Result<u64, LogError> {
-        let first = self
-            .nats
-            .next_counted(&self.names.log_stream(), subject, after.0)
-            .await?;
+        let first = self.first_after(subject, after).await?;
         Ok(first.map_or(0, |first| 1 + first.left))
     }
 }
@@ -233,21 +218,23 @@ impl EventLog for JetStreamLog {
                 continue;
             }
             let subject = self.names.topic(topic, one);
-            for found in self.nats.read(&name, &subject, after.0, max).await? {
-                let StoredEvent {
-                    appended_at,
-                    envelope,
-                } = stored(&found)?;
-                all.push(Logged {
-                    position: Position(found.sequence),
-                    appended_at,
-                    envelope,
-                });
-            }
+            all.append(&mut self.nats.read(&name, &subject, after.0, max).await?);
         }
-        all.sort_unstable_by_key(|logged| logged.position);
+        // Only then are they read: what cannot be is told in its order, and not if it is beyond the page.
+        all.sort_unstable_by_key(|found| found.sequence);
         all.truncate(max);
-        Ok(all)
+        let logged = |found: Found| {
+            let StoredEvent {
+                appended_at,
+                envelope,
+            } = stored(&found)?;
+            Ok(Logged {
+                position: Position(found.sequence),
+                appended_at,
+                envelope,
+            })
+        };
+        all.into_iter().map(logged).collect()
     }
 
     fn tail(&self) -> broadcast::Receiver<News> {
@@ -319,12 +306,13 @@ impl EventLog for JetStreamLog {
             let cursor = cursor.unwrap_or_else(|| LaneCursor::start(self.id.clone()));
             for stream in Stream::ALL {
                 let subject = self.names.topic(topic, stream);
-                let Some((found, first)) = self.first_after(&subject, cursor.of(stream)).await? else {
+                let Some(first) = self.first_after(&subject, cursor.of(stream)).await? else {
                     continue;
                 };
-                backlog.depth += 1 + found.left;
-                let oldest = first.envelope.published_at;
-                backlog.oldest = Some(backlog.oldest.map_or(oldest, |known| known.min(oldest)));
+                backlog.depth += 1 + first.left;
+                let published = stored(&first).map(|event| event.envelope.published_at);
+                let oldest = published.ok().or(first.stored_at);
+                backlog.oldest = backlog.oldest.into_iter().chain(oldest).min();
             }
         }
         Ok(backlog)

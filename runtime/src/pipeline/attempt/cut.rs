@@ -4,7 +4,10 @@ use super::{
     super::{error::AttemptError, recover::Start},
     Due, Lane,
 };
-use crate::queue::{LogError, NewEvent};
+use crate::queue::{
+    NewEvent,
+    reader::{Read, Reader},
+};
 use mirror_core::{
     cut::{
         Cut, Logged, Position, Stream, WantedRun,
@@ -136,11 +139,10 @@ impl Lane {
 
     /// Reads the lane's events of a stream after one position, up to another.
     pub(super) fn pages(&self, stream: Stream, after: Position, through: Position) -> Pages<'_> {
+        let stream = Some(stream);
         Pages {
             lane: self,
-            stream,
-            after,
-            through,
+            reader: Reader::new(&*self.log, &self.topic, stream, (after, through), EVENTS_MAX),
             passed: Vec::new(),
         }
     }
@@ -223,9 +225,7 @@ impl Lane {
 /// A part of a lane's log, read [`EVENTS_MAX`] events at a time.
 pub(super) struct Pages<'l> {
     lane: &'l Lane,
-    stream: Stream,
-    after: Position,
-    through: Position,
+    reader: Reader<'l>,
     /// Entries that cannot be read: they are put aside, and what they told is found by comparing with the source.
     passed: Vec<Position>,
 }
@@ -233,36 +233,13 @@ pub(super) struct Pages<'l> {
 impl Pages<'_> {
     /// Reads the next events; none where there are no more. Entries that cannot be read are put aside.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<Logged>>, AttemptError> {
-        let Lane { log, topic, .. } = self.lane;
-        let mut max = EVENTS_MAX;
-        while self.after < self.through {
-            let mut page = match log.read(topic, self.after, Some(self.stream), max).await {
-                Ok(page) => page,
-                // First what is before it.
-                Err(LogError::Unreadable { .. }) if max > 1 => {
-                    max /= 2;
-                    continue;
+        while let Some(read) = self.reader.next().await? {
+            match read {
+                Read::Events(events) => return Ok(Some(events)),
+                Read::Unreadable { position, error } => {
+                    self.lane.file_unreadable(position, &error).await?;
+                    self.passed.push(position);
                 }
-                Err(error @ LogError::Unreadable { position, .. }) => {
-                    let position = Position(position);
-                    if position <= self.through {
-                        self.lane.file_unreadable(position, &error).await?;
-                        self.passed.push(position);
-                    }
-                    self.after = position;
-                    max = EVENTS_MAX;
-                    continue;
-                }
-                Err(error) => return Err(error.into()),
-            };
-            self.after = match page.last() {
-                Some(last) if page.len() == max => last.position,
-                // What is appended from now on is for the next attempt.
-                _ => self.through,
-            };
-            page.retain(|logged| logged.position <= self.through);
-            if !page.is_empty() {
-                return Ok(Some(page));
             }
         }
         Ok(None)

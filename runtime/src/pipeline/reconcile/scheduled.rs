@@ -15,7 +15,10 @@ use super::{
     },
     COMPARED, Definitions, finished, known_runs, mirrored, missing, of_source,
 };
-use crate::{crash_point, queue::LogError};
+use crate::{
+    crash_point,
+    queue::reader::{Read, Reader},
+};
 use jiff::{SignedDuration, Timestamp};
 use mirror_core::{
     cut::{ConfigKey, LogId, Logged, Position, Stream},
@@ -307,30 +310,22 @@ impl Lane {
     }
 
     /// Reads what was told after a position.
-    async fn told(&self, mut after: Position) -> Result<Told, AttemptError> {
+    async fn told(&self, after: Position) -> Result<Told, AttemptError> {
         let mut told = Told::default();
         for stream in Stream::ALL {
             told.is_in_part |= after < self.log.pruned(&self.topic, stream).await?;
         }
-        let mut max = PAGE;
-        loop {
-            let page = match self.log.read(&self.topic, after, None, max).await {
-                // First what is before it.
-                Err(LogError::Unreadable { .. }) if max > 1 => {
-                    max /= 2;
-                    continue;
-                }
+        let span = (after, Position::END);
+        let mut reader = Reader::new(&*self.log, &self.topic, None, span, PAGE);
+        while let Some(read) = reader.next().await? {
+            let page = match read {
+                Read::Events(page) => page,
                 // The attempt that comes to it puts it aside.
-                Err(LogError::Unreadable { position, .. }) => {
-                    after = Position(position);
+                Read::Unreadable { .. } => {
                     told.is_in_part = true;
-                    max = PAGE;
                     continue;
                 }
-                page => page?,
             };
-            let Some(last) = page.last() else { return Ok(told) };
-            after = last.position;
             for Logged { envelope, .. } in page {
                 match envelope.body {
                     Body::ConfigChanged(_) | Body::ConfigDeleted(_) => {
@@ -350,6 +345,7 @@ impl Lane {
                 }
             }
         }
+        Ok(told)
     }
 
     async fn missing_storage(

@@ -1,6 +1,8 @@
 //! What the embedded log promises over restarts, crashes and a full disk.
 
-use super::super::contract::{Memory, at, change, contract, lane, read_all, topic};
+use super::super::contract::{
+    Memory, at, change, contract, lane, read_all, topic, unreadable::unreadable_entries_are_passed,
+};
 use super::*;
 use crate::database::{DATABASE_FILE, DatabaseError, DatabaseOptions};
 use std::{
@@ -23,6 +25,24 @@ async fn open_with(directory: &Path, options: DatabaseOptions) -> EmbeddedLog {
 async fn the_embedded_log_keeps_the_contract() {
     let directory = tempfile::tempdir().unwrap();
     contract(open(directory.path()).await, Memory::UntilPruned).await;
+}
+
+#[tokio::test]
+async fn entries_that_cannot_be_read_are_passed() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = open(directory.path()).await;
+    unreadable_entries_are_passed(&log, async |envelope| {
+        let at = envelope.published_at;
+        let appended = log.append(vec![NewEvent { envelope, at }]).await.unwrap();
+        let position = appended[0].position;
+        let damaged = log.database.write(move |connection| {
+            let statement = "UPDATE event SET envelope = substr(envelope, 1, 20) WHERE position = ?";
+            connection.execute(statement, [signed(position.0)])
+        });
+        assert_eq!(damaged.await.unwrap(), 1);
+        position
+    })
+    .await;
 }
 
 #[tokio::test]

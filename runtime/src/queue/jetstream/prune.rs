@@ -1,8 +1,8 @@
 //! Deleting what nobody waits for: always the oldest of a topic's stream, and after it was noted.
 
 use super::{
-    JetStreamLog, LogError, Position, Pruned, Retention, Stream, marks::marks_key_of, names,
-    names::project_of, stored,
+    Found, JetStreamLog, LogError, Position, Pruned, Retention, Stream, Timestamp, marks::marks_key_of,
+    names, names::project_of, stored,
 };
 use serde_json::json;
 use std::{
@@ -44,7 +44,7 @@ impl JetStreamLog {
             while count < left
                 && let Some(next) = self.nats.next(&stream, subject, last.unwrap_or_default()).await?
                 && next.sequence <= through.0
-                && stored(&next)?.appended_at < retention.events_before
+                && appended_at(&next).is_some_and(|at| at < retention.events_before)
             {
                 last = Some(next.sequence);
                 count += 1;
@@ -156,4 +156,10 @@ impl JetStreamLog {
         let request = json!({ "filter": subject, "seq": last.0 + 1 });
         Ok(self.nats.purge(&self.names.log_stream(), &request).await?)
     }
+}
+
+/// What cannot be read goes by the server's clock.
+fn appended_at(found: &Found) -> Option<Timestamp> {
+    let event = stored(found).map(|event| event.appended_at);
+    event.ok().or(found.stored_at)
 }

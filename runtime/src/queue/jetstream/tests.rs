@@ -1,7 +1,9 @@
 //! What the log over JetStream promises beyond the contract: over kills of the server, with what others
 //! publish, and in an account that others changed.
 
-use super::super::contract::{Memory, at, change, contract, lane, read_all, topic};
+use super::super::contract::{
+    Memory, at, change, contract, lane, read_all, topic, unreadable::unreadable_entries_are_passed,
+};
 use super::*;
 use crate::{
     config::{NatsAuth, NatsTls},
@@ -39,6 +41,25 @@ async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
 async fn the_log_over_jetstream_keeps_the_contract() {
     let server = NatsServer::start();
     contract(open(&server).await, Memory::OfServer).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn entries_that_cannot_be_read_are_passed() {
+    let server = NatsServer::start();
+    let log = open(&server).await;
+    unreadable_entries_are_passed(&log, async |envelope| {
+        let (topic, stream) = (&envelope.topic, envelope.stream());
+        let newer = serde_json::to_string(&StoredEvent {
+            appended_at: envelope.published_at,
+            envelope: Envelope {
+                schema: ENVELOPE_SCHEMA + 1,
+                ..envelope.clone()
+            },
+        });
+        publish(&server, &log.names.topic(topic, stream), &[], &newer.unwrap()).await;
+        log.newest(topic, stream).await.unwrap()
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
