@@ -121,7 +121,7 @@ pub(crate) async fn delete_orphans(mirror: &Mirror, kept: &BTreeSet<BranchId>) -
             branch,
             is_newest,
         } = orphan;
-        if kept.contains(&branch) || !is_gone(mirror, &branch).await {
+        if kept.contains(&branch) || !mirror.source.has_lost(&branch).await {
             continue;
         }
         if !is_newest {
@@ -155,11 +155,6 @@ pub(crate) async fn delete_orphans(mirror: &Mirror, kept: &BTreeSet<BranchId>) -
         }
     }
     Ok(())
-}
-
-async fn is_gone(mirror: &Mirror, branch: &BranchId) -> bool {
-    let answer = mirror.source.client().branch_metadata(branch).await;
-    answer.is_err_and(|error| error.disposition() == mirror_keboola::Disposition::Gone)
 }
 
 /// Returns a digest of what of a branch is mirrored, for the event that tells of a change.

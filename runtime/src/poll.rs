@@ -137,8 +137,9 @@ impl Poller {
         if lanes.iter().all(|lane| !lane.branch.is_default) {
             return Ok(Looked::NotYet);
         }
-        let branches = self.mirror.source.branches().await?;
-        for branch in &branches {
+        let source = &self.mirror.source;
+        let branches = source.branches().await.map_err(FetchError::from)?;
+        for branch in &branches.listed {
             if self.mirror.spec.dev_branches.enabled && lanes.iter().all(|lane| lane.branch.id != branch.id) {
                 self.tell_of_branch(branch).await?;
             }
@@ -149,14 +150,14 @@ impl Poller {
                 lane.ask_to_begin().await?;
                 continue;
             };
-            let branch = branches.iter().find(|branch| branch.id == lane.branch.id);
-            let tally = match branch {
-                Some(branch) => match lane.poll(told, branch, unversioned).await {
+            let tally = if self.mirror.source.lacks(&branches, &lane.branch.id).await {
+                lane.poll_in_vain(told).await?
+            } else {
+                match lane.poll(told, branches.find(&lane.branch.id), unversioned).await {
                     // It went away since it was listed.
                     Err(error) if is_gone(&error) => continue,
                     tally => tally?,
-                },
-                None => lane.poll_in_vain(told).await?,
+                }
             };
             looked = Looked::Well;
             self.count(&lane, &tally);

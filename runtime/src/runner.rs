@@ -26,7 +26,7 @@ use lane_task::LaneTask;
 use mirror_core::{
     cut::{Position, Stream},
     event::{Body, BranchChanged, Envelope},
-    ids::{BranchId, LaneId, MirrorId},
+    ids::{BranchId, LaneId, MirrorId, Topic},
     incident::Report,
     retry::{Disposition, Failure, Jitter},
     window::{later, within},
@@ -311,7 +311,10 @@ impl Runner {
                 .collect()
         };
         for lane in vanished {
-            self.tell_branch_changed(&lane, true).await?;
+            // It may be among what cannot be read of the listing.
+            if mirror.source.has_lost(&lane.branch.id).await {
+                self.tell_branch_changed(&lane, true).await?;
+            }
         }
         if mirror.spec.dev_branches.enabled {
             // One whose lane has not ended yet is deleted by a later look.
@@ -517,8 +520,10 @@ impl Runner {
 /// Keboola refuses, or a branch has no usable name.
 pub async fn lanes(system: &System, mirror: &Mirror) -> Result<Vec<Lane>, StartError> {
     let id = || mirror.spec.id.clone();
-    let branches = mirror.source.client().dev_branches().await;
+    let branches = mirror.source.branches().await;
     let branches = branches.map_err(|source| StartError::Keboola { mirror: id(), source })?;
+    let is_whole = branches.is_whole();
+    let branches = branches.listed;
     let default = branches.iter().find(|branch| branch.is_default).cloned();
     let default = default.ok_or_else(|| StartError::NoDefaultBranch { mirror: id() })?;
     mirror.source.set_default_branch(&default.id);
@@ -529,7 +534,12 @@ pub async fn lanes(system: &System, mirror: &Mirror) -> Result<Vec<Lane>, StartE
         }
     }
     let heirs = lanes.iter().filter(|lane| !lane.branch.is_default);
-    mirror.heirs.set(heirs.map(|lane| lane.topic.clone()).collect());
+    let mut heirs: BTreeSet<Topic> = heirs.map(|lane| lane.topic.clone()).collect();
+    if !is_whole {
+        // What cannot be read of the listing may be one of them.
+        heirs.extend(mirror.heirs.all());
+    }
+    mirror.heirs.set(heirs);
     // The default branch first: the others start at its commit.
     lanes.sort_by_key(|lane| !lane.branch.is_default);
     Ok(lanes)

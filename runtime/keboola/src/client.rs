@@ -87,7 +87,7 @@ impl KeboolaClient {
     }
 
     /// Asks for all branches, the default one among them.
-    pub async fn dev_branches(&self) -> Result<Vec<DevBranch>, KeboolaError> {
+    pub async fn dev_branches(&self) -> Result<Vec<Item<DevBranch, BranchId>>, KeboolaError> {
         self.get(
             self.storage("the branches", &["dev-branches"], &[])?,
             DevBranch::parse_list,
@@ -218,11 +218,14 @@ impl KeboolaClient {
     pub async fn configurations_metadata(
         &self,
         branch: &BranchId,
-    ) -> Result<Vec<ConfigurationMetadata>, KeboolaError> {
+    ) -> Result<Vec<Item<ConfigurationMetadata, (ComponentId, ConfigId)>>, KeboolaError> {
         let what = format!("the configurations' metadata in branch {branch}");
         let path = ["branch", branch.as_str(), "search", "component-configurations"];
         let request = self.storage(what, &path, &[("include", "filteredMetadata")])?;
-        self.0.http.list(&request, ConfigurationMetadata::parse).await
+        self.0
+            .http
+            .list(&request, ConfigurationMetadata::parse_item)
+            .await
     }
 
     /// Asks for a branch's own metadata.

@@ -315,15 +315,17 @@ pub struct ConfigurationMetadata {
 }
 
 impl ConfigurationMetadata {
-    pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
+    /// Reads an item of the list of configurations with metadata.
+    pub(crate) fn parse_item(text: &str) -> Result<Item<Self, (ComponentId, ConfigId)>, Problem> {
+        Ok(item(text, Self::parse, owner_id))
+    }
+
+    fn parse(text: &str) -> Result<Self, Problem> {
         let members = Members::parse(text)?;
-        let component = members.text("idComponent").ok_or("`idComponent` is missing")?;
-        let config = members
-            .text("configurationId")
-            .ok_or("`configurationId` is missing")?;
+        let (component_id, config_id) = owner_id(&members)?;
         Ok(Self {
-            component_id: ComponentId::parse(&component).map_err(|error| error.to_string())?,
-            config_id: ConfigId::parse(&config).map_err(|error| error.to_string())?,
+            component_id,
+            config_id,
             metadata: members
                 .items("metadata")
                 .into_iter()
@@ -331,6 +333,16 @@ impl ConfigurationMetadata {
                 .collect::<Result<_, _>>()?,
         })
     }
+}
+
+fn owner_id(members: &Members<'_>) -> Result<(ComponentId, ConfigId), Problem> {
+    let component = members.text("idComponent").ok_or("`idComponent` is missing")?;
+    let config = members
+        .text("configurationId")
+        .ok_or("`configurationId` is missing")?;
+    let component = ComponentId::parse(&component).map_err(|error| error.to_string())?;
+    let config = ConfigId::parse(&config).map_err(|error| error.to_string())?;
+    Ok((component, config))
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! The token, the stack's index, components and branches.
 
-use crate::json::{Members, Problem, items};
+use crate::{
+    item::{Item, item},
+    json::{Members, Problem, items},
+};
 use jiff::Timestamp;
 use mirror_core::{
     ids::{BranchId, ComponentId, ProjectId},
@@ -128,15 +131,15 @@ pub struct DevBranch {
 }
 
 impl DevBranch {
-    pub(crate) fn parse_list(text: &str) -> Result<Vec<Self>, Problem> {
-        items(text)?.into_iter().map(Self::parse).collect()
+    pub(crate) fn parse_list(text: &str) -> Result<Vec<Item<Self, BranchId>>, Problem> {
+        let branches = items(text)?.into_iter();
+        Ok(branches.map(|text| item(text, Self::parse, branch_id)).collect())
     }
 
     fn parse(text: &str) -> Result<Self, Problem> {
         let members = Members::parse(text)?;
-        let id = members.text("id").ok_or("`id` of a branch is missing")?;
         Ok(Self {
-            id: BranchId::parse(&id).map_err(|error| error.to_string())?,
+            id: branch_id(&members)?,
             name: members.text_or_empty("name"),
             description: members.text_or_empty("description"),
             is_default: members.flag("isDefault"),
@@ -144,6 +147,11 @@ impl DevBranch {
             source: text.to_owned(),
         })
     }
+}
+
+fn branch_id(members: &Members<'_>) -> Result<BranchId, Problem> {
+    let id = members.text("id").ok_or("`id` of a branch is missing")?;
+    BranchId::parse(&id).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

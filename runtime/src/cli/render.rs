@@ -207,7 +207,7 @@ impl Offline {
     /// Renders all allowed branches, and then what is made of them together.
     async fn all(&self, wanted: Wanted<'_>) -> Result<Job, Failure> {
         let Wanted { render, out, .. } = wanted;
-        let mut branches = self.source.branches().await.map_err(failed)?;
+        let mut branches = self.source.branches().await.map_err(failed)?.listed;
         // The default branch has its name before any other that wishes for it.
         branches.sort_by_key(|branch| !branch.is_default);
         let default = branches.iter().find(|branch| branch.is_default);

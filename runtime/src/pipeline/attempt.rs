@@ -272,7 +272,7 @@ impl Lane {
     async fn missing(&self, error: KeboolaError) -> FetchError {
         let branch = &self.branch.id;
         match self.source.branches().await {
-            Ok(branches) if branches.iter().all(|found| found.id != *branch) => FetchError::NoBranch {
+            Ok(branches) if self.source.lacks(&branches, branch).await => FetchError::NoBranch {
                 branch: branch.clone(),
             },
             _ => error.into(),

@@ -3,8 +3,10 @@
 //! Content is always read from the source, at the version that the cut wants. What lies between
 //! "not there yet" and "gone" is settled here; how objects look is not known.
 
+mod branches;
 mod fetched;
 mod inherited;
+mod metadata;
 mod outlet;
 mod past;
 mod runs;
@@ -12,14 +14,15 @@ mod storage;
 mod versions;
 
 use super::{backfill::BackfillProgress, cache::MirrorCache, progress::Progress};
+pub use branches::Branches;
 pub use fetched::{Covered, Fetched, FetchedConfig, SampleNews, Unfounded, Versions};
-use fetched::{Kind, key_of, pairs};
+use fetched::{Kind, key_of};
 pub(super) use fetched::{announced, announced_run};
 use jiff::Timestamp;
 use mirror_core::{
     cut::{ConfigKey, Cut, WantedRun},
     ids::{BranchId, ComponentId, ObjectKey, RunId},
-    layout::{Component, SourceObject},
+    layout::Component,
     sample::SampleLimits,
 };
 use mirror_keboola::{DevBranch, Disposition, KeboolaClient, KeboolaError, Unread};
@@ -73,6 +76,7 @@ pub struct Source {
     components: Mutex<BTreeMap<ComponentId, Component>>,
     cache: MirrorCache,
     default: inherited::DefaultBranch,
+    left_out: branches::LeftOut,
     past: past::Past,
     backfill: Arc<BackfillProgress>,
     progress: Arc<Progress>,
@@ -88,6 +92,7 @@ impl Source {
             components: Mutex::default(),
             cache,
             default: inherited::DefaultBranch::default(),
+            left_out: branches::LeftOut::default(),
             past: past::Past::default(),
             backfill: Arc::default(),
             progress: Arc::default(),
@@ -118,14 +123,6 @@ impl Source {
         is_recent(appended_at, self.visible_within, now)
     }
 
-    /// Lists the branches of the project.
-    ///
-    /// # Errors
-    /// As any call.
-    pub async fn branches(&self) -> Result<Vec<DevBranch>, FetchError> {
-        Ok(self.client.dev_branches().await?)
-    }
-
     /// Fetches everything of a branch; its objects go out as they come. `told` is what only events told of runs.
     ///
     /// # Errors
@@ -142,15 +139,9 @@ impl Source {
             whole: true,
             ..Fetched::default()
         };
-        outlet.put(self.branch_object(id).await?).await;
-        let mut metadata: BTreeMap<ConfigKey, Vec<(String, String)>> = BTreeMap::new();
-        for listed in self.client.configurations_metadata(id).await? {
-            let key = ConfigKey {
-                component: listed.component_id,
-                config: listed.config_id,
-            };
-            metadata.insert(key, pairs(listed.metadata));
-        }
+        self.branch_object(id, &mut fetched).await?;
+        outlet.put_all(&mut fetched.objects).await;
+        let mut metadata = self.listed_metadata(id).await?;
         let mut components = self.client.configurations(id).await?;
         while let Some(listed) = components.next().await? {
             let listed = match listed {
@@ -175,8 +166,10 @@ impl Source {
                 let detail = Arc::new(detail);
                 let key = key_of(&detail);
                 self.cache.put(id, &detail);
-                let metadata = metadata.remove(&key).unwrap_or_default();
-                fetched.add(&component, &detail, metadata);
+                match self.metadata_among(&mut metadata, id, &key).await? {
+                    Ok(metadata) => fetched.add(&component, &detail, metadata),
+                    Err(detail) => fetched.withhold(key.into(), detail),
+                }
                 outlet.put_all(&mut fetched.objects).await;
             }
             if let Ok(id) = ComponentId::parse(&component.id) {
@@ -279,7 +272,7 @@ impl Source {
             }
         }
         if cut.branch_changed || cut.metadata.contains(&ObjectKey::Branch) {
-            fetched.objects.push(self.branch_object(id).await?);
+            self.branch_object(id, &mut fetched).await?;
         }
         if !cut.tables.is_empty() || !cut.buckets.is_empty() {
             self.tables(id, &cut.tables, cut.buckets.clone(), scope, &mut fetched)
@@ -312,7 +305,7 @@ impl Source {
         let mut tables = BTreeSet::new();
         for key in keys {
             match key {
-                ObjectKey::Branch => fetched.objects.push(self.branch_object(id).await?),
+                ObjectKey::Branch => self.branch_object(id, &mut fetched).await?,
                 ObjectKey::Config { .. } | ObjectKey::Row { .. } => {
                     let Some(key) = ConfigKey::of(key) else { continue };
                     if !fetched.configs.contains_key(&key) && !fetched.gone.contains_key(&key) {
@@ -402,18 +395,6 @@ impl Source {
         self.components
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    async fn branch_object(&self, id: &BranchId) -> Result<SourceObject, FetchError> {
-        let branches = self.client.dev_branches().await?;
-        let branch = branches.into_iter().find(|branch| branch.id == *id);
-        let branch = branch.ok_or_else(|| FetchError::NoBranch { branch: id.clone() })?;
-        Ok(SourceObject {
-            key: ObjectKey::Branch,
-            component: None,
-            source: branch.source,
-            metadata: self.metadata_of(id).await?,
-        })
     }
 }
 

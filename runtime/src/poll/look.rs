@@ -20,7 +20,7 @@ use mirror_core::{
     ids::RunId,
 };
 use mirror_keboola::{
-    DevBranch, Disposition, Job, JobSearch, KeboolaError, ListedConfiguration, Metadata, Revision,
+    DevBranch, Disposition, Job, JobSearch, KeboolaError, ListedConfiguration, Metadata, Revision, Unread,
 };
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -29,6 +29,9 @@ use std::collections::BTreeMap;
 const EVENTS_AT_ONCE: usize = 500;
 /// Runs become visible late, so the look begins so long before the newest known one.
 const JOBS_OVERLAP: SignedDuration = SignedDuration::from_mins(15);
+
+/// Stands for the digest of what cannot be read.
+const UNREADABLE: &str = "unreadable";
 
 /// What a look at a branch has told, by kind of event: those that are new, and those that were there before.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -47,11 +50,12 @@ impl Lane {
         if self.spec.poll.is_none() || self.polled().await?.is_some() {
             return Ok(());
         }
-        let branches = self.source.branches().await?;
-        let branch = branches.iter().find(|branch| branch.id == self.branch.id);
-        let branch = branch.ok_or_else(|| FetchError::NoBranch {
-            branch: self.branch.id.clone(),
-        })?;
+        let branches = self.source.branches().await.map_err(of_source)?;
+        if self.source.lacks(&branches, &self.branch.id).await {
+            let branch = self.branch.id.clone();
+            return Err(FetchError::NoBranch { branch }.into());
+        }
+        let branch = branches.find(&self.branch.id).unwrap_or(&self.branch);
         let listed = self.source.client().list_configurations(&branch.id).await;
         let life = uuid::Uuid::new_v4().simple().to_string()[..12].to_owned();
         let mut told = Told::begin(
@@ -112,14 +116,15 @@ impl Lane {
     /// Compares a branch with what was told of it, and tells what is new.
     ///
     /// What is to be told is kept, together with what it makes known, before it is told: a look that ends in between is
-    /// made good by the next one, whatever has become of the source since.
+    /// made good by the next one, whatever has become of the source since. Without `branch`, what is listed of it cannot be
+    /// read.
     ///
     /// # Errors
     /// A source, log or store that fails.
     pub(super) async fn poll(
         &self,
         mut told: Told,
-        branch: &DevBranch,
+        branch: Option<&DevBranch>,
         unversioned: bool,
     ) -> Result<Tally, AttemptError> {
         let mut tally = Tally::default();
@@ -136,7 +141,8 @@ impl Lane {
                 .map(|(others, observed)| (Some(others), Some(observed)))?,
             false => (None, None),
         };
-        let others = next.put_others(branches::digest_of(branch), others, |before| {
+        let digest = branch.map_or_else(|| next.branch().to_owned(), branches::digest_of);
+        let others = next.put_others(digest, others, |before| {
             observed
                 .map(|now| differing(before, &now, std::iter::empty(), std::iter::empty()))
                 .unwrap_or_default()
@@ -253,18 +259,26 @@ impl Lane {
         let branch = &self.branch.id;
         let mut metadata = BTreeMap::new();
         for listed in client.configurations_metadata(branch).await.map_err(of_source)? {
-            let key = ConfigKey {
-                component: listed.component_id,
-                config: listed.config_id,
+            // What cannot be read is seen to come and to go; who reads everything tells what is wrong.
+            let (id, digest) = match listed {
+                Ok(listed) => {
+                    let digest = (!listed.metadata.is_empty()).then(|| digest_of(&listed.metadata));
+                    (Some((listed.component_id, listed.config_id)), digest)
+                }
+                Err(Unread { id, .. }) => (id, Some(UNREADABLE.to_owned())),
             };
-            if !listed.metadata.is_empty() {
-                metadata.insert(key, digest_of(&listed.metadata));
+            if let (Some((component, config)), Some(digest)) = (id, digest) {
+                metadata.insert(ConfigKey { component, config }, digest);
             }
         }
-        let branch_metadata = client.branch_metadata(branch).await.map_err(of_source)?;
+        let branch_metadata = match client.branch_metadata(branch).await {
+            Ok(metadata) => digest_of(&metadata),
+            Err(KeboolaError::Malformed { .. }) => UNREADABLE.to_owned(),
+            Err(error) => return Err(of_source(error)),
+        };
         let observed = self.observe(Definitions::LeftOut).await?;
         let unversioned = Unversioned {
-            branch_metadata: digest_of(&branch_metadata),
+            branch_metadata,
             metadata,
             storage: observed.names(),
         };

@@ -219,6 +219,12 @@ impl Told {
         bodies
     }
 
+    /// Returns the digest of the branch's own fields that was told.
+    #[must_use]
+    pub fn branch(&self) -> &str {
+        &self.branch
+    }
+
     /// Notes that the branch is gone. Returns what tells of it, unless it was told.
     pub fn put_branch_gone(&mut self) -> Option<Body> {
         self.put_others(DELETED.to_owned(), None, |_| Differing::default())

@@ -1,11 +1,12 @@
 //! One event or object that cannot be dealt with never holds up the others (ADR 5).
 
+#[path = "one_object/listings.rs"]
+mod listings;
 mod support;
 
 use fake_keboola::{Fault, FaultKind};
 use rusqlite::Connection;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use support::{Installation, JANE, Keboola, MIRROR, Options, PETR, Server, until};
 
 /// What an event tells of is waited for this long.
@@ -394,143 +395,4 @@ async fn an_entry_of_the_log_that_cannot_be_read_is_put_aside_and_the_source_is_
 fn verify(site: &Installation) -> Option<i32> {
     let output = site.ask(&["verify", "--mirror", MIRROR]);
     output.status.code()
-}
-
-/// Asks the fake for a listing.
-async fn listing(keboola: &Keboola, path: &str) -> Value {
-    let url = format!("{}{path}", keboola.url().trim_end_matches('/'));
-    let request = reqwest::Client::new()
-        .get(url)
-        .header("X-StorageApi-Token", keboola.token());
-    let answer = request.send().await.expect("the fake listens");
-    serde_json::from_str(&answer.text().await.expect("it answers")).expect("the answer is JSON")
-}
-
-/// Has the fake answer with a listing as it stands.
-fn answer(keboola: &Keboola, path: String, body: &Value) {
-    keboola.fail(Fault {
-        path,
-        times: u32::MAX,
-        kind: FaultKind::Answer {
-            status: 200,
-            content_type: "application/json".into(),
-            body: body.to_string(),
-        },
-    });
-}
-
-/// Breaks an object of each listing of the default branch: `orders` has a row without an id, and the other configuration,
-/// a table and the bucket have none themselves.
-async fn break_listings(keboola: &Keboola) {
-    let branch = format!("/v2/storage/branch/{}", keboola.main());
-    let mut components = listing(
-        keboola,
-        &format!("{branch}/components?include=configuration,rows"),
-    )
-    .await;
-    for component in components.as_array_mut().expect("it is a list") {
-        for configuration in component["configurations"].as_array_mut().expect("it is one") {
-            match configuration["id"].as_str() {
-                Some("orders") => configuration["rows"][0]["id"] = Value::Null,
-                Some("clean") => configuration["id"] = Value::Null,
-                _ => {}
-            }
-        }
-    }
-    let mut tables = listing(
-        keboola,
-        &format!("{branch}/tables?include=buckets,columns,metadata,columnMetadata"),
-    )
-    .await;
-    tables[0]["id"] = Value::Null;
-    let mut buckets = listing(
-        keboola,
-        &format!("{branch}/buckets?include=metadata,linkedBuckets"),
-    )
-    .await;
-    buckets[0]["id"] = Value::Null;
-    for (name, body) in [
-        ("components", components),
-        ("tables", tables),
-        ("buckets", buckets),
-    ] {
-        // Each by itself is as it was.
-        keboola.fail(Fault {
-            path: format!("{branch}/{name}/"),
-            times: u32::MAX,
-            kind: FaultKind::Slow(std::time::Duration::ZERO),
-        });
-        answer(keboola, format!("{branch}/{name}"), &body);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn malformed_objects_of_listings_hold_up_nothing_and_take_nothing_away() {
-    let (site, mut server) = mirrored().await;
-    let keboola = &site.keboola;
-    let main = keboola.main();
-    let content = |site: &Installation| -> BTreeMap<String, String> {
-        let files = site.repository.files("main").into_keys();
-        let of_objects = files.filter(|path| path.starts_with("configs") || path.starts_with("storage/"));
-        let paths: Vec<String> = of_objects.collect();
-        let contents = site.repository.contents("main", &paths);
-        paths.into_iter().zip(contents).collect()
-    };
-    let before = content(&site);
-    let withheld = |lane: &Value| lane["withheld"].as_array().map_or(0, Vec::len);
-    for loses_data in [false, true] {
-        break_listings(keboola).await;
-        if loses_data {
-            server.stop().await;
-            site.lose_data();
-            server = site.start().await;
-        } else {
-            site.answer(&["mirror", "resync", "--mirror", MIRROR]);
-        }
-        let lane = until("everything is read, but for what cannot be", async || {
-            let lane = server.lane(&main).await;
-            (lane["state"] == "in sync" && withheld(&lane) > 0).then_some(lane)
-        })
-        .await;
-        assert_eq!(lane["outage"], Value::Null, "{lane}");
-        assert!(lane["withheld"].to_string().contains("orders"), "{lane}");
-        assert_eq!(content(&site), before, "loses_data: {loses_data}");
-
-        keboola.heal();
-        site.answer(&["mirror", "resync", "--mirror", MIRROR]);
-        until("nothing is withheld any more", async || {
-            let lane = server.lane(&main).await;
-            (lane["state"] == "in sync" && withheld(&lane) == 0).then_some(())
-        })
-        .await;
-        assert_eq!(verify(&site), Some(0));
-    }
-    keboola.set(&keboola.orders(), JANE, "z", 2);
-    site.settle(&mut server).await;
-    server.stop().await;
-    site.repository.fsck();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn malformed_objects_of_listings_do_not_stop_a_first_sync() {
-    let keboola = Keboola::small();
-    break_listings(&keboola).await;
-    let site = Installation::new(&keboola, Options::default());
-    let mut server = site.start().await;
-    site.settle(&mut server).await;
-    let files = site.repository.files("main");
-    let of = |id: &str| files.keys().any(|path| path.contains(id));
-    assert!(!of("the-orders") && of("wide.json"), "{:?}", files.keys());
-    let withheld = server.lane(&keboola.main()).await["withheld"].to_string();
-    assert!(
-        withheld.contains("orders") && withheld.contains("`id` of a row is missing"),
-        "{withheld}"
-    );
-    keboola.heal();
-    site.answer(&["mirror", "resync", "--mirror", MIRROR]);
-    until("the rest comes with the next reading", async || {
-        (verify(&site) == Some(0)).then_some(())
-    })
-    .await;
-    server.stop().await;
 }

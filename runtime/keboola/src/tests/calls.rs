@@ -97,6 +97,7 @@ async fn branches_come_with_their_text() {
     let fake = start();
     fake.create_branch("Feature", "why", &change(0)).unwrap();
     let branches = client(&fake).dev_branches().await.unwrap();
+    let branches: Vec<_> = branches.into_iter().map(Result::unwrap).collect();
     let seen: Vec<(&str, &str, bool)> = branches
         .iter()
         .map(|branch| (branch.id.as_str(), &*branch.name, branch.is_default))
@@ -310,6 +311,7 @@ async fn metadata_of_branch_and_configurations() {
     let fake = start();
     let client = client(&fake);
     let all = client.configurations_metadata(&main_branch()).await.unwrap();
+    let all: Vec<_> = all.into_iter().map(Result::unwrap).collect();
     check(
         &all,
         &expect![[r#"

@@ -103,19 +103,13 @@ async fn what_is_not_keboolas_answer_is_not_taken_for_one() {
     )
     .await;
     check(
-        json_answer(200, r#"[{"name":"no id"}]"#),
+        json_answer(200, r#"[{"name":"a list"}"#),
         "Malformed",
         Disposition::Permanent,
         1,
     )
     .await;
-    check(
-        json_answer(200, r#"[{"id":[]}]"#),
-        "Malformed",
-        Disposition::Permanent,
-        1,
-    )
-    .await;
+    check(json_answer(200, "5"), "Malformed", Disposition::Permanent, 1).await;
 }
 
 #[tokio::test]

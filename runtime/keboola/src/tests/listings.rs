@@ -54,6 +54,28 @@ async fn what_cannot_be_read_of_a_listing_is_told_beside_the_rest() {
     answer("/v2/storage/branch/5/buckets", two);
     let buckets = client.buckets(&main_branch()).await.unwrap();
     assert!(buckets[0].is_ok() && buckets[1].is_err() && buckets[2].is_ok());
+    answer(
+        "/v2/storage/dev-branches",
+        r#"[{"id":5,"isDefault":true},{"name":"x"},{"id":6,"name":[]}]"#,
+    );
+    let branches = client.dev_branches().await.unwrap();
+    let ids: Vec<Option<&str>> = branches
+        .iter()
+        .map(|branch| branch.as_ref().ok().map(|branch| branch.id.as_str()))
+        .collect();
+    assert_eq!(ids, [Some("5"), None, Some("6")]);
+    let metadata = r#"[{"idComponent":"c","configurationId":"a","metadata":[{"key":"k"}]},
+        {"idComponent":"c","configurationId":"b","metadata":[{"value":"v"}]},{"idComponent":"c","metadata":[]}]"#;
+    answer("/v2/storage/branch/5/search", metadata);
+    let metadata = client.configurations_metadata(&main_branch()).await.unwrap();
+    let unread = |index: usize| metadata[index].as_ref().unwrap_err();
+    assert_eq!(metadata[0].as_ref().unwrap().metadata[0].key, "k");
+    assert_eq!(unread(1).detail, "`key` of metadata is missing");
+    assert_eq!(
+        unread(1).id.as_ref().map(|(_, config)| config.as_str()),
+        Some("b")
+    );
+    assert_eq!(unread(2).id, None);
     answer("/queue/search/jobs", r#"[{"id":"1"},{"runId":"2"}]"#);
     let jobs = client.search_jobs(&JobSearch::default()).await.unwrap();
     assert_eq!(jobs.len(), 1);

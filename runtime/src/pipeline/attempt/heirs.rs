@@ -30,7 +30,8 @@ impl Heirs {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = heirs;
     }
 
-    fn all(&self) -> BTreeSet<Topic> {
+    /// Returns the dev branches that a mirror follows.
+    pub fn all(&self) -> BTreeSet<Topic> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -32,10 +32,11 @@ impl Lane {
         let fetch = async {
             // What events told long ago of runs that the log no longer has is kept by their days.
             let told = BTreeMap::new();
-            let fetched = self
+            let whole = self
                 .source
-                .whole_for(&self.branch, &cut, memory, scope, told, &mut outlet)
-                .await;
+                .whole_for(&self.branch, &cut, memory, scope, told, &mut outlet);
+            // All that an attempt goes through would be as large on the stack.
+            let fetched = Box::pin(whole).await;
             drop(outlet);
             let mut fetched = fetched?;
             stays(&mut fetched, &kept_out, memory);

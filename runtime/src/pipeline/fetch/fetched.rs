@@ -293,13 +293,10 @@ impl Fetched {
 
     /// Notes that a listed object cannot be read: it is withheld, or what it is of is in doubt.
     pub(super) fn not_read(&mut self, kind: Kind, object: Option<ObjectKey>, detail: String) {
-        self.unread += 1;
         match object {
-            Some(object) => {
-                tracing::warn!(%object, detail, "a listed object cannot be read; it is withheld");
-                self.refused.insert(object, WithholdReason::Source { detail });
-            }
+            Some(object) => self.withhold(object, detail),
             None => {
+                self.unread += 1;
                 tracing::warn!(
                     ?kind,
                     detail,
@@ -308,6 +305,13 @@ impl Fetched {
                 self.in_doubt.insert(kind);
             }
         }
+    }
+
+    /// Notes that an object is there and cannot be read: it stays as it was.
+    pub(super) fn withhold(&mut self, object: ObjectKey, detail: String) {
+        tracing::warn!(%object, detail, "a listed object cannot be read; it is withheld");
+        self.unread += 1;
+        self.refused.insert(object, WithholdReason::Source { detail });
     }
 
     /// Has stay what is withheld or in doubt of all that was known and is not listed now. `is_gone` knows what an event said

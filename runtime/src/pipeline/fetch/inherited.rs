@@ -3,7 +3,7 @@
 //! A dev branch reads a table of the default branch until it has one of the same id itself, and so do
 //! its mirror's readers: what a dev branch does not change is no difference.
 
-use super::{FetchError, Source};
+use super::{Source, fetched::pairs};
 use mirror_core::ids::{BranchId, BucketId, TableId};
 use mirror_keboola::{Bucket, Disposition, Item, ItemStream, KeboolaError, Table, Unread};
 use std::{
@@ -86,12 +86,12 @@ impl Source {
     }
 
     /// Returns a branch's metadata, with the project's description, which only the default branch has.
-    pub(super) async fn metadata_of(&self, branch: &BranchId) -> Result<Vec<(String, String)>, FetchError> {
-        let mut own = super::pairs(self.client.branch_metadata(branch).await?);
+    pub(super) async fn metadata_of(&self, branch: &BranchId) -> Result<Vec<(String, String)>, KeboolaError> {
+        let mut own = pairs(self.client.branch_metadata(branch).await?);
         if let Some(base) = self.base_of(branch)
             && own.iter().all(|(key, _)| key != PROJECT_DESCRIPTION)
         {
-            let inherited = super::pairs(self.client.branch_metadata(&base).await?);
+            let inherited = pairs(self.client.branch_metadata(&base).await?);
             own.extend(
                 inherited
                     .into_iter()

@@ -216,7 +216,7 @@ impl Source {
     ) -> Result<Fetched, FetchError> {
         let mut fetched = Fetched::default();
         if cut.branch_changed {
-            fetched.objects.push(self.branch_object(branch).await?);
+            self.branch_object(branch, &mut fetched).await?;
         }
         for (key, wanted) in &cut.configs {
             let had = covered.covered(key);

@@ -1,9 +1,6 @@
 //! Which version of a configuration is wanted, and what it means that the source shows another one.
 
-use super::{
-    Covered, FetchError, Fetched, Source, Unfounded,
-    fetched::{announced, pairs},
-};
+use super::{Covered, FetchError, Fetched, Source, Unfounded, fetched::announced};
 use mirror_core::{
     cut::{ConfigKey, Wanted},
     ids::BranchId,
@@ -198,15 +195,7 @@ impl Source {
         fetched: &mut Fetched,
     ) -> Result<(), FetchError> {
         let component = self.component(&key.component).await?;
-        let metadata = self
-            .client
-            .configuration_metadata(branch, &key.component, &key.config)
-            .await;
-        let metadata = match metadata {
-            Ok(metadata) => pairs(metadata),
-            Err(error) if error.disposition() == Disposition::Gone => Vec::new(),
-            Err(error) => return Err(error.into()),
-        };
+        let metadata = self.metadata_alone(branch, key).await?;
         fetched.add(&component, detail, metadata);
         Ok(())
     }
