@@ -89,6 +89,34 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
+/// Checks that something can be made in a directory, which need not be there itself, and leaves nothing behind.
+///
+/// # Errors
+/// Why it cannot be written, or made.
+pub(crate) fn can_be_filled(directory: &Path) -> io::Result<()> {
+    let directory = std::path::absolute(directory)?;
+    for place in directory.ancestors() {
+        match fs::metadata(place) {
+            Ok(there) if there.is_dir() => return try_to_fill(place),
+            Ok(_) => return Err(ErrorKind::NotADirectory.into()),
+            // It would be made in what is above it; a link that leads nowhere is in the way.
+            Err(error) if error.kind() == ErrorKind::NotFound && fs::symlink_metadata(place).is_err() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(ErrorKind::NotFound.into())
+}
+
+fn try_to_fill(directory: &Path) -> io::Result<()> {
+    let trial = directory.join(format!(".kbc-mirror.{}.tmp", std::process::id()));
+    match fs::create_dir(&trial) {
+        // Of one who was killed in between.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        made => made?,
+    }
+    fs::remove_dir(&trial)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,6 +138,32 @@ mod tests {
             assert_eq!(told, expected, "{}", path.display());
         }
         assert_eq!(read_text(&at("file"), 5).expect("it is a text"), "five!");
+    }
+
+    #[test]
+    fn a_directory_can_be_filled_where_it_is_or_could_be_made() {
+        let directory = tempfile::tempdir().expect("temporary directories can be made");
+        let at = |name: &str| directory.path().join(name);
+        fs::write(at("file"), "x").expect("it can be written");
+        std::os::unix::fs::symlink(at("nowhere"), at("link")).expect("a link can be made");
+        for (path, expected) in [
+            (at(""), None),
+            (at("new/and/deeper"), None),
+            (at("file"), Some("not a directory")),
+            (at("file/below"), Some("Not a directory (os error 20)")),
+            (at("link"), Some("No such file or directory (os error 2)")),
+            (at("link/below"), Some("No such file or directory (os error 2)")),
+            // Not even to root.
+            (
+                "/proc/kbc-mirror".into(),
+                Some("No such file or directory (os error 2)"),
+            ),
+        ] {
+            let told = can_be_filled(&path).err().map(|error| error.to_string());
+            assert_eq!(told.as_deref(), expected, "{}", path.display());
+        }
+        let left = fs::read_dir(directory.path()).expect("it is there").count();
+        assert_eq!(left, 2, "nothing is left behind");
     }
 
     #[test]

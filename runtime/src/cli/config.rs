@@ -4,6 +4,7 @@ use super::ConfigCommand;
 use crate::{
     app::Failure,
     config::{Config, MirrorSpec, PolicySpec, RepositorySpec, TAG_ROOT_BYTES_MIN},
+    files,
     notify::channel::{Channels, Target},
     output::outln,
     policies::Policies,
@@ -40,6 +41,10 @@ pub fn run(command: ConfigCommand) -> Result<(), Failure> {
 fn check(path: &Path) -> Result<usize, Vec<String>> {
     let config = Config::read(path).map_err(|error| vec![crate::app::chain(&error)])?;
     let mut problems = Vec::new();
+    if let Err(source) = files::can_be_filled(&config.data_dir) {
+        let path = config.data_dir.clone();
+        problems.push(crate::app::chain(&StartError::DataDir { path, source }));
+    }
     let mut credential = |key: String, reference: &crate::credential::CredentialRef| {
         if let Err(error) = reference.read() {
             problems.push(format!("`{key}`: {}", crate::app::chain(&error)));

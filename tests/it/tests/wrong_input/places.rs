@@ -124,10 +124,18 @@ async fn a_data_directory_that_cannot_be_used_is_named_with_what_to_do() {
     let site = Installation::new(&keboola, Options::default());
     site.lose_data();
     site.write("data", "a file");
-    for arguments in [["serve"].as_slice(), &["once", "--mirror", MIRROR]] {
-        run(&mut with_config(&site, arguments)).must(2, &["data directory", "/data`", "make it writable"]);
+    let made = || fs::read_dir(site.path("")).expect("it can be read").count();
+    let before = made();
+    // A file, below a file, and what not even root may make.
+    for place in ["data", "data/below", "/proc/kbc-mirror"] {
+        let to = format!("data_dir = \"{place}\"");
+        let parts = ["data directory", &format!("{place}`"), "make it writable"];
+        check_config(&site, "data_dir = \"data\"", &to, &parts);
     }
     fs::remove_file(site.data_dir()).expect("it was just made");
+    let said = run(&mut with_config(&site, &["config", "check"]));
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    assert_eq!(made(), before - 1, "what is only checked leaves nothing behind");
     fs::create_dir(site.data_dir()).expect("the directory can be written");
     fs::write(site.data_dir().join("mirror.sqlite"), vec![b'x'; 8192]).expect("the directory can be written");
     for arguments in [["serve"].as_slice(), &["once", "--mirror", MIRROR]] {
