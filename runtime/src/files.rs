@@ -39,10 +39,12 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
 /// # Errors
 /// What cannot be read, is no regular file, or has more bytes ([`ErrorKind::FileTooLarge`]).
 pub(crate) fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    read_of(open(path)?, bytes_max)
+}
+
+fn read_of(source: impl Read, bytes_max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    open(path)?
-        .take(bytes_max.saturating_add(1))
-        .read_to_end(&mut bytes)?;
+    source.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > bytes_max {
         let problem = format!("it has more than {bytes_max} bytes");
         return Err(io::Error::new(ErrorKind::FileTooLarge, problem));
@@ -55,8 +57,19 @@ pub(crate) fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
 /// # Errors
 /// Those of [`read`], and bytes that are no such text.
 pub(crate) fn read_text(path: &Path, bytes_max: u64) -> io::Result<String> {
-    String::from_utf8(read(path, bytes_max)?)
-        .map_err(|_| io::Error::new(ErrorKind::InvalidData, "it is no text in UTF-8"))
+    text(read(path, bytes_max)?)
+}
+
+/// The same of a source that is open: a pipe is waited for, since somebody gave it.
+///
+/// # Errors
+/// As [`read_text`].
+pub(crate) fn read_text_of(source: impl Read, bytes_max: u64) -> io::Result<String> {
+    text(read_of(source, bytes_max)?)
+}
+
+fn text(bytes: Vec<u8>) -> io::Result<String> {
+    String::from_utf8(bytes).map_err(|_| io::Error::new(ErrorKind::InvalidData, "it is no text in UTF-8"))
 }
 
 /// Writes a file as a whole or not at all: beside it first, then in its place. What is there and is no regular file,

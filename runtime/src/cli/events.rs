@@ -6,11 +6,12 @@ use super::{
 };
 use crate::{
     app::Failure,
-    control::Request,
+    control::{Request, socket::REQUEST_BYTES_MAX},
+    files,
     output::{out, outln},
 };
 use serde_json::Value;
-use std::{fs, io::Read, path::Path};
+use std::path::Path;
 
 /// Runs an `events` command.
 ///
@@ -87,10 +88,9 @@ pub fn run(command: EventsCommand) -> Result<(), Failure> {
 /// Reads events: one JSON object, an array of them, or one a line.
 fn read(file: &Path) -> Result<Vec<Value>, Failure> {
     let text = if file == Path::new("-") {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).map(|_| text)
+        files::read_text_of(std::io::stdin(), REQUEST_BYTES_MAX)
     } else {
-        fs::read_to_string(file)
+        files::read_text(file, REQUEST_BYTES_MAX)
     };
     let text = text.map_err(|error| Failure::usage(format!("cannot read `{}`: {error}", file.display())))?;
     let values = serde_json::Deserializer::from_str(&text).into_iter::<Value>();

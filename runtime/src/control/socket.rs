@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Name of the socket in the data directory.
 pub const SOCKET_FILE: &str = "control.sock";
-const REQUEST_BYTES_MAX: u64 = 16 << 20;
+pub(crate) const REQUEST_BYTES_MAX: u64 = 16 << 20;
 /// A request must come within this; what it asks for may take as long as it takes.
 const REQUEST_WITHIN: Duration = Duration::from_secs(30);
 

@@ -256,6 +256,32 @@ fn only_regular_files_are_read_and_not_without_end() {
 }
 
 #[test]
+fn events_are_read_from_files_that_end_and_within_bounds() {
+    let files = Files::new(&[("mirror.toml", "")]);
+    files.pipe("pipe");
+    let large = File::create(files.path("large")).expect("the directory can be written");
+    large.set_len(20 << 20).expect("it has holes only");
+    let publish = |file: &str| {
+        let mut command = product(&["events", "publish", "--config", "mirror.toml", "--mirror", "shop"]);
+        command.args(["--file", file]).current_dir(files.0.path());
+        command
+    };
+    for (file, problem) in [
+        ("pipe", "it is no regular file"),
+        ("/dev/zero", "it is no regular file"),
+        ("large", "it has more than 16777216 bytes"),
+    ] {
+        run(&mut publish(file)).must(2, &["cannot read", file, problem]);
+    }
+    let mut endless = publish("-");
+    endless.stdin(File::open("/dev/zero").expect("there is such a device"));
+    let output = endless.output().expect("the program can be started");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("cannot read `-`: it has more than"), "{stderr}");
+}
+
+#[test]
 fn settings_with_a_byte_order_mark_are_told_so() {
     let files = Files::new(&[("settings.json", "\u{feff}{}"), ("policy.wasm", "")]);
     let said = files.run(&["check", "policy.wasm", "--settings", "settings.json"]);
