@@ -281,7 +281,9 @@ impl Control {
         let spec = self.mirror(mirror)?;
         let runner = self.runner.as_ref().ok_or(ControlError::NotRunning)?;
         let page = runner.status_of(&spec.id).await;
-        page.map_err(|error| ControlError::Failed(crate::app::chain(&error)))
+        let mut page = page.map_err(|error| ControlError::Failed(crate::app::chain(&error)))?;
+        page["log"] = self.log.over().map(|over| crate::app::chain(&over)).into();
+        Ok(page)
     }
 
     async fn verify(&self, mirror: &str) -> Result<Value, ControlError> {

@@ -81,6 +81,9 @@ fn status(Of { config, mirror, json }: Of) -> Result<(), Failure> {
         outln!("{page}");
         return Ok(());
     }
+    if let Some(reason) = page["log"].as_str() {
+        outln!("the log cannot go on in the running process: {reason}");
+    }
     for problem in page["mirrors"].as_array().into_iter().flatten() {
         outln!("mirror `{mirror}` cannot be opened: {}", text(&problem["reason"]));
     }

@@ -387,6 +387,9 @@ async fn a_log_that_is_deleted_or_made_anew_is_told_of_and_everything_is_compare
         .await;
     };
     told("is gone").await;
+    let status = site.ask(&["mirror", "status", "--mirror", MIRROR]).ok();
+    let line = "the log cannot go on in the running process: the NATS stream `KBC_LOG`";
+    assert!(status.starts_with(line), "{status}");
     let event = json!({
         "type": "config_changed", "projectId": site.keboola.project().project_id.to_string(),
         "branchId": keboola.main(), "componentId": "c", "configId": "a", "newVersion": 1,
