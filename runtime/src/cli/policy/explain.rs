@@ -51,28 +51,26 @@ pub(super) fn run(explain: &Explain) -> Result<(), Failure> {
     if let Some(path) = &explain.policy.policy {
         stages.push((name(path), prepare(&sandbox, &explain.policy)?));
     }
-    let sources = sources(&explain.paths);
     // As in a mirror, where what stands under a `#` key of one object is looked for in all.
-    let mut known = KnownSecrets::new();
-    for source in &sources {
-        if let Some(judged) = source.read()? {
-            known.merge(&plaintexts_of_file(judged.format, &judged.text));
-        }
-    }
-    let guard = Guard::new(&known);
-    let (mut files, mut found) = (Vec::new(), Found::default());
-    for source in sources {
+    let (mut all, mut known) = (Vec::new(), KnownSecrets::new());
+    for source in sources(&explain.paths) {
         let Some(judged) = source.read()? else {
             errln!("{}: not read: it is no text, or too large", source.name);
             continue;
         };
+        known.merge(&plaintexts_of_file(judged.format, &judged.text));
+        all.push((source.name, judged));
+    }
+    let guard = Guard::new(&known);
+    let (mut files, mut found) = (Vec::new(), Found::default());
+    for (name, judged) in all {
         let mut passage = Passage::new(judged);
         let withheld = take_through(&stages, &mut passage, &guard)?;
         let pieces = passage.kept(usize::MAX, &guard);
         found.extend(passage.found);
         if explain.json || !pieces.is_empty() || withheld.is_some() {
             files.push(Explained {
-                name: source.name,
+                name,
                 pieces,
                 withheld,
             });
