@@ -5,7 +5,7 @@ mod support;
 use mirror_core::event::EVENT_BYTES_MAX;
 use nats_server::NatsServer;
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 use support::{
     Broker, Installation, JANE, Keboola, LogBook, MIRROR, Options, PETR, Server, each_round, until,
 };
@@ -21,14 +21,24 @@ fn work(keboola: &Keboola, round: u64) {
     keboola.run(&orders, "success", &["in.c-shop.orders"]);
 }
 
+/// A project that a process mirrors over NATS, with lines for the table `[keboola]`.
+async fn mirrored(keboola: &'static str) -> (Installation, Server, Broker) {
+    let nats = NatsServer::start();
+    let options = Options {
+        keboola,
+        ..Broker::options(&nats, "")
+    };
+    let site = Installation::new(&Keboola::small(), options);
+    let server = site.start().await;
+    let broker = Broker::open(nats, &site).await;
+    broker.settle(&[&site]).await;
+    (site, server, broker)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn what_is_published_over_nats_becomes_commits_also_after_nats_was_away() {
-    let keboola = Keboola::small();
-    let nats = NatsServer::start();
-    let site = Installation::new(&keboola, Broker::options(&nats, ""));
-    let server = site.start().await;
-    let mut broker = Broker::open(nats, &site).await;
-    broker.settle(&[&site]).await;
+    let (site, server, mut broker) = mirrored("").await;
+    let keboola = Arc::clone(&site.keboola);
     for round in 1..=2 {
         work(&keboola, round);
         broker.settle(&[&site]).await;
@@ -63,12 +73,8 @@ async fn a_process_killed_at_any_of_its_places_loses_nothing_and_does_nothing_tw
 }
 
 async fn killed_at_each_place() {
-    let keboola = Keboola::small();
-    let nats = NatsServer::start();
-    let site = Installation::new(&keboola, Broker::options(&nats, ""));
-    let server = site.start().await;
-    let broker = Broker::open(nats, &site).await;
-    broker.settle(&[&site]).await;
+    let (site, server, broker) = mirrored("").await;
+    let keboola = Arc::clone(&site.keboola);
     server.stop().await;
     let places = [
         "attempt-start",
@@ -356,16 +362,8 @@ fn check_compared(site: &Installation, books: &BTreeMap<String, LogBook>, run: &
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn a_log_that_is_deleted_or_made_anew_is_told_of_and_everything_is_compared_by_the_next_process() {
-    let keboola = Keboola::small();
-    let nats = NatsServer::start();
-    let options = Options {
-        keboola: NEVER,
-        ..Broker::options(&nats, "")
-    };
-    let site = Installation::new(&keboola, options);
-    let mut server = site.start().await;
-    let broker = Broker::open(nats, &site).await;
-    broker.settle(&[&site]).await;
+    let (site, mut server, broker) = mirrored(NEVER).await;
+    let keboola = Arc::clone(&site.keboola);
     // Positions of the stream that comes after it are behind this for long.
     work(&keboola, 1);
     broker.settle(&[&site]).await;
@@ -414,16 +412,7 @@ async fn a_log_that_is_deleted_or_made_anew_is_told_of_and_everything_is_compare
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn events_that_others_delete_from_the_log_are_found_by_comparing() {
-    let keboola = Keboola::small();
-    let nats = NatsServer::start();
-    let options = Options {
-        keboola: NEVER,
-        ..Broker::options(&nats, "")
-    };
-    let site = Installation::new(&keboola, options);
-    let server = site.start().await;
-    let broker = Broker::open(nats, &site).await;
-    broker.settle(&[&site]).await;
+    let (site, server, broker) = mirrored(NEVER).await;
     let run = accepted_and_waiting(&site, &server, &broker).await;
     broker.purge_stream("KBC_LOG").await;
     site.ask(&["mirror", "resume", "--mirror", MIRROR]).ok();
@@ -435,12 +424,8 @@ async fn events_that_others_delete_from_the_log_are_found_by_comparing() {
 /// It is one that HTTP takes, and with what is added to it more than a message holds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn an_event_that_no_message_can_hold_does_not_hold_up_its_neighbours() {
-    let keboola = Keboola::small();
-    let nats = NatsServer::start();
-    let site = Installation::new(&keboola, Broker::options(&nats, ""));
-    let server = site.start().await;
-    let broker = Broker::open(nats, &site).await;
-    broker.settle(&[&site]).await;
+    let (site, server, broker) = mirrored("").await;
+    let keboola = Arc::clone(&site.keboola);
     let event = |links: &[String]| {
         json!({
             "type": "job_finished", "projectId": keboola.project().project_id.to_string(), "branchId": keboola.main(),

@@ -42,12 +42,23 @@ fn installation(
     site
 }
 
-fn outage(keboola: &Keboola) {
+/// Mirrors, and then lets the source fail: an outage has begun when the process ends, and nobody was told.
+async fn begin_outage(site: &Installation) {
+    let keboola = &site.keboola;
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
     keboola.fail(Fault {
         path: "/v2/storage/branch/5".into(),
         times: u32::MAX,
         kind: FaultKind::ServerError,
     });
+    keboola.set(&keboola.orders(), JANE, "z", 2);
+    site.deliver(&mut server).await.expect("the process lives");
+    until("the lane waits", async || {
+        (server.lane(&keboola.main()).await["state"] == "retrying").then_some(())
+    })
+    .await;
+    server.stop().await;
 }
 
 /// Waits until so many were posted to the webhook; each must be signed as the standard says.
@@ -120,17 +131,7 @@ async fn an_outage_of_three_hours_is_told_once_on_every_channel_and_so_is_its_en
     let (receiver, mail) = (Receiver::start().await, MailServer::open());
     let more = ", { email = \"jane@example.com\" }, { slack = \"file:slack-url\" }";
     let site = installation(&keboola, &receiver, &mail.table("security = \"plain\""), more);
-    let mut server = site.start().await;
-    site.settle(&mut server).await;
-    outage(&keboola);
-    keboola.set(&keboola.orders(), JANE, "z", 2);
-    site.deliver(&mut server).await.expect("the process lives");
-    until("the lane waits", async || {
-        (server.lane(&keboola.main()).await["state"] == "retrying").then_some(())
-    })
-    .await;
-    server.stop().await;
-
+    begin_outage(&site).await;
     age_outage(&site, jiff::SignedDuration::from_mins(166));
     let server = start_failing(&site).await;
     let warned = server.logged("notice");
@@ -441,18 +442,8 @@ async fn a_lane_that_cannot_be_read_from_the_log_is_an_outage_like_any_other() {
     let keboola = Keboola::small();
     let receiver = Receiver::start().await;
     let site = installation(&keboola, &receiver, "", "");
-    let mut server = site.start().await;
-    site.settle(&mut server).await;
-    outage(&keboola);
-    keboola.set(&keboola.orders(), JANE, "z", 2);
-    site.deliver(&mut server).await.expect("the process lives");
-    until("the lane waits", async || {
-        (server.lane(&keboola.main()).await["state"] == "retrying").then_some(())
-    })
-    .await;
-    server.stop().await;
+    begin_outage(&site).await;
     keboola.heal();
-
     age_outage(&site, jiff::SignedDuration::from_mins(181));
     let rename = |from: &str, to: &str| {
         let file = site.data_dir().join(mirror_runtime::database::DATABASE_FILE);
