@@ -3,27 +3,16 @@
 //! Structure first, then known forms, then names and values. The host cuts a file into leaves and puts the
 //! markers in; this only says which pieces go.
 
-use crate::keys::{self, Keywords, Strength};
-use crate::nearby::{Header, Object};
-use crate::pairs::{self, rule_for};
+use crate::keys::Keywords;
+use crate::members::{Members, Place};
+use crate::names::Names;
+use crate::nearby::Header;
+use crate::pairs::rule_for;
 use crate::rules::{self, RuleIndex};
 use crate::scan::{self, Depth, Hit, Scanner};
 use crate::settings::Settings;
-use crate::shape::Join;
 use crate::{keboola, repeated, structure, vendors};
-use std::ops::{Range, RangeInclusive};
 use std::sync::OnceLock;
-
-/// Longest item of a list that is taken for the name of the next one, in bytes.
-const NAME_MAX: usize = 48;
-
-/// Bytes of a value that is judged by names further away.
-const TELLING: RangeInclusive<usize> = 8..=256;
-
-/// Says whether a value is worth judging by the name of its object, or of the item before it.
-fn is_telling(value: &str) -> bool {
-    TELLING.contains(&value.len()) && value.bytes().fold(false, |any, byte| any | byte.is_ascii_digit())
-}
 
 /// What a document is (`document-kind` of `wit/types.wit`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +93,15 @@ pub struct Engine {
 pub fn judge(documents: &[Document<'_>]) -> Vec<Vec<Finding>> {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     let engine = ENGINE.get_or_init(|| Engine::new(Settings::default()));
-    documents.iter().map(|document| engine.judge(document)).collect()
+    let mut session = engine.session();
+    documents.iter().map(|document| session.judge(document)).collect()
+}
+
+/// The policy at work on a batch: what it has found out of names in one document it knows in the next.
+#[derive(Debug)]
+pub struct Session<'e> {
+    engine: &'e Engine,
+    names: Names<'e>,
 }
 
 impl Engine {
@@ -118,31 +115,42 @@ impl Engine {
         }
     }
 
-    /// Judges one document.
+    /// Begins with a batch.
+    #[must_use]
+    pub fn session(&self) -> Session<'_> {
+        Session {
+            engine: self,
+            names: Names::new(&self.keywords),
+        }
+    }
+
+    /// Judges one document; of several, a [`Session`] is faster.
     #[must_use]
     pub fn judge(&self, document: &Document<'_>) -> Vec<Finding> {
+        self.session().judge(document)
+    }
+
+    fn judge_with(&self, names: &mut Names<'_>, document: &Document<'_>) -> Vec<Finding> {
         let mut findings = Vec::new();
         let mut header = Header::default();
-        let mut object = Object::default();
-        for (place, leaf) in document.leaves.iter().enumerate() {
-            match leaf.role {
-                Role::Key => {
-                    let hits = self.scanner.scan(leaf.value, Depth::Forms);
-                    findings.extend(hits.into_iter().map(|hit| hit.into_finding(place)));
+        let mut members = Members::new(names);
+        for (at, leaf) in document.leaves.iter().enumerate() {
+            if leaf.role == Role::Key {
+                let hits = self.scanner.scan(leaf.value, Depth::Forms);
+                findings.extend(hits.into_iter().map(|hit| hit.into_finding(at)));
+                continue;
+            }
+            let place = members.place(leaf.pointer);
+            if place.is_under_hash && !structure::is_schema_annotation(document, at) {
+                if !keboola::may_stay_under_hash(leaf.value) {
+                    findings.push(Finding {
+                        leaf: at,
+                        target: Target::Whole,
+                        rule: rules::KEBOOLA_PLAINTEXT,
+                    });
                 }
-                _ if structure::is_under_hash(leaf.pointer)
-                    && !structure::is_schema_annotation(document, place) =>
-                {
-                    if !keboola::may_stay_under_hash(leaf.value) {
-                        findings.push(Finding {
-                            leaf: place,
-                            target: Target::Whole,
-                            rule: rules::KEBOOLA_PLAINTEXT,
-                        });
-                    }
-                }
-                Role::Scalar => {}
-                Role::Text => self.judge_text(document, place, &mut header, &mut object, &mut findings),
+            } else if leaf.role == Role::Text {
+                self.judge_text(document, (at, place), &mut header, &mut members, &mut findings);
             }
         }
         repeated::add(document, &mut findings);
@@ -155,12 +163,12 @@ impl Engine {
     fn judge_text<'a>(
         &self,
         document: &Document<'a>,
-        place: usize,
+        (at, place): (usize, Place<'a>),
         header: &mut Header<'a>,
-        object: &mut Object<'a>,
+        members: &mut Members<'_, '_, 'a>,
         findings: &mut Vec<Finding>,
     ) {
-        let leaf = &document.leaves[place];
+        let leaf = &document.leaves[at];
         let value = leaf.value;
         let cell = if document.kind == Kind::Sample {
             structure::cell(leaf.pointer)
@@ -171,19 +179,19 @@ impl Engine {
             Some((0, column)) => {
                 header.learn(&self.keywords, column, value);
                 // A table need not have one.
-                vendors::judge_cell(document, place, "")
+                vendors::judge_cell(document, at, "")
             }
             Some((_, column)) => header
                 .judge(column, value)
-                .or_else(|| vendors::judge_cell(document, place, header.name(column))),
+                .or_else(|| vendors::judge_cell(document, at, header.name(column))),
             None if leaf.pointer.is_empty() => None,
-            None => self.judge_member(document, place, object),
+            None => members.judge(document, at, place),
         };
         let mut hits = Vec::new();
         if let Some((strength, range)) = judged {
             if range == (0..value.len()) {
                 findings.push(Finding {
-                    leaf: place,
+                    leaf: at,
                     target: Target::Whole,
                     rule: rule_for(strength),
                 });
@@ -196,74 +204,22 @@ impl Engine {
         }
         if let Some(rule) = self.scanner.judge_encoded(value) {
             findings.push(Finding {
-                leaf: place,
+                leaf: at,
                 target: Target::Whole,
                 rule,
             });
             return;
         }
         hits.extend(self.scanner.scan(value, Depth::All(0)));
-        findings.extend(scan::merge(hits).into_iter().map(|hit| hit.into_finding(place)));
+        findings.extend(scan::merge(hits).into_iter().map(|hit| hit.into_finding(at)));
     }
+}
 
-    /// Judges the value of a member by its own name, then by the name beside it, before it, and above it.
-    fn judge_member<'a>(
-        &self,
-        document: &Document<'a>,
-        place: usize,
-        object: &mut Object<'a>,
-    ) -> Option<(Strength, Range<usize>)> {
-        let leaf = &document.leaves[place];
-        let (parent, member) = structure::last(leaf.pointer);
-        let judge = |name: &str| {
-            let strength = self.keywords.strength(name)?;
-            Some((strength, pairs::judge(strength, Join::Member, name, leaf.value)?))
-        };
-        judge(&structure::name_of(parent, member))
-            .or_else(|| vendors::judge(member, leaf.value))
-            .or_else(|| {
-                let name = structure::name_beside(document, place, (parent, member))?;
-                judge(&name).or_else(|| vendors::judge(&name, leaf.value))
-            })
-            .or_else(|| self.judge_after_name(document, place, (parent, member)))
-            .or_else(|| {
-                let name = object.name(&self.keywords, parent)?;
-                // What else such an object has are short values and words.
-                let strength = is_telling(leaf.value).then(|| keys::strength(&name, member))??;
-                Some((
-                    strength,
-                    pairs::judge(strength, Join::Member, member, leaf.value)?,
-                ))
-            })
-    }
-
-    /// Judges an item of a list by the one before it, where that is a flag or a name: `["--password", "…"]`.
-    fn judge_after_name(
-        &self,
-        document: &Document<'_>,
-        place: usize,
-        (parent, member): (&str, &str),
-    ) -> Option<(Strength, Range<usize>)> {
-        if !member.as_bytes().first()?.is_ascii_digit() {
-            return None;
-        }
-        let before = document.leaves.get(place.checked_sub(1)?)?;
-        let (name, value) = (before.value, document.leaves[place].value);
-        let is_flag = name.starts_with('-');
-        // What follows a mere name in a list has to look random, which few items do.
-        if value.starts_with('-') || !(is_flag || is_telling(value)) {
-            return None;
-        }
-        let is_beside = before.role == Role::Text
-            && name.len() <= NAME_MAX
-            && structure::last(before.pointer).0 == parent;
-        if !is_beside {
-            return None;
-        }
-        let join = if is_flag { Join::Certain } else { Join::Listed };
-        // A list of names, such as that of required properties, is none of secrets.
-        let strength = self.keywords.strength(name.trim_start_matches('#'))?;
-        Some((strength, pairs::judge(strength, join, name, value)?))
+impl Session<'_> {
+    /// Judges one document.
+    #[must_use]
+    pub fn judge(&mut self, document: &Document<'_>) -> Vec<Finding> {
+        self.engine.judge_with(&mut self.names, document)
     }
 }
 

@@ -5,7 +5,7 @@
     reason = "the generated bindings lift and lower values through raw memory"
 )]
 
-use crate::engine::{self, Engine};
+use crate::engine::{self, Engine, Session};
 use crate::settings::Settings;
 use crate::{rules, settings};
 use exports::keboola::mirror::packed_redaction::{self, Batch};
@@ -55,17 +55,17 @@ impl Guest for Policy {
     }
 
     fn redact(_context: Context, documents: Vec<Document>) -> Result<Vec<Vec<Finding>>, GuestError> {
-        let engine = engine()?;
+        let mut session = engine()?.session();
         let documents = documents.iter().enumerate();
         documents
-            .map(|(item, document)| judge(engine, item, &borrow(document)))
+            .map(|(item, document)| judge(&mut session, item, &borrow(document)))
             .collect()
     }
 }
 
 impl packed_redaction::Guest for Policy {
     fn redact(_context: Context, batch: Batch) -> Result<Vec<Vec<Finding>>, GuestError> {
-        let engine = engine()?;
+        let mut session = engine()?.session();
         let mut cuts = Cuts::of(&batch);
         // One list for all, so that as little memory as possible is touched.
         let mut leaves = Vec::new();
@@ -79,7 +79,7 @@ impl packed_redaction::Guest for Policy {
                 kind: kind(document.kind),
                 leaves: mem::take(&mut leaves),
             };
-            let findings = judge(engine, item, &document);
+            let findings = judge(&mut session, item, &document);
             leaves = document.leaves;
             leaves.clear();
             findings
@@ -102,12 +102,16 @@ fn contradiction(item: usize) -> GuestError {
     }
 }
 
-fn judge(engine: &Engine, item: usize, document: &engine::Document<'_>) -> Result<Vec<Finding>, GuestError> {
+fn judge(
+    session: &mut Session<'_>,
+    item: usize,
+    document: &engine::Document<'_>,
+) -> Result<Vec<Finding>, GuestError> {
     let too_large = || GuestError {
         message: "a leaf has more than 4 GiB".to_owned(),
         item: u32::try_from(item).ok(),
     };
-    let findings = engine.judge(document).into_iter();
+    let findings = session.judge(document).into_iter();
     findings
         .map(|finding| lower(finding).ok_or_else(too_large))
         .collect()

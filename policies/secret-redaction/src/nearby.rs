@@ -1,9 +1,9 @@
-//! What the leaves before one tell of it: the header of a sample, and the object that it is in.
+//! What the header of a sample tells of its cells.
 
 use crate::keys::{Keywords, Strength};
+use crate::pairs;
 use crate::shape::Join;
-use crate::{pairs, structure};
-use std::{borrow::Cow, ops::Range};
+use std::ops::Range;
 
 /// What the header of a sample says about its columns.
 #[derive(Debug, Default)]
@@ -29,26 +29,5 @@ impl<'a> Header<'a> {
         let &(strength, name) = self.columns.get(column)?;
         let strength = strength?;
         Some((strength, pairs::judge(strength, Join::Cell, name, value)?))
-    }
-}
-
-/// The object that the last member was in: members of one object follow each other.
-#[derive(Debug, Default)]
-pub(crate) struct Object<'a> {
-    pointer: &'a str,
-    /// Its name, where that has a word of a secret.
-    name: Option<&'a str>,
-}
-
-impl<'a> Object<'a> {
-    /// Returns the name of the object with this pointer, where it has a word of a secret. Together with the name of a member
-    /// it may promise one, as in `{"passwords": {"production": "…"}}`.
-    pub(crate) fn name(&mut self, keywords: &Keywords, pointer: &'a str) -> Option<Cow<'a, str>> {
-        if self.pointer != pointer {
-            let name = structure::last(pointer).1;
-            self.pointer = pointer;
-            self.name = keywords.occur_in(name).then_some(name);
-        }
-        Some(structure::name_of("", self.name?))
     }
 }

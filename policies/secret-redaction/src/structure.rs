@@ -2,13 +2,14 @@
 //! value, the header above a cell.
 
 use crate::engine::{Document, Leaf, Role};
+use crate::names::Names;
 use std::borrow::Cow;
 
 /// How many leaves on either side are searched for a sibling.
 const SIBLINGS_MAX: usize = 48;
 
 /// Says whether a member holds the value of a pair whose name is in another member.
-fn is_value_member(member: &str) -> bool {
+pub(crate) fn is_value_member(member: &str) -> bool {
     matches!(
         member,
         "value"
@@ -25,25 +26,28 @@ fn is_value_member(member: &str) -> bool {
     )
 }
 
-/// Members that hold the name of such a pair.
-const NAME_MEMBERS: &[&str] = &[
-    "name",
-    "key",
-    "label",
-    "header",
-    "field",
-    "param",
-    "parameter",
-    "variable",
-    "attribute",
-    "id",
-    "k",
-    "title",
-    "option",
-    "property",
-    "attr",
-    "setting",
-];
+/// Says whether a member holds the name of such a pair.
+pub(crate) fn is_name_member(member: &str) -> bool {
+    matches!(
+        member,
+        "name"
+            | "key"
+            | "label"
+            | "header"
+            | "field"
+            | "param"
+            | "parameter"
+            | "variable"
+            | "attribute"
+            | "id"
+            | "k"
+            | "title"
+            | "option"
+            | "property"
+            | "attr"
+            | "setting"
+    )
+}
 
 /// Says whether the place is below a key that begins with `#`, at any depth.
 pub(crate) fn is_under_hash(pointer: &str) -> bool {
@@ -67,14 +71,19 @@ fn member_name(pointer: &str) -> Cow<'_, str> {
 
 /// The same where the pointer is cut into parent and last name.
 pub(crate) fn name_of<'p>(parent: &'p str, member: &'p str) -> Cow<'p, str> {
+    unescape(segment_of(parent, member))
+}
+
+/// The same as it is in the pointer.
+pub(crate) fn segment_of<'p>(parent: &'p str, member: &'p str) -> &'p str {
     let (mut rest, mut name) = (parent, member);
     while crate::pairs::is_number(name) {
         (rest, name) = last(rest);
     }
-    unescape(name)
+    name
 }
 
-fn unescape(segment: &str) -> Cow<'_, str> {
+pub(crate) fn unescape(segment: &str) -> Cow<'_, str> {
     if segment.contains('~') {
         segment.replace("~1", "/").replace("~0", "~").into()
     } else {
@@ -91,24 +100,24 @@ pub(crate) fn last(pointer: &str) -> (&str, &str) {
     }
 }
 
-/// Returns the text that names the value of the leaf at `place`: `token` of
-/// `{"name": "token", "value": "…"}`, or the parent's name where no sibling says it. Its pointer is cut already.
+/// Returns the text that names the value of the leaf at `place`, which is that of a pair: `token` of
+/// `{"name": "token", "value": "…"}`, or the parent's name where no sibling says it.
 pub(crate) fn name_beside<'a>(
     document: &Document<'a>,
     place: usize,
-    (parent, member): (&'a str, &str),
-) -> Option<Cow<'a, str>> {
-    if !is_value_member(member) {
-        return None;
-    }
-    let sibling = siblings(document, place, parent).find(|leaf| {
-        leaf.role == Role::Text
-            && NAME_MEMBERS.contains(&last(leaf.pointer).1)
-            && last(leaf.pointer).0 == parent
-    });
-    match sibling {
-        Some(leaf) => Some(leaf.value.into()),
-        None => Some(member_name(parent)),
+    parent: &'a str,
+    names: &mut Names<'_>,
+) -> Cow<'a, str> {
+    // They are below the parent, so a member of it is one whose pointer is cut at its end.
+    let mut is_name = |leaf: &&Leaf<'_>| {
+        leaf.role == Role::Text && {
+            let (above, member) = last(leaf.pointer);
+            above.len() == parent.len() && names.of(member).is_name
+        }
+    };
+    match siblings(document, place, parent).find(|leaf| is_name(leaf)) {
+        Some(leaf) => leaf.value.into(),
+        None => member_name(parent),
     }
 }
 
@@ -184,7 +193,7 @@ pub(crate) fn cell(pointer: &str) -> Option<(usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Kind;
+    use crate::{engine::Kind, keys::Keywords};
 
     fn document<'a>(leaves: &[(&'a str, &'a str)]) -> Document<'a> {
         let leaves = leaves
@@ -232,11 +241,15 @@ mod tests {
             ("/v/1/name", "token"),
             ("/password/value", "y"),
         ]);
-        let beside = |place: usize| name_beside(&pairs, place, last(pairs.leaves[place].pointer));
-        assert_eq!(beside(1).unwrap(), "env");
-        assert_eq!(beside(2).unwrap(), "token");
-        assert_eq!(beside(4).unwrap(), "password");
-        assert_eq!(beside(0), None);
+        let keywords = Keywords::new();
+        let mut names = Names::new(&keywords);
+        let mut beside = |place: usize| {
+            let parent = last(pairs.leaves[place].pointer).0;
+            name_beside(&pairs, place, parent, &mut names)
+        };
+        assert_eq!(beside(1), "env");
+        assert_eq!(beside(2), "token");
+        assert_eq!(beside(4), "password");
     }
 
     #[test]

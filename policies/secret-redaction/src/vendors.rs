@@ -28,11 +28,15 @@ static OTHERS: List = List::new(&names::OTHERS);
 
 /// Judges the value of a member by its name, which may be that of a service.
 pub(crate) fn judge(name: &str, value: &str) -> Option<(Strength, Range<usize>)> {
+    let may_be = LENGTHS.contains(&value.len()) && is_service(name.as_bytes());
+    may_be.then(|| judge_of_service(value)).flatten()
+}
+
+/// The same where the name is that of a service.
+pub(crate) fn judge_of_service(value: &str) -> Option<(Strength, Range<usize>)> {
     let token = value.as_bytes();
-    let is_of_service = LENGTHS.contains(&token.len())
-        && URL64.all(token)
-        && is_service(name.as_bytes())
-        && (is_token(token) || shape::is_uuid(token));
+    let is_of_service =
+        LENGTHS.contains(&token.len()) && URL64.all(token) && (is_token(token) || shape::is_uuid(token));
     is_of_service.then_some((Strength::Weak, 0..token.len()))
 }
 
@@ -118,7 +122,8 @@ fn is_token(bytes: &[u8]) -> bool {
         && shape::is_opaque(bytes, LENGTHS.start)
 }
 
-fn is_service(name: &[u8]) -> bool {
+/// Says whether it is the name of a service.
+pub(crate) fn is_service(name: &[u8]) -> bool {
     SERVICES.has(name) || WORDS.has(name)
 }
 

@@ -1,0 +1,167 @@
+//! What names of members say, remembered while a batch is judged: a project has some hundred names, each at many places.
+
+use crate::keys::{Keywords, Strength};
+use crate::{structure, vendors};
+
+/// So many names are remembered, each at its own place.
+const PLACES: usize = 256;
+
+/// Longest name that is remembered, in bytes.
+const LENGTH_MAX: usize = 16;
+
+/// What a name says, as it is in a pointer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Known {
+    /// How strongly it promises a secret.
+    pub strength: Option<Strength>,
+    /// It has a word of a secret anywhere.
+    pub has_keyword: bool,
+    /// It is the name of a service.
+    pub is_service: bool,
+    /// Its value is that of a pair whose name is in another member.
+    pub is_value: bool,
+    /// Its value is the name of such a pair.
+    pub is_name: bool,
+}
+
+impl Known {
+    fn of(keywords: &Keywords, name: &str) -> Self {
+        Self {
+            strength: keywords.strength(&structure::unescape(name)),
+            has_keyword: keywords.occur_in(name),
+            is_service: vendors::is_service(name.as_bytes()),
+            is_value: structure::is_value_member(name),
+            is_name: structure::is_name_member(name),
+        }
+    }
+}
+
+/// All bytes of a short name, and how many they are: no two names have the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Letters {
+    first: u64,
+    last: u64,
+    length: usize,
+}
+
+impl Letters {
+    /// No name has these.
+    const NONE: Self = Self {
+        first: 0,
+        last: 0,
+        length: usize::MAX,
+    };
+
+    /// Returns those of a name that is short enough.
+    fn of(name: &[u8]) -> Option<Self> {
+        // Two halves, which may overlap, have no loop that takes as many turns as the name has bytes.
+        let (first, last) = if name.len() > LENGTH_MAX {
+            return None;
+        } else if let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) {
+            (u64::from_le_bytes(*first), u64::from_le_bytes(*last))
+        } else if let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) {
+            (
+                u64::from(u32::from_le_bytes(*first)),
+                u64::from(u32::from_le_bytes(*last)),
+            )
+        } else {
+            let all = name.iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
+            (all, all)
+        };
+        Some(Self {
+            first,
+            last,
+            length: name.len(),
+        })
+    }
+
+    /// Returns the place where the name is remembered. What is remembered does not depend on it.
+    fn place(self) -> u8 {
+        let mixed = (self.first ^ self.last.rotate_left(29)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        mixed.to_be_bytes()[0]
+    }
+}
+
+/// The names that were asked for last.
+#[derive(Debug)]
+pub(crate) struct Names<'k> {
+    keywords: &'k Keywords,
+    places: Box<[(Letters, Known); PLACES]>,
+}
+
+impl<'k> Names<'k> {
+    pub(crate) fn new(keywords: &'k Keywords) -> Self {
+        let nothing = (Letters::NONE, Known::default());
+        let places: Box<[_]> = vec![nothing; PLACES].into();
+        Self {
+            keywords,
+            places: places.try_into().expect("it has this length"),
+        }
+    }
+
+    pub(crate) fn keywords(&self) -> &'k Keywords {
+        self.keywords
+    }
+
+    /// Returns what a name says, as it is in a pointer.
+    pub(crate) fn of(&mut self, name: &str) -> Known {
+        let Some(letters) = Letters::of(name.as_bytes()) else {
+            return Known::of(self.keywords, name);
+        };
+        let place = &mut self.places[usize::from(letters.place())];
+        if place.0 != letters {
+            *place = (letters, Known::of(self.keywords, name));
+        }
+        place.1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn a_name_says_the_same_whatever_was_asked_for_before() {
+        let keywords = Keywords::new();
+        let mut names = Names::new(&keywords);
+        let words = crate::keys::words::KEYWORDS
+            .iter()
+            .chain(crate::keys::words::SECRETS);
+        let words = words
+            .copied()
+            .chain(["value", "name", "ipstack", "#", "#x", "", "a~1b", "0", "12", "pw"]);
+        let words: Vec<&str> = words.collect();
+        let joined = words
+            .iter()
+            .flat_map(|word| words.iter().map(move |other| format!("{word}{other}")));
+        let all: Vec<String> = joined
+            .chain(words.iter().map(|word| (*word).to_owned()))
+            .collect();
+        assert!(all.len() > 10 * PLACES);
+        // Each is asked for twice, once when others have taken its place.
+        for name in all.iter().chain(all.iter().rev()) {
+            assert_eq!(names.of(name), Known::of(&keywords, name), "{name}");
+        }
+    }
+
+    #[test]
+    fn no_two_names_have_the_same_letters() {
+        let mut seen = BTreeSet::new();
+        for length in 0..=LENGTH_MAX {
+            let name = vec![b'a'; length];
+            for (place, byte) in (0..length).flat_map(|place| [0, b'b', 0xff].map(|byte| (place, byte))) {
+                let mut other = name.clone();
+                other[place] = byte;
+                let Letters { first, last, length } = Letters::of(&other).unwrap();
+                assert!(
+                    seen.insert((first, last, length)),
+                    "{byte:#x} at {place} of {length}"
+                );
+            }
+            let Letters { first, last, length } = Letters::of(&name).unwrap();
+            assert!(seen.insert((first, last, length)));
+        }
+        assert_eq!(Letters::of(&[b'a'; LENGTH_MAX + 1]), None);
+    }
+}
