@@ -3,15 +3,17 @@
 //! Structure first, then known forms, then names and values. The host cuts a file into leaves and puts the
 //! markers in; this only says which pieces go.
 
-use crate::keys::Keywords;
+use crate::keys::{Keywords, Strength};
 use crate::members::{Members, Place};
 use crate::names::Names;
 use crate::nearby::Header;
 use crate::pairs::rule_for;
+use crate::plain::Plain;
 use crate::rules::{self, RuleIndex};
 use crate::scan::{self, Depth, Hit, Scanner};
 use crate::settings::Settings;
 use crate::{keboola, repeated, structure, vendors};
+use std::ops::Range;
 use std::sync::OnceLock;
 
 /// What a document is (`document-kind` of `wit/types.wit`).
@@ -97,11 +99,15 @@ pub fn judge(documents: &[Document<'_>]) -> Vec<Vec<Finding>> {
     documents.iter().map(|document| session.judge(document)).collect()
 }
 
-/// The policy at work on a batch: what it has found out of names in one document it knows in the next.
+/// The policy at work on a batch: what it has found out of names and texts in one document it knows in the next.
 #[derive(Debug)]
-pub struct Session<'e> {
+pub struct Session<'e, 'a> {
     engine: &'e Engine,
     names: Names<'e>,
+    /// Names of members without known forms.
+    keys: Plain<'a>,
+    /// Values in which nothing is, whatever their members are called.
+    values: Plain<'a>,
 }
 
 impl Engine {
@@ -117,10 +123,12 @@ impl Engine {
 
     /// Begins with a batch.
     #[must_use]
-    pub fn session(&self) -> Session<'_> {
+    pub fn session<'a>(&self) -> Session<'_, 'a> {
         Session {
             engine: self,
             names: Names::new(&self.keywords),
+            keys: Plain::new(),
+            values: Plain::new(),
         }
     }
 
@@ -129,53 +137,73 @@ impl Engine {
     pub fn judge(&self, document: &Document<'_>) -> Vec<Finding> {
         self.session().judge(document)
     }
+}
 
-    fn judge_with(&self, names: &mut Names<'_>, document: &Document<'_>) -> Vec<Finding> {
+impl<'a> Session<'_, 'a> {
+    /// Judges one document.
+    #[must_use]
+    pub fn judge(&mut self, document: &Document<'a>) -> Vec<Finding> {
+        let Self {
+            engine,
+            names,
+            keys,
+            values,
+        } = self;
         let mut findings = Vec::new();
         let mut header = Header::default();
         let mut members = Members::new(names);
         for (at, leaf) in document.leaves.iter().enumerate() {
             if leaf.role == Role::Key {
-                let hits = self.scanner.scan(leaf.value, Depth::Forms);
-                findings.extend(hits.into_iter().map(|hit| hit.into_finding(at)));
+                engine.judge_key(keys, at, leaf.value, &mut findings);
                 continue;
             }
             let place = members.place(leaf.pointer);
             if place.is_under_hash && !structure::is_schema_annotation(document, at) {
                 if !keboola::may_stay_under_hash(leaf.value) {
-                    findings.push(Finding {
-                        leaf: at,
-                        target: Target::Whole,
-                        rule: rules::KEBOOLA_PLAINTEXT,
-                    });
+                    findings.push(whole(at, rules::KEBOOLA_PLAINTEXT));
                 }
             } else if leaf.role == Role::Text {
-                self.judge_text(document, (at, place), &mut header, &mut members, &mut findings);
+                let judged = engine.judge_by_names(document, at, place, &mut header, &mut members);
+                engine.judge_value(values, at, leaf.value, judged, &mut findings);
             }
         }
         repeated::add(document, &mut findings);
-        if !self.settings.is_empty() {
-            findings.retain(|finding| !self.settings.allows(finding.rule, document.path));
+        if !engine.settings.is_empty() {
+            findings.retain(|finding| !engine.settings.allows(finding.rule, document.path));
         }
         findings
     }
+}
 
-    fn judge_text<'a>(
+impl Engine {
+    fn judge_key<'a>(&self, keys: &mut Plain<'a>, at: usize, name: &'a str, findings: &mut Vec<Finding>) {
+        if scan::is_short_name(name.as_bytes()) {
+            return;
+        }
+        keys.has(name, || {
+            let hits = self.scanner.scan(name, Depth::Forms);
+            let is_plain = hits.is_empty();
+            findings.extend(hits.into_iter().map(|hit| hit.into_finding(at)));
+            is_plain
+        });
+    }
+
+    /// Judges a value by the names that its place in the document gives it.
+    fn judge_by_names<'a>(
         &self,
         document: &Document<'a>,
-        (at, place): (usize, Place<'a>),
+        at: usize,
+        place: Place<'a>,
         header: &mut Header<'a>,
         members: &mut Members<'_, '_, 'a>,
-        findings: &mut Vec<Finding>,
-    ) {
-        let leaf = &document.leaves[at];
-        let value = leaf.value;
+    ) -> Option<(Strength, Range<usize>)> {
+        let Leaf { pointer, value, .. } = document.leaves[at];
         let cell = if document.kind == Kind::Sample {
-            structure::cell(leaf.pointer)
+            structure::cell(pointer)
         } else {
             None
         };
-        let judged = match cell {
+        match cell {
             Some((0, column)) => {
                 header.learn(&self.keywords, column, value);
                 // A table need not have one.
@@ -184,17 +212,24 @@ impl Engine {
             Some((_, column)) => header
                 .judge(column, value)
                 .or_else(|| vendors::judge_cell(document, at, header.name(column))),
-            None if leaf.pointer.is_empty() => None,
+            None if pointer.is_empty() => None,
             None => members.judge(document, at, place),
-        };
+        }
+    }
+
+    /// Judges a value by what is in it, and adds that to what names made of it.
+    fn judge_value<'a>(
+        &self,
+        values: &mut Plain<'a>,
+        at: usize,
+        value: &'a str,
+        judged: Option<(Strength, Range<usize>)>,
+        findings: &mut Vec<Finding>,
+    ) {
         let mut hits = Vec::new();
         if let Some((strength, range)) = judged {
             if range == (0..value.len()) {
-                findings.push(Finding {
-                    leaf: at,
-                    target: Target::Whole,
-                    rule: rule_for(strength),
-                });
+                findings.push(whole(at, rule_for(strength)));
                 return;
             }
             hits.push(Hit {
@@ -202,24 +237,29 @@ impl Engine {
                 rule: rule_for(strength),
             });
         }
-        if let Some(rule) = self.scanner.judge_encoded(value) {
-            findings.push(Finding {
-                leaf: at,
-                target: Target::Whole,
-                rule,
+        let is_plain = scan::is_short_name(value.as_bytes())
+            || values.has(value, || {
+                if let Some(rule) = self.scanner.judge_encoded(value) {
+                    hits.clear();
+                    findings.push(whole(at, rule));
+                    return false;
+                }
+                let found = self.scanner.scan(value, Depth::All(0));
+                let is_plain = found.is_empty();
+                hits.extend(found);
+                is_plain
             });
-            return;
+        if !(is_plain && hits.is_empty()) {
+            findings.extend(scan::merge(hits).into_iter().map(|hit| hit.into_finding(at)));
         }
-        hits.extend(self.scanner.scan(value, Depth::All(0)));
-        findings.extend(scan::merge(hits).into_iter().map(|hit| hit.into_finding(at)));
     }
 }
 
-impl Session<'_> {
-    /// Judges one document.
-    #[must_use]
-    pub fn judge(&mut self, document: &Document<'_>) -> Vec<Finding> {
-        self.engine.judge_with(&mut self.names, document)
+fn whole(leaf: usize, rule: RuleIndex) -> Finding {
+    Finding {
+        leaf,
+        target: Target::Whole,
+        rule,
     }
 }
 

@@ -102,10 +102,10 @@ fn contradiction(item: usize) -> GuestError {
     }
 }
 
-fn judge(
-    session: &mut Session<'_>,
+fn judge<'a>(
+    session: &mut Session<'_, 'a>,
     item: usize,
-    document: &engine::Document<'_>,
+    document: &engine::Document<'a>,
 ) -> Result<Vec<Finding>, GuestError> {
     let too_large = || GuestError {
         message: "a leaf has more than 4 GiB".to_owned(),

@@ -87,15 +87,8 @@ impl Scanner {
     }
 
     /// Returns what goes, by start, without overlaps.
+    /// In a short name ([`is_short_name`]) nothing goes.
     pub(crate) fn scan(&self, text: &str, depth: Depth) -> Vec<Hit> {
-        if is_short_name(text.as_bytes()) {
-            return Vec::new();
-        }
-        self.scan_all(text, depth)
-    }
-
-    /// The same without a look at whether anything can go at all.
-    fn scan_all(&self, text: &str, depth: Depth) -> Vec<Hit> {
         let bytes = text.as_bytes();
         let mut hits: Vec<Hit> = Vec::new();
         let mut protected: Vec<Range<usize>> = Vec::new();
@@ -307,7 +300,7 @@ fn issued_between(text: &[u8], hits: &[Hit], protected: &[Range<usize>], which: 
 
 /// Says whether a text is a short name, in which nothing goes: a pair, a URL, a header or a flag has other bytes than names have, and
 /// known forms are longer.
-fn is_short_name(text: &[u8]) -> bool {
+pub(crate) fn is_short_name(text: &[u8]) -> bool {
     // Two halves, which may overlap, have no loop that takes as many turns as the text has bytes.
     if text.len() >= FORM_MIN {
         false
@@ -508,7 +501,7 @@ mod tests {
             assert!(is_short_name(&text));
             let text = String::from_utf8(text).unwrap();
             for depth in [Depth::Forms, Depth::All(0), Depth::All(DEPTH_MAX)] {
-                assert_eq!(scanner.scan_all(&text, depth), [], "{text}");
+                assert_eq!(scanner.scan(&text, depth), [], "{text}");
             }
         }
         let shortest = "eyJlbmMiOjF9.";
