@@ -305,22 +305,32 @@ pub(crate) fn is_short_name(text: &[u8]) -> bool {
     if text.len() >= FORM_MIN {
         false
     } else if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
-        are_of_names(first) && are_of_names(last)
+        let mut both = [0; 16];
+        both[..8].copy_from_slice(first);
+        both[8..].copy_from_slice(last);
+        are_of_names(&both)
     } else if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
-        are_of_names(first) && are_of_names(last)
+        let mut both = [b'_'; 16];
+        both[..4].copy_from_slice(first);
+        both[4..8].copy_from_slice(last);
+        are_of_names(&both)
     } else {
         NAME.all(text)
     }
 }
 
 /// The same as `NAME.all` of few bytes, all at once.
-fn are_of_names<const N: usize>(bytes: &[u8; N]) -> bool {
+#[inline]
+fn are_of_names(bytes: &[u8; 16]) -> bool {
     let is_of_names = |byte: u8| {
         let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
         let digit = byte.wrapping_sub(b'0') < 10;
         letter | digit | (byte == b'_') | (byte == b'-') | (byte == b'.')
     };
-    bytes.iter().fold(true, |all, byte| all & is_of_names(*byte))
+    // Of bytes instead of `bool`s, which are no vectors.
+    bytes.iter().fold(u8::MAX, |all, byte| {
+        all & u8::from(is_of_names(*byte)).wrapping_neg()
+    }) != 0
 }
 
 /// Returns all that is looked for, and what it wakes.
