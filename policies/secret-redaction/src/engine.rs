@@ -3,9 +3,9 @@
 //! Structure first, then known forms, then names and values. The host cuts a file into leaves and puts the
 //! markers in; this only says which pieces go.
 
-use crate::keys::{Keywords, Strength};
+use crate::keys::Strength;
 use crate::members::{Members, Place};
-use crate::names::Names;
+use crate::names::{Lexicon, Names};
 use crate::nearby::Header;
 use crate::pairs::rule_for;
 use crate::plain::Plain;
@@ -86,7 +86,7 @@ pub struct Finding {
 #[derive(Debug)]
 pub struct Engine {
     scanner: Scanner,
-    keywords: Keywords,
+    lexicon: Lexicon,
     settings: Settings,
 }
 
@@ -116,7 +116,7 @@ impl Engine {
     pub fn new(settings: Settings) -> Self {
         Self {
             scanner: Scanner::new(),
-            keywords: Keywords::new(),
+            lexicon: Lexicon::new(),
             settings,
         }
     }
@@ -126,7 +126,7 @@ impl Engine {
     pub fn session<'a>(&self) -> Session<'_, 'a> {
         Session {
             engine: self,
-            names: Names::new(&self.keywords),
+            names: self.lexicon.names(),
             keys: Plain::new(),
             values: Plain::new(),
         }
@@ -205,7 +205,7 @@ impl Engine {
         };
         match cell {
             Some((0, column)) => {
-                header.learn(&self.keywords, column, value);
+                header.learn(self.lexicon.keywords(), column, value);
                 // A table need not have one.
                 vendors::judge_cell(document, at, "")
             }

@@ -1,7 +1,8 @@
-//! What names of members say, remembered while a batch is judged: a project has some hundred names, each at many places.
+//! What names of members say, remembered from one batch to the next: a project has some hundred names, each at many places.
 
 use crate::keys::{Keywords, Strength};
 use crate::{structure, vendors};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// So many names are remembered, each at its own place.
 const PLACES: usize = 256;
@@ -84,35 +85,74 @@ impl Letters {
 
 /// The names that were asked for last.
 #[derive(Debug)]
-pub(crate) struct Names<'k> {
-    keywords: &'k Keywords,
-    places: Box<[(Letters, Known); PLACES]>,
+struct Places([(Letters, Known); PLACES]);
+
+/// What names say, and where that is kept from one batch to the next.
+#[derive(Debug)]
+pub(crate) struct Lexicon {
+    keywords: Keywords,
+    /// Of whoever gave it back last; who finds none begins anew.
+    kept: Mutex<Option<Box<Places>>>,
 }
 
-impl<'k> Names<'k> {
-    pub(crate) fn new(keywords: &'k Keywords) -> Self {
-        let nothing = (Letters::NONE, Known::default());
-        let places: Box<[_]> = vec![nothing; PLACES].into();
+impl Lexicon {
+    pub(crate) fn new() -> Self {
         Self {
-            keywords,
-            places: places.try_into().expect("it has this length"),
+            keywords: Keywords::new(),
+            kept: Mutex::new(None),
         }
     }
 
+    pub(crate) fn keywords(&self) -> &Keywords {
+        &self.keywords
+    }
+
+    /// Opens it for a batch.
+    pub(crate) fn names(&self) -> Names<'_> {
+        Names {
+            lexicon: self,
+            places: self.kept().take(),
+        }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<Box<Places>>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What names say, remembered.
+#[derive(Debug)]
+pub(crate) struct Names<'k> {
+    lexicon: &'k Lexicon,
+    /// None before the first name, unless another batch has left its own.
+    places: Option<Box<Places>>,
+}
+
+impl<'k> Names<'k> {
     pub(crate) fn keywords(&self) -> &'k Keywords {
-        self.keywords
+        &self.lexicon.keywords
     }
 
     /// Returns what a name says, as it is in a pointer.
     pub(crate) fn of(&mut self, name: &str) -> Known {
+        let known = || Known::of(&self.lexicon.keywords, name);
         let Some(letters) = Letters::of(name.as_bytes()) else {
-            return Known::of(self.keywords, name);
+            return known();
         };
-        let place = &mut self.places[usize::from(letters.place())];
+        let places = self
+            .places
+            .get_or_insert_with(|| Box::new(Places([(Letters::NONE, Known::default()); PLACES])));
+        let place = &mut places.0[usize::from(letters.place())];
         if place.0 != letters {
-            *place = (letters, Known::of(self.keywords, name));
+            *place = (letters, known());
         }
         place.1
+    }
+}
+
+impl Drop for Names<'_> {
+    fn drop(&mut self) {
+        *self.lexicon.kept() = self.places.take();
     }
 }
 
@@ -123,8 +163,8 @@ mod tests {
 
     #[test]
     fn a_name_says_the_same_whatever_was_asked_for_before() {
-        let keywords = Keywords::new();
-        let mut names = Names::new(&keywords);
+        let lexicon = Lexicon::new();
+        let mut names = lexicon.names();
         let words = crate::keys::words::KEYWORDS
             .iter()
             .chain(crate::keys::words::SECRETS);
@@ -141,8 +181,10 @@ mod tests {
         assert!(all.len() > 10 * PLACES);
         // Each is asked for twice, once when others have taken its place.
         for name in all.iter().chain(all.iter().rev()) {
-            assert_eq!(names.of(name), Known::of(&keywords, name), "{name}");
+            assert_eq!(names.of(name), Known::of(&lexicon.keywords, name), "{name}");
         }
+        drop(names);
+        assert_eq!(lexicon.names().of("password").strength, Some(Strength::Password));
     }
 
     #[test]

@@ -193,7 +193,7 @@ pub(crate) fn cell(pointer: &str) -> Option<(usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{engine::Kind, keys::Keywords};
+    use crate::{engine::Kind, names::Lexicon};
 
     fn document<'a>(leaves: &[(&'a str, &'a str)]) -> Document<'a> {
         let leaves = leaves
@@ -241,8 +241,8 @@ mod tests {
             ("/v/1/name", "token"),
             ("/password/value", "y"),
         ]);
-        let keywords = Keywords::new();
-        let mut names = Names::new(&keywords);
+        let lexicon = Lexicon::new();
+        let mut names = lexicon.names();
         let mut beside = |place: usize| {
             let parent = last(pairs.leaves[place].pointer).0;
             name_beside(&pairs, place, parent, &mut names)
