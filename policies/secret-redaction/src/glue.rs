@@ -12,8 +12,8 @@ use exports::keboola::mirror::packed_redaction::{self, Batch};
 use exports::keboola::mirror::redaction::{Finding, Guest, PolicyInfo, Rule, Target};
 use guest_memory as _;
 use keboola::mirror::types::{ByteRange, Context, Document, DocumentKind, GuestError, Issue, LeafRole};
+use std::mem;
 use std::sync::OnceLock;
-use std::{mem, slice};
 
 wit_bindgen::generate!({
     path: "../../wit",
@@ -71,9 +71,8 @@ impl packed_redaction::Guest for Policy {
         let mut leaves = Vec::new();
         let documents = batch.documents.iter().enumerate();
         let judged = documents.map(|(item, document)| {
-            for _ in 0..document.leaves {
-                leaves.push(cuts.leaf().ok_or_else(|| contradiction(item))?);
-            }
+            cuts.leaves(document.leaves, &mut leaves)
+                .ok_or_else(|| contradiction(item))?;
             let document = engine::Document {
                 path: &document.path,
                 kind: kind(document.kind),
@@ -119,10 +118,13 @@ fn judge<'a>(
 
 /// Cuts the text of a batch into leaves, one after the other.
 struct Cuts<'a> {
+    /// What is left of it.
     text: &'a str,
+    /// Where that begins.
     start: usize,
-    roles: slice::Iter<'a, LeafRole>,
-    ends: slice::Iter<'a, u32>,
+    roles: &'a [LeafRole],
+    /// Those of each pointer and its value.
+    ends: &'a [[u32; 2]],
 }
 
 impl<'a> Cuts<'a> {
@@ -130,24 +132,33 @@ impl<'a> Cuts<'a> {
         Self {
             text: &batch.text,
             start: 0,
-            roles: batch.roles.iter(),
-            ends: batch.ends.iter(),
+            roles: &batch.roles,
+            ends: batch.ends.as_chunks().0,
         }
     }
 
-    /// Returns the next leaf; none where the batch has no more, or an end is not where one can be.
-    fn leaf(&mut self) -> Option<engine::Leaf<'a>> {
-        Some(engine::Leaf {
-            role: role(*self.roles.next()?),
-            pointer: self.text()?,
-            value: self.text()?,
-        })
+    /// Adds the next leaves; none where the batch has no more, or an end is not where one can be.
+    fn leaves(&mut self, count: u32, leaves: &mut Vec<engine::Leaf<'a>>) -> Option<()> {
+        let count = usize::try_from(count).ok()?;
+        let (roles, other_roles) = self.roles.split_at_checked(count)?;
+        let (ends, other_ends) = self.ends.split_at_checked(count)?;
+        (self.roles, self.ends) = (other_roles, other_ends);
+        leaves.reserve(count);
+        for (of, [pointer_end, value_end]) in roles.iter().zip(ends) {
+            leaves.push(engine::Leaf {
+                role: role(*of),
+                pointer: self.text(*pointer_end)?,
+                value: self.text(*value_end)?,
+            });
+        }
+        Some(())
     }
 
-    fn text(&mut self) -> Option<&'a str> {
-        let end = usize::try_from(*self.ends.next()?).ok()?;
-        let text = self.text.get(self.start..end)?;
-        self.start = end;
+    /// Cuts off the next text.
+    fn text(&mut self, end: u32) -> Option<&'a str> {
+        let end = usize::try_from(end).ok()?;
+        let (text, rest) = self.text.split_at_checked(end.checked_sub(self.start)?)?;
+        (self.text, self.start) = (rest, end);
         Some(text)
     }
 }
