@@ -1,8 +1,11 @@
 //! Where some hundred short patterns occur in a text.
 //!
-//! Nearly everywhere in a text nothing begins, so it is passed over by looking up each three bytes in a table of 32 KiB: no step waits for
+//! Nearly everywhere in a text nothing begins, so it is passed over by looking up each four bytes in a table of 32 KiB: no step waits for
 //! the memory that the one before has read, as in an automaton of all patterns, whose table is thirty times as large and
 //! would have to be mapped into each instance. What is left is looked up in a trie. Linear in the text, since patterns are short.
+//!
+//! Of the fourth byte the table knows one of eight groups, so that a pattern of three bytes, behind which anything may stand, takes
+//! no more room than a byte.
 
 use std::collections::BTreeMap;
 
@@ -48,21 +51,34 @@ pub(crate) struct Match {
 
 /// Bits of a byte's class.
 const CLASS_BITS: u32 = 6;
-const CLASSES: usize = 1 << CLASS_BITS;
 /// The largest class.
 const CLASS_MAX: u8 = (1 << CLASS_BITS) - 1;
-/// Bytes of three classes.
-const WINDOW: u32 = (1 << (3 * CLASS_BITS)) - 1;
+/// Bits of three classes.
+const WINDOW_BITS: u32 = 3 * CLASS_BITS;
+/// Bits of a slot: eight times three classes share one.
+const SLOT_BITS: u32 = WINDOW_BITS - 3;
 
-/// A bit for each three classes.
-type Begins = [u32; CLASSES * CLASSES * CLASSES / 32];
+/// For each slot of three classes, a bit for each group of the byte behind them.
+type Begins = [u8; 1 << SLOT_BITS];
+
+/// Returns the slot of three bytes, whose classes are the last ones of these. What often follows each other is spread by an odd
+/// factor.
+fn slot(classes: u32) -> usize {
+    const FACTOR: u32 = 0x0001_2F3B << (u32::BITS - WINDOW_BITS);
+    (classes.wrapping_mul(FACTOR) >> (u32::BITS - SLOT_BITS)) as usize
+}
+
+/// Returns the group of a byte, which is that of the same letter in another case; 0 is also that of the end of a text.
+fn group(byte: u8) -> u32 {
+    u32::from(byte % 8)
+}
 
 /// Patterns, prepared to be looked for.
 #[derive(Debug)]
 pub(crate) struct Starts {
     /// The class of each byte, 0 for those that are in no pattern's first three. Others may share one.
     classes: [u8; 256],
-    /// Which three classes a pattern may begin with.
+    /// What a pattern may begin with.
     begins: Box<Begins>,
     /// Where a pattern's first byte leads to, whatever its case; 0, which is the root, where none begins with it.
     firsts: [u32; 256],
@@ -115,9 +131,7 @@ impl Starts {
         }
         let mut starts = Self {
             classes: classes(patterns),
-            begins: vec![0; CLASSES * CLASSES * CLASSES / 32]
-                .try_into()
-                .expect("it has this length"),
+            begins: vec![0; 1 << SLOT_BITS].try_into().expect("it has this length"),
             firsts: [0; 256],
             nodes: Vec::new(),
             edges: Vec::new(),
@@ -135,25 +149,26 @@ impl Starts {
         starts
     }
 
-    /// Notes with which classes a pattern begins.
+    /// Notes what a pattern begins with.
     fn begin(&mut self, pattern: &Start<'_>) {
         let text = pattern.text.as_bytes();
         let classes = |at: usize| {
             let cases = pattern.cases(text[at]);
-            cases.map(|byte| usize::from(self.classes[usize::from(byte)]))
+            cases.map(|byte| u32::from(self.classes[usize::from(byte)]))
         };
         let (firsts, seconds) = (classes(0), classes(1));
         // Of two bytes, it begins with any third, and with none.
-        let thirds: Vec<usize> = if text.len() > 2 {
+        let thirds: Vec<u32> = if text.len() > 2 {
             classes(2).to_vec()
         } else {
-            (0..CLASSES).collect()
+            (0..=u32::from(CLASS_MAX)).collect()
         };
+        let fourths = text.get(3).map_or(u8::MAX, |byte| 1 << group(*byte));
         for first in firsts {
             for second in seconds {
                 for third in &thirds {
-                    let three = (first * CLASSES + second) * CLASSES + third;
-                    self.begins[three / 32] |= 1 << (three % 32);
+                    let three = (first << CLASS_BITS | second) << CLASS_BITS | third;
+                    self.begins[slot(three)] |= fourths;
                 }
             }
         }
@@ -190,7 +205,7 @@ impl Starts {
             starts: self,
             text,
             at: 0,
-            window: class(0) << CLASS_BITS | class(1),
+            window: (class(0) << CLASS_BITS | class(1)) << CLASS_BITS | class(2),
             waiting: Vec::new(),
             told: 0,
         }
@@ -269,15 +284,10 @@ fn classes(patterns: &[Start<'_>]) -> [u8; 256] {
     classes
 }
 
-/// Returns whether a pattern may begin with three bytes, whose classes are the last ones of these.
-fn may_begin(begins: &Begins, classes: u32) -> bool {
-    begin_bit(begins, classes) & 1 != 0
-}
-
-/// The same as the lowest bit; the others mean nothing.
-fn begin_bit(begins: &Begins, classes: u32) -> u32 {
-    let classes = classes & WINDOW;
-    begins[(classes / u32::BITS) as usize] >> (classes % u32::BITS)
+/// Returns a number whose lowest bit says whether a pattern may begin with three bytes, whose classes are the last ones of these,
+/// and one of a group behind them; its other bits mean nothing.
+fn begin_bit(begins: &Begins, classes: u32, group: u32) -> u32 {
+    u32::from(begins[slot(classes)]) >> group
 }
 
 /// The places of patterns in a text.
@@ -287,7 +297,7 @@ pub(crate) struct Found<'s> {
     text: &'s [u8],
     /// What begins before it has been found.
     at: usize,
-    /// The classes of the two bytes from there on, below those of the bytes before.
+    /// The classes of the three bytes from there on, below those of the bytes before.
     window: u32,
     /// What was found and may come after what is found next, in order.
     waiting: Vec<Match>,
@@ -299,38 +309,39 @@ impl Found<'_> {
     /// Goes on to the next place where a pattern may begin; none at the end.
     fn next_place(&mut self) -> Option<usize> {
         let Starts { classes, begins, .. } = self.starts;
-        let rest = self.text.get(self.at + 2..).unwrap_or_default();
+        let rest = self.text.get(self.at + 3..).unwrap_or_default();
         let mut window = self.window;
-        let mut passed = 0;
+        let mut place = self.at;
         // One branch for each four.
         for four in rest.as_chunks::<4>().0 {
             let mut ahead = window;
             let mut any = 0;
             for byte in four {
+                any |= begin_bit(begins, ahead, group(*byte));
                 ahead = ahead << CLASS_BITS | u32::from(classes[usize::from(*byte)]);
-                any |= begin_bit(begins, ahead);
             }
             if any & 1 != 0 {
                 break;
             }
             window = ahead;
-            passed += four.len();
+            place += four.len();
         }
-        for byte in &rest[passed..] {
-            window = window << CLASS_BITS | u32::from(classes[usize::from(*byte)]);
-            if may_begin(begins, window) {
-                let place = self.at + passed;
-                self.at = place + 1;
+        while place < self.text.len() {
+            // The last three bytes have nothing behind them.
+            let (group, class) = self.text.get(place + 3).map_or((0, 0), |byte| {
+                (group(*byte), u32::from(classes[usize::from(*byte)]))
+            });
+            let begins_here = begin_bit(begins, window, group) & 1 != 0;
+            window = window << CLASS_BITS | class;
+            place += 1;
+            if begins_here {
+                self.at = place;
                 self.window = window;
-                return Some(place);
+                return Some(place - 1);
             }
-            passed += 1;
         }
-        // The last two bytes have no third.
-        let place = self.at + rest.len();
-        self.at = self.text.len();
-        let is_last = place + 2 == self.text.len();
-        (is_last && may_begin(begins, window << CLASS_BITS)).then_some(place)
+        self.at = place;
+        None
     }
 
     /// Looks which patterns begin at a place.
