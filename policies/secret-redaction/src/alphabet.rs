@@ -110,6 +110,49 @@ impl Alphabet {
     }
 }
 
+/// Eight bytes, looked at all at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Eight(u64);
+
+impl Eight {
+    /// The high bit of each byte.
+    const HIGH: u64 = Self::each(0x80);
+
+    pub(crate) const fn new(bytes: [u8; 8]) -> Self {
+        Self(u64::from_le_bytes(bytes))
+    }
+
+    const fn each(byte: u8) -> u64 {
+        u64::from_ne_bytes([byte; 8])
+    }
+
+    /// Returns the high bits of those that are among these ASCII bytes, if they are ASCII; other bits mean nothing.
+    const fn among(self, first: u8, last: u8) -> u64 {
+        // Seven bits and what is added need no ninth.
+        let low = self.0 & !Self::HIGH;
+        (low + Self::each(0x80 - first)) & !(low + Self::each(0x7f - last))
+    }
+
+    const fn letters_digits_underscores(self) -> u64 {
+        let letters = Self(self.0 | Self::each(0x20)).among(b'a', b'z');
+        letters | self.among(b'0', b'9') | self.among(b'_', b'_')
+    }
+
+    const fn are_all(self, high: u64) -> bool {
+        high & !self.0 & Self::HIGH == Self::HIGH
+    }
+
+    /// The same as `URL64.all`.
+    pub(crate) const fn are_url64(self) -> bool {
+        self.are_all(self.letters_digits_underscores() | self.among(b'-', b'-'))
+    }
+
+    /// The same as `URL64.or(DOT).all`.
+    pub(crate) const fn are_url64_or_dots(self) -> bool {
+        self.are_all(self.letters_digits_underscores() | self.among(b'-', b'.'))
+    }
+}
+
 const CLASS: [u16; 256] = {
     let mut class = [0; 256];
     let mut byte = 0_u8;
@@ -166,6 +209,19 @@ mod tests {
         assert_eq!(URL64.run_and_kinds(b"", 0), (0, Alphabet(0)));
         assert_eq!(URL64.run_back_and_kinds(b".A.b1", 5), (3, DIGIT.or(LOWER_A_F)));
         assert_eq!(URL64.run_back_and_kinds(b"A", 1), (0, UPPER_A_F));
+    }
+
+    #[test]
+    fn eight_bytes_at_once_are_as_one_after_the_other() {
+        for filler in [b'a', b'Z', b'-', b'_', b'0'] {
+            for (place, byte) in (0..8).flat_map(|place| (0..=u8::MAX).map(move |byte| (place, byte))) {
+                let mut bytes = [filler; 8];
+                bytes[place] = byte;
+                let eight = Eight::new(bytes);
+                assert_eq!(eight.are_url64(), URL64.all(&bytes), "{bytes:?}");
+                assert_eq!(eight.are_url64_or_dots(), URL64.or(DOT).all(&bytes), "{bytes:?}");
+            }
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 mod forms;
 
-use crate::alphabet::{ALNUM, Alphabet, DASH, DIGIT, HEX, LETTER, LOWER, LOWER_HEX, UPPER, URL64};
+use crate::alphabet::{ALNUM, Alphabet, DASH, DIGIT, Eight, HEX, LETTER, LOWER, LOWER_HEX, UPPER, URL64};
 use crate::formats::{boundary_before, end_with_rest};
 use crate::rules::{self, RuleIndex};
 use crate::{keboola, shape, vendors};
@@ -92,15 +92,11 @@ fn runs(text: &[u8]) -> impl Iterator<Item = Run> {
     std::iter::from_fn(move || {
         loop {
             let eight = text.get(block..)?.first_chunk::<BLOCK>()?;
-            if !may_be_of_run(*eight) {
+            if !may_be_of_run(*eight) || !Eight::new(*eight).are_url64() {
                 block += STRIDE;
                 continue;
             }
             let (end, kinds) = URL64.run_and_kinds(text, block);
-            if end < block + BLOCK {
-                block += STRIDE;
-                continue;
-            }
             let (start, kinds_before) = URL64.run_back_and_kinds(text, block);
             block += (end - block).next_multiple_of(STRIDE);
             let kinds = kinds.or(kinds_before);

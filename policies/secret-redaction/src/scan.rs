@@ -3,7 +3,7 @@
 //! Every reader looks at a bounded window around its hit, so the pass is linear in the text. It does not know
 //! where in a document the text stands.
 
-use crate::alphabet::{Alphabet, BASE64, DOT, URL64, URL64_PADDED, WORD};
+use crate::alphabet::{Alphabet, BASE64, DOT, Eight, URL64, URL64_PADDED, WORD};
 use crate::commands::{self, CALLS, Call};
 use crate::formats::{self, Pattern, base64_bytes, decode_base64};
 use crate::issued::{self, Which};
@@ -304,33 +304,13 @@ pub(crate) fn is_short_name(text: &[u8]) -> bool {
     // Two halves, which may overlap, have no loop that takes as many turns as the text has bytes.
     if text.len() >= FORM_MIN {
         false
-    } else if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
-        let mut both = [0; 16];
-        both[..8].copy_from_slice(first);
-        both[8..].copy_from_slice(last);
-        are_of_names(&both)
-    } else if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
-        let mut both = [b'_'; 16];
-        both[..4].copy_from_slice(first);
-        both[4..8].copy_from_slice(last);
-        are_of_names(&both)
+    } else if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
+        Eight::new(*first).are_url64_or_dots() && Eight::new(*last).are_url64_or_dots()
+    } else if let (Some([a, b, c, d]), Some([e, f, g, h])) = (text.first_chunk(), text.last_chunk()) {
+        Eight::new([*a, *b, *c, *d, *e, *f, *g, *h]).are_url64_or_dots()
     } else {
         NAME.all(text)
     }
-}
-
-/// The same as `NAME.all` of few bytes, all at once.
-#[inline]
-fn are_of_names(bytes: &[u8; 16]) -> bool {
-    let is_of_names = |byte: u8| {
-        let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
-        let digit = byte.wrapping_sub(b'0') < 10;
-        letter | digit | (byte == b'_') | (byte == b'-') | (byte == b'.')
-    };
-    // Of bytes instead of `bool`s, which are no vectors.
-    bytes.iter().fold(u8::MAX, |all, byte| {
-        all & u8::from(is_of_names(*byte)).wrapping_neg()
-    }) != 0
 }
 
 /// Returns all that is looked for, and what it wakes.
