@@ -177,15 +177,14 @@ impl<'a> Session<'_, 'a> {
 
 impl Engine {
     fn judge_key<'a>(&self, keys: &mut Plain<'a>, at: usize, name: &'a str, findings: &mut Vec<Finding>) {
-        if scan::is_short_name(name.as_bytes()) {
+        if scan::is_short_name(name.as_bytes()) || keys.has(name) {
             return;
         }
-        keys.has(name, || {
-            let hits = self.scanner.scan(name, Depth::Forms);
-            let is_plain = hits.is_empty();
-            findings.extend(hits.into_iter().map(|hit| hit.into_finding(at)));
-            is_plain
-        });
+        let hits = self.scanner.scan(name, Depth::Forms);
+        if hits.is_empty() {
+            keys.add(name);
+        }
+        findings.extend(hits.into_iter().map(|hit| hit.into_finding(at)));
     }
 
     /// Judges a value by the names that its place in the document gives it.
@@ -226,32 +225,31 @@ impl Engine {
         judged: Option<(Strength, Range<usize>)>,
         findings: &mut Vec<Finding>,
     ) {
+        let is_plain = scan::is_short_name(value.as_bytes()) || values.has(value);
+        if is_plain && judged.is_none() {
+            return;
+        }
         let mut hits = Vec::new();
         if let Some((strength, range)) = judged {
+            let rule = rule_for(strength);
             if range == (0..value.len()) {
-                findings.push(whole(at, rule_for(strength)));
+                findings.push(whole(at, rule));
                 return;
             }
-            hits.push(Hit {
-                range,
-                rule: rule_for(strength),
-            });
+            hits.push(Hit { range, rule });
         }
-        let is_plain = scan::is_short_name(value.as_bytes())
-            || values.has(value, || {
-                if let Some(rule) = self.scanner.judge_encoded(value) {
-                    hits.clear();
-                    findings.push(whole(at, rule));
-                    return false;
-                }
-                let found = self.scanner.scan(value, Depth::All(0));
-                let is_plain = found.is_empty();
-                hits.extend(found);
-                is_plain
-            });
-        if !(is_plain && hits.is_empty()) {
-            findings.extend(scan::merge(hits).into_iter().map(|hit| hit.into_finding(at)));
+        if !is_plain {
+            if let Some(rule) = self.scanner.judge_encoded(value) {
+                findings.push(whole(at, rule));
+                return;
+            }
+            let found = self.scanner.scan(value, Depth::All(0));
+            if found.is_empty() {
+                values.add(value);
+            }
+            hits.extend(found);
         }
+        findings.extend(scan::merge(hits).into_iter().map(|hit| hit.into_finding(at)));
     }
 }
 

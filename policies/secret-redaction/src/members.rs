@@ -77,14 +77,30 @@ impl<'n, 'k, 'a> Members<'n, 'k, 'a> {
         &mut self,
         document: &Document<'a>,
         at: usize,
+        place: Place<'a>,
+    ) -> Option<(Strength, Range<usize>)> {
+        let known = self.names.of(place.member);
+        // Most names say nothing.
+        if known.tells || self.object.name.is_some() {
+            self.judge_known(document, at, place, known)
+        } else {
+            None
+        }
+    }
+
+    #[inline(never)]
+    fn judge_known(
+        &mut self,
+        document: &Document<'a>,
+        at: usize,
         Place { parent, member, .. }: Place<'a>,
+        known: Known,
     ) -> Option<(Strength, Range<usize>)> {
         let value = document.leaves[at].value;
         let by = |strength: Option<Strength>, name: &str| {
             let strength = strength?;
             Some((strength, pairs::judge(strength, Join::Member, name, value)?))
         };
-        let known = self.names.of(member);
         let own = self.strength(parent, member, known);
         if own.is_some()
             && let found @ Some(_) = by(own, &structure::name_of(parent, member))

@@ -23,16 +23,27 @@ pub(crate) struct Known {
     pub is_value: bool,
     /// Its value is the name of such a pair.
     pub is_name: bool,
+    /// It, or the name of the list whose item it is, may say something of its value.
+    pub tells: bool,
+}
+
+/// Items of lists have numbers, and the name of the list.
+fn is_digit(first: char) -> bool {
+    first.is_ascii_digit()
 }
 
 impl Known {
     fn of(keywords: &Keywords, name: &str) -> Self {
+        let strength = keywords.strength(&structure::unescape(name));
+        let is_service = vendors::is_service(name.as_bytes());
+        let is_value = structure::is_value_member(name);
         Self {
-            strength: keywords.strength(&structure::unescape(name)),
+            strength,
             has_keyword: keywords.occur_in(name),
-            is_service: vendors::is_service(name.as_bytes()),
-            is_value: structure::is_value_member(name),
+            is_service,
+            is_value,
             is_name: structure::is_name_member(name),
+            tells: strength.is_some() || is_service || is_value || name.starts_with(is_digit),
         }
     }
 }

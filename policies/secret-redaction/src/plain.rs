@@ -17,28 +17,25 @@ impl<'a> Plain<'a> {
         Self(places.try_into().expect("it has this length"))
     }
 
-    /// Says whether nothing is in a text; `look` is asked where that is not remembered.
-    pub(crate) fn has(&mut self, text: &'a str, look: impl FnOnce() -> bool) -> bool {
-        let bytes = text.as_bytes();
-        let (Some(first), Some(last)) = (bytes.first_chunk::<END>(), bytes.last_chunk::<END>()) else {
-            return look();
-        };
-        let place = &mut self.0[place(*first, *last)];
-        if *place == text {
-            return true;
+    /// Says whether it is remembered that nothing is in a text.
+    pub(crate) fn has(&self, text: &str) -> bool {
+        place(text).is_some_and(|place| self.0[place] == text)
+    }
+
+    /// Remembers that nothing is in a text.
+    pub(crate) fn add(&mut self, text: &'a str) {
+        if let Some(place) = place(text) {
+            self.0[place] = text;
         }
-        let is_plain = look();
-        if is_plain {
-            *place = text;
-        }
-        is_plain
     }
 }
 
-/// Returns the place of a text with these ends. What is remembered does not depend on it.
-fn place(first: [u8; END], last: [u8; END]) -> usize {
-    let mixed = u64::from_le_bytes(first) ^ u64::from_le_bytes(last).rotate_left(29);
-    (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (u64::BITS - PLACES.ilog2())) as usize % PLACES
+/// Returns the place of a text that is long enough. What is remembered does not depend on it.
+fn place(text: &str) -> Option<usize> {
+    let end = |bytes: &[u8; END]| u64::from_le_bytes(*bytes);
+    let bytes = text.as_bytes();
+    let mixed = end(bytes.first_chunk()?) ^ end(bytes.last_chunk()?).rotate_left(29);
+    Some((mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (u64::BITS - PLACES.ilog2())) as usize % PLACES)
 }
 
 #[cfg(test)]
@@ -46,24 +43,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_same_text_is_remembered_and_only_if_it_is_plain() {
-        let texts = [
-            "componentId",
-            "componentIds",
-            "componentid",
-            "short",
-            "",
-            "comp-entId",
-        ];
-        let mut plain = Plain::new();
+    fn only_the_same_text_is_remembered() {
+        let texts = ["componentId", "componentIds", "componentid", "comp-entId"];
         for text in texts {
-            assert!(!plain.has(text, || false), "{text}");
-            assert!(plain.has(text, || true), "{text}");
+            let mut plain = Plain::new();
+            assert!(!plain.has(text));
+            plain.add(text);
+            assert!(
+                texts.iter().all(|other| plain.has(other) == (*other == text)),
+                "{text}"
+            );
+            // In each other's places, too.
+            let plain = Plain(Box::new([text; PLACES]));
+            assert!(
+                texts.iter().all(|other| plain.has(other) == (*other == text)),
+                "{text}"
+            );
         }
-        // In each other's places, too.
-        let mut plain = Plain(Box::new(["componentId"; PLACES]));
-        for text in texts {
-            assert_eq!(plain.has(text, || false), text == "componentId", "{text}");
+        let mut plain = Plain::new();
+        for text in ["", "short"] {
+            plain.add(text);
+            assert!(!plain.has(text));
         }
     }
 }
