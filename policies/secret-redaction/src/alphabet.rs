@@ -142,6 +142,15 @@ impl Eight {
         high & !self.0 & Self::HIGH == Self::HIGH
     }
 
+    /// Returns where an ASCII byte is last.
+    pub(crate) const fn last(self, byte: u8) -> Option<usize> {
+        let found = self.among(byte, byte) & !self.0 & Self::HIGH;
+        match found.checked_ilog2() {
+            Some(bit) => Some((bit / 8) as usize),
+            None => None,
+        }
+    }
+
     /// The same as `URL64.all`.
     pub(crate) const fn are_url64(self) -> bool {
         self.are_all(self.letters_digits_underscores() | self.among(b'-', b'-'))
@@ -218,6 +227,8 @@ mod tests {
                 let mut bytes = [filler; 8];
                 bytes[place] = byte;
                 let eight = Eight::new(bytes);
+                let last = bytes.iter().rposition(|other| *other == byte);
+                assert!(!byte.is_ascii() || eight.last(byte) == last, "{bytes:?}");
                 assert_eq!(eight.are_url64(), URL64.all(&bytes), "{bytes:?}");
                 assert_eq!(eight.are_url64_or_dots(), URL64.or(DOT).all(&bytes), "{bytes:?}");
             }

@@ -1,14 +1,14 @@
 //! What names of members say, remembered from one batch to the next: a project has some hundred names, each at many places.
 
 use crate::keys::{Keywords, Strength};
-use crate::{structure, vendors};
+use crate::{pairs, structure, vendors};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// So many names are remembered, each at its own place.
-const PLACES: usize = 256;
+const PLACES: usize = 512;
 
 /// Longest name that is remembered, in bytes.
-const LENGTH_MAX: usize = 16;
+const LENGTH_MAX: usize = 32;
 
 /// What a name says, as it is in a pointer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,6 +33,16 @@ fn is_digit(first: char) -> bool {
 }
 
 impl Known {
+    /// What each number says, which is nothing but that it is one.
+    const NUMBER: Self = Self {
+        strength: None,
+        has_keyword: false,
+        is_service: false,
+        is_value: false,
+        is_name: false,
+        tells: true,
+    };
+
     fn of(keywords: &Keywords, name: &str) -> Self {
         let strength = keywords.strength(&structure::unescape(name));
         let is_service = vendors::is_service(name.as_bytes());
@@ -49,48 +59,57 @@ impl Known {
 }
 
 /// All bytes of a short name, and how many they are: no two names have the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Letters {
-    first: u64,
-    last: u64,
+    /// The first eight and the last, which may overlap; fewer in a shorter name.
+    ends: [u64; 2],
+    /// Those next to these where there are more.
+    inner: [u64; 2],
     length: usize,
 }
 
 impl Letters {
     /// No name has these.
     const NONE: Self = Self {
-        first: 0,
-        last: 0,
+        ends: [0; 2],
+        inner: [0; 2],
         length: usize::MAX,
     };
 
     /// Returns those of a name that is short enough.
     fn of(name: &[u8]) -> Option<Self> {
+        let eight = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
+        let four = |bytes: &[u8; 4]| u64::from(u32::from_le_bytes(*bytes));
+        let mut inner = [0; 2];
         // Two halves, which may overlap, have no loop that takes as many turns as the name has bytes.
-        let (first, last) = if name.len() > LENGTH_MAX {
-            return None;
+        let ends = if let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) {
+            if name.len() > LENGTH_MAX {
+                return None;
+            } else if name.len() > 16 {
+                inner = [
+                    eight(name[8..].first_chunk()?),
+                    eight(name[..name.len() - 8].last_chunk()?),
+                ];
+            }
+            [eight(first), eight(last)]
         } else if let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) {
-            (u64::from_le_bytes(*first), u64::from_le_bytes(*last))
-        } else if let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) {
-            (
-                u64::from(u32::from_le_bytes(*first)),
-                u64::from(u32::from_le_bytes(*last)),
-            )
+            [four(first), four(last)]
         } else {
             let all = name.iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
-            (all, all)
+            [all; 2]
         };
         Some(Self {
-            first,
-            last,
+            ends,
+            inner,
             length: name.len(),
         })
     }
 
     /// Returns the place where the name is remembered. What is remembered does not depend on it.
-    fn place(self) -> u8 {
-        let mixed = (self.first ^ self.last.rotate_left(29)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        mixed.to_be_bytes()[0]
+    fn place(self) -> usize {
+        let [first, last] = self.ends;
+        let mixed = (first ^ last.rotate_left(29)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (mixed >> (u64::BITS - PLACES.ilog2())) as usize % PLACES
     }
 }
 
@@ -146,6 +165,9 @@ impl<'k> Names<'k> {
 
     /// Returns what a name says, as it is in a pointer.
     pub(crate) fn of(&mut self, name: &str) -> Known {
+        if pairs::is_number(name) {
+            return Known::NUMBER;
+        }
         let known = || Known::of(&self.lexicon.keywords, name);
         let Some(letters) = Letters::of(name.as_bytes()) else {
             return known();
@@ -153,7 +175,7 @@ impl<'k> Names<'k> {
         let places = self
             .places
             .get_or_insert_with(|| Box::new(Places([(Letters::NONE, Known::default()); PLACES])));
-        let place = &mut places.0[usize::from(letters.place())];
+        let place = &mut places.0[letters.place()];
         if place.0 != letters {
             *place = (letters, known());
         }
@@ -199,6 +221,19 @@ mod tests {
     }
 
     #[test]
+    fn numbers_say_nothing_but_that_they_are_numbers() {
+        let lexicon = Lexicon::new();
+        for number in 0..20_000 {
+            let name = number.to_string();
+            assert_eq!(Known::of(&lexicon.keywords, &name), Known::NUMBER, "{name}");
+        }
+        let words = crate::keys::words::KEYWORDS
+            .iter()
+            .chain(crate::keys::words::PASSWORDS);
+        assert!(!words.copied().any(pairs::is_number));
+    }
+
+    #[test]
     fn no_two_names_have_the_same_letters() {
         let mut seen = BTreeSet::new();
         for length in 0..=LENGTH_MAX {
@@ -206,14 +241,10 @@ mod tests {
             for (place, byte) in (0..length).flat_map(|place| [0, b'b', 0xff].map(|byte| (place, byte))) {
                 let mut other = name.clone();
                 other[place] = byte;
-                let Letters { first, last, length } = Letters::of(&other).unwrap();
-                assert!(
-                    seen.insert((first, last, length)),
-                    "{byte:#x} at {place} of {length}"
-                );
+                let letters = Letters::of(&other).unwrap();
+                assert!(seen.insert(letters), "{byte:#x} at {place} of {length}");
             }
-            let Letters { first, last, length } = Letters::of(&name).unwrap();
-            assert!(seen.insert((first, last, length)));
+            assert!(seen.insert(Letters::of(&name).unwrap()));
         }
         assert_eq!(Letters::of(&[b'a'; LENGTH_MAX + 1]), None);
     }

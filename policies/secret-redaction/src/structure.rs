@@ -1,6 +1,7 @@
 //! What a leaf's place in its document says: the member's name, keys that begin with `#`, a name beside a
 //! value, the header above a cell.
 
+use crate::alphabet::Eight;
 use crate::engine::{Document, Leaf, Role};
 use crate::names::Names;
 use std::borrow::Cow;
@@ -93,8 +94,18 @@ pub(crate) fn unescape(segment: &str) -> Cow<'_, str> {
 
 /// Cuts a pointer before its last name.
 pub(crate) fn last(pointer: &str) -> (&str, &str) {
-    // Names are short: looking at byte after byte finds it sooner than a search that is prepared first.
-    match pointer.bytes().rposition(|byte| byte == b'/') {
+    let mut rest = pointer.as_bytes();
+    // Names are short: looking at some bytes after others finds it sooner than a search that is prepared first.
+    let slash = loop {
+        let Some((before, eight)) = rest.split_last_chunk() else {
+            break rest.iter().rposition(|byte| *byte == b'/');
+        };
+        if let Some(at) = Eight::new(*eight).last(b'/') {
+            break Some(before.len() + at);
+        }
+        rest = before;
+    };
+    match slash {
         Some(at) => (&pointer[..at], &pointer[at + 1..]),
         None => ("", pointer),
     }

@@ -191,6 +191,8 @@ mod tests {
     fn lists_are_in_order_and_have_their_names() {
         for list in [&SERVICES, &WORDS, &OTHERS] {
             assert!(list.names.is_sorted_by(|a, b| a < b));
+            // What `names` takes for granted.
+            assert!(!list.names.iter().any(|name| DIGIT.all(name.as_bytes())));
             for name in list.names {
                 assert!(
                     list.has(name.as_bytes()) && list.has(name.to_uppercase().as_bytes()),
