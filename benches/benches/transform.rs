@@ -79,8 +79,7 @@ fn native(engine: &Engine, objects: &Objects, guard: &Guard) -> Vec<MirrorBatch>
         let files = files.expect("the renderer answers").into_iter().map(rendered);
         let batch = batch(chunk, files.collect());
         let documents = batch.documents();
-        let verdicts = documents.iter().map(|document| judge::verdict(engine, document));
-        let verdicts = verdicts.collect();
+        let verdicts = judge::verdicts(engine, &documents);
         finish(batch, verdicts, guard)
     };
     chunks.map(chunk).collect()
@@ -161,12 +160,7 @@ fn steps(criterion: &mut Criterion, guests: &Guests, configurations: usize) {
     let documents: Vec<Vec<Document>> = batches().iter().map(RenderedBatch::documents).collect();
     let verdicts: Vec<Vec<Verdict>> = documents
         .iter()
-        .map(|batch| {
-            batch
-                .iter()
-                .map(|document| judge::verdict(&engine, document))
-                .collect()
-        })
+        .map(|batch| judge::verdicts(&engine, batch))
         .collect();
     let found: usize = verdicts.iter().map(|batch| judge::count(batch)).sum();
     assert!(found > 0, "the sample project has planted secrets");

@@ -5,17 +5,23 @@ use mirror_core::{
     finding::{Finding, RuleId, Target, Verdict},
 };
 use secret_redaction::{
-    engine::{self, Engine},
+    engine::{self, Engine, Session},
     rules,
 };
 
-/// Judges a document natively, and answers as the sandboxed policy does.
+/// Judges documents natively, and answers as the sandboxed policy does.
 ///
 /// # Panics
 /// A rule of the policy that the core does not take.
 #[must_use]
-pub fn verdict(engine: &Engine, document: &Document) -> Verdict {
-    let findings = engine.judge(&native(document)).into_iter().map(|found| Finding {
+pub fn verdicts(engine: &Engine, documents: &[Document]) -> Vec<Verdict> {
+    let mut session = engine.session();
+    let verdicts = documents.iter().map(|document| verdict(&mut session, document));
+    verdicts.collect()
+}
+
+fn verdict<'d>(session: &mut Session<'_, 'd>, document: &'d Document) -> Verdict {
+    let findings = session.judge(&native(document)).into_iter().map(|found| Finding {
         leaf: found.leaf,
         target: match found.target {
             engine::Target::Whole => Target::Whole,

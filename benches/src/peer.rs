@@ -209,10 +209,8 @@ impl Transform {
         } = &*self.settings;
         let (batch, refused) = RenderedBatch::new(context.clone(), owned, made);
         let documents = batch.documents();
-        let verdicts = documents
-            .iter()
-            .map(|document| judge::verdict(&self.engine, document));
-        let (redacted, withheld) = batch.redact(verdicts.collect(), redaction);
+        let verdicts = judge::verdicts(&self.engine, &documents);
+        let (redacted, withheld) = batch.redact(verdicts, redaction);
         let (chosen, unchosen) = redacted.choose(Vec::new());
         let (chosen, above) = chosen.within(sample_limits);
         let (guarded, caught) = chosen.guard(&self.guard.1);

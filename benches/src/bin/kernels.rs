@@ -43,12 +43,12 @@ fn main() -> Result<()> {
         "redact" => {
             let documents = rendered_batch(&objects).documents();
             let engine = Engine::new(Settings::default());
-            let judge = |_| judge::count(&verdicts(&engine, black_box(&documents)));
+            let judge = |_| judge::count(&judge::verdicts(&engine, black_box(&documents)));
             (0..times).map(judge).sum()
         }
         "apply-and-guard" => {
             let documents = rendered_batch(&objects).documents();
-            let verdicts = verdicts(&Engine::new(Settings::default()), &documents);
+            let verdicts = judge::verdicts(&Engine::new(Settings::default()), &documents);
             let guard = Guard::new(&KnownSecrets::new());
             // Batches are consumed, so all of them are made before.
             let batches: Vec<RenderedBatch> = (0..BATCHES_MAX).map(|_| rendered_batch(&objects)).collect();
@@ -83,11 +83,6 @@ fn rendered_batch(objects: &Objects) -> RenderedBatch {
         &objects.placed,
         files(objects).into_iter().map(rendered).collect(),
     )
-}
-
-fn verdicts(engine: &Engine, documents: &[Document]) -> Vec<Verdict> {
-    let verdicts = documents.iter().map(|document| judge::verdict(engine, document));
-    verdicts.collect()
 }
 
 fn guarded(batch: RenderedBatch, verdicts: Vec<Verdict>, guard: &Guard) -> usize {
