@@ -1,7 +1,7 @@
 //! What names of members say, remembered from one batch to the next: a project has some hundred names, each at many places.
 
 use crate::keys::{Keywords, Strength};
-use crate::{pairs, structure, vendors};
+use crate::{pairs, plain, structure, vendors};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// So many names are remembered, each at its own place.
@@ -107,9 +107,7 @@ impl Letters {
 
     /// Returns the place where the name is remembered. What is remembered does not depend on it.
     fn place(self) -> usize {
-        let [first, last] = self.ends;
-        let mixed = (first ^ last.rotate_left(29)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        (mixed >> (u64::BITS - PLACES.ilog2())) as usize % PLACES
+        plain::mixed(self.ends[0], self.ends[1]) % PLACES
     }
 }
 

@@ -34,8 +34,14 @@ impl<'a> Plain<'a> {
 fn place(text: &str) -> Option<usize> {
     let end = |bytes: &[u8; END]| u64::from_le_bytes(*bytes);
     let bytes = text.as_bytes();
-    let mixed = end(bytes.first_chunk()?) ^ end(bytes.last_chunk()?).rotate_left(29);
-    Some((mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (u64::BITS - PLACES.ilog2())) as usize % PLACES)
+    Some(mixed(end(bytes.first_chunk()?), end(bytes.last_chunk()?)) % PLACES)
+}
+
+/// Mixes the ends of a text to a number of sixteen bits.
+pub(crate) fn mixed(first: u64, last: u64) -> usize {
+    let mixed = (first ^ last.rotate_left(29)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let [high, next, ..] = mixed.to_be_bytes();
+    usize::from(u16::from_be_bytes([high, next]))
 }
 
 #[cfg(test)]
