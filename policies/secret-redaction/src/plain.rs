@@ -47,6 +47,8 @@ pub(crate) fn mixed(first: u64, last: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::{Document, Engine, Kind, Leaf, Role, judge};
+    use crate::settings::Settings;
 
     #[test]
     fn only_the_same_text_is_remembered() {
@@ -70,6 +72,52 @@ mod tests {
         for text in ["", "short"] {
             plain.add(text);
             assert!(!plain.has(text));
+        }
+    }
+
+    #[test]
+    fn what_a_session_remembers_changes_no_answer() {
+        let names = "db passwords password #token value name 0 17 taxjar note key id a~1b credentials_of_the_old_warehouse";
+        let names: Vec<&str> = names.split(' ').chain([""]).collect();
+        let values = "etl|Xk7vR2mpQz|7c9e6679f4254a0c8b1de07a55c3f912|keboola.ex-db-mysql|use password=leto2024 here|--password|\
+            eyJwYXNzd29yZCI6ICJiYW5hbjU3In0=|KBC::ProjectSecure::eJwBQAG//mRlZjUwMjAwZmY0|api_token|https://a.example/x";
+        let values: Vec<&str> = values.split('|').collect();
+        // Numbers that look random and are the same each time.
+        let mut state = 9_u64;
+        let mut number = |below: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            usize::try_from(state >> 33).unwrap() % below
+        };
+        let kinds = [Kind::Config, Kind::Sample, Kind::Code];
+        let roles = [Role::Key, Role::Text, Role::Text, Role::Scalar];
+        let pointers: Vec<String> = (0..200)
+            .map(|_| {
+                (0..number(4))
+                    .map(|_| format!("/{}", names[number(names.len())]))
+                    .collect()
+            })
+            .collect();
+        let documents: Vec<Document<'_>> = (0..100)
+            .map(|_| Document {
+                path: "",
+                kind: kinds[number(kinds.len())],
+                leaves: (0..number(20))
+                    .map(|_| Leaf {
+                        pointer: &pointers[number(pointers.len())],
+                        role: roles[number(roles.len())],
+                        value: values[number(values.len())],
+                    })
+                    .collect(),
+            })
+            .collect();
+        let found = judge(&documents);
+        assert!(found.iter().flatten().count() > 100);
+        for (document, found) in documents.iter().zip(found) {
+            assert_eq!(
+                Engine::new(Settings::default()).judge(document),
+                found,
+                "{document:?}"
+            );
         }
     }
 }
