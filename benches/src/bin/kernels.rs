@@ -13,7 +13,6 @@ use mirror_benches::{
 };
 use mirror_core::{
     batch::RenderedBatch,
-    document::Document,
     finding::Verdict,
     guard::{Guard, KnownSecrets},
     marker::TagKey,
