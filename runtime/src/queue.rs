@@ -128,7 +128,8 @@ pub trait EventLog: Send + Sync {
         max: usize,
     ) -> Result<Vec<FiledLetter>, LogError>;
 
-    /// Deletes dead letters, the oldest first: those filed before a time, and the oldest of those that are more than `max`.
+    /// Deletes dead letters: those filed before a time, and as many as are more than `max`, of which those go first that
+    /// cannot be replayed (anybody who may tell events can make as many of them as he likes), and the oldest of each kind.
     /// At most `batch_max` go; returns how many did.
     ///
     /// # Errors

@@ -1,17 +1,24 @@
 //! Connections: accepted up to a number, each bounded in time, and all ended by a stop.
 //!
-//! What is asked over them is not known here.
+//! Where all places are taken, whoever comes next gets that of the connection that has kept the process waiting longest: one
+//! that asks nothing, or does not read its answer. So nobody can keep others out by being idle. What is asked
+//! over them is not known here.
+
+mod places;
 
 use axum::Router;
-use hyper::server::conn::http1;
+use hyper::{
+    server::conn::http1,
+    service::{Service, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use places::{Place, Places};
 use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -39,25 +46,22 @@ pub(super) async fn serve(
     stop: CancellationToken,
     grace: Duration,
 ) {
-    let slots = Arc::new(Semaphore::new(limits.connections_max));
+    let places = Arc::new(Places::new(limits.connections_max));
     let mut connections = JoinSet::new();
     loop {
         let accepted = async {
-            let slot = Arc::clone(&slots).acquire_owned().await;
-            (slot, listener.accept().await)
+            let accepted = listener.accept().await;
+            // A place is only made free for somebody who is there.
+            (places.take().await, accepted)
         };
-        let (slot, accepted) = tokio::select! {
+        let (place, accepted) = tokio::select! {
             () = stop.cancelled() => break,
             accepted = accepted => accepted,
         };
         while connections.try_join_next().is_some() {}
         match accepted {
             Ok((stream, _)) => {
-                let one = connection(stream, router.clone(), limits, stop.clone());
-                connections.spawn(async move {
-                    let _slot = slot;
-                    one.await;
-                });
+                connections.spawn(connection(stream, router.clone(), limits, stop.clone(), place));
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
@@ -85,26 +89,44 @@ fn is_of_one_connection(error: &std::io::Error) -> bool {
     )
 }
 
-async fn connection(stream: TcpStream, router: Router, limits: Limits, stop: CancellationToken) {
+async fn connection(
+    stream: TcpStream,
+    router: Router,
+    limits: Limits,
+    stop: CancellationToken,
+    place: Place,
+) {
     // It only costs latency if it cannot be set.
     let _ = stream.set_nodelay(true);
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.read_timeout);
-    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
+    let service = TowerToHyperService::new(router);
+    let answer = |request| {
+        let (answering, answer) = (place.answering(), service.call(request));
+        async move {
+            let _answering = answering;
+            answer.await
+        }
+    };
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service_fn(answer)));
     let ended = tokio::select! {
         ended = connection.as_mut() => Some(ended),
         () = stop.cancelled() => None,
         () = sleep(AGE_MAX) => None,
+        () = place.given_up() => return,
     };
     let ended = match ended {
         Some(ended) => ended,
         None => {
             connection.as_mut().graceful_shutdown();
             // A head, a body, and as long again for the answer.
-            match timeout(limits.read_timeout * 3, connection).await {
-                Ok(ended) => ended,
-                Err(_) => return,
+            tokio::select! {
+                ended = timeout(limits.read_timeout * 3, connection) => match ended {
+                    Ok(ended) => ended,
+                    Err(_) => return,
+                },
+                () = place.given_up() => return,
             }
         }
     };

@@ -362,8 +362,9 @@ impl EventLog for EmbeddedLog {
             let gone = connection
                 .prepare_cached(
                     "DELETE FROM dead_letter WHERE id IN
-                     (SELECT id FROM (SELECT id, at, row_number() OVER (ORDER BY id) AS number FROM dead_letter)
-                      WHERE number <= ?1 OR at < ?2 ORDER BY id LIMIT ?3)",
+                     (SELECT id FROM
+                      (SELECT id, at, row_number() OVER (ORDER BY envelope IS NOT NULL, id) AS number FROM dead_letter)
+                      WHERE number <= ?1 OR at < ?2 ORDER BY number LIMIT ?3)",
                 )?
                 .execute(params![
                     signed(excess),

@@ -15,7 +15,7 @@ use mirror_core::{
     key::EventKey,
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard},
 };
 use tokio::sync::broadcast;
@@ -249,13 +249,23 @@ impl EventLog for Model {
     async fn prune_letters(&self, before: Timestamp, max: u64, batch_max: usize) -> Result<u64, LogError> {
         let mut held = self.held();
         let excess = held.letters.len().saturating_sub(usize::try_from(max).unwrap());
-        let old = held
+        let mut all: Vec<(bool, DeadLetterId, Timestamp)> = held
             .letters
             .iter()
-            .take_while(|filed| filed.letter.at < before)
-            .count();
-        let gone = excess.max(old).min(batch_max);
-        held.letters.drain(..gone);
+            .map(|filed| (filed.letter.envelope.is_some(), filed.id, filed.letter.at))
+            .collect();
+        all.sort();
+        let goes =
+            |(number, (.., at)): &(usize, &(bool, DeadLetterId, Timestamp))| *number < excess || *at < before;
+        let gone: BTreeSet<DeadLetterId> = all
+            .iter()
+            .enumerate()
+            .filter(goes)
+            .map(|(_, (_, id, _))| *id)
+            .take(batch_max)
+            .collect();
+        held.letters.retain(|filed| !gone.contains(&filed.id));
+        let gone = gone.len();
         Ok(gone as u64)
     }
 

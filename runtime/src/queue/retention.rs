@@ -6,7 +6,7 @@
 //! | events that a lane waits for, and all of a mirror that cannot be opened | never; past `http.backlog_max` new ones are answered with 429 |
 //! | events of projects or branches that no mirror has | as the first, and the oldest early past `log.unmirrored_events_max` |
 //! | keys by which repetitions are known | `log.dedupe_days` after their event was appended |
-//! | dead letters | `log.dead_letter_days` after they were filed, and the oldest early past `log.dead_letters_max` |
+//! | dead letters | `log.dead_letter_days` after they were filed, and early past `log.dead_letters_max`: first those that cannot be replayed, the oldest of each kind first |
 //!
 //! A mirror that comes later begins with everything that its project has, so it misses nothing of what
 //! went before. Where something did go that a lane had not seen, as when its mirror was taken out of
@@ -82,10 +82,18 @@ async fn keep_letters(system: &System) -> Result<(), LogError> {
     let LogConfig {
         letters, letters_max, ..
     } = system.config.log;
-    let gone = system
-        .log
-        .prune_letters(before(now, letters), letters_max, BATCH_MAX)
-        .await?;
+    let mut gone = 0;
+    loop {
+        let some = system
+            .log
+            .prune_letters(before(now, letters), letters_max, BATCH_MAX)
+            .await?;
+        gone += some;
+        if some < BATCH_MAX as u64 {
+            break;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
     if gone > 0 {
         tracing::warn!(letters = gone, "old dead letters are gone");
     }

@@ -35,7 +35,7 @@ pub(super) async fn dead_letters_are_listed_and_replayed(log: &Arc<dyn EventLog>
         .iter()
         .map(|filed| (filed.id, filed.letter.clone(), filed.replayed_at))
         .collect();
-    assert_eq!(kept, [(one, readable, None), (two, unreadable, None)]);
+    assert_eq!(kept, [(one, readable.clone(), None), (two, unreadable, None)]);
     assert_eq!(log.dead_letters(Some(one), 10).await.unwrap(), listed[1..]);
 
     let again = log.replay(one, at(60)).await.unwrap();
@@ -104,7 +104,24 @@ pub(super) async fn dead_letters_are_listed_and_replayed(log: &Arc<dyn EventLog>
     assert_eq!(log.unplayed().await.unwrap().depth, 2);
     assert_eq!(log.prune_letters(at(99), 2, 10).await.unwrap(), 2);
     assert_eq!(log.unplayed().await.unwrap().oldest, None);
-    assert!(log.dead_letter(young).await.unwrap() > three);
+    assert!(log.dead_letter(young.clone()).await.unwrap() > three);
+
+    // However many of what cannot be read somebody tells, what can be replayed is not pushed out by it.
+    assert_eq!(log.prune_letters(at(99), 0, 10).await.unwrap(), 1);
+    let kept = log.dead_letter(readable).await.unwrap();
+    for second in 3..8 {
+        let reason = format!("the field of number {second} must be a text");
+        let flood = DeadLetter {
+            reason,
+            at: at(second),
+            ..unreadable_letter()
+        };
+        log.dead_letter(flood).await.unwrap();
+    }
+    assert_eq!(log.prune_letters(at(0), 2, 10).await.unwrap(), 4);
+    let left = log.dead_letters(None, 10).await.unwrap();
+    assert_eq!((left.len(), left[0].id), (2, kept));
+    assert_eq!(log.prune_letters(at(0), 0, 10).await.unwrap(), 2);
 }
 
 pub(super) async fn an_event_that_was_put_aside_can_be_told_again(log: &Arc<dyn EventLog>) {

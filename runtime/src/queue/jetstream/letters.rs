@@ -89,13 +89,38 @@ impl JetStreamLog {
         let (stream, all) = (self.names.letters_stream(), self.names.all_letters());
         let count: u64 = self.nats.subjects(&stream, &all).await?.values().sum();
         let excess = usize::try_from(count.saturating_sub(max)).unwrap_or(usize::MAX);
+        let mut gone = 0;
+        for can_be_replayed in [false, true] {
+            let subject = self.names.letter(can_be_replayed);
+            gone += self
+                .prune_oldest(
+                    &stream,
+                    &subject,
+                    before,
+                    excess.saturating_sub(gone),
+                    batch_max - gone,
+                )
+                .await?;
+        }
+        Ok(gone as u64)
+    }
+
+    /// Deletes at most `max` letters of a subject: the oldest `excess`, and those filed before a time.
+    async fn prune_oldest(
+        &self,
+        stream: &str,
+        subject: &str,
+        before: Timestamp,
+        excess: usize,
+        max: usize,
+    ) -> Result<usize, LogError> {
         let is_old = |found: &Found| letter(found).is_ok_and(|letter| letter.at < before);
         // Most often not even the oldest has to go.
-        let first = self.nats.read(&stream, &all, 0, 1).await?;
-        if excess == 0 && !first.iter().any(is_old) {
+        let first = self.nats.read(stream, subject, 0, 1).await?;
+        if max == 0 || (excess == 0 && !first.iter().any(is_old)) {
             return Ok(0);
         }
-        let oldest = self.nats.read(&stream, &all, 0, batch_max).await?;
+        let oldest = self.nats.read(stream, subject, 0, max).await?;
         let gone: Vec<&Found> = oldest
             .iter()
             .enumerate()
@@ -111,9 +136,9 @@ impl JetStreamLog {
             }
         }
         self.nats
-            .purge(&stream, &json!({ "seq": last.sequence + 1 }))
+            .purge(stream, &json!({ "filter": subject, "seq": last.sequence + 1 }))
             .await?;
-        Ok(gone.len() as u64)
+        Ok(gone.len())
     }
 
     pub(super) async fn unplayed_letters(&self) -> Result<Backlog, LogError> {
