@@ -1,7 +1,7 @@
 //! From a configured repository to a remote that can be talked to.
 
 use crate::{
-    config::{GitConfig, MirrorSpec, RepositoryCredential, RepositorySpec},
+    config::{Config, GitConfig, MirrorSpec, RepositoryCredential, RepositorySpec},
     credential::CredentialError,
     files,
     system::StartError,
@@ -40,6 +40,18 @@ pub fn open(spec: &MirrorSpec, git: &GitConfig) -> Result<Arc<dyn Remote>, Start
     };
     let remote = SmartRemote::new(url, settings).map_err(|error| unusable(RemoteError::Transport(error)))?;
     Ok(Arc::new(remote))
+}
+
+/// Checks what the repositories of all mirrors are talked to with, if any is behind a server.
+///
+/// # Errors
+/// A file that cannot be read.
+pub(crate) fn check_shared(config: &Config) -> Result<(), StartError> {
+    let mut repositories = config.mirrors.iter().map(|spec| &spec.repository);
+    if repositories.any(|repository| matches!(repository, RepositorySpec::Remote { .. })) {
+        settings(&config.git)?;
+    }
+    Ok(())
 }
 
 /// Opens a repository as a stranger would, with nothing to prove anything by.

@@ -7,13 +7,15 @@ pub mod cadence;
 mod comparing;
 mod crew;
 mod lane_task;
+mod opening;
 mod record;
 mod standing;
 
 use crate::{
     branches,
-    config::{MirrorSpec, QueueConfig},
+    config::QueueConfig,
     metrics::{Enabled, QUEUE_NAME, Queue, Region},
+    notify::MirrorNotices,
     pipeline::attempt::{Landed, Lane},
     queue::{NewEvent, News},
     system::{Mirror, StartError, System},
@@ -28,7 +30,7 @@ use mirror_core::{
     event::{Body, BranchChanged, Envelope},
     ids::{BranchId, LaneId, MirrorId, Topic},
     incident::Report,
-    retry::{Disposition, Failure, Jitter},
+    retry::{Disposition, Jitter},
     window::{later, within},
 };
 use std::{
@@ -128,45 +130,37 @@ impl Runner {
         self.hurry.send_modify(|count| *count += 1);
     }
 
-    /// Starts the tasks of all configured mirrors.
+    /// Starts the tasks of all configured mirrors. One that cannot be opened is tried again, beside the others.
     ///
     /// # Errors
-    /// A mirror that cannot be opened. What only its remote or Keboola refuses is retried instead.
+    /// What concerns all mirrors: state that cannot be read, a file that all share, workers that cannot be reached.
     pub async fn start(self: &Arc<Self>) -> Result<(), StartError> {
+        let config = &self.system.config;
+        crate::repository::check_shared(config)?;
         let mut mirrors = Vec::new();
-        for spec in &self.system.config.mirrors {
+        for spec in &config.mirrors {
             if self.system.pauses.since(&spec.id).await?.is_some() {
                 tracing::warn!(mirror = %spec.id, "the mirror is paused; changes wait in the log until `kbc-mirror mirror resume`");
                 self.pause(&spec.id, true);
             }
-            mirrors.push(self.system.mirror(spec).await?);
-        }
-        let mut opened = Vec::new();
-        for mirror in mirrors {
-            let MirrorSpec {
-                project, plan_tier, ..
-            } = &*mirror.spec;
             let label = Enabled {
-                project_id: project.to_string(),
-                plan_tier: plan_tier.clone(),
+                project_id: spec.project.to_string(),
+                plan_tier: spec.plan_tier.clone(),
             };
-            self.system
-                .metrics
-                .git_sync_enabled_ratio
-                .get_or_create(&label)
-                .set(1.0);
-            opened.push(Arc::new(mirror));
+            let enabled = &self.system.metrics.git_sync_enabled_ratio;
+            enabled.get_or_create(&label).set(1.0);
+            mirrors.push(Arc::new(spec.clone()));
         }
-        match (&self.system.config.queue, &self.system.jetstream) {
+        match (&config.queue, &self.system.jetstream) {
             (QueueConfig::JetStream(config), Some(log)) => {
-                let crew = crew::Hands::new(Arc::clone(self), opened);
+                let crew = crew::Hands::new(Arc::clone(self), mirrors);
                 let (nats, lease) = (log.nats().clone(), self.system.lease.clone());
                 let metrics = Arc::clone(&self.system.metrics);
                 let worker = Worker::open(nats, config, lease, crew.shards(), metrics).await?;
                 self.tasks.spawn(worker.run(Arc::new(crew), self.stop.clone()));
             }
             _ => {
-                for mirror in &opened {
+                for mirror in &mirrors {
                     self.begin(mirror).await;
                 }
             }
@@ -209,7 +203,8 @@ impl Runner {
                     retry = mirror_core::retry::Retry::default();
                     self.system.status.set_problem(&mirror.spec.id, None);
                     if was_open != Some(true) {
-                        self.report(&mirror, vec![Report::Opened]).await;
+                        self.report(&mirror.notices, &mirror.spec.id, vec![Report::Opened])
+                            .await;
                     }
                     was_open = Some(true);
                     awaited.retain(|branch, until| {
@@ -229,18 +224,8 @@ impl Runner {
                 Err(error) => {
                     failed = true;
                     let due = retry.failed(start_disposition(&error), now, jitter());
-                    let problem = crate::app::chain(&error);
-                    // Who reads of it finds it in the status.
-                    self.system
-                        .status
-                        .set_problem(&mirror.spec.id, Some(problem.clone()));
-                    tracing::error!(mirror = %mirror.spec.id, error = problem, retry_count = retry.count, "the mirror's branches cannot be opened");
-                    let failure = Failure {
-                        disposition: start_disposition(&error),
-                        cause: error.cause(),
-                        reason: problem,
-                    };
-                    self.report(&mirror, vec![Report::Unopened { failure }]).await;
+                    self.unopened(&mirror.notices, &mirror.spec.id, &error, retry.count)
+                        .await;
                     was_open = Some(false);
                     Some(until(now, due))
                 }
@@ -451,7 +436,7 @@ impl Runner {
             encrypted_blocked: exports.encrypted_blocked,
             why: format!("the repository is {}: {}", found.visibility.as_str(), found.why),
         };
-        self.report(mirror, vec![report]).await;
+        self.report(&mirror.notices, &mirror.spec.id, vec![report]).await;
         let (mirror, visibility) = (&mirror.spec.id, found.visibility.as_str());
         if exports.samples_blocked {
             tracing::warn!(%mirror, visibility, why = found.why,
@@ -464,9 +449,9 @@ impl Runner {
     }
 
     /// Reports something of a mirror as a whole; what cannot be stored is said again by who finds it again.
-    async fn report(&self, mirror: &Mirror, reports: Vec<Report>) {
-        if let Err(error) = mirror.notices.report(reports, (self.system.now)()).await {
-            tracing::error!(mirror = %mirror.spec.id, error = crate::app::chain(&error), "what admins are told cannot be stored");
+    async fn report(&self, notices: &MirrorNotices, mirror: &MirrorId, reports: Vec<Report>) {
+        if let Err(error) = notices.report(reports, (self.system.now)()).await {
+            tracing::error!(%mirror, error = crate::app::chain(&error), "what admins are told cannot be stored");
         }
     }
 

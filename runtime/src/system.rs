@@ -7,7 +7,8 @@ mod lane;
 
 use crate::{
     config::{
-        Config, KeboolaConfig, MirrorSpec, QueueConfig, SandboxLimits, SecretsChoice, TAG_ROOT_BYTES_MIN,
+        Config, GitConfig, KeboolaConfig, MirrorSpec, QueueConfig, SandboxLimits, SecretsChoice,
+        TAG_ROOT_BYTES_MIN,
     },
     database::{Database, DatabaseOptions},
     metrics::Metrics,
@@ -193,6 +194,28 @@ impl fmt::Debug for Mirror {
     }
 }
 
+/// What a mirror has on this machine.
+struct Places {
+    token: SecretString,
+    remote: Arc<dyn Remote>,
+    signing: Option<SigningKey>,
+    git: Store,
+}
+
+impl Places {
+    fn open(spec: &MirrorSpec, config: &GitConfig, directory: &Path) -> Result<Self, StartError> {
+        let id = || spec.id.clone();
+        let token = spec.token.read();
+        let git = |source| StartError::Store { mirror: id(), source };
+        Ok(Self {
+            token: token.map_err(|source| StartError::Token { mirror: id(), source })?,
+            remote: crate::repository::open(spec, config)?,
+            signing: crate::repository::signing_key(spec)?,
+            git: Store::open_or_create(directory).map_err(git)?,
+        })
+    }
+}
+
 /// Returns what time it is: the one clock of the product.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "the edge where time comes from")]
@@ -289,17 +312,18 @@ impl System {
     /// See [`StartError`].
     pub async fn mirror(&self, spec: &MirrorSpec) -> Result<Mirror, StartError> {
         let id = || spec.id.clone();
-        let token = spec
-            .token
-            .read()
-            .map_err(|source| StartError::Token { mirror: id(), source })?;
+        let directory = self.config.data_dir.join("git").join(file_name(spec.id.as_str()));
+        let (wanted, config) = (spec.clone(), self.config.git.clone());
+        // A file system that does not answer holds up nobody else.
+        let places = tokio::task::spawn_blocking(move || Places::open(&wanted, &config, &directory));
+        let Places {
+            token,
+            remote,
+            signing,
+            git,
+        } = places.await??;
         let client = client(&self.config.keboola, &spec.stack_url, token.clone())
             .map_err(|source| StartError::Client { mirror: id(), source })?;
-        let remote = crate::repository::open(spec, &self.config.git)?;
-        let signing = crate::repository::signing_key(spec)?;
-        let directory = self.config.data_dir.join("git").join(file_name(spec.id.as_str()));
-        let git =
-            Store::open_or_create(&directory).map_err(|source| StartError::Store { mirror: id(), source })?;
         let identity = spec.repository.identity();
         let turn = Arc::clone(self.repositories.lock().await.entry(identity).or_default());
         let visibility = VisibilityWatch::new(spec, &self.config.visibility, &self.config.git)?;

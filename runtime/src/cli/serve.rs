@@ -5,12 +5,15 @@ use crate::{
     app::Failure,
     config::{Config, QueueConfig},
     control::{Control, socket::Socket},
+    database::DatabaseError,
     http::Listener,
     queue::{jetstream::intake, retention::keep},
     runner::Runner,
     system::{StartError, System},
 };
+use mirror_git::StoreError;
 use std::{
+    io::{self, ErrorKind},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -146,6 +149,13 @@ pub(super) fn start_failure(error: &StartError) -> Failure {
             Failure::failed(error)
         }
         StartError::Nats(source) if !source.is_setting() => Failure::failed(error),
+        // Nothing that is written anywhere is wrong.
+        StartError::Database(DatabaseError::NoSpace | DatabaseError::Stopped)
+        | StartError::Store {
+            source: StoreError::NoSpace { .. },
+            ..
+        } => Failure::failed(error),
+        StartError::DataDir { source, .. } if is_full(source) => Failure::failed(error),
         StartError::DataDir { .. }
         | StartError::Nats(_)
         | StartError::Database(_)
@@ -169,6 +179,10 @@ pub(super) fn start_failure(error: &StartError) -> Failure {
         | StartError::WrongProject { .. }
         | StartError::NoDefaultBranch { .. } => Failure::usage(crate::app::chain(error)),
     }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
 /// Listens for SIGTERM and Ctrl-C from now on; done when one has come.

@@ -1,7 +1,7 @@
 //! Working for a mirror: all of them where this process is alone, those of the shards it holds where it is not.
 
 use super::{Followed, Runner};
-use crate::{metrics::Region, pipeline::attempt::Lane, poll::Poller, system::Mirror, workers::Crew};
+use crate::{config::MirrorSpec, metrics::Region, pipeline::attempt::Lane, workers::Crew};
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use mirror_core::{
@@ -21,14 +21,14 @@ const PAUSES_EVERY: Duration = Duration::from_secs(30);
 /// The runner as one of several workers.
 pub(super) struct Hands {
     runner: Arc<Runner>,
-    mirrors: BTreeMap<Shard, Vec<Arc<Mirror>>>,
+    mirrors: BTreeMap<Shard, Vec<Arc<MirrorSpec>>>,
 }
 
 impl Hands {
-    pub(super) fn new(runner: Arc<Runner>, all: Vec<Arc<Mirror>>) -> Self {
-        let mut mirrors: BTreeMap<Shard, Vec<Arc<Mirror>>> = BTreeMap::new();
+    pub(super) fn new(runner: Arc<Runner>, all: Vec<Arc<MirrorSpec>>) -> Self {
+        let mut mirrors: BTreeMap<Shard, Vec<Arc<MirrorSpec>>> = BTreeMap::new();
         for mirror in all {
-            let shard = Shard::of(&mirror.spec.stack, &mirror.spec.project);
+            let shard = Shard::of(&mirror.stack, &mirror.project);
             mirrors.entry(shard).or_default().push(mirror);
         }
         Self { runner, mirrors }
@@ -50,37 +50,24 @@ impl Crew for Hands {
 
     async fn give_up(&self, shard: Shard) {
         let ends = self.mirrors.get(&shard).into_iter().flatten();
-        futures_util::future::join_all(ends.map(|mirror| self.runner.end(mirror))).await;
+        futures_util::future::join_all(ends.map(|mirror| self.runner.end(&mirror.id))).await;
     }
 }
 
 impl Runner {
-    /// Starts the tasks of a mirror.
-    pub(super) async fn begin(self: &Arc<Self>, mirror: &Arc<Mirror>) {
+    /// Starts to open a mirror, and its tasks when it is open.
+    pub(super) async fn begin(self: &Arc<Self>, mirror: &Arc<MirrorSpec>) {
         // Another worker may have been asked meanwhile.
-        self.look_paused(&mirror.spec.id).await;
-        self.system.notices.take(&mirror.spec.id).await;
+        self.look_paused(&mirror.id).await;
+        self.system.notices.take(&mirror.id).await;
         let followed = Followed {
             stop: self.stop.child_token(),
             tasks: TaskTracker::new(),
         };
-        let id = mirror.spec.id.clone();
+        let id = mirror.id.clone();
         self.followed.lock().await.insert(id, followed.clone());
-        let (runner, watched, stop) = (Arc::clone(self), Arc::clone(mirror), followed.stop.clone());
-        self.spawn(
-            &followed,
-            async move { runner.watch_visibility(&watched, stop).await },
-        );
-        if mirror.spec.poll.is_some() {
-            let poller = Poller::new(Arc::clone(&self.system), Arc::clone(self), Arc::clone(mirror));
-            self.spawn(&followed, poller.run(followed.stop.clone()));
-        }
-        let (runner, compared, stop) = (Arc::clone(self), mirror.spec.id.clone(), followed.stop.clone());
-        self.spawn(&followed, async move {
-            runner.compare_on_schedule(&compared, stop).await;
-        });
-        let follow = Arc::clone(self).follow(Arc::clone(mirror), followed.clone());
-        self.spawn(&followed, follow);
+        let open = Arc::clone(self).open(Arc::clone(mirror), followed.clone());
+        self.spawn(&followed, open);
     }
 
     /// Looks whether a mirror is paused. What cannot be read is as it was: it is looked at again.
@@ -126,8 +113,7 @@ impl Runner {
 
     /// Ends the tasks of a mirror. A running attempt may finish within the grace period; what goes on after that
     /// is no danger, as whoever goes on makes the same commits.
-    pub(super) async fn end(&self, mirror: &Mirror) {
-        let id = &mirror.spec.id;
+    pub(super) async fn end(&self, id: &MirrorId) {
         let Some(Followed { stop, tasks }) = self.followed.lock().await.remove(id) else {
             return;
         };

@@ -144,7 +144,7 @@ async fn a_policy_that_never_answers_withholds_its_objects_and_the_lane_goes_on(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_policy_that_cannot_be_used_is_refused_at_start_with_what_mends_it() {
+async fn a_policy_that_cannot_be_used_is_refused_with_what_mends_it() {
     let check = |table: &'static str, parts: &[&str]| {
         let options = Options {
             mirror: table,
@@ -163,7 +163,7 @@ async fn a_policy_that_cannot_be_used_is_refused_at_start_with_what_mends_it() {
         let checked = run(command()
             .args(["config", "check", "--config"])
             .arg(site.path("mirror.toml")));
-        for output in [run(&mut site.serve()), site.once(), checked] {
+        for output in [site.once(), checked] {
             assert_eq!(output.status.code(), Some(2), "{output:?}");
             for part in parts {
                 assert!(output.stderr.contains(part), "{part} is not in {}", output.stderr);
@@ -202,7 +202,7 @@ async fn a_component_that_keeps_the_compiler_busy_is_given_up() {
         },
         |site| hostile(site, "busy-compiler"),
     );
-    let output = run(&mut site.serve());
+    let output = site.once();
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert!(
         output.stderr.contains("compile_cpu_seconds_max"),

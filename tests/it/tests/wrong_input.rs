@@ -165,6 +165,17 @@ fn check_config(site: &Installation, from: &str, to: &str, parts: &[&str]) {
     site.write("mirror.toml", &good);
 }
 
+/// Spoils what is one mirror's own: commands that work on it refuse it. The runtime does not, it has others.
+#[track_caller]
+fn check_mirror(site: &Installation, from: &str, to: &str, parts: &[&str]) {
+    let good = site.config();
+    assert!(good.contains(from), "the case changes nothing: {from}");
+    site.write("mirror.toml", &good.replacen(from, to, 1));
+    run(&mut with_config(site, &["config", "check"])).must(2, parts);
+    run(&mut once(site)).must(2, parts);
+    site.write("mirror.toml", &good);
+}
+
 /// A change of a configuration that there is, as its event.
 fn event(keboola: &Keboola) -> Value {
     json!({

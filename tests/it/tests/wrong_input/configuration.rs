@@ -1,7 +1,7 @@
 //! The command line, the configuration file, and what it refers to.
 
 use super::{
-    PASTED, check_config, every_command, product, run,
+    PASTED, check_config, check_mirror, every_command, product, run,
     support::{Installation, Keboola, MIRROR, Options},
     with_config,
 };
@@ -131,15 +131,21 @@ async fn a_credential_in_the_file_is_refused_and_not_repeated() {
     }
 }
 
+type Check = fn(&Installation, &str, &str, &[&str]);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reference_that_leads_nowhere_is_named_with_what_to_do() {
     let keboola = Keboola::small();
     let site = Installation::new(&keboola, Options::default());
     site.write("empty", "\n");
-    for (reference, mirror) in [("file:keboola-token", "shop"), ("file:tag-root", "tag_root")] {
+    let cases: [(&str, &str, Check); 2] = [
+        ("file:keboola-token", "shop", check_mirror),
+        ("file:tag-root", "tag_root", check_config),
+    ];
+    for (reference, mirror, refused) in cases {
         let check = |to: &str, parts: &[&str]| {
             let parts: Vec<&str> = parts.iter().copied().chain([mirror]).collect();
-            check_config(&site, reference, to, &parts);
+            refused(&site, reference, to, &parts);
         };
         check(
             "env:KBC_MIRROR_NOT_SET",

@@ -1,8 +1,8 @@
 //! Repositories, data directories, addresses and stacks that cannot be used.
 
 use super::{
-    PASTED, all_is_well_after_a_restart, check_config, decent, once, run,
-    support::{Installation, JANE, Keboola, MIRROR, Options, binary, until},
+    PASTED, all_is_well_after_a_restart, check_config, check_mirror, decent, once, run,
+    support::{Installation, JANE, Keboola, MIRROR, Options, Repository, binary, until},
     with_config,
 };
 use std::{
@@ -30,7 +30,7 @@ async fn a_repository_that_is_none_is_named_with_what_to_do() {
     assert!(status.expect("git can be started").success());
     for name in ["missing.git", "file.git", "plain", "worktree"] {
         let to = format!("file:{name}");
-        check_config(
+        check_mirror(
             &site,
             "file:repository.git",
             &to,
@@ -338,5 +338,59 @@ async fn a_mirror_that_cannot_be_opened_is_in_the_status_with_its_reason() {
         "no reason is told: {status}"
     );
     decent(&status);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trouble_of_one_mirror_stops_no_other_and_ends_without_a_restart() {
+    let keboola = Keboola::small();
+    let site = Installation::new(&keboola, Options::default());
+    let (url, project) = (keboola.url(), keboola.project().project_id);
+    let mirror = |id: &str, token: &str| {
+        format!(
+            "\n[[mirror]]\nid = \"{id}\"\nstack = \"{url}\"\nproject_id = \"{project}\"\ntoken = \"file:{token}\"\nrepository = \"file:{id}.git\"\n"
+        )
+    };
+    let others = [
+        mirror("away", "keboola-token"),
+        mirror("tokenless", "late-token"),
+        mirror("held", "keboola-token"),
+    ];
+    site.write("mirror.toml", &format!("{}{}", site.config(), others.concat()));
+    let tokenless = Repository::init(site.path("tokenless.git"));
+    let paused = with_config(&site, &["mirror", "pause", "--mirror", "held"]).output();
+    assert!(paused.expect("the program can be started").status.success());
+
+    let server = site.start().await;
+    until("the mirror without trouble commits", async || {
+        site.repository.tip("main")
+    })
+    .await;
+    let expected = [
+        ("away", "bare repository"),
+        ("tokenless", "late-token"),
+        ("held", "bare repository"),
+    ];
+    for (id, part) in expected {
+        until("the trouble is in the status", async || {
+            let status = server.status().await;
+            let mut mirrors = status["mirrors"].as_array()?.iter();
+            let found = mirrors.find(|mirror| mirror["mirror"] == id)?;
+            assert_eq!(found["state"], "cannot be opened", "{found}");
+            assert!(found["reason"].as_str()?.contains(part), "{found}");
+            Some(())
+        })
+        .await;
+    }
+    assert_eq!(server.get("/readyz").await.expect("it answers").status, 200);
+
+    let away = Repository::init(site.path("away.git"));
+    site.write("late-token", keboola.token());
+    for repository in [away, tokenless] {
+        until("the mirror opens when its trouble is over", async || {
+            repository.tip("main")
+        })
+        .await;
+    }
     server.stop().await;
 }
