@@ -635,6 +635,12 @@ fn branch_problem(name: &str) -> Option<&'static str> {
     {
         return Some("is not a Git branch name");
     }
+    if name == "HEAD" {
+        return Some("is not a Git branch name: `HEAD` is the one that is checked out");
+    }
+    if name.starts_with("refs/") {
+        return Some("must be without `refs/heads/`, as in `main`");
+    }
     if name.starts_with(mirror_core::jobs::months::BRANCH_PREFIX) {
         return Some("begins like a branch of job runs, `keboola-jobs/`");
     }

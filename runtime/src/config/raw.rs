@@ -146,6 +146,30 @@ impl Default for Keboola {
     }
 }
 
+impl Keboola {
+    fn check(&self) -> Result<(), ConfigError> {
+        if !(1..=1_000).contains(&self.parallel_max) {
+            return Err(value("keboola.parallel_max", "must be between 1 and 1000"));
+        }
+        for (key, ms) in [
+            ("keboola.connect_timeout_ms", self.connect_timeout_ms),
+            ("keboola.read_timeout_ms", self.read_timeout_ms),
+            ("keboola.total_timeout_ms", self.total_timeout_ms),
+        ] {
+            if !(100..=3_600_000).contains(&ms) {
+                return Err(value(key, "must be between 100 and 3600000"));
+            }
+        }
+        if self.response_bytes_max < 1 << 20 {
+            return Err(value(
+                "keboola.response_bytes_max",
+                "must be at least 1048576 (1 MiB)",
+            ));
+        }
+        Ok(())
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Sandbox {
@@ -159,6 +183,21 @@ impl Default for Sandbox {
             memory_bytes_max: 256 << 20,
             deadline_ms: 30_000,
         }
+    }
+}
+
+impl Sandbox {
+    fn check(&self) -> Result<(), ConfigError> {
+        if self.memory_bytes_max < 1 << 20 {
+            return Err(value(
+                "sandbox.memory_bytes_max",
+                "must be at least 1048576 (1 MiB)",
+            ));
+        }
+        if self.deadline_ms < 100 {
+            return Err(value("sandbox.deadline_ms", "must be at least 100"));
+        }
+        Ok(())
     }
 }
 
@@ -211,9 +250,8 @@ impl Config {
         if !(1_000..=600_000).contains(&window.span_ms) {
             return Err(value("window.span_ms", "must be between 1000 and 600000"));
         }
-        if keboola.parallel_max == 0 {
-            return Err(value("keboola.parallel_max", "must be at least 1"));
-        }
+        keboola.check()?;
+        sandbox.check()?;
         if sync.memory_bytes_max < 16 << 20 {
             return Err(value(
                 "sync.memory_bytes_max",

@@ -551,3 +551,75 @@ fuel_max = 5000000
         assert!(error.contains(expected) && !error.contains("hunter2"), "{error}");
     }
 }
+
+#[test]
+fn numbers_with_which_nothing_would_work_are_refused() {
+    let check = |table: &str, line: &str, expected| {
+        let table = format!("[{table}]\n{line}\n");
+        let (from, to) = match table.starts_with("[http]") {
+            true => ("[http]\n", table),
+            false => ("[[mirror]]\n", format!("{table}[[mirror]]\n")),
+        };
+        check(from, &to, expected);
+    };
+    check(
+        "http",
+        "connections_max = 9223372036854775807",
+        expect!["`http.connections_max`: must be between 1 and 1000000"],
+    );
+    check(
+        "sandbox",
+        "memory_bytes_max = 0",
+        expect!["`sandbox.memory_bytes_max`: must be at least 1048576 (1 MiB)"],
+    );
+    check(
+        "sandbox",
+        "deadline_ms = 0",
+        expect!["`sandbox.deadline_ms`: must be at least 100"],
+    );
+    check(
+        "keboola",
+        "connect_timeout_ms = 0",
+        expect!["`keboola.connect_timeout_ms`: must be between 100 and 3600000"],
+    );
+    check(
+        "keboola",
+        "read_timeout_ms = 9223372036854775807",
+        expect!["`keboola.read_timeout_ms`: must be between 100 and 3600000"],
+    );
+    check(
+        "keboola",
+        "total_timeout_ms = 0",
+        expect!["`keboola.total_timeout_ms`: must be between 100 and 3600000"],
+    );
+    check(
+        "keboola",
+        "response_bytes_max = 0",
+        expect!["`keboola.response_bytes_max`: must be at least 1048576 (1 MiB)"],
+    );
+    check(
+        "keboola",
+        "parallel_max = 9223372036854775807",
+        expect!["`keboola.parallel_max`: must be between 1 and 1000"],
+    );
+}
+
+#[test]
+fn a_branch_is_written_without_the_head_of_its_ref() {
+    for (branch, expected) in [
+        (
+            "HEAD",
+            expect!["`mirror[0].branch`: is not a Git branch name: `HEAD` is the one that is checked out"],
+        ),
+        (
+            "refs/heads/main",
+            expect!["`mirror[0].branch`: must be without `refs/heads/`, as in `main`"],
+        ),
+    ] {
+        check(
+            "id = \"retail\"",
+            &format!("id = \"retail\"\nbranch = \"{branch}\""),
+            expected,
+        );
+    }
+}

@@ -40,8 +40,8 @@ struct Ingest {
 
 impl Http {
     pub(super) fn check(self, base: &Path) -> Result<HttpConfig, ConfigError> {
-        if self.connections_max == 0 {
-            return Err(value("http.connections_max", "must be at least 1"));
+        if !(1..=1_000_000).contains(&self.connections_max) {
+            return Err(value("http.connections_max", "must be between 1 and 1000000"));
         }
         if !(100..=600_000).contains(&self.read_timeout_ms) {
             return Err(value("http.read_timeout_ms", "must be between 100 and 600000"));
