@@ -31,6 +31,7 @@ pub mod redaction;
 pub mod retry;
 pub mod sample;
 pub mod shard;
+pub mod spelling;
 pub mod trailer;
 pub mod trial;
 pub mod walk;

@@ -10,6 +10,7 @@ mod made;
 mod rounds;
 mod settle;
 mod shared;
+mod spellings;
 
 use super::{
     attempt::Lane,
@@ -352,6 +353,7 @@ impl Build<'_, '_, '_, '_> {
         handle: &Handle,
     ) -> Result<Option<Again>, AttemptError> {
         let mut changes: Vec<Change> = going.iter().cloned().map(Change::Remove).collect();
+        self.withhold_spellings(survey, &going);
         self.removed = going;
         let mut again = Again::default();
         // Of what everything was read for and this was not: the tip has files of it, and it is not known which.

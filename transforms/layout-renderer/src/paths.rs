@@ -4,8 +4,9 @@
 //! the first byte of a segment that would begin with a dot, name a device of Windows, or be taken
 //! for a file of ours. A segment of over 200 bytes continues in the next one, which the `%` at its
 //! end says. Ids of buckets and tables that differ in case only give paths that do so too; Keboola has
-//! no such. Those of components, configurations and rows are any text, so that their capitals are
-//! written `%XX` as well: no two of them meet where case does not count.
+//! no such, and the host withholds all but one of them. Those of components, configurations, rows and
+//! runs are any text, so that their capitals are written `%XX` as well: no two of them meet where case
+//! does not count.
 
 const SEGMENT_BYTES_MAX: usize = 200;
 

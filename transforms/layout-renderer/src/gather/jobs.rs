@@ -153,9 +153,9 @@ impl<'e> Day<'e> {
     }
 }
 
-/// Returns the file of one run, where each has its own.
+/// Returns the file of one run, where each has its own, also where case does not count.
 pub(crate) fn run_path(run: &str) -> String {
-    format!("jobs/{}.json", paths::encode(run))
+    format!("jobs/{}.json", paths::encode_caseless(run))
 }
 
 /// Cuts lines into files: `base.jsonl`, `base-2.jsonl` and so on.
@@ -206,4 +206,17 @@ fn told_before<'e>(before: &Object<'e>, mut now: Object<'e>) -> Object<'e> {
         }
     }
     in_order(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::run_path;
+
+    #[test]
+    fn runs_that_differ_in_case_have_files_of_their_own() {
+        assert_eq!(run_path("1234567890"), "jobs/1234567890.json");
+        assert_eq!(run_path("1234.5"), "jobs/1234.5.json");
+        assert_eq!(run_path("A1"), "jobs/%411.json");
+        assert_eq!(run_path("a1"), "jobs/a1.json");
+    }
 }
