@@ -323,7 +323,7 @@ fn guarded(item: &Item, guard: &Guard) -> Result<(), WithholdReason> {
             // A path that holds a secret is not repeated.
             return Err(WithholdReason::Guarded {
                 rule: rule.as_str().to_owned(),
-                file: "a path".to_owned(),
+                file: WithholdReason::IN_A_PATH.to_owned(),
             });
         }
         if let Some(rule) = guard.check_file(file.path.as_str(), &file.content) {
@@ -340,7 +340,7 @@ fn guarded(item: &Item, guard: &Guard) -> Result<(), WithholdReason> {
         if let Some(rule) = texts.or_else(|| guard.check_json(&entry.value)) {
             return Err(WithholdReason::Guarded {
                 rule: rule.as_str().to_owned(),
-                file: "an entry".to_owned(),
+                file: WithholdReason::IN_AN_ENTRY.to_owned(),
             });
         }
     }

@@ -1,5 +1,7 @@
 //! What a policy answers (`wit/redaction.wit`), already checked against the documents it judged.
 
+use crate::ids::ObjectKey;
+
 /// Which part of a leaf goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
@@ -97,6 +99,27 @@ pub enum WithholdReason {
 }
 
 impl WithholdReason {
+    /// [`Self::Guarded`] in a path.
+    pub const IN_A_PATH: &str = "a path";
+    /// [`Self::Guarded`] in an entry of an index.
+    pub const IN_AN_ENTRY: &str = "an entry";
+
+    /// Whether the object's ids may be what it is withheld for: paths and entries are made of them.
+    #[must_use]
+    pub fn may_be_of_ids(&self) -> bool {
+        matches!(self, Self::Guarded { file, .. } if file == Self::IN_A_PATH || file == Self::IN_AN_ENTRY)
+    }
+
+    /// Returns what an object that is withheld for this is called where others may read it.
+    #[must_use]
+    pub fn name_of(&self, object: &ObjectKey) -> String {
+        if self.may_be_of_ids() {
+            object.hidden()
+        } else {
+            object.to_string()
+        }
+    }
+
     /// Returns the variant's name as a bounded label for metrics.
     #[must_use]
     pub fn kind(&self) -> &'static str {
@@ -145,6 +168,26 @@ impl WithholdReason {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_object_whose_ids_may_hold_a_secret_is_named_without_them() {
+        let key = ObjectKey::Config {
+            component: "keboola.ex-ftp".parse().unwrap(),
+            config: "rghp_1".parse().unwrap(),
+        };
+        let guarded = |file: &str| WithholdReason::Guarded {
+            rule: "issued-token".into(),
+            file: file.into(),
+        };
+        let named = guarded(WithholdReason::IN_A_PATH).name_of(&key);
+        assert_eq!(named.len(), "config sha256:".len() + 12, "{named}");
+        assert!(named.starts_with("config sha256:"), "{named}");
+        assert_eq!(guarded(WithholdReason::IN_AN_ENTRY).name_of(&key), named);
+        assert_eq!(
+            guarded("configs/x/config.json").name_of(&key),
+            "keboola.ex-ftp/rghp_1"
+        );
+    }
 
     const SECRET: &str = "hunter2 (or so)";
 

@@ -4,6 +4,7 @@
 //! may hold is its issuer's affair (client-chosen ids may contain dashes, dots and spaces).
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::{fmt, net::Ipv6Addr, sync::Arc};
 use thiserror::Error;
 
@@ -293,6 +294,23 @@ impl ObjectKey {
             } => Some((component, config)),
             Self::Branch | Self::Bucket(_) | Self::Table(_) | Self::Sample(_) | Self::Job(_) => None,
         }
+    }
+
+    /// Returns a name that does not show the ids, which may hold a secret: the kind, and the first
+    /// twelve digits of the SHA-256 of what [`fmt::Display`] shows, such as `config sha256:0123456789ab`.
+    #[must_use]
+    pub fn hidden(&self) -> String {
+        let kind = match self {
+            Self::Branch => "branch",
+            Self::Config { .. } => "config",
+            Self::Row { .. } => "row",
+            Self::Bucket(_) => "bucket",
+            Self::Table(_) => "table",
+            Self::Sample(_) => "sample",
+            Self::Job(_) => "job",
+        };
+        let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(self.to_string().as_bytes()));
+        format!("{kind} sha256:{}", &digest[..12])
     }
 }
 

@@ -359,7 +359,7 @@ impl Homes {
                 verdicts[*at] = Verdict::Withhold(WithholdReason::Guarded {
                     rule: rule.as_str().to_owned(),
                     // A path that holds a secret is not repeated.
-                    file: "a path".to_owned(),
+                    file: WithholdReason::IN_A_PATH.to_owned(),
                 });
             }
         }

@@ -67,12 +67,17 @@ pub(super) fn record(metrics: &Metrics, lane: &Lane, landed: &Landed) {
         *handled += stats.found();
         *all += stats.found();
     }
-    for (object, _) in landed
+    for (object, reason) in landed
         .withheld
         .iter()
         .filter(|(_, reason)| matches!(reason, WithholdReason::Guarded { .. }))
     {
-        by_component.entry(component(object)).or_default().1 += 1;
+        // Anybody may read metrics, and a component's id be what the guard found.
+        let component = match reason.may_be_of_ids() {
+            true => String::new(),
+            false => component(object),
+        };
+        by_component.entry(component).or_default().1 += 1;
     }
     for (component_id, (handled, all)) in by_component {
         #[expect(clippy::cast_precision_loss, reason = "a ratio for a gauge")]

@@ -77,7 +77,7 @@ pub(super) fn clean(
                 let rule = found.first().map(|found| found.rule.as_str().to_owned());
                 return Err(WithholdReason::Guarded {
                     rule: rule.unwrap_or_default(),
-                    file: "an entry".to_owned(),
+                    file: WithholdReason::IN_AN_ENTRY.to_owned(),
                 });
             }
         }

@@ -117,31 +117,39 @@ impl Build<'_, '_, '_, '_> {
         key: &ObjectKey,
         found: Option<(&WithholdReason, u64, &[MirrorPath])>,
     ) -> Option<Shard> {
-        let name = key.to_string();
-        match found {
-            None => self.memory.remove_entry(EntryKey {
-                kind: IndexKind::Withheld,
-                shard: String::new(),
-                key: name,
-            }),
-            Some((reason, version, files)) => {
-                let owned = &self.lane.transformer.owned;
-                let value = json!({
-                    "object": name,
-                    // As everywhere in the files: below the mirror's own root.
-                    "path": files.first().and_then(|path| owned.below_root(path)),
-                    "reason": reason.public(),
-                    "version": version,
-                });
-                let entry = Entry {
-                    kind: IndexKind::Withheld,
-                    shard: String::new(),
-                    key: name,
-                    value: value.to_string(),
-                };
-                self.memory.put_entry(entry)
-            }
-        }
+        let removed = |name: String| EntryKey {
+            kind: IndexKind::Withheld,
+            shard: String::new(),
+            key: name,
+        };
+        let Some((reason, version, files)) = found else {
+            // Under which of the two it stands depends on what the guard knew then.
+            let hidden = self.memory.remove_entry(removed(key.hidden()));
+            return self.memory.remove_entry(removed(key.to_string())).or(hidden);
+        };
+        let transformer = &self.lane.transformer;
+        let path = files.first().and_then(|path| transformer.owned.below_root(path));
+        // What may be why it is withheld is not shown by telling so.
+        let plain = key.to_string();
+        let (name, path) = if reason.may_be_of_ids() || transformer.guard().check_name(&plain).is_some() {
+            (key.hidden(), None)
+        } else {
+            (plain, path)
+        };
+        let value = json!({
+            "object": name,
+            // As everywhere in the files: below the mirror's own root.
+            "path": path,
+            "reason": reason.public(),
+            "version": version,
+        });
+        let entry = Entry {
+            kind: IndexKind::Withheld,
+            shard: String::new(),
+            key: name,
+            value: value.to_string(),
+        };
+        self.memory.put_entry(entry)
     }
 }
 

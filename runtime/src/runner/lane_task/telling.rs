@@ -156,7 +156,8 @@ impl LaneTask {
             "mirrored"
         );
         for (object, reason) in &landed.withheld {
-            tracing::warn!(mirror = %landed.lane.mirror, branch_id = %landed.lane.branch, %object, %reason, "withheld");
+            let object = reason.name_of(object);
+            tracing::warn!(mirror = %landed.lane.mirror, branch_id = %landed.lane.branch, object, %reason, "withheld");
         }
         // Nobody may be listening.
         let _ = self.runner.landed.send(landed);
