@@ -212,3 +212,72 @@ async fn who_runs_it_once_now_and_then_asks_for_definitions_as_often_as_is_compa
     .await;
     site.check(&[]);
 }
+
+/// A table of one column.
+fn plain(bucket: &str, name: &str) -> Value {
+    json!({
+        "id": format!("{bucket}.{name}"), "name": name, "displayName": name, "primaryKey": [], "columns": ["a"],
+        "isAlias": false, "created": "2026-11-01T10:00:00+0100", "rowsCount": 1, "dataSizeBytes": 1,
+        "lastImportDate": "2026-11-01T10:00:00+0100", "lastChangeDate": "2026-11-01T10:00:00+0100",
+        "metadata": [], "columnMetadata": {},
+        "bucket": { "id": bucket, "lastChangeDate": "2026-11-01T10:00:00+0100", "rowsCount": 1 },
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_tables_that_differ_in_case_only_one_is_mirrored_and_the_others_are_named_as_withheld() {
+    let keboola = Keboola::small();
+    for (bucket, name) in [
+        ("in.c-case", "T"),
+        ("in.c-case", "t"),
+        ("in.c-CASE", "x"),
+        ("in.c-Own", "Upper"),
+    ] {
+        put(&keboola, plain(bucket, name));
+    }
+    let site = site(&keboola, NEVER, "");
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    let listed = site
+        .repository
+        .file("main", "ai/withheld.jsonl")
+        .expect("it is listed");
+    let lines = listed
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("it is JSON"));
+    let objects: Vec<String> = lines
+        .map(|line: Value| line["object"].as_str().unwrap_or_default().to_owned())
+        .collect();
+    let status = server.lane(&keboola.main()).await;
+    assert_eq!(
+        status["withheld"].as_array().map(Vec::len),
+        Some(objects.len()),
+        "{status}"
+    );
+    assert_eq!(status["withheldFiles"], json!({}), "{status}");
+    assert!(
+        objects
+            .iter()
+            .any(|object| object.eq_ignore_ascii_case("table in.c-case.t")),
+        "{objects:?}"
+    );
+    assert!(
+        objects
+            .iter()
+            .any(|object| object.eq_ignore_ascii_case("table in.c-case.x") || object == "table in.c-case.T"),
+        "{objects:?}"
+    );
+    let tip = site.repository.tip("main").expect("there is a commit");
+    let files = site.repository.files(&tip);
+    assert!(
+        files.contains_key("storage/metadata/in.c-Own/Upper.json"),
+        "it is alone"
+    );
+    let folded: std::collections::BTreeSet<String> = files.keys().map(|path| path.to_lowercase()).collect();
+    assert_eq!(
+        folded.len(),
+        files.len(),
+        "no two files are one where case does not count"
+    );
+    server.stop().await;
+}
