@@ -35,6 +35,9 @@ pub const RECONCILE_PLACES: [&str; 1] = ["after-compared"];
 /// Places of keeping runs that a branch of a month does not take, beside those of an attempt.
 pub const MONTH_PLACES: [&str; 1] = ["after-owed"];
 
+/// Places of telling anew what the source does not show yet, beside those of an attempt.
+pub const AWAITED_PLACES: [&str; 1] = ["after-told-anew"];
+
 /// Environment variable that names a place, and after a colon which passing of it kills (first: 1).
 pub const VARIABLE: &str = "KBC_MIRROR_CRASH";
 
@@ -86,6 +89,7 @@ pub fn arm_from_environment() {
         &RECONCILE_PLACES,
         &BACKFILL_PLACES,
         &MONTH_PLACES,
+        &AWAITED_PLACES,
     ]
     .iter()
     .any(|places| places.contains(&place));

@@ -189,6 +189,9 @@ pub struct Wanted {
     pub author: Option<String>,
     /// Who made the lower versions that the cut also covers, as the events say; each once, ascending.
     pub earlier_authors: BTreeSet<String>,
+    /// Where the source did not show it to an attempt before: since when it is waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaited_since: Option<Timestamp>,
 }
 
 /// What an event tells of a run, beside what the source has.
@@ -200,6 +203,9 @@ pub struct WantedRun {
     pub artifact_links: Vec<String>,
     pub status: RunStatus,
     pub finished_at: Option<Timestamp>,
+    /// As [`Wanted::awaited_since`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaited_since: Option<Timestamp>,
 }
 
 impl WantedRun {
@@ -213,6 +219,7 @@ impl WantedRun {
             artifact_links: job.artifact_links.clone(),
             status: job.status,
             finished_at: job.finished_at,
+            awaited_since: None,
         }
     }
 
@@ -224,6 +231,7 @@ impl WantedRun {
             if now.artifact_links.is_empty() {
                 now.artifact_links = before.artifact_links;
             }
+            now.awaited_since = now.awaited_since.or(before.awaited_since);
         }
         runs.insert(run, now);
     }
@@ -345,7 +353,7 @@ impl Cut {
         for logged in events {
             if let Body::ConfigHistory(changed) = &logged.envelope.body {
                 cut.count(logged);
-                cut.want_changed(changed, logged.envelope.occurred_at);
+                cut.want_changed(changed, logged.envelope.occurred_at, None);
                 cut.last_event = Some(logged.envelope.key.event_id());
             }
         }
@@ -436,9 +444,15 @@ impl Cut {
             self.traces.push(trace.clone());
         }
         match &envelope.body {
-            Body::ConfigChanged(changed) => self.want_changed(changed, envelope.occurred_at),
+            Body::ConfigChanged(changed) => {
+                self.want_changed(changed, envelope.occurred_at, envelope.awaited_since);
+            }
             Body::ConfigDeleted(deleted) => self.want_deleted(deleted, envelope.occurred_at),
-            Body::JobFinished(job) => WantedRun::of(job).put(job.run.clone(), &mut self.runs),
+            Body::JobFinished(job) => WantedRun {
+                awaited_since: envelope.awaited_since,
+                ..WantedRun::of(job)
+            }
+            .put(job.run.clone(), &mut self.runs),
             Body::MetadataChanged(changed) => {
                 self.metadata.insert(changed.object.clone());
             }
@@ -468,7 +482,12 @@ impl Cut {
         self.events.add(&logged.envelope.key);
     }
 
-    fn want_changed(&mut self, changed: &ConfigChanged, occurred_at: Timestamp) {
+    fn want_changed(
+        &mut self,
+        changed: &ConfigChanged,
+        occurred_at: Timestamp,
+        awaited_since: Option<Timestamp>,
+    ) {
         let ConfigChanged {
             component,
             config,
@@ -488,6 +507,7 @@ impl Cut {
             occurred_at,
             author: author.clone(),
             earlier_authors: BTreeSet::new(),
+            awaited_since,
         };
         if let Some(known) = self.configs.remove(&key) {
             // Past a deletion, numbers may have restarted, so only time tells.
@@ -525,6 +545,7 @@ impl Cut {
             occurred_at,
             author: None,
             earlier_authors: BTreeSet::new(),
+            awaited_since: None,
         };
         if let Some(known) = self.configs.get(&key) {
             if !known.deleted && known.occurred_at > occurred_at {

@@ -44,6 +44,9 @@ pub struct Envelope {
     /// W3C trace context of the publisher.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+    /// Of an event that was appended anew because the source did not show what it tells of: since when that is waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaited_since: Option<Timestamp>,
     #[serde(flatten)]
     pub body: Body,
 }
@@ -351,6 +354,27 @@ impl Envelope {
         Self::new(topic, body, occurred_at.min(now), now, None)
     }
 
+    /// Makes the envelope of something that the source does not show yet, so that it is looked at again. `occasion` tells
+    /// it from what was told before, and from other times that it is told anew.
+    #[must_use]
+    pub fn awaited(
+        topic: Topic,
+        body: Body,
+        occasion: &[&str],
+        occurred_at: Timestamp,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Self {
+        let told = body.key(&topic);
+        let mut parts = vec!["awaited", told.as_str()];
+        parts.extend_from_slice(occasion);
+        Self {
+            key: EventKey::of(&parts),
+            awaited_since: Some(since.min(now)),
+            ..Self::new(topic, body, occurred_at.min(now), now, None)
+        }
+    }
+
     pub(crate) fn new(
         topic: Topic,
         body: Body,
@@ -366,6 +390,7 @@ impl Envelope {
             occurred_at,
             published_at,
             traceparent,
+            awaited_since: None,
             body,
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! It may be killed between any two steps; the next one comes to the same commit or finds it there.
 
+mod awaited;
 mod changes;
 mod cut;
 mod deaths;
@@ -456,11 +457,16 @@ impl Lane {
         let mut surveyed = match surveyed {
             Ok(surveyed) => surveyed,
             Err(error) => {
-                // Most often the source does not show yet what it will a second later.
                 self.remember_at(base, memory);
                 return Err(error);
             }
         };
+        let has_more = groups.len() > 0 || rebuild;
+        if let Some(error) = self.waits_for(&cut, &surveyed.0.awaited, has_more).await? {
+            // Most often the source shows it a second later.
+            self.remember_at(base, memory);
+            return Err(error.into());
+        }
         let observed = surveyed.0.observed.take();
         self.progress.moved(Instant::now());
         let mut part = self.part(group, surveyed, &memory, again).await?;
@@ -500,6 +506,9 @@ impl Lane {
         let unfounded = std::mem::take(&mut finished.unfounded);
         let unfounded = unfounded.into_iter().map(Letter::of_unfounded);
         self.file(&cut, unfounded.collect(), scope.now).await?;
+        let awaited = std::mem::take(&mut finished.awaited);
+        self.tell_anew(&cut, awaited, scope.now).await?;
+        crash_point!("after-told-anew");
         let samples = std::mem::take(&mut finished.samples);
         fetching += finished.fetching;
         self.file_withheld(&cut, &finished.withheld, scope.now).await?;

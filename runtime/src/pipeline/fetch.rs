@@ -15,7 +15,7 @@ mod versions;
 
 use super::{backfill::BackfillProgress, cache::MirrorCache, progress::Progress};
 pub use branches::Branches;
-pub use fetched::{Covered, Fetched, FetchedConfig, SampleNews, Unfounded, Versions};
+pub use fetched::{Awaited, AwaitedObject, Covered, Fetched, FetchedConfig, SampleNews, Unfounded, Versions};
 use fetched::{Kind, key_of};
 pub(super) use fetched::{announced, announced_run};
 use jiff::Timestamp;
@@ -60,6 +60,31 @@ pub struct Scope {
     pub samples: Option<SampleLimits>,
     pub jobs: bool,
     pub now: Timestamp,
+}
+
+/// So long after it was told of, the source mostly shows something.
+const USUALLY_VISIBLE_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long a fetch waits for what events of its cut tell of.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    appended_at: Timestamp,
+    now: Timestamp,
+}
+
+impl Patience {
+    fn of(cut: &Cut, scope: Scope) -> Self {
+        Self {
+            appended_at: cut.appended_at,
+            now: scope.now,
+        }
+    }
+
+    /// Returns since when something is waited for that the source does not show; none where that was long enough.
+    fn awaits(self, source: &Source, awaited_since: Option<Timestamp>) -> Option<Timestamp> {
+        let since = awaited_since.unwrap_or(self.appended_at);
+        source.may_be_unseen(since, self.now).then_some(since)
+    }
 }
 
 /// Whether something happened within a time of `now`. What a clock told that was ahead is not recent until that time has come.
@@ -121,6 +146,12 @@ impl Source {
     #[must_use]
     pub fn may_be_unseen(&self, appended_at: Timestamp, now: Timestamp) -> bool {
         is_recent(appended_at, self.visible_within, now)
+    }
+
+    /// Returns whether what is waited for `since` is mostly shown by now, or never.
+    #[must_use]
+    pub fn is_usually_seen(&self, since: Timestamp, now: Timestamp) -> bool {
+        !is_recent(since, USUALLY_VISIBLE_WITHIN, now)
     }
 
     /// Fetches everything of a branch; its objects go out as they come. `told` is what only events told of runs.
@@ -190,7 +221,7 @@ impl Source {
     /// show: it may be older than the events. `told` is what events told of runs long ago.
     ///
     /// # Errors
-    /// Any call that fails, and a version or run that is not visible yet.
+    /// Any call that fails.
     pub async fn whole_for(
         &self,
         branch: &DevBranch,
@@ -204,7 +235,7 @@ impl Source {
             wanted.clone().put(run.clone(), &mut told);
         }
         let mut fetched = self.whole(branch, scope, &told, outlet).await?;
-        let late = !self.may_be_unseen(cut.appended_at, scope.now);
+        let patience = Patience::of(cut, scope);
         for (key, wanted) in cut.configs.iter().filter(|(_, wanted)| !wanted.deleted) {
             let shown = fetched.configs.get(key);
             if shown.is_some_and(|config| config.revision.version >= wanted.version) {
@@ -217,7 +248,9 @@ impl Source {
                 whole: true,
                 ..Fetched::default()
             };
-            let outcome = self.wanted(&branch.id, key, wanted, had, late, &mut single).await;
+            let outcome = self
+                .wanted(&branch.id, key, wanted, had, patience, &mut single)
+                .await;
             single.isolate(key.clone().into(), had.is_some(), outcome)?;
             if fetched.replace(key, single) {
                 outlet.take_back(key).await;
@@ -227,7 +260,7 @@ impl Source {
         if scope.jobs {
             let listed = std::mem::take(&mut fetched.runs);
             for (run, told) in cut.runs.iter().filter(|(run, _)| !listed.contains(*run)) {
-                let outcome = self.run(branch, run, told, late, &mut fetched).await;
+                let outcome = self.run(branch, run, told, patience, &mut fetched).await;
                 fetched.isolate(ObjectKey::Job(run.clone()), false, outcome)?;
             }
             outlet.put_all(&mut fetched.objects).await;
@@ -239,7 +272,7 @@ impl Source {
     /// Fetches what a cut wants above the covered versions.
     ///
     /// # Errors
-    /// Any call that fails, and a version or run that is not visible yet.
+    /// Any call that fails.
     pub async fn cut(
         &self,
         branch: &DevBranch,
@@ -249,7 +282,7 @@ impl Source {
     ) -> Result<Fetched, FetchError> {
         let id = &branch.id;
         let mut fetched = Fetched::default();
-        let late = !self.may_be_unseen(cut.appended_at, scope.now);
+        let patience = Patience::of(cut, scope);
         for (key, wanted) in &cut.configs {
             self.progress.moved(Instant::now());
             let had = covered.covered(key);
@@ -257,7 +290,7 @@ impl Source {
             let outcome = match had {
                 Some(had) if had.covers(wanted) && !had.may_be_another(wanted) => continue,
                 Some(had) if had.covers(wanted) => self.recreated(id, key, had, &mut fetched).await,
-                _ => self.wanted(id, key, wanted, had, late, &mut fetched).await,
+                _ => self.wanted(id, key, wanted, had, patience, &mut fetched).await,
             };
             fetched.isolate(key.clone().into(), had.is_some(), outcome)?;
         }
@@ -281,7 +314,7 @@ impl Source {
         if scope.jobs {
             for (run, told) in &cut.runs {
                 self.progress.moved(Instant::now());
-                let outcome = self.run(branch, run, told, late, &mut fetched).await;
+                let outcome = self.run(branch, run, told, patience, &mut fetched).await;
                 fetched.isolate(ObjectKey::Job(run.clone()), false, outcome)?;
             }
         }

@@ -1,5 +1,7 @@
 //! One event or object that cannot be dealt with never holds up the others (ADR 5).
 
+#[path = "one_object/awaited.rs"]
+mod awaited;
 #[path = "one_object/listings.rs"]
 mod listings;
 mod support;

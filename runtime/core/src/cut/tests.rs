@@ -160,6 +160,28 @@ fn the_highest_version_counts_and_those_below_give_their_authors() {
 }
 
 #[test]
+fn what_is_told_anew_is_another_event_and_keeps_since_when_it_is_waited_for() {
+    let mut log = events("1 0 change a 5\n2 0 run 7 in.c-b.t");
+    for Logged { envelope, .. } in &mut log {
+        let body = envelope.body.clone();
+        let told_anew =
+            |occasion: &str| Envelope::awaited(topic(), body.clone(), &["m", occasion], at(0), at(3), at(9));
+        assert_ne!(told_anew("1").key, envelope.key);
+        assert_ne!(told_anew("1").key, told_anew("2").key);
+        assert_eq!(told_anew("1").key, told_anew("1").key);
+        *envelope = told_anew("1");
+    }
+    // Of a higher version nobody knows yet that it is not shown.
+    let higher = events("3 0 change a 6");
+    let cut = Cut::of(&mirror(), &cursor(), &log, at(9));
+    assert_eq!(cut.configs.values().next().unwrap().awaited_since, Some(at(3)));
+    assert_eq!(cut.runs.values().next().unwrap().awaited_since, Some(at(3)));
+    log.extend(higher);
+    let cut = Cut::of(&mirror(), &cursor(), &log, at(9));
+    assert_eq!(cut.configs.values().next().unwrap().awaited_since, None);
+}
+
+#[test]
 fn a_deletion_holds_until_something_later_comes_back() {
     check(
         "4 10 change a 7 by ann\n 5 20 gone a 7",

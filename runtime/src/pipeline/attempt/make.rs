@@ -4,7 +4,7 @@ use super::{
     super::{
         build::{Again, Begin, Built, Outcome},
         error::AttemptError,
-        fetch::{SampleNews, Scope, Unfounded},
+        fetch::{Awaited, SampleNews, Scope, Unfounded},
         memory::Memory,
         months::MonthPart,
         recover::Tip,
@@ -84,6 +84,8 @@ pub(super) struct Finished {
     pub(super) fetching: Duration,
     /// Events that the source does not bear out.
     pub(super) unfounded: Vec<Unfounded>,
+    /// What they tell of and the source does not show yet.
+    pub(super) awaited: Vec<Awaited>,
     pub(super) samples: SampleNews,
 }
 
@@ -167,6 +169,7 @@ impl Lane {
                 fetching: Duration::ZERO,
                 inventory: Inventory::default(),
                 unfounded: Vec::new(),
+                awaited: Vec::new(),
                 samples: SampleNews::default(),
             };
             let mut further = further.into_iter();
@@ -219,6 +222,7 @@ impl Lane {
         } = part;
         let whole = fetched.whole;
         finished.unfounded.append(&mut fetched.unfounded);
+        finished.awaited.append(&mut fetched.awaited);
         finished.samples = fetched.sample_news();
         let begin = Begin {
             memory: std::mem::take(&mut finished.memory),

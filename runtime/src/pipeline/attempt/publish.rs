@@ -74,6 +74,7 @@ impl Lane {
             tables: _,
             fetching: _,
             unfounded: _,
+            awaited: _,
             samples: _,
         } = finished;
         let id = push.as_ref().map(PendingPush::new_tip).or(tip.map(|tip| tip.id));

@@ -1,6 +1,7 @@
 //! What was fetched, and how it compares with what the tip has.
 
 use super::{super::observed::Observed, FetchError};
+use jiff::Timestamp;
 use mirror_core::{
     cut::{ConfigKey, Wanted, WantedRun},
     event::{Body, ConfigChanged, JobFinished},
@@ -20,6 +21,31 @@ pub struct Unfounded {
     pub reason: String,
     /// What the event said, where the source may yet come to show it.
     pub body: Option<Body>,
+}
+
+/// What an event tells of and the source does not show yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Awaited {
+    pub what: AwaitedObject,
+    /// When an attempt first had it in its cut, as its append tells.
+    pub since: Timestamp,
+}
+
+/// See [`Awaited`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AwaitedObject {
+    Version(ConfigKey, Wanted),
+    Run(RunId, WantedRun),
+}
+
+impl Awaited {
+    #[must_use]
+    pub fn object(&self) -> ObjectKey {
+        match &self.what {
+            AwaitedObject::Version(key, _) => key.clone().into(),
+            AwaitedObject::Run(run, _) => ObjectKey::Job(run.clone()),
+        }
+    }
 }
 
 /// A configuration as it was fetched.
@@ -52,6 +78,8 @@ pub struct Fetched {
     pub no_sample: BTreeMap<TableId, &'static str>,
     /// Events that the source does not bear out; for the dead letters.
     pub unfounded: Vec<Unfounded>,
+    /// What is not shown yet and may still come.
+    pub awaited: Vec<Awaited>,
     /// Objects that are there but cannot be had, the same way each time.
     pub refused: BTreeMap<ObjectKey, WithholdReason>,
     /// Of these kinds the listing had objects without a readable id: what it does not show may be there all the same.
@@ -174,6 +202,7 @@ pub(in crate::pipeline) fn announced_run(run: &RunId, told: &WantedRun) -> Body 
         artifact_links,
         status,
         finished_at,
+        awaited_since: _,
     } = told.clone();
     Body::JobFinished(Box::new(JobFinished {
         run: run.clone(),
@@ -370,6 +399,7 @@ impl Fetched {
         self.configs.extend(single.configs);
         self.gone.extend(single.gone);
         self.unfounded.extend(single.unfounded);
+        self.awaited.extend(single.awaited);
         if !is_listed {
             self.refused.extend(single.refused);
         }
@@ -452,6 +482,7 @@ mod tests {
             artifact_links: links.iter().map(|link| (*link).to_owned()).collect(),
             status: RunStatus::Success,
             finished_at: None,
+            awaited_since: None,
         };
         let check = |source: &str, told: &WantedRun, expected: &str| {
             assert_eq!(with_told(source.to_owned(), told), expected);

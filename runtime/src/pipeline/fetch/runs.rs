@@ -1,8 +1,8 @@
 //! Runs: those that events tell of, and the newest ones.
 
 use super::{
-    FetchError, Fetched, Outlet, Source, Unfounded,
-    fetched::{announced_run, is_about_one, plain, with_told},
+    Awaited, FetchError, Fetched, Outlet, Patience, Source, Unfounded,
+    fetched::{AwaitedObject, announced_run, is_about_one, plain, with_told},
 };
 use mirror_core::{
     cut::WantedRun,
@@ -17,7 +17,7 @@ impl Source {
         branch: &DevBranch,
         run: &RunId,
         told: &WantedRun,
-        late: bool,
+        patience: Patience,
         fetched: &mut Fetched,
     ) -> Result<(), FetchError> {
         match self.client.job(id_of(run)).await {
@@ -34,17 +34,19 @@ impl Source {
                 }
                 Ok(())
             }
-            Ok(_) if !late => Err(FetchError::JobNotVisible { run: run.clone() }),
-            Err(error) if error.disposition() == Disposition::Gone && !late => {
-                Err(FetchError::JobNotVisible { run: run.clone() })
-            }
             Err(error) if error.disposition() != Disposition::Gone => Err(error.into()),
             Ok(_) | Err(_) => {
-                fetched.unfounded.push(Unfounded {
-                    object: ObjectKey::Job(run.clone()),
-                    reason: "the source has no finished run of this id".into(),
-                    body: Some(announced_run(run, told)),
-                });
+                match patience.awaits(self, told.awaited_since) {
+                    Some(since) => fetched.awaited.push(Awaited {
+                        what: AwaitedObject::Run(run.clone(), told.clone()),
+                        since,
+                    }),
+                    None => fetched.unfounded.push(Unfounded {
+                        object: ObjectKey::Job(run.clone()),
+                        reason: "the source has no finished run of this id".into(),
+                        body: Some(announced_run(run, told)),
+                    }),
+                }
                 Ok(())
             }
         }

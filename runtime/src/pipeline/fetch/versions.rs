@@ -1,6 +1,10 @@
 //! Which version of a configuration is wanted, and what it means that the source shows another one.
 
-use super::{Covered, FetchError, Fetched, Source, Unfounded, fetched::announced};
+use super::{
+    Awaited, Covered, FetchError, Fetched, Patience, Source, Unfounded,
+    fetched::{AwaitedObject, announced},
+};
+use jiff::Timestamp;
 use mirror_core::{
     cut::{ConfigKey, Wanted},
     ids::BranchId,
@@ -15,7 +19,7 @@ impl Source {
         key: &ConfigKey,
         wanted: &Wanted,
         covered: Option<&Covered>,
-        late: bool,
+        patience: Patience,
         fetched: &mut Fetched,
     ) -> Result<(), FetchError> {
         if let Some(identifier) = wanted.identifier.as_ref().filter(|_| !wanted.deleted)
@@ -34,7 +38,7 @@ impl Source {
             Err(error) => return Err(error.into()),
         };
         let Some(current) = current else {
-            return self.absent(branch, key, wanted, covered, late, fetched).await;
+            return self.absent(branch, key, wanted, covered, patience, fetched).await;
         };
         self.cache.put(branch, &current);
         let visible = current.revision.version;
@@ -42,20 +46,18 @@ impl Source {
             return self.add(branch, key, &current, fetched).await;
         }
         if visible < wanted.version {
-            if !late {
-                return Err(FetchError::NotVisible {
-                    key: key.clone(),
-                    version: wanted.version,
-                });
+            match patience.awaits(self, wanted.awaited_since) {
+                Some(since) => fetched.awaited.push(awaited(key, wanted, since)),
+                None => fetched.unfounded.push(Unfounded {
+                    object: key.clone().into(),
+                    reason: format!(
+                        "version {} was announced, but the source still shows {visible}",
+                        wanted.version
+                    ),
+                    body: Some(announced(key, wanted)),
+                }),
             }
-            fetched.unfounded.push(Unfounded {
-                object: key.clone().into(),
-                reason: format!(
-                    "version {} was announced, but the source still shows {visible}",
-                    wanted.version
-                ),
-                body: Some(announced(key, wanted)),
-            });
+            // What it shows meanwhile does not wait for what it does not.
             let is_news =
                 covered.is_none_or(|had| had.version < visible || had.is_another(&current.revision));
             return match is_news {
@@ -88,7 +90,7 @@ impl Source {
         key: &ConfigKey,
         wanted: &Wanted,
         covered: Option<&Covered>,
-        late: bool,
+        patience: Patience,
         fetched: &mut Fetched,
     ) -> Result<(), FetchError> {
         let trash = self.client.list_deleted(branch).await?;
@@ -101,17 +103,14 @@ impl Source {
             .is_some_and(|item| item.revision.version >= wanted.version);
         let is_unseen = !wanted.deleted && !is_of_now && (covered.is_none() || found.is_some());
         if is_unseen {
-            if !late {
-                return Err(FetchError::NotVisible {
-                    key: key.clone(),
-                    version: wanted.version,
-                });
+            match patience.awaits(self, wanted.awaited_since) {
+                Some(since) => fetched.awaited.push(awaited(key, wanted, since)),
+                None => fetched.unfounded.push(Unfounded {
+                    object: key.clone().into(),
+                    reason: "the source has no such configuration, neither live nor in the trash".into(),
+                    body: Some(announced(key, wanted)),
+                }),
             }
-            fetched.unfounded.push(Unfounded {
-                object: key.clone().into(),
-                reason: "the source has no such configuration, neither live nor in the trash".into(),
-                body: Some(announced(key, wanted)),
-            });
             return Ok(());
         }
         fetched
@@ -198,5 +197,12 @@ impl Source {
         let metadata = self.metadata_alone(branch, key).await?;
         fetched.add(&component, detail, metadata);
         Ok(())
+    }
+}
+
+fn awaited(key: &ConfigKey, wanted: &Wanted, since: Timestamp) -> Awaited {
+    Awaited {
+        what: AwaitedObject::Version(key.clone(), wanted.clone()),
+        since,
     }
 }
