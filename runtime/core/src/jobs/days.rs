@@ -1,6 +1,7 @@
-//! Days of runs. The newest run's day counts, never the clock: the tree is a function of the state.
+//! Days of runs. The newest run's day counts, not the clock: the tree is a function of the state. Only a day that has not come
+//! yet, which no run can truly have ended on, does not count.
 
-use jiff::{ToSpan, civil::Date};
+use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 
 /// So many of the newest days have their runs at hand; those of an earlier day are in the repository
 /// only, and are read back when a late run belongs there.
@@ -36,6 +37,17 @@ pub fn is_kept(shard: &str, newest: &str, keep_days: u32) -> bool {
     is_among(shard, newest, keep_days.into())
 }
 
+/// Returns whether a shard is a day that has come nowhere yet. One that is no day is not.
+#[must_use]
+pub fn is_ahead(shard: &str, now: Timestamp) -> bool {
+    let today = now.to_zoned(TimeZone::UTC).date();
+    // Somewhere it is tomorrow already, and clocks differ.
+    let Ok(tomorrow) = today.checked_add(1.days()) else {
+        return false;
+    };
+    date(shard).is_some_and(|date| date > tomorrow)
+}
+
 fn is_among(shard: &str, newest: &str, days: i64) -> bool {
     let (Some(shard), Some(newest)) = (date(shard), date(newest)) else {
         return true;
@@ -66,6 +78,15 @@ mod tests {
         check("2026/02/30", "2026/03/01", 1, true);
         check("2026/03/01", "none", 1, true);
         assert!(is_open("2026/02/28", "2026/03/01") && !is_open("2026/02/27", "2026/03/01"));
+    }
+
+    #[test]
+    fn a_day_is_ahead_from_the_day_after_tomorrow_on() {
+        let now: Timestamp = "2026-12-31T23:59:59Z".parse().unwrap();
+        let ahead = |shard| is_ahead(shard, now);
+        assert!(!ahead("2026/12/31") && !ahead("2027/01/01") && !ahead("1999/01/01"));
+        assert!(ahead("2027/01/02") && ahead("9999/12/31"));
+        assert!(!ahead("by component"));
     }
 
     #[test]

@@ -212,7 +212,7 @@ impl Lane {
                 }
             }
         }
-        if let (Some(jobs), Some(newest)) = (self.spec.jobs, memory.newest_day()) {
+        if let (Some(jobs), Some(newest)) = (self.spec.jobs, memory.newest_day(now)) {
             owed.keep_days(&newest, jobs.keep_days);
         }
         self.count_owed(owed, now)?;
@@ -239,7 +239,8 @@ impl Lane {
         memory: &Memory,
         days_dropped: bool,
     ) -> Result<(), AttemptError> {
-        let (true, Some(jobs), Some(newest)) = (self.has_months(), self.spec.jobs, memory.newest_day())
+        let (true, Some(jobs), Some(newest)) =
+            (self.has_months(), self.spec.jobs, memory.newest_day((self.now)()))
         else {
             return Ok(());
         };

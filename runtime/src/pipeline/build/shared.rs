@@ -25,12 +25,13 @@ impl Build<'_, '_, '_, '_> {
         handle: &Handle,
     ) -> Result<(), AttemptError> {
         let lane = self.lane;
+        let now = (lane.now)();
         if self.whole {
             shards.extend(self.memory.all_shards());
             shards.insert((IndexKind::Guide, String::new()));
         }
         if let Some(jobs) = lane.spec.jobs {
-            for (day, files) in self.memory.drop_days(jobs.keep_days) {
+            for (day, files) in self.memory.drop_days(jobs.keep_days, now) {
                 shards.remove(&day);
                 self.days_dropped = true;
                 // The branch of their month goes as a whole.
@@ -94,7 +95,7 @@ impl Build<'_, '_, '_, '_> {
                 months.tell(&shard, self.memory.runs(&shard, runs));
             }
         }
-        self.memory.close_days(&failed);
+        self.memory.close_days(&failed, now);
         Ok(())
     }
 

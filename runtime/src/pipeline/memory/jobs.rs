@@ -57,8 +57,10 @@ impl Memory {
     }
 
     /// Lets go of the runs of days that are not open any more; `but` those that could not be gathered.
-    pub fn close_days(&mut self, but: &BTreeSet<Shard>) {
-        let Some(newest) = self.newest_day() else { return };
+    pub fn close_days(&mut self, but: &BTreeSet<Shard>, now: Timestamp) {
+        let Some(newest) = self.newest_day(now) else {
+            return;
+        };
         let closed: Vec<Shard> = days_of(self.entries.shards())
             .filter(|shard| !but.contains(*shard))
             .filter(|shard| self.shards.contains_key(*shard) && !days::is_open(&shard.1, &newest))
@@ -70,8 +72,8 @@ impl Memory {
     }
 
     /// Forgets the days that are no longer kept, and returns them with their files.
-    pub fn drop_days(&mut self, keep_days: u32) -> Vec<(Shard, Vec<MirrorPath>)> {
-        let Some(newest) = self.newest_day() else {
+    pub fn drop_days(&mut self, keep_days: u32, now: Timestamp) -> Vec<(Shard, Vec<MirrorPath>)> {
+        let Some(newest) = self.newest_day(now) else {
             return Vec::new();
         };
         let dropped: BTreeSet<Shard> = self
@@ -99,10 +101,12 @@ impl Memory {
             .chain(days_of(&self.shards))
     }
 
-    /// Returns the newest day that has runs.
+    /// Returns the newest day that has runs and is not ahead of `now`: a run that says it ended some day in the future
+    /// stays, and takes no other away.
     #[must_use]
-    pub fn newest_day(&self) -> Option<String> {
+    pub fn newest_day(&self, now: Timestamp) -> Option<String> {
         self.days()
+            .filter(|(_, day)| !days::is_ahead(day, now))
             .filter_map(|(_, day)| Some((days::date(day)?, day)))
             .max()
             .map(|(_, day)| day.clone())
@@ -217,6 +221,11 @@ mod tests {
         }
     }
 
+    /// When all runs here have ended.
+    fn now() -> Timestamp {
+        "2026-02-06T00:00:00Z".parse().expect("a time")
+    }
+
     fn shard(day: &str) -> Shard {
         (IndexKind::JobDay, day.to_owned())
     }
@@ -233,7 +242,7 @@ mod tests {
             let path = MirrorPath::parse(&format!("jobs/{}.jsonl", shard.1)).expect("a path");
             memory.keep_shard(shard, vec![path]);
         }
-        memory.close_days(&BTreeSet::new());
+        memory.close_days(&BTreeSet::new(), now());
     }
 
     #[test]
@@ -258,9 +267,9 @@ mod tests {
         let mut memory = Memory::default();
         gathered(&mut memory, &[("2026/01/30", "1"), ("2026/02/05", "2")]);
         memory.open_day(&shard("2026/01/30"), vec![run("2026/01/30", "1")]);
-        memory.close_days(&BTreeSet::from([shard("2026/01/30")]));
+        memory.close_days(&BTreeSet::from([shard("2026/01/30")]), now());
         assert!(!memory.is_closed(&shard("2026/01/30")));
-        memory.close_days(&BTreeSet::new());
+        memory.close_days(&BTreeSet::new(), now());
         assert!(memory.is_closed(&shard("2026/01/30")));
     }
 
@@ -268,14 +277,26 @@ mod tests {
     fn days_that_are_too_old_go_with_their_files_and_late_runs_of_them_come_to_nothing() {
         let mut memory = Memory::default();
         gathered(&mut memory, &[("2026/01/30", "1"), ("2026/02/05", "2")]);
-        assert_eq!(memory.drop_days(7), []);
+        assert_eq!(memory.drop_days(7, now()), []);
         memory.put_entry(run("2026/01/20", "3"));
-        let dropped = memory.drop_days(6);
+        let dropped = memory.drop_days(6, now());
         let days: Vec<&str> = dropped.iter().map(|((_, day), _)| day.as_str()).collect();
         assert_eq!(days, ["2026/01/20", "2026/01/30"]);
         assert_eq!(dropped[1].1.len(), 1);
         assert!(!memory.has_pending(&shard("2026/01/20")));
         assert_eq!(memory.all_shards(), BTreeSet::from([shard("2026/02/05")]));
+    }
+
+    #[test]
+    fn a_run_of_a_day_to_come_takes_no_other_away() {
+        let mut memory = Memory::default();
+        gathered(&mut memory, &[("2026/02/05", "1"), ("2026/03/01", "2")]);
+        assert_eq!(memory.drop_days(2, now()), []);
+        assert!(!memory.is_closed(&shard("2026/02/05")), "it is the newest one");
+        gathered(&mut memory, &[("2026/02/06", "3")]);
+        assert_eq!(memory.newest_day(now()).as_deref(), Some("2026/02/06"));
+        assert_eq!(memory.drop_days(2, now()), []);
+        assert_eq!(memory.all_shards().len(), 3);
     }
 
     #[test]
