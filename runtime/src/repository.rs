@@ -12,7 +12,7 @@ use mirror_git::{
     RepositoryUrl, SigningKey, SmartRemote, Timeouts, TransportError,
 };
 use reqwest::Url;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use std::{sync::Arc, time::Duration};
 use thiserror::Error;
 
@@ -21,12 +21,25 @@ use thiserror::Error;
 /// # Errors
 /// A path without a repository, a credential that cannot be read, or settings that cannot be used.
 pub fn open(spec: &MirrorSpec, git: &GitConfig) -> Result<Arc<dyn Remote>, StartError> {
+    open_with_secret(spec, git).map(|(remote, _)| remote)
+}
+
+/// Does the same, and returns what opens it beside it, for the guard.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn open_with_secret(
+    spec: &MirrorSpec,
+    git: &GitConfig,
+) -> Result<(Arc<dyn Remote>, Option<SecretString>), StartError> {
     let unusable = |source| StartError::Repository {
         mirror: spec.id.clone(),
         source,
     };
     let (url, credential) = match &spec.repository {
-        RepositorySpec::LocalBare(path) => return Ok(Arc::new(LocalBare::open(path).map_err(unusable)?)),
+        RepositorySpec::LocalBare(path) => {
+            return Ok((Arc::new(LocalBare::open(path).map_err(unusable)?), None));
+        }
         RepositorySpec::Remote { url, credential } => (url, credential),
     };
     let credential = credential.as_ref().map(read).transpose();
@@ -34,12 +47,17 @@ pub fn open(spec: &MirrorSpec, git: &GitConfig) -> Result<Arc<dyn Remote>, Start
         mirror: spec.id.clone(),
         source,
     })?;
+    let secret = credential.as_ref().map(|credential| match credential {
+        Credential::Basic { password, .. } => password.clone(),
+        Credential::Bearer(token) => token.clone(),
+        Credential::SshKey { private_key, .. } => private_key.clone(),
+    });
     let settings = RemoteSettings {
         credential,
         ..settings(git)?
     };
     let remote = SmartRemote::new(url, settings).map_err(|error| unusable(RemoteError::Transport(error)))?;
-    Ok(Arc::new(remote))
+    Ok((Arc::new(remote), secret))
 }
 
 /// Checks what the repositories of all mirrors are talked to with, if any is behind a server.

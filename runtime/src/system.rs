@@ -154,6 +154,7 @@ pub struct Mirror {
     pub source: Arc<Source>,
     token: SecretString,
     remote: Arc<dyn Remote>,
+    repository_secret: Option<SecretString>,
     git: Arc<Store>,
     signing: Option<Arc<SigningKey>>,
     turn: Arc<Mutex<()>>,
@@ -198,6 +199,7 @@ impl fmt::Debug for Mirror {
 struct Places {
     token: SecretString,
     remote: Arc<dyn Remote>,
+    repository_secret: Option<SecretString>,
     signing: Option<SigningKey>,
     git: Store,
 }
@@ -207,9 +209,11 @@ impl Places {
         let id = || spec.id.clone();
         let token = spec.token.read();
         let git = |source| StartError::Store { mirror: id(), source };
+        let (remote, repository_secret) = crate::repository::open_with_secret(spec, config)?;
         Ok(Self {
             token: token.map_err(|source| StartError::Token { mirror: id(), source })?,
-            remote: crate::repository::open(spec, config)?,
+            remote,
+            repository_secret,
             signing: crate::repository::signing_key(spec)?,
             git: Store::open_or_create(directory).map_err(git)?,
         })
@@ -319,6 +323,7 @@ impl System {
         let Places {
             token,
             remote,
+            repository_secret,
             signing,
             git,
         } = places.await??;
@@ -343,6 +348,7 @@ impl System {
             )),
             token,
             remote,
+            repository_secret,
             git: Arc::new(git),
             signing: signing.map(Arc::new),
             seen: Arc::default(),

@@ -397,7 +397,7 @@ impl Mirror {
             shards.extend(self.memory.put_entry(host_entry(entry)));
         }
         let mut gone: Vec<MirrorPath> = Vec::new();
-        for (day, files) in self.memory.drop_days(self.spec.keep_days) {
+        for (day, files) in self.memory.drop_days(self.spec.keep_days, now) {
             shards.remove(&day);
             gone.extend(files);
         }
@@ -425,7 +425,7 @@ impl Mirror {
             gone.extend(before.into_iter().filter(|path| !paths.contains(path)));
             files.push((shard.clone(), gathered.files));
         }
-        self.memory.close_days(&BTreeSet::new());
+        self.memory.close_days(&BTreeSet::new(), now);
         self.commit(files, &gone, now, through)
     }
 

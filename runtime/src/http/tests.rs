@@ -229,6 +229,22 @@ async fn past_the_most_connections_the_next_one_waits_for_a_place() {
 }
 
 #[tokio::test]
+async fn who_asks_nothing_gives_up_the_place_to_who_does() {
+    let site = start("connections_max = 2\nread_timeout_ms = 30000", PATIENCE).await;
+    let mut silent = Vec::new();
+    for _ in 0..4 {
+        silent.push(site.send("GET /li").await);
+    }
+    let began = Instant::now();
+    let answer = site.talk("GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    assert!(answer.await.starts_with("HTTP/1.1 200"));
+    // Long before their time is over.
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    drop(silent);
+    site.end().await;
+}
+
+#[tokio::test]
 async fn one_bad_event_never_holds_up_its_neighbours() {
     let site = start("", PATIENCE).await;
     let body = format!(

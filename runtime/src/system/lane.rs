@@ -180,6 +180,9 @@ impl System {
         let spec = &mirror.spec;
         let mut own_secrets = KnownSecrets::default();
         own_secrets.add_credential(mirror.token.expose_secret());
+        if let Some(secret) = &mirror.repository_secret {
+            own_secrets.add_credential(secret.expose_secret());
+        }
         own_secrets.add_credential(self.tag_root.expose_secret());
         // One that cannot be read was told when the listener was set up.
         for token in self

@@ -86,6 +86,32 @@ async fn commits_of_others_that_land_during_a_push_are_built_upon() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_with_the_repositorys_own_credential_is_withheld() {
+    let (site, mut server) = https().await;
+    let keboola = &site.keboola;
+    // Nothing but that it is the run's own tells that it is a secret.
+    keboola.set(
+        &keboola.orders(),
+        JANE,
+        "note",
+        format!("then {} it is", support::GIT_TOKEN),
+    );
+    keboola.set(&keboola.clean(), PETR, "neighbour", "passes");
+    site.settle(&mut server).await;
+    let reason = until("it is withheld", async || {
+        let lane = server.lane(&keboola.main()).await;
+        lane["withheld"][0]["reason"].as_str().map(str::to_owned)
+    })
+    .await;
+    assert!(reason.contains("guard-known-secret"), "{reason}");
+    for (path, (_, blob)) in site.repository.files("main") {
+        let content = site.repository.git(&["cat-file", "-p", &blob]);
+        assert!(!content.contains(support::GIT_TOKEN), "{path}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_others_change_in_the_mirrors_files_during_a_push_is_overwritten_and_said_so() {
     let (site, mut server) = https().await;
     let keboola = &site.keboola;

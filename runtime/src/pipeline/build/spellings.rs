@@ -10,8 +10,15 @@ impl Build<'_, '_, '_, '_> {
     /// Their files are made in other batches than one, and of entries of many, so that it would not be noticed whose
     /// is missing.
     pub(super) fn withhold_spellings(&mut self, survey: &Survey, going: &BTreeSet<ObjectKey>) {
+        // Whoever has files keeps them, whichever others there are.
+        let has_files = |key: &ObjectKey| {
+            let known = self.memory.known(key);
+            !self.whole && known.is_some_and(|known| known.withheld.is_none())
+        };
         let inspected = survey.inspected.iter().map(|(key, _)| key);
-        let new: BTreeSet<&ObjectKey> = inspected.filter(|key| is_storage(key)).collect();
+        let new: BTreeSet<&ObjectKey> = inspected
+            .filter(|key| is_storage(key) && !has_files(key))
+            .collect();
         if new.is_empty() {
             return;
         }

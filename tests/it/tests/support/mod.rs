@@ -40,7 +40,7 @@ pub(crate) use nats::Broker;
 pub(crate) use over_http::first_snapshot_over_http;
 pub(crate) use receiver::{Posted, Receiver};
 pub(crate) use repository::{Commit, File, Repository, Sidecar};
-pub(crate) use served::Served;
+pub(crate) use served::{GIT_TOKEN, Served};
 pub(crate) use server::{Answer, Output, Server, binary, command, run, suspend};
 
 use std::time::{Duration, Instant};

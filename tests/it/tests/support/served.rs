@@ -13,7 +13,7 @@ pub(crate) enum Served {
     Ssh(SshServer),
 }
 
-const TOKEN: &str = "git-token-of-the-whole-system-tests";
+pub(crate) const GIT_TOKEN: &str = "git-token-of-the-whole-system-tests";
 
 impl Served {
     /// A web server with a certificate of its own authority. Who proves nothing may nothing.
@@ -24,7 +24,7 @@ impl Served {
             anonymous: Access::Nothing,
             ..options
         };
-        let options = options.account("x-access-token", TOKEN, Access::Write);
+        let options = options.account("x-access-token", GIT_TOKEN, Access::Write);
         // It has a runtime of its own, which no thread of the test's may wait for.
         let start = || HttpServer::start(root, options);
         let server = std::thread::scope(|scope| scope.spawn(start).join());
@@ -51,7 +51,7 @@ impl Served {
     pub(super) fn files(&self) -> Vec<(&'static str, String)> {
         match self {
             Self::Https { authority, .. } => vec![
-                ("git-token", TOKEN.to_owned()),
+                ("git-token", GIT_TOKEN.to_owned()),
                 ("ca.pem", authority.pem().to_owned()),
             ],
             Self::Ssh(server) => vec![
