@@ -120,7 +120,8 @@ pub enum Report {
     /// All that a branch withholds now, and why.
     Withheld {
         branch: BranchId,
-        objects: BTreeMap<ObjectKey, String>,
+        /// By what they are called where others may read it ([`crate::finding::WithholdReason::name_of`]).
+        objects: BTreeMap<String, String>,
     },
     /// All Git branches of a branch's months of runs that take no pushes now, and why.
     Months {
@@ -356,11 +357,10 @@ impl Ledger {
         self.plaintext.keep(branch, known);
     }
 
-    fn withheld(&mut self, branch: &BranchId, objects: BTreeMap<ObjectKey, String>, now: Timestamp) {
+    fn withheld(&mut self, branch: &BranchId, objects: BTreeMap<String, String>, now: Timestamp) {
         let before = self.withheld.known.remove(branch).unwrap_or_default();
         let mut known = BTreeMap::new();
         for (object, why) in objects {
-            let object = object.to_string();
             if !before.contains_key(&object) {
                 self.withheld
                     .wait(branch, [format!("{object}: {why}")].into_iter(), now);

@@ -46,7 +46,7 @@ pub enum TransportError {
     HostKey { remote: String, said: String },
     /// The credentials are missing, wrong or expired.
     #[error(
-        "remote `{remote}` did not accept the credentials{}; renew the token or key of the mirror",
+        "remote `{remote}` did not accept the credentials{}; renew the token or key of the mirror, and start the process again",
         said_in_brackets(said)
     )]
     Credentials { remote: String, said: String },

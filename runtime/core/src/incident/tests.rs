@@ -96,7 +96,7 @@ fn check(script: &str, expected: &Expect) {
                 branch: branch(from),
                 objects: rest
                     .iter()
-                    .map(|id| (object(id), "it trapped".to_owned()))
+                    .map(|id| (object(id).to_string(), "it trapped".to_owned()))
                     .collect(),
             },
             "months" => Report::Months {

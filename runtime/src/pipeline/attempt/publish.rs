@@ -242,7 +242,7 @@ impl Lane {
             clean,
         };
         let withheld = memory.withheld();
-        let objects = withheld.map(|(object, reason)| (object.clone(), reason.to_string()));
+        let objects = withheld.map(|(object, reason)| (reason.name_of(object), reason.to_string()));
         let withheld = Report::Withheld {
             branch,
             objects: objects.collect(),

@@ -155,7 +155,10 @@ fn withheld(ids: &[&str]) -> Report {
     let object = |id: &&str| mirror_core::ids::ObjectKey::Job(id.parse().unwrap());
     Report::Withheld {
         branch: "7".parse().unwrap(),
-        objects: ids.iter().map(|id| (object(id), "why".to_owned())).collect(),
+        objects: ids
+            .iter()
+            .map(|id| (object(id).to_string(), "why".to_owned()))
+            .collect(),
     }
 }
 
