@@ -331,4 +331,18 @@ async fn runs_move_to_branches_of_their_months_and_back() {
     .await;
     assert_eq!(on_main(&site), there);
     server.stop().await;
+
+    site.configure(|options| options.jobs = ", enabled = false");
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    until("the history of runs is gone", async || {
+        site.repository
+            .file("main", "jobs/health.jsonl")
+            .is_none()
+            .then_some(())
+    })
+    .await;
+    let files = site.repository.files("main");
+    assert!(files.keys().all(|path| !path.starts_with("jobs/")), "{files:?}");
+    server.stop().await;
 }

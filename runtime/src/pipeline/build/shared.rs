@@ -40,6 +40,13 @@ impl Build<'_, '_, '_, '_> {
                 }
             }
         }
+        // What was mirrored while history was wanted would stay as it was, and be taken for how things are.
+        if self.whole && lane.spec.jobs.is_none() {
+            for (shard, files) in self.memory.drop_history() {
+                shards.remove(&shard);
+                self.deleted.extend(files);
+            }
+        }
         // Also what was told before, and not taken.
         let told = self.memory.told_runs();
         shards.extend(told.keys().cloned());

@@ -81,13 +81,25 @@ impl Memory {
             .filter(|shard| !days::is_kept(&shard.1, &newest, keep_days))
             .cloned()
             .collect();
+        self.drop_shards(dropped)
+    }
+
+    /// Forgets the whole history of runs, and returns its shards with their files.
+    pub fn drop_history(&mut self) -> Vec<(Shard, Vec<MirrorPath>)> {
+        let mut dropped = self.all_shards();
+        dropped.extend(self.pending.keys().cloned());
+        dropped.retain(|(kind, _)| matches!(kind, IndexKind::JobDay | IndexKind::JobHealth));
+        self.drop_shards(dropped)
+    }
+
+    fn drop_shards(&mut self, shards: BTreeSet<Shard>) -> Vec<(Shard, Vec<MirrorPath>)> {
         let drop = |shard: Shard| {
             self.pending.remove(&shard);
             self.forget_entries(&shard);
             let files = self.keep_shard(shard.clone(), Vec::new());
             (shard, files)
         };
-        dropped.into_iter().map(drop).collect()
+        shards.into_iter().map(drop).collect()
     }
 
     fn forget_entries(&mut self, shard: &Shard) {
