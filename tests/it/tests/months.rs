@@ -469,19 +469,25 @@ async fn a_month_that_is_given_up_while_it_is_protected_goes_when_months_take_pu
     };
     let site = Installation::over_https(&keboola, options);
     let mut server = site.start().await;
-    begin(&site, &mut server).await;
+    site.settle(&mut server).await;
+    let earlier = keboola.now() - SignedDuration::from_hours(24 * 40);
+    keboola.run_at(earlier, &keboola.orders(), "success", &[]);
+    site.settle(&mut server).await;
+    until("there is one month", async || {
+        (site.repository.months("main") == ["keboola-jobs/main/2026-09"]).then_some(())
+    })
+    .await;
     site.repository.hook("update", PROTECTED);
-    let next = keboola.now() + SignedDuration::from_hours(24 * 40);
-    let run = keboola.run_at(next, &keboola.orders(), "success", &[]);
+    let run = keboola.run(&keboola.orders(), "success", &[]);
     site.settle(&mut server).await;
     let months = refused(&server, &site, 1).await;
-    assert_eq!(months[0]["branch"], "keboola-jobs/main/2026-12");
-    assert_eq!(site.repository.months("main"), [MONTH]);
+    assert_eq!(months[0]["branch"], MONTH);
+    assert_eq!(site.repository.months("main"), ["keboola-jobs/main/2026-09"]);
     server.stop().await;
     site.repository.unhook("update");
     let server = site.start().await;
     until("the month that is not kept is gone", async || {
-        (site.repository.months("main") == ["keboola-jobs/main/2026-12"]).then_some(())
+        (site.repository.months("main") == [MONTH]).then_some(())
     })
     .await;
     assert_eq!(runs(&site), BTreeSet::from([run]));
