@@ -16,8 +16,13 @@ const VISIBLE_WITHIN: &str = "visible_within_ms = 1500";
 const CONFIG: &str = "configs/main/extractor/keboola.ex-shop/the-orders/config.json";
 
 async fn mirrored() -> (Installation, Server) {
+    mirrored_with(VISIBLE_WITHIN).await
+}
+
+/// Mirrors a small project, with these lines about Keboola in the configuration.
+async fn mirrored_with(keboola: &'static str) -> (Installation, Server) {
     let options = Options {
-        keboola: VISIBLE_WITHIN,
+        keboola,
         ..Options::default()
     };
     let site = Installation::new(&Keboola::small(), options);

@@ -130,12 +130,15 @@ impl Build<'_, '_, '_, '_> {
         let transformer = &self.lane.transformer;
         let path = files.first().and_then(|path| transformer.owned.below_root(path));
         // What may be why it is withheld is not shown by telling so.
-        let plain = key.to_string();
-        let (name, path) = if reason.may_be_of_ids() || transformer.guard().check_name(&plain).is_some() {
-            (key.hidden(), None)
-        } else {
-            (plain, path)
-        };
+        let (plain, hidden) = (key.to_string(), key.hidden());
+        let (name, other, path) =
+            if reason.may_be_of_ids() || transformer.guard().check_name(&plain).is_some() {
+                (hidden, plain, None)
+            } else {
+                (plain, hidden, path)
+            };
+        // It may have been listed under the other name, for another reason.
+        let renamed = self.memory.remove_entry(removed(other));
         let value = json!({
             "object": name,
             // As everywhere in the files: below the mirror's own root.
@@ -149,7 +152,7 @@ impl Build<'_, '_, '_, '_> {
             key: name,
             value: value.to_string(),
         };
-        self.memory.put_entry(entry)
+        self.memory.put_entry(entry).or(renamed)
     }
 }
 

@@ -1,23 +1,12 @@
 //! What the source does not show yet holds up nothing else, and is not lost.
 
-use super::{change, config_path, post, support};
+use super::{change, config_path, mirrored_with, post, support};
 use fake_keboola::{Fault, FaultKind};
 use serde_json::{Value, json};
 use support::{Installation, JANE, Keboola, Options, PETR, Server, until};
 
 /// Much longer than anything else here takes.
 const PATIENT: &str = "visible_within_ms = 25000";
-
-async fn patient() -> (Installation, Server) {
-    let options = Options {
-        keboola: PATIENT,
-        ..Options::default()
-    };
-    let site = Installation::new(&Keboola::small(), options);
-    let mut server = site.start().await;
-    site.settle(&mut server).await;
-    (site, server)
-}
 
 /// Waits until the attempt waits for something that is not shown.
 async fn waits(server: &Server) {
@@ -57,7 +46,7 @@ fn commits_about(site: &Installation, config: &str) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_version_and_an_unknown_run_hold_up_nothing_else() {
-    let (site, mut server) = patient().await;
+    let (site, mut server) = mirrored_with(PATIENT).await;
     let keboola = &site.keboola;
     let main = keboola.main();
     let run = json!({
