@@ -257,6 +257,23 @@ pub enum EventsCommand {
 
 #[derive(Debug, Subcommand)]
 pub enum MirrorCommand {
+    /// Lists the mirrors and how each stands.
+    ///
+    /// Asks the running process. Where none runs, it says what the configuration has and what is paused.
+    #[command(after_help = "Example:\n  kbc-mirror mirror list --config mirror.toml")]
+    List {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// Print the outcome as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Prints the settings of a mirror, with each default where the file says nothing.
+    ///
+    /// Credentials are the references that stand in the file; relative paths start at its directory.
+    #[command(after_help = "Example:\n  kbc-mirror mirror show --config mirror.toml --mirror retail")]
+    Show(Of),
     /// Lets a mirror start nothing new, also after a restart, until `resume`. Changes wait in the log.
     Pause(Of),
     /// Lets a mirror go on.
@@ -299,4 +316,19 @@ pub enum ConfigCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Prints what a file says, with each default where it says nothing.
+    ///
+    /// Credentials are the references that stand in the file; relative paths start at its directory.
+    #[command(after_help = "Example:\n  kbc-mirror config print --config mirror.toml")]
+    Print {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// Print JSON instead of TOML.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Prints the JSON Schema of configuration files: every key with its meaning, type and default.
+    #[command(after_help = "Example:\n  kbc-mirror config schema > mirror.schema.json")]
+    Schema,
 }

@@ -19,7 +19,7 @@ use mirror_core::{
 use mirror_git::{AddressPolicy, InvalidRepositoryUrl, RepositoryUrl};
 use reqwest::Url;
 use std::{
-    io,
+    fmt, io,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
@@ -30,6 +30,7 @@ mod notify;
 mod policies;
 mod raw;
 mod refs;
+mod written;
 
 pub use notify::{NotifyConfig, SmtpConfig, SmtpSecurity};
 pub use policies::{PoliciesConfig, PolicySpec};
@@ -347,6 +348,16 @@ pub enum RepositoryCredential {
     },
 }
 
+/// Its address, which never holds a credential.
+impl fmt::Display for RepositorySpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LocalBare(path) => write!(f, "file:{}", path.display()),
+            Self::Remote { url, .. } => url.fmt(f),
+        }
+    }
+}
+
 impl RepositorySpec {
     /// Returns what tells repositories apart: the path without links, `.` and `..`, as far as it exists.
     #[must_use]
@@ -520,11 +531,7 @@ impl Config {
     /// # Errors
     /// Whatever is wrong first, by key.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = files::read_text(path, CONFIG_BYTES_MAX).map_err(|source| ConfigError::Read {
-            path: path.into(),
-            source,
-        })?;
-        Self::parse(&text, path)
+        Self::parse(&read_text(path)?, path)
     }
 
     /// Checks the text of a configuration file; relative paths in it start at the file's directory.
@@ -564,6 +571,13 @@ impl Config {
                 },
             })
     }
+}
+
+fn read_text(path: &Path) -> Result<String, ConfigError> {
+    files::read_text(path, CONFIG_BYTES_MAX).map_err(|source| ConfigError::Read {
+        path: path.into(),
+        source,
+    })
 }
 
 fn position(text: &str, offset: usize) -> String {

@@ -1,4 +1,4 @@
-//! `config check`: is the file good, and is everything there that it refers to?
+//! `config`: is the file good, what does it say with all defaults, and what may it say?
 
 use super::ConfigCommand;
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     config::{Config, MirrorSpec, PolicySpec, RepositorySpec, TAG_ROOT_BYTES_MIN},
     files,
     notify::channel::{Channels, Target},
-    output::outln,
+    output::{out, outln},
     policies::Policies,
     system::StartError,
 };
@@ -18,7 +18,14 @@ use std::path::Path;
 /// # Errors
 /// A configuration that cannot be used, with every credential and repository that is not there.
 pub fn run(command: ConfigCommand) -> Result<(), Failure> {
-    let ConfigCommand::Check { config: path, json } = command;
+    let (path, json) = match command {
+        ConfigCommand::Check { config, json } => (config, json),
+        ConfigCommand::Print { config, json } => return print(&config, json),
+        ConfigCommand::Schema => {
+            outln!("{:#}", Config::schema());
+            return Ok(());
+        }
+    };
     let outcome = check(&path);
     if json {
         let problems = outcome.as_ref().err().cloned().unwrap_or_default();
@@ -36,6 +43,21 @@ pub fn run(command: ConfigCommand) -> Result<(), Failure> {
         }
         Err(problems) => Err(Failure::usage(problems.join("\n"))),
     }
+}
+
+fn print(path: &Path, json: bool) -> Result<(), Failure> {
+    let written = Config::written_out(path).map_err(|error| Failure::usage(crate::app::chain(&error)))?;
+    match json {
+        true => outln!(
+            "{:#}",
+            serde_json::to_value(&written).map_err(|error| Failure::failed(&error))?
+        ),
+        false => out!(
+            "{}",
+            toml::to_string(&written).map_err(|error| Failure::failed(&error))?
+        ),
+    }
+    Ok(())
 }
 
 fn check(path: &Path) -> Result<usize, Vec<String>> {

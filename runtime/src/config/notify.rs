@@ -31,7 +31,7 @@ pub struct SmtpConfig {
 }
 
 /// What protects a message on its way to the mail server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SmtpSecurity {
     /// TLS after the greeting; without it nothing is sent.

@@ -24,7 +24,8 @@ use notify::Notify;
 use policies::Policies;
 use queue::Queue;
 use reconcile::Reconcile;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
@@ -32,7 +33,7 @@ use std::{
 };
 
 /// When a window closes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WindowMode {
     /// A little before the span is over, so that the push lands within it.
@@ -43,37 +44,55 @@ pub enum WindowMode {
     Eager,
 }
 
-#[derive(Deserialize)]
+/// Configuration of kbc-mirror. Credentials stand in it only as references: `env:NAME`, `file:PATH` or `cred:NAME` (of
+/// systemd). Relative paths start at the directory of the file.
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Config {
+    /// Directory of the log, the state, compiled guests and Git stores; of one process at a time.
     data_dir: PathBuf,
+    /// Reference to the secret that the tags of markers derive from, of at least 32 bytes. It must never change or be lost: all tags would.
     tag_root: String,
+    /// When changes become a commit.
     #[serde(default)]
     window: Window,
+    /// The listener: health, metrics, ingest and status.
     #[serde(default)]
     http: Http,
+    /// How long the log keeps what nobody waits for any more.
     #[serde(default)]
     log: Log,
+    /// Where the event log is.
     #[serde(default)]
     queue: Queue,
+    /// How the Storage and Queue API are called.
     #[serde(default)]
     keboola: Keboola,
+    /// Limits of the built-in guests.
     #[serde(default)]
     sandbox: Sandbox,
+    /// What each customer's policy may use.
     #[serde(default)]
     policies: Policies,
+    /// What attempts may hold at a time, and how many there may be.
     #[serde(default)]
     sync: Sync,
+    /// How repositories behind a server are talked to.
     #[serde(default)]
     git: Git,
+    /// How it is found out who may read a repository.
     #[serde(default)]
     visibility: Visibility,
+    /// How often branches are compared with their sources.
     #[serde(default)]
     reconcile: Reconcile,
+    /// The operator's mail server, and how long notices are tried and kept.
     #[serde(default)]
     notify: Notify,
+    /// Milliseconds that running attempts may go on after a stop was asked for.
     #[serde(default = "grace_ms")]
     grace_ms: u64,
+    /// The mirrors: a project and a repository each.
     #[serde(default, rename = "mirror")]
     mirrors: Vec<Mirror>,
 }
@@ -82,10 +101,12 @@ fn grace_ms() -> u64 {
     60_000
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 struct Window {
+    /// When a window closes.
     mode: WindowMode,
+    /// Milliseconds from the first change of a window to its commit on the remote, 1000 to 600000.
     span_ms: u64,
 }
 
@@ -98,13 +119,18 @@ impl Default for Window {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 struct Log {
+    /// Days that events stay which the remote has, 1 to 3650.
     history_days: u32,
+    /// Days that a repeated event is known to be one, 1 to 3650; after that it costs a look and changes nothing.
     dedupe_days: u32,
+    /// Events of projects that no mirror has: past so many, the oldest go early.
     unmirrored_events_max: u64,
+    /// Days that dead letters stay, 1 to 3650.
     dead_letter_days: u32,
+    /// Dead letters that stay at most; at least 1.
     dead_letters_max: u64,
 }
 
@@ -120,15 +146,22 @@ impl Default for Log {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 struct Keboola {
+    /// Milliseconds for a connection, 100 to 3600000.
     connect_timeout_ms: u64,
+    /// Milliseconds between two pieces of an answer, 100 to 3600000.
     read_timeout_ms: u64,
+    /// Milliseconds of one call with all its retries, 100 to 3600000.
     total_timeout_ms: u64,
+    /// Retries of one call.
     retries_max: u32,
+    /// Bytes of one answer; at least 1 MiB.
     response_bytes_max: u64,
+    /// Calls of one mirror at a time, 1 to 1000.
     parallel_max: usize,
+    /// Milliseconds that an event may be ahead of what the API shows; after that it is a dead letter.
     visible_within_ms: u64,
 }
 
@@ -170,10 +203,12 @@ impl Keboola {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 struct Sandbox {
+    /// Bytes of memory of one instance of a built-in guest; at least 1 MiB.
     memory_bytes_max: usize,
+    /// Milliseconds after which a call of a built-in guest is told as stuck, and `/livez` fails; at least 100.
     deadline_ms: u64,
 }
 
@@ -201,15 +236,22 @@ impl Sandbox {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 struct Sync {
+    /// Bytes of buffers of each project that is read as a whole; at least 16 MiB.
     memory_bytes_max: usize,
+    /// Bytes on disk, in `data_dir`, encrypted, for objects that wait to be rendered and do not fit into memory.
     spool_bytes_max: u64,
+    /// Bytes of fetched versions, of all mirrors together.
     cache_bytes_max: usize,
+    /// Bytes of what all branches remember between attempts; the rest is read back from `data_dir`.
     remembered_bytes_max: usize,
+    /// Projects that are read as a whole at a time; at least 1.
     rebuilds_max: usize,
+    /// Attempts that take up changes at a time; at least 1.
     attempts_max: usize,
+    /// Deaths of the process over the same changes that are taken for chance, 1 to 100; after that the one object is looked for.
     deaths_max: u32,
 }
 

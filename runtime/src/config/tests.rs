@@ -623,3 +623,5 @@ fn a_branch_is_written_without_the_head_of_its_ref() {
         );
     }
 }
+
+mod written;

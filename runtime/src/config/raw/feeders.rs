@@ -1,7 +1,8 @@
 //! Who appends events by asking Keboola itself: the poller, and the backfill of what was before the mirror.
 
 use super::super::{BackfillSpec, ConfigError, PollSpec, value};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// A day: nobody who wants to poll wants it more seldom.
@@ -10,14 +11,16 @@ const EVERY_MS_MIN: u64 = 1_000;
 const HINTS_EVERY_MS: u64 = 15_000;
 const UNVERSIONED_EVERY_MS: u64 = 300_000;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Poll {
+    /// Whether the source is asked for changes of which no event tells.
     enabled: bool,
+    /// Milliseconds between two looks at branches, versions and runs, 1000 to 86400000.
     every_ms: u64,
-    /// None: as the default, but never more often than `every_ms`.
+    /// The same for what raises no version: metadata, buckets and tables. Not set: 300000, or `every_ms` where that is more.
     unversioned_every_ms: Option<u64>,
-    /// None: as the default, but never more seldom than `every_ms`.
+    /// The same for the project's Storage events, after which it is looked at once; 0: no hints. Not set: 15000, or `every_ms` where that is less.
     hints_every_ms: Option<u64>,
 }
 
@@ -70,12 +73,16 @@ impl Poll {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Backfill {
+    /// Whether history from before the mirror becomes commits, before its first snapshot.
     enabled: bool,
+    /// Versions at most, the newest of all, 1 to 1000000.
     versions_max: usize,
+    /// Versions of one configuration, its newest, 1 to `versions_max`.
     configuration_versions_max: usize,
+    /// Calls to the source a second, 1 to 100.
     requests_per_second_max: u32,
 }
 

@@ -5,17 +5,21 @@ use super::super::{
 };
 use mirror_git::{AddressPolicy, Network, RepositoryUrl};
 use reqwest::Url;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Visibility {
+    /// Names of hosts whose repositories are private, whatever they say to strangers.
     private_hosts: Vec<String>,
+    /// Milliseconds between two looks, 1000 to 86400000; before a push with samples it is looked in any case.
     check_every_ms: u64,
+    /// Milliseconds for one request, 100 to 60000.
     timeout_ms: u64,
 }
 
@@ -29,22 +33,31 @@ impl Default for Visibility {
     }
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Credential {
+    /// Name that the token belongs to, where the server cares.
     user: Option<String>,
+    /// Reference to a token or password, for `https:`.
     token: Option<String>,
+    /// Reference to a private key (OpenSSH), for `ssh:`.
     private_key: Option<String>,
+    /// Reference to the server's public keys, as in a `known_hosts` file; needed with `private_key`.
     known_hosts: Option<String>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Git {
+    /// Networks such as `10.0.0.0/8` in which repositories and webhooks may be, although they are private.
     allow_networks: Vec<String>,
+    /// Whether `http:` may be used: credentials go over the network in plain text.
     allow_plain_http: bool,
+    /// Whether `git:` may be used: nothing tells who the server is.
     allow_git_protocol: bool,
+    /// PEM file of certificate authorities to trust beside the system's.
     certificates: Option<PathBuf>,
+    /// Proxy for `http:` and `https:`, without credentials.
     proxy: Option<String>,
 }
 

@@ -2,17 +2,24 @@
 
 use super::super::{ConfigError, HttpConfig, IngestToken, id, reference, value};
 use mirror_core::ids::{ProjectId, Stack};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, path::Path, time::Duration};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Http {
+    /// Address and port, such as `127.0.0.1:8080`. Not set: no listener.
     listen: Option<SocketAddr>,
+    /// Who may post events and ask for the status.
     ingest: Vec<Ingest>,
+    /// Events waiting for one project before its ingest answers 429.
     backlog_max: u64,
+    /// Bytes of one request to the ingest.
     body_bytes_max: usize,
+    /// Connections at a time, 1 to 1000000.
     connections_max: usize,
+    /// Milliseconds for the head of a request, and again for its body, 100 to 600000.
     read_timeout_ms: u64,
 }
 
@@ -29,12 +36,16 @@ impl Default for Http {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Ingest {
+    /// Whom the token was given to; for the log.
     name: String,
+    /// Reference to the bearer token.
     token: String,
+    /// Stack whose events may be posted, such as `connection.keboola.com`.
     stack: String,
+    /// Ids of the projects whose events may be posted. Not set: all of the stack.
     projects: Option<Vec<String>>,
 }
 

@@ -1,11 +1,12 @@
 //! Job history in the repository.
 
 use super::super::{ConfigError, JobsSpec, value};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 
 /// Where job runs stand in the repository.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum JobsLayout {
     /// A line each in the file of their day, `jobs/YYYY/MM/DD.jsonl`.
@@ -15,7 +16,7 @@ pub enum JobsLayout {
 }
 
 /// Which Git branch has the days of job runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum JobsLog {
     /// That of everything else.
@@ -33,14 +34,20 @@ pub enum JobsCadence {
     Every { ms: u64 },
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Jobs {
+    /// Whether job runs are in the repository.
     enabled: bool,
+    /// `window`, or the shortest time between two commits of runs, such as `90s`, `15m` or `2h`; at least `10s`.
     cadence: String,
+    /// Where runs stand.
     layout: JobsLayout,
+    /// Which Git branch has the days of runs.
     log: JobsLog,
+    /// Days of runs in the tree, 2 to 3660; Git's history has the others.
     keep_days: u32,
+    /// Bytes that runs may add to one Git branch in a month, at least 100000; 0: no limit.
     budget_bytes_month: u64,
 }
 

@@ -17,11 +17,12 @@ use mirror_core::{
     ids::{MirrorId, ProjectId, StackAddress},
     path::MirrorPath,
 };
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::{path::Path, time::Duration};
 
 /// What becomes of values under `#` keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SecretsChoice {
     Encrypted,
@@ -30,7 +31,7 @@ pub enum SecretsChoice {
 }
 
 /// How the directory of a dev branch below `configs/` is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BranchDirectory {
     /// `main`, so that a diff between two Git branches is what differs in Keboola.
@@ -40,7 +41,7 @@ pub enum BranchDirectory {
 }
 
 /// What becomes of the Git branch of a dev branch that was deleted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DeletedBranches {
     Keep,
@@ -59,47 +60,72 @@ impl SecretsChoice {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Mirror {
+    /// The mirror's identity, which never changes.
     id: String,
+    /// Base address of the Storage API, such as `https://connection.keboola.com`.
     stack: String,
+    /// Id of the project.
     project_id: String,
+    /// Reference to the Storage token.
     token: String,
+    /// `https:` or `ssh:` address of the repository, or `file:PATH` of a bare one on this machine.
     repository: String,
+    /// What opens the repository: `token`, perhaps with `user`, or `private_key` with `known_hosts`.
     #[serde(default)]
     credential: Credential,
+    /// Reference to a private key (Ed25519, OpenSSH) that commits are signed with. Not set: they are not.
     signing_key: Option<String>,
+    /// Git branch of the default Keboola branch, without `refs/heads/`.
     #[serde(default = "main_branch")]
     branch: String,
+    /// Directory of the repository below which all of the mirror is; empty for the root.
     #[serde(default)]
     prefix: String,
+    /// What becomes of values under `#` keys. Not set: `encrypted` in a private repository, `masked` in others.
     secrets: Option<SecretsChoice>,
+    /// Whether the first rows of tables are wanted; only a private repository gets them.
     #[serde(default)]
     samples: bool,
+    /// Bounds of samples.
     #[serde(default)]
     sample_limits: Samples,
+    /// `https:` address where strangers would read the repository, where that is not `repository`.
     visibility_url: Option<String>,
+    /// Job runs in the repository.
     #[serde(default)]
     jobs: Jobs,
+    /// Which dev branches are mirrored, and where to.
     #[serde(default)]
     dev_branches: Dev,
+    /// Asking the source for changes of which no event tells.
     #[serde(default)]
     poll: Poll,
+    /// History from before the mirror.
     #[serde(default)]
     backfill: Backfill,
+    /// Label of metrics.
     #[serde(default)]
     plan_tier: String,
+    /// Label of metrics.
     #[serde(default)]
     region: String,
+    /// Whether files may be replaced that lie where the mirror writes, but are not its own.
     #[serde(default)]
     adopt: bool,
+    /// What one commit may delete without being asked about.
     #[serde(default)]
     deletions: Deletions,
+    /// Id of the one mass deletion that is accepted, as the status tells it.
     accept_deletions: Option<String>,
+    /// Where its admins are told what they have to know.
     #[serde(default)]
     notify: Vec<Address>,
+    /// Redaction policies of its own, in the order in which they judge, after the built-in one.
     #[serde(default, rename = "policy", deserialize_with = "policies::tables")]
+    #[schemars(with = "Vec<Policy>")]
     policies: Vec<Policy>,
 }
 
@@ -107,13 +133,18 @@ fn main_branch() -> String {
     "main".into()
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 struct Dev {
+    /// Whether dev branches are mirrored.
     enabled: bool,
+    /// Name of the Git branch, with `{name}` and `{id}` of the Keboola branch.
     git_branch: String,
+    /// How a dev branch's directory below `configs/` is called.
     branch_directory: BranchDirectory,
+    /// What becomes of the Git branch of a dev branch that was deleted.
     deleted: DeletedBranches,
+    /// Milliseconds between two listings of the branches, 1000 to 86400000.
     look_every_ms: u64,
 }
 
@@ -129,10 +160,12 @@ impl Default for Dev {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 struct Deletions {
+    /// Percent of the objects of one type that may go at most, 0 to 100.
     share_percent_max: u8,
+    /// Fewer objects of one type than this may always go.
     floor: usize,
 }
 

@@ -3,19 +3,24 @@
 use super::super::{ConfigError, NotifyConfig, SmtpConfig, SmtpSecurity, reference, value};
 use crate::notify::channel::Target;
 use reqwest::Url;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::{
     net::IpAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Notify {
+    /// The operator's mail server, for `email` addresses.
     smtp: Option<Smtp>,
+    /// Days that a notice is tried, 1 to 365.
     give_up_days: u32,
+    /// Days that it is kept after that, 1 to 365.
     keep_days: u32,
+    /// Milliseconds for one message, 1000 to 300000.
     timeout_ms: u64,
 }
 
@@ -30,16 +35,23 @@ impl Default for Notify {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Smtp {
+    /// Name of the mail server.
     host: String,
+    /// Its port. Not set: the usual one of `security`.
     port: Option<u16>,
+    /// What protects a message on its way to the server.
     #[serde(default = "starttls")]
     security: SmtpSecurity,
+    /// Name to log in with.
     user: Option<String>,
+    /// Reference to its password.
     password: Option<String>,
+    /// Whom messages are from.
     from: String,
+    /// PEM file of a certificate authority to trust beside the system's.
     certificates: Option<PathBuf>,
 }
 
@@ -48,12 +60,16 @@ fn starttls() -> SmtpSecurity {
 }
 
 /// One address of a mirror; exactly one of the three.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Address {
+    /// E-mail address; needs `[notify.smtp]`.
     email: Option<String>,
+    /// Reference to the address of a Slack webhook, which is a secret.
     slack: Option<String>,
+    /// Address of a webhook.
     webhook: Option<String>,
+    /// Reference to the secret that the webhook is signed with, `whsec_…`.
     secret: Option<String>,
 }
 

@@ -2,8 +2,9 @@
 
 use super::super::{ConfigError, PoliciesConfig, PolicySpec, value};
 use mirror_sandbox::{CompileLimits, Limits};
+use schemars::JsonSchema;
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize, Deserializer, Serialize,
     de::{SeqAccess, Visitor},
 };
 use serde_json::{Map, Value};
@@ -40,30 +41,52 @@ pub(super) fn tables<'de, D: Deserializer<'de>>(tables: D) -> Result<Vec<Policy>
 }
 
 /// `[policies]`: what one customer's policy may use.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Policies {
+    /// Bytes of linear memory of one instance, summed over all its memories; at least 1 MiB.
     memory_bytes_max: usize,
+    /// Linear memories of one instance.
     memories_max: usize,
+    /// Tables of one instance.
     tables_max: usize,
+    /// Elements of all tables of one instance.
     table_elements_max: usize,
+    /// Core instances of which one component instance may be made.
     instances_max: usize,
+    /// Bytes of stack of a guest's calls, 64 KiB to 1 MiB.
     wasm_stack_bytes_max: usize,
+    /// Bytes of a component.
     component_bytes_max: usize,
+    /// Functions of a component.
     functions_max: u32,
+    /// Locals and parameters of one function.
     locals_max: u32,
+    /// Bytes of one function's body.
     body_bytes_max: usize,
+    /// Bytes that a policy may return in one call.
     hostcall_fuel: usize,
+    /// WebAssembly instructions (about) for one instantiation and one batch; at least 1000000.
     fuel_max: u64,
+    /// Milliseconds of one instantiation and one batch, at least 100; meant to be far above what `fuel_max` takes.
     deadline_ms: u64,
+    /// Documents of one batch; at least 1.
     batch_documents_max: usize,
+    /// Bytes of text of one batch; a larger document is a batch by itself.
     batch_bytes_max: usize,
+    /// Findings in one document.
     findings_max: usize,
+    /// Bytes of leaves that are searched for the literals of one document's findings.
     literal_search_bytes_max: usize,
+    /// Documents that fail one after the other before the policy is asked no more in that call; at least 1.
     failures_in_row_max: u32,
+    /// Seconds of processor time for compiling, over all threads; at least 1.
     compile_cpu_seconds_max: u64,
+    /// Bytes of memory for compiling; at least 64 MiB.
     compile_memory_bytes_max: u64,
+    /// Milliseconds for compiling; at least 1000.
     compile_wall_ms_max: u64,
+    /// Bytes of remembered findings, of all policies together.
     memo_bytes_max: usize,
 }
 
@@ -186,14 +209,19 @@ impl Policies {
 }
 
 /// `[[mirror.policy]]`: one policy of a mirror.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Policy {
+    /// Name of the policy: 1 to 40 characters of a-z, 0-9 and -.
     name: String,
+    /// The component's file. Not needed with a `digest` of one that `policy add` has stored.
     file: Option<PathBuf>,
+    /// SHA-256 of the component, 64 hexadecimal digits; another component is refused.
     digest: Option<String>,
+    /// Settings, which the policy itself checks.
     #[serde(default)]
     settings: Map<String, Value>,
+    /// Whether it only reports, and changes nothing.
     #[serde(default)]
     shadow: bool,
 }

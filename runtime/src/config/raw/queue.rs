@@ -4,7 +4,8 @@ use super::super::{ConfigError, JetStreamConfig, NatsAuth, NatsTls, QueueConfig,
 use crate::credential::CredentialRef;
 use mirror_core::ids::Stack;
 use reqwest::Url;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
@@ -12,7 +13,7 @@ use std::{
 };
 
 /// Which kind of log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Backend {
     #[default]
@@ -20,39 +21,60 @@ enum Backend {
     JetStream,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, JsonSchema, Serialize, Default)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Queue {
+    /// Which kind of log. All other keys are for `jetstream`.
     backend: Backend,
+    /// Addresses `nats://HOST:PORT` or `tls://HOST:PORT`, without credentials.
     servers: Option<Vec<String>>,
+    /// How NATS lets us in.
     auth: Option<Auth>,
+    /// How the connection is protected.
     tls: Option<Tls>,
+    /// Begins the names of streams, buckets and subjects, 1 to 32 letters, digits, `-` or `_`. Not set: `KBC`.
     prefix: Option<String>,
+    /// Copies of each stream: 1, 3 or 5. Not set: 3.
     replicas: Option<usize>,
+    /// Minutes that a repeated event is known to be one, 10 to 43200. Not set: 120.
     dedupe_minutes: Option<u64>,
+    /// Bytes of the log, past which events are refused; at least 64 MiB. Not set: 8 GiB.
     log_bytes_max: Option<u64>,
+    /// The same for what publishers send and is not in the log yet. Not set: 2 GiB.
     events_bytes_max: Option<u64>,
+    /// Whose events are published on `kbc.events.>`; needed where mirrors are of several stacks.
     events_stack: Option<String>,
+    /// Milliseconds of silence after which a worker is taken for dead, 3000 to 300000. Not set: 15000.
     lease_ms: Option<u64>,
+    /// Name of this process among the workers, 1 to 64 letters, digits, `-` or `_`. Not set: a random one.
     worker: Option<String>,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, JsonSchema, Serialize, Default)]
 #[serde(deny_unknown_fields, default)]
 struct Auth {
+    /// User name; needs `password`.
     user: Option<String>,
+    /// Reference to its password.
     password: Option<String>,
+    /// Reference to a token.
     token: Option<String>,
+    /// Reference to the seed of an nkey.
     nkey: Option<String>,
+    /// Reference to a credentials file as `nsc` writes it.
     credentials: Option<String>,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, JsonSchema, Serialize, Default)]
 #[serde(deny_unknown_fields, default)]
 struct Tls {
+    /// Whether nothing goes without TLS, also where a server is `nats://`.
     required: bool,
+    /// PEM file of certificate authorities to trust beside the system's.
     certificates: Option<PathBuf>,
+    /// PEM file of our certificate; needs `key`.
     certificate: Option<PathBuf>,
+    /// `file:PATH` of its key.
     key: Option<String>,
 }
 

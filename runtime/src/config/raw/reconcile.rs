@@ -1,17 +1,21 @@
 //! How often mirrors are compared with their sources.
 
 use super::super::{ConfigError, ReconcileConfig, value};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Of every time here; a month.
 const EVERY_MS_MAX: u64 = 31 * 86_400_000;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Reconcile {
+    /// Milliseconds between two comparisons by listing, 1000 to 2678400000; 0: never.
     every_ms: u64,
+    /// Milliseconds that what happened is given to be told, at most 86400000.
     grace_ms: u64,
+    /// Milliseconds between two comparisons by rendering everything; 0: never.
     render_every_ms: u64,
 }
 

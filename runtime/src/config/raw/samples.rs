@@ -2,15 +2,21 @@
 
 use super::super::{ConfigError, value};
 use mirror_core::sample::SampleLimits;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Samples {
+    /// Rows of one sample, 1 to 1000.
     rows_max: u32,
+    /// Bytes of one cell, 16 to 16777216; a longer one is cut, and says so.
     cell_bytes_max: usize,
+    /// Bytes of all cells of one row, 16 to 16777216.
     row_bytes_max: usize,
+    /// Bytes of one file, 16 to 16777216.
     file_bytes_max: usize,
+    /// Tables of one branch that have a sample: the first ones by id.
     tables_max: usize,
 }
 
