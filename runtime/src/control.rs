@@ -8,13 +8,16 @@ pub mod socket;
 use crate::{
     config::{Config, MirrorSpec},
     pipeline::attempt::Lane,
-    queue::{DeadLetterId, EventLog, FiledLetter, LogError, NewEvent},
+    queue::{
+        DeadLetterId, EventLog, FiledLetter, LogError, NewEvent,
+        reader::{Read, Reader},
+    },
     runner::Runner,
     state::pauses::PauseStore,
 };
 use jiff::Timestamp;
 use mirror_core::{
-    cut::{Logged, Position},
+    cut::{Logged, Position, Stream},
     event::parse_external,
     ids::{BranchId, Topic},
 };
@@ -53,6 +56,8 @@ pub enum Request {
     Pause { mirror: String, paused: bool },
     /// Have everything of a mirror compared with its source and rendered anew.
     Resync { mirror: String },
+    /// Which mirrors there are, and how each stands.
+    Mirrors,
     /// How a mirror stands.
     Status { mirror: String },
     /// Render from the source and compare with what the repository has; nothing is changed.
@@ -92,7 +97,7 @@ impl fmt::Debug for Control {
     }
 }
 
-/// Dead letters that are looked through at a time.
+/// Events or dead letters that are looked through at a time.
 const PAGE: usize = 500;
 
 impl Control {
@@ -119,6 +124,7 @@ impl Control {
             } => self.replay(mirror.as_deref(), &letters, dry_run).await,
             Request::Pause { mirror, paused } => self.pause(&mirror, paused).await,
             Request::Resync { mirror } => self.resync(&mirror).await,
+            Request::Mirrors => self.mirrors().await,
             Request::Status { mirror } => self.status(&mirror).await,
             Request::Verify { mirror } => self.verify(&mirror).await,
         }
@@ -153,8 +159,26 @@ impl Control {
             project: spec.project.clone(),
             branch,
         };
-        let events = self.log.read(&topic, Position(after), None, max).await?;
-        Ok(json!({ "events": events.iter().map(event).collect::<Vec<_>>() }))
+        let mut newest = Position::START;
+        for stream in Stream::ALL {
+            newest = newest.max(self.log.newest(&topic, stream).await?);
+        }
+        let between = (Position(after), newest);
+        let mut reader = Reader::new(&*self.log, &topic, None, between, max.clamp(1, PAGE));
+        let mut found = Vec::new();
+        while found.len() < max
+            && let Some(read) = reader.next().await?
+        {
+            match read {
+                Read::Events(events) => found.extend(events.iter().map(event)),
+                Read::Unreadable { position, error } => found.push(json!({
+                    "position": position.0,
+                    "problem": crate::app::chain(&error),
+                })),
+            }
+        }
+        found.truncate(max);
+        Ok(json!({ "events": found }))
     }
 
     async fn publish(&self, mirror: &str, events: &[Value]) -> Result<Value, ControlError> {
@@ -275,6 +299,39 @@ impl Control {
         }
         runner.hasten();
         Ok(json!({ "mirror": mirror, "branches": lanes.len() }))
+    }
+
+    async fn mirrors(&self) -> Result<Value, ControlError> {
+        let mut listed = Vec::with_capacity(self.config.mirrors.len());
+        for spec in &self.config.mirrors {
+            let paused = self.pauses.since(&spec.id).await;
+            let paused = paused.map_err(|error| ControlError::Failed(crate::app::chain(&error)))?;
+            let summary = self
+                .runner
+                .as_ref()
+                .and_then(|runner| runner.summary_of(&spec.id));
+            let summary = summary.map(|summary| {
+                json!({
+                    "state": summary.state,
+                    "branches": summary.lanes,
+                    "backlog": summary.backlog,
+                    "withheld": summary.withheld,
+                    "lastPush": summary.last_push.map(|at| at.to_string()),
+                    "reason": summary.reason,
+                })
+            });
+            listed.push(json!({
+                "mirror": spec.id.as_str(),
+                "stack": spec.stack.as_str(),
+                "projectId": spec.project.as_str(),
+                "repository": spec.repository.to_string(),
+                "branch": spec.branch,
+                "managedBy": "file",
+                "pausedSince": paused.map(|at| at.to_string()),
+                "standing": summary,
+            }));
+        }
+        Ok(json!({ "running": self.runner.is_some(), "mirrors": listed }))
     }
 
     async fn status(&self, mirror: &str) -> Result<Value, ControlError> {

@@ -147,6 +147,8 @@ pub struct Metrics {
     pub polls: Family<Attempted, Counter>,
     pub git_sync_enabled_ratio: Family<Enabled, Share>,
     pub linked_dev_branches: Family<Region, Gauge>,
+    /// Projects of this process with a commit in the current ISO week.
+    pub weekly_active_synced_projects: Gauge,
     pub secrets_redacted_rate: Family<Redacted, Share>,
     pub objects_withheld: Family<Reason, Counter>,
     pub pushes_refused: Family<Reason, Counter>,
@@ -195,6 +197,7 @@ impl Metrics {
             polls: Family::default(),
             git_sync_enabled_ratio: Family::default(),
             linked_dev_branches: Family::default(),
+            weekly_active_synced_projects: Gauge::default(),
             secrets_redacted_rate: Family::default(),
             objects_withheld: Family::default(),
             pushes_refused: Family::default(),
@@ -270,6 +273,7 @@ impl Metrics {
             polls,
             git_sync_enabled_ratio,
             linked_dev_branches,
+            weekly_active_synced_projects,
             secrets_redacted_rate,
             objects_withheld,
             pushes_refused,
@@ -336,6 +340,11 @@ impl Metrics {
             "linked_dev_branches_total",
             "Dev branches with a Git branch of their own",
             linked_dev_branches.clone(),
+        );
+        registry.register(
+            "weekly_active_synced_projects",
+            "Distinct projects with commits in this ISO week (UTC); of several workers the sum",
+            weekly_active_synced_projects.clone(),
         );
         registry.register(
             "secrets_redacted_rate",

@@ -31,6 +31,7 @@ use mirror_core::{
     ids::{BranchId, LaneId, MirrorId, Topic},
     incident::Report,
     retry::{Disposition, Jitter},
+    week,
     window::{later, within},
 };
 use std::{
@@ -464,9 +465,15 @@ impl Runner {
                 .values()
                 .map(|lane| (lane.id.clone(), lane.topic.clone()))
                 .collect();
+            let now = (self.system.now)();
             let mut depth = 0;
             let mut oldest: Option<Timestamp> = None;
+            let mut active = BTreeSet::new();
             for (id, topic) in lanes {
+                let pushed = self.system.status.lane(&id).and_then(|lane| lane.last_push);
+                if pushed.is_some_and(|at| week::is_same(at, now)) {
+                    active.insert((topic.stack.clone(), topic.project.clone()));
+                }
                 match self.system.log.backlog(&[(id.clone(), topic)]).await {
                     Ok(backlog) => {
                         depth += backlog.depth;
@@ -487,7 +494,8 @@ impl Runner {
                     queue_name: QUEUE_NAME,
                 })
                 .set(i64::try_from(depth).unwrap_or(i64::MAX));
-            let now = (self.system.now)();
+            let projects = i64::try_from(active.len()).unwrap_or(i64::MAX);
+            metrics.weekly_active_synced_projects.set(projects);
             metrics
                 .oldest_unpushed_age
                 .set(oldest.map_or(0.0, |oldest| now.duration_since(oldest).as_secs_f64().max(0.0)));

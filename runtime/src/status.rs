@@ -11,7 +11,7 @@ use crate::{
 use jiff::Timestamp;
 use mirror_core::{
     deletions::Held,
-    ids::{LaneId, MirrorId, ObjectKey, Oid, TableId},
+    ids::{LaneId, MirrorId, Oid, TableId},
     inventory::{Inventory, ObjectType},
     jobs::budget::{Pace, Spent},
     retry::Outage,
@@ -36,11 +36,13 @@ pub struct LaneStatus {
     pub attempt_since: Option<Timestamp>,
     /// When the attempt last came forward; none before the first.
     pub progress: Option<Arc<Progress>>,
+    /// Of this process; before its first one, when the commit was made that the lane is known to be at.
     pub last_push: Option<Timestamp>,
     pub next_due: Option<Timestamp>,
     pub backlog: u64,
     pub outage: Option<Outage>,
-    pub withheld: BTreeMap<ObjectKey, String>,
+    /// Objects that are withheld, by what they are called where others may read it, and why.
+    pub withheld: BTreeMap<String, String>,
     /// Shared files whose newest form is withheld.
     pub withheld_files: BTreeMap<String, String>,
     /// How fast the history of runs grows; none before the first attempt and without job history.
@@ -87,19 +89,65 @@ impl JobsStatus {
     }
 }
 
-impl LaneStatus {
-    fn state(&self) -> &'static str {
-        match &self.outage {
-            _ if self.paused && self.attempt_since.is_none() => "paused",
-            Some(_) if self.held.is_some() => "held",
-            Some(outage) if outage.notified_at.is_some() => "failing",
-            Some(_) => "retrying",
-            None if self.attempt_since.is_some() => "syncing",
-            None if self.tip.is_none() => "starting",
-            None if self.next_due.is_some() || self.backlog > 0 => "waiting",
-            None => "in sync",
+/// What a lane or mirror is doing, the more somebody should look the later in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum State {
+    InSync,
+    Waiting,
+    Syncing,
+    Starting,
+    Paused,
+    Retrying,
+    Failing,
+    Held,
+    NotOpened,
+}
+
+impl State {
+    /// Returns its word in answers.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::InSync => "in sync",
+            Self::Waiting => "waiting",
+            Self::Syncing => "syncing",
+            Self::Starting => "starting",
+            Self::Paused => "paused",
+            Self::Retrying => "retrying",
+            Self::Failing => "failing",
+            Self::Held => "held",
+            Self::NotOpened => "cannot be opened",
         }
     }
+}
+
+impl LaneStatus {
+    fn state(&self) -> State {
+        match &self.outage {
+            _ if self.paused && self.attempt_since.is_none() => State::Paused,
+            Some(_) if self.held.is_some() => State::Held,
+            Some(outage) if outage.notified_at.is_some() => State::Failing,
+            Some(_) => State::Retrying,
+            None if self.attempt_since.is_some() => State::Syncing,
+            None if self.tip.is_none() => State::Starting,
+            None if self.next_due.is_some() || self.backlog > 0 => State::Waiting,
+            None => State::InSync,
+        }
+    }
+}
+
+/// How a mirror stands, over all its lanes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// That of the lane at which somebody should look first.
+    pub state: &'static str,
+    pub lanes: usize,
+    /// Events that wait.
+    pub backlog: u64,
+    pub withheld: usize,
+    /// The newest of all lanes.
+    pub last_push: Option<Timestamp>,
+    /// Why it fails or cannot be opened.
+    pub reason: Option<String>,
 }
 
 /// Returns counts as JSON, a member a type; of configurations, a member a component type.
@@ -202,7 +250,7 @@ impl Status {
 
     /// Notes why the lanes of a mirror cannot be opened, or that they can.
     pub fn set_problem(&self, mirror: &MirrorId, problem: Option<String>) {
-        let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut problems = self.problems();
         match problem {
             Some(problem) => problems.insert(mirror.clone(), problem),
             None => problems.remove(mirror),
@@ -308,7 +356,7 @@ impl Status {
                     "mirror": id.mirror.as_str(),
                     "branchId": id.branch.as_str(),
                     "ref": lane.refname,
-                    "state": lane.state(),
+                    "state": lane.state().as_str(),
                     "tip": lane.tip.map(|tip| tip.to_string()),
                     "lastPush": lane.last_push.map(|at| at.to_string()),
                     "nextDue": lane.next_due.map(|at| at.to_string()),
@@ -338,18 +386,18 @@ impl Status {
                     "putAside": lane.put_aside,
                     "withheldFiles": lane.withheld_files,
                     "withheld": lane.withheld.iter().map(|(object, reason)| json!({
-                        "object": object.to_string(),
+                        "object": object,
                         "reason": reason,
                     })).collect::<Vec<_>>(),
                 })
             })
             .collect();
-        let problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        let problems = self.problems();
         let problems: Vec<Value> = problems
             .iter()
             .filter(|(mirror, _)| is_meant(mirror))
             .map(|(mirror, reason)| {
-                json!({ "mirror": mirror.as_str(), "state": "cannot be opened", "reason": reason })
+                json!({ "mirror": mirror.as_str(), "state": State::NotOpened.as_str(), "reason": reason })
             })
             .collect();
         let visibility = self.visibility.lock().unwrap_or_else(PoisonError::into_inner);
@@ -399,10 +447,42 @@ impl Status {
         })
     }
 
+    /// Returns how a mirror stands; none where this process has no lane of it open and has not tried.
+    #[must_use]
+    pub fn summary(&self, mirror: &MirrorId) -> Option<Summary> {
+        let problem = self.problems().get(mirror).cloned();
+        let backlog = self.backlog(|id| id == mirror);
+        let lanes = self.lanes();
+        let own: Vec<&LaneStatus> = lanes
+            .iter()
+            .filter(|(id, _)| id.mirror == *mirror)
+            .map(|(_, lane)| lane)
+            .collect();
+        let worst = own.iter().max_by_key(|lane| lane.state());
+        let state = match (&problem, worst) {
+            (Some(_), _) => State::NotOpened,
+            (None, Some(lane)) => lane.state(),
+            (None, None) => return None,
+        };
+        let outage = worst.and_then(|lane| lane.outage.as_ref());
+        Some(Summary {
+            state: state.as_str(),
+            lanes: own.len(),
+            backlog,
+            withheld: own.iter().map(|lane| lane.withheld.len()).sum(),
+            last_push: own.iter().filter_map(|lane| lane.last_push).max(),
+            reason: problem.or_else(|| outage.map(|outage| outage.reason.clone())),
+        })
+    }
+
     /// Returns a copy of one lane's status.
     #[must_use]
     pub fn lane(&self, lane: &LaneId) -> Option<LaneStatus> {
         self.lanes().get(lane).cloned()
+    }
+
+    fn problems(&self) -> MutexGuard<'_, BTreeMap<MirrorId, String>> {
+        self.problems.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lanes(&self) -> MutexGuard<'_, BTreeMap<LaneId, LaneStatus>> {

@@ -35,4 +35,5 @@ pub mod spelling;
 pub mod trailer;
 pub mod trial;
 pub mod walk;
+pub mod week;
 pub mod window;

@@ -64,6 +64,7 @@ fn mirror_of(request: &Request) -> Option<&str> {
         | Request::Resync { mirror }
         | Request::Status { mirror }
         | Request::Verify { mirror } => Some(mirror),
+        Request::Mirrors => None,
         Request::DeadLetters { mirror, .. } | Request::Replay { mirror, .. } => mirror.as_deref(),
     }
 }

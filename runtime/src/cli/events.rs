@@ -125,6 +125,10 @@ fn text(answer: &Value) -> String {
         lines.push('\n');
     };
     for event in answer["events"].as_array().into_iter().flatten() {
+        if let Some(problem) = event["problem"].as_str() {
+            line(format!("{}  cannot be read: {problem}", word(event, "position")));
+            continue;
+        }
         line(format!(
             "{}  {}  {}  {}",
             word(event, "position"),

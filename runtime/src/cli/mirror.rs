@@ -1,4 +1,4 @@
-//! `mirror`: will it be able to push, shall it work at all, and how does it stand?
+//! `mirror`: which are there, will one be able to push, shall it work at all, and how does it stand?
 
 use super::{
     MirrorCommand, Of,
@@ -24,6 +24,8 @@ use std::{fmt::Write as _, path::Path};
 pub fn run(command: MirrorCommand) -> Result<(), Failure> {
     let (config, mirror, json) = match command {
         MirrorCommand::Test(Of { config, mirror, json }) => (config, mirror, json),
+        MirrorCommand::List { config, json } => return list(&config, json),
+        MirrorCommand::Show(of) => return show(&of),
         MirrorCommand::Pause(of) => return pause(of, true),
         MirrorCommand::Resume(of) => return pause(of, false),
         MirrorCommand::Resync(of) => return resync(of),
@@ -41,6 +43,74 @@ pub fn run(command: MirrorCommand) -> Result<(), Failure> {
     Err(Failure::message(format!(
         "mirror `{mirror}` would fail with this repository"
     )))
+}
+
+fn list(config: &Path, json: bool) -> Result<(), Failure> {
+    let answer = ask(config, Request::Mirrors, Needs::Log)?;
+    if json {
+        outln!("{answer}");
+        return Ok(());
+    }
+    let is_running = answer["running"] == true;
+    let rows = answer["mirrors"].as_array().into_iter().flatten();
+    let rows: Vec<[String; 5]> = rows.map(|mirror| row(mirror, is_running)).collect();
+    if rows.is_empty() {
+        outln!("the configuration has no mirror; add a `[[mirror]]`");
+        return Ok(());
+    }
+    let heads = ["MIRROR", "PROJECT", "STATE", "WAITING", "REPOSITORY"].map(str::to_owned);
+    let width = |column: usize| {
+        let cells = rows.iter().chain([&heads]).map(|row| row[column].chars().count());
+        cells.max().unwrap_or_default()
+    };
+    let widths = [0, 1, 2, 3].map(width);
+    for [id, project, state, waiting, repository] in [&heads].into_iter().chain(&rows) {
+        let [w0, w1, w2, w3] = widths;
+        outln!("{id:w0$}  {project:w1$}  {state:w2$}  {waiting:>w3$}  {repository}");
+    }
+    Ok(())
+}
+
+/// The line of one mirror.
+fn row(mirror: &Value, is_running: bool) -> [String; 5] {
+    let standing = &mirror["standing"];
+    let state = match standing["state"].as_str() {
+        Some(state) => state,
+        None if !mirror["pausedSince"].is_null() => "paused",
+        None if is_running => "not in this process",
+        None => "not running",
+    };
+    let waiting = standing["backlog"]
+        .as_u64()
+        .map_or_else(|| "-".to_owned(), |events| events.to_string());
+    let word = |member: &str| mirror[member].as_str().unwrap_or_default();
+    [
+        word("mirror").to_owned(),
+        word("projectId").to_owned(),
+        state.to_owned(),
+        waiting,
+        format!("{} {}", word("repository"), word("branch")),
+    ]
+}
+
+fn show(Of { config, mirror, json }: &Of) -> Result<(), Failure> {
+    let failed = |error: &dyn std::error::Error| Failure::usage(crate::app::chain(error));
+    // The error of an unknown one names those there are.
+    Config::read(config)
+        .and_then(|read| read.mirror(mirror).map(|_| ()))
+        .map_err(|error| failed(&error))?;
+    let written = Config::written_out(config).map_err(|error| failed(&error))?;
+    let tables = written.get("mirror").and_then(toml::Value::as_array);
+    let is_meant = |table: &&toml::Value| table.get("id").and_then(toml::Value::as_str) == Some(mirror);
+    let table = tables.into_iter().flatten().find(is_meant);
+    match json {
+        true => outln!(
+            "{:#}",
+            serde_json::to_value(table).map_err(|error| failed(&error))?
+        ),
+        false => out!("{}", toml::to_string(&table).map_err(|error| failed(&error))?),
+    }
+    Ok(())
 }
 
 fn pause(Of { config, mirror, json }: Of, paused: bool) -> Result<(), Failure> {

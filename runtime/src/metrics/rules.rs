@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 const RULES: &str = include_str!("../../deploy/prometheus/kbc-mirror.rules.yaml");
 
 /// Metrics that no rule names, and why nobody is called because of them.
-const UNWATCHED: [(&str, &str); 14] = [
+const UNWATCHED: [(&str, &str); 15] = [
     ("git_sync_enabled_ratio", "adoption"),
     ("linked_dev_branches_total", "adoption"),
+    ("weekly_active_synced_projects", "adoption"),
     (
         "retry_attempts_total",
         "git_retry_sla_breach is about what comes of them",
@@ -58,6 +59,7 @@ fn exported() -> BTreeMap<String, BTreeSet<String>> {
         polls,
         git_sync_enabled_ratio,
         linked_dev_branches,
+        weekly_active_synced_projects: _,
         secrets_redacted_rate,
         objects_withheld,
         pushes_refused,

@@ -380,6 +380,12 @@ impl Lane {
         }
     }
 
+    /// Returns when a commit was made, as far as the local store has it.
+    pub async fn committed_at(&self, commit: Oid) -> Option<Timestamp> {
+        let read = self.blocking(move |lane| Ok(lane.git.commit(commit)?.committer.time));
+        read.await.ok()
+    }
+
     /// Reads a tip, and the newest commit in its history that was made for this lane, or, of the branch
     /// that it starts at, for any.
     async fn history(&self, tip: Oid, whose: Whose) -> Result<Known, AttemptError> {

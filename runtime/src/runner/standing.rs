@@ -1,7 +1,7 @@
 //! How a mirror stands, also where no process works for it.
 
 use super::Runner;
-use crate::pipeline::error::AttemptError;
+use crate::{pipeline::error::AttemptError, status::Summary};
 use mirror_core::ids::MirrorId;
 use serde_json::Value;
 
@@ -20,16 +20,28 @@ impl Runner {
             let outage = lane.state.outage(&lane.id).await?;
             let waiting = lane.log.backlog(&[(lane.id.clone(), lane.topic.clone())]).await?;
             let cursor = lane.log.cursor(&lane.id).await?;
+            let tip = cursor.and_then(|cursor| cursor.tip);
+            let pushed = match tip {
+                Some(tip) => lane.committed_at(tip).await,
+                None => None,
+            };
             let paused = self.system.pauses.since(mirror).await?.is_some();
             status.update(&lane.id, |status| {
                 status.refname = lane.refname.to_string();
                 status.backfill = lane.backfill_progress();
                 status.outage = outage;
                 status.backlog = waiting.depth;
-                status.tip = cursor.and_then(|cursor| cursor.tip);
+                status.tip = tip;
+                status.last_push = pushed;
                 status.paused = paused;
             });
         }
         Ok(status.page(|id| id == mirror))
+    }
+
+    /// Says how a mirror stands, as far as this process works on it.
+    #[must_use]
+    pub fn summary_of(&self, mirror: &MirrorId) -> Option<Summary> {
+        self.system.status.summary(mirror)
     }
 }

@@ -374,6 +374,15 @@ async fn an_entry_of_the_log_that_cannot_be_read_is_put_aside_and_the_source_is_
             );
             assert_eq!(changed.expect("it can be written"), 1);
         }
+        let listed = site.answer(&["events", "list", "--mirror", MIRROR, "--branch", &main]);
+        let listed = listed["events"].as_array().cloned().unwrap_or_default();
+        let (broken, whole): (Vec<_>, Vec<_>) = listed.iter().partition(|event| event["problem"].is_string());
+        assert_eq!(broken.len(), 1, "{listed:?}");
+        let waiting = whole
+            .iter()
+            .rev()
+            .take_while(|event| event["kind"] == "config_changed");
+        assert_eq!(waiting.count(), 2, "those around it are told: {listed:?}");
         site.answer(&["mirror", "resume", "--mirror", MIRROR]);
         let mut server = site.start().await;
         site.settle(&mut server).await;

@@ -81,6 +81,17 @@ async fn a_paused_mirror_takes_up_nothing_until_it_goes_on_whatever_is_restarted
     let keboola = &site.keboola;
     let mut server = site.start().await;
     site.settle(&mut server).await;
+    let list = || {
+        let told = site.answer(&["mirror", "list"]);
+        let one = &told["mirrors"][0];
+        assert_eq!(one["mirror"], MIRROR);
+        (
+            told["running"] == true,
+            one["standing"]["state"].is_string(),
+            one["pausedSince"].is_string(),
+        )
+    };
+    assert_eq!(list(), (true, true, false));
     site.ask(&["mirror", "pause", "--mirror", MIRROR]).ok();
     let paused = async |server: &support::Server| {
         until("the lane is paused", async || {
@@ -97,9 +108,14 @@ async fn a_paused_mirror_takes_up_nothing_until_it_goes_on_whatever_is_restarted
     paused(&server).await;
     let of_process = site.ask(&["mirror", "status", "--mirror", MIRROR]).ok();
     assert!(of_process.contains("-> refs/heads/main: paused"), "{of_process}");
+    assert!(
+        !of_process.contains("last push none"),
+        "it is known of the commit: {of_process}"
+    );
     assert_eq!(site.repository.count("main"), 1);
     server.stop().await;
 
+    assert_eq!(list(), (false, false, true), "without a process");
     let told = site.answer(&["mirror", "resume", "--mirror", MIRROR]);
     assert_eq!(
         told,

@@ -57,7 +57,7 @@ impl LaneTask {
         refusals.into_iter().for_each(|reason| self.count_refusal(reason));
         let withheld = memory
             .withheld()
-            .map(|(key, reason)| (key.clone(), reason.to_string()))
+            .map(|(key, reason)| (reason.name_of(key), reason.to_string()))
             .collect();
         let pushed = landed.is_some().then(|| (self.lane.now)());
         self.status(|status| {

@@ -3,7 +3,10 @@
 use super::LaneTask;
 use crate::{
     pipeline::{attempt::Lane, error::AttemptError},
-    queue::LogError,
+    queue::{
+        LogError,
+        reader::{Read, Reader},
+    },
     runner::{BACKLOG_EVERY, lane_task::window_mode},
 };
 use jiff::Timestamp;
@@ -14,8 +17,9 @@ use mirror_core::{
     retry::Outage,
 };
 
-/// So many runs are looked at where hints of them were missed.
+/// So many events of runs are looked at where hints of them were missed, a page at a time.
 const MISSED_MAX: usize = 10_000;
+const PAGE: usize = 1_000;
 
 impl LaneTask {
     /// Builds the lane's state machine. As long as that fails, it is an outage as any other, and told as one; none where the
@@ -77,7 +81,14 @@ impl LaneTask {
             paused: self.is_paused(),
         };
         lane.recall_backfill().await?;
-        self.status(|status| status.outage.clone_from(&start.outage));
+        let pushed = match start.cursor.tip {
+            Some(tip) => lane.committed_at(tip).await,
+            None => None,
+        };
+        self.status(|status| {
+            status.outage.clone_from(&start.outage);
+            status.last_push = status.last_push.or(pushed);
+        });
         Ok(Machine::new(start, (lane.now)()))
     }
 
@@ -132,10 +143,18 @@ impl LaneTask {
     /// Looks for news among the runs that wait. What cannot be read is found by the attempt.
     async fn has_news(&mut self, cursor: &LaneCursor) -> bool {
         let Lane { log, topic, .. } = &self.lane;
-        let waiting = log.read(topic, cursor.jobs, Some(Stream::Jobs), MISSED_MAX).await;
-        let runs = waiting.unwrap_or_default().into_iter();
-        let runs: Vec<RunEnd> = runs.filter_map(|logged| RunEnd::of(&logged.envelope)).collect();
-        let news = runs.iter().filter(|run| self.cadence.is_news(run));
-        news.count() > 0
+        let newest = log.newest(topic, Stream::Jobs).await.unwrap_or(Position::START);
+        let mut reader = Reader::new(&**log, topic, Some(Stream::Jobs), (cursor.jobs, newest), PAGE);
+        let (mut left, mut news) = (MISSED_MAX, 0);
+        while left > 0
+            && let Ok(Some(read)) = reader.next().await
+        {
+            let Read::Events(events) = read else { continue };
+            left = left.saturating_sub(events.len());
+            let runs = events.iter().filter_map(|logged| RunEnd::of(&logged.envelope));
+            // Each is to be noted, also after one that is news.
+            news += runs.filter(|run| self.cadence.is_news(run)).count();
+        }
+        news > 0
     }
 }
