@@ -547,10 +547,14 @@ impl Judged {
 
 fn redact(
     item: &mut Item,
-    verdicts: Vec<Verdict>,
+    mut verdicts: Vec<Verdict>,
     redaction: &Redaction,
     known: &mut KnownSecrets,
 ) -> Result<(), WithholdReason> {
+    let mut failed = None;
+    if sample::is_sample(&item.subject) {
+        failed = sample::share(item, &mut verdicts).err();
+    }
     let mut verdicts = verdicts.into_iter();
     let mut next = || match verdicts.next() {
         Some(Verdict::Findings(findings)) => Ok(findings),
@@ -558,7 +562,6 @@ fn redact(
         None => Err(malformed("policy", "there is no verdict on a document")),
     };
     let mut encrypted = 0;
-    let mut failed = None;
     for file in &mut item.files {
         let format = Format::of(file.path.as_str());
         // After a failure the rest is redacted without verdicts all the same: what stands under `#`

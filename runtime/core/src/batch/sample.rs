@@ -1,18 +1,22 @@
 //! Reads samples from redacted files, and takes from the files what a filter did not choose.
+//!
+//! Both files of a sample show the same cells. What stands around a cell differs, though: CSV has names of columns above
+//! it, JSON has its neighbours in one list. So a policy may see in one file what it does not see in the other, and what is
+//! found in a cell of either goes from both ([`share`]). Where they show different texts all the same, the sample is withheld.
 
 use super::{BatchFile, Item, Subject, malformed};
 use crate::{
-    finding::WithholdReason,
+    finding::{Finding, Target, Verdict, WithholdReason},
     ids::ObjectKey,
     redaction::removals,
     sample::{Choice, Column, Sample},
     walk::{
         Format,
-        csv::Table,
+        csv::{Cell, Table},
         json::{Kind, Tree},
     },
 };
-use std::ops::Range;
+use std::{collections::HashMap, ops::Range};
 
 pub(super) fn is_sample(subject: &Subject) -> bool {
     matches!(subject, Subject::Object(ObjectKey::Sample(_)))
@@ -43,6 +47,78 @@ pub(super) fn read(item: &Item) -> Option<Result<Sample, WithholdReason>> {
             rows: rows.map(Iterator::collect).collect(),
         }
     }))
+}
+
+/// Has what was found in a cell of one file of a sample go from the other, too. `verdicts` are those on its files, in order.
+///
+/// # Errors
+/// A cell that must go from one file, and is no text in the other.
+pub(super) fn share(item: &Item, verdicts: &mut [Verdict]) -> Result<(), WithholdReason> {
+    // Files that are no sample are withheld when it comes to the choice.
+    let Ok(files) = Files::of(item) else {
+        return Ok(());
+    };
+    let Some(twin) = &files.twin else { return Ok(()) };
+    let found = |file: usize| match verdicts.get(file) {
+        Some(Verdict::Findings(findings)) => Some(findings.as_slice()),
+        Some(Verdict::Withhold(_)) | None => None,
+    };
+    let (Some(in_csv), Some(in_twin)) = (found(files.csv), found(twin.file)) else {
+        return Ok(());
+    };
+    if in_csv.is_empty() && in_twin.is_empty() {
+        return Ok(());
+    }
+    // The leaves of CSV are its cells.
+    let leaves: Vec<Option<usize>> = twin
+        .cells(&item.files[twin.file].content)
+        .map(|cell| twin.tree.nodes[cell?].leaf())
+        .collect();
+    let cells: HashMap<usize, usize> = leaves
+        .iter()
+        .enumerate()
+        .filter_map(|(cell, leaf)| Some(((*leaf)?, cell)))
+        .collect();
+    let for_twin = in_csv.iter().map(|finding| {
+        let leaf = leaves.get(finding.leaf).copied().flatten();
+        let missing = || malformed("layout renderer", "a cell of a sample is a text in one file only");
+        leaf.map(|leaf| at(leaf, finding)).ok_or_else(missing)
+    });
+    let for_twin = for_twin.collect::<Result<Vec<_>, _>>()?;
+    let for_csv = in_twin
+        .iter()
+        .filter_map(|finding| cells.get(&finding.leaf).map(|cell| at(*cell, finding)));
+    let for_csv: Vec<_> = for_csv.collect();
+    for (file, more) in [(files.csv, for_csv), (twin.file, for_twin)] {
+        if let Verdict::Findings(findings) = &mut verdicts[file] {
+            add(findings, more);
+        }
+    }
+    Ok(())
+}
+
+/// The same finding at another leaf, which shows the same text.
+fn at(leaf: usize, finding: &Finding) -> Finding {
+    Finding {
+        leaf,
+        ..finding.clone()
+    }
+}
+
+/// Adds what is not there already.
+fn add(findings: &mut Vec<Finding>, more: Vec<Finding>) {
+    let mut known: HashMap<usize, Vec<Target>> = HashMap::new();
+    for finding in findings.iter() {
+        known
+            .entry(finding.leaf)
+            .or_default()
+            .push(finding.target.clone());
+    }
+    let is_new = |finding: &Finding| {
+        let known = known.get(&finding.leaf);
+        known.is_none_or(|targets| !targets.contains(&finding.target))
+    };
+    findings.extend(more.into_iter().filter(is_new));
 }
 
 /// Takes from a sample's files what the choice leaves out; all of them where nothing stays.
@@ -93,7 +169,7 @@ pub(super) struct Twin {
 }
 
 impl Files {
-    /// A sample is one CSV file of rows as long as its header, and maybe a JSON twin of the same size.
+    /// A sample is one CSV file of rows as long as its header, and maybe a JSON twin that shows the same cells.
     ///
     /// Other files or entries could hold rows that no filter sees, so there must be none.
     pub(super) fn of(item: &Item) -> Result<Self, WithholdReason> {
@@ -129,7 +205,8 @@ impl Files {
         if let Some(file) = twin {
             let mismatch =
                 || bad("the JSON file of a sample does not have the rows and columns of its CSV file");
-            files.twin = Some(Twin::of(file, &item.files[file], &files).ok_or_else(mismatch)?);
+            let text = &item.files[csv].content;
+            files.twin = Some(Twin::of(file, &item.files[file], &files, text).ok_or_else(mismatch)?);
         }
         Ok(files)
     }
@@ -193,7 +270,7 @@ impl Files {
 }
 
 impl Twin {
-    fn of(index: usize, file: &BatchFile, files: &Files) -> Option<Self> {
+    fn of(index: usize, file: &BatchFile, files: &Files, csv: &str) -> Option<Self> {
         let text = &file.content;
         let tree = Tree::parse(text).ok()?;
         let (_, root) = *tree.roots.first()?;
@@ -217,12 +294,45 @@ impl Twin {
         let fits = tree.children(columns).count() == files.columns()
             && tree.children(rows).count() == files.rows()
             && tree.children(rows).all(is_row);
-        fits.then_some(Self {
+        let twin = fits.then_some(Self {
             file: index,
             columns,
             rows,
             tree,
-        })
+        })?;
+        twin.shows(text, files, csv).then_some(twin)
+    }
+
+    /// Returns the node that shows each cell, the header's first; none where a column has no name.
+    fn cells<'t>(&'t self, text: &'t str) -> impl Iterator<Item = Option<usize>> + 't {
+        let nodes = &self.tree.nodes;
+        let name = move |column: usize| {
+            if nodes[column].kind != Kind::Object {
+                return Some(column);
+            }
+            let mut members = self.tree.members(column);
+            let named = members.find(|(key, _)| nodes[*key].value(text) == "name");
+            named.map(|(_, value)| value)
+        };
+        let header = self.tree.children(self.columns).map(name);
+        let rows = self.tree.children(self.rows);
+        header.chain(rows.flat_map(|row| self.tree.children(row)).map(Some))
+    }
+
+    /// Says whether it shows the cells of the CSV file; an empty one may be `null`, and a column without a name.
+    fn shows(&self, text: &str, files: &Files, csv: &str) -> bool {
+        let is_shown = |(cell, node): (&Cell, Option<usize>)| {
+            let Some(node) = node.map(|node| &self.tree.nodes[node]) else {
+                return true;
+            };
+            let value = cell.value(csv);
+            match node.kind {
+                Kind::String | Kind::Scalar => node.value(text) == value,
+                Kind::Null => value.is_empty(),
+                Kind::Object | Kind::Array | Kind::Key => false,
+            }
+        };
+        files.table.cells.iter().zip(self.cells(text)).all(is_shown)
     }
 
     fn choose(&self, text: &str, columns: &[bool], rows: &[bool]) -> String {

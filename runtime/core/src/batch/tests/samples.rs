@@ -317,3 +317,123 @@ fn a_sample_whose_files_are_no_sample_is_withheld() {
     "#]],
     );
 }
+
+/// Redacts the sample by findings in its CSV and its JSON file, and draws what becomes of it.
+#[track_caller]
+fn check_found(files_of_sample: &[(&str, &str)], csv: &[Finding], twin: &[Finding], expected: &Expect) {
+    let (batch, _) = batch(vec![
+        (sample(), files(files_of_sample)),
+        (config("1"), files(&[("configs/1", "stays")])),
+    ]);
+    let verdicts = [csv, twin, &[]].map(|findings| Verdict::Findings(findings.to_vec()));
+    let (batch, withheld) = batch.redact(verdicts.to_vec(), &redaction(SecretsMode::Encrypted));
+    let all = Choice {
+        columns: vec![0, 1],
+        rows: vec![0, 1],
+    };
+    let (batch, refused) = batch.choose(vec![(sample(), Ok(all))]);
+    let mut drawn = draw_withheld(&withheld) + &draw_withheld(&refused);
+    for item in batch.items.iter().filter(|item| item.subject == sample()) {
+        for file in &item.files {
+            drawn += &file.content;
+            drawn += "\n--\n";
+        }
+    }
+    expected.assert_eq(&drawn);
+}
+
+fn found(leaf: usize, target: Target) -> Finding {
+    let rule = RuleId::parse("own").expect("a rule");
+    Finding { leaf, target, rule }
+}
+
+#[test]
+fn what_is_found_in_one_file_of_a_sample_goes_from_both() {
+    let csv = (
+        "storage/samples/a.csv",
+        "key,value\npassword,\"ab\"\"cd\"\nhost,x\n",
+    );
+    let json = r#"{"columns": ["key", {"name": "value"}], "rows": [["password", "ab\"cd"], ["host", "x"]]}"#;
+    let sample = [csv, ("storage/samples/a.json", json)];
+    let whole = expect![[r#"
+        key,value
+        password,"[REDACTED:own:0]"
+        host,x
+
+        --
+        {"columns": ["key", {"name": "value"}], "rows": [["password", "[REDACTED:own:0]"], ["host", "x"]]}
+        --
+    "#]];
+    check_found(&sample, &[found(3, Target::Whole)], &[], &whole);
+    // Leaves of JSON: `columns`, its `key`, `name`, its `value`, `rows`, and then the cells.
+    check_found(&sample, &[], &[found(6, Target::Whole)], &whole);
+    check_found(
+        &sample,
+        &[found(3, Target::Whole)],
+        &[found(6, Target::Whole)],
+        &whole,
+    );
+    let part = expect![[r#"
+        key,value
+        password,"ab""[REDACTED:own:0]"
+        host,[REDACTED:own:0]
+
+        --
+        {"columns": ["key", {"name": "value"}], "rows": [["password", "ab\"[REDACTED:own:0]"], ["host", "[REDACTED:own:0]"]]}
+        --
+    "#]];
+    let in_csv = [found(3, Target::Bytes { start: 3, end: 5 })];
+    let in_twin = [found(8, Target::Literal("x".to_owned()))];
+    check_found(&sample, &in_csv, &in_twin, &part);
+    check_found(
+        &sample,
+        &[found(1, Target::Whole)],
+        &[found(1, Target::Whole)],
+        &expect![[r#"
+            [REDACTED:own:0],[REDACTED:own:0]
+            password,"ab""cd"
+            host,x
+
+            --
+            {"columns": ["[REDACTED:own:0]", {"name": "[REDACTED:own:0]"}], "rows": [["password", "ab\"cd"], ["host", "x"]]}
+            --
+        "#]],
+    );
+}
+
+#[test]
+fn a_sample_whose_files_would_show_different_cells_is_withheld() {
+    let csv = ("storage/samples/a.csv", "id,pin\n1,4711\n2,\n");
+    let numbers = r#"{"columns": ["id", "pin"], "rows": [[1, 4711], [2, null]]}"#;
+    check_found(
+        &[csv, ("storage/samples/a.json", numbers)],
+        &[],
+        &[],
+        &expect![[r#"
+            id,pin
+            1,4711
+            2,
+
+            --
+            {"columns": ["id", "pin"], "rows": [[1, 4711], [2, null]]}
+            --
+        "#]],
+    );
+    check_found(
+        &[csv, ("storage/samples/a.json", numbers)],
+        &[found(3, Target::Whole)],
+        &[],
+        &expect![[r#"
+            sample in.c-main.orders: the layout renderer answered with something malformed: a cell of a sample is a text in one file only
+        "#]],
+    );
+    let others = r#"{"columns": ["id", "pin"], "rows": [[1, 4712], [2, null]]}"#;
+    check_found(
+        &[csv, ("storage/samples/a.json", others)],
+        &[],
+        &[],
+        &expect![[r#"
+            sample in.c-main.orders: the layout renderer answered with something malformed: the JSON file of a sample does not have the rows and columns of its CSV file
+        "#]],
+    );
+}
