@@ -43,7 +43,7 @@ pub struct LaneStatus {
     pub outage: Option<Outage>,
     /// Objects that are withheld, by what they are called where others may read it, and why.
     pub withheld: BTreeMap<String, String>,
-    /// Shared files whose newest form is withheld.
+    /// Shared files whose newest form is withheld, and why.
     pub withheld_files: BTreeMap<String, String>,
     /// How fast the history of runs grows; none before the first attempt and without job history.
     pub jobs: Option<JobsStatus>,
@@ -121,6 +121,11 @@ impl State {
 }
 
 impl LaneStatus {
+    /// Returns how many objects and shared files are withheld.
+    fn withheld(&self) -> usize {
+        self.withheld.len() + self.withheld_files.len()
+    }
+
     fn state(&self) -> State {
         match &self.outage {
             _ if self.paused && self.attempt_since.is_none() => State::Paused,
@@ -304,10 +309,10 @@ impl Status {
         self.lanes().values().filter(|lane| lane.held.is_some()).count()
     }
 
-    /// Returns how many objects are withheld now.
+    /// Returns how many objects and shared files are withheld now.
     #[must_use]
     pub fn withheld(&self) -> usize {
-        self.lanes().values().map(|lane| lane.withheld.len()).sum()
+        self.lanes().values().map(LaneStatus::withheld).sum()
     }
 
     /// Returns the lanes that are open.
@@ -469,7 +474,7 @@ impl Status {
             state: state.as_str(),
             lanes: own.len(),
             backlog,
-            withheld: own.iter().map(|lane| lane.withheld.len()).sum(),
+            withheld: own.iter().map(|lane| lane.withheld()).sum(),
             last_push: own.iter().filter_map(|lane| lane.last_push).max(),
             reason: problem.or_else(|| outage.map(|outage| outage.reason.clone())),
         })

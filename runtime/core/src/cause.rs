@@ -150,7 +150,7 @@ impl Cause {
                 "Mend in Keboola what the server objects to, which the next attempt takes up; or exempt the mirror's account from the rule and run `kbc-mirror once` with `--release-refused`."
             }
             Self::MassDeletion => {
-                "If objects are missing in Keboola by mistake, restore them there: the mirror goes on by itself. If they are to go, have the operator accept this batch as the reason below says."
+                "If objects are missing in Keboola by mistake, restore them there: the mirror goes on by itself. If they are to go, have the operator accept this batch as the reason below says. Where they are withheld, mend what it names."
             }
             Self::HistoryRewritten => {
                 "Put the branch back to the commit that is named below, or have the operator declare the mirror anew under another id. The mirror never forces a push."

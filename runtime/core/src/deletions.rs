@@ -4,6 +4,7 @@
 //! said so, or the source has it again. Here is only the decision; the lane holds the batch.
 
 use crate::{
+    finding::WithholdReason,
     ids::{LaneId, ObjectKey},
     inventory::ObjectType,
     key::digest_of_texts,
@@ -128,6 +129,8 @@ pub struct Held {
     /// Names exactly this batch: who accepts it accepts nothing else.
     pub id: String,
     pub losses: Vec<Loss>,
+    /// How many of the objects the source still has, and the reason why one of them is withheld.
+    pub withheld: Option<(usize, String)>,
 }
 
 impl Held {
@@ -141,7 +144,25 @@ impl Held {
             .collect();
         let mut id = digest_of_texts(texts.iter().map(String::as_str));
         id.truncate(16);
-        Self { id, losses }
+        Self {
+            id,
+            losses,
+            withheld: None,
+        }
+    }
+
+    /// Tells of those of the lost objects that are not deleted, but withheld.
+    #[must_use]
+    pub fn with_withheld(
+        mut self,
+        lost: &BTreeSet<ObjectKey>,
+        withheld: &BTreeMap<ObjectKey, WithholdReason>,
+    ) -> Self {
+        let mut reasons = lost.iter().filter_map(|key| withheld.get(key));
+        self.withheld = reasons
+            .next()
+            .map(|reason| (reasons.count() + 1, reason.to_string()));
+        self
     }
 }
 
@@ -149,6 +170,12 @@ impl fmt::Display for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, loss) in self.losses.iter().enumerate() {
             write!(f, "{}{loss}", if index > 0 { ", " } else { "" })?;
+        }
+        if let Some((count, reason)) = &self.withheld {
+            write!(
+                f,
+                " ({count} of these objects are still in Keboola, and withheld: {reason}; mend that, and they stay)"
+            )?;
         }
         Ok(())
     }
@@ -219,5 +246,36 @@ mod tests {
         ] {
             assert_ne!(one, other);
         }
+    }
+
+    #[test]
+    fn what_is_withheld_is_not_told_as_deleted() {
+        let lane = LaneId {
+            mirror: "m".parse().unwrap(),
+            branch: "1".parse().unwrap(),
+        };
+        let key = |id: &str| ObjectKey::Bucket(id.parse().unwrap());
+        let lost = BTreeSet::from([key("in.c-a"), key("in.c-b"), key("in.c-c")]);
+        let reason = || WithholdReason::Trapped {
+            guest: "policy own".to_owned(),
+            detail: "unreachable".to_owned(),
+        };
+        let withheld = BTreeMap::from([
+            (key("in.c-b"), reason()),
+            (key("in.c-c"), reason()),
+            (key("in.c-d"), reason()),
+        ]);
+        let loss = Loss {
+            group: Group::Of(ObjectType::Bucket),
+            lost: 3,
+            before: 3,
+        };
+        let held = Held::new(&lane, "0/0", &lost, vec![loss]);
+        assert_eq!(held.clone().with_withheld(&lost, &BTreeMap::new()), held);
+        assert_eq!(held.to_string(), "3 of 3 buckets");
+        assert_eq!(
+            held.with_withheld(&lost, &withheld).to_string(),
+            "3 of 3 buckets (2 of these objects are still in Keboola, and withheld: the policy own trapped: unreachable; mend that, and they stay)"
+        );
     }
 }

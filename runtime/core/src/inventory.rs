@@ -87,6 +87,15 @@ impl Inventory {
         }
     }
 
+    /// Counts an object as withheld after all that was counted as rendered.
+    pub fn withhold(&mut self, object: Option<ObjectType>) {
+        let tally = object.and_then(|object| self.0.get_mut(&object));
+        if let Some(tally) = tally.filter(|tally| tally.rendered > 0) {
+            tally.rendered -= 1;
+            tally.withheld += 1;
+        }
+    }
+
     /// Adds the counts of another.
     pub fn add(&mut self, other: &Self) {
         for (object, more) in &other.0 {

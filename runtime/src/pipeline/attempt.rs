@@ -162,8 +162,6 @@ pub struct Done {
     pub put_aside: usize,
     /// Those of them that the source may yet come to bear out.
     pub may_return: Vec<(EventKey, DeadLetterId)>,
-    /// Shared files whose newest form is withheld, and why.
-    pub withheld_files: BTreeMap<String, String>,
     pub samples: SampleNews,
     /// What the remote objected to in this attempt, so that it is kept back.
     pub kept_back: BTreeMap<Subject, WithholdReason>,
@@ -186,7 +184,6 @@ impl Done {
             work: Work::default(),
             put_aside: 0,
             may_return: Vec::new(),
-            withheld_files: BTreeMap::new(),
             samples: SampleNews::default(),
             kept_back: BTreeMap::new(),
             refusals: Vec::new(),

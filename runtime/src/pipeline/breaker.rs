@@ -9,6 +9,7 @@ use crate::config::AcceptDeletions;
 use mirror_core::{
     cut::LaneCursor,
     deletions::{Group, Held, losses},
+    finding::WithholdReason,
     ids::{ComponentId, ObjectKey, Oid},
     inventory::ObjectType,
 };
@@ -88,7 +89,7 @@ impl Lane {
                 .types
                 .extend(component_type.map(|known| (id.clone(), known)));
         }
-        for key in memory.keys() {
+        for key in memory.keys().filter(|key| memory.is_shown(key)) {
             for group in census.groups(&key) {
                 *census.before.entry(group).or_default() += 1;
             }
@@ -104,6 +105,7 @@ impl Lane {
         &self,
         census: &Census,
         lost: &BTreeSet<ObjectKey>,
+        withheld: &BTreeMap<ObjectKey, WithholdReason>,
     ) -> Result<(), AttemptError> {
         let mut by_group: BTreeMap<Group, usize> = BTreeMap::new();
         for group in lost.iter().flat_map(|key| census.groups(key)) {
@@ -119,7 +121,7 @@ impl Lane {
         let cursor = self.log.cursor(&self.id).await?;
         let cursor = cursor.unwrap_or_else(|| LaneCursor::start(self.log.log_id().clone()));
         let after = format!("{}/{}", cursor.change, cursor.jobs);
-        let held = Held::new(&self.id, &after, lost, losses);
+        let held = Held::new(&self.id, &after, lost, losses).with_withheld(lost, withheld);
         let is_accepted = match &self.spec.accept_deletions {
             AcceptDeletions::Nothing => false,
             AcceptDeletions::Batch(id) => *id == held.id,

@@ -16,7 +16,7 @@ use super::{
     attempt::Lane,
     error::AttemptError,
     fetch::{Covered, Fetched, Scope, Versions},
-    memory::Memory,
+    memory::{Memory, Shard},
     months::Months,
     recover::Tip,
     stages::{Stage, Stages},
@@ -30,7 +30,8 @@ use mirror_core::{
     finding::WithholdReason,
     ids::{ObjectKey, Oid, TableId},
     incident::Clean,
-    inventory::Inventory,
+    inventory::{Inventory, ObjectType},
+    layout::IndexKind,
     path::MirrorPath,
     placement::{Change, Delta, Placement},
     quarantine::Quarantine,
@@ -74,8 +75,6 @@ pub(super) struct Built {
     /// Some days of runs are no longer kept.
     pub days_dropped: bool,
     pub withheld: BTreeMap<ObjectKey, WithholdReason>,
-    /// Shared files whose newest form is withheld, and why.
-    pub withheld_files: BTreeMap<String, String>,
     /// Tables that look different now, have another sample or are gone; empty where everything was rendered.
     pub tables: BTreeSet<TableId>,
     /// Counts, where everything was read; else empty.
@@ -135,7 +134,6 @@ struct Build<'l, 'w, 'd, 's> {
     made: MadeObjects,
     removed: BTreeSet<ObjectKey>,
     withheld: BTreeMap<ObjectKey, WithholdReason>,
-    withheld_files: BTreeMap<String, String>,
     /// As [`Built::tables`].
     tables: BTreeSet<TableId>,
     /// Paths that go, where nothing new takes them.
@@ -244,7 +242,6 @@ impl Lane {
             made: MadeObjects::default(),
             removed: BTreeSet::new(),
             withheld,
-            withheld_files: BTreeMap::new(),
             tables: BTreeSet::new(),
             deleted: BTreeSet::new(),
             kept: BTreeSet::new(),
@@ -268,11 +265,15 @@ impl Lane {
         let census = build.census(going.len(), &survey.spool, tip, handle)?;
         // Only of these anything can be lost when everything is rendered.
         let before: BTreeSet<ObjectKey> = match build.whole {
-            true => build.memory.keys().collect(),
+            true => build
+                .memory
+                .keys()
+                .filter(|key| build.memory.is_shown(key))
+                .collect(),
             false => BTreeSet::new(),
         };
         if let Some(census) = &census {
-            handle.block_on(self.hold_mass_deletion(census, &going))?;
+            handle.block_on(self.hold_mass_deletion(census, &going, &BTreeMap::new()))?;
         }
         let again = build.objects(&mut survey, going, scope, handle)?;
         drop(fetched);
@@ -280,7 +281,7 @@ impl Lane {
             return Ok(Outcome::Again(again));
         }
         crash_point!("after-render");
-        let inventory = build.inventory(&survey);
+        let mut inventory = build.inventory(&survey);
         drop(survey);
         let redactions = build.made.redactions();
         let removed = build.removed.clone();
@@ -288,16 +289,14 @@ impl Lane {
         let mut shards = build.settle();
         if let Some(census) = census.filter(|_| build.whole) {
             // Withheld with nothing earlier to stay: gone too, unless all files stay.
-            let is_lost = |key: &&ObjectKey| {
-                let known = build.memory.known(key);
-                known.is_none_or(|known| known.files.is_empty())
-            };
+            let is_lost = |key: &&ObjectKey| !build.memory.is_shown(key);
             let withheld = build.withheld.keys().filter(|_| is_all_known);
             let lost = removed.iter().chain(withheld).filter(is_lost);
             let lost = lost.filter(|key| before.contains(*key)).cloned().collect();
-            handle.block_on(self.hold_mass_deletion(&census, &lost))?;
+            handle.block_on(self.hold_mass_deletion(&census, &lost, &build.withheld))?;
         }
-        build.gather(&mut shards, tip, handle)?;
+        let failed = build.gather(&mut shards, tip, handle)?;
+        build.count_unmade(&failed, &mut inventory);
         if build.outdated_guard {
             return Ok(Outcome::Again(Again::default()));
         }
@@ -314,7 +313,6 @@ impl Lane {
         let Build {
             memory,
             withheld,
-            withheld_files,
             tables,
             mut work,
             fetching,
@@ -331,7 +329,6 @@ impl Lane {
             months: months.unwrap_or_default(),
             days_dropped,
             withheld,
-            withheld_files,
             tables,
             inventory,
             redactions,
@@ -427,6 +424,25 @@ impl Build<'_, '_, '_, '_> {
             inventory.count(survey.type_of(key), true);
         }
         inventory
+    }
+
+    /// Counts tables and buckets whose file, which shows who reads and writes them, is withheld.
+    fn count_unmade(&self, failed: &BTreeSet<Shard>, inventory: &mut Inventory) {
+        for (_, shard) in failed
+            .iter()
+            .filter(|(kind, _)| self.whole && *kind == IndexKind::Lineage)
+        {
+            let key = match shard.split_once('/') {
+                Some(("table", id)) => id.parse().map(ObjectKey::Table),
+                Some(("bucket", id)) => id.parse().map(ObjectKey::Bucket),
+                _ => continue,
+            };
+            if let Ok(key) = key
+                && !self.withheld.contains_key(&key)
+            {
+                inventory.withhold(ObjectType::of(&key, None));
+            }
+        }
     }
 
     fn clean(&self) -> Clean {

@@ -6,6 +6,7 @@
 
 mod entries;
 mod jobs;
+mod withheld;
 
 use super::fetch::Covered;
 use crate::{
@@ -27,6 +28,7 @@ use mirror_core::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
+pub use withheld::SharedName;
 
 /// So many rows are at hand twice while all are stored or read: some megabytes.
 pub const ROWS_AT_ONCE: usize = 10_000;

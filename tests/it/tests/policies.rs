@@ -10,7 +10,7 @@ use std::{
     process::Command,
 };
 use support::{
-    Installation, JANE, Options, PETR, command,
+    Installation, JANE, Options, PETR, Server, command,
     policy::{CUSTOMER_DATA, NUMBER, example, hostile, installation, path, policy, with_example},
     run, until,
 };
@@ -140,6 +140,90 @@ async fn a_policy_that_never_answers_withholds_its_objects_and_the_lane_goes_on(
     );
     assert!(server.metric(&failures).await.unwrap_or_default() >= 1.0);
     site.repository.fsck();
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shared_file_that_is_too_much_for_a_policy_is_withheld_and_told_of() {
+    // Enough for each object, but not for the files that show all of them.
+    let mut site = with_example(Options {
+        mirror: concat!(
+            "[[mirror.policy]]\nname = \"customer-data\"\nfile = \"customer-data.wasm\"\n",
+            "settings = { numbers = [{ prefix = \"C-\", digits = 8 }] }\n\n[policies]\nfuel_max = 1000000\n"
+        ),
+        ..Options::default()
+    });
+    for number in 0..400 {
+        site.keboola
+            .create(&format!("many-{number}"), &format!("One of many, {number}"), JANE);
+    }
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    let manifest = "configs/.keboola/manifest.json";
+    assert_eq!(
+        site.repository.file("main", manifest),
+        None,
+        "it was never judged"
+    );
+    let listed = |site: &Installation| {
+        let list = site
+            .repository
+            .file("main", "ai/withheld.jsonl")
+            .unwrap_or_default();
+        let line = |line: &str| serde_json::from_str::<Value>(line).expect("JSON");
+        let lines: Vec<Value> = list.lines().map(line).collect();
+        lines
+    };
+    let lines = listed(&site);
+    let of_manifest = lines.iter().find(|line| line["object"] == "shared manifest");
+    let of_manifest = of_manifest.unwrap_or_else(|| panic!("{lines:?}"));
+    assert_eq!(
+        (of_manifest["path"].as_str(), of_manifest["reason"].as_str()),
+        (Some(manifest), Some("over_limit fuel_max"))
+    );
+    assert!(lines.iter().all(|line| {
+        line["object"]
+            .as_str()
+            .is_some_and(|name| name.starts_with("shared "))
+    }));
+    let main = site.keboola.main();
+    let shown = async |server: &Server| server.lane(&main).await["withheldFiles"].clone();
+    let files = shown(&server).await;
+    assert!(files["shared manifest"].is_string(), "{files}");
+    let told = "admin_notifications_total{reason=\"withheld\"}";
+    assert_eq!(server.metric(told).await, Some(1.0));
+
+    // It stays on the list over changes of other things, and over a start.
+    site.keboola
+        .run(&site.keboola.orders(), "success", &["in.c-shop.orders"]);
+    site.settle(&mut server).await;
+    server.stop().await;
+    let mut server = site.start().await;
+    site.keboola
+        .run(&site.keboola.clean(), "success", &["in.c-shop.orders"]);
+    site.settle(&mut server).await;
+    assert_eq!(shown(&server).await, files);
+    server.stop().await;
+
+    site.configure(|options| {
+        options.mirror = concat!(
+            "[[mirror.policy]]\nname = \"customer-data\"\nfile = \"customer-data.wasm\"\n",
+            "settings = { numbers = [{ prefix = \"C-\", digits = 8 }] }\n"
+        )
+    });
+    let mut server = site.start().await;
+    site.answer(&["mirror", "resync", "--mirror", support::MIRROR]);
+    site.settle(&mut server).await;
+    until("the manifest is there", async || {
+        site.repository.file("main", manifest).map(drop)
+    })
+    .await;
+    assert_eq!(listed(&site), Vec::<Value>::new());
+    until("nothing is withheld any more", async || {
+        (shown(&server).await == serde_json::json!({})).then_some(())
+    })
+    .await;
+    site.check(&[]);
     server.stop().await;
 }
 

@@ -65,8 +65,14 @@ fn kept(given: &[Entry], newest: &[&Entry]) -> Option<Vec<Entry>> {
     (given.len() != newest.len()).then(|| newest.iter().map(|entry| (*entry).clone()).collect())
 }
 
-/// Returns where the file of a table, bucket or sample is, whether it was ever written or not.
+/// Returns where the file of a table, bucket or sample is, or one that is made of many objects, whether it was ever written or not.
 fn storage_path(settings: &Settings, object: &str) -> Option<String> {
+    if let Some(shared) = object.strip_prefix("shared ") {
+        let Some(shard) = shared.strip_prefix("lineage ") else {
+            return (shared == "manifest").then(|| manifest::PATH.to_owned());
+        };
+        return table::path(settings, shard);
+    }
     let branch = |node: Node| {
         let shard = node.lineage_shard(settings)?;
         Some(settings.split_shard(&shard).0)

@@ -281,6 +281,18 @@ fn subjects_say_what_changed() {
         draft_of(&cut(&logged(Body::StorageChanged(storage))), Vec::new()),
         "Update 1 table",
     );
+    let nothing_of_its_own = StorageChanged {
+        tables: Vec::new(),
+        buckets: Vec::new(),
+        cause: StorageCause::Seen("d".to_owned()),
+    };
+    check_subject(
+        draft_of(
+            &cut(&logged(Body::StorageChanged(nothing_of_its_own))),
+            Vec::new(),
+        ),
+        "Update shared files",
+    );
     let long = CoveredChange {
         description: Some("word ".repeat(100)),
         ..change("a", 2)

@@ -64,6 +64,10 @@ pub(super) fn subject(draft: &CommitDraft, detail: Detail) -> String {
         (CommitKind::Metadata, _) => format!("Update metadata of {}", plural(counts.metadata, "object")),
         (CommitKind::Jobs, _) if counts.runs == 0 => "Record job runs".to_owned(),
         (CommitKind::Jobs, _) => format!("Record {}", plural(counts.runs, "job run")),
+        // Such as the list of what is withheld.
+        (CommitKind::Storage, _) if counts.tables == 0 && counts.buckets == 0 => {
+            "Update shared files".to_owned()
+        }
         (CommitKind::Storage, _) if counts.tables == 0 => {
             format!("Update {}", plural(counts.buckets, "bucket"))
         }

@@ -29,7 +29,7 @@ use mirror_core::{
 };
 use mirror_git::{Draft, PendingPush, TreeOutcome};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     time::{Duration, Instant},
 };
 
@@ -76,7 +76,6 @@ pub(super) struct Finished {
     /// As [`Built::clean`].
     pub(super) clean: Clean,
     pub(super) withheld: Vec<(ObjectKey, WithholdReason)>,
-    pub(super) withheld_files: BTreeMap<String, String>,
     /// As [`Built::tables`].
     pub(super) tables: BTreeSet<TableId>,
     pub(super) inventory: Inventory,
@@ -163,7 +162,6 @@ impl Lane {
                 redactions: Vec::new(),
                 clean: Clean::default(),
                 withheld: Vec::new(),
-                withheld_files: BTreeMap::new(),
                 tables: BTreeSet::new(),
                 work: Work::default(),
                 fetching: Duration::ZERO,
@@ -243,7 +241,6 @@ impl Lane {
             months,
             days_dropped,
             withheld,
-            withheld_files,
             tables,
             inventory,
             redactions,
@@ -280,7 +277,6 @@ impl Lane {
         finished.clean.add(clean);
         finished.redactions.extend(redactions);
         finished.withheld.extend(withheld);
-        finished.withheld_files.extend(withheld_files);
         finished.tables.extend(tables);
         finished.work.add(work);
         finished.fetching += fetching;

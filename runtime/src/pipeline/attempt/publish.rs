@@ -68,7 +68,6 @@ impl Lane {
             redactions,
             clean,
             withheld,
-            withheld_files,
             inventory,
             mut work,
             tables: _,
@@ -84,7 +83,6 @@ impl Lane {
             self.log.commit(&self.id, stored_cursor.as_ref(), &cursor).await?;
             return Ok(Published::Done(Box::new(Done {
                 work,
-                withheld_files,
                 ..Done::at(None, None, memory, cursor, started)
             })));
         };
@@ -182,7 +180,6 @@ impl Lane {
             landed: landed.pop(),
             caught_up: landed,
             work,
-            withheld_files,
             refusals,
             ..Done::at(Some(id), Some(id), memory, cursor, started)
         })))
@@ -245,7 +242,7 @@ impl Lane {
         let objects = withheld.map(|(object, reason)| (reason.name_of(object), reason.to_string()));
         let withheld = Report::Withheld {
             branch,
-            objects: objects.collect(),
+            objects: objects.chain(memory.withheld_shared()).collect(),
         };
         self.notices.report(vec![rendered, withheld], now).await?;
         Ok(())

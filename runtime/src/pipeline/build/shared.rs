@@ -3,7 +3,7 @@
 use super::{
     super::{
         error::AttemptError,
-        memory::{Memory, Shard},
+        memory::{Memory, Shard, SharedName},
         months::month_of,
         recover::Tip,
         render,
@@ -11,19 +11,20 @@ use super::{
     },
     Build,
 };
-use mirror_core::{batch::Subject, layout::IndexKind, path::MirrorPath};
+use mirror_core::{batch::Subject, finding::WithholdReason, layout::IndexKind, path::MirrorPath};
 use mirror_sandbox::FilledShard;
-use std::collections::BTreeSet;
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
 use tokio::runtime::Handle;
 
 impl Build<'_, '_, '_, '_> {
-    /// Makes the shared files whose entries changed.
+    /// Makes the shared files whose entries changed. Returns those that are withheld: they stay as they are.
     pub(super) fn gather(
         &mut self,
         shards: &mut BTreeSet<Shard>,
         tip: Option<Tip>,
         handle: &Handle,
-    ) -> Result<(), AttemptError> {
+    ) -> Result<BTreeSet<Shard>, AttemptError> {
         let lane = self.lane;
         let now = (lane.now)();
         if self.whole {
@@ -59,9 +60,51 @@ impl Build<'_, '_, '_, '_> {
             self.keep_shard(day);
         }
         handle.block_on(lane.open_days(&mut self.memory, shards, tip))?;
+        // It tells of the others.
+        let list = Memory::withheld_list();
+        let is_wanted = shards.remove(&list);
+        let mut failed = self.make_shards(shards)?;
+        let is_changed = self.list_withheld(shards, &failed);
+        if is_wanted || is_changed {
+            let list = BTreeSet::from([list]);
+            let listing = self.make_shards(&list)?;
+            // It cannot say so itself; status and notices do.
+            self.list_withheld(&list, &listing);
+            failed.extend(listing);
+            shards.extend(list);
+        }
+        // Somebody else's now, whoever made it first.
+        if let Some(foreign) = &self.foreign {
+            self.deleted.remove(foreign);
+        }
+        for shard in failed.keys() {
+            // Withheld: what is there stays.
+            self.keep_shard(shard);
+        }
+        for shard in shards.iter().filter(|shard| shard.0 == IndexKind::JobDay) {
+            self.memory.settle_pending(shard);
+        }
+        let is_made = |shard: &Shard| shards.contains(shard) && !failed.contains_key(shard);
+        if let Some(months) = &mut self.months {
+            for (shard, runs) in told.into_iter().filter(|(shard, _)| is_made(shard)) {
+                months.tell(&shard, self.memory.runs(&shard, runs));
+            }
+        }
+        let failed: BTreeSet<Shard> = failed.into_keys().collect();
+        self.memory.close_days(&failed, now);
+        Ok(failed)
+    }
+
+    /// Makes the files of shards. Returns those that are withheld, and why.
+    fn make_shards(
+        &mut self,
+        shards: &BTreeSet<Shard>,
+    ) -> Result<BTreeMap<Shard, WithholdReason>, AttemptError> {
+        let lane = self.lane;
         let guard = lane.transformer.guard();
         self.work.gathered += shards.len();
-        let (mut entries_read, mut made) = (0, BTreeSet::new());
+        let mut entries_read = 0;
+        let mut failed = BTreeMap::new();
         let mut remaining = shards.iter();
         let memory = std::mem::take(&mut self.memory);
         let memory = std::cell::RefCell::new(memory);
@@ -77,7 +120,7 @@ impl Build<'_, '_, '_, '_> {
                 for (kind, shard, entries) in kept {
                     memory.borrow_mut().replace_entries(&(kind, shard), entries);
                 }
-                self.take_shard(clean, &mut memory.borrow_mut(), &mut made)
+                self.take_shard(clean, &mut memory.borrow_mut(), &mut failed)
             };
             let work = |filled| Ok(lane.transformer.shards(filled, &guard)?);
             render::shards(lane.memory_bytes_max, &mut next, work, &mut take)
@@ -85,25 +128,44 @@ impl Build<'_, '_, '_, '_> {
         self.memory = memory.into_inner();
         self.work.gathered_entries += entries_read;
         outcome?;
-        // Somebody else's now, whoever made it first.
-        if let Some(foreign) = &self.foreign {
-            self.deleted.remove(foreign);
+        Ok(failed)
+    }
+
+    /// Brings the list of what is withheld up to date with what became of some shards; returns whether it changed.
+    fn list_withheld(&mut self, made: &BTreeSet<Shard>, failed: &BTreeMap<Shard, WithholdReason>) -> bool {
+        let guard = self.lane.transformer.guard();
+        let entries = failed.iter().map(|(shard, reason)| {
+            let name = SharedName::of(shard);
+            let is_hidden = reason.may_be_of_ids() || guard.check_name(&name.plain).is_some();
+            let files = self.memory.shard_files(shard);
+            let path = files.first().filter(|_| !is_hidden && month_of(shard).is_none());
+            let owned = &self.lane.transformer.owned;
+            let value = json!({
+                "object": if is_hidden { &name.hidden } else { &name.plain },
+                "path": path.and_then(|path| owned.below_root(path)),
+                "reason": reason.public(),
+                "version": 0,
+            });
+            (
+                if is_hidden { name.hidden } else { name.plain },
+                value.to_string(),
+            )
+        });
+        let entries: BTreeMap<String, String> = entries.collect();
+        let before = self.memory.withheld_shared();
+        let names: BTreeSet<String> = match before.is_empty() {
+            true => BTreeSet::new(),
+            false => made.iter().flat_map(SharedName::both).collect(),
+        };
+        let mut is_changed = false;
+        for name in before.into_keys() {
+            let is_over = (self.whole || names.contains(&name)) && !entries.contains_key(&name);
+            is_changed |= is_over && self.memory.unlist_shared(name);
         }
-        let failed: BTreeSet<Shard> = shards.difference(&made).cloned().collect();
-        for shard in &failed {
-            // Withheld: what is there stays.
-            self.keep_shard(shard);
+        for (name, value) in entries {
+            is_changed |= self.memory.list_shared(name, value);
         }
-        for shard in shards.iter().filter(|shard| shard.0 == IndexKind::JobDay) {
-            self.memory.settle_pending(shard);
-        }
-        if let Some(months) = &mut self.months {
-            for (shard, runs) in told.into_iter().filter(|(shard, _)| made.contains(shard)) {
-                months.tell(&shard, self.memory.runs(&shard, runs));
-            }
-        }
-        self.memory.close_days(&failed, now);
-        Ok(())
+        is_changed
     }
 
     /// Leaves the files of a shard as they are; those of another branch do so by themselves.
@@ -117,7 +179,7 @@ impl Build<'_, '_, '_, '_> {
         &mut self,
         clean: Clean,
         memory: &mut Memory,
-        made: &mut BTreeSet<Shard>,
+        failed: &mut BTreeMap<Shard, WithholdReason>,
     ) -> Result<(), AttemptError> {
         let Clean {
             batch,
@@ -141,13 +203,13 @@ impl Build<'_, '_, '_, '_> {
                 if !of_month {
                     self.deleted.extend(gone);
                 }
-                made.insert(shard);
             }
         }
-        for refused in &withheld {
+        for refused in withheld {
             tracing::error!(lane = %self.lane.id, subject = %refused.subject, reason = %refused.reason, "a shared file is withheld");
-            self.withheld_files
-                .insert(refused.subject.to_string(), refused.reason.to_string());
+            if let Subject::Index { kind, shard } = refused.subject {
+                failed.insert((kind, shard), refused.reason);
+            }
         }
         if let Some(months) = &mut self.months {
             batch = months.take(batch);

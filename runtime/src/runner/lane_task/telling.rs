@@ -46,7 +46,6 @@ impl LaneTask {
             cursor,
             put_aside,
             may_return,
-            withheld_files,
             fetching: _,
             work: _,
             samples,
@@ -59,6 +58,7 @@ impl LaneTask {
             .withheld()
             .map(|(key, reason)| (reason.name_of(key), reason.to_string()))
             .collect();
+        let withheld_files = memory.withheld_shared();
         let pushed = landed.is_some().then(|| (self.lane.now)());
         self.status(|status| {
             status.tip = tip;

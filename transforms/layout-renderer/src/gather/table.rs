@@ -42,12 +42,7 @@ pub(super) fn gather(settings: &Settings, shard: &str, entries: &[Entry]) -> Res
             writers.push(node);
         }
     }
-    let (branch, name) = settings.split_shard(shard);
-    let path = match name.split_once('/') {
-        Some(("table", id)) => Some(paths::table(&branch, id)),
-        Some(("bucket", id)) => Some(paths::bucket(&branch, id)),
-        _ => None,
-    };
+    let path = path(settings, shard);
     let file = |(structure, path): (Object<'_>, String)| File {
         path,
         kind: DocumentKind::Storage,
@@ -57,6 +52,16 @@ pub(super) fn gather(settings: &Settings, shard: &str, entries: &[Entry]) -> Res
         files: structure.zip(path).map(file).into_iter().collect(),
         keep: kept(entries, &newest),
     })
+}
+
+/// Returns where the file of a shard is.
+pub(super) fn path(settings: &Settings, shard: &str) -> Option<String> {
+    let (branch, name) = settings.split_shard(shard);
+    match name.split_once('/')? {
+        ("table", id) => Some(paths::table(&branch, id)),
+        ("bucket", id) => Some(paths::bucket(&branch, id)),
+        _ => None,
+    }
 }
 
 fn neighbour(entry: &Entry, value: &Json<'_>) -> Option<(Node, Vec<EdgeType>)> {

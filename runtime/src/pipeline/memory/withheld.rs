@@ -1,0 +1,133 @@
+//! The list of what is withheld: besides objects, which the memory knows by themselves, files that are made of many.
+//!
+//! Such a file is known by its entry in the list alone, so that the repository tells of it as well.
+
+use super::{EntryKey, Memory, Shard};
+use mirror_core::{
+    batch::Subject,
+    ids::ObjectKey,
+    layout::{Entry, IndexKind},
+};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+/// Begins what a file is called that many objects share; names of objects do not begin so.
+const SHARED: &str = "shared ";
+
+/// What a shared file is called in the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SharedName {
+    /// Such as `shared catalog keboola.ex-db-mysql`.
+    pub plain: String,
+    /// The same where its ids may be what it is withheld for: `shared sha256:` and the first twelve digits of a digest.
+    pub hidden: String,
+}
+
+impl SharedName {
+    #[must_use]
+    pub fn of((kind, shard): &Shard) -> Self {
+        let subject = Subject::Index {
+            kind: *kind,
+            shard: shard.clone(),
+        };
+        let plain = format!("{SHARED}{subject}");
+        let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(plain.as_bytes()));
+        Self {
+            hidden: format!("{SHARED}sha256:{}", &digest[..12]),
+            plain,
+        }
+    }
+
+    /// Returns both names of a file.
+    #[must_use]
+    pub fn both(shard: &Shard) -> [String; 2] {
+        let Self { plain, hidden } = Self::of(shard);
+        [plain, hidden]
+    }
+}
+
+impl Memory {
+    /// The shard of the list.
+    #[must_use]
+    pub fn withheld_list() -> Shard {
+        (IndexKind::Withheld, String::new())
+    }
+
+    /// Says whether the tree has something of an object, in files of its own or in those that it shares: most have, of a
+    /// withheld one there may be nothing.
+    #[must_use]
+    pub fn is_shown(&self, key: &ObjectKey) -> bool {
+        if !self.withheld.contains_key(key) {
+            return self.is_known(key);
+        }
+        let known = self.known(key);
+        known.is_some_and(|known| !known.files.is_empty() || !known.entries.is_empty())
+    }
+
+    /// Returns the shared files that are withheld, by name, and why.
+    #[must_use]
+    pub fn withheld_shared(&self) -> BTreeMap<String, String> {
+        let entries = self.entries(&Self::withheld_list()).into_iter();
+        let shared = entries.filter(|entry| entry.key.starts_with(SHARED));
+        let told = shared.map(|Entry { key, value, .. }| {
+            let value: Value = serde_json::from_str(&value).unwrap_or_default();
+            let reason = value["reason"]
+                .as_str()
+                .unwrap_or("for a reason that cannot be read");
+            (key, reason.to_owned())
+        });
+        told.collect()
+    }
+
+    /// Lists a shared file as withheld; says whether that is news.
+    pub fn list_shared(&mut self, name: String, value: String) -> bool {
+        let (kind, shard) = Self::withheld_list();
+        let entry = Entry {
+            kind,
+            shard,
+            key: name,
+            value,
+        };
+        self.put_entry(entry).is_some()
+    }
+
+    /// Takes a shared file off the list; says whether it was there.
+    pub fn unlist_shared(&mut self, name: String) -> bool {
+        let (kind, shard) = Self::withheld_list();
+        let listed = EntryKey {
+            kind,
+            shard,
+            key: name,
+        };
+        self.remove_entry(listed).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shared_files_are_listed_beside_objects_and_known_from_the_list() {
+        let mut memory = Memory::default();
+        let object = Entry {
+            kind: IndexKind::Withheld,
+            shard: String::new(),
+            key: "keboola.ex-shop/1".to_owned(),
+            value: r#"{"reason":"x"}"#.to_owned(),
+        };
+        memory.put_entry(object);
+        assert_eq!(memory.withheld_shared(), BTreeMap::new());
+        let name = SharedName::of(&(IndexKind::Lineage, "table/in.c-main.orders".to_owned()));
+        assert_eq!(name.plain, "shared lineage table/in.c-main.orders");
+        let value = || r#"{"reason":"it trapped"}"#.to_owned();
+        assert!(memory.list_shared(name.plain.clone(), value()));
+        assert!(!memory.list_shared(name.plain.clone(), value()), "it is no news");
+        let expected = [(name.plain.clone(), "it trapped".to_owned())];
+        assert_eq!(memory.withheld_shared(), BTreeMap::from(expected));
+        assert!(memory.unlist_shared(name.plain.clone()));
+        assert!(!memory.unlist_shared(name.plain));
+        assert_eq!(memory.withheld_shared(), BTreeMap::new());
+    }
+}
