@@ -8,36 +8,79 @@
 use super::{kept, newest, not_ours};
 use crate::{
     api::{Context, DocumentKind, Entry, File, Gathered, LayoutError},
-    json::{Json, Object, write},
+    json::{Json, Object, Text, write},
     settings::{Settings, SortBy, number},
 };
-use std::collections::BTreeMap;
 
 pub(crate) const PATH: &str = "configs/.keboola/manifest.json";
 
-/// What the entries tell, by the ids that name it.
-type Items<'e> = BTreeMap<Vec<String>, Item<'e>>;
+/// What an item takes in the file beside its own texts, at most as a rule: names of members and indentation.
+const ITEM_BYTES: usize = 192;
+
+/// What the entries tell, in the order of the ids that name it, each once.
+///
+/// A large project has hundreds of thousands, and memory of a guest is not given back: of each only what is needed to find and
+/// sort them is kept, and lines are written one by one.
+struct Items<'e>(Vec<Item<'e>>);
 
 struct Item<'e> {
-    ids: Vec<String>,
-    value: Object<'e>,
+    ids: Box<[Text<'e>]>,
+    path: Text<'e>,
+    /// The ids of the object it lives in, from the component on, where that is told.
+    parent: Option<Box<[Text<'e>]>>,
+    is_default: bool,
+    has_metadata: bool,
+    entry: &'e Entry,
 }
 
-impl Item<'_> {
-    fn path(&self) -> &str {
-        self.value.str("path").unwrap_or_default()
+impl<'e> Items<'e> {
+    fn read(entries: &[&'e Entry]) -> Result<Self, LayoutError> {
+        let mut items = Vec::with_capacity(entries.len());
+        for entry in entries {
+            items.push(read(entry).ok_or_else(|| not_ours(entry))?);
+        }
+        // Stable, so that of several with the same ids the last one is the last; it counts.
+        items.sort_by(|one: &Item<'_>, other| one.ids.cmp(&other.ids));
+        items.dedup_by(|next, kept| {
+            let is_same = next.ids == kept.ids;
+            if is_same {
+                std::mem::swap(next, kept);
+            }
+            is_same
+        });
+        Ok(Self(items))
     }
 
+    fn place_of(&self, ids: &[&str]) -> Option<usize> {
+        let order = |item: &Item<'e>| item.ids.iter().map(|id| &**id).cmp(ids.iter().copied());
+        self.0.binary_search_by(order).ok()
+    }
+
+    fn get(&self, ids: &[&str]) -> Option<&Item<'e>> {
+        Some(&self.0[self.place_of(ids)?])
+    }
+
+    /// Returns how many bytes the file has, about.
+    fn bytes(&self) -> usize {
+        let of_item = |item: &Item<'_>| item.entry.key.len() + item.entry.value.len() + ITEM_BYTES;
+        self.0.iter().map(of_item).sum()
+    }
+}
+
+impl<'e> Item<'e> {
     /// The ids of the object it lives in.
-    fn parent_ids(&self) -> Vec<String> {
-        match self.value.get("parent").and_then(Json::as_array) {
-            Some(parent) => {
-                let own = parent.iter().filter_map(Json::as_str).map(str::to_owned);
-                self.ids.iter().take(1).cloned().chain(own).collect()
-            }
-            None if self.ids.len() == 4 => self.ids[..3].to_vec(),
-            None => self.ids[..1].to_vec(),
+    fn parent_ids(&self) -> Vec<&str> {
+        match &self.parent {
+            Some(parent) => self.ids[..1].iter().chain(parent).map(|id| &**id).collect(),
+            None if self.ids.len() == 4 => self.ids[..3].iter().map(|id| &**id).collect(),
+            None => vec![&self.ids[0]],
         }
+    }
+
+    /// Returns what the source says of it beside its place.
+    fn metadata(&self) -> Option<Json<'e>> {
+        let value = self.has_metadata.then(|| Json::parse(&self.entry.value).ok())??;
+        value.into_object().remove("metadata")
     }
 }
 
@@ -47,101 +90,117 @@ pub(super) fn gather(
     entries: &[Entry],
 ) -> Result<Gathered, LayoutError> {
     let newest = newest(entries);
-    let mut items = BTreeMap::new();
-    for entry in &newest {
-        let item = read(entry).ok_or_else(|| not_ours(entry))?;
-        items.insert(item.ids.clone(), item);
-    }
+    let items = Items::read(&newest)?;
     let mut content = settings.manifest_head(context);
     content.set("branches", branches(settings, &items));
-    content.set("configurations", configurations(settings, &items));
+    let configurations = configurations(settings, &items);
+    let lines = configurations
+        .into_iter()
+        .filter_map(|(_, at)| configuration(settings, &items, at));
     Ok(Gathered {
         files: vec![File {
             path: PATH.to_owned(),
             kind: DocumentKind::Index,
-            content: write::cli(&content),
+            content: write::cli_with_list(&content, "configurations", lines, items.bytes()),
         }],
         keep: kept(entries, &newest),
     })
 }
 
 fn read(entry: &Entry) -> Option<Item<'_>> {
-    let key = Json::parse(&entry.key).ok()?;
-    let ids: Vec<String> = key
-        .as_array()?
-        .iter()
-        .map(|id| id.as_str().map(str::to_owned))
-        .collect::<Option<_>>()?;
-    let value = Json::parse(&entry.value).ok()?.into_object();
-    let fits = matches!(ids.len(), 1 | 3 | 4) && value.str("path").is_some();
-    fits.then_some(Item { ids, value })
+    let Json::Array(key) = Json::parse(&entry.key).ok()? else {
+        return None;
+    };
+    let string = |id| match id {
+        Json::String(id) => Some(id),
+        _ => None,
+    };
+    let ids: Box<[Text<'_>]> = key.into_iter().map(string).collect::<Option<_>>()?;
+    let mut value = Json::parse(&entry.value).ok()?.into_object();
+    let path = value.remove("path").and_then(string)?;
+    let parent = match value.remove("parent") {
+        Some(Json::Array(parent)) => Some(parent.into_iter().filter_map(string).collect()),
+        _ => None,
+    };
+    matches!(ids.len(), 1 | 3 | 4).then(|| Item {
+        ids,
+        path,
+        parent,
+        is_default: value.is_true("default"),
+        has_metadata: value.get("metadata").is_some(),
+        entry,
+    })
 }
 
-fn branches<'e>(settings: &Settings, items: &'e Items<'_>) -> Vec<Json<'e>> {
+fn branches<'i>(settings: &Settings, items: &'i Items<'_>) -> Vec<Json<'i>> {
     let mut branches: Vec<(String, Json<'_>)> = Vec::new();
-    for item in items.values().filter(|item| item.ids.len() == 1) {
-        let id = &item.ids[0];
+    for item in items.0.iter().filter(|item| item.ids.len() == 1) {
+        let (id, path) = (&*item.ids[0], &*item.path);
         let mut line = Object::new();
         line.set("id", number(id));
-        line.set("path", item.path());
-        copy_metadata(&mut line, item);
+        line.set("path", path);
+        set_metadata(&mut line, item);
         let order = match settings.sort_by {
             SortBy::Id => format!("01_{id}_branch"),
-            SortBy::Path => format!("01_branch_{}", item.path()),
+            SortBy::Path => format!("01_branch_{path}"),
         };
         branches.push((order, Json::Object(line)));
     }
     sorted(branches)
 }
 
-fn configurations<'e>(settings: &Settings, items: &'e Items<'_>) -> Vec<Json<'e>> {
-    let mut configurations: Vec<(String, Json<'_>)> = Vec::new();
-    for item in items.values().filter(|item| item.ids.len() == 3) {
-        let [branch, component, config] = item.ids.as_slice() else {
+/// Returns where the configurations are among the items, as they are sorted.
+fn configurations(settings: &Settings, items: &Items<'_>) -> Vec<(String, usize)> {
+    let mut configurations: Vec<(String, usize)> = Vec::new();
+    for (at, item) in items.0.iter().enumerate() {
+        let [branch, component, config] = &*item.ids else {
             continue;
         };
-        let Some(path) = relative(items, item) else {
-            continue;
-        };
-        let mut line = Object::new();
-        line.set("branchId", number(branch));
-        line.set("componentId", component.as_str());
-        line.set("id", config.as_str());
-        line.set("path", path);
-        if let Some(relation) = relation(item) {
-            line.set("relations", vec![Json::Object(relation)]);
-        }
-        copy_metadata(&mut line, item);
-        line.set("rows", rows(settings, items, item));
         let order = match settings.sort_by {
             SortBy::Id => format!("03_{branch}_{component}_{config}_config"),
             SortBy::Path => format!("03_config_{}", full(settings, items, item)),
         };
-        configurations.push((order, Json::Object(line)));
+        configurations.push((order, at));
     }
-    sorted(configurations)
+    configurations.sort_by(|left, right| left.0.cmp(&right.0));
+    configurations
 }
 
-fn rows<'e>(settings: &Settings, items: &'e Items<'_>, config: &Item<'_>) -> Vec<Json<'e>> {
+/// Returns the line of a configuration; none where an object above has no entry.
+fn configuration<'i>(settings: &Settings, items: &'i Items<'_>, at: usize) -> Option<Json<'i>> {
+    let item = &items.0[at];
+    let path = relative(items, item)?;
+    let mut line = Object::new();
+    line.set("branchId", number(&item.ids[0]));
+    line.set("componentId", &*item.ids[1]);
+    line.set("id", &*item.ids[2]);
+    line.set("path", path);
+    if let Some(relation) = relation(item) {
+        line.set("relations", vec![Json::Object(relation)]);
+    }
+    set_metadata(&mut line, item);
+    line.set("rows", rows(settings, items, at));
+    Some(Json::Object(line))
+}
+
+fn rows<'i>(settings: &Settings, items: &'i Items<'_>, config: usize) -> Vec<Json<'i>> {
     let mut rows: Vec<(String, Json<'_>)> = Vec::new();
-    // Keys that begin with the configuration's ids follow it in the map.
-    let below = items
-        .range(config.ids.clone()..)
-        .skip(1)
-        .take_while(|(ids, _)| ids.starts_with(&config.ids));
-    for (ids, item) in below {
+    // What begins with the configuration's ids follows it.
+    let (config, after) = (&items.0[config], &items.0[config + 1..]);
+    let below = after.iter().take_while(|item| item.ids.starts_with(&config.ids));
+    for item in below {
         let Some(path) = relative(items, item) else {
             continue;
         };
         let mut line = Object::new();
-        line.set("id", ids[3].as_str());
+        line.set("id", &*item.ids[3]);
         line.set("path", path);
-        if item.value.is_true("default") {
+        if item.is_default {
             let relation = Object::from_iter([("type", "variablesValuesFor")]);
             line.set("relations", vec![Json::Object(relation)]);
         }
         let order = match settings.sort_by {
-            SortBy::Id => format!("04_{}_config_row", ids.join("_")),
+            SortBy::Id => format!("04_{}_config_row", item.ids.join("_")),
             SortBy::Path => format!("04_row_{}", full(settings, items, item)),
         };
         rows.push((order, Json::Object(line)));
@@ -158,7 +217,7 @@ fn sorted(mut items: Vec<(String, Json<'_>)>) -> Vec<Json<'_>> {
 /// a manifest that names an object below one that it does not name. The branch itself may be
 /// missing: without it there is no manifest to speak of, but what is below can still be found.
 fn relative<'i>(items: &Items<'_>, item: &'i Item<'_>) -> Option<&'i str> {
-    let mut own = item.path();
+    let mut own = &*item.path;
     let mut above = item.parent_ids();
     // No object lies deeper than variables of a row of shared code; a circle has no end.
     for depth in 0..16 {
@@ -167,7 +226,7 @@ fn relative<'i>(items: &Items<'_>, item: &'i Item<'_>) -> Option<&'i str> {
         }
         let parent = items.get(&above)?;
         if depth == 0 {
-            own = own.strip_prefix(parent.path())?.strip_prefix('/')?;
+            own = own.strip_prefix(&*parent.path)?.strip_prefix('/')?;
         }
         above = parent.parent_ids();
     }
@@ -177,27 +236,21 @@ fn relative<'i>(items: &Items<'_>, item: &'i Item<'_>) -> Option<&'i str> {
 /// Returns the path with the branch's directory.
 fn full(settings: &Settings, items: &Items<'_>, item: &Item<'_>) -> String {
     let branch = items
-        .get(&item.ids[..1])
-        .map_or(settings.branch_path.as_str(), Item::path);
-    format!("{branch}/{}", item.path())
+        .get(&[&*item.ids[0]])
+        .map_or(settings.branch_path.as_str(), |branch| &branch.path);
+    format!("{branch}/{}", item.path)
 }
 
-fn copy_metadata<'e>(line: &mut Object<'e>, item: &Item<'e>) {
-    if let Some(metadata) = item.value.get("metadata") {
-        line.set("metadata", metadata.clone());
+fn set_metadata<'e>(line: &mut Object<'e>, item: &Item<'e>) {
+    if let Some(metadata) = item.metadata() {
+        line.set("metadata", metadata);
     }
 }
 
 /// Returns what a configuration is to the object it lives in.
 fn relation<'i>(item: &'i Item<'_>) -> Option<Object<'i>> {
-    let parent: Vec<&str> = item
-        .value
-        .get("parent")?
-        .as_array()?
-        .iter()
-        .filter_map(Json::as_str)
-        .collect();
-    match (item.ids[1].as_str(), parent.as_slice()) {
+    let parent: Vec<&str> = item.parent.as_ref()?.iter().map(|id| &**id).collect();
+    match (&*item.ids[1], parent.as_slice()) {
         (crate::component::SCHEDULER, [component, config]) => Some(Object::from_iter([
             ("componentId", *component),
             ("configId", config),

@@ -1,4 +1,4 @@
-use super::{Json, write};
+use super::{Json, Object, write};
 
 #[track_caller]
 fn check_number(token: &str, expected: &str) {
@@ -105,5 +105,18 @@ fn what_is_escaped_is_so_wherever_it_stands_in_a_string() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn a_list_that_is_written_as_it_comes_is_that_of_the_whole_value() {
+    for count in 0..3 {
+        let mut value = Object::from_iter([("a<", "b&"), ("empty", "")]);
+        let items: Vec<Json<'_>> = (0..count)
+            .map(|at| Json::Object(Object::from_iter([("at", Json::from(at))])))
+            .collect();
+        let written = write::cli_with_list(&value, "list", items.clone().into_iter(), 8);
+        value.set("list", items);
+        assert_eq!(written, write::cli(&value));
     }
 }

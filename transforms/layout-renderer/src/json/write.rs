@@ -30,6 +30,42 @@ pub(crate) fn cli(value: &Object<'_>) -> String {
     out
 }
 
+/// Returns the same of an object that ends in a list, whose items are written as they come; `bytes` is about what it will have.
+#[must_use]
+pub(crate) fn cli_with_list<'i>(
+    value: &Object<'_>,
+    list: &str,
+    items: impl Iterator<Item = Json<'i>>,
+    bytes: usize,
+) -> String {
+    let mut out = String::with_capacity(bytes);
+    out.push('{');
+    let mut members = 0;
+    for (key, member) in value.iter() {
+        separate(&mut out, members, Style::Cli, 1);
+        string(&mut out, key, true);
+        out.push_str(": ");
+        write(&mut out, member, Style::Cli, 1);
+        members += 1;
+    }
+    separate(&mut out, members, Style::Cli, 1);
+    string(&mut out, list, true);
+    out.push_str(": [");
+    let mut written = 0;
+    for item in items {
+        separate(&mut out, written, Style::Cli, 2);
+        write(&mut out, &item, Style::Cli, 2);
+        written += 1;
+    }
+    if written == 0 {
+        out.push(']');
+    } else {
+        close(&mut out, ']', Style::Cli, 1);
+    }
+    out.push_str("\n}\n");
+    out
+}
+
 /// Returns an indented text that keeps number tokens, with a line feed at the end.
 #[must_use]
 pub(crate) fn indented(value: &Object<'_>) -> String {
