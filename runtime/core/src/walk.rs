@@ -71,8 +71,8 @@ pub struct Malformed {
 /// The first fault, if it is not.
 pub fn check(format: Format, text: &str) -> Result<(), Malformed> {
     match format {
-        Format::Json => json::Tree::parse(text).map(drop),
-        Format::JsonLines => jsonl::parse(text).map(drop),
+        Format::Json => json::Parser::new(text, format, ()).root(None, 0..text.len()),
+        Format::JsonLines => jsonl::read(text, &mut json::Parser::new(text, format, ())),
         Format::Csv => csv::Table::parse(text).map(drop),
         Format::Text => Ok(()),
     }
@@ -84,8 +84,7 @@ pub fn check(format: Format, text: &str) -> Result<(), Malformed> {
 /// A text that is not well-formed.
 pub fn leaves(format: Format, text: &str) -> Result<Leaves, Malformed> {
     match format {
-        Format::Json => json::Tree::parse(text).map(|tree| tree.leaves(text)),
-        Format::JsonLines => jsonl::parse(text).map(|tree| tree.leaves(text)),
+        Format::Json | Format::JsonLines => json::leaves(format, text),
         Format::Csv => csv::Table::parse(text).map(|table| table.leaves(text)),
         Format::Text => Ok(text::leaves(text)),
     }

@@ -235,6 +235,8 @@ impl Transformer {
         let documents = batch.documents();
         let mut verdicts = builtin.redact(&self.context, &documents)?;
         homes.see_through(&documents, &mut verdicts);
+        // To apply the verdicts takes about as much room as their leaves do.
+        drop(documents);
         let (mut batch, refused): (RedactedBatch, _) = batch.redact(verdicts, &self.redaction);
         withheld.extend(refused);
         self.watch(1, &batch);
@@ -242,6 +244,7 @@ impl Transformer {
             let documents = batch.documents();
             let mut verdicts = policy.redact(&self.context, &documents)?;
             homes.see_through(&documents, &mut verdicts);
+            drop(documents);
             let (next, refused) = batch.redact_again(verdicts, &self.redaction);
             withheld.extend(refused);
             batch = next;

@@ -3,14 +3,12 @@
 //! The text itself is never written anew: whoever changes a value changes the bytes of its span, so
 //! spacing, order of members, forms of numbers and repeated keys stay as they are.
 
+mod leaves;
 mod schema;
 
-use super::{Encoding, Format, Malformed, push_segment};
-use crate::document::{Leaf, LeafRole, Leaves};
+use super::{Encoding, Format, Malformed};
+pub(super) use leaves::leaves;
 use std::{borrow::Cow, ops::Range};
-
-/// The leaves of such texts are counted before they are kept: a list that grows takes up to three times its room.
-const COUNTED_BYTES_MIN: usize = 1 << 20;
 
 /// How deep values may nest. Deeper ones are refused, since walking them needs stack.
 pub(crate) const DEPTH_MAX: usize = 256;
@@ -98,7 +96,7 @@ pub(crate) struct Tree {
 
 impl Tree {
     pub(crate) fn parse(text: &str) -> Result<Self, Malformed> {
-        let mut parser = Parser::new(text, Format::Json);
+        let mut parser = Parser::new(text, Format::Json, Growing::new());
         parser.root(None, 0..text.len())?;
         Ok(parser.finish())
     }
@@ -141,103 +139,113 @@ impl Tree {
             }
         }
     }
+}
 
-    pub(super) fn leaves(&self, text: &str) -> Leaves {
-        let (mut count, mut bytes) = (0, 0);
-        if text.len() >= COUNTED_BYTES_MIN {
-            self.each_leaf(text, &mut |leaf| {
-                count += 1;
-                bytes += leaf.pointer.len() + leaf.value.len();
-            });
-        }
-        let mut leaves = Leaves::with_capacity(count, bytes);
-        self.each_leaf(text, &mut |leaf| leaves.push(leaf));
-        leaves
-    }
+/// What becomes of what is read.
+pub(super) trait Sink {
+    /// What is to be known of a value or key until it ends.
+    type Open;
 
-    fn each_leaf(&self, text: &str, take: &mut impl FnMut(Leaf<'_>)) {
-        let mut pointer = String::new();
-        for &(line, root) in &self.roots {
-            pointer.clear();
-            if let Some(line) = line {
-                push_segment(&mut pointer, &line.to_string());
-            }
-            self.each_below(text, root, &mut pointer, take);
-        }
-    }
+    /// A value begins, in this line where there are several.
+    fn root(&mut self, line: Option<usize>);
 
-    fn each_below(&self, text: &str, at: usize, pointer: &mut String, take: &mut impl FnMut(Leaf<'_>)) {
-        let node = &self.nodes[at];
-        let length = pointer.len();
-        match node.kind {
-            Kind::Object => {
-                for (key, value) in self.members(at) {
-                    let name = self.nodes[key].value(text);
-                    push_segment(pointer, &name);
-                    take(Leaf {
-                        pointer,
-                        role: LeafRole::Key,
-                        value: &name,
-                    });
-                    self.each_below(text, value, pointer, take);
-                    pointer.truncate(length);
-                }
-            }
-            Kind::Array => {
-                for (index, element) in self.children(at).enumerate() {
-                    push_segment(pointer, &index.to_string());
-                    self.each_below(text, element, pointer, take);
-                    pointer.truncate(length);
-                }
-            }
-            Kind::String => take(Leaf {
-                pointer,
-                role: LeafRole::Text,
-                value: &node.value(text),
-            }),
-            Kind::Scalar if node.secret => take(Leaf {
-                pointer,
-                role: LeafRole::Scalar,
-                value: &node.value(text),
-            }),
-            Kind::Key | Kind::Scalar | Kind::Null => {}
+    /// A value or key begins.
+    fn open(&mut self, at: usize, kind: Kind, is_secret: bool, is_leaf: bool) -> Self::Open;
+
+    /// It ends before `at`; what is inside of it has been told.
+    fn close(&mut self, open: Self::Open, at: usize);
+}
+
+/// Takes nothing: whoever has it wants to know whether a text is well-formed.
+impl Sink for () {
+    type Open = ();
+
+    fn root(&mut self, _line: Option<usize>) {}
+
+    fn open(&mut self, _at: usize, _kind: Kind, _is_secret: bool, _is_leaf: bool) {}
+
+    fn close(&mut self, (): (), _at: usize) {}
+}
+
+/// A tree as it grows.
+#[derive(Debug)]
+pub(super) struct Growing {
+    tree: Tree,
+    leaves: u32,
+}
+
+impl Growing {
+    pub(super) fn new() -> Self {
+        Self {
+            tree: Tree {
+                nodes: Vec::new(),
+                roots: Vec::new(),
+            },
+            leaves: 0,
         }
     }
 }
 
-/// Reads JSON values into one tree.
-pub(super) struct Parser<'t> {
+impl Sink for Growing {
+    type Open = usize;
+
+    fn root(&mut self, line: Option<usize>) {
+        self.tree.roots.push((line, self.tree.nodes.len()));
+    }
+
+    fn open(&mut self, at: usize, kind: Kind, secret: bool, is_leaf: bool) -> usize {
+        let leaf = if is_leaf { self.leaves } else { NO_LEAF };
+        self.leaves += u32::from(is_leaf);
+        self.tree.nodes.push(Node {
+            kind,
+            secret,
+            annotation: false,
+            leaf,
+            start: small(at),
+            end: small(at),
+            after: 0,
+        });
+        self.tree.nodes.len() - 1
+    }
+
+    fn close(&mut self, node: usize, at: usize) {
+        let after = small(self.tree.nodes.len());
+        self.tree.nodes[node].end = small(at);
+        self.tree.nodes[node].after = after;
+    }
+}
+
+/// Reads JSON values and tells a sink of them.
+pub(super) struct Parser<'t, S> {
     text: &'t str,
     format: Format,
     at: usize,
     end: usize,
-    leaves: u32,
     /// Whether a key begins with `#`.
     has_hash: bool,
-    tree: Tree,
+    sink: S,
 }
 
-impl<'t> Parser<'t> {
-    pub(super) fn new(text: &'t str, format: Format) -> Self {
+impl Parser<'_, Growing> {
+    pub(super) fn finish(self) -> Tree {
+        let mut tree = self.sink.tree;
+        if self.has_hash {
+            schema::mark_annotations(self.text, &mut tree, |_| false);
+        }
+        tree
+    }
+}
+
+impl<'t, S: Sink> Parser<'t, S> {
+    pub(super) fn new(text: &'t str, format: Format, sink: S) -> Self {
         Self {
             text,
             format,
             at: 0,
             end: 0,
-            leaves: 0,
             has_hash: false,
-            tree: Tree {
-                nodes: Vec::new(),
-                roots: Vec::new(),
-            },
+            sink,
         }
-    }
-
-    pub(super) fn finish(mut self) -> Tree {
-        if self.has_hash {
-            schema::mark_annotations(self.text, &mut self.tree, |_| false);
-        }
-        self.tree
     }
 
     /// Reads the one value that the range holds.
@@ -247,7 +255,7 @@ impl<'t> Parser<'t> {
             return Err(self.fault("4 GiB or more of one file"));
         }
         self.skip_space();
-        self.tree.roots.push((line, self.tree.nodes.len()));
+        self.sink.root(line);
         self.value(0, false)?;
         self.skip_space();
         if self.at == self.end {
@@ -275,26 +283,12 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// Adds a node, still open at its end, and returns its index.
-    fn open(&mut self, kind: Kind, secret: bool, is_leaf: bool) -> usize {
-        let leaf = if is_leaf { self.leaves } else { NO_LEAF };
-        self.leaves += u32::from(is_leaf);
-        self.tree.nodes.push(Node {
-            kind,
-            secret,
-            annotation: false,
-            leaf,
-            start: small(self.at),
-            end: small(self.at),
-            after: 0,
-        });
-        self.tree.nodes.len() - 1
+    fn open(&mut self, kind: Kind, secret: bool, is_leaf: bool) -> S::Open {
+        self.sink.open(self.at, kind, secret, is_leaf)
     }
 
-    fn close(&mut self, node: usize) {
-        let after = small(self.tree.nodes.len());
-        self.tree.nodes[node].end = small(self.at);
-        self.tree.nodes[node].after = after;
+    fn close(&mut self, open: S::Open) {
+        self.sink.close(open, self.at);
     }
 
     fn value(&mut self, depth: usize, secret: bool) -> Result<(), Malformed> {
@@ -336,10 +330,10 @@ impl<'t> Parser<'t> {
             if self.peek() != Some(b'"') {
                 return Err(self.fault("a member name is missing"));
             }
-            let key = self.open(Kind::Key, secret, true);
+            let (start, key) = (self.at + 1, self.open(Kind::Key, secret, true));
             self.string()?;
             self.close(key);
-            let hash = self.tree.nodes[key].value(self.text).starts_with('#');
+            let hash = decode(&self.text[start..self.at - 1]).starts_with('#');
             self.has_hash |= hash;
             self.skip_space();
             if self.peek() != Some(b':') {
