@@ -4,7 +4,7 @@
 //! twice the room, and would have to be put together before a guest is given them at once.
 
 use super::LeafRole;
-use std::fmt;
+use std::{fmt, ops::Range};
 
 /// One judged piece of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +69,25 @@ impl Leaves {
 
     pub fn iter(&self) -> impl Iterator<Item = Leaf<'_>> {
         (0..self.len()).filter_map(|at| self.get(at))
+    }
+
+    /// Returns some of them, which are there, as a list of their own.
+    ///
+    /// # Panics
+    /// A range that goes beyond them.
+    #[must_use]
+    pub fn part(&self, range: Range<usize>) -> Self {
+        let Range { start, end } = range;
+        let at = |leaf: usize| if leaf == 0 { 0 } else { self.ends[2 * leaf - 1] };
+        let text = at(start)..at(end);
+        Self {
+            roles: self.roles[start..end].to_vec(),
+            ends: self.ends[2 * start..2 * end]
+                .iter()
+                .map(|end| end - text.start)
+                .collect(),
+            text: self.text[text].to_owned(),
+        }
     }
 
     /// Returns the roles, in order.
@@ -141,6 +160,10 @@ mod tests {
             prop_assert_eq!((leaves.len(), leaves.is_empty()), (list.len(), list.is_empty()));
             for at in 0..=list.len() {
                 prop_assert_eq!(leaves.get(at).map(read), list.get(at).map(lent));
+            }
+            for at in 0..=list.len() {
+                let (before, after) = (leaves.part(0..at), leaves.part(at..list.len()));
+                prop_assert_eq!(before.iter().chain(after.iter()).collect::<Leaves>(), leaves.clone());
             }
             let texts = leaves.ends().iter().scan(0, |start, end| {
                 let text = &leaves.text()[*start..*end];

@@ -3,7 +3,7 @@
 use super::support::{context, documents, limits};
 use crate::{FilledShard, Sandbox, SandboxConfig};
 use mirror_core::{
-    document::{Document, DocumentKind},
+    document::{Document, DocumentKind, Leaf, LeafRole, Leaves},
     finding::Verdict,
     ids::{ComponentId, ConfigId, ObjectKey},
     layout::{Component, Entry, IndexKind, PlacedObject, SourceObject},
@@ -217,6 +217,49 @@ fn the_filter_chooses_within_the_sample() {
         .expect("a plain sample");
     assert_eq!(choice.rows, [0]);
     assert!(filter.digest() != shared().secret_redaction().expect("it is built in").digest());
+}
+
+#[test]
+fn a_large_list_is_judged_as_if_all_of_it_were_asked_about_at_once() {
+    let policy = shared().secret_redaction().expect("it is built in");
+    let list = |note: &dyn Fn(usize) -> &'static str| {
+        let mut leaves = Leaves::default();
+        for number in 0..8_000 {
+            for (name, value) in [
+                ("name", "an object of a large project, one of many"),
+                ("note", note(number)),
+            ] {
+                let pointer = &format!("/configurations/{number}/{name}");
+                let role = LeafRole::Key;
+                leaves.push(Leaf {
+                    pointer,
+                    role,
+                    value: name,
+                });
+                let role = LeafRole::Text;
+                leaves.push(Leaf { pointer, role, value });
+            }
+        }
+        let document = documents(&["x"]).remove(0);
+        Document { leaves, ..document }
+    };
+    let plain = list(&|_| "nothing to see");
+    let secret = list(&|number| match number {
+        5_000 => "user=etl password=Xk7vR2mpQz",
+        // Only by the one above is it known what this is.
+        10 | 7_999 => "see Xk7vR2mpQz",
+        _ => "nothing to see",
+    });
+    for (document, count) in [(plain, 0), (secret, 3)] {
+        let batch = [document];
+        let asked = policy.redact(&context(), &batch).expect("no deadline is hit");
+        let at_once = policy
+            .measure_unpacked(&context(), &batch)
+            .expect("no deadline is hit");
+        let at_once = at_once.findings.expect("it is answered").remove(0);
+        assert_eq!(at_once.len(), count);
+        assert_eq!(asked, [Verdict::Findings(at_once)]);
+    }
 }
 
 #[test]
