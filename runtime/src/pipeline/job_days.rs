@@ -30,7 +30,7 @@ impl Lane {
     ) -> Result<(), AttemptError> {
         let closed = shards.iter().filter(|shard| memory.is_closed(shard));
         let closed: Vec<(Shard, Vec<MirrorPath>)> = closed
-            .map(|shard| (shard.clone(), memory.shard_files(shard).to_vec()))
+            .map(|shard| (shard.clone(), memory.shard_files(shard)))
             .collect();
         let mut by_place: BTreeMap<Option<Month>, Vec<MirrorPath>> = BTreeMap::new();
         for (shard, paths) in &closed {

@@ -6,6 +6,7 @@
 
 mod entries;
 mod jobs;
+mod shard_files;
 mod withheld;
 
 use super::fetch::Covered;
@@ -26,6 +27,7 @@ use mirror_core::{
     placement::{Placement, Record},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use shard_files::ShardFiles;
 use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 pub use withheld::SharedName;
@@ -91,7 +93,7 @@ pub struct Memory {
     entries: Entries,
     /// Entries of kinds that fold, since the last gathering; oldest first.
     pending: BTreeMap<Shard, Vec<Entry>>,
-    shards: BTreeMap<Shard, Vec<MirrorPath>>,
+    shards: ShardFiles,
     /// What the history of runs has cost, and by how much it grew since that was last asked.
     spent: Spent,
     growth: Growth,
@@ -193,8 +195,7 @@ impl Memory {
         let entries = self.entries.rows().map(stored(ENTRY));
         let places = self.placement.records();
         let places = places.map(|(key, record)| (row_key(PLACE, &key), Some(text(&record))));
-        let shards = self.shards.iter();
-        let shards = shards.map(|(shard, files)| (row_key(SHARD, shard), Some(text(files))));
+        let shards = self.shards.rows().map(stored(SHARD));
         let spent = std::iter::once_with(|| self.spent_row());
         objects.chain(places).chain(entries).chain(shards).chain(spent)
     }
@@ -222,20 +223,26 @@ impl Memory {
                 (key, value)
             }
             StoredRow::Spent => self.spent_row(),
-            StoredRow::Shard(shard) => (row_key(SHARD, shard), self.shards.get(shard).map(text)),
+            StoredRow::Shard(shard) => {
+                let key = row_key(SHARD, shard);
+                let value = self.shards.row(&key.key);
+                (key, value)
+            }
         }
     }
 
     /// Returns how many bytes of memory it takes, about.
     #[must_use]
     pub fn weight(&self) -> usize {
-        self.objects.bytes() + self.entries.bytes() + self.placement.bytes()
+        let packed = self.objects.bytes() + self.entries.bytes() + self.shards.bytes();
+        packed + self.placement.bytes()
     }
 
     /// Makes it small where that is worth the work: it is not going to be asked for some time.
     pub fn pack(&mut self) {
         self.objects.pack_worthwhile();
         self.entries.pack_worthwhile();
+        self.shards.pack_worthwhile();
     }
 
     #[must_use]
@@ -472,32 +479,24 @@ impl Memory {
 
     /// Notes the files of a shard and returns those it had before.
     pub fn keep_shard(&mut self, shard: Shard, files: Vec<MirrorPath>) -> Vec<MirrorPath> {
-        if self.shard_files(&shard) == files {
-            return files;
+        let before = self.shard_files(&shard);
+        if before != files {
+            self.shards.set(&shard, &files);
+            self.touch(StoredRow::Shard(shard));
         }
-        self.touch(StoredRow::Shard(shard.clone()));
-        let before = if files.is_empty() {
-            self.shards.remove(&shard)
-        } else {
-            self.shards.insert(shard, files)
-        };
-        before.unwrap_or_default()
+        before
     }
 
     #[must_use]
-    pub fn shard_files(&self, shard: &Shard) -> &[MirrorPath] {
-        self.shards.get(shard).map_or(&[], Vec::as_slice)
+    pub fn shard_files(&self, shard: &Shard) -> Vec<MirrorPath> {
+        self.shards.get(shard)
     }
 
     /// Returns every shard that has entries or files.
     #[must_use]
     pub fn all_shards(&self) -> BTreeSet<Shard> {
-        self.entries
-            .shards()
-            .keys()
-            .chain(self.shards.keys())
-            .cloned()
-            .collect()
+        let with_entries = self.entries.shards().keys().cloned();
+        with_entries.chain(self.shards.shards()).collect()
     }
 
     /// Returns all that is withheld, for the status.
@@ -530,7 +529,8 @@ impl Restoring {
                 ENTRY => memory.entries.restore(&parse(&key)?, key, value),
                 SPENT => memory.spent = parse(&value)?,
                 SHARD => {
-                    memory.shards.insert(parse(&key)?, parse(&value)?);
+                    let _: (Shard, Vec<MirrorPath>) = (parse(&key)?, parse(&value)?);
+                    memory.shards.restore(key, value);
                 }
                 _ => {
                     return Err(Unreadable {

@@ -350,8 +350,8 @@ fn owners(memory: &Memory) -> BTreeMap<MirrorPath, Subject> {
             kind,
             shard: shard.clone(),
         };
-        let files = memory.shard_files(&(kind, shard)).iter();
-        owners.extend(files.map(|file| (file.clone(), subject.clone())));
+        let files = memory.shard_files(&(kind, shard)).into_iter();
+        owners.extend(files.map(|file| (file, subject.clone())));
     }
     owners
 }

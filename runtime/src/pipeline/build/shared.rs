@@ -64,12 +64,12 @@ impl Build<'_, '_, '_, '_> {
         let list = Memory::withheld_list();
         let is_wanted = shards.remove(&list);
         let mut failed = self.make_shards(shards)?;
-        let is_changed = self.list_withheld(shards, &failed);
+        let is_changed = self.list_withheld(shards, &failed, self.whole);
         if is_wanted || is_changed {
             let list = BTreeSet::from([list]);
             let listing = self.make_shards(&list)?;
             // It cannot say so itself; status and notices do.
-            self.list_withheld(&list, &listing);
+            self.list_withheld(&list, &listing, false);
             failed.extend(listing);
             shards.extend(list);
         }
@@ -132,7 +132,13 @@ impl Build<'_, '_, '_, '_> {
     }
 
     /// Brings the list of what is withheld up to date with what became of some shards; returns whether it changed.
-    fn list_withheld(&mut self, made: &BTreeSet<Shard>, failed: &BTreeMap<Shard, WithholdReason>) -> bool {
+    /// `all` says that there are no other shards than those.
+    fn list_withheld(
+        &mut self,
+        made: &BTreeSet<Shard>,
+        failed: &BTreeMap<Shard, WithholdReason>,
+        all: bool,
+    ) -> bool {
         let guard = self.lane.transformer.guard();
         let entries = failed.iter().map(|(shard, reason)| {
             let name = SharedName::of(shard);
@@ -159,7 +165,7 @@ impl Build<'_, '_, '_, '_> {
         };
         let mut is_changed = false;
         for name in before.into_keys() {
-            let is_over = (self.whole || names.contains(&name)) && !entries.contains_key(&name);
+            let is_over = (all || names.contains(&name)) && !entries.contains_key(&name);
             is_changed |= is_over && self.memory.unlist_shared(name);
         }
         for (name, value) in entries {
@@ -171,7 +177,7 @@ impl Build<'_, '_, '_, '_> {
     /// Leaves the files of a shard as they are; those of another branch do so by themselves.
     fn keep_shard(&mut self, shard: &Shard) {
         if self.months.is_none() || month_of(shard).is_none() {
-            self.kept.extend(self.memory.shard_files(shard).iter().cloned());
+            self.kept.extend(self.memory.shard_files(shard));
         }
     }
 

@@ -22,7 +22,7 @@ impl Memory {
     #[must_use]
     pub fn is_closed(&self, shard: &Shard) -> bool {
         shard.0 == IndexKind::JobDay
-            && self.shards.contains_key(shard)
+            && self.shards.contains(shard)
             && !self.entries.shards().contains_key(shard)
     }
 
@@ -63,7 +63,7 @@ impl Memory {
         };
         let closed: Vec<Shard> = days_of(self.entries.shards())
             .filter(|shard| !but.contains(*shard))
-            .filter(|shard| self.shards.contains_key(*shard) && !days::is_open(&shard.1, &newest))
+            .filter(|shard| self.shards.contains(*shard) && !days::is_open(&shard.1, &newest))
             .cloned()
             .collect();
         for shard in closed {
@@ -79,7 +79,6 @@ impl Memory {
         let dropped: BTreeSet<Shard> = self
             .days()
             .filter(|shard| !days::is_kept(&shard.1, &newest, keep_days))
-            .cloned()
             .collect();
         self.drop_shards(dropped)
     }
@@ -107,10 +106,9 @@ impl Memory {
         self.entries.close(shard);
     }
 
-    fn days(&self) -> impl Iterator<Item = &Shard> {
-        days_of(self.entries.shards())
-            .chain(days_of(&self.pending))
-            .chain(days_of(&self.shards))
+    fn days(&self) -> impl Iterator<Item = Shard> {
+        let days = days_of(self.entries.shards()).chain(days_of(&self.pending));
+        days.cloned().chain(self.shards.of_kind(IndexKind::JobDay))
     }
 
     /// Returns the newest day that has runs and is not ahead of `now`: a run that says it ended some day in the future
@@ -119,9 +117,9 @@ impl Memory {
     pub fn newest_day(&self, now: Timestamp) -> Option<String> {
         self.days()
             .filter(|(_, day)| !days::is_ahead(day, now))
-            .filter_map(|(_, day)| Some((days::date(day)?, day)))
+            .filter_map(|(_, day)| Some((days::date(&day)?, day)))
             .max()
-            .map(|(_, day)| day.clone())
+            .map(|(_, day)| day)
     }
 
     /// Returns how configurations stand: whether they fail, since a run that finished then. A line
