@@ -18,7 +18,14 @@ pub(super) fn changes(cut: &Cut, fetched: &Fetched, memory: &Memory) -> Vec<Cove
             None if !fetched.whole => continue,
             None => unknown(key),
         };
-        tell(&mut change, &config.name, &config.revision);
+        if cut.snapshot {
+            // It names nobody, and has as many as the project has configurations.
+            let identifier = config.revision.identifier.clone();
+            change.identifier = identifier.or(change.identifier.take());
+            change.version = config.revision.version;
+        } else {
+            tell(&mut change, &config.name, &config.revision);
+        }
         changes.push(change);
     }
     let vanished: BTreeSet<ConfigKey> = if fetched.whole {
