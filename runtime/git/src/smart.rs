@@ -164,6 +164,23 @@ impl SmartRemote {
         })
     }
 
+    /// Proves to the server by another credential who we are, from the next conversation on. One that is under way ends with
+    /// what it was begun with.
+    ///
+    /// # Errors
+    /// A credential that cannot be used here; then the former one stays.
+    pub fn renew(&self, credential: Credential) -> Result<(), TransportError> {
+        match &self.link {
+            Connection::Http(link) => link.renew(credential)?,
+            Connection::Ssh(link) => link.renew(credential)?,
+            Connection::Git(_) => return Ok(()),
+        }
+        // Somebody else may be offered something else.
+        self.forget(Service::UploadPack);
+        self.forget(Service::ReceivePack);
+        Ok(())
+    }
+
     fn remembered(&self, service: Service) -> MutexGuard<'_, Option<Arc<Advertisement>>> {
         let slot = match service {
             Service::UploadPack => &self.reading,

@@ -10,6 +10,7 @@ use crate::{
 };
 use mirror_core::ids::{BranchId, BucketId, ComponentId, ConfigId, TableId};
 use reqwest::Url;
+use secrecy::SecretString;
 use std::sync::Arc;
 use tokio::sync::OnceCell;
 
@@ -45,6 +46,18 @@ impl KeboolaClient {
             storage,
             queue: OnceCell::new(),
         })))
+    }
+
+    /// Sends another token from now on, in this client and all its clones. A request that is under way ends with the one
+    /// that it was begun with; its repetitions, and what follows it, have the new one.
+    ///
+    /// Nothing is asked: that the token is of the same project is the caller's affair ([`Self::verify_token`] of a client
+    /// of its own).
+    ///
+    /// # Errors
+    /// A token that no request can carry; then the former one stays.
+    pub fn renew_token(&self, token: &SecretString) -> Result<(), KeboolaError> {
+        self.0.http.renew_token(token)
     }
 
     /// Finds the addresses of the services. Other calls do it when they first need one.

@@ -13,9 +13,12 @@ use reqwest::{
     header::{ACCEPT, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER},
     redirect::Policy,
 };
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 use tokio::{
@@ -27,6 +30,9 @@ use tracing::debug;
 /// Error bodies are short; more of one is not read.
 const ERROR_BODY_BYTES_MAX: usize = 64 << 10;
 
+/// The header that a token is sent in.
+const TOKEN: &str = "x-storageapi-token";
+
 /// What to ask for, and its name for people.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
@@ -37,6 +43,8 @@ pub(crate) struct Request {
 #[derive(Debug)]
 pub(crate) struct Http {
     client: Client,
+    /// What every request is made with; marked as not to be shown.
+    token: RwLock<HeaderValue>,
     permits: Semaphore,
     backoff: Backoff,
     total: Duration,
@@ -64,17 +72,11 @@ impl Http {
         } = config;
         let base = parse_origin("base_url", base_url)?;
         let refuse = |field, problem| KeboolaError::Settings { field, problem };
-        let mut token =
-            HeaderValue::from_str(token.expose_secret()).map_err(|_| refuse("token", "not printable"))?;
-        if token.is_empty() {
-            return Err(refuse("token", "empty"));
-        }
-        token.set_sensitive(true);
+        let token = header_of(token)?;
         if *parallel_max == 0 || *parallel_max > Semaphore::MAX_PERMITS {
             return Err(refuse("parallel_max", "not a positive number"));
         }
         let mut headers = HeaderMap::new();
-        headers.insert("x-storageapi-token", token);
         headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/csv"));
         let mut builder = Client::builder()
             .default_headers(headers)
@@ -92,6 +94,7 @@ impl Http {
             .map_err(|_| refuse("user_agent", "not acceptable as a header, or TLS cannot start"))?;
         let http = Self {
             client,
+            token: RwLock::new(token),
             permits: Semaphore::new(*parallel_max),
             backoff: Backoff {
                 retries_max: *retries_max,
@@ -105,6 +108,13 @@ impl Http {
             steps: AtomicU64::new(0),
         };
         Ok((http, base))
+    }
+
+    /// Sends another token from the next request on.
+    pub(crate) fn renew_token(&self, token: &SecretString) -> Result<(), KeboolaError> {
+        let token = header_of(token)?;
+        *self.token.write().unwrap_or_else(PoisonError::into_inner) = token;
+        Ok(())
     }
 
     /// Returns the whole body of an answer.
@@ -219,8 +229,10 @@ impl Http {
 
     /// Sends the request once and returns an answer of status 200.
     async fn send(&self, request: &Request) -> Result<Response, KeboolaError> {
-        let sent = self.client.get(request.url.clone()).send().await;
-        let response = sent.map_err(|source| broken(&request.what, source))?;
+        let token = self.token.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let sent = self.client.get(request.url.clone()).header(TOKEN, token);
+        let response = sent.send().await;
+        let response = response.map_err(|source| broken(&request.what, source))?;
         let status = response.status().as_u16();
         if status != 200 {
             return Err(self.refusal(request, response).await);
@@ -282,6 +294,20 @@ impl Http {
         };
         String::from_utf8(body).map_err(not_text)
     }
+}
+
+/// Makes the header of a token.
+fn header_of(token: &SecretString) -> Result<HeaderValue, KeboolaError> {
+    let refuse = |problem| KeboolaError::Settings {
+        field: "token",
+        problem,
+    };
+    let mut header = HeaderValue::from_str(token.expose_secret()).map_err(|_| refuse("not printable"))?;
+    if header.is_empty() {
+        return Err(refuse("empty"));
+    }
+    header.set_sensitive(true);
+    Ok(header)
 }
 
 /// Names a failure of the connection; the address is left out of it.

@@ -58,10 +58,52 @@ pub(crate) struct HttpLink {
     /// Where the repository is; a redirect within the origin is remembered.
     base: Mutex<Url>,
     client: Client,
-    authorization: Option<HeaderValue>,
-    credential: Option<Credential>,
+    /// What the next conversation is had with.
+    proof: Mutex<Arc<Proof>>,
     timeouts: Timeouts,
     answer_bytes_max: u64,
+}
+
+/// What shows a server who we are.
+struct Proof {
+    authorization: Option<HeaderValue>,
+    /// The newest first, then what it was before: a conversation that is under way may still have one of these.
+    credentials: Vec<Credential>,
+}
+
+impl Proof {
+    fn of(name: &str, credential: Option<Credential>) -> Result<Self, TransportError> {
+        let refuse = |problem: &str| TransportError::Settings {
+            remote: name.to_owned(),
+            problem: problem.to_owned(),
+        };
+        let text = match &credential {
+            None => None,
+            Some(Credential::SshKey { .. }) => {
+                return Err(refuse(
+                    "an SSH key does not open an https: URL; give a token, or an ssh: URL",
+                ));
+            }
+            Some(Credential::Bearer(token)) => Some(format!("Bearer {}", token.expose_secret())),
+            Some(Credential::Basic { user, password }) => {
+                if user.contains(':') {
+                    return Err(refuse("the user name of the credential has a colon"));
+                }
+                let pair = format!("{user}:{}", password.expose_secret());
+                Some(format!("Basic {}", data_encoding::BASE64.encode(pair.as_bytes())))
+            }
+        };
+        let authorization = text.map(|text| {
+            let mut value = HeaderValue::from_str(&text)
+                .map_err(|_| refuse("the token has characters that a header cannot have"))?;
+            value.set_sensitive(true);
+            Ok::<_, TransportError>(value)
+        });
+        Ok(Self {
+            authorization: authorization.transpose()?,
+            credentials: credential.into_iter().collect(),
+        })
+    }
 }
 
 impl fmt::Debug for HttpLink {
@@ -84,6 +126,8 @@ static RUNTIME: LazyLock<io::Result<Runtime>> = LazyLock::new(|| {
 /// Idle connections are kept for so long: enough from an advertisement to its push, and less than servers wait.
 const KEPT_IDLE: Duration = Duration::from_secs(4);
 const REDIRECTS_MAX: usize = 5;
+/// So many credentials are looked for in what a server says; no conversation outlives more of them.
+const CREDENTIALS_KEPT: usize = 16;
 /// A stranger reads no more than this of an advertisement: its beginning tells what it is.
 const STRANGERS_BYTES_MAX: u64 = 1 << 20;
 
@@ -103,28 +147,7 @@ impl HttpLink {
             problem: problem.to_owned(),
         };
         let base = Url::parse(&name).map_err(|_| refuse("the URL cannot be parsed"))?;
-        let authorization = match &credential {
-            None => None,
-            Some(Credential::SshKey { .. }) => {
-                return Err(refuse(
-                    "an SSH key does not open an https: URL; give a token, or an ssh: URL",
-                ));
-            }
-            Some(Credential::Bearer(token)) => Some(format!("Bearer {}", token.expose_secret())),
-            Some(Credential::Basic { user, password }) => {
-                if user.contains(':') {
-                    return Err(refuse("the user name of the credential has a colon"));
-                }
-                let pair = format!("{user}:{}", password.expose_secret());
-                Some(format!("Basic {}", data_encoding::BASE64.encode(pair.as_bytes())))
-            }
-        };
-        let authorization = authorization.map(|text| {
-            let mut value = HeaderValue::from_str(&text)
-                .map_err(|_| refuse("the token has characters that a header cannot have"))?;
-            value.set_sensitive(true);
-            Ok::<_, TransportError>(value)
-        });
+        let proof = Proof::of(&name, credential)?;
         let host = url.bare_host();
         if proxy.is_none() || host.parse::<IpAddr>().is_ok() {
             check_literal(&name, host, &addresses)?;
@@ -135,11 +158,24 @@ impl HttpLink {
             name,
             base: Mutex::new(base),
             client,
-            authorization: authorization.transpose()?,
-            credential,
+            proof: Mutex::new(Arc::new(proof)),
             timeouts,
             answer_bytes_max,
         })
+    }
+
+    /// Shows another credential from the next conversation on.
+    pub(crate) fn renew(&self, credential: Credential) -> Result<(), TransportError> {
+        let mut proof = Proof::of(&self.name, Some(credential))?;
+        let mut current = self.proof.lock().unwrap_or_else(PoisonError::into_inner);
+        proof.credentials.extend(current.credentials.iter().cloned());
+        proof.credentials.truncate(CREDENTIALS_KEPT);
+        *current = Arc::new(proof);
+        Ok(())
+    }
+
+    fn proof(&self) -> Arc<Proof> {
+        Arc::clone(&self.proof.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Asks, without credentials, who may read.
@@ -354,9 +390,11 @@ fn wait_for<T: Send + 'static>(
 
 impl Link for HttpLink {
     fn open(&self, service: Service, version_2: bool) -> Result<Box<dyn Conversation + '_>, TransportError> {
-        let answer = self.advertisement(service, version_2, self.authorization.as_ref())?;
+        let proof = self.proof();
+        let answer = self.advertisement(service, version_2, proof.authorization.as_ref())?;
         Ok(Box::new(HttpConversation {
             link: self,
+            proof,
             service,
             version_2,
             answer,
@@ -366,6 +404,7 @@ impl Link for HttpLink {
     fn resume(&self, service: Service, version_2: bool) -> Option<Box<dyn Conversation + '_>> {
         Some(Box::new(HttpConversation {
             link: self,
+            proof: self.proof(),
             service,
             version_2,
             answer: Answer::default(),
@@ -373,15 +412,16 @@ impl Link for HttpLink {
     }
 
     fn without_secrets(&self, text: &str) -> String {
-        match &self.credential {
-            Some(credential) => credential.without(text),
-            None => text.to_owned(),
-        }
+        let proof = self.proof();
+        let credentials = proof.credentials.iter();
+        credentials.fold(text.to_owned(), |text, credential| credential.without(&text))
     }
 }
 
 struct HttpConversation<'l> {
     link: &'l HttpLink,
+    /// The same from its beginning to its end.
+    proof: Arc<Proof>,
     service: Service,
     version_2: bool,
     answer: Answer,
@@ -395,7 +435,7 @@ impl Conversation for HttpConversation<'_> {
     fn send(&mut self, pieces: Vec<Piece>) -> Result<(), SendError> {
         let (link, service) = (self.link, self.service.name());
         let mut request = Request::new(Method::POST, HttpLink::url(&link.base(), service));
-        set_headers(&mut request, self.version_2, link.authorization.as_ref());
+        set_headers(&mut request, self.version_2, self.proof.authorization.as_ref());
         for (header, what) in [(CONTENT_TYPE, "request"), (ACCEPT, "result")] {
             let value = HeaderValue::from_str(&format!("application/x-{service}-{what}"));
             request

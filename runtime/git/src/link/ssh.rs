@@ -16,14 +16,14 @@ use crate::{
     transport_error::{SAID_CHARS_MAX, TransportError, clean},
 };
 use key_file::KeyFiles;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use std::{
     fmt,
     io::{self, Read},
     net::IpAddr,
     process::{Child, ChildStderr, Command, Stdio},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         mpsc::{Receiver, sync_channel},
     },
     thread,
@@ -34,8 +34,8 @@ use std::{
 pub(crate) struct SshLink {
     url: RepositoryUrl,
     user: String,
-    private_key: secrecy::SecretString,
-    known_hosts: String,
+    /// What the next connection is made with.
+    keys: Mutex<Arc<Keys>>,
     addresses: AddressPolicy,
     timeouts: Timeouts,
     answer_bytes_max: u64,
@@ -49,19 +49,19 @@ impl fmt::Debug for SshLink {
     }
 }
 
+/// A key, and those of the servers that it is shown to.
+struct Keys {
+    private_key: SecretString,
+    known_hosts: String,
+}
+
 /// The name that forges expect.
 const DEFAULT_USER: &str = "git";
 
-impl SshLink {
-    pub(crate) fn new(
-        url: RepositoryUrl,
-        credential: Option<Credential>,
-        addresses: AddressPolicy,
-        timeouts: Timeouts,
-        answer_bytes_max: u64,
-    ) -> Result<Self, TransportError> {
+impl Keys {
+    fn of(remote: &str, credential: Option<Credential>) -> Result<Self, TransportError> {
         let refuse = |problem: &str| TransportError::Settings {
-            remote: url.to_string(),
+            remote: remote.to_owned(),
             problem: problem.to_owned(),
         };
         let Some(Credential::SshKey {
@@ -72,7 +72,11 @@ impl SshLink {
             return Err(refuse("an ssh: URL needs a private key and `known_hosts`"));
         };
         let key = private_key.expose_secret();
-        if !key.contains("-----BEGIN ") || !key.contains("PRIVATE KEY-----") {
+        // Both ends: a key that is being written has no second one yet.
+        let ends = key
+            .lines()
+            .any(|line| line.starts_with("-----END ") && line.contains("PRIVATE KEY-----"));
+        if !key.contains("-----BEGIN ") || !key.contains("PRIVATE KEY-----") || !ends {
             return Err(refuse("the private key is not in the format of ssh-keygen"));
         }
         let is_entry = |line: &str| {
@@ -84,16 +88,38 @@ impl SshLink {
                 "`known_hosts` is empty; put the server's key there, as `ssh-keyscan` prints it once you have checked it",
             ));
         }
+        Ok(Self {
+            private_key,
+            known_hosts,
+        })
+    }
+}
+
+impl SshLink {
+    pub(crate) fn new(
+        url: RepositoryUrl,
+        credential: Option<Credential>,
+        addresses: AddressPolicy,
+        timeouts: Timeouts,
+        answer_bytes_max: u64,
+    ) -> Result<Self, TransportError> {
+        let keys = Keys::of(&url.to_string(), credential)?;
         let user = url.user.clone().unwrap_or_else(|| DEFAULT_USER.to_owned());
         Ok(Self {
             user,
-            private_key,
-            known_hosts,
+            keys: Mutex::new(Arc::new(keys)),
             addresses,
             timeouts,
             answer_bytes_max,
             url,
         })
+    }
+
+    /// Connects with another key from now on. Connections that there are go on.
+    pub(crate) fn renew(&self, credential: Credential) -> Result<(), TransportError> {
+        let keys = Keys::of(&self.url.to_string(), Some(credential))?;
+        *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+        Ok(())
     }
 
     /// The name under which the server's key is looked up, as `known_hosts` has it.
@@ -193,7 +219,8 @@ impl Link for SshLink {
             problem: "its name has no address".to_owned(),
             source: Arc::new(io::ErrorKind::HostUnreachable.into()),
         })?;
-        let files = KeyFiles::create(self.private_key.expose_secret(), &self.known_hosts)
+        let keys = Arc::clone(&self.keys.lock().unwrap_or_else(PoisonError::into_inner));
+        let files = KeyFiles::create(keys.private_key.expose_secret(), &keys.known_hosts)
             .map_err(|error| unusable(&format!("the key cannot be given to `ssh`: {error}")))?;
         let child = self.command(service, address.ip(), &files, version_2).spawn();
         let mut child = child.map_err(|source| TransportError::Program {
