@@ -90,6 +90,10 @@ pub(crate) struct Control {
     /// Reads by path.
     pub(crate) requests: BTreeMap<String, u64>,
     pub(crate) writes: u64,
+    /// The only token that is accepted now, where it was renewed.
+    pub(crate) renewed: Option<String>,
+    /// A token of another project, and that project.
+    pub(crate) stranger: Option<(String, u64)>,
 }
 
 impl Shared {
@@ -214,10 +218,20 @@ impl Fake {
         &self.shared.url
     }
 
-    /// Returns the token that requests need.
+    /// Returns the token that requests need until it is renewed.
     #[must_use]
     pub fn token(&self) -> &str {
         &self.shared.token
+    }
+
+    /// Accepts this token from now on, and no other one.
+    pub fn renew_token(&self, token: &str) {
+        self.shared.control().renewed = Some(token.to_owned());
+    }
+
+    /// Says of this token that it is of another project; it opens nothing of this one.
+    pub fn know_stranger(&self, token: &str, project: u64) {
+        self.shared.control().stranger = Some((token.to_owned(), project));
     }
 
     /// Returns the project as it stands. Deleted configurations are not in it.

@@ -117,6 +117,8 @@ pub struct HttpServer {
 struct Shared {
     root: PathBuf,
     options: HttpOptions,
+    /// As the options have them, until they are changed.
+    accounts: Mutex<HashMap<String, Access>>,
     faults: Mutex<VecDeque<(On, Fault)>>,
     seen: Mutex<Vec<Seen>>,
 }
@@ -142,6 +144,7 @@ impl HttpServer {
         let scheme = if acceptor.is_some() { "https" } else { "http" };
         let shared = Arc::new(Shared {
             root: root.to_owned(),
+            accounts: Mutex::new(options.accounts.clone()),
             options,
             faults: Mutex::default(),
             seen: Mutex::default(),
@@ -215,6 +218,14 @@ impl HttpServer {
     /// Forgets the faults that have not met a request.
     pub fn forget_faults(&self) {
         self.lock(&self.shared.faults).clear();
+    }
+
+    /// Lets somebody with a user name and a password push from now on, and nobody else.
+    pub fn let_in_only(&self, user: &str, password: &str) {
+        let accounts = HttpOptions::default()
+            .account(user, password, Access::Write)
+            .accounts;
+        *self.lock(&self.shared.accounts) = accounts;
     }
 
     /// Returns the requests so far, and forgets them.
@@ -340,7 +351,10 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
     }
     let access = match &seen.authorization {
         None => shared.options.anonymous,
-        Some(value) => *shared.options.accounts.get(value).unwrap_or(&Access::Nothing),
+        Some(value) => {
+            let accounts = shared.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+            accounts.get(value).copied().unwrap_or(Access::Nothing)
+        }
     };
     let is_write = matches!(kind, On::Write | On::AdvertiseWrite);
     match access {

@@ -85,10 +85,21 @@ impl SshServer {
         self.read("client_key")
     }
 
-    /// Returns a private key that is not let in.
+    /// Returns a private key that is not let in at first.
     #[must_use]
     pub fn other_key(&self) -> String {
         self.read("other_key")
+    }
+
+    /// Lets the other key in from now on, and the first one no more.
+    ///
+    /// # Panics
+    /// If the list of keys cannot be written.
+    pub fn let_in_only_the_other_key(&self) {
+        let path = |name: &str| self.directory.path().join(name);
+        // At once: a connection may be reading it.
+        fs::copy(path("other_key.pub"), path("new_keys")).expect("keys can be copied");
+        fs::rename(path("new_keys"), path("authorized_keys")).expect("the list can be replaced");
     }
 
     /// Returns the server's keys, as a client pins them.

@@ -47,6 +47,17 @@ impl Served {
         }
     }
 
+    /// The SSH server.
+    ///
+    /// # Panics
+    /// If it is another one.
+    pub(crate) fn ssh_server(&self) -> &SshServer {
+        match self {
+            Self::Ssh(server) => server,
+            Self::Https { .. } => panic!("it is no SSH server"),
+        }
+    }
+
     /// Returns what the configuration refers to.
     pub(super) fn files(&self) -> Vec<(&'static str, String)> {
         match self {
