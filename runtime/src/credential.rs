@@ -65,6 +65,23 @@ impl CredentialRef {
         }
     }
 
+    /// Reads the credential anew where it may have changed; none for an environment variable, which is the same as long as
+    /// the process lives, and for a pipe, which can be read once.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    #[must_use]
+    pub fn read_again(&self) -> Option<Result<SecretString, CredentialError>> {
+        let path = match self {
+            Self::Environment(_) => return None,
+            Self::File(path) => path.clone(),
+            Self::Systemd(name) => PathBuf::from(std::env::var_os("CREDENTIALS_DIRECTORY")?).join(name),
+        };
+        // One that cannot be asked about cannot be read, which says why.
+        let is_pipe = fs::metadata(&path).is_ok_and(|found| !found.is_file() && !found.is_dir());
+        (!is_pipe).then(|| self.read())
+    }
+
     /// Reads the credential.
     ///
     /// # Errors
@@ -137,6 +154,32 @@ impl fmt::Debug for CredentialRef {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use secrecy::ExposeSecret;
+
+    #[test]
+    fn a_file_is_read_again_and_what_cannot_change_is_not() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("token");
+        let file = CredentialRef::File(path.clone());
+        let again = || {
+            let read = file.read_again().expect("a file may change");
+            read.map(|text| text.expose_secret().to_owned())
+                .map_err(|error| crate::app::chain(&error))
+        };
+        for text in ["one", "two"] {
+            fs::write(&path, format!("{text}\n")).expect("the directory can be written");
+            assert_eq!(again().as_deref(), Ok(text));
+        }
+        fs::write(&path, "\n").expect("the directory can be written");
+        assert!(again().expect_err("there is none").contains("is empty"));
+        fs::remove_file(&path).expect("it is there");
+        assert!(again().expect_err("there is none").contains("cannot read"));
+        // To open one that nobody writes to would wait for ever.
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.is_ok_and(|made| made.success()));
+        assert!(file.read_again().is_none(), "a pipe is read once");
+        assert!(CredentialRef::Environment("HOME".into()).read_again().is_none());
+    }
 
     #[test]
     fn a_file_without_end_is_no_credential() {

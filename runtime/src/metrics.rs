@@ -117,6 +117,31 @@ pub struct Delivered {
     pub outcome: &'static str,
 }
 
+/// What a credential opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelValue)]
+#[allow(non_camel_case_types, reason = "the names are the label's values")]
+pub enum Purpose {
+    /// A project: its Storage token.
+    keboola,
+    /// A repository: a token, password or key.
+    repository,
+}
+
+impl Purpose {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::keboola => "keboola",
+            Self::repository => "repository",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Rotated {
+    pub purpose: Purpose,
+}
+
 type Share = Gauge<f64, AtomicU64>;
 
 /// Retry episodes of this process: those cleared within three hours, and those that were not.
@@ -150,6 +175,7 @@ pub struct Metrics {
     /// Projects of this process with a commit in the current ISO week.
     pub weekly_active_synced_projects: Gauge,
     pub secrets_redacted_rate: Family<Redacted, Share>,
+    credential_rotation_events: Family<Rotated, Counter>,
     pub objects_withheld: Family<Reason, Counter>,
     pub pushes_refused: Family<Reason, Counter>,
     pub dead_letters: Family<Reason, Counter>,
@@ -199,6 +225,7 @@ impl Metrics {
             linked_dev_branches: Family::default(),
             weekly_active_synced_projects: Gauge::default(),
             secrets_redacted_rate: Family::default(),
+            credential_rotation_events: Family::default(),
             objects_withheld: Family::default(),
             pushes_refused: Family::default(),
             dead_letters: Family::default(),
@@ -233,6 +260,13 @@ impl Metrics {
             for attempts in [&metrics.exports, &metrics.polls, &metrics.reconcile_comparisons] {
                 drop(attempts.get_or_create(&label));
             }
+        }
+        for purpose in [Purpose::keboola, Purpose::repository] {
+            drop(
+                metrics
+                    .credential_rotation_events
+                    .get_or_create(&Rotated { purpose }),
+            );
         }
         for channel in ["email", "slack", "webhook"] {
             let outcome = "given_up";
@@ -275,6 +309,7 @@ impl Metrics {
             linked_dev_branches,
             weekly_active_synced_projects,
             secrets_redacted_rate,
+            credential_rotation_events,
             objects_withheld,
             pushes_refused,
             dead_letters,
@@ -350,6 +385,11 @@ impl Metrics {
             "secrets_redacted_rate",
             "Share of found secret values that left encrypted, masked or omitted",
             secrets_redacted_rate.clone(),
+        );
+        registry.register(
+            "credential_rotation_events",
+            "Renewed tokens and keys that were taken into use while the process ran, by what they open",
+            credential_rotation_events.clone(),
         );
         registry.register(
             "objects_withheld",
@@ -440,6 +480,13 @@ impl Metrics {
         self.dead_letters_unplayed
             .set(i64::try_from(depth).unwrap_or(i64::MAX));
         self.dead_letters_oldest_age.set(oldest_age);
+    }
+
+    /// Counts a renewed token or key.
+    pub fn rotated(&self, purpose: Purpose) {
+        self.credential_rotation_events
+            .get_or_create(&Rotated { purpose })
+            .inc();
     }
 
     /// Counts events that a comparison with the source had to append.

@@ -90,6 +90,7 @@ impl Poller {
     pub async fn run(mut self, stop: CancellationToken) {
         let Some(spec) = self.mirror.spec.poll else { return };
         let mut pace = Pace::new(spec, (self.system.now)(), jitter());
+        let mut renewed = self.mirror.rotation.renewed();
         loop {
             let now = (self.system.now)();
             pace.clamp(now);
@@ -98,6 +99,14 @@ impl Poller {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(until(now, pace.next())) => {}
+                _ = renewed.changed() => {
+                    // Another token may be shown more, or less.
+                    self.is_master = None;
+                    if self.status.problem.is_some() {
+                        pace.hinted(Hint::Versions, (self.system.now)());
+                    }
+                    continue;
+                }
             }
             // What is cut short here is found again by the next look.
             tokio::select! {
@@ -125,7 +134,17 @@ impl Poller {
                 pace.hinted(hint, (self.system.now)());
             }
             Due::Look { unversioned } => {
-                let outcome = self.look(unversioned).await;
+                let rotation = Arc::clone(&self.mirror.rotation);
+                rotation.look().await;
+                let taken = rotation.taken();
+                let mut outcome = self.look(unversioned).await;
+                let is_refused = |error: &AttemptError| error.disposition() == Disposition::NeedsCustomer;
+                if outcome.as_ref().is_err_and(is_refused) {
+                    rotation.look().await;
+                    if rotation.taken() != taken {
+                        outcome = self.look(unversioned).await;
+                    }
+                }
                 self.ended(outcome, unversioned, pace).await;
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::{
     config::{Config, GitConfig, MirrorSpec, RepositoryCredential, RepositorySpec},
-    credential::CredentialError,
+    credential::{CredentialError, CredentialRef},
     files,
     system::StartError,
 };
@@ -21,17 +21,17 @@ use thiserror::Error;
 /// # Errors
 /// A path without a repository, a credential that cannot be read, or settings that cannot be used.
 pub fn open(spec: &MirrorSpec, git: &GitConfig) -> Result<Arc<dyn Remote>, StartError> {
-    open_with_secret(spec, git).map(|(remote, _)| remote)
+    open_renewable(spec, git).map(|(remote, _)| remote)
 }
 
-/// Does the same, and returns what opens it beside it, for the guard.
+/// Does the same, and returns what opens it beside it, for the guard and for whoever renews it.
 ///
 /// # Errors
 /// As [`open`].
-pub(crate) fn open_with_secret(
+pub(crate) fn open_renewable(
     spec: &MirrorSpec,
     git: &GitConfig,
-) -> Result<(Arc<dyn Remote>, Option<SecretString>), StartError> {
+) -> Result<(Arc<dyn Remote>, Option<Renewable>), StartError> {
     let unusable = |source| StartError::Repository {
         mirror: spec.id.clone(),
         source,
@@ -42,22 +42,62 @@ pub(crate) fn open_with_secret(
         }
         RepositorySpec::Remote { url, credential } => (url, credential),
     };
-    let credential = credential.as_ref().map(read).transpose();
-    let credential = credential.map_err(|source| StartError::Credential {
+    let read = |credential: &RepositoryCredential| -> Result<_, CredentialError> {
+        let texts = references(credential).into_iter().map(CredentialRef::read);
+        texts.collect::<Result<Vec<_>, _>>()
+    };
+    let texts = credential.as_ref().map(read).transpose();
+    let texts = texts.map_err(|source| StartError::Credential {
         mirror: spec.id.clone(),
         source,
     })?;
-    let secret = credential.as_ref().map(|credential| match credential {
-        Credential::Basic { password, .. } => password.clone(),
-        Credential::Bearer(token) => token.clone(),
-        Credential::SshKey { private_key, .. } => private_key.clone(),
-    });
+    let given = credential.as_ref().zip(texts);
     let settings = RemoteSettings {
-        credential,
+        credential: given
+            .as_ref()
+            .and_then(|(credential, texts)| assembled(credential, texts)),
         ..settings(git)?
     };
     let remote = SmartRemote::new(url, settings).map_err(|error| unusable(RemoteError::Transport(error)))?;
-    Ok((Arc::new(remote), secret))
+    let remote = Arc::new(remote);
+    let renewable = given.map(|(credential, texts)| Renewable {
+        remote: Arc::clone(&remote),
+        credential: credential.clone(),
+        texts,
+    });
+    Ok((remote, renewable))
+}
+
+/// A repository whose credential can be replaced while it is used.
+pub(crate) struct Renewable {
+    remote: Arc<SmartRemote>,
+    credential: RepositoryCredential,
+    /// What the references led to when it was opened.
+    texts: Vec<SecretString>,
+}
+
+impl Renewable {
+    /// Returns the secret that it was opened with.
+    pub(crate) fn secret(&self) -> Option<&SecretString> {
+        self.texts.first()
+    }
+
+    /// Returns the pieces of the credential, the secret first: where each comes from, and what it was.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = (CredentialRef, SecretString)> {
+        let references = references(&self.credential).into_iter().cloned();
+        references.zip(self.texts.iter().cloned())
+    }
+
+    /// Uses other pieces from the next conversation on.
+    ///
+    /// # Errors
+    /// Pieces that make no credential; then the former one stays.
+    pub(crate) fn renew(&self, texts: &[SecretString]) -> Result<(), TransportError> {
+        match assembled(&self.credential, texts) {
+            Some(credential) => self.remote.renew(credential),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Checks what the repositories of all mirrors are talked to with, if any is behind a server.
@@ -148,22 +188,30 @@ pub fn signing_key(spec: &MirrorSpec) -> Result<Option<SigningKey>, StartError> 
     Ok(Some(key))
 }
 
-fn read(credential: &RepositoryCredential) -> Result<Credential, CredentialError> {
-    Ok(match credential {
-        RepositoryCredential::Token { user: None, token } => Credential::token(token.read()?),
-        RepositoryCredential::Token {
-            user: Some(user),
-            token,
-        } => Credential::Basic {
-            user: user.clone(),
-            password: token.read()?,
-        },
+/// Returns what a credential is made of, the secret first.
+fn references(credential: &RepositoryCredential) -> Vec<&CredentialRef> {
+    match credential {
+        RepositoryCredential::Token { user: _, token } => vec![token],
         RepositoryCredential::SshKey {
             private_key,
             known_hosts,
-        } => Credential::SshKey {
-            private_key: private_key.read()?,
-            known_hosts: known_hosts.read()?.expose_secret().to_owned(),
-        },
-    })
+        } => vec![private_key, known_hosts],
+    }
+}
+
+/// Puts a credential together from what its references led to, in their order.
+fn assembled(credential: &RepositoryCredential, texts: &[SecretString]) -> Option<Credential> {
+    match (credential, texts) {
+        (RepositoryCredential::Token { user: None, .. }, [token]) => Some(Credential::token(token.clone())),
+        (RepositoryCredential::Token { user: Some(user), .. }, [token]) => Some(Credential::Basic {
+            user: user.clone(),
+            password: token.clone(),
+        }),
+        (RepositoryCredential::SshKey { .. }, [private_key, known_hosts]) => Some(Credential::SshKey {
+            private_key: private_key.clone(),
+            known_hosts: known_hosts.expose_secret().to_owned(),
+        }),
+        // There are as many texts as references.
+        (RepositoryCredential::Token { .. } | RepositoryCredential::SshKey { .. }, _) => None,
+    }
 }

@@ -59,6 +59,8 @@ pub struct Runner {
     landed: broadcast::Sender<Landed>,
     /// Raised to make all lanes due at once.
     hurry: watch::Sender<u64>,
+    /// Raised to have the files of all credentials looked at.
+    credentials: watch::Sender<u64>,
     lanes: Mutex<BTreeMap<LaneId, Lane>>,
     /// Mirrors that an operator holds.
     paused: watch::Sender<BTreeSet<MirrorId>>,
@@ -90,6 +92,7 @@ impl Runner {
             tasks: TaskTracker::new(),
             landed: broadcast::channel(LANDED_KEPT).0,
             hurry: watch::channel(0).0,
+            credentials: watch::channel(0).0,
             lanes: Mutex::default(),
             paused: watch::channel(BTreeSet::new()).0,
             followed: Mutex::default(),
@@ -129,6 +132,11 @@ impl Runner {
     /// Makes everything that waits due now.
     pub fn hasten(&self) {
         self.hurry.send_modify(|count| *count += 1);
+    }
+
+    /// Looks at once whether there are other credentials by now, also where those that are there could not be used before.
+    pub fn look_at_credentials(&self) {
+        self.credentials.send_modify(|count| *count += 1);
     }
 
     /// Starts the tasks of all configured mirrors. One that cannot be opened is tried again, beside the others.
@@ -188,6 +196,7 @@ impl Runner {
     /// Follows one mirror: keeps a task for each of its branches.
     async fn follow(self: Arc<Self>, mirror: Arc<Mirror>, followed: Followed) {
         let mut news = self.system.log.tail();
+        let mut renewed = mirror.rotation.renewed();
         let mut known: BTreeSet<BranchId> = BTreeSet::new();
         let mut retry = mirror_core::retry::Retry::default();
         let mut seen: BTreeMap<BranchId, String> = BTreeMap::new();
@@ -197,6 +206,8 @@ impl Runner {
         let mut awaited: BTreeMap<BranchId, Timestamp> = BTreeMap::new();
         let between = BRANCHES_EVERY.min(Duration::from_millis(self.system.config.window.span_ms) / 4);
         loop {
+            mirror.rotation.look().await;
+            renewed.mark_unchanged();
             let now = (self.system.now)();
             let mut failed = false;
             let next = match self.open_lanes(&mirror, &followed, &mut known, &mut seen).await {
@@ -223,6 +234,11 @@ impl Runner {
                     }
                 }
                 Err(error) => {
+                    // It may have been replaced since: a refused one is not told before it was tried anew.
+                    mirror.rotation.look().await;
+                    if renewed.has_changed().unwrap_or(false) {
+                        continue;
+                    }
                     failed = true;
                     let due = retry.failed(start_disposition(&error), now, jitter());
                     self.unopened(&mirror.notices, &mirror.spec.id, &error, retry.count)
@@ -249,6 +265,7 @@ impl Runner {
             tokio::select! {
                 () = followed.stop.cancelled() => return,
                 () = sleep_until(next) => {}
+                _ = renewed.changed(), if failed => {}
                 branch = unknown_branch, if !failed => {
                     let until = later((self.system.now)(), BRANCH_VISIBLE_WITHIN);
                     if let Some(branch) = branch {

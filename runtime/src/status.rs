@@ -1,6 +1,7 @@
 //! What is going on, for `/v1/status`, `/livez` and the commands: kept by the lanes, read by others.
 
 use crate::{
+    metrics::Purpose,
     notify::channel::channel_of,
     pipeline::{attempt::RefusedMonth, backfill::BackfillProgress, progress::Progress},
     policies::ShadowReport,
@@ -198,6 +199,15 @@ impl NoticesStatus {
     }
 }
 
+/// How the renewing of a credential stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CredentialStatus {
+    /// When this process took the one that is in use; none where that is the one that it began with.
+    pub renewed_at: Option<Timestamp>,
+    /// Why what stands in its place now is not used.
+    pub problem: Option<String>,
+}
+
 /// The status of all mirrors and their lanes.
 #[derive(Debug, Default)]
 pub struct Status {
@@ -208,6 +218,8 @@ pub struct Status {
     notices: Mutex<BTreeMap<String, NoticesStatus>>,
     /// Of mirrors that this process polls.
     polls: Mutex<BTreeMap<MirrorId, PollStatus>>,
+    /// Credentials that were renewed, or cannot be.
+    credentials: Mutex<BTreeMap<(MirrorId, Purpose), CredentialStatus>>,
     /// Policies that only watch, by mirror and name.
     shadows: Mutex<BTreeMap<(MirrorId, String), Arc<ShadowReport>>>,
     /// Events that wait for mirrors whose lanes are not open.
@@ -281,6 +293,23 @@ impl Status {
             Some(poll) => polls.insert(mirror.clone(), poll),
             None => polls.remove(mirror),
         };
+    }
+
+    /// Changes what there is to say of a mirror's credential.
+    pub fn update_credential(
+        &self,
+        mirror: &MirrorId,
+        purpose: Purpose,
+        change: impl FnOnce(&mut CredentialStatus),
+    ) {
+        let mut credentials = self.credentials.lock().unwrap_or_else(PoisonError::into_inner);
+        change(credentials.entry((mirror.clone(), purpose)).or_default());
+    }
+
+    /// Forgets the credentials of a mirror that this process does not work for any more.
+    pub fn forget_credentials(&self, mirror: &MirrorId) {
+        let mut credentials = self.credentials.lock().unwrap_or_else(PoisonError::into_inner);
+        credentials.retain(|(of, _), _| of != mirror);
     }
 
     /// Notes how many events wait for mirrors whose lanes are not open.
@@ -446,9 +475,22 @@ impl Status {
                 })
             })
             .collect();
+        let credentials = self.credentials.lock().unwrap_or_else(PoisonError::into_inner);
+        let credentials: Vec<Value> = credentials
+            .iter()
+            .filter(|((mirror, _), _)| is_meant(mirror))
+            .map(|((mirror, purpose), credential)| {
+                json!({
+                    "mirror": mirror.as_str(),
+                    "purpose": purpose.as_str(),
+                    "renewed": credential.renewed_at.map(|at| at.to_string()),
+                    "problem": credential.problem,
+                })
+            })
+            .collect();
         json!({
             "lanes": lanes, "mirrors": problems, "repositories": repositories, "notices": notices, "polls": polls,
-            "shadows": self.shadow_pages(is_meant),
+            "credentials": credentials, "shadows": self.shadow_pages(is_meant),
         })
     }
 

@@ -12,11 +12,16 @@ use crate::{
     },
     database::{Database, DatabaseOptions},
     metrics::Metrics,
-    nats::Nats,
+    nats::{self, Nats},
     notify::{MirrorNotices, Notices, courier::Courier},
-    pipeline::{attempt::Heirs, cache::ObjectCache, fetch::Source, memories::Memories, stages::Stages},
+    pipeline::{
+        attempt::Heirs, cache::ObjectCache, fetch::Source, memories::Memories, stages::Stages,
+        transform::OwnSecrets,
+    },
     policies::{self, Policies, Policy, Shadow},
     queue::{EventLog, embedded::EmbeddedLog, jetstream::JetStreamLog},
+    repository::Renewable,
+    rotation::{Rotation, Used},
     state::{
         StateStore, embedded::EmbeddedState, notices::NoticeStore, pauses::PauseStore, shared::SharedState,
     },
@@ -152,9 +157,10 @@ impl Guests {
 pub struct Mirror {
     pub spec: Arc<MirrorSpec>,
     pub source: Arc<Source>,
-    token: SecretString,
     remote: Arc<dyn Remote>,
-    repository_secret: Option<SecretString>,
+    own_secrets: Arc<OwnSecrets>,
+    /// Takes renewed credentials into use.
+    pub rotation: Arc<Rotation>,
     git: Arc<Store>,
     signing: Option<Arc<SigningKey>>,
     turn: Arc<Mutex<()>>,
@@ -199,7 +205,7 @@ impl fmt::Debug for Mirror {
 struct Places {
     token: SecretString,
     remote: Arc<dyn Remote>,
-    repository_secret: Option<SecretString>,
+    renewable: Option<Renewable>,
     signing: Option<SigningKey>,
     git: Store,
 }
@@ -209,11 +215,11 @@ impl Places {
         let id = || spec.id.clone();
         let token = spec.token.read();
         let git = |source| StartError::Store { mirror: id(), source };
-        let (remote, repository_secret) = crate::repository::open_with_secret(spec, config)?;
+        let (remote, renewable) = crate::repository::open_renewable(spec, config)?;
         Ok(Self {
             token: token.map_err(|source| StartError::Token { mirror: id(), source })?,
             remote,
-            repository_secret,
+            renewable,
             signing: crate::repository::signing_key(spec)?,
             git: Store::open_or_create(directory).map_err(git)?,
         })
@@ -323,7 +329,7 @@ impl System {
         let Places {
             token,
             remote,
-            repository_secret,
+            renewable,
             signing,
             git,
         } = places.await??;
@@ -334,7 +340,23 @@ impl System {
         let visibility = VisibilityWatch::new(spec, &self.config.visibility, &self.config.git)?;
         let (policies, shadows) = self.policies(spec).await?;
         let spec = Arc::new(spec.clone());
+        let own_secrets = [Some(&token), renewable.as_ref().and_then(Renewable::secret)];
+        let own_secrets = self.own_secrets(own_secrets.into_iter().flatten());
+        let own_secrets = Arc::new(OwnSecrets::new(own_secrets));
+        let rotation = Rotation::new(Used {
+            spec: &spec,
+            token,
+            client: client.clone(),
+            keboola: self.config.keboola.clone(),
+            repository: renewable,
+            own_secrets: Arc::clone(&own_secrets),
+            metrics: Arc::clone(&self.metrics),
+            status: Arc::clone(&self.status),
+            now: self.now,
+        });
         Ok(Mirror {
+            own_secrets,
+            rotation: Arc::new(rotation),
             visibility,
             policies,
             shadows,
@@ -346,14 +368,32 @@ impl System {
                 Duration::from_millis(self.config.keboola.visible_within_ms),
                 self.cache.of(spec.id.clone()),
             )),
-            token,
             remote,
-            repository_secret,
             git: Arc::new(git),
             signing: signing.map(Arc::new),
             seen: Arc::default(),
             turn,
         })
+    }
+
+    /// Returns what must not leave: a mirror's secrets, and those that all share.
+    fn own_secrets<'s>(&self, of_mirror: impl Iterator<Item = &'s SecretString>) -> KnownSecrets {
+        let mut own_secrets = KnownSecrets::default();
+        for secret in of_mirror {
+            own_secrets.add_credential(secret.expose_secret());
+        }
+        own_secrets.add_credential(self.tag_root.expose_secret());
+        // One that cannot be read was told when the listener was set up.
+        let ingest = self.config.http.ingest.iter();
+        for token in ingest.filter_map(|ingest| ingest.token.read().ok()) {
+            own_secrets.add_credential(token.expose_secret());
+        }
+        if let QueueConfig::JetStream(config) = &self.config.queue {
+            for secret in nats::connect::secrets(&config.auth) {
+                own_secrets.add_credential(secret.expose_secret());
+            }
+        }
+        own_secrets
     }
 
     /// Prepares what judges a mirror's content: the built-in policy, then the customer's; and what only watches.

@@ -129,13 +129,13 @@ impl Cause {
                 "Nothing, if Keboola is known to be down: it is tried again every few minutes. Otherwise check the stack's address and what stands between."
             }
             Self::KeboolaToken => {
-                "Give the mirror a valid master token of this project; it is read when the mirror starts."
+                "Give the mirror a valid master token of this project. One in a file is taken within seconds of being replaced there; one in an environment variable takes a restart."
             }
             Self::Remote => {
                 "Nothing, if the Git server is known to be down: it is tried again every few minutes. Otherwise check the repository's address, its firewall and what stands between."
             }
             Self::Credentials => {
-                "Renew the mirror's Git token or key, or give its account write access to the repository, and restart the mirror where the credential changed. `kbc-mirror mirror test` tells whether it works."
+                "Renew the mirror's Git token or key, or give its account write access to the repository. One in a file is taken within seconds of being replaced there; one in an environment variable takes a restart. `kbc-mirror mirror test` tells whether it works."
             }
             Self::BranchProtected => {
                 "Let the mirror's account push to this branch, or give the mirror another one; unarchive the repository if it is read-only."

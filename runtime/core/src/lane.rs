@@ -6,7 +6,7 @@
 
 use crate::{
     cut::{LaneCursor, Position, Stream},
-    retry::{Disposition, Failure, Jitter, Notice, Outage, RETRY_WAIT_MAX, Retry},
+    retry::{Disposition, Failure, Jitter, Notice, Outage, OutageClass, RETRY_WAIT_MAX, Retry},
     window::{Window, WindowMode, later},
 };
 use jiff::Timestamp;
@@ -38,6 +38,8 @@ pub enum Wake {
     Hasten,
     /// The remote may take what it did not, of which no stream tells.
     Again,
+    /// What proves to the source or the remote who we are is another one by now.
+    Renewed,
     /// The process ends: nothing new starts.
     Stop,
 }
@@ -207,6 +209,13 @@ impl Lane {
             // An attempt that waits for its time does it then, and one that runs is asked for its own when it has ended.
             Wake::Again if self.running => {}
             Wake::Again => self.again_at = self.again_at.or(Some(now)),
+            // Whoever renews a credential has mended something. A wait that somebody else asked for goes on.
+            Wake::Renewed => {
+                let is_theirs = |outage: &Outage| outage.class == OutageClass::NeedsCustomer;
+                if self.outage.as_ref().is_some_and(is_theirs) {
+                    self.again_at = self.again_at.map(|again_at| again_at.min(now));
+                }
+            }
             Wake::Stop => self.stopping = true,
         }
         self.change.window.clamp(now);

@@ -273,7 +273,7 @@ impl Offline {
             shadows: Vec::new(),
             filter: self.guests.filter.clone(),
             redaction: Redaction::new(SecretsMode::Encrypted, TagKey::none()),
-            own_secrets: KnownSecrets::new(),
+            own_secrets: Arc::default(),
             seen: Arc::clone(&self.seen),
             guard: Mutex::default(),
             names: Mutex::default(),

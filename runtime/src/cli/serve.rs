@@ -17,6 +17,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// What only a new process mends is looked for so often, and seen this many times in a row before the process ends:
@@ -34,6 +35,7 @@ pub fn run(serve: &Serve) -> Result<(), Failure> {
     let config = Config::read(&serve.config).map_err(|error| Failure::usage(crate::app::chain(&error)))?;
     run_to_end(runtime()?, async {
         let asked = stop_asked();
+        let hung_up = signal(SignalKind::hangup());
         let system = Arc::new(
             System::open(config)
                 .await
@@ -48,6 +50,7 @@ pub fn run(serve: &Serve) -> Result<(), Failure> {
         let keeper = tokio::spawn(keep(Arc::clone(&system), stop.clone()));
         let intake = take_in(&system, &stop);
         runner.start().await.map_err(|error| start_failure(&error))?;
+        look_at_credentials_when_asked(hung_up, &runner, &stop);
         tracing::info!(mirrors = system.config.mirrors.len(), "started");
         let outcome = tokio::select! {
             () = asked => Ok(()),
@@ -113,6 +116,29 @@ async fn listen(
     }
     let grace = Duration::from_millis(system.config.grace_ms);
     Ok(Some(tokio::spawn(listener.serve(stop.clone(), grace))))
+}
+
+/// Has credentials looked at with each SIGHUP, as operators are used to; without it they are looked at anyway.
+fn look_at_credentials_when_asked(
+    hung_up: io::Result<tokio::signal::unix::Signal>,
+    runner: &Arc<Runner>,
+    stop: &CancellationToken,
+) {
+    let (runner, stop) = (Arc::clone(runner), stop.clone());
+    match hung_up {
+        Ok(mut hung_up) => drop(tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    heard = hung_up.recv() => match heard {
+                        Some(()) => runner.look_at_credentials(),
+                        None => return,
+                    }
+                }
+            }
+        })),
+        Err(error) => tracing::warn!(%error, "SIGHUP cannot be listened for"),
+    }
 }
 
 /// Starts to take in what publishers send over NATS.
@@ -187,7 +213,6 @@ fn is_full(error: &io::Error) -> bool {
 
 /// Listens for SIGTERM and Ctrl-C from now on; done when one has come.
 pub(super) fn stop_asked() -> impl Future<Output = ()> {
-    use tokio::signal::unix::{SignalKind, signal};
     let signals = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
     async move {
         let heard = signals.into_iter().map(|signal| async {

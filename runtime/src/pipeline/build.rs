@@ -190,6 +190,7 @@ impl Lane {
 
     fn build_all(&self, draft: &mut Draft<'_>, begin: Begin<'_>) -> Result<Outcome, AttemptError> {
         let stages = &self.transformer.stages;
+        let own_secrets_learnt = self.transformer.own_secrets.learnt();
         let Begin {
             mut memory,
             fetched,
@@ -297,7 +298,8 @@ impl Lane {
         }
         let failed = build.gather(&mut shards, tip, handle)?;
         build.count_unmade(&failed, &mut inventory);
-        if build.outdated_guard {
+        // A credential that was renewed meanwhile was not looked for either.
+        if build.outdated_guard || self.transformer.own_secrets.learnt() != own_secrets_learnt {
             return Ok(Outcome::Again(Again::default()));
         }
         crash_point!("after-guard");

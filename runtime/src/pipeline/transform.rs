@@ -4,6 +4,7 @@
 //! Pure for the caller: no I/O, no clock. Blocks; chunks run beside each other on all cores.
 
 mod names;
+mod own;
 
 use super::stages::{Stage, Stages};
 use crate::policies::{Policy, Shadow};
@@ -22,6 +23,7 @@ use mirror_core::{
 use mirror_sandbox::{FilledShard, LayoutRenderer, SampleFilter, SandboxError};
 use names::Counted;
 pub use names::JudgedNames;
+pub use own::OwnSecrets;
 use std::{
     collections::HashMap,
     fmt,
@@ -49,7 +51,7 @@ pub struct Transformer {
     pub filter: SampleFilter,
     pub redaction: Redaction,
     /// The run's own secrets: tokens and keys.
-    pub own_secrets: KnownSecrets,
+    pub own_secrets: Arc<OwnSecrets>,
     /// Plaintexts that were found under `#` keys since the process started, in whatever branch of the
     /// project; never stored.
     pub seen: Arc<Mutex<KnownSecrets>>,
@@ -74,9 +76,9 @@ pub struct Clean {
     pub known: KnownSecrets,
 }
 
-/// The guard against everything that is known by now, and how much that is.
+/// The guard against everything that is known by now, and how much that is: of the run's own, and seen.
 #[derive(Default)]
-pub struct CurrentGuard(Option<(usize, Arc<Guard>)>);
+pub struct CurrentGuard(Option<((u64, usize), Arc<Guard>)>);
 
 impl fmt::Debug for CurrentGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -111,12 +113,12 @@ impl Transformer {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let mut guard = self.guard.lock().unwrap_or_else(PoisonError::into_inner);
         match &guard.0 {
-            Some((known, guard)) if *known == seen.len() => Arc::clone(guard),
+            Some((known, guard)) if *known == (self.own_secrets.learnt(), seen.len()) => Arc::clone(guard),
             _ => {
-                let mut known = self.own_secrets.clone();
+                let (learnt, mut known) = self.own_secrets.known();
                 known.merge(&seen);
                 let made = Arc::new(Guard::new(&known));
-                guard.0 = Some((seen.len(), Arc::clone(&made)));
+                guard.0 = Some(((learnt, seen.len()), Arc::clone(&made)));
                 made
             }
         }

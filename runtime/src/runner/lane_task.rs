@@ -25,7 +25,7 @@ use mirror_core::{
     jobs::budget::{Pace, Spent},
     key::EventKey,
     lane::{Action, Wake},
-    retry::RETRY_WAIT_MAX,
+    retry::{Disposition, RETRY_WAIT_MAX},
     window::{WindowMode, later, within},
 };
 use std::{
@@ -71,6 +71,7 @@ enum Wakened {
     Time,
     Hurry,
     Paused,
+    Renewed,
     News(Result<News, broadcast::error::RecvError>),
     Done(Box<Result<Done, AttemptError>>),
 }
@@ -80,6 +81,7 @@ impl LaneTask {
         let mut news = self.lane.log.tail();
         let mut hurry = self.runner.hurry.subscribe();
         let mut paused = self.runner.paused.subscribe();
+        let mut renewed = self.mirror.rotation.renewed();
         let stop = self.stop.clone();
         tokio::select! {
             () = stop.cancelled() => return,
@@ -90,6 +92,8 @@ impl LaneTask {
         };
         let mut wakes = vec![Wake::Tick];
         let mut running: Option<tokio::task::JoinHandle<Result<Done, AttemptError>>> = None;
+        // What the running attempt was started for, and how many credentials had been renewed by then.
+        let mut started: (Vec<Stream>, u64) = Default::default();
         let mut rest_at: Option<Timestamp> = None;
         let mut months_at: Option<Timestamp> = None;
         loop {
@@ -104,8 +108,10 @@ impl LaneTask {
             for action in actions {
                 match action {
                     Action::Start { streams } => {
+                        self.mirror.rotation.look().await;
                         self.refresh().await;
                         running = Some(self.start(&streams, now));
+                        started = (streams, self.mirror.rotation.taken());
                     }
                     Action::Remember(outage) => self.remember(outage).await,
                     Action::Notify { notice, outage } => self.notice(notice, outage).await,
@@ -123,6 +129,7 @@ impl LaneTask {
                 () = stop.cancelled(), if !stopped => Wakened::Stop,
                 () = sleep_until(due.into_iter().chain(again).chain(rest_at).chain(months_at).min().map(|due| until(now, due))) => Wakened::Time,
                 changed = hurry.changed() => if changed.is_ok() { Wakened::Hurry } else { Wakened::Stop },
+                changed = renewed.changed() => if changed.is_ok() { Wakened::Renewed } else { Wakened::Stop },
                 changed = paused.changed() => if changed.is_ok() { Wakened::Paused } else { Wakened::Stop },
                 heard = news.recv() => Wakened::News(heard),
                 done = ended(&mut running) => Wakened::Done(Box::new(done)),
@@ -130,6 +137,7 @@ impl LaneTask {
             wakes = match wakened {
                 Wakened::Stop => vec![Wake::Stop],
                 Wakened::Hurry => vec![Wake::Hasten],
+                Wakened::Renewed => vec![Wake::Renewed],
                 Wakened::Paused => match self.is_paused() {
                     true => vec![Wake::Pause],
                     false => {
@@ -178,6 +186,12 @@ impl LaneTask {
                         && !self.lane.branch.is_default
                     {
                         return self.retire().await;
+                    }
+                    if self.was_renewed_since(started.1, &outcome).await && !stop.is_cancelled() {
+                        let now = (self.lane.now)();
+                        started.1 = self.mirror.rotation.taken();
+                        running = Some(self.start(&started.0, now));
+                        continue;
                     }
                     let ended = self.ended(*outcome, machine.retries());
                     self.count_backlog().await;
@@ -280,6 +294,17 @@ impl LaneTask {
         if self.lane.exports.samples_blocked {
             system.metrics.sample_request(true);
         }
+    }
+
+    /// Says whether an attempt failed with credentials that are replaced by now: then it is made again, and was no failure.
+    /// Who was refused looks first whether they are.
+    async fn was_renewed_since(&self, taken: u64, outcome: &Result<Done, AttemptError>) -> bool {
+        let Err(error) = outcome else { return false };
+        if error.disposition() != Disposition::NeedsCustomer {
+            return false;
+        }
+        self.mirror.rotation.look().await;
+        self.mirror.rotation.taken() != taken
     }
 
     fn start(

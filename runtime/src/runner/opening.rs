@@ -56,6 +56,13 @@ impl Runner {
         self.spawn(followed, async move {
             runner.watch_visibility(&watched, stop).await;
         });
+        let (rotation, asked) = (Arc::clone(&mirror.rotation), self.credentials.subscribe());
+        let (status, stop) = (Arc::clone(&self.system), followed.stop.clone());
+        let id = mirror.spec.id.clone();
+        self.spawn(followed, async move {
+            rotation.watch(asked, stop).await;
+            status.status.forget_credentials(&id);
+        });
         if mirror.spec.poll.is_some() {
             let poller = Poller::new(Arc::clone(&self.system), Arc::clone(self), Arc::clone(&mirror));
             self.spawn(followed, poller.run(followed.stop.clone()));

@@ -3,8 +3,7 @@
 use super::{Mirror, StartError, System, secrets_mode};
 use crate::{
     branches,
-    config::{BranchDirectory, MirrorSpec, QueueConfig},
-    nats,
+    config::{BranchDirectory, MirrorSpec},
     pipeline::{
         attempt::{Base, Lane},
         progress::Progress,
@@ -16,7 +15,6 @@ use crate::{
 use mirror_core::{
     digest::{RenderDigest, RenderInputs},
     document::Context,
-    guard::KnownSecrets,
     ids::{BranchId, LaneId, Topic},
     marker::TagKey,
     path::{MirrorPath, OwnedPaths},
@@ -178,27 +176,6 @@ impl System {
         directory: &str,
     ) -> Transformer {
         let spec = &mirror.spec;
-        let mut own_secrets = KnownSecrets::default();
-        own_secrets.add_credential(mirror.token.expose_secret());
-        if let Some(secret) = &mirror.repository_secret {
-            own_secrets.add_credential(secret.expose_secret());
-        }
-        own_secrets.add_credential(self.tag_root.expose_secret());
-        // One that cannot be read was told when the listener was set up.
-        for token in self
-            .config
-            .http
-            .ingest
-            .iter()
-            .filter_map(|ingest| ingest.token.read().ok())
-        {
-            own_secrets.add_credential(token.expose_secret());
-        }
-        if let QueueConfig::JetStream(config) = &self.config.queue {
-            for secret in nats::connect::secrets(&config.auth) {
-                own_secrets.add_credential(secret.expose_secret());
-            }
-        }
         Transformer {
             layout: self.guests.layout.clone(),
             policies: mirror.policies.clone(),
@@ -212,7 +189,7 @@ impl System {
                     &spec.project,
                 ),
             ),
-            own_secrets,
+            own_secrets: Arc::clone(&mirror.own_secrets),
             seen: Arc::clone(&mirror.seen),
             guard: std::sync::Mutex::default(),
             names: std::sync::Mutex::default(),

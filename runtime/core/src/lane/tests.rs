@@ -6,7 +6,7 @@ use expect_test::{Expect, expect};
 ///
 /// Steps are `<second> <what>`, separated by `;`. What: `change N`, `jobs N`, `urgent N` (a jobs
 /// event that is urgent), `ok C J [took S]` (mirrored through change C and jobs J), `down`, `denied`,
-/// `moved`, `cut short`, `tick`, `pause`, `resume`, `stop`. `wait` ticks at every moment that the lane
+/// `moved`, `cut short`, `renewed` (a credential), `tick`, `pause`, `resume`, `stop`. `wait` ticks at every moment that the lane
 /// asks for, up to that second.
 struct Play {
     lane: Lane,
@@ -76,6 +76,7 @@ impl Play {
                         .get(5)
                         .map(|seconds| Duration::from_secs(seconds.parse().unwrap())),
                 }),
+                "renewed" => Wake::Renewed,
                 "down" => failed(Disposition::Temporary { after: None }),
                 "denied" => failed(Disposition::NeedsCustomer),
                 "moved" => failed(Disposition::RefMoved),
@@ -396,5 +397,15 @@ fn what_no_stream_tells_of_is_tried_again_without_hastening_a_retry() {
             404s start [Change]
             waits for nothing
         "#]],
+    );
+}
+
+#[test]
+fn a_renewed_credential_ends_the_wait_of_who_was_refused_and_no_other() {
+    check(
+        fresh(),
+        "0 change 1; 27 wait; 28 renewed; 30 denied; 40 renewed; 41 denied; 341 wait; 342 ok 1 0; 350 renewed; \
+         351 change 2; 378 wait; 379 down; 380 renewed; 400 wait; 401 pause; 402 renewed",
+        &expect![[""]],
     );
 }

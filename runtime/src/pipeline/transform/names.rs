@@ -21,11 +21,15 @@ use std::{
 
 /// What policies and guard found in names, by name. Names may hold secrets: this is never printed or stored.
 #[derive(Default)]
-pub struct JudgedNames(HashMap<String, Vec<Finding>>);
+pub struct JudgedNames {
+    found: HashMap<String, Vec<Finding>>,
+    /// How many secrets the run had learnt ([`super::OwnSecrets::learnt`]) when they were judged.
+    learnt: u64,
+}
 
 impl fmt::Debug for JudgedNames {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "JudgedNames({})", self.0.len())
+        write!(f, "JudgedNames({})", self.found.len())
     }
 }
 
@@ -51,9 +55,14 @@ impl Transformer {
     fn judge_names<'t>(&self, texts: impl IntoIterator<Item = &'t str>) -> Result<BadNames, SandboxError> {
         let mut texts: BTreeSet<&str> = texts.into_iter().filter(|text| !text.is_empty()).collect();
         let mut bad = BTreeMap::new();
+        let (learnt, own_secrets) = self.own_secrets.known();
         {
-            let judged = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-            texts.retain(|text| match judged.0.get(*text) {
+            let mut judged = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+            if judged.learnt != learnt {
+                judged.found.clear();
+                judged.learnt = learnt;
+            }
+            texts.retain(|text| match judged.found.get(*text) {
                 Some(findings) if findings.is_empty() => false,
                 Some(findings) => {
                     bad.insert((*text).to_owned(), findings.clone());
@@ -76,7 +85,7 @@ impl Transformer {
             .collect::<Result<Vec<_>, _>>()?;
         self.watch_texts(&documents);
         let mut verdicts = joined(verdicts).into_iter();
-        let guard = Guard::new(&self.own_secrets);
+        let guard = Guard::new(&own_secrets);
         let mut fresh: Vec<(&str, Vec<Finding>)> = Vec::with_capacity(texts.len());
         for text in texts {
             let findings = match (guard.check_name(text), verdicts.next()) {
@@ -94,14 +103,17 @@ impl Transformer {
             fresh.push((text, findings));
         }
         let mut judged = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        if judged.0.len() + fresh.len() > JUDGED_NAMES_MAX {
-            judged.0.clear();
+        if judged.learnt != learnt {
+            return Ok(BadNames(bad));
+        }
+        if judged.found.len() + fresh.len() > JUDGED_NAMES_MAX {
+            judged.found.clear();
         }
         let kept = fresh
             .into_iter()
             .filter(|(text, _)| text.len() <= JUDGED_BYTES_MAX);
         judged
-            .0
+            .found
             .extend(kept.map(|(text, findings)| (text.to_owned(), findings)));
         Ok(BadNames(bad))
     }

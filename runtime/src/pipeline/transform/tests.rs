@@ -45,7 +45,7 @@ fn transformer() -> Transformer {
         shadows: Vec::new(),
         filter: guests.filter,
         redaction: Redaction::new(SecretsMode::Encrypted, TagKey::none()),
-        own_secrets,
+        own_secrets: Arc::new(OwnSecrets::new(own_secrets)),
         seen: Arc::default(),
         guard: Mutex::default(),
         names: Mutex::default(),
