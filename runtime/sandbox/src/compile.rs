@@ -25,10 +25,10 @@ use std::{
     io::{self, Read, Write},
     os::unix::process::ExitStatusExt,
     path::PathBuf,
-    process::{Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::{Mutex, PoisonError, mpsc},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use wasmtime::{Engine, component::Component};
 
@@ -98,19 +98,25 @@ impl From<io::Error> for CompileError {
     }
 }
 
-/// Compiled code as the child process gave it.
+/// Compiled code as the child process gave it, behind the head of its answer.
 pub(crate) struct Code(Vec<u8>);
 
 impl Code {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0[HEAD_BYTES..]
+    }
+
     pub(crate) fn load(&self, engine: &Engine) -> wasmtime::Result<Component> {
-        deserialize(engine, &self.0)
+        deserialize(engine, self.bytes())
     }
 }
 
 /// Changes when requests or answers do, so that a program of another build answers nothing.
-const MAGIC: &[u8; 8] = b"kbccomp2";
+const MAGIC: &[u8; 8] = b"kbccomp3";
 const COMPILED: u8 = 1;
 const FAILED: u8 = 2;
+/// What an answer begins with: whether it is code or a problem, and how many bytes that has.
+pub(crate) const HEAD_BYTES: usize = 9;
 /// Bytes of an answer. The code of the largest known guests has 36 MB.
 const ANSWER_BYTES_MAX: u64 = 512 << 20;
 
@@ -154,40 +160,37 @@ impl ChildCompiler {
             .stderr(Stdio::null())
             .spawn()?;
         let (mut to, from) = (child.stdin.take(), child.stdout.take());
-        let answer = thread::scope(|scope| {
+        let (began, wall) = (Instant::now(), Duration::from_millis(self.limits.wall_ms_max));
+        let (answer, ended) = thread::scope(|scope| {
             let (done, answered) = mpsc::channel();
             // A child that ends early is told of by its answer.
             scope.spawn(move || to.take().map(|mut to| to.write_all(&request)));
             scope.spawn(move || {
-                let mut answer = Vec::new();
-                let read = from.map(|from| from.take(ANSWER_BYTES_MAX).read_to_end(&mut answer));
-                done.send(read.transpose().map(|_| answer))
+                let answer = from.map(|mut from| read_answer(&mut from, ANSWER_BYTES_MAX));
+                done.send(answer.unwrap_or_else(|| Ok(Vec::new())))
             });
-            let answer = answered.recv_timeout(Duration::from_millis(self.limits.wall_ms_max));
-            if answer.is_err() {
-                // Its pipes close, which ends both threads. It may have ended by itself just now.
+            let answer = answered.recv_timeout(wall.saturating_sub(began.elapsed()));
+            if !matches!(answer, Ok(Ok(_))) {
+                // It may have ended by itself just now.
                 let _ = child.kill();
             }
-            answer
+            // Its pipes close then, which ends both threads.
+            let ended = ended(&mut child, || wall.saturating_sub(began.elapsed()));
+            (answer, ended)
         });
-        // Closing its output is the last thing that it does.
-        let ended = child.wait()?;
-        match answer {
-            Err(_) => Err(CompileError(format!(
+        match (answer, ended?) {
+            (Ok(answer), Some(ended)) => self.code(answer?, ended),
+            (Err(_), _) | (_, None) => Err(CompileError(format!(
                 "it took more than {} ms (compile_wall_ms_max)",
                 self.limits.wall_ms_max
             ))),
-            Ok(answer) => self.code(answer?, ended),
         }
     }
 
-    fn code(&self, mut answer: Vec<u8>, ended: ExitStatus) -> Result<Code, CompileError> {
-        match answer.first() {
-            Some(&COMPILED) if ended.success() => {
-                answer.remove(0);
-                Ok(Code(answer))
-            }
-            Some(&FAILED) => Err(CompileError(String::from_utf8_lossy(&answer[1..]).into_owned())),
+    pub(crate) fn code(&self, answer: Vec<u8>, ended: ExitStatus) -> Result<Code, CompileError> {
+        match parsed(&answer) {
+            Some((COMPILED, _)) if ended.success() => Ok(Code(answer)),
+            Some((FAILED, problem)) => Err(CompileError(String::from_utf8_lossy(problem).into_owned())),
             _ => Err(CompileError(self.why_ended(ended))),
         }
     }
@@ -228,10 +231,52 @@ pub fn run_compiler() -> io::Result<()> {
         Ok(code) => (COMPILED, code),
         Err(problem) => (FAILED, problem.0.into_bytes()),
     };
-    let mut output = io::stdout().lock();
-    output.write_all(&[answer.0])?;
-    output.write_all(&answer.1)?;
+    write_answer(&mut io::stdout().lock(), answer.0, &answer.1)
+}
+
+/// Writes what it is, how long it is, and all of it.
+fn write_answer(output: &mut impl Write, kind: u8, body: &[u8]) -> io::Result<()> {
+    output.write_all(&[kind])?;
+    output.write_all(&(body.len() as u64).to_le_bytes())?;
+    output.write_all(body)?;
     output.flush()
+}
+
+/// Reads an answer to its end; one that goes on behind `bytes_max` is no answer, whatever stands before.
+fn read_answer(from: &mut impl Read, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let mut answer = Vec::new();
+    let read = from.take(bytes_max.saturating_add(1)).read_to_end(&mut answer)?;
+    if read as u64 > bytes_max {
+        return Err(io::Error::other(format!(
+            "it answers with more than {bytes_max} bytes"
+        )));
+    }
+    Ok(answer)
+}
+
+/// Returns what an answer is and says; none where it is not one, or not the whole of one.
+fn parsed(answer: &[u8]) -> Option<(u8, &[u8])> {
+    let (head, body) = answer.split_first_chunk::<HEAD_BYTES>()?;
+    let (kind, length) = head.split_first()?;
+    let length = u64::from_le_bytes(length.try_into().ok()?);
+    (body.len() as u64 == length).then_some((*kind, body))
+}
+
+/// Waits for a child to end, which it does at once after closing its output; one that does not is killed when no time
+/// is left, and there is no status of it.
+fn ended(child: &mut Child, left: impl Fn() -> Duration) -> io::Result<Option<ExitStatus>> {
+    loop {
+        if let Some(ended) = child.try_wait()? {
+            return Ok(Some(ended));
+        }
+        if left().is_zero() {
+            // It may have ended by itself just now.
+            let _ = child.kill();
+            child.wait()?;
+            return Ok(None);
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 fn compiled(limits: Limits, bytes: &[u8], settings: Option<&str>) -> Result<Vec<u8>, CompileError> {
@@ -262,13 +307,13 @@ fn restrict(limits: CompileLimits) -> io::Result<()> {
 
 /// What stands before the component in a request.
 #[derive(Serialize, Deserialize)]
-struct Order<'o> {
-    compile: CompileLimits,
-    limits: Limits,
-    settings: Option<Cow<'o, str>>,
+pub(crate) struct Order<'o> {
+    pub(crate) compile: CompileLimits,
+    pub(crate) limits: Limits,
+    pub(crate) settings: Option<Cow<'o, str>>,
 }
 
-fn request(
+pub(crate) fn request(
     compile: CompileLimits,
     limits: &Limits,
     bytes: &[u8],
@@ -286,7 +331,7 @@ fn request(
     Ok(request)
 }
 
-fn read_order(input: &mut impl Read) -> io::Result<Order<'static>> {
+pub(crate) fn read_order(input: &mut impl Read) -> io::Result<Order<'static>> {
     let (mut magic, mut length) = ([0; MAGIC.len()], [0; 8]);
     input.read_exact(&mut magic)?;
     if magic != *MAGIC {
@@ -332,5 +377,67 @@ mod tests {
             }
         }
         assert!(read_order(&mut b"GET / HTTP/1.1\r\n\r\n".as_slice()).is_err());
+    }
+
+    #[test]
+    fn an_answer_is_taken_as_a_whole_or_not_at_all() {
+        let mut answer = Vec::new();
+        write_answer(&mut answer, COMPILED, b"code").unwrap();
+        assert_eq!(parsed(&answer), Some((COMPILED, &b"code"[..])));
+        for end in 0..answer.len() {
+            assert_eq!(parsed(&answer[..end]), None, "{end}");
+        }
+        let longer = [answer.as_slice(), b"!"].concat();
+        assert_eq!(parsed(&longer), None);
+
+        let length = answer.len() as u64;
+        assert_eq!(read_answer(&mut answer.as_slice(), length).unwrap(), answer);
+        // One that is cut off at the limit must not pass for one that ends there.
+        let error = read_answer(&mut longer.as_slice(), length).unwrap_err();
+        assert_eq!(error.to_string(), "it answers with more than 13 bytes");
+    }
+
+    #[test]
+    fn a_child_that_does_not_do_its_work_is_no_reason_to_wait_or_to_believe_it() {
+        let code = r"printf '\001\004\0\0\0\0\0\0\0code'";
+        let problem = r"printf '\002\003\0\0\0\0\0\0\0bad'";
+        let no_answer = |how: &str| format!("Err(the compiler's process ended without an answer ({how}))");
+        let late = "Err(it took more than 300 ms (compile_wall_ms_max))".to_owned();
+        for (script, wall_ms_max, expected) in [
+            (code.to_owned(), 60_000, "Ok(\"code\")".to_owned()),
+            (
+                format!("cat >/dev/null; {code}"),
+                60_000,
+                "Ok(\"code\")".to_owned(),
+            ),
+            (format!("{code}; exit 3"), 60_000, no_answer("exit status: 3")),
+            (
+                format!("{code}; kill -9 $$"),
+                60_000,
+                no_answer("signal: 9 (SIGKILL)"),
+            ),
+            (format!("{code}; echo more"), 60_000, no_answer("exit status: 0")),
+            ("exit 0".to_owned(), 60_000, no_answer("exit status: 0")),
+            (problem.to_owned(), 60_000, "Err(bad)".to_owned()),
+            ("exec sleep 60".to_owned(), 300, late.clone()),
+            // It closes its output and stays.
+            (format!("{code}; exec sleep 60 >&-"), 300, late),
+        ] {
+            let child = ChildCompiler {
+                program: "/bin/sh".into(),
+                arguments: ["-c", &script].map(OsString::from).to_vec(),
+                limits: CompileLimits {
+                    wall_ms_max,
+                    ..CompileLimits::default()
+                },
+            };
+            // More than a pipe holds, so that who does not read it would keep the writer.
+            let compiled = child.compile(&Limits::default(), &[0; 1 << 20], None);
+            let told = match compiled {
+                Ok(code) => format!("Ok({:?})", String::from_utf8_lossy(code.bytes())),
+                Err(error) => format!("Err({error})"),
+            };
+            assert_eq!(told, expected, "{script}");
+        }
     }
 }

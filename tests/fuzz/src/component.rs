@@ -16,7 +16,7 @@ use mirror_sandbox::{Limits, Sandbox, SandboxConfig, SandboxError, hostile, insp
 use std::sync::LazyLock;
 
 /// Small, so that each input is a matter of milliseconds and limits are reached.
-static LIMITS: LazyLock<Limits> = LazyLock::new(|| Limits {
+pub(crate) static LIMITS: LazyLock<Limits> = LazyLock::new(|| Limits {
     memory_bytes_max: 8 << 20,
     component_bytes_max: 48 << 10,
     functions_max: 120,
@@ -34,6 +34,11 @@ static SANDBOX: LazyLock<Sandbox> = LazyLock::new(|| {
     let config = SandboxConfig::offline(LIMITS.clone(), LIMITS.clone());
     Sandbox::new(config).expect("the engine starts")
 });
+
+/// That which compiles in this process.
+pub(crate) fn sandbox() -> &'static Sandbox {
+    &SANDBOX
+}
 
 /// Components of guests that try to do harm, and of one that does what a document tells it to.
 static REAL: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
@@ -72,7 +77,7 @@ pub(crate) fn run(data: &[u8]) {
 }
 
 /// Makes a component of a random module.
-fn random(data: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn random(data: &[u8]) -> Option<Vec<u8>> {
     let config = wasm_smith::Config {
         exports: Some(SHAPE.clone()),
         max_imports: 0,
@@ -87,7 +92,7 @@ fn random(data: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Changes bytes of a real component: each change is a place, a length and what stands there instead.
-fn changed(data: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn changed(data: &[u8]) -> Option<Vec<u8>> {
     let (which, mut rest) = data.split_first()?;
     let mut component = REAL[usize::from(*which) % REAL.len()].clone();
     while let Some(([low, high, cut, put], after)) = rest.split_first_chunk() {
@@ -105,7 +110,7 @@ fn changed(data: &[u8]) -> Option<Vec<u8>> {
     Some(component)
 }
 
-fn documents() -> Vec<Document> {
+pub(crate) fn documents() -> Vec<Document> {
     let texts = ["before", "!t !l !m", "between, with čeština and 😀", "", "after"];
     let document = |text| {
         let (batch, _) = batch(Format::Text, text);
@@ -189,6 +194,6 @@ fn fits(document: &Document, finding: &Finding) -> bool {
 }
 
 /// Messages go to logs and terminals: nothing in them may steer one.
-fn is_printable(text: &str) -> bool {
+pub(crate) fn is_printable(text: &str) -> bool {
     !text.chars().any(char::is_control)
 }

@@ -4,6 +4,7 @@
 //! (`cargo xtask fuzz`, guided by coverage) and an ordinary test, which gives each target its kept seeds and a fixed
 //! number of inputs made of them. How inputs are found is not known here.
 
+pub mod compile;
 mod component;
 mod csv;
 mod documents;
@@ -31,7 +32,7 @@ pub struct Target {
 }
 
 /// All targets, in the order of the command.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     Target {
         name: "json_walker",
         about: "JSON and JSON Lines are cut as serde_json reads them, and put together again",
@@ -66,6 +67,13 @@ pub const TARGETS: [Target; 6] = [
         run: component::run,
         bytes_max: 64 << 10,
         mutations: 100,
+    },
+    Target {
+        name: "compile",
+        about: "the compiler's process is believed where it did its work, and a component comes to the same by it",
+        run: compile::run,
+        bytes_max: 64 << 10,
+        mutations: 300,
     },
     Target {
         name: "git_protocol",

@@ -1,7 +1,7 @@
 //! Every kept input once more through its target, and a fixed number of inputs made of them.
 
 use fuzz_targets::{
-    TARGETS, Target,
+    TARGETS, Target, compile,
     mutation::{Sequence, words},
 };
 use std::{fs, panic};
@@ -31,6 +31,7 @@ fn give(target: &Target, input: &[u8], name: &str) {
 }
 
 fn run(name: &str) {
+    compile::set_program(env!("CARGO_BIN_EXE_compiler").into(), Vec::new());
     let target = Target::named(name).expect("a target");
     let seeds = seeds(target);
     for (path, seed) in &seeds {
@@ -61,4 +62,4 @@ macro_rules! replayed {
     };
 }
 
-replayed! { json_walker findings rule_engine csv component git_protocol }
+replayed! { json_walker findings rule_engine csv component compile git_protocol }
