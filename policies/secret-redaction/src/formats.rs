@@ -51,6 +51,16 @@ pub(crate) struct Pattern {
     pub(crate) with_host: bool,
     /// How many parts, each of one length only, are before the start: a mark inside a key.
     lead: usize,
+    glued: Glued,
+}
+
+/// Whether a start is so distinctive that a letter, digit or `_` may stand right before it, and what then has to follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Glued {
+    Never,
+    /// Words end like the start, and names go on with a digest.
+    ToNoise,
+    ToNoiseOrHex,
 }
 
 /// A rule: secrets of one issuer.
@@ -88,6 +98,7 @@ const fn pattern(starts: &'static [&'static str], parts: &'static [Part]) -> Pat
         check: Check::Variety,
         with_host: false,
         lead: 0,
+        glued: Glued::Never,
     }
 }
 
@@ -102,6 +113,20 @@ impl Pattern {
     const fn checksummed(self) -> Self {
         Self {
             check: Check::Checksum62,
+            ..self
+        }
+    }
+
+    const fn glued(self) -> Self {
+        Self {
+            glued: Glued::ToNoiseOrHex,
+            ..self
+        }
+    }
+
+    const fn glued_to_noise(self) -> Self {
+        Self {
+            glued: Glued::ToNoise,
             ..self
         }
     }
@@ -125,12 +150,14 @@ impl Pattern {
         let body = at + start.len();
         let (lead, rest) = self.parts.split_at(self.lead);
         let begin = at.checked_sub(lead.iter().map(Part::least).sum())?;
-        let is_bounded = match lead {
-            [] => self.with_host || boundary_before(text, begin),
-            // Not inside a longer text of base64.
-            _ => boundary_before(text, begin) && !(begin > 0 && PLUS_SLASH.has(text[begin - 1])),
-        };
-        if text.get(at..body)? != start.as_bytes() || !is_bounded || read(lead, text, begin)? != at {
+        // Not inside a longer text of base64, where the start is inside the key.
+        let is_inside = !lead.is_empty() && begin > 0 && PLUS_SLASH.has(text[begin - 1]);
+        let is_glued = !self.with_host && !boundary_before(text, begin);
+        if text.get(at..body)? != start.as_bytes()
+            || is_inside
+            || (is_glued && self.glued == Glued::Never)
+            || read(lead, text, begin)? != at
+        {
             return None;
         }
         let end = read(rest, text, body)?;
@@ -146,6 +173,7 @@ impl Pattern {
             Check::Checksum62 => varied || checks::has_checksum62(secret),
             Check::Opaque => crate::shape::is_opaque(secret, 12),
         };
+        let passes = passes && (!is_glued || self.may_be_glued(secret));
         passes.then(|| {
             if self.with_host {
                 (url_start(text, at), end)
@@ -153,6 +181,15 @@ impl Pattern {
                 (begin, checks::end_with_rest(text, end))
             }
         })
+    }
+}
+
+impl Pattern {
+    /// Says whether a secret is what no word goes on with that happens to end like the start.
+    fn may_be_glued(&self, secret: &[u8]) -> bool {
+        (self.check == Check::Checksum62 && checks::has_checksum62(secret))
+            || (self.glued == Glued::ToNoiseOrHex && crate::shape::is_hex_or_uuid(secret))
+            || crate::shape::is_opaque(secret, 12)
     }
 }
 
@@ -217,11 +254,13 @@ mod tests {
     }
 
     fn matches(format: &Format, text: &str) -> bool {
-        format.patterns.iter().any(|pattern| {
-            pattern.starts.iter().any(|start| {
-                text.match_indices(start)
-                    .any(|(at, _)| pattern.find(text.as_bytes(), at, start).is_some())
-            })
+        format.patterns.iter().any(|pattern| is_of(pattern, text))
+    }
+
+    fn is_of(pattern: &Pattern, text: &str) -> bool {
+        pattern.starts.iter().any(|start| {
+            text.match_indices(start)
+                .any(|(at, _)| pattern.find(text.as_bytes(), at, start).is_some())
         })
     }
 
@@ -248,11 +287,18 @@ mod tests {
                     format.id
                 );
                 let in_url = format.patterns.iter().any(|pattern| pattern.with_host);
-                assert!(
-                    in_url || !matches(format, &format!("Z{text}")),
-                    "{} has no left boundary",
-                    format.id
-                );
+                let glued = format
+                    .patterns
+                    .iter()
+                    .any(|pattern| pattern.glued != Glued::Never && is_of(pattern, &text));
+                for before in ["Z", "r", "1", "_", "x1"] {
+                    assert_eq!(
+                        matches(format, &format!("{before}{text}")),
+                        in_url || glued,
+                        "{} has a left boundary or has none: {before}{text}",
+                        format.id
+                    );
+                }
             }
             for pieces in format.no {
                 let text = assemble(pieces);

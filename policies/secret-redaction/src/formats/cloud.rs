@@ -14,7 +14,7 @@ pub(super) const FORMATS: &[Format] = &[
         id: "aws-access-key",
         title: "AWS access key",
         patterns: &[
-            pattern(&["AKIA", "ASIA", "ABIA", "ACCA"], &[exact(UPPER_ALNUM, 16)]),
+            pattern(&["AKIA", "ASIA", "ABIA", "ACCA"], &[exact(UPPER_ALNUM, 16)]).glued(),
             pattern(&["A3T"], &[exact(UPPER_ALNUM, 17)]).opaque(),
             pattern(&["ABSK"], &[run(BASE64, 100, 300)]),
             pattern(&["bedrock-api-key-"], &[run(BASE64.or(URL64), 40, 2000)]),
@@ -33,6 +33,7 @@ pub(super) const FORMATS: &[Format] = &[
             &["AK", "IA", "AAAAAAAAAAAAAAAA"],
             &["AKIA", "qylpmn5hhhfpzam2"],
             &["AKIA", "QYLPMN5HHHFPZAM2X"],
+            &["EUR", "ASIA", "CUSTOMERSORDERS2"],
         ],
     },
     Format {
@@ -104,9 +105,9 @@ pub(super) const FORMATS: &[Format] = &[
         id: "google-key",
         title: "Google API key, client secret or access token",
         patterns: &[
-            pattern(&["AIza"], &[run(URL64, 35, 35)]),
-            pattern(&["GOCSPX-"], &[run(URL64, 28, 28)]),
-            pattern(&["ya29."], &[run(URL64.or(DOT), 20, 2000)]),
+            pattern(&["AIza"], &[run(URL64, 35, 35)]).glued(),
+            pattern(&["GOCSPX-"], &[run(URL64, 28, 28)]).glued(),
+            pattern(&["ya29."], &[run(URL64.or(DOT), 20, 2000)]).glued(),
             pattern(&["1//0"], &[run(URL64, 40, 200)]),
             pattern(&["GOOG"], &[run(ALNUM, 20, 70)]).opaque(),
         ],
@@ -128,11 +129,12 @@ pub(super) const FORMATS: &[Format] = &[
         id: "ai-service-key",
         title: "Key of an AI service",
         patterns: &[
-            pattern(&["sk-ant-"], &[run(URL64, 60, 200)]),
+            pattern(&["sk-ant-"], &[run(URL64, 60, 200)]).glued(),
             pattern(
                 &["sk-proj-", "sk-svcacct-", "sk-admin-", "sk-None-", "sk-or-v1-"],
                 &[run(URL64, 32, 200)],
-            ),
+            )
+            .glued(),
             pattern(&["sk-"], &[run(ALNUM, 20, 64)]).opaque(),
             pattern(&["sk-"], &[run(URL64, 40, 200)]).opaque(),
             pattern(&["gsk_"], &[run(ALNUM, 48, 60)]),

@@ -11,8 +11,10 @@ pub(super) const FORMATS: &[Format] = &[
         id: "github-token",
         title: "GitHub token",
         patterns: &[
-            pattern(&["ghp_", "gho_", "ghu_", "ghs_", "ghr_"], &[run(ALNUM, 36, 255)]).checksummed(),
-            pattern(&["github_pat_"], &[run(WORD, 40, 255)]),
+            pattern(&["ghp_", "gho_", "ghu_", "ghs_", "ghr_"], &[run(ALNUM, 36, 255)])
+                .checksummed()
+                .glued(),
+            pattern(&["github_pat_"], &[run(WORD, 40, 255)]).glued(),
             pattern(
                 &["ghs_"],
                 &[
@@ -30,7 +32,10 @@ pub(super) const FORMATS: &[Format] = &[
                 "11AAGI73I0HFY8wJru4mTw_ZlpxaViSYQuKETGMTXMkbWFrZCqjas5OpXSUP6g5zbrE",
             ],
         ],
-        no: &[&["gh", "p_", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"]],
+        no: &[
+            &["gh", "p_", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"],
+            &["hi", "gho_", "configurationofthecustomersordersbyr"],
+        ],
     },
     Format {
         id: "gitlab-token",
@@ -52,7 +57,8 @@ pub(super) const FORMATS: &[Format] = &[
                 "GR1348941",
             ],
             &[run(URL64.or(DOT), 16, 300)],
-        )],
+        )
+        .glued()],
         yes: &[
             &["gl", "pat-", "aB3dE5fG7hJ9kL2mN4pQ"],
             &["gl", "ptt-", "0123456789abcdef0123456789abcdef01234567"],
@@ -81,22 +87,25 @@ pub(super) const FORMATS: &[Format] = &[
     Format {
         id: "npm-token",
         title: "npm token",
-        patterns: &[pattern(&["npm_"], &[exact(ALNUM, 36)]).checksummed()],
+        patterns: &[pattern(&["npm_"], &[exact(ALNUM, 36)]).checksummed().glued()],
         yes: &[&["np", "m_", "aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5Ab"]],
-        no: &[&["npm_config_registry"]],
+        no: &[
+            &["npm_config_registry"],
+            &["p", "npm_", "configurationofthecustomersordersbyr"],
+        ],
     },
     Format {
         id: "package-registry-token",
         title: "Token of a package registry",
         patterns: &[
-            pattern(&["pypi-"], &[run(URL64, 50, 1000)]),
+            pattern(&["pypi-"], &[run(URL64, 50, 1000)]).glued(),
             pattern(&["rubygems_"], &[run(LOWER_HEX, 48, 48)]),
             pattern(&["cio", "ciotgp"], &[exact(ALNUM, 32)]).opaque(),
             pattern(&["ciotgp8"], &[run(ALNUM, 26, 32)]).opaque(),
             pattern(&["oy2"], &[exact(LOWER_ALNUM, 43)]).opaque(),
             pattern(&["packagist_"], &[run(WORD, 30, 120)]),
             pattern(&["pyx-v1-"], &[run(URL64_PADDED, 40, 1000)]),
-            pattern(&["dckr_pat_", "dckr_oat_"], &[run(URL64, 20, 60)]),
+            pattern(&["dckr_pat_", "dckr_oat_"], &[run(URL64, 20, 60)]).glued(),
             pattern(&["CLOJARS_"], &[exact(LOWER_ALNUM, 60)]),
             pattern(&["AKCp"], &[run(ALNUM, 60, 120)]).opaque(),
             pattern(&["cmVmdGtuOj"], &[run(BASE64, 40, 120)]),
@@ -196,7 +205,8 @@ pub(super) const FORMATS: &[Format] = &[
             pattern(
                 &["dop_v1_", "doo_v1_", "dor_v1_", "dos_v1_"],
                 &[exact(LOWER_HEX, 64)],
-            ),
+            )
+            .glued(),
             pattern(&["HRKU-"], &[run(URL64, 30, 80)]),
             pattern(&["nfp_", "nfc_", "nfo_", "nfu_", "nfb_"], &[run(ALNUM, 36, 40)]),
             pattern(&["vcp_", "vci_", "vca_", "vcr_", "vck_"], &[run(WORD, 24, 80)]).opaque(),
@@ -211,7 +221,8 @@ pub(super) const FORMATS: &[Format] = &[
             pattern(
                 &["pscale_tkn_", "pscale_pw_", "pscale_oauth_"],
                 &[run(URL64.or(DOT), 32, 64)],
-            ),
+            )
+            .glued(),
             pattern(&["sbp_"], &[run(WORD, 40, 50)]),
             // A password of Neon.
             pattern(&["npg_"], &[exact(ALNUM, 12)]).opaque(),
@@ -319,7 +330,7 @@ pub(super) const FORMATS: &[Format] = &[
     Format {
         id: "vault-token",
         title: "HashiCorp token",
-        patterns: &[pattern(&["hvs.", "hvb.", "hvr."], &[run(URL64, 24, 400)])],
+        patterns: &[pattern(&["hvs.", "hvb.", "hvr."], &[run(URL64, 24, 400)]).glued()],
         yes: &[&["hv", "s.", "CAESIJlWh7p0dBz3kQx5vYt8uRn2mLs4cGf6"]],
         no: &[],
     },
@@ -336,7 +347,7 @@ pub(super) const FORMATS: &[Format] = &[
                 &[exact(UPPER_ALNUM, 55)],
             ),
             pattern(&["1PRK-"], &[run(UPPER_ALNUM.or(DASH), 60, 80)]),
-            pattern(&["AGE-SECRET-KEY-1"], &[run(UPPER_ALNUM, 58, 58)]),
+            pattern(&["AGE-SECRET-KEY-1"], &[run(UPPER_ALNUM, 58, 58)]).glued(),
             pattern(
                 &["A3-"],
                 &[
@@ -365,7 +376,7 @@ pub(super) const FORMATS: &[Format] = &[
         id: "observability-token",
         title: "Token of a monitoring service",
         patterns: &[
-            pattern(&["glsa_"], &[run(WORD, 32, 60)]),
+            pattern(&["glsa_"], &[run(WORD, 32, 60)]).glued(),
             pattern(&["glc_"], &[run(BASE64, 32, 400)]),
             pattern(
                 &["NRAK-", "NRII-", "NRIQ-", "NRSP-", "NRRA-"],

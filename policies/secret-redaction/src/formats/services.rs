@@ -16,7 +16,8 @@ pub(super) const FORMATS: &[Format] = &[
                 "xapp-", "xwfp-",
             ],
             &[run(URL64.or(DOT), 20, 400)],
-        )],
+        )
+        .glued()],
         yes: &[&["xo", "xb-", "123456789012-1234567890123-aB3dE5fG7hJ9kL2mN4pQ6rS8"]],
         no: &[&["xo", "xb-", "000"]],
     },
@@ -27,8 +28,9 @@ pub(super) const FORMATS: &[Format] = &[
             pattern(
                 &["sk_live_", "sk_test_", "rk_live_", "rk_test_", "sk_prod_"],
                 &[run(ALNUM, 16, 250)],
-            ),
-            pattern(&["whsec_"], &[run(BASE64, 24, 100)]),
+            )
+            .glued_to_noise(),
+            pattern(&["whsec_"], &[run(BASE64, 24, 100)]).glued(),
         ],
         yes: &[
             &["sk", "_live_", "aB3dE5fG7hJ9kL2mN4pQ6rS8"],
@@ -36,6 +38,9 @@ pub(super) const FORMATS: &[Format] = &[
         ],
         no: &[
             &["sk_live_", "xxxxxxxxxxxxxxxxxxxxxxxx"],
+            &["ta", "sk_live_", "customersordersbyregion"],
+            &["di", "sk_test_", "configuration2024"],
+            &["ta", "sk_test_", "0123456789abcdef0123456789abcdef"],
             &["pk_live_", "aB3dE5fG7hJ9kL2mN4pQ6rS8"],
         ],
     },
@@ -103,7 +108,8 @@ pub(super) const FORMATS: &[Format] = &[
         patterns: &[pattern(
             &["shpat_", "shpss_", "shpca_", "shppa_", "shptka_"],
             &[exact(HEX, 32)],
-        )],
+        )
+        .glued()],
         yes: &[&["sh", "pat_", "0123456789abcdef0123456789abcdef"]],
         no: &[&["sh", "pat_", "0123456789"]],
     },
@@ -114,7 +120,8 @@ pub(super) const FORMATS: &[Format] = &[
             pattern(
                 &["SG."],
                 &[run(URL64, 16, 32), Part::Text("."), run(URL64, 32, 64)],
-            ),
+            )
+            .glued(),
             pattern(
                 &["xkeysib-"],
                 &[exact(LOWER_HEX, 64), Part::Text("-"), run(ALNUM, 16, 16)],
@@ -146,7 +153,14 @@ pub(super) const FORMATS: &[Format] = &[
             ],
             &["pk_", "prod_", "AB3DE5FG7HJ9KL2MN4PQ6RS8TU0V"],
         ],
-        no: &[&["SG.", "local.tables"]],
+        no: &[
+            &["SG.", "local.tables"],
+            &[
+                "M",
+                "SG.",
+                "customer_orders_by_region.orders_by_region_and_by_country_of_delivery",
+            ],
+        ],
     },
     Format {
         id: "office-service-token",
@@ -158,7 +172,7 @@ pub(super) const FORMATS: &[Format] = &[
             ),
             pattern(&["ntn_"], &[run(ALNUM, 40, 50)]),
             pattern(&["secret_"], &[exact(ALNUM, 43)]).opaque(),
-            pattern(&["lin_api_", "lin_oauth_"], &[run(ALNUM, 40, 64)]),
+            pattern(&["lin_api_", "lin_oauth_"], &[run(ALNUM, 40, 64)]).glued(),
             pattern(&["aio_"], &[exact(ALNUM, 28)]),
             pattern(&["tkn.v1_"], &[run(URL64_PADDED, 60, 100)]),
             pattern(&["na1."], &[run(BASE64, 60, 200)]).opaque(),

@@ -6,10 +6,11 @@ use super::detect::{Class, continues, is_varied};
 use crate::redaction::value;
 use data_encoding::BASE64URL_NOPAD;
 
-/// Tokens of GitHub and npm: a prefix, thirty characters, and six with the CRC-32 of the thirty.
+/// Tokens of GitHub and npm: a prefix, thirty characters, and six with the CRC-32 of the thirty, which is so unlikely
+/// by chance that a word may end right before it.
 pub(super) fn checked_token(text: &[u8], at: usize) -> bool {
     let body = &text[at + 4..];
-    if continues(text, at) || Class::Alnum.run(body) != 36 || body.get(36) == Some(&b'_') {
+    if Class::Alnum.run(body) != 36 || body.get(36) == Some(&b'_') {
         return false;
     }
     body[30..36] == check_digits(&body[..30])

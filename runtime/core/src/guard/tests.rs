@@ -27,6 +27,10 @@ fn checked(prefix: &str) -> String {
     format!("{prefix}_{token}{}", String::from_utf8_lossy(&digits))
 }
 
+fn wrong_digits(token: &str) -> String {
+    format!("{}{}", &token[..39], if token.ends_with('0') { '1' } else { '0' })
+}
+
 #[track_caller]
 fn check(text: &str, expected: Option<&str>) {
     assert_eq!(
@@ -97,6 +101,14 @@ fn tokens_show_themselves_by_their_form() {
     check(&format!("SharedAccessKey={}=", noise(43)), Some("guard-azure"));
     check(&format!("abc8{}{}", "Q~", noise(34)), Some("guard-azure"));
     check(&format!("1234-56789-{}", noise(40)), Some("guard-keboola-token"));
+}
+
+#[test]
+fn a_token_with_a_right_checksum_is_one_whatever_it_is_glued_to() {
+    for before in ["r", "1", "_", "job-x"] {
+        check(&format!("{before}{}", checked("ghp")), Some("guard-github"));
+        check(&format!("{before}{}", checked("npm")), Some("guard-npm"));
+    }
 }
 
 #[test]
@@ -182,10 +194,10 @@ fn passwords_in_urls_are_secrets_unless_they_are_templates() {
 #[test]
 fn what_only_resembles_a_token_passes() {
     let token = checked("ghp");
-    let wrong_digits = format!("{}{}", &token[..39], if token.ends_with('0') { '1' } else { '0' });
     for harmless in [
-        wrong_digits,
-        format!("x{token}"),
+        wrong_digits(&token),
+        format!("x{}", wrong_digits(&token)),
+        format!("xgl{}-{}", "pat", noise(20)),
         format!("{token}x"),
         format!("sk_{}_{}", "live", "x".repeat(24)),
         format!("2024-11-{}", hex(40)),
