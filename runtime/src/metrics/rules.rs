@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const RULES: &str = include_str!("../../deploy/prometheus/kbc-mirror.rules.yaml");
 
 /// Metrics that no rule names, and why nobody is called because of them.
-const UNWATCHED: [(&str, &str); 15] = [
+const UNWATCHED: [(&str, &str); 16] = [
     ("git_sync_enabled_ratio", "adoption"),
     ("linked_dev_branches_total", "adoption"),
     ("weekly_active_synced_projects", "adoption"),
@@ -29,6 +29,10 @@ const UNWATCHED: [(&str, &str); 15] = [
     (
         "shards_held",
         "of workers that die others take over; none left is git_mirror_absent",
+    ),
+    (
+        "credential_rotation_events_total",
+        "somebody has renewed one, and the status says where that failed",
     ),
     ("policy_seconds", "a policy that is too slow fails"),
     ("policy_documents_total", "how much there is to do"),
@@ -61,6 +65,7 @@ fn exported() -> BTreeMap<String, BTreeSet<String>> {
         linked_dev_branches,
         weekly_active_synced_projects: _,
         secrets_redacted_rate,
+        credential_rotation_events: _,
         objects_withheld,
         pushes_refused,
         dead_letters,
