@@ -4,6 +4,7 @@
 //! like input from a stranger.
 
 pub(crate) mod layout;
+pub(crate) mod packed;
 pub(crate) mod redact;
 pub(crate) mod sample;
 
