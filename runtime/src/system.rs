@@ -33,7 +33,11 @@ use crate::{
 pub use error::StartError;
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
-use mirror_core::{guard::KnownSecrets, ids::Topic, redaction::SecretsMode};
+use mirror_core::{
+    guard::KnownSecrets,
+    ids::{MirrorId, Topic},
+    redaction::SecretsMode,
+};
 use mirror_git::{Remote, SigningKey, Store};
 use mirror_keboola::{ClientConfig, KeboolaClient, KeboolaError};
 use mirror_sandbox::{
@@ -45,7 +49,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
 use tokio::sync::Mutex;
@@ -69,6 +73,7 @@ pub struct System {
     guests: Guests,
     policies: Arc<Policies>,
     tag_root: SecretString,
+    own_secrets: std::sync::Mutex<BTreeMap<MirrorId, Arc<OwnSecrets>>>,
     cache: Arc<ObjectCache>,
     memories: Arc<Memories>,
     pub turns: Arc<Turns>,
@@ -306,6 +311,7 @@ impl System {
             guests,
             policies: Arc::new(policies),
             tag_root: secret,
+            own_secrets: std::sync::Mutex::default(),
             repositories: Mutex::default(),
         })
     }
@@ -340,9 +346,8 @@ impl System {
         let visibility = VisibilityWatch::new(spec, &self.config.visibility, &self.config.git)?;
         let (policies, shadows) = self.policies(spec).await?;
         let spec = Arc::new(spec.clone());
-        let own_secrets = [Some(&token), renewable.as_ref().and_then(Renewable::secret)];
-        let own_secrets = self.own_secrets(own_secrets.into_iter().flatten());
-        let own_secrets = Arc::new(OwnSecrets::new(own_secrets));
+        let secret = renewable.as_ref().and_then(Renewable::secret);
+        let own_secrets = self.own_secrets(&spec.id, [Some(&token), secret].into_iter().flatten());
         let rotation = Rotation::new(Used {
             spec: &spec,
             token,
@@ -376,8 +381,18 @@ impl System {
         })
     }
 
-    /// Returns what must not leave: a mirror's secrets, and those that all share.
-    fn own_secrets<'s>(&self, of_mirror: impl Iterator<Item = &'s SecretString>) -> KnownSecrets {
+    /// Returns what must not leave: a mirror's secrets, also those that it had when this process worked for it before, and
+    /// those that all share.
+    fn own_secrets<'s>(
+        &self,
+        mirror: &MirrorId,
+        of_mirror: impl Iterator<Item = &'s SecretString>,
+    ) -> Arc<OwnSecrets> {
+        let mut all = self.own_secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = all.get(mirror) {
+            of_mirror.for_each(|secret| known.learn(secret));
+            return Arc::clone(known);
+        }
         let mut own_secrets = KnownSecrets::default();
         for secret in of_mirror {
             own_secrets.add_credential(secret.expose_secret());
@@ -393,6 +408,8 @@ impl System {
                 own_secrets.add_credential(secret.expose_secret());
             }
         }
+        let own_secrets = Arc::new(OwnSecrets::new(own_secrets));
+        all.insert(mirror.clone(), Arc::clone(&own_secrets));
         own_secrets
     }
 

@@ -214,7 +214,13 @@ async fn a_renewed_ssh_key_is_taken_once_it_is_whole() {
     site.write("git-key", &key);
     keboola.set(&keboola.orders(), JANE, "z", 3);
     site.settle(&mut server).await;
-    site.check(&[]);
+    let files = site.repository.files("main");
+    let config = files
+        .iter()
+        .find(|(path, _)| path.ends_with("the-orders/config.json"));
+    let (_, (_, blob)) = config.expect("the configuration is mirrored");
+    let content = site.repository.git(&["cat-file", "-p", blob]);
+    assert!(content.contains("\"z\": 3"), "{content}");
     assert_eq!(rotations(&server, "repository").await, Some(1.0));
     server.stop().await;
 }

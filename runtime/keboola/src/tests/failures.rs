@@ -372,6 +372,23 @@ async fn a_wrong_token_needs_the_customer() {
 }
 
 #[tokio::test]
+async fn a_renewed_token_is_sent_by_all_clones_and_one_that_cannot_be_changes_nothing() {
+    let fake = start();
+    let client = client(&fake);
+    let clone = client.clone();
+    client.verify_token().await.unwrap();
+    fake.renew_token("123-2-renewed");
+    client.verify_token().await.unwrap_err();
+    client.renew_token(&SecretString::from("123-2-renewed")).unwrap();
+    clone.verify_token().await.unwrap();
+    for unusable in ["", "two\nlines"] {
+        let error = client.renew_token(&SecretString::from(unusable)).unwrap_err();
+        assert_eq!(error.disposition(), Disposition::Permanent, "{error}");
+    }
+    clone.verify_token().await.unwrap();
+}
+
+#[tokio::test]
 async fn an_index_without_a_queue_or_with_an_unsafe_one_is_refused() {
     let fake = start();
     let client = client(&fake);

@@ -61,6 +61,28 @@ fn wrong_credentials_and_missing_rights_are_told_apart() {
 }
 
 #[test]
+fn a_renewed_credential_is_used_from_the_next_conversation_on_and_one_that_cannot_be_changes_nothing() {
+    let setup = Setup::new(Way::Local);
+    let server = HttpServer::start(setup.repositories.root(), options());
+    let url = server.url("r.git").parse().unwrap();
+    let remote = SmartRemote::new(&url, with(token(TOKEN))).unwrap();
+    assert_eq!(remote.tip(&setup.main).unwrap(), None);
+    server.let_in_only("x-access-token", "another");
+    assert!(remote.tip(&setup.main).is_err(), "it is refused by now");
+    remote.renew(Credential::token(password("another"))).unwrap();
+    let push = setup.make(None, "first", &[("a", "1")]);
+    remote.push(&push).unwrap();
+    // A key opens no web server; what was used before goes on.
+    let key = Credential::SshKey {
+        private_key: password("key"),
+        known_hosts: "h ssh-ed25519 k".to_owned(),
+    };
+    let error = remote.renew(key).unwrap_err();
+    assert!(matches!(error, TransportError::Settings { .. }), "{error:?}");
+    assert_eq!(remote.tip(&setup.main).unwrap(), Some(push.new_tip()));
+}
+
+#[test]
 fn many_pushes_need_one_advertisement() {
     let setup = Setup::new(Way::Local);
     let server = HttpServer::start(setup.repositories.root(), options());
