@@ -399,3 +399,25 @@ fn what_no_stream_tells_of_is_tried_again_without_hastening_a_retry() {
         "#]],
     );
 }
+
+#[test]
+fn a_renewed_credential_ends_the_wait_of_who_was_refused_and_no_other() {
+    check(
+        fresh(),
+        "0 change 1; 27 wait; 28 renewed; 30 denied; 40 renewed; 41 denied; 341 wait; 342 ok 1 0; 350 renewed; \
+         351 change 2; 378 wait; 379 down; 380 renewed; 400 wait; 401 pause; 402 renewed",
+        &expect![[r#"
+            27s start [Change]
+            30s notify NeedsCustomer
+            30s remember attempt 1
+            40s start [Change]
+            41s remember attempt 2
+            341s start [Change]
+            342s notify Recovered
+            342s remember no outage
+            378s start [Change]
+            379s remember attempt 1
+            waits for nothing
+        "#]],
+    );
+}
