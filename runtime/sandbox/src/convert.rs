@@ -4,7 +4,6 @@
 //! like input from a stranger.
 
 pub(crate) mod layout;
-pub(crate) mod packed;
 pub(crate) mod redact;
 pub(crate) mod sample;
 

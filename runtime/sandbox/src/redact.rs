@@ -3,11 +3,11 @@
 mod parts;
 
 use crate::{
-    bindings::{
-        exports::keboola::mirror::redaction::{self, GuestIndices},
-        keboola::mirror::types as wit,
+    bindings::exports::keboola::mirror::{
+        packed_redaction,
+        redaction::{self, GuestIndices},
     },
-    convert::{self, packed},
+    convert::{self, redact::Packed},
     error::SandboxError,
     fit,
     guest::{self, Guest, Host, Origin},
@@ -22,7 +22,7 @@ use std::sync::Arc;
 use tracing::debug;
 use wasmtime::{
     Store,
-    component::{Component, ComponentExportIndex, Instance, InstancePre, TypedFunc},
+    component::{Component, Instance, InstancePre},
 };
 
 /// So much text one of our own guests is asked about at a time.
@@ -52,27 +52,22 @@ type Answers = Vec<Vec<Finding>>;
 /// The same as the guest gives it.
 type Called = Result<Vec<Vec<redaction::Finding>>, redaction::GuestError>;
 
-/// `redact` of `packed-redaction`.
-type RedactPacked<'a> = TypedFunc<(wit::Context<'a>, packed::Batch<'a>), (Called,)>;
-
 /// Where a policy's functions are.
 struct Exports {
     redaction: GuestIndices,
-    /// `redact` of `packed-redaction`, where it takes batches packed as well.
-    packed: Option<ComponentExportIndex>,
+    /// Set where it takes batches packed as well.
+    packed: Option<packed_redaction::GuestIndices>,
 }
 
 impl Exports {
     fn new(pre: &InstancePre<Meter>) -> wasmtime::Result<Self> {
-        let component = pre.component();
-        let function = |interface| {
-            let function = component.get_export_index(Some(&interface), "redact");
-            function.ok_or_else(|| wasmtime::Error::msg("`packed-redaction` has no function `redact`"))
-        };
-        let interface = component.get_export_index(None, fit::PACKED_REDACTION);
+        let exported = pre.component().get_export_index(None, fit::PACKED_REDACTION);
+        let packed = exported
+            .map(|_| packed_redaction::GuestIndices::new(pre))
+            .transpose()?;
         Ok(Self {
             redaction: GuestIndices::new(pre)?,
-            packed: interface.map(function).transpose()?,
+            packed,
         })
     }
 
@@ -80,18 +75,10 @@ impl Exports {
     fn load(&self, store: &mut Store<Meter>, instance: &Instance) -> wasmtime::Result<()> {
         self.redaction.load(&mut *store, instance)?;
         if let Some(packed) = &self.packed {
-            load_packed(packed, store, instance)?;
+            packed.load(store, instance)?;
         }
         Ok(())
     }
-}
-
-fn load_packed<'a>(
-    function: &ComponentExportIndex,
-    store: &mut Store<Meter>,
-    instance: &Instance,
-) -> wasmtime::Result<RedactPacked<'a>> {
-    instance.get_typed_func(store, function)
 }
 
 /// What judging some documents once has come to, and taken.
@@ -238,22 +225,22 @@ impl RedactionPolicy {
     }
 
     fn redact_measured(&self, context: &Context, batch: &[Document]) -> (Result<Answers, Failure>, Usage) {
-        let Some(function) = self.0.guest.exports.packed.as_ref() else {
+        let Some(indices) = self.0.guest.exports.packed.as_ref() else {
             return self.redact_unpacked(context, batch);
         };
         let (called, usage) = self.run(|_, store, instance| {
-            let redact = load_packed(function, store, instance)?;
+            let policy = indices.load(&mut *store, instance)?;
             let mut answers = Vec::with_capacity(batch.len());
             for piece in self.pieces(batch) {
                 if let [document] = piece
-                    && self.is_clean_in_parts(function, store, instance, context, document)?
+                    && self.is_clean_in_parts(&policy, store, context, document)?
                 {
                     answers.push(Vec::new());
                     continue;
                 }
-                let packed = packed::Batch::new(piece);
-                let packed = packed.ok_or_else(|| wasmtime::Error::msg("a document has 2 GiB of text"))?;
-                match redact.call(&mut *store, (convert::context(context), packed))?.0 {
+                let packed = Packed::new(piece);
+                let packed = packed.ok_or_else(|| wasmtime::Error::msg("a document has 4 GiB of text"))?;
+                match policy.call_redact(&mut *store, convert::context(context), packed.lent())? {
                     Ok(answered) => answers.extend(answered),
                     Err(error) => {
                         let before = u32::try_from(answers.len()).ok();
@@ -273,9 +260,8 @@ impl RedactionPolicy {
     /// Asks one of our own guests about a large document part by part; returns whether that was done, and nothing was found in any.
     fn is_clean_in_parts(
         &self,
-        function: &ComponentExportIndex,
+        policy: &packed_redaction::Guest,
         store: &mut Store<Meter>,
-        instance: &Instance,
         context: &Context,
         document: &Document,
     ) -> wasmtime::Result<bool> {
@@ -284,11 +270,10 @@ impl RedactionPolicy {
         };
         for part in parts {
             let part = [part];
-            let Some(packed) = packed::Batch::new(&part) else {
+            let Some(packed) = Packed::new(&part) else {
                 return Ok(false);
             };
-            let redact = load_packed(function, store, instance)?;
-            let (answer,) = redact.call(&mut *store, (convert::context(context), packed))?;
+            let answer = policy.call_redact(&mut *store, convert::context(context), packed.lent())?;
             // Whatever else it is, it is said of the whole document.
             if !answer.is_ok_and(|answers| answers.len() == 1 && answers[0].is_empty()) {
                 return Ok(false);

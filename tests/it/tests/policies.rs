@@ -211,8 +211,8 @@ async fn a_shared_file_that_is_too_much_for_a_policy_is_withheld_and_told_of() {
             "settings = { numbers = [{ prefix = \"C-\", digits = 8 }] }\n"
         )
     });
+    // Another limit renders everything anew.
     let mut server = site.start().await;
-    site.answer(&["mirror", "resync", "--mirror", support::MIRROR]);
     site.settle(&mut server).await;
     until("the manifest is there", async || {
         site.repository.file("main", manifest).map(drop)

@@ -2,7 +2,10 @@
 
 use super::{Wrong, kind_in};
 use crate::{
-    bindings::{exports::keboola::mirror::redaction, keboola::mirror::types as wit},
+    bindings::{
+        exports::keboola::mirror::{packed_redaction, redaction},
+        keboola::mirror::types as wit,
+    },
     config::Limits,
     redact::{PolicyInfo, Rule},
     text::{printable, shortened},
@@ -11,7 +14,7 @@ use mirror_core::{
     document::{Document, Leaf, LeafRole},
     finding::{Finding, RuleId, Target},
 };
-use std::collections::HashSet;
+use std::{borrow::Cow, collections::HashSet};
 
 const RULES_MAX: usize = 1_000;
 const NAME_CHARS_MAX: usize = 100;
@@ -29,7 +32,7 @@ fn leaf(leaf: Leaf<'_>) -> wit::Leaf<'_> {
     }
 }
 
-pub(super) fn role(role: LeafRole) -> wit::LeafRole {
+fn role(role: LeafRole) -> wit::LeafRole {
     match role {
         LeafRole::Key => wit::LeafRole::Key,
         LeafRole::Text => wit::LeafRole::Text,
@@ -44,6 +47,65 @@ pub(crate) fn document<'a>(document: &'a Document, leaves: &'a [wit::Leaf<'a>]) 
         component_id: &document.component_id,
         config_id: &document.config_id,
         leaves,
+    }
+}
+
+/// A batch in the form of `packed-redaction`. The texts of several documents are copied together here, and all at once into
+/// the guest.
+pub(crate) struct Packed<'a> {
+    documents: Vec<packed_redaction::PackedDocument<'a>>,
+    roles: Vec<wit::LeafRole>,
+    text: Cow<'a, str>,
+    ends: Vec<u32>,
+}
+
+impl<'a> Packed<'a> {
+    /// Packs a batch; none where its texts have more bytes than 32 bits count, which no guest has the memory for.
+    pub(crate) fn new(batch: &'a [Document]) -> Option<Self> {
+        let count = batch.iter().map(|document| document.leaves.len()).sum();
+        let together = || {
+            let texts = || batch.iter().map(|document| document.leaves.text());
+            let mut text = String::with_capacity(texts().map(str::len).sum());
+            text.extend(texts());
+            text
+        };
+        let mut packed = Self {
+            documents: Vec::with_capacity(batch.len()),
+            roles: Vec::with_capacity(count),
+            text: match batch {
+                // The large ones are alone.
+                [document] => document.leaves.text().into(),
+                _ => together().into(),
+            },
+            ends: Vec::with_capacity(2 * count),
+        };
+        let mut start = 0;
+        for Document { leaves, .. } in batch {
+            packed.roles.extend(leaves.roles().iter().copied().map(role));
+            for end in leaves.ends() {
+                packed.ends.push(u32::try_from(start + end).ok()?);
+            }
+            start += leaves.text().len();
+        }
+        for document in batch {
+            packed.documents.push(packed_redaction::PackedDocument {
+                path: document.path.as_ref().map_or("", |path| path.as_str()),
+                kind: kind_in(document.kind),
+                component_id: &document.component_id,
+                config_id: &document.config_id,
+                leaves: u32::try_from(document.leaves.len()).ok()?,
+            });
+        }
+        Some(packed)
+    }
+
+    pub(crate) fn lent(&self) -> packed_redaction::Batch<'_> {
+        packed_redaction::Batch {
+            documents: &self.documents,
+            roles: &self.roles,
+            text: &self.text,
+            ends: &self.ends,
+        }
     }
 }
 
