@@ -105,7 +105,7 @@ pub struct Transform {
 impl Transform {
     #[must_use]
     pub fn new(settings: Arc<Transformer>) -> Self {
-        let known = settings.own_secrets.clone();
+        let (_, known) = settings.own_secrets.known();
         Self {
             context: guest::Context {
                 stack: settings.context.stack.to_string(),

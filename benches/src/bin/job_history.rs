@@ -421,7 +421,7 @@ impl Mirror {
                 .iter()
                 .map(|file| MirrorPath::parse(&file.path))
                 .collect::<Result<_, _>>()?;
-            let before = self.memory.keep_shard(shard.clone(), paths.clone());
+            let before = self.memory.keep_shard(shard.clone(), &paths);
             gone.extend(before.into_iter().filter(|path| !paths.contains(path)));
             files.push((shard.clone(), gathered.files));
         }

@@ -15,6 +15,7 @@ use super::{
     ConfigError, KeboolaConfig, LogConfig, MirrorSpec, SandboxLimits, SyncConfig, WindowConfig, reference,
     refs::unique, value,
 };
+use crate::notify::channel::Target;
 use git::{Git, Visibility};
 use http::Http;
 pub use jobs::{JobsCadence, JobsLayout, JobsLog};
@@ -326,6 +327,20 @@ impl Config {
                 mirror: mirror.id.clone(),
             });
         }
+        let git = git.check(base)?;
+        // Deliveries are held to the same.
+        for (n, mirror) in mirrors.iter().enumerate() {
+            let is_refused = |target: &Target| match target {
+                Target::Webhook { url, .. } => !git.addresses.permits_scheme(url.scheme()),
+                Target::Email { .. } | Target::Slack { .. } => false,
+            };
+            if let Some(number) = mirror.notify.iter().position(is_refused) {
+                return Err(value(
+                    format!("mirror[{n}].notify[{number}].webhook"),
+                    "must be `https:`; others could read what notices say. `[git] allow_plain_http = true` allows it all the same",
+                ));
+            }
+        }
         let http = http.check(base)?;
         for (n, token) in http.ingest.iter().enumerate() {
             if !mirrors.iter().any(|mirror| mirror.stack == token.stack) {
@@ -354,7 +369,7 @@ impl Config {
                 parallel_max: keboola.parallel_max,
                 visible_within_ms: keboola.visible_within_ms,
             },
-            git: git.check(base)?,
+            git,
             sandbox: SandboxLimits {
                 memory_bytes_max: sandbox.memory_bytes_max,
                 deadline_ms: sandbox.deadline_ms,

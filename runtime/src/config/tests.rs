@@ -624,4 +624,24 @@ fn a_branch_is_written_without_the_head_of_its_ref() {
     }
 }
 
+#[test]
+fn a_webhook_that_nothing_would_be_sent_to_is_refused() {
+    let webhook = r#"repository = "file:retail.git"
+notify = [{ email = "a@example.com" }, { webhook = "http://hooks.example.com/x", secret = "env:SECRET" }]"#;
+    let mail = "[notify.smtp]\nhost = \"smtp.example.com\"\nfrom = \"m@example.com\"\n[http]\n";
+    let given = GOOD
+        .replace("[http]\n", mail)
+        .replace("repository = \"file:retail.git\"", webhook);
+    let path = Path::new("/etc/kbc/mirror.toml");
+    let error = Config::parse(&given, path).expect_err("plain").to_string();
+    assert!(
+        error.contains("mirror[0].notify[1].webhook") && error.contains("allow_plain_http"),
+        "{error}"
+    );
+    let allowed = given.replace("[http]\n", "[git]\nallow_plain_http = true\n[http]\n");
+    for good in [allowed, given.replace("http://hooks", "https://hooks")] {
+        Config::parse(&good, path).expect("it is allowed");
+    }
+}
+
 mod written;

@@ -35,7 +35,7 @@ pub enum AttemptError {
     )]
     Rewritten { refname: RefName, expected: Oid },
     #[error(
-        "branch `{refname}` was deleted on the remote; create it again at commit {expected}, or declare the mirror anew under another `id`"
+        "branch `{refname}` is not there, where the mirror left it at commit {expected}: it was deleted on the remote, or `branch` or `repository` was changed; create it again at that commit, change them back, or declare the mirror anew under another `id`"
     )]
     RefGone { refname: RefName, expected: Oid },
     #[error(

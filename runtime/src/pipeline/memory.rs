@@ -478,10 +478,10 @@ impl Memory {
     }
 
     /// Notes the files of a shard and returns those it had before.
-    pub fn keep_shard(&mut self, shard: Shard, files: Vec<MirrorPath>) -> Vec<MirrorPath> {
+    pub fn keep_shard(&mut self, shard: Shard, files: &[MirrorPath]) -> Vec<MirrorPath> {
         let before = self.shard_files(&shard);
         if before != files {
-            self.shards.set(&shard, &files);
+            self.shards.set(&shard, files);
             self.touch(StoredRow::Shard(shard));
         }
         before

@@ -209,7 +209,7 @@ async fn a_shared_file_that_is_too_much_for_a_policy_is_withheld_and_told_of() {
         options.mirror = concat!(
             "[[mirror.policy]]\nname = \"customer-data\"\nfile = \"customer-data.wasm\"\n",
             "settings = { numbers = [{ prefix = \"C-\", digits = 8 }] }\n"
-        )
+        );
     });
     // Another limit renders everything anew.
     let mut server = site.start().await;

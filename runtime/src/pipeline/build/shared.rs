@@ -201,7 +201,7 @@ impl Build<'_, '_, '_, '_> {
             if let Subject::Index { kind, shard } = object.subject() {
                 let files: Vec<MirrorPath> = object.files().iter().map(|file| file.path().clone()).collect();
                 let shard = (*kind, shard.clone());
-                let gone = memory.keep_shard(shard.clone(), files);
+                let gone = memory.keep_shard(shard.clone(), &files);
                 let of_month = self
                     .months
                     .as_mut()

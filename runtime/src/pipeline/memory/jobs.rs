@@ -63,7 +63,7 @@ impl Memory {
         };
         let closed: Vec<Shard> = days_of(self.entries.shards())
             .filter(|shard| !but.contains(*shard))
-            .filter(|shard| self.shards.contains(*shard) && !days::is_open(&shard.1, &newest))
+            .filter(|shard| self.shards.contains(shard) && !days::is_open(&shard.1, &newest))
             .cloned()
             .collect();
         for shard in closed {
@@ -95,7 +95,7 @@ impl Memory {
         let drop = |shard: Shard| {
             self.pending.remove(&shard);
             self.forget_entries(&shard);
-            let files = self.keep_shard(shard.clone(), Vec::new());
+            let files = self.keep_shard(shard.clone(), &[]);
             (shard, files)
         };
         shards.into_iter().map(drop).collect()
@@ -250,7 +250,7 @@ mod tests {
             let entries = memory.entries(&shard);
             memory.replace_entries(&shard, entries);
             let path = MirrorPath::parse(&format!("jobs/{}.jsonl", shard.1)).expect("a path");
-            memory.keep_shard(shard, vec![path]);
+            memory.keep_shard(shard, &[path]);
         }
         memory.close_days(&BTreeSet::new(), now());
     }

@@ -89,7 +89,7 @@ mod tests {
         }
         assert_eq!(
             files.of_kind(IndexKind::JobDay).collect::<Vec<_>>(),
-            [day.clone()]
+            std::slice::from_ref(&day)
         );
         assert_eq!(files.shards().count(), 3);
         assert_eq!(files.get(&day), [path("jobs/1"), path("jobs/2")]);
