@@ -223,7 +223,8 @@ async fn a_shared_file_that_is_too_much_for_a_policy_is_withheld_and_told_of() {
         (shown(&server).await == serde_json::json!({})).then_some(())
     })
     .await;
-    site.check(&[]);
+    site.ask(&["verify", "--mirror", support::MIRROR]).ok();
+    site.repository.fsck();
     server.stop().await;
 }
 
