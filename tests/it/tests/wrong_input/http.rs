@@ -441,7 +441,7 @@ async fn other_methods_and_paths_are_refused() {
 }
 
 /// SPEC §8: every name there that this version exports, with its labels and kind.
-const CONTRACT: [(&str, &str, &str); 11] = [
+const CONTRACT: [(&str, &str, &str); 13] = [
     ("git_sync_enabled_ratio", "gauge", "project_id,plan_tier"),
     (
         "commits_exported_total",
@@ -463,6 +463,9 @@ const CONTRACT: [(&str, &str, &str); 11] = [
     ("linked_dev_branches_total", "gauge", "region"),
     ("secrets_redacted_rate", "gauge", "component_id,branch_id"),
     ("samples_export_off_on_public_repo", "gauge", ""),
+    ("weekly_active_synced_projects", "gauge", ""),
+    // An OpenMetrics counter ends so.
+    ("credential_rotation_events_total", "counter", "purpose"),
     ("dead_letters_total", "counter", "reason"),
     ("admin_notifications_total", "counter", "reason"),
 ];
