@@ -326,7 +326,6 @@ impl Control {
                 "projectId": spec.project.as_str(),
                 "repository": spec.repository.to_string(),
                 "branch": spec.branch,
-                "managedBy": "file",
                 "pausedSince": paused.map(|at| at.to_string()),
                 "standing": summary,
             }));

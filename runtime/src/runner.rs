@@ -487,7 +487,7 @@ impl Runner {
             let mut oldest: Option<Timestamp> = None;
             let mut active = BTreeSet::new();
             for (id, topic) in lanes {
-                let pushed = self.system.status.lane(&id).and_then(|lane| lane.last_push);
+                let pushed = self.system.status.last_push(&id);
                 if pushed.is_some_and(|at| week::is_same(at, now)) {
                     active.insert((topic.stack.clone(), topic.project.clone()));
                 }

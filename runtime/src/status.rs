@@ -522,6 +522,12 @@ impl Status {
         })
     }
 
+    /// Returns when a lane was last pushed.
+    #[must_use]
+    pub fn last_push(&self, lane: &LaneId) -> Option<Timestamp> {
+        self.lanes().get(lane).and_then(|lane| lane.last_push)
+    }
+
     /// Returns a copy of one lane's status.
     #[must_use]
     pub fn lane(&self, lane: &LaneId) -> Option<LaneStatus> {

@@ -309,9 +309,16 @@ impl ObjectKey {
             Self::Sample(_) => "sample",
             Self::Job(_) => "job",
         };
-        let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(self.to_string().as_bytes()));
-        format!("{kind} sha256:{}", &digest[..12])
+        hidden_name(kind, &self.to_string())
     }
+}
+
+/// Returns what stands for a name that may not be shown: the kind of what it names, and the first twelve digits of the
+/// name's SHA-256, such as `config sha256:0123456789ab`.
+#[must_use]
+pub fn hidden_name(kind: &str, name: &str) -> String {
+    let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(name.as_bytes()));
+    format!("{kind} sha256:{}", &digest[..12])
 }
 
 impl fmt::Display for ObjectKey {

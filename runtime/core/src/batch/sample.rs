@@ -6,7 +6,7 @@
 
 use super::{BatchFile, Item, Subject, malformed};
 use crate::{
-    finding::{Finding, Target, Verdict, WithholdReason},
+    finding::{Finding, Verdict, WithholdReason},
     ids::ObjectKey,
     redaction::removals,
     sample::{Choice, Column, Sample},
@@ -89,9 +89,10 @@ pub(super) fn share(item: &Item, verdicts: &mut [Verdict]) -> Result<(), Withhol
         .iter()
         .filter_map(|finding| cells.get(&finding.leaf).map(|cell| at(*cell, finding)));
     let for_csv: Vec<_> = for_csv.collect();
+    // Both have the same findings then, whatever was found twice, and so the same markers.
     for (file, more) in [(files.csv, for_csv), (twin.file, for_twin)] {
         if let Verdict::Findings(findings) = &mut verdicts[file] {
-            add(findings, more);
+            findings.extend(more);
         }
     }
     Ok(())
@@ -103,22 +104,6 @@ fn at(leaf: usize, finding: &Finding) -> Finding {
         leaf,
         ..finding.clone()
     }
-}
-
-/// Adds what is not there already.
-fn add(findings: &mut Vec<Finding>, more: Vec<Finding>) {
-    let mut known: HashMap<usize, Vec<Target>> = HashMap::new();
-    for finding in findings.iter() {
-        known
-            .entry(finding.leaf)
-            .or_default()
-            .push(finding.target.clone());
-    }
-    let is_new = |finding: &Finding| {
-        let known = known.get(&finding.leaf);
-        known.is_none_or(|targets| !targets.contains(&finding.target))
-    };
-    findings.extend(more.into_iter().filter(is_new));
 }
 
 /// Takes from a sample's files what the choice leaves out; all of them where nothing stays.

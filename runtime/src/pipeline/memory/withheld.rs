@@ -5,11 +5,10 @@
 use super::{EntryKey, Memory, Shard};
 use mirror_core::{
     batch::Subject,
-    ids::ObjectKey,
+    ids::{ObjectKey, hidden_name},
     layout::{Entry, IndexKind},
 };
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 /// Begins what a file is called that many objects share; names of objects do not begin so.
@@ -32,9 +31,8 @@ impl SharedName {
             shard: shard.clone(),
         };
         let plain = format!("{SHARED}{subject}");
-        let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(plain.as_bytes()));
         Self {
-            hidden: format!("{SHARED}sha256:{}", &digest[..12]),
+            hidden: hidden_name(SHARED.trim_end(), &plain),
             plain,
         }
     }
@@ -121,6 +119,10 @@ mod tests {
         assert_eq!(memory.withheld_shared(), BTreeMap::new());
         let name = SharedName::of(&(IndexKind::Lineage, "table/in.c-main.orders".to_owned()));
         assert_eq!(name.plain, "shared lineage table/in.c-main.orders");
+        assert!(
+            name.hidden.starts_with("shared sha256:"),
+            "it is listed under either"
+        );
         let value = || r#"{"reason":"it trapped"}"#.to_owned();
         assert!(memory.list_shared(name.plain.clone(), value()));
         assert!(!memory.list_shared(name.plain.clone(), value()), "it is no news");

@@ -519,6 +519,12 @@ async fn the_pages_say_what_is_going_on_in_the_contracts_words() {
         "{lane}"
     );
 
+    until("the project counts among this week's", async || {
+        let active = server.metric("weekly_active_synced_projects").await;
+        (active == Some(1.0)).then_some(())
+    })
+    .await;
+
     let told = ask(&server, "GET", "/metrics", None, "").await;
     assert_eq!(told.status, 200);
     assert!(

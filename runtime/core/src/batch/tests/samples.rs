@@ -373,6 +373,14 @@ fn what_is_found_in_one_file_of_a_sample_goes_from_both() {
         &[found(6, Target::Whole)],
         &whole,
     );
+    // By another rule in each: both get the marker of one.
+    let by = |leaf, rule: &str| Finding {
+        rule: RuleId::parse(rule).expect("a rule"),
+        ..found(leaf, Target::Whole)
+    };
+    for (csv, twin) in [("own", "zzz"), ("zzz", "own")] {
+        check_found(&sample, &[by(3, csv)], &[by(6, twin)], &whole);
+    }
     let part = expect![[r#"
         key,value
         password,"ab""[REDACTED:own:0]"
