@@ -4,6 +4,7 @@
 
 use crate::telemetry::{self, LogFormat};
 use clap::{Args, Parser, Subcommand};
+use serde_json::Value;
 use std::path::PathBuf;
 
 mod ask;
@@ -331,4 +332,57 @@ pub enum ConfigCommand {
     /// Prints the JSON Schema of configuration files: every key with its meaning, type and default.
     #[command(after_help = "Example:\n  kbc-mirror config schema > mirror.schema.json")]
     Schema,
+}
+
+/// So many withheld things of a branch are named for people; programs are told all.
+const WITHHELD_SHOWN_MAX: usize = 20;
+
+/// Says what a branch withholds, as its status or `verify` have it: a line each, with the reason.
+fn withheld(branch: &Value) -> String {
+    let objects = branch["withheld"].as_array().into_iter().flatten();
+    let objects = objects.map(|one| (one["object"].as_str().unwrap_or_default(), &one["reason"]));
+    let named = ["withheldFiles", "withheldRuns"];
+    let named = named.map(|name| branch[name].as_object().into_iter().flatten());
+    let named = named
+        .into_iter()
+        .flatten()
+        .map(|(name, reason)| (name.as_str(), reason));
+    let all: Vec<(&str, &Value)> = objects.chain(named).collect();
+    let shown = all.iter().take(WITHHELD_SHOWN_MAX);
+    let mut told: String = shown
+        .map(|(name, reason)| format!("  withheld  {name}: {}\n", reason.as_str().unwrap_or_default()))
+        .collect();
+    if let Some(more @ 1..) = all.len().checked_sub(WITHHELD_SHOWN_MAX) {
+        told.push_str(&format!("  and {more} more are withheld; `--json` names all\n"));
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_withheld_is_named_with_its_reason_and_not_without_end() {
+        assert_eq!(withheld(&json!({})), "");
+        let mut branch = json!({
+            "withheld": [{ "object": "keboola.ex-shop/1", "reason": "it trapped" }],
+            "withheldFiles": { "shared catalog keboola.ex-shop": "too large" },
+            "withheldRuns": { "job 77": "guarded" },
+        });
+        let expected = "  withheld  keboola.ex-shop/1: it trapped
+  withheld  shared catalog keboola.ex-shop: too large
+  withheld  job 77: guarded
+";
+        assert_eq!(withheld(&branch), expected);
+        let runs = (0..30).map(|run| (format!("job {run}"), json!("guarded")));
+        branch["withheldRuns"] = serde_json::Value::Object(runs.collect());
+        let told = withheld(&branch);
+        assert_eq!(told.lines().count(), 21);
+        assert!(
+            told.ends_with("  and 12 more are withheld; `--json` names all\n"),
+            "{told}"
+        );
+    }
 }

@@ -3,7 +3,7 @@
 use crate::{
     metrics::Purpose,
     notify::channel::channel_of,
-    pipeline::{attempt::RefusedMonth, backfill::BackfillProgress, progress::Progress},
+    pipeline::{attempt::RefusedMonth, backfill::BackfillProgress, memory::WithheldNow, progress::Progress},
     policies::ShadowReport,
     poll::PollStatus,
     state::notices::Standing,
@@ -42,10 +42,7 @@ pub struct LaneStatus {
     pub next_due: Option<Timestamp>,
     pub backlog: u64,
     pub outage: Option<Outage>,
-    /// Objects that are withheld, by what they are called where others may read it, and why.
-    pub withheld: BTreeMap<String, String>,
-    /// Shared files whose newest form is withheld, and why.
-    pub withheld_files: BTreeMap<String, String>,
+    pub withheld: WithheldNow,
     /// How fast the history of runs grows; none before the first attempt and without job history.
     pub jobs: Option<JobsStatus>,
     /// Events put aside since the process started; the dead letters have them.
@@ -122,11 +119,6 @@ impl State {
 }
 
 impl LaneStatus {
-    /// Returns how many objects and shared files are withheld.
-    fn withheld(&self) -> usize {
-        self.withheld.len() + self.withheld_files.len()
-    }
-
     fn state(&self) -> State {
         match &self.outage {
             _ if self.paused && self.attempt_since.is_none() => State::Paused,
@@ -341,7 +333,7 @@ impl Status {
     /// Returns how many objects and shared files are withheld now.
     #[must_use]
     pub fn withheld(&self) -> usize {
-        self.lanes().values().map(LaneStatus::withheld).sum()
+        self.lanes().values().map(|lane| lane.withheld.count()).sum()
     }
 
     /// Returns the lanes that are open.
@@ -386,7 +378,7 @@ impl Status {
             .iter()
             .filter(|(id, _)| is_meant(&id.mirror))
             .map(|(id, lane)| {
-                json!({
+                let mut shown = json!({
                     "mirror": id.mirror.as_str(),
                     "branchId": id.branch.as_str(),
                     "ref": lane.refname,
@@ -418,12 +410,9 @@ impl Status {
                         "nextDue": month.until.to_string(),
                     })).collect::<Vec<_>>(),
                     "putAside": lane.put_aside,
-                    "withheldFiles": lane.withheld_files,
-                    "withheld": lane.withheld.iter().map(|(object, reason)| json!({
-                        "object": object,
-                        "reason": reason,
-                    })).collect::<Vec<_>>(),
-                })
+                });
+                lane.withheld.put_into(&mut shown);
+                shown
             })
             .collect();
         let problems = self.problems();
@@ -516,7 +505,7 @@ impl Status {
             state: state.as_str(),
             lanes: own.len(),
             backlog,
-            withheld: own.iter().map(|lane| lane.withheld()).sum(),
+            withheld: own.iter().map(|lane| lane.withheld.count()).sum(),
             last_push: own.iter().filter_map(|lane| lane.last_push).max(),
             reason: problem.or_else(|| outage.map(|outage| outage.reason.clone())),
         })

@@ -200,6 +200,7 @@ fn lane_status(lane: &Value) -> String {
         }
         let _ = writeln!(told, "; begun {}", text(&backfill["begunAt"]));
     }
+    told.push_str(&super::withheld(lane));
     told
 }
 

@@ -56,6 +56,7 @@ fn text(answer: &Value) -> String {
             let word = |name: &str| one[name].as_str().unwrap_or_default().to_owned();
             text.push_str(&format!("  {:<9} {}\n", word("is"), word("path")));
         }
+        text.push_str(&super::withheld(branch));
     }
     text
 }

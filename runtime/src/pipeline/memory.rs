@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use shard_files::ShardFiles;
 use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
-pub use withheld::SharedName;
+pub use withheld::{SharedName, WithheldNow};
 
 /// So many rows are at hand twice while all are stored or read: some megabytes.
 pub const ROWS_AT_ONCE: usize = 10_000;

@@ -3,7 +3,7 @@
 use super::{
     super::{
         error::AttemptError,
-        memory::{Memory, ROWS_AT_ONCE},
+        memory::{Memory, ROWS_AT_ONCE, WithheldNow},
         stages::Stage,
     },
     Done, Landed, Lane, Published,
@@ -238,11 +238,10 @@ impl Lane {
                 .collect(),
             clean,
         };
-        let withheld = memory.withheld();
-        let objects = withheld.map(|(object, reason)| (reason.name_of(object), reason.to_string()));
+        let WithheldNow { objects, files, runs } = memory.withheld_now();
         let withheld = Report::Withheld {
             branch,
-            objects: objects.chain(memory.withheld_shared()).collect(),
+            objects: objects.into_iter().chain(files).chain(runs).collect(),
         };
         self.notices.report(vec![rendered, withheld], now).await?;
         Ok(())

@@ -1,7 +1,7 @@
 //! Comparing what the repository has with what a full render of the source makes; nothing is changed.
 
 use super::{
-    super::{build::Again, error::AttemptError, fetch::Scope, recover::Start},
+    super::{build::Again, error::AttemptError, fetch::Scope, memory::WithheldNow, recover::Start},
     Lane,
     make::{Made, ToMake},
     owing::Owing,
@@ -31,6 +31,8 @@ pub struct Verified {
     pub differences: BTreeMap<String, Difference>,
     /// How many there are in all.
     pub count: usize,
+    /// What the repository does not have in its newest form, because it is withheld; it counts as no difference.
+    pub withheld: WithheldNow,
 }
 
 /// What is different about a file.
@@ -54,7 +56,7 @@ impl Verified {
         };
         let named = self.differences.iter();
         let named = named.map(|(path, difference)| json!({ "path": path, "is": word(difference) }));
-        json!({
+        let mut shown = json!({
             "branchId": lane.id.branch.as_str(),
             "ref": lane.refname.to_string(),
             "tip": self.tip.map(|tip| tip.to_string()),
@@ -62,7 +64,9 @@ impl Verified {
             "equal": self.tip.is_some() && self.count == 0,
             "differences": named.collect::<Vec<_>>(),
             "differencesInAll": self.count,
-        })
+        });
+        self.withheld.put_into(&mut shown);
+        shown
     }
 }
 
@@ -98,6 +102,7 @@ impl Lane {
             waiting: backlog.depth,
             differences: BTreeMap::new(),
             count: 0,
+            withheld: memory.withheld_now(),
         };
         let Some(tip) = tip.filter(|tip| tip.own && mirrored.is_some()) else {
             return Ok(Some(verified));

@@ -266,6 +266,9 @@ impl Source {
             Ok(preview) if preview.csv.len() > PREVIEW_BYTES_MAX => {
                 fetched.without_sample(&table.id, "the preview is larger than 8 MiB");
             }
+            Ok(preview) if preview.csv.trim().is_empty() => {
+                fetched.without_sample(&table.id, "the table has no columns yet");
+            }
             Ok(preview) => {
                 let source = format!(
                     "{{\"table\":{},\"csv\":{}}}",

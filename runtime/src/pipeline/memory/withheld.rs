@@ -1,6 +1,6 @@
-//! The list of what is withheld: besides objects, which the memory knows by themselves, files that are made of many.
+//! The list of what is withheld: besides objects, which the memory knows by themselves, files that are made of many, and runs.
 //!
-//! Such a file is known by its entry in the list alone, so that the repository tells of it as well.
+//! These are known by their entries in the list alone, so that the repository tells of them as well.
 
 use super::{EntryKey, Memory, Shard};
 use mirror_core::{
@@ -8,11 +8,14 @@ use mirror_core::{
     ids::{ObjectKey, hidden_name},
     layout::{Entry, IndexKind},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// Begins what a file is called that many objects share; names of objects do not begin so.
 const SHARED: &str = "shared ";
+
+/// Begins what a run is called ([`ObjectKey::Job`]), hidden or not.
+const RUN: &str = "job ";
 
 /// What a shared file is called in the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +48,46 @@ impl SharedName {
     }
 }
 
+/// All that a branch withholds, by what it is called where others may read it, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct WithheldNow {
+    pub objects: BTreeMap<String, String>,
+    /// Files that many objects share.
+    pub files: BTreeMap<String, String>,
+    pub runs: BTreeMap<String, String>,
+}
+
+impl WithheldNow {
+    /// Returns how many objects and files are withheld. Runs are not counted: one stays what it is, and its dead letter
+    /// tells of it.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.objects.len() + self.files.len()
+    }
+
+    /// Puts it into what is shown of the branch.
+    pub fn put_into(&self, shown: &mut Value) {
+        let objects = self.objects.iter();
+        let objects = objects.map(|(object, reason)| json!({ "object": object, "reason": reason }));
+        shown["withheld"] = objects.collect();
+        shown["withheldFiles"] = json!(self.files);
+        shown["withheldRuns"] = json!(self.runs);
+    }
+}
+
 impl Memory {
+    /// Returns all that is withheld, for people.
+    #[must_use]
+    pub fn withheld_now(&self) -> WithheldNow {
+        let objects = self.withheld();
+        let objects = objects.map(|(key, reason)| (reason.name_of(key), reason.to_string()));
+        WithheldNow {
+            objects: objects.collect(),
+            files: self.withheld_shared(),
+            runs: self.listed(RUN),
+        }
+    }
+
     /// The shard of the list.
     #[must_use]
     pub fn withheld_list() -> Shard {
@@ -66,9 +108,13 @@ impl Memory {
     /// Returns the shared files that are withheld, by name, and why.
     #[must_use]
     pub fn withheld_shared(&self) -> BTreeMap<String, String> {
+        self.listed(SHARED)
+    }
+
+    fn listed(&self, beginning: &str) -> BTreeMap<String, String> {
         let entries = self.entries(&Self::withheld_list()).into_iter();
-        let shared = entries.filter(|entry| entry.key.starts_with(SHARED));
-        let told = shared.map(|Entry { key, value, .. }| {
+        let listed = entries.filter(|entry| entry.key.starts_with(beginning));
+        let told = listed.map(|Entry { key, value, .. }| {
             let value: Value = serde_json::from_str(&value).unwrap_or_default();
             let reason = value["reason"]
                 .as_str()
@@ -117,6 +163,7 @@ mod tests {
         };
         memory.put_entry(object);
         assert_eq!(memory.withheld_shared(), BTreeMap::new());
+        assert_eq!(memory.withheld_now(), WithheldNow::default());
         let name = SharedName::of(&(IndexKind::Lineage, "table/in.c-main.orders".to_owned()));
         assert_eq!(name.plain, "shared lineage table/in.c-main.orders");
         assert!(
@@ -128,6 +175,19 @@ mod tests {
         assert!(!memory.list_shared(name.plain.clone(), value()), "it is no news");
         let expected = [(name.plain.clone(), "it trapped".to_owned())];
         assert_eq!(memory.withheld_shared(), BTreeMap::from(expected));
+        let run = ObjectKey::Job("77".parse().unwrap());
+        let (kind, shard) = Memory::withheld_list();
+        for key in [run.to_string(), run.hidden()] {
+            let value = r#"{"reason":"it was guarded"}"#.to_owned();
+            memory.put_entry(Entry {
+                kind,
+                shard: shard.clone(),
+                key,
+                value,
+            });
+        }
+        let expected = [run.to_string(), run.hidden()].map(|name| (name, "it was guarded".to_owned()));
+        assert_eq!(memory.withheld_now().runs, BTreeMap::from(expected));
         assert!(memory.unlist_shared(name.plain.clone()));
         assert!(!memory.unlist_shared(name.plain));
         assert_eq!(memory.withheld_shared(), BTreeMap::new());

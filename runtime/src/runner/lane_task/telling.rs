@@ -54,16 +54,11 @@ impl LaneTask {
         } = done;
         self.tell_kept_back(&kept_back);
         refusals.into_iter().for_each(|reason| self.count_refusal(reason));
-        let withheld = memory
-            .withheld()
-            .map(|(key, reason)| (reason.name_of(key), reason.to_string()))
-            .collect();
-        let withheld_files = memory.withheld_shared();
+        let withheld = memory.withheld_now();
         let pushed = landed.is_some().then(|| (self.lane.now)());
         self.status(|status| {
             status.tip = tip;
             status.withheld = withheld;
-            status.withheld_files = withheld_files;
             status.held = None;
             if samples.whole {
                 status.no_sample.clear();

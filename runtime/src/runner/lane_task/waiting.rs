@@ -81,12 +81,14 @@ impl LaneTask {
             paused: self.is_paused(),
         };
         lane.recall_backfill().await?;
-        let pushed = match start.cursor.tip {
+        let tip = start.cursor.tip;
+        let pushed = match tip {
             Some(tip) => lane.committed_at(tip).await,
             None => None,
         };
         self.status(|status| {
             status.outage.clone_from(&start.outage);
+            status.tip = status.tip.or(tip);
             status.last_push = status.last_push.or(pushed);
         });
         Ok(Machine::new(start, (lane.now)()))
