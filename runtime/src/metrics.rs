@@ -9,6 +9,8 @@ use prometheus_client::{
 };
 use std::sync::{Mutex, PoisonError, atomic::AtomicU64};
 
+#[cfg(test)]
+mod dashboards;
 mod policies;
 #[cfg(test)]
 mod rules;

@@ -44,7 +44,7 @@ const UNWATCHED: [(&str, &str); 16] = [
 ];
 
 /// Returns every metric with the names of its labels, from a page on which each has a series.
-fn exported() -> BTreeMap<String, BTreeSet<String>> {
+pub(super) fn exported() -> BTreeMap<String, BTreeSet<String>> {
     let metrics = Metrics::new();
     let text = String::new;
     let attempted = Attempted { outcome: "ok" };
@@ -152,8 +152,8 @@ fn exported() -> BTreeMap<String, BTreeSet<String>> {
     exported
 }
 
-/// Returns the metrics that an expression names, and the labels that it names anywhere.
-fn named(expression: &str) -> (BTreeSet<String>, BTreeSet<String>) {
+/// Returns the metrics that a PromQL expression names, and the labels that it names anywhere.
+pub(super) fn named(expression: &str) -> (BTreeSet<String>, BTreeSet<String>) {
     let (mut metrics, mut labels) = (BTreeSet::new(), BTreeSet::new());
     // Every other piece is the value of a label.
     let code: String = expression.split('"').step_by(2).collect();
@@ -186,7 +186,7 @@ fn named(expression: &str) -> (BTreeSet<String>, BTreeSet<String>) {
     (metrics, labels)
 }
 
-fn lines(key: &str) -> impl Iterator<Item = &'static str> {
+pub(super) fn lines(key: &str) -> impl Iterator<Item = &'static str> {
     let key = format!("{key}: ");
     RULES
         .lines()
