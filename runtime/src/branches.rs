@@ -21,6 +21,20 @@ use mirror_keboola::DevBranch;
 use sha2::{Digest, Sha256};
 use std::{collections::BTreeSet, sync::Arc};
 
+/// Stands in the name of a Git branch for a branch's own name that cannot be shown.
+pub(crate) const UNNAMED: &str = "branch";
+
+/// Returns what the Git branch of a dev branch is called of whose own name this may be shown.
+pub(crate) fn git_branch(spec: &MirrorSpec, slug: &str, branch: &BranchId) -> String {
+    let template = &spec.dev_branches.git_branch;
+    template.replace("{name}", slug).replace("{id}", branch.as_str())
+}
+
+/// Returns the name of the fact that a lane's Git branch is called so.
+pub(crate) fn name_of(lane: &LaneId) -> String {
+    format!("git-branch {lane}")
+}
+
 /// A Git branch that some lane of a mirror has.
 struct Owned {
     refname: RefName,

@@ -183,6 +183,12 @@ pub trait StateStore: Send + Sync {
     /// # Errors
     /// A store that cannot be written.
     async fn meta_once(&self, name: &str, value: &str) -> Result<String, StateError>;
+
+    /// Stores such a fact in place of the one that is there.
+    ///
+    /// # Errors
+    /// A store that cannot be written.
+    async fn put_meta(&self, name: &str, value: &str) -> Result<(), StateError>;
 }
 
 /// Who keeps texts of a lane: what was told of events found by comparing, of runs to branches of months, or what was counted.

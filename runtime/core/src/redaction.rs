@@ -16,7 +16,7 @@ pub(crate) use json::removals;
 
 use crate::{
     document::{Document, DocumentKind, LeafRole},
-    finding::{Finding, RuleId, WithholdReason},
+    finding::{Finding, RuleId, Target, WithholdReason},
     guard::KnownSecrets,
     marker::{Marker, TagKey},
     path::MirrorPath,
@@ -66,6 +66,20 @@ impl Redaction {
     #[must_use]
     pub fn new(mode: SecretsMode, tag_key: TagKey) -> Self {
         Self { mode, tag_key }
+    }
+
+    /// Returns the encrypted values in a text of one leaf, such as a name, that the mode does not let stay.
+    #[must_use]
+    pub fn ciphers(&self, text: &str) -> Vec<Finding> {
+        if self.mode == SecretsMode::Encrypted {
+            return Vec::new();
+        }
+        let found = value::ciphers(text).map(|Range { start, end }| Finding {
+            leaf: 0,
+            target: Target::Bytes { start, end },
+            rule: host_rule(CIPHER_RULE),
+        });
+        found.collect()
     }
 
     fn marker(&self, rule: &RuleId, secret: &str) -> Marker {

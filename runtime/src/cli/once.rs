@@ -72,9 +72,9 @@ async fn bring_up_to_date(
     let failed = |error| start_failure(&error);
     let mirror = system.mirror(spec).await.map_err(failed)?;
     system.verify(&mirror).await.map_err(failed)?;
-    let lanes = lanes(system, &mirror).await.map_err(failed)?;
+    let mut lanes = lanes(system, &mirror).await.map_err(failed)?;
     let mut landed = Vec::new();
-    for lane in &lanes {
+    for lane in &mut lanes {
         if release_refused {
             lane.release_refused()
                 .await
@@ -123,7 +123,7 @@ async fn due_comparison(lane: &Lane, every: Option<Duration>) -> Result<Option<C
     }
 }
 
-async fn synchronise(lane: &Lane, every: Option<Duration>) -> Result<Vec<Landed>, Failure> {
+async fn synchronise(lane: &mut Lane, every: Option<Duration>) -> Result<Vec<Landed>, Failure> {
     let mut landed = Vec::new();
     let looked = async {
         let comparison = due_comparison(lane, every).await?;
@@ -243,7 +243,7 @@ fn report(lane: &Lane, notice: Notice, outage: &Outage) -> Report {
 }
 
 async fn attempt(
-    lane: &Lane,
+    lane: &mut Lane,
     mut held: Option<(Oid, Memory)>,
 ) -> Result<(Option<(Oid, Memory)>, Vec<Landed>), Failure> {
     let due = Due {
@@ -256,6 +256,7 @@ async fn attempt(
                 let landed = done.caught_up.into_iter().chain(done.landed).collect();
                 return Ok((done.base.map(|base| (base, done.memory)), landed));
             }
+            Err(AttemptError::Renamed { refname }) => *lane = lane.renamed(refname),
             Err(error) => match error.disposition() {
                 Disposition::RefMoved => {}
                 Disposition::Temporary { after: Some(after) } if after <= Duration::from_secs(5) => {

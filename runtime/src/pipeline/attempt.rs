@@ -9,6 +9,7 @@ mod deaths;
 mod heirs;
 mod looking;
 mod make;
+mod naming;
 mod owing;
 mod parts;
 mod past;
@@ -476,6 +477,7 @@ impl Lane {
                     .is_none_or(|had| change.deleted || had.version != change.version)
             });
         }
+        let has_ref = tip.is_some_and(|tip| tip.own);
         let quarantine = self.state.quarantine(&self.id).await?;
         let objected = self.tell_owed(&mut owing, &mut memory).await?;
         part.fetched.refused.extend(objected);
@@ -498,6 +500,9 @@ impl Lane {
         };
         if let Aim::Probe = manner.aim {
             return Ok(Straight::Probed);
+        }
+        if !has_ref && finished.push.is_some() {
+            self.settle_name().await?;
         }
         self.progress.moved(Instant::now());
         let unfounded = std::mem::take(&mut finished.unfounded);

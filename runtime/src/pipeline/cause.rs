@@ -30,7 +30,7 @@ impl AttemptError {
                 Cause::Defect
             }
             // These wait for something of the mirror's own.
-            Self::Exposed { .. } | Self::NoDefaultYet => Cause::Remote,
+            Self::Exposed { .. } | Self::Renamed { .. } | Self::NoDefaultYet => Cause::Remote,
         }
     }
 }

@@ -48,6 +48,8 @@ pub enum AttemptError {
     MassDeletion { held: Held },
     #[error("samples may not go to a repository that is {}; they are left out", visibility.as_str())]
     Exposed { visibility: Visibility },
+    #[error("the name of the Git branch would show a secret; it is called `{refname}` instead")]
+    Renamed { refname: RefName },
     #[error("the default branch is not mirrored yet; this branch starts at its commit")]
     NoDefaultYet,
     #[error(
@@ -97,6 +99,7 @@ impl AttemptError {
                     | FetchError::HistoryUnlisted { .. }
             ) | Self::NoDefaultYet
                 | Self::Exposed { .. }
+                | Self::Renamed { .. }
         )
     }
 
@@ -154,8 +157,9 @@ impl AttemptError {
             // Somebody else works on the lane, or the disk is in trouble: look again.
             Self::Log(LogError::Moved { .. })
             | Self::State(StateError::BaseMoved { .. })
-            // The next attempt is made without them.
-            | Self::Exposed { .. } => Disposition::RefMoved,
+            // The next attempt is made without them, or with the other name.
+            | Self::Exposed { .. }
+            | Self::Renamed { .. } => Disposition::RefMoved,
             Self::Spool(_) | Self::Log(_) | Self::State(_) | Self::Stopped(_) | Self::Stage(_) => {
                 Disposition::Temporary { after: None }
             }

@@ -28,6 +28,7 @@ use mirror_core::{
     retry::{Disposition, RETRY_WAIT_MAX},
     window::{WindowMode, later, within},
 };
+use mirror_git::RefName;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     mem,
@@ -187,6 +188,13 @@ impl LaneTask {
                     {
                         return self.retire().await;
                     }
+                    if let Err(AttemptError::Renamed { refname }) = &*outcome
+                        && !stop.is_cancelled()
+                    {
+                        self.rename(refname.clone()).await;
+                        running = Some(self.start(&started.0, (self.lane.now)()));
+                        continue;
+                    }
                     if self.was_renewed_since(started.1, &outcome).await && !stop.is_cancelled() {
                         let now = (self.lane.now)();
                         started.1 = self.mirror.rotation.taken();
@@ -294,6 +302,18 @@ impl LaneTask {
         if self.lane.exports.samples_blocked {
             system.metrics.sample_request(true);
         }
+    }
+
+    /// Takes another Git branch for the lane, which has none yet.
+    async fn rename(&mut self, refname: RefName) {
+        let lane = self.lane.renamed(refname);
+        self.runner
+            .lanes
+            .lock()
+            .await
+            .insert(lane.id.clone(), lane.clone());
+        self.status(|status| status.refname = lane.refname.to_string());
+        self.lane = lane;
     }
 
     /// Says whether an attempt failed with credentials that are replaced by now: then it is made again, and was no failure.

@@ -389,6 +389,18 @@ impl StateStore for EmbeddedState {
             .write(move |connection| meta_once(connection, &name, &value))
             .await?)
     }
+
+    async fn put_meta(&self, name: &str, value: &str) -> Result<(), StateError> {
+        let (name, value) = (name.to_owned(), value.to_owned());
+        let written = self.database.write(move |connection| {
+            connection.execute(
+                "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+                [name, value],
+            )
+        });
+        written.await?;
+        Ok(())
+    }
 }
 
 /// Stores a fact if it is not there yet, and returns what is there.

@@ -207,6 +207,17 @@ impl StateStore for SharedState {
             }
         }
     }
+
+    async fn put_meta(&self, name: &str, value: &str) -> Result<(), StateError> {
+        let key = format!("meta.{}", token(name));
+        loop {
+            let revision = self.bucket.get(&key).await?.revision;
+            let value = value.as_bytes().to_vec();
+            if let Written::As(_) = self.bucket.put(&key, value, revision, None).await? {
+                return Ok(());
+            }
+        }
+    }
 }
 
 impl From<NatsError> for StateError {

@@ -28,7 +28,7 @@ use serde_json::json;
 use std::{sync::Arc, time::Duration};
 
 /// Raised by releases whose output changes.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 
 /// Directory of the default branch below `configs/`, and of others unless it is configured otherwise.
 const MAIN: &str = "main";
@@ -130,19 +130,14 @@ impl System {
     ) -> Result<String, StartError> {
         let spec = &mirror.spec;
         let slug = slug(branch, transformer).await?;
-        let slug = slug.as_deref().unwrap_or("branch");
-        let name = spec
-            .dev_branches
-            .git_branch
-            .replace("{name}", slug)
-            .replace("{id}", branch.id.as_str());
+        let name = branches::git_branch(spec, slug.as_deref().unwrap_or(branches::UNNAMED), &branch.id);
         let wished = RefName::branch(&name).map_err(|_| StartError::Ref {
             mirror: spec.id.clone(),
             branch: name.clone(),
         })?;
         // The store may have been lost since it was named; the repository knows.
         let name = branches::existing(mirror, id, &wished).await?.unwrap_or(name);
-        Ok(self.state.meta_once(&format!("git-branch {id}"), &name).await?)
+        Ok(self.state.meta_once(&branches::name_of(id), &name).await?)
     }
 
     /// So is its directory, where it has one of its own.

@@ -140,6 +140,39 @@ async fn a_git_branch_keeps_its_name_over_renames_even_without_the_data_director
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_git_branch_is_not_called_by_what_its_project_keeps_secret() {
+    const SECRET: &str = "Correct7HorseBattery";
+    let keboola = Keboola::small();
+    let site = site(&keboola, ", look_every_ms = 1000");
+    keboola.set(&keboola.orders(), JANE, "#password", SECRET);
+    let first = keboola.branch(&format!("try {SECRET}"), JANE);
+    // A running process learns what is secret with its first syncs, which is after it gave the branch a name.
+    let mut server = site.start().await;
+    let named = |branch: &str| format!("keboola/branch-{branch}");
+    site_has(&site, &[&named(&first)]).await;
+    let second = keboola.branch(&format!("{SECRET} again"), JANE);
+    site_has(&site, &[&named(&second)]).await;
+    until("its status says so", async || {
+        let page = server.lane(&second).await;
+        (page["ref"] == format!("refs/heads/{}", named(&second))).then_some(())
+    })
+    .await;
+    server.stop().await;
+    // So does a run of its own, and both know the names that are there.
+    let third = keboola.branch(&format!("once {SECRET}"), JANE);
+    site.once().ok();
+    site.lose_data();
+    keboola.set(&keboola.orders(), JANE, "z", 3);
+    site.once().ok();
+    let mut names = site.repository.branches();
+    names.retain(|name| name.starts_with("keboola/"));
+    let mut expected = [&first, &second, &third].map(|branch| named(branch));
+    expected.sort();
+    assert_eq!(names, expected);
+    site.repository.fsck();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_git_branch_ends_with_its_dev_branch_where_that_is_configured() {
     let keboola = Keboola::small();
     let site = site(&keboola, ", look_every_ms = 1000, deleted = \"delete\"");

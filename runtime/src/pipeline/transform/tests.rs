@@ -281,6 +281,31 @@ fn a_name_is_judged_as_it_was_typed_and_as_it_is_shown() {
 }
 
 #[test]
+fn a_ciphertext_in_a_name_is_shown_nowhere_unless_the_mode_keeps_it() {
+    const CIPHER: &str = "KBC::ProjectSecure::eJwVykEKwCAMBC5oYh7mRlZjUwMjAw";
+    let name = format!("DB {CIPHER}");
+    let row = |mode| {
+        let mut transformer = transformer();
+        transformer.redaction.mode = mode;
+        let source = json!({ "name": name, "configuration": {} });
+        let objects = [object(config("acme.ex", "77"), &source)];
+        let segment = inspected(&transformer, &objects).remove(0).segment;
+        (transformer.judge_name(&name).expect("no guest fails"), segment)
+    };
+    let (may_be_shown, segment) = row(SecretsMode::Encrypted);
+    assert!(may_be_shown);
+    assert!(segment.contains(&normalize_name(CIPHER)), "{segment}");
+    for mode in [SecretsMode::Masked, SecretsMode::Omitted] {
+        let (may_be_shown, segment) = row(mode);
+        assert!(!may_be_shown);
+        assert!(
+            segment.ends_with("77") && !segment.contains("secure"),
+            "{segment}"
+        );
+    }
+}
+
+#[test]
 fn a_policy_that_withholds_wins_and_findings_add_up() {
     let reason = WithholdReason::Source { detail: "x".into() };
     let withhold = || Verdict::Withhold(reason.clone());

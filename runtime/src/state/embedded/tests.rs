@@ -277,6 +277,10 @@ async fn outages_what_was_seen_and_facts_come_back() {
         "one",
         "the first one stays"
     );
+    state.put_meta("tag_key", "two").await.unwrap();
+    assert_eq!(state.meta_once("tag_key", "three").await.unwrap(), "two");
+    state.put_meta("new", "four").await.unwrap();
+    assert_eq!(state.meta_once("new", "five").await.unwrap(), "four");
     check(&state, &lane, "nothing").await;
     state.put_outage(&lane, None).await.unwrap();
     assert_eq!(state.outage(&lane).await.unwrap(), None);

@@ -98,6 +98,10 @@ async fn a_fact_of_the_installation_is_whose_worker_was_first() {
     );
     assert_eq!(first.unwrap(), second.unwrap());
     assert_eq!(two.state.meta_once("other", "two").await.unwrap(), "two");
+    one.state.put_meta("other", "three").await.unwrap();
+    assert_eq!(two.state.meta_once("other", "four").await.unwrap(), "three");
+    two.state.put_meta("new", "five").await.unwrap();
+    assert_eq!(one.state.meta_once("new", "six").await.unwrap(), "five");
 }
 
 #[tokio::test]
