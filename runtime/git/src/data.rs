@@ -222,6 +222,53 @@ impl Scratch {
     }
 }
 
+/// Pieces that are put aside one by one, and read back whole: all but the newest in a file without a name.
+///
+/// Unlike [`Data`], where a piece lies takes a few bytes, so that there may be very many.
+#[derive(Debug)]
+pub(crate) struct Shelf {
+    place: Place,
+    file: Option<Nameless>,
+}
+
+/// Where a piece lies on its shelf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Spot {
+    pub(crate) start: u64,
+    pub(crate) bytes: u32,
+}
+
+impl Shelf {
+    pub(crate) fn new(place: &Place) -> Self {
+        Self {
+            place: place.clone(),
+            file: None,
+        }
+    }
+
+    /// Puts a piece aside; none where nothing can be, or the piece is larger than 4 GB.
+    pub(crate) fn put(&mut self, piece: &[u8]) -> Result<Option<Spot>, DiskError> {
+        let (Some(directory), Ok(bytes)) = (&self.place.0, u32::try_from(piece.len())) else {
+            return Ok(None);
+        };
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(nameless(directory)?),
+        };
+        let start = file.append(piece)?.start;
+        Ok(Some(Spot { start, bytes }))
+    }
+
+    /// Reads a piece back.
+    ///
+    /// # Panics
+    /// A spot of another shelf.
+    pub(crate) fn read(&self, Spot { start, bytes }: Spot) -> Result<Vec<u8>, DiskError> {
+        let file = self.file.as_ref().expect("a spot is of a shelf with a file");
+        file.read(start..start + u64::from(bytes))
+    }
+}
+
 fn nameless(directory: &Path) -> Result<Nameless, DiskError> {
     let path = directory.join(disk::unique_name(Scratch::TEMPORARY));
     let file = File::options()
@@ -381,6 +428,21 @@ mod tests {
         assert!(whole.read_all().unwrap() == pieces[..]);
         let end = last.file.end();
         assert!(end.written > 0 && (1..2 * END_BYTES).contains(&end.rest.len()));
+    }
+
+    #[test]
+    fn a_shelf_gives_back_each_piece_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut shelf = Shelf::new(&Place::directory(directory.path()));
+        let piece = |seed: usize| pseudo_random_bytes(seed as u64, seed * 7919 % 5000);
+        let spots: Vec<Spot> = (0..500)
+            .map(|seed| shelf.put(&piece(seed)).unwrap().unwrap())
+            .collect();
+        for (seed, spot) in spots.into_iter().enumerate() {
+            assert!(shelf.read(spot).unwrap() == piece(seed));
+        }
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+        assert_eq!(Shelf::new(&Place::default()).put(b"piece").unwrap(), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod tests;
 
 use crate::{
     commit::{self, CommitText},
-    data::{Data, Scratch},
+    data::{Data, Place, Scratch},
     encoder::{self, Encoder},
     error::{StoreError, WriteError},
     objects::Source,
@@ -441,6 +441,11 @@ impl<'s> Draft<'s> {
         self.readable.contains_key(&id) || self.blob_places.contains_key(&id)
     }
 
+    /// Returns where files without a name may be.
+    pub(crate) fn place(&self) -> Place {
+        self.store.place()
+    }
+
     pub(crate) fn encoders(&mut self) -> &mut Vec<Encoder> {
         &mut self.encoders
     }
@@ -502,7 +507,8 @@ impl<'s> Draft<'s> {
         is_external
     }
 
-    /// Adds those of the blobs of a tree that are wanted, and notes which they were written over. Returns how many they are.
+    /// Adds those of the blobs of a tree that are wanted, each once, and notes which they were written over. Returns how many
+    /// they are.
     ///
     /// # Errors
     /// A scratch file that cannot be read or written.
@@ -514,9 +520,11 @@ impl<'s> Draft<'s> {
     ) -> Result<usize, StoreError> {
         self.written_trees += 1;
         let mut added = 0;
-        for KeptBlobs { sent, whole } in kept {
-            for (in_whole, mut run) in [(false, sent), (true, whole)] {
-                run.retain(&wanted, &mut self.scratch)?;
+        for KeptBlobs { mut sent, mut whole } in kept {
+            let is_new = |id: &Oid| wanted(id) && !self.blob_places.contains_key(id);
+            sent.retain(is_new, &mut self.scratch)?;
+            whole.retain(is_new, &mut self.scratch)?;
+            for (in_whole, run) in [(false, sent), (true, whole)] {
                 if run.len() == 0 {
                     continue;
                 }
@@ -527,7 +535,7 @@ impl<'s> Draft<'s> {
                     &mut self.blobs
                 };
                 let number = u32::try_from(runs.len()).expect("each run has an object");
-                for ((id, base), row) in run.ids().zip(0..) {
+                for ((id, base), row) in run.ids()?.into_iter().zip(0..) {
                     let place = BlobPlace {
                         in_whole,
                         run: number,

@@ -145,7 +145,7 @@ impl Assembled {
                     offset: row.offset + base,
                     ..*row
                 };
-                pack.rows.extend(run.rows().iter().map(moved));
+                pack.rows.extend(read.rows().iter().map(moved));
                 pack.put(read.bytes())?;
             }
         }

@@ -103,13 +103,16 @@ impl Run {
     pub(crate) fn keep(self, scratch: &mut Scratch) -> Result<KeptRun, DiskError> {
         let Self {
             bytes,
-            mut rows,
+            rows,
             mut bases,
         } = self;
-        rows.shrink_to_fit();
         bases.shrink_to_fit();
-        let data = scratch.keep(bytes)?;
-        Ok(KeptRun { data, rows, bases })
+        Ok(KeptRun {
+            data: scratch.keep(bytes)?,
+            table: scratch.keep(table(&rows))?,
+            len: rows.len(),
+            bases,
+        })
     }
 }
 
@@ -117,43 +120,80 @@ impl Run {
 #[derive(Debug, Clone)]
 pub(crate) struct KeptRun {
     data: Data,
-    rows: Vec<Row>,
+    /// The rows, each in [`ROW_BYTES`].
+    table: Data,
+    len: usize,
     bases: Vec<(usize, Oid)>,
 }
 
 /// A run that was read into memory.
 #[derive(Debug)]
 pub(crate) struct ReadRun<'r> {
-    run: &'r KeptRun,
+    rows: Vec<Row>,
+    bases: &'r [(usize, Oid)],
     bytes: Bytes,
+}
+
+/// Id, checksum and offset of an entry.
+const ROW_BYTES: usize = 20 + 4 + 8;
+
+fn table(rows: &[Row]) -> Vec<u8> {
+    let mut table = Vec::with_capacity(rows.len() * ROW_BYTES);
+    for Row { id, crc32, offset } in rows {
+        table.extend_from_slice(id.as_bytes());
+        table.extend(crc32.to_le_bytes());
+        table.extend(offset.to_le_bytes());
+    }
+    table
+}
+
+fn rows(table: &[u8]) -> impl Iterator<Item = Row> {
+    let (rows, rest) = table.as_chunks::<ROW_BYTES>();
+    debug_assert!(rest.is_empty(), "a table has whole rows");
+    rows.iter().map(|row| {
+        let (id, rest) = row.split_first_chunk().expect("a row begins with an id");
+        let (crc32, offset) = rest.split_first_chunk().expect("a checksum follows");
+        let offset = offset.try_into().expect("and then an offset");
+        Row {
+            id: Oid::from_bytes(*id),
+            crc32: u32::from_le_bytes(*crc32),
+            offset: u64::from_le_bytes(offset),
+        }
+    })
 }
 
 impl KeptRun {
     /// Reads the run. It is as long as whoever made it let it become.
     pub(crate) fn read(&self) -> Result<ReadRun<'_>, DiskError> {
-        let bytes = self.data.read_all()?;
-        Ok(ReadRun { run: self, bytes })
+        Ok(ReadRun {
+            rows: self.rows()?,
+            bases: &self.bases,
+            bytes: self.data.read_all()?,
+        })
+    }
+
+    fn rows(&self) -> Result<Vec<Row>, DiskError> {
+        Ok(rows(&self.table.read_all()?).collect())
     }
 
     /// Reads the entry at a position.
     pub(crate) fn entry_bytes(&self, at: usize) -> Result<Bytes, DiskError> {
-        let next = self.rows.get(at + 1);
-        let end = next.map_or(self.data.len(), |row| row.offset);
-        self.data.read(self.rows[at].offset..end)
+        let start = (at * ROW_BYTES) as u64;
+        let end = self.table.len().min(start + 2 * ROW_BYTES as u64);
+        let found: Vec<Row> = rows(&self.table.read(start..end)?).collect();
+        let end = found.get(1).map_or(self.data.len(), |next| next.offset);
+        self.data.read(found[0].offset..end)
     }
 
     /// Returns the ids of the entries, and the bases of those that are deltas.
-    pub(crate) fn ids(&self) -> impl Iterator<Item = (Oid, Option<Oid>)> + '_ {
+    pub(crate) fn ids(&self) -> Result<Vec<(Oid, Option<Oid>)>, DiskError> {
         let mut bases = self.bases.iter().peekable();
-        let ids = self.rows.iter().enumerate();
-        ids.map(move |(at, row)| {
+        let ids = self.rows()?.into_iter().enumerate();
+        let ids = ids.map(|(at, row)| {
             let base = bases.next_if(|(delta, _)| *delta == at);
             (row.id, base.map(|(_, base)| *base))
-        })
-    }
-
-    pub(crate) fn rows(&self) -> &[Row] {
-        &self.rows
+        });
+        Ok(ids.collect())
     }
 
     pub(crate) fn has_deltas(&self) -> bool {
@@ -161,7 +201,7 @@ impl KeptRun {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.rows.len()
+        self.len
     }
 
     pub(crate) fn byte_len(&self) -> u64 {
@@ -174,7 +214,7 @@ impl KeptRun {
         wanted: impl Fn(&Oid) -> bool,
         scratch: &mut Scratch,
     ) -> Result<(), DiskError> {
-        if self.rows.iter().all(|row| wanted(&row.id)) {
+        if self.rows()?.iter().all(|row| wanted(&row.id)) {
             return Ok(());
         }
         let mut rest = Run::default();
@@ -191,7 +231,8 @@ impl From<Run> for KeptRun {
     fn from(Run { bytes, rows, bases }: Run) -> Self {
         Self {
             data: bytes.into(),
-            rows,
+            table: table(&rows).into(),
+            len: rows.len(),
             bases,
         }
     }
@@ -199,8 +240,11 @@ impl From<Run> for KeptRun {
 
 impl ReadRun<'_> {
     pub(crate) fn entries(&self) -> impl Iterator<Item = RunEntry<'_>> {
-        let KeptRun { rows, bases, .. } = self.run;
-        (0..rows.len()).map(|at| entry(rows, bases, &self.bytes, at))
+        (0..self.rows.len()).map(|at| entry(&self.rows, self.bases, &self.bytes, at))
+    }
+
+    pub(crate) fn rows(&self) -> &[Row] {
+        &self.rows
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {

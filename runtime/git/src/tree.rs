@@ -3,6 +3,7 @@
 //! Reads and rewrites only the directories that a change lies in. Knows nothing of what the files mean, and of
 //! nobody's ownership: the caller says which paths to write, delete and keep, and no other path is touched.
 
+mod aside;
 mod base;
 mod directory;
 mod names;
@@ -10,12 +11,14 @@ mod names;
 mod tests;
 
 use crate::{
+    data::Shelf,
     draft::{Draft, EncodedBlobs, Helpers, KeptBlobs},
     encoder::Encoder,
     error::WriteError,
     objects::EMPTY_TREE,
     pack,
 };
+use aside::Limits;
 pub(crate) use base::{BaseTree, Entry};
 use directory::{Directory, Finished, Placed};
 pub(crate) use directory::{NewTree, Trees};
@@ -56,11 +59,18 @@ pub struct TreeWriter<'d, 's> {
     draft: &'d mut Draft<'s>,
     base: Option<Oid>,
     root: Directory,
+    /// Where directories are while nothing is done with them.
+    shelf: Shelf,
+    limits: Limits,
+    /// So many paths may be changed before directories are put aside.
+    until_aside: usize,
     /// New blobs that are not yet compressed, and how many bytes they have.
     waiting: Vec<NewBlob>,
     waiting_bytes: usize,
     encoded: Vec<KeptBlobs>,
-    new_blobs: HashSet<Oid>,
+    recent: Recent,
+    /// Blobs that were written over or taken back somewhere.
+    dropped: HashSet<Oid>,
 }
 
 /// A blob that the base does not have in this place.
@@ -72,6 +82,31 @@ struct NewBlob {
     old: Option<Oid>,
 }
 
+/// New blobs that were written lately, so that most are compressed once. A blob that is not among them any more may be made
+/// twice, and goes into the draft once.
+#[derive(Debug, Default)]
+struct Recent {
+    /// Since the last turn, or found again since then.
+    now: HashSet<Oid>,
+    before: HashSet<Oid>,
+}
+
+impl Recent {
+    /// Notes a blob; returns whether it is not among them.
+    fn insert(&mut self, id: Oid) -> bool {
+        self.now.insert(id) && !self.before.remove(&id)
+    }
+
+    /// Forgets what was not found for long.
+    fn turn(&mut self) {
+        if self.now.len() >= RECENT_MAX {
+            self.before = std::mem::take(&mut self.now);
+        }
+    }
+}
+
+/// So many blobs are told apart at least.
+const RECENT_MAX: usize = 16 << 10;
 /// So much content is gathered before it is compressed, so that small batches, too, keep all cores busy.
 const WAITING_BYTES_MAX: usize = 8 << 20;
 /// Below this it costs more to start a thread than it saves.
@@ -85,14 +120,19 @@ impl<'d, 's> TreeWriter<'d, 's> {
             Some(tree) => Directory::load(draft, tree, false)?,
             None => Directory::default(),
         };
+        let limits = Limits::default();
         Ok(Self {
+            shelf: Shelf::new(&draft.place()),
             draft,
             base,
             root,
+            limits,
+            until_aside: limits.paths,
             waiting: Vec::new(),
             waiting_bytes: 0,
             encoded: Vec::new(),
-            new_blobs: HashSet::new(),
+            recent: Recent::default(),
+            dropped: HashSet::new(),
         })
     }
 
@@ -152,10 +192,14 @@ impl<'d, 's> TreeWriter<'d, 's> {
     }
 
     fn place(&mut self, path: &MirrorPath, id: Oid, content: Vec<u8>) -> Result<(), WriteError> {
-        let Placed::New { old } = self.root.place(&*self.draft, path, id)? else {
+        self.touch()?;
+        let placed = self.root.place(&*self.draft, &self.shelf, path, id)?;
+        let Placed { is_new, old, over } = placed;
+        self.dropped.extend(over);
+        if !is_new {
             return Ok(());
-        };
-        if !self.draft.has(id) && self.new_blobs.insert(id) {
+        }
+        if !self.draft.has(id) && self.recent.insert(id) {
             self.waiting_bytes += content.len();
             let old = old.filter(|old| *old != id);
             self.waiting.push(NewBlob { id, content, old });
@@ -166,8 +210,20 @@ impl<'d, 's> TreeWriter<'d, 's> {
         Ok(())
     }
 
+    /// Notes that a path is about to be changed.
+    fn touch(&mut self) -> Result<(), WriteError> {
+        if self.until_aside == 0 {
+            let at_hand = self.root.put_aside(&mut self.shelf, self.limits)?;
+            self.until_aside = self.limits.paths.max(at_hand);
+        }
+        self.until_aside -= 1;
+        Ok(())
+    }
+
     fn encode_waiting(&mut self) -> Result<(), WriteError> {
         self.waiting_bytes = 0;
+        // Only between two runs: none has a blob twice.
+        self.recent.turn();
         let mut blobs = Vec::with_capacity(self.waiting.len());
         for NewBlob { id, content, old } in self.waiting.drain(..) {
             if self.draft.is_external(id) {
@@ -206,7 +262,8 @@ impl<'d, 's> TreeWriter<'d, 's> {
     /// # Errors
     /// A base that cannot be read.
     pub fn delete(&mut self, path: &MirrorPath) -> Result<(), WriteError> {
-        Ok(self.root.delete(&*self.draft, path)?)
+        self.touch()?;
+        Ok(self.root.delete(&*self.draft, &self.shelf, path)?)
     }
 
     /// Takes back a file that was written in this tree: all is as if it had not been. Call it before something
@@ -215,7 +272,10 @@ impl<'d, 's> TreeWriter<'d, 's> {
     /// # Errors
     /// A base that cannot be read.
     pub fn withdraw(&mut self, path: &MirrorPath) -> Result<(), WriteError> {
-        Ok(self.root.withdraw(&*self.draft, path)?)
+        self.touch()?;
+        let withdrawn = self.root.withdraw(&*self.draft, &self.shelf, path)?;
+        self.dropped.extend(withdrawn);
+        Ok(())
     }
 
     /// Deletes everything that the base has at `path` or below it.
@@ -226,7 +286,8 @@ impl<'d, 's> TreeWriter<'d, 's> {
     /// # Errors
     /// A base that cannot be read.
     pub fn delete_below(&mut self, path: &MirrorPath) -> Result<(), WriteError> {
-        Ok(self.root.delete_below(&*self.draft, path)?)
+        self.touch()?;
+        Ok(self.root.delete_below(&*self.draft, &self.shelf, path)?)
     }
 
     /// Keeps a file of the base as it is, whatever deletes it; returns its id, none if the base has no such file.
@@ -234,7 +295,8 @@ impl<'d, 's> TreeWriter<'d, 's> {
     /// # Errors
     /// A base that cannot be read.
     pub fn keep(&mut self, path: &MirrorPath) -> Result<Option<Oid>, WriteError> {
-        Ok(self.root.keep(&*self.draft, path)?)
+        self.touch()?;
+        Ok(self.root.keep(&*self.draft, &self.shelf, path)?)
     }
 
     /// Makes the tree and hands its new objects to the draft, which is to be dropped if that fails.
@@ -247,11 +309,18 @@ impl<'d, 's> TreeWriter<'d, 's> {
             draft,
             base,
             root,
+            shelf,
             encoded,
+            recent,
+            dropped,
             ..
         } = self;
-        let mut finished = Finished::default();
-        let made = root.finish(draft, &mut finished)?;
+        drop(recent);
+        let mut finished = Finished {
+            dropped,
+            ..Finished::default()
+        };
+        let made = root.finish(draft, &shelf, &mut finished)?;
         let tree = made.unwrap_or(EMPTY_TREE);
         let changed = base.unwrap_or(EMPTY_TREE) != tree;
         if changed && made.is_none() {
@@ -260,7 +329,8 @@ impl<'d, 's> TreeWriter<'d, 's> {
         }
         let Finished {
             trees,
-            blobs,
+            dropped,
+            wanted,
             replaced,
             added,
             modified,
@@ -270,7 +340,8 @@ impl<'d, 's> TreeWriter<'d, 's> {
         let mut objects = trees;
         if changed {
             // Some may be written, and then written over.
-            objects += draft.add_blobs(encoded, |id| blobs.contains(id), replaced)?;
+            let is_wanted = |id: &Oid| !dropped.contains(id) || wanted.contains(id);
+            objects += draft.add_blobs(encoded, is_wanted, replaced)?;
         }
         Ok(TreeOutcome {
             tree,

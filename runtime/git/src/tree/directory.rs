@@ -1,10 +1,12 @@
 //! One directory of a tree that is being changed: what the base has, and what is to be different.
 
 use super::{
+    aside::Aside,
     base::{BaseTree, Entry, MODE_FILE, MODE_TREE},
     names::Names,
 };
 use crate::{
+    data::Shelf,
     error::{StoreError, WriteError},
     objects::{EMPTY_TREE, Source},
     pack,
@@ -18,24 +20,24 @@ use std::collections::{BTreeMap, HashSet};
 /// A first sync has several for each object, so they are small.
 #[derive(Debug, Default)]
 pub(super) struct Directory {
-    base: Option<Box<Base>>,
+    pub(super) base: Option<Box<Base>>,
     /// Whether what the base has here, and below, goes unless it is written or kept.
-    cleared: bool,
-    changes: Names<Change>,
+    pub(super) cleared: bool,
+    pub(super) changes: Names<Change>,
     /// Directories in whose place a file was written, should that be taken back.
-    hidden: BTreeMap<Box<[u8]>, Box<Self>>,
+    pub(super) hidden: BTreeMap<Box<[u8]>, Box<Self>>,
 }
 
 /// What the base has in a directory.
 #[derive(Debug)]
-struct Base {
-    id: Oid,
-    tree: BaseTree,
+pub(super) struct Base {
+    pub(super) id: Oid,
+    pub(super) tree: BaseTree,
 }
 
 /// What becomes of one name.
 #[derive(Debug)]
-enum Change {
+pub(super) enum Change {
     Written {
         id: Oid,
         /// Without the writing the base's file would go.
@@ -46,16 +48,19 @@ enum Change {
     /// The base's file goes.
     Deleted,
     Inside(Box<Directory>),
+    /// The same, while nothing is done with it.
+    Aside(Aside),
 }
 
-/// Whether a written file is what the base has.
+/// What a written file takes the place of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Placed {
-    Unchanged,
-    /// The base has a file of this name with other content or mode, or none.
-    New {
-        old: Option<Oid>,
-    },
+pub(super) struct Placed {
+    /// Whether the base has a file of this name with other content or mode, or none.
+    pub(super) is_new: bool,
+    /// The file that the base has.
+    pub(super) old: Option<Oid>,
+    /// What was written there before, and is not any more.
+    pub(super) over: Option<Oid>,
 }
 
 /// A tree that the base does not have.
@@ -88,8 +93,10 @@ pub(crate) trait Trees: Source {
 pub(super) struct Finished {
     /// So many trees are new.
     pub(super) trees: usize,
-    /// The written blobs that differ from the base.
-    pub(super) blobs: HashSet<Oid>,
+    /// Blobs that were written, and then written over or taken back somewhere.
+    pub(super) dropped: HashSet<Oid>,
+    /// Those of them that are written elsewhere, and differ from the base there.
+    pub(super) wanted: HashSet<Oid>,
     /// The blobs of the base that others were written over.
     pub(super) replaced: Vec<Oid>,
     pub(super) added: usize,
@@ -121,6 +128,7 @@ impl Directory {
     pub(super) fn place(
         &mut self,
         source: &impl Source,
+        shelf: &Shelf,
         path: &MirrorPath,
         id: Oid,
     ) -> Result<Placed, WriteError> {
@@ -128,8 +136,11 @@ impl Directory {
         let (parents, name) = split(path);
         let mut directory = self;
         for segment in parents {
-            directory = directory.enter_for_write(source, segment)?.ok_or_else(conflict)?;
+            directory = directory
+                .enter_for_write(source, shelf, segment)?
+                .ok_or_else(conflict)?;
         }
+        directory.take_up(shelf, name)?;
         if let Some(Change::Inside(inside)) = directory.changes.get(name.as_bytes())
             && inside.has_written()
         {
@@ -146,21 +157,28 @@ impl Directory {
             )
         );
         let written = Change::Written { id, over_deleted };
-        if let Some(Change::Inside(inside)) = directory.changes.insert(name.as_bytes(), written) {
-            directory.hidden.insert(name.as_bytes().into(), inside);
+        let mut over = None;
+        match directory.changes.insert(name.as_bytes(), written) {
+            Some(Change::Inside(inside)) => drop(directory.hidden.insert(name.as_bytes().into(), inside)),
+            Some(Change::Written { id: before, .. }) => over = Some(before).filter(|before| *before != id),
+            _ => {}
         }
         let old = directory.in_base(name);
-        Ok(match old {
-            Some(old) if old.id == id && old.mode == MODE_FILE => Placed::Unchanged,
-            old => Placed::New {
-                old: old.filter(Entry::is_file).map(|old| old.id),
-            },
+        Ok(Placed {
+            is_new: old.is_none_or(|old| (old.id, old.mode) != (id, MODE_FILE)),
+            old: old.filter(Entry::is_file).map(|old| old.id),
+            over,
         })
     }
 
-    pub(super) fn delete(&mut self, source: &impl Source, path: &MirrorPath) -> Result<(), StoreError> {
+    pub(super) fn delete(
+        &mut self,
+        source: &impl Source,
+        shelf: &Shelf,
+        path: &MirrorPath,
+    ) -> Result<(), StoreError> {
         let (parents, name) = split(path);
-        if let Some(directory) = self.walk(source, parents)? {
+        if let Some(directory) = self.walk(source, shelf, parents)? {
             directory.delete_file(name);
         }
         Ok(())
@@ -173,34 +191,44 @@ impl Directory {
         }
     }
 
-    /// Makes it as if a file had never been written.
-    pub(super) fn withdraw(&mut self, source: &impl Source, path: &MirrorPath) -> Result<(), StoreError> {
+    /// Makes it as if a file had never been written; returns what was.
+    pub(super) fn withdraw(
+        &mut self,
+        source: &impl Source,
+        shelf: &Shelf,
+        path: &MirrorPath,
+    ) -> Result<Option<Oid>, StoreError> {
         let (parents, name) = split(path);
-        let Some(directory) = self.walk(source, parents)? else {
-            return Ok(());
+        let Some(directory) = self.walk(source, shelf, parents)? else {
+            return Ok(None);
         };
         let name = name.as_bytes();
-        let Some(Change::Written { over_deleted, .. }) = directory.changes.get(name) else {
-            return Ok(());
+        let Some(Change::Written { id, over_deleted }) = directory.changes.get(name) else {
+            return Ok(None);
         };
-        let over_deleted = *over_deleted;
+        let (id, over_deleted) = (*id, *over_deleted);
         directory.changes.remove(name);
         if let Some(inside) = directory.hidden.remove(name) {
             directory.changes.insert(name, Change::Inside(inside));
         } else if over_deleted {
             directory.changes.insert(name, Change::Deleted);
         }
-        Ok(())
+        Ok(Some(id))
     }
 
-    pub(super) fn delete_below(&mut self, source: &impl Source, path: &MirrorPath) -> Result<(), StoreError> {
+    pub(super) fn delete_below(
+        &mut self,
+        source: &impl Source,
+        shelf: &Shelf,
+        path: &MirrorPath,
+    ) -> Result<(), StoreError> {
         let (parents, name) = split(path);
-        let Some(directory) = self.walk(source, parents)? else {
+        let Some(directory) = self.walk(source, shelf, parents)? else {
             return Ok(());
         };
         directory.delete_file(name);
-        if let Some(inside) = directory.enter(source, name)? {
-            inside.clear();
+        if let Some(inside) = directory.enter(source, shelf, name)? {
+            inside.clear(shelf)?;
         }
         Ok(())
     }
@@ -208,10 +236,11 @@ impl Directory {
     pub(super) fn keep(
         &mut self,
         source: &impl Source,
+        shelf: &Shelf,
         path: &MirrorPath,
     ) -> Result<Option<Oid>, StoreError> {
         let (parents, name) = split(path);
-        let Some(directory) = self.walk(source, parents)? else {
+        let Some(directory) = self.walk(source, shelf, parents)? else {
             return Ok(None);
         };
         let found = directory.in_base(name).filter(|entry| !entry.is_tree());
@@ -227,19 +256,22 @@ impl Directory {
         Ok(Some(id))
     }
 
-    fn clear(&mut self) {
+    fn clear(&mut self, shelf: &Shelf) -> Result<(), StoreError> {
         self.cleared = true;
         for (_, change) in self.changes.iter_mut() {
+            change.take_up(shelf)?;
             if let Change::Inside(inside) = change {
-                inside.clear();
+                inside.clear(shelf)?;
             }
         }
+        Ok(())
     }
 
-    fn has_written(&self) -> bool {
+    pub(super) fn has_written(&self) -> bool {
         self.changes.values().any(|change| match change {
             Change::Written { .. } => true,
             Change::Inside(inside) => inside.has_written(),
+            Change::Aside(aside) => aside.has_written,
             Change::Kept | Change::Deleted => false,
         })
     }
@@ -248,11 +280,12 @@ impl Directory {
     fn walk<'p>(
         &mut self,
         source: &impl Source,
+        shelf: &Shelf,
         segments: impl Iterator<Item = &'p str>,
     ) -> Result<Option<&mut Self>, StoreError> {
         let mut directory = self;
         for segment in segments {
-            match directory.enter(source, segment)? {
+            match directory.enter(source, shelf, segment)? {
                 Some(inside) => directory = inside,
                 None => return Ok(None),
             }
@@ -261,7 +294,12 @@ impl Directory {
     }
 
     /// Returns a directory in this one if the base has it or something is written to it.
-    fn enter(&mut self, source: &impl Source, name: &str) -> Result<Option<&mut Self>, StoreError> {
+    fn enter(
+        &mut self,
+        source: &impl Source,
+        shelf: &Shelf,
+        name: &str,
+    ) -> Result<Option<&mut Self>, StoreError> {
         if !self.changes.contains(name.as_bytes()) {
             let found = self.in_base(name).filter(Entry::is_tree);
             let Some(tree) = found.map(|entry| entry.id) else {
@@ -270,36 +308,51 @@ impl Directory {
             let inside = Box::new(Self::load(source, tree, self.cleared)?);
             self.changes.insert(name.as_bytes(), Change::Inside(inside));
         }
+        self.take_up(shelf, name)?;
         Ok(match self.changes.get_mut(name.as_bytes()) {
             Some(Change::Inside(inside)) => Some(inside),
             _ => None,
         })
     }
 
+    /// Takes up what was put aside of a name.
+    fn take_up(&mut self, shelf: &Shelf, name: &str) -> Result<(), StoreError> {
+        match self.changes.get_mut(name.as_bytes()) {
+            Some(change) => change.take_up(shelf),
+            None => Ok(()),
+        }
+    }
+
     /// Returns a directory in this one, made if need be; none if a written file has its name.
-    fn enter_for_write(&mut self, source: &impl Source, name: &str) -> Result<Option<&mut Self>, StoreError> {
+    fn enter_for_write(
+        &mut self,
+        source: &impl Source,
+        shelf: &Shelf,
+        name: &str,
+    ) -> Result<Option<&mut Self>, StoreError> {
         match self.changes.get(name.as_bytes()) {
             Some(Change::Written { .. }) => return Ok(None),
-            Some(Change::Inside(_)) => {}
+            Some(Change::Inside(_) | Change::Aside(_)) => {}
             // A file of the base makes way for the directory.
             Some(Change::Kept | Change::Deleted) => {
                 self.changes
                     .insert(name.as_bytes(), Change::Inside(Box::default()));
             }
             None => {
-                if self.enter(source, name)?.is_none() {
+                if self.enter(source, shelf, name)?.is_none() {
                     self.changes
                         .insert(name.as_bytes(), Change::Inside(Box::default()));
                 }
             }
         }
-        self.enter(source, name)
+        self.enter(source, shelf, name)
     }
 
     /// Makes the tree of this directory and of all below; none if it would be empty.
     pub(super) fn finish(
         self,
         trees: &mut impl Trees,
+        shelf: &Shelf,
         out: &mut Finished,
     ) -> Result<Option<Oid>, StoreError> {
         let Self {
@@ -322,6 +375,16 @@ impl Directory {
             let in_base = base.find(name);
             replaced.extend(in_base.map(|(at, _)| at));
             let in_base = in_base.map(|(_, entry)| entry);
+            if let Some(inside) = change.take_inside(shelf)? {
+                out.deleted += usize::from(in_base.is_some_and(|old| !old.is_tree()));
+                let id = inside.finish(trees, shelf, out)?;
+                results.extend(id.map(|id| Entry {
+                    mode: MODE_TREE,
+                    name,
+                    id,
+                }));
+                continue;
+            }
             match change {
                 Change::Written { id, .. } => {
                     match in_base {
@@ -333,7 +396,9 @@ impl Directory {
                         None => out.added += 1,
                     }
                     if in_base.is_none_or(|old| old.id != *id) {
-                        out.blobs.insert(*id);
+                        if out.dropped.contains(id) {
+                            out.wanted.insert(*id);
+                        }
                         out.replaced
                             .extend(in_base.filter(Entry::is_file).map(|old| old.id));
                     }
@@ -345,15 +410,7 @@ impl Directory {
                 }
                 Change::Kept => results.extend(in_base),
                 Change::Deleted => out.deleted += 1,
-                Change::Inside(inside) => {
-                    out.deleted += usize::from(in_base.is_some_and(|old| !old.is_tree()));
-                    let id = std::mem::take(&mut **inside).finish(trees, out)?;
-                    results.extend(id.map(|id| Entry {
-                        mode: MODE_TREE,
-                        name,
-                        id,
-                    }));
-                }
+                Change::Inside(_) | Change::Aside(_) => {}
             }
         }
         replaced.sort_unstable();

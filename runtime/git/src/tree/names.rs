@@ -23,6 +23,25 @@ impl<V> Default for Names<V> {
 }
 
 impl<V> Names<V> {
+    /// Makes a map of values that are in the order of their names, of which each is there once.
+    pub(super) fn of_sorted(sorted: Vec<(&[u8], V)>) -> Self {
+        if sorted.len() > LISTED_MAX {
+            let owned = sorted.into_iter().map(|(name, value)| (name.into(), value));
+            return Self::Sorted(owned.collect());
+        }
+        let mut names = Vec::new();
+        let mut values = Vec::with_capacity(sorted.len());
+        for (name, value) in sorted {
+            names.push(length(name));
+            names.extend_from_slice(name);
+            values.push(value);
+        }
+        Self::Listed(List {
+            names: names.into(),
+            values: values.into(),
+        })
+    }
+
     pub(super) fn get(&self, name: &[u8]) -> Option<&V> {
         match self {
             Self::Listed(list) => Some(&list.values[list.find(name).ok()?.at]),
@@ -73,9 +92,13 @@ impl<V> Names<V> {
     }
 
     pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(super) fn len(&self) -> usize {
         match self {
-            Self::Listed(list) => list.values.is_empty(),
-            Self::Sorted(map) => map.is_empty(),
+            Self::Listed(list) => list.values.len(),
+            Self::Sorted(map) => map.len(),
         }
     }
 
@@ -86,6 +109,19 @@ impl<V> Names<V> {
         };
         let listed = list.into_iter().flat_map(|list| list.values.iter());
         listed.chain(map.into_iter().flat_map(BTreeMap::values))
+    }
+
+    /// Returns all values by name, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], &V)> {
+        let (list, map) = match self {
+            Self::Listed(list) => (Some(list), None),
+            Self::Sorted(map) => (None, Some(map)),
+        };
+        let listed = list
+            .into_iter()
+            .flat_map(|list| Listed(&list.names).zip(list.values.iter()));
+        let sorted = map.into_iter().flatten().map(|(name, value)| (&**name, value));
+        listed.chain(sorted)
     }
 
     /// Returns all values by name, in order.
@@ -143,9 +179,8 @@ impl<V> List<V> {
     }
 
     fn insert(&mut self, Place { at, start }: Place, name: &[u8], value: V) {
-        let length = u8::try_from(name.len()).expect("a segment of a path has at most 255 bytes");
         let (before, after) = self.names.split_at(start);
-        self.names = [before, &[length], name, after].concat().into();
+        self.names = [before, &[length(name)], name, after].concat().into();
         let mut values = std::mem::take(&mut self.values).into_vec();
         values.reserve_exact(1);
         values.insert(at, value);
@@ -166,6 +201,11 @@ impl<V> List<V> {
     fn into_map(self) -> BTreeMap<Box<[u8]>, V> {
         Listed(&self.names).map(Into::into).zip(self.values).collect()
     }
+}
+
+/// Returns what stands before a name in a list.
+pub(super) fn length(name: &[u8]) -> u8 {
+    u8::try_from(name.len()).expect("a segment of a path has at most 255 bytes")
 }
 
 /// Reads the names of a list.
@@ -203,6 +243,9 @@ mod tests {
             assert_eq!(names.get_mut(&name), map.get_mut(&name));
             assert_eq!(names.contains(&name), map.contains_key(&name));
             assert_eq!(names.is_empty(), map.is_empty());
+            assert_eq!(names.len(), map.len());
+            let same = Names::of_sorted(names.iter().map(|(name, value)| (name, *value)).collect());
+            assert_eq!(same.iter().collect::<Vec<_>>(), names.iter().collect::<Vec<_>>());
             let wanted: Vec<_> = map.iter_mut().map(|(name, value)| (&name[..], value)).collect();
             assert_eq!(names.iter_mut().collect::<Vec<_>>(), wanted);
             assert_eq!(

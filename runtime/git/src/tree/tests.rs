@@ -132,10 +132,19 @@ fn random_changes_in_any_order_give_gits_tree_and_true_counts() {
     let (mut files, mut tree, mut parent) = (Model::new(), None, None);
     let mut draft = mirror.store.draft();
     let mut unchanged = 0;
-    for number in 0..100 {
+    for number in 0..200 {
         let round = Round::random(&mut random, &files);
         let wanted = round.apply(&files);
         let mut writer = draft.tree_writer(tree).unwrap();
+        if number % 4 > 0 {
+            // Directories are put aside after each few calls, one by one or with what is below.
+            writer.limits = Limits {
+                paths: 1 + random.below(4),
+                together: random.below(4),
+                names: [1, 100][random.below(2)],
+            };
+            writer.until_aside = random.below(2);
+        }
         round.feed(&mut random, &mut writer);
         let outcome = writer.finish().unwrap();
         assert_eq!(
@@ -174,7 +183,10 @@ fn random_changes_in_any_order_give_gits_tree_and_true_counts() {
             draft = mirror.store.draft();
         }
     }
-    assert!((1..50).contains(&unchanged), "{unchanged} rounds changed nothing");
+    assert!(
+        (1..100).contains(&unchanged),
+        "{unchanged} rounds changed nothing"
+    );
     assert_eq!(mirror.git(&["fsck", "--full", "--strict", "--no-dangling"]), "");
 
     let other = tempfile::tempdir().unwrap();
@@ -485,6 +497,76 @@ fn what_others_committed_stays_as_it_is() {
             .any(|line| line.starts_with(b"160000") && line.ends_with(b"\tmodule"))
     );
     assert!(listed.iter().any(|line| line.ends_with(b"\tnot utf-8 \xff")));
+}
+
+#[test]
+fn a_blob_that_was_forgotten_meanwhile_is_sent_once() {
+    let mirror = Mirror::new();
+    let mut draft = mirror.store.draft();
+    let mut writer = draft.tree_writer(None).unwrap();
+    for round in 0..3 {
+        let name = |name: &str| path(&format!("{round}/{name}"));
+        let own = format!("of {round}");
+        writer
+            .write_files(&[(name("same"), "same"), (name("own"), own.as_str())])
+            .unwrap();
+        writer.encode_waiting().unwrap();
+        writer.recent = Recent::default();
+    }
+    // Written over here, and wanted elsewhere; and what is wanted nowhere.
+    writer
+        .write_files(&[(path("0/same"), "other"), (path("1/own"), "other")])
+        .unwrap();
+    let outcome = writer.finish().unwrap();
+    // The root and three directories; `same`, `of 0`, `of 2` and `other`.
+    assert_eq!((outcome.added, outcome.objects), (6, 8));
+    let tip = draft
+        .commit_text(outcome.tree, &[], text("all", 1), None)
+        .unwrap();
+    let push = draft.into_push(mirror.main.clone(), None, tip).unwrap();
+    assert_eq!(push.objects(), 9);
+    crate::Remote::push(&mirror.remote, &push).unwrap();
+    assert_eq!(mirror.git(&["fsck", "--full", "--strict"]), "");
+    assert_eq!(mirror.git(&["show", "main:2/same"]), "same");
+}
+
+#[test]
+fn of_a_large_tree_only_a_part_is_at_hand() {
+    let mirror = Mirror::new();
+    let files: Vec<(MirrorPath, String)> = (0..30_000)
+        .map(|number| {
+            let directory = format!("{}/{}/{}", number % 7, number / 70, number % 5);
+            (path(&format!("{directory}/{number}")), number.to_string())
+        })
+        .collect();
+    let tree_with = |limits: Limits| {
+        let mut draft = mirror.store.draft();
+        let mut writer = draft.tree_writer(None).unwrap();
+        (writer.limits, writer.until_aside) = (limits, limits.paths);
+        writer.write_files(&files).unwrap();
+        let at_hand = writer.root.put_aside(&mut writer.shelf, limits).unwrap();
+        // An early file comes late.
+        writer.withdraw(&files[0].0).unwrap();
+        writer.write_files(&[(files[7].0.clone(), "late")]).unwrap();
+        (at_hand, writer.finish().unwrap())
+    };
+    let few = Limits {
+        paths: 1_000,
+        together: 20,
+        names: 200,
+    };
+    let (at_hand, outcome) = tree_with(few);
+    // The root, and its directories, which have too many names to be put aside.
+    assert_eq!(at_hand, 7 + 7 * 429);
+    assert_eq!(
+        (outcome.added, outcome.objects),
+        (29_999, 29_999 + 1 + 7 + 7 * 429 + 7 * 429 * 5)
+    );
+    let (_, whole) = tree_with(Limits {
+        paths: usize::MAX,
+        ..few
+    });
+    assert_eq!(whole, outcome);
 }
 
 #[test]
