@@ -109,7 +109,7 @@ pub struct CommitDraft {
     project: ProjectId,
     branch: String,
     trailers: Trailers,
-    /// All covered versions, for trailers without a list.
+    /// All covered versions, for trailers without a list; none where they have none.
     covered: Vec<TrailerChange>,
     committed_at: Timestamp,
     /// Ascending by key; only those that are listed.
@@ -207,7 +207,8 @@ impl CommitDraft {
         } else {
             (Maker::Mirror, Vec::new())
         };
-        let covered: Vec<TrailerChange> = changes.iter().map(trailer_change).collect();
+        let all: Vec<TrailerChange> = changes.iter().map(trailer_change).collect();
+        let covered = if personal { all.clone() } else { Vec::new() };
         let trailers = Trailers {
             log: cut.log.clone(),
             lane: lane.clone(),
@@ -219,7 +220,7 @@ impl CommitDraft {
             changes: Vec::new(),
             all_changes: None,
         }
-        .with_changes(covered.clone(), personal);
+        .with_changes(all, personal);
         let listed = changes
             .iter()
             .take(if personal { LISTED_MAX } else { 0 })

@@ -76,9 +76,10 @@ impl EventsDigest {
 }
 
 /// Returns the SHA-256 over texts in the given order, each with its length as 8 bytes before it.
-pub(crate) fn digest_of_texts<'t>(texts: impl IntoIterator<Item = &'t str>) -> String {
+pub(crate) fn digest_of_texts(texts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     let mut hash = Sha256::new();
     for text in texts {
+        let text = text.as_ref();
         hash.update((text.len() as u64).to_be_bytes());
         hash.update(text.as_bytes());
     }

@@ -70,10 +70,7 @@ impl Trailers {
         let shown = if listed { LISTED_MAX } else { 0 };
         self.all_changes = (changes.len() > shown).then(|| ChangesDigest {
             count: changes.len() as u64,
-            sha256: {
-                let lines: Vec<String> = changes.iter().map(TrailerChange::written).collect();
-                digest_of_texts(lines.iter().map(String::as_str))
-            },
+            sha256: digest_of_texts(changes.iter().map(TrailerChange::written)),
         });
         changes.truncate(shown);
         self.changes = changes;

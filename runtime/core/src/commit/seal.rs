@@ -74,7 +74,9 @@ impl CommitDraft {
             message = self.composed(Detail::Full, secret);
         }
         if secret(&message) {
-            self.trailers = self.trailers.clone().with_changes(self.covered.clone(), false);
+            if !self.covered.is_empty() {
+                self.trailers = self.trailers.clone().with_changes(self.covered.clone(), false);
+            }
             message = self.composed(Detail::Counts, secret);
         }
         GuardedMessage {

@@ -263,6 +263,8 @@ impl Lane {
                     || !withheld.contains_key(&ObjectKey::from(change.key.clone()))
             });
         }
+        // The commit wants them; before, so many take less room otherwise.
+        let mut changes = changes.into_changes();
         for change in &mut changes {
             // What the remote objects to may be in a name, or be told of by a description.
             let reason = withheld.get(&ObjectKey::from(change.key.clone()));

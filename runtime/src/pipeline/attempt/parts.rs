@@ -9,14 +9,11 @@ use super::{
         survey::Survey,
     },
     Lane,
-    changes::changes,
+    changes::{Changes, changes},
 };
-use mirror_core::{
-    commit::CoveredChange,
-    cut::{
-        ConfigKey, Cut, Stream,
-        groups::{Group, Split},
-    },
+use mirror_core::cut::{
+    ConfigKey, Cut, Stream,
+    groups::{Group, Split},
 };
 use std::collections::BTreeMap;
 
@@ -26,7 +23,7 @@ pub(super) struct Part {
     pub(super) fetched: Fetched,
     pub(super) survey: Survey,
     pub(super) newest: BTreeMap<ConfigKey, Covered>,
-    pub(super) changes: Vec<CoveredChange>,
+    pub(super) changes: Changes,
 }
 
 impl Lane {

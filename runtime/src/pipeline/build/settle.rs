@@ -40,6 +40,8 @@ impl Build<'_, '_, '_, '_> {
         for (key, reason) in self.withheld.clone() {
             shards.extend(self.settle_withheld(key, reason));
         }
+        // All that was fetched is known to the memory by now.
+        self.fetched.clear();
         shards
     }
 
