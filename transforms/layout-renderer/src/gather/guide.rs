@@ -5,7 +5,7 @@
 
 use crate::{
     api::{DocumentKind, File},
-    settings::{JobsLog, Settings},
+    settings::{JobsLayout, JobsLog, Settings},
 };
 
 /// Tells our `AGENTS.md` from a customer's own.
@@ -39,18 +39,33 @@ struct Days {
     /// Of the table of paths.
     row: &'static str,
     place: &'static str,
+    /// The files, up to the members of a run.
+    form: &'static str,
     /// What becomes of them.
     end: &'static str,
     /// The command that finds a run by its id.
     find_run: &'static str,
 }
 
+const LINES_OF_DAYS: &str = "`<YYYY>/<MM>/<DD>.jsonl` (`<DD>-2.jsonl` and so on for long days), by the UTC day a run finished, sorted by that time:";
+
 const DAYS_HERE: Days = Days {
     row: "| `jobs/<YYYY>/<MM>/<DD>.jsonl` | finished runs of a day (UTC), one JSON object a line; of busy days, \
           `<DD>-totals.jsonl` sums up successes |",
     place: "",
+    form: LINES_OF_DAYS,
     end: "Older days leave the tree; `git log --diff-filter=D -- jobs/` finds them.",
     find_run: r#"grep -rhF '"runId":"RUN"' jobs"#,
+};
+
+/// Closed days stay as they are when the layout is chosen, so that some may still be files of lines.
+const RUNS_HERE: Days = Days {
+    row: "| `jobs/<runId>.json` | a finished run; of busy days, `jobs/<YYYY>/<MM>/<DD>-totals.jsonl` sums up successes |",
+    place: "",
+    form: "`<runId>.json` for each finished run (bytes that a file name should not have, and capitals, are `%XX`); days from before this \
+           layout was chosen may be `<YYYY>/<MM>/<DD>.jsonl`, with a run on each line:",
+    end: "Runs of older days leave the tree; `git log --diff-filter=D -- jobs/` finds them.",
+    find_run: r#"cat jobs/RUN.json 2>/dev/null || grep -rhF '"runId":"RUN"' jobs"#,
 };
 
 const DAYS_OF_MONTHS: Days = Days {
@@ -59,6 +74,7 @@ const DAYS_OF_MONTHS: Days = Days {
     place: "Runs are not on this branch: each month (UTC) has one of its own, `keboola-jobs/<this branch>/<YYYY-MM>`, with \
             nothing else on it.\n`git show origin/keboola-jobs/main/2026-10:jobs/2026/10/31.jsonl` shows a day of `main`; a clone \
             made with `--single-branch` lacks it.\n\n",
+    form: LINES_OF_DAYS,
     end: "Of months that are no longer kept the branch is deleted.",
     find_run: r#"git branch -r --list '*keboola-jobs/*' --format='%(refname)' | xargs -I{} git grep -hF '"runId":"RUN"' {} -- jobs"#,
 };
@@ -69,9 +85,10 @@ pub(super) fn files(settings: &Settings) -> Vec<File> {
         "omitted" => include_str!("guide/secrets-omitted.md"),
         _ => include_str!("guide/secrets-encrypted.md"),
     };
-    let days = match settings.jobs.log {
-        JobsLog::Branch => &DAYS_HERE,
-        JobsLog::MonthRefs => &DAYS_OF_MONTHS,
+    let days = match (settings.jobs.log, settings.jobs.layout) {
+        (JobsLog::Branch, JobsLayout::DayFiles) => &DAYS_HERE,
+        (JobsLog::Branch, JobsLayout::FilePerRun) => &RUNS_HERE,
+        (JobsLog::MonthRefs, _) => &DAYS_OF_MONTHS,
     };
     let directory = format!("configs/{}", settings.branch_path);
     let fill = |text: &str| {
@@ -80,6 +97,7 @@ pub(super) fn files(settings: &Settings) -> Vec<File> {
             .replace("{branch}", &directory)
             .replace("{days}", days.row)
             .replace("{days-place}", days.place)
+            .replace("{days-form}", days.form)
             .replace("{days-end}", days.end)
             .replace("{find-run}", days.find_run)
     };

@@ -4,6 +4,7 @@
 //! budget, its successful runs become totals instead; what failed, and the success that ended a
 //! failure, keep their lines. All of it is decided by the day's own entries.
 
+mod counted;
 mod health;
 mod totals;
 

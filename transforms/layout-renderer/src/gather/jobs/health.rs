@@ -1,11 +1,12 @@
 //! The state of health of each configuration, folded from its runs.
 
-use super::{not_ours, segments};
+use super::{counted::Counted, not_ours, segments};
 use crate::{
     api::{Entry, Gathered, IndexKind, LayoutError},
     json::{Json, Object, write},
     render::shortened,
 };
+use std::collections::BTreeMap;
 
 /// How many of its newest runs a configuration's durations are judged by.
 const RECENT_MAX: usize = 10;
@@ -19,17 +20,35 @@ pub(crate) const HEALTH_BASE: &str = "jobs/health";
 pub(in crate::gather) fn health(entries: &[Entry]) -> Result<Gathered, LayoutError> {
     let mut keep: Vec<Entry> = Vec::new();
     for entries in entries.chunk_by(|left, right| left.key == right.key) {
+        let parsed = entries.iter().map(|entry| Json::parse(&entry.value));
+        let values = parsed.zip(entries).map(|(value, entry)| {
+            let value = value.map_err(|_| not_ours(entry))?;
+            Ok((entry, value.into_object()))
+        });
+        let values = values.collect::<Result<Vec<(&Entry, Object<'_>)>, LayoutError>>()?;
+        let line = values.iter().position(|(_, value)| value.get("recent").is_some());
+        let (before, told) = values.split_at(line.map_or(0, |line| line + 1));
+        let mut counted = Counted::default();
         let mut health: Option<Health> = None;
-        for entry in entries {
-            let value = Json::parse(&entry.value)
-                .map_err(|_| not_ours(entry))?
-                .into_object();
+        for (entry, value) in before {
             if value.get("recent").is_some() {
-                let state = Health::read(&value).ok_or_else(|| not_ours(entry))?;
-                health = Some(state);
+                health = Some(Health::read(value).ok_or_else(|| not_ours(entry))?);
             } else {
-                let run = Run::read(&value).ok_or_else(|| not_ours(entry))?;
-                health.get_or_insert_with(|| Health::new(&value)).add(run);
+                counted.read(entry, value)?;
+            }
+        }
+        // The newest telling of each.
+        let mut runs: BTreeMap<String, Run> = BTreeMap::new();
+        for (entry, value) in told {
+            let run = Run::read(value).ok_or_else(|| not_ours(entry))?;
+            health.get_or_insert_with(|| Health::new(value));
+            runs.insert(run.run.clone(), run);
+        }
+        let mut runs: Vec<Run> = runs.into_values().collect();
+        runs.sort();
+        if let Some(health) = &mut health {
+            for run in runs {
+                health.add(run, &mut counted);
             }
         }
         if let (Some(health), Some(entry)) = (health, entries.first()) {
@@ -49,11 +68,14 @@ pub(in crate::gather) fn health(entries: &[Entry]) -> Result<Gathered, LayoutErr
     })
 }
 
+/// Where a run stands among those of its configuration: when it finished, and its id.
+pub(super) type Place = (String, String);
+
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Run {
-    finished: String,
-    run: String,
-    status: String,
+pub(super) struct Run {
+    pub(super) finished: String,
+    pub(super) run: String,
+    pub(super) status: String,
     /// The token of a number, if there is one.
     seconds: Option<String>,
     version: Option<String>,
@@ -63,7 +85,7 @@ struct Run {
 
 impl Run {
     /// Reads a line of a day.
-    fn read(line: &Object<'_>) -> Option<Self> {
+    pub(super) fn read(line: &Object<'_>) -> Option<Self> {
         let text = |key: &str| line.text(key).map(str::to_owned);
         let status = text("status")?;
         let has_failed = status == "FAILED";
@@ -106,8 +128,12 @@ impl Run {
     }
 
     /// A cancelled run says nothing of health.
-    fn counts(&self) -> bool {
+    pub(super) fn counts(&self) -> bool {
         self.status != "CANCELLED"
+    }
+
+    pub(super) fn place(&self) -> Place {
+        (self.finished.clone(), self.run.clone())
     }
 
     fn last(&self) -> Object<'_> {
@@ -130,10 +156,10 @@ impl Run {
 
 /// Runs of one status in a row, up to the newest.
 #[derive(Clone, PartialEq, Eq)]
-struct Streak {
-    status: String,
-    count: u64,
-    since: String,
+pub(super) struct Streak {
+    pub(super) status: String,
+    pub(super) count: u64,
+    pub(super) since: String,
 }
 
 impl Streak {
@@ -146,7 +172,7 @@ impl Streak {
     }
 
     /// Returns the streak after one more run.
-    fn then(before: Option<Self>, run: &Run) -> Self {
+    pub(super) fn then(before: Option<Self>, run: &Run) -> Self {
         match before {
             Some(before) if before.status == run.status => Self {
                 count: before.count + 1,
@@ -187,7 +213,7 @@ struct Health {
     /// The streak as it was before the recent runs.
     before: Option<Streak>,
     /// The newest run that is no longer among the recent ones: up to it, all is counted.
-    counted_until: Option<(String, String)>,
+    counted_until: Option<Place>,
 }
 
 impl Health {
@@ -225,25 +251,32 @@ impl Health {
         })
     }
 
-    /// Counts a run, unless it is counted already.
-    fn add(&mut self, run: Run) {
-        let place = (run.finished.clone(), run.run.clone());
-        let counted = self.counted_until.as_ref().is_some_and(|until| place <= *until);
-        if counted || self.recent.iter().any(|other| other.run == run.run) {
+    /// Counts a run, unless it is counted already; what was told of it before goes.
+    fn add(&mut self, run: Run, counted: &mut Counted) {
+        let is_same = |known: &Run| (&known.status, &known.finished) == (&run.status, &run.finished);
+        if let Some(at) = self.recent.iter().position(|known| known.run == run.run) {
+            if self.recent.get(at).is_some_and(is_same) {
+                return;
+            }
+            self.recent.remove(at);
+        }
+        if self.is_last(&run) {
             return;
         }
-        let last = match run.status.as_str() {
-            "SUCCESS" => Some(&mut self.last_success),
-            "FAILED" => Some(&mut self.last_failure),
-            _ => None,
-        };
-        if let Some(last) = last {
+        self.take_back_last(&run.run, counted);
+        if let Some(last) = self.last(&run.status) {
             let newer = |last: &Object<'_>| {
                 (last.str("finishedAt"), last.str("runId")) < (Some(&run.finished), Some(&run.run))
             };
             if last.as_ref().is_none_or(newer) {
                 *last = Some(run.last().into_owned());
             }
+        }
+        if let Some(until) = self.counted_until.clone().filter(|until| run.place() <= *until) {
+            let is_known = counted.has(&run.run);
+            counted.add(run.clone());
+            self.add_late(&run, &until, is_known, counted);
+            return;
         }
         self.recent.push(run);
         self.recent.sort();
@@ -252,7 +285,80 @@ impl Health {
             if oldest.counts() {
                 self.before = Some(Streak::then(self.before.take(), &oldest));
             }
-            self.counted_until = Some((oldest.finished, oldest.run));
+            self.counted_until = Some(oldest.place());
+            counted.add(oldest);
+        }
+    }
+
+    fn last(&mut self, status: &str) -> Option<&mut Option<Object<'static>>> {
+        match status {
+            "SUCCESS" => Some(&mut self.last_success),
+            "FAILED" => Some(&mut self.last_failure),
+            _ => None,
+        }
+    }
+
+    /// Whether this is the last success or failure, as it is known.
+    fn is_last(&mut self, run: &Run) -> bool {
+        let last = self.last(&run.status).and_then(|last| last.as_ref());
+        last.is_some_and(|last| {
+            (last.str("runId"), last.str("finishedAt")) == (Some(&run.run), Some(&run.finished))
+        })
+    }
+
+    /// Puts the newest other run that is known in the place of one that did not end so, or not then.
+    fn take_back_last(&mut self, run: &str, counted: &Counted) {
+        for status in ["SUCCESS", "FAILED"] {
+            let is_it = |last: &Object<'_>| last.str("runId") == Some(run);
+            let is_last = self
+                .last(status)
+                .is_some_and(|last| last.as_ref().is_some_and(is_it));
+            if !is_last {
+                continue;
+            }
+            let recent = self.recent.iter().filter(|known| known.status == status);
+            // What days tell has the version and the message too.
+            let known = counted.newest(status, run).into_iter().chain(recent);
+            let newest = known.reduce(|one, other| if one.place() < other.place() { other } else { one });
+            let newest = newest.map(|run| run.last().into_owned());
+            if let Some(last) = self.last(status) {
+                *last = newest;
+            }
+        }
+    }
+
+    /// Brings the streak before the recent runs up to date with a run that finished no later than the
+    /// newest before those, `until`.
+    fn add_late(&mut self, run: &Run, until: &Place, is_known: bool, counted: &Counted) {
+        if !run.counts() {
+            return;
+        }
+        let is_told = counted.has(&until.1);
+        let Some(before) = &mut self.before else {
+            if is_told {
+                self.before = counted.streak(until);
+            }
+            return;
+        };
+        let is_within = run.finished >= before.since;
+        if before.status != run.status {
+            if is_within {
+                // Only what came after it is a streak; where that cannot be known, nothing but the recent runs is.
+                let after = is_told.then(|| counted.after(run, until, &before.status, &self.recent));
+                self.before = after.map(|after| after.unwrap_or_else(|| Streak::of(run)));
+            }
+        } else if is_within {
+            before.count += u64::from(is_told && !is_known);
+        } else {
+            let other = match run.status.as_str() {
+                "FAILED" => &self.last_success,
+                _ => &self.last_failure,
+            };
+            let ended = other.as_ref().and_then(|other| other.str("finishedAt"));
+            if ended.is_none_or(|ended| ended < run.finished.as_str()) {
+                before.count += 1;
+                before.since.clone_from(&run.finished);
+            }
         }
     }
 

@@ -88,6 +88,16 @@ impl Total {
         }
     }
 
+    /// Returns how many runs it counts.
+    pub(super) fn runs(&self) -> u64 {
+        u64::try_from(self.jobs.len() + self.others.len()).unwrap_or(u64::MAX)
+    }
+
+    /// Returns when the first and the last of them finished.
+    pub(super) fn times(&self) -> (&str, &str) {
+        (&self.first, &self.last)
+    }
+
     pub(super) fn add(&mut self, run: &str, finished: &str, line: &Object<'_>) {
         match job(run) {
             Some(job) => self.jobs.insert(job),
@@ -120,10 +130,7 @@ impl Total {
         line.set("componentId", self.component.as_str());
         line.set("configId", self.config.as_str());
         line.set("status", "SUCCESS");
-        line.set(
-            "runs",
-            u64::try_from(self.jobs.len() + self.others.len()).unwrap_or(u64::MAX),
-        );
+        line.set("runs", self.runs());
         if self.warnings > 0 {
             line.set("warnings", self.warnings);
         }
