@@ -6,6 +6,7 @@
 
 mod entries;
 mod jobs;
+mod late;
 mod shard_files;
 mod withheld;
 

@@ -11,7 +11,12 @@ use super::{
     },
     Build,
 };
-use mirror_core::{batch::Subject, finding::WithholdReason, layout::IndexKind, path::MirrorPath};
+use mirror_core::{
+    batch::Subject,
+    finding::WithholdReason,
+    layout::{Entry, IndexKind},
+    path::MirrorPath,
+};
 use mirror_sandbox::FilledShard;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,6 +56,7 @@ impl Build<'_, '_, '_, '_> {
         // Also what was told before, and not taken.
         let told = self.memory.told_runs();
         shards.extend(told.keys().cloned());
+        shards.extend(self.memory.leave_other_days());
         // A closed day without news is as it is.
         let (unread, open): (BTreeSet<Shard>, BTreeSet<Shard>) = std::mem::take(shards)
             .into_iter()
@@ -60,14 +66,17 @@ impl Build<'_, '_, '_, '_> {
             self.keep_shard(day);
         }
         handle.block_on(lane.open_days(&mut self.memory, shards, tip))?;
+        let late = self.memory.late_runs();
+        handle.block_on(lane.open_days(&mut self.memory, &late.days, tip))?;
+        let counted = self.memory.counted_runs(&late);
         // It tells of the others.
         let list = Memory::withheld_list();
         let is_wanted = shards.remove(&list);
-        let mut failed = self.make_shards(shards)?;
+        let mut failed = self.make_shards(shards, &counted)?;
         let is_changed = self.list_withheld(shards, &failed, self.whole);
         if is_wanted || is_changed {
             let list = BTreeSet::from([list]);
-            let listing = self.make_shards(&list)?;
+            let listing = self.make_shards(&list, &[])?;
             // It cannot say so itself; status and notices do.
             self.list_withheld(&list, &listing, false);
             failed.extend(listing);
@@ -95,10 +104,12 @@ impl Build<'_, '_, '_, '_> {
         Ok(failed)
     }
 
-    /// Makes the files of shards. Returns those that are withheld, and why.
+    /// Makes the files of shards. Returns those that are withheld, and why. `counted` are runs that lines of health count
+    /// already, which count others by them.
     fn make_shards(
         &mut self,
         shards: &BTreeSet<Shard>,
+        counted: &[Entry],
     ) -> Result<BTreeMap<Shard, WithholdReason>, AttemptError> {
         let lane = self.lane;
         let guard = lane.transformer.guard();
@@ -111,7 +122,12 @@ impl Build<'_, '_, '_, '_> {
         let outcome = {
             let mut next = || -> Result<Option<FilledShard>, AttemptError> {
                 Ok(remaining.next().map(|shard| {
-                    let entries = memory.borrow().entries(shard);
+                    let mut entries = memory.borrow().entries(shard);
+                    if shard.0 == IndexKind::JobHealth && !counted.is_empty() {
+                        entries = [counted, entries.as_slice()].concat();
+                        // Stable: they come before the line that counts them.
+                        entries.sort_by(|one, other| one.key.cmp(&other.key));
+                    }
                     entries_read += entries.len();
                     (shard.0, shard.1.clone(), entries)
                 }))

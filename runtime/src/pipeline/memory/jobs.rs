@@ -106,7 +106,7 @@ impl Memory {
         self.entries.close(shard);
     }
 
-    fn days(&self) -> impl Iterator<Item = Shard> {
+    pub(super) fn days(&self) -> impl Iterator<Item = Shard> {
         let days = days_of(self.entries.shards()).chain(days_of(&self.pending));
         days.cloned().chain(self.shards.of_kind(IndexKind::JobDay))
     }
