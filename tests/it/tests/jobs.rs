@@ -346,3 +346,34 @@ async fn runs_move_to_branches_of_their_months_and_back() {
     assert!(files.keys().all(|path| !path.starts_with("jobs/")), "{files:?}");
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_comes_after_ten_newer_ones_counts_where_it_belongs() {
+    let keboola = Keboola::small();
+    let site = Installation::new(&keboola, Options::default());
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    let orders = keboola.orders();
+    for n in 0..12 {
+        let at = at(1 + n / 4, &format!("{:02}:00:00", 10 + n));
+        keboola.run_at(at, &orders, "error", &[]);
+    }
+    site.settle(&mut server).await;
+    // Its day is closed by now, and so is the day after it but for what is read back.
+    let late = keboola.run_at(at(1, "10:30:00"), &orders, "success", &[]);
+    site.settle(&mut server).await;
+    server.stop().await;
+    let health = site.repository.file("main", "jobs/health.jsonl");
+    let health = health.expect("there are runs");
+    let line: Vec<serde_json::Value> = health
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a line is JSON"))
+        .filter(|line: &serde_json::Value| line["lastSuccess"]["runId"] == json!(late))
+        .collect();
+    assert_eq!(line.len(), 1, "{health}");
+    assert_eq!(
+        line[0]["streak"],
+        json!({"status": "FAILED", "count": 11, "since": "2026-10-01T11:00:00Z"})
+    );
+    site.check(&[]);
+}

@@ -468,3 +468,29 @@ async fn the_recipes_of_the_guides_work() {
         "{whose:?}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_has_its_own_file_is_found_by_the_recipe_too() {
+    let keboola = Keboola::small();
+    let options = Options {
+        jobs: ", layout = \"file-per-run\"",
+        ..Options::default()
+    };
+    let site = Installation::new(&keboola, options);
+    let failed = keboola.run(&keboola.orders(), "error", &[]);
+    site.once().ok();
+    let clone = Clone::of(&site);
+    assert!(clone.agents.contains("`jobs/<runId>.json`"));
+    let commands = recipe(&clone.agents, "Why did it fail?", &[("RUN", &failed)]);
+    let found = clone.ask(&commands[1]).join("\n");
+    let found: Value = serde_json::from_str(&found).unwrap_or_else(|_| panic!("{found}"));
+    assert_eq!(
+        (&found["runId"], &found["status"]),
+        (&json!(failed), &json!("FAILED"))
+    );
+    assert!(
+        found["message"]
+            .as_str()
+            .is_some_and(|message| message.contains("ended with error"))
+    );
+}

@@ -17,6 +17,8 @@ use crate::{
 pub(super) struct Counted {
     runs: Vec<Run>,
     totals: Vec<Total>,
+    /// Whether the days tell of all that a late run is counted by.
+    pub(super) is_told: bool,
 }
 
 impl Counted {

@@ -32,7 +32,11 @@ pub(in crate::gather) fn health(entries: &[Entry]) -> Result<Gathered, LayoutErr
         let mut health: Option<Health> = None;
         for (entry, value) in before {
             if value.get("recent").is_some() {
-                health = Some(Health::read(value).ok_or_else(|| not_ours(entry))?);
+                let line = Health::read(value).ok_or_else(|| not_ours(entry))?;
+                let until = line.counted_until.as_ref();
+                // Asked before any run is added: one that is told again tells nothing of the others.
+                counted.is_told = until.is_some_and(|(_, run)| counted.has(run));
+                health = Some(line);
             } else {
                 counted.read(entry, value)?;
             }
@@ -333,7 +337,7 @@ impl Health {
         if !run.counts() {
             return;
         }
-        let is_told = counted.has(&until.1);
+        let is_told = counted.is_told;
         let Some(before) = &mut self.before else {
             if is_told {
                 self.before = counted.streak(until);
