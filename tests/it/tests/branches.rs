@@ -147,7 +147,7 @@ async fn a_git_branch_is_not_called_by_what_its_project_keeps_secret() {
     keboola.set(&keboola.orders(), JANE, "#password", SECRET);
     let first = keboola.branch(&format!("try {SECRET}"), JANE);
     // A running process learns what is secret with its first syncs, which is after it gave the branch a name.
-    let mut server = site.start().await;
+    let server = site.start().await;
     let named = |branch: &str| format!("keboola/branch-{branch}");
     site_has(&site, &[&named(&first)]).await;
     let second = keboola.branch(&format!("{SECRET} again"), JANE);
