@@ -126,7 +126,7 @@ fn arrivals() -> impl Strategy<Value = (Vec<Entry>, Vec<usize>, usize)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn runs_give_the_same_line_in_whatever_order_and_steps_they_arrive((runs, order, step) in arrivals()) {
