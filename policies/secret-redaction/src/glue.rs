@@ -5,19 +5,18 @@
     reason = "the generated bindings lift and lower values through raw memory"
 )]
 
-use crate::engine::{self, Engine, Session};
+use crate::engine::{self, Engine};
 use crate::settings::Settings;
 use crate::{rules, settings};
-use exports::keboola::mirror::packed_redaction::{self, Batch};
+use exports::keboola::mirror::builtin_redaction::{self, FlatBatch, Found};
 use exports::keboola::mirror::redaction::{Finding, Guest, PolicyInfo, Rule, Target};
 use guest_memory as _;
 use keboola::mirror::types::{ByteRange, Context, Document, DocumentKind, GuestError, Issue, LeafRole};
-use std::mem;
 use std::sync::OnceLock;
 
 wit_bindgen::generate!({
     path: "../../wit",
-    world: "packed-redaction-policy",
+    world: "builtin-redaction-policy",
 });
 
 static ENGINE: OnceLock<Engine> = OnceLock::new();
@@ -58,32 +57,38 @@ impl Guest for Policy {
         let mut session = engine()?.session();
         let documents = documents.iter().enumerate();
         documents
-            .map(|(item, document)| judge(&mut session, item, &borrow(document)))
+            .map(|(item, document)| {
+                let findings = session.judge(&borrow(document)).into_iter();
+                findings
+                    .map(|finding| lower(finding).ok_or_else(|| too_large(item)))
+                    .collect()
+            })
             .collect()
     }
 }
 
-impl packed_redaction::Guest for Policy {
-    fn redact(_context: Context, batch: Batch) -> Result<Vec<Vec<Finding>>, GuestError> {
+impl builtin_redaction::Guest for Policy {
+    fn redact(batch: FlatBatch) -> Result<Vec<Found>, GuestError> {
         let mut session = engine()?.session();
         let mut cuts = Cuts::of(&batch);
+        let mut all = Vec::new();
         // One list for all, so that as little memory as possible is touched.
         let mut leaves = Vec::new();
-        let documents = batch.documents.iter().enumerate();
-        let judged = documents.map(|(item, document)| {
-            cuts.leaves(document.leaves, &mut leaves)
+        for (item, number) in (0..batch.kinds.len()).zip(0..) {
+            let (path, kind) = cuts
+                .document(item, &mut leaves)
                 .ok_or_else(|| contradiction(item))?;
-            let document = engine::Document {
-                path: &document.path,
-                kind: kind(document.kind),
-                leaves: mem::take(&mut leaves),
-            };
-            let findings = judge(&mut session, item, &document);
+            let document = engine::Document { path, kind, leaves };
+            for finding in session.judge(&document) {
+                all.push(Found {
+                    document: number,
+                    finding: lower(finding).ok_or_else(|| too_large(item))?,
+                });
+            }
             leaves = document.leaves;
             leaves.clear();
-            findings
-        });
-        judged.collect()
+        }
+        Ok(all)
     }
 }
 
@@ -101,67 +106,89 @@ fn contradiction(item: usize) -> GuestError {
     }
 }
 
-fn judge<'a>(
-    session: &mut Session<'_, 'a>,
-    item: usize,
-    document: &engine::Document<'a>,
-) -> Result<Vec<Finding>, GuestError> {
-    let too_large = || GuestError {
+fn too_large(item: usize) -> GuestError {
+    GuestError {
         message: "a leaf has more than 4 GiB".to_owned(),
         item: u32::try_from(item).ok(),
-    };
-    let findings = session.judge(document).into_iter();
-    findings
-        .map(|finding| lower(finding).ok_or_else(too_large))
-        .collect()
+    }
 }
 
-/// Cuts the text of a batch into leaves, one after the other.
+/// Cuts a batch into documents, and its text into their leaves, one after the other.
 struct Cuts<'a> {
-    /// What is left of it.
-    text: &'a str,
-    /// Where that begins.
-    start: usize,
-    roles: &'a [LeafRole],
+    batch: &'a FlatBatch,
+    /// What is left of the leaves.
+    roles: &'a [u8],
     /// Those of each pointer and its value.
     ends: &'a [[u32; 2]],
+    /// Where the path and the text end that were cut off last.
+    path_end: usize,
+    text_end: usize,
 }
 
 impl<'a> Cuts<'a> {
-    fn of(batch: &'a Batch) -> Self {
+    fn of(batch: &'a FlatBatch) -> Self {
         Self {
-            text: &batch.text,
-            start: 0,
+            batch,
             roles: &batch.roles,
             ends: batch.ends.as_chunks().0,
+            path_end: 0,
+            text_end: 0,
         }
     }
 
-    /// Adds the next leaves; none where the batch has no more, or an end is not where one can be.
-    fn leaves(&mut self, count: u32, leaves: &mut Vec<engine::Leaf<'a>>) -> Option<()> {
-        let count = usize::try_from(count).ok()?;
+    /// Returns path and kind of the next document, which is the one at `item`, and adds its leaves; none where the batch does not
+    /// have them, or an end is not where one can be.
+    fn document(
+        &mut self,
+        item: usize,
+        leaves: &mut Vec<engine::Leaf<'a>>,
+    ) -> Option<(&'a str, engine::Kind)> {
+        let number = |numbers: &[u32]| usize::try_from(*numbers.get(item)?).ok();
+        let path_end = number(&self.batch.path_ends)?;
+        let path = self.batch.paths.get(self.path_end..path_end)?;
+        self.path_end = path_end;
+        let kind = *KINDS.get(usize::from(*self.batch.kinds.get(item)?))?;
+        let count = number(&self.batch.counts)?;
         let (roles, other_roles) = self.roles.split_at_checked(count)?;
         let (ends, other_ends) = self.ends.split_at_checked(count)?;
         (self.roles, self.ends) = (other_roles, other_ends);
+        let mut start = self.text_end;
+        let mut text = |end: u32| {
+            let end = usize::try_from(end).ok()?;
+            let text = self.batch.text.get(start..end)?;
+            start = end;
+            Some(text)
+        };
         leaves.reserve(count);
         for (of, [pointer_end, value_end]) in roles.iter().zip(ends) {
             leaves.push(engine::Leaf {
-                role: role(*of),
-                pointer: self.text(*pointer_end)?,
-                value: self.text(*value_end)?,
+                role: *ROLES.get(usize::from(*of))?,
+                pointer: text(*pointer_end)?,
+                value: text(*value_end)?,
             });
         }
-        Some(())
-    }
-
-    /// Cuts off the next text.
-    fn text(&mut self, end: u32) -> Option<&'a str> {
-        let end = usize::try_from(end).ok()?;
-        let (text, rest) = self.text.split_at_checked(end.checked_sub(self.start)?)?;
-        (self.text, self.start) = (rest, end);
-        Some(text)
+        self.text_end = start;
+        Some((path, kind))
     }
 }
+
+/// Those of `leaf-role`, in its order.
+const ROLES: [engine::Role; 3] = [engine::Role::Key, engine::Role::Text, engine::Role::Scalar];
+
+/// Those of `document-kind`, in its order.
+const KINDS: [engine::Kind; 11] = [
+    engine::Kind::Config,
+    engine::Kind::Row,
+    engine::Kind::Code,
+    engine::Kind::Description,
+    engine::Kind::Extra,
+    engine::Kind::Storage,
+    engine::Kind::Sample,
+    engine::Kind::Job,
+    engine::Kind::Index,
+    engine::Kind::Name,
+    engine::Kind::Message,
+];
 
 fn borrow(document: &Document) -> engine::Document<'_> {
     engine::Document {
@@ -180,27 +207,11 @@ fn borrow_leaf(leaf: &keboola::mirror::types::Leaf) -> engine::Leaf<'_> {
 }
 
 fn role(role: LeafRole) -> engine::Role {
-    match role {
-        LeafRole::Key => engine::Role::Key,
-        LeafRole::Text => engine::Role::Text,
-        LeafRole::Scalar => engine::Role::Scalar,
-    }
+    ROLES[role as usize]
 }
 
 fn kind(kind: DocumentKind) -> engine::Kind {
-    match kind {
-        DocumentKind::Config => engine::Kind::Config,
-        DocumentKind::Row => engine::Kind::Row,
-        DocumentKind::Code => engine::Kind::Code,
-        DocumentKind::Description => engine::Kind::Description,
-        DocumentKind::Extra => engine::Kind::Extra,
-        DocumentKind::Storage => engine::Kind::Storage,
-        DocumentKind::Sample => engine::Kind::Sample,
-        DocumentKind::Job => engine::Kind::Job,
-        DocumentKind::Index => engine::Kind::Index,
-        DocumentKind::Name => engine::Kind::Name,
-        DocumentKind::Message => engine::Kind::Message,
-    }
+    KINDS[kind as usize]
 }
 
 /// None where an index or an offset does not fit the interface's 32 bits.

@@ -609,7 +609,11 @@ fn is_authentication(name: &str) -> bool {
 
 /// Says whether a text consists of digits only.
 pub(crate) fn is_number(text: &str) -> bool {
-    !text.is_empty() && DIGIT.all(text.as_bytes())
+    match text.as_bytes() {
+        // What most texts that are asked about end at.
+        [first, rest @ ..] => first.is_ascii_digit() && DIGIT.all(rest),
+        [] => false,
+    }
 }
 
 #[cfg(test)]

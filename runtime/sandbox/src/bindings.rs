@@ -11,6 +11,7 @@ wasmtime::component::bindgen!({
             export keboola:mirror/layout@0.1.0;
             export keboola:mirror/redaction@0.1.0;
             export keboola:mirror/packed-redaction@0.1.0;
+            export keboola:mirror/builtin-redaction@0.1.0;
             export keboola:mirror/sampling@0.1.0;
         }
     ",

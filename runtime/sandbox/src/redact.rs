@@ -4,10 +4,13 @@ mod parts;
 
 use crate::{
     bindings::exports::keboola::mirror::{
-        packed_redaction,
+        builtin_redaction, packed_redaction,
         redaction::{self, GuestIndices},
     },
-    convert::{self, redact::Packed},
+    convert::{
+        self,
+        redact::{Flat, Packed},
+    },
     error::SandboxError,
     fit,
     guest::{self, Guest, Host, Origin},
@@ -55,29 +58,53 @@ type Called = Result<Vec<Vec<redaction::Finding>>, redaction::GuestError>;
 /// Where a policy's functions are.
 struct Exports {
     redaction: GuestIndices,
-    /// Set where it takes batches packed as well.
-    packed: Option<packed_redaction::GuestIndices>,
+    asked: Asked,
+}
+
+/// By which interface a policy is asked about batches.
+enum Asked {
+    /// By `redaction`, which every policy has.
+    Unpacked,
+    Packed(packed_redaction::GuestIndices),
+    /// By that of the built-in one.
+    Builtin(builtin_redaction::GuestIndices),
 }
 
 impl Exports {
-    fn new(pre: &InstancePre<Meter>) -> wasmtime::Result<Self> {
-        let exported = pre.component().get_export_index(None, fit::PACKED_REDACTION);
-        let packed = exported
-            .map(|_| packed_redaction::GuestIndices::new(pre))
-            .transpose()?;
+    /// Returns how to look for those of a policy.
+    fn look_up(origin: Origin) -> fn(&InstancePre<Meter>) -> wasmtime::Result<Self> {
+        match origin {
+            Origin::Builtin => Self::of_builtin,
+            Origin::Customer => Self::of_customer,
+        }
+    }
+
+    fn of_builtin(pre: &InstancePre<Meter>) -> wasmtime::Result<Self> {
         Ok(Self {
             redaction: GuestIndices::new(pre)?,
-            packed,
+            asked: Asked::Builtin(builtin_redaction::GuestIndices::new(pre)?),
+        })
+    }
+
+    fn of_customer(pre: &InstancePre<Meter>) -> wasmtime::Result<Self> {
+        let packed = pre.component().get_export_index(None, fit::PACKED_REDACTION);
+        Ok(Self {
+            redaction: GuestIndices::new(pre)?,
+            asked: match packed {
+                Some(_) => Asked::Packed(packed_redaction::GuestIndices::new(pre)?),
+                None => Asked::Unpacked,
+            },
         })
     }
 
     /// Makes sure of the functions' types.
     fn load(&self, store: &mut Store<Meter>, instance: &Instance) -> wasmtime::Result<()> {
         self.redaction.load(&mut *store, instance)?;
-        if let Some(packed) = &self.packed {
-            packed.load(store, instance)?;
+        match &self.asked {
+            Asked::Unpacked => Ok(()),
+            Asked::Packed(packed) => packed.load(store, instance).map(drop),
+            Asked::Builtin(builtin) => builtin.load(store, instance).map(drop),
         }
-        Ok(())
     }
 }
 
@@ -120,12 +147,13 @@ impl RedactionPolicy {
                 digest,
                 &component,
                 &fit::REDACTION,
-                Exports::new,
+                Exports::look_up(origin),
             )?;
             let info = describe(&guest, None)?;
             return Ok(Self::of(guest, info, settings, true));
         }
-        let guest = Guest::prepare(host, name, origin, bytes, &fit::REDACTION, Exports::new)?;
+        let look_up = Exports::look_up(origin);
+        let guest = Guest::prepare(host, name, origin, bytes, &fit::REDACTION, look_up)?;
         let info = describe(&guest, Some(settings))?;
         Ok(Self::of(guest, info, settings, false))
     }
@@ -196,7 +224,7 @@ impl RedactionPolicy {
     /// Returns whether it takes batches packed as well; then it is asked so.
     #[must_use]
     pub fn takes_packed(&self) -> bool {
-        self.0.guest.exports.packed.is_some()
+        matches!(self.0.guest.exports.asked, Asked::Packed(_))
     }
 
     /// The same as [`RedactionPolicy::measure`] by the interface that every policy has, also where it would be asked by the
@@ -225,25 +253,61 @@ impl RedactionPolicy {
     }
 
     fn redact_measured(&self, context: &Context, batch: &[Document]) -> (Result<Answers, Failure>, Usage) {
-        let Some(indices) = self.0.guest.exports.packed.as_ref() else {
-            return self.redact_unpacked(context, batch);
-        };
+        match &self.0.guest.exports.asked {
+            Asked::Unpacked => self.redact_unpacked(context, batch),
+            Asked::Packed(packed) => self.redact_packed(packed, context, batch),
+            Asked::Builtin(builtin) => self.redact_builtin(builtin, batch),
+        }
+    }
+
+    fn redact_packed(
+        &self,
+        indices: &packed_redaction::GuestIndices,
+        context: &Context,
+        batch: &[Document],
+    ) -> (Result<Answers, Failure>, Usage) {
+        let (called, usage) = self.run(|_, store, instance| {
+            if batch.is_empty() {
+                return Ok(Ok(Vec::new()));
+            }
+            let policy = indices.load(&mut *store, instance)?;
+            let packed = Packed::new(batch).ok_or_else(too_large)?;
+            policy.call_redact(store, convert::context(context), packed.lent())
+        });
+        (called.and_then(|called| self.checked(batch, called)), usage)
+    }
+
+    /// Asks the built-in policy. It gets little at a time, in memory that it has used before: each page that a fresh instance
+    /// touches costs as much as judging a hundred bytes.
+    fn redact_builtin(
+        &self,
+        indices: &builtin_redaction::GuestIndices,
+        batch: &[Document],
+    ) -> (Result<Answers, Failure>, Usage) {
         let (called, usage) = self.run(|_, store, instance| {
             let policy = indices.load(&mut *store, instance)?;
-            let mut answers = Vec::with_capacity(batch.len());
-            for piece in self.pieces(batch) {
+            let mut answers: Vec<Vec<redaction::Finding>> = Vec::with_capacity(batch.len());
+            for piece in pieces(batch) {
+                let before = answers.len();
+                answers.resize_with(before + piece.len(), Vec::new);
                 if let [document] = piece
-                    && self.is_clean_in_parts(&policy, store, context, document)?
+                    && is_clean_in_parts(&policy, store, document)?
                 {
-                    answers.push(Vec::new());
                     continue;
                 }
-                let packed = Packed::new(piece);
-                let packed = packed.ok_or_else(|| wasmtime::Error::msg("a document has 4 GiB of text"))?;
-                match policy.call_redact(&mut *store, convert::context(context), packed.lent())? {
-                    Ok(answered) => answers.extend(answered),
+                let flat = Flat::new(piece).ok_or_else(too_large)?;
+                match policy.call_redact(&mut *store, flat.lent())? {
+                    Ok(found) => {
+                        for found in found {
+                            let of = answers[before..].get_mut(found.document as usize);
+                            let of = of.ok_or_else(|| {
+                                wasmtime::Error::msg("a finding is in a document that was not asked about")
+                            })?;
+                            of.push(found.finding);
+                        }
+                    }
                     Err(error) => {
-                        let before = u32::try_from(answers.len()).ok();
+                        let before = u32::try_from(before).ok();
                         let item = error
                             .item
                             .zip(before)
@@ -255,52 +319,6 @@ impl RedactionPolicy {
             Ok(Ok(answers))
         });
         (called.and_then(|called| self.checked(batch, called)), usage)
-    }
-
-    /// Asks one of our own guests about a large document part by part; returns whether that was done, and nothing was found in any.
-    fn is_clean_in_parts(
-        &self,
-        policy: &packed_redaction::Guest,
-        store: &mut Store<Meter>,
-        context: &Context,
-        document: &Document,
-    ) -> wasmtime::Result<bool> {
-        let Some(parts) = parts::of(document).filter(|_| self.0.guest.origin() == Origin::Builtin) else {
-            return Ok(false);
-        };
-        for part in parts {
-            let part = [part];
-            let Some(packed) = Packed::new(&part) else {
-                return Ok(false);
-            };
-            let answer = policy.call_redact(&mut *store, convert::context(context), packed.lent())?;
-            // Whatever else it is, it is said of the whole document.
-            if !answer.is_ok_and(|answers| answers.len() == 1 && answers[0].is_empty()) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// Cuts a batch into what is asked with one call. One of our own guests gets little at a time, in memory that it has used
-    /// before: each page that a fresh instance touches costs as much as judging a hundred bytes.
-    fn pieces<'b>(&self, batch: &'b [Document]) -> impl Iterator<Item = &'b [Document]> {
-        let bytes_max = match self.0.guest.origin() {
-            Origin::Builtin => PIECE_BYTES,
-            Origin::Customer => usize::MAX,
-        };
-        let mut rest = batch;
-        std::iter::from_fn(move || {
-            let mut bytes = 0_usize;
-            let fits = |document: &&Document| {
-                bytes = bytes.saturating_add(weight(document));
-                bytes <= bytes_max
-            };
-            let count = rest.iter().take_while(fits).count().max(1).min(rest.len());
-            let (piece, after) = rest.split_at(count);
-            rest = after;
-            (!piece.is_empty()).then_some(piece)
-        })
     }
 
     fn redact_unpacked(&self, context: &Context, batch: &[Document]) -> (Result<Answers, Failure>, Usage) {
@@ -393,7 +411,9 @@ fn snapshot(
 
 /// Prepares a customer's policy as far as it takes to ask what it is.
 pub(crate) fn describe_only(host: Arc<Host>, name: String, bytes: &[u8]) -> Result<PolicyInfo, SandboxError> {
-    let guest = Guest::prepare(host, name, Origin::Customer, bytes, &fit::REDACTION, Exports::new)?;
+    let origin = Origin::Customer;
+    let look_up = Exports::look_up(origin);
+    let guest = Guest::prepare(host, name, origin, bytes, &fit::REDACTION, look_up)?;
     describe(&guest, None)
 }
 
@@ -417,6 +437,49 @@ fn describe(guest: &Guest<Exports>, settings: Option<&str>) -> Result<PolicyInfo
             issues: text::issues(issues),
         }),
     }
+}
+
+/// Asks the built-in policy about a large document part by part; returns whether that was done, and nothing was found in any.
+fn is_clean_in_parts(
+    policy: &builtin_redaction::Guest,
+    store: &mut Store<Meter>,
+    document: &Document,
+) -> wasmtime::Result<bool> {
+    let Some(parts) = parts::of(document) else {
+        return Ok(false);
+    };
+    for part in parts {
+        let part = [part];
+        let Some(flat) = Flat::new(&part) else {
+            return Ok(false);
+        };
+        let answer = policy.call_redact(&mut *store, flat.lent())?;
+        // Whatever else it is, it is said of the whole document.
+        if !answer.is_ok_and(|found| found.is_empty()) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Cuts a batch into what the built-in policy is asked about with one call.
+fn pieces(batch: &[Document]) -> impl Iterator<Item = &[Document]> {
+    let mut rest = batch;
+    std::iter::from_fn(move || {
+        let mut bytes = 0_usize;
+        let fits = |document: &&Document| {
+            bytes = bytes.saturating_add(weight(document));
+            bytes <= PIECE_BYTES
+        };
+        let count = rest.iter().take_while(fits).count().max(1).min(rest.len());
+        let (piece, after) = rest.split_at(count);
+        rest = after;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+fn too_large() -> wasmtime::Error {
+    wasmtime::Error::msg("a document has 4 GiB of text")
 }
 
 fn weight(document: &Document) -> usize {

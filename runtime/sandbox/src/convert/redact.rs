@@ -3,7 +3,7 @@
 use super::{Wrong, kind_in};
 use crate::{
     bindings::{
-        exports::keboola::mirror::{packed_redaction, redaction},
+        exports::keboola::mirror::{builtin_redaction, packed_redaction, redaction},
         keboola::mirror::types as wit,
     },
     config::Limits,
@@ -102,6 +102,77 @@ impl<'a> Packed<'a> {
     pub(crate) fn lent(&self) -> packed_redaction::Batch<'_> {
         packed_redaction::Batch {
             documents: &self.documents,
+            roles: &self.roles,
+            text: &self.text,
+            ends: &self.ends,
+        }
+    }
+}
+
+/// A batch in the form of `builtin-redaction`: bytes and numbers, which are copied all at once.
+pub(crate) struct Flat<'a> {
+    kinds: Vec<u8>,
+    paths: String,
+    path_ends: Vec<u32>,
+    counts: Vec<u32>,
+    roles: Vec<u8>,
+    text: Cow<'a, str>,
+    ends: Vec<u32>,
+}
+
+impl<'a> Flat<'a> {
+    /// Packs a batch; none where its texts have more bytes than 32 bits count, which no guest has the memory for.
+    pub(crate) fn new(batch: &'a [Document]) -> Option<Self> {
+        let sum = |of: fn(&Document) -> usize| batch.iter().map(of).sum::<usize>();
+        let text_bytes = sum(|document| document.leaves.text().len());
+        // No end and no count is beyond it: each leaf has a pointer or stands alone.
+        u32::try_from(text_bytes).ok()?;
+        let leaves = sum(|document| document.leaves.len());
+        let mut text = String::new();
+        let mut flat = Self {
+            kinds: Vec::with_capacity(batch.len()),
+            paths: String::new(),
+            path_ends: Vec::with_capacity(batch.len()),
+            counts: Vec::with_capacity(batch.len()),
+            roles: Vec::with_capacity(leaves),
+            text: "".into(),
+            ends: Vec::with_capacity(2 * leaves),
+        };
+        // The large ones are alone, and are not copied here.
+        let is_copied = batch.len() > 1;
+        if is_copied {
+            text.reserve_exact(text_bytes);
+        }
+        let mut start = 0;
+        for document in batch {
+            let Document { leaves, .. } = document;
+            flat.kinds.push(kind_in(document.kind) as u8);
+            flat.paths
+                .push_str(document.path.as_ref().map_or("", |path| path.as_str()));
+            flat.path_ends.push(u32::try_from(flat.paths.len()).ok()?);
+            flat.counts.push(u32::try_from(leaves.len()).ok()?);
+            flat.roles.extend(leaves.roles().iter().map(|of| role(*of) as u8));
+            #[expect(clippy::cast_possible_truncation, reason = "all texts together are shorter")]
+            flat.ends
+                .extend(leaves.ends().iter().map(|end| (start + end) as u32));
+            start += leaves.text().len();
+            if is_copied {
+                text.push_str(leaves.text());
+            }
+        }
+        flat.text = match batch {
+            [document] => document.leaves.text().into(),
+            _ => text.into(),
+        };
+        Some(flat)
+    }
+
+    pub(crate) fn lent(&self) -> builtin_redaction::FlatBatch<'_> {
+        builtin_redaction::FlatBatch {
+            kinds: &self.kinds,
+            paths: &self.paths,
+            path_ends: &self.path_ends,
+            counts: &self.counts,
             roles: &self.roles,
             text: &self.text,
             ends: &self.ends,

@@ -7,6 +7,7 @@ use mirror_core::{
     finding::Verdict,
     ids::{ComponentId, ConfigId, ObjectKey},
     layout::{Component, Entry, IndexKind, PlacedObject, SourceObject},
+    path::MirrorPath,
     sample::{Column, Sample},
 };
 use std::{fs, path::Path, thread};
@@ -259,6 +260,50 @@ fn a_large_list_is_judged_as_if_all_of_it_were_asked_about_at_once() {
         let at_once = at_once.findings.expect("it is answered").remove(0);
         assert_eq!(at_once.len(), count);
         assert_eq!(asked, [Verdict::Findings(at_once)]);
+    }
+}
+
+/// By its own interface it is asked about many documents at once, whose parts are cut anew on the other side.
+#[test]
+fn the_secret_policy_answers_as_it_does_by_the_interface_that_all_policies_have() {
+    let policy = shared().secret_redaction().expect("it is built in");
+    let document = |number: usize| {
+        let kind = [DocumentKind::Config, DocumentKind::Message, DocumentKind::Code][number % 3];
+        let mut leaves = Leaves::default();
+        for leaf in 0..number % 5 {
+            let pointer = &format!("/č{number}/#{leaf}");
+            for (role, value) in [
+                (LeafRole::Key, "#key"),
+                (LeafRole::Text, "KBC::ProjectSecure::eJwBQAG//mRlZjUwMjAwZmY0"),
+                (LeafRole::Scalar, "1234"),
+            ] {
+                leaves.push(Leaf { pointer, role, value });
+            }
+            let (role, pointer) = (LeafRole::Text, "/ž");
+            let value = &format!("ě {number} password=Xk7vR2mpQz{leaf}");
+            leaves.push(Leaf { pointer, role, value });
+        }
+        let path =
+            (number % 2 == 0).then(|| MirrorPath::parse(&format!("configs/{number}.json")).expect("a path"));
+        Document {
+            path,
+            kind,
+            leaves,
+            ..documents(&["x"]).remove(0)
+        }
+    };
+    for count in [0, 1, 2, 999] {
+        let batch: Vec<Document> = (0..count).map(document).collect();
+        let asked = policy.measure(&context(), &batch).expect("no deadline is hit");
+        let unpacked = policy
+            .measure_unpacked(&context(), &batch)
+            .expect("no deadline is hit");
+        let found = asked.findings.expect("it is answered");
+        assert_eq!(Ok(&found), unpacked.findings.as_ref());
+        assert_eq!(
+            found.iter().map(Vec::is_empty).filter(|is| !is).count(),
+            count - count.div_ceil(5)
+        );
     }
 }
 
