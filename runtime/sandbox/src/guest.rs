@@ -325,10 +325,6 @@ impl<X> Guest<X> {
         }
     }
 
-    pub(crate) fn origin(&self) -> Origin {
-        self.origin
-    }
-
     /// Returns the limits that it is held to.
     pub(crate) fn limits(&self) -> &Limits {
         self.host.limits(self.origin)
