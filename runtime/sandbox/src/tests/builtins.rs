@@ -283,8 +283,9 @@ fn the_secret_policy_answers_as_it_does_by_the_interface_that_all_policies_have(
             let value = &format!("ě {number} password=Xk7vR2mpQz{leaf}");
             leaves.push(Leaf { pointer, role, value });
         }
-        let path =
-            (number % 2 == 0).then(|| MirrorPath::parse(&format!("configs/{number}.json")).expect("a path"));
+        let path = number
+            .is_multiple_of(2)
+            .then(|| MirrorPath::parse(&format!("configs/{number}.json")).expect("a path"));
         Document {
             path,
             kind,
