@@ -194,6 +194,27 @@ impl<I> Batches<'_, I> {
     }
 }
 
+/// Cuts a batch into what one instance is asked about with one call after the other: as many items as have `bytes_max`
+/// together, and at least one.
+pub(crate) fn pieces<'b, I>(
+    batch: &'b [I],
+    bytes_max: usize,
+    weigh: &dyn Fn(&I) -> usize,
+) -> impl Iterator<Item = &'b [I]> {
+    let mut rest = batch;
+    std::iter::from_fn(move || {
+        let mut bytes = 0_usize;
+        let fits = |item: &&I| {
+            bytes = bytes.saturating_add(weigh(item));
+            bytes <= bytes_max
+        };
+        let count = rest.iter().take_while(fits).count().max(1).min(rest.len());
+        let (piece, after) = rest.split_at(count);
+        rest = after;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -26,6 +26,16 @@ pub(crate) fn context(context: &Context) -> wit::Context<'_> {
     }
 }
 
+/// Returns what a guest says of an item as said of the whole batch, of which it had got `before` items already.
+pub(crate) fn after(before: usize, error: wit::GuestError) -> wit::GuestError {
+    let before = u32::try_from(before).ok();
+    let item = error
+        .item
+        .zip(before)
+        .map(|(item, before)| item.saturating_add(before));
+    wit::GuestError { item, ..error }
+}
+
 pub(crate) fn kind_in(kind: DocumentKind) -> wit::DocumentKind {
     match kind {
         DocumentKind::Config => wit::DocumentKind::Config,

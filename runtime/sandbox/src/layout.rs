@@ -1,6 +1,7 @@
 //! The renderer of the repository's layout.
 
 use crate::{
+    batch::pieces,
     bindings::{
         exports::keboola::mirror::layout::{Guest as Calls, GuestIndices},
         keboola::mirror::types::GuestError,
@@ -25,6 +26,9 @@ use mirror_core::{
 };
 use std::sync::Arc;
 use wasmtime::Store;
+
+/// So much of objects it is asked about at a time: the answers are some times as large.
+const PIECE_BYTES: usize = 32 << 10;
 
 /// A shard of an index and its entries, sorted by key.
 pub type FilledShard = (IndexKind, String, Vec<Entry>);
@@ -120,13 +124,13 @@ impl LayoutRenderer {
             objects,
             &source_bytes,
             |batch| {
-                let parts: Vec<_> = batch.iter().map(ObjectParts::of).collect();
-                let lent: Vec<_> = batch
-                    .iter()
-                    .zip(&parts)
-                    .map(|(object, parts)| parts.object(object))
-                    .collect();
-                let answers = self.call(|calls, store| {
+                let answers = self.call_in_pieces(batch, &source_bytes, |calls, store, piece| {
+                    let parts: Vec<_> = piece.iter().map(ObjectParts::of).collect();
+                    let lent: Vec<_> = piece
+                        .iter()
+                        .zip(&parts)
+                        .map(|(object, parts)| parts.object(object))
+                        .collect();
                     calls.call_inspect(store, convert::context(context), settings, &lent)
                 })?;
                 self.check_all(answers, |raw| convert::layout::inspection(self.0.limits(), raw))
@@ -144,20 +148,23 @@ impl LayoutRenderer {
         settings: &str,
         objects: &[PlacedObject],
     ) -> Result<Vec<Result<Rendered, WithholdReason>>, SandboxError> {
-        let weigh = |placed: &PlacedObject| source_bytes(&placed.object) + facts_bytes(placed);
-        self.0
-            .judge(&scope("render", context, settings), objects, &weigh, |batch| {
-                let parts: Vec<_> = batch.iter().map(PlacedParts::of).collect();
-                let lent: Vec<_> = batch
-                    .iter()
-                    .zip(&parts)
-                    .map(|(placed, parts)| parts.placed(placed))
-                    .collect();
-                let answers = self.call(|calls, store| {
+        self.0.judge(
+            &scope("render", context, settings),
+            objects,
+            &placed_bytes,
+            |batch| {
+                let answers = self.call_in_pieces(batch, &placed_bytes, |calls, store, piece| {
+                    let parts: Vec<_> = piece.iter().map(PlacedParts::of).collect();
+                    let lent: Vec<_> = piece
+                        .iter()
+                        .zip(&parts)
+                        .map(|(placed, parts)| parts.placed(placed))
+                        .collect();
                     calls.call_render(store, convert::context(context), settings, &lent)
                 })?;
                 self.check_all(answers, |raw| convert::layout::rendered(self.0.limits(), raw))
-            })
+            },
+        )
     }
 
     /// Makes the files of shards, each from its entries, which are sorted by key; in order.
@@ -253,6 +260,31 @@ impl LayoutRenderer {
         answer.map_err(|error| self.0.refused(&error))
     }
 
+    /// Asks one fresh instance about a batch, a piece after the other, so that it works in memory that it has touched before.
+    fn call_in_pieces<I, R>(
+        &self,
+        batch: &[I],
+        weigh: &dyn Fn(&I) -> usize,
+        mut call: impl FnMut(&Calls, &mut Store<Meter>, &[I]) -> wasmtime::Result<Result<Vec<R>, GuestError>>,
+    ) -> Result<Vec<R>, Failure> {
+        self.call(|calls, store| {
+            let mut answers = Vec::with_capacity(batch.len());
+            for piece in pieces(batch, PIECE_BYTES, weigh) {
+                let before = answers.len();
+                match call(calls, store, piece)? {
+                    Ok(more) if more.len() == piece.len() => answers.extend(more),
+                    Ok(more) => {
+                        let (answers, objects) = (more.len(), piece.len());
+                        let detail = format!("{answers} answers for {objects} objects");
+                        return Err(wasmtime::Error::msg(detail));
+                    }
+                    Err(error) => return Ok(Err(convert::after(before, error))),
+                }
+            }
+            Ok(Ok(answers))
+        })
+    }
+
     fn check_all<R, O>(&self, raw: Vec<R>, check: impl Fn(R) -> Result<O, Wrong>) -> Result<Vec<O>, Failure> {
         let checked = raw.into_iter().enumerate().map(|(index, raw)| {
             check(raw).map_err(|wrong| Failure::Item {
@@ -281,6 +313,10 @@ fn source_bytes(object: &SourceObject) -> usize {
             .iter()
             .map(|(key, value)| key.len() + value.len())
             .sum::<usize>()
+}
+
+fn placed_bytes(placed: &PlacedObject) -> usize {
+    source_bytes(&placed.object) + facts_bytes(placed)
 }
 
 /// What resolved references bring along can outweigh the object itself.

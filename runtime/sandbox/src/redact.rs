@@ -3,6 +3,7 @@
 mod parts;
 
 use crate::{
+    batch::pieces,
     bindings::exports::keboola::mirror::{
         builtin_redaction, packed_redaction,
         redaction::{self, GuestIndices},
@@ -287,7 +288,7 @@ impl RedactionPolicy {
         let (called, usage) = self.run(|_, store, instance| {
             let policy = indices.load(&mut *store, instance)?;
             let mut answers: Vec<Vec<redaction::Finding>> = Vec::with_capacity(batch.len());
-            for piece in pieces(batch) {
+            for piece in pieces(batch, PIECE_BYTES, &weight) {
                 let before = answers.len();
                 answers.resize_with(before + piece.len(), Vec::new);
                 if let [document] = piece
@@ -306,14 +307,7 @@ impl RedactionPolicy {
                             of.push(found.finding);
                         }
                     }
-                    Err(error) => {
-                        let before = u32::try_from(before).ok();
-                        let item = error
-                            .item
-                            .zip(before)
-                            .map(|(item, before)| item.saturating_add(before));
-                        return Ok(Err(redaction::GuestError { item, ..error }));
-                    }
+                    Err(error) => return Ok(Err(convert::after(before, error))),
                 }
             }
             Ok(Ok(answers))
@@ -460,22 +454,6 @@ fn is_clean_in_parts(
         }
     }
     Ok(true)
-}
-
-/// Cuts a batch into what the built-in policy is asked about with one call.
-fn pieces(batch: &[Document]) -> impl Iterator<Item = &[Document]> {
-    let mut rest = batch;
-    std::iter::from_fn(move || {
-        let mut bytes = 0_usize;
-        let fits = |document: &&Document| {
-            bytes = bytes.saturating_add(weight(document));
-            bytes <= PIECE_BYTES
-        };
-        let count = rest.iter().take_while(fits).count().max(1).min(rest.len());
-        let (piece, after) = rest.split_at(count);
-        rest = after;
-        (!piece.is_empty()).then_some(piece)
-    })
 }
 
 fn too_large() -> wasmtime::Error {
