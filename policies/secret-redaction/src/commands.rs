@@ -10,6 +10,7 @@ pub(crate) struct Call {
     pub(crate) start: &'static str,
     pub(crate) place: usize,
     pub(crate) strength: Strength,
+    pub(crate) join: Join,
 }
 
 const fn password(start: &'static str, place: usize) -> Call {
@@ -17,14 +18,22 @@ const fn password(start: &'static str, place: usize) -> Call {
         start,
         place,
         strength: Strength::Password,
+        join: Join::Quoted,
+    }
+}
+
+/// It may be something else: a name of a database, a port.
+const fn likely_password(start: &'static str, place: usize) -> Call {
+    Call {
+        join: Join::Listed,
+        ..password(start, place)
     }
 }
 
 const fn key(start: &'static str, place: usize) -> Call {
     Call {
-        start,
-        place,
         strength: Strength::Secret,
+        ..password(start, place)
     }
 }
 
@@ -48,6 +57,22 @@ pub(crate) const CALLS: &[Call] = &[
     password("pgp_sym_decrypt(", 2),
     password("aes_encrypt(", 2),
     password("aes_decrypt(", 2),
+    likely_password("login(", 2),
+    likely_password("connect(", 2),
+    likely_password("connect(", 3),
+    likely_password("connect(", 4),
+    likely_password("client(", 3),
+    likely_password("dbconnect(", 4),
+    likely_password("directoryentry(", 3),
+    likely_password("opendsobject(", 3),
+    likely_password("req_auth_basic(", 3),
+    likely_password("key_set_with_value(", 3),
+    likely_password("mysql(", 5),
+    likely_password("postgresql(", 5),
+    likely_password("remote(", 4),
+    likely_password("encrypt(", 2),
+    likely_password("decrypt(", 2),
+    key("jwt.decode(", 2),
     key("jwt.encode(", 2),
     key("jwt.sign(", 2),
     key("createhmac(", 2),
@@ -103,6 +128,19 @@ const PROGRAMS: &[Program] = &[
     program("ldapsearch", "-w", false, true),
     program("ldapmodify", "-w", false, true),
     program("ldapadd", "-w", false, true),
+    program("hdbsql", "-p", false, true),
+    program("psexec", "-p", false, true),
+    program("psexec64", "-p", false, true),
+    program("psexec.exe", "-p", false, true),
+    program("cqlsh", "-p", false, true),
+    program("cypher-shell", "-p", false, true),
+    program("rdesktop", "-p", false, true),
+    program("keytool", "-storepass", false, true),
+    program("keytool", "-srcstorepass", false, true),
+    program("keytool", "-deststorepass", false, true),
+    program("keytool", "-keypass", false, true),
+    program("jarsigner", "-storepass", false, true),
+    program("openssl", "-k", false, true),
 ];
 
 /// How long the part of a command before its flag may be, in bytes.
@@ -189,9 +227,25 @@ pub(crate) fn password_of_pgpass(text: &[u8], at: usize) -> Option<(usize, usize
     shape::is_secret(Strength::Password, Join::Certain, "", value).then_some((start, start + end))
 }
 
+/// What stands before `user/password@…` where Oracle's programs take it.
+const ORACLE: [&str; 8] = [
+    "sqlplus ",
+    "expdp ",
+    "impdp ",
+    "sqlldr ",
+    "userid=",
+    "rman target ",
+    ".connect(\"",
+    ".connect('",
+];
+
 /// Returns the password of `sqlplus user/password@…`.
 pub(crate) fn password_of_sqlplus(text: &[u8], at: usize) -> Option<(usize, usize)> {
-    let mut user = at + "sqlplus ".len();
+    let is_here = |start: &&&str| {
+        let part = text.get(at..at + start.len());
+        part.is_some_and(|part| part.eq_ignore_ascii_case(start.as_bytes()))
+    };
+    let mut user = at + ORACLE.iter().find(is_here)?.len();
     // Flags such as `-s` and `-L`.
     while text.get(user) == Some(&b'-') {
         user += text[user..].iter().position(|&byte| byte == b' ')? + 1;
@@ -326,6 +380,15 @@ mod tests {
         check_flag("sqlcmd -S h -U sa -P \"Koren77\" -i x.sql", Some("Koren77"));
         check_flag("x && redis-cli -h h -a Koren77 ping", Some("Koren77"));
         check_flag("plink -pw Koren77 host", Some("Koren77"));
+        check_flag(
+            "hdbsql -n h:30015 -u SYSTEM -p Koren77 \"select 1\"",
+            Some("Koren77"),
+        );
+        check_flag(
+            "keytool -import -keystore ks.jks -storepass Koren77",
+            Some("Koren77"),
+        );
+        check_flag("openssl enc -aes-256-cbc -k Koren77 -in a", Some("Koren77"));
         for text in [
             "mysql -u root -p shop",
             "mysql -P 3306 -h h",
@@ -335,8 +398,30 @@ mod tests {
             "mkdir -p /a/b",
             "echo mysql; tool -p Koren77",
             "docker login -p {{ token }}",
+            "curl -k https://acme.example",
+            "openssl enc -k $KEY -in a",
         ] {
             check_flag(text, None);
+        }
+    }
+
+    #[test]
+    fn users_and_passwords_of_oracle() {
+        for (text, expected) in [
+            ("sqlplus -s etl/Koren77@db01 @x.sql", Some("Koren77")),
+            ("expdp system/Koren77 schemas=DWH", Some("Koren77")),
+            ("sqlldr userid=etl/Koren77@ORCL control=c.ctl", Some("Koren77")),
+            ("rman target sys/Koren77@ORCL", Some("Koren77")),
+            ("cx_Oracle.connect(\"etl/Koren77@db01/ORCL\")", Some("Koren77")),
+            ("sqlplus etl/$PASSWORD@db01", None),
+            ("sqlplus / as sysdba", None),
+            ("expdp parfile=export.par", None),
+        ] {
+            let found = ORACLE
+                .iter()
+                .flat_map(|start| text.match_indices(start))
+                .find_map(|(at, _)| password_of_sqlplus(text.as_bytes(), at));
+            assert_eq!(found.map(|(start, end)| &text[start..end]), expected, "{text}");
         }
     }
 

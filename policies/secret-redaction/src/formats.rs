@@ -7,6 +7,7 @@
 mod checks;
 mod cloud;
 mod code_hosts;
+mod hashes;
 mod private_keys;
 mod services;
 
@@ -233,6 +234,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Format> {
         .iter()
         .chain(cloud::FORMATS)
         .chain(services::FORMATS)
+        .chain(hashes::FORMATS)
 }
 
 #[cfg(test)]

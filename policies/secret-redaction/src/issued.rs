@@ -4,6 +4,7 @@
 //! each second eight bytes of a text have to be looked at to find all that are long enough. Linear in the text.
 
 mod forms;
+mod given;
 
 use crate::alphabet::{ALNUM, Alphabet, DASH, DIGIT, Eight, HEX, LETTER, LOWER, LOWER_HEX, UPPER, URL64};
 use crate::formats::{boundary_before, end_with_rest};
@@ -136,7 +137,7 @@ fn judge(text: &[u8], run: &Run, which: Which, goes_on: bool) -> Option<(Range<u
         run.range
     } else if let Some(found) = forms::find(text, &run, goes_on) {
         found
-    } else if vendors::is_behind_service(text, &run.range) {
+    } else if vendors::is_behind_service(text, &run.range) || given::is_given(text, &run) {
         run.range
     } else {
         return None;

@@ -11,8 +11,8 @@ use crate::{
     starts::{Start, Starts},
 };
 use words::{
-    ABOUT, KEYWORDS, NEUTRAL_TAILS, NOT_A_PASSWORD, NOT_A_TOKEN, OTHER_KEYS, PASSWORD_ENDS, PASSWORDS,
-    SECRET_ENDS, SECRET_KEYS, SECRETS, WEAK, WHOLE,
+    ABOUT, KEYWORDS, NEUTRAL_TAILS, NOT_A_PASSWORD, NOT_A_TOKEN, OF_ALL, OF_NOISE, OTHER_KEYS, PASSWORD_ENDS,
+    PASSWORDS, SECRET_ENDS, SECRET_KEYS, SECRETS, WEAK, WHOLE,
 };
 
 /// How strongly a name promises a secret.
@@ -161,6 +161,26 @@ fn of_words(words: &[&str]) -> Option<Strength> {
         "pubkey",
     ];
     (weak && !is_one_of(head, &other)).then_some(Strength::Weak)
+}
+
+/// Says whether a value of this name may be random without being a secret: `fileId`, `sha256`, `public_key`.
+pub(crate) fn is_of_noise(name: &str) -> bool {
+    let mut words = Words::default();
+    words.cut(name);
+    let words = words.as_slice();
+    let Some(last) = words.iter().rev().find(|word| !is_number(word)) else {
+        return true;
+    };
+    let of_all = |word: &&str| is_one_of(word, OF_ALL);
+    let is_other_key = || {
+        let modifier = words.len().checked_sub(2).map_or("", |at| words[at]);
+        is_one_of(last, &["key", "keys"]) && is_one_of(modifier, OTHER_KEYS)
+    };
+    is_about(last) || is_one_of(last, OF_NOISE) || words.iter().any(of_all) || is_other_key()
+}
+
+fn is_number(word: &str) -> bool {
+    word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Says whether a value is itself the name of a secret, such as `DB_PASSWORD` or `api-token`.

@@ -1,10 +1,10 @@
 //! Judges the value of a member by its own name, then by the name beside it, before it, and above it.
 
-use crate::engine::{Document, Role};
+use crate::engine::{Document, Kind, Role};
 use crate::keys::{self, Strength};
 use crate::names::{Known, Names};
 use crate::shape::Join;
-use crate::{pairs, structure, vendors};
+use crate::{mute, pairs, structure, vendors};
 use std::ops::{Range, RangeInclusive};
 
 /// Longest item of a list that is taken for the name of the next one, in bytes.
@@ -81,11 +81,38 @@ impl<'n, 'k, 'a> Members<'n, 'k, 'a> {
     ) -> Option<(Strength, Range<usize>)> {
         let known = self.names.of(place.member);
         // Most names say nothing.
-        if known.tells || self.object.name.is_some() {
-            self.judge_known(document, at, place, known)
+        if (known.tells || self.object.name.is_some())
+            && let found @ Some(_) = self.judge_known(document, at, place, known)
+        {
+            return found;
+        }
+        if mute::may_be(document.leaves[at].value) && !known.is_of_noise {
+            self.judge_mute(document, at, place, known)
         } else {
             None
         }
+    }
+
+    /// Judges a long random value whose name says nothing of it.
+    #[inline(never)]
+    fn judge_mute(
+        &mut self,
+        document: &Document<'a>,
+        at: usize,
+        Place { parent, .. }: Place<'a>,
+        known: Known,
+    ) -> Option<(Strength, Range<usize>)> {
+        // What the product writes itself has digests and versions.
+        if !matches!(document.kind, Kind::Config | Kind::Row) {
+            return None;
+        }
+        let beside = known
+            .is_value
+            .then(|| structure::named_beside(document, at, parent, self.names));
+        if beside.flatten().is_some_and(keys::is_of_noise) {
+            return None;
+        }
+        mute::judge(document.leaves[at].value)
     }
 
     #[inline(never)]

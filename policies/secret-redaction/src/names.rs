@@ -1,6 +1,6 @@
 //! What names of members say, remembered from one batch to the next: a project has some hundred names, each at many places.
 
-use crate::keys::{Keywords, Strength};
+use crate::keys::{self, Keywords, Strength};
 use crate::{pairs, plain, structure, vendors};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -23,6 +23,8 @@ pub(crate) struct Known {
     pub is_value: bool,
     /// Its value is the name of such a pair.
     pub is_name: bool,
+    /// Its value may be random without being a secret.
+    pub is_of_noise: bool,
     /// It, or the name of the list whose item it is, may say something of its value.
     pub tells: bool,
 }
@@ -40,6 +42,8 @@ impl Known {
         is_service: false,
         is_value: false,
         is_name: false,
+        // Lists have ids, and what is counted.
+        is_of_noise: true,
         tells: true,
     };
 
@@ -53,6 +57,7 @@ impl Known {
             is_service,
             is_value,
             is_name: structure::is_name_member(name),
+            is_of_noise: keys::is_of_noise(&structure::unescape(name)),
             tells: strength.is_some() || is_service || is_value || name.starts_with(is_digit),
         }
     }

@@ -66,7 +66,7 @@ pub(crate) fn read(text: &str, word: Range<usize>, hits: &mut Vec<Hit>) -> usize
         hits.extend(calls::php_constant(text, &name));
         return name.end;
     };
-    if before.eq_ignore_ascii_case("as")
+    if (before.is_empty() || before.eq_ignore_ascii_case("as"))
         && let Some(literal) = around::literal_before(bytes, name.start)
     {
         hits.extend(judge_at(
@@ -378,7 +378,10 @@ fn value_of(
         _ => match prose::sentence_verb(text, strength, at) {
             Some(after) => (Join::Prose, after),
             None if flag => (Join::Certain, at),
-            None => (Join::Loose, at),
+            None => match prose::behind_words(bytes, at).filter(|_| strength != Strength::Password) {
+                Some(after) => (Join::Loose, after),
+                None => (Join::Loose, at),
+            },
         },
     };
     let mut place = skip_blank(bytes, from);
@@ -520,7 +523,9 @@ fn is_environment(name: &str, bytes: &[u8], close: usize, value: &Range<usize>) 
         && bytes.get(close) == Some(&b'=')
         && value.start == close + 1
         && ends
-        && !(is_word && bytes[value.clone()].contains(&b'.'))
+        && !(is_word
+            && bytes[value.clone()].contains(&b'.')
+            && !shape::is_made_up_like_code(std::str::from_utf8(&bytes[value.clone()]).unwrap_or_default()))
 }
 
 /// Judges what follows a bare scheme word: `Authorization: Token abc…`.

@@ -9,7 +9,7 @@ use crate::formats::{self, Pattern, base64_bytes, decode_base64};
 use crate::issued::{self, Which};
 use crate::rules::{self, RuleIndex};
 use crate::starts::{Start, Starts};
-use crate::{keboola, keys, pairs, shape, transport};
+use crate::{keboola, keys, pairs, shape, transport, urls};
 use std::ops::Range;
 
 /// A piece of the text that goes.
@@ -145,7 +145,7 @@ impl Scanner {
                     continue;
                 }
                 Action::Call(call) if depth != Depth::Forms && is_whole(bytes, at) => {
-                    hits.extend(pairs::read_call(text, found.end - 1, call.place, call.strength));
+                    hits.extend(pairs::read_call(text, found.end - 1, call));
                 }
                 Action::Percent if depth == Depth::All(0) && at >= decoded_to => {
                     let run = transport::encoded_run(bytes, at, DECODE_MAX);
@@ -395,12 +395,72 @@ const READERS: &[(&str, Reader, RuleIndex)] = &[
     (" -p", commands::flag_password, rules::PASSWORD),
     (" -a ", commands::flag_password, rules::PASSWORD),
     (" -w ", commands::flag_password, rules::PASSWORD),
-    ("sig=", transport::url_signature, rules::SIGNATURE),
-    ("X-Amz-Signature=", transport::url_signature, rules::SIGNATURE),
-    ("X-Goog-Signature=", transport::url_signature, rules::SIGNATURE),
-    ("signature=", transport::url_signature, rules::SIGNATURE),
+    (" -storepass ", commands::flag_password, rules::PASSWORD),
+    (" -srcstorepass ", commands::flag_password, rules::PASSWORD),
+    (" -deststorepass ", commands::flag_password, rules::PASSWORD),
+    (" -keypass ", commands::flag_password, rules::PASSWORD),
+    (" -k ", commands::flag_password, rules::PASSWORD),
+    ("sig=", urls::signature, rules::SIGNATURE),
+    ("X-Amz-Signature=", urls::signature, rules::SIGNATURE),
+    ("X-Goog-Signature=", urls::signature, rules::SIGNATURE),
+    ("signature=", urls::signature, rules::SIGNATURE),
+    ("hmac=", urls::signature, rules::SIGNATURE),
+    ("code=", urls::telling_parameter, rules::SIGNATURE),
+    ("hash=", urls::telling_parameter, rules::SIGNATURE),
+    ("sid=", urls::telling_parameter, rules::SIGNATURE),
+    ("session=", urls::telling_parameter, rules::SIGNATURE),
+    ("ticket=", urls::telling_parameter, rules::SIGNATURE),
+    ("verify=", urls::telling_parameter, rules::SIGNATURE),
+    ("security=", urls::telling_parameter, rules::SIGNATURE),
+    ("appid=", urls::telling_parameter, rules::SIGNATURE),
+    ("license=", urls::telling_parameter, rules::SIGNATURE),
+    ("?k=", urls::mute_parameter, rules::SIGNATURE),
+    ("&k=", urls::mute_parameter, rules::SIGNATURE),
+    ("?t=", urls::mute_parameter, rules::SIGNATURE),
+    ("&t=", urls::mute_parameter, rules::SIGNATURE),
+    ("?s=", urls::mute_parameter, rules::SIGNATURE),
+    ("&s=", urls::mute_parameter, rules::SIGNATURE),
+    ("?p=", urls::mute_parameter, rules::SIGNATURE),
+    ("&p=", urls::mute_parameter, rules::SIGNATURE),
+    ("/token/", urls::behind_telling_part, rules::SIGNATURE),
+    ("/apikey/", urls::behind_telling_part, rules::SIGNATURE),
+    ("/key/", urls::behind_telling_part, rules::SIGNATURE),
+    ("/secret/", urls::behind_telling_part, rules::SIGNATURE),
+    ("/auth/", urls::behind_telling_part, rules::SIGNATURE),
+    ("/invite/", urls::behind_telling_part, rules::SIGNATURE),
+    ("/reset/", urls::behind_telling_part, rules::SIGNATURE),
+    ("/magic/", urls::behind_telling_part, rules::SIGNATURE),
+    ("/session/", urls::behind_telling_part, rules::SIGNATURE),
+    ("/feed/", urls::behind_telling_part, rules::SIGNATURE),
+    ("/feeds/", urls::behind_telling_part, rules::SIGNATURE),
+    ("/export/", urls::behind_telling_part, rules::SIGNATURE),
+    ("/ical/", urls::behind_telling_part, rules::SIGNATURE),
+    ("/private-", urls::behind_telling_part, rules::SIGNATURE),
+    ("/input/", urls::behind_telling_part, rules::SIGNATURE),
+    ("/last/", urls::behind_telling_part, rules::SIGNATURE),
+    ("/periods/", urls::behind_telling_part, rules::SIGNATURE),
+    ("/hook/", urls::behind_hook, rules::SIGNATURE),
+    ("/hooks/", urls::behind_hook, rules::SIGNATURE),
+    ("/webhook/", urls::behind_hook, rules::SIGNATURE),
+    ("/webhooks/", urls::behind_hook, rules::SIGNATURE),
+    ("/catch/", urls::behind_hook, rules::SIGNATURE),
+    ("/services/", urls::behind_hook, rules::SIGNATURE),
+    ("/integration/", urls::behind_hook, rules::SIGNATURE),
+    ("/v1/", urls::behind_version, rules::SIGNATURE),
+    ("/v2/", urls::behind_version, rules::SIGNATURE),
+    ("/v3/", urls::behind_version, rules::SIGNATURE),
+    ("/v4/", urls::behind_version, rules::SIGNATURE),
+    ("/v6/", urls::behind_version, rules::SIGNATURE),
+    ("/api/", urls::behind_version, rules::SIGNATURE),
     (":5432:", commands::password_of_pgpass, rules::PASSWORD),
     ("sqlplus ", commands::password_of_sqlplus, rules::PASSWORD),
+    ("expdp ", commands::password_of_sqlplus, rules::PASSWORD),
+    ("impdp ", commands::password_of_sqlplus, rules::PASSWORD),
+    ("sqlldr ", commands::password_of_sqlplus, rules::PASSWORD),
+    ("userid=", commands::password_of_sqlplus, rules::PASSWORD),
+    ("rman target ", commands::password_of_sqlplus, rules::PASSWORD),
+    (".connect(\"", commands::password_of_sqlplus, rules::PASSWORD),
+    (".connect('", commands::password_of_sqlplus, rules::PASSWORD),
     ("/user:", commands::password_of_net_use, rules::PASSWORD),
     (
         "convertto-securestring ",

@@ -5,14 +5,16 @@
 
 mod stand_ins;
 
-pub(crate) use stand_ins::is_template;
+pub(crate) use stand_ins::{is_made_up_like_code, is_template};
 
-use crate::alphabet::{ALNUM, DIGIT, DOT, HEX, LETTER, LOWER, UPPER_ALNUM, URL64, WORD, variety};
+use crate::alphabet::{
+    ALNUM, DASH, DIGIT, DOT, HEX, LETTER, LOWER, LOWER_HEX, UPPER_ALNUM, URL64, WORD, variety,
+};
 use crate::keboola;
 use crate::keys::{Strength, is_secret_name};
 use stand_ins::{
-    is_column_list, is_data_path, is_location, is_made_up_like_code, is_placeholder, is_small_number,
-    is_type_word, looks_like_code,
+    is_column_list, is_data_path, is_location, is_placeholder, is_small_number, is_time, is_type_word,
+    looks_like_code,
 };
 
 /// Longer values beside a name are not judged by their shape: a secret that long is a key in a known
@@ -59,7 +61,9 @@ pub(crate) fn is_secret(strength: Strength, join: Join, name: &str, value: &str)
     match strength {
         Strength::Password => is_password(join, value),
         Strength::Secret => is_machine_secret(join, value),
-        Strength::Weak => is_random_beyond_doubt(join, value) && !is_data_path(value),
+        Strength::Weak => {
+            (is_random_beyond_doubt(join, value) || is_short_key(join, name, value)) && !is_data_path(value)
+        }
         Strength::Hash => true,
     }
 }
@@ -98,7 +102,10 @@ fn is_password(join: Join, value: &str) -> bool {
             (several || odd) && !code
         }
         Join::Told => {
-            is_password(Join::Loose, value) || is_made_up_like_code(value) || is_made_up_of_words(value)
+            is_password(Join::Loose, value)
+                || is_made_up_like_code(value)
+                || is_made_up_of_words(value)
+                || is_two_words_and_number(bytes)
         }
         Join::Listed => counts.digits > 0 && counts.letters > 0 && value.len() >= 8 && !is_words(value),
     }
@@ -110,6 +117,7 @@ fn is_machine_secret(join: Join, value: &str) -> bool {
         || value.contains(char::is_whitespace)
         || looks_like_code(value)
         || is_secret_name(value)
+        || is_time(value)
     {
         return false;
     }
@@ -134,7 +142,7 @@ fn is_machine_secret(join: Join, value: &str) -> bool {
                 || is_opaque(bytes, 12)
         }
         Join::Loose | Join::Told | Join::Listed => {
-            value.len() >= 14 && (is_hex_or_uuid(bytes) || is_opaque(bytes, 14))
+            value.len() >= 14 && (is_hex_or_uuid(bytes) || is_opaque(bytes, 14) || is_example(bytes, &counts))
         }
     }
 }
@@ -194,6 +202,11 @@ pub(crate) fn is_made_up_with_signs(word: &str) -> bool {
             .any(|pair| pair[0].is_ascii_digit() && pair[1].is_ascii_alphabetic())
 }
 
+/// Says whether a value is a token whose letters and digits somebody wrote down in order: `abcdefghij1234567890`.
+fn is_example(bytes: &[u8], counts: &Counts) -> bool {
+    ALNUM.all(bytes) && counts.digits >= 4 && counts.letters >= 4 && !is_names(bytes)
+}
+
 /// `ZR9-COA-PF5-VYJ`: four groups or more of one length, of capital letters and digits.
 fn is_in_groups(bytes: &[u8]) -> bool {
     let Some(length) = memchr::memchr(b'-', bytes).filter(|length| (3..=8).contains(length)) else {
@@ -220,7 +233,40 @@ fn is_random_beyond_doubt(join: Join, value: &str) -> bool {
         return value.len() >= 24 && join != Join::Cell && join != Join::Listed;
     }
     let counts = Counts::of(bytes);
-    counts.digits > 1 && counts.letters > 5 && is_opaque(bytes, 16)
+    let is_beside = join == Join::Loose && bytes.len() >= 15 && is_example(bytes, &counts);
+    (counts.digits > 1 && counts.letters > 5 && is_opaque(bytes, 16)) || is_beside
+}
+
+/// Says whether a value of somebody's key is one that is too short to be random beyond doubt: `acme_key = "XZijc7F7DOX0l"`.
+fn is_short_key(join: Join, name: &str, value: &str) -> bool {
+    let bytes = value.as_bytes();
+    let is_of_key = name
+        .len()
+        .checked_sub("key".len())
+        .filter(|owner| *owner > 2)
+        .and_then(|at| name.get(at..))
+        .is_some_and(|end| end.eq_ignore_ascii_case("key"));
+    let counts = Counts::of(bytes);
+    is_of_key
+        && matches!(join, Join::Member | Join::Quoted | Join::Bare)
+        && (10..=64).contains(&bytes.len())
+        && ALNUM.all(bytes)
+        && counts.digits >= 2
+        && counts.letters >= 3
+        && !is_words(value)
+        && !has_words(bytes)
+}
+
+/// `falcon.falcon9`: what people make up and programs do not call anything.
+fn is_two_words_and_number(bytes: &[u8]) -> bool {
+    let first = LOWER.run(bytes, 0, 16);
+    let second = LOWER.run(bytes, first + 1, 16);
+    let end = DIGIT.run(bytes, second, 4);
+    first >= 4
+        && bytes.get(first) == Some(&b'.')
+        && second >= first + 5
+        && end > second
+        && bytes.len() <= end + 1
 }
 
 /// How many bytes of which kind a value has.
@@ -296,6 +342,24 @@ pub(crate) fn is_opaque(bytes: &[u8], length_min: usize) -> bool {
     }
     (mixed && (unpronounceable || digits >= 3 || switches * 3 >= bytes.len()))
         || (unpronounceable && pairs >= 8)
+}
+
+/// Lengths of keys in hexadecimal digits; those of 20 and 24 are ids of databases.
+const HEX_KEY_LENGTHS: [usize; 7] = [32, 40, 48, 64, 80, 96, 128];
+
+/// Says whether it has the length and the look of a key in hexadecimal digits of one case.
+pub(crate) fn is_hex_key(bytes: &[u8]) -> bool {
+    let has_one_case = LOWER_HEX.all(bytes) || UPPER_ALNUM.all(bytes);
+    HEX_KEY_LENGTHS.contains(&bytes.len()) && has_one_case && is_hex_or_uuid(bytes)
+}
+
+/// Says whether it is random, with digits among it, and neither hexadecimal nor made of words.
+pub(crate) fn is_noise(bytes: &[u8], length_min: usize) -> bool {
+    let digits = bytes.iter().filter(|byte| DIGIT.has(**byte)).count();
+    (2..bytes.len()).contains(&digits)
+        && !HEX.or(DASH).all(bytes)
+        && is_opaque(bytes, length_min)
+        && !has_words(bytes)
 }
 
 /// Says whether a secret cannot well be anything else where it occurs again: no word, no name, no short number.

@@ -24,6 +24,21 @@ pub(crate) fn is_value_member(member: &str) -> bool {
             | "data"
             | "secret"
             | "argument"
+            | "constant"
+            | "Value"
+            | "headerValue"
+            | "header_value"
+            | "paramValue"
+            | "parameterValue"
+            | "ParameterValue"
+            | "parameter_value"
+            | "variableValue"
+            | "variable_value"
+            | "secretValue"
+            | "secret_value"
+            | "fieldValue"
+            | "field_value"
+            | "hodnota"
     )
 }
 
@@ -47,6 +62,26 @@ pub(crate) fn is_name_member(member: &str) -> bool {
             | "property"
             | "attr"
             | "setting"
+            | "code"
+            | "column"
+            | "Key"
+            | "Name"
+            | "headerName"
+            | "header_name"
+            | "paramName"
+            | "parameterName"
+            | "ParameterKey"
+            | "parameter_name"
+            | "variableName"
+            | "variable_name"
+            | "secretName"
+            | "secret_name"
+            | "fieldName"
+            | "field_name"
+            | "klic"
+            | "klíč"
+            | "nazev"
+            | "název"
     )
 }
 
@@ -119,6 +154,19 @@ pub(crate) fn name_beside<'a>(
     parent: &'a str,
     names: &mut Names<'_>,
 ) -> Cow<'a, str> {
+    match named_beside(document, place, parent, names) {
+        Some(name) => name.into(),
+        None => member_name(parent),
+    }
+}
+
+/// The same where a sibling says it.
+pub(crate) fn named_beside<'a>(
+    document: &Document<'a>,
+    place: usize,
+    parent: &'a str,
+    names: &mut Names<'_>,
+) -> Option<&'a str> {
     // They are below the parent, so a member of it is one whose pointer is cut at its end.
     let mut is_name = |leaf: &&Leaf<'_>| {
         leaf.role == Role::Text && {
@@ -126,10 +174,9 @@ pub(crate) fn name_beside<'a>(
             above.len() == parent.len() && names.of(member).is_name
         }
     };
-    match siblings(document, place, parent).find(|leaf| is_name(leaf)) {
-        Some(leaf) => leaf.value.into(),
-        None => member_name(parent),
-    }
+    siblings(document, place, parent)
+        .find(|leaf| is_name(leaf))
+        .map(|leaf| leaf.value)
 }
 
 /// Returns the leaves near `place` that are below `parent`.

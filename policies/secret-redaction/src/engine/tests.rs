@@ -169,7 +169,7 @@ fn objects_and_lists_name_what_is_in_them() {
             /password/type = Yk8wS3nqRa
             /credentials/acme = [REDACTED:keyed-secret:k7wq2a]
             /credentials/id = 8d0f7780a5365b1d9c2ef18b66d40a23
-            /places/paris = 9e1a8891b6476c2e0d3fa29c77e51b34
+            /places/paris = [REDACTED:keyed-secret:k7wq2a]
             /args/0 = --password
             /args/1 = [REDACTED:password:k7wq2a]
             /args/2 = --verbose
@@ -183,6 +183,61 @@ fn objects_and_lists_name_what_is_in_them() {
             /keys/0/name = TaxJar
             /keys/0/value = [REDACTED:keyed-secret:k7wq2a]
         "#]],
+    );
+}
+
+#[test]
+fn noise_goes_where_no_name_says_what_it_is() {
+    let members = "
+        /parameters/custom = 8a1052feaeba8e4ede17bea09d566be3f6fd6347393d1af8191e5fe42c4a9674
+        /parameters/service = acme
+        /parameters/value = uxovWgir03ImcBPc5G3B
+        /parameters/spreadsheetId = 1BxiMVs0XRA5nFMdKvBdBZjgmUUqptlbs74OgvE2upms
+        /parameters/md5 = 4e9df286cbd826fe3d98407c5385c740
+        /parameters/cacheKey = 9e1a8891b6476c2e0d3fa29c77e51b34
+        /parameters/table = in.c-keboola-ex-db-snowflake-1234567890.orders
+        /variables/0/name = fileId
+        /variables/0/value = 1BxiMVs0XRA5nFMdKvBdBZjgmUUqptlbs74OgvE2upms
+        /rows/0 = 9e1a8891b6476c2e0d3fa29c77e51b34
+        /headers/0/headerName = X-Api-Key
+        /headers/0/headerValue = Yk8wS3nqRa
+        ";
+    check(
+        Kind::Config,
+        members,
+        &expect![[r#"
+            /parameters/custom = [REDACTED:keyed-secret:k7wq2a]
+            /parameters/service = acme
+            /parameters/value = [REDACTED:keyed-secret:k7wq2a]
+            /parameters/spreadsheetId = 1BxiMVs0XRA5nFMdKvBdBZjgmUUqptlbs74OgvE2upms
+            /parameters/md5 = 4e9df286cbd826fe3d98407c5385c740
+            /parameters/cacheKey = 9e1a8891b6476c2e0d3fa29c77e51b34
+            /parameters/table = in.c-keboola-ex-db-snowflake-1234567890.orders
+            /variables/0/name = fileId
+            /variables/0/value = 1BxiMVs0XRA5nFMdKvBdBZjgmUUqptlbs74OgvE2upms
+            /rows/0 = 9e1a8891b6476c2e0d3fa29c77e51b34
+            /headers/0/headerName = X-Api-Key
+            /headers/0/headerValue = [REDACTED:keyed-secret:k7wq2a]
+        "#]],
+    );
+    // The product's own files have digests and versions.
+    check(
+        Kind::Extra,
+        members,
+        &expect![[r#"
+        /parameters/custom = 8a1052feaeba8e4ede17bea09d566be3f6fd6347393d1af8191e5fe42c4a9674
+        /parameters/service = acme
+        /parameters/value = uxovWgir03ImcBPc5G3B
+        /parameters/spreadsheetId = 1BxiMVs0XRA5nFMdKvBdBZjgmUUqptlbs74OgvE2upms
+        /parameters/md5 = 4e9df286cbd826fe3d98407c5385c740
+        /parameters/cacheKey = 9e1a8891b6476c2e0d3fa29c77e51b34
+        /parameters/table = in.c-keboola-ex-db-snowflake-1234567890.orders
+        /variables/0/name = fileId
+        /variables/0/value = 1BxiMVs0XRA5nFMdKvBdBZjgmUUqptlbs74OgvE2upms
+        /rows/0 = 9e1a8891b6476c2e0d3fa29c77e51b34
+        /headers/0/headerName = X-Api-Key
+        /headers/0/headerValue = [REDACTED:keyed-secret:k7wq2a]
+    "#]],
     );
 }
 

@@ -15,7 +15,7 @@ pub(crate) fn private_key_block(text: &[u8], at: usize) -> Option<(usize, usize)
     let window = &text[at..text.len().min(at + ARMOUR_MAX)];
     let label = &window["-----BEGIN ".len().min(window.len())..window.len().min(80)];
     let label = &label[..memmem::find(label, b"-----")?];
-    memmem::find(label, b"PRIVATE KEY")?;
+    memmem::find(label, b"PRIVATE KEY").or_else(|| memmem::find(label, b"OpenVPN Static key"))?;
     let body = "-----BEGIN ".len() + label.len() + "-----".len();
     let end = match memmem::find(&window[body..], b"-----END ") {
         Some(length) => {

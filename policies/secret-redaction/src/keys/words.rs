@@ -11,7 +11,7 @@ pub(crate) const KEYWORDS: &[&str] = &[
     "sonar.login", "sonar_login", "sonarlogin", "bearer", "psk", "klic", "klíč", "tajemstv", "api_hash",
     "apihash", "pw=", "pw:", "pw ", "pw\"", "pw'", "/pw", "(pw", "<pw>", "cred=", "cred:", "cred\"", "cred'", "hmac",
     "cookie", "sessionid", "session_id", "session-id", "?sid=", "&sid=", "?license=", "&license=", "lave=", "lave:", "lave\"",
-    "asana", "_salt'", "ístup:", "ístupy:", "údaje:", "udaje:",
+    "asana", "_salt'", "salt\"", "pepper\"", "seed\"", "totp", "_salt", "pwrd", "adgangskode", "lozinka", "klucz", "sifra", "ístup:", "ístupy:", "údaje:", "udaje:",
 ];
 
 /// Names of what people make up.
@@ -19,7 +19,7 @@ pub(crate) const KEYWORDS: &[&str] = &[
 pub(crate) const PASSWORDS: &[&str] = &[
     "password", "passwords", "passwd", "pwd", "pass", "passphrase", "passcode", "pswd", "psw", "pw",
     "passw", "rootpw", "motdepasse", "contrasena", "salasana", "heslo", "hesla", "heslem", "kennwort", "passwort", "contraseña", "userpass", "dbpass", "sshpass",
-    "mypass", "senha", "wachtwoord", "hasło", "haslo", "jelszó", "jelszo", "lösenord", "parola",
+    "mypass", "pwrd", "adgangskode", "lozinka", "senha", "wachtwoord", "hasło", "haslo", "jelszó", "jelszo", "lösenord", "parola",
 ];
 
 /// The same at the end of a word, as in `mysqlpassword`.
@@ -34,7 +34,7 @@ pub(crate) const SECRETS: &[&str] = &[
     "secret", "secrets", "token", "tokens", "apikey", "apikeys", "accesskey", "secretkey", "privatekey",
     "credential", "credentials", "creds", "jwt", "pat", "passkey", "authkey", "apitoken", "bearer",
     "masterkey", "signingkey", "encryptionkey", "appkey", "sharedkey", "accountkey", "psk",
-    "presharedkey", "tajemstvi", "tajemství",
+    "presharedkey", "tajemstvi", "tajemství", "tokenem",
 ];
 
 /// The same at the end of a word.
@@ -52,7 +52,7 @@ pub(crate) const WHOLE: &[(&str, Strength)] = &[
 /// Names of what may be either: the value has to look random.
 #[rustfmt::skip]
 pub(crate) const WEAK: &[&str] = &[
-    "auth", "authorization", "authentication", "access", "private", "sonarlogin", "apihash", "klic", "klíč", "cred", "hmac", "sas",
+    "auth", "authorization", "authentication", "access", "private", "sonarlogin", "apihash", "klic", "klíč", "klíčem", "klicem", "klucz", "sifra", "salt", "pepper", "seed", "totp", "cred", "hmac", "sas",
     "cookie", "sessionid", "sid", "clave", "license",
 ];
 
@@ -137,5 +137,23 @@ pub(crate) const OTHER_KEYS: &[&str] = &[
     "target", "distribution", "cluster", "hot", "keyboard", "candidate", "alternate", "sequence",
     "event", "metric", "state", "incremental", "range", "table", "record", "entity", "bucket",
     "path", "s3", "blob", "data", "dist", "tag", "label", "the", "by", "on", "a", "is", "no", "arrow",
-    "known", "host", "answer", "recv", "send", "receive", "low", "high", "main", "any", "each", "every", "this",
+    "known", "host", "site", "answer", "recv", "send", "receive", "low", "high", "main", "any", "each", "every", "this",
+];
+
+/// At the end of names whose values are random without being secrets, beside [`ABOUT`].
+#[rustfmt::skip]
+pub(crate) const OF_NOISE: &[&str] = &[
+    "objectid", "etag", "sha1", "sha256", "sha512", "crc", "cuid", "ulid", "ksuid", "nanoid", "kid", "gclid", "fbclid", "cursor",
+    "integrity", "serial", "revision", "commit", "tree", "branch", "href", "src", "logo", "avatar", "picture", "photo",
+    "data", "content", "body", "payload", "blob", "binary", "png", "jpg", "svg", "pdf", "doc", "sheet", "spreadsheet", "query",
+    "sql", "script", "tables", "database", "dataset", "destination", "target", "measurement", "parent", "channel", "team",
+    "customer", "product", "block", "transaction", "tx", "pi", "base", "task", "workspace", "report", "run", "job", "ami", "sg",
+    "instance", "protobuf", "resolved", "trace", "identifier", "identity", "snapshot", "release", "build", "project",
+    "n", "x", "y", "e", "alg", "cert", "pem", "crt", "csr", "ca", "dkim", "spf", "txt", "dns", "nonce", "iv", "note", "comment",
+];
+
+/// Anywhere in such names.
+#[rustfmt::skip]
+pub(crate) const OF_ALL: &[&str] = &[
+    "public", "pub", "hash", "md", "sha", "recaptcha", "site", "continuation", "page", "checksum", "digest", "fingerprint", "uuid", "guid", "sitekey",
 ];

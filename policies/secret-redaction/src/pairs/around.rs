@@ -217,10 +217,24 @@ pub(super) fn on_next_line(bytes: &[u8], name: &Range<usize>, end: usize) -> Opt
 
 /// Returns the literal before `AS name`.
 pub(super) fn literal_before(bytes: &[u8], name: usize) -> Option<Range<usize>> {
-    let mut end = name.checked_sub(1)?;
+    let quotes = bytes[..name]
+        .iter()
+        .rev()
+        .take_while(|byte| matches!(byte, b'"' | b'\\' | b'`' | b'['))
+        .count();
+    let blanks_before = |end: usize| {
+        bytes[..end]
+            .iter()
+            .rev()
+            .take_while(|byte| **byte == b' ')
+            .count()
+    };
+    let mut end = (name - quotes.min(2)).checked_sub(1)?;
     end = end.checked_sub(2).filter(|&at| starts_with(bytes, at, "as"))?;
-    while end > 0 && bytes[end - 1] == b' ' {
-        end -= 1;
+    end -= blanks_before(end);
+    // `CASE … THEN '…' END AS name`
+    if let Some(at) = end.checked_sub(3).filter(|&at| starts_with(bytes, at, "end")) {
+        end = at - blanks_before(at);
     }
     let close = end.checked_sub(1).filter(|&at| bytes[at] == b'\'')?;
     let floor = close.saturating_sub(REACH);

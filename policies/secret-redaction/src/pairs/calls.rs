@@ -2,20 +2,22 @@
 
 use super::{GAP_MAX, judge_at, quoted, rule_for, skip_blank};
 use crate::alphabet::{DOT, WORD, variety};
+use crate::commands::Call;
 use crate::keys::Strength;
 use crate::scan::Hit;
 use crate::shape::Join;
 use std::ops::Range;
 
 /// Reads the literal at a place of a call's arguments, where `open` is the place of `(`.
-pub(crate) fn read_call(text: &str, open: usize, place: usize, strength: Strength) -> Option<Hit> {
-    let value = quoted(text, argument(text, open, place)?)?;
-    judge_at(text, strength, Join::Quoted, "", value)
+pub(crate) fn read_call(text: &str, open: usize, call: &Call) -> Option<Hit> {
+    let value = quoted(text, argument(text, open, call.place)?)?;
+    judge_at(text, call.strength, call.join, "", value)
 }
 
 /// Judges the second literal of `('user', 'password')`.
 pub(super) fn second_literal(text: &str, open: usize) -> Option<Hit> {
-    read_call(text, open, 2, Strength::Password)
+    let value = quoted(text, argument(text, open, 2)?)?;
+    judge_at(text, Strength::Password, Join::Quoted, "", value)
 }
 
 /// Judges the last literal of a call such as `set_password('user', 'password')`.

@@ -403,3 +403,56 @@ fn no_text_is_cut_inside_a_character() {
         }
     }
 }
+
+#[test]
+fn what_names_and_signs_have_between_them() {
+    let noise = "uxovWgir03ImcBPc5G3B";
+    check(
+        &[
+            &format!("Token do Acme: {noise}"),
+            &format!("API klíč Acme – {noise}"),
+            &format!("Přihlaste se tokenem {noise}."),
+            &format!("{noise} is the token"),
+            &format!("use {noise} as API key"),
+            "use delta0494# as the password",
+            "Heslo do FTP: zima-letadlo53$",
+            "Heslo [prod]: falcon4149.",
+            "Po novém roce se heslo změnilo na falcon7489!",
+            "uživatel etl, heslo falcon.falcon9",
+            "SNOWSQL_PWD=Trnava.medved3\n",
+            &format!("acme token {noise}12345"),
+            "acme KEY abcdefghij1234567890",
+            "acme_key = \"XZijcdF7DOXq0l\"",
+            "Klíč k úspěchu: vytrvalost",
+            "The key columns of orders: customer_id",
+            "primary_key = \"XZijcdF7DOXq0l\"",
+            "token used by the writer: see below",
+            "last_token = \"2026-11-02T00:00:00Z\"",
+            "PASSWORD=settings.password1\n",
+        ],
+        &expect![[r#"
+            Token do Acme: uxovWgir03ImcBPc5G3B  ->  ["uxovWgir03ImcBPc5G3B"]
+            API klíč Acme – uxovWgir03ImcBPc5G3B  ->  ["uxovWgir03ImcBPc5G3B"]
+            Přihlaste se tokenem uxovWgir03ImcBPc5G3B.  ->  ["uxovWgir03ImcBPc5G3B"]
+            uxovWgir03ImcBPc5G3B is the token  ->  ["uxovWgir03ImcBPc5G3B"]
+            use uxovWgir03ImcBPc5G3B as API key  ->  ["uxovWgir03ImcBPc5G3B"]
+            use delta0494# as the password  ->  ["delta0494#"]
+            Heslo do FTP: zima-letadlo53$  ->  ["zima-letadlo53$"]
+            Heslo [prod]: falcon4149.  ->  ["falcon4149."]
+            Po novém roce se heslo změnilo na falcon7489!  ->  ["falcon7489!"]
+            uživatel etl, heslo falcon.falcon9  ->  ["falcon.falcon9"]
+            SNOWSQL_PWD=Trnava.medved3
+              ->  ["Trnava.medved3"]
+            acme token uxovWgir03ImcBPc5G3B12345  ->  ["uxovWgir03ImcBPc5G3B12345"]
+            acme KEY abcdefghij1234567890  ->  ["abcdefghij1234567890"]
+            acme_key = "XZijcdF7DOXq0l"  ->  ["XZijcdF7DOXq0l"]
+            Klíč k úspěchu: vytrvalost  ->  []
+            The key columns of orders: customer_id  ->  []
+            primary_key = "XZijcdF7DOXq0l"  ->  []
+            token used by the writer: see below  ->  []
+            last_token = "2026-11-02T00:00:00Z"  ->  []
+            PASSWORD=settings.password1
+              ->  []
+        "#]],
+    );
+}

@@ -64,7 +64,7 @@ pub(super) fn alone_on_next_line(text: &str, strength: Strength, name: &str, end
 
 /// Returns the place behind the verb of a sentence, as in `password is …`, `heslo je …`.
 pub(super) fn sentence_verb(text: &str, strength: Strength, at: usize) -> Option<usize> {
-    const VERBS: [&str; 18] = [
+    const VERBS: [&str; 22] = [
         "is ",
         "was ",
         "je ",
@@ -83,6 +83,10 @@ pub(super) fn sentence_verb(text: &str, strength: Strength, at: usize) -> Option
         "bylo změněno na ",
         "nastaveno na ",
         "zůstává ",
+        "je teď ",
+        "je nyní ",
+        "změnilo na ",
+        "se mění na ",
     ];
     let rest = text.get(at..)?;
     // `heslo jsem změnil na …`, `changed the password to '…'`
@@ -122,8 +126,9 @@ pub(super) fn sentence_verb(text: &str, strength: Strength, at: usize) -> Option
         })
     };
     // Programs have keys and tokens in all kinds of things.
-    let joined = begins(&["for ", "pro ", "to ", "k ", "of ", "("])
-        || (strength == Strength::Password && begins(&["in ", "v ", "ve ", "na "]));
+    let joined = begins(&[
+        "for ", "pro ", "to ", "k ", "ke ", "do ", "od ", "u ", "of ", "(", "[",
+    ]) || (strength == Strength::Password && begins(&["in ", "v ", "ve ", "na "]));
     if !joined {
         return None;
     }
@@ -152,6 +157,30 @@ pub(super) fn sentence_verb(text: &str, strength: Strength, at: usize) -> Option
         .flatten()
         .min()
         .map(|place| at + place)
+}
+
+/// Returns the place behind the sign that follows a name and some words about what it is for: `API klíč Zásilkovna – …`.
+pub(super) fn behind_words(bytes: &[u8], at: usize) -> Option<usize> {
+    const WORDS_MAX: usize = 4;
+    let is_of_word = |byte: u8| LETTER.or(DASH).has(byte) || byte >= 0x80;
+    let mut place = at;
+    for _ in 0..WORDS_MAX {
+        let limit = bytes.len().min(place + GAP_MAX);
+        let end = (place..limit).find(|&at| !is_of_word(bytes[at]))?;
+        if bytes[end] == b':' && bytes.get(end + 1) == Some(&b' ') {
+            return (end > place).then_some(end + 2);
+        }
+        if end == place || bytes[end] != b' ' {
+            return None;
+        }
+        place = end + 1;
+        for sign in ["– ", "— ", "- ", "= "] {
+            if bytes[place..].starts_with(sign.as_bytes()) {
+                return Some(place + sign.len());
+            }
+        }
+    }
+    None
 }
 
 /// Says more exactly how a value without quotes is joined to its name, where it stands in prose.
@@ -261,7 +290,9 @@ pub(super) fn second_of_pair(text: &str, word: &Range<usize>) -> Option<Hit> {
 /// Judges the word before `is the password`, `je heslo`.
 pub(super) fn before_name(text: &str, name: usize) -> Option<Hit> {
     let bytes = text.as_bytes();
-    let verb = [" is the ", " je "]
+    let owner = bytes[..name].ends_with(b"API ");
+    let name = if owner { name - "API ".len() } else { name };
+    let verb = [" is the ", " as the ", " as ", " je "]
         .into_iter()
         .find(|verb| bytes[..name].ends_with(verb.as_bytes()))?;
     let end = name - verb.len();
@@ -270,13 +301,23 @@ pub(super) fn before_name(text: &str, name: usize) -> Option<Hit> {
         .take_while(|&at| !bytes[at].is_ascii_whitespace())
         .last()?;
     let is_whole = start == 0 || bytes[start - 1].is_ascii_whitespace();
-    let is_password = ["password", "passwd", "heslo", "pwd"].iter().any(|word| {
-        bytes[name..].len() >= word.len()
-            && bytes[name..name + word.len()].eq_ignore_ascii_case(word.as_bytes())
-    });
+    let is_one_of = |words: &[&str]| {
+        words.iter().any(|word| {
+            bytes[name..]
+                .get(..word.len())
+                .is_some_and(|head| head.eq_ignore_ascii_case(word.as_bytes()))
+        })
+    };
+    let (strength, join) = if is_one_of(&["password", "passwd", "heslo", "pwd"]) {
+        (Strength::Password, Join::Told)
+    } else if owner || is_one_of(&["token", "access key", "key", "secret", "klíč"]) {
+        (Strength::Secret, Join::Loose)
+    } else {
+        return None;
+    };
     let marks = |byte: u8| matches!(byte, b'`' | b'"' | b'\'' | b'(' | b'*');
     let from = start + usize::from(marks(bytes[start]));
     let to = end - usize::from(end > from && marks(bytes[end - 1]));
-    (is_password && is_whole && from < to && text.is_char_boundary(from) && text.is_char_boundary(to))
-        .then(|| judge_at(text, Strength::Password, Join::Told, "", from..to))?
+    (is_whole && from < to && text.is_char_boundary(from) && text.is_char_boundary(to))
+        .then(|| judge_at(text, strength, join, "", from..to))?
 }

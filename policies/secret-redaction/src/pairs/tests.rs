@@ -206,6 +206,10 @@ fn values_in_lists_calls_and_declarations() {
             "pymysql.connect('h', 'root', 'Xk7vR2mp', 'db')",
             "jwt.encode(payload, 'Xk7!vR2mpQz', algorithm='HS256')",
             "parse_authenticate(response, 'www-authenticate')",
+            "ssh.connect(h, 22, 'etl', 'Xk7vR2mp')",
+            "psycopg2.connect('h', 'etl', 'warehouse')",
+            "SELECT * FROM mysql('h:3306', 'd', 't', 'u', 'Xk7vR2mp')",
+            "SELECT CASE WHEN a = 1 THEN 'uxovWgir03ImcBPc5G3B' END AS \"acme_token\"",
             "pass 'x7' on, pass --all, pass -march=x86-64",
         ],
         &expect![[r#"
@@ -227,6 +231,10 @@ fn values_in_lists_calls_and_declarations() {
             pymysql.connect('h', 'root', 'Xk7vR2mp', 'db')  ->  ["Xk7vR2mp"]
             jwt.encode(payload, 'Xk7!vR2mpQz', algorithm='HS256')  ->  ["Xk7!vR2mpQz"]
             parse_authenticate(response, 'www-authenticate')  ->  []
+            ssh.connect(h, 22, 'etl', 'Xk7vR2mp')  ->  ["Xk7vR2mp"]
+            psycopg2.connect('h', 'etl', 'warehouse')  ->  []
+            SELECT * FROM mysql('h:3306', 'd', 't', 'u', 'Xk7vR2mp')  ->  ["Xk7vR2mp"]
+            SELECT CASE WHEN a = 1 THEN 'uxovWgir03ImcBPc5G3B' END AS "acme_token"  ->  ["uxovWgir03ImcBPc5G3B"]
             pass 'x7' on, pass --all, pass -march=x86-64  ->  []
         "#]],
     );

@@ -29,8 +29,8 @@ pub(crate) fn is_template(value: &str) -> bool {
         || value.starts_with("$(")
         // Values that SOPS has encrypted.
         || value.starts_with("ENC[")
-        || value.contains("%s")
-        || value.contains("%(")
+        // Noise has them by chance.
+        || ((value.contains("%s") || value.contains("%(")) && !is_opaque(value.as_bytes(), 16))
         || has_field(value)
         || value
             .strip_prefix('!')
@@ -187,6 +187,7 @@ pub(crate) fn is_data_path(value: &str) -> bool {
     let partition =
         memchr::memchr(b'=', bytes).is_some_and(|at| bytes.get(at + 1).is_some_and(|byte| *byte != b'='));
     ENDS.iter().any(|end| value.ends_with(end))
+        || ["in.c-", "out.c-"].iter().any(|stage| value.starts_with(stage))
         || (slashes > 1 && !bytes.contains(&b'+') && (bytes.iter().any(joints) || partition))
 }
 
@@ -259,6 +260,14 @@ pub(crate) fn is_type_word(value: &str) -> bool {
         "sha256",
     ];
     WORDS.iter().any(|word| word.eq_ignore_ascii_case(value))
+}
+
+/// `2026-11-02T00:00:00Z`
+pub(super) fn is_time(value: &str) -> bool {
+    let bytes = value.as_bytes();
+    let is_of_time =
+        |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'-' | b':' | b'.' | b'+' | b'T' | b'Z' | b' ');
+    bytes.len() >= 8 && DIGIT.run(bytes, 0, 5) == 4 && bytes[4] == b'-' && bytes.iter().all(is_of_time)
 }
 
 pub(crate) fn is_column_list(value: &str) -> bool {
