@@ -1,6 +1,6 @@
 //! Passwords without a name: arguments of known calls and flags of known programs, and the secret beside an AWS key id.
 
-use crate::alphabet::{ALNUM, DASH, DOT, PLUS_SLASH, WORD, variety};
+use crate::alphabet::{ALNUM, DASH, DOT, PLUS_SLASH, TOKEN, WORD, variety};
 use crate::keys::Strength;
 use crate::shape::{self, Join};
 
@@ -289,6 +289,35 @@ pub(crate) fn secure_string(text: &[u8], at: usize) -> Option<(usize, usize)> {
         .then_some((start, start + end))
 }
 
+/// So far behind the name of a digest its salt is looked for, in bytes.
+const SALT_REACH: usize = 96;
+/// Length of the shortest salt, in bytes.
+const SALT_MIN: usize = 12;
+
+/// Returns the literal that is put beside what a digest is made of: `SHA2(CONCAT(mail, '…'), 256)`.
+pub(crate) fn salt_of_digest(text: &[u8], at: usize) -> Option<(usize, usize)> {
+    if at > 0 && WORD.has(text[at - 1]) {
+        return None;
+    }
+    let window = &text[at..text.len().min(at + SALT_REACH)];
+    let ends_statement = |byte: &u8| matches!(byte, b';' | b'\n');
+    let window = &window[..window.iter().position(ends_statement).unwrap_or(window.len())];
+    let mut from = 0;
+    while let Some(open) = window[from..]
+        .iter()
+        .position(|byte| matches!(byte, b'\'' | b'"'))
+    {
+        let start = from + open + 1;
+        let close = memchr::memchr(window[start - 1], &window[start..])?;
+        let literal = &window[start..start + close];
+        if shape::is_noise(literal, SALT_MIN) && literal.iter().all(|byte| TOKEN.has(*byte)) {
+            return Some((at + start, at + start + close));
+        }
+        from = start + close + 1;
+    }
+    None
+}
+
 /// Says whether the flag at `at` is of a program of Samba, which takes `user%password`.
 pub(crate) fn takes_percent(text: &[u8], at: usize) -> bool {
     const PROGRAMS: [&str; 5] = ["smbclient", "rpcclient", "smbget", "smbcacls", "winexe"];
@@ -421,6 +450,22 @@ mod tests {
                 .iter()
                 .flat_map(|start| text.match_indices(start))
                 .find_map(|(at, _)| password_of_sqlplus(text.as_bytes(), at));
+            assert_eq!(found.map(|(start, end)| &text[start..end]), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn salts_of_digests() {
+        for (text, expected) in [
+            (
+                "sha2(CONCAT(mail, 'IP56qOVxuqAMiq5HA6Ul'), 256)",
+                Some("IP56qOVxuqAMiq5HA6Ul"),
+            ),
+            ("md5(\"mail\" || 'nEuV7UwdXOl3tuvC')", Some("nEuV7UwdXOl3tuvC")),
+            ("md5(CONCAT(a, '-', \"customer_id_2026\", '|'))", None),
+            ("sha2(mail, 256); SELECT 'IP56qOVxuqAMiq5HA6Ul'", None),
+        ] {
+            let found = salt_of_digest(text.as_bytes(), 0);
             assert_eq!(found.map(|(start, end)| &text[start..end]), expected, "{text}");
         }
     }

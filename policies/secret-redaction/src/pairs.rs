@@ -90,6 +90,9 @@ pub(crate) fn read(text: &str, word: Range<usize>, hits: &mut Vec<Hit>) -> usize
     } else {
         let hit = value_of(text, strength, &name, flag, hits);
         hits.extend(hit);
+        if hits.len() == before {
+            around::inserted(text, strength, &name, hits);
+        }
     }
     match hits[before..].last() {
         Some(hit) => hit.range.end,

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use wasmtime::Store;
 
 /// So much of objects it is asked about at a time: the answers are some times as large.
-const PIECE_BYTES: usize = 32 << 10;
+const PIECE_BYTES: usize = 16 << 10;
 
 /// A shard of an index and its entries, sorted by key.
 pub type FilledShard = (IndexKind, String, Vec<Entry>);

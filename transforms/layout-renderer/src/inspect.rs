@@ -99,7 +99,8 @@ fn branch_segment(settings: &Settings, source: &Object<'_>) -> String {
     if is_default {
         return "main".to_owned();
     }
-    let name = Part::Name(source.str("name").unwrap_or_default(), id);
+    // Of a path of which nothing is left the CLI makes the name of the kind.
+    let name = Part::Name(source.str("name").unwrap_or_default(), "branch");
     fill(
         &settings.naming.branch,
         &[("branch_id", Part::Id(id)), ("branch_name", name)],
@@ -229,4 +230,23 @@ fn claims(settings: &Settings, key: &ObjectKey, configuration: &Object<'_>) -> V
         });
     }
     claims
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::Json;
+
+    #[test]
+    fn branches_are_called_as_the_cli_calls_them() {
+        let settings = Settings::parse(r#"{"defaultBranchId":"1"}"#).unwrap();
+        for (branch, expected) in [
+            (r#"{"id":1,"name":"Main","isDefault":true}"#, "main"),
+            (r#"{"id":2,"name":"Nový sklad","isDefault":false}"#, "novy-sklad"),
+            (r#"{"id":3,"name":"日本","isDefault":false}"#, "branch"),
+        ] {
+            let source = Json::parse(branch).unwrap().into_object();
+            assert_eq!(branch_segment(&settings, &source), expected);
+        }
+    }
 }

@@ -66,7 +66,7 @@ impl Naming {
 pub(crate) enum Part<'a> {
     /// An id or a type: written as it is, where a path allows it.
     Id(&'a str),
-    /// A name, and the id that stands in where nothing of the name is left.
+    /// A name, and what stands in where nothing of the name is left, as the id.
     Name(&'a str, &'a str),
 }
 

@@ -339,6 +339,70 @@ pub(super) fn unpacked(text: &str, name: &Range<usize>, close: usize) -> Option<
     (is_more && matches!(bytes.get(literal), Some(b'"' | b'\''))).then_some(literal)
 }
 
+/// Judges the values that a column gets: `INSERT INTO users (login, password) VALUES ('etl', '…'), …`.
+pub(super) fn inserted(text: &str, strength: Strength, name: &Range<usize>, hits: &mut Vec<Hit>) {
+    let bytes = text.as_bytes();
+    let is_of_columns = |byte: u8| {
+        WORD.or(DOT).has(byte)
+            || matches!(byte, b',' | b'"' | b'`' | b'[' | b']' | b'\\')
+            || byte.is_ascii_whitespace()
+    };
+    let next =
+        (name.end..bytes.len().min(name.end + 8)).find(|&at| !is_of_columns(bytes[at]) || bytes[at] == b',');
+    if next.is_none_or(|next| !matches!(bytes[next], b',' | b')')) {
+        return;
+    }
+    let floor = name.start.saturating_sub(4 * REACH);
+    let Some(open) = (floor..name.start).rev().find(|&at| !is_of_columns(bytes[at])) else {
+        return;
+    };
+    let limit = bytes.len().min(name.end + 4 * REACH);
+    let Some(close) = (name.end..limit).find(|&at| !is_of_columns(bytes[at])) else {
+        return;
+    };
+    let values = skip_white(bytes, close + 1);
+    if bytes[open] != b'(' || bytes[close] != b')' || !starts_with(bytes, values, "values") {
+        return;
+    }
+    let column = bytes[open..name.start]
+        .iter()
+        .filter(|byte| **byte == b',')
+        .count();
+    let mut row = skip_white(bytes, values + "values".len());
+    for _ in 0..ROWS_MAX {
+        if bytes.get(row) != Some(&b'(') {
+            return;
+        }
+        let mut place = skip_white(bytes, row + 1);
+        for at in 0.. {
+            let literal = quoted(text, place);
+            let end = match &literal {
+                Some(literal) => literal.end + 1,
+                None => WORD.or(DOT).or(DASH).run(bytes, place, 64),
+            };
+            if at == column {
+                let judged = literal
+                    .and_then(|literal| judge_at(text, strength, Join::Quoted, &text[name.clone()], literal));
+                hits.extend(judged);
+            }
+            let sign = skip_white(bytes, end);
+            match bytes.get(sign) {
+                Some(b',') => place = skip_white(bytes, sign + 1),
+                Some(b')') => {
+                    row = sign + 1;
+                    break;
+                }
+                _ => return,
+            }
+        }
+        let next = skip_white(bytes, row);
+        if bytes.get(next) != Some(&b',') {
+            return;
+        }
+        row = skip_white(bytes, next + 1);
+    }
+}
+
 /// Most rows of one table that are judged.
 const ROWS_MAX: usize = 32;
 

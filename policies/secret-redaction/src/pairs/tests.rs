@@ -209,6 +209,9 @@ fn values_in_lists_calls_and_declarations() {
             "ssh.connect(h, 22, 'etl', 'Xk7vR2mp')",
             "psycopg2.connect('h', 'etl', 'warehouse')",
             "SELECT * FROM mysql('h:3306', 'd', 't', 'u', 'Xk7vR2mp')",
+            "INSERT INTO users (login, password) VALUES ('admin', 'kopretina'), ('etl', 'Xk7vR2mp')",
+            "insert into t (\"api_token\", id)\nvalues\n('uxovWgir03ImcBPc5G3B', 1)",
+            "INSERT INTO users (login, password) SELECT 'admin', 'kopretina'",
             "SELECT CASE WHEN a = 1 THEN 'uxovWgir03ImcBPc5G3B' END AS \"acme_token\"",
             "pass 'x7' on, pass --all, pass -march=x86-64",
         ],
@@ -234,6 +237,11 @@ fn values_in_lists_calls_and_declarations() {
             ssh.connect(h, 22, 'etl', 'Xk7vR2mp')  ->  ["Xk7vR2mp"]
             psycopg2.connect('h', 'etl', 'warehouse')  ->  []
             SELECT * FROM mysql('h:3306', 'd', 't', 'u', 'Xk7vR2mp')  ->  ["Xk7vR2mp"]
+            INSERT INTO users (login, password) VALUES ('admin', 'kopretina'), ('etl', 'Xk7vR2mp')  ->  ["kopretina", "Xk7vR2mp"]
+            insert into t ("api_token", id)
+            values
+            ('uxovWgir03ImcBPc5G3B', 1)  ->  ["uxovWgir03ImcBPc5G3B"]
+            INSERT INTO users (login, password) SELECT 'admin', 'kopretina'  ->  []
             SELECT CASE WHEN a = 1 THEN 'uxovWgir03ImcBPc5G3B' END AS "acme_token"  ->  ["uxovWgir03ImcBPc5G3B"]
             pass 'x7' on, pass --all, pass -march=x86-64  ->  []
         "#]],
