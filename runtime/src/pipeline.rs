@@ -23,4 +23,5 @@ pub mod spool;
 pub mod stages;
 pub mod survey;
 pub mod transform;
+pub mod unusable;
 pub mod work;

@@ -343,6 +343,7 @@ impl Runner {
             self.system.status.update(&lane.id, |status| {
                 status.refname = lane.refname.to_string();
                 status.backfill = lane.backfill_progress();
+                status.unusable_runs = Arc::clone(&lane.unusable_runs);
             });
             if !lane.branch.is_default {
                 self.system

@@ -3,7 +3,10 @@
 use crate::{
     metrics::Purpose,
     notify::channel::channel_of,
-    pipeline::{attempt::RefusedMonth, backfill::BackfillProgress, memory::WithheldNow, progress::Progress},
+    pipeline::{
+        attempt::RefusedMonth, backfill::BackfillProgress, memory::WithheldNow, progress::Progress,
+        unusable::UnusableRuns,
+    },
     policies::ShadowReport,
     poll::PollStatus,
     state::notices::Standing,
@@ -59,6 +62,8 @@ pub struct LaneStatus {
     pub months_refused: Vec<RefusedMonth>,
     /// How far what was before the mirror has come, where it is brought in.
     pub backfill: Option<Arc<BackfillProgress>>,
+    /// Runs that are left out for their ids, as far as listings of this process had them.
+    pub unusable_runs: Arc<UnusableRuns>,
 }
 
 /// How fast the history of runs grows.
@@ -411,7 +416,9 @@ impl Status {
                     })).collect::<Vec<_>>(),
                     "putAside": lane.put_aside,
                 });
-                lane.withheld.put_into(&mut shown);
+                let mut withheld = lane.withheld.clone();
+                withheld.runs.extend(lane.unusable_runs.shown());
+                withheld.put_into(&mut shown);
                 shown
             })
             .collect();

@@ -296,6 +296,23 @@ impl ObjectKey {
         }
     }
 
+    /// Returns the ids that the object is named by; the branch's own object has none.
+    #[must_use]
+    pub fn ids(&self) -> Vec<&str> {
+        match self {
+            Self::Branch => Vec::new(),
+            Self::Config { component, config } => vec![component.as_str(), config.as_str()],
+            Self::Row {
+                component,
+                config,
+                row,
+            } => vec![component.as_str(), config.as_str(), row.as_str()],
+            Self::Bucket(id) => vec![id.as_str()],
+            Self::Table(id) | Self::Sample(id) => vec![id.as_str()],
+            Self::Job(id) => vec![id.as_str()],
+        }
+    }
+
     /// Returns a name that does not show the ids, which may hold a secret: the kind, and the first
     /// twelve digits of the SHA-256 of what [`fmt::Display`] shows, such as `config sha256:0123456789ab`.
     #[must_use]

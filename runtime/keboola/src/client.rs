@@ -6,6 +6,7 @@ use crate::{
     Metadata, Preview, PreviewRequest, Revision, StorageEvent, Table, TokenInfo,
     config::parse_origin,
     http::{Http, Request},
+    job::JobsPage,
     json::{Problem, items},
 };
 use mirror_core::ids::{BranchId, BucketId, ComponentId, ConfigId, TableId};
@@ -348,11 +349,11 @@ impl KeboolaClient {
 
     /// Asks for one page of jobs. What has no readable id is left out.
     pub async fn search_jobs(&self, search: &JobSearch) -> Result<Vec<Job>, KeboolaError> {
-        Ok(self.jobs_page(search).await?.0)
+        Ok(self.jobs_page(search).await?.jobs)
     }
 
-    /// The same, with how many there are on the page.
-    pub(crate) async fn jobs_page(&self, search: &JobSearch) -> Result<(Vec<Job>, usize), KeboolaError> {
+    /// The same, with those that have no usable id.
+    pub(crate) async fn jobs_page(&self, search: &JobSearch) -> Result<JobsPage, KeboolaError> {
         let parameters = search.parameters();
         let parameters: Vec<(&str, &str)> = parameters
             .iter()

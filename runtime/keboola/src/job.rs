@@ -3,7 +3,7 @@
 use crate::{
     client::KeboolaClient,
     error::KeboolaError,
-    item::readable,
+    item::{Unread, item},
     json::{Members, Problem, items},
 };
 use jiff::Timestamp;
@@ -90,11 +90,16 @@ pub struct Job {
 }
 
 impl Job {
-    /// Reads a page of a search, and how many jobs are on it: what has no readable id is left out.
-    pub(crate) fn parse_page(text: &str) -> Result<(Vec<Self>, usize), Problem> {
-        let jobs = items(text)?;
-        let count = jobs.len();
-        Ok((readable("jobs", jobs.into_iter().map(Self::parse)), count))
+    /// Reads a page of a search.
+    pub(crate) fn parse_page(text: &str) -> Result<JobsPage, Problem> {
+        let mut page = JobsPage::default();
+        for text in items(text)? {
+            match item(text, Self::parse, listed_id) {
+                Ok(job) => page.jobs.push(job),
+                Err(unread) => page.unread.push(unread),
+            }
+        }
+        Ok(page)
     }
 
     pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
@@ -120,6 +125,44 @@ impl Job {
             source: text.to_owned(),
             id,
         })
+    }
+}
+
+/// Returns the id under which a job that cannot be read is listed, whatever it is made of.
+fn listed_id(members: &Members<'_>) -> Result<String, Problem> {
+    let run_id = members.text("runId").filter(|run_id| !run_id.is_empty());
+    run_id
+        .or_else(|| members.text("id"))
+        .ok_or_else(|| "`id` of a job is missing".into())
+}
+
+/// A page of a search.
+#[derive(Debug, Default)]
+pub(crate) struct JobsPage {
+    pub(crate) jobs: Vec<Job>,
+    /// What is on the page too, and has no usable id.
+    pub(crate) unread: Vec<Unread<String>>,
+}
+
+/// Jobs of a search that have no usable id.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UnreadJobs {
+    /// How many there are in all.
+    pub count: usize,
+    /// The first [`UnreadJobs::FIRST_MAX`] of them, each with the text that stands in the place of its id: anybody may have
+    /// written that, and it may be of any length.
+    pub first: Vec<Unread<String>>,
+}
+
+impl UnreadJobs {
+    /// So many of them are held.
+    pub const FIRST_MAX: usize = 20;
+
+    /// Adds those of a page.
+    fn add(&mut self, unread: Vec<Unread<String>>) {
+        self.count += unread.len();
+        let room = Self::FIRST_MAX - self.first.len();
+        self.first.extend(unread.into_iter().take(room));
     }
 }
 
@@ -167,6 +210,7 @@ pub struct JobPages {
     client: KeboolaClient,
     search: JobSearch,
     left: u32,
+    unread: UnreadJobs,
 }
 
 impl JobPages {
@@ -180,6 +224,7 @@ impl JobPages {
             client,
             search,
             left: PAGES_MAX,
+            unread: UnreadJobs::default(),
         }
     }
 
@@ -192,10 +237,18 @@ impl JobPages {
         if self.left == 0 {
             return Ok(None);
         }
-        let (jobs, count) = self.client.jobs_page(&self.search).await?;
+        let JobsPage { jobs, unread } = self.client.jobs_page(&self.search).await?;
+        let count = jobs.len() + unread.len();
+        self.unread.add(unread);
         self.search.offset += PAGE;
         self.left = if count < PAGE as usize { 0 } else { self.left - 1 };
         Ok((count > 0).then_some(jobs))
+    }
+
+    /// Returns the jobs without a usable id on the pages so far; one that comes on two pages is counted twice.
+    #[must_use]
+    pub fn unread(&self) -> &UnreadJobs {
+        &self.unread
     }
 }
 

@@ -17,6 +17,7 @@ mod publish;
 mod put_aside;
 mod refused;
 mod shadows;
+mod shown;
 mod verify;
 
 use super::{
@@ -30,6 +31,7 @@ use super::{
     spool::SpoolLimits,
     stages::Stage,
     transform::Transformer,
+    unusable::{Extent, UnusableRuns},
     work::Work,
 };
 use crate::{
@@ -112,6 +114,8 @@ pub struct Lane {
     /// Who may go when, of all lanes.
     pub turns: Arc<Turns>,
     pub refused: Arc<Mutex<Refusals>>,
+    /// Runs that cannot be mirrored for their ids.
+    pub unusable_runs: Arc<UnusableRuns>,
     /// What commits are signed with, if they are.
     pub signing: Option<Arc<SigningKey>>,
     /// One push at a time for each repository.
@@ -466,6 +470,7 @@ impl Lane {
             return Err(error.into());
         }
         let observed = surveyed.0.observed.take();
+        let unread_runs = std::mem::take(&mut surveyed.0.unread_runs);
         self.progress.moved(Instant::now());
         let mut part = self.part(group, surveyed, &memory, again).await?;
         let mut fetching = asked.elapsed();
@@ -536,6 +541,9 @@ impl Lane {
             && let Err(error) = self.remember(&observed).await
         {
             tracing::warn!(lane = %self.id, error = crate::app::chain(&error), "what was seen of the storage cannot be stored; the next comparison tells of more than it has to");
+        }
+        if rebuild {
+            self.tell_unusable(&unread_runs, Extent::All).await;
         }
         let mut filed = self.filed();
         done.fetching = fetching;

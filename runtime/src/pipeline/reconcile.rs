@@ -14,6 +14,7 @@ use super::{
     fetch::{Covered, FetchError, Typed},
     memory::Memory,
     observed::{Differing, Observed, differing},
+    unusable::Extent,
 };
 use crate::queue::NewEvent;
 use jiff::{SignedDuration, Timestamp};
@@ -191,6 +192,7 @@ impl Lane {
                 told += appended.iter().filter(|appended| !appended.duplicate).count();
             }
         }
+        self.tell_unusable(pages.unread(), Extent::Since).await;
         Ok(told)
     }
 

@@ -5,6 +5,7 @@
 
 mod names;
 mod own;
+mod shown;
 
 use super::stages::{Stage, Stages};
 use crate::policies::{Policy, Shadow};

@@ -9,6 +9,7 @@ use crate::{
         fetch::FetchError,
         observed::{Observed, differing},
         reconcile::{Definitions, finished},
+        unusable::Extent,
     },
     queue::NewEvent,
     state::Feeder,
@@ -250,6 +251,7 @@ impl Lane {
             next.put_runs(ended, SignedDuration::MAX);
         }
         next.put_runs([], JOBS_OVERLAP);
+        self.tell_unusable(pages.unread(), Extent::Since).await;
         Ok(findings)
     }
 

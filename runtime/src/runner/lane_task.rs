@@ -290,6 +290,11 @@ impl LaneTask {
             let (branch, default) = (self.lane.branch.clone(), self.lane.default_branch.clone());
             match system.lane(&self.mirror, branch, &default).await {
                 Ok(lane) => {
+                    let unusable_runs = Arc::clone(&self.lane.unusable_runs);
+                    let lane = Lane {
+                        unusable_runs,
+                        ..lane
+                    };
                     lanes.lock().await.insert(lane.id.clone(), lane.clone());
                     self.lane = lane;
                 }

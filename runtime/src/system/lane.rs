@@ -94,6 +94,7 @@ impl System {
             memories: Arc::clone(&self.memories),
             turns: Arc::clone(&self.turns),
             refused: Arc::default(),
+            unusable_runs: Arc::default(),
             signing: mirror.signing.clone(),
             default_branch: default.clone(),
             exports,

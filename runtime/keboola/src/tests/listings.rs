@@ -1,5 +1,5 @@
 use super::{client, main_branch, start};
-use crate::JobSearch;
+use crate::{JobSearch, UnreadJobs};
 use fake_keboola::{Fault, FaultKind};
 use mirror_core::ids::ConfigId;
 
@@ -79,4 +79,24 @@ async fn what_cannot_be_read_of_a_listing_is_told_beside_the_rest() {
     answer("/queue/search/jobs", r#"[{"id":"1"},{"runId":"2"}]"#);
     let jobs = client.search_jobs(&JobSearch::default()).await.unwrap();
     assert_eq!(jobs.len(), 1);
+
+    answer(
+        "/queue/search/jobs",
+        r#"[{"id":"a\nb"},{"id":"1"},{"id":"9","runId":"\u0000"},{"id":""},{"status":"error"}]"#,
+    );
+    let mut pages = client.job_pages(JobSearch::default());
+    let jobs = pages.next().await.unwrap().unwrap();
+    assert_eq!(jobs.len(), 1);
+    let UnreadJobs { count, first } = pages.unread();
+    let first: Vec<(Option<&str>, &str)> = first
+        .iter()
+        .map(|unread| (unread.id.as_deref(), unread.detail.as_str()))
+        .collect();
+    let expected = [
+        (Some("a\nb"), "run id is not printable"),
+        (Some("\0"), "run id is not printable"),
+        (Some(""), "run id is empty"),
+        (None, "`id` of a job is missing"),
+    ];
+    assert_eq!((*count, &first[..]), (4, &expected[..]));
 }

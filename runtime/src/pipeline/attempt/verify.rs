@@ -120,6 +120,8 @@ impl Lane {
             now,
         };
         let surveyed = self.survey_all(&cut, &memory, scope).await?;
+        let unusable = self.unusable_of(&surveyed.0.unread_runs).await;
+        verified.withheld.runs.extend(unusable);
         let part = self.part(Group::alone(cut), surveyed, &memory, again).await?;
         let to_make = ToMake {
             quarantine: self.state.quarantine(&self.id).await?,

@@ -9,7 +9,7 @@ use mirror_core::{
     ids::{BucketId, ComponentId, ObjectKey, RunId, TableId},
     layout::{Component, SourceObject},
 };
-use mirror_keboola::{ConfigurationDetail, KeboolaError, Metadata, Revision};
+use mirror_keboola::{ConfigurationDetail, KeboolaError, Metadata, Revision, UnreadJobs};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) const TOO_MANY_TABLES: &str = "there are more tables than `sample_limits.tables_max`";
@@ -73,6 +73,8 @@ pub struct Fetched {
     pub(super) listed: BTreeSet<ObjectKey>,
     /// Runs that were listed.
     pub(super) runs: BTreeSet<RunId>,
+    /// Those of them that have no usable id.
+    pub unread_runs: UnreadJobs,
     /// Tables of which there is a sample, and those that have none although samples are wanted, and why.
     pub(super) sampled: BTreeSet<TableId>,
     pub no_sample: BTreeMap<TableId, &'static str>,

@@ -95,6 +95,7 @@ impl Source {
                 outlet.put(plain(ObjectKey::Job(job.run_id), source)).await;
             }
         }
+        fetched.unread_runs = pages.unread().clone();
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ use super::{
         fetch::Covered,
         memory::Memory,
         observed::{Differing, Observed, bucket_name, differing, is_among, lies_in, table_name},
+        unusable::Extent,
     },
     COMPARED, Definitions, finished, known_runs, mirrored, missing, of_source,
 };
@@ -411,6 +412,7 @@ impl Lane {
                 })
             }));
         }
+        self.tell_unusable(pages.unread(), Extent::Since).await;
         Ok(found)
     }
 

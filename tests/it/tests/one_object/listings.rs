@@ -126,6 +126,61 @@ async fn malformed_objects_of_listings_hold_up_nothing_and_take_nothing_away() {
     site.repository.fsck();
 }
 
+/// A token of GitHub by its form.
+const TOKEN: &str = "ghp_16C7e42F292c6912E7710c838347Ae178B4a";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_whose_ids_cannot_be_used_are_counted_and_told_and_change_nothing_else() {
+    let keboola = Keboola::small();
+    let ran = keboola.run(&keboola.orders(), "success", &[]);
+    let mut jobs = listing(&keboola, "/queue/search/jobs?limit=500").await;
+    let good = jobs[0].clone();
+    for id in ["a\nb", "", "\0", &format!("{TOKEN}\n")] {
+        let mut job = good.clone();
+        job["id"] = id.into();
+        job["runId"] = id.into();
+        jobs.as_array_mut().expect("it is a list").push(job);
+    }
+    answer(&keboola, "/queue/search/jobs".into(), &jobs);
+    let site = Installation::new(&keboola, Options::default());
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+
+    let withheld = server.lane(&keboola.main()).await["withheldRuns"].clone();
+    let named = |name: &str| withheld[name].as_str();
+    assert_eq!(
+        named("job \"a\\nb\""),
+        Some("run id is not printable"),
+        "{withheld}"
+    );
+    assert_eq!(named("job \"\""), Some("run id is empty"), "{withheld}");
+    assert_eq!(
+        named("job \"\\0\""),
+        Some("run id is not printable"),
+        "{withheld}"
+    );
+    assert!(withheld.to_string().contains("job sha256:"), "{withheld}");
+    assert_eq!(
+        withheld.as_object().map(serde_json::Map::len),
+        Some(4),
+        "{withheld}"
+    );
+    let told = server.logged("keboola lists runs whose ids cannot be used; they are left out of the mirror");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0]["runs"], 4, "{told:?}");
+    assert!(!server.log().join("").contains(TOKEN));
+    assert!(!withheld.to_string().contains(TOKEN));
+    assert_eq!(verify(&site), Some(0), "it is no difference");
+    assert!(site.has_run("main", &ran));
+    let lane = server.lane(&keboola.main()).await;
+    assert_eq!(
+        (&lane["outage"], &lane["putAside"]),
+        (&Value::Null, &0.into()),
+        "{lane}"
+    );
+    server.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn malformed_objects_of_listings_do_not_stop_a_first_sync() {
     let keboola = Keboola::small();
