@@ -347,11 +347,13 @@ impl Control {
         let runner = self.runner.as_ref().ok_or(ControlError::NotRunning)?;
         let mut branches = Vec::new();
         for lane in opened(runner.lanes_of(&spec.id).await)? {
-            let verified = lane.verify().await;
-            let verified = verified.map_err(|error| {
-                ControlError::Failed(format!("{}: {}", lane.id, crate::app::chain(&error)))
-            })?;
-            branches.push(verified.as_json(&lane));
+            match lane.verify().await {
+                Ok(verified) => branches.push(verified.as_json(&lane)),
+                Err(error) => {
+                    let told = lane.reason_of(&error).await;
+                    return Err(ControlError::Failed(format!("{}: {told}", lane.id)));
+                }
+            }
         }
         Ok(json!({ "mirror": mirror, "branches": branches }))
     }

@@ -243,7 +243,10 @@ impl Poller {
             Disposition::NeedsCustomer | Disposition::Permanent => (None, RETRY_EVERY),
         };
         let again = pace.failed(after, patience, now, jitter());
-        let reason = crate::app::chain(&error);
+        let reason = match self.runner.lanes_of(&self.mirror.spec.id).await.first() {
+            Some(lane) => lane.reason_of(&error).await,
+            None => crate::app::chain(&error),
+        };
         tracing::warn!(mirror = %self.mirror.spec.id, error = reason, %again, "the source cannot be polled");
         let failure = Failure {
             disposition,

@@ -4,7 +4,10 @@ use crate::{
     metrics::Purpose,
     notify::channel::channel_of,
     pipeline::{
-        attempt::RefusedMonth, backfill::BackfillProgress, memory::WithheldNow, progress::Progress,
+        attempt::{NoSample, RefusedMonth},
+        backfill::BackfillProgress,
+        memory::WithheldNow,
+        progress::Progress,
         unusable::UnusableRuns,
     },
     policies::ShadowReport,
@@ -57,7 +60,7 @@ pub struct LaneStatus {
     /// Counts of the last commit of this process for which everything was read.
     pub inventory: Inventory,
     /// Tables without a sample although samples are wanted, and why.
-    pub no_sample: BTreeMap<TableId, &'static str>,
+    pub no_sample: BTreeMap<TableId, NoSample>,
     /// Branches of months of runs that take no pushes.
     pub months_refused: Vec<RefusedMonth>,
     /// How far what was before the mirror has come, where it is brought in.
@@ -404,8 +407,8 @@ impl Status {
                         "losses": held.losses.iter().map(ToString::to_string).collect::<Vec<_>>(),
                     })),
                     "objects": inventory(&lane.inventory),
-                    "noSample": lane.no_sample.iter().map(|(table, why)| json!({
-                        "table": table.as_str(),
+                    "noSample": lane.no_sample.values().map(|NoSample { called, why }| json!({
+                        "table": called,
                         "reason": why,
                     })).collect::<Vec<_>>(),
                     "monthsRefused": lane.months_refused.iter().map(|month| json!({

@@ -76,9 +76,7 @@ async fn bring_up_to_date(
     let mut landed = Vec::new();
     for lane in &mut lanes {
         if release_refused {
-            lane.release_refused()
-                .await
-                .map_err(|error| failure(lane, &error))?;
+            or_failure(lane, lane.release_refused().await).await?;
         }
         landed.extend(synchronise(lane, system.config.reconcile.every).await?);
     }
@@ -144,11 +142,7 @@ async fn synchronise(lane: &mut Lane, every: Option<Duration>) -> Result<Vec<Lan
     landed.extend(first);
     let mut is_snapshot = is_snapshot;
     // History from before the mirror comes first, a batch at a time.
-    while lane
-        .is_backfilling()
-        .await
-        .map_err(|error| failure(lane, &error))?
-    {
+    while or_failure(lane, lane.is_backfilling().await).await? {
         let (next, more) = attempt(lane, held).await?;
         held = next;
         is_snapshot |= more
@@ -158,14 +152,12 @@ async fn synchronise(lane: &mut Lane, every: Option<Duration>) -> Result<Vec<Lan
     }
     // A snapshot is remembered with what it read.
     if !is_snapshot && let Some((_, memory)) = &held {
-        let repaired = lane.reconcile(memory, &observed).await;
-        let repaired = repaired.map_err(|error| failure(lane, &error))?;
+        let repaired = or_failure(lane, lane.reconcile(memory, &observed).await).await?;
         if repaired > 0 {
             tracing::info!(lane = %lane.id, events = repaired, "the comparison with the source found changes");
         }
         if let Some(compared) = comparison {
-            let noted = lane.end_comparison(&compared).await;
-            noted.map_err(|error| failure(lane, &error))?;
+            or_failure(lane, lane.end_comparison(&compared).await).await?;
         }
     }
     while is_behind(lane).await.map_err(|error| Failure::failed(&error))? {
@@ -185,7 +177,7 @@ async fn failed(lane: &Lane, error: &AttemptError) -> Failure {
         let failure = Failed {
             disposition: error.disposition(),
             cause: error.cause(),
-            reason: crate::app::chain(error),
+            reason: lane.reason_of(error).await,
         };
         let outage = match lane.state.outage(&lane.id).await? {
             Some(mut outage) => {
@@ -203,7 +195,7 @@ async fn failed(lane: &Lane, error: &AttemptError) -> Failure {
     if let Err(error) = note.await {
         tracing::error!(lane = %lane.id, error = crate::app::chain(&error), "the outage cannot be stored");
     }
-    failure(lane, error)
+    failure(lane, error).await
 }
 
 /// Notes that a lane is in order.
@@ -274,8 +266,15 @@ async fn attempt(
     )))
 }
 
-fn failure(lane: &Lane, error: &AttemptError) -> Failure {
-    Failure::message(format!("{}: {}", lane.id, crate::app::chain(error)))
+async fn failure(lane: &Lane, error: &AttemptError) -> Failure {
+    Failure::message(format!("{}: {}", lane.id, lane.reason_of(error).await))
+}
+
+async fn or_failure<T>(lane: &Lane, outcome: Result<T, AttemptError>) -> Result<T, Failure> {
+    match outcome {
+        Ok(done) => Ok(done),
+        Err(error) => Err(failure(lane, &error).await),
+    }
 }
 
 fn print(as_json: bool, landed: &[Landed], shadows: &[Value]) {

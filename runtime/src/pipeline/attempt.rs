@@ -69,6 +69,7 @@ pub use put_aside::Filed;
 use put_aside::Letter;
 pub use refused::Refusals;
 use refused::is_unwelcome;
+pub use shown::NoSample;
 use std::{
     collections::BTreeMap,
     fmt,

@@ -15,7 +15,9 @@ mod versions;
 
 use super::{backfill::BackfillProgress, cache::MirrorCache, progress::Progress};
 pub use branches::Branches;
-pub use fetched::{Awaited, AwaitedObject, Covered, Fetched, FetchedConfig, SampleNews, Unfounded, Versions};
+pub use fetched::{
+    Awaited, AwaitedObject, Covered, Fetched, FetchedConfig, SampleNews, Unfounded, Versions, Warning,
+};
 use fetched::{Kind, key_of};
 pub(super) use fetched::{announced, announced_run};
 use jiff::Timestamp;
@@ -41,10 +43,12 @@ use thiserror::Error;
 pub enum FetchError {
     #[error(transparent)]
     Keboola(#[from] KeboolaError),
-    #[error("version {version} of {key} is not visible yet")]
-    NotVisible { key: ConfigKey, version: u64 },
-    #[error("job {run} is not visible yet")]
-    JobNotVisible { run: RunId },
+    /// `object` is what it is called where operators read of it.
+    #[error("version {version} of {object} is not visible yet")]
+    NotVisible { object: String, version: u64 },
+    /// As the one before.
+    #[error("{object} is not visible yet")]
+    JobNotVisible { object: String },
     #[error("the history of the project is being listed; {left} configurations are left")]
     HistoryUnlisted { left: usize },
     #[error("the branch {branch} does not exist any more")]

@@ -109,7 +109,7 @@ impl Runner {
                 Ok(last) => {
                     schedules.insert(lane.id.clone(), Schedule::new(&lane.id, last, config));
                 }
-                Err(error) => return self.compared_badly(lane, &error),
+                Err(error) => return self.compared_badly(lane, &error).await,
             }
         }
         let Some(schedule) = schedules.get_mut(&lane.id) else {
@@ -122,7 +122,7 @@ impl Runner {
         if schedule.due <= now
             && let Err(error) = self.look(lane, schedule, config).await
         {
-            self.compared_badly(lane, &error);
+            self.compared_badly(lane, &error).await;
             schedule.open = None;
             schedule.due = again(now, config.every);
         }
@@ -138,7 +138,7 @@ impl Runner {
                     *schedule = Schedule::new(&lane.id, compared, config);
                 }
                 Ok(None) => {}
-                Err(error) => self.compared_badly(lane, &error),
+                Err(error) => self.compared_badly(lane, &error).await,
             }
         }
     }
@@ -184,9 +184,10 @@ impl Runner {
         Ok(())
     }
 
-    fn compared_badly(&self, lane: &Lane, error: &AttemptError) {
+    async fn compared_badly(&self, lane: &Lane, error: &AttemptError) {
         self.count_comparison("failed");
-        tracing::warn!(mirror = %lane.id.mirror, branch_id = %lane.id.branch, error = crate::app::chain(error),
+        let error = lane.reason_of(error).await;
+        tracing::warn!(mirror = %lane.id.mirror, branch_id = %lane.id.branch, error,
             "the branch cannot be compared with its source; it is tried again");
     }
 

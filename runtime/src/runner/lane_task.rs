@@ -201,7 +201,7 @@ impl LaneTask {
                         running = Some(self.start(&started.0, now));
                         continue;
                     }
-                    let ended = self.ended(*outcome, machine.retries());
+                    let ended = self.ended(*outcome, machine.retries()).await;
                     self.count_backlog().await;
                     months_at = self.months_due();
                     // First the pace: what waits may start with the end of the attempt.

@@ -14,6 +14,8 @@ use support::{Installation, JANE, Keboola, MIRROR, Options, PETR, Server, until}
 /// What an event tells of is waited for this long.
 const VISIBLE_WITHIN: &str = "visible_within_ms = 1500";
 const CONFIG: &str = "configs/main/extractor/keboola.ex-shop/the-orders/config.json";
+/// A token of GitHub by its form.
+const TOKEN: &str = "ghp_16C7e42F292c6912E7710c838347Ae178B4a";
 
 async fn mirrored() -> (Installation, Server) {
     mirrored_with(VISIBLE_WITHIN).await

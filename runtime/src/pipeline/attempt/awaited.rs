@@ -35,13 +35,24 @@ impl Lane {
         let now = (self.now)();
         let is_new = |awaited: &&Awaited| !self.source.is_usually_seen(awaited.since, now);
         if let Some(new) = awaited.iter().find(is_new) {
-            return Ok(Some(not_shown(new)));
+            return Ok(Some(self.not_shown(new).await));
         }
         let objects: BTreeSet<ObjectKey> = awaited.iter().map(Awaited::object).collect();
         if has_more || !is_only_of(cut, &objects) || self.log_has_other(cut, &objects).await? {
             return Ok(None);
         }
-        Ok(Some(not_shown(first)))
+        Ok(Some(self.not_shown(first).await))
+    }
+
+    async fn not_shown(&self, awaited: &Awaited) -> FetchError {
+        let object = self.called(&awaited.object()).await;
+        match &awaited.what {
+            AwaitedObject::Version(_, wanted) => FetchError::NotVisible {
+                object,
+                version: wanted.version,
+            },
+            AwaitedObject::Run(..) => FetchError::JobNotVisible { object },
+        }
     }
 
     /// Returns whether something was told since the cut that is not of these objects. What waited beside it then waits for
@@ -75,8 +86,11 @@ impl Lane {
         }
         let through = [cut.change_through, cut.jobs_through].map(|through| through.to_string());
         let occasion = [self.id.mirror.as_str(), &through[0], &through[1]];
+        for awaited in &awaited {
+            let object = self.called(&awaited.object()).await;
+            tracing::info!(lane = %self.id, object, since = %awaited.since, "the source does not show yet what an event tells of; the rest goes on without it");
+        }
         let anew = |awaited: Awaited| {
-            tracing::info!(lane = %self.id, object = %awaited.object(), since = %awaited.since, "the source does not show yet what an event tells of; the rest goes on without it");
             let (body, occurred_at) = match &awaited.what {
                 AwaitedObject::Version(key, wanted) => (announced(key, wanted), wanted.occurred_at),
                 AwaitedObject::Run(run, told) => (announced_run(run, told), now),
@@ -89,16 +103,6 @@ impl Lane {
         };
         self.log.append(awaited.into_iter().map(anew).collect()).await?;
         Ok(())
-    }
-}
-
-fn not_shown(Awaited { what, .. }: &Awaited) -> FetchError {
-    match what {
-        AwaitedObject::Version(key, wanted) => FetchError::NotVisible {
-            key: key.clone(),
-            version: wanted.version,
-        },
-        AwaitedObject::Run(run, _) => FetchError::JobNotVisible { run: run.clone() },
     }
 }
 

@@ -88,7 +88,8 @@ impl Lane {
                     return Err(AttemptError::Deadly { deaths, until });
                 }
                 Next::Isolate(key) => {
-                    tracing::error!(lane = %self.id, object = %key, deaths, "the process died over this object again and again; it is put aside, and everything else goes on");
+                    let object = self.called(&key).await;
+                    tracing::error!(lane = %self.id, object, deaths, "the process died over this object again and again; it is put aside, and everything else goes on");
                     trial.isolated(self.deaths_max);
                     record.isolated.push((key, deaths));
                     self.store_deaths(record).await?;

@@ -48,7 +48,10 @@ impl Lane {
         let survey = Survey::new(self.spool.clone())
             .keeping_out(Arc::clone(&kept_out))
             .telling(Arc::clone(&self.progress));
-        tokio::try_join!(fetch, survey.follow(Arc::clone(&self.transformer), out))
+        let (mut fetched, survey): (Fetched, Survey) =
+            tokio::try_join!(fetch, survey.follow(Arc::clone(&self.transformer), out))?;
+        self.warn_of_fetched(std::mem::take(&mut fetched.warnings)).await;
+        Ok((fetched, survey))
     }
 
     /// Looks at a configuration at the version that the tip has, in place of the newest.
@@ -96,6 +99,7 @@ impl Lane {
             }
         };
         let mut fetched = self.transformer.stages.watch(Stage::Fetch, fetch).await?;
+        self.warn_of_fetched(std::mem::take(&mut fetched.warnings)).await;
         let reasons = taken
             .into_iter()
             .filter_map(|key| Some((key.clone(), kept_out.reason(&key)?)));

@@ -238,7 +238,7 @@ impl Lane {
                 .collect(),
             clean,
         };
-        let WithheldNow { objects, files, runs } = memory.withheld_now();
+        let WithheldNow { objects, files, runs } = self.withheld_now(memory).await;
         let withheld = Report::Withheld {
             branch,
             objects: objects.into_iter().chain(files).chain(runs).collect(),

@@ -111,7 +111,8 @@ impl Lane {
             if self.filed().letters.contains_key(&object) {
                 continue;
             }
-            tracing::warn!(lane = %self.id, %object, reason, "event put aside");
+            let (about, reason) = (self.called(&object).await, self.shown_text(reason).await);
+            tracing::warn!(lane = %self.id, object = about, reason, "event put aside");
             let body = body.or_else(|| told_of(&object, cut));
             let envelope = body.map(|body| Envelope::internal(self.topic.clone(), body, now));
             let key = envelope.as_ref().map(|envelope| envelope.key.clone());
@@ -120,7 +121,7 @@ impl Lane {
                 key: key.clone().filter(|_| may_be_told_again),
                 position: None,
                 reason,
-                body: object.to_string(),
+                body: about,
                 at: now,
                 envelope,
             };

@@ -1,25 +1,140 @@
-//! What ids are called in logs, in the status and among dead letters: see [`super::super::transform`], which blocks.
+//! What ids are called in logs, in the status and among dead letters, beside the executor: judging them blocks.
 
-use super::{super::unusable::Extent, Lane};
+use super::{
+    super::{
+        fetch::Warning,
+        memory::{Memory, WithheldNow},
+        transform::Transformer,
+        unusable::Extent,
+    },
+    Lane,
+};
+use mirror_core::{
+    finding::WithholdReason,
+    ids::{ObjectKey, TableId, hidden_name},
+};
 use mirror_keboola::UnreadJobs;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// What a run is called that has no id at all.
 const WITHOUT_ID: &str = "job without an id";
+/// Stands where something could not be judged.
+const UNJUDGED: &str = "what could not be judged,";
+
+/// A table without a sample although samples are wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoSample {
+    /// Its id, or a digest where that is a secret.
+    pub called: String,
+    pub why: &'static str,
+}
 
 impl Lane {
-    /// Returns what the runs of a listing are called that have no usable id, and what is wrong with each.
-    pub(in crate::pipeline) async fn unusable_of(&self, unread: &UnreadJobs) -> BTreeMap<String, String> {
+    /// Asks the transformer; none where that ended unexpectedly.
+    async fn judged<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Transformer) -> T + Send + 'static,
+    ) -> Option<T> {
         let transformer = Arc::clone(&self.transformer);
+        tokio::task::spawn_blocking(move || ask(&transformer)).await.ok()
+    }
+
+    /// Returns what an object is called where operators read of it: see [`Transformer::called`].
+    pub(crate) async fn called(&self, object: &ObjectKey) -> String {
+        let objects = vec![object.clone()];
+        let called = self.judged(move |transformer| transformer.called(&objects)).await;
+        let called = called.and_then(|mut called| called.pop());
+        called.unwrap_or_else(|| object.hidden())
+    }
+
+    /// Returns why something failed as operators may read it: see [`Transformer::told`].
+    pub(crate) async fn reason_of(&self, error: &(dyn std::error::Error + Sync)) -> String {
+        self.shown_text(crate::app::chain(error)).await
+    }
+
+    pub(super) async fn shown_text(&self, text: String) -> String {
+        let hidden = hidden_name(UNJUDGED, &text);
+        let told = self.judged(move |transformer| transformer.told(&[text])).await;
+        told.and_then(|mut told| told.pop()).unwrap_or(hidden)
+    }
+
+    /// Returns all that a branch withholds, for people.
+    pub(crate) async fn withheld_now(&self, memory: &Memory) -> WithheldNow {
+        let mut now = memory.withheld_now();
+        let objects = memory.withheld();
+        let (keys, reasons): (Vec<ObjectKey>, Vec<WithholdReason>) =
+            objects.map(|(key, reason)| (key.clone(), reason.clone())).unzip();
+        if keys.is_empty() {
+            return now;
+        }
+        let named = move |transformer: &Transformer| -> BTreeMap<String, String> {
+            let called = transformer.called(&keys);
+            let told: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+            let told = transformer.told(&told);
+            let named = keys.iter().zip(&reasons).zip(called);
+            let named = named.map(|((key, reason), called)| match reason.may_be_of_ids() {
+                true => key.hidden(),
+                false => called,
+            });
+            named.zip(told).collect()
+        };
+        now.objects = self.judged(named).await.unwrap_or_default();
+        now
+    }
+
+    /// Returns what tables without a sample are called, and why they have none.
+    pub(crate) async fn without_sample(
+        &self,
+        missing: BTreeMap<TableId, &'static str>,
+    ) -> BTreeMap<TableId, NoSample> {
+        if missing.is_empty() {
+            return BTreeMap::new();
+        }
+        let tables: Vec<ObjectKey> = missing.keys().cloned().map(ObjectKey::Table).collect();
+        let hidden = self.judged(move |transformer| {
+            let called = transformer.called(&tables).into_iter().zip(&tables);
+            let is_hidden = called.map(|(called, table)| called != table.to_string());
+            is_hidden.collect::<Vec<bool>>()
+        });
+        let mut hidden = hidden.await.unwrap_or_default().into_iter();
+        let named = missing.into_iter().map(|(table, why)| {
+            let called = match hidden.next() {
+                Some(false) => table.to_string(),
+                Some(true) | None => ObjectKey::Table(table.clone()).hidden(),
+            };
+            (table, NoSample { called, why })
+        });
+        named.collect()
+    }
+
+    /// Logs what was noted of objects while they were fetched.
+    pub(super) async fn warn_of_fetched(&self, warnings: Vec<Warning>) {
+        if warnings.is_empty() {
+            return;
+        }
+        let named = move |transformer: &Transformer| {
+            let objects: Vec<ObjectKey> = warnings.iter().map(|warning| warning.object.clone()).collect();
+            let details: Vec<String> = warnings.iter().map(|warning| warning.detail.clone()).collect();
+            let called = transformer.called(&objects).into_iter();
+            let told = called.zip(transformer.told(&details));
+            told.zip(warnings).collect::<Vec<_>>()
+        };
+        for ((object, detail), Warning { message, .. }) in self.judged(named).await.unwrap_or_default() {
+            tracing::warn!(lane = %self.id, object, detail, "{message}");
+        }
+    }
+
+    /// Returns what the runs of a listing are called that have no usable id, and what is wrong with each.
+    pub(super) async fn unusable_of(&self, unread: &UnreadJobs) -> BTreeMap<String, String> {
         let first = unread.first.clone();
-        let named = move || {
+        let named = move |transformer: &Transformer| {
             let named = first.into_iter().map(|run| {
                 let name = run.id.map(|id| transformer.called_raw("job", &id));
                 (name.unwrap_or_else(|| WITHOUT_ID.to_owned()), run.detail)
             });
             named.collect()
         };
-        tokio::task::spawn_blocking(named).await.unwrap_or_default()
+        self.judged(named).await.unwrap_or_default()
     }
 
     /// Tells of the runs of a listing that have no usable id: in the status, and in the log, of those of a part only where

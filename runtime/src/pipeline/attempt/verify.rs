@@ -102,7 +102,7 @@ impl Lane {
             waiting: backlog.depth,
             differences: BTreeMap::new(),
             count: 0,
-            withheld: memory.withheld_now(),
+            withheld: self.withheld_now(&memory).await,
         };
         let Some(tip) = tip.filter(|tip| tip.own && mirrored.is_some()) else {
             return Ok(Some(verified));

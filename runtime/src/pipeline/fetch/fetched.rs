@@ -23,6 +23,14 @@ pub struct Unfounded {
     pub body: Option<Body>,
 }
 
+/// Something to be logged of an object, by who knows what it may be called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    pub object: ObjectKey,
+    pub detail: String,
+    pub message: &'static str,
+}
+
 /// What an event tells of and the source does not show yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Awaited {
@@ -88,6 +96,7 @@ pub struct Fetched {
     pub in_doubt: BTreeSet<Kind>,
     /// Objects that were listed and cannot be read.
     pub unread: usize,
+    pub warnings: Vec<Warning>,
     /// All there is in the branch was fetched.
     pub whole: bool,
 }
@@ -338,9 +347,22 @@ impl Fetched {
         }
     }
 
+    /// Notes something to be logged of an object.
+    pub(super) fn warn(&mut self, object: ObjectKey, detail: String, message: &'static str) {
+        self.warnings.push(Warning {
+            object,
+            detail,
+            message,
+        });
+    }
+
     /// Notes that an object is there and cannot be read: it stays as it was.
     pub(super) fn withhold(&mut self, object: ObjectKey, detail: String) {
-        tracing::warn!(%object, detail, "a listed object cannot be read; it is withheld");
+        self.warn(
+            object.clone(),
+            detail.clone(),
+            "a listed object cannot be read; it is withheld",
+        );
         self.unread += 1;
         self.refused.insert(object, WithholdReason::Source { detail });
     }
@@ -402,6 +424,7 @@ impl Fetched {
         self.gone.extend(single.gone);
         self.unfounded.extend(single.unfounded);
         self.awaited.extend(single.awaited);
+        self.warnings.extend(single.warnings);
         if !is_listed {
             self.refused.extend(single.refused);
         }

@@ -283,12 +283,20 @@ impl Source {
             // A table that cannot be previewed has no sample; its structure is mirrored all the same.
             Err(error) if matches!(error.disposition(), Disposition::Gone | Disposition::Permanent) => {
                 fetched.without_sample(&table.id, "the preview was refused");
-                tracing::warn!(table = %table.id, error = crate::app::chain(&error), "no sample: the preview was refused");
+                fetched.warn(
+                    ObjectKey::Sample(table.id.clone()),
+                    crate::app::chain(&error),
+                    "no sample: the preview was refused",
+                );
             }
             // A token that may not read the data of some tables.
             Err(error @ KeboolaError::Forbidden { .. }) => {
                 fetched.without_sample(&table.id, "the token may not read the table's data");
-                tracing::warn!(table = %table.id, error = crate::app::chain(&error), "no sample: the token may not read the data");
+                fetched.warn(
+                    ObjectKey::Sample(table.id.clone()),
+                    crate::app::chain(&error),
+                    "no sample: the token may not read the data",
+                );
             }
             Err(error) => return Err(error.into()),
         }

@@ -1,5 +1,8 @@
 //! What ids are called where operators read of them: in logs, in the status, among dead letters. Like a name, an id may be a
 //! secret that somebody put in its place.
+//!
+//! Judged by the built-in policy and the guard. A customer's policy decides what goes into the repository; where it has no
+//! answer, operators have to read of which object.
 
 use super::Transformer;
 use mirror_core::{
@@ -8,124 +11,96 @@ use mirror_core::{
     ids::{ObjectKey, hidden_name},
     redaction::document_of_text,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-/// What the policies and the guard say of a name; of several what comes later here counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Judged {
-    Harmless,
-    /// There is no answer.
-    Unknown,
-    /// It is a secret, or has one in it.
-    Secret,
-}
-
-/// Longer ids are told by their digest.
+/// What cannot be an id and is longer is called by its digest.
 const RAW_BYTES_MAX: usize = 100;
 
 impl Transformer {
     /// Returns what objects are called, in their order: by their ids, or by a digest ([`ObjectKey::hidden`]) where one of
-    /// these may be a secret. Blocks.
-    pub fn called<'k>(&self, objects: impl IntoIterator<Item = &'k ObjectKey>) -> Vec<String> {
-        let objects: Vec<&ObjectKey> = objects.into_iter().collect();
-        let judged = self.judge_ids(objects.iter().flat_map(|object| object.ids()));
-        let harmless = |id: &str| judged.get(id) == Some(&Judged::Harmless);
-        let called = objects
-            .iter()
-            .map(|object| match object.ids().into_iter().all(harmless) {
-                true => object.to_string(),
-                false => object.hidden(),
-            });
+    /// these is a secret. Blocks.
+    #[must_use]
+    pub fn called(&self, objects: &[ObjectKey]) -> Vec<String> {
+        let ids = objects.iter().map(ObjectKey::ids);
+        let secrets = self.secrets_among(ids.flatten());
+        let called =
+            objects.iter().map(
+                |object| match object.ids().into_iter().any(|id| secrets.contains(id)) {
+                    true => object.hidden(),
+                    false => object.to_string(),
+                },
+            );
         called.collect()
     }
 
     /// Returns what something is called that stands in the place of an id and cannot be one, whatever it is made of: the
-    /// kind, and the text in quotes with escapes; or the kind and a digest, where it may be a secret or is long. Blocks.
+    /// kind, and the text in quotes with escapes; or the kind and a digest, where it is a secret or long. Blocks.
+    #[must_use]
     pub fn called_raw(&self, kind: &str, raw: &str) -> String {
-        if raw.len() > RAW_BYTES_MAX {
-            return hidden_name(kind, raw);
-        }
         // What breaks it up may be all that hides it.
         let joined: String = raw.chars().filter(|c| !c.is_control()).collect();
-        let judged = self.judge_ids([raw, joined.as_str()]);
-        match judged.values().all(|judged| *judged == Judged::Harmless) {
-            true => format!("{kind} \"{}\"", raw.escape_debug()),
-            false => hidden_name(kind, raw),
+        if raw.len() > RAW_BYTES_MAX || !self.secrets_among([raw, joined.as_str()]).is_empty() {
+            return hidden_name(kind, raw);
         }
+        format!("{kind} \"{}\"", raw.escape_debug())
     }
 
-    /// Returns a text of ours, such as why a call failed, with a digest in place of each word that may be a secret: ids
-    /// stand in it. Blocks.
-    pub fn told(&self, text: &str) -> String {
-        let pieces: Vec<(&str, &str)> = text.split_inclusive(ends_word).map(word_of).collect();
-        let judged = self.judge_ids(pieces.iter().map(|(word, _)| *word));
-        let mut told = String::with_capacity(text.len());
-        for (word, end) in pieces {
-            // Where a policy has no answer, nobody could read any more why.
-            match judged.get(word) {
-                Some(Judged::Secret) => told.push_str(&hidden_name("id", word)),
-                Some(Judged::Harmless | Judged::Unknown) | None => told.push_str(word),
+    /// Returns texts of ours, such as why a call failed, with a digest in place of each word that is a secret, for ids
+    /// stand in them. Blocks.
+    #[must_use]
+    pub fn told(&self, texts: &[String]) -> Vec<String> {
+        let all = texts.iter().flat_map(|text| words(text));
+        let secrets = self.secrets_among(all.map(|(word, _)| word));
+        let guard = self.guard();
+        let told = texts.iter().map(|text| {
+            let mut told = String::with_capacity(text.len());
+            for (word, end) in words(text) {
+                match secrets.contains(word) {
+                    true => told.push_str(&hidden_name("id", word)),
+                    false => told.push_str(word),
+                }
+                told.push_str(end);
             }
-            told.push_str(end);
-        }
-        // One that has several words.
-        match self.guard().check_name(&told) {
-            Some(_) => hidden_name("a text that may show a secret,", text),
-            None => told,
-        }
+            // A secret may have several words.
+            match guard.check_name(&told) {
+                Some(_) => hidden_name("a text that shows a secret,", text),
+                None => told,
+            }
+        });
+        told.collect()
     }
 
-    /// Judges each text by all policies and the guard, as a name.
-    fn judge_ids<'t>(&self, texts: impl IntoIterator<Item = &'t str>) -> BTreeMap<&'t str, Judged> {
+    /// Returns those texts that are secrets, or have one in them.
+    fn secrets_among<'t>(&self, texts: impl IntoIterator<Item = &'t str>) -> BTreeSet<&'t str> {
         let texts: BTreeSet<&str> = texts.into_iter().filter(|text| !text.is_empty()).collect();
-        if texts.is_empty() {
-            return BTreeMap::new();
-        }
         let documents: Vec<Document> = texts
             .iter()
             .map(|text| document_of_text(DocumentKind::Name, text))
             .collect();
+        let verdicts = self.policies.first().filter(|_| !texts.is_empty());
+        let verdicts = verdicts.map(|builtin| builtin.redact(&self.context, &documents));
+        // Where it has no answer, the guard's counts.
+        let verdicts = verdicts.and_then(Result::ok).unwrap_or_default();
+        let is_found =
+            |verdict: &Verdict| matches!(verdict, Verdict::Findings(findings) if !findings.is_empty());
+        let mut found = verdicts.iter().map(is_found);
         let guard = self.guard();
-        let mut judged: BTreeMap<&str, Judged> = texts
-            .iter()
-            .map(|text| {
-                let is_secret = guard.check_name(text).is_some() || !self.redaction.ciphers(text).is_empty();
-                (
-                    *text,
-                    if is_secret {
-                        Judged::Secret
-                    } else {
-                        Judged::Harmless
-                    },
-                )
+        texts
+            .into_iter()
+            .filter(|text| {
+                found.next() == Some(true)
+                    || guard.check_name(text).is_some()
+                    || !self.redaction.ciphers(text).is_empty()
             })
-            .collect();
-        for policy in &self.policies {
-            let verdicts = policy.redact(&self.context, &documents).unwrap_or_default();
-            let verdicts = verdicts.iter().map(Some).chain(std::iter::repeat(None));
-            for (text, verdict) in texts.iter().zip(verdicts) {
-                let said = match verdict {
-                    Some(Verdict::Findings(findings)) if findings.is_empty() => Judged::Harmless,
-                    Some(Verdict::Findings(_)) => Judged::Secret,
-                    Some(Verdict::Withhold(_)) | None => Judged::Unknown,
-                };
-                let judged = judged.entry(text).or_insert(said);
-                *judged = (*judged).max(said);
-            }
-        }
-        judged
+            .collect()
     }
 }
 
-fn ends_word(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '/' | '`' | '"' | '\'' | '(' | ')' | ',' | ';')
-}
-
-/// Cuts what ends a word off it.
-fn word_of(piece: &str) -> (&str, &str) {
-    let end = piece.char_indices().next_back();
-    match end.filter(|(_, c)| ends_word(*c)) {
-        Some((at, _)) => piece.split_at(at),
-        None => (piece, ""),
-    }
+/// Cuts a text into words, each with what ends it.
+fn words(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let ends = |c: char| c.is_whitespace() || matches!(c, '/' | '`' | '"' | '\'' | '(' | ')' | ',' | ';');
+    text.split_inclusive(ends).map(move |piece| {
+        let end = piece.char_indices().next_back().filter(|(_, c)| ends(*c));
+        piece.split_at(end.map_or(piece.len(), |(at, _)| at))
+    })
 }

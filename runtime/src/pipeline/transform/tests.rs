@@ -281,6 +281,47 @@ fn a_name_is_judged_as_it_was_typed_and_as_it_is_shown() {
 }
 
 #[test]
+fn what_is_a_secret_in_the_place_of_an_id_is_called_by_a_digest_and_ordinary_ids_stay() {
+    let transformer = transformer();
+    let told = |text: String| transformer.told(&[text]).remove(0);
+    let ordinary = [
+        config("keboola.ex-db-mysql", "01k0vea53rhcw3anmg57w2k2aj"),
+        config("keboola.python-transformation-v2", "493493"),
+        config("kds-team.app-custom-python", "daily-orders_2026.v2 (new)"),
+        config("keboola.scheduler", "0b5f6a2c-7c1e-4d5f-9a3b-2f6f0c9d1e77"),
+        ObjectKey::Table("in.c-kds-team-ex-shopify-493493.order_lines".parse().unwrap()),
+        ObjectKey::Bucket("out.c-main".parse().unwrap()),
+        ObjectKey::Job("1234567890.1234567891".parse().unwrap()),
+        ObjectKey::Branch,
+    ];
+    let called = transformer.called(&ordinary);
+    for (called, object) in called.iter().zip(&ordinary) {
+        assert_eq!(*called, object.to_string());
+        let reason =
+            format!("keboola failed on version 3 of {object} in branch 1001 (status 500, `e-9f1c2b`)");
+        assert_eq!(told(reason.clone()), reason);
+    }
+    let hidden = [config("acme.ex", TOKEN), config("acme.ex", CREDENTIAL)];
+    let called = transformer.called(&hidden);
+    assert_eq!(called, [hidden[0].hidden(), hidden[1].hidden()]);
+    for secret in [TOKEN, CREDENTIAL] {
+        let said = told(format!("version 3 of acme.ex/{secret} is not visible yet"));
+        assert!(said.starts_with("version 3 of acme.ex/id sha256:"), "{said}");
+        assert!(said.ends_with(" is not visible yet"), "{said}");
+    }
+    let words = CREDENTIAL.replace('-', " ");
+    let said = told(format!("version 3 of acme.ex/{words} is not visible yet"));
+    assert!(said.starts_with("a text that shows a secret, sha256:"), "{said}");
+
+    assert_eq!(transformer.called_raw("job", "a\n\"b"), r#"job "a\n\"b""#);
+    let (head, tail) = TOKEN.split_at(20);
+    for raw in [format!("{TOKEN}\0"), format!("{head}\n{tail}"), "7".repeat(101)] {
+        let called = transformer.called_raw("job", &raw);
+        assert!(called.starts_with("job sha256:"), "{called}");
+    }
+}
+
+#[test]
 fn a_ciphertext_in_a_name_is_shown_nowhere_unless_the_mode_keeps_it() {
     const CIPHER: &str = "KBC::ProjectSecure::eJwVykEKwCAMBC5oYh7mRlZjUwMjAw";
     let name = format!("DB {CIPHER}");

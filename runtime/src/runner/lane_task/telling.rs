@@ -21,21 +21,21 @@ use mirror_core::{
 use std::collections::BTreeMap;
 
 impl LaneTask {
-    pub(super) fn ended(&mut self, outcome: Result<Done, AttemptError>, retries: u32) -> AttemptEnd {
+    pub(super) async fn ended(&mut self, outcome: Result<Done, AttemptError>, retries: u32) -> AttemptEnd {
         self.status(|status| status.attempt_since = None);
         match outcome {
             Ok(done) => {
                 self.count_retry(retries, "success");
-                self.succeeded(done)
+                self.succeeded(done).await
             }
             Err(error) => {
                 self.count_retry(retries, "failure");
-                AttemptEnd::Failed(self.failed(&error, retries + 1))
+                AttemptEnd::Failed(self.failed(&error, retries + 1).await)
             }
         }
     }
 
-    fn succeeded(&mut self, done: Done) -> AttemptEnd {
+    async fn succeeded(&mut self, done: Done) -> AttemptEnd {
         let Done {
             tip,
             base,
@@ -54,7 +54,8 @@ impl LaneTask {
         } = done;
         self.tell_kept_back(&kept_back);
         refusals.into_iter().for_each(|reason| self.count_refusal(reason));
-        let withheld = memory.withheld_now();
+        let withheld = self.lane.withheld_now(&memory).await;
+        let missing = self.lane.without_sample(samples.missing).await;
         let pushed = landed.is_some().then(|| (self.lane.now)());
         self.status(|status| {
             status.tip = tip;
@@ -66,7 +67,7 @@ impl LaneTask {
             for table in &samples.taken {
                 status.no_sample.remove(table);
             }
-            status.no_sample.extend(samples.missing);
+            status.no_sample.extend(missing);
             if let Some(landed) = landed.as_ref().filter(|landed| !landed.inventory.is_empty()) {
                 status.inventory = landed.inventory.clone();
             }
@@ -77,7 +78,7 @@ impl LaneTask {
         // How long a backlog took says nothing of the next window.
         let took = (landed.is_some() && caught_up.is_empty()).then_some(took);
         for landed in caught_up.into_iter().chain(landed) {
-            self.tell(landed);
+            self.tell(landed).await;
         }
         self.cadence.learn(&memory, cursor.jobs);
         self.spent = Some(memory.spent().clone());
@@ -125,7 +126,7 @@ impl LaneTask {
         system.metrics.objects_withheld_now.set(withheld);
     }
 
-    fn tell(&self, landed: Landed) {
+    async fn tell(&self, landed: Landed) {
         record(&self.runner.system.metrics, &self.lane, &landed);
         let known = self.mirror.visibility.last();
         if self.lane.exports.samples && known.is_none_or(|found| found.visibility != Visibility::Private) {
@@ -151,16 +152,20 @@ impl LaneTask {
             "mirrored"
         );
         for (object, reason) in &landed.withheld {
-            let object = reason.name_of(object);
-            tracing::warn!(mirror = %landed.lane.mirror, branch_id = %landed.lane.branch, object, %reason, "withheld");
+            let object = match reason.may_be_of_ids() {
+                true => object.hidden(),
+                false => self.lane.called(object).await,
+            };
+            let reason = self.lane.reason_of(reason).await;
+            tracing::warn!(mirror = %landed.lane.mirror, branch_id = %landed.lane.branch, object, reason, "withheld");
         }
         // Nobody may be listening.
         let _ = self.runner.landed.send(landed);
     }
 
-    pub(super) fn failed(&mut self, error: &AttemptError, retry_count: u32) -> Failure {
+    pub(super) async fn failed(&mut self, error: &AttemptError, retry_count: u32) -> Failure {
         let disposition = error.disposition();
-        let reason = crate::app::chain(error);
+        let reason = self.lane.reason_of(error).await;
         self.status(|status| status.held = error.held().cloned());
         if let AttemptError::Exposed { .. } = error {
             self.runner.system.metrics.sample_request(true);

@@ -31,7 +31,8 @@ impl LaneTask {
                 Ok(machine) => return Some(machine),
                 Err(error) => error,
             };
-            let failure = self.failed(&error, outage.as_ref().map_or(1, |outage| outage.attempts + 1));
+            let attempts = outage.as_ref().map_or(1, |outage| outage.attempts + 1);
+            let failure = self.failed(&error, attempts).await;
             let now = (self.lane.now)();
             let known = match outage.take() {
                 // It may be what the process before this one has ended with.

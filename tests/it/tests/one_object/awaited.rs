@@ -1,9 +1,9 @@
 //! What the source does not show yet holds up nothing else, and is not lost.
 
-use super::{change, config_path, mirrored_with, post, support};
+use super::{change, config_path, mirrored, mirrored_with, post, support};
 use fake_keboola::{Fault, FaultKind};
 use serde_json::{Value, json};
-use support::{Installation, JANE, Keboola, Options, PETR, Server, until};
+use support::{Installation, JANE, Keboola, MIRROR, Options, PETR, Server, until};
 
 /// Much longer than anything else here takes.
 const PATIENT: &str = "visible_within_ms = 25000";
@@ -81,6 +81,49 @@ async fn a_wrong_version_and_an_unknown_run_hold_up_nothing_else() {
     })
     .await;
     site.repository.fsck();
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_that_is_a_secret_is_called_by_a_digest_while_it_is_awaited_and_when_it_is_put_aside() {
+    let (site, server) = mirrored().await;
+    let main = site.keboola.main();
+    // One is known by its form, the other is what the process itself holds.
+    let secrets = [super::TOKEN, site.keboola.token()];
+    for id in secrets.into_iter().chain(["nowhere"]) {
+        post(&server, &change(&site, &main, id, 3)).await;
+        let outage = until("the version is awaited", async || {
+            let outage = server.lane(&main).await["outage"].clone();
+            let reason = outage["reason"].as_str()?.to_owned();
+            reason.contains("version 3 of").then_some(reason)
+        })
+        .await;
+        let is_named = outage.contains("version 3 of keboola.ex-shop/nowhere is not visible yet");
+        assert_eq!(is_named, id == "nowhere", "{outage}");
+        assert_eq!(
+            outage.contains("version 3 of config sha256:"),
+            id != "nowhere",
+            "{outage}"
+        );
+        until("it is put aside", async || {
+            (server.lane(&main).await["outage"] == Value::Null && site.is_settled()).then_some(())
+        })
+        .await;
+    }
+    let listed = site.answer(&["events", "dead-letters", "--mirror", MIRROR]);
+    let about = |index: usize| listed["deadLetters"][index]["about"].as_str().unwrap_or_default();
+    assert!(about(0).starts_with("config sha256:"), "{listed}");
+    assert!(about(1).starts_with("config sha256:"), "{listed}");
+    assert_eq!(about(2), "keboola.ex-shop/nowhere", "{listed}");
+    assert_eq!(server.logged("event put aside").len(), 3);
+    let shown = [
+        server.log().join("\n"),
+        server.status().await.to_string(),
+        listed.to_string(),
+    ];
+    for secret in secrets {
+        assert!(shown.iter().all(|shown| !shown.contains(secret)), "{shown:?}");
+    }
     server.stop().await;
 }
 

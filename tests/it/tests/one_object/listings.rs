@@ -1,7 +1,7 @@
 //! Listings of the source with objects that cannot be read.
 
 use super::{
-    CONFIG, mirrored,
+    CONFIG, TOKEN, mirrored,
     support::{Installation, JANE, Keboola, MIRROR, Options, until},
     verify,
 };
@@ -125,9 +125,6 @@ async fn malformed_objects_of_listings_hold_up_nothing_and_take_nothing_away() {
     server.stop().await;
     site.repository.fsck();
 }
-
-/// A token of GitHub by its form.
-const TOKEN: &str = "ghp_16C7e42F292c6912E7710c838347Ae178B4a";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_whose_ids_cannot_be_used_are_counted_and_told_and_change_nothing_else() {
