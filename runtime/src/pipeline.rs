@@ -19,6 +19,7 @@ pub mod progress;
 pub mod reconcile;
 pub mod recover;
 pub mod render;
+pub mod rendering;
 pub mod spool;
 pub mod stages;
 pub mod survey;

@@ -344,6 +344,7 @@ impl Runner {
                 status.refname = lane.refname.to_string();
                 status.backfill = lane.backfill_progress();
                 status.unusable_runs = Arc::clone(&lane.unusable_runs);
+                status.rendering = Arc::clone(&lane.rendering);
             });
             if !lane.branch.is_default {
                 self.system

@@ -8,6 +8,7 @@ use crate::{
         backfill::BackfillProgress,
         memory::WithheldNow,
         progress::Progress,
+        rendering::Rendering,
         unusable::UnusableRuns,
     },
     policies::ShadowReport,
@@ -67,6 +68,8 @@ pub struct LaneStatus {
     pub backfill: Option<Arc<BackfillProgress>>,
     /// Runs that are left out for their ids, as far as listings of this process had them.
     pub unusable_runs: Arc<UnusableRuns>,
+    /// Whether another worker renders it differently.
+    pub rendering: Arc<Rendering>,
 }
 
 /// How fast the history of runs grows.
@@ -152,7 +155,7 @@ pub struct Summary {
     pub withheld: usize,
     /// The newest of all lanes.
     pub last_push: Option<Timestamp>,
-    /// Why it fails or cannot be opened.
+    /// Why it fails or cannot be opened, or what else somebody has to mend.
     pub reason: Option<String>,
 }
 
@@ -400,6 +403,7 @@ impl Status {
                         "reason": outage.reason,
                         "attempts": outage.attempts,
                     })),
+                    "otherSettings": lane.rendering.conflict(),
                     "jobs": lane.jobs.as_ref().map(JobsStatus::page),
                     "backfill": lane.backfill.as_ref().and_then(|progress| progress.get()),
                     "held": lane.held.as_ref().map(|held| json!({
@@ -517,7 +521,9 @@ impl Status {
             backlog,
             withheld: own.iter().map(|lane| lane.withheld.count()).sum(),
             last_push: own.iter().filter_map(|lane| lane.last_push).max(),
-            reason: problem.or_else(|| outage.map(|outage| outage.reason.clone())),
+            reason: problem
+                .or_else(|| outage.map(|outage| outage.reason.clone()))
+                .or_else(|| own.iter().find_map(|lane| lane.rendering.conflict())),
         })
     }
 

@@ -15,8 +15,8 @@ use crate::{
     nats::{self, Nats},
     notify::{MirrorNotices, Notices, courier::Courier},
     pipeline::{
-        attempt::Heirs, cache::ObjectCache, fetch::Source, memories::Memories, stages::Stages,
-        transform::OwnSecrets,
+        attempt::Heirs, cache::ObjectCache, fetch::Source, memories::Memories, rendering::Renderings,
+        stages::Stages, transform::OwnSecrets,
     },
     policies::{self, Policies, Policy, Shadow},
     queue::{EventLog, embedded::EmbeddedLog, jetstream::JetStreamLog},
@@ -76,6 +76,7 @@ pub struct System {
     own_secrets: std::sync::Mutex<BTreeMap<MirrorId, Arc<OwnSecrets>>>,
     cache: Arc<ObjectCache>,
     memories: Arc<Memories>,
+    renderings: Renderings,
     pub turns: Arc<Turns>,
     repositories: Mutex<BTreeMap<PathBuf, Arc<Mutex<()>>>>,
 }
@@ -295,6 +296,7 @@ impl System {
         let sync = config.sync;
         Ok(Self {
             cache: ObjectCache::new(sync.cache_bytes_max),
+            renderings: Renderings::default(),
             memories: Arc::new(Memories::new(sync.remembered_bytes_max)),
             turns: Arc::new(Turns::new(sync.attempts_max, sync.rebuilds_max)),
             config,

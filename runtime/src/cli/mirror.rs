@@ -185,6 +185,9 @@ fn lane_status(lane: &Value) -> String {
             outage["attempts"]
         );
     }
+    if let Some(conflict) = lane["otherSettings"].as_str() {
+        let _ = writeln!(told, "  {conflict}");
+    }
     let backfill = &lane["backfill"];
     if !backfill.is_null() {
         let count = |of: &str| format!("{} of {} {of}", backfill[of]["done"], backfill[of]["total"]);

@@ -28,6 +28,7 @@ use super::{
     memory::Memory,
     progress::Progress,
     recover::Start,
+    rendering::Rendering,
     spool::SpoolLimits,
     stages::Stage,
     transform::Transformer,
@@ -96,6 +97,8 @@ pub struct Lane {
     /// For the default branch: those that inherit its tables.
     pub heirs: Arc<Heirs>,
     pub render: RenderDigest,
+    /// What this process has rendered the lane under, and whether others differ.
+    pub rendering: Arc<Rendering>,
     pub source: Arc<Source>,
     pub transformer: Arc<Transformer>,
     /// For what is under way when everything is rendered.
@@ -542,6 +545,9 @@ impl Lane {
             && let Err(error) = self.remember(&observed).await
         {
             tracing::warn!(lane = %self.id, error = crate::app::chain(&error), "what was seen of the storage cannot be stored; the next comparison tells of more than it has to");
+        }
+        if done.landed.is_some() {
+            self.rendering.committed(&self.render);
         }
         if rebuild {
             self.tell_unusable(&unread_runs, Extent::All).await;

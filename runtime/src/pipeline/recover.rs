@@ -97,6 +97,13 @@ impl Lane {
             Some((id, trailers)) => (Some(id), Some(trailers.render), trailers.backfill),
             None => (None, None, false),
         };
+        if let Some(tip) = &mirrored
+            && self.rendering.found(&self.render, tip, (self.now)())
+        {
+            tracing::warn!(lane = %self.id, own = %self.render, other = %tip,
+                "another worker with other settings writes this branch too, so that each renders everything anew when it takes over; give all \
+                 workers the same configuration and release, and stop old ones");
+        }
         let top = history.tip;
         let held = match held {
             Some((base, memory))

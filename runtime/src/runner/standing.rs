@@ -4,6 +4,7 @@ use super::Runner;
 use crate::{pipeline::error::AttemptError, status::Summary};
 use mirror_core::ids::MirrorId;
 use serde_json::Value;
+use std::sync::Arc;
 
 impl Runner {
     /// Returns the status of a mirror's open branches. Those that this process does not work for are looked up in log and state.
@@ -29,6 +30,8 @@ impl Runner {
             status.update(&lane.id, |status| {
                 status.refname = lane.refname.to_string();
                 status.backfill = lane.backfill_progress();
+                status.unusable_runs = Arc::clone(&lane.unusable_runs);
+                status.rendering = Arc::clone(&lane.rendering);
                 status.outage = outage;
                 status.backlog = waiting.depth;
                 status.tip = tip;

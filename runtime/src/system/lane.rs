@@ -77,6 +77,7 @@ impl System {
         });
         mirror.notices.name(&branch.id, &name);
         Ok(Lane {
+            rendering: self.renderings.of(&id),
             notices: Arc::clone(&mirror.notices),
             topic: Topic {
                 stack: spec.stack.clone(),

@@ -159,6 +159,66 @@ async fn outage_outlives_workers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn a_worker_that_comes_back_says_that_another_one_has_other_settings() {
+    let keboola = Keboola::small();
+    let nats = NatsServer::start();
+    let mut site = Installation::new(&keboola, Broker::options(&nats, ""));
+    let first = site.worker("first").await;
+    let broker = Broker::open(nats, &site).await;
+    broker.settle(&[&site]).await;
+    let render = |site: &Installation| site.repository.log("main")[0].values("Mirror-Render").join("");
+    let own = render(&site);
+    let said = |server: &Server| {
+        let lines = server.log().into_iter();
+        lines
+            .filter(|line| line.contains("another worker with other settings"))
+            .collect::<Vec<_>>()
+    };
+
+    site.configure(|options| options.secrets = "masked");
+    let mut second = site.worker("second").await;
+    first.suspend(true);
+    until("everything is rendered anew", async || {
+        (render(&site) != own).then_some(())
+    })
+    .await;
+    let other = render(&site);
+    broker.settle(&[&site]).await;
+    assert_eq!(said(&second), Vec::<String>::new(), "it has only just begun");
+    assert_eq!(said(&first), Vec::<String>::new());
+    first.suspend(false);
+    second.kill();
+    until("it is rendered as before", async || {
+        (render(&site) == own).then_some(())
+    })
+    .await;
+    broker.settle(&[&site]).await;
+    keboola.set(&keboola.orders(), JANE, "z", 2);
+    broker.settle(&[&site]).await;
+
+    let told = said(&first);
+    assert_eq!(told.len(), 1, "{told:?}");
+    for part in [
+        own.as_str(),
+        &other,
+        "\"level\":\"WARN\"",
+        "the same configuration and release",
+    ] {
+        assert!(told[0].contains(part), "{part}: {told:?}");
+    }
+    let lane = first.lane(&keboola.main()).await;
+    let reason = lane["otherSettings"].as_str().unwrap_or_default();
+    assert!(reason.contains(&own) && reason.contains(&other), "{lane}");
+    let mut status = command();
+    status
+        .args(["mirror", "status", "--mirror", MIRROR, "--config"])
+        .arg(site.path("first.toml"));
+    let shown = run(&mut status).ok();
+    assert!(shown.contains("another worker with other settings"), "{shown}");
+    first.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn what_runs_have_cost_this_month_is_known_to_whoever_takes_over() {
     each_round(costs_outlive_workers).await;
 }
