@@ -266,6 +266,10 @@ fn files(policy: &RedactionPolicy, scan: &Scan) -> Result<(), Failure> {
             }
         }
     }
+    let is_nothing_read = scanned == 0 && withheld.is_empty() && no_text.is_empty();
+    if is_nothing_read && let Some(failure) = unread(&unreadable) {
+        return Err(failure);
+    }
     if scan.json {
         let findings: Vec<Value> = found
             .iter()
@@ -311,14 +315,23 @@ fn files(policy: &RedactionPolicy, scan: &Scan) -> Result<(), Failure> {
             withheld.len()
         );
     }
-    match unreadable.as_slice() {
-        [] => without_verdict(withheld.len()),
-        [(name, reason)] => Err(Failure::usage(format!("cannot read `{name}`: {reason}"))),
-        [(name, reason), ..] => Err(Failure::usage(format!(
+    match unread(&unreadable) {
+        Some(failure) => Err(failure),
+        None => without_verdict(withheld.len()),
+    }
+}
+
+/// Says which files cannot be read; none if all can.
+fn unread(unreadable: &[(&str, String)]) -> Option<Failure> {
+    let problem = match unreadable {
+        [] => return None,
+        [(name, reason)] => format!("cannot read `{name}`: {reason}"),
+        [(name, reason), ..] => format!(
             "cannot read {} files, of which the first is `{name}`: {reason}",
             unreadable.len()
-        ))),
-    }
+        ),
+    };
+    Some(Failure::usage(problem))
 }
 
 #[cfg(test)]

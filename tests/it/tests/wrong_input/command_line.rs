@@ -306,6 +306,24 @@ fn a_file_that_cannot_be_read_does_not_hide_what_others_have() {
 }
 
 #[test]
+fn where_nothing_could_be_read_only_that_is_told() {
+    let files = Files::new(&[]);
+    for arguments in [
+        ["scan", "none.py"].as_slice(),
+        &["scan", "none.py", "--json"],
+        &["scan", "none.py", "nor.py"],
+        &["explain", "none.py"],
+        &["explain", "none.py", "--json"],
+        &["bench", "none.wasm", "--data", "none.py"],
+    ] {
+        let said = files.run(arguments);
+        said.must(2, &["cannot read", "`none.py`"]);
+        assert_eq!(said.stdout, "", "{arguments:?}");
+        assert_eq!(said.stderr.lines().count(), 1, "{}", said.stderr);
+    }
+}
+
+#[test]
 fn lines_before_a_wrong_one_are_answered_and_ids_come_back_as_they_were() {
     let files = Files::new(&[(
         "lines",
