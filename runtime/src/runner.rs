@@ -204,7 +204,8 @@ impl Runner {
         let mut was_open: Option<bool> = None;
         // Branches that events tell of and the listing did not show, and until when they are looked for.
         let mut awaited: BTreeMap<BranchId, Timestamp> = BTreeMap::new();
-        let between = BRANCHES_EVERY.min(Duration::from_millis(self.system.config.window.span_ms) / 4);
+        let window = Duration::from_millis(self.system.config.window.span_ms);
+        let between = BRANCHES_EVERY.min(window / 4);
         loop {
             mirror.rotation.look().await;
             renewed.mark_unchanged();
@@ -262,10 +263,14 @@ impl Runner {
                     }
                 }
             };
+            let mut pause = between;
+            let mut landed = self.landed.subscribe();
             tokio::select! {
                 () = followed.stop.cancelled() => return,
                 () = sleep_until(next) => {}
                 _ = renewed.changed(), if failed => {}
+                // What was in the way may be over, and the status should not say otherwise any longer.
+                () = landed_of(&mut landed, &mirror.spec.id), if failed => pause = window * 2,
                 branch = unknown_branch, if !failed => {
                     let until = later((self.system.now)(), BRANCH_VISIBLE_WITHIN);
                     if let Some(branch) = branch {
@@ -276,7 +281,7 @@ impl Runner {
             // Events come in numbers; one listing is for all of them.
             tokio::select! {
                 () = followed.stop.cancelled() => return,
-                () = tokio::time::sleep(between) => {}
+                () = tokio::time::sleep(pause) => {}
             }
         }
     }
@@ -574,6 +579,18 @@ fn start_disposition(error: &StartError) -> Disposition {
             mirror_keboola::Disposition::Permanent => Disposition::Permanent,
         },
         _ => Disposition::NeedsCustomer,
+    }
+}
+
+/// Waits for a commit of a mirror.
+async fn landed_of(landed: &mut broadcast::Receiver<Landed>, mirror: &MirrorId) {
+    loop {
+        match landed.recv().await {
+            Ok(landed) if landed.lane.mirror != *mirror => {}
+            // Among those that were missed there may be one.
+            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => return,
+            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+        }
     }
 }
 

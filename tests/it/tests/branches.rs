@@ -2,7 +2,7 @@
 
 mod support;
 
-use fake_keboola::ConfigAt;
+use fake_keboola::{ConfigAt, Fault, FaultKind};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use support::{Installation, JANE, Keboola, Options, until};
@@ -314,4 +314,39 @@ async fn what_changes_in_a_table_of_the_default_branch_is_told_to_those_who_inhe
     .await;
     server.stop().await;
     site.check(&[]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_that_failed_is_repeated_when_a_commit_shows_that_it_may_go_well() {
+    let keboola = Keboola::small();
+    let site = site(&keboola, "");
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    keboola.fail(Fault {
+        path: "/v2/storage/dev-branches".into(),
+        times: u32::MAX,
+        kind: FaultKind::ServerError,
+    });
+    // It makes the process look at the branches.
+    let unknown = json!({
+        "type": "config_changed", "projectId": keboola.project().project_id.to_string(), "branchId": "999",
+        "componentId": "keboola.ex-shop", "configId": "orders", "newVersion": 1, "author": "nobody@example.com",
+        "committedAt": "2026-11-02T08:00:00Z",
+    });
+    let answer = server.post(&unknown.to_string()).await.expect("it listens");
+    assert_eq!(answer.status, 202, "{answer:?}");
+    until("the branches cannot be looked at", async || {
+        (server.status().await["mirrors"][0]["state"] == "cannot be opened").then_some(())
+    })
+    .await;
+    keboola.heal();
+    keboola.set(&keboola.orders(), JANE, "z", 2);
+    site.deliver(&mut server).await.expect("events are accepted");
+    until("the status says so no more", async || {
+        (server.status().await["mirrors"] == json!([])).then_some(())
+    })
+    .await;
+    assert_eq!(site.repository.count("main"), 2);
+    assert_eq!(server.logged("the mirror's branches cannot be opened").len(), 1);
+    server.stop().await;
 }
