@@ -56,6 +56,12 @@ fn text(answer: &Value) -> String {
             let word = |name: &str| one[name].as_str().unwrap_or_default().to_owned();
             text.push_str(&format!("  {:<9} {}\n", word("is"), word("path")));
         }
+        for path in branch["colliding"].as_array().into_iter().flatten() {
+            text.push_str(&format!(
+                "  collides  {}: somebody else's, and only case tells it from a path of the mirror's; rename or delete it\n",
+                path.as_str().unwrap_or_default()
+            ));
+        }
         text.push_str(&super::withheld(branch));
     }
     text

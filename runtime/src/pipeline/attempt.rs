@@ -4,6 +4,7 @@
 
 mod awaited;
 mod changes;
+mod colliding;
 mod cut;
 mod deaths;
 mod heirs;

@@ -16,6 +16,36 @@ fn site() -> Installation {
     Installation::new(&Keboola::small(), options)
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_names_what_only_case_tells_from_the_mirrors_own_files() {
+    let site = site();
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    let colliding = || {
+        let output = site.ask(&["verify", "--json", "--mirror", MIRROR]);
+        let told: Value = serde_json::from_str(&output.stdout).expect("it is JSON");
+        told["branches"][0]["colliding"].clone()
+    };
+    assert_eq!(colliding(), json!([]));
+    let (above, below) = ("Configs/mine.json", "configs/main/META.json");
+    let files = [(above, Some("x")), ("docs/mine.md", Some("x"))];
+    site.repository.human_commit("main", &files, "Theirs");
+    assert_eq!(colliding(), json!([above]));
+    assert_eq!(
+        verify(&site),
+        (Some(0), vec![]),
+        "the mirror has nothing to mend there"
+    );
+    site.repository
+        .human_commit("main", &[(below, Some("x"))], "More");
+    assert_eq!(colliding(), json!([above, below]));
+    assert_eq!(verify(&site), (Some(3), vec![format!("extra {below}")]));
+    let shown = site.ask(&["verify", "--mirror", MIRROR]).stdout;
+    assert!(shown.contains(&format!("collides  {above}: ")), "{shown}");
+    assert!(shown.contains(&format!("collides  {below}: ")), "{shown}");
+    server.stop().await;
+}
+
 /// Runs `verify`; returns its exit code and the files that differ.
 fn verify(site: &Installation) -> (Option<i32>, Vec<String>) {
     let output = site.ask(&["verify", "--json", "--mirror", MIRROR]);

@@ -13,7 +13,7 @@ use mirror_core::{
     ids::Oid,
 };
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// So many files are named.
 const NAMED_MAX: usize = 1_000;
@@ -31,6 +31,9 @@ pub struct Verified {
     pub differences: BTreeMap<String, Difference>,
     /// How many there are in all.
     pub count: usize,
+    /// Files that others put there and that only case tells from a path of the mirror's, or from a directory above one; at most
+    /// [`NAMED_MAX`]. Those below the mirror's own directories are extra as well; the others count as no difference.
+    pub colliding: BTreeSet<String>,
     /// What the repository does not have in its newest form, because it is withheld; it counts as no difference.
     pub withheld: WithheldNow,
 }
@@ -64,6 +67,7 @@ impl Verified {
             "equal": self.tip.is_some() && self.count == 0,
             "differences": named.collect::<Vec<_>>(),
             "differencesInAll": self.count,
+            "colliding": self.colliding,
         });
         self.withheld.put_into(&mut shown);
         shown
@@ -102,6 +106,7 @@ impl Lane {
             waiting: backlog.depth,
             differences: BTreeMap::new(),
             count: 0,
+            colliding: BTreeSet::new(),
             withheld: self.withheld_now(&memory).await,
         };
         let Some(tip) = tip.filter(|tip| tip.own && mirrored.is_some()) else {
@@ -146,16 +151,20 @@ impl Lane {
             .push
             .zip(finished.commits.last().map(|made| made.outcome.tree))
         else {
+            let colliding = self.blocking(move |lane| lane.colliding(tip.tree, tip.tree));
+            verified.colliding = colliding.await?.into_iter().take(NAMED_MAX).collect();
             return Ok(Some(verified));
         };
         let found = self.blocking(move |lane| {
             // The store has it as long as the push lives.
             lane.git.save(&push)?;
-            let found = lane.differing(tip.tree, made);
+            let found = lane.differing(tip.tree, made)?;
+            let colliding = lane.colliding(tip.tree, made)?;
             drop(push);
-            found
+            Ok((found, colliding))
         });
-        let found = found.await?;
+        let (found, colliding) = found.await?;
+        verified.colliding = colliding.into_iter().take(NAMED_MAX).collect();
         verified.count = found.len();
         verified.differences = found.into_iter().take(NAMED_MAX).collect();
         Ok(Some(verified))
