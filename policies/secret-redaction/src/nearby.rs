@@ -61,14 +61,16 @@ impl<'a> Header<'a> {
             let strength = strength?;
             Some((strength, pairs::judge(strength, join, name, value)?))
         };
-        by(own.strength, Join::Cell, own.name).or_else(|| {
-            let names = self.names.iter().filter(|_| own.is_value);
-            names
-                .filter_map(|&other| beside(document, at, column, (row, other)))
-                .find_map(|name| {
-                    by(keywords.strength(name), Join::Member, name).or_else(|| vendors::judge(name, value))
-                })
-        })
+        let of_column = by(own.strength, Join::Cell, own.name);
+        if of_column.is_some() || !own.is_value {
+            return of_column;
+        }
+        let names = self.names.iter();
+        names
+            .filter_map(|&other| beside(document, at, column, (row, other)))
+            .find_map(|name| {
+                by(keywords.strength(name), Join::Member, name).or_else(|| vendors::judge(name, value))
+            })
     }
 }
 

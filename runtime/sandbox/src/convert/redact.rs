@@ -11,7 +11,7 @@ use crate::{
     text::{printable, shortened},
 };
 use mirror_core::{
-    document::{Document, Leaf, LeafRole},
+    document::{Document, Leaf, LeafRole, Leaves},
     finding::{Finding, RuleId, Target},
 };
 use std::{borrow::Cow, collections::HashSet};
@@ -50,44 +50,58 @@ pub(crate) fn document<'a>(document: &'a Document, leaves: &'a [wit::Leaf<'a>]) 
     }
 }
 
-/// A batch in the form of `packed-redaction`. The texts of several documents are copied together here, and all at once into
-/// the guest.
+/// The pointers and values of all leaves of a batch as one text, and where each of them ends in it. Those of several
+/// documents are copied together here, and all at once into the guest.
+struct Together<'a> {
+    text: Cow<'a, str>,
+    ends: Vec<u32>,
+}
+
+impl<'a> Together<'a> {
+    /// Puts them together; none where they have more bytes than 32 bits count, which no guest has the memory for.
+    fn of(batch: &'a [Document]) -> Option<Self> {
+        let leaves = || batch.iter().map(|document| &document.leaves);
+        let bytes = leaves().map(|leaves| leaves.text().len()).sum();
+        u32::try_from(bytes).ok()?;
+        let mut ends = Vec::with_capacity(leaves().map(|leaves| leaves.ends().len()).sum());
+        let mut start = 0;
+        for leaves in leaves() {
+            #[expect(clippy::cast_possible_truncation, reason = "all texts together are shorter")]
+            ends.extend(leaves.ends().iter().map(|end| (start + end) as u32));
+            start += leaves.text().len();
+        }
+        let text = match batch {
+            // The large ones are alone.
+            [document] => document.leaves.text().into(),
+            _ => {
+                let mut text = String::with_capacity(bytes);
+                text.extend(leaves().map(Leaves::text));
+                text.into()
+            }
+        };
+        Some(Self { text, ends })
+    }
+}
+
+/// A batch in the form of `packed-redaction`.
 pub(crate) struct Packed<'a> {
     documents: Vec<packed_redaction::PackedDocument<'a>>,
     roles: Vec<wit::LeafRole>,
-    text: Cow<'a, str>,
-    ends: Vec<u32>,
+    together: Together<'a>,
 }
 
 impl<'a> Packed<'a> {
     /// Packs a batch; none where its texts have more bytes than 32 bits count, which no guest has the memory for.
     pub(crate) fn new(batch: &'a [Document]) -> Option<Self> {
-        let count = batch.iter().map(|document| document.leaves.len()).sum();
-        let together = || {
-            let texts = || batch.iter().map(|document| document.leaves.text());
-            let mut text = String::with_capacity(texts().map(str::len).sum());
-            text.extend(texts());
-            text
-        };
+        let leaves = batch.iter().map(|document| document.leaves.len()).sum();
         let mut packed = Self {
+            together: Together::of(batch)?,
             documents: Vec::with_capacity(batch.len()),
-            roles: Vec::with_capacity(count),
-            text: match batch {
-                // The large ones are alone.
-                [document] => document.leaves.text().into(),
-                _ => together().into(),
-            },
-            ends: Vec::with_capacity(2 * count),
+            roles: Vec::with_capacity(leaves),
         };
-        let mut start = 0;
-        for Document { leaves, .. } in batch {
-            packed.roles.extend(leaves.roles().iter().copied().map(role));
-            for end in leaves.ends() {
-                packed.ends.push(u32::try_from(start + end).ok()?);
-            }
-            start += leaves.text().len();
-        }
         for document in batch {
+            let roles = document.leaves.roles();
+            packed.roles.extend(roles.iter().copied().map(role));
             packed.documents.push(packed_redaction::PackedDocument {
                 path: document.path.as_ref().map_or("", |path| path.as_str()),
                 kind: kind_in(document.kind),
@@ -103,8 +117,8 @@ impl<'a> Packed<'a> {
         packed_redaction::Batch {
             documents: &self.documents,
             roles: &self.roles,
-            text: &self.text,
-            ends: &self.ends,
+            text: &self.together.text,
+            ends: &self.together.ends,
         }
     }
 }
@@ -116,34 +130,21 @@ pub(crate) struct Flat<'a> {
     path_ends: Vec<u32>,
     counts: Vec<u32>,
     roles: Vec<u8>,
-    text: Cow<'a, str>,
-    ends: Vec<u32>,
+    together: Together<'a>,
 }
 
 impl<'a> Flat<'a> {
     /// Packs a batch; none where its texts have more bytes than 32 bits count, which no guest has the memory for.
     pub(crate) fn new(batch: &'a [Document]) -> Option<Self> {
-        let sum = |of: fn(&Document) -> usize| batch.iter().map(of).sum::<usize>();
-        let text_bytes = sum(|document| document.leaves.text().len());
-        // No end and no count is beyond it: each leaf has a pointer or stands alone.
-        u32::try_from(text_bytes).ok()?;
-        let leaves = sum(|document| document.leaves.len());
-        let mut text = String::new();
+        let leaves = batch.iter().map(|document| document.leaves.len()).sum();
         let mut flat = Self {
+            together: Together::of(batch)?,
             kinds: Vec::with_capacity(batch.len()),
             paths: String::new(),
             path_ends: Vec::with_capacity(batch.len()),
             counts: Vec::with_capacity(batch.len()),
             roles: Vec::with_capacity(leaves),
-            text: "".into(),
-            ends: Vec::with_capacity(2 * leaves),
         };
-        // The large ones are alone, and are not copied here.
-        let is_copied = batch.len() > 1;
-        if is_copied {
-            text.reserve_exact(text_bytes);
-        }
-        let mut start = 0;
         for document in batch {
             let Document { leaves, .. } = document;
             flat.kinds.push(kind_in(document.kind) as u8);
@@ -152,18 +153,7 @@ impl<'a> Flat<'a> {
             flat.path_ends.push(u32::try_from(flat.paths.len()).ok()?);
             flat.counts.push(u32::try_from(leaves.len()).ok()?);
             flat.roles.extend(leaves.roles().iter().map(|of| role(*of) as u8));
-            #[expect(clippy::cast_possible_truncation, reason = "all texts together are shorter")]
-            flat.ends
-                .extend(leaves.ends().iter().map(|end| (start + end) as u32));
-            start += leaves.text().len();
-            if is_copied {
-                text.push_str(leaves.text());
-            }
         }
-        flat.text = match batch {
-            [document] => document.leaves.text().into(),
-            _ => text.into(),
-        };
         Some(flat)
     }
 
@@ -174,8 +164,8 @@ impl<'a> Flat<'a> {
             path_ends: &self.path_ends,
             counts: &self.counts,
             roles: &self.roles,
-            text: &self.text,
-            ends: &self.ends,
+            text: &self.together.text,
+            ends: &self.together.ends,
         }
     }
 }
