@@ -62,24 +62,43 @@ impl Lane {
     pub(crate) async fn withheld_now(&self, memory: &Memory) -> WithheldNow {
         let mut now = memory.withheld_now();
         let objects = memory.withheld();
-        let (keys, reasons): (Vec<ObjectKey>, Vec<WithholdReason>) =
-            objects.map(|(key, reason)| (key.clone(), reason.clone())).unzip();
-        if keys.is_empty() {
-            return now;
-        }
-        let named = move |transformer: &Transformer| -> BTreeMap<String, String> {
-            let called = transformer.called(&keys);
-            let told: Vec<String> = reasons.iter().map(ToString::to_string).collect();
-            let told = transformer.told(&told);
-            let named = keys.iter().zip(&reasons).zip(called);
-            let named = named.map(|((key, reason), called)| match reason.may_be_of_ids() {
-                true => key.hidden(),
-                false => called,
-            });
-            named.zip(told).collect()
-        };
-        now.objects = self.judged(named).await.unwrap_or_default();
+        let objects = objects.map(|(key, reason)| (key.clone(), reason.clone()));
+        now.objects = self
+            .withheld_as_told(objects.collect())
+            .await
+            .into_iter()
+            .collect();
         now
+    }
+
+    /// Returns what withheld objects are called, and why they are withheld, in their order.
+    pub(crate) async fn withheld_as_told(
+        &self,
+        withheld: Vec<(ObjectKey, WithholdReason)>,
+    ) -> Vec<(String, String)> {
+        if withheld.is_empty() {
+            return Vec::new();
+        }
+        let as_told = move |transformer: &Transformer| -> Vec<(String, String)> {
+            let (objects, reasons): (Vec<ObjectKey>, Vec<WithholdReason>) = withheld.into_iter().unzip();
+            let called = transformer.called(&objects);
+            // Ids stand in no others.
+            let is_of_source = |reason: &&WithholdReason| matches!(reason, WithholdReason::Source { .. });
+            let of_source = reasons.iter().filter(is_of_source);
+            let of_source: Vec<String> = of_source.map(ToString::to_string).collect();
+            let mut told = transformer.told(&of_source).into_iter();
+            let each = objects.iter().zip(reasons).zip(called);
+            let each = each.map(|((object, reason), called)| {
+                let called = match reason.may_be_of_ids() {
+                    true => object.hidden(),
+                    false => called,
+                };
+                let told = if is_of_source(&&reason) { told.next() } else { None };
+                (called, told.unwrap_or_else(|| reason.to_string()))
+            });
+            each.collect()
+        };
+        self.judged(as_told).await.unwrap_or_default()
     }
 
     /// Returns what tables without a sample are called, and why they have none.

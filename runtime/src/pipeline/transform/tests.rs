@@ -301,6 +301,15 @@ fn what_is_a_secret_in_the_place_of_an_id_is_called_by_a_digest_and_ordinary_ids
             format!("keboola failed on version 3 of {object} in branch 1001 (status 500, `e-9f1c2b`)");
         assert_eq!(told(reason.clone()), reason);
     }
+    for reason in [
+        "branch `refs/heads/keboola/new-menu-1002` was rewritten: commit 8f14e45fceea167a5a36dedd4bea2543d3b07c4e, which the mirror pushed, is no longer in its history",
+        "commit 8f14e45fceea167a5a36dedd4bea2543d3b07c4e is not sent again before 2026-11-02T08:00:00Z: remote `https://github.com/acme/retail.git` refused it",
+        "keboola does not accept the token for the branches (code `storage.tokenInvalid`, connection-azure-8f14e45fceea167a5a36dedd4bea2543)",
+        "held: this would delete 12 of 20 configurations; accept batch `3f2b9c0d11aa`: set `accept_deletions = \"3f2b9c0d11aa\"` in `[[mirror]]`",
+        "cannot reach keboola for table in.c-main.users: error sending request: connection refused (os error 111)",
+    ] {
+        assert_eq!(told(reason.to_owned()), reason);
+    }
     let hidden = [config("acme.ex", TOKEN), config("acme.ex", CREDENTIAL)];
     let called = transformer.called(&hidden);
     assert_eq!(called, [hidden[0].hidden(), hidden[1].hidden()]);

@@ -151,12 +151,7 @@ impl LaneTask {
             latency_ms,
             "mirrored"
         );
-        for (object, reason) in &landed.withheld {
-            let object = match reason.may_be_of_ids() {
-                true => object.hidden(),
-                false => self.lane.called(object).await,
-            };
-            let reason = self.lane.reason_of(reason).await;
+        for (object, reason) in self.lane.withheld_as_told(landed.withheld.clone()).await {
             tracing::warn!(mirror = %landed.lane.mirror, branch_id = %landed.lane.branch, object, reason, "withheld");
         }
         // Nobody may be listening.

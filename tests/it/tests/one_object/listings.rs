@@ -143,7 +143,16 @@ async fn runs_whose_ids_cannot_be_used_are_counted_and_told_and_change_nothing_e
     let mut server = site.start().await;
     site.settle(&mut server).await;
 
-    let withheld = server.lane(&keboola.main()).await["withheldRuns"].clone();
+    let withheld = until("they are told", async || {
+        let withheld = server.lane(&keboola.main()).await["withheldRuns"].clone();
+        (withheld != serde_json::json!({})).then_some(withheld)
+    })
+    .await;
+    let told = "keboola lists runs whose ids cannot be used; they are left out of the mirror";
+    let told = until("it is logged", async || {
+        Some(server.logged(told)).filter(|told| !told.is_empty())
+    })
+    .await;
     let named = |name: &str| withheld[name].as_str();
     assert_eq!(
         named("job \"a\\nb\""),
@@ -162,7 +171,6 @@ async fn runs_whose_ids_cannot_be_used_are_counted_and_told_and_change_nothing_e
         Some(4),
         "{withheld}"
     );
-    let told = server.logged("keboola lists runs whose ids cannot be used; they are left out of the mirror");
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!(told[0]["runs"], 4, "{told:?}");
     assert!(!server.log().join("").contains(TOKEN));
