@@ -274,8 +274,8 @@ impl LayoutRenderer {
                 match call(calls, store, piece)? {
                     Ok(more) if more.len() == piece.len() => answers.extend(more),
                     Ok(more) => {
-                        let (answers, objects) = (more.len(), piece.len());
-                        let detail = format!("{answers} answers for {objects} objects");
+                        let (answers, items) = (more.len(), piece.len());
+                        let detail = format!("{answers} answers for {items} items");
                         return Err(wasmtime::Error::msg(detail));
                     }
                     Err(error) => return Ok(Err(convert::after(before, error))),
