@@ -228,7 +228,7 @@ pub(crate) fn password_of_pgpass(text: &[u8], at: usize) -> Option<(usize, usize
 }
 
 /// What stands before `user/password@…` where Oracle's programs take it.
-const ORACLE: [&str; 8] = [
+pub(crate) const ORACLE: [&str; 8] = [
     "sqlplus ",
     "expdp ",
     "impdp ",

@@ -7,7 +7,7 @@
 pub(crate) mod words;
 
 use crate::{
-    keboola,
+    keboola, pairs,
     starts::{Start, Starts},
 };
 use words::{
@@ -168,7 +168,7 @@ pub(crate) fn is_of_noise(name: &str) -> bool {
     let mut words = Words::default();
     words.cut(name);
     let words = words.as_slice();
-    let Some(last) = words.iter().rev().find(|word| !is_number(word)) else {
+    let Some(last) = words.iter().rev().find(|word| !pairs::is_number(word)) else {
         return true;
     };
     let of_all = |word: &&str| is_one_of(word, OF_ALL);
@@ -177,10 +177,6 @@ pub(crate) fn is_of_noise(name: &str) -> bool {
         is_one_of(last, &["key", "keys"]) && is_one_of(modifier, OTHER_KEYS)
     };
     is_about(last) || is_one_of(last, OF_NOISE) || words.iter().any(of_all) || is_other_key()
-}
-
-fn is_number(word: &str) -> bool {
-    word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Says whether a value is itself the name of a secret, such as `DB_PASSWORD` or `api-token`.

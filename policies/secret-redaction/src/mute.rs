@@ -1,4 +1,4 @@
-//! Long random values of members whose names say nothing of them: `{"option": "9f1c…"}`.
+//! Long random values of members whose names say nothing of them: `{"custom": "9f1c…"}`.
 //!
 //! Nobody makes such a value up, so it is an id or a secret. Ids, digests and what else is random without being secret stand
 //! under names that say so.

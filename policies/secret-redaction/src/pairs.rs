@@ -381,10 +381,8 @@ fn value_of(
         _ => match prose::sentence_verb(text, strength, at) {
             Some(after) => (Join::Prose, after),
             None if flag => (Join::Certain, at),
-            None => match prose::behind_words(bytes, at).filter(|_| strength != Strength::Password) {
-                Some(after) => (Join::Loose, after),
-                None => (Join::Loose, at),
-            },
+            None if strength == Strength::Password => (Join::Loose, at),
+            None => (Join::Loose, prose::behind_words(bytes, at).unwrap_or(at)),
         },
     };
     let mut place = skip_blank(bytes, from);

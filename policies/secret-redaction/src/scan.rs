@@ -331,6 +331,11 @@ fn wakers() -> Vec<(Start<'static>, Action)> {
     for &(start, reader, rule) in READERS {
         add(start, Action::Read { reader, rule });
     }
+    for start in commands::ORACLE {
+        let reader = commands::password_of_sqlplus;
+        let rule = rules::PASSWORD;
+        add(start, Action::Read { reader, rule });
+    }
     for &keyword in keys::words::KEYWORDS {
         add(keyword, Action::Name);
     }
@@ -453,7 +458,6 @@ const READERS: &[(&str, Reader, RuleIndex)] = &[
     ("/v6/", urls::behind_version, rules::SIGNATURE),
     ("/api/", urls::behind_version, rules::SIGNATURE),
     (":5432:", commands::password_of_pgpass, rules::PASSWORD),
-    ("sqlplus ", commands::password_of_sqlplus, rules::PASSWORD),
     ("sha1(", commands::salt_of_digest, rules::KEYED_SECRET),
     ("sha2(", commands::salt_of_digest, rules::KEYED_SECRET),
     ("sha256(", commands::salt_of_digest, rules::KEYED_SECRET),
@@ -461,13 +465,6 @@ const READERS: &[(&str, Reader, RuleIndex)] = &[
     ("md5(", commands::salt_of_digest, rules::KEYED_SECRET),
     ("hmac(", commands::salt_of_digest, rules::KEYED_SECRET),
     ("hashbytes(", commands::salt_of_digest, rules::KEYED_SECRET),
-    ("expdp ", commands::password_of_sqlplus, rules::PASSWORD),
-    ("impdp ", commands::password_of_sqlplus, rules::PASSWORD),
-    ("sqlldr ", commands::password_of_sqlplus, rules::PASSWORD),
-    ("userid=", commands::password_of_sqlplus, rules::PASSWORD),
-    ("rman target ", commands::password_of_sqlplus, rules::PASSWORD),
-    (".connect(\"", commands::password_of_sqlplus, rules::PASSWORD),
-    (".connect('", commands::password_of_sqlplus, rules::PASSWORD),
     ("/user:", commands::password_of_net_use, rules::PASSWORD),
     (
         "convertto-securestring ",

@@ -13,7 +13,6 @@ use std::ops::Range;
 
 /// Lengths of tokens, in bytes. Hexadecimal ones have lengths of keys: those of 20 and 24 digits are ids of databases.
 const LENGTHS: Range<usize> = 20..129;
-const HEX_LENGTHS: [usize; 6] = [32, 40, 64, 80, 96, 128];
 
 /// So far before a token the name of its service is looked for, in bytes, and in so many words.
 const REACH: usize = 48;
@@ -113,7 +112,7 @@ fn before(text: &[u8], start: usize) -> Option<Before> {
 /// Says whether it is as random as tokens are.
 fn is_token(bytes: &[u8]) -> bool {
     if LOWER_HEX.all(bytes) || UPPER.or(DIGIT).all(bytes) && shape::is_hex_or_uuid(bytes) {
-        return HEX_LENGTHS.contains(&bytes.len()) && shape::is_hex_or_uuid(bytes);
+        return shape::is_hex_key(bytes);
     }
     let digits = bytes.iter().filter(|byte| DIGIT.has(**byte)).count();
     digits >= 1

@@ -49,8 +49,8 @@ pub(super) fn is_given(text: &[u8], run: &Run) -> bool {
         None => end,
     };
     let before = &text[..open];
-    let blank = before.iter().rev().take_while(|byte| **byte == b' ').count();
-    let before = &before[..before.len() - blank.min(2)];
+    let blank = blanks_before(before, 2);
+    let before = &before[..before.len() - blank];
     match before.last() {
         Some(b'(') if quote.is_some() => {
             is_argument(before, text.get(close)) && is_noise_of(&text[start..end], callee(before))
@@ -61,6 +61,12 @@ pub(super) fn is_given(text: &[u8], run: &Run) -> bool {
         }
         _ => false,
     }
+}
+
+/// Returns how many blanks a text ends with, up to a number.
+fn blanks_before(text: &[u8], max: usize) -> usize {
+    let last = text.iter().rev().take(max);
+    last.take_while(|byte| **byte == b' ').count()
 }
 
 fn callee(before: &[u8]) -> &[u8] {
@@ -88,12 +94,7 @@ fn is_noise_of(noise: &[u8], callee: &[u8]) -> bool {
 fn is_value(before: &[u8], after: &[u8]) -> bool {
     let sign = before.len() - 1;
     let sign = sign - usize::from(matches!(before.get(sign.wrapping_sub(1)), Some(b':' | b'<')));
-    let blank = before[..sign]
-        .iter()
-        .rev()
-        .take_while(|byte| **byte == b' ')
-        .count();
-    let end = sign - blank.min(8);
+    let end = sign - blanks_before(&before[..sign], 8);
     let start = WORD.or(DOT).or(DASH).run_back(before, end, NAME_MAX);
     let name = &before[start..end];
     let is_alone = start == 0 || matches!(before[start - 1], b'\n' | b' ' | b'\t' | b'\\' | b'"');

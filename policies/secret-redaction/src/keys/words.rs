@@ -143,7 +143,7 @@ pub(crate) const OTHER_KEYS: &[&str] = &[
 /// At the end of names whose values are random without being secrets, beside [`ABOUT`].
 #[rustfmt::skip]
 pub(crate) const OF_NOISE: &[&str] = &[
-    "objectid", "etag", "sha1", "sha256", "sha512", "crc", "cuid", "ulid", "ksuid", "nanoid", "kid", "gclid", "fbclid", "cursor",
+    "objectid", "etag", "crc", "cuid", "ulid", "ksuid", "nanoid", "kid", "gclid", "fbclid", "cursor",
     "integrity", "serial", "revision", "commit", "tree", "branch", "href", "src", "logo", "avatar", "picture", "photo",
     "data", "content", "body", "payload", "blob", "binary", "png", "jpg", "svg", "pdf", "doc", "sheet", "spreadsheet", "query",
     "sql", "script", "tables", "database", "dataset", "destination", "target", "measurement", "parent", "channel", "team",

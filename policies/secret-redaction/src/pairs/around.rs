@@ -13,7 +13,8 @@ const REACH: usize = 120;
 /// Most literals of one list that are judged.
 const LITERALS_MAX: usize = 64;
 
-fn starts_with(bytes: &[u8], at: usize, word: &str) -> bool {
+/// Says whether a word, in any case, is at a place.
+pub(super) fn starts_with(bytes: &[u8], at: usize, word: &str) -> bool {
     let end = at + word.len();
     bytes
         .get(at..end)
@@ -220,6 +221,7 @@ pub(super) fn literal_before(bytes: &[u8], name: usize) -> Option<Range<usize>> 
     let quotes = bytes[..name]
         .iter()
         .rev()
+        .take(2)
         .take_while(|byte| matches!(byte, b'"' | b'\\' | b'`' | b'['))
         .count();
     let blanks_before = |end: usize| {
@@ -229,7 +231,7 @@ pub(super) fn literal_before(bytes: &[u8], name: usize) -> Option<Range<usize>> 
             .take_while(|byte| **byte == b' ')
             .count()
     };
-    let mut end = (name - quotes.min(2)).checked_sub(1)?;
+    let mut end = (name - quotes).checked_sub(1)?;
     end = end.checked_sub(2).filter(|&at| starts_with(bytes, at, "as"))?;
     end -= blanks_before(end);
     // `CASE … THEN '…' END AS name`
@@ -364,17 +366,15 @@ pub(super) fn inserted(text: &str, strength: Strength, name: &Range<usize>, hits
     if bytes[open] != b'(' || bytes[close] != b')' || !starts_with(bytes, values, "values") {
         return;
     }
-    let column = bytes[open..name.start]
-        .iter()
-        .filter(|byte| **byte == b',')
-        .count();
+    let commas = |part: Range<usize>| bytes[part].iter().filter(|byte| **byte == b',').count();
+    let (column, last) = (commas(open..name.start), commas(open..close));
     let mut row = skip_white(bytes, values + "values".len());
     for _ in 0..ROWS_MAX {
         if bytes.get(row) != Some(&b'(') {
             return;
         }
         let mut place = skip_white(bytes, row + 1);
-        for at in 0.. {
+        for at in 0..=last {
             let literal = quoted(text, place);
             let end = match &literal {
                 Some(literal) => literal.end + 1,
@@ -387,11 +387,9 @@ pub(super) fn inserted(text: &str, strength: Strength, name: &Range<usize>, hits
             }
             let sign = skip_white(bytes, end);
             match bytes.get(sign) {
-                Some(b',') => place = skip_white(bytes, sign + 1),
-                Some(b')') => {
-                    row = sign + 1;
-                    break;
-                }
+                Some(b',') if at < last => place = skip_white(bytes, sign + 1),
+                Some(b')') if at == last => row = sign + 1,
+                // As many values as columns.
                 _ => return,
             }
         }

@@ -10,14 +10,17 @@ use std::ops::Range;
 
 /// Reads the literal at a place of a call's arguments, where `open` is the place of `(`.
 pub(crate) fn read_call(text: &str, open: usize, call: &Call) -> Option<Hit> {
-    let value = quoted(text, argument(text, open, call.place)?)?;
-    judge_at(text, call.strength, call.join, "", value)
+    judge_argument(text, open, call.place, call.strength, call.join)
+}
+
+fn judge_argument(text: &str, open: usize, place: usize, strength: Strength, join: Join) -> Option<Hit> {
+    let value = quoted(text, argument(text, open, place)?)?;
+    judge_at(text, strength, join, "", value)
 }
 
 /// Judges the second literal of `('user', 'password')`.
 pub(super) fn second_literal(text: &str, open: usize) -> Option<Hit> {
-    let value = quoted(text, argument(text, open, 2)?)?;
-    judge_at(text, Strength::Password, Join::Quoted, "", value)
+    judge_argument(text, open, 2, Strength::Password, Join::Quoted)
 }
 
 /// Judges the last literal of a call such as `set_password('user', 'password')`.

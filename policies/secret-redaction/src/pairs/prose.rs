@@ -1,6 +1,6 @@
 //! Values in sentences and notes: behind a verb, below their name, as the second of two.
 
-use super::{BARE_MAX, GAP_MAX, bare, judge_at, skip_blank, whole_word};
+use super::{BARE_MAX, GAP_MAX, around, bare, judge_at, skip_blank, whole_word};
 use crate::alphabet::{ALNUM, DASH, DOT, LETTER, WORD};
 use crate::keys::Strength;
 use crate::scan::Hit;
@@ -301,13 +301,7 @@ pub(super) fn before_name(text: &str, name: usize) -> Option<Hit> {
         .take_while(|&at| !bytes[at].is_ascii_whitespace())
         .last()?;
     let is_whole = start == 0 || bytes[start - 1].is_ascii_whitespace();
-    let is_one_of = |words: &[&str]| {
-        words.iter().any(|word| {
-            bytes[name..]
-                .get(..word.len())
-                .is_some_and(|head| head.eq_ignore_ascii_case(word.as_bytes()))
-        })
-    };
+    let is_one_of = |words: &[&str]| words.iter().any(|word| around::starts_with(bytes, name, word));
     let (strength, join) = if is_one_of(&["password", "passwd", "heslo", "pwd"]) {
         (Strength::Password, Join::Told)
     } else if owner || is_one_of(&["token", "access key", "key", "secret", "klíč"]) {
