@@ -86,8 +86,10 @@ impl Lane {
         }
         let through = [cut.change_through, cut.jobs_through].map(|through| through.to_string());
         let occasion = [self.id.mirror.as_str(), &through[0], &through[1]];
-        for awaited in &awaited {
-            let object = self.called(&awaited.object()).await;
+        let called = self
+            .called_all(awaited.iter().map(Awaited::object).collect())
+            .await;
+        for (awaited, object) in awaited.iter().zip(called) {
             tracing::info!(lane = %self.id, object, since = %awaited.since, "the source does not show yet what an event tells of; the rest goes on without it");
         }
         let anew = |awaited: Awaited| {

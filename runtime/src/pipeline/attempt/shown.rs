@@ -41,10 +41,15 @@ impl Lane {
 
     /// Returns what an object is called where operators read of it: see [`Transformer::called`].
     pub(crate) async fn called(&self, object: &ObjectKey) -> String {
-        let objects = vec![object.clone()];
-        let called = self.judged(move |transformer| transformer.called(&objects)).await;
-        let called = called.and_then(|mut called| called.pop());
+        let called = self.called_all(vec![object.clone()]).await.pop();
         called.unwrap_or_else(|| object.hidden())
+    }
+
+    /// The same of several at once, in their order.
+    pub(super) async fn called_all(&self, objects: Vec<ObjectKey>) -> Vec<String> {
+        let hidden = objects.iter().map(ObjectKey::hidden).collect();
+        let called = self.judged(move |transformer| transformer.called(&objects)).await;
+        called.unwrap_or(hidden)
     }
 
     /// Returns why something failed as operators may read it: see [`Transformer::told`].
@@ -79,6 +84,11 @@ impl Lane {
         if withheld.is_empty() {
             return Vec::new();
         }
+        // That something is withheld is told whatever happens.
+        let unjudged = withheld
+            .iter()
+            .map(|(object, reason)| (object.hidden(), hidden_name(UNJUDGED, &reason.to_string())))
+            .collect();
         let as_told = move |transformer: &Transformer| -> Vec<(String, String)> {
             let (objects, reasons): (Vec<ObjectKey>, Vec<WithholdReason>) = withheld.into_iter().unzip();
             let called = transformer.called(&objects);
@@ -98,7 +108,7 @@ impl Lane {
             });
             each.collect()
         };
-        self.judged(as_told).await.unwrap_or_default()
+        self.judged(as_told).await.unwrap_or(unjudged)
     }
 
     /// Returns what tables without a sample are called, and why they have none.
