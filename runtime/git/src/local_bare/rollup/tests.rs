@@ -113,14 +113,36 @@ fn own(mirror: &Mirror) -> OwnPacks {
     OwnPacks::new(mirror.remote.path())
 }
 
+fn push_number(mirror: &Mirror, number: usize, salt: &str) {
+    let file = format!("configs/{}/{}.json", number % 7, number % 23);
+    mirror.push(
+        &format!("{salt} {number}"),
+        &[(&file, &format!("{salt} {number}\n"))],
+    );
+}
+
+/// Pushes, and joins when it is time to.
+///
+/// A child of another test holds the lock, too, from when it is forked until its program begins. A push would leave the
+/// joining to the next one then, and the counts of these tests would be others.
 fn push_some(mirror: &Mirror, count: usize, salt: &str) {
     for number in 0..count {
-        let file = format!("configs/{}/{}.json", number % 7, number % 23);
-        mirror.push(
-            &format!("{salt} {number}"),
-            &[(&file, &format!("{salt} {number}\n"))],
-        );
+        push_number(mirror, number, salt);
+        for _ in 0..100 {
+            let packs = own(mirror).list().unwrap();
+            let whole = packs.iter().filter(|pack| matches!(pack, OwnPack::Whole(_)));
+            if whole.count() <= PACKS_MAX {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            mirror.remote.roll_up();
+        }
     }
+}
+
+/// Pushes while nothing can be joined.
+fn push_unjoined(mirror: &Mirror, count: usize, salt: &str) {
+    (0..count).for_each(|number| push_number(mirror, number, salt));
 }
 
 #[track_caller]
@@ -271,14 +293,6 @@ fn whatever_was_being_done_when_the_process_died_the_next_one_goes_on() {
     push_some(&joining, PACKS_MAX, "before");
     let marks_before = snapshot(&marks(&joining));
     push_some(&joining, 1, "joining");
-    // A child of another test holds the lock, too, from when it is forked until its program begins; the next push would try again.
-    for _ in 0..100 {
-        if !of_joined(&joining).is_empty() {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(20));
-        joining.remote.roll_up();
-    }
     assert_eq!(of_joined(&joining).len(), PACKS_MAX + 1);
     for (what, damage) in cases {
         let mirror = joining.copied();
@@ -399,7 +413,7 @@ fn what_others_made_or_have_taken_up_stays_as_it_is() {
     )
     .unwrap();
     let before = names(&mirror);
-    push_some(&mirror, 2 * PACKS_MAX, "unjoined");
+    push_unjoined(&mirror, 2 * PACKS_MAX, "unjoined");
     assert!(before.is_subset(&names(&mirror)));
     assert_eq!(names(&mirror).len(), before.len() + 2 * PACKS_MAX);
     fs::remove_file(directory.join("multi-pack-index")).unwrap();
@@ -449,7 +463,7 @@ fn nothing_is_joined_while_git_keeps_house_or_somebody_stores() {
     for sign in ["gc.pid", "objects/maintenance.lock"] {
         let before = names(&mirror).len();
         fs::write(root.join(sign), "1 somewhere").unwrap();
-        push_some(&mirror, PACKS_MAX + 5, sign);
+        push_unjoined(&mirror, PACKS_MAX + 5, sign);
         assert_eq!(names(&mirror).len(), before + PACKS_MAX + 5, "{sign}");
         // One that was left over by a crash does not count for ever.
         let file = File::options().write(true).open(root.join(sign)).unwrap();
@@ -467,7 +481,7 @@ fn nothing_is_joined_while_git_keeps_house_or_somebody_stores() {
     }
     let held = own(&mirror).hold().unwrap().unwrap();
     let before = names(&mirror).len();
-    push_some(&mirror, PACKS_MAX + 5, "held");
+    push_unjoined(&mirror, PACKS_MAX + 5, "held");
     assert_eq!(names(&mirror).len(), before + PACKS_MAX + 5);
     drop(held);
     push_some(&mirror, 1, "free");
