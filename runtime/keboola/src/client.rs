@@ -8,6 +8,7 @@ use crate::{
     http::{Http, Request},
     job::JobsPage,
     json::{Problem, items},
+    text::Text,
 };
 use mirror_core::ids::{BranchId, BucketId, ComponentId, ConfigId, TableId};
 use reqwest::Url;
@@ -102,7 +103,7 @@ impl KeboolaClient {
 
     /// Asks for all branches, the default one among them.
     pub async fn dev_branches(&self) -> Result<Vec<Item<DevBranch, BranchId>>, KeboolaError> {
-        self.get(
+        self.get_list(
             self.storage("the branches", &["dev-branches"], &[])?,
             DevBranch::parse_list,
         )
@@ -167,7 +168,8 @@ impl KeboolaClient {
         let page = [("limit", &*limit.to_string()), ("offset", &*offset.to_string())];
         let request = self.of_config(branch, component, config, &["versions"], &page)?;
         self.get(request, |text| {
-            items(text)?.into_iter().map(Revision::parse).collect()
+            let versions = items(text.into())?.into_iter();
+            versions.map(|text| Revision::parse(text.raw())).collect()
         })
         .await
     }
@@ -257,7 +259,7 @@ impl KeboolaClient {
         let what = format!("the buckets of branch {branch}");
         let include = [("include", "metadata,linkedBuckets")];
         let request = self.storage(what, &["branch", branch.as_str(), "buckets"], &include)?;
-        self.get(request, Bucket::parse_list).await
+        self.get_list(request, Bucket::parse_list).await
     }
 
     /// Asks for all tables with columns and metadata, one at a time.
@@ -338,7 +340,7 @@ impl KeboolaClient {
             ("limit", &*limit.to_string()),
         ];
         let request = self.storage(what, &["branch", branch.as_str(), "events"], &page)?;
-        self.get(request, StorageEvent::parse_list).await
+        self.get_list(request, StorageEvent::parse_list).await
     }
 
     /// Asks for the newest 10,000 jobs of a search, or the oldest, by its order, a page at a time; its limit and offset do not count.
@@ -362,7 +364,7 @@ impl KeboolaClient {
         let request = self
             .queue_request("jobs", &["search", "jobs"], &parameters)
             .await?;
-        self.get(request, Job::parse_page).await
+        self.get_list(request, Job::parse_page).await
     }
 
     /// Asks for one job.
@@ -457,8 +459,17 @@ impl KeboolaClient {
         request: Request,
         parse: impl FnOnce(&str) -> Result<T, Problem>,
     ) -> Result<T, KeboolaError> {
-        let text = self.0.http.text(&request).await?;
-        parse(&text).map_err(|detail| KeboolaError::Malformed {
+        self.get_list(request, |text| parse(text.sound()?)).await
+    }
+
+    /// Asks for something of which parts may be no text.
+    async fn get_list<T>(
+        &self,
+        request: Request,
+        parse: impl FnOnce(Text<'_>) -> Result<T, Problem>,
+    ) -> Result<T, KeboolaError> {
+        let received = self.0.http.received(&request).await?;
+        parse(received.text()).map_err(|detail| KeboolaError::Malformed {
             what: request.what,
             detail,
         })
@@ -466,7 +477,8 @@ impl KeboolaClient {
 }
 
 fn metadata_list(text: &str) -> Result<Vec<Metadata>, Problem> {
-    items(text)?.into_iter().map(Metadata::parse).collect()
+    let entries = items(text.into())?.into_iter();
+    entries.map(|text| Metadata::parse(text.raw())).collect()
 }
 
 /// Builds an address. An id such as `..` would lead to another endpoint, and is refused.

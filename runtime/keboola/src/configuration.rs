@@ -1,9 +1,10 @@
 //! Configurations, their rows and versions, as the Storage API tells them.
 
 use crate::{
-    item::{Item, Unread, item, readable},
+    item::{Item, Unread, item, named, readable},
     json::{Members, Problem, object_text},
     project::ComponentInfo,
+    text::Text,
 };
 use jiff::Timestamp;
 use mirror_core::ids::{ComponentId, ConfigId, RowId};
@@ -211,7 +212,8 @@ fn config_id(members: &Members<'_>) -> Result<ConfigId, Problem> {
 }
 
 fn rows(members: &Members<'_>) -> Result<Vec<Row>, Problem> {
-    members.items("rows").into_iter().map(Row::parse).collect()
+    let rows = members.items("rows").into_iter();
+    rows.map(|text| Row::parse(text.sound()?)).collect()
 }
 
 /// A component with its configurations.
@@ -225,13 +227,14 @@ pub struct ComponentConfigurations {
 
 impl ComponentConfigurations {
     /// Reads an item of the list of components.
-    pub(crate) fn parse_item(text: &str) -> Result<Item<Self, ComponentId>, Problem> {
+    pub(crate) fn parse_item(text: Text<'_>) -> Result<Item<Self, ComponentId>, Problem> {
         let id = |members: &Members<'_>| ComponentInfo::of(members)?.id();
-        Ok(item(text, Self::parse, id))
+        Ok(named(text, Self::parse(text), id))
     }
 
-    fn parse(text: &str) -> Result<Self, Problem> {
-        let members = Members::parse(text)?;
+    fn parse(text: Text<'_>) -> Result<Self, Problem> {
+        let members = Members::of(text)?;
+        members.sound_but_for("configurations")?;
         let component = ComponentInfo::of(&members)?;
         let id = component.id()?;
         let (mut configurations, mut unread) = (Vec::new(), Vec::new());
@@ -260,18 +263,18 @@ pub struct ListedConfiguration {
 
 impl ListedConfiguration {
     /// Reads one component of the light list. What cannot be read is left out: who misses it asks for it alone.
-    pub(crate) fn parse_component(text: &str) -> Result<Vec<Self>, Problem> {
+    pub(crate) fn parse_component(text: Text<'_>) -> Result<Vec<Self>, Problem> {
         Ok(readable("the versions", [Self::of_component(text)])
             .into_iter()
             .flatten()
             .collect())
     }
 
-    fn of_component(text: &str) -> Result<Vec<Self>, Problem> {
-        let members = Members::parse(text)?;
+    fn of_component(text: Text<'_>) -> Result<Vec<Self>, Problem> {
+        let members = Members::of(text)?;
         let component_id = ComponentInfo::of(&members)?.id()?;
         let listed = members.items("configurations").into_iter().map(|text| {
-            let members = Members::parse(text)?;
+            let members = Members::of(text)?;
             Ok(Self {
                 component_id: component_id.clone(),
                 id: config_id(&members)?,
@@ -298,7 +301,7 @@ impl Metadata {
         let members = Members::parse(text)?;
         Ok(Self {
             key: members.text("key").ok_or("`key` of metadata is missing")?,
-            value: members.text_or_empty("value"),
+            value: members.whole_text("value")?,
             provider: members.text_or_empty("provider"),
             timestamp: members.time("timestamp"),
         })
@@ -316,7 +319,7 @@ pub struct ConfigurationMetadata {
 
 impl ConfigurationMetadata {
     /// Reads an item of the list of configurations with metadata.
-    pub(crate) fn parse_item(text: &str) -> Result<Item<Self, (ComponentId, ConfigId)>, Problem> {
+    pub(crate) fn parse_item(text: Text<'_>) -> Result<Item<Self, (ComponentId, ConfigId)>, Problem> {
         Ok(item(text, Self::parse, owner_id))
     }
 
@@ -329,7 +332,7 @@ impl ConfigurationMetadata {
             metadata: members
                 .items("metadata")
                 .into_iter()
-                .map(Metadata::parse)
+                .map(|text| Metadata::parse(text.sound()?))
                 .collect::<Result<_, _>>()?,
         })
     }

@@ -1,6 +1,10 @@
 //! Storage events: hints that something changed, never what it became.
 
-use crate::json::{Members, Problem, items};
+use crate::{
+    item::readable,
+    json::{Members, Problem, items},
+    text::Text,
+};
 
 /// A Storage event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,12 +16,13 @@ pub struct StorageEvent {
 }
 
 impl StorageEvent {
-    pub(crate) fn parse_list(text: &str) -> Result<Vec<Self>, Problem> {
-        items(text)?.into_iter().map(Self::parse).collect()
+    /// Reads a page; of what is beside name and UUID nothing is asked. One that cannot be read is left out.
+    pub(crate) fn parse_list(text: Text<'_>) -> Result<Vec<Self>, Problem> {
+        Ok(readable("the events", items(text)?.into_iter().map(Self::parse)))
     }
 
-    fn parse(text: &str) -> Result<Self, Problem> {
-        let members = Members::parse(text)?;
+    fn parse(text: Text<'_>) -> Result<Self, Problem> {
+        let members = Members::of(text)?;
         Ok(Self {
             uuid: members.text("uuid").ok_or("`uuid` of an event is missing")?,
             name: members.text_or_empty("event"),

@@ -7,6 +7,7 @@ use crate::{
     config::{is_loopback, parse_origin},
     json::Problem,
     stream::ItemStream,
+    text::{NOT_TEXT, Received, Text},
 };
 use reqwest::{
     Client, Response, Url,
@@ -117,8 +118,17 @@ impl Http {
         Ok(())
     }
 
-    /// Returns the whole body of an answer.
+    /// Returns the whole body of an answer, all of which has to be text.
     pub(crate) async fn text(&self, request: &Request) -> Result<String, KeboolaError> {
+        let not_text = || KeboolaError::Malformed {
+            what: request.what.clone(),
+            detail: NOT_TEXT.into(),
+        };
+        self.received(request).await?.into_text().ok_or_else(not_text)
+    }
+
+    /// Returns the whole body of an answer.
+    pub(crate) async fn received(&self, request: &Request) -> Result<Received, KeboolaError> {
         let _permit = self.permit().await;
         self.in_time(&request.what, async {
             let mut tried = 0;
@@ -141,7 +151,7 @@ impl Http {
     pub(crate) async fn open<T>(
         &self,
         request: Request,
-        parse: fn(&str) -> Result<T, Problem>,
+        parse: fn(Text<'_>) -> Result<T, Problem>,
     ) -> Result<ItemStream<T>, KeboolaError> {
         let _permit = self.permit().await;
         let opening = async {
@@ -169,7 +179,7 @@ impl Http {
     pub(crate) async fn list<T>(
         &self,
         request: &Request,
-        parse: fn(&str) -> Result<T, Problem>,
+        parse: fn(Text<'_>) -> Result<T, Problem>,
     ) -> Result<Vec<T>, KeboolaError> {
         let _permit = self.permit().await;
         self.in_time(&request.what, async {
@@ -272,7 +282,7 @@ impl Http {
         classify(request.what.clone(), &refusal)
     }
 
-    async fn body(&self, request: &Request, mut response: Response) -> Result<String, KeboolaError> {
+    async fn body(&self, request: &Request, mut response: Response) -> Result<Received, KeboolaError> {
         let limit = self.response_bytes_max;
         let mut body = Vec::new();
         while let Some(chunk) = response
@@ -288,11 +298,7 @@ impl Http {
             }
             body.extend_from_slice(&chunk);
         }
-        let not_text = |_| KeboolaError::Malformed {
-            what: request.what.clone(),
-            detail: "it is not UTF-8".into(),
-        };
-        String::from_utf8(body).map_err(not_text)
+        Ok(Received::new(body))
     }
 }
 

@@ -1,6 +1,9 @@
 //! An item of a listing that does not have the documented form: it ends neither the listing nor what is said of the others.
 
-use crate::json::{Members, Problem};
+use crate::{
+    json::{Members, Problem},
+    text::Text,
+};
 
 /// An item, or why it cannot be read.
 pub type Item<T, Id> = Result<T, Unread<Id>>;
@@ -14,14 +17,23 @@ pub struct Unread<Id> {
     pub detail: String,
 }
 
-/// Reads an item; where it cannot be, its id is looked for alone.
+/// Reads an item of which all has to be text; where it cannot be read, its id is looked for alone.
 pub(crate) fn item<T, Id>(
-    text: &str,
+    text: Text<'_>,
     parse: impl FnOnce(&str) -> Result<T, Problem>,
     id: impl FnOnce(&Members<'_>) -> Result<Id, Problem>,
 ) -> Item<T, Id> {
-    parse(text).map_err(|detail| Unread {
-        id: Members::parse(text).and_then(|members| id(&members)).ok(),
+    named(text, text.sound().and_then(parse), id)
+}
+
+/// Says whose item it is that could not be read.
+pub(crate) fn named<T, Id>(
+    text: Text<'_>,
+    read: Result<T, Problem>,
+    id: impl FnOnce(&Members<'_>) -> Result<Id, Problem>,
+) -> Item<T, Id> {
+    read.map_err(|detail| Unread {
+        id: Members::of(text).and_then(|members| id(&members)).ok(),
         detail,
     })
 }

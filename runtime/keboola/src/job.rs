@@ -5,6 +5,7 @@ use crate::{
     error::KeboolaError,
     item::{Unread, item},
     json::{Members, Problem, items},
+    text::Text,
 };
 use jiff::Timestamp;
 use mirror_core::ids::{BranchId, ComponentId, ConfigId, RunId};
@@ -91,7 +92,7 @@ pub struct Job {
 
 impl Job {
     /// Reads a page of a search.
-    pub(crate) fn parse_page(text: &str) -> Result<JobsPage, Problem> {
+    pub(crate) fn parse_page(text: Text<'_>) -> Result<JobsPage, Problem> {
         let mut page = JobsPage::default();
         for text in items(text)? {
             match item(text, Self::parse, listed_id) {

@@ -1,5 +1,6 @@
 //! Reading the API's JSON leniently, and cutting objects out of it without writing them anew.
 
+use crate::text::Text;
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -9,23 +10,32 @@ use std::fmt;
 pub(crate) type Problem = String;
 
 /// The members of an object in the order of the text, their values as text.
-#[derive(Debug, Default)]
-pub(crate) struct Members<'a>(Vec<(String, &'a RawValue)>);
+#[derive(Debug)]
+pub(crate) struct Members<'a> {
+    /// The object.
+    text: Text<'a>,
+    all: Vec<(String, &'a RawValue)>,
+}
 
 impl<'a> Members<'a> {
     /// Parses an object; the empty array that PHP writes for an empty object is one too.
     pub(crate) fn parse(text: &'a str) -> Result<Self, Problem> {
-        let mut reader = serde_json::Deserializer::from_str(text);
+        Self::of(text.into())
+    }
+
+    /// The same of what may be no text in places.
+    pub(crate) fn of(text: Text<'a>) -> Result<Self, Problem> {
+        let mut reader = serde_json::Deserializer::from_str(text.raw());
         let members = reader
             .deserialize_any(MembersVisitor)
             .map_err(|error| place(&error))?;
         reader.end().map_err(|error| place(&error))?;
-        Ok(Self(members))
+        Ok(Self { text, all: members })
     }
 
     fn get(&self, name: &str) -> Option<&'a RawValue> {
         // Of a repeated key the last counts, as in every JSON reader.
-        self.0
+        self.all
             .iter()
             .rev()
             .find(|(key, _)| key == name)
@@ -41,9 +51,9 @@ impl<'a> Members<'a> {
         self.get(name).map(RawValue::get)
     }
 
-    /// Returns a string, or the digits of a number.
+    /// Returns a string, or the digits of a number; none of what is no text.
     pub(crate) fn text(&self, name: &str) -> Option<String> {
-        let raw = self.raw(name)?;
+        let raw = self.text.part(self.raw(name)?).sound().ok()?;
         match raw.as_bytes().first()? {
             b'"' => serde_json::from_str(raw).ok(),
             b'-' | b'0'..=b'9' => Some(raw.to_owned()),
@@ -54,6 +64,16 @@ impl<'a> Members<'a> {
     /// Returns the text, or an empty one.
     pub(crate) fn text_or_empty(&self, name: &str) -> String {
         self.text(name).unwrap_or_default()
+    }
+
+    /// The same of what is mirrored as it is read here: half of a surrogate pair, which JSON has and Unicode has not, is refused.
+    pub(crate) fn whole_text(&self, name: &str) -> Result<String, Problem> {
+        match (self.text(name), self.raw(name)) {
+            (None, Some(raw)) if raw.starts_with('"') => Err(format!(
+                "`{name}` has half of a surrogate pair; replace it in Keboola"
+            )),
+            (text, _) => Ok(text.unwrap_or_default()),
+        }
     }
 
     pub(crate) fn number(&self, name: &str) -> Option<u64> {
@@ -72,28 +92,38 @@ impl<'a> Members<'a> {
     /// Returns the members of an object; none for anything else, such as `[]` or `null`.
     pub(crate) fn object(&self, name: &str) -> Option<Members<'a>> {
         let raw = self.raw(name)?;
-        raw.starts_with('{').then(|| Members::parse(raw).ok())?
+        let part = self.text.part(raw);
+        raw.starts_with('{').then(|| Members::of(part).ok())?
     }
 
     /// Returns the items of an array; of an object its values, for that is what PHP writes for an
     /// array with gaps; none for anything else.
-    pub(crate) fn items(&self, name: &str) -> Vec<&'a str> {
+    pub(crate) fn items(&self, name: &str) -> Vec<Text<'a>> {
         let Some(raw) = self.raw(name) else {
             return Vec::new();
         };
-        items(raw).unwrap_or_default()
+        items(self.text.part(raw)).unwrap_or_default()
+    }
+
+    /// Says whether all is text but the value of one member.
+    pub(crate) fn sound_but_for(&self, name: &str) -> Result<(), Problem> {
+        let mut others = self.iter().filter(|(key, _)| *key != name);
+        others.try_for_each(|(key, value)| {
+            self.text.holds_sound(key)?;
+            self.text.holds_sound(value)
+        })
     }
 
     /// Returns the strings of an array.
     pub(crate) fn texts(&self, name: &str) -> Vec<String> {
         self.items(name)
             .into_iter()
-            .filter_map(|raw| serde_json::from_str(raw).ok())
+            .filter_map(|text| serde_json::from_str(text.sound().ok()?).ok())
             .collect()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &'a str)> + Clone {
-        self.0.iter().map(|(key, value)| (key.as_str(), value.get()))
+        self.all.iter().map(|(key, value)| (key.as_str(), value.get()))
     }
 
     /// Writes the object again without some of its members; the others' values stay as they were.
@@ -121,16 +151,14 @@ pub(crate) fn object_text<'t>(members: impl Iterator<Item = (&'t str, &'t str)> 
 }
 
 /// Returns the texts of an array's items, or of an object's values.
-pub(crate) fn items(text: &str) -> Result<Vec<&str>, Problem> {
-    if text.trim_start().starts_with('{') {
-        return Ok(Members::parse(text)?
-            .0
-            .into_iter()
-            .map(|(_, value)| value.get())
-            .collect());
-    }
-    let items: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| place(&error))?;
-    Ok(items.into_iter().map(RawValue::get).collect())
+pub(crate) fn items(text: Text<'_>) -> Result<Vec<Text<'_>>, Problem> {
+    let items: Vec<&RawValue> = if text.raw().trim_start().starts_with('{') {
+        let members = Members::of(text)?.all.into_iter();
+        members.map(|(_, value)| value).collect()
+    } else {
+        serde_json::from_str(text.raw()).map_err(|error| place(&error))?
+    };
+    Ok(items.into_iter().map(|item| text.part(item.get())).collect())
 }
 
 /// Says where a text stops being JSON, without quoting it.
@@ -241,12 +269,15 @@ mod tests {
 
     #[test]
     fn an_array_with_gaps_is_read_by_its_values() {
+        let read = |text: &'static str| -> Result<Vec<&str>, Problem> {
+            Ok(items(text.into())?.into_iter().map(Text::raw).collect())
+        };
         assert_eq!(
-            items(r#"{"0":{"a":1},"2":{"b":2}}"#).unwrap(),
+            read(r#"{"0":{"a":1},"2":{"b":2}}"#).unwrap(),
             [r#"{"a":1}"#, r#"{"b":2}"#]
         );
-        assert_eq!(items("[1, 2]").unwrap(), ["1", "2"]);
-        assert_eq!(items("[1,").unwrap_err(), "it ends early at line 1 column 3");
+        assert_eq!(read("[1, 2]").unwrap(), ["1", "2"]);
+        assert_eq!(read("[1,").unwrap_err(), "it ends early at line 1 column 3");
     }
 
     #[test]

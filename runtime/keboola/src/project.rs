@@ -3,6 +3,7 @@
 use crate::{
     item::{Item, item},
     json::{Members, Problem, items},
+    text::Text,
 };
 use jiff::Timestamp;
 use mirror_core::{
@@ -106,13 +107,15 @@ impl Index {
         let members = Members::parse(text)?;
         let mut index = Self::default();
         for service in members.items("services") {
-            let service = Members::parse(service)?;
+            let service = Members::of(service)?;
             if let (Some(id), Some(url)) = (service.text("id"), service.text("url")) {
                 index.services.insert(id, url);
             }
         }
         for component in members.items("components") {
-            index.components.push(ComponentInfo::parse(component)?);
+            index
+                .components
+                .push(ComponentInfo::of(&Members::of(component)?)?);
         }
         Ok(index)
     }
@@ -131,7 +134,7 @@ pub struct DevBranch {
 }
 
 impl DevBranch {
-    pub(crate) fn parse_list(text: &str) -> Result<Vec<Item<Self, BranchId>>, Problem> {
+    pub(crate) fn parse_list(text: Text<'_>) -> Result<Vec<Item<Self, BranchId>>, Problem> {
         let branches = items(text)?.into_iter();
         Ok(branches.map(|text| item(text, Self::parse, branch_id)).collect())
     }

@@ -3,6 +3,7 @@
 use crate::{
     item::{Item, item},
     json::{Members, Problem, items},
+    text::Text,
 };
 use jiff::Timestamp;
 use mirror_core::ids::{BucketId, TableId};
@@ -20,7 +21,7 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    pub(crate) fn parse_list(text: &str) -> Result<Vec<Item<Self, BucketId>>, Problem> {
+    pub(crate) fn parse_list(text: Text<'_>) -> Result<Vec<Item<Self, BucketId>>, Problem> {
         let buckets = items(text)?.into_iter();
         Ok(buckets.map(|text| item(text, Self::parse, bucket_id)).collect())
     }
@@ -55,7 +56,7 @@ pub struct Table {
 
 impl Table {
     /// Reads an item of the list of tables.
-    pub(crate) fn parse_item(text: &str) -> Result<Item<Self, TableId>, Problem> {
+    pub(crate) fn parse_item(text: Text<'_>) -> Result<Item<Self, TableId>, Problem> {
         Ok(item(text, Self::parse, table_id))
     }
 

@@ -1,6 +1,10 @@
 //! Reading a long list item by item, so that memory is bounded by the largest item.
 
-use crate::{KeboolaError, json::Problem};
+use crate::{
+    KeboolaError,
+    json::Problem,
+    text::{Received, Text},
+};
 use reqwest::Response;
 use std::{collections::VecDeque, fmt, time::Duration};
 use tokio::time::{Instant, timeout};
@@ -14,8 +18,8 @@ pub struct ItemStream<T> {
     /// None after the end or a failure.
     response: Option<Response>,
     splitter: ArraySplitter,
-    ready: VecDeque<String>,
-    parse: fn(&str) -> Result<T, Problem>,
+    ready: VecDeque<Received>,
+    parse: fn(Text<'_>) -> Result<T, Problem>,
     total: Duration,
     left: Duration,
 }
@@ -34,7 +38,7 @@ impl<T> ItemStream<T> {
         response: Response,
         item_bytes_max: usize,
         total: Duration,
-        parse: fn(&str) -> Result<T, Problem>,
+        parse: fn(Text<'_>) -> Result<T, Problem>,
     ) -> Self {
         let splitter = ArraySplitter::new(item_bytes_max);
         Self {
@@ -55,7 +59,7 @@ impl<T> ItemStream<T> {
     pub async fn next(&mut self) -> Result<Option<T>, KeboolaError> {
         let item = self.next_text().await;
         let item = item.and_then(|text| {
-            text.map(|text| (self.parse)(&text).map_err(|detail| self.malformed(detail)))
+            text.map(|text| (self.parse)(text.text()).map_err(|detail| self.malformed(detail)))
                 .transpose()
         });
         if item.is_err() {
@@ -77,7 +81,7 @@ impl<T> ItemStream<T> {
         Ok(items)
     }
 
-    async fn next_text(&mut self) -> Result<Option<String>, KeboolaError> {
+    async fn next_text(&mut self) -> Result<Option<Received>, KeboolaError> {
         loop {
             if let Some(text) = self.ready.pop_front() {
                 return Ok(Some(text));
@@ -169,14 +173,14 @@ impl ArraySplitter {
         self.state == State::Done
     }
 
-    pub(crate) fn feed(&mut self, bytes: &[u8], ready: &mut VecDeque<String>) -> Result<(), SplitError> {
+    pub(crate) fn feed(&mut self, bytes: &[u8], ready: &mut VecDeque<Received>) -> Result<(), SplitError> {
         for &byte in bytes {
             self.step(byte, ready)?;
         }
         Ok(())
     }
 
-    fn step(&mut self, byte: u8, ready: &mut VecDeque<String>) -> Result<(), SplitError> {
+    fn step(&mut self, byte: u8, ready: &mut VecDeque<Received>) -> Result<(), SplitError> {
         let blank = matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
         match self.state {
             State::Start | State::First | State::Item | State::Done if blank => return Ok(()),
@@ -195,8 +199,7 @@ impl ArraySplitter {
             }
             State::Inside if self.depth == 0 && matches!(byte, b',' | b']') => {
                 self.state = if byte == b',' { State::Item } else { State::Done };
-                let item = String::from_utf8(std::mem::take(&mut self.item));
-                ready.push_back(item.map_err(|_| SplitError::Form("it is not UTF-8"))?);
+                ready.push_back(Received::new(std::mem::take(&mut self.item)));
                 return Ok(());
             }
             State::First | State::Item | State::Inside => self.open(byte),
@@ -231,6 +234,10 @@ impl ArraySplitter {
 mod tests {
     use super::*;
 
+    fn raw(ready: &VecDeque<Received>) -> Vec<&str> {
+        ready.iter().map(|item| item.text().raw()).collect()
+    }
+
     /// Feeds the text in pieces of every length; all must agree.
     #[track_caller]
     fn check(text: &str, expected: Result<&[&str], SplitError>) {
@@ -245,7 +252,7 @@ mod tests {
                 other => other,
             };
             match (&found, &expected) {
-                (Ok(()), Ok(items)) => assert_eq!(ready, *items, "{text} in pieces of {length}"),
+                (Ok(()), Ok(items)) => assert_eq!(raw(&ready), *items, "{text} in pieces of {length}"),
                 (Err(found), Err(expected)) => assert_eq!(found, expected, "{text} in pieces of {length}"),
                 _ => panic!("{text} in pieces of {length}: {found:?}"),
             }

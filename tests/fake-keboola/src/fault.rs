@@ -33,11 +33,11 @@ pub enum FaultKind {
     Cut {
         after_bytes: u32,
     },
-    /// Another answer instead, as it stands: broken, huge, or of a proxy.
+    /// Another answer instead, as it stands: broken, huge, no text, or of a proxy.
     Answer {
         status: u16,
         content_type: String,
-        body: String,
+        body: Vec<u8>,
     },
 }
 

@@ -9,6 +9,7 @@ use crate::{
     server::Shared,
 };
 use axum::{
+    body::Body,
     extract::{ConnectInfo, Request, State},
     http::{HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
@@ -55,8 +56,8 @@ impl IntoResponse for Refusal {
     }
 }
 
-fn answer(status: StatusCode, content_type: &str, body: String) -> Response {
-    let mut response = (status, body).into_response();
+fn answer(status: StatusCode, content_type: &str, body: impl Into<Body>) -> Response {
+    let mut response = (status, body.into()).into_response();
     if let Ok(content_type) = HeaderValue::from_str(content_type) {
         response.headers_mut().insert(header::CONTENT_TYPE, content_type);
     }

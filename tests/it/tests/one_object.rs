@@ -5,6 +5,8 @@ mod awaited;
 #[path = "one_object/listings.rs"]
 mod listings;
 mod support;
+#[path = "one_object/texts.rs"]
+mod texts;
 
 use fake_keboola::{Fault, FaultKind};
 use rusqlite::Connection;

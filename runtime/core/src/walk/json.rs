@@ -12,6 +12,8 @@ use std::{borrow::Cow, ops::Range};
 
 /// How deep values may nest. Deeper ones are refused, since walking them needs stack.
 pub(crate) const DEPTH_MAX: usize = 256;
+/// What is said of more.
+const TOO_DEEP: &str = "nested deeper than 256 levels";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -293,7 +295,7 @@ impl<'t, S: Sink> Parser<'t, S> {
 
     fn value(&mut self, depth: usize, secret: bool) -> Result<(), Malformed> {
         if depth > DEPTH_MAX {
-            return Err(self.fault("nested too deep"));
+            return Err(self.fault(TOO_DEEP));
         }
         match self.peek() {
             Some(b'{') => self.object(depth, secret),

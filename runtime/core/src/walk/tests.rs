@@ -87,7 +87,9 @@ fn what_is_not_json_is_refused() {
     }
     let deep = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
     assert!(check(Format::Json, &deep(DEPTH_MAX_TEST)).is_ok());
-    assert!(check(Format::Json, &deep(100_000)).is_err());
+    let refused = check(Format::Json, &deep(100_000)).expect_err("it is deeper");
+    let expected = format!("nested deeper than {DEPTH_MAX_TEST} levels");
+    assert_eq!(refused.problem, expected);
 }
 
 const DEPTH_MAX_TEST: usize = json::DEPTH_MAX;

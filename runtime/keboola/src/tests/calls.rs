@@ -515,7 +515,7 @@ async fn the_text_of_objects_survives_byte_for_byte() {
         let kind = FaultKind::Answer {
             status: 200,
             content_type: "application/json".into(),
-            body,
+            body: body.into(),
         };
         fake.fail(Fault {
             path: path.into(),

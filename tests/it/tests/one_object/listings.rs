@@ -11,23 +11,32 @@ use std::collections::BTreeMap;
 
 /// Asks the fake for a listing.
 async fn listing(keboola: &Keboola, path: &str) -> Value {
+    serde_json::from_str(&listed(keboola, path).await).expect("the answer is JSON")
+}
+
+/// Asks the fake for a listing as text.
+pub(super) async fn listed(keboola: &Keboola, path: &str) -> String {
     let url = format!("{}{path}", keboola.url().trim_end_matches('/'));
     let request = reqwest::Client::new()
         .get(url)
         .header("X-StorageApi-Token", keboola.token());
     let answer = request.send().await.expect("the fake listens");
-    serde_json::from_str(&answer.text().await.expect("it answers")).expect("the answer is JSON")
+    answer.text().await.expect("it answers")
 }
 
 /// Has the fake answer with a listing as it stands.
 fn answer(keboola: &Keboola, path: String, body: &Value) {
+    answer_bytes(keboola, path, body.to_string().into());
+}
+
+pub(super) fn answer_bytes(keboola: &Keboola, path: String, body: Vec<u8>) {
     keboola.fail(Fault {
         path,
         times: u32::MAX,
         kind: FaultKind::Answer {
             status: 200,
             content_type: "application/json".into(),
-            body: body.to_string(),
+            body,
         },
     });
 }
@@ -78,7 +87,7 @@ async fn break_listings(keboola: &Keboola) {
 }
 
 /// Returns the files of objects.
-fn content(site: &Installation) -> BTreeMap<String, String> {
+pub(super) fn content(site: &Installation) -> BTreeMap<String, String> {
     let files = site.repository.files("main").into_keys();
     let of_objects = files.filter(|path| path.starts_with("configs") || path.starts_with("storage/"));
     let paths: Vec<String> = of_objects.collect();
