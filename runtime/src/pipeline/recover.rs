@@ -4,6 +4,7 @@ use super::{
     attempt::Lane,
     error::AttemptError,
     memory::{Memory, ROWS_AT_ONCE, Restoring, Unreadable},
+    rendering::OTHER_SETTINGS,
 };
 use crate::state::Derived;
 use jiff::Timestamp;
@@ -100,9 +101,7 @@ impl Lane {
         if let Some(tip) = &mirrored
             && self.rendering.found(&self.render, tip, (self.now)())
         {
-            tracing::warn!(lane = %self.id, own = %self.render, other = %tip,
-                "another worker with other settings writes this branch too, so that each renders everything anew when it takes over; give all \
-                 workers the same configuration and release, and stop old ones");
+            tracing::warn!(lane = %self.id, own = %self.render, other = %tip, "{OTHER_SETTINGS}");
         }
         let top = history.tip;
         let held = match held {

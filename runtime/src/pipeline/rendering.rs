@@ -10,6 +10,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+/// What is said, and what is to be done about it, where somebody renders a lane differently.
+pub(super) const OTHER_SETTINGS: &str = "another worker with other settings writes this branch too, so that each renders everything anew when it \
+     takes over; give all workers the same configuration and release, and stop old ones";
+
 /// The renderings of all lanes that this process has had.
 #[derive(Debug, Default)]
 pub struct Renderings(Mutex<BTreeMap<LaneId, Arc<Rendering>>>);
@@ -64,9 +68,7 @@ impl Rendering {
         let known = self.known();
         let (own, (other, at)) = known.own.as_ref().zip(known.other.as_ref())?;
         Some(format!(
-            "another worker with other settings writes this branch too, so that each renders everything anew when it takes over: at {at} what it \
-             had committed was rendered under {other}, and this worker renders under {own}; give all workers the same configuration and release, \
-             and stop old ones"
+            "{OTHER_SETTINGS}: at {at} what it had committed was rendered under {other}, and this worker renders under {own}"
         ))
     }
 

@@ -5,6 +5,7 @@ mod support;
 use fake_keboola::{Fault, FaultKind};
 use jiff::SignedDuration;
 use nats_server::NatsServer;
+use serde_json::Value;
 use std::collections::BTreeSet;
 use support::{
     Broker, Installation, JANE, Keboola, MIRROR, Options, Receiver, Server, command, each_round, run, until,
@@ -209,6 +210,9 @@ async fn a_worker_that_comes_back_says_that_another_one_has_other_settings() {
     let lane = first.lane(&keboola.main()).await;
     let reason = lane["otherSettings"].as_str().unwrap_or_default();
     assert!(reason.contains(&own) && reason.contains(&other), "{lane}");
+    let logged: Value = serde_json::from_str(&told[0]).expect("it is JSON");
+    let logged = logged["message"].as_str().unwrap_or_default();
+    assert!(reason.starts_with(logged), "{reason}: {logged}");
     let mut status = command();
     status
         .args(["mirror", "status", "--mirror", MIRROR, "--config"])
