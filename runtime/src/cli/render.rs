@@ -277,6 +277,7 @@ impl Offline {
             seen: Arc::clone(&self.seen),
             guard: Mutex::default(),
             names: Mutex::default(),
+            words: Mutex::default(),
             owned: OwnedPaths::new(None),
             sample_limits: SampleLimits::default(),
             context: Context {

@@ -25,6 +25,7 @@ use mirror_sandbox::{FilledShard, LayoutRenderer, SampleFilter, SandboxError};
 use names::Counted;
 pub use names::JudgedNames;
 pub use own::OwnSecrets;
+pub use shown::JudgedWords;
 use std::{
     collections::HashMap,
     fmt,
@@ -60,6 +61,8 @@ pub struct Transformer {
     pub guard: Mutex<CurrentGuard>,
     /// What was found in names: a policy is a pure function, and most names are seen again and again.
     pub names: Mutex<JudgedNames>,
+    /// The same of what operators read: most of it is told again with each commit.
+    pub words: Mutex<JudgedWords>,
     pub owned: OwnedPaths,
     pub sample_limits: SampleLimits,
     pub context: Context,
@@ -129,6 +132,7 @@ impl Transformer {
     pub fn rest(&self) {
         *self.guard.lock().unwrap_or_else(PoisonError::into_inner) = CurrentGuard::default();
         *self.names.lock().unwrap_or_else(PoisonError::into_inner) = JudgedNames::default();
+        *self.words.lock().unwrap_or_else(PoisonError::into_inner) = JudgedWords::default();
     }
 
     /// Notes plaintexts that stood under `#` keys; returns whether one of them is new.

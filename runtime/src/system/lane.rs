@@ -190,6 +190,7 @@ impl System {
             seen: Arc::clone(&mirror.seen),
             guard: std::sync::Mutex::default(),
             names: std::sync::Mutex::default(),
+            words: std::sync::Mutex::default(),
             owned: OwnedPaths::new(spec.prefix.clone()),
             context: Context {
                 stack: spec.stack.clone(),

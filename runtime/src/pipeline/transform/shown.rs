@@ -11,10 +11,29 @@ use mirror_core::{
     ids::{ObjectKey, hidden_name},
     redaction::document_of_text,
 };
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+    sync::PoisonError,
+};
 
 /// What cannot be an id and is longer is called by its digest.
 const RAW_BYTES_MAX: usize = 100;
+
+/// So many words are held; then it begins anew.
+const JUDGED_WORDS_MAX: usize = 50_000;
+/// Longer ones are rare, and judged each time.
+const JUDGED_BYTES_MAX: usize = 256;
+
+/// Whether the built-in policy found something in words. They may hold secrets: this is never printed or stored.
+#[derive(Default)]
+pub struct JudgedWords(HashMap<String, bool>);
+
+impl fmt::Debug for JudgedWords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JudgedWords({})", self.0.len())
+    }
+}
 
 impl Transformer {
     /// Returns what objects are called, in their order: by their ids, or by a digest ([`ObjectKey::hidden`]) where one of
@@ -73,26 +92,61 @@ impl Transformer {
     /// Returns those texts that are secrets, or have one in them.
     fn secrets_among<'t>(&self, texts: impl IntoIterator<Item = &'t str>) -> BTreeSet<&'t str> {
         let texts: BTreeSet<&str> = texts.into_iter().filter(|text| !text.is_empty()).collect();
-        let documents: Vec<Document> = texts
-            .iter()
-            .map(|text| document_of_text(DocumentKind::Name, text))
-            .collect();
-        let verdicts = self.policies.first().filter(|_| !texts.is_empty());
-        let verdicts = verdicts.map(|builtin| builtin.redact(&self.context, &documents));
-        // Where it has no answer, the guard's counts.
-        let verdicts = verdicts.and_then(Result::ok).unwrap_or_default();
-        let is_found =
-            |verdict: &Verdict| matches!(verdict, Verdict::Findings(findings) if !findings.is_empty());
-        let mut found = verdicts.iter().map(is_found);
+        let found = self.found_by_policy(&texts);
         let guard = self.guard();
         texts
             .into_iter()
             .filter(|text| {
-                found.next() == Some(true)
+                found.contains(text)
                     || guard.check_name(text).is_some()
                     || !self.redaction.ciphers(text).is_empty()
             })
             .collect()
+    }
+
+    /// Returns those texts in which the built-in policy finds something; where it has no answer, nothing. It is a pure
+    /// function, so it is asked about each once.
+    fn found_by_policy<'t>(&self, texts: &BTreeSet<&'t str>) -> BTreeSet<&'t str> {
+        let judged = || self.words.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut found, mut fresh) = (BTreeSet::new(), Vec::new());
+        {
+            let judged = judged();
+            for &text in texts {
+                match judged.0.get(text) {
+                    Some(true) => drop(found.insert(text)),
+                    Some(false) => {}
+                    None => fresh.push(text),
+                }
+            }
+        }
+        let Some(builtin) = self.policies.first().filter(|_| !fresh.is_empty()) else {
+            return found;
+        };
+        let documents: Vec<Document> = fresh
+            .iter()
+            .map(|text| document_of_text(DocumentKind::Name, text))
+            .collect();
+        let verdicts = builtin.redact(&self.context, &documents).unwrap_or_default();
+        let answered = fresh.into_iter().zip(verdicts);
+        let answered: Vec<(&str, bool)> = answered
+            .filter_map(|(text, verdict)| match verdict {
+                Verdict::Findings(findings) => Some((text, !findings.is_empty())),
+                Verdict::Withhold(_) => None,
+            })
+            .collect();
+        let mut judged = judged();
+        if judged.0.len() + answered.len() > JUDGED_WORDS_MAX {
+            judged.0.clear();
+        }
+        for (text, is_found) in answered {
+            if is_found {
+                found.insert(text);
+            }
+            if text.len() <= JUDGED_BYTES_MAX {
+                judged.0.insert(text.to_owned(), is_found);
+            }
+        }
+        found
     }
 }
 

@@ -25,6 +25,8 @@ fn work_in_parallel_keeps_the_order_and_gives_the_first_failure() {
 
 /// A Storage token. No pattern knows it any more once it is slugged.
 const TOKEN: &str = "4021-5567-a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8s9T0";
+/// A secret that the guard does not know.
+const ONLY_OF_A_POLICY: &str = "password=Tr0ub4dor-and-3";
 const CREDENTIAL: &str = "Run-Credential-7f3a99";
 
 fn transformer() -> Transformer {
@@ -49,6 +51,7 @@ fn transformer() -> Transformer {
         seen: Arc::default(),
         guard: Mutex::default(),
         names: Mutex::default(),
+        words: Mutex::default(),
         owned: OwnedPaths::new(None),
         sample_limits: mirror_core::sample::SampleLimits::default(),
         context: Context {
@@ -328,6 +331,32 @@ fn what_is_a_secret_in_the_place_of_an_id_is_called_by_a_digest_and_ordinary_ids
         let called = transformer.called_raw("job", &raw);
         assert!(called.starts_with("job sha256:"), "{called}");
     }
+}
+
+#[test]
+fn what_the_policy_was_asked_about_once_it_is_not_asked_about_again() {
+    let mut transformer = transformer();
+    let objects = ["1234", ONLY_OF_A_POLICY].map(|id| config("acme.ex", id));
+    let called = transformer.called(&objects);
+    assert_eq!(called, [objects[0].to_string(), objects[1].hidden()]);
+    let policies = std::mem::take(&mut transformer.policies);
+    assert_eq!(transformer.called(&objects), called);
+    let reason = [format!("version 3 of acme.ex/{ONLY_OF_A_POLICY}")];
+    assert!(
+        transformer.told(&reason)[0].contains("sha256:"),
+        "in a text it is the same word"
+    );
+
+    // What had no answer is asked about again, and the guard is always asked.
+    transformer.rest();
+    assert_eq!(transformer.called(&objects)[1], objects[1].to_string());
+    transformer.policies = policies;
+    assert_eq!(transformer.called(&objects), called);
+    let late = "1234-Renewed-Token-5678";
+    let object = [config("acme.ex", late)];
+    assert_eq!(transformer.called(&object), [object[0].to_string()]);
+    transformer.own_secrets.learn(&secrecy::SecretString::from(late));
+    assert_eq!(transformer.called(&object), [object[0].hidden()]);
 }
 
 #[test]
