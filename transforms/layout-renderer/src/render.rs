@@ -112,6 +112,12 @@ impl<'a> Resolved<'a> {
         self.existing(&Reference::Object(key))
     }
 
+    /// Returns whether an object is there and has no place.
+    fn is_without_place(&self, key: ObjectKey) -> bool {
+        let found = self.0.get(&Reference::Object(key));
+        found.is_some_and(|found| found.path.is_empty())
+    }
+
     fn alias(&self, alias: &str) -> Option<&'a Resolution> {
         self.existing(&Reference::Alias(alias.to_owned()))
     }

@@ -72,7 +72,7 @@ pub(super) fn render<'a>(
     variables(&mut work, &placed.object.key);
     match component {
         component::SCHEDULER if !is_row => schedule(&mut work),
-        component::ORCHESTRATOR if !is_row => orchestrator::extract(&mut work),
+        component::ORCHESTRATOR if !is_row => orchestrator::extract(&mut work, settings),
         component::SHARED_CODE if is_row => shared_code_row(&mut work, &placed.object.key),
         component::SHARED_CODE => match work.configuration.remove("componentId") {
             Some(target @ Json::String(_)) => work.configuration.set_last("componentId", target),

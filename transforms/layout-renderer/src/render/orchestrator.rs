@@ -11,6 +11,7 @@ use crate::{
     api::{DocumentKind, ObjectKey},
     json::{Json, Object},
     name::numbered,
+    settings::Settings,
 };
 
 struct Phase<'s> {
@@ -29,6 +30,31 @@ struct Task<'s> {
     source: Object<'s>,
 }
 
+/// What tasks run.
+struct Targets<'r, 's> {
+    resolved: &'r Resolved<'s>,
+    settings: &'r Settings,
+}
+
+enum Target<'s> {
+    At(&'s str),
+    /// Variables that nothing uses, or a schedule of nothing: the CLI leaves them out only after it has read flows, so
+    /// that the task stays and says no more what it runs.
+    LeftOut,
+}
+
+impl<'s> Targets<'_, 's> {
+    /// Returns a configuration that the CLI has read; none of another.
+    fn find(&self, component: &str, config: &str) -> Option<Target<'s>> {
+        let key = || ObjectKey::new_config(component, config);
+        match self.resolved.object(key()) {
+            Some(found) => Some(Target::At(&found.path)),
+            None if self.settings.is_ignored(component) => None,
+            None => self.resolved.is_without_place(key()).then_some(Target::LeftOut),
+        }
+    }
+}
+
 /// What became of an item of the source.
 enum Fate<'s, K> {
     Written(K),
@@ -37,7 +63,7 @@ enum Fate<'s, K> {
 }
 
 /// Takes the phases and tasks out of a flow.
-pub(super) fn extract(work: &mut Work<'_>) {
+pub(super) fn extract(work: &mut Work<'_>, settings: &Settings) {
     let (phases, mut phase_fates) = phases(take(work, "phases"));
     let mut phases = phases;
     let mut task_fates = Vec::new();
@@ -45,7 +71,11 @@ pub(super) fn extract(work: &mut Work<'_>) {
         let pointer = format!("/tasks/{position}");
         let home = raw.as_object().and_then(|raw| raw.get("phase")).and_then(id_text);
         let home = home.and_then(|id| phases.iter().position(|phase| phase.id == id));
-        match (home, task(&work.resolved, &mut work.lost, &pointer, &raw)) {
+        let targets = Targets {
+            resolved: &work.resolved,
+            settings,
+        };
+        match (home, task(&targets, &mut work.lost, &pointer, &raw)) {
             (Some(home), Some(task)) => {
                 let tasks = &mut phases[home].tasks;
                 tasks.push(task);
@@ -239,7 +269,12 @@ fn phase<'s>(raw: &Json<'s>) -> Option<Phase<'s>> {
 }
 
 /// Reads a task; none where the CLI would leave it out, as when its target does not exist.
-fn task<'s>(resolved: &Resolved<'s>, lost: &mut Lost<'s>, pointer: &str, raw: &Json<'s>) -> Option<Task<'s>> {
+fn task<'s>(
+    targets: &Targets<'_, 's>,
+    lost: &mut Lost<'s>,
+    pointer: &str,
+    raw: &Json<'s>,
+) -> Option<Task<'s>> {
     let source = raw.as_object()?.clone();
     let mut rest = source.clone();
     id_text(&rest.remove("id")?)?;
@@ -258,12 +293,18 @@ fn task<'s>(resolved: &Resolved<'s>, lost: &mut Lost<'s>, pointer: &str, raw: &J
     let component = component.as_str().filter(|id| !id.is_empty())?.to_owned();
     match target.get("configId") {
         Some(Json::String(config)) if !config.is_empty() => {
-            let found = resolved.object(ObjectKey::new_config(&component, config))?;
-            target.remove("configId");
+            let found = targets.find(&component, config)?;
+            let config = target.remove("configId");
             if let Some(other) = target.get("configPath") {
                 lost.add(format!("{pointer}/task/configPath"), other.clone());
             }
-            target.set("configPath", found.path.as_str());
+            match found {
+                Target::At(path) => target.set("configPath", path),
+                Target::LeftOut => {
+                    lost.add(format!("{pointer}/task/componentId"), Json::from(component));
+                    lost.add(format!("{pointer}/task/configId"), config.unwrap_or(Json::Null));
+                }
+            }
         }
         None | Some(Json::String(_)) => {
             match target.remove("configData") {
