@@ -65,7 +65,7 @@ pub enum Reference {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inspection {
     pub place: Place,
-    /// Wished path relative to the parent.
+    /// Wished path relative to the parent. Where it ends in `/`, others with the same wish go below it.
     pub segment: String,
     pub sort_name: String,
     pub claims: Vec<Claim>,

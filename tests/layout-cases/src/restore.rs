@@ -142,7 +142,9 @@ impl<'t> Restored<'t> {
                 None => return false,
             },
         };
-        let path = join(above, line.str("path"));
+        // The CLI writes one behind the path of a shared code without a target.
+        let own = line.str("path").trim_end_matches('/');
+        let path = join(above, own);
         let mut values = None;
         for row in line.get("rows").map(Node::items).unwrap_or_default() {
             let row_key = key.row(row.str("id"));

@@ -131,21 +131,6 @@ fn config_inspection(
         component::DATA_APPS => (Place::Container, &naming.data_app_config),
         _ => (Place::Container, &naming.config),
     };
-    let described = object.component.as_ref();
-    let name = source.str("name").unwrap_or_default();
-    let parts = [
-        (
-            "component_type",
-            Part::Id(described.map_or("other", |component| &component.component_type)),
-        ),
-        ("component_id", Part::Id(component)),
-        ("config_id", Part::Id(config)),
-        ("config_name", Part::Name(name, config)),
-        (
-            "target_component_id",
-            Part::Id(configuration.str("componentId").unwrap_or_default()),
-        ),
-    ];
     // The CLI reads the configuration's id after the last dash, so one with a dash has no such name.
     let buckets = default_buckets(object);
     let own = buckets
@@ -154,13 +139,59 @@ fn config_inspection(
         .map(|prefix| [prefix, config].concat());
     Inspection {
         place,
-        segment: fill(template, &parts),
+        segment: config_segment(template, object, source, configuration),
         sort_name: String::new(),
         claims: claims(settings, &object.key, configuration),
         references: source::references(object, configuration),
         aliases: own.into_iter().chain(buckets).collect(),
         facts,
     }
+}
+
+/// Returns the directory of a configuration below what it lives in. That of a shared code without a target ends in `/`, as in
+/// the CLI: others that wish for the same go below it.
+fn config_segment(
+    template: &str,
+    object: &ApiObject,
+    source: &Object<'_>,
+    configuration: &Object<'_>,
+) -> String {
+    let ObjectKey::Config { component, config } = &object.key else {
+        return String::new();
+    };
+    let described = object.component.as_ref();
+    let name = source.str("name").unwrap_or_default();
+    let target = configuration.str("componentId").unwrap_or_default();
+    let parts = [
+        (
+            "component_type",
+            Part::Id(described.map_or("other", |component| &component.component_type)),
+        ),
+        ("component_id", Part::Id(component)),
+        ("config_id", Part::Id(config)),
+        ("config_name", Part::Name(name, config)),
+        ("target_component_id", Part::Id(target)),
+    ];
+    let mut segment = fill(template, &parts);
+    let has_no_target = component == component::SHARED_CODE && target.is_empty();
+    if has_no_target && template.ends_with("/{target_component_id}") && !segment.is_empty() {
+        segment.push('/');
+    }
+    segment
+}
+
+/// Returns whether the CLI's manifest has a slash behind the path of a configuration.
+pub(crate) fn ends_in_slash(
+    settings: &Settings,
+    object: &ApiObject,
+    source: &Object<'_>,
+    configuration: &Object<'_>,
+    path: &str,
+) -> bool {
+    let is_shared_code =
+        matches!(&object.key, ObjectKey::Config { component, .. } if component == component::SHARED_CODE);
+    let template = &settings.naming.shared_code_config;
+    is_shared_code && config_segment(template, object, source, configuration).strip_suffix('/') == Some(path)
 }
 
 /// Returns what the default buckets of a configuration's component begin with: a second name of each of its

@@ -240,6 +240,9 @@ impl Found<'_> {
     fn configuration(&mut self, listed: &Listed<'_>, path: &str) -> Result<(), &'static str> {
         let [branch, component, config] = listed.ids;
         let mut value = Object::from_iter([("path", path)]);
+        if listed.line.str("path").is_some_and(|path| path.ends_with('/')) {
+            value.set(manifest::SLASH, true);
+        }
         if let Some(parent) = listed.parent.as_ref().and_then(crate::render::key_json) {
             value.set("parent", parent);
         }
@@ -302,6 +305,7 @@ impl<'m> Listed<'m> {
     /// Returns the path below the branch. Relations that lead in a circle have none.
     fn path(&self, all: &Configurations<'m>, depth: usize) -> Option<String> {
         let own = self.line.str("path")?;
+        let own = own.strip_suffix('/').unwrap_or(own);
         let Some(parent) = &self.parent else {
             return Some(own.to_owned());
         };

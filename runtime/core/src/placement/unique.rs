@@ -74,11 +74,11 @@ fn split(path: &str) -> (&str, &str) {
     path.rsplit_once('/').unwrap_or(("", path))
 }
 
+/// Joins a directory and a name in it; without a name it is the directory itself.
 pub(super) fn join(directory: &str, name: &str) -> String {
-    if directory.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{directory}/{name}")
+    match (directory, name) {
+        ("", alone) | (alone, "") => alone.to_owned(),
+        _ => format!("{directory}/{name}"),
     }
 }
 
@@ -92,7 +92,7 @@ pub(super) fn below<'p>(path: &'p str, directory: &str) -> Option<&'p str> {
 }
 
 /// Returns a wish that can be granted: not empty, no segment too long, and not the name of a file
-/// or directory that the parent has for itself.
+/// or directory that the parent has for itself. One that ends in `/` still does: others with the same wish go below it.
 pub(super) fn granted(wished: &str, key: &ObjectKey, parent: &ObjectKey) -> String {
     let mut segments: Vec<String> = wished
         .split('/')
@@ -120,7 +120,11 @@ pub(super) fn granted(wished: &str, key: &ObjectKey, parent: &ObjectKey) -> Stri
     if is_reserved(&segments[0], parent) {
         segments[0] = candidate(&segments[0], 1);
     }
-    segments.join("/")
+    let mut path = segments.join("/");
+    if wished.ends_with('/') && wished.contains(|c| c != '/') {
+        path.push('/');
+    }
+    path
 }
 
 /// Returns a segment that is not too long, without the dots and blanks at its end that Windows drops.
@@ -161,10 +165,14 @@ fn is_reserved(name: &str, parent: &ObjectKey) -> bool {
 /// Returns whether an object that wishes for one name may have got another.
 pub(super) fn is_candidate(relative: &str, wished: &str) -> bool {
     let ((directory, name), (wished_directory, wished)) = (split(relative), split(wished));
+    if wished.is_empty() && relative == wished_directory {
+        return true;
+    }
     if directory != wished_directory {
         return false;
     }
-    let number = name.rsplit_once('-').and_then(|(_, number)| number.parse().ok());
+    let number = name.rsplit_once('-').map_or(name, |(_, number)| number);
+    let number = number.parse().ok();
     name == candidate(wished, 0)
         || number.is_some_and(|number| number > 0 && name == candidate(wished, number))
 }
@@ -320,6 +328,7 @@ mod tests {
         assert_eq!(granted("code.sql", &config, &config), "code-sql-001");
         assert_eq!(granted("a//b", &config, &config), "a/b");
         assert_eq!(granted("/", &config, &config), "7");
+        assert_eq!(granted("_shared//", &config, &ObjectKey::Branch), "_shared/");
         assert_eq!(granted("x/con", &config, &ObjectKey::Branch), "x/con-001");
         assert_eq!(granted("Aux.x/a", &config, &ObjectKey::Branch), "aux-x-001/a");
         assert_eq!(granted("x/com1", &config, &ObjectKey::Branch), "x/com1-001");
@@ -338,6 +347,11 @@ mod tests {
             ("b/x", "a/x", false),
             ("a/y", "a/x", false),
             ("a/keboola-x-012", "a/keboola.x", true),
+            ("a", "a/", true),
+            ("a/002", "a/", true),
+            ("a/2", "a/", false),
+            ("a-001", "a/", false),
+            ("a/b/001", "a/", false),
         ] {
             assert_eq!(is_candidate(relative, wished), expected, "{relative} {wished}");
         }

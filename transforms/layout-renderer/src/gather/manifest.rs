@@ -14,6 +14,9 @@ use crate::{
 
 pub(crate) const PATH: &str = "configs/.keboola/manifest.json";
 
+/// Says of an entry's path that it has a slash behind it in the file.
+pub(crate) const SLASH: &str = "slash";
+
 /// What an item takes in the file beside its own texts, at most as a rule: names of members and indentation.
 const ITEM_BYTES: usize = 192;
 
@@ -29,6 +32,7 @@ struct Item<'e> {
     /// The ids of the object it lives in, from the component on, where that is told.
     parent: Option<Box<[Text<'e>]>>,
     is_default: bool,
+    ends_in_slash: bool,
     has_metadata: bool,
     entry: &'e Entry,
 }
@@ -127,6 +131,7 @@ fn read(entry: &Entry) -> Option<Item<'_>> {
         path,
         parent,
         is_default: value.is_true("default"),
+        ends_in_slash: value.is_true(SLASH),
         has_metadata: value.get("metadata").is_some(),
         entry,
     })
@@ -174,7 +179,10 @@ fn configuration<'i>(settings: &Settings, items: &'i Items<'_>, at: usize) -> Op
     line.set("branchId", number(&item.ids[0]));
     line.set("componentId", &*item.ids[1]);
     line.set("id", &*item.ids[2]);
-    line.set("path", path);
+    match item.ends_in_slash {
+        true => line.set("path", format!("{path}/")),
+        false => line.set("path", path),
+    }
     if let Some(relation) = relation(item) {
         line.set("relations", vec![Json::Object(relation)]);
     }

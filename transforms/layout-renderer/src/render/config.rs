@@ -9,6 +9,8 @@ use crate::{
     api::{DocumentKind, Entry, LayoutError, ObjectKey},
     component::{self, Language},
     edges,
+    gather::manifest,
+    inspect,
     json::{Json, Object, write},
     node::Node,
     source::{self, DefaultBucket},
@@ -53,6 +55,7 @@ pub(super) fn render<'a>(
         ObjectKey::Config { component, .. } => (component.as_str(), false),
         _ => return Ok(Rendered::default()),
     };
+    let ends_in_slash = inspect::ends_in_slash(settings, object.object(), &source, &configuration, path);
     // An ignored component has no place, so that its inspection, which has no references, is not in question.
     let references = source::references(object.object(), &configuration);
     let mut work = Work {
@@ -111,6 +114,9 @@ pub(super) fn render<'a>(
 
     let mut value = Object::new();
     value.set("path", path.as_str());
+    if ends_in_slash {
+        value.set(manifest::SLASH, true);
+    }
     if let Some(parent) = placed.parent.as_ref().and_then(key_json) {
         value.set("parent", parent);
     }
