@@ -511,6 +511,8 @@ fn some_project() -> Vec<Object> {
         ("keboola.shared-code/s", format!(r#"{{"name": "S", {version}, "configuration": {{"componentId": "c"}}}}"#)),
         ("keboola.shared-code/s/r", format!(r#"{{"name": "R", {version}, "configuration": {{"variables_id": "w"}}}}"#)),
         ("keboola.variables/w", format!(r#"{{"name": "W", {version}}}"#)),
+        ("keboola.shared-code/n", format!(r#"{{"name": "N", {version}}}"#)),
+        ("keboola.shared-code/n/r", format!(r#"{{"name": "R", {version}}}"#)),
         ("keboola.scheduler/1", format!(r#"{{"name": "S", {version}, "configuration": {{"target": {{"componentId": "keboola.ex-db", "configurationId": "1"}}}}}}"#)),
         ("keboola.sandboxes/1", format!(r#"{{"name": "Left out", {version}}}"#)),
     ]

@@ -119,6 +119,8 @@ fn found(known: &Known<'_>, key: &ObjectKey) -> Option<Found> {
     let segment = claim
         .and_then(|(_, claim)| claim.segment.clone())
         .unwrap_or_else(|| inspection.segment.clone());
+    // Whoever is the first to wish for one that ends so has it without.
+    let segment = segment.trim_end_matches('/').to_owned();
     let parent = match &inspection.place {
         Place::None => return None,
         Place::Below(parent) => Some(parent.clone()),
