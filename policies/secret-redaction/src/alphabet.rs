@@ -16,7 +16,7 @@ pub(crate) const UNDERSCORE: Alphabet = Alphabet(1 << 5);
 pub(crate) const DASH: Alphabet = Alphabet(1 << 6);
 pub(crate) const DOT: Alphabet = Alphabet(1 << 7);
 pub(crate) const PLUS_SLASH: Alphabet = Alphabet(1 << 8);
-const EQUALS: Alphabet = Alphabet(1 << 9);
+pub(crate) const EQUALS: Alphabet = Alphabet(1 << 9);
 pub(crate) const TILDE: Alphabet = Alphabet(1 << 10);
 pub(crate) const PERCENT: Alphabet = Alphabet(1 << 11);
 

@@ -4,6 +4,7 @@
 //! kept in pieces, so that no literal of this repository looks like a live token. A rule's pattern is matched
 //! anchored, greedily and without going back, so a match costs no more than the bytes it reads.
 
+mod bare_keys;
 mod checks;
 mod cloud;
 mod code_hosts;
@@ -11,8 +12,11 @@ mod hashes;
 mod private_keys;
 mod services;
 
+pub(crate) use bare_keys::{STARTS as BARE_KEYS, bare_private_key};
 pub(crate) use checks::{base64_bytes, boundary_before, decode_base64, end_with_rest};
-pub(crate) use private_keys::{base64_private_key, base64_registry_login, json_web_token, private_key_block};
+pub(crate) use private_keys::{
+    base64_private_key, base64_registry_login, json_web_token, private_key_block, putty_private_lines,
+};
 
 use crate::alphabet::{ALNUM, Alphabet, DASH, DOT, PLUS_SLASH, variety};
 

@@ -1,7 +1,7 @@
 //! Private keys in PEM and PGP armour, and signed tokens in JSON.
 
 use super::checks::{boundary_before, decode_base64};
-use crate::alphabet::{BASE64, DOT, URL64};
+use crate::alphabet::{BASE64, DIGIT, DOT, URL64};
 use memchr::memmem;
 
 /// Longest armour that is searched for its end, in bytes; an RSA key of 16 Kibit has 13 KiB.
@@ -28,6 +28,31 @@ pub(crate) fn private_key_block(text: &[u8], at: usize) -> Option<(usize, usize)
     // A heading in a text about keys has no body.
     let material = window[body..end].iter().filter(|&&byte| BASE64.has(byte)).count();
     (material >= 40).then_some((at, at + end))
+}
+
+/// Returns the range of the lines of a private key in PuTTY's form, whose `Private-Lines: ` is at `at`.
+pub(crate) fn putty_private_lines(text: &[u8], at: usize) -> Option<(usize, usize)> {
+    let count = at + "Private-Lines: ".len();
+    let digits = DIGIT.run(text, count, 4);
+    let number: usize = std::str::from_utf8(&text[count.min(digits)..digits])
+        .ok()?
+        .parse()
+        .ok()?;
+    let is_break = |byte: u8| matches!(byte, b'\r' | b'\n' | b'\\' | b'n' | b'r');
+    let (mut place, mut end, mut start) = (digits, digits, None);
+    for _ in 0..number.min(400) {
+        // Ends of lines may be escaped, and are then letters of base64, too.
+        let escaped = text.get(place) == Some(&b'\\');
+        let from = (place..text.len().min(place + 4))
+            .find(|&at| !(is_break(text[at]) && (escaped || text[at].is_ascii_whitespace())))?;
+        let line = BASE64.run(text, from, 80);
+        if line == from {
+            break;
+        }
+        start = start.or(Some(from));
+        (place, end) = (line, line);
+    }
+    start.filter(|start| end - start >= 24).map(|start| (start, end))
 }
 
 /// Returns how far text goes on that can be the body of an armoured key.
@@ -130,6 +155,21 @@ mod tests {
         let cut = &whole[..whole.rfind("\n-----").unwrap()];
         let text = format!("{cut} is the key");
         assert_eq!(private_key_block(text.as_bytes(), 0), Some((0, cut.len())));
+    }
+
+    #[test]
+    fn the_private_lines_of_putty_go() {
+        let lines = [
+            "aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE5fG7hJ9kL2mN4pQ6rS8tU0vW",
+            "x1Yz5AbC3dE=",
+        ];
+        for line_break in ["\n", "\r\n", "\\n"] {
+            let key = lines.join(line_break);
+            let text = format!("Private-Lines: 2{line_break}{key}{line_break}Private-MAC: 0f3a");
+            let found = putty_private_lines(text.as_bytes(), 0).map(|(start, end)| &text[start..end]);
+            assert_eq!(found, Some(key.as_str()), "{line_break:?}");
+        }
+        assert_eq!(putty_private_lines(b"Private-Lines: 2 of them", 0), None);
     }
 
     #[test]

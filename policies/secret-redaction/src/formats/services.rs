@@ -235,6 +235,10 @@ pub(super) const FORMATS: &[Format] = &[
                 &[run(ALNUM, 12, 15), Part::Text("!"), run(URL64.or(DOT), 60, 130)],
             ),
             pattern(&["5Aep861"], &[run(URL64.or(DOT), 60, 100)]),
+            pattern(&["e2b_"], &[exact(LOWER_HEX, 40)]),
+            pattern(&["FLWSECK-", "FLWSECK_TEST-"], &[run(LOWER_ALNUM, 12, 40)]),
+            // Base64 of `tok:`.
+            pattern(&["dG9rO"], &[run(ALNUM.or(PLUS_SLASH), 40, 90), Part::Text("=")]),
         ],
         yes: &[
             &["pat", "-na1-", "01234567-89ab-cdef-0123-456789abcdef"],
@@ -243,6 +247,11 @@ pub(super) const FORMATS: &[Format] = &[
             &["rz", "p_live_", "aB3dE5fG7hJ9kL"],
             &["li", "p_", "aB3dE5fG7hJ9kL2mN4pQ"],
             &["p8", "e-", "aB3dE5fG7hJ9-L2mN4pQ6rS8tU0vWx1Y"],
+            &[
+                "dG",
+                "9rO",
+                "aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE5fG7hJ9kL2mN4pQ6==",
+            ],
             &["api", "_live.", "aB3dE5fG7hJ.kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE5fG7"],
             &[
                 "sl",
@@ -285,5 +294,31 @@ pub(super) const FORMATS: &[Format] = &[
             ],
         ],
         no: &[&["EAA", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"]],
+    },
+    Format {
+        id: "wallet-key",
+        title: "Private key of a wallet or an identity",
+        patterns: &[
+            // BIP 32.
+            pattern(&["xprv9"], &[run(ALNUM, 98, 108)]).opaque(),
+            // NIP-19 of Nostr.
+            pattern(&["nsec1"], &[exact(LOWER_ALNUM, 58)]),
+        ],
+        yes: &[
+            &[
+                "xp",
+                "rv9",
+                "s21ZrQH143K3QTDL4LXw2F7HEK3wJUD2nW2nRk4stbPy6cq3jPPqjiChkVvvNKmPGJxWUtg6LnF5kejMRNNU3TGtRBeJgk33yuGBxrMPHi",
+            ],
+            &[
+                "ns",
+                "ec1",
+                "rn8yzkwze8a7a04qj9ygjm5y2tzajpmqnvu0u0742htrekml37shsjaj9t",
+            ],
+        ],
+        no: &[&[
+            "nsec1",
+            "0000000000000000000000000000000000000000000000000000000000",
+        ]],
     },
 ];
