@@ -13,7 +13,7 @@ use crate::{keboola, shape, vendors};
 use std::ops::Range;
 
 /// Length of the shortest run that is looked at, in bytes.
-const RUN_MIN: usize = 22;
+const RUN_MIN: usize = 20;
 
 /// So many bytes are looked at at once, and how far apart: each long run has such a block.
 const BLOCK: usize = 8;
@@ -24,6 +24,10 @@ const STRIDE: usize = RUN_MIN + 1 - BLOCK;
 const NOISE_MIN: usize = 14;
 const NAMELESS_MIN: usize = 32;
 const NAMELESS_OF_ONE_CASE_MIN: usize = 40;
+
+/// Length of the shortest noise of hexadecimal digits behind a name that only hints, in bytes: digests have up to 64, and names
+/// of caches and files are made of these.
+const LONG_MIN: usize = 65;
 
 /// Length of the shortest piece without a joint that is in each long noise, in bytes.
 const WHOLE_MIN: usize = 20;
@@ -140,7 +144,7 @@ fn judge(text: &[u8], run: &Run, which: Which, goes_on: bool) -> Option<(Range<u
     } else if vendors::is_behind_service(text, &run.range) || given::is_given(text, &run) {
         run.range
     } else {
-        return None;
+        given::of_base64(text, &run)?
     };
     Some((whole(text, found), rules::ISSUED_TOKEN))
 }
@@ -231,7 +235,16 @@ fn is_named(text: &[u8], run: &Run, goes_on: bool) -> bool {
         return false;
     }
     if noise.len() >= NAMELESS_MIN && LOWER_HEX.or(DASH).all(noise) {
-        return shape::is_hex_or_uuid(noise) && Tells::by(name) == Tells::Secret;
+        let is_live = || parts(name).any(|part| part.eq_ignore_ascii_case(b"live"));
+        return match Tells::by(name) {
+            Tells::Secret => shape::is_hex_or_uuid(noise),
+            // Names of caches are made of shorter ones.
+            Tells::Hint => {
+                (is_live() && shape::is_hex_key(noise))
+                    || (noise.len() >= LONG_MIN && shape::is_hex_or_uuid(noise))
+            }
+            Tells::Nothing | Tells::Public => false,
+        };
     }
     // What is cheap to tell first: nearly all runs are names that end in an id.
     if !is_one_piece(noise) || is_ulid(noise) {

@@ -123,7 +123,7 @@ fn of_words(words: &[&str]) -> Option<Strength> {
     if modifier.is_empty() && is_one_of(head, &["pat"]) {
         return None;
     }
-    if is_one_of(head, PASSWORDS) || ends_with_one_of(head, PASSWORD_ENDS) {
+    if is_one_of(head, PASSWORDS) || is_phrase(words) || ends_with_one_of(head, PASSWORD_ENDS) {
         return (!is_one_of(modifier, NOT_A_PASSWORD)).then_some(Strength::Password);
     }
     if is_one_of(head, SECRETS) || ends_with_one_of(head, SECRET_ENDS) {
@@ -141,13 +141,13 @@ fn of_words(words: &[&str]) -> Option<Strength> {
     }
     // SonarQube takes a token for a login, Vault has ids that are secrets, Telegram calls a key a hash.
     let is = |modifiers: &str, heads: &str| is_one_of(modifier, &[modifiers]) && is_one_of(head, &[heads]);
-    let is_odd = is("sonar", "login")
+    let is_odd = (ends_with_one_of(modifier, &["sonar"]) && is_one_of(head, &["login"]))
         || is("secret", "id")
         || is("api", "hash")
         || is("session", "id")
         || (is_one_of(head, &["code"]) && is_one_of(modifier, &["access", "auth"]))
         || (is_one_of(head, &["api"]) && is_one_of(modifier, &["klic", "klíč"]));
-    let weak = is_one_of(head, WEAK) || is_odd || ends_with_one_of(head, &["key"]);
+    let weak = is_one_of(head, WEAK) || is_odd || ends_with_one_of(head, &["key", "access", "private"]);
     let other = [
         "monkey",
         "turkey",
@@ -161,6 +161,24 @@ fn of_words(words: &[&str]) -> Option<Strength> {
         "pubkey",
     ];
     (weak && !is_one_of(head, &other)).then_some(Strength::Weak)
+}
+
+/// Says whether a name is that of several words which somebody remembers: `seed_phrase`, `mnemonic`.
+pub(crate) fn is_name_of_phrase(name: &str) -> bool {
+    let mut words = Words::default();
+    words.cut(name);
+    is_phrase(words.as_slice())
+}
+
+fn is_phrase(words: &[&str]) -> bool {
+    match words {
+        [.., modifier, head] if is_one_of(head, &["phrase"]) => is_one_of(
+            modifier,
+            &["pass", "seed", "recovery", "backup", "secret", "mnemonic"],
+        ),
+        [.., head] => is_one_of(head, &["mnemonic", "seedphrase"]),
+        [] => false,
+    }
 }
 
 /// Says whether a value of this name may be random without being a secret: `fileId`, `sha256`, `public_key`.

@@ -4,6 +4,7 @@
 //! under names that say so.
 
 use crate::alphabet::{ALNUM, TOKEN};
+use crate::formats::base64_bytes;
 use crate::keys::Strength;
 use crate::shape;
 use std::ops::{Range, RangeInclusive};
@@ -28,7 +29,9 @@ fn is_of_token_at_first(bytes: &[u8]) -> bool {
 pub(crate) fn judge(value: &str) -> Option<(Strength, Range<usize>)> {
     let bytes = value.as_bytes();
     let is_random = TOKEN.all(bytes) && (is_key(bytes) || is_noise(bytes));
-    let is_other = || shape::is_uuid(bytes) || has_long_word(bytes) || shape::is_template(value);
+    let is_other = || {
+        shape::is_uuid(bytes) || has_long_word(bytes) || shape::is_template(value) || is_encoded_json(bytes)
+    };
     (is_random && !is_other()).then_some((Strength::Weak, 0..value.len()))
 }
 
@@ -46,6 +49,13 @@ fn is_noise(bytes: &[u8]) -> bool {
     (bytes.len() >= OF_ANY_KIND_MIN || is_mixed())
         && shape::is_noise(bytes, *LENGTHS.start())
         && !is_address(bytes)
+}
+
+/// Says whether it is base64 of JSON, such as the filter of a query.
+fn is_encoded_json(bytes: &[u8]) -> bool {
+    let is_of_text = |byte: Option<u8>| matches!(byte, Some(b'\t' | b'\n' | b'\r' | b' '..=b'~'));
+    let mut decoded = base64_bytes(&bytes[..bytes.len() / 4 * 4]).take(24);
+    matches!(decoded.next(), Some(Some(b'{' | b'['))) && decoded.all(is_of_text)
 }
 
 /// `in.c-main.orders`, `s3/a/b`, `a.example.com`: parts that are joined as in an address, of which some is short. Base64 with

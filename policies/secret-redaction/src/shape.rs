@@ -3,15 +3,16 @@
 //! Only values that stand beside a promising name come here, so this may look at a value from many
 //! sides. Everything is one or two passes over at most [`VALUE_MAX`] bytes.
 
+mod made_up;
 mod stand_ins;
 
+pub(crate) use made_up::{is_made_up_with_signs, is_passphrase};
 pub(crate) use stand_ins::{is_made_up_like_code, is_template};
 
-use crate::alphabet::{
-    ALNUM, DASH, DIGIT, DOT, HEX, LETTER, LOWER, LOWER_HEX, UPPER_ALNUM, URL64, WORD, variety,
-};
+use crate::alphabet::{ALNUM, DASH, DIGIT, DOT, HEX, LETTER, LOWER_HEX, UPPER_ALNUM, URL64, WORD, variety};
 use crate::keboola;
 use crate::keys::{Strength, is_secret_name};
+use made_up::{is_made_up_of_words, is_two_words_and_number};
 use stand_ins::{
     is_column_list, is_data_path, is_location, is_placeholder, is_small_number, is_time, is_type_word,
     looks_like_code,
@@ -79,9 +80,11 @@ fn is_password(join: Join, value: &str) -> bool {
     // Where nothing else can stand, people also choose several words, or one that ends like a name.
     let certain = join == Join::Certain;
     let too_many = if certain {
-        words > 5
+        words > 5 && !is_passphrase(value)
     } else {
-        words > 1 && (words > 3 || counts.digits == 0)
+        words > 1
+            && (words > 3 || counts.digits == 0)
+            && !(matches!(join, Join::Member | Join::Quoted) && is_passphrase(value))
     };
     let is_name = is_secret_name(value) && !(certain && counts.humps > 0 && LETTER.all(bytes));
     if value.len() < 3 || value.len() > 256 || too_many || is_name {
@@ -94,8 +97,11 @@ fn is_password(join: Join, value: &str) -> bool {
         Join::Certain => !is_type_word(value),
         Join::Member | Join::Quoted | Join::Cell => !is_type_word(value) && !is_column_list(value),
         Join::Bare => telling && !code && !is_small_number(value),
-        Join::Line => telling && (!code || is_made_up_like_code(value)) && !is_small_number(value),
-        Join::Prose => telling && !code && value.len() >= 5 && !is_small_number(value),
+        Join::Line | Join::Prose => {
+            let made_up = is_made_up_like_code(value) || is_two_words_and_number(bytes);
+            let long_enough = join == Join::Line || value.len() >= 5;
+            telling && (!code || made_up) && long_enough && !is_small_number(value)
+        }
         Join::Loose => {
             let several = counts.digits > 1 && counts.letters > 3 && value.len() >= 8;
             let odd = counts.digits > 0 && counts.letters > 1 && value.len() >= 6 && !is_words(value);
@@ -107,13 +113,18 @@ fn is_password(join: Join, value: &str) -> bool {
                 || is_made_up_of_words(value)
                 || is_two_words_and_number(bytes)
         }
-        Join::Listed => counts.digits > 0 && counts.letters > 0 && value.len() >= 8 && !is_words(value),
+        Join::Listed => {
+            let made_up = !is_words(value) || is_two_words_and_number(bytes) || is_made_up_of_words(value);
+            counts.digits > 0 && counts.letters > 0 && value.len() >= 8 && made_up
+        }
     }
 }
 
 fn is_machine_secret(join: Join, value: &str) -> bool {
     let bytes = value.as_bytes();
-    if value.len() < 8
+    let is_short = value.len() < 8
+        && !(matches!(join, Join::Member | Join::Quoted) && value.len() >= 6 && is_of_three_kinds(bytes));
+    if is_short
         || value.contains(char::is_whitespace)
         || looks_like_code(value)
         || is_secret_name(value)
@@ -142,69 +153,26 @@ fn is_machine_secret(join: Join, value: &str) -> bool {
                 || is_opaque(bytes, 12)
         }
         Join::Loose | Join::Told | Join::Listed => {
-            value.len() >= 14 && (is_hex_or_uuid(bytes) || is_opaque(bytes, 14) || is_example(bytes, &counts))
+            value.len() >= 14
+                && (is_hex_or_uuid(bytes)
+                    || is_opaque(bytes, 14)
+                    || is_example(bytes, &counts)
+                    || is_in_order(bytes)
+                    || is_hex_key_of_name(bytes))
         }
     }
-}
-
-/// `ZelenyStul7`, `LetnaPark#5`: two words or more, each with a capital letter, and a short number.
-fn is_made_up_of_words(value: &str) -> bool {
-    let bytes = value.as_bytes();
-    let mut at = 0;
-    let mut words = 0;
-    while bytes.get(at).is_some_and(u8::is_ascii_uppercase) {
-        let end = LOWER.run(bytes, at + 1, usize::MAX);
-        if end - at < 3 {
-            return false;
-        }
-        (at, words) = (end, words + 1);
-    }
-    let number = at
-        + usize::from(matches!(
-            bytes.get(at),
-            Some(b'!' | b'#' | b'$' | b'%' | b'&' | b'*' | b'+' | b'?' | b'@')
-        ));
-    let end = DIGIT.run(bytes, number, 5);
-    words >= 2 && bytes.len() >= 8 && (1..=4).contains(&(end - number)) && bytes.len() - end <= 1
-}
-
-/// Says whether a word has small and capital letters, digits and signs, but none that calls, items or types have.
-pub(crate) fn is_made_up_with_signs(word: &str) -> bool {
-    let bytes = word.as_bytes();
-    let has = |kind: fn(&u8) -> bool| bytes.iter().any(kind);
-    let plain = |byte: &u8| {
-        byte.is_ascii_alphanumeric()
-            || matches!(
-                byte,
-                b'!' | b'#'
-                    | b'$'
-                    | b'%'
-                    | b'&'
-                    | b','
-                    | b';'
-                    | b'*'
-                    | b'+'
-                    | b'?'
-                    | b'@'
-                    | b'^'
-                    | b'-'
-                    | b'_'
-                    | b'.'
-            )
-    };
-    (8..=32).contains(&bytes.len())
-        && bytes.iter().all(plain)
-        && has(u8::is_ascii_digit)
-        && has(u8::is_ascii_lowercase)
-        && has(u8::is_ascii_uppercase)
-        && bytes
-            .windows(2)
-            .any(|pair| pair[0].is_ascii_digit() && pair[1].is_ascii_alphabetic())
 }
 
 /// Says whether a value is a token whose letters and digits somebody wrote down in order: `abcdefghij1234567890`.
 fn is_example(bytes: &[u8], counts: &Counts) -> bool {
     ALNUM.all(bytes) && counts.digits >= 4 && counts.letters >= 4 && !is_names(bytes)
+}
+
+/// Says whether nearly every byte follows the one before it in the alphabet: `abcdefghijklmnop`.
+fn is_in_order(bytes: &[u8]) -> bool {
+    let steps = |by: fn(u8) -> u8| bytes.windows(2).filter(|pair| by(pair[0]) == pair[1]).count();
+    let most = steps(|byte| byte.wrapping_add(1)).max(steps(|byte| byte.wrapping_sub(1)));
+    bytes.len() >= 14 && ALNUM.all(bytes) && most * 10 >= bytes.len() * 8
 }
 
 /// `ZR9-COA-PF5-VYJ`: four groups or more of one length, of capital letters and digits.
@@ -230,11 +198,19 @@ fn is_random_beyond_doubt(join: Join, value: &str) -> bool {
     }
     if is_hex_or_uuid(bytes) {
         // Keys of rows are hashes too, so only where no rows are.
-        return value.len() >= 24 && join != Join::Cell && join != Join::Listed;
+        return value.len() >= 20 && join != Join::Cell && join != Join::Listed;
     }
     let counts = Counts::of(bytes);
-    let is_beside = join == Join::Loose && bytes.len() >= 15 && is_example(bytes, &counts);
-    (counts.digits > 1 && counts.letters > 5 && is_opaque(bytes, 16)) || is_beside
+    // Beside a name stands nothing else that is so long and no word.
+    let is_beside = join == Join::Loose
+        && (bytes.len() >= 15 && is_example(bytes, &counts)
+            || LETTER.all(bytes) && (is_opaque(bytes, 24) || is_in_order(bytes)));
+    let digits_min = if bytes.len() >= 20 { 1 } else { 2 };
+    (counts.digits >= digits_min && counts.letters > 5 && is_opaque(bytes, 16))
+        || is_beside
+        || is_hex_key_of_name(bytes)
+        || (is_in_groups(bytes) && counts.digits > 1 && counts.letters > 1)
+        || (matches!(join, Join::Member | Join::Quoted) && is_of_mixed_letters(bytes))
 }
 
 /// Says whether a value of somebody's key is one that is too short to be random beyond doubt: `acme_key = "XZijc7F7DOX0l"`.
@@ -257,16 +233,20 @@ fn is_short_key(join: Join, name: &str, value: &str) -> bool {
         && !has_words(bytes)
 }
 
-/// `falcon.falcon9`: what people make up and programs do not call anything.
-fn is_two_words_and_number(bytes: &[u8]) -> bool {
-    let first = LOWER.run(bytes, 0, 16);
-    let second = LOWER.run(bytes, first + 1, 16);
-    let end = DIGIT.run(bytes, second, 4);
-    first >= 4
-        && bytes.get(first) == Some(&b'.')
-        && second >= first + 5
-        && end > second
-        && bytes.len() <= end + 1
+/// Says whether it has small and capital letters, no words, and nothing else.
+fn is_of_mixed_letters(bytes: &[u8]) -> bool {
+    let has = |kind: fn(&u8) -> bool| bytes.iter().any(kind);
+    LETTER.all(bytes)
+        && has(u8::is_ascii_lowercase)
+        && has(u8::is_ascii_uppercase)
+        && is_opaque(bytes, 24)
+        && !has_words(bytes)
+}
+
+/// Says whether it has small letters, capital letters and digits, and nothing else.
+fn is_of_three_kinds(bytes: &[u8]) -> bool {
+    let has = |kind: fn(&u8) -> bool| bytes.iter().any(kind);
+    ALNUM.all(bytes) && has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_digit)
 }
 
 /// How many bytes of which kind a value has.
@@ -351,6 +331,15 @@ const HEX_KEY_LENGTHS: [usize; 7] = [32, 40, 48, 64, 80, 96, 128];
 pub(crate) fn is_hex_key(bytes: &[u8]) -> bool {
     let has_one_case = LOWER_HEX.all(bytes) || UPPER_ALNUM.all(bytes);
     HEX_KEY_LENGTHS.contains(&bytes.len()) && has_one_case && is_hex_or_uuid(bytes)
+}
+
+/// Says whether it is such a key behind a short name or number, and a joint.
+pub(crate) fn is_hex_key_of_name(bytes: &[u8]) -> bool {
+    let name = bytes
+        .iter()
+        .rposition(|byte| matches!(byte, b'_' | b'-'))
+        .filter(|name| (1..=16).contains(name) && URL64.all(&bytes[..*name]));
+    name.is_some_and(|name| is_hex_key(&bytes[name + 1..]))
 }
 
 /// Says whether it is random, with digits among it, and neither hexadecimal nor made of words.

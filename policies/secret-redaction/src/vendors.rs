@@ -99,7 +99,9 @@ fn before(text: &[u8], start: usize) -> Option<Before> {
             });
         }
         if is_service {
-            return Some(Before::Mention);
+            // `xendit '…'`
+            let is_next = count == 0 && gap.len() <= 2 && gap.ends_with(b"'");
+            return Some(if is_next { Before::Name } else { Before::Mention });
         }
         if OTHERS.has(word) {
             return None;

@@ -107,10 +107,14 @@ fn airtable(text: &[u8], run: Range<usize>) -> Option<Range<usize>> {
     is_token.then_some(name..run.end)
 }
 
-/// `1/<user>:<32 hexadecimal digits>`: a personal access token of Asana.
+/// `1/<user>:<32 hexadecimal digits>`, or `2/<user>/<token>:…`: a personal access token of Asana.
 fn asana(text: &[u8], run: Range<usize>) -> Option<Range<usize>> {
     let colon = run.start.checked_sub(1).filter(|colon| text[*colon] == b':')?;
-    let user = DIGIT.run_back(text, colon, 20);
+    let mut user = DIGIT.run_back(text, colon, 20);
+    if user > 0 && text[user - 1] == b'/' {
+        let first = DIGIT.run_back(text, user - 1, 20);
+        user = if user - 1 - first >= 10 { first } else { user };
+    }
     let start = user.checked_sub(2)?;
     let is_token = run.len() == 32
         && LOWER_HEX.all(&text[run.clone()])

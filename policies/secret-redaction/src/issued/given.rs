@@ -1,12 +1,18 @@
 //! Noise that somebody gives to something: the literal of a call, the value of a name that says nothing.
 
 use super::Run;
-use crate::alphabet::{ALNUM, DASH, DOT, WORD};
+use crate::alphabet::{ALNUM, Alphabet, BASE64, DASH, DOT, EQUALS, PLUS_SLASH, WORD};
 use crate::{keys, shape};
 use std::ops::Range;
 
 /// Longest noise, in bytes; what is longer is data.
 const LENGTH_MAX: usize = 200;
+/// Shortest noise that has letters of one case, or signs, in bytes.
+const LENGTH_MIN: usize = 22;
+/// Lengths of keys of 32, 48 and 64 bytes in base64, which addresses and paths do not have.
+const BASE64_LENGTHS: [usize; 3] = [44, 64, 88];
+/// Base64 without its padding.
+const PLUS_SLASHED: Alphabet = ALNUM.or(PLUS_SLASH);
 /// Longest name before it, in bytes.
 const NAME_MAX: usize = 64;
 /// In names of calls whose literal is a secret, if it is noise.
@@ -31,7 +37,22 @@ const OTHER: [&str; 53] = [
 
 /// Says whether a run is the literal that a call is given, or the value of a name, neither of which says that it is anything else.
 pub(super) fn is_given(text: &[u8], run: &Run) -> bool {
-    let Range { start, end } = run.range;
+    is_given_at(text, run.range.clone())
+}
+
+/// The same of a value in base64 of which a run is a part. Returns the value.
+pub(super) fn of_base64(text: &[u8], run: &Run) -> Option<Range<usize>> {
+    let start = PLUS_SLASHED.run_back(text, run.range.start, LENGTH_MAX);
+    let end = BASE64.run(text, run.range.end, LENGTH_MAX);
+    let value = &text[start..end];
+    let is_base64 = BASE64_LENGTHS.contains(&value.len())
+        && value.len() > run.range.len()
+        && PLUS_SLASHED.or(EQUALS).all(value);
+    let is_noise = || super::has_both_cases(value) && shape::is_opaque(value, 44) && !shape::has_words(value);
+    (is_base64 && is_noise() && is_given_at(text, start..end)).then_some(start..end)
+}
+
+fn is_given_at(text: &[u8], Range { start, end }: Range<usize>) -> bool {
     if !(super::RUN_MIN..=LENGTH_MAX).contains(&(end - start)) {
         return false;
     }
@@ -54,6 +75,15 @@ pub(super) fn is_given(text: &[u8], run: &Run) -> bool {
     match before.last() {
         Some(b'(') if quote.is_some() => {
             is_argument(before, text.get(close)) && is_noise_of(&text[start..end], callee(before))
+        }
+        Some(b',') if quote.is_some() => {
+            let name = DOT.or(WORD).run_back(before, before.len() - 1, NAME_MAX);
+            let call = before[..name].strip_suffix(b"(").map(|_| &before[..name]);
+            call.is_some_and(|call| {
+                is_argument(call, text.get(close))
+                    && has_one_of(callee(call), &TELLING)
+                    && is_noise_or_uuid(&text[start..end])
+            })
         }
         // `bitcoin:…` is an address.
         Some(sign @ (b'=' | b':')) if *sign == b'=' || quote.is_some() || blank > 0 => {
@@ -79,16 +109,32 @@ fn is_argument(before: &[u8], next: Option<&u8>) -> bool {
 }
 
 fn is_noise_of(noise: &[u8], callee: &[u8]) -> bool {
-    let lower = callee.to_ascii_lowercase();
-    let has = |words: &[&str]| {
-        words
-            .iter()
-            .any(|word| memchr::memmem::find(&lower, word.as_bytes()).is_some())
-    };
-    if has(&TELLING) {
-        return is_noise(noise) || shape::is_uuid(noise);
+    if has_one_of(callee, &TELLING) || makes_client(callee) {
+        is_noise_or_uuid(noise)
+    } else {
+        !has_one_of(callee, &OTHER) && is_noise(noise)
     }
-    !has(&OTHER) && is_noise(noise)
+}
+
+/// `new AcmeAPI('…')`, `acme.Client('…')`
+fn makes_client(callee: &[u8]) -> bool {
+    let name = callee
+        .rsplit(|byte| *byte == b'.')
+        .next()
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    name == b"client" || name.ends_with(b"api") || name.ends_with(b"sdk")
+}
+
+fn has_one_of(callee: &[u8], words: &[&str]) -> bool {
+    let lower = callee.to_ascii_lowercase();
+    words
+        .iter()
+        .any(|word| memchr::memmem::find(&lower, word.as_bytes()).is_some())
+}
+
+fn is_noise_or_uuid(bytes: &[u8]) -> bool {
+    is_noise(bytes) || shape::is_uuid(bytes)
 }
 
 fn is_value(before: &[u8], after: &[u8]) -> bool {
@@ -114,8 +160,9 @@ fn is_noise(bytes: &[u8]) -> bool {
     let joints = bytes.iter().filter(|byte| !ALNUM.has(**byte)).count();
     // Names of machines have joints all over.
     let is_of_one_piece = joints * 8 <= bytes.len();
+    let is_long = bytes.len() >= LENGTH_MIN || (ALNUM.all(bytes) && super::has_both_cases(bytes));
     shape::is_hex_key(bytes)
-        || (is_of_one_piece && !super::is_ulid(bytes) && shape::is_noise(bytes, super::RUN_MIN))
+        || (is_long && is_of_one_piece && !super::is_ulid(bytes) && shape::is_noise(bytes, super::RUN_MIN))
 }
 
 #[cfg(test)]

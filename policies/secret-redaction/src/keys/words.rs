@@ -10,7 +10,7 @@ pub(crate) const KEYWORDS: &[&str] = &[
     "_pat", "_pw", "senha", "wachtwoord", "hasło", "haslo", "jelszó", "jelszo", "lösenord", "parola",
     "sonar.login", "sonar_login", "sonarlogin", "bearer", "psk", "klic", "klíč", "tajemstv", "api_hash",
     "apihash", "pw=", "pw:", "pw ", "pw\"", "pw'", "/pw", "(pw", "<pw>", "cred=", "cred:", "cred\"", "cred'", "hmac",
-    "cookie", "sessionid", "session_id", "session-id", "?sid=", "&sid=", "?license=", "&license=", "lave=", "lave:", "lave\"",
+    "mnemonic", "phrase", "api:", "api=", "api\"", "api'", "session'", "session\"", "cookie", "sessionid", "session_id", "session-id", "?sid=", "&sid=", "?license=", "&license=", "lave=", "lave:", "lave\"",
     "asana", "_salt'", "salt\"", "pepper\"", "seed\"", "totp", "_salt", "pwrd", "adgangskode", "lozinka", "klucz", "sifra", "ístup:", "ístupy:", "údaje:", "udaje:",
 ];
 
@@ -18,7 +18,7 @@ pub(crate) const KEYWORDS: &[&str] = &[
 #[rustfmt::skip]
 pub(crate) const PASSWORDS: &[&str] = &[
     "password", "passwords", "passwd", "pwd", "pass", "passphrase", "passcode", "pswd", "psw", "pw",
-    "passw", "rootpw", "motdepasse", "contrasena", "salasana", "heslo", "hesla", "heslem", "kennwort", "passwort", "contraseña", "userpass", "dbpass", "sshpass",
+    "passw", "rootpw", "motdepasse", "contrasena", "salasana", "passe", "heslo", "hesla", "heslem", "kennwort", "passwort", "contraseña", "userpass", "dbpass", "sshpass",
     "mypass", "pwrd", "adgangskode", "lozinka", "senha", "wachtwoord", "hasło", "haslo", "jelszó", "jelszo", "lösenord", "parola",
 ];
 
@@ -53,7 +53,7 @@ pub(crate) const WHOLE: &[(&str, Strength)] = &[
 #[rustfmt::skip]
 pub(crate) const WEAK: &[&str] = &[
     "auth", "authorization", "authentication", "access", "private", "sonarlogin", "apihash", "klic", "klíč", "klíčem", "klicem", "klucz", "sifra", "salt", "pepper", "seed", "totp", "cred", "hmac", "sas",
-    "cookie", "sessionid", "sid", "clave", "license",
+    "cookie", "sessionid", "session", "sid", "clave", "license", "api",
 ];
 
 /// Words after the head that leave it a secret: `API_KEY_PROD`, `password2`, `token_value`.
@@ -62,7 +62,7 @@ pub(crate) const NEUTRAL_TAILS: &[&str] = &[
     "value", "val", "text", "plain", "plaintext", "string", "str", "raw", "prod", "production", "dev",
     "test", "testing", "live", "stage", "staging", "qa", "uat", "old", "new", "current", "default",
     "env", "var", "b64", "base64", "encoded", "decoded", "primary", "secondary", "backup", "main",
-    "sandbox", "eu", "us", "v", "x", "word",
+    "sandbox", "eu", "us", "v", "x", "word", "db", "dwh", "ftp", "sftp", "smtp", "ssh",
 ];
 
 /// Words after the head that make the name one of something about the secret, sorted.
@@ -149,7 +149,7 @@ pub(crate) const OF_NOISE: &[&str] = &[
     "sql", "script", "tables", "database", "dataset", "destination", "target", "measurement", "parent", "channel", "team",
     "customer", "product", "block", "transaction", "tx", "pi", "base", "task", "workspace", "report", "run", "job", "ami", "sg",
     "instance", "protobuf", "resolved", "trace", "identifier", "identity", "snapshot", "release", "build", "project",
-    "n", "x", "y", "e", "alg", "cert", "pem", "crt", "csr", "ca", "dkim", "spf", "txt", "dns", "nonce", "iv", "note", "comment",
+    "n", "x", "y", "e", "before", "after", "cursors", "fp", "srcrev", "rev", "alg", "cert", "pem", "crt", "csr", "ca", "dkim", "spf", "txt", "dns", "nonce", "iv", "note", "comment",
 ];
 
 /// Anywhere in such names.

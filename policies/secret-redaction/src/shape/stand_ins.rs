@@ -25,7 +25,9 @@ pub(crate) fn is_template(value: &str) -> bool {
         || (whole('{', '}') && WORD.or(DOT).all(&value.as_bytes()[1..value.len() - 1]))
         || (whole('[', ']') && !value.contains(|char: char| char.is_ascii_digit()))
         // `%NAME%`, `%%NAME%%`
-        || (whole('%', '%') && WORD.all(value.trim_matches('%').as_bytes()))
+        || (whole('%', '%') && WORD.all(value.trim_matches('%').as_bytes()) && !has_three_kinds(value))
+        // Of Concourse.
+        || (value.starts_with("((") && value.ends_with("))"))
         || value.starts_with("$(")
         // Values that SOPS has encrypted.
         || value.starts_with("ENC[")
@@ -292,7 +294,8 @@ pub(crate) fn looks_like_code(value: &str) -> bool {
         return false;
     }
     match bytes.get(name) {
-        Some(b'(') => true,
+        // `Kx9(vT4mQ65pL`: what nobody closes, and no name is.
+        Some(b'(') => value.contains(')') || bytes.len() == name + 1 || !has_three_kinds(&value[..name]),
         // `app$getParameters()$…`, `config$password` of R.
         Some(b'$') => {
             let is_of_names = |byte: u8| WORD.or(DOT).has(byte) || byte == b'$';
