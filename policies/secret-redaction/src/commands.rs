@@ -70,6 +70,8 @@ pub(crate) const CALLS: &[Call] = &[
     likely_password("mysql(", 5),
     likely_password("postgresql(", 5),
     likely_password("remote(", 4),
+    password("openrowset(", 4),
+    password("sp_addlinkedsrvlogin ", 5),
     likely_password("encrypt(", 2),
     likely_password("decrypt(", 2),
     key("jwt.decode(", 2),
@@ -115,6 +117,8 @@ const PROGRAMS: &[Program] = &[
     program("mongo", "-p", true, true),
     program("mongosh", "-p", true, true),
     program("mongodump", "-p", true, true),
+    program("mosquitto_pub", "-P", false, true),
+    program("mosquitto_sub", "-P", false, true),
     program("zip", "-P", true, true),
     program("unzip", "-P", true, true),
     program("sqlcmd", "-P", true, true),
@@ -259,8 +263,10 @@ pub(crate) fn password_of_sqlplus(text: &[u8], at: usize) -> Option<(usize, usiz
     let window = &text[start..text.len().min(start + 128)];
     let end = window
         .iter()
-        .position(|&byte| matches!(byte, b'@' | b'"') || byte.is_ascii_whitespace())
+        .position(|&byte| matches!(byte, b'"' | b'\'') || byte.is_ascii_whitespace())
         .unwrap_or(window.len());
+    // Behind the last of them is where to.
+    let end = memchr::memrchr(b'@', &window[..end]).unwrap_or(end);
     let value = std::str::from_utf8(&window[..end]).ok()?;
     (!value.starts_with('$') && shape::is_secret(Strength::Password, Join::Certain, "", value))
         .then_some((start, start + end))

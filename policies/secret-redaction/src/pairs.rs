@@ -9,6 +9,7 @@ mod around;
 mod calls;
 mod parts;
 mod prose;
+mod tables;
 mod values;
 
 pub(crate) use calls::read_call;
@@ -93,6 +94,10 @@ pub(crate) fn read(text: &str, word: Range<usize>, hits: &mut Vec<Hit>) -> usize
         if hits.len() == before {
             around::inserted(text, strength, &name, hits);
         }
+        if hits.len() == before {
+            tables::column_of_lines(text, strength, &name, hits);
+            hits.extend(tables::value_of_line(text, strength, &name));
+        }
     }
     match hits[before..].last() {
         Some(hit) => hit.range.end,
@@ -102,7 +107,8 @@ pub(crate) fn read(text: &str, word: Range<usize>, hits: &mut Vec<Hit>) -> usize
                 skip_blank(bytes, name.end.saturating_add(1).min(bytes.len())),
                 false,
             );
-            if value.len() > RETRY_MAX {
+            // Elements have names of their own.
+            if value.len() > RETRY_MAX && bytes[value.start] != b'<' {
                 value.end
             } else {
                 name.end
@@ -217,8 +223,8 @@ fn whole_name(bytes: &[u8], word: &Range<usize>) -> Range<usize> {
         start += 1;
     }
     let end = whole_name_end(bytes, word.end);
-    let dash = (word.end..end).find(|&at| bytes[at] == b'-' && is_glued_value(bytes, at + 1));
-    start..dash.unwrap_or(end)
+    let joint = (word.end..end).find(|&at| matches!(bytes[at], b'-' | b'.') && is_glued_value(bytes, at + 1));
+    start..joint.unwrap_or(end)
 }
 
 fn is_glued_value(bytes: &[u8], from: usize) -> bool {
@@ -289,6 +295,7 @@ fn value_of(
         was_quoted |= matches!(bytes[close], b'"' | b'\'' | b'`');
         close += 1;
     }
+    close = around::behind_end_tag(bytes, close);
     let at = skip_blank(bytes, close);
     let next = bytes.get(at + 1).copied().unwrap_or_default();
     let literal = |place: usize| judge_at(text, strength, Join::Quoted, name_text, quoted(text, place)?);
@@ -329,7 +336,7 @@ fn value_of(
         b',' if was_quoted => return listed_after(text, strength, name, skip_blank(bytes, at + 1)),
         b',' => return literal(around::unpacked(text, name, close)?),
         b'|' => {
-            around::column_of_table(text, strength, name, hits);
+            tables::column_of_markdown(text, strength, name, hits);
             (Join::Prose, at + 1)
         }
         b'-' if next == b' ' && at > close => (Join::Prose, at + 2),
@@ -364,7 +371,14 @@ fn value_of(
         b'(' if name_text.len() >= 4 && is_authentication(name_text) => {
             return calls::second_literal(text, at);
         }
-        b'\n' | b'\r' => return literal(around::on_next_line(bytes, name, at)?),
+        b')' if was_quoted && let Some(open) = calls::filled_in(bytes, at) => return literal(open),
+        b'\n' | b'\r' => {
+            return match around::on_next_line(bytes, name, at) {
+                Some(value) if matches!(bytes.get(value), Some(b'"' | b'\'')) => literal(value),
+                Some(value) => judge_at(text, strength, Join::Line, name_text, bare(text, value, true)),
+                None => prose::token_below_name(text, strength, name, at),
+            };
+        }
         _ if was_quoted => return instead(around::alternative(bytes, close)?),
         b'0'..=b'9' if at > close && bytes.get(DIGIT.run(bytes, at, 3)) == Some(&b':') => {
             // `Unseal Key 2: …`
@@ -381,6 +395,11 @@ fn value_of(
         _ => match prose::sentence_verb(text, strength, at) {
             Some(after) => (Join::Prose, after),
             None if flag => (Join::Certain, at),
+            None if strength == Strength::Password
+                && let Some(open) = prose::parenthesis(bytes, at) =>
+            {
+                return prose::in_parentheses(text, name_text, open);
+            }
             None if strength == Strength::Password => (Join::Loose, at),
             None => (Join::Loose, prose::behind_words(bytes, at).unwrap_or(at)),
         },
@@ -413,9 +432,20 @@ fn value_of(
     {
         return literal(value);
     }
-    if bytes[at] == b':' && strength == Strength::Password && matches!(bytes.get(place), Some(b'\n' | b'\r'))
+    if strength == Strength::Password
+        && let Some(phrase) = prose::phrase(text, name, place)
     {
-        return prose::alone_on_next_line(text, strength, name_text, place);
+        return Some(phrase);
+    }
+    if bytes[at] == b':'
+        && let Some(end) = prose::end_of_line_or_block(bytes, place)
+    {
+        let before = hits.len();
+        prose::items_below(text, strength, name_text, end, hits);
+        if hits.len() > before {
+            return None;
+        }
+        return prose::alone_on_next_line(text, strength, name_text, end);
     }
     if let Some(value) = quoted(text, place) {
         let join = match join {
@@ -502,7 +532,11 @@ fn listed_after(text: &str, strength: Strength, name: &Range<usize>, at: usize) 
     let telling = value.len() >= 6
         && text[value.clone()].contains(|char: char| char.is_ascii_digit())
         && text[value.clone()].contains(|char: char| char.is_ascii_uppercase());
-    let join = if is_pair && telling {
+    let quote = name.start.checked_sub(1);
+    let before = quote.and_then(|quote| text.get(..quote)).unwrap_or_default();
+    let before = before.trim_end_matches('\\');
+    let is_default = before.ends_with("getenv(") || before.ends_with("environ.get(");
+    let join = if (is_pair && telling) || is_default {
         Join::Quoted
     } else {
         Join::Listed
@@ -624,5 +658,7 @@ pub(crate) fn is_number(text: &str) -> bool {
 
 #[cfg(test)]
 mod more_tests;
+#[cfg(test)]
+mod places_tests;
 #[cfg(test)]
 mod tests;

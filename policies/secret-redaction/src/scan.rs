@@ -9,7 +9,7 @@ use crate::formats::{self, Pattern, base64_bytes, decode_base64};
 use crate::issued::{self, Which};
 use crate::rules::{self, RuleIndex};
 use crate::starts::{Start, Starts};
-use crate::{keboola, keys, pairs, shape, transport, urls};
+use crate::{keboola, keys, lines, pairs, shape, transport, urls};
 use std::ops::Range;
 
 /// A piece of the text that goes.
@@ -327,12 +327,22 @@ fn wakers() -> Vec<(Start<'static>, Action)> {
             }
         }
     }
+    for start in formats::BARE_KEYS {
+        let reader = formats::bare_private_key;
+        let rule = rules::PRIVATE_KEY;
+        wakers.push((Start::exact(start), Action::Read { reader, rule }));
+    }
     let mut add = |start: &'static str, action| wakers.push((Start::of_any_case(start), action));
     for &(start, reader, rule) in READERS {
         add(start, Action::Read { reader, rule });
     }
     for start in commands::ORACLE {
         let reader = commands::password_of_sqlplus;
+        let rule = rules::PASSWORD;
+        add(start, Action::Read { reader, rule });
+    }
+    for start in lines::BEFORE {
+        let reader = lines::behind_setting;
         let rule = rules::PASSWORD;
         add(start, Action::Read { reader, rule });
     }
@@ -373,6 +383,11 @@ fn hides_user_and_password(decoded: &str) -> bool {
 
 const READERS: &[(&str, Reader, RuleIndex)] = &[
     ("-----BEGIN ", formats::private_key_block, rules::PRIVATE_KEY),
+    (
+        "Private-Lines: ",
+        formats::putty_private_lines,
+        rules::PRIVATE_KEY,
+    ),
     (
         "LS0tLS1CRUdJT",
         formats::base64_private_key,
@@ -457,6 +472,15 @@ const READERS: &[(&str, Reader, RuleIndex)] = &[
     ("/v4/", urls::behind_version, rules::SIGNATURE),
     ("/v6/", urls::behind_version, rules::SIGNATURE),
     ("/api/", urls::behind_version, rules::SIGNATURE),
+    ("| sudo -s", lines::echoed, rules::PASSWORD),
+    ("| docker login", lines::echoed, rules::PASSWORD),
+    ("| podman login", lines::echoed, rules::PASSWORD),
+    ("| helm registry login", lines::echoed, rules::PASSWORD),
+    (" -u ", lines::behind_user_and_comma, rules::PASSWORD),
+    (".logon ", lines::of_logon, rules::PASSWORD),
+    (" using ", lines::of_db2, rules::PASSWORD),
+    ("operator unseal ", lines::unsealing, rules::KEYED_SECRET),
+    ("b64encode(b", lines::encoded, rules::PASSWORD),
     (":5432:", commands::password_of_pgpass, rules::PASSWORD),
     ("sha1(", commands::salt_of_digest, rules::KEYED_SECRET),
     ("sha2(", commands::salt_of_digest, rules::KEYED_SECRET),

@@ -63,7 +63,7 @@ fn user_part_with_signs(window: &[u8], authority: usize) -> Option<usize> {
     let colon = memchr(b':', &window[..authority])?;
     let after = &window[colon + 1..authority];
     let port = !after.is_empty() && DIGIT.all(after);
-    if colon == 0 || after.is_empty() || port || !URL64.or(DOT).or(PERCENT).all(&window[..colon]) {
+    if after.is_empty() || port || !URL64.or(DOT).or(PERCENT).all(&window[..colon]) {
         return None;
     }
     let end = memchr(b'@', &window[authority..window.len().min(authority + 128)])? + authority;
@@ -107,8 +107,13 @@ pub(crate) fn oracle_password(text: &[u8], at: usize) -> Option<(usize, usize)> 
         return None;
     }
     let window = &text[slash + 1..text.len().min(slash + 129)];
-    let end = window.iter().position(|&byte| byte == b'@' || ends_url(byte))?;
-    (window[end] == b'@' && end > 0).then_some((slash + 1, slash + 1 + end))
+    let end = window
+        .iter()
+        .position(|&byte| ends_url(byte))
+        .unwrap_or(window.len());
+    // Behind the last of them is where to.
+    let end = memchr::memrchr(b'@', &window[..end])?;
+    (end > 0).then_some((slash + 1, slash + 1 + end))
 }
 
 /// Returns the base64 text after `Basic `, where it holds a user and a password.

@@ -74,13 +74,26 @@ pub(super) fn in_markup(bytes: &[u8], name: &Range<usize>, close: usize, was_quo
         let next = skip_white(bytes, end + 1);
         let is_element =
             bytes.get(next) == Some(&b'<') && bytes.get(next + 1).is_some_and(u8::is_ascii_alphabetic);
-        return if is_element {
-            Some(find_on_line(bytes, next, b'>')? + 1)
-        } else {
-            None
-        };
+        if !is_element {
+            return None;
+        }
+        let value = find_on_line(bytes, next, b'>')? + 1;
+        // `<value><string>…` of XML-RPC.
+        let typed = "<string>".len() * usize::from(starts_with(bytes, value, "<string>"));
+        return Some(value + typed);
     }
     None
+}
+
+/// Returns the place behind the end of an element that a name is alone in, if a sign follows: `<b>Password</b>: …`.
+pub(super) fn behind_end_tag(bytes: &[u8], close: usize) -> usize {
+    if !starts_with(bytes, close, "</") {
+        return close;
+    }
+    let end = LETTER.run(bytes, close + 2, 8);
+    let sign = skip_blank(bytes, (end + 1).min(bytes.len()));
+    let has_sign = bytes.get(end) == Some(&b'>') && matches!(bytes.get(sign), Some(b':' | b'='));
+    if has_sign { end + 1 } else { close }
 }
 
 /// Returns where the literal of a declaration begins, whose type is at `at`: `NVARCHAR(50) = '…'`, `STRING DEFAULT '…'`.
@@ -401,63 +414,8 @@ pub(super) fn inserted(text: &str, strength: Strength, name: &Range<usize>, hits
     }
 }
 
-/// Most rows of one table that are judged.
+/// Most rows of one statement that are judged.
 const ROWS_MAX: usize = 32;
-
-/// Judges the cells below the header `| … | password | …` of a Markdown table.
-pub(super) fn column_of_table(text: &str, strength: Strength, name: &Range<usize>, hits: &mut Vec<Hit>) {
-    let bytes = text.as_bytes();
-    let floor = name.start.saturating_sub(2 * REACH);
-    let line = (floor..name.start)
-        .rev()
-        .find(|&at| bytes[at] == b'\n')
-        .map_or(floor, |at| at + 1);
-    let column = bytes[line..name.start]
-        .iter()
-        .filter(|&&byte| byte == b'|')
-        .count();
-    let next_line = |from: usize| {
-        let limit = bytes.len().min(from + 8 * REACH);
-        let end = bytes[from.min(limit)..limit]
-            .iter()
-            .position(|&byte| byte == b'\n')?;
-        Some(from + end + 1)
-    };
-    let Some(rule) = next_line(name.end) else { return };
-    let Some(mut row) = next_line(rule) else { return };
-    let is_rule = bytes[rule..row]
-        .iter()
-        .all(|byte| matches!(byte, b'|' | b'-' | b':' | b' ' | b'\t' | b'\r' | b'\n'));
-    if column == 0 || !is_rule || !bytes[rule..row].contains(&b'-') {
-        return;
-    }
-    for _ in 0..ROWS_MAX {
-        if bytes.get(skip_blank(bytes, row)) != Some(&b'|') {
-            return;
-        }
-        let limit = bytes.len().min(row + 8 * REACH);
-        let end = bytes[row..limit]
-            .iter()
-            .position(|&byte| byte == b'\n')
-            .map_or(limit, |end| row + end);
-        let mut cells = memchr::memchr_iter(b'|', &bytes[row..end]).map(|at| row + at);
-        if let (Some(open), Some(close)) = (cells.nth(column - 1), cells.next()) {
-            let mut start = skip_blank(bytes, open + 1);
-            let mut stop = close;
-            while start < stop && bytes[start] == b'`' {
-                start += 1;
-            }
-            while stop > start && matches!(bytes[stop - 1], b' ' | b'`' | b'\t') {
-                stop -= 1;
-            }
-            let is_short = stop < start + 5;
-            let join = if is_short { Join::Prose } else { Join::Line };
-            hits.extend(judge_at(text, strength, join, "", start..stop));
-        }
-        let Some(next) = next_line(row) else { return };
-        row = next;
-    }
-}
 
 /// Says whether a name stands behind that of a user in one line, as in `.netrc`: `login etl password …`.
 pub(super) fn is_behind_user(bytes: &[u8], name: usize) -> bool {

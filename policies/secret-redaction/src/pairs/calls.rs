@@ -61,6 +61,14 @@ pub(super) fn php_constant(text: &str, name: &Range<usize>) -> Option<Hit> {
     })
 }
 
+/// Returns where the argument of what fills in a field begins, behind the call that finds it: `….send_keys('…')`.
+pub(super) fn filled_in(bytes: &[u8], close: usize) -> Option<usize> {
+    [").send_keys(", ").fill(", ").type("]
+        .iter()
+        .find(|call| bytes[close..].starts_with(call.as_bytes()))
+        .map(|call| close + call.len())
+}
+
 /// Returns where an argument of a call begins, the first of which is 1; those before it are literals or names.
 fn argument(text: &str, open: usize, place: usize) -> Option<usize> {
     let bytes = text.as_bytes();
@@ -77,7 +85,8 @@ fn argument(text: &str, open: usize, place: usize) -> Option<usize> {
             None => WORD.or(DOT).run(bytes, start, 64),
         };
         let comma = skip_blank(bytes, end);
-        if bytes.get(comma) != Some(&b',') {
+        // OLE DB's strings part theirs with another sign.
+        if !matches!(bytes.get(comma), Some(b',' | b';')) {
             return None;
         }
         start = skip(comma + 1);

@@ -348,6 +348,24 @@ fn the_worst_texts_take_linear_time() {
         "-U a%",
         "key 1:",
         "1|",
+        "password,token\n",
+        "key,value\npassword,a\n",
+        "\n\npassword;",
+        "tokens:\n- a\n",
+        "password:\n- a1\n",
+        "password\n",
+        "seed phrase: a ",
+        "changed the password to ",
+        "use a as the api key ",
+        "echo a | sudo -S ",
+        " -u a,b",
+        ".logon a/b,",
+        "connect to a user b using c ",
+        "b64encode(b'a:b') ",
+        "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n",
+        "Private-Lines: 400\naB3dE5fG7hJ9\n",
+        "a b=c password=a& ",
+        "'password').send_keys('a') ",
     ] {
         scanner.scan(&piece.repeat(200_000 / piece.len()), Depth::All(0));
     }
@@ -355,7 +373,23 @@ fn the_worst_texts_take_linear_time() {
 
 #[test]
 fn no_text_is_cut_inside_a_character() {
-    const PIECES: [&str; 32] = [
+    const PIECES: [&str; 48] = [
+        "', '",
+        "\")",
+        "send_keys('",
+        "tokens:\n- ",
+        "password,",
+        "key,value\n",
+        "seed phrase",
+        "changed the ",
+        " as the api key",
+        "echo ",
+        "| sudo -S",
+        "connect to a user b using ",
+        "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC",
+        "Private-Lines: 3",
+        "</b>: ",
+        "b64encode(b'a:",
         "heslo",
         "password",
         "ístup:",

@@ -50,7 +50,8 @@ pub(crate) fn is_cookie(name: &str) -> bool {
 /// `Token abc…`, `SSWS abc…`: the scheme stays.
 fn after_scheme(join: Join, name: &str, value: &str) -> Option<Range<usize>> {
     let (scheme, token) = value.split_once(' ')?;
-    let is_scheme = scheme.len() <= 20 && LETTER.or(DASH).all(scheme.as_bytes());
+    let is_word = ["see", "in", "from", "use", "via", "ask", "not", "viz"].contains(&scheme);
+    let is_scheme = !is_word && scheme.len() <= 20 && LETTER.or(DASH).all(scheme.as_bytes());
     let opaque = is_scheme && !token.contains(' ') && shape::is_secret(Strength::Secret, join, name, token);
     opaque.then(|| value.len() - token.len()..value.len())
 }

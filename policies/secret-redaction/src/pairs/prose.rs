@@ -1,10 +1,10 @@
 //! Values in sentences and notes: behind a verb, below their name, as the second of two.
 
-use super::{BARE_MAX, GAP_MAX, around, bare, judge_at, skip_blank, whole_word};
+use super::{BARE_MAX, GAP_MAX, around, bare, header_line, judge_at, rule_for, skip_blank, whole_word};
 use crate::alphabet::{ALNUM, DASH, DOT, LETTER, WORD};
-use crate::keys::Strength;
+use crate::keys::{self, Strength};
 use crate::scan::Hit;
-use crate::shape::Join;
+use crate::shape::{self, Join};
 use std::ops::Range;
 
 /// Judges the password of `credentials: user / password`.
@@ -49,22 +49,85 @@ pub(super) fn second_of_two(
 /// Judges a line that is one word, below a line that ends in `password:`.
 pub(super) fn alone_on_next_line(text: &str, strength: Strength, name: &str, end: usize) -> Option<Hit> {
     let bytes = text.as_bytes();
+    let word = word_on_next_line(text, end)?;
+    let marks = |byte: &u8| matches!(byte, b'`' | b'"' | b'\'');
+    let from = word.start + usize::from(marks(&bytes[word.start]));
+    let to = word.end - usize::from(word.end > from && marks(&bytes[word.end - 1]));
+    let is_key = bytes[to - 1..to].contains(&b':');
+    (!is_key && from < to).then(|| judge_at(text, strength, Join::Loose, name, from..to))?
+}
+
+/// Returns the end of a line at which a value would begin, or that of the sign of a block in YAML there: `|`, `>-`.
+pub(super) fn end_of_line_or_block(bytes: &[u8], at: usize) -> Option<usize> {
+    let sign = usize::from(matches!(bytes.get(at), Some(b'|' | b'>')));
+    let chomp = usize::from(sign > 0 && matches!(bytes.get(at + 1), Some(b'-' | b'+')));
+    let end = at + sign + chomp;
+    matches!(bytes.get(end), Some(b'\n' | b'\r')).then_some(end)
+}
+
+/// Judges the items of a list of YAML below its name: `tokens:`, then `- …`.
+pub(super) fn items_below(text: &str, strength: Strength, name: &str, end: usize, hits: &mut Vec<Hit>) {
+    let bytes = text.as_bytes();
+    let mut line = end;
+    for _ in 0..ITEMS_MAX {
+        let limit = bytes.len().min(line + 2 * GAP_MAX);
+        let Some(sign) = (line..limit).find(|&at| !bytes[at].is_ascii_whitespace()) else {
+            return;
+        };
+        if !bytes[sign..].starts_with(b"- ") {
+            return;
+        }
+        let item = skip_blank(bytes, sign + 2);
+        let quote = usize::from(matches!(bytes.get(item), Some(b'"' | b'\'')));
+        let value = bare(text, item + quote, false);
+        let after = value.end + usize::from(quote > 0 && bytes.get(value.end) == bytes.get(item));
+        if !matches!(bytes.get(after), None | Some(b'\n' | b'\r')) {
+            return;
+        }
+        line = after;
+        hits.extend(judge_at(text, strength, Join::Listed, name, value));
+    }
+}
+
+/// Most items of a list that are judged.
+const ITEMS_MAX: usize = 64;
+
+/// Judges a line that is one long word, below a line that is a name and nothing else.
+pub(super) fn token_below_name(
+    text: &str,
+    strength: Strength,
+    name: &Range<usize>,
+    end: usize,
+) -> Option<Hit> {
+    /// Of a machine's tokens, in bytes.
+    const LENGTH_MIN: usize = 20;
+    let before = text[..name.start].trim_end_matches([' ', '\t', '#', '*']);
+    if !(before.is_empty() || before.ends_with('\n')) {
+        return None;
+    }
+    let is_long = |word: &Range<usize>| strength == Strength::Password || word.len() >= LENGTH_MIN;
+    let word = word_on_next_line(text, end).filter(is_long)?;
+    judge_at(text, strength, Join::Loose, &text[name.clone()], word)
+}
+
+/// Returns the only word of the next line that has any.
+fn word_on_next_line(text: &str, end: usize) -> Option<Range<usize>> {
+    let bytes = text.as_bytes();
     let limit = bytes.len().min(end + 2 * GAP_MAX);
     let start = (end..limit).find(|&at| !bytes[at].is_ascii_whitespace())?;
     let stop = (start..bytes.len().min(start + BARE_MAX))
         .find(|&at| bytes[at].is_ascii_whitespace())
         .unwrap_or(bytes.len().min(start + BARE_MAX));
     let is_alone = matches!(bytes.get(stop), None | Some(b'\n' | b'\r')) && text.is_char_boundary(stop);
-    let marks = |byte: &u8| matches!(byte, b'`' | b'"' | b'\'');
-    let from = start + usize::from(marks(&bytes[start]));
-    let to = stop - usize::from(stop > from && marks(&bytes[stop - 1]));
-    let is_key = bytes[to - 1..to].contains(&b':');
-    (is_alone && !is_key && from < to).then(|| judge_at(text, strength, Join::Loose, name, from..to))?
+    is_alone.then_some(start..stop)
 }
+
+/// So far before the object of a sentence its verb is looked for, in bytes.
+const VERB_REACH: usize = 32;
 
 /// Returns the place behind the verb of a sentence, as in `password is …`, `heslo je …`.
 pub(super) fn sentence_verb(text: &str, strength: Strength, at: usize) -> Option<usize> {
-    const VERBS: [&str; 22] = [
+    const VERBS: [&str; 25] = [
         "is ",
         "was ",
         "je ",
@@ -87,6 +150,9 @@ pub(super) fn sentence_verb(text: &str, strength: Strength, at: usize) -> Option
         "je nyní ",
         "změnilo na ",
         "se mění na ",
+        "changed to ",
+        "změněno na ",
+        "změněno z ",
     ];
     let rest = text.get(at..)?;
     // `heslo jsem změnil na …`, `changed the password to '…'`
@@ -95,6 +161,18 @@ pub(super) fn sentence_verb(text: &str, strength: Strength, at: usize) -> Option
         .find(|to| rest.starts_with(**to))
     {
         return Some(at + after.len() - 1);
+    }
+    // `I changed the password to …`
+    let before = &text.as_bytes()[at.saturating_sub(VERB_REACH)..at];
+    let is_changed = || {
+        [
+            "hanged ", "eset ", "set ", "Set ", "pdate ", "pdated ", "otate ", "otated ", "měna ", "měny ",
+        ]
+        .iter()
+        .any(|verb| memchr::memmem::find(before, verb.as_bytes()).is_some())
+    };
+    if ["to ", "from ", "na "].iter().any(|word| rest.starts_with(word)) && is_changed() {
+        return rest.find(' ').map(|blank| at + blank + 1);
     }
     for verb in [
         "jsem změnil na ",
@@ -127,7 +205,20 @@ pub(super) fn sentence_verb(text: &str, strength: Strength, at: usize) -> Option
     };
     // Programs have keys and tokens in all kinds of things.
     let joined = begins(&[
-        "for ", "pro ", "to ", "k ", "ke ", "do ", "od ", "u ", "of ", "(", "[",
+        "for ",
+        "pro ",
+        "to ",
+        "k ",
+        "ke ",
+        "do ",
+        "od ",
+        "u ",
+        "of ",
+        "(",
+        "[",
+        "uživatele ",
+        "účtu ",
+        "serveru ",
     ]) || (strength == Strength::Password && begins(&["in ", "v ", "ve ", "na "]));
     if !joined {
         return None;
@@ -221,6 +312,37 @@ pub(super) fn as_in_prose(
     }
 }
 
+/// Judges the words up to the end of a line behind the name of a phrase: `Seed phrase: …`.
+pub(super) fn phrase(text: &str, name: &Range<usize>, at: usize) -> Option<Hit> {
+    // The word before it may belong to it.
+    let before = ALNUM.run_back(text.as_bytes(), name.start.saturating_sub(1), 16);
+    if !text.get(before..name.end).is_some_and(keys::is_name_of_phrase) {
+        return None;
+    }
+    let line = header_line(text, at);
+    let words = text[line.clone()].trim_end_matches(['.', ' ']);
+    shape::is_passphrase(words).then(|| Hit {
+        range: line.start..line.start + words.len(),
+        rule: rule_for(Strength::Password),
+    })
+}
+
+/// Returns the place of a parenthesis, perhaps behind a word that says what happened to the password.
+pub(super) fn parenthesis(bytes: &[u8], at: usize) -> Option<usize> {
+    ["", "changed ", "updated ", "rotated ", "reset "]
+        .iter()
+        .filter(|word| around::starts_with(bytes, at, word))
+        .map(|word| at + word.len())
+        .find(|open| bytes.get(*open) == Some(&b'('))
+}
+
+/// Judges what stands in parentheses behind the name of a password.
+pub(super) fn in_parentheses(text: &str, name: &str, open: usize) -> Option<Hit> {
+    let inside = bare(text, open + 1, false);
+    let closes = text.as_bytes().get(inside.end) == Some(&b')');
+    closes.then(|| judge_at(text, Strength::Password, Join::Loose, name, inside))?
+}
+
 /// Names of users, before a sign and that of a password: `login/heslo: …`.
 const USERS: [&str; 7] = ["id", "user", "login", "username", "uživatel", "uzivatel", "jméno"];
 /// What names no password, but a user and one: `Přístup: …`.
@@ -287,24 +409,31 @@ pub(super) fn second_of_pair(text: &str, word: &Range<usize>) -> Option<Hit> {
     })
 }
 
+/// Longest token before its name, in bytes.
+const TOKEN_MAX: usize = 128;
+
 /// Judges the word before `is the password`, `je heslo`.
 pub(super) fn before_name(text: &str, name: usize) -> Option<Hit> {
     let bytes = text.as_bytes();
-    let owner = bytes[..name].ends_with(b"API ");
-    let name = if owner { name - "API ".len() } else { name };
+    let of_owner = |word: &&&str| bytes[..name].ends_with(word.as_bytes());
+    let owner = ["API ", "api ", "new ", "login ", "current "]
+        .iter()
+        .find(of_owner);
+    let is_of_api = owner.is_some_and(|owner| owner.starts_with(['a', 'A']));
+    let (whole, name) = (name, name - owner.map_or(0, |owner| owner.len()));
     let verb = [" is the ", " as the ", " as ", " je "]
         .into_iter()
         .find(|verb| bytes[..name].ends_with(verb.as_bytes()))?;
     let end = name - verb.len();
-    let start = (end.saturating_sub(GAP_MAX)..end)
+    let start = (end.saturating_sub(TOKEN_MAX)..end)
         .rev()
         .take_while(|&at| !bytes[at].is_ascii_whitespace())
         .last()?;
     let is_whole = start == 0 || bytes[start - 1].is_ascii_whitespace();
-    let is_one_of = |words: &[&str]| words.iter().any(|word| around::starts_with(bytes, name, word));
+    let is_one_of = |words: &[&str]| words.iter().any(|word| around::starts_with(bytes, whole, word));
     let (strength, join) = if is_one_of(&["password", "passwd", "heslo", "pwd"]) {
         (Strength::Password, Join::Told)
-    } else if owner || is_one_of(&["token", "access key", "key", "secret", "klíč"]) {
+    } else if is_of_api || is_one_of(&["token", "access key", "key", "secret", "klíč"]) {
         (Strength::Secret, Join::Loose)
     } else {
         return None;

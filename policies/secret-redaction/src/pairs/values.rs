@@ -181,6 +181,8 @@ pub(super) fn whole_password(
         value.clone()
     } else if name.start > 0 && bytes[name.start - 1] == b';' {
         part_of_connection(text, value)
+    } else if let Some(word) = word_of_settings(text, name, value) {
+        word
     } else if let Some(line) = alone_on_line(text, name, value) {
         line
     } else if in_prose {
@@ -188,6 +190,32 @@ pub(super) fn whole_password(
     } else {
         value.clone()
     }
+}
+
+/// `host=h password=Xk7&mQ2p sslmode=require`: up to the next blank, where pairs are parted by nothing else.
+fn word_of_settings(text: &str, name: &Range<usize>, value: &Range<usize>) -> Option<Range<usize>> {
+    let bytes = text.as_bytes();
+    let before = bytes[..name.start].strip_suffix(b" ")?;
+    let pair = &before[before.len().saturating_sub(WORD_MAX)..];
+    let pair = &pair[memchr::memrchr(b' ', pair).map_or(0, |blank| blank + 1)..];
+    let limit = bytes.len().min(value.end + WORD_MAX);
+    let rest = &bytes[value.end..limit];
+    let end = rest
+        .iter()
+        .position(|byte| matches!(byte, b' ' | b'"' | b'\'' | b'\n' | b'\\'))
+        .unwrap_or(rest.len());
+    let is_joint = bytes[name.end..].starts_with(b"=") && value.start == name.end + 1;
+    let is_of_pairs = pair.contains(&b'=') && !pair.contains(&b'&') && !rest[..end].contains(&b'=');
+    let closing = rest[..end]
+        .iter()
+        .rev()
+        .take_while(|byte| matches!(byte, b';' | b',' | b'.' | b')'))
+        .count();
+    let mut end = value.end + end - closing;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    (is_joint && is_of_pairs).then_some(value.start..end.max(value.end))
 }
 
 /// `;Pwd=Xk7&mQ2p;`: only what parts the others ends it.
@@ -204,6 +232,7 @@ fn part_of_connection(text: &str, value: &Range<usize>) -> Range<usize> {
         matches!(bytes[value.end], b'&' | b',') && bytes[value.end..end.unwrap_or(limit)].contains(&b'=');
     match end {
         Some(end) if !joins_more && bytes[end] == b';' => value.start..end,
+        None if !joins_more && limit == bytes.len() => value.start..limit,
         _ => value.clone(),
     }
 }

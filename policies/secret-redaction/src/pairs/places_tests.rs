@@ -1,0 +1,250 @@
+//! Places at which values stand apart from their names: in tables of lines, below a name, in sentences about a change.
+
+use super::tests::check;
+use expect_test::expect;
+
+#[test]
+fn columns_of_lines() {
+    check(
+        &[
+            "id,login,heslo,email\n1,jana,Tr0mpeta9,jana@acme.example\n2,petr,Krtek.zima22,petr@acme.example\n",
+            "\"id\";\"login\";\"password\"\n\"1\";\"jana\";\"Welcome@1740\"\n",
+            "login\tpassword\njana\tModraLampa6\n",
+            "notes\n\nservice,api_token\nacme,7Qm2gbhP8NCjap7HzHPo\n",
+            "key,value\nurl,https://acme.example\nacme_token,7Qm2gbhP8NCjap7HzHPo\n",
+            "klic;hodnota\nFTP_PASS;Tr0mpeta9\n",
+            "login,password\njana,required\n",
+            "id,row_key\n1,0f3a9c71d25e84b60f3a9c71d25e84b6\n",
+            "def f(login, password,\n      Tr0mpeta9, x2)",
+            "first line\nlogin,password\njana,Tr0mpeta9\n",
+            "login,password\njana,Tr0mpeta9,x\n",
+            "name;note\nFTP_PASS;Tr0mpeta9\n",
+        ],
+        &expect![[r#"
+            id,login,heslo,email
+            1,jana,Tr0mpeta9,jana@acme.example
+            2,petr,Krtek.zima22,petr@acme.example
+              ->  ["Tr0mpeta9", "Krtek.zima22"]
+            "id";"login";"password"
+            "1";"jana";"Welcome@1740"
+              ->  ["Welcome@1740"]
+            login	password
+            jana	ModraLampa6
+              ->  ["ModraLampa6"]
+            notes
+
+            service,api_token
+            acme,7Qm2gbhP8NCjap7HzHPo
+              ->  ["7Qm2gbhP8NCjap7HzHPo"]
+            key,value
+            url,https://acme.example
+            acme_token,7Qm2gbhP8NCjap7HzHPo
+              ->  ["7Qm2gbhP8NCjap7HzHPo"]
+            klic;hodnota
+            FTP_PASS;Tr0mpeta9
+              ->  ["Tr0mpeta9"]
+            login,password
+            jana,required
+              ->  []
+            id,row_key
+            1,0f3a9c71d25e84b60f3a9c71d25e84b6
+              ->  []
+            def f(login, password,
+                  Tr0mpeta9, x2)  ->  []
+            first line
+            login,password
+            jana,Tr0mpeta9
+              ->  []
+            login,password
+            jana,Tr0mpeta9,x
+              ->  []
+            name;note
+            FTP_PASS;Tr0mpeta9
+              ->  []
+        "#]],
+    );
+}
+
+#[test]
+fn values_below_their_names() {
+    check(
+        &[
+            "acme\nKEY\n7Qm2gbhP8NCjap7HzHPoWx\n",
+            "acme\nSECRET \n0f3a9c71d25e84b60f3a9c71d25e84b6\n",
+            "### Heslo\n\nTr0mpeta9!\n",
+            "**Login**\netl\n**Heslo**\nTr0mpeta9!\n",
+            "password: |\n  Tr0mpeta9!\n",
+            "password: >-\n  ModraLampa96\n",
+            "api_key:\n  7Qm2gbhP8NCjap7HzHPo\n",
+            "env:\n  - name: DB_PASSWORD\n    value: Tr0mpeta9!\n",
+            "tokens:\n  - 7Qm2gbhP8NCjap7HzHPo\n  - \"0f3a9c71d25e84b60f3a9c71d25e84b6\"\n",
+            "passwords:\n- Tr0mpeta9\n- name: x\n",
+            "the key\n7Qm2gbhP8NCjap7HzHPoWx\n",
+            "KEY\n7Qm2gbhP8NCjap7HzHPoWx and more\n",
+            "key\ncustomer_orders_by_region\n",
+            "password:\n  field: Tr0mpeta9!\n",
+        ],
+        &expect![[r#"
+            acme
+            KEY
+            7Qm2gbhP8NCjap7HzHPoWx
+              ->  ["7Qm2gbhP8NCjap7HzHPoWx"]
+            acme
+            SECRET 
+            0f3a9c71d25e84b60f3a9c71d25e84b6
+              ->  ["0f3a9c71d25e84b60f3a9c71d25e84b6"]
+            ### Heslo
+
+            Tr0mpeta9!
+              ->  ["Tr0mpeta9!"]
+            **Login**
+            etl
+            **Heslo**
+            Tr0mpeta9!
+              ->  ["Tr0mpeta9!"]
+            password: |
+              Tr0mpeta9!
+              ->  ["Tr0mpeta9!"]
+            password: >-
+              ModraLampa96
+              ->  ["ModraLampa96"]
+            api_key:
+              7Qm2gbhP8NCjap7HzHPo
+              ->  ["7Qm2gbhP8NCjap7HzHPo"]
+            env:
+              - name: DB_PASSWORD
+                value: Tr0mpeta9!
+              ->  ["Tr0mpeta9!"]
+            tokens:
+              - 7Qm2gbhP8NCjap7HzHPo
+              - "0f3a9c71d25e84b60f3a9c71d25e84b6"
+              ->  ["7Qm2gbhP8NCjap7HzHPo", "0f3a9c71d25e84b60f3a9c71d25e84b6"]
+            passwords:
+            - Tr0mpeta9
+            - name: x
+              ->  ["Tr0mpeta9"]
+            the key
+            7Qm2gbhP8NCjap7HzHPoWx
+              ->  []
+            KEY
+            7Qm2gbhP8NCjap7HzHPoWx and more
+              ->  []
+            key
+            customer_orders_by_region
+              ->  []
+            password:
+              field: Tr0mpeta9!
+              ->  []
+        "#]],
+    );
+}
+
+#[test]
+fn sentences_and_elements() {
+    check(
+        &[
+            "I changed the password to Tr0mpeta9 yesterday",
+            "Update acme token to 0f3a9c71-d25e-84b6-0f3a-9c71d25e84b6",
+            "I changed the password from Tr0mpeta9 to the vault one",
+            "Změna hesla na Tr0mpeta9",
+            "heslo změněno z Tr0mpeta9",
+            "password updated (Tr0mpeta9!)",
+            "password (Tr0mpeta9!)",
+            "0f3a9c71d25e84b60f3a9c71d25e84b60f3a9c71 is the token",
+            "use 0f3a9c71d25e84b60f3a as the api key",
+            "I set Tr0mpeta9 as the new password",
+            "nové heslo uživatele etl je Tr0mpeta9",
+            "mot de passe : Tr0mpeta9",
+            "<b>Heslo</b>: Tr0mpeta9",
+            "<request><auth><apiKey>7Qm2gbhP8NCjap7HzHPoWx7Qm2gbhP8NCjap7HzHPoWx7Qm2gbhP</apiKey></auth></request>",
+            "<member><name>heslo</name><value><string>Tr0mpeta9</string></value></member>",
+            "Seed phrase: wave legal canyon hammer ribbon ocean ladder garage velvet year oven brisk",
+            "seed_phrase = wave legal canyon hammer ribbon ocean ladder garage velvet year oven brisk",
+            "I changed the password to the one of the vault",
+            "we set the key to value",
+            "password (min 8 characters)",
+            "<b>Heslo</b>: viz trezor",
+            "Seed phrase: see the vault of the team for it",
+        ],
+        &expect![[r#"
+            I changed the password to Tr0mpeta9 yesterday  ->  ["Tr0mpeta9"]
+            Update acme token to 0f3a9c71-d25e-84b6-0f3a-9c71d25e84b6  ->  ["0f3a9c71-d25e-84b6-0f3a-9c71d25e84b6"]
+            I changed the password from Tr0mpeta9 to the vault one  ->  ["Tr0mpeta9"]
+            Změna hesla na Tr0mpeta9  ->  ["Tr0mpeta9"]
+            heslo změněno z Tr0mpeta9  ->  ["Tr0mpeta9"]
+            password updated (Tr0mpeta9!)  ->  ["Tr0mpeta9!"]
+            password (Tr0mpeta9!)  ->  ["Tr0mpeta9!"]
+            0f3a9c71d25e84b60f3a9c71d25e84b60f3a9c71 is the token  ->  ["0f3a9c71d25e84b60f3a9c71d25e84b60f3a9c71"]
+            use 0f3a9c71d25e84b60f3a as the api key  ->  ["0f3a9c71d25e84b60f3a"]
+            I set Tr0mpeta9 as the new password  ->  ["Tr0mpeta9"]
+            nové heslo uživatele etl je Tr0mpeta9  ->  ["Tr0mpeta9"]
+            mot de passe : Tr0mpeta9  ->  ["Tr0mpeta9"]
+            <b>Heslo</b>: Tr0mpeta9  ->  ["Tr0mpeta9"]
+            <request><auth><apiKey>7Qm2gbhP8NCjap7HzHPoWx7Qm2gbhP8NCjap7HzHPoWx7Qm2gbhP</apiKey></auth></request>  ->  ["7Qm2gbhP8NCjap7HzHPoWx7Qm2gbhP8NCjap7HzHPoWx7Qm2gbhP"]
+            <member><name>heslo</name><value><string>Tr0mpeta9</string></value></member>  ->  ["Tr0mpeta9"]
+            Seed phrase: wave legal canyon hammer ribbon ocean ladder garage velvet year oven brisk  ->  ["wave legal canyon hammer ribbon ocean ladder garage velvet year oven brisk"]
+            seed_phrase = wave legal canyon hammer ribbon ocean ladder garage velvet year oven brisk  ->  ["wave legal canyon hammer ribbon ocean ladder garage velvet year oven brisk"]
+            I changed the password to the one of the vault  ->  []
+            we set the key to value  ->  []
+            password (min 8 characters)  ->  []
+            <b>Heslo</b>: viz trezor  ->  []
+            Seed phrase: see the vault of the team for it  ->  []
+        "#]],
+    );
+}
+
+#[test]
+fn names_with_a_value_glued_to_them_and_in_calls() {
+    check(
+        &[
+            "acme_key.access.0f3a9c71d25e84b60f3a9c71d25e84b6",
+            "acmeTOKEN.0f3a9c71d25e84b60f3a9c71d25e84b6",
+            "acmeaccess-0f3a9c71d25e84b60f3a9c71d25e84b6",
+            "acme KEY tst-key-0f3a9c71d25e84b60f3a9c71d25e84b6",
+            "acme SECRET abcdefghijklmnopqrst",
+            "acme KEY hqjwtzpvbkxrmdgnslcfhsjwA",
+            "os.getenv('ACME_KEY', '0f3a9c71d25e84b60f3a9c71d25e84b6')",
+            "driver.find_element(By.ID, 'password').send_keys('Tr0mpeta9')",
+            "connect('h', 'etl', 'Welcome@1740')",
+            "SELECT * FROM OPENROWSET('SQLNCLI','srv';'sa';'ModraLampa62','select 1')",
+            "host=h dbname=d password=Tr0m&peta#91 sslmode=require",
+            "ALTER USER etl SET PASSWORD = 'modra pepper river leto'",
+            "acme_key = 'SaqUZpBRQEkHgMKCtoKRCSjP'",
+            "acme: pY8V4v7pPRMprtyUIj+PkQiV9CFLsMqJq0MsgmtrqYQ=",
+            "password = '%EKry58l%'",
+            "password = '((db-password))'",
+            "password = 'see the vault of our team'",
+            "Heslo: Kx9(vT4mQ65pL",
+            "pass: jezek.falcon11\n",
+            "password = config.value1\n",
+            "password: get_value(",
+            "import token.parser.of_the_language_2026",
+        ],
+        &expect![[r#"
+            acme_key.access.0f3a9c71d25e84b60f3a9c71d25e84b6  ->  ["0f3a9c71d25e84b60f3a9c71d25e84b6"]
+            acmeTOKEN.0f3a9c71d25e84b60f3a9c71d25e84b6  ->  ["0f3a9c71d25e84b60f3a9c71d25e84b6"]
+            acmeaccess-0f3a9c71d25e84b60f3a9c71d25e84b6  ->  ["0f3a9c71d25e84b60f3a9c71d25e84b6"]
+            acme KEY tst-key-0f3a9c71d25e84b60f3a9c71d25e84b6  ->  ["tst-key-0f3a9c71d25e84b60f3a9c71d25e84b6"]
+            acme SECRET abcdefghijklmnopqrst  ->  ["abcdefghijklmnopqrst"]
+            acme KEY hqjwtzpvbkxrmdgnslcfhsjwA  ->  ["hqjwtzpvbkxrmdgnslcfhsjwA"]
+            os.getenv('ACME_KEY', '0f3a9c71d25e84b60f3a9c71d25e84b6')  ->  ["0f3a9c71d25e84b60f3a9c71d25e84b6"]
+            driver.find_element(By.ID, 'password').send_keys('Tr0mpeta9')  ->  ["Tr0mpeta9"]
+            connect('h', 'etl', 'Welcome@1740')  ->  ["Welcome@1740"]
+            SELECT * FROM OPENROWSET('SQLNCLI','srv';'sa';'ModraLampa62','select 1')  ->  ["ModraLampa62"]
+            host=h dbname=d password=Tr0m&peta#91 sslmode=require  ->  ["Tr0m&peta#91"]
+            ALTER USER etl SET PASSWORD = 'modra pepper river leto'  ->  ["modra pepper river leto"]
+            acme_key = 'SaqUZpBRQEkHgMKCtoKRCSjP'  ->  ["SaqUZpBRQEkHgMKCtoKRCSjP"]
+            acme: pY8V4v7pPRMprtyUIj+PkQiV9CFLsMqJq0MsgmtrqYQ=  ->  ["pY8V4v7pPRMprtyUIj+PkQiV9CFLsMqJq0MsgmtrqYQ="]
+            password = '%EKry58l%'  ->  ["%EKry58l%"]
+            password = '((db-password))'  ->  []
+            password = 'see the vault of our team'  ->  []
+            Heslo: Kx9(vT4mQ65pL  ->  ["Kx9(vT4mQ65pL"]
+            pass: jezek.falcon11
+              ->  ["jezek.falcon11"]
+            password = config.value1
+              ->  []
+            password: get_value(  ->  []
+            import token.parser.of_the_language_2026  ->  []
+        "#]],
+    );
+}
