@@ -149,11 +149,11 @@ pub(crate) const OF_NOISE: &[&str] = &[
     "sql", "script", "tables", "database", "dataset", "destination", "target", "measurement", "parent", "channel", "team",
     "customer", "product", "block", "transaction", "tx", "pi", "base", "task", "workspace", "report", "run", "job", "ami", "sg",
     "instance", "protobuf", "resolved", "trace", "identifier", "identity", "snapshot", "release", "build", "project",
-    "n", "x", "y", "e", "before", "after", "cursors", "fp", "srcrev", "rev", "alg", "cert", "pem", "crt", "csr", "ca", "dkim", "spf", "txt", "dns", "nonce", "iv", "note", "comment",
+    "n", "x", "y", "e", "before", "after", "cursors", "fp", "rev", "alg", "cert", "pem", "crt", "csr", "ca", "dkim", "spf", "txt", "dns", "nonce", "iv", "note", "comment",
 ];
 
 /// Anywhere in such names.
 #[rustfmt::skip]
 pub(crate) const OF_ALL: &[&str] = &[
-    "public", "pub", "hash", "md", "sha", "recaptcha", "site", "continuation", "page", "checksum", "digest", "fingerprint", "uuid", "guid", "sitekey",
+    "public", "pub", "hash", "md", "sha", "recaptcha", "site", "continuation", "page", "checksum", "digest", "fingerprint", "uuid", "guid", "sitekey", "srcrev",
 ];
