@@ -50,6 +50,9 @@ pub enum Command {
     #[command(after_help = "Example:\n  kbc-mirror serve --config /etc/kbc-mirror/mirror.toml")]
     Serve(Serve),
     /// Synchronises one mirror now and exits; for cron and CI.
+    ///
+    /// Prints its commits, and what is withheld, with the reasons. Exit code 0 says that the repository is up to date with
+    /// all that may leave: also where objects are withheld, which `branches` of `--json` lists as `verify` does.
     #[command(after_help = "Example:\n  kbc-mirror once --config mirror.toml --mirror retail")]
     Once(Once),
     /// Renders a project as files, offline, without Git.
@@ -339,6 +342,9 @@ const WITHHELD_SHOWN_MAX: usize = 20;
 
 /// Says what a branch withholds, as its status or `verify` have it: a line each, with the reason.
 fn withheld(branch: &Value) -> String {
+    if branch["withheld"].is_null() {
+        return "  it is not known what is withheld: nothing is stored of the branch here; `verify` finds it out\n".to_owned();
+    }
     let objects = branch["withheld"].as_array().into_iter().flatten();
     let objects = objects.map(|one| (one["object"].as_str().unwrap_or_default(), &one["reason"]));
     let named = ["withheldFiles", "withheldRuns"];
@@ -365,7 +371,10 @@ mod tests {
 
     #[test]
     fn what_is_withheld_is_named_with_its_reason_and_not_without_end() {
-        assert_eq!(withheld(&json!({})), "");
+        let nothing = json!({ "withheld": [], "withheldFiles": {}, "withheldRuns": {} });
+        assert_eq!(withheld(&nothing), "");
+        let unknown = withheld(&json!({ "withheld": null }));
+        assert!(unknown.contains("it is not known what is withheld"), "{unknown}");
         let mut branch = json!({
             "withheld": [{ "object": "keboola.ex-shop/1", "reason": "it trapped" }],
             "withheldFiles": { "shared catalog keboola.ex-shop": "too large" },

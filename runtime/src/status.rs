@@ -49,7 +49,8 @@ pub struct LaneStatus {
     pub next_due: Option<Timestamp>,
     pub backlog: u64,
     pub outage: Option<Outage>,
-    pub withheld: WithheldNow,
+    /// None where it is not known: before the first attempt, and where nothing is stored.
+    pub withheld: Option<WithheldNow>,
     /// How fast the history of runs grows; none before the first attempt and without job history.
     pub jobs: Option<JobsStatus>,
     /// Events put aside since the process started; the dead letters have them.
@@ -130,6 +131,10 @@ impl State {
 }
 
 impl LaneStatus {
+    fn withheld_count(&self) -> usize {
+        self.withheld.as_ref().map_or(0, WithheldNow::count)
+    }
+
     fn state(&self) -> State {
         match &self.outage {
             _ if self.paused && self.attempt_since.is_none() => State::Paused,
@@ -344,7 +349,7 @@ impl Status {
     /// Returns how many objects and shared files are withheld now.
     #[must_use]
     pub fn withheld(&self) -> usize {
-        self.lanes().values().map(|lane| lane.withheld.count()).sum()
+        self.lanes().values().map(LaneStatus::withheld_count).sum()
     }
 
     /// Returns the lanes that are open.
@@ -423,9 +428,13 @@ impl Status {
                     })).collect::<Vec<_>>(),
                     "putAside": lane.put_aside,
                 });
-                let mut withheld = lane.withheld.clone();
-                withheld.runs.extend(lane.unusable_runs.shown());
-                withheld.put_into(&mut shown);
+                match lane.withheld.clone() {
+                    Some(mut withheld) => {
+                        withheld.runs.extend(lane.unusable_runs.shown());
+                        withheld.put_into(&mut shown);
+                    }
+                    None => WithheldNow::put_unknown_into(&mut shown),
+                }
                 shown
             })
             .collect();
@@ -519,7 +528,7 @@ impl Status {
             state: state.as_str(),
             lanes: own.len(),
             backlog,
-            withheld: own.iter().map(|lane| lane.withheld.count()).sum(),
+            withheld: own.iter().map(|lane| lane.withheld_count()).sum(),
             last_push: own.iter().filter_map(|lane| lane.last_push).max(),
             reason: problem
                 .or_else(|| outage.map(|outage| outage.reason.clone()))

@@ -111,6 +111,20 @@ impl Inventory {
         self.0.iter().map(|(object, tally)| (object, *tally))
     }
 
+    /// Returns the counts of all configurations, of whatever type their components are.
+    #[must_use]
+    pub fn configurations(&self) -> Tally {
+        let mut all = Tally::default();
+        for (object, tally) in &self.0 {
+            if matches!(object, ObjectType::Configuration(_)) {
+                all.expected += tally.expected;
+                all.rendered += tally.rendered;
+                all.withheld += tally.withheld;
+            }
+        }
+        all
+    }
+
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

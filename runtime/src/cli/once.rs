@@ -7,11 +7,11 @@ use super::{
 use crate::{
     app::Failure,
     config::{AcceptDeletions, Config, MirrorSpec},
-    output::outln,
+    output::{out, outln},
     pipeline::{
         attempt::{Due, Landed, Lane},
         error::AttemptError,
-        memory::Memory,
+        memory::{Memory, WithheldNow},
         reconcile::Definitions,
     },
     queue::retention::{retention, sweep},
@@ -19,14 +19,17 @@ use crate::{
     system::System,
 };
 use mirror_core::{
-    ids::{LaneId, MirrorId, Oid},
+    ids::{LaneId, MirrorId, ObjectKey, Oid},
     incident::Report,
     reconcile::Compared,
     retry::{Disposition, Failure as Failed, Notice, Outage},
     window::later,
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// A version that was announced may take moments to become visible; so often it is waited for.
 const ATTEMPTS_MAX: u32 = 20;
@@ -52,9 +55,9 @@ pub fn run(once: &Once) -> Result<(), Failure> {
         let outcome = bring_up_to_date(&system, &spec, once.release_refused).await;
         // What was found is told in any case.
         deliver(&system, &spec.id).await?;
-        let Synchronised { lanes, landed } = outcome?;
-        tidy(&system, &mirrors, &spec.id, &lanes).await;
-        print(once.json, &landed, &system.status.shadow_pages(|_| true));
+        let done = outcome?;
+        tidy(&system, &mirrors, &spec.id, &done.lanes).await;
+        print(once.json, &done, &system.status.shadow_pages(|_| true));
         Ok(())
     })
 }
@@ -62,6 +65,8 @@ pub fn run(once: &Once) -> Result<(), Failure> {
 struct Synchronised {
     lanes: Vec<Lane>,
     landed: Vec<Landed>,
+    /// A branch each: what it withholds, in the form that its status has it.
+    withheld: Vec<Value>,
 }
 
 async fn bring_up_to_date(
@@ -73,15 +78,67 @@ async fn bring_up_to_date(
     let mirror = system.mirror(spec).await.map_err(failed)?;
     system.verify(&mirror).await.map_err(failed)?;
     let mut lanes = lanes(system, &mirror).await.map_err(failed)?;
-    let mut landed = Vec::new();
+    let (mut landed, mut withheld) = (Vec::new(), Vec::new());
     for lane in &mut lanes {
         if release_refused {
             or_failure(lane, lane.release_refused().await).await?;
         }
-        landed.extend(synchronise(lane, system.config.reconcile.every).await?);
+        let (commits, held) = synchronise(lane, system.config.reconcile.every).await?;
+        landed.extend(commits);
+        withheld.push(or_failure(lane, what_is_withheld(lane, held).await).await?);
     }
-    Ok(Synchronised { lanes, landed })
+    Ok(Synchronised {
+        lanes,
+        landed,
+        withheld,
+    })
 }
+
+/// Says what a branch withholds, whether this run committed something or not.
+async fn what_is_withheld(lane: &Lane, held: Held) -> Result<Value, AttemptError> {
+    let mut shown = json!({ "branchId": lane.id.branch.as_str(), "ref": lane.refname.to_string() });
+    let memory = match held {
+        Some((_, memory)) => Some(memory),
+        None => lane.stored_memory().await?,
+    };
+    let Some(memory) = memory else {
+        WithheldNow::put_unknown_into(&mut shown);
+        return Ok(shown);
+    };
+    let mut types: BTreeMap<&str, usize> = BTreeMap::new();
+    for (object, _) in memory.withheld() {
+        *types.entry(type_of(object)).or_default() += 1;
+    }
+    let mut withheld = lane.withheld_now(&memory).await;
+    withheld.runs.extend(lane.unusable_runs.shown());
+    for (called, count) in [
+        ("shared files", withheld.files.len()),
+        ("runs", withheld.runs.len()),
+    ] {
+        if count > 0 {
+            types.insert(called, count);
+        }
+    }
+    shown["withheldTypes"] = json!(types);
+    withheld.put_into(&mut shown);
+    Ok(shown)
+}
+
+/// Returns what objects of a type are called where they are counted.
+fn type_of(object: &ObjectKey) -> &'static str {
+    match object {
+        ObjectKey::Branch => "the branch",
+        ObjectKey::Config { .. } => "configurations",
+        ObjectKey::Row { .. } => "rows",
+        ObjectKey::Bucket(_) => "buckets",
+        ObjectKey::Table(_) => "tables",
+        ObjectKey::Sample(_) => "samples",
+        ObjectKey::Job(_) => "runs",
+    }
+}
+
+/// What a lane has in memory of the commit that it is at.
+type Held = Option<(Oid, Memory)>;
 
 /// Delivers what admins are to be told, as far as that goes at the first try; the rest is for the next run.
 async fn deliver(system: &System, mirror: &MirrorId) -> Result<(), Failure> {
@@ -121,7 +178,7 @@ async fn due_comparison(lane: &Lane, every: Option<Duration>) -> Result<Option<C
     }
 }
 
-async fn synchronise(lane: &mut Lane, every: Option<Duration>) -> Result<Vec<Landed>, Failure> {
+async fn synchronise(lane: &mut Lane, every: Option<Duration>) -> Result<(Vec<Landed>, Held), Failure> {
     let mut landed = Vec::new();
     let looked = async {
         let comparison = due_comparison(lane, every).await?;
@@ -167,7 +224,7 @@ async fn synchronise(lane: &mut Lane, every: Option<Duration>) -> Result<Vec<Lan
     }
     recovered(lane).await;
     tell_months(lane).await;
-    Ok(landed)
+    Ok((landed, held))
 }
 
 /// Notes that a lane fails, as a running process would: the next run knows since when, and admins are told.
@@ -234,10 +291,7 @@ fn report(lane: &Lane, notice: Notice, outage: &Outage) -> Report {
     }
 }
 
-async fn attempt(
-    lane: &mut Lane,
-    mut held: Option<(Oid, Memory)>,
-) -> Result<(Option<(Oid, Memory)>, Vec<Landed>), Failure> {
+async fn attempt(lane: &mut Lane, mut held: Held) -> Result<(Held, Vec<Landed>), Failure> {
     let due = Due {
         change: true,
         jobs: true,
@@ -277,7 +331,8 @@ async fn or_failure<T>(lane: &Lane, outcome: Result<T, AttemptError>) -> Result<
     }
 }
 
-fn print(as_json: bool, landed: &[Landed], shadows: &[Value]) {
+fn print(as_json: bool, done: &Synchronised, shadows: &[Value]) {
+    let Synchronised { landed, withheld, .. } = done;
     if as_json {
         let commits: Vec<_> = landed
             .iter()
@@ -295,7 +350,10 @@ fn print(as_json: bool, landed: &[Landed], shadows: &[Value]) {
                 })
             })
             .collect();
-        outln!("{}", json!({ "commits": commits, "shadows": shadows }));
+        outln!(
+            "{}",
+            json!({ "commits": commits, "branches": withheld, "shadows": shadows })
+        );
         return;
     }
     if landed.is_empty() {
@@ -309,8 +367,34 @@ fn print(as_json: bool, landed: &[Landed], shadows: &[Value]) {
             landed.message.lines().next().unwrap_or_default()
         );
     }
+    for branch in withheld {
+        out!("{}", withheld_lines(branch));
+    }
     for shadow in shadows {
         outln!("{}", shadow_line(shadow));
+    }
+}
+
+/// Says how much of each type a branch withholds, and the first of it with the reasons; nothing where nothing is.
+fn withheld_lines(branch: &Value) -> String {
+    let types = branch["withheldTypes"].as_object().into_iter().flatten();
+    let counts: Vec<String> = types
+        .map(
+            |(called, count)| match (count.as_u64(), called.strip_suffix('s')) {
+                (Some(1), Some(one)) => format!("1 {one}"),
+                (Some(1), None) => called.clone(),
+                _ => format!("{count} {called}"),
+            },
+        )
+        .collect();
+    let named = super::withheld(branch);
+    if named.is_empty() {
+        return named;
+    }
+    let name = branch["ref"].as_str().unwrap_or_default();
+    match counts[..] {
+        [] => format!("{name}\n{named}"),
+        _ => format!("{name} withholds {}:\n{named}", counts.join(", ")),
     }
 }
 

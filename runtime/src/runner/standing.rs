@@ -26,6 +26,10 @@ impl Runner {
                 Some(tip) => lane.committed_at(tip).await,
                 None => None,
             };
+            let withheld = match lane.stored_memory().await? {
+                Some(memory) => Some(lane.withheld_now(&memory).await),
+                None => None,
+            };
             let paused = self.system.pauses.since(mirror).await?.is_some();
             status.update(&lane.id, |status| {
                 status.refname = lane.refname.to_string();
@@ -35,6 +39,7 @@ impl Runner {
                 status.outage = outage;
                 status.backlog = waiting.depth;
                 status.tip = tip;
+                status.withheld = withheld;
                 status.last_push = pushed;
                 status.paused = paused;
             });

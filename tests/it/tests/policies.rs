@@ -2,6 +2,8 @@
 //! stops the lane.
 
 mod support;
+#[path = "policies/withheld.rs"]
+mod withheld;
 
 use serde_json::Value;
 use std::{

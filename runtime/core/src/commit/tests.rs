@@ -4,7 +4,8 @@ use crate::{
     event::{Body, BranchChanged, Envelope, RenderChanged, StorageCause, StorageChanged},
     finding::{Finding, RuleId, Target, Verdict, WithholdReason},
     guard::{Guard, KnownSecrets},
-    ids::Topic,
+    ids::{ObjectKey, Topic},
+    inventory::ObjectType,
     marker::TagKey,
     redaction::{Redaction, SecretsMode},
 };
@@ -203,6 +204,18 @@ fn what_no_person_made_is_the_mirrors_or_of_an_unknown_author() {
         Mirror-Events: 0 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
         Keboola-Changes: 2 840214b78940a008b3eb9e6129f58b2a87fda7d911e9d6c36252761f128cb021
     "#]],
+    );
+    let mut some_withheld = Inventory::default();
+    for (config, is_withheld) in [("a", false), ("b", true)] {
+        let key = ObjectKey::from(change(config, 1).key);
+        some_withheld.count(ObjectType::of(&key, Some("extractor")), is_withheld);
+    }
+    check_subject(
+        CommitDraft {
+            inventory: some_withheld,
+            ..draft_of(&snapshot, vec![change("a", 1), change("b", 2)])
+        },
+        "Snapshot of project 4021, branch 1187: 1 of 2 configurations",
     );
     let branch = logged(Body::BranchChanged(BranchChanged {
         digest: "d".to_owned(),

@@ -50,7 +50,16 @@ pub(super) fn subject(draft: &CommitDraft, detail: Detail) -> String {
             line
         }
         (CommitKind::Snapshot, _) => {
-            let configs = plural(counts.configs(), "configuration");
+            // What is withheld is not in the commit.
+            let configurations = draft.inventory.configurations();
+            let configs = match configurations.withheld {
+                0 => plural(counts.configs(), "configuration"),
+                _ => format!(
+                    "{} of {}",
+                    configurations.rendered,
+                    plural(configurations.expected, "configuration")
+                ),
+            };
             format!(
                 "Snapshot of project {}, branch {}: {configs}",
                 draft.project, draft.branch

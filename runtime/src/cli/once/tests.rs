@@ -44,7 +44,7 @@ impl Site {
     async fn once(&self) -> (Vec<String>, u64) {
         self.fake.forget_requests();
         let done = bring_up_to_date(&self.system, &self.spec, false).await;
-        let Synchronised { lanes, landed } = done.map_err(|error| format!("{error:?}")).unwrap();
+        let Synchronised { lanes, landed, .. } = done.map_err(|error| format!("{error:?}")).unwrap();
         tidy(
             &self.system,
             std::slice::from_ref(&self.spec),

@@ -2,6 +2,7 @@
 
 use super::{
     super::{
+        error::AttemptError,
         fetch::Warning,
         memory::{Memory, WithheldNow},
         transform::Transformer,
@@ -74,6 +75,19 @@ impl Lane {
             .into_iter()
             .collect();
         now
+    }
+
+    /// Returns what the store has of the branch, whatever settings and commit it is of; none where it has nothing, or
+    /// nothing that can be read.
+    ///
+    /// # Errors
+    /// A store that cannot be read.
+    pub(crate) async fn stored_memory(&self) -> Result<Option<Memory>, AttemptError> {
+        let stored = self.state.load(&self.id).await?;
+        if stored.and_then(|stored| stored.derived).is_none() {
+            return Ok(None);
+        }
+        Ok(self.restored().await?.ok())
     }
 
     /// Returns what withheld objects are called, and why they are withheld, in their order.

@@ -126,7 +126,6 @@ impl Lane {
         };
         let surveyed = self.survey_all(&cut, &memory, scope).await?;
         let unusable = self.unusable_of(&surveyed.0.unread_runs).await;
-        verified.withheld.runs.extend(unusable);
         let part = self.part(Group::alone(cut), surveyed, &memory, again).await?;
         let to_make = ToMake {
             quarantine: self.state.quarantine(&self.id).await?,
@@ -147,6 +146,9 @@ impl Lane {
                 return Ok(None);
             }
         };
+        // What this render withheld: the memory that it began with may be of other policies, or of none.
+        verified.withheld = self.withheld_now(&finished.memory).await;
+        verified.withheld.runs.extend(unusable);
         let Some((push, made)) = finished
             .push
             .zip(finished.commits.last().map(|made| made.outcome.tree))

@@ -65,6 +65,13 @@ impl WithheldNow {
         self.objects.len() + self.files.len()
     }
 
+    /// Says in what is shown of a branch that it is not known what it withholds, which is not the same as nothing.
+    pub fn put_unknown_into(shown: &mut Value) {
+        for member in ["withheld", "withheldFiles", "withheldRuns"] {
+            shown[member] = Value::Null;
+        }
+    }
+
     /// Puts it into what is shown of the branch.
     pub fn put_into(&self, shown: &mut Value) {
         let objects = self.objects.iter();

@@ -59,7 +59,7 @@ impl LaneTask {
         let pushed = landed.is_some().then(|| (self.lane.now)());
         self.status(|status| {
             status.tip = tip;
-            status.withheld = withheld;
+            status.withheld = Some(withheld);
             status.held = None;
             if samples.whole {
                 status.no_sample.clear();
