@@ -80,6 +80,9 @@ pub enum PolicyCommand {
     },
     /// Checks a component and its settings, stores it in the data directory by its digest, and prints what the
     /// configuration file needs.
+    ///
+    /// What `policy check` calls unusable is refused, unless it is forced. Of a core module the component is stored that `policy wrap`
+    /// makes of it, and the digest is of that. The table alone goes to standard output. Exit code 1: it cannot be used.
     #[command(
         after_help = "Example:\n  kbc-mirror policy add policy.wasm --config mirror.toml --mirror retail --name customer-data --settings settings.json"
     )]
@@ -157,14 +160,20 @@ fn wrap(module: &std::path::Path, out: &std::path::Path) -> Result<(), Failure> 
 
 /// Reads a policy's file, and makes a component of it where it is a core module.
 fn component(path: &std::path::Path) -> Result<Vec<u8>, Failure> {
+    component_of(path).map(|(component, _)| component)
+}
+
+/// The same, and says whether the file is a core module.
+fn component_of(path: &std::path::Path) -> Result<(Vec<u8>, bool), Failure> {
     let limits = Limits::default();
     let bytes = policies::read_component(path, limits.component_bytes_max)
         .map_err(|error| Failure::usage(crate::app::chain(&error)))?;
     if !bytes.starts_with(b"\0asm\x01\0\0\0") {
         // Components too, and whatever it is: the sandbox has the words for it.
-        return Ok(bytes);
+        return Ok((bytes, false));
     }
     mirror_sandbox::wrap_module(&bytes)
+        .map(|component| (component, true))
         .map_err(|error| Failure::message(format!("`{}`: {error}", path.display())))
 }
 

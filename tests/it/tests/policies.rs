@@ -1,6 +1,8 @@
 //! A customer's own redaction policies: what they find goes, what they cannot answer is withheld, and nothing that they do
 //! stops the lane.
 
+#[path = "policies/command_line.rs"]
+mod command_line;
 mod support;
 #[path = "policies/withheld.rs"]
 mod withheld;

@@ -1,6 +1,6 @@
 //! `policy check`: can this component be used, and if not, what all is wrong with it?
 
-use super::{component, context, documents, documents::sources, name, sandbox, settings};
+use super::{component_of, context, documents, documents::sources, name, sandbox, settings};
 use crate::{app::Failure, output::outln};
 use clap::Args;
 use mirror_core::{
@@ -9,7 +9,7 @@ use mirror_core::{
 };
 use mirror_sandbox::{Limits, RedactionPolicy, SandboxError, Usage};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
 pub struct Check {
@@ -27,7 +27,10 @@ pub struct Check {
 }
 
 /// What was found out.
+#[derive(Default)]
 struct Report {
+    /// The file is a core module; all else is of the component that is made of it.
+    is_module: bool,
     digest: String,
     bytes: usize,
     problems: Vec<String>,
@@ -46,19 +49,16 @@ pub(super) fn run(check: &Check) -> Result<(), Failure> {
     for source in sources(&check.data) {
         tried.extend(source.read()?);
     }
-    let report = match component(&check.policy) {
-        Ok(bytes) => examine(&check.policy, &bytes, &settings, tried)?,
+    let report = match component_of(&check.policy) {
+        Ok((bytes, is_module)) => Report {
+            is_module,
+            ..examine(&check.policy, &bytes, &settings, tried)?
+        },
         Err(failure) if failure.is_usage() => return Err(failure),
         // It is there, and no component can be made of it.
         Err(failure) => Report {
-            digest: String::new(),
-            bytes: 0,
             problems: vec![failure.to_string()],
-            policy: None,
-            documents: 0,
-            is_packed: false,
-            used: Usage::default(),
-            worst: None,
+            ..Report::default()
         },
     };
     if check.json {
@@ -68,15 +68,32 @@ pub(super) fn run(check: &Check) -> Result<(), Failure> {
     }
     match report.problems.len() {
         0 => Ok(()),
-        problems => Err(Failure::message(format!(
-            "`{}` cannot be used as a policy: {problems} problem(s)",
-            check.policy.display()
-        ))),
+        problems => Err(Failure::message(cannot_be_used(&check.policy, problems))),
     }
 }
 
+/// Says that a file cannot be used, with so many problems that were told before.
+pub(super) fn cannot_be_used(path: &Path, problems: usize) -> String {
+    format!(
+        "`{}` cannot be used as a policy: {problems} problem(s)",
+        path.display()
+    )
+}
+
+/// Tries a policy on the documents that are built in, as `policy check` does; says all that is wrong with it.
+///
+/// # Errors
+/// A sandbox that fails as a whole.
+pub(super) fn on_samples(policy: &RedactionPolicy) -> Result<Vec<String>, Failure> {
+    let samples = documents::samples();
+    let documents: Vec<Document> = samples.into_iter().map(|judged| judged.document).collect();
+    let mut report = Report::default();
+    report.try_on(policy, &documents)?;
+    Ok(report.problems)
+}
+
 fn examine(
-    path: &std::path::Path,
+    path: &Path,
     bytes: &[u8],
     settings: &str,
     tried: Vec<documents::Judged>,
@@ -84,12 +101,8 @@ fn examine(
     let mut report = Report {
         digest: mirror_sandbox::digest(bytes),
         bytes: bytes.len(),
-        problems: Vec::new(),
-        policy: None,
         documents: tried.len(),
-        is_packed: false,
-        used: Usage::default(),
-        worst: None,
+        ..Report::default()
     };
     match sandbox()?.customer_policy(&name(path), bytes, settings) {
         Ok(policy) => {
@@ -231,6 +244,7 @@ impl Report {
         let limits = Limits::default();
         json!({
             "file": file,
+            "module": self.is_module,
             "ok": self.problems.is_empty(),
             "problems": self.problems,
             "sha256": self.digest,
@@ -258,6 +272,11 @@ impl Report {
         };
         let (info, limits) = (policy.info(), Limits::default());
         outln!("{file}: good");
+        if self.is_module {
+            outln!(
+                "module   the file is a core module, which a mirror's `file` cannot be: `policy add` stores the component that is made of it, and `policy wrap` writes it; size and sha256 are of that component"
+            );
+        }
         outln!(
             "policy   {} {}, {} rules",
             info.name,

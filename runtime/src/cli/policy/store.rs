@@ -3,18 +3,18 @@
 //! Mirrors stand in the configuration file, which is the operator's to write: `add` makes sure that a policy works,
 //! puts it where the configuration can name it by its digest, and says what to write.
 
-use super::{component, name, settings, unusable};
+use super::{check, component, name, settings, unusable};
 use crate::{
     app::Failure,
     config::{Config, PolicySpec},
-    output::outln,
+    output::{errln, out, outln},
     policies::{Policies, PolicyError},
 };
 use clap::Args;
 use serde_json::{Map, Value, json};
 use std::{
     collections::BTreeSet,
-    fs,
+    fs::{self, File},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -39,6 +39,9 @@ pub struct Add {
     /// It is to watch only: what it finds is counted and told, and nothing is changed.
     #[arg(long)]
     shadow: bool,
+    /// Store it without trying it on sample documents, whatever it makes of them.
+    #[arg(long)]
+    force: bool,
     /// Print the outcome as JSON.
     #[arg(long)]
     json: bool,
@@ -84,11 +87,26 @@ pub(super) fn add(add: &Add) -> Result<(), Failure> {
     let stored = PolicySpec::stored(&config.data_dir, &digest);
     // As a server would, which may have narrower limits than the defaults.
     let policies = Policies::to_check(&config.policies).map_err(|error| Failure::failed(&error))?;
-    policies
+    let policy = policies
         .prepare_component(&called, &bytes, &settings)
         .map_err(|error| unusable(&error))?;
-    store(&stored, &bytes)
+    if !add.force {
+        let problems = check::on_samples(&policy)?;
+        for problem in &problems {
+            errln!("- {problem}");
+        }
+        if !problems.is_empty() {
+            return Err(Failure::message(format!(
+                "{}; nothing is stored, and `--force` stores it all the same",
+                check::cannot_be_used(&add.policy, problems.len())
+            )));
+        }
+    }
+    let was_damaged = store(&stored, &bytes)
         .map_err(|error| Failure::message(format!("cannot write `{}`: {error}", stored.display())))?;
+    if was_damaged {
+        errln!("what was stored there was not what its name says; it is written anew");
+    }
     let lines = toml_lines(&called, &digest, &table, add.shadow)?;
     if add.json {
         outln!(
@@ -104,15 +122,30 @@ pub(super) fn add(add: &Add) -> Result<(), Failure> {
         );
         return Ok(());
     }
-    outln!("stored as {}", stored.display());
-    outln!(
-        "write this below `[[mirror]]` of `{}` in `{}`, and start the server again; {} \
-         policies judge before it:\n\n{lines}",
+    // Only the table is the output, so that it can be appended to the file.
+    errln!("stored as {}", stored.display());
+    errln!(
+        "write this below `[[mirror]]` of `{}` in `{}`, and start the server again; {}:",
         add.mirror,
         add.config.display(),
-        1 + spec.policies.iter().filter(|policy| !policy.shadow).count()
+        judging_before(&called, &spec.policies)
     );
+    out!("{lines}");
     Ok(())
+}
+
+/// Says how many policies judge before one: those above it where it is configured already, else all.
+fn judging_before(called: &str, configured: &[PolicySpec]) -> String {
+    let above = configured.iter().take_while(|policy| policy.name != called);
+    let others = above.filter(|policy| !policy.shadow).count();
+    let before = match others {
+        0 => "only the built-in policy judges before it".to_owned(),
+        others => format!("{} policies judge before it, with the built-in one", others + 1),
+    };
+    match configured.iter().any(|policy| policy.name == called) {
+        true => format!("the mirror has a policy of this name, in whose place it goes; {before}"),
+        false => before,
+    }
 }
 
 pub(super) fn list(list: &List) -> Result<(), Failure> {
@@ -236,17 +269,19 @@ fn toml_lines(
     Ok(lines.trim_start_matches("[[mirror]]\n").to_owned())
 }
 
-/// Writes a component so that it is there as a whole or not at all. The name says what is in it, so what is there stays.
-fn store(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    if path.exists() {
-        return Ok(());
+/// Writes a component so that it is there as a whole or not at all. What is there stays if it is what its name says, and
+/// else is written anew; says whether that was so.
+fn store(path: &Path, bytes: &[u8]) -> io::Result<bool> {
+    let there = crate::files::read(path, bytes.len() as u64);
+    if there.as_ref().is_ok_and(|there| there == bytes) {
+        return Ok(false);
     }
-    if let Some(directory) = path.parent() {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(directory)?;
-    }
+    let was_damaged = !matches!(&there, Err(error) if error.kind() == io::ErrorKind::NotFound);
+    let directory = path.parent().unwrap_or(Path::new("."));
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)?;
     let temporary = path.with_extension("tmp");
     let mut options = fs::OpenOptions::new();
     let mut file = options
@@ -257,7 +292,10 @@ fn store(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .open(&temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    fs::rename(&temporary, path)
+    fs::rename(&temporary, path)?;
+    // The name outlives a crash too.
+    File::open(directory)?.sync_all()?;
+    Ok(was_damaged)
 }
 
 /// Lists the stored components; none where there is no store.

@@ -1,0 +1,147 @@
+//! The commands of policies, as their author uses them.
+
+use super::support::{
+    Installation, Keboola, MIRROR, Options, Output, command,
+    policy::{SETTINGS, example, path, policy, with_example},
+    run,
+};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Finds the first leaf of each document, whole, and does what it is told at each.
+const HOSTILE: &str = include_str!("../../../../runtime/sandbox/src/hostile/policy.wat");
+
+fn add(site: &Installation, component: &Path, more: &[&str]) -> Output {
+    let config = site.path("mirror.toml");
+    let add = [
+        "add",
+        path(component),
+        "--config",
+        path(&config),
+        "--mirror",
+        MIRROR,
+    ];
+    policy(&[add.as_slice(), more].concat())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_component_that_was_damaged_where_it_is_stored_is_stored_anew() {
+    let mut site = with_example(Options::default());
+    site.write("settings.json", SETTINGS);
+    let (component, settings) = (site.path("customer-data.wasm"), site.path("settings.json"));
+    let handed_in = || add(&site, &component, &["--settings", path(&settings)]);
+    let first = handed_in();
+    assert_eq!(first.status.code(), Some(0), "{first:?}");
+    // The table alone, which can be appended to the file.
+    let lines = first.stdout.clone();
+    assert!(lines.trim_start().starts_with("[[mirror.policy]]\n"), "{lines}");
+    let digest = lines
+        .lines()
+        .find_map(|line| line.strip_prefix("digest = \"")?.strip_suffix('"'));
+    let digest = digest.expect("it says which").to_owned();
+    assert!(first.stderr.contains("stored as "), "{first:?}");
+    assert!(
+        first.stderr.contains("only the built-in policy judges before it"),
+        "{first:?}"
+    );
+
+    let stored = site.path("data/policies").join(format!("{digest}.wasm"));
+    let whole = fs::read(&stored).expect("it is there");
+    let damaged = [whole.as_slice(), b"x"].concat();
+    for there in [damaged.as_slice(), &[], &whole[1..]] {
+        fs::write(&stored, there).expect("it can be written");
+        let again = handed_in();
+        assert_eq!(again.status.code(), Some(0), "{again:?}");
+        assert!(again.stderr.contains("it is written anew"), "{again:?}");
+        assert!(fs::read(&stored).expect("it is there") == whole);
+    }
+    let again = handed_in();
+    assert!(!again.stderr.contains("it is written anew"), "{again:?}");
+
+    site.configure(|options| options.mirror = Box::leak(lines.into_boxed_str()));
+    let again = add(&site, &component, &["--settings", path(&settings)]);
+    assert!(
+        again
+            .stderr
+            .contains("in whose place it goes; only the built-in policy judges before it"),
+        "it does not count itself: {again:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_check_calls_unusable_is_not_stored() {
+    let site = Installation::new(&Keboola::small(), Options::default());
+    let module = wat::parse_str(HOSTILE.replace(";;EACH;;", "unreachable"));
+    let component = site.path("traps.wasm");
+    fs::write(&component, module.expect("the text is a module")).expect("it can be written");
+    let checked = policy(&["check", path(&component)]);
+    assert_eq!(checked.status.code(), Some(1), "{checked:?}");
+    let problems = checked.stdout;
+    assert!(problems.starts_with("- "), "{problems}");
+    let refused = add(&site, &component, &[]);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    assert!(refused.stderr.starts_with(&problems), "{refused:?}\n{problems}");
+    assert!(refused.stderr.contains("`--force`"), "{refused:?}");
+    assert_eq!(refused.stdout, "");
+    assert!(!site.path("data/policies").exists(), "nothing is stored");
+    let forced = add(&site, &component, &["--force"]);
+    assert_eq!(forced.status.code(), Some(0), "{forced:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_says_of_what_the_digest_is() {
+    let site = with_example(Options::default());
+    site.write("settings.json", SETTINGS);
+    let (module, settings) = (example(), site.path("settings.json"));
+    let component = site.path("customer-data.wasm");
+    let check = |file: &PathBuf, more: &[&str]| {
+        let check = ["check", path(file), "--settings", path(&settings)];
+        policy(&[check.as_slice(), more].concat()).ok()
+    };
+    let plain = check(&module, &[]);
+    assert!(
+        plain.contains("the file is a core module") && plain.contains("`policy add` stores the component"),
+        "{plain}"
+    );
+    assert!(!check(&component, &[]).contains("core module"));
+    let of =
+        |file: &PathBuf| -> Value { serde_json::from_str(&check(file, &["--json"])).expect("it is JSON") };
+    let (of_module, of_component) = (of(&module), of(&component));
+    assert_eq!(
+        (&of_module["module"], &of_component["module"]),
+        (&true.into(), &false.into())
+    );
+    assert_eq!(of_module["sha256"], of_component["sha256"]);
+}
+
+/// A directory with files, and the policy that traps at `!t`.
+fn files(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("temporary directories can be made");
+    let written = policy(&[
+        "selftest",
+        "--only",
+        "trap",
+        "--write",
+        path(&directory.path().join("hostile")),
+    ]);
+    assert_eq!(written.status.code(), Some(0), "{written:?}");
+    for (name, text) in files {
+        let file = directory.path().join("files").join(name);
+        fs::create_dir_all(file.parent().expect("it has one")).expect("the directory can be written");
+        fs::write(file, text).expect("the directory can be written");
+    }
+    directory
+}
+
+fn in_directory(directory: &tempfile::TempDir, arguments: &[&str]) -> Output {
+    let mut command = command();
+    command
+        .current_dir(directory.path())
+        .args(["--log-level", "error", "policy"])
+        .args(arguments);
+    run(&mut command)
+}
+
