@@ -54,7 +54,8 @@ pub enum PolicyCommand {
     Scan(scan::Scan),
     /// Shows which rule of which policy touches which field, and what comes in its place; never the secret.
     ///
-    /// The built-in policy judges first, then each `--policy` what is left, then the guard, as in a mirror.
+    /// The built-in policy judges first, then each `--policy` in its turn what is left, then the guard, as in a mirror. Exit code 1: a file
+    /// was not read or got no verdict, or a mirror would withhold its object.
     #[command(
         after_help = "Examples:\n  kbc-mirror policy explain configs/main/extractor/x/y/config.json\n  kbc-mirror policy explain tree --policy policy.wasm --settings settings.json"
     )]
@@ -63,6 +64,8 @@ pub enum PolicyCommand {
     #[command(after_help = "Example:\n  kbc-mirror policy inspect policy.wasm")]
     Inspect(inspect::Inspect),
     /// Measures what a policy costs, and how much of each limit its worst document takes.
+    ///
+    /// Exit code 1: it gave no verdict on any document.
     #[command(
         after_help = "Examples:\n  kbc-mirror policy bench policy.wasm --data tree\n  kbc-mirror policy bench policy.wasm --base earlier.wasm --json"
     )]

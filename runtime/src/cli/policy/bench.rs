@@ -92,7 +92,14 @@ pub(super) fn run(bench: &Bench) -> Result<(), Failure> {
         None => None,
     };
     print(bench, documents.len(), &figures, base.as_ref());
-    Ok(())
+    match figures.withheld == documents.len() {
+        // Figures of a policy that judges nothing say nothing.
+        true => Err(Failure::message(format!(
+            "`{}` gave no verdict on any document; `kbc-mirror policy check` says why",
+            bench.policy.display()
+        ))),
+        false => Ok(()),
+    }
 }
 
 /// Prepares a policy of a file, and says how many milliseconds that took.

@@ -1,5 +1,6 @@
 //! Files of an author as documents of a mirror.
 
+use super::touched::escaped;
 use crate::{app::Failure, files};
 use mirror_core::{
     document::{Document, DocumentKind, Leaves},
@@ -47,7 +48,10 @@ impl Source {
         match self.content() {
             Ok(Content::Text(judged)) => Ok(Some(judged)),
             Ok(Content::NoText | Content::TooLarge) => Ok(None),
-            Err(error) => Err(Failure::usage(format!("cannot read `{}`: {error}", self.name))),
+            Err(error) => Err(Failure::usage(format!(
+                "cannot read `{}`: {error}",
+                escaped(&self.name)
+            ))),
         }
     }
 

@@ -4,7 +4,7 @@ use super::{
     PolicyFile, context,
     documents::{Judged, sources},
     name, prepare, sandbox,
-    touched::{Found, HIDDEN, Kept, Passage, Touched},
+    touched::{Found, HIDDEN, Kept, Passage, Touched, escaped},
 };
 use crate::{
     app::Failure,
@@ -26,8 +26,13 @@ pub struct Explain {
     /// Files and directories.
     #[arg(required = true)]
     paths: Vec<PathBuf>,
-    #[command(flatten)]
-    policy: PolicyFile,
+    /// A policy: a component, or a core module that was built for the world `redaction-policy`. May be repeated; each judges
+    /// what those before it left.
+    #[arg(long)]
+    policy: Vec<PathBuf>,
+    /// A JSON file with the settings of a policy; the first is for the first policy, and so on.
+    #[arg(long, requires = "policy")]
+    settings: Vec<PathBuf>,
     /// Print it as JSON.
     #[arg(long)]
     json: bool,
@@ -42,20 +47,31 @@ struct Explained {
 }
 
 pub(super) fn run(explain: &Explain) -> Result<(), Failure> {
+    if !explain.settings.is_empty() && explain.settings.len() != explain.policy.len() {
+        return Err(Failure::usage(format!(
+            "there are {} of `--policy` and {} of `--settings`; give each policy its own, or none",
+            explain.policy.len(),
+            explain.settings.len()
+        )));
+    }
     let sandbox = sandbox()?;
     let builtin = PolicyFile {
         policy: None,
         settings: None,
     };
     let mut stages = vec![("secret-redaction".to_owned(), prepare(&sandbox, &builtin)?)];
-    if let Some(path) = &explain.policy.policy {
-        stages.push((name(path), prepare(&sandbox, &explain.policy)?));
+    for (at, path) in explain.policy.iter().enumerate() {
+        let file = PolicyFile {
+            policy: Some(path.clone()),
+            settings: explain.settings.get(at).cloned(),
+        };
+        stages.push((name(path), prepare(&sandbox, &file)?));
     }
     // As in a mirror, where what stands under a `#` key of one object is looked for in all.
-    let (mut all, mut known) = (Vec::new(), KnownSecrets::new());
+    let (mut all, mut known, mut unread) = (Vec::new(), KnownSecrets::new(), Vec::new());
     for source in sources(&explain.paths) {
         let Some(judged) = source.read()? else {
-            errln!("{}: not read: it is no text, or too large", source.name);
+            unread.push(source.name);
             continue;
         };
         known.merge(&plaintexts_of_file(judged.format, &judged.text));
@@ -76,13 +92,24 @@ pub(super) fn run(explain: &Explain) -> Result<(), Failure> {
             });
         }
     }
-    print(explain.json, files, &found.sightings());
-    Ok(())
+    let withheld = files.iter().filter(|file| file.withheld.is_some()).count();
+    print(explain.json, files, &unread, &found.sightings());
+    match (withheld, unread.len()) {
+        (0, 0) => Ok(()),
+        (0, unread) => Err(Failure::message(format!("{unread} files were not read"))),
+        (withheld, 0) => Err(Failure::message(format!(
+            "a mirror would withhold the objects of {withheld} files; each has its reason"
+        ))),
+        (withheld, unread) => Err(Failure::message(format!(
+            "a mirror would withhold the objects of {withheld} files, each has its reason; {unread} files were not read"
+        ))),
+    }
 }
 
 /// Nothing is printed before all that was found is known, since none of it may be in what is shown of any file.
-fn print(is_json: bool, files: Vec<Explained>, found: &Sightings) {
+fn print(is_json: bool, files: Vec<Explained>, unread: &[String], found: &Sightings) {
     let is_nothing = files.is_empty();
+    let unread: Vec<String> = unread.iter().map(|name| found.hide(name, HIDDEN)).collect();
     let mut listed = Vec::new();
     for file in files {
         let name = found.hide(&file.name, HIDDEN);
@@ -91,7 +118,7 @@ fn print(is_json: bool, files: Vec<Explained>, found: &Sightings) {
             listed.push(json!({ "file": name, "findings": pieces, "withheld": file.withheld }));
             continue;
         }
-        outln!("{name}");
+        outln!("{}", escaped(&name));
         for piece in &pieces {
             out!("{}", piece.lines("  "));
         }
@@ -100,9 +127,16 @@ fn print(is_json: bool, files: Vec<Explained>, found: &Sightings) {
         }
     }
     if is_json {
-        outln!("{}", json!({ "files": listed }));
-    } else if is_nothing {
-        outln!("nothing is touched");
+        outln!("{}", json!({ "files": listed, "unread": unread }));
+        return;
+    }
+    for name in &unread {
+        errln!("{}: not read: it is no text, or too large", escaped(name));
+    }
+    match (is_nothing, unread.is_empty()) {
+        (true, true) => outln!("nothing is touched"),
+        (true, false) => outln!("nothing is touched in what was read"),
+        (false, _) => {}
     }
 }
 

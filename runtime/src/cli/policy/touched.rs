@@ -243,6 +243,18 @@ pub(super) fn printable(text: &str) -> String {
         .collect()
 }
 
+/// Returns the name of a file as it can stand in a line: what a terminal would act on is escaped.
+pub(super) fn escaped(name: &str) -> String {
+    let mut shown = String::with_capacity(name.len());
+    for c in name.chars() {
+        match c.is_control() {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+    }
+    shown
+}
+
 /// Judges documents on all cores; one verdict for each, in order.
 ///
 /// # Errors
@@ -302,6 +314,14 @@ mod tests {
         marker::TagKey,
         redaction::SecretsMode,
     };
+
+    #[test]
+    fn names_of_files_do_nothing_to_a_terminal() {
+        assert_eq!(
+            escaped("a\nb\u{1b}[31mc\u{9b}d é/x.txt"),
+            "a\\nb\\u{1b}[31mc\\u{9b}d é/x.txt"
+        );
+    }
 
     #[test]
     fn places_move_with_what_is_replaced_before_them() {

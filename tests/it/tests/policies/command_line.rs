@@ -145,3 +145,71 @@ fn in_directory(directory: &tempfile::TempDir, arguments: &[&str]) -> Output {
     run(&mut command)
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_got_no_verdict_or_was_not_read_fails() {
+    let directory = files(&[("a.json", r#"{"!t": 1}"#), ("b.txt", "nothing")]);
+    let trap = "hostile/trap.wasm";
+    let explained = in_directory(&directory, &["explain", "files", "--policy", trap]);
+    assert_eq!(explained.status.code(), Some(1), "{explained:?}");
+    assert!(
+        explained.stderr.contains("would withhold the objects of 1 files"),
+        "{explained:?}"
+    );
+    let clean = in_directory(&directory, &["explain", "files/b.txt", "--policy", trap]);
+    assert_eq!(clean.status.code(), Some(0), "{clean:?}");
+    fs::write(directory.path().join("files/a.json"), b"{\xff").expect("it can be written");
+    let unread = in_directory(&directory, &["explain", "files"]);
+    assert_eq!(unread.status.code(), Some(1), "{unread:?}");
+    assert_eq!(unread.stdout, "nothing is touched in what was read\n");
+    assert!(unread.stderr.contains("files/a.json: not read"), "{unread:?}");
+
+    let directory = files(&[("a.json", r#"{"!t": 1}"#)]);
+    let bench = ["bench", trap, "--ms", "100", "--data"];
+    let all = in_directory(&directory, &[bench.as_slice(), &["files"]].concat());
+    assert_eq!(all.status.code(), Some(1), "{all:?}");
+    assert!(
+        all.stdout.contains("1 documents, 0 findings, 1 withheld"),
+        "{all:?}"
+    );
+    fs::write(directory.path().join("files/b.txt"), "nothing").expect("it can be written");
+    let some = in_directory(&directory, &[bench.as_slice(), &["files"]].concat());
+    assert_eq!(some.status.code(), Some(0), "{some:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_takes_several_policies_each_with_its_settings() {
+    let directory = files(&[("a.json", r#"{"note": "ONE-11111111 TWO-22222222"}"#)]);
+    let wrapped = policy(&[
+        "wrap",
+        path(&example()),
+        "--out",
+        path(&directory.path().join("one.wasm")),
+    ]);
+    assert!(wrapped.status.success(), "{wrapped:?}");
+    fs::copy(
+        directory.path().join("one.wasm"),
+        directory.path().join("two.wasm"),
+    )
+    .expect("it is there");
+    for (file, prefix) in [("one.json", "ONE-"), ("two.json", "TWO-")] {
+        let settings = json!({ "numbers": [{ "prefix": prefix, "digits": 8 }] });
+        fs::write(directory.path().join(file), settings.to_string()).expect("it can be written");
+    }
+    let policies = ["explain", "files", "--policy", "one.wasm", "--policy", "two.wasm"];
+    let settings = ["--settings", "one.json", "--settings", "two.json"];
+    let explained = in_directory(&directory, &[policies.as_slice(), &settings].concat());
+    assert_eq!(explained.status.code(), Some(0), "{explained:?}");
+    for by in [", by one\n", ", by two\n"] {
+        assert!(explained.stdout.contains(by), "{explained:?}");
+    }
+    for number in ["11111111", "22222222"] {
+        assert!(!explained.stdout.contains(number), "{explained:?}");
+    }
+    let lacking = in_directory(&directory, &[policies.as_slice(), &settings[..2]].concat());
+    assert_eq!(lacking.status.code(), Some(2), "{lacking:?}");
+    assert!(
+        lacking.stderr.contains("2 of `--policy` and 1 of `--settings`"),
+        "{lacking:?}"
+    );
+}
+

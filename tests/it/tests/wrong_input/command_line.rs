@@ -67,7 +67,7 @@ fn what_explain_shows_has_no_secret_in_it_wherever_it_stands_again() {
     ]);
     for arguments in [["explain", "."].as_slice(), &["explain", ".", "--json"]] {
         let said = files.run(arguments);
-        assert_eq!(said.code, Some(0), "{}", said.stderr);
+        said.must(1, &["would withhold the objects of 2 files"]);
         for shown in ["hunter2", "Tajne", "Xk7v", "mpQz", "Qz9-"] {
             assert!(
                 !said.stdout.contains(shown),
