@@ -46,8 +46,9 @@ pub enum PolicyCommand {
     /// Finds what a policy would take away, in lines on standard input or in files.
     ///
     /// With `--jsonl`, reads lines `{"id", "path"?, "text"|"text_b64"}` and prints `{"id", "spans": [[start, end, "rule"], …]}`: bytes of
-    /// the given text. Without `path`, a text that is JSON is taken for such. Else prints a line for each finding in the files.
-    /// Exit code 1: a document got no verdict, so a mirror would withhold it.
+    /// the given text. Without `path`, a text that is JSON is taken for such. A document without a verdict has its reason as `withheld`, and
+    /// its empty `spans` say nothing. A line that is no document is answered by `{"line", "error"}`; in the end the exit code is 2.
+    /// Without `--jsonl`, prints a line for each finding in the files. Exit code 1: a file got no verdict, so a mirror would withhold it.
     #[command(
         after_help = "Examples:\n  kbc-mirror policy scan --jsonl < documents.jsonl\n  kbc-mirror policy scan tree --policy policy.wasm\n  echo '{\"id\":1,\"path\":\"a.sql\",\"text\":\"…\"}' | kbc-mirror policy scan --jsonl"
     )]

@@ -4,7 +4,7 @@ use super::{
     PolicyFile, context,
     documents::{Content, FILE_BYTES_MAX, Judged, sources},
     prepare, sandbox,
-    touched::verdicts,
+    touched::{escaped, verdicts},
 };
 use crate::{
     app::Failure,
@@ -98,36 +98,77 @@ struct Answered<'a> {
     withheld: Option<String>,
 }
 
+/// A line that is to be answered.
+enum Asked {
+    Document(Box<RawValue>),
+    /// It cannot be read.
+    Bad {
+        line: u64,
+        problem: String,
+    },
+}
+
+/// Reads a line, of which no more than a byte above the limit is kept; the rest is passed over. Empty: there is none any
+/// more.
+fn read_line(input: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    io::Read::take(&mut *input, LINE_BYTES_MAX as u64 + 1).read_until(b'\n', &mut line)?;
+    if line.len() > LINE_BYTES_MAX && !line.ends_with(b"\n") {
+        input.skip_until(b'\n')?;
+    }
+    Ok(line)
+}
+
 fn lines(policy: &RedactionPolicy) -> Result<(), Failure> {
     let mut input = io::stdin().lock();
-    let mut number = 0;
+    let (mut number, mut bad, mut first_bad) = (0, 0_u64, None);
     // Nothing else is done here than answering, so it is over when nobody reads the answers.
     while output::is_read() {
-        let (mut ids, mut documents) = (Vec::new(), Vec::new());
+        let (mut asked, mut documents) = (Vec::new(), Vec::new());
         let mut end = None;
-        while documents.len() < BATCH && end.is_none() {
-            let mut line = Vec::new();
-            match io::Read::take(&mut input, LINE_BYTES_MAX as u64 + 1).read_until(b'\n', &mut line) {
-                Ok(0) => end = Some(Ok(())),
-                Ok(_) => number += 1,
-                Err(error) => end = Some(Err(Failure::failed(&error))),
+        while asked.len() < BATCH && end.is_none() {
+            let line = match read_line(&mut input) {
+                Ok(line) => line,
+                Err(error) => {
+                    end = Some(Err(Failure::failed(&error)));
+                    continue;
+                }
+            };
+            if line.is_empty() {
+                end = Some(Ok(()));
+                continue;
             }
+            number += 1;
             if line.trim_ascii().is_empty() {
                 continue;
             }
             match parse(&line) {
                 Ok((id, judged)) => {
-                    ids.push(id);
+                    asked.push(Asked::Document(id));
                     documents.push(judged);
                 }
                 Err(problem) => {
-                    let problem = format!("line {number} of standard input: {problem}");
-                    end = Some(Err(Failure::usage(problem)));
+                    bad += 1;
+                    first_bad.get_or_insert_with(|| format!("line {number} of standard input: {problem}"));
+                    asked.push(Asked::Bad {
+                        line: number,
+                        problem,
+                    });
                 }
             }
         }
         let mut answers = String::new();
-        for (id, answer) in ids.iter().zip(judge(policy, &documents)?) {
+        let mut judged = judge(policy, &documents)?.into_iter();
+        for one in &asked {
+            let id = match one {
+                Asked::Document(id) => id,
+                Asked::Bad { line, problem } => {
+                    answers += &json!({ "line": line, "error": problem }).to_string();
+                    answers.push('\n');
+                    continue;
+                }
+            };
+            let Some(answer) = judged.next() else { break };
             let mut answered = Answered {
                 id,
                 spans: Vec::new(),
@@ -152,7 +193,12 @@ fn lines(policy: &RedactionPolicy) -> Result<(), Failure> {
             Some(Err(failure)) => return Err(failure),
         }
     }
-    Ok(())
+    match first_bad {
+        None => Ok(()),
+        Some(first) => Err(Failure::usage(format!(
+            "{bad} lines are no documents, each answered with its `error`; the first is {first}"
+        ))),
+    }
 }
 
 /// What was not judged may hold anything, so whoever asks for secrets must not take it for good.
@@ -295,19 +341,20 @@ fn files(policy: &RedactionPolicy, scan: &Scan) -> Result<(), Failure> {
     } else {
         for (name, line, piece) in &found {
             outln!(
-                "{name}:{line}: {} ({} bytes)",
+                "{}:{line}: {} ({} bytes)",
+                escaped(name),
                 piece.rule().unwrap_or("removed"),
                 piece.range.len()
             );
         }
         for (name, reason) in &withheld {
-            outln!("{name}: withheld: {reason}");
+            outln!("{}: withheld: {reason}", escaped(name));
         }
         for name in &no_text {
-            errln!("{name}: not read: it is no text");
+            errln!("{}: not read: it is no text", escaped(name));
         }
         for (name, reason) in &unreadable {
-            errln!("{name}: cannot be read: {reason}");
+            errln!("{}: cannot be read: {reason}", escaped(name));
         }
         outln!(
             "{} findings in {scanned} files, {} withheld",
@@ -325,10 +372,11 @@ fn files(policy: &RedactionPolicy, scan: &Scan) -> Result<(), Failure> {
 fn unread(unreadable: &[(&str, String)]) -> Option<Failure> {
     let problem = match unreadable {
         [] => return None,
-        [(name, reason)] => format!("cannot read `{name}`: {reason}"),
+        [(name, reason)] => format!("cannot read `{}`: {reason}", escaped(name)),
         [(name, reason), ..] => format!(
-            "cannot read {} files, of which the first is `{name}`: {reason}",
-            unreadable.len()
+            "cannot read {} files, of which the first is `{}`: {reason}",
+            unreadable.len(),
+            escaped(name)
         ),
     };
     Some(Failure::usage(problem))

@@ -213,3 +213,37 @@ async fn explain_takes_several_policies_each_with_its_settings() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_is_no_document_is_answered_and_the_others_are_judged() {
+    let directory = tempfile::tempdir().expect("temporary directories can be made");
+    let input = directory.path().join("input");
+    let lines: [&[u8]; 5] = [
+        br#"{"id": 1, "path": "a.sql", "text": "PASSWORD = 'Xk29-fake-91q'"}"#,
+        b"hunter2",
+        b"",
+        b"\xff",
+        br#"{"id": 2, "text": "nothing"}"#,
+    ];
+    fs::write(&input, lines.join(&b'\n')).expect("it can be written");
+    let mut scan = command();
+    scan.args(["--log-level", "error", "policy", "scan", "--jsonl"])
+        .stdin(fs::File::open(&input).expect("it is there"));
+    let output = run(&mut scan);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(output.stderr.contains("2 lines are no documents"), "{output:?}");
+    let answers: Vec<Value> = output
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("each line is JSON"))
+        .collect();
+    assert_eq!(
+        answers,
+        [
+            json!({ "id": 1, "spans": [[12, 25, "password"]] }),
+            json!({ "line": 2, "error": "it is not JSON (column 1)" }),
+            json!({ "line": 4, "error": "it is not UTF-8 (byte 1)" }),
+            json!({ "id": 2, "spans": [] }),
+        ]
+    );
+}
+

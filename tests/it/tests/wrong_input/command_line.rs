@@ -324,7 +324,7 @@ fn where_nothing_could_be_read_only_that_is_told() {
 }
 
 #[test]
-fn lines_before_a_wrong_one_are_answered_and_ids_come_back_as_they_were() {
+fn lines_around_a_wrong_one_are_answered_and_ids_come_back_as_they_were() {
     let files = Files::new(&[(
         "lines",
         concat!(
@@ -342,7 +342,12 @@ fn lines_before_a_wrong_one_are_answered_and_ids_come_back_as_they_were() {
     assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert_eq!(
         stdout,
-        "{\"id\":18446744073709551616,\"spans\":[]}\n{\"id\":\"b\",\"spans\":[]}\n"
+        concat!(
+            "{\"id\":18446744073709551616,\"spans\":[]}\n",
+            "{\"id\":\"b\",\"spans\":[]}\n",
+            "{\"line\":3,\"error\":\"`path` is no string\"}\n",
+            "{\"id\":4,\"spans\":[]}\n"
+        )
     );
     assert!(
         stderr.contains("line 3 of standard input: `path` is no string"),
