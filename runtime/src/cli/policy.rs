@@ -38,7 +38,7 @@ pub enum PolicyCommand {
     /// Judges golden cases, and compares with what is expected.
     ///
     /// A case is a directory with `input/` (files as they would lie in the repository) and `findings.json`; `settings.json` in it, or
-    /// in the directory of cases, are the policy's settings. Exit code 3: something differs.
+    /// in the directory of cases, are the policy's settings. Exit code 3: something differs; 1 or 2: a case cannot be judged, others are.
     #[command(
         after_help = "Examples:\n  kbc-mirror policy test cases --policy policy.wasm\n  kbc-mirror policy test cases --policy policy.wasm --update"
     )]

@@ -63,18 +63,27 @@ pub(super) fn run(test: &Test) -> Result<(), Failure> {
     let component = super::component(&test.policy)?;
     let sandbox = sandbox()?;
     let mut prepared: HashMap<String, RedactionPolicy> = HashMap::new();
-    let mut judged = Vec::new();
+    let (mut judged, mut broken) = (Vec::new(), Vec::new());
     for case in cases(&test.cases)? {
-        let settings = case_settings(&test.cases, &case)?;
-        let policy = match prepared.get(&settings) {
-            Some(policy) => policy.clone(),
-            None => {
-                let policy = prepare(&sandbox, &test.policy, &component, &settings)?;
-                prepared.insert(settings, policy.clone());
-                policy
-            }
-        };
-        judged.push(judge(&policy, &case, test.update)?);
+        let outcome = case_settings(&test.cases, &case).and_then(|settings| {
+            let policy = match prepared.get(&settings) {
+                Some(policy) => policy.clone(),
+                None => {
+                    let policy = prepare(&sandbox, &test.policy, &component, &settings)?;
+                    prepared.insert(settings, policy.clone());
+                    policy
+                }
+            };
+            judge(&policy, &case, test.update)
+        });
+        match outcome {
+            Ok(judgement) => judged.push(judgement),
+            Err(failure) => broken.push((called(&case), failure)),
+        }
+    }
+    if prepared.is_empty() && !broken.is_empty() {
+        // Not even the policy could be prepared, so there is nothing to say of rules and cases.
+        return Err(broken.swap_remove(0).1);
     }
     let rules: BTreeSet<String> = prepared
         .values()
@@ -88,7 +97,15 @@ pub(super) fn run(test: &Test) -> Result<(), Failure> {
             write(case)?;
         }
     }
-    report(test, &judged, &rules)
+    report(test, &judged, &broken, &rules)
+}
+
+/// Returns how messages call a case.
+fn called(case: &Path) -> String {
+    case.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 fn prepare(
@@ -102,15 +119,21 @@ fn prepare(
         .map_err(|error| unusable(&error))
 }
 
-/// Lists the cases: directories with an `input`.
+/// Lists the cases: all directories but hidden ones.
 fn cases(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
     let listed = fs::read_dir(directory).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let mut cases: Vec<PathBuf> = listed
         .map_err(|error| Failure::usage(format!("cannot read `{}`: {error}", directory.display())))?
         .into_iter()
         .map(|entry| entry.path())
-        .filter(|path| path.join(INPUT).is_dir())
+        .filter(|path| path.is_dir() && !called(path).starts_with('.'))
         .collect();
+    if directory.join(INPUT).is_dir() {
+        return Err(Failure::usage(format!(
+            "`{}` is a case itself; name the directory that it lies in",
+            directory.display()
+        )));
+    }
     if cases.is_empty() {
         return Err(Failure::usage(format!(
             "`{}` has no cases; a case is a directory in it with `{INPUT}/`, the files to judge",
@@ -128,11 +151,12 @@ fn case_settings(directory: &Path, case: &Path) -> Result<String, Failure> {
 }
 
 fn judge(policy: &RedactionPolicy, case: &Path, update: bool) -> Result<Judgement, Failure> {
-    let name = case
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    let name = called(case);
+    if !case.join(INPUT).is_dir() {
+        return Err(Failure::usage(format!(
+            "case `{name}` has no directory `{INPUT}/` with the files to judge; add it, or take the case away"
+        )));
+    }
     let mut judged: Vec<Judged> = Vec::new();
     for source in sources(&[case.join(INPUT)]) {
         judged.push(source.read()?.ok_or_else(|| {
@@ -248,7 +272,13 @@ fn lacking(sign: &str, these: &[(String, Expected)], those: &[(String, Expected)
     lines
 }
 
-fn report(test: &Test, judged: &[Judgement], rules: &BTreeSet<String>) -> Result<(), Failure> {
+fn report(
+    test: &Test,
+    judged: &[Judgement],
+    broken: &[(String, Failure)],
+    rules: &BTreeSet<String>,
+) -> Result<(), Failure> {
+    let all = judged.len() + broken.len();
     let found = judged.iter().flat_map(|case| case.found.values().flatten());
     let covered: BTreeSet<&str> = found.map(|finding| finding.rule.as_str()).collect();
     let uncovered: Vec<&str> = rules
@@ -259,9 +289,15 @@ fn report(test: &Test, judged: &[Judgement], rules: &BTreeSet<String>) -> Result
     let failed: Vec<(&str, Vec<String>)> = judged
         .iter()
         .filter(|case| case.expected.as_ref() != Some(&case.found))
-        .map(|case| (case.name.as_str(), differences(case)))
+        .map(|case| match &case.expected {
+            None if test.update => (case.name.as_str(), vec![format!("  {FINDINGS} is written")]),
+            _ => (case.name.as_str(), differences(case)),
+        })
         .collect();
     if test.json {
+        let unjudged = broken.iter().map(
+            |(name, failure)| json!({ "case": name, "ok": false, "updated": false, "problem": failure.to_string() }),
+        );
         let cases: Vec<Value> = judged
             .iter()
             .map(|case| {
@@ -273,6 +309,7 @@ fn report(test: &Test, judged: &[Judgement], rules: &BTreeSet<String>) -> Result
                     "differences": differences.map(|(_, lines)| lines),
                 })
             })
+            .chain(unjudged)
             .collect();
         outln!(
             "{}",
@@ -285,20 +322,30 @@ fn report(test: &Test, judged: &[Judgement], rules: &BTreeSet<String>) -> Result
                 outln!("{line}");
             }
         }
+        for (name, failure) in broken {
+            outln!("FAILED  {name}\n  {failure}");
+        }
         let passed = judged.len() - if test.update { 0 } else { failed.len() };
-        outln!("{passed} of {} cases passed", judged.len());
+        outln!("{passed} of {all} cases passed");
         outln!("{} of {} rules have a case", covered.len(), rules.len());
         if !uncovered.is_empty() {
             outln!("without one: {}", uncovered.join(", "));
         }
     }
+    if let [(_, first), ..] = broken {
+        let told = format!("{} of {all} cases cannot be judged: {first}", broken.len());
+        // Whether the author's files must change or the policy.
+        return match broken.iter().any(|(_, failure)| failure.is_usage()) {
+            true => Err(Failure::usage(told)),
+            false => Err(Failure::message(told)),
+        };
+    }
     if failed.is_empty() || test.update {
         return Ok(());
     }
     Err(Failure::differs(format!(
-        "{} of {} cases differ; if what was found is right, run it with `--update` and look at the change",
-        failed.len(),
-        judged.len()
+        "{} of {all} cases differ; if what was found is right, run it with `--update` and look at the change",
+        failed.len()
     )))
 }
 

@@ -247,3 +247,36 @@ async fn a_line_that_is_no_document_is_answered_and_the_others_are_judged() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_case_that_cannot_be_judged_fails_alone() {
+    let directory = files(&[
+        ("good/input/a.txt", "nothing"),
+        (
+            "good/findings.json",
+            r#"{"a.txt": [{"pointer": "", "rule": "test-rule", "text": "nothing"}]}"#,
+        ),
+        ("trapping/input/a.json", r#"{"!t": 1}"#),
+        ("unreadable/input/a.txt", "nothing"),
+        ("unreadable/findings.json", "["),
+        ("without/findings.json", "{}"),
+    ]);
+    let test = |cases: &str| in_directory(&directory, &["test", cases, "--policy", "hostile/trap.wasm"]);
+    let tested = test("files");
+    assert_eq!(tested.status.code(), Some(2), "{tested:?}");
+    for part in [
+        "FAILED  trapping\n",
+        "FAILED  unreadable\n",
+        "FAILED  without\n  case `without` has no directory `input/`",
+        "1 of 4 cases passed",
+    ] {
+        assert!(tested.stdout.contains(part), "{part}: {}", tested.stdout);
+    }
+    assert!(
+        tested.stderr.contains("3 of 4 cases cannot be judged"),
+        "{tested:?}"
+    );
+    let itself = test("files/good");
+    assert_eq!(itself.status.code(), Some(2), "{itself:?}");
+    assert!(itself.stderr.contains("is a case itself"), "{itself:?}");
+}
+
