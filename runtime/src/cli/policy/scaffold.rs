@@ -10,7 +10,8 @@ use std::{
 
 #[derive(Debug, Args)]
 pub struct New {
-    /// The policy's name: 1 to 40 characters of a-z, 0-9 and -, the first a letter.
+    /// The policy's name: 1 to 40 characters of a-z, 0-9 and -, the first a letter and the last no -. Not that of a package that the
+    /// project depends on.
     name: String,
     /// The language.
     #[arg(long, value_enum)]
@@ -136,6 +137,11 @@ pub(super) fn run(new: &New) -> Result<(), Failure> {
         ((*path).to_owned(), text)
     });
     let files: Vec<(String, String)> = filled.chain(wit).collect();
+    if files.iter().any(|(path, text)| depends_on(path, text, name)) {
+        return Err(Failure::usage(format!(
+            "the project depends on a package `{name}`, so it cannot have this name; choose another, such as `{name}-policy`"
+        )));
+    }
     write(&root, &files)
         .map_err(|error| Failure::message(format!("cannot write `{}`: {error}", root.display())))?;
     let written: Vec<&str> = files.iter().map(|(path, _)| path.as_str()).collect();
@@ -152,6 +158,28 @@ pub(super) fn run(new: &New) -> Result<(), Failure> {
         root.display()
     );
     Ok(())
+}
+
+/// Says whether a project's file names a package of this name as a dependency. A project of the same name does not build.
+fn depends_on(path: &str, text: &str, name: &str) -> bool {
+    let is_it = |package: &str| package.replace('_', "-") == name;
+    match path {
+        "Cargo.toml" => {
+            let manifest: toml::Table = text.parse().unwrap_or_default();
+            let tables = ["dependencies", "dev-dependencies", "build-dependencies"].into_iter();
+            let tables = tables.filter_map(|table| manifest.get(table)?.as_table());
+            tables.flat_map(toml::Table::keys).any(|package| is_it(package))
+        }
+        "package.json" => {
+            let manifest: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+            let tables = ["dependencies", "devDependencies"].into_iter();
+            let tables = tables.filter_map(|table| manifest[table].as_object());
+            tables
+                .flat_map(serde_json::Map::keys)
+                .any(|package| is_it(package))
+        }
+        _ => false,
+    }
 }
 
 /// Writes the project as a whole or not at all: beside its place first, or in it where that is an empty directory.

@@ -280,3 +280,22 @@ async fn a_case_that_cannot_be_judged_fails_alone() {
     assert!(itself.stderr.contains("is a case itself"), "{itself:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn names_of_projects_and_files_do_no_harm() {
+    let directory = files(&[("a\nb\u{1b}[31mc.py", "password = \"Xk7vR2hunter2mpQz\"\n")]);
+    for command in ["scan", "explain"] {
+        let said = in_directory(&directory, &[command, "files"]);
+        assert_eq!(said.status.code(), Some(0), "{said:?}");
+        assert!(said.stdout.contains("a\\nb\\u{1b}[31mc.py"), "{said:?}");
+        assert!(!said.stdout.contains('\u{1b}'), "{said:?}");
+    }
+    for (lang, name, expected) in [
+        ("rust", "serde-json", Some(2)),
+        ("rust", "wit-bindgen", Some(2)),
+        ("c", "serde-json", Some(0)),
+        ("rust", "words-", Some(2)),
+    ] {
+        let made = in_directory(&directory, &["new", "--lang", lang, name]);
+        assert_eq!(made.status.code(), expected, "{made:?}");
+    }
+}
