@@ -42,6 +42,8 @@ pub(crate) const CALLS: &[Call] = &[
     password("pymysql.connect(", 3),
     password("mysqldb.connect(", 3),
     password("mysqli_connect(", 3),
+    password("mysql_connect(", 3),
+    password("pymssql.connect(", 3),
     password("new mysqli(", 3),
     password("new pdo(", 3),
     password("getconnection(", 3),
@@ -306,8 +308,20 @@ pub(crate) fn salt_of_digest(text: &[u8], at: usize) -> Option<(usize, usize)> {
         return None;
     }
     let window = &text[at..text.len().min(at + SALT_REACH)];
-    let ends_statement = |byte: &u8| matches!(byte, b';' | b'\n');
-    let window = &window[..window.iter().position(ends_statement).unwrap_or(window.len())];
+    // Up to the end of the call.
+    let mut open = 0_usize;
+    let ends_call = |byte: &u8| match byte {
+        b'(' => {
+            open += 1;
+            false
+        }
+        b')' => {
+            open = open.saturating_sub(1);
+            open == 0
+        }
+        byte => matches!(byte, b';' | b'\n'),
+    };
+    let window = &window[..window.iter().position(ends_call).unwrap_or(window.len())];
     let mut from = 0;
     while let Some(open) = window[from..]
         .iter()
@@ -337,6 +351,20 @@ pub(crate) fn takes_percent(text: &[u8], at: usize) -> bool {
         .any(|program| memchr::memmem::find(line, program.as_bytes()).is_some())
 }
 
+/// Returns the password behind the user, who is at `at`, of `net use … /user:user password`.
+fn password_behind_user(text: &[u8], at: usize) -> Option<(usize, usize)> {
+    let start = at + memchr::memchr(b' ', &text[at..text.len().min(at + 80)])? + 1;
+    let window = &text[start..text.len().min(start + 128)];
+    let end = window
+        .iter()
+        .position(|byte| byte.is_ascii_whitespace() || ends_command(*byte))
+        .unwrap_or(window.len());
+    let value = std::str::from_utf8(&window[..end]).ok()?;
+    let is_other = value.starts_with(['/', '*', '%', '$', '<', '-']);
+    (!is_other && shape::is_secret(Strength::Password, Join::Certain, "", value))
+        .then_some((start, start + end))
+}
+
 /// Returns the password before `/user:` in `net use X: \\\\host\\share password /user:…`.
 pub(crate) fn password_of_net_use(text: &[u8], at: usize) -> Option<(usize, usize)> {
     if at == 0 || text[at - 1] != b' ' {
@@ -354,8 +382,11 @@ pub(crate) fn password_of_net_use(text: &[u8], at: usize) -> Option<(usize, usiz
     let command = text[from..start].to_ascii_lowercase();
     let value = std::str::from_utf8(&text[start..end]).ok()?;
     let value = value.trim_matches('"');
-    let is_use = memchr::memmem::find(&command, b"net use ").is_some()
-        && memchr::memmem::find(&command, b"\\\\").is_some();
+    let is_net_use = memchr::memmem::find(&command, b"net use ").is_some();
+    if is_net_use && value.starts_with("\\\\") {
+        return password_behind_user(text, at);
+    }
+    let is_use = is_net_use && memchr::memmem::find(&command, b"\\\\").is_some();
     let is_other = value.starts_with(['/', '\\', '*', '%', '$', '<']);
     let start = start + usize::from(text[start] == b'"');
     (is_use && !is_other && shape::is_secret(Strength::Password, Join::Certain, "", value))

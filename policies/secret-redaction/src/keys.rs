@@ -200,7 +200,14 @@ pub(crate) fn is_of_noise(name: &str) -> bool {
 /// Says whether a value is itself the name of a secret, such as `DB_PASSWORD` or `api-token`.
 pub(crate) fn is_secret_name(value: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-' | b'.' | b' ' | b'#');
-    value.len() <= 48 && value.bytes().all(plain) && names_a_secret(value)
+    // `DB_PASSWORD1` is a variable, `password1` and `HESLO_2024` are passwords.
+    let letters = value.trim_end_matches(|char: char| char.is_ascii_digit());
+    let is_shouted = letters.contains('_')
+        && letters.ends_with(|end: char| end.is_ascii_uppercase())
+        && value.len() - letters.len() <= 2
+        && !letters.bytes().any(|byte| byte.is_ascii_lowercase());
+    let name = if is_shouted { letters } else { value };
+    value.len() <= 48 && name.bytes().all(plain) && names_a_secret(name)
 }
 
 fn names_a_secret(value: &str) -> bool {

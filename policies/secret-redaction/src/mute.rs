@@ -30,7 +30,7 @@ pub(crate) fn judge(value: &str) -> Option<(Strength, Range<usize>)> {
     let bytes = value.as_bytes();
     let is_random = TOKEN.all(bytes) && (is_key(bytes) || is_noise(bytes));
     let is_other = || {
-        shape::is_uuid(bytes) || has_long_word(bytes) || shape::is_template(value) || is_encoded_json(bytes)
+        shape::is_uuid(bytes) || has_long_word(bytes) || shape::is_template(value) || is_encoded_text(bytes)
     };
     (is_random && !is_other()).then_some((Strength::Weak, 0..value.len()))
 }
@@ -51,11 +51,15 @@ fn is_noise(bytes: &[u8]) -> bool {
         && !is_address(bytes)
 }
 
-/// Says whether it is base64 of JSON, such as the filter of a query.
-fn is_encoded_json(bytes: &[u8]) -> bool {
-    let is_of_text = |byte: Option<u8>| matches!(byte, Some(b'\t' | b'\n' | b'\r' | b' '..=b'~'));
-    let mut decoded = base64_bytes(&bytes[..bytes.len() / 4 * 4]).take(24);
-    matches!(decoded.next(), Some(Some(b'{' | b'['))) && decoded.all(is_of_text)
+/// Says whether it is base64 of a text: JSON, markup, or one of several words.
+fn is_encoded_text(bytes: &[u8]) -> bool {
+    let digits = bytes.iter().take_while(|byte| **byte != b'=').count();
+    let is_of_text = |byte: u8| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~');
+    let decoded: Option<Vec<u8>> = base64_bytes(&bytes[..digits]).collect();
+    decoded.is_some_and(|decoded| {
+        let is_marked = matches!(decoded.first(), Some(b'{' | b'[' | b'<'));
+        decoded.iter().all(|byte| is_of_text(*byte)) && (is_marked || decoded.contains(&b' '))
+    })
 }
 
 /// `in.c-main.orders`, `s3/a/b`, `a.example.com`: parts that are joined as in an address, of which some is short. Base64 with

@@ -369,7 +369,9 @@ fn value_of(
             (Join::Prose, sign + 1)
         }
         b'(' if name_text.len() >= 4 && is_authentication(name_text) => {
-            return calls::second_literal(text, at);
+            let of_both =
+                || prose::in_parentheses(text, name_text, at).filter(|_| prose::names_both(name_text));
+            return calls::second_literal(text, at).or_else(of_both);
         }
         b')' if was_quoted && let Some(open) = calls::filled_in(bytes, at) => return literal(open),
         b'\n' | b'\r' => {
@@ -395,7 +397,8 @@ fn value_of(
         _ => match prose::sentence_verb(text, strength, at) {
             Some(after) => (Join::Prose, after),
             None if flag => (Join::Certain, at),
-            None if strength == Strength::Password
+            None if prose::from_and_to(text, strength, name_text, at, hits) => return None,
+            None if (strength == Strength::Password || prose::names_both(name_text))
                 && let Some(open) = prose::parenthesis(bytes, at) =>
             {
                 return prose::in_parentheses(text, name_text, open);
@@ -535,7 +538,9 @@ fn listed_after(text: &str, strength: Strength, name: &Range<usize>, at: usize) 
     let quote = name.start.checked_sub(1);
     let before = quote.and_then(|quote| text.get(..quote)).unwrap_or_default();
     let before = before.trim_end_matches('\\');
-    let is_default = before.ends_with("getenv(") || before.ends_with("environ.get(");
+    let is_default = ["getenv(", "environ.get(", "setenv(", "define("]
+        .iter()
+        .any(|call| before.ends_with(call));
     let join = if (is_pair && telling) || is_default {
         Join::Quoted
     } else {

@@ -150,6 +150,13 @@ fn sentences_and_elements() {
             "heslo změněno z Tr0mpeta9",
             "password updated (Tr0mpeta9!)",
             "password (Tr0mpeta9!)",
+            "rotate password from Jaro2023! to Tr0mpeta9!",
+            "changed api key from old to 7Qm2gbhP8NCjap7HzHPo",
+            "změnil heslo z Jaro2023! na Tr0mpeta9!",
+            "Změnil jsem heslo na Tr0mpeta9",
+            "Password reset to \"Tr0mpeta9\"",
+            "Updated credentials (dwh:Tr0mpeta9!)",
+            "COMMENT ON COLUMN t.password IS 'bcrypt_v1'",
             "0f3a9c71d25e84b60f3a9c71d25e84b60f3a9c71 is the token",
             "use 0f3a9c71d25e84b60f3a as the api key",
             "I set Tr0mpeta9 as the new password",
@@ -174,6 +181,13 @@ fn sentences_and_elements() {
             heslo změněno z Tr0mpeta9  ->  ["Tr0mpeta9"]
             password updated (Tr0mpeta9!)  ->  ["Tr0mpeta9!"]
             password (Tr0mpeta9!)  ->  ["Tr0mpeta9!"]
+            rotate password from Jaro2023! to Tr0mpeta9!  ->  ["Jaro2023!", "Tr0mpeta9!"]
+            changed api key from old to 7Qm2gbhP8NCjap7HzHPo  ->  ["7Qm2gbhP8NCjap7HzHPo"]
+            změnil heslo z Jaro2023! na Tr0mpeta9!  ->  ["Jaro2023!", "Tr0mpeta9!"]
+            Změnil jsem heslo na Tr0mpeta9  ->  ["Tr0mpeta9"]
+            Password reset to "Tr0mpeta9"  ->  ["Tr0mpeta9"]
+            Updated credentials (dwh:Tr0mpeta9!)  ->  ["Tr0mpeta9!"]
+            COMMENT ON COLUMN t.password IS 'bcrypt_v1'  ->  []
             0f3a9c71d25e84b60f3a9c71d25e84b60f3a9c71 is the token  ->  ["0f3a9c71d25e84b60f3a9c71d25e84b60f3a9c71"]
             use 0f3a9c71d25e84b60f3a as the api key  ->  ["0f3a9c71d25e84b60f3a"]
             I set Tr0mpeta9 as the new password  ->  ["Tr0mpeta9"]
@@ -203,6 +217,11 @@ fn names_with_a_value_glued_to_them_and_in_calls() {
             "acme KEY tst-key-0f3a9c71d25e84b60f3a9c71d25e84b6",
             "acme SECRET abcdefghijklmnopqrst",
             "acme KEY hqjwtzpvbkxrmdgnslcfhsjwA",
+            "define('DB_PASSWORD', 'qwerty77')",
+            "net use Z: \\\\h\\share /user:dwh Tr0mpeta9!",
+            "mysql_connect(\"localhost\", \"root\", \"password123\")",
+            "SHA2(token, 256) AS token_hash, '1a82c093-batch' AS batch",
+            "password_env: DB_PASSWORD1\n",
             "os.getenv('ACME_KEY', '0f3a9c71d25e84b60f3a9c71d25e84b6')",
             "driver.find_element(By.ID, 'password').send_keys('Tr0mpeta9')",
             "connect('h', 'etl', 'Welcome@1740')",
@@ -227,6 +246,12 @@ fn names_with_a_value_glued_to_them_and_in_calls() {
             acme KEY tst-key-0f3a9c71d25e84b60f3a9c71d25e84b6  ->  ["tst-key-0f3a9c71d25e84b60f3a9c71d25e84b6"]
             acme SECRET abcdefghijklmnopqrst  ->  ["abcdefghijklmnopqrst"]
             acme KEY hqjwtzpvbkxrmdgnslcfhsjwA  ->  ["hqjwtzpvbkxrmdgnslcfhsjwA"]
+            define('DB_PASSWORD', 'qwerty77')  ->  ["qwerty77"]
+            net use Z: \\h\share /user:dwh Tr0mpeta9!  ->  ["Tr0mpeta9!"]
+            mysql_connect("localhost", "root", "password123")  ->  ["password123"]
+            SHA2(token, 256) AS token_hash, '1a82c093-batch' AS batch  ->  []
+            password_env: DB_PASSWORD1
+              ->  []
             os.getenv('ACME_KEY', '0f3a9c71d25e84b60f3a9c71d25e84b6')  ->  ["0f3a9c71d25e84b60f3a9c71d25e84b6"]
             driver.find_element(By.ID, 'password').send_keys('Tr0mpeta9')  ->  ["Tr0mpeta9"]
             connect('h', 'etl', 'Welcome@1740')  ->  ["Welcome@1740"]

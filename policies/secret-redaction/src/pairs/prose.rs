@@ -7,6 +7,12 @@ use crate::scan::Hit;
 use crate::shape::{self, Join};
 use std::ops::Range;
 
+/// Says whether a name is that of a user and a password together.
+pub(super) fn names_both(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    lower.ends_with("creds") || lower.ends_with("credentials")
+}
+
 /// Judges the password of `credentials: user / password`.
 pub(super) fn second_of_two(
     text: &str,
@@ -16,9 +22,7 @@ pub(super) fn second_of_two(
     behind_slash: bool,
 ) -> Option<Hit> {
     let bytes = text.as_bytes();
-    let lower = name.to_ascii_lowercase();
-    let of_both =
-        strength == Strength::Password || lower.ends_with("creds") || lower.ends_with("credentials");
+    let of_both = strength == Strength::Password || names_both(name);
     let is_user = !first.is_empty() && LETTER.has(bytes[first.start]);
     // `login/password: etl/…`
     if strength == Strength::Password
@@ -125,9 +129,46 @@ fn word_on_next_line(text: &str, end: usize) -> Option<Range<usize>> {
 /// So far before the object of a sentence its verb is looked for, in bytes.
 const VERB_REACH: usize = 32;
 
+/// So far before the name of a column the statement is looked for that comments on it, in bytes.
+const STATEMENT_REACH: usize = 128;
+
+/// Judges both values of `… password from … to …`; the new one may stand alone.
+pub(super) fn from_and_to(
+    text: &str,
+    strength: Strength,
+    name: &str,
+    at: usize,
+    hits: &mut Vec<Hit>,
+) -> bool {
+    let bytes = text.as_bytes();
+    let Some(from) = ["from ", "z "]
+        .iter()
+        .find(|word| around::starts_with(bytes, at, word))
+    else {
+        return false;
+    };
+    let old = bare(text, at + from.len(), true);
+    let Some(to) = [" to ", " na "]
+        .iter()
+        .find(|word| bytes[old.end..].starts_with(word.as_bytes()))
+    else {
+        return false;
+    };
+    let new = bare(text, old.end + to.len(), true);
+    let before = hits.len();
+    let join = if strength == Strength::Password {
+        Join::Told
+    } else {
+        Join::Loose
+    };
+    hits.extend(judge_at(text, strength, join, name, old));
+    hits.extend(judge_at(text, strength, join, name, new));
+    hits.len() > before
+}
+
 /// Returns the place behind the verb of a sentence, as in `password is …`, `heslo je …`.
 pub(super) fn sentence_verb(text: &str, strength: Strength, at: usize) -> Option<usize> {
-    const VERBS: [&str; 25] = [
+    const VERBS: [&str; 26] = [
         "is ",
         "was ",
         "je ",
@@ -153,6 +194,7 @@ pub(super) fn sentence_verb(text: &str, strength: Strength, at: usize) -> Option
         "changed to ",
         "změněno na ",
         "změněno z ",
+        "reset to ",
     ];
     let rest = text.get(at..)?;
     // `heslo jsem změnil na …`, `changed the password to '…'`
@@ -166,12 +208,13 @@ pub(super) fn sentence_verb(text: &str, strength: Strength, at: usize) -> Option
     let before = &text.as_bytes()[at.saturating_sub(VERB_REACH)..at];
     let is_changed = || {
         [
-            "hanged ", "eset ", "set ", "Set ", "pdate ", "pdated ", "otate ", "otated ", "měna ", "měny ",
+            "hanged ", "eset ", "set ", "Set ", "pdate ", "pdated ", "otate ", "otated ", "witch ", "měna ",
+            "měny ", "měnil ", "měnila ", "astavil ",
         ]
         .iter()
         .any(|verb| memchr::memmem::find(before, verb.as_bytes()).is_some())
     };
-    if ["to ", "from ", "na "].iter().any(|word| rest.starts_with(word)) && is_changed() {
+    if ["to ", "na "].iter().any(|word| rest.starts_with(word)) && is_changed() {
         return rest.find(' ').map(|blank| at + blank + 1);
     }
     for verb in [
@@ -183,6 +226,11 @@ pub(super) fn sentence_verb(text: &str, strength: Strength, at: usize) -> Option
         if rest.starts_with(verb) {
             return Some(at + verb.len());
         }
+    }
+    // `COMMENT ON COLUMN t.password IS '…'`
+    let line = text.as_bytes()[at.saturating_sub(STATEMENT_REACH)..at].to_ascii_lowercase();
+    if memchr::memmem::find(&line, b"comment on ").is_some() {
+        return None;
     }
     let verb = |verb: &&str| {
         rest.get(..verb.len())
@@ -340,7 +388,13 @@ pub(super) fn parenthesis(bytes: &[u8], at: usize) -> Option<usize> {
 pub(super) fn in_parentheses(text: &str, name: &str, open: usize) -> Option<Hit> {
     let inside = bare(text, open + 1, false);
     let closes = text.as_bytes().get(inside.end) == Some(&b')');
-    closes.then(|| judge_at(text, Strength::Password, Join::Loose, name, inside))?
+    // `credentials (user:password)`
+    let user = text[inside.clone()]
+        .find(':')
+        .filter(|_| names_both(name))
+        .map_or(0, |colon| colon + 1);
+    let password = inside.start + user..inside.end;
+    closes.then(|| judge_at(text, Strength::Password, Join::Told, name, password))?
 }
 
 /// Names of users, before a sign and that of a password: `login/heslo: …`.
