@@ -53,6 +53,7 @@
 
 mod bound;
 mod entries;
+mod guarding;
 mod rehearsal;
 mod rendered;
 mod sample;
@@ -70,6 +71,7 @@ use crate::{
     sample::{Choice, Sample, SampleLimits},
     walk::{self, Format},
 };
+use guarding::Taken;
 use serde::{Deserialize, Serialize};
 use std::{collections::HashMap, fmt};
 
@@ -155,6 +157,8 @@ struct Item {
     files: Vec<BatchFile>,
     entries: Vec<Entry>,
     stats: RedactionStats,
+    /// What policies after the built-in one took out of it.
+    cuts: Vec<guarding::Taken>,
 }
 
 /// What a renderer returned, with its paths checked. It may hold secrets.
@@ -216,7 +220,7 @@ impl RenderedBatch {
     #[must_use]
     pub fn redact(self, verdicts: Vec<Verdict>, redaction: &Redaction) -> (RedactedBatch, Vec<Withheld>) {
         let mut known = KnownSecrets::new();
-        let (judged, withheld) = self.0.apply(verdicts, redaction, &mut known);
+        let (judged, withheld) = self.0.apply(verdicts, redaction, &mut known, Round::First);
         (RedactedBatch { judged, known }, withheld)
     }
 
@@ -250,7 +254,7 @@ impl RedactedBatch {
     #[must_use]
     pub fn redact_again(self, verdicts: Vec<Verdict>, redaction: &Redaction) -> (Self, Vec<Withheld>) {
         let Self { judged, mut known } = self;
-        let (judged, withheld) = judged.apply(verdicts, redaction, &mut known);
+        let (judged, withheld) = judged.apply(verdicts, redaction, &mut known, Round::Further);
         (Self { judged, known }, withheld)
     }
 
@@ -308,43 +312,14 @@ impl FilteredBatch {
         (Self { items }, withheld)
     }
 
-    /// Withholds every subject in which the guard finds a secret: in a file, in a path, in an entry.
+    /// Withholds every subject in which the guard finds a secret: in a file, in a path, in an entry. So it does where it
+    /// would have found one if a policy after the built-in one had not taken a piece of it.
     #[must_use]
     pub fn guard(self, guard: &Guard) -> (MirrorBatch, Vec<Withheld>) {
-        let (items, withheld) = sift(self.items, |item| guarded(item, guard));
+        let (items, withheld) = sift(self.items, |item| guarding::pass(item, guard));
         let objects = items.into_iter().map(MirrorObject::from_guarded).collect();
         (MirrorBatch { objects }, withheld)
     }
-}
-
-fn guarded(item: &Item, guard: &Guard) -> Result<(), WithholdReason> {
-    for file in &item.files {
-        if let Some(rule) = guard.check_name(file.path.as_str()) {
-            // A path that holds a secret is not repeated.
-            return Err(WithholdReason::Guarded {
-                rule: rule.as_str().to_owned(),
-                file: WithholdReason::IN_A_PATH.to_owned(),
-            });
-        }
-        if let Some(rule) = guard.check_file(file.path.as_str(), &file.content) {
-            return Err(WithholdReason::Guarded {
-                rule: rule.as_str().to_owned(),
-                file: file.path.to_string(),
-            });
-        }
-    }
-    for entry in &item.entries {
-        let texts = guard
-            .check_name(&entry.shard)
-            .or_else(|| guard.check_name(&entry.key));
-        if let Some(rule) = texts.or_else(|| guard.check_json(&entry.value)) {
-            return Err(WithholdReason::Guarded {
-                rule: rule.as_str().to_owned(),
-                file: WithholdReason::IN_AN_ENTRY.to_owned(),
-            });
-        }
-    }
-    Ok(())
 }
 
 impl MirrorBatch {
@@ -407,6 +382,7 @@ impl MirrorObject {
             files,
             entries,
             stats,
+            cuts: _,
         } = item;
         let file = |file: BatchFile| MirrorFile {
             path: file.path,
@@ -466,6 +442,15 @@ impl MirrorFile {
     }
 }
 
+/// Which policy's verdicts are applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Round {
+    /// The built-in one's.
+    First,
+    /// Another's, of which the guard looks at what it takes, too.
+    Further,
+}
+
 /// Subjects whose files and entries policies judge.
 #[derive(Debug)]
 struct Judged {
@@ -510,6 +495,7 @@ impl Judged {
         verdicts: Vec<Verdict>,
         redaction: &Redaction,
         known: &mut KnownSecrets,
+        round: Round,
     ) -> (Self, Vec<Withheld>) {
         let Self {
             context,
@@ -531,7 +517,7 @@ impl Judged {
             if surplus {
                 return Err(malformed("policy", "there are more verdicts than documents"));
             }
-            redact(item, verdicts, redaction, known)?;
+            redact(item, verdicts, redaction, known, round)?;
             within_size(item, &limits)
         });
         (
@@ -550,6 +536,7 @@ fn redact(
     mut verdicts: Vec<Verdict>,
     redaction: &Redaction,
     known: &mut KnownSecrets,
+    round: Round,
 ) -> Result<(), WithholdReason> {
     let mut failed = None;
     if sample::is_sample(&item.subject) {
@@ -587,7 +574,12 @@ fn redact(
                     .extend(outcome.plaintext.into_iter().map(place));
                 item.stats.add(outcome.stats);
                 if let Some(redacted) = redacted {
-                    file.content = redacted;
+                    let before = std::mem::replace(&mut file.content, redacted);
+                    if round == Round::Further {
+                        let place = file.path.to_string();
+                        item.cuts
+                            .push(Taken::of_file(place, format, before, outcome.replaced));
+                    }
                 }
             }
             Err(error) => drop(failed.get_or_insert(error.into_reason("policy"))),
@@ -609,14 +601,19 @@ fn redact(
             Ok((redacted, outcome)) => {
                 known.merge(&outcome.known);
                 if let Some(redacted) = redacted {
-                    entry.value = redacted;
+                    let before = std::mem::replace(&mut entry.value, redacted);
+                    if round == Round::Further {
+                        item.cuts.push(Taken::of_entry(before, outcome.replaced));
+                    }
                 }
             }
             Err(error) => drop(failed.get_or_insert(error.into_reason("policy"))),
         }
     }
-    if let Err(reason) = entries::clean(&mut item.entries, &found, redaction) {
-        failed.get_or_insert(reason);
+    match entries::clean(&mut item.entries, &found, redaction) {
+        Ok(names) if round == Round::Further => item.cuts.extend(names),
+        Ok(_) => {}
+        Err(reason) => drop(failed.get_or_insert(reason)),
     }
     failed.map_or(Ok(()), Err)
 }

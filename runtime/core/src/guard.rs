@@ -5,6 +5,7 @@
 //! some) leave little doubt, and the secrets that this run itself holds or has seen. A hit
 //! withholds the object, so whatever is not certain is the policies' affair.
 
+mod cuts;
 mod detect;
 mod forms;
 mod known;
@@ -12,6 +13,7 @@ mod pieces;
 mod sightings;
 mod slug;
 
+pub(crate) use cuts::{Cut, Form};
 pub use known::KnownSecrets;
 pub use sightings::Sightings;
 pub use slug::Slugs;

@@ -176,6 +176,8 @@ pub(crate) struct Outcome {
     /// Pointer and rule of each unencrypted value under a `#` key.
     pub(crate) plaintext: Vec<(String, RuleId)>,
     pub(crate) known: KnownSecrets,
+    /// What was replaced: ascending, disjoint ranges of the text as it was.
+    pub(crate) replaced: Vec<Range<usize>>,
 }
 
 /// Redacts one text; `None` where nothing changes.
@@ -185,10 +187,12 @@ pub(crate) fn redact(
     findings: &[Finding],
     redaction: &Redaction,
 ) -> Result<(Option<String>, Outcome), RedactionError> {
-    let (edits, outcome) = edits(format, text, findings, redaction)?;
+    let (edits, mut outcome) = edits(format, text, findings, redaction)?;
     if edits.is_empty() {
         return Ok((None, outcome));
     }
+    let edits: Vec<Edit> = outermost(edits).collect();
+    outcome.replaced = edits.iter().map(|edit| edit.range.clone()).collect();
     let redacted = apply(text, edits);
     // Splicing cannot break a file; that a file is whole is too dear a promise to rest on this.
     walk::check(format, &redacted)?;

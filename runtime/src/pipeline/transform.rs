@@ -153,7 +153,7 @@ impl Transformer {
     pub fn objects(&self, chunk: Vec<PlacedObject>, guard: &Guard) -> Result<Clean, SandboxError> {
         let mut withheld = Vec::new();
         let count = chunk.len();
-        let judge = || self.clean_sources(chunk, &mut withheld);
+        let judge = || self.clean_sources(chunk, guard, &mut withheld);
         let (chunk, names) = self.stages.time(Stage::Names, 0, judge)?;
         let render = || self.layout.render(&self.context, &self.settings, &chunk);
         let rendered = self.stages.time(Stage::Render, count, render)?;
@@ -305,7 +305,14 @@ impl Transformer {
             .map(|policy| policy.redact(&self.context, &documents))
             .collect::<Result<Vec<_>, _>>()?;
         self.watch_texts(&documents);
-        Ok(draft.seal(joined(verdicts), &self.redaction, &self.guard()))
+        let guard = self.guard();
+        let draft = match verdicts.split_first() {
+            Some((builtin, customers)) if !customers.is_empty() => {
+                draft.guard_first(builtin, &self.redaction, &guard)
+            }
+            Some(_) | None => draft,
+        };
+        Ok(draft.seal(joined(verdicts), &self.redaction, &guard))
     }
 
     /// Says which paths below the mirror's root tell of the lane's state.

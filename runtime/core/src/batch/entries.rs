@@ -1,11 +1,12 @@
 //! The names of entries: shards and keys, which are ids of objects, also of others than the one that
 //! gives the entry. Policies judge values only; what they find in a value must not stand in a name.
 
+use super::guarding::Taken;
 use crate::{
     finding::{Finding, RuleId, Target, WithholdReason},
     guard::Slugs,
     layout::{Entry, IndexKind},
-    redaction::{Redaction, redact_text},
+    redaction::{Redaction, redact},
     walk::{self, Format},
 };
 
@@ -45,7 +46,7 @@ pub(super) fn found(entry: &Entry, findings: &[Finding]) -> Vec<Found> {
 }
 
 /// Puts markers in the place of what was found, in all names that show it. They are the markers that
-/// stand in the values, so that entries of several objects still meet in one shard.
+/// stand in the values, so that entries of several objects still meet in one shard. Returns what was taken out of them.
 ///
 /// # Errors
 /// A name that shows it in another form.
@@ -53,9 +54,10 @@ pub(super) fn clean(
     entries: &mut [Entry],
     found: &[Found],
     redaction: &Redaction,
-) -> Result<(), WithholdReason> {
+) -> Result<Vec<Taken>, WithholdReason> {
+    let mut taken = Vec::new();
     if found.is_empty() {
-        return Ok(());
+        return Ok(taken);
     }
     let slugs = Slugs::new(found.iter().map(|found| found.text.as_str()));
     for entry in entries.iter_mut().filter(|entry| names_others(entry.kind)) {
@@ -70,7 +72,12 @@ pub(super) fn clean(
                         target: Target::Literal(text.clone()),
                         rule: rule.clone(),
                     };
-                    *name = redact_text(name, &[finding], redaction);
+                    let redacted = redact(Format::Text, name, &[finding], redaction);
+                    let (redacted, outcome) = redacted.map_err(|error| error.into_reason("policy"))?;
+                    if let Some(redacted) = redacted {
+                        let before = std::mem::replace(name, redacted);
+                        taken.push(Taken::of_name(before, outcome.replaced));
+                    }
                 }
             }
             if slugs.is_in(name) {
@@ -82,5 +89,5 @@ pub(super) fn clean(
             }
         }
     }
-    Ok(())
+    Ok(taken)
 }

@@ -113,6 +113,7 @@ fn item(
         files,
         entries: rendered.entries,
         stats: RedactionStats::default(),
+        cuts: Vec::new(),
     };
     within_size(&item, limits)?;
     for (at, file) in item.files.iter().enumerate() {

@@ -1,3 +1,4 @@
+mod cuts;
 mod names;
 mod rehearsal;
 mod samples;

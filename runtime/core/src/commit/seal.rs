@@ -24,6 +24,26 @@ impl CommitDraft {
         self.judged(verdicts, &|text, findings| redact_text(text, findings, redaction))
     }
 
+    /// Withholds the texts in which the guard would find something if they were redacted by these verdicts alone: what further
+    /// policies take out of such a text may be all that it is known by.
+    #[must_use]
+    pub fn guard_first(mut self, verdicts: &[Verdict], redaction: &Redaction, guard: &Guard) -> Self {
+        for (text, verdict) in self.texts.iter_mut().zip(verdicts) {
+            let Verdict::Findings(findings) = verdict else {
+                continue;
+            };
+            if !text.withheld
+                && guard
+                    .check_text(&redact_text(&text.value, findings, redaction))
+                    .is_some()
+            {
+                text.withheld = true;
+                WITHHELD.clone_into(&mut text.value);
+            }
+        }
+        self
+    }
+
     /// Applies the last policy's verdicts, and the guard. A text without a verdict, or in which the
     /// guard finds something, is replaced by `[withheld]`.
     #[must_use]

@@ -443,6 +443,41 @@ fn a_text_without_an_answer_is_withheld() {
     assert_eq!(kept, none, "what one policy withheld, no later one brings back");
 }
 
+#[test]
+fn a_piece_that_a_further_policy_takes_hides_no_credential_in_a_message() {
+    let draft = || {
+        draft(vec![CoveredChange {
+            description: Some(format!("now with {CREDENTIAL}")),
+            ..change("a", 2)
+        }])
+    };
+    let mut known = KnownSecrets::new();
+    known.add_credential(CREDENTIAL);
+    let guard = Guard::new(&known);
+    let nothing = |draft: &CommitDraft| judge(draft, |_| Verdict::Findings(Vec::new()));
+    let a_piece = |draft: &CommitDraft| {
+        judge(draft, |text| {
+            let rule = RuleId::parse("word").unwrap();
+            let target = Target::Literal("credential".to_owned());
+            let found = text.contains("credential").then_some(Finding {
+                leaf: 0,
+                target,
+                rule,
+            });
+            Verdict::Findings(found.into_iter().collect())
+        })
+    };
+    let (alone, with) = (draft(), draft());
+    let verdicts = nothing(&alone);
+    let alone = alone.seal(verdicts, &redaction(), &guard);
+    assert_eq!(alone.withheld(), 1);
+    let (builtin, all) = (nothing(&with), a_piece(&with));
+    let with = with
+        .guard_first(&builtin, &redaction(), &guard)
+        .seal(all, &redaction(), &guard);
+    assert_eq!(with, alone);
+}
+
 /// A credential of the run, which may stand nowhere.
 const CREDENTIAL: &str = "4021-run-credential-7f3a";
 

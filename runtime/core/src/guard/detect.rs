@@ -5,7 +5,7 @@
 
 use super::forms;
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
-use std::sync::LazyLock;
+use std::{ops::Range, sync::LazyLock};
 
 /// Bytes that may stand in a token.
 #[derive(Debug, Clone, Copy)]
@@ -193,16 +193,34 @@ static LITERALS: LazyLock<AhoCorasick> = LazyLock::new(|| {
 
 /// Returns the rule of the first secret in the text that shows itself by its form.
 pub(super) fn find(text: &str) -> Option<&'static str> {
+    let by_literal = hits(text).next().map(|(rule, _)| rule);
+    let storage_token = || forms::storage_tokens(text.as_bytes()).next();
+    by_literal.or_else(|| storage_token().map(|_| "guard-keboola-token"))
+}
+
+/// Returns where such secrets stand, rather with what is around them than cut short: what was taken away of a text only
+/// hides none of them where it covers all of these.
+pub(super) fn extents(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let by_literal = hits(text).map(|(rule, literal)| match rule {
+        "guard-private-key" => forms::block(text.as_bytes(), literal),
+        "guard-aws" => forms::near(text.as_bytes(), literal),
+        _ => forms::word(text.as_bytes(), literal),
+    });
+    by_literal.chain(forms::storage_tokens(text.as_bytes()))
+}
+
+/// Returns the rules of secrets with the literals that these are known by.
+fn hits(text: &str) -> impl Iterator<Item = (&'static str, Range<usize>)> {
     let bytes = text.as_bytes();
-    let by_literal = LITERALS.find_overlapping_iter(bytes).find_map(|hit| {
+    LITERALS.find_overlapping_iter(bytes).filter_map(move |hit| {
         let detector = &DETECTORS[hit.pattern().as_usize()];
         let is_secret = match &detector.shape {
             Parts(parts) => !continues(bytes, hit.start()) && fits(&bytes[hit.end()..], parts),
             Own(is_secret) => is_secret(bytes, hit.start()),
         };
-        (is_secret && !forms::is_in_cipher(text, hit.start())).then_some(detector.rule)
-    });
-    by_literal.or_else(|| forms::has_storage_token(bytes).then_some("guard-keboola-token"))
+        let found = is_secret && !forms::is_in_cipher(text, hit.start());
+        found.then(|| (detector.rule, hit.range()))
+    })
 }
 
 /// Says whether the byte before `at` belongs to the same word, so that no token begins at `at`.

@@ -5,6 +5,7 @@
 use super::detect::{Class, continues, is_varied};
 use crate::redaction::value;
 use data_encoding::BASE64URL_NOPAD;
+use std::ops::Range;
 
 /// Tokens of GitHub and npm: a prefix, thirty characters, and six with the CRC-32 of the thirty, which is so unlikely
 /// by chance that a word may end right before it.
@@ -216,9 +217,9 @@ pub(super) fn url_password(text: &[u8], at: usize) -> bool {
         && (!is_template || escapes_only && !password.contains(&b'{'))
 }
 
-/// Says whether a Storage API token occurs: `<project>-<token id>-<secret of 40>`.
-pub(super) fn has_storage_token(text: &[u8]) -> bool {
-    memchr::memchr_iter(b'-', text).any(|dash| {
+/// Returns where Storage API tokens stand: `<project>-<token id>-<secret of 40>`.
+pub(super) fn storage_tokens(text: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    memchr::memchr_iter(b'-', text).filter_map(move |dash| {
         let digits_before = |end: usize| {
             text[..end]
                 .iter()
@@ -230,11 +231,11 @@ pub(super) fn has_storage_token(text: &[u8]) -> bool {
         let id = digits_before(dash);
         // Most dashes fail here.
         if id == 0 || !text.get(dash + 1).is_some_and(u8::is_ascii_alphanumeric) {
-            return false;
+            return None;
         }
         let first_dash = dash - id;
         if first_dash == 0 || text[first_dash - 1] != b'-' {
-            return false;
+            return None;
         }
         let project = digits_before(first_dash - 1);
         let start = first_dash - 1 - project;
@@ -242,8 +243,35 @@ pub(super) fn has_storage_token(text: &[u8]) -> bool {
         let secret = &text[dash + 1..];
         let secret = &secret[..secret.len().min(41)];
         let length = Class::Alnum.run(secret);
-        project > 0 && bounded && length == 40 && is_mixed(&secret[..40]) && is_varied(&secret[..40])
+        let is_token =
+            project > 0 && bounded && length == 40 && is_mixed(&secret[..40]) && is_varied(&secret[..40]);
+        is_token.then_some(start..dash + 1 + 40)
     })
+}
+
+/// Returns the bytes around a literal up to white space, quotes and the like on either side.
+pub(super) fn word(text: &[u8], literal: Range<usize>) -> Range<usize> {
+    let ends =
+        |byte: &u8| !(0x21..0x7f).contains(byte) || matches!(byte, b'"' | b'\'' | b'`' | b'<' | b'>' | b'\\');
+    let before = text[..literal.start].iter().rposition(ends);
+    let after = text[literal.end..].iter().position(ends);
+    before.map_or(0, |at| at + 1)..after.map_or(text.len(), |at| literal.end + at)
+}
+
+/// Returns a PEM block from its first line on: to the end of its last line, or of the text.
+pub(super) fn block(text: &[u8], literal: Range<usize>) -> Range<usize> {
+    let find = |from: usize, what: &[u8]| memchr::memmem::find(&text[from..], what).map(|at| from + at);
+    let last = find(literal.end, b"-----END").map(|at| at + b"-----END".len());
+    let end = last
+        .and_then(|at| find(at, b"-----"))
+        .map(|at| at + b"-----".len());
+    literal.start..end.unwrap_or(text.len())
+}
+
+/// Returns a key id of AWS with all among which its secret is looked for.
+pub(super) fn near(text: &[u8], literal: Range<usize>) -> Range<usize> {
+    let id = literal.start + Class::Upper.run(&text[literal.start..]);
+    literal.start.saturating_sub(AWS_DISTANCE)..(id + AWS_DISTANCE).min(text.len())
 }
 
 /// Says whether the place lies within an encrypted value, whose bytes mean nothing.

@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use std::{
     collections::BTreeSet,
     fmt::{self, Write as _},
+    ops::Range,
 };
 
 /// Shorter texts occur by chance.
@@ -163,23 +164,27 @@ impl Matcher {
     }
 
     pub(super) fn is_in(&self, text: &str) -> bool {
-        let Some(tables) = &self.tables else {
-            return self.refuses_all;
-        };
-        if let Some(pieces) = &self.pieces
-            && !pieces.may_be_in(text)
-        {
-            return false;
-        }
-        let mut hits = tables.find_overlapping_iter(text).peekable();
-        if hits.peek().is_none() {
-            return false;
-        }
+        self.tables.is_none() && self.refuses_all || self.hits(text).next().is_some()
+    }
+
+    /// Returns where known secrets stand, in whichever form; of tables that could not be made none.
+    pub(super) fn hits(&self, text: &str) -> impl Iterator<Item = Range<usize>> {
+        let may_be_in = |pieces: &Pieces| pieces.may_be_in(text);
+        let tables = self.tables.as_ref();
+        let tables = tables.filter(|_| self.pieces.as_ref().is_none_or(may_be_in));
+        let mut hits = tables
+            .into_iter()
+            .flat_map(move |tables| tables.find_overlapping_iter(text))
+            .map(|hit| hit.range())
+            .peekable();
         // A secret may chance to be the name of a rule; what a marker says is no secret.
-        let markers: Vec<_> = Marker::find_iter(text).collect();
-        hits.any(|hit| {
-            let after = markers.partition_point(|marker| marker.end < hit.end());
-            markers.get(after).is_none_or(|marker| hit.start() < marker.start)
+        let markers: Vec<_> = match hits.peek() {
+            Some(_) => Marker::find_iter(text).collect(),
+            None => Vec::new(),
+        };
+        hits.filter(move |hit| {
+            let after = markers.partition_point(|marker| marker.end < hit.end);
+            markers.get(after).is_none_or(|marker| hit.start < marker.start)
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use super::automaton;
 use aho_corasick::AhoCorasick;
+use std::ops::Range;
 use unicode_normalization::UnicodeNormalization;
 
 /// A secret of fewer letters and digits is met by chance, and an object would be withheld for it.
@@ -46,6 +47,23 @@ impl Slugs {
             Some(tables) => tables.is_match(&squeezed(name)),
             None => self.refuses_all,
         }
+    }
+
+    /// Returns where they show through, as bytes of the name.
+    pub(super) fn hits(&self, name: &str) -> Vec<Range<usize>> {
+        let Some(tables) = &self.tables else {
+            return Vec::new();
+        };
+        let (mut letters, mut places) = (String::new(), Vec::new());
+        for (at, c) in name.char_indices() {
+            for letter in squeezed(c.encode_utf8(&mut [0; 4])).chars() {
+                letters.push(letter);
+                places.push(at..at + c.len_utf8());
+            }
+        }
+        let hits = tables.find_overlapping_iter(&letters);
+        hits.map(|hit| places[hit.start()].start..places[hit.end() - 1].end)
+            .collect()
     }
 }
 

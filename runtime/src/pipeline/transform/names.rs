@@ -9,8 +9,8 @@ use mirror_core::{
     ids::ObjectKey,
     layout::{Inspection, PlacedObject, Reference, SourceName, SourceObject},
     placement::normalize_name,
-    redaction::{RedactionStats, document_of_text, redact_text},
-    walk::Malformed,
+    redaction::{RedactionStats, document_of_text, redact_text, replaced},
+    walk::{Format, Malformed},
 };
 use mirror_sandbox::SandboxError;
 use std::{
@@ -231,10 +231,11 @@ impl Transformer {
     }
 
     /// Takes out of the sources what must not be seen of names, so that no renderer can make a path
-    /// of it. Objects that cannot be read are withheld.
+    /// of it. Objects that cannot be read are withheld, and those of which a name has a secret that did not go whole.
     pub(super) fn clean_sources(
         &self,
         placed: Vec<PlacedObject>,
+        guard: &Guard,
         withheld: &mut Vec<Withheld>,
     ) -> Result<(Vec<PlacedObject>, Vec<Counted>), SandboxError> {
         let mut readable = Vec::with_capacity(placed.len());
@@ -252,15 +253,40 @@ impl Transformer {
             }
         }
         let bad = self.judge_names(names.iter().flatten().map(|name| name.text.as_str()))?;
-        let mut stats = Vec::new();
-        for (placed, names) in readable.iter_mut().zip(names) {
+        let (mut stats, mut clean) = (Vec::new(), Vec::with_capacity(readable.len()));
+        for (mut placed, names) in readable.into_iter().zip(names) {
             let found = bad.found_in(&names);
             if !found.is_empty() {
                 let subject = Subject::Object(placed.object.key.clone());
+                if let Some(rule) = self.cut_in_names(&found, guard) {
+                    let reason = WithholdReason::Guarded {
+                        rule: rule.as_str().to_owned(),
+                        file: WithholdReason::IN_A_PATH.to_owned(),
+                    };
+                    withheld.push(Withheld { subject, reason });
+                    continue;
+                }
                 stats.push((subject, placed.object.redact_names(found, &self.redaction)));
             }
+            clean.push(placed);
         }
-        Ok((readable, stats))
+        Ok((clean, stats))
+    }
+
+    /// Returns the rule of a secret of which customers' policies would leave something in a name, so that the guard would
+    /// not know it any more.
+    fn cut_in_names(&self, found: &[(SourceName, Vec<Finding>)], guard: &Guard) -> Option<RuleId> {
+        if self.policies.len() < 2 {
+            return None;
+        }
+        found.iter().find_map(|(name, findings)| {
+            // What cannot be applied takes all of the name.
+            let replaced = replaced(Format::Text, &name.text, findings, &self.redaction).ok()?;
+            guard.check_cut_name(
+                &name.text,
+                replaced.into_iter().map(|piece| piece.range).collect(),
+            )
+        })
     }
 }
 

@@ -419,3 +419,29 @@ fn the_guard_knows_what_was_learnt() {
     assert_eq!(refused.withheld.len(), 1);
     assert_eq!(refused.withheld[0].reason.public(), "guarded guard-known-secret");
 }
+
+#[test]
+fn a_name_of_which_a_further_policy_takes_a_piece_of_a_secret_withholds_its_object() {
+    const PLAINTEXT: &str = "Tr0ub4dor-and-3 is what we all know";
+    let mut transformer = transformer();
+    transformer.learn(&plaintexts(&json!({"#password": PLAINTEXT}).to_string()));
+    let named = |name: &str| {
+        object(
+            config("acme.ex", "1"),
+            &json!({"name": name, "configuration": {}}),
+        )
+    };
+    let reasons = |transformer: &Transformer, name: &str| {
+        let placed = placed(transformer, vec![named(name)]);
+        let clean = transformer.objects(placed, &transformer.guard());
+        let withheld = clean.expect("no guest fails").withheld;
+        withheld.iter().map(|one| one.reason.public()).collect::<Vec<_>>()
+    };
+    let name = format!("password={PLAINTEXT}");
+    assert_eq!(reasons(&transformer, &name), [""; 0], "the built-in policy alone");
+    // In place of a customer's, which has the same to say.
+    transformer.policies.push(transformer.policies[0].clone());
+    transformer.rest();
+    assert_eq!(reasons(&transformer, &name), ["guarded guard-known-secret"]);
+    assert_eq!(reasons(&transformer, "password=Tr0ub4dor-and-4"), [""; 0]);
+}
