@@ -41,7 +41,7 @@ use mirror_core::{
 use mirror_git::{Remote, SigningKey, Store};
 use mirror_keboola::{ClientConfig, KeboolaClient, KeboolaError};
 use mirror_sandbox::{
-    LayoutRenderer, Limits, RedactionPolicy, SampleFilter, Sandbox, SandboxConfig, SandboxError,
+    GuestWords, LayoutRenderer, Limits, RedactionPolicy, SampleFilter, Sandbox, SandboxConfig, SandboxError,
 };
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
@@ -285,6 +285,7 @@ impl System {
             limits: guest_limits(config.sandbox),
             policy_limits: config.policies.limits.clone(),
             compiler: policies::compiler(config.policies.compile).map_err(StartError::Compiler)?,
+            guest_words: GuestWords::Hidden,
         };
         let guests = tokio::task::spawn_blocking(move || Guests::prepare(sandbox));
         let guests = guests.await??;

@@ -19,11 +19,23 @@ pub struct SandboxConfig {
     pub policy_limits: Limits,
     /// Where customers' components are compiled.
     pub compiler: Compiler,
+    /// What is logged of the words with which customers' policies refuse a batch.
+    pub guest_words: GuestWords,
+}
+
+/// What of a customer's policy's own words (`guest-error.message`) goes to the log. They may be made of the documents that it
+/// judges, with all that another policy would have taken out of these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GuestWords {
+    /// How many bytes they have, and nothing of them: wherever documents of customers are judged.
+    Hidden,
+    /// The first 200 characters, with `…` in the place of whatever stands so in the judged documents: for a policy's author.
+    Masked,
 }
 
 impl SandboxConfig {
-    /// Returns a configuration that keeps nothing and compiles in this process: for tests, and for authors who
-    /// look at policies of their own.
+    /// Returns a configuration that keeps nothing, compiles in this process and logs what policies say: for tests, and for
+    /// authors who look at policies of their own.
     #[must_use]
     pub fn offline(limits: Limits, policy_limits: Limits) -> Self {
         Self {
@@ -33,6 +45,7 @@ impl SandboxConfig {
             limits,
             policy_limits,
             compiler: Compiler::ThisProcess,
+            guest_words: GuestWords::Masked,
         }
     }
 }
@@ -44,6 +57,7 @@ impl fmt::Debug for SandboxConfig {
             .field("limits", &self.limits)
             .field("policy_limits", &self.policy_limits)
             .field("compiler", &self.compiler)
+            .field("guest_words", &self.guest_words)
             .finish_non_exhaustive()
     }
 }

@@ -8,7 +8,7 @@ pub(crate) mod redact;
 pub(crate) mod sample;
 
 use crate::bindings::keboola::mirror::types as wit;
-use mirror_core::document::{Context, DocumentKind};
+use mirror_core::document::{Context, Document, DocumentKind};
 
 /// What is wrong with an answer. Never holds texts of the answer.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,6 +24,19 @@ pub(crate) fn context(context: &Context) -> wit::Context<'_> {
         project_id: context.project.as_str(),
         branch_id: context.branch.as_str(),
     }
+}
+
+/// Returns all that a policy is told in a document.
+pub(crate) fn texts(document: &Document) -> [&str; 4] {
+    let Document {
+        path,
+        kind: _,
+        component_id,
+        config_id,
+        leaves,
+    } = document;
+    let path = path.as_ref().map_or("", |path| path.as_str());
+    [path, component_id, config_id, leaves.text()]
 }
 
 /// Returns what a guest says of an item as said of the whole batch, of which it had got `before` items already.

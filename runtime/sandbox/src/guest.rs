@@ -5,7 +5,7 @@ use crate::{
     bindings::keboola::mirror::types::GuestError,
     cache::Cache,
     compile::{CompileError, Compiler},
-    config::{Limits, SandboxConfig},
+    config::{GuestWords, Limits, SandboxConfig},
     convert::Wrong,
     error::SandboxError,
     fit::{self, Fit},
@@ -40,6 +40,7 @@ pub(crate) struct Host {
     limits: Limits,
     policy_limits: Limits,
     compiler: Compiler,
+    guest_words: GuestWords,
     cache: Cache,
     strikes: Strikes,
     /// Calls of our own guests.
@@ -63,6 +64,7 @@ impl Host {
             limits,
             policy_limits,
             compiler,
+            guest_words,
         } = config;
         let cache = Cache::open(cache_dir, cache_key)?;
         let trusted = engine(&limits, Origin::Builtin)?;
@@ -74,6 +76,7 @@ impl Host {
             limits,
             policy_limits,
             compiler,
+            guest_words,
             cache,
             strikes: Strikes::default(),
             running: Running::default(),
@@ -412,28 +415,49 @@ impl<X> Guest<X> {
         }
     }
 
-    /// Logs what the guest says and returns the reason, which must not hold the guest's words: they
-    /// may have been taken from content.
+    /// Logs that one of our own guests refused something, with what it says, and returns the reason.
     pub(crate) fn refusal(&self, error: &GuestError) -> WithholdReason {
-        warn!(
-            guest = self.name,
-            item = error.item,
-            message = text::printable(&error.message),
-            "a guest refused"
-        );
-        let detail = "it could not process this; its own words are in the log".to_owned();
-        WithholdReason::Refused {
-            guest: self.name.clone(),
-            detail,
-        }
+        self.logged_refusal(error, Some(&text::printable(&error.message)))
     }
 
     /// The same, of the item that the guest names or else of all.
     pub(crate) fn refused(&self, error: &GuestError) -> Failure {
-        let reason = self.refusal(error);
-        match error.item.map(usize::try_from) {
-            Some(Ok(index)) => Failure::Item { index, reason },
-            Some(Err(_)) | None => Failure::Batch(reason),
+        named(error, self.refusal(error))
+    }
+
+    /// The same of any guest. What a customer's says may be made of the texts that it judged, so nothing of it is logged in
+    /// a running system, and to its author nothing that stands in them.
+    pub(crate) fn refused_of<'t>(
+        &self,
+        error: &GuestError,
+        judged: impl Iterator<Item = &'t str>,
+    ) -> Failure {
+        let words = match (self.origin, self.host.guest_words) {
+            (Origin::Builtin, _) => return self.refused(error),
+            (Origin::Customer, GuestWords::Hidden) => None,
+            (Origin::Customer, GuestWords::Masked) => Some(text::masked(&error.message, judged)),
+        };
+        named(error, self.logged_refusal(error, words.as_deref()))
+    }
+
+    /// The reason must not hold the guest's words: they may have been taken from content.
+    fn logged_refusal(&self, error: &GuestError, words: Option<&str>) -> WithholdReason {
+        let detail = match words {
+            Some(_) => "it could not process this; its own words are in the log",
+            None => {
+                "it could not process this; its own words are logged nowhere, and shown by `kbc-mirror policy scan` of such documents"
+            }
+        };
+        warn!(
+            guest = self.name,
+            item = error.item,
+            words,
+            words_bytes = error.message.len(),
+            "a guest refused"
+        );
+        WithholdReason::Refused {
+            guest: self.name.clone(),
+            detail: detail.to_owned(),
         }
     }
 
@@ -461,6 +485,13 @@ impl<X> Guest<X> {
 #[must_use]
 pub fn digest(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(&Sha256::digest(bytes))
+}
+
+fn named(error: &GuestError, reason: WithholdReason) -> Failure {
+    match error.item.map(usize::try_from) {
+        Some(Ok(index)) => Failure::Item { index, reason },
+        Some(Err(_)) | None => Failure::Batch(reason),
+    }
 }
 
 fn refuse(

@@ -352,7 +352,7 @@ impl RedactionPolicy {
         let Inner { guest, info, .. } = &*self.0;
         let answers = match called {
             Some(Ok(answers)) => answers,
-            Some(Err(error)) => return Err(guest.refused(&error)),
+            Some(Err(error)) => return Err(guest.refused_of(&error, batch.iter().flat_map(convert::texts))),
             None => {
                 return Err(Failure::Batch(
                     guest.malformed("it refused settings that it took before"),

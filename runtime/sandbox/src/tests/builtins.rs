@@ -22,9 +22,7 @@ fn kept_in(dir: &Path) -> Sandbox {
     Sandbox::new(SandboxConfig {
         cache_dir,
         cache_key: [3; 32],
-        limits: limits(),
-        policy_limits: limits(),
-        compiler: crate::Compiler::ThisProcess,
+        ..SandboxConfig::offline(limits(), limits())
     })
     .expect("the engine starts")
 }

@@ -12,9 +12,7 @@ fn use_policy(dir: &Path, key: u8) {
     let config = SandboxConfig {
         cache_dir: Some(dir.to_owned()),
         cache_key: [key; 32],
-        limits: limits(),
-        policy_limits: limits(),
-        compiler: crate::Compiler::ThisProcess,
+        ..SandboxConfig::offline(limits(), limits())
     };
     let sandbox = Sandbox::new(config).expect("the engine starts");
     sandbox
@@ -84,9 +82,7 @@ fn code_of_another_component_is_not_loaded_under_this_name() {
     let config = SandboxConfig {
         cache_dir: Some(other.clone()),
         cache_key: [1; 32],
-        limits: limits(),
-        policy_limits: limits(),
-        compiler: crate::Compiler::ThisProcess,
+        ..SandboxConfig::offline(limits(), limits())
     };
     let sandbox = Sandbox::new(config).expect("the engine starts");
     let changed = POLICY.replace("Of the test", "Of the task");
@@ -107,9 +103,7 @@ fn a_directory_that_cannot_be_made_is_named() {
     let config = SandboxConfig {
         cache_dir: Some(file.join("compiled")),
         cache_key: [1; 32],
-        limits: limits(),
-        policy_limits: limits(),
-        compiler: crate::Compiler::ThisProcess,
+        ..SandboxConfig::offline(limits(), limits())
     };
     let error = Sandbox::new(config).expect_err("a file is in the way");
     assert!(error.to_string().contains("file/compiled"), "{error}");

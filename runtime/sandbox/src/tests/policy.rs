@@ -1,7 +1,7 @@
 //! Hostile policies in the real engine.
 
 use super::support::{POLICY, component, context, documents, limits, sandbox};
-use crate::{Limits, RedactionPolicy, SandboxError};
+use crate::{GuestWords, Limits, RedactionPolicy, Sandbox, SandboxConfig, SandboxError};
 use expect_test::{Expect, expect};
 use mirror_core::finding::Verdict;
 use std::fmt::Write;
@@ -360,5 +360,65 @@ fn settings_hold_however_an_instance_came_by_them() {
             assert_eq!(verdicts.replace(trapped, "X"), expected);
             assert!(trapped.contains("trapped"), "{trapped}");
         }
+    }
+}
+
+/// Takes down the fields of all events.
+#[derive(Clone, Default)]
+struct Heard(std::sync::Arc<std::sync::Mutex<String>>);
+
+impl tracing::Subscriber for Heard {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut fields = self.0.lock().expect("nobody panics");
+        event.record(
+            &mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+                write!(fields, "{field}={value:?} ").expect("a string takes any text");
+            },
+        );
+        fields.push('\n');
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[test]
+fn what_a_policy_says_of_documents_is_logged_for_its_author_alone_and_without_their_texts() {
+    let said = |guest_words: GuestWords, text: &str| {
+        let config = SandboxConfig {
+            guest_words,
+            ..SandboxConfig::offline(limits(), limits())
+        };
+        let policy = Sandbox::new(config)
+            .expect("the engine starts")
+            .customer_policy("X", &component(POLICY, "redaction-policy"), "{}")
+            .expect("the policy fits");
+        let heard = Heard::default();
+        tracing::subscriber::with_default(heard.clone(), || verdicts(&policy, &[text]));
+        let heard = heard.0.lock().expect("nobody panics").clone();
+        let refused = heard.lines().filter(|line| line.contains("a guest refused"));
+        refused.collect::<Vec<_>>().join("\n")
+    };
+    for (guest_words, text, shown) in [
+        (GuestWords::Hidden, "!e", ""),
+        (GuestWords::Hidden, "!e says\nno", ""),
+        (GuestWords::Masked, "!e", "words=\"says\u{fffd}no\" "),
+        (GuestWords::Masked, "!e says\nno", "words=\"…\" "),
+    ] {
+        let expected = format!("message=a guest refused guest=\"policy X\" item=0 {shown}words_bytes=7 ");
+        assert_eq!(said(guest_words, text), expected);
     }
 }
