@@ -158,10 +158,12 @@ impl Held {
         lost: &BTreeSet<ObjectKey>,
         withheld: &BTreeMap<ObjectKey, WithholdReason>,
     ) -> Self {
-        let mut reasons = lost.iter().filter_map(|key| withheld.get(key));
-        self.withheld = reasons
-            .next()
-            .map(|reason| (reasons.count() + 1, reason.to_string()));
+        let reasons: Vec<&WithholdReason> = lost.iter().filter_map(|key| withheld.get(key)).collect();
+        // What others follow from is what has to be mended.
+        let follows = |reason: &WithholdReason| matches!(reason, WithholdReason::NotAsked { .. });
+        let first = reasons.iter().find(|reason| !follows(reason));
+        let first = first.or(reasons.first());
+        self.withheld = first.map(|reason| (reasons.len(), reason.cause().to_string()));
         self
     }
 }
@@ -272,6 +274,18 @@ mod tests {
         };
         let held = Held::new(&lane, "0/0", &lost, vec![loss]);
         assert_eq!(held.clone().with_withheld(&lost, &BTreeMap::new()), held);
+        // What was not asked about is withheld for what failed before it, which may be elsewhere.
+        let not_asked = || WithholdReason::NotAsked {
+            guest: "policy own".to_owned(),
+            failures: 8,
+            first: Box::new(reason()),
+        };
+        for others in [[not_asked(), reason()], [not_asked(), not_asked()]] {
+            let [b, c] = others;
+            let withheld = BTreeMap::from([(key("in.c-b"), b), (key("in.c-c"), c)]);
+            let told = held.clone().with_withheld(&lost, &withheld).withheld;
+            assert_eq!(told, Some((2, reason().to_string())));
+        }
         assert_eq!(held.to_string(), "3 of 3 buckets");
         assert_eq!(
             held.with_withheld(&lost, &withheld).to_string(),

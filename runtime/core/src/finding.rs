@@ -96,6 +96,13 @@ pub enum WithholdReason {
         "the process died {deaths} times over it; its next version is tried again, and this one by `kbc-mirror events replay` or `mirror resync`, as after an upgrade"
     )]
     Fatal { deaths: u32 },
+    /// It had failed on others, one after the other and each at a cost, before it came to this one.
+    #[error("the {guest} was not asked, as it had failed on {failures} in a row before; first, {first}")]
+    NotAsked {
+        guest: String,
+        failures: u32,
+        first: Box<WithholdReason>,
+    },
 }
 
 impl WithholdReason {
@@ -103,6 +110,15 @@ impl WithholdReason {
     pub const IN_A_PATH: &str = "a path";
     /// [`Self::Guarded`] in an entry of an index.
     pub const IN_AN_ENTRY: &str = "an entry";
+
+    /// Returns what has to be mended: the reason itself, or that of which it follows.
+    #[must_use]
+    pub fn cause(&self) -> &Self {
+        match self {
+            Self::NotAsked { first, .. } => first.cause(),
+            _ => self,
+        }
+    }
 
     /// Whether the object's ids may be what it is withheld for: paths and entries are made of them.
     #[must_use]
@@ -133,6 +149,7 @@ impl WithholdReason {
             Self::Source { .. } => "source",
             Self::RefusedByRemote { .. } => "refused_by_remote",
             Self::Fatal { .. } => "fatal",
+            Self::NotAsked { .. } => "not_asked",
         }
     }
 
@@ -152,7 +169,8 @@ impl WithholdReason {
             | Self::Refused { .. }
             | Self::Path { .. }
             | Self::Source { .. }
-            | Self::Fatal { .. } => None,
+            | Self::Fatal { .. }
+            | Self::NotAsked { .. } => None,
         };
         let plain = |word: &&String| {
             let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
@@ -236,6 +254,14 @@ mod tests {
                 what: text(),
                 place: text(),
             },
+            WithholdReason::NotAsked {
+                guest: text(),
+                failures: 8,
+                first: Box::new(WithholdReason::Trapped {
+                    guest: text(),
+                    detail: text(),
+                }),
+            },
         ]
     }
 
@@ -255,7 +281,8 @@ mod tests {
                 "path",
                 "source",
                 "refused_by_remote secret",
-                "refused_by_remote"
+                "refused_by_remote",
+                "not_asked"
             ]
         );
     }

@@ -16,10 +16,11 @@ use std::{
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct DeadlineHit;
 
-/// Counts the items that a guest has failed of since it last answered, over all calls.
+/// Counts the items that a guest has failed of at a cost since it last answered, over all calls.
 ///
-/// A guest that fails of every item would take its full time for each. So a call asks it no more after some
-/// failures in a row, and the next call after one: until it answers again. What is not asked is withheld.
+/// A guest that takes its full time to fail of every item would keep everybody waiting. So a call asks it no more after some
+/// such failures in a row, and the next call after one: until it answers again. What is not asked is withheld. Failures
+/// that cost next to nothing, such as a trap at once, do not count: the guest is asked about all others.
 #[derive(Debug, Default)]
 pub(crate) struct Patience(AtomicU32);
 
@@ -44,6 +45,13 @@ impl Patience {
     }
 }
 
+/// What asking about a batch once has come to.
+pub(crate) struct Judged<O> {
+    pub(crate) answers: Result<Vec<O>, Failure>,
+    /// It took long, so that a guest that always fails so must not be asked about everything.
+    pub(crate) is_costly: bool,
+}
+
 /// How to judge items of one kind.
 pub(crate) struct Batches<'a, I> {
     pub(crate) guest: &'a str,
@@ -62,11 +70,11 @@ impl<I> Batches<'_, I> {
     ///
     /// A batch that fails is halved until the item at fault is found; that one gets the reason and
     /// its neighbours their answers. Every item's outcome is thus what it would get alone, unless the guest
-    /// fails so often in a row that it is not asked any more.
+    /// fails at a cost so often in a row that it is not asked any more.
     pub(crate) fn judge<O>(
         &self,
         items: &[I],
-        mut run: impl FnMut(&[I]) -> Result<Vec<O>, Failure>,
+        mut run: impl FnMut(&[I]) -> Judged<O>,
     ) -> Result<Vec<Result<O, WithholdReason>>, DeadlineHit> {
         let mut outcomes: Vec<Option<Result<O, WithholdReason>>> = items.iter().map(|_| None).collect();
         let mut open = self.split(items);
@@ -75,15 +83,18 @@ impl<I> Batches<'_, I> {
             .patience
             .map_or(u32::MAX, |patience| patience.allowance(self.failures_in_row_max));
         let mut failed_in_row = 0;
+        // The first of these.
+        let mut first = None;
         while let Some(range) = open.pop() {
-            if failed_in_row >= allowance {
-                outcomes[range].fill_with(|| Some(Err(self.given_up())));
+            if let Some(first) = first.as_ref().filter(|_| failed_in_row >= allowance) {
+                outcomes[range].fill_with(|| Some(Err(self.not_asked(failed_in_row, first))));
                 continue;
             }
-            let failure = match run(&items[range.clone()]) {
+            let Judged { answers, is_costly } = run(&items[range.clone()]);
+            let failure = match answers {
                 Ok(answers) if answers.len() == range.len() => {
                     self.forgive(&items[range.clone()]);
-                    failed_in_row = 0;
+                    (failed_in_row, first) = (0, None);
                     if let Some(patience) = self.patience {
                         patience.answered();
                         allowance = self.failures_in_row_max;
@@ -96,18 +107,20 @@ impl<I> Batches<'_, I> {
                 Ok(answers) => self.wrong_count(answers.len(), range.len()),
                 Err(failure) => failure,
             };
-            let is_verdict =
-                range.len() == 1 || matches!(failure, Failure::Item { index, .. } if index < range.len());
-            if is_verdict && !matches!(failure, Failure::Deadline) {
-                failed_in_row += 1;
-                if let Some(patience) = self.patience {
-                    patience.failed();
+            let mut withhold = |at: usize, reason: WithholdReason| {
+                if is_costly || matches!(reason, WithholdReason::OverLimit { .. }) {
+                    failed_in_row += 1;
+                    first.get_or_insert_with(|| reason.clone());
+                    if let Some(patience) = self.patience {
+                        patience.failed();
+                    }
                 }
-            }
+                outcomes[at] = Some(Err(reason));
+            };
             match failure {
                 Failure::Item { index, reason } if index < range.len() => {
                     let at = range.start + index;
-                    outcomes[at] = Some(Err(reason));
+                    withhold(at, reason);
                     open.extend(
                         [at + 1..range.end, range.start..at]
                             .into_iter()
@@ -124,11 +137,9 @@ impl<I> Batches<'_, I> {
                     }
                     let guest = self.guest.to_owned();
                     let limit = "deadline_ms".to_owned();
-                    outcomes[range.start] = Some(Err(WithholdReason::OverLimit { guest, limit }));
+                    withhold(range.start, WithholdReason::OverLimit { guest, limit });
                 }
-                Failure::Item { reason, .. } | Failure::Batch(reason) => {
-                    outcomes[range.start] = Some(Err(reason));
-                }
+                Failure::Item { reason, .. } | Failure::Batch(reason) => withhold(range.start, reason),
             }
         }
         Ok(outcomes
@@ -178,10 +189,11 @@ impl<I> Batches<'_, I> {
         })
     }
 
-    fn given_up(&self) -> WithholdReason {
-        WithholdReason::OverLimit {
+    fn not_asked(&self, failures: u32, first: &WithholdReason) -> WithholdReason {
+        WithholdReason::NotAsked {
             guest: self.guest.to_owned(),
-            limit: "failures_in_row_max".to_owned(),
+            failures,
+            first: Box::new(first.clone()),
         }
     }
 
@@ -228,10 +240,16 @@ mod tests {
         }
     }
 
-    /// Judges letters: `!` traps, `?` is named by the guest, `~` takes for ever, `>` names an item
-    /// that is not there, `+` gets two answers. Others are answered.
+    /// Judges letters: `!` traps, `$` does so after a long time, `#` goes over a limit, `?` is named by the guest, `~` takes
+    /// for ever, `>` names an item that is not there, `+` gets two answers. Others are answered.
     fn answer(batch: &str) -> Result<Vec<char>, Failure> {
-        if batch.contains('!') {
+        if batch.contains('#') {
+            return Err(Failure::Batch(WithholdReason::OverLimit {
+                guest: "g".to_owned(),
+                limit: "fuel_max".to_owned(),
+            }));
+        }
+        if batch.contains(['!', '$']) {
             return Err(Failure::Batch(reason("trap")));
         }
         if batch.contains('~') {
@@ -275,7 +293,10 @@ mod tests {
         let outcomes = batches.judge(&letters, |batch| {
             let batch: String = batch.iter().collect();
             runs.borrow_mut().push(batch.clone());
-            answer(&batch)
+            Judged {
+                answers: answer(&batch),
+                is_costly: batch.contains('$'),
+            }
         });
         let mut text = runs.into_inner().join(" ") + "\n";
         match outcomes {
@@ -418,31 +439,67 @@ mod tests {
     }
 
     #[test]
-    fn a_guest_that_fails_again_and_again_is_not_asked_to_the_end() {
+    fn a_guest_that_fails_at_a_cost_again_and_again_is_not_asked_to_the_end() {
         let (strikes, patience) = (Strikes::default(), Patience::default());
-        let plays: String = ["!!!!!a", "!a!!", "b!!!c"]
+        let plays: String = ["##$##a", "#a##", "b$##c"]
             .map(|items| play_with(items, &strikes, Some(&patience)))
             .concat();
         expect![[r#"
-            !!!! !! ! ! !! !
+            ##$# ## # # $# $
+            the g went over its fuel_max limit
+            the g went over its fuel_max limit
             the g trapped: trap
-            the g trapped: trap
-            the g trapped: trap
-            the g went over its failures_in_row_max limit
-            the g went over its failures_in_row_max limit
-            the g went over its failures_in_row_max limit
-            !a!! !a !
-            the g trapped: trap
-            the g went over its failures_in_row_max limit
-            the g went over its failures_in_row_max limit
-            the g went over its failures_in_row_max limit
-            b!!! b! b ! !! ! !
+            the g was not asked, as it had failed on 3 in a row before; first, the g went over its fuel_max limit
+            the g was not asked, as it had failed on 3 in a row before; first, the g went over its fuel_max limit
+            the g was not asked, as it had failed on 3 in a row before; first, the g went over its fuel_max limit
+            #a## #a #
+            the g went over its fuel_max limit
+            the g was not asked, as it had failed on 1 in a row before; first, the g went over its fuel_max limit
+            the g was not asked, as it had failed on 1 in a row before; first, the g went over its fuel_max limit
+            the g was not asked, as it had failed on 1 in a row before; first, the g went over its fuel_max limit
+            b$## b$ b $ ## # #
             b
             the g trapped: trap
+            the g went over its fuel_max limit
+            the g went over its fuel_max limit
+            the g was not asked, as it had failed on 3 in a row before; first, the g trapped: trap
+        "#]].assert_eq(&plays);
+    }
+
+    #[test]
+    fn failures_that_cost_nothing_take_no_neighbours_with_them() {
+        let (strikes, patience) = (Strikes::default(), Patience::default());
+        let plays: String = ["!!??!a", "!!!!", "!b"]
+            .map(|items| play_with(items, &strikes, Some(&patience)))
+            .concat();
+        expect![[r#"
+            !!?? !! ! ! ?? ? !a ! a
             the g trapped: trap
             the g trapped: trap
-            the g went over its failures_in_row_max limit
+            the g trapped: named
+            the g trapped: named
+            the g trapped: trap
+            a
+            !!!! !! ! ! !! ! !
+            the g trapped: trap
+            the g trapped: trap
+            the g trapped: trap
+            the g trapped: trap
+            !b ! b
+            the g trapped: trap
+            b
         "#]]
         .assert_eq(&plays);
+        // Others in between neither count nor begin the row anew.
+        expect![[r#"
+            #!#! #! # ! #! # ! #ab #
+            the g went over its fuel_max limit
+            the g trapped: trap
+            the g went over its fuel_max limit
+            the g trapped: trap
+            the g went over its fuel_max limit
+            the g was not asked, as it had failed on 3 in a row before; first, the g went over its fuel_max limit
+            the g was not asked, as it had failed on 3 in a row before; first, the g went over its fuel_max limit
+        "#]].assert_eq(&play_with("#!#!#ab", &strikes, Some(&patience)));
     }
 }

@@ -107,8 +107,8 @@ pub struct Limits {
     /// Bytes of leaves that the host searches for the literals of one document's findings: each
     /// literal costs its leaf's length, and that time is not the guest's.
     pub literal_search_bytes_max: usize,
-    /// Items of which a customer's guest fails one after the other before it is asked no more in that
-    /// call. What was not asked is withheld like what failed.
+    /// Items of which a customer's guest fails one after the other, each at a cost (a limit that it goes over, or more than
+    /// a sixteenth of `fuel_max`), before it is asked no more in that call. What was not asked is withheld like what failed.
     pub failures_in_row_max: u32,
     /// Elements of one list (files, entries, references, claims …) that the layout renderer
     /// returns for one object.

@@ -1,7 +1,7 @@
 //! A guest that is ready to run: compiled, checked to fit, and instantiated afresh for every call.
 
 use crate::{
-    batch::{Batches, DeadlineHit, Patience},
+    batch::{Batches, DeadlineHit, Judged, Patience},
     bindings::keboola::mirror::types::GuestError,
     cache::Cache,
     compile::{CompileError, Compiler},
@@ -29,6 +29,9 @@ use wasmtime::{
     Config, Engine, Store,
     component::{Component, Instance, InstancePre, Linker},
 };
+
+/// A failure takes long that takes more than this part of the fuel there is: some 60 ms by default.
+const COSTLY_PART: u64 = 16;
 
 /// What all guests share: the engines, the clock and the limits.
 #[derive(Debug)]
@@ -373,7 +376,18 @@ impl<X> Guest<X> {
         scope: &[&str],
         items: &[I],
         weigh: &dyn Fn(&I) -> usize,
-        run: impl FnMut(&[I]) -> Result<Vec<O>, Failure>,
+        mut run: impl FnMut(&[I]) -> Result<Vec<O>, Failure>,
+    ) -> Result<Vec<Result<O, WithholdReason>>, SandboxError> {
+        self.judge_measured(scope, items, weigh, |batch| (run(batch), Usage::default()))
+    }
+
+    /// The same, where `run` says what it took.
+    pub(crate) fn judge_measured<I: Debug, O>(
+        &self,
+        scope: &[&str],
+        items: &[I],
+        weigh: &dyn Fn(&I) -> usize,
+        mut run: impl FnMut(&[I]) -> (Result<Vec<O>, Failure>, Usage),
     ) -> Result<Vec<Result<O, WithholdReason>>, SandboxError> {
         let limits = self.limits();
         let batches = Batches {
@@ -386,7 +400,15 @@ impl<X> Guest<X> {
             failures_in_row_max: limits.failures_in_row_max,
             fingerprint: &|item| self.fingerprint(scope, item),
         };
-        batches.judge(items, run).map_err(|DeadlineHit| self.deadline())
+        let costly = limits.fuel_max / COSTLY_PART;
+        let judged = batches.judge(items, |batch| {
+            let (answers, usage) = run(batch);
+            Judged {
+                answers,
+                is_costly: usage.fuel > costly,
+            }
+        });
+        judged.map_err(|DeadlineHit| self.deadline())
     }
 
     fn fingerprint(&self, scope: &[&str], item: &impl Debug) -> Fingerprint {

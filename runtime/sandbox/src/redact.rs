@@ -202,8 +202,8 @@ impl RedactionPolicy {
             context.project.as_str(),
             context.branch.as_str(),
         ];
-        let outcomes = guest.judge(&scope, documents, &weight, |batch| {
-            self.redact_batch(context, batch)
+        let outcomes = guest.judge_measured(&scope, documents, &weight, |batch| {
+            self.redact_measured(context, batch)
         })?;
         let verdict = |outcome: Result<_, WithholdReason>| match outcome {
             Ok(findings) => Verdict::Findings(findings),
@@ -247,10 +247,6 @@ impl RedactionPolicy {
             Err(Failure::Deadline) => return Err(self.0.guest.unusable(Failure::Deadline)),
         };
         Ok(Measured { findings, usage })
-    }
-
-    fn redact_batch(&self, context: &Context, batch: &[Document]) -> Result<Answers, Failure> {
-        self.redact_measured(context, batch).0
     }
 
     fn redact_measured(&self, context: &Context, batch: &[Document]) -> (Result<Answers, Failure>, Usage) {

@@ -25,8 +25,8 @@ pub struct Judged {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct PolicyFailed {
     pub policy: String,
-    /// `trapped`, `over_limit`, `malformed` or `refused` for each document that is withheld; `deadline` for a
-    /// call that is tried again.
+    /// `trapped`, `over_limit`, `malformed` or `refused` for each document that is withheld, `not_asked` for one that is so as
+    /// the policy had failed on others before; `deadline` for a call that is tried again.
     pub reason: &'static str,
 }
 

@@ -148,6 +148,60 @@ async fn a_policy_that_never_answers_withholds_its_objects_and_the_lane_goes_on(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_fails_at_once_takes_no_neighbours_with_it_and_says_nothing_to_the_log() {
+    let options = Options {
+        mirror: "[[mirror.policy]]\nname = \"odd\"\nfile = \"hostile/loop-in-wait.wasm\"\n",
+        ..Options::default()
+    };
+    let mut site = installation(options, |site| hostile(site, "loop-in-wait"));
+    let keboola = &mut site.keboola;
+    // More than `failures_in_row_max`, beside each other. The first leaf of a file sets it off: it traps, or says something.
+    for number in 0..24 {
+        let at = keboola.create(&format!("trap-{number}"), &format!("Trap {number}"), JANE);
+        keboola.edit(&at, JANE, "Odd", |configuration| {
+            let order = if number % 2 == 0 { "!t" } else { "!e" };
+            *configuration = serde_json::json!({ order: 1, "number": number });
+        });
+    }
+    for number in 0..8 {
+        let at = keboola.create(&format!("trap-{number}-not"), &format!("Trap {number} not"), JANE);
+        keboola.set(&at, JANE, "neighbour", format!("number {number}"));
+    }
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    for number in 0..8 {
+        assert!(
+            site.repository.holds(&format!("\"number {number}\"")),
+            "{number} is committed"
+        );
+    }
+    let main = site.keboola.main();
+    let withheld = server.lane(&main).await["withheld"].clone();
+    let reasons: Vec<&str> = withheld
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|one| one["object"].as_str().is_some_and(|name| name.contains("/trap-")))
+        .filter_map(|one| one["reason"].as_str())
+        .collect();
+    assert_eq!(reasons.len(), 24, "{withheld:#}");
+    for (why, count) in [("the policy odd trapped", 12), ("the policy odd refused it", 12)] {
+        assert_eq!(
+            reasons.iter().filter(|reason| reason.starts_with(why)).count(),
+            count,
+            "{reasons:#?}"
+        );
+    }
+    let log = server.log();
+    assert!(
+        log.iter()
+            .any(|line| line.contains("a guest refused") && line.contains("words_bytes"))
+    );
+    assert!(!log.iter().any(|line| line.contains("says")), "its own words");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_shared_file_that_is_too_much_for_a_policy_is_withheld_and_told_of() {
     // Enough for each object, but not for the files that show all of them.
     let mut site = with_example(Options {
