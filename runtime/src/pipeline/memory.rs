@@ -106,6 +106,9 @@ pub struct Memory {
     /// Files that withheld objects have left in the tree, by path. They are the objects' own until another
     /// object has a file there.
     left: BTreeMap<MirrorPath, ObjectKey>,
+    /// Why shared files and runs are withheld, in full, by their name in the list; of one that was read back from the
+    /// repository only the list tells.
+    reasons: BTreeMap<String, WithholdReason>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -114,6 +117,7 @@ enum StoredRow {
     Place(ObjectKey),
     Entry(EntryKey),
     Shard(Shard),
+    Reason(String),
     Spent,
 }
 
@@ -121,6 +125,7 @@ const OBJECT: &str = "object";
 const PLACE: &str = "place";
 const ENTRY: &str = "entry";
 const SHARD: &str = "shard";
+const REASON: &str = "reason";
 const SPENT: &str = "spent";
 
 /// Any id, where one is needed that a stored key ends with.
@@ -198,7 +203,9 @@ impl Memory {
         let places = places.map(|(key, record)| (row_key(PLACE, &key), Some(text(&record))));
         let shards = self.shards.rows().map(stored(SHARD));
         let spent = std::iter::once_with(|| self.spent_row());
-        objects.chain(places).chain(entries).chain(shards).chain(spent)
+        let reasons = self.reasons.keys().map(|name| self.reason_row(name));
+        let of_files = entries.chain(shards).chain(reasons);
+        objects.chain(places).chain(of_files).chain(spent)
     }
 
     fn touch(&mut self, row: StoredRow) {
@@ -224,6 +231,7 @@ impl Memory {
                 (key, value)
             }
             StoredRow::Spent => self.spent_row(),
+            StoredRow::Reason(name) => self.reason_row(name),
             StoredRow::Shard(shard) => {
                 let key = row_key(SHARD, shard);
                 let value = self.shards.row(&key.key);
@@ -427,6 +435,9 @@ impl Memory {
             return None;
         }
         let shard = entry.within();
+        if entry.kind == IndexKind::Withheld {
+            self.forget_reason(&entry.key);
+        }
         self.touch(StoredRow::Entry(entry));
         Some(shard)
     }
@@ -529,6 +540,7 @@ impl Restoring {
                 PLACE => self.places.push((parse(&key)?, parse(&value)?)),
                 ENTRY => memory.entries.restore(&parse(&key)?, key, value),
                 SPENT => memory.spent = parse(&value)?,
+                REASON => drop(memory.reasons.insert(parse(&key)?, parse(&value)?)),
                 SHARD => {
                     let _: (Shard, Vec<MirrorPath>) = (parse(&key)?, parse(&value)?);
                     memory.shards.restore(key, value);

@@ -247,7 +247,10 @@ async fn a_shared_file_that_is_too_much_for_a_policy_is_withheld_and_told_of() {
     let main = site.keboola.main();
     let shown = async |server: &Server| server.lane(&main).await["withheldFiles"].clone();
     let files = shown(&server).await;
-    assert!(files["shared manifest"].is_string(), "{files}");
+    assert_eq!(
+        files["shared manifest"],
+        "the policy customer-data went over its fuel_max limit"
+    );
     let told = "admin_notifications_total{reason=\"withheld\"}";
     assert_eq!(server.metric(told).await, Some(1.0));
 

@@ -139,6 +139,9 @@ impl Build<'_, '_, '_, '_> {
             } else {
                 (plain, hidden, path)
             };
+        if matches!(key, ObjectKey::Job(_)) {
+            self.memory.keep_reason(&name, reason);
+        }
         // It may have been listed under the other name, for another reason.
         let renamed = self.memory.remove_entry(removed(other));
         let value = json!({

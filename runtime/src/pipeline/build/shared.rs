@@ -170,10 +170,10 @@ impl Build<'_, '_, '_, '_> {
             });
             (
                 if is_hidden { name.hidden } else { name.plain },
-                value.to_string(),
+                (value.to_string(), reason),
             )
         });
-        let entries: BTreeMap<String, String> = entries.collect();
+        let entries: BTreeMap<String, (String, &WithholdReason)> = entries.collect();
         let before = self.memory.withheld_shared();
         let names: BTreeSet<String> = match before.is_empty() {
             true => BTreeSet::new(),
@@ -184,8 +184,8 @@ impl Build<'_, '_, '_, '_> {
             let is_over = (all || names.contains(&name)) && !entries.contains_key(&name);
             is_changed |= is_over && self.memory.unlist_shared(name);
         }
-        for (name, value) in entries {
-            is_changed |= self.memory.list_shared(name, value);
+        for (name, (value, reason)) in entries {
+            is_changed |= self.memory.list_shared(name, value, reason);
         }
         is_changed
     }

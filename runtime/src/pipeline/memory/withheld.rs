@@ -2,9 +2,10 @@
 //!
 //! These are known by their entries in the list alone, so that the repository tells of them as well.
 
-use super::{EntryKey, Memory, Shard};
+use super::{EntryKey, Memory, Row, Shard, StoredRow};
 use mirror_core::{
     batch::Subject,
+    finding::WithholdReason,
     ids::{ObjectKey, hidden_name},
     layout::{Entry, IndexKind},
 };
@@ -123,16 +124,40 @@ impl Memory {
         let listed = entries.filter(|entry| entry.key.starts_with(beginning));
         let told = listed.map(|Entry { key, value, .. }| {
             let value: Value = serde_json::from_str(&value).unwrap_or_default();
-            let reason = value["reason"]
-                .as_str()
-                .unwrap_or("for a reason that cannot be read");
-            (key, reason.to_owned())
+            let listed = value["reason"].as_str();
+            let in_full = self.reasons.get(&key);
+            let in_full = in_full.filter(|reason| Some(reason.public().as_str()) == listed);
+            let reason = match in_full {
+                Some(reason) => reason.to_string(),
+                None => listed.unwrap_or("for a reason that cannot be read").to_owned(),
+            };
+            (key, reason)
         });
         told.collect()
     }
 
+    /// Remembers in full why a shared file or a run is withheld, for the status: the list has what all may read.
+    pub fn keep_reason(&mut self, name: &str, reason: &WithholdReason) {
+        if self.reasons.get(name) != Some(reason) {
+            self.reasons.insert(name.to_owned(), reason.clone());
+            self.touch(StoredRow::Reason(name.to_owned()));
+        }
+    }
+
+    pub(super) fn forget_reason(&mut self, name: &str) {
+        if self.reasons.remove(name).is_some() {
+            self.touch(StoredRow::Reason(name.to_owned()));
+        }
+    }
+
+    pub(super) fn reason_row(&self, name: &str) -> Row {
+        let reason = self.reasons.get(name);
+        (super::row_key(super::REASON, &name), reason.map(super::text))
+    }
+
     /// Lists a shared file as withheld; says whether that is news.
-    pub fn list_shared(&mut self, name: String, value: String) -> bool {
+    pub fn list_shared(&mut self, name: String, value: String, reason: &WithholdReason) -> bool {
+        self.keep_reason(&name, reason);
         let (kind, shard) = Self::withheld_list();
         let entry = Entry {
             kind,
@@ -177,11 +202,27 @@ mod tests {
             name.hidden.starts_with("shared sha256:"),
             "it is listed under either"
         );
-        let value = || r#"{"reason":"it trapped"}"#.to_owned();
-        assert!(memory.list_shared(name.plain.clone(), value()));
-        assert!(!memory.list_shared(name.plain.clone(), value()), "it is no news");
-        let expected = [(name.plain.clone(), "it trapped".to_owned())];
-        assert_eq!(memory.withheld_shared(), BTreeMap::from(expected));
+        let reason = |detail: &str| WithholdReason::Trapped {
+            guest: "policy own".to_owned(),
+            detail: detail.to_owned(),
+        };
+        let value = || r#"{"reason":"trapped"}"#.to_owned();
+        assert!(memory.list_shared(name.plain.clone(), value(), &reason("x")));
+        assert!(
+            !memory.list_shared(name.plain.clone(), value(), &reason("unreachable")),
+            "it is no news"
+        );
+        let told = |told: &str| BTreeMap::from([(name.plain.clone(), told.to_owned())]);
+        let in_full = told("the policy own trapped: unreachable");
+        assert_eq!(memory.withheld_shared(), in_full);
+        let rows = memory
+            .rows()
+            .map(|(key, value)| (key, value.expect("it is there")));
+        let restored = Memory::restore(rows.collect::<Vec<_>>()).expect("our own");
+        assert_eq!(restored.withheld_shared(), in_full);
+        // What the repository alone tells.
+        memory.forget_reason(&name.plain);
+        assert_eq!(memory.withheld_shared(), told("trapped"));
         let run = ObjectKey::Job("77".parse().unwrap());
         let (kind, shard) = Memory::withheld_list();
         for key in [run.to_string(), run.hidden()] {
