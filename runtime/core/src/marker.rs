@@ -129,6 +129,12 @@ impl Marker {
         marker_len(text) == Some(text.len())
     }
 
+    /// Returns the rules of the markers in a text, in order.
+    pub fn rules_in(text: &str) -> impl Iterator<Item = &str> {
+        let inside = Self::find_iter(text).map(|marker| &text[marker.start + START.len()..marker.end]);
+        inside.filter_map(|inside| inside.split_once(':').map(|(rule, _)| rule))
+    }
+
     /// Returns where markers stand in the text, in order.
     pub fn find_iter(text: &str) -> impl Iterator<Item = Range<usize>> {
         let mut from = 0;
@@ -220,6 +226,13 @@ mod tests {
             format!("{:?} {:?}", key("root", "a", "1"), TagKey::none()),
             "TagKey(hidden) TagKey(none)"
         );
+    }
+
+    #[test]
+    fn markers_tell_their_rules() {
+        let rules: Vec<&str> = Marker::rules_in("x[REDACTED:a:0][REDACTED:b-1:0]-2").collect();
+        assert_eq!(rules, ["a", "b-1"]);
+        assert_eq!(Marker::rules_in("[REDACTED:A:0]").count(), 0);
     }
 
     #[test]

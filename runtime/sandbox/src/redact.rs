@@ -174,6 +174,12 @@ impl RedactionPolicy {
         &self.0.info
     }
 
+    /// Returns what reasons call it, such as `policy own`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.guest.name
+    }
+
     /// Returns the SHA-256 of the component, in hexadecimal digits.
     #[must_use]
     pub fn digest(&self) -> &str {

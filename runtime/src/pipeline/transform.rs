@@ -12,14 +12,16 @@ use crate::policies::{Policy, Shadow};
 use mirror_core::{
     batch::{FilteredBatch, MirrorBatch, RedactedBatch, RenderedBatch, Subject, Withheld},
     commit::{CommitDraft, GuardedMessage},
-    document::{Context, Document},
+    document::{Context, Document, LeafRole},
     finding::{RuleId, Verdict, WithholdReason},
     guard::{Guard, KnownSecrets, Slugs},
     ids::ObjectKey,
-    layout::{Gathered, Inspection, PlacedObject, RawFile, Recovered, Rendered, SourceObject},
+    layout::{Entry, Gathered, Inspection, PlacedObject, RawFile, Recovered, Rendered, SourceObject},
+    marker::Marker,
     path::{MirrorPath, OwnedPaths},
     redaction::Redaction,
     sample::SampleLimits,
+    walk::{self, Format},
 };
 use mirror_sandbox::{FilledShard, LayoutRenderer, SampleFilter, SandboxError};
 use names::Counted;
@@ -27,7 +29,7 @@ pub use names::JudgedNames;
 pub use own::OwnSecrets;
 pub use shown::JudgedWords;
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fmt,
     num::NonZero,
     sync::{
@@ -183,7 +185,7 @@ impl Transformer {
         let mut kept = Vec::new();
         let gather = || self.layout.gather(&self.context, &self.settings, &filled);
         let gathered = self.stages.time(Stage::Gather, filled.len(), gather)?;
-        for ((kind, shard, _), gathered) in filled.into_iter().zip(gathered) {
+        for ((kind, shard, entries), gathered) in filled.into_iter().zip(gathered) {
             let subject = Subject::Index {
                 kind,
                 shard: shard.clone(),
@@ -194,10 +196,36 @@ impl Transformer {
                     good.push((subject, Rendered { files, entries }));
                     kept.extend(keep.map(|keep| (kind, shard, keep)));
                 }
-                Err(reason) => withheld.push(Withheld { subject, reason }),
+                Err(reason) => {
+                    let reason = self.taken_from(&entries).unwrap_or(reason);
+                    withheld.push(Withheld { subject, reason });
+                }
             }
         }
         Ok((self.clean(good, Vec::new(), withheld, guard)?, kept))
+    }
+
+    /// Returns whose fault it is that the renderer cannot read its own entries any more: that of a customer's policy which
+    /// took out names of members. None where no policy did.
+    fn taken_from(&self, entries: &[Entry]) -> Option<WithholdReason> {
+        let mut rules = BTreeSet::new();
+        for entry in entries {
+            let leaves = walk::leaves(Format::Json, &entry.value).unwrap_or_default();
+            for key in leaves.iter().filter(|leaf| leaf.role == LeafRole::Key) {
+                rules.extend(Marker::rules_in(key.value).map(str::to_owned));
+            }
+        }
+        self.policies.iter().skip(1).find_map(|policy| {
+            let guest = policy.guest();
+            let mut own = guest.info().rules.iter().map(|rule| rule.id.as_str());
+            let rule = own.find(|rule| rules.contains(*rule))?;
+            Some(WithholdReason::Malformed {
+                guest: guest.name().to_owned(),
+                detail: format!(
+                    "its rule `{rule}` takes out names of members that the mirror's own files are made of"
+                ),
+            })
+        })
     }
 
     fn clean(

@@ -5,7 +5,7 @@ use crate::{
 };
 use mirror_core::{
     document::DocumentKind,
-    layout::Component,
+    layout::{Component, IndexKind},
     marker::TagKey,
     placement::{Change, Placement, normalize_name},
     redaction::{SecretsMode, plaintexts},
@@ -444,4 +444,45 @@ fn a_name_of_which_a_further_policy_takes_a_piece_of_a_secret_withholds_its_obje
     transformer.rest();
     assert_eq!(reasons(&transformer, &name), ["guarded guard-known-secret"]);
     assert_eq!(reasons(&transformer, "password=Tr0ub4dor-and-4"), [""; 0]);
+}
+
+#[test]
+fn a_shared_file_that_cannot_be_made_of_redacted_names_names_the_policy() {
+    let mut transformer = transformer();
+    let rule = transformer.policies[0].guest().info().rules[0].id.clone();
+    let reason = |transformer: &Transformer, value: &str| {
+        let (kind, shard) = (IndexKind::Catalog, "acme.ex".to_owned());
+        let entry = Entry {
+            kind,
+            shard: shard.clone(),
+            key: "acme.ex/1".into(),
+            value: value.into(),
+        };
+        let shards = vec![(kind, shard, vec![entry])];
+        let (clean, _) = transformer
+            .shards(shards, &transformer.guard())
+            .expect("no guest fails");
+        clean
+            .withheld
+            .iter()
+            .map(|one| one.reason.to_string())
+            .collect::<Vec<_>>()
+    };
+    let hidden = json!({ format!("[REDACTED:{}:0]", rule.as_str()): 1 }).to_string();
+    // Only what a customer's policy may have done is said of one.
+    let renderers = reason(&transformer, &hidden);
+    assert!(
+        renderers[0].starts_with("the layout renderer refused it"),
+        "{renderers:?}"
+    );
+    transformer.policies.push(transformer.policies[0].clone());
+    assert_eq!(reason(&transformer, "{}"), renderers);
+    assert_eq!(
+        reason(&transformer, &hidden),
+        [format!(
+            "the {} answered with something malformed: its rule `{}` takes out names of members that the mirror's own files are made of",
+            transformer.policies[0].guest().name(),
+            rule.as_str()
+        )]
+    );
 }
