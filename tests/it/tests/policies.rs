@@ -148,6 +148,32 @@ async fn a_policy_that_never_answers_withholds_its_objects_and_the_lane_goes_on(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_takes_a_piece_of_a_credential_lets_out_nothing_of_it() {
+    let site = with_example(Options {
+        mirror: CUSTOMER_DATA,
+        ..Options::default()
+    });
+    // To the policy its middle is the number of a customer.
+    let credential = format!("Ingest {NUMBER} for all of the tests");
+    std::fs::write(site.path("ingest-token"), &credential).expect("the directory is ours");
+    let keboola = &site.keboola;
+    keboola.set(&keboola.orders(), JANE, "note", format!("post with {credential}"));
+    keboola.set(&keboola.clean(), JANE, "note", format!("of {NUMBER}"));
+    let once = site.once();
+    assert!(once.status.success(), "{once:?}");
+    assert!(
+        site.repository.holds("of [REDACTED:customer-number:"),
+        "the policy is on"
+    );
+    assert!(!site.repository.holds("for all of the tests"));
+    let withheld = site
+        .repository
+        .file("main", "ai/withheld.jsonl")
+        .expect("it says so");
+    assert!(withheld.contains("guarded guard-known-secret"), "{withheld}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_policy_that_fails_at_once_takes_no_neighbours_with_it_and_says_nothing_to_the_log() {
     let options = Options {
         mirror: "[[mirror.policy]]\nname = \"odd\"\nfile = \"hostile/loop-in-wait.wasm\"\n",
