@@ -53,6 +53,7 @@ pub enum Command {
     ///
     /// Prints its commits, and what is withheld, with the reasons. Exit code 0 says that the repository is up to date with
     /// all that may leave: also where objects are withheld, which `branches` of `--json` lists as `verify` does.
+    /// A mirror that is paused is left as it is, with exit code 1.
     #[command(after_help = "Example:\n  kbc-mirror once --config mirror.toml --mirror retail")]
     Once(Once),
     /// Renders a project as files, offline, without Git.

@@ -200,7 +200,12 @@ impl CommitDraft {
         let personal = kind == CommitKind::Changes;
         let counts = count(cut, &changes);
         let mut texts = Texts(Vec::new());
-        let (author, co_authors) = if personal {
+        let (author, co_authors) = if personal && cut.render.is_some() {
+            // Nobody of them has made that all objects look different.
+            let (author, others) = makers(&changes, &mut texts);
+            let person = Some(author).filter(|author| matches!(author, Maker::Person { .. }));
+            (Maker::Mirror, person.into_iter().chain(others).collect())
+        } else if personal {
             makers(&changes, &mut texts)
         } else if kind == CommitKind::Metadata {
             (Maker::Unknown { at: None }, Vec::new())

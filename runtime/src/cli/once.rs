@@ -74,6 +74,13 @@ async fn bring_up_to_date(
     spec: &MirrorSpec,
     release_refused: bool,
 ) -> Result<Synchronised, Failure> {
+    let paused = system.pauses.since(&spec.id).await;
+    if let Some(since) = paused.map_err(|error| Failure::failed(&error))? {
+        return Err(Failure::message(format!(
+            "mirror `{mirror}` is paused since {since}, so nothing is begun; `kbc-mirror mirror resume --mirror {mirror}` lets it go on",
+            mirror = spec.id
+        )));
+    }
     let failed = |error| start_failure(&error);
     let mirror = system.mirror(spec).await.map_err(failed)?;
     system.verify(&mirror).await.map_err(failed)?;

@@ -146,6 +146,10 @@ async fn a_paused_mirror_takes_up_nothing_until_it_goes_on_whatever_is_restarted
     server.stop().await;
 
     assert_eq!(list(), (false, false, true), "without a process");
+    let once = site.ask(&["once", "--mirror", MIRROR]);
+    assert_eq!(once.status.code(), Some(1), "{}", once.stderr);
+    assert!(once.stderr.contains("is paused since"), "{}", once.stderr);
+    assert_eq!(site.repository.count("main"), 1);
     let told = site.answer(&["mirror", "resume", "--mirror", MIRROR]);
     assert_eq!(
         told,

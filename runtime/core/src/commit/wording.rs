@@ -20,6 +20,10 @@ pub(super) enum Detail {
 pub(super) fn subject(draft: &CommitDraft, detail: Detail) -> String {
     let counts = draft.counts;
     let line = match (draft.kind, &draft.listed[..]) {
+        (CommitKind::Changes, _) if draft.render_reason.is_some() => format!(
+            "Render everything anew, with changes of {}",
+            plural(counts.configs(), "configuration")
+        ),
         (CommitKind::Changes, [one]) if detail == Detail::Full && counts.configs() == 1 => {
             let mut line = format!(
                 "{} {} {}",
