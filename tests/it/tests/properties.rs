@@ -301,8 +301,17 @@ async fn changes_that_wait_when_the_form_changes_are_in_its_one_commit_which_say
             .git(&["log", "-1", &format!("--format={format}"), "main"])
     };
     assert_eq!(last("%P"), before, "{}", world.rig.git(&["log", "main"]));
-    assert_eq!(last("%ae"), "jane@example.com");
+    // She has not made that everything looks different.
+    assert_eq!(last("%ae"), "mirror@keboola-mirror.invalid");
     let message = last("%B");
+    assert!(
+        message.starts_with("Render everything anew, with changes of 1 configuration\n"),
+        "{message}"
+    );
+    assert!(
+        message.ends_with("Co-authored-by: jane@example.com <jane@example.com>"),
+        "{message}"
+    );
     assert!(
         message.contains("Keboola-Change: keboola.ex-shop/orders@3"),
         "{message}"
