@@ -30,6 +30,9 @@ pub(crate) fn private_key_block(text: &[u8], at: usize) -> Option<(usize, usize)
     (material >= 40).then_some((at, at + end))
 }
 
+/// Length of a line of PuTTY's keys, in digits.
+const PUTTY_LINE: usize = 64;
+
 /// Returns the range of the lines of a private key in PuTTY's form, whose `Private-Lines: ` is at `at`.
 pub(crate) fn putty_private_lines(text: &[u8], at: usize) -> Option<(usize, usize)> {
     let count = at + "Private-Lines: ".len();
@@ -40,12 +43,12 @@ pub(crate) fn putty_private_lines(text: &[u8], at: usize) -> Option<(usize, usiz
         .ok()?;
     let is_break = |byte: u8| matches!(byte, b'\r' | b'\n' | b'\\' | b'n' | b'r');
     let (mut place, mut end, mut start) = (digits, digits, None);
-    for _ in 0..number.min(400) {
+    for _ in 0..number.min(ARMOUR_MAX / PUTTY_LINE) {
         // Ends of lines may be escaped, and are then letters of base64, too.
         let escaped = text.get(place) == Some(&b'\\');
         let from = (place..text.len().min(place + 4))
             .find(|&at| !(is_break(text[at]) && (escaped || text[at].is_ascii_whitespace())))?;
-        let line = BASE64.run(text, from, 80);
+        let line = BASE64.run(text, from, PUTTY_LINE);
         if line == from {
             break;
         }

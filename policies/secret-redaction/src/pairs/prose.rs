@@ -228,10 +228,10 @@ pub(super) fn sentence_verb(text: &str, strength: Strength, at: usize) -> Option
         }
     }
     // `COMMENT ON COLUMN t.password IS '…'`
-    let line = text.as_bytes()[at.saturating_sub(STATEMENT_REACH)..at].to_ascii_lowercase();
-    if memchr::memmem::find(&line, b"comment on ").is_some() {
-        return None;
-    }
+    let is_comment = || {
+        let statement = text.as_bytes()[at.saturating_sub(STATEMENT_REACH)..at].to_ascii_lowercase();
+        memchr::memmem::find(&statement, b"comment on ").is_some()
+    };
     let verb = |verb: &&str| {
         rest.get(..verb.len())
             .is_some_and(|head| head.eq_ignore_ascii_case(verb))
@@ -242,7 +242,7 @@ pub(super) fn sentence_verb(text: &str, strength: Strength, at: usize) -> Option
         .map(|verb| verb.len())
         .max()
     {
-        return Some(at + verb);
+        return (!is_comment()).then_some(at + verb);
     }
     // `password for user 'x' is 'y'`, `heslo pro ETL: …`, `token (prod): …`
     let begins = |words: &[&str]| {

@@ -46,6 +46,10 @@ pub(super) fn value_of_line(text: &str, strength: Strength, name: &Range<usize>)
         .get(close)
         .filter(|byte| matches!(byte, b',' | b';' | b'\t'))?;
     let line = line_before(bytes, name.start);
+    // So it is with few names, and the rest need not be looked at.
+    if !text.get(line..name.start)?.trim_matches('"').is_empty() {
+        return None;
+    }
     // Tables of settings are short.
     let floor = line.saturating_sub(4 * LINE_MAX);
     let above = &bytes[floor..line];
@@ -68,10 +72,9 @@ pub(super) fn value_of_line(text: &str, strength: Strength, name: &Range<usize>)
             .any(|value| name.eq_ignore_ascii_case(value))
     };
     let is_settings = names.next().is_some_and(|name| !name.is_empty()) && names.next().is_some_and(is_value);
-    let is_first = text[line..name.start].trim_matches('"').is_empty();
     let limit = bytes.len().min(close + LINE_MAX);
     let end = memchr::memchr(b'\n', &bytes[close..limit]).map_or(limit, |end| close + end);
-    let cell = cell(bytes, close..end, sign, 1).filter(|_| is_settings && is_first)?;
+    let cell = cell(bytes, close..end, sign, 1).filter(|_| is_settings)?;
     judge_at(text, strength, join_of(&cell), "", cell)
 }
 
@@ -88,7 +91,8 @@ pub(super) fn column_of_lines(text: &str, strength: Strength, name: &Range<usize
     };
     let Some(&sign) = sign.filter(is_sign) else { return };
     let line = line_before(bytes, name.start);
-    let Some(row) = next_line(bytes, name.end) else {
+    let is_first = line == 0 || bytes[..line].ends_with(b"\n\n") || bytes[..line].ends_with(b"\r\n\r\n");
+    let Some(row) = next_line(bytes, name.end).filter(|_| is_first) else {
         return;
     };
     let header = &bytes[line..row];
@@ -101,8 +105,7 @@ pub(super) fn column_of_lines(text: &str, strength: Strength, name: &Range<usize
         && header
             .split(|byte| *byte == sign)
             .all(|cell| cell.iter().all(is_of_names) && begins_with_letter(cell));
-    let is_first = line == 0 || bytes[..line].ends_with(b"\n\n") || bytes[..line].ends_with(b"\r\n\r\n");
-    if !is_header || !is_first {
+    if !is_header {
         return;
     }
     let (column, columns) = (
