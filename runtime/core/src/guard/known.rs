@@ -3,7 +3,7 @@
 use super::{automaton, pieces::Pieces, slug::Slugs};
 use crate::marker::Marker;
 use aho_corasick::AhoCorasick;
-use data_encoding::{BASE64, BASE64URL};
+use data_encoding::{BASE64, BASE64URL, HEXLOWER, HEXUPPER};
 use secrecy::{ExposeSecret, SecretString};
 use std::{
     collections::BTreeSet,
@@ -189,8 +189,9 @@ impl Matcher {
     }
 }
 
-/// Returns the forms in which a secret may stand: as it is, escaped for JSON (also twice), CSV and
-/// URLs, and in base64 wherever the secret may begin within the encoded text.
+/// Returns the forms in which a secret may stand: as it is; escaped for JSON (also twice), CSV, SQL, literals in single
+/// quotes, XML and URLs; in hexadecimal digits; and in base64, also of UTF-16, wherever the secret may begin within the
+/// encoded text.
 pub(super) fn disguises(secret: &str) -> Vec<String> {
     let json = json_escaped(secret);
     let mut forms = vec![
@@ -199,15 +200,43 @@ pub(super) fn disguises(secret: &str) -> Vec<String> {
         json_in_ascii(secret),
         json,
         secret.replace('"', "\"\""),
-        percent(secret, "%20", false),
-        percent(secret, "%20", true),
-        percent(secret, "+", false),
+        secret.replace('\'', "''"),
+        secret.replace('\\', "\\\\").replace('\'', "\\'"),
+        percent(secret, UNRESERVED, "%20", false),
+        percent(secret, UNRESERVED, "%20", true),
+        percent(secret, UNRESERVED, "+", false),
+        percent(secret, COMPONENT, "%20", false),
+        HEXLOWER.encode(secret.as_bytes()),
+        HEXUPPER.encode(secret.as_bytes()),
         secret.to_owned(),
     ];
+    forms.extend(in_xml(secret));
+    // As PowerShell takes commands.
+    let wide: Vec<u8> = secret.encode_utf16().flat_map(u16::to_le_bytes).collect();
     for before in 0..3 {
-        forms.push(base64_core(&BASE64, secret, before));
-        forms.push(base64_core(&BASE64URL, secret, before));
+        forms.push(base64_core(&BASE64, secret.as_bytes(), before));
+        forms.push(base64_core(&BASE64URL, secret.as_bytes(), before));
+        forms.push(base64_core(&BASE64, &wide, before));
     }
+    forms
+}
+
+/// Returns the forms of a text in XML and HTML, which differ in how quotes are written; none if it is the same there.
+fn in_xml(text: &str) -> Vec<String> {
+    let marks = text
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;");
+    let mut forms: Vec<String> = ["&quot;", "&#34;"]
+        .iter()
+        .flat_map(|double| {
+            let quoted = marks.replace('"', double);
+            ["&#39;", "&#x27;", "&apos;"].map(|single| quoted.replace('\'', single))
+        })
+        .collect();
+    forms.push(marks.replace('"', "&quot;"));
+    forms.push(marks);
+    forms.retain(|form| form != text);
     forms
 }
 
@@ -232,13 +261,18 @@ fn json_in_ascii(text: &str) -> String {
     escaped
 }
 
-fn percent(text: &str, space: &str, small: bool) -> String {
+/// What no encoder of URLs escapes (RFC 3986, section 2.3), beside letters and digits.
+const UNRESERVED: &[u8] = b"-_.~";
+/// What `encodeURIComponent` of ECMAScript leaves.
+const COMPONENT: &[u8] = b"-_.!~*'()";
+
+/// Escapes all but letters, digits and what is `kept`.
+fn percent(text: &str, kept: &[u8], space: &str, small: bool) -> String {
     let mut encoded = String::new();
     for byte in text.bytes() {
         match byte {
             b' ' => encoded.push_str(space),
-            b'-' | b'_' | b'.' | b'~' => encoded.push(char::from(byte)),
-            _ if byte.is_ascii_alphanumeric() => encoded.push(char::from(byte)),
+            _ if byte.is_ascii_alphanumeric() || kept.contains(&byte) => encoded.push(char::from(byte)),
             // Writing to a string cannot fail.
             _ if small => drop(write!(encoded, "%{byte:02x}")),
             _ => drop(write!(encoded, "%{byte:02X}")),
@@ -249,9 +283,9 @@ fn percent(text: &str, space: &str, small: bool) -> String {
 
 /// Returns the base64 characters that depend on the secret only, where it follows `before` bytes of
 /// a group of three and anything may come after.
-fn base64_core(alphabet: &data_encoding::Encoding, secret: &str, before: usize) -> String {
+fn base64_core(alphabet: &data_encoding::Encoding, secret: &[u8], before: usize) -> String {
     let mut bytes = vec![0; before];
-    bytes.extend_from_slice(secret.as_bytes());
+    bytes.extend_from_slice(secret);
     let encoded = alphabet.encode(&bytes);
     let first = (before * 8).div_ceil(6);
     let last = bytes.len() * 8 / 6;

@@ -337,6 +337,23 @@ proptest! {
             _ => format!("%{byte:02X}"),
         }).collect();
         prop_assert!(guard.check_text(&around(&percent)).is_some());
+        // As `encodeURIComponent` has it.
+        let left = [("%21", "!"), ("%7E", "~"), ("%2A", "*"), ("%27", "'"), ("%28", "("), ("%29", ")")];
+        let component = left.iter().fold(percent, |text, (escaped, plain)| text.replace(escaped, plain));
+        prop_assert!(guard.check_text(&around(&component)).is_some());
+
+        let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        prop_assert!(guard.check_text(&digits).is_some());
+        prop_assert!(guard.check_text(&digits.to_uppercase()).is_some());
+        let wide: Vec<u8> = secret.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        prop_assert!(guard.check_text(&BASE64.encode(&[&before[..], &wide, &after[..]].concat())).is_some());
+        let marks = secret.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        for (double, single) in [("\"", "'"), ("&quot;", "'"), ("&quot;", "&#x27;"), ("&quot;", "&apos;"), ("&#34;", "&#39;")] {
+            let xml = marks.replace('"', double).replace('\'', single);
+            prop_assert!(guard.check_text(&around(&xml)).is_some());
+        }
+        let doubled = secret.replace('\'', "''");
+        prop_assert!(guard.check_text(&around(&doubled)).is_some());
 
         let json = serde_json::json!({ "a": around(&secret) }).to_string();
         prop_assert!(guard.check_file("a.json", &json).is_some());
