@@ -2,12 +2,12 @@
 //! once as a native call and once as a guest; the ratio of the two figures is the answer.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use mirror_benches::{context, documents, fewer_samples, judge, sizes, text_bytes};
+use mirror_benches::{content::Content, context, documents, fewer_samples, judge, sizes, text_bytes};
 use mirror_core::document::Document;
 use mirror_runtime::pipeline::transform::CHUNK;
 use mirror_sandbox::{Limits, Sandbox, SandboxConfig};
 use secret_redaction::{engine::Engine, settings::Settings};
-use std::hint::black_box;
+use std::{hint::black_box, path::PathBuf};
 
 fn redact(criterion: &mut Criterion) {
     let context = context();
@@ -45,6 +45,45 @@ fn redact(criterion: &mut Criterion) {
         group.finish();
         one = documents;
         one.truncate(1);
+    }
+
+    // All files as they are committed, told in bytes of the files; `KBC_MIRROR_CONTENT` names a directory of others.
+    let own = std::env::var_os("KBC_MIRROR_CONTENT").map(PathBuf::from);
+    let contents = match &own {
+        Some(directory) => vec![(
+            "own".to_owned(),
+            Content::of_directory(directory).expect("it can be read"),
+        )],
+        None => sizes()
+            .into_iter()
+            .map(|configurations| (configurations.to_string(), Content::of_project(configurations)))
+            .collect(),
+    };
+    for (name, content) in &contents {
+        let natively = || {
+            content
+                .batches
+                .iter()
+                .map(|batch| judge::count(&judge(batch)))
+                .sum::<usize>()
+        };
+        let in_instances = || {
+            let judged = content.batches.iter().map(|batch| policy.redact(&context, batch));
+            judged
+                .map(|verdicts| judge::count(&verdicts.expect("the sandbox answers")))
+                .sum::<usize>()
+        };
+        assert_eq!(natively(), in_instances(), "both ways find the same");
+        let mut group = criterion.benchmark_group("redact_content");
+        fewer_samples(&mut group, name.parse().unwrap_or(0));
+        group.throughput(Throughput::Bytes(content.bytes));
+        group.bench_function(BenchmarkId::new("native", name), |bencher| {
+            bencher.iter(|| black_box(natively()));
+        });
+        group.bench_function(BenchmarkId::new("sandboxed", name), |bencher| {
+            bencher.iter(|| black_box(in_instances()));
+        });
+        group.finish();
     }
 
     // One changed configuration: what is left of the ratio is the price of a fresh instance.

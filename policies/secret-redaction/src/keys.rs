@@ -4,12 +4,14 @@
 //! the one before it refines: `access_token` is a token, `token_count` is a count, `primary_key` is
 //! a key of another kind. It does not look at values.
 
+mod nouns;
 pub(crate) mod words;
 
 use crate::{
     keboola, pairs,
     starts::{Start, Starts},
 };
+use nouns::NOUNS;
 use words::{
     ABOUT, KEYWORDS, NEUTRAL_TAILS, NOT_A_PASSWORD, NOT_A_TOKEN, OF_ALL, OF_NOISE, OTHER_KEYS, PASSWORD_ENDS,
     PASSWORDS, SECRET_ENDS, SECRET_KEYS, SECRETS, WEAK, WHOLE,
@@ -145,7 +147,11 @@ fn of_words(words: &[&str]) -> Option<Strength> {
         || is("secret", "id")
         || is("api", "hash")
         || is("session", "id")
-        || (is_one_of(head, &["code"]) && is_one_of(modifier, &["access", "auth"]))
+        || (is_one_of(head, &["code", "codes"])
+            && is_one_of(
+                modifier,
+                &["access", "auth", "recovery", "backup", "pass", "activation"],
+            ))
         || (is_one_of(head, &["api"]) && is_one_of(modifier, &["klic", "klíč"]));
     let weak = is_one_of(head, WEAK) || is_odd || ends_with_one_of(head, &["key", "access", "private"]);
     let other = [
@@ -194,7 +200,16 @@ pub(crate) fn is_of_noise(name: &str) -> bool {
         let modifier = words.len().checked_sub(2).map_or("", |at| words[at]);
         is_one_of(last, &["key", "keys"]) && is_one_of(modifier, OTHER_KEYS)
     };
-    is_about(last) || is_one_of(last, OF_NOISE) || words.iter().any(of_all) || is_other_key()
+    is_about(last) || is_one_of(last, OF_NOISE) || words.iter().any(of_all) || is_other_key() || is_noun(last)
+}
+
+/// Says whether the word is one of [`NOUNS`], in any case, perhaps in the plural.
+fn is_noun(word: &str) -> bool {
+    let has = |word: &str| {
+        let letters = || word.bytes().map(|byte| byte.to_ascii_lowercase());
+        NOUNS.binary_search_by(|noun| noun.bytes().cmp(letters())).is_ok()
+    };
+    has(word) || word.strip_suffix(['s', 'S']).is_some_and(has)
 }
 
 /// Says whether a value is itself the name of a secret, such as `DB_PASSWORD` or `api-token`.
@@ -434,6 +449,20 @@ mod tests {
                 .all(|word| is_about(word) && is_about(&word.to_uppercase()))
         );
         assert!(!is_about("acme"));
+    }
+
+    #[test]
+    fn nouns_of_data_are_found_in_any_case_and_number() {
+        assert!(NOUNS.is_sorted());
+        for name in ["visitor", "Visitors", "last_invoice", "EXPORT", "faktura"] {
+            assert!(is_of_noise(name), "{name}");
+        }
+        for name in ["acme", "ipstack", "acme_invoicer", ""] {
+            assert_eq!(is_of_noise(name), name.is_empty(), "{name}");
+        }
+        // What names secrets is no noun of data.
+        let secrets = [PASSWORDS, SECRETS, WEAK].concat();
+        assert!(!secrets.iter().any(|word| NOUNS.contains(word)));
     }
 
     #[test]

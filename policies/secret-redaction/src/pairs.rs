@@ -7,6 +7,7 @@
 
 mod around;
 mod calls;
+mod joints;
 mod parts;
 mod prose;
 mod tables;
@@ -68,7 +69,8 @@ pub(crate) fn read(text: &str, word: Range<usize>, hits: &mut Vec<Hit>) -> usize
         return name.end;
     };
     if (before.is_empty() || before.eq_ignore_ascii_case("as"))
-        && let Some(literal) = around::literal_before(bytes, name.start)
+        && let Some(literal) =
+            around::literal_before(bytes, name.start).or_else(|| joints::to_the_right(bytes, name.start))
     {
         hits.extend(judge_at(
             text,
@@ -312,6 +314,7 @@ fn value_of(
             return judge_at(text, strength, Join::Listed, name_text, quoted(text, after)?);
         }
         b'=' if next == b'~' => return None,
+        b'|' | b'?' if next == bytes[at] && bytes.get(at + 2) == Some(&b'=') => (Join::Bare, at + 3),
         b'=' if next == b'>' => (Join::Bare, at + 2),
         b'=' => (
             if (is_connection(text, name.start, at, close)
@@ -329,6 +332,7 @@ fn value_of(
         b':' if next == b'=' => (Join::Bare, at + 2),
         b':' => (Join::Bare, at + 1),
         b'<' if next == b'-' => (Join::Bare, at + 2),
+        b'<' if bytes[at + 1..].starts_with(b"<-") => (Join::Bare, at + 3),
         b',' | b'{' if was_quoted && let Some(value) = around::in_pair(bytes, close) => {
             return literal(value);
         }
@@ -372,6 +376,9 @@ fn value_of(
             let of_both =
                 || prose::in_parentheses(text, name_text, at).filter(|_| prose::names_both(name_text));
             return calls::second_literal(text, at).or_else(of_both);
+        }
+        b'(' if at == close && joints::is_note(bytes, name) => {
+            return prose::in_parentheses(text, name_text, at);
         }
         b')' if was_quoted && let Some(open) = calls::filled_in(bytes, at) => return literal(open),
         b'\n' | b'\r' => {
@@ -450,12 +457,26 @@ fn value_of(
         }
         return prose::alone_on_next_line(text, strength, name_text, end);
     }
+    // What is put together has its secret in the other part: `"Bearer " + "…"`, `"?api_key=" + "…"`.
+    let joined = |quote: usize| {
+        let strength = match is_authentication(name_text) {
+            true => strength.max(Strength::Secret),
+            false => strength,
+        };
+        let value = quoted(text, joints::behind(bytes, quote)?)?;
+        judge_at(text, strength, Join::Quoted, name_text, value)
+    };
+    if place == at + 1
+        && let found @ Some(_) = joined(place)
+    {
+        return found;
+    }
     if let Some(value) = quoted(text, place) {
         let join = match join {
             Join::Certain => join,
             _ => Join::Quoted,
         };
-        return judge_at(text, strength, join, name_text, value);
+        return judge_at(text, strength, join, name_text, value.clone()).or_else(|| joined(value.end));
     }
     if join == Join::Bare {
         if matches!(bytes.get(place), Some(b'[' | b'(' | b'{')) {
@@ -522,6 +543,8 @@ fn value_of(
         })
         .or_else(|| after_scheme(text, strength, name_text, &value))
         .or_else(|| instead(around::alternative(bytes, value.end)?))
+        .or_else(|| joined(value.end))
+        .or_else(|| literal(joints::otherwise(bytes, value.end).filter(|_| bytes[at] == b'=')?))
         .or_else(|| prose::second_of_two(text, strength, name_text, &value, behind_slash))
 }
 

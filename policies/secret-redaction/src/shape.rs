@@ -417,7 +417,15 @@ fn is_pronounceable(letters: &[u8]) -> bool {
         .windows(2)
         .filter(|pair| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase())
         .count();
-    (all_one_case || humps * 4 <= letters.len()) && common * 2 >= letters.len() - 1
+    // Every other pair of random letters changes case, one of three in names with humps.
+    let is_random = || {
+        let switches = letters
+            .windows(2)
+            .filter(|pair| pair[0].is_ascii_lowercase() != pair[1].is_ascii_lowercase())
+            .count();
+        letters.len() >= 16 && switches * 5 >= (letters.len() - 1) * 2
+    };
+    (all_one_case || (humps * 4 <= letters.len() && !is_random())) && common * 2 >= letters.len() - 1
 }
 
 /// For every first letter, the letters that often follow it in English or Czech without accents.

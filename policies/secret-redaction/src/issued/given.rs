@@ -141,9 +141,19 @@ fn is_value(before: &[u8], after: &[u8]) -> bool {
     let sign = before.len() - 1;
     let sign = sign - usize::from(matches!(before.get(sign.wrapping_sub(1)), Some(b':' | b'<')));
     let end = sign - blanks_before(&before[..sign], 8);
+    let quote = before[..end].last().filter(|byte| matches!(byte, b'"' | b'\''));
+    let end = end - usize::from(quote.is_some());
     let start = WORD.or(DOT).or(DASH).run_back(before, end, NAME_MAX);
     let name = &before[start..end];
-    let is_alone = start == 0 || matches!(before[start - 1], b'\n' | b' ' | b'\t' | b'\\' | b'"');
+    let is_alone = match (quote, before[..start].split_last()) {
+        (None, None) => true,
+        (None, Some((byte, _))) => matches!(byte, b'\n' | b' ' | b'\t' | b'\\' | b'"'),
+        // `{'acme': '…'}`
+        (Some(quote), Some((open, [.., byte]))) => {
+            open == quote && matches!(byte, b'{' | b' ' | b',' | b'(' | b'\n')
+        }
+        (Some(_), _) => false,
+    };
     let ends = match after.first() {
         None | Some(b'\n' | b'\r' | b',' | b';' | b'#' | b')' | b'}') => true,
         Some(b'\\') => after.get(1).is_some_and(|next| *next == b'n'),

@@ -11,7 +11,8 @@ pub(crate) const KEYWORDS: &[&str] = &[
     "sonar.login", "sonar_login", "sonarlogin", "bearer", "psk", "klic", "klíč", "tajemstv", "api_hash",
     "apihash", "pw=", "pw:", "pw ", "pw\"", "pw'", "/pw", "(pw", "<pw>", "cred=", "cred:", "cred\"", "cred'", "hmac",
     "mnemonic", "phrase", "api:", "api=", "api\"", "api'", "session'", "session\"", "cookie", "sessionid", "session_id", "session-id", "?sid=", "&sid=", "?license=", "&license=", "lave=", "lave:", "lave\"",
-    "asana", "_salt'", "salt\"", "pepper\"", "seed\"", "totp", "_salt", "pwrd", "adgangskode", "lozinka", "klucz", "sifra", "ístup:", "ístupy:", "údaje:", "udaje:",
+    "asana", "_salt'", "salt\"", "pepper\"", "seed\"", "totp", "_salt", "pwrd", "adgangskode", "lozinka", "klucz", "sifra", "ístup:", "ístupy:", "údaje:", "udaje:", "hlášení:", "hlaseni:",
+    "klÍČ", "kľúč", "kluc", "chlüssel", "chluessel", "tok\"", "tok'", "tok=", "tok:", "tkn", "recovery", "backup_code", "backupcode", "activation_code", "activationcode",
 ];
 
 /// Names of what people make up.
@@ -34,7 +35,7 @@ pub(crate) const SECRETS: &[&str] = &[
     "secret", "secrets", "token", "tokens", "apikey", "apikeys", "accesskey", "secretkey", "privatekey",
     "credential", "credentials", "creds", "jwt", "pat", "passkey", "authkey", "apitoken", "bearer",
     "masterkey", "signingkey", "encryptionkey", "appkey", "sharedkey", "accountkey", "psk",
-    "presharedkey", "tajemstvi", "tajemství", "tokenem",
+    "presharedkey", "tajemstvi", "tajemství", "tokenem", "tokenu", "tok", "tkn",
 ];
 
 /// The same at the end of a word.
@@ -52,7 +53,7 @@ pub(crate) const WHOLE: &[(&str, Strength)] = &[
 /// Names of what may be either: the value has to look random.
 #[rustfmt::skip]
 pub(crate) const WEAK: &[&str] = &[
-    "auth", "authorization", "authentication", "access", "private", "sonarlogin", "apihash", "klic", "klíč", "klíčem", "klicem", "klucz", "sifra", "salt", "pepper", "seed", "totp", "cred", "hmac", "sas",
+    "auth", "authorization", "authentication", "access", "private", "sonarlogin", "apihash", "klic", "klíč", "klíčem", "klicem", "klíče", "klice", "klÍČ", "klÍČe", "kľúč", "kluc", "kľúče", "schlüssel", "schluessel", "klucz", "sifra", "salt", "pepper", "seed", "totp", "cred", "hmac", "sas",
     "cookie", "sessionid", "session", "sid", "clave", "license", "api",
 ];
 

@@ -273,3 +273,91 @@ fn names_with_a_value_glued_to_them_and_in_calls() {
         "#]],
     );
 }
+
+#[test]
+fn values_that_code_puts_together_or_chooses() {
+    const KEY: &str = "0f3a9c71d25e84b60f3a9c71d25e84b6";
+    let texts = [
+        format!("headers = {{\"Authorization\": \"Bearer \" + \"{KEY}\"}}"),
+        format!("h = {{'Authorization': 'Bearer {{}}'.format('{KEY}')}}"),
+        format!("\"Authorization\": \"Bearer %s\" % \"{KEY}\""),
+        format!("url = base + '?api_key=' + '{KEY}'"),
+        format!("'https://acme.example/a?token={{}}'.format('{KEY}')"),
+        format!("token = cfg['token'] if 'token' in cfg else '{KEY}'"),
+        format!("ENV['API_KEY'] ||= '{KEY}'"),
+        format!("api_key ??= '{KEY}'"),
+        format!("SET token TO '{KEY}'"),
+        "\"Tr0mpeta9\" -> password".to_owned(),
+        "password <<- \"Tr0mpeta9\"".to_owned(),
+        "SET password = $$Tr0mpeta9$$;".to_owned(),
+        "\"Authorization\": \"Bearer \" + token".to_owned(),
+        "url = base + '?api_key=' + key".to_owned(),
+        "SET password = $$".to_owned(),
+        "x -> password".to_owned(),
+        "->password".to_owned(),
+    ];
+    check(&texts.each_ref().map(String::as_str), &expect![[r#"
+        headers = {"Authorization": "Bearer " + "0f3a9c71d25e84b60f3a9c71d25e84b6"}  ->  ["0f3a9c71d25e84b60f3a9c71d25e84b6"]
+        h = {'Authorization': 'Bearer {}'.format('0f3a9c71d25e84b60f3a9c71d25e84b6')}  ->  ["0f3a9c71d25e84b60f3a9c71d25e84b6"]
+        "Authorization": "Bearer %s" % "0f3a9c71d25e84b60f3a9c71d25e84b6"  ->  ["0f3a9c71d25e84b60f3a9c71d25e84b6"]
+        url = base + '?api_key=' + '0f3a9c71d25e84b60f3a9c71d25e84b6'  ->  ["0f3a9c71d25e84b60f3a9c71d25e84b6"]
+        'https://acme.example/a?token={}'.format('0f3a9c71d25e84b60f3a9c71d25e84b6')  ->  ["0f3a9c71d25e84b60f3a9c71d25e84b6"]
+        token = cfg['token'] if 'token' in cfg else '0f3a9c71d25e84b60f3a9c71d25e84b6'  ->  ["0f3a9c71d25e84b60f3a9c71d25e84b6"]
+        ENV['API_KEY'] ||= '0f3a9c71d25e84b60f3a9c71d25e84b6'  ->  ["0f3a9c71d25e84b60f3a9c71d25e84b6"]
+        api_key ??= '0f3a9c71d25e84b60f3a9c71d25e84b6'  ->  ["0f3a9c71d25e84b60f3a9c71d25e84b6"]
+        SET token TO '0f3a9c71d25e84b60f3a9c71d25e84b6'  ->  ["0f3a9c71d25e84b60f3a9c71d25e84b6"]
+        "Tr0mpeta9" -> password  ->  ["Tr0mpeta9"]
+        password <<- "Tr0mpeta9"  ->  ["Tr0mpeta9"]
+        SET password = $$Tr0mpeta9$$;  ->  ["Tr0mpeta9"]
+        "Authorization": "Bearer " + token  ->  []
+        url = base + '?api_key=' + key  ->  []
+        SET password = $$  ->  []
+        x -> password  ->  []
+        ->password  ->  []
+    "#]]);
+}
+
+#[test]
+fn notes_in_other_marks_and_languages() {
+    const KEY: &str = "0f3a9c71d25e84b60f3a9c71d25e84b6";
+    let texts = [
+        format!("pomocí tokenu {KEY}"),
+        format!("KLÍČ: {KEY}"),
+        format!("API-Schlüssel: {KEY}"),
+        "API klíč „7Qm2gbhP8NCjap7HzHPo“".to_owned(),
+        "heslo „Tr0mpeta9“".to_owned(),
+        "the archive is encrypted with Tr0mpeta9Zj4 (password)".to_owned(),
+        format!("{KEY} (API key)"),
+        "id(master)/pwd(Tr0mpeta9)".to_owned(),
+        "přihlášení: etl / Tr0mpeta9".to_owned(),
+        "DB_PASSWORD=Mlyn;kvEg86".to_owned(),
+        "recovery_code: 8f3k29dk2l3m4n5b".to_owned(),
+        "API_KEY=cVjnQNMPpsErhaumbRayYLqwYEteulJbWOpEcwWd".to_owned(),
+        "API klíč „jako minule“".to_owned(),
+        "<a class=\"x\">CryptoKey</a> (secret key)".to_owned(),
+        "check_password(user1)".to_owned(),
+        "heslo: (skryto)".to_owned(),
+        "DB_PASSWORD=<insert token here>".to_owned(),
+        "API_KEY=getSecretFromEnvironmentVariables".to_owned(),
+    ];
+    check(&texts.each_ref().map(String::as_str), &expect![[r#"
+        pomocí tokenu 0f3a9c71d25e84b60f3a9c71d25e84b6  ->  ["0f3a9c71d25e84b60f3a9c71d25e84b6"]
+        KLÍČ: 0f3a9c71d25e84b60f3a9c71d25e84b6  ->  ["0f3a9c71d25e84b60f3a9c71d25e84b6"]
+        API-Schlüssel: 0f3a9c71d25e84b60f3a9c71d25e84b6  ->  ["0f3a9c71d25e84b60f3a9c71d25e84b6"]
+        API klíč „7Qm2gbhP8NCjap7HzHPo“  ->  ["7Qm2gbhP8NCjap7HzHPo"]
+        heslo „Tr0mpeta9“  ->  ["Tr0mpeta9"]
+        the archive is encrypted with Tr0mpeta9Zj4 (password)  ->  ["Tr0mpeta9Zj4"]
+        0f3a9c71d25e84b60f3a9c71d25e84b6 (API key)  ->  ["0f3a9c71d25e84b60f3a9c71d25e84b6"]
+        id(master)/pwd(Tr0mpeta9)  ->  ["Tr0mpeta9"]
+        přihlášení: etl / Tr0mpeta9  ->  ["Tr0mpeta9"]
+        DB_PASSWORD=Mlyn;kvEg86  ->  ["Mlyn;kvEg86"]
+        recovery_code: 8f3k29dk2l3m4n5b  ->  ["8f3k29dk2l3m4n5b"]
+        API_KEY=cVjnQNMPpsErhaumbRayYLqwYEteulJbWOpEcwWd  ->  ["cVjnQNMPpsErhaumbRayYLqwYEteulJbWOpEcwWd"]
+        API klíč „jako minule“  ->  []
+        <a class="x">CryptoKey</a> (secret key)  ->  []
+        check_password(user1)  ->  []
+        heslo: (skryto)  ->  []
+        DB_PASSWORD=<insert token here>  ->  []
+        API_KEY=getSecretFromEnvironmentVariables  ->  []
+    "#]]);
+}

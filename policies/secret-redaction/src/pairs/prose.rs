@@ -85,7 +85,8 @@ pub(super) fn items_below(text: &str, strength: Strength, name: &str, end: usize
         let quote = usize::from(matches!(bytes.get(item), Some(b'"' | b'\'')));
         let value = bare(text, item + quote, false);
         let after = value.end + usize::from(quote > 0 && bytes.get(value.end) == bytes.get(item));
-        if !matches!(bytes.get(after), None | Some(b'\n' | b'\r')) {
+        // An item that is a name has a value of its own.
+        if !matches!(bytes.get(after), None | Some(b'\n' | b'\r')) || bytes[..after].ends_with(b":") {
             return;
         }
         line = after;
@@ -200,7 +201,7 @@ pub(super) fn sentence_verb(text: &str, strength: Strength, at: usize) -> Option
     // `heslo jsem změnil na …`, `changed the password to '…'`
     if let Some(after) = ["to '", "to \"", "to `", "na '", "na \""]
         .iter()
-        .find(|to| rest.starts_with(**to))
+        .find(|to| around::starts_with(text.as_bytes(), at, to))
     {
         return Some(at + after.len() - 1);
     }
@@ -400,7 +401,7 @@ pub(super) fn in_parentheses(text: &str, name: &str, open: usize) -> Option<Hit>
 /// Names of users, before a sign and that of a password: `login/heslo: …`.
 const USERS: [&str; 7] = ["id", "user", "login", "username", "uživatel", "uzivatel", "jméno"];
 /// What names no password, but a user and one: `Přístup: …`.
-const ACCESS: [&str; 4] = ["ístup:", "ístupy:", "údaje:", "udaje:"];
+const ACCESS: [&str; 6] = ["ístup:", "ístupy:", "údaje:", "udaje:", "hlášení:", "hlaseni:"];
 
 /// Says whether a name stands behind that of a user and one sign.
 fn is_behind_name_of_user(text: &str, name: usize) -> bool {
@@ -475,9 +476,13 @@ pub(super) fn before_name(text: &str, name: usize) -> Option<Hit> {
         .find(of_owner);
     let is_of_api = owner.is_some_and(|owner| owner.starts_with(['a', 'A']));
     let (whole, name) = (name, name - owner.map_or(0, |owner| owner.len()));
-    let verb = [" is the ", " as the ", " as ", " je "]
+    let is_closed = || {
+        let end = WORD.run(bytes, whole, 16);
+        bytes.get(end) == Some(&b')') || bytes[end..].starts_with(b" key)")
+    };
+    let verb = [" is the ", " as the ", " as ", " je ", " ("]
         .into_iter()
-        .find(|verb| bytes[..name].ends_with(verb.as_bytes()))?;
+        .find(|verb| bytes[..name].ends_with(verb.as_bytes()) && (*verb != " (" || is_closed()))?;
     let end = name - verb.len();
     let start = (end.saturating_sub(TOKEN_MAX)..end)
         .rev()
@@ -495,6 +500,14 @@ pub(super) fn before_name(text: &str, name: usize) -> Option<Hit> {
     let marks = |byte: u8| matches!(byte, b'`' | b'"' | b'\'' | b'(' | b'*');
     let from = start + usize::from(marks(bytes[start]));
     let to = end - usize::from(end > from && marks(bytes[end - 1]));
+    // Of markup only a note stands before such a label.
+    if verb == " ("
+        && bytes[start..end]
+            .iter()
+            .any(|byte| matches!(byte, b'<' | b'>' | b'='))
+    {
+        return None;
+    }
     (is_whole && from < to && text.is_char_boundary(from) && text.is_char_boundary(to))
         .then(|| judge_at(text, strength, join, "", from..to))?
 }

@@ -24,6 +24,9 @@ pub(super) fn quoted(text: &str, at: usize) -> Option<Range<usize>> {
     {
         place += 1;
     }
+    if matches!(bytes.get(place), Some(0xE2 | 0xC2 | b'$')) {
+        return in_other_quotes(text, place);
+    }
     let escapes = bytes[place.min(bytes.len())..]
         .iter()
         .take(8)
@@ -79,6 +82,30 @@ pub(super) fn quoted(text: &str, at: usize) -> Option<Range<usize>> {
         end += 1;
     }
     None
+}
+
+/// Quotes of print, and those of Snowflake and PostgreSQL.
+const OTHER_QUOTES: [(&str, &[&str]); 6] = [
+    ("„", &["“", "”"]),
+    ("“", &["”", "“"]),
+    ("‚", &["‘", "’"]),
+    ("‘", &["’"]),
+    ("«", &["»"]),
+    ("$$", &["$$"]),
+];
+
+fn in_other_quotes(text: &str, at: usize) -> Option<Range<usize>> {
+    let rest = text.get(at..)?;
+    let (open, ends) = OTHER_QUOTES.iter().find(|(open, _)| rest.starts_with(open))?;
+    let start = at + open.len();
+    let limit = text.len().min(start + VALUE_MAX);
+    let line = text.as_bytes().get(start..limit)?;
+    let line = &line[..memchr::memchr(b'\n', line).unwrap_or(line.len())];
+    let end = ends
+        .iter()
+        .filter_map(|end| memchr::memmem::find(line, end.as_bytes()))
+        .min()?;
+    (end > 0).then(|| start..start + end)
 }
 
 /// Returns the value without quotes that begins at `at`.

@@ -23,7 +23,8 @@ pub(super) fn is_made_up_of_words(value: &str) -> bool {
     is_joined && bytes.len() >= 8 && (1..=4).contains(&digits) && bytes.len() - end <= 1
 }
 
-/// Says whether a word has small and capital letters, digits and signs, but none that calls, items or types have.
+/// Says whether a word has small letters, capital ones or a number at its end, digits and signs, but none of those that calls,
+/// items or types have.
 pub(crate) fn is_made_up_with_signs(word: &str) -> bool {
     let bytes = word.as_bytes();
     let has = |kind: fn(&u8) -> bool| bytes.iter().any(kind);
@@ -47,14 +48,20 @@ pub(crate) fn is_made_up_with_signs(word: &str) -> bool {
                     | b'.'
             )
     };
+    let digits = bytes.len()
+        - bytes
+            .iter()
+            .rposition(|byte| !DIGIT.has(*byte))
+            .map_or(0, |at| at + 1);
+    let is_digit_before_letter = || {
+        let is_one = |pair: &[u8]| pair[0].is_ascii_digit() && pair[1].is_ascii_alphabetic();
+        bytes.windows(2).any(is_one)
+    };
     (8..=32).contains(&bytes.len())
         && bytes.iter().all(plain)
-        && has(u8::is_ascii_digit)
         && has(u8::is_ascii_lowercase)
-        && has(u8::is_ascii_uppercase)
-        && bytes
-            .windows(2)
-            .any(|pair| pair[0].is_ascii_digit() && pair[1].is_ascii_alphabetic())
+        && (has(u8::is_ascii_uppercase) || digits > 2)
+        && (digits > 1 || is_digit_before_letter())
 }
 
 /// Says whether it is words that somebody has put together to remember them, and no sentence.

@@ -1,7 +1,7 @@
 //! Values that stand for others: templates, placeholders, paths, types, and expressions of code.
 
 use super::{is_opaque, is_words};
-use crate::alphabet::{ALNUM, DIGIT, DOT, LETTER, WORD, variety};
+use crate::alphabet::{ALNUM, DASH, DIGIT, DOT, LETTER, WORD, variety};
 use crate::keys::is_secret_name;
 
 /// Says whether the value is a template that something else fills in.
@@ -125,8 +125,23 @@ pub(crate) fn is_placeholder(value: &str) -> bool {
         || value.contains('…')
         || value.contains("****")
         || is_mask(bytes)
+        || is_remark(bytes)
         || memchr::memmem::find(bytes, b"xxxx").is_some()
         || memchr::memmem::find(bytes, b"XXXX").is_some()
+}
+
+/// `(hidden)`, and `<insert` of `<insert token here>`, which ends at a blank: words in brackets.
+fn is_remark(bytes: &[u8]) -> bool {
+    let is_of_words = |words: &[u8]| {
+        words
+            .iter()
+            .all(|byte| LETTER.or(DASH).has(*byte) || matches!(byte, b' ' | b'_') || *byte >= 0x80)
+    };
+    match bytes {
+        [b'(', words @ .., b')'] => is_of_words(words),
+        [b'<', words @ ..] => !words.is_empty() && is_of_words(words),
+        _ => false,
+    }
 }
 
 /// Says whether a value has bullets in a row, which stand for what is not shown.
