@@ -1,14 +1,15 @@
 //! Secrets that are known by their form: a distinctive start, then runs of fixed alphabets and lengths.
 //!
-//! Rules are data. Each carries vectors of what it must and must not match, which one test runs; they are
-//! kept in pieces, so that no literal of this repository looks like a live token. A rule's pattern is matched
-//! anchored, greedily and without going back, so a match costs no more than the bytes it reads.
+//! Rules are data. Each carries vectors of what it must match, at least one for each of its patterns, and of what it must
+//! not, which one test runs; they are kept in pieces, so that no literal of this repository looks like a live token. A
+//! rule's pattern is matched anchored, greedily and without going back, so a match costs no more than the bytes it reads.
 
 mod bare_keys;
 mod checks;
 mod cloud;
 mod code_hosts;
 mod hashes;
+mod hosting;
 mod private_keys;
 mod services;
 
@@ -75,8 +76,8 @@ pub(crate) struct Format {
     pub(crate) id: &'static str,
     pub(crate) title: &'static str,
     pub(crate) patterns: &'static [Pattern],
-    /// Texts of which some part matches, in pieces to be joined; `~` at the end of a piece stands for the
-    /// checksum of the pieces since the first.
+    /// Texts of which some part matches, at least one for each pattern, in pieces to be joined; `~` at the end of a piece
+    /// stands for the checksum of the pieces since the first.
     #[cfg_attr(not(test), expect(dead_code, reason = "vectors are for the test below"))]
     pub(crate) yes: &'static [&'static [&'static str]],
     /// Texts of which nothing matches.
@@ -236,6 +237,7 @@ fn url_start(text: &[u8], at: usize) -> usize {
 pub(crate) fn all() -> impl Iterator<Item = &'static Format> {
     code_hosts::FORMATS
         .iter()
+        .chain(hosting::FORMATS)
         .chain(cloud::FORMATS)
         .chain(services::FORMATS)
         .chain(hashes::FORMATS)
@@ -271,9 +273,16 @@ mod tests {
     }
 
     #[test]
-    fn every_rule_matches_its_vectors_and_nothing_near_them() {
+    fn every_pattern_has_a_vector_and_rules_match_theirs_and_nothing_near_them() {
         for format in all() {
-            assert!(!format.yes.is_empty(), "{} has no vectors", format.id);
+            for (place, pattern) in format.patterns.iter().enumerate() {
+                assert!(
+                    format.yes.iter().any(|pieces| is_of(pattern, &assemble(pieces))),
+                    "pattern {place} of {} that starts with {:?} has no vector",
+                    format.id,
+                    pattern.starts
+                );
+            }
             for pieces in format.yes {
                 let text = assemble(pieces);
                 assert!(matches(format, &text), "{} must match {text}", format.id);

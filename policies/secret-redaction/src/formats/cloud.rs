@@ -27,6 +27,14 @@ pub(super) const FORMATS: &[Format] = &[
             &["AS", "IA", "3Y7K2M4P6R8T5V9X"],
             &["A3", "T", "K7QYLPMN5HHHFPZ2M"],
             &["da", "2-", "b3de5fg7hj9kl2mn4pq6rs8tu0"],
+            &[
+                "AB",
+                "SK",
+                "PXqwyxdXIXq90NymTd4zRDPGfgTVuSv2EGdoWVxdopOfjZBho4+lD9o7012tpdPnYHQYXeWdVA3rpNtH",
+                "w3H8Vegh7Jgkkdcx9zkW",
+            ],
+            &["bed", "rock-api-key-", "9c007tGtWZZWiVa5rYhx-qdXBKhZfkpxphBvr6R7"],
+            &["amz", "n.mws.", "db6c6c9b-7784-ccce-bba0-fecc2ef5ea7f"],
         ],
         no: &[
             &["da2-", "customersordersbyregionand"],
@@ -93,6 +101,11 @@ pub(super) const FORMATS: &[Format] = &[
                 "JQQJ9H",
                 "aBb3dE5fG7hJ9kL2mN4pQ6rS8t",
             ],
+            &[
+                "Uq0CB8Uac1VhgEqp2ZcLN2GeaQG0FBmoSvsQuWJmVXH27U72EfpA",
+                "JQQJ9D",
+                "B9vDnKHRnCDNOzlUXxhJszRl7xPp==",
+            ],
         ],
         no: &[
             &["B3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Y/", "+AEh", "BaB3dE="],
@@ -109,14 +122,23 @@ pub(super) const FORMATS: &[Format] = &[
             pattern(&["GOCSPX-"], &[run(URL64, 28, 28)]).glued(),
             pattern(&["ya29."], &[run(URL64.or(DOT), 20, 2000)]).glued(),
             pattern(&["1//0"], &[run(URL64, 40, 200)]),
+            // A code of OAuth, of 52 to 70 characters.
+            pattern(&["4/0A"], &[run(URL64, 48, 80)]).opaque(),
             pattern(&["GOOG"], &[run(ALNUM, 20, 70)]).opaque(),
         ],
         yes: &[
             &["AI", "za", "SyB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5"],
             &["GOC", "SPX-", "B3dE5fG7hJ9kL2mN4pQ6rS8tU0vW"],
             &["ya", "29.", "a0ARrdaM9Ra8K7R9AcxA1PpIMLVQ021"],
+            &["1/", "/0", "0g8DxEPxG5Lac8OGHGhN-Q2JnQoPH8IQsLcCt62a"],
+            &["4/", "0A", "0DUlhdJj46D8M17luXwlABfy-KyzoVQ9opADWrW2AeOoyYJZ"],
+            &["GO", "OG", "8zS6gXdHaXMzFPuD41It"],
         ],
-        no: &[&["AIza", "short"], &["ya29.invalid"]],
+        no: &[
+            &["4/0A", "_customers_of_the_region_by_year_and_country_and_kind_1"],
+            &["AIza", "short"],
+            &["ya29.invalid"],
+        ],
     },
     Format {
         id: "databricks-token",
@@ -171,6 +193,33 @@ pub(super) const FORMATS: &[Format] = &[
             &["4b", "1d", "aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3"],
             &["AQ", "VN", "aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC"],
             &["tg", "p_v1_", "aB3dE5fG7hJ9kL_mN4pQ6rS-tU0vWx1Yz5AbC3dE5fG"],
+            &["sk-", "proj-", "tWaYMhrEsOVl3tUy-Z6hzi7gggyfHBVT"],
+            &["r", "8_", "fq9AYcanSOuWZzhMgj_1Nsi8OEPxdEe0zqZT"],
+            &[
+                "xa",
+                "i-",
+                "FTfAYThn4N8EliCBjbfWtXseaBnLXDRkQuw_E7xbGC6Hhs4MpGEg1GaTko3r9vL1mxfFgj",
+            ],
+            &["ppl", "x-", "UmTpJH9nehWoLco1UfkN-G7XosjinWzJZ8cqKOQQ"],
+            &["tvl", "y-", "JRMs2hWDDYUYBzfNwBjdn3kW"],
+            &["lsv", "2_pt_", "kHxrOVCbRSDRYG3BlzrY_c2SyKLp2pSoOjVMyDm8"],
+            &["ls", "__", "11c23cef3edc24a67b79d51313a42698"],
+            &[
+                "nva",
+                "pi-",
+                "gkPYdwt50XJD1pDu1hLiaSspnPsFnP-S3yme8oYYfnKUE0RAwxHXS4lf67fQ",
+            ],
+            &["pcs", "k_", "pJvEOZ1WMNZUmLThIojzCsItZ_FQLbxz5jCr1SAM9Gvur2ExyD"],
+            &["f", "c-", "fbbc969f00aa5a94acec159e9dc221f1"],
+            &[
+                "ke",
+                "y_",
+                "6ea4e91a9f0dffaafe7f59dc80b9b93065af1523c9f281f5eea2563b0d28988f",
+            ],
+            &["apk", "_user_", "p413huVCGWKmeVEtDTLh-tJ7kedxSYUFHlZEx0cX"],
+            &["co", "g_", "wi6bmjx6q1wpiye791u7zbnjbgsmrt77"],
+            &["B", "SA", "AvNqQ5akogIPap1ns9KAj49DTcfa"],
+            &["wan", "db_v1_", "QBmJLHr4RgA5M7N1NCah_PSolDlIp2rXVuMjevpq"],
         ],
         no: &[
             &["sk-", "customer-orders-by-region-and-country-of-delivery"],
@@ -237,6 +286,13 @@ pub(super) const FORMATS: &[Format] = &[
                 ],
             )
             .in_url(),
+            // Whoever has such a URL may say that a job is well.
+            pattern(&["hc-ping.com/"], &[run(LOWER_HEX.or(DASH), 36, 36)]).in_url(),
+            pattern(
+                &["workato.com/webhooks/rest/"],
+                &[run(LOWER_HEX.or(DASH), 36, 36)],
+            )
+            .in_url(),
             pattern(&["events.pagerduty.com/integration/"], &[run(LOWER_HEX, 32, 32)]).in_url(),
             pattern(
                 &["alert.victorops.com/integrations/generic/"],
@@ -251,7 +307,43 @@ pub(super) const FORMATS: &[Format] = &[
                 "T0B3dE5fG/B7hJ9kL2mN/4pQ6rS8tU0vWx1Yz5AbC3dE5",
             ],
             &["https://hooks.zapier.com/", "hooks/catch/", "123456/abc9de8/"],
+            &[
+                "https://dis",
+                "cord.com/api/webhooks/",
+                "VhUuZFHxN1KFk5bg8nykrkwGf9BaRl",
+            ],
+            &[
+                "https://web",
+                "hook.office.com/webhookb2/",
+                "C@XPws62naXdmhiKQszz29-DrZZZBAiSRviVhJmnx0",
+            ],
+            &["https://hoo", "k.eu1.make.com/", "O5c2MVRamIDBSmWGlaijXvUw"],
+            &["https://mak", "er.ifttt.com/trigger/", "8/I3Ekv1oy3kgLUGltwh6x"],
+            &[
+                "https://cha",
+                "t.googleapis.com/v1/spaces/",
+                "VVMUjg/messages?key=MXeazGts8xyXKmv9b2Hd7JpM61exCv&token=H9K0Xd24041e6LzDJnt1",
+            ],
+            &["https://hc-", "ping.com/", "cd46429d-a90a-c9fd-81a2-e7b62155419d"],
+            &[
+                "https://wor",
+                "kato.com/webhooks/rest/",
+                "86131ed6-0400-04d9-ff81-3814703ee3b5",
+            ],
+            &[
+                "https://eve",
+                "nts.pagerduty.com/integration/",
+                "6b73368d84519d769e17968c4ed5291d",
+            ],
+            &[
+                "https://ale",
+                "rt.victorops.com/integrations/generic/",
+                "WkecrOJSFFQ4pQICSaJ339yzr3ifIo",
+            ],
         ],
-        no: &[&["https://hooks.slack.com/", "services/"]],
+        no: &[
+            &["https://hc-ping.com/", "docs"],
+            &["https://hooks.slack.com/", "services/"],
+        ],
     },
 ];

@@ -1,9 +1,8 @@
-//! Tokens of code hosts, package registries, build and deployment services.
+//! Tokens of code hosts, package registries and build services.
 
-use super::{Format, exact, pattern, run};
+use super::{Format, Part, exact, pattern, run};
 use crate::alphabet::{
-    ALNUM, BASE64, DASH, DIGIT, DOT, HEX, LOWER_ALNUM, LOWER_HEX, UPPER, UPPER_ALNUM, URL64, URL64_PADDED,
-    WORD,
+    ALNUM, BASE64, DASH, DIGIT, DOT, LOWER_ALNUM, LOWER_HEX, UPPER_ALNUM, URL64, URL64_PADDED, WORD,
 };
 
 pub(super) const FORMATS: &[Format] = &[
@@ -19,7 +18,7 @@ pub(super) const FORMATS: &[Format] = &[
                 &["ghs_"],
                 &[
                     run(DIGIT, 1, 20),
-                    super::Part::Text("_eyJ"),
+                    Part::Text("_eyJ"),
                     run(URL64.or(DOT), 40, 4000),
                 ],
             ),
@@ -31,6 +30,7 @@ pub(super) const FORMATS: &[Format] = &[
                 "_pat_",
                 "11AAGI73I0HFY8wJru4mTw_ZlpxaViSYQuKETGMTXMkbWFrZCqjas5OpXSUP6g5zbrE",
             ],
+            &["gh", "s_", "7_eyJrIoY1tIDegiCr2Ut0mx9-BQnriqR8zxTSt9tO16e"],
         ],
         no: &[
             &["gh", "p_", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"],
@@ -40,30 +40,35 @@ pub(super) const FORMATS: &[Format] = &[
     Format {
         id: "gitlab-token",
         title: "GitLab token",
-        patterns: &[pattern(
-            &[
-                "glpat-",
-                "glptt-",
-                "gldt-",
-                "glrt-",
-                "glrtr-",
-                "glcbt-",
-                "glft-",
-                "glsoat-",
-                "glimt-",
-                "glagent-",
-                "gloas-",
-                "glffct-",
-                "GR1348941",
-            ],
-            &[run(URL64.or(DOT), 16, 300)],
-        )
-        .glued()],
+        patterns: &[
+            pattern(
+                &[
+                    "glpat-",
+                    "glptt-",
+                    "gldt-",
+                    "glrt-",
+                    "glrtr-",
+                    "glcbt-",
+                    "glft-",
+                    "glsoat-",
+                    "glimt-",
+                    "glagent-",
+                    "gloas-",
+                    "glffct-",
+                    "GR1348941",
+                ],
+                &[run(URL64.or(DOT), 16, 300)],
+            )
+            .glued(),
+            // What a browser is known by.
+            pattern(&["_gitlab_session="], &[exact(LOWER_ALNUM, 32)]),
+        ],
         yes: &[
             &["gl", "pat-", "aB3dE5fG7hJ9kL2mN4pQ"],
             &["gl", "ptt-", "0123456789abcdef0123456789abcdef01234567"],
+            &["_gi", "tlab_session=", "9k08pvl0orr9d7g3v8fdejz312x57gy2"],
         ],
-        no: &[],
+        no: &[&["_gitlab_session=", "value"]],
     },
     Format {
         id: "atlassian-token",
@@ -71,6 +76,7 @@ pub(super) const FORMATS: &[Format] = &[
         patterns: &[
             pattern(&["ATBB"], &[run(ALNUM, 24, 40)]).opaque(),
             pattern(&["ATATT3xFf", "ATCTT3xFf"], &[run(URL64_PADDED, 60, 300)]),
+            pattern(&["ATSTT3xFf"], &[run(URL64_PADDED, 60, 300)]),
             pattern(&["BBDC-"], &[exact(BASE64.or(URL64), 44)]).opaque(),
         ],
         yes: &[
@@ -80,6 +86,11 @@ pub(super) const FORMATS: &[Format] = &[
                 "AT",
                 "ATT3xFf",
                 "GF0pogUFVOH0_AjBEA8LJcnOJx_Ki4yl_PYkv-LwEBQQp3r37KZYnKm8IGQ-KKXDx",
+            ],
+            &[
+                "ATS",
+                "TT3xFf",
+                "NIXRevNuPuNDz3qpEvL4zAuVuuKmTR-JqgAZcjkz4LTRxd7TQ7mcLTyQw5FD",
             ],
         ],
         no: &[],
@@ -127,6 +138,17 @@ pub(super) const FORMATS: &[Format] = &[
                 "Cp",
                 "8aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5A",
             ],
+            &["c", "io", "JOwKdno3Fw8ixZKh7pgjg2cLQXeojE3n"],
+            &["cio", "tgp8", "tUESbX30gwWx6mnYP0f5h8ZCXB"],
+            &["o", "y2", "dybofro8jn92d4onnm14jir30kaxcjc14x3hsorx103"],
+            &["pac", "kagist_", "KyfKFbicMc4kkoT8ZYCBjkM4gCVdEE"],
+            &["pyx", "-v1-", "6e27wpxGaxrlE2Cd0NTO-Q0cIsJhX5Lvy7RQXUG0"],
+            &[
+                "CLO",
+                "JARS_",
+                "2ymojc0hz7vw6rqcgt2k2kdle7bah5day28t5qrdw4oyvvwuy4p5n10zjes2",
+            ],
+            &["cmV", "mdGtuOj", "kSvDydoyiizr82DjpTyW+9O5xFrFUrHh9lgL8yhZ"],
         ],
         no: &[&["ciot-gateway"], &["oy2"]],
     },
@@ -148,12 +170,13 @@ pub(super) const FORMATS: &[Format] = &[
             pattern(&["LSAT-"], &[run(ALNUM, 32, 32)]),
             pattern(&["infracost_", "ico-"], &[exact(ALNUM, 32)]),
             pattern(
-                &["pat."],
+                // Personal tokens of Harness, and those of its services.
+                &["pat.", "sat."],
                 &[
                     exact(URL64, 22),
-                    super::Part::Text("."),
-                    exact(LOWER_HEX, 24),
-                    super::Part::Text("."),
+                    Part::Text("."),
+                    exact(ALNUM, 24),
+                    Part::Text("."),
                     exact(ALNUM, 20),
                 ],
             ),
@@ -163,6 +186,10 @@ pub(super) const FORMATS: &[Format] = &[
             pattern(&["spu-"], &[exact(LOWER_HEX, 32)]),
             pattern(&["waka_"], &[run(LOWER_HEX.or(DASH), 36, 36)]),
             pattern(&["cosmo_"], &[exact(LOWER_HEX, 32)]),
+            // A key of StackHawk.
+            pattern(&["hawk."], &[exact(URL64, 20), Part::Text("."), exact(URL64, 20)]).opaque(),
+            // A key of Checkly.
+            pattern(&["cu_"], &[exact(LOWER_HEX, 32)]),
         ],
         yes: &[
             &[
@@ -191,298 +218,35 @@ pub(super) const FORMATS: &[Format] = &[
             &["en", "dr+", "aB3dE5fG7hJ9kL2m"],
             &["wa", "ka_", "01234567-89ab-cdef-0123-456789abcdef"],
             &["cos", "mo_", "0123456789abcdef0123456789abcdef"],
+            &["bku", "a_", "5b4d96d3d4294cdfa1b87a4969e73309c9761959"],
+            &["sny", "k_uat.", "O2MWaGACL0IFrV24TOXZ"],
+            &["od", "t_", "ZqNLfiUXoclTXlBA_2WhPjvvruGJ3ZtR"],
+            &["pu", "l-", "2c00b74fd78c63bb74a04dbea51d477917e95f22"],
+            &["AP", "I-", "U1U3JHZCJCZOYGAPIE4IS8TI6A"],
+            &[
+                "rdm",
+                "e_",
+                "k501bom40r97obksp3p7v31dqpr2zg57vjmgij7tty4m5fjoy5ll0gcv5gtudznp6rj2g6",
+            ],
+            &[
+                "ops",
+                "_eyJ",
+                "ViO0YgNXNf4sclDdHjjMHvZgceqHAiG8jvJiefkd8HIu1I8Vyi+W3T0pkIFaDtpkAk0R0mSLnBpVxCBq",
+                "ClYuijUX2cppiEJAuX1c",
+            ],
+            &["cod", "ecov_", "2kc06tw5odu8q9md1r6sx202nlh8us3q"],
+            &["LSA", "T-", "XBGnK1yJ911f4KBkR86jRdlOcbedZnRH"],
+            &["inf", "racost_", "DiYmfVkfSpFHd5eOtaseRctTpYQHtnTt"],
+            &["sp", "u-", "d06cfcd70e6f5e39666e6879eacf2f27"],
+            &["haw", "k.", "0rjjk5ch0q1G7RM5pZW9.iLHMmqobEemsUF0J7u5I"],
+            &["c", "u_", "a1cee4c9b4f89dc331a426dc189e0f33"],
         ],
         no: &[
+            &["sat.", "main.orders"],
+            &["hawk.", "main.orders"],
             &["API-", "CONFIGURATIONREFERENCEGUIDE"],
             &["slk_customer_orders"],
             &["pat.", "main.orders"],
         ],
-    },
-    Format {
-        id: "deployment-token",
-        title: "Token of a hosting or deployment service",
-        patterns: &[
-            pattern(
-                &["dop_v1_", "doo_v1_", "dor_v1_", "dos_v1_"],
-                &[exact(LOWER_HEX, 64)],
-            )
-            .glued(),
-            pattern(&["HRKU-"], &[run(URL64, 30, 80)]),
-            pattern(&["nfp_", "nfc_", "nfo_", "nfu_", "nfb_"], &[run(ALNUM, 36, 40)]),
-            pattern(&["vcp_", "vci_", "vca_", "vcr_", "vck_"], &[run(WORD, 24, 80)]).opaque(),
-            pattern(&["rnd_"], &[run(ALNUM, 28, 40)]).opaque(),
-            pattern(
-                &["fo1_", "fm1r_", "fm1a_", "fm2_"],
-                &[run(URL64_PADDED.or(BASE64), 40, 2000)],
-            ),
-            pattern(&["ddp_", "ddw_"], &[exact(ALNUM, 36)]),
-            pattern(&["tskey-"], &[run(URL64, 20, 80)]),
-            pattern(&["CFPAT-"], &[run(URL64, 40, 50)]),
-            pattern(
-                &["pscale_tkn_", "pscale_pw_", "pscale_oauth_"],
-                &[run(URL64.or(DOT), 32, 64)],
-            )
-            .glued(),
-            pattern(&["sbp_"], &[run(WORD, 40, 50)]),
-            // A password of Neon.
-            pattern(&["npg_"], &[exact(ALNUM, 12)]).opaque(),
-            // A token to join a swarm of Docker.
-            pattern(
-                &["SWMTKN-1-"],
-                &[
-                    exact(LOWER_ALNUM, 50),
-                    super::Part::Text("-"),
-                    exact(LOWER_ALNUM, 25),
-                ],
-            ),
-            // A client's token at Akamai; a host of its has the same form and goes on with a dot.
-            pattern(
-                &["akab-"],
-                &[
-                    exact(LOWER_ALNUM, 16),
-                    super::Part::Text("-"),
-                    exact(LOWER_ALNUM.or(DOT), 16),
-                ],
-            )
-            .opaque(),
-            pattern(&["sb_secret_"], &[run(URL64, 20, 60)]),
-            pattern(&["napi_"], &[run(LOWER_ALNUM, 48, 80)]),
-            pattern(
-                &[
-                    "dp.pt.",
-                    "dp.st.",
-                    "dp.ct.",
-                    "dp.sa.",
-                    "dp.scim.",
-                    "dp.audit.",
-                    "dp.said.",
-                ],
-                &[run(URL64.or(DOT), 40, 80)],
-            ),
-            pattern(&["AVNS_"], &[run(URL64, 16, 40)]).opaque(),
-            pattern(&["zpka_"], &[run(WORD, 32, 60)]),
-            pattern(&["flb_live_", "flb_test_"], &[run(ALNUM, 20, 40)]),
-            pattern(
-                &["CCDB1_"],
-                &[run(ALNUM, 20, 24), super::Part::Text("_"), exact(ALNUM, 40)],
-            ),
-            pattern(&["mdb_sa_sk_"], &[run(URL64, 30, 60)]),
-            pattern(&["tailscale-"], &[run(ALNUM, 30, 60)]).opaque(),
-            pattern(&["sha256~"], &[exact(URL64, 43)]),
-            pattern(&["sm_aat_", "sm_pat_", "sm_sat_"], &[exact(ALNUM, 16)]).opaque(),
-            pattern(&["unkey_"], &[run(ALNUM, 20, 40)]).opaque(),
-            pattern(
-                &["v1.0-"],
-                &[
-                    exact(LOWER_HEX, 24),
-                    super::Part::Text("-"),
-                    exact(LOWER_HEX, 146),
-                ],
-            ),
-            pattern(
-                &["prod:", "dev:"],
-                &[
-                    run(LOWER_ALNUM.or(DASH), 3, 80),
-                    super::Part::Text("|"),
-                    run(BASE64, 40, 400),
-                ],
-            ),
-        ],
-        yes: &[
-            &[
-                "do",
-                "p_v1_",
-                "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
-            ],
-            &["dp", ".pt.", "aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE5fG"],
-            &["ps", "cale_pw_", "aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE"],
-            &["sha256", "~aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE5fG"],
-            &["sm_", "aat_", "aB3dE5fG7hJ9kL2m"],
-            &["un", "key_", "aB3dE5fG7hJ9kL2mN4pQ6rS8"],
-            &["np", "g_", "aB3dE5fG7hJ9"],
-            &[
-                "SWM",
-                "TKN-1-",
-                "b3de5fg7hj9kl2mn4pq6rs8tu0vwx1yzb3de5fg7hj9kl2mn4p-b3de5fg7hj9kl2mn4pq6rs8tu",
-            ],
-            &["ak", "ab-", "b3de5fg7hj9kl2mn-4pq6rs8tu0vwx1yz"],
-            &[
-                "prod",
-                ":",
-                "happy-animal-123|",
-                "aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE5fG=",
-            ],
-        ],
-        no: &[
-            &[
-                "sha",
-                "256:",
-                "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
-            ],
-            &["unkey_customer_orders_by_year"],
-            &["npg_", "customers_24"],
-            &["akab-", "b3de5fg7hj9kl2mn-4pq6rs8tu0vwx1yz.luna.acme.example"],
-            &["prod:orders|customers"],
-            &["rnd_customer_orders_by_region_and_year"],
-            &["vca_total_amount_by_customer"],
-        ],
-    },
-    Format {
-        id: "vault-token",
-        title: "HashiCorp token",
-        patterns: &[pattern(&["hvs.", "hvb.", "hvr."], &[run(URL64, 24, 400)]).glued()],
-        yes: &[&["hv", "s.", "CAESIJlWh7p0dBz3kQx5vYt8uRn2mLs4cGf6"]],
-        no: &[],
-    },
-    Format {
-        id: "encryption-key",
-        title: "Secret key of an encryption tool",
-        patterns: &[
-            // Seeds of NATS: of users, accounts, operators, servers, clusters, and of curves.
-            pattern(
-                &[
-                    "SUA", "SUB", "SUC", "SUD", "SAA", "SAB", "SAC", "SAD", "SOA", "SOB", "SOC", "SOD",
-                    "SNA", "SNB", "SNC", "SND", "SCA", "SCB", "SCC", "SCD", "SXA", "SXB", "SXC", "SXD",
-                ],
-                &[exact(UPPER_ALNUM, 55)],
-            ),
-            pattern(&["1PRK-"], &[run(UPPER_ALNUM.or(DASH), 60, 80)]),
-            pattern(&["AGE-SECRET-KEY-1"], &[run(UPPER_ALNUM, 58, 58)]).glued(),
-            pattern(
-                &["A3-"],
-                &[
-                    exact(UPPER_ALNUM, 6),
-                    super::Part::Text("-"),
-                    run(UPPER_ALNUM.or(DASH), 28, 34),
-                ],
-            ),
-        ],
-        yes: &[
-            &[
-                "AGE-SECRET",
-                "-KEY-1",
-                "QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7LQPZRY9X8GF2TVDW0S3JN54KHCE",
-            ],
-            &["A3", "-", "ASWWYB-798JRYLJVD4-23DC2-86TVM-H43EB"],
-            &[
-                "SN",
-                "A",
-                "B3DE5FG7HJ2KL2MN4PQ6RS3TU7VWX5YZB3DE5FG7HJ2KL2MN4PQ6RS3",
-            ],
-        ],
-        no: &[&["A3-", "FORMAT-PAPER"]],
-    },
-    Format {
-        id: "observability-token",
-        title: "Token of a monitoring service",
-        patterns: &[
-            pattern(&["glsa_"], &[run(WORD, 32, 60)]).glued(),
-            pattern(&["glc_"], &[run(BASE64, 32, 400)]),
-            pattern(
-                &["NRAK-", "NRII-", "NRIQ-", "NRSP-", "NRRA-"],
-                &[run(URL64, 27, 42)],
-            ),
-            pattern(&["NRJS-"], &[run(LOWER_HEX, 19, 19)]),
-            pattern(
-                &["dt0c01.", "dt0s01.", "dt0s02.", "dt0s16."],
-                &[
-                    exact(UPPER_ALNUM, 24),
-                    super::Part::Text("."),
-                    exact(UPPER_ALNUM, 64),
-                ],
-            ),
-            pattern(&["sntrys_", "sntryu_"], &[run(WORD.or(BASE64), 40, 400)]),
-            pattern(&["hcaik_", "hcbik_", "hcxik_"], &[run(ALNUM, 32, 64)]),
-            pattern(&["phc_", "phx_"], &[run(ALNUM, 40, 50)]),
-            pattern(
-                &["sdk-", "api-", "mob-"],
-                &[exact(HEX, 8), super::Part::Text("-"), run(HEX.or(DASH), 27, 27)],
-            ),
-            pattern(
-                &["PMAK-"],
-                &[exact(LOWER_HEX, 24), super::Part::Text("-"), exact(LOWER_HEX, 34)],
-            ),
-            pattern(&["PMAT-"], &[exact(UPPER_ALNUM, 26)]).opaque(),
-            pattern(&["xaat-", "xapt-"], &[run(LOWER_HEX.or(DASH), 36, 36)]),
-        ],
-        yes: &[
-            &["gl", "sa_", "aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Y_0123abcd"],
-            &[
-                "PM",
-                "AK-",
-                "0123456789abcdef01234567-0123456789abcdef0123456789abcdef01",
-            ],
-            &["sd", "k-", "01234567-89ab-cdef-0123-456789abcdef"],
-            &["xa", "at-", "01234567-89ab-cdef-0123-456789abcdef"],
-            &["PM", "AT-", "01B3DE5FG7HJ9KL2MN4PQ6RS8T"],
-        ],
-        no: &[&["api-", "gateway"]],
-    },
-    Format {
-        id: "platform-token",
-        title: "Token of a platform for devices, games, calls or chats",
-        patterns: &[
-            pattern(&["BBFF-", "BBUS-"], &[exact(ALNUM, 30)]).opaque(),
-            pattern(&["RGAPI-"], &[run(LOWER_HEX.or(DASH), 36, 36)]),
-            pattern(
-                &["sub-c-", "pub-c-", "sec-c-"],
-                &[run(LOWER_HEX.or(DASH), 36, 36)],
-            ),
-            pattern(&["sec-c-"], &[run(ALNUM, 48, 64)]),
-            pattern(
-                &["VF.", "VF.DM.", "VF.WS."],
-                &[exact(LOWER_HEX, 24), super::Part::Text("."), exact(ALNUM, 16)],
-            ),
-            pattern(&["pri_"], &[exact(LOWER_HEX, 32)]),
-        ],
-        yes: &[
-            &["BB", "FF-", "aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx"],
-            &["RG", "API-", "01234567-89ab-cdef-0123-456789abcdef"],
-            &["sub", "-c-", "01234567-89ab-cdef-0123-456789abcdef"],
-            &["V", "F.DM.", "0123456789abcdef01234567.aB3dE5fG7hJ9kL2m"],
-            &["pr", "i_", "0123456789abcdef0123456789abcdef"],
-        ],
-        no: &[
-            &["BBFF-", "customerordersbyregioncountry3"],
-            &["VF.", "main.orders"],
-        ],
-    },
-    Format {
-        id: "license-key",
-        title: "Secret key of a media or map service",
-        patterns: &[
-            pattern(
-                &["sk.eyJ"],
-                &[run(URL64, 20, 300), super::Part::Text("."), run(URL64, 16, 40)],
-            ),
-            pattern(
-                &["tk.eyJ"],
-                &[run(URL64, 20, 300), super::Part::Text("."), run(URL64, 16, 40)],
-            ),
-            pattern(
-                &["pk.eyJ"],
-                &[run(URL64, 20, 300), super::Part::Text("."), run(URL64, 16, 40)],
-            ),
-            pattern(
-                &["AAAA"],
-                &[
-                    run(URL64, 7, 7),
-                    super::Part::Text(":APA91b"),
-                    run(URL64, 100, 200),
-                ],
-            ),
-            pattern(&["pk."], &[exact(LOWER_HEX, 32)]),
-            pattern(&["FLWSECK-", "FLWSECK_TEST-"], &[run(ALNUM, 12, 80)]),
-            pattern(&["STS."], &[run(ALNUM, 20, 32)]).opaque(),
-            pattern(&["LTAI"], &[run(ALNUM, 12, 24)]).opaque(),
-            pattern(&["AKID"], &[run(ALNUM, 32, 32)]).opaque(),
-            pattern(&["SCW"], &[exact(UPPER.or(UPPER_ALNUM), 17)]).opaque(),
-        ],
-        yes: &[&[
-            "sk",
-            ".eyJ",
-            "1IjoiY2FwcGVsYWVyZSIsImEicf99c1BaTkZnIn0.P4lD1eHeSEx7AsBq1zbJ4g",
-        ]],
-        no: &[&["LTAI", "configuration"]],
     },
 ];

@@ -49,6 +49,17 @@ pub(super) const FORMATS: &[Format] = &[
         title: "Key of a payment service",
         patterns: &[
             pattern(&["sq0atp-", "sq0csp-", "sq0idp-"], &[run(URL64, 22, 60)]),
+            // A key of Adyen: base64, and more behind a dash.
+            pattern(
+                &["AQE"],
+                &[exact(ALNUM, 1), Part::Text("hmf"), run(BASE64.or(DASH), 60, 300)],
+            ),
+            // The two keys of Rapyd.
+            pattern(&["rak_"], &[exact(HEX, 20)]),
+            pattern(&["rsk_"], &[exact(HEX, 96)]),
+            // The two keys of WooCommerce.
+            pattern(&["ck_", "cs_"], &[exact(LOWER_HEX, 40)]),
+            pattern(&["creem_"], &[run(ALNUM, 20, 32)]).opaque(),
             pattern(&["EAAA"], &[run(URL64.or(BASE64), 56, 62)]).opaque(),
             pattern(
                 &["access-sandbox-", "access-development-", "access-production-"],
@@ -94,8 +105,48 @@ pub(super) const FORMATS: &[Format] = &[
                 "USR-",
                 "1234567890123456-010203-0123456789abcdef0123456789abcdef-123456789",
             ],
+            &[
+                "A",
+                "QE",
+                "fhmflP8lvLNbCevOS1cTnTBmegfPJyxIow-dB3L2IPpwjUlWakcQN0tII365q7Qg",
+            ],
+            &["ra", "k_", "2Cf1A1b6a298DAa5CD79"],
+            &[
+                "rs",
+                "k_",
+                "eFc13B38b7cfd40cfCEA3C7CEeFCB03BF5e46bfE1E2FAB8f3FAC91B11292a43cFc5b608a99057695",
+                "FB12c8bB0DbeAc3E",
+            ],
+            &["c", "k_", "bd93b5cbd52c53a1070e0f8bb1f9e0e5e8f56961"],
+            &["cre", "em_", "ikV8xTcvl0uxMS8dE3eo"],
+            &[
+                "EA",
+                "AA",
+                "GAiLZA3tKnUNxTajgkFALRBx2wE8-pUXL8NdzKzibrZbyRwxyt8jBcp0",
+            ],
+            &["acc", "ess-sandbox-", "0aa9c5ac-9c08-27cd-4d8d-defeaece3ee3"],
+            &[
+                "acc",
+                "ess_token$production$",
+                "ygkesrwxvvgm6m2r$5fe625c60534883ca762908eb8e69139",
+            ],
+            &["shi", "ppo_live_", "a95c45706e1b7f8adefd833945bc0c72758a3c6a"],
+            &["duf", "fel_test_", "4ue892PQns1WwQKOVtRYC-i3uyQCjDjEeA8jR1jUjWX"],
+            &["fio", "-u-", "TR4QaNs1beFfClmTxorh-Q0Gey8NrFXvMKA0Nl1G"],
+            &["shl", "tm_", "7QdupzuYOzLPV3Fn5ybX-fjfgEjUg7eJdVj1oR67"],
+            &["s", "k_", "3d9aeb88e7f06ac0b9c3f1e125e5ee5749e73460"],
+            &["pat", "t_", "129133929b6f4247b0f11fb300630f86a6a25051"],
+            &["liv", "e_", "dpgc9DMZTzr06L7QsjMOPBuuDib026"],
+            &[
+                "liv",
+                "e_",
+                "dffc123b5c6e91e17cf72be598df49c2c7b558315cf82d52ac444df5187ed060",
+            ],
         ],
         no: &[
+            &["ck_", "customers"],
+            &["metri", "cs_", "bd93b5cbd52c53a1070e0f8bb1f9e0e5e8f56961"],
+            &["creem_", "customersordersbyregion"],
             &["live_", "customer_orders_by_region_and_country"],
             &["live_", "customer_orders_by_region_and_country_24"],
             &["APP_USR-", "01234567-89ab-cdef-0123-456789abcdef"],
@@ -137,6 +188,8 @@ pub(super) const FORMATS: &[Format] = &[
             pattern(&["re_"], &[run(WORD, 24, 40)]).opaque(),
             pattern(&["pk_"], &[exact(LOWER_HEX, 34)]),
             pattern(&["pk_prod_"], &[exact(UPPER_ALNUM, 28)]),
+            // A key for transactional mail of Mailchimp.
+            pattern(&["md-"], &[exact(URL64, 22)]).opaque(),
             pattern(&["mlsn."], &[exact(LOWER_HEX, 64)]),
         ],
         yes: &[
@@ -152,8 +205,18 @@ pub(super) const FORMATS: &[Format] = &[
                 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
             ],
             &["pk_", "prod_", "AB3DE5FG7HJ9KL2MN4PQ6RS8TU0V"],
+            &[
+                "xke",
+                "ysib-",
+                "15025437a1bd5e4043df4797d653aefd5c0779b59ecd93832acb2861adf419b1-lNjzXKUtsiCwH6HJ",
+            ],
+            &["S", "K0", "96c020827751afb6bea4df3d0a76db8"],
+            &["r", "e_", "cfTTwqz9i1jq2nWuq966Rq9U"],
+            &["p", "k_", "9afd702d79b2751760cb681a9ea87cf3b1"],
+            &["m", "d-", "dxtrroHcOkgEoTMrH6JsPx"],
         ],
         no: &[
+            &["md-", "customer-orders-by-yea"],
             &["SG.", "local.tables"],
             &[
                 "M",
@@ -235,6 +298,11 @@ pub(super) const FORMATS: &[Format] = &[
                 &[run(ALNUM, 12, 15), Part::Text("!"), run(URL64.or(DOT), 60, 130)],
             ),
             pattern(&["5Aep861"], &[run(URL64.or(DOT), 60, 100)]),
+            // Metabase, Hex, Retool and n8n.
+            pattern(&["mb_"], &[exact(BASE64, 44)]).opaque(),
+            pattern(&["hxtp_", "hxtw_"], &[run(LOWER_HEX, 64, 96)]),
+            pattern(&["retool_01"], &[run(LOWER_ALNUM, 22, 28)]).opaque(),
+            pattern(&["n8n_api_"], &[exact(LOWER_HEX, 80)]),
             pattern(&["e2b_"], &[exact(LOWER_HEX, 40)]),
             pattern(&["FLWSECK-", "FLWSECK_TEST-"], &[run(LOWER_ALNUM, 12, 40)]),
             // Base64 of `tok:`.
@@ -258,8 +326,61 @@ pub(super) const FORMATS: &[Format] = &[
                 ".u.",
                 "aB3dE5fG7hJ9-L2mN4pQ6rS8tU0vWx1YaB3dE5fG7hJ9-L2mN4pQ6rS8tU0vWx1YaB3dE5fG7hJ9-L",
             ],
+            &["nt", "n_", "AFF44VOjilGFfXbHMh6ufjvTI73ah7p3DznVErBm"],
+            &["sec", "ret_", "5Zae19iGUuX17o6qzH7olBOg0VWqkwa11Gg9T4z3ASr"],
+            &["ai", "o_", "5mOeEE3VqrQtwrgF79jp974Im5mA"],
+            &[
+                "tkn",
+                ".v1_",
+                "HmAdH6qkiaA1PhiFSiuYhMpQidc7OP-bVdDnkhApJPRPbDiNnsORPe3f6DRM",
+            ],
+            &[
+                "na",
+                "1.",
+                "qhdLcEzhBN0sWxsjVOS5y0bU1FVKlz+7EEhcoLuj6g1xRzO3xninR0twwLbr",
+            ],
+            &["fig", "d_", "Q6wPgDdhArXnfcE6ZDFubuSOlOQEXx"],
+            &["tf", "p_", "FGRUUk3b3P5soDHVWJWM-C2XNl7xRbj8H1ZHFOjC"],
+            &["dbt", "c_", "bRxXF9gKMOWFtT21zBnDN54C9i040h"],
+            &["pn", "u_", "cNnGTL7b00drokHAs1NwilJ1UQj6tVvs9lHs"],
+            &["pat", "Live", "s2UfGzuTR2P6FTOd2Bt5jqWqjA5yTK"],
+            &[
+                "wrk",
+                "eu-",
+                "yHVr95pu0gbCZuaN8ritbwnNu7ynCk-sQ24rO21sO9YkYbAcHDcGlHoZJjIS",
+            ],
+            &["AIK", "_CI_", "7yepQQwjOJ3u0iapkZKLYYke"],
+            &["s", "c_", "CGgyH.FdVW.accJNP.gu0zt6pJRR0ttvEQ2Fmu8H0yadCI83"],
+            &["cla", "u_", "RO0enC0oyPDFOh83nYjl7o4OgS15WO"],
+            &["sm_", "live_", "aJXrN6VnlVAh4MzijuftSaCR"],
+            &["sg", "p-", "MfgZcjJqHep36LMeNPiASaKNBwnrgs"],
+            &[
+                "0",
+                "0D",
+                "wDhdTXPGSkKu!rEoyw29ZFD1zFNms5xN1d6TDeml6m6-50Q9G6v3Hd21vQwTVSiX9b0Oal8Rx",
+            ],
+            &[
+                "5Ae",
+                "p861",
+                "k9ISoGtNNAkdF49PKK8Wo6skanxSzF-hQKpKxFnBIOThyIR7DSroMGG0W5Ge",
+            ],
+            &["m", "b_", "fSv0oZYZrr5X4TJ29BRYyS+PVGQuEW2VZmq186pqH5zu"],
+            &[
+                "hxt",
+                "p_",
+                "6a4d835859abe886b942f9b292205f77791bb2ed7dd047d9d314246c30c5acac",
+            ],
+            &["ret", "ool_01", "txj1tont2g9zdaw1drra16"],
+            &[
+                "n8n",
+                "_api_",
+                "158e450b1798b92f802aa31c18090f92cffb1170b8614c3e09f7c71f23e6d50dc8db386acfeb4bd6",
+            ],
+            &["e2", "b_", "26df04f77993e5c5cfbb63398c965fba2b3d3694"],
+            &["FLW", "SECK-", "2i9w2dr7viue"],
         ],
         no: &[
+            &["retool_01", "customersordersbyregion"],
             &["secret_", "configurationofthecustomersordersbyregionsa"],
             &["api_live.", "customer_orders.by_region_and_country"],
         ],
@@ -280,6 +401,8 @@ pub(super) const FORMATS: &[Format] = &[
                 &["AAAAAAAAAAAAAAAAAAAAA"],
                 &[run(ALNUM.or(crate::alphabet::PERCENT), 60, 150)],
             ),
+            // A token of Twitch, as its chat is given it.
+            pattern(&["oauth:"], &[exact(LOWER_ALNUM, 30)]).opaque(),
             pattern(
                 &["live_"],
                 &[run(DIGIT, 6, 12), Part::Text("_"), exact(ALNUM, 30)],
@@ -292,8 +415,29 @@ pub(super) const FORMATS: &[Format] = &[
                 "5AbC3dE+/aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE+/aB3dE5fG7hJ9kL2mN4pQ6rS8",
                 "dB04t89/1O/w1cDnyilFU=",
             ],
+            &[
+                "E",
+                "AA",
+                "Dpwlhlsf50B6gsckvnSSTVvV7OGMjSktcEf8cBX7jhcKyEd1pHpejblcNGgOOtVWf3htUXcpD7p9xYkl",
+                "uYLFwJ2G2e",
+            ],
+            &[
+                "I",
+                "GQ",
+                "CmaG2VsHbiz16vgL5CbZcv2H6GV20rQS05opylGofQsA5-vQX6kKhYzwbR6zGe0a2duGju8z1adH9IWO",
+                "nFP9KuhvG3",
+            ],
+            &[
+                "AAA",
+                "AAAAAAAAAAAAAAAAAA",
+                "0rna0yXd0mJq1DByPG1QB982scVdIVf6U0XHvBjnSlaJjleFcbbYQsPFSTXY",
+            ],
+            &["oau", "th:", "nilfmx6g286gskn02bqp070b2frsta"],
         ],
-        no: &[&["EAA", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"]],
+        no: &[
+            &["oauth:", "customersordersbyregionandyear"],
+            &["EAA", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"],
+        ],
     },
     Format {
         id: "wallet-key",
