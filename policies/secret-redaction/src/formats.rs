@@ -16,7 +16,8 @@ mod services;
 pub(crate) use bare_keys::{STARTS as BARE_KEYS, bare_private_key};
 pub(crate) use checks::{base64_bytes, boundary_before, decode_base64, end_with_rest};
 pub(crate) use private_keys::{
-    base64_private_key, base64_registry_login, json_web_token, private_key_block, putty_private_lines,
+    base64_private_key, base64_registry_login, base64_web_token, json_web_token, private_key_block,
+    putty_private_lines,
 };
 
 use crate::alphabet::{ALNUM, Alphabet, DASH, DOT, PLUS_SLASH, variety};

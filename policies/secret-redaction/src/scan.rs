@@ -401,6 +401,7 @@ const READERS: &[(&str, Reader, RuleIndex)] = &[
         rules::ENCODED_SECRET,
     ),
     ("eyJ", formats::json_web_token, rules::WEB_TOKEN),
+    ("ZXlK", formats::base64_web_token, rules::ENCODED_SECRET),
     ("://", transport::url_password, rules::URL_PASSWORD),
     (
         "jdbc:oracle:thin:",
@@ -466,6 +467,8 @@ const READERS: &[(&str, Reader, RuleIndex)] = &[
     ("/catch/", urls::behind_hook, rules::SIGNATURE),
     ("/services/", urls::behind_hook, rules::SIGNATURE),
     ("/integration/", urls::behind_hook, rules::SIGNATURE),
+    ("/stream/", urls::of_stream, rules::SIGNATURE),
+    ("/import/", urls::of_stream, rules::SIGNATURE),
     ("/v1/", urls::behind_version, rules::SIGNATURE),
     ("/v2/", urls::behind_version, rules::SIGNATURE),
     ("/v3/", urls::behind_version, rules::SIGNATURE),

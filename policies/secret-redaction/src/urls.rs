@@ -3,12 +3,16 @@
 //! Each reader is given the text and the place of what woke it.
 
 use crate::alphabet::{ALNUM, DASH, DIGIT, HEX, PERCENT, TOKEN, URL64, WORD, variety};
-use crate::shape;
+use crate::{formats, shape};
 
 /// Longest value of a parameter, in bytes; a signature of Google has 512 digits.
 const PARAMETER_MAX: usize = 2048;
 /// So far before a part of a path its scheme is looked for, in bytes.
 const REACH: usize = 300;
+/// Longest number of a project, longest name of a source of a stream, and shortest secret of one, in bytes.
+const PROJECT_MAX: usize = 12;
+const SOURCE_MAX: usize = 128;
+const STREAM_SECRET_MIN: usize = 24;
 /// Longest name of a parameter before the word that woke the reader, in bytes.
 const NAME_MAX: usize = 20;
 
@@ -23,7 +27,7 @@ pub(crate) fn signature(text: &[u8], at: usize) -> Option<(usize, usize)> {
 pub(crate) fn telling_parameter(text: &[u8], at: usize) -> Option<(usize, usize)> {
     parameter(text, at, |value| {
         let value = value.strip_prefix(b"0x").unwrap_or(value);
-        shape::is_hex_key(value) || shape::is_noise(value, 16)
+        shape::is_hex_key(value) || shape::is_hex_key_of_name(value) || shape::is_noise(value, 16)
     })
 }
 
@@ -105,6 +109,10 @@ fn part_behind(text: &[u8], at: usize, is_secret: impl Fn(&[u8]) -> bool) -> Opt
         (end > from && is_whole).then_some((from, end))
     };
     let mut found = part(open + 1)?;
+    if text[found.0..].starts_with(b"eyJ") && formats::json_web_token(text, found.0).is_some() {
+        // It has dots, and is read as a whole.
+        return None;
+    }
     if DIGIT.all(&text[found.0..found.1]) && text.get(found.1) == Some(&b'/') {
         found = part(found.1 + 1)?;
     }
@@ -118,6 +126,20 @@ fn part_behind(text: &[u8], at: usize, is_secret: impl Fn(&[u8]) -> bool) -> Opt
         found.1 = end;
     }
     Some(found)
+}
+
+/// Returns the secret of a source of a data stream of Keboola: `/stream/<project>/<source>/<secret>`.
+pub(crate) fn of_stream(text: &[u8], at: usize) -> Option<(usize, usize)> {
+    let project = at + 1 + memchr::memchr(b'/', &text[at + 1..])? + 1;
+    let source = DIGIT.run(text, project, PROJECT_MAX) + 1;
+    let start = URL64.run(text, source, SOURCE_MAX) + 1;
+    let end = ALNUM.run(text, start, PARAMETER_MAX);
+    let is_source = source > project + 1
+        && text.get(source - 1) == Some(&b'/')
+        && start > source + 1
+        && text.get(start - 1) == Some(&b'/');
+    let is_secret = || shape::is_noise(&text[start..end], STREAM_SECRET_MIN) && is_in_url(text, at);
+    (is_source && is_secret()).then_some((start, end))
 }
 
 fn is_in_url(text: &[u8], at: usize) -> bool {
@@ -165,6 +187,7 @@ mod tests {
             "https://fn.example.net/api/Export?name=x&code=⟦x0Zbm1eKiTqarSkbmLjZ_CZqbZhJbZ8W0JyA4SBVA2AzFuAZqbnc%3D%3D⟧".to_owned(),
             format!("https://shop.example/x?ticket=⟦{NOISE}⟧&limit=10"),
             format!("https://shop.example/x?session=⟦0x{HEXADECIMAL}⟧"),
+            format!("https://shop.example/x?appid=⟦private_{HEXADECIMAL}⟧"),
             format!("https://shop.example/x?k=⟦{NOISE}⟧"),
             format!("https://shop.example/x?a=1&hash=⟦{HEXADECIMAL}⟧"),
         ]);
@@ -192,6 +215,23 @@ mod tests {
             format!("https://calendar.example/ical/a%40b.example/private-⟦{HEXADECIMAL}⟧"),
             format!("see https://bank.example/v1/rest/periods/⟦{NOISE}{NOISE}⟧/2026-01-01/x.json"),
             format!("https://chain.example/v2/⟦{NOISE}⟧"),
+            format!("https://stream.example/stream/1234/orders-eu/⟦{NOISE}{NOISE}⟧"),
+            format!("curl 'https://buffer.example/v1/import/1234/orders/⟦{NOISE}{NOISE}⟧' -d @x"),
+        ]);
+    }
+
+    #[test]
+    fn a_web_token_in_a_path_goes_as_a_whole() {
+        let token = [
+            "eyJhbGciOiJIUzI1NiJ9",
+            "eyJzdWIiOiIxMjM0NSJ9",
+            "c2lnbmF0dXJlLWhlcmU",
+        ]
+        .join(".");
+        check(&[
+            format!("https://api.example/v1/⟦{token}⟧/json"),
+            format!("https://api.example/token/⟦{token}⟧"),
+            format!("https://api.example/x?session=⟦{token}⟧&a=1"),
         ]);
     }
 
@@ -205,6 +245,9 @@ mod tests {
             format!("https://git.example/a/b/commit/{HEXADECIMAL}"),
             format!("in/files/export/{HEXADECIMAL}/part.csv"),
             format!("https://api.example/token/{{token}}/{UUID}"),
+            "https://stream.example/stream/1234/orders/customers_by_region_and_year".to_owned(),
+            format!("https://stream.example/stream/orders/{HEXADECIMAL}"),
+            format!("in/stream/1234/orders/{NOISE}"),
         ]);
     }
 }

@@ -97,7 +97,8 @@ pub(crate) fn base64_registry_login(text: &[u8], at: usize) -> Option<(usize, us
 
 /// Returns the range of the JSON web token (signed or encrypted) whose `eyJ` is at `at`.
 pub(crate) fn json_web_token(text: &[u8], at: usize) -> Option<(usize, usize)> {
-    if !boundary_before(text, at) {
+    // What is so well told may also stand behind a name and a `_`.
+    if !boundary_before(text, at) && text[at - 1] != b'_' {
         return None;
     }
     let header_end = URL64.run(text, at, 4096);
@@ -124,6 +125,16 @@ pub(crate) fn json_web_token(text: &[u8], at: usize) -> Option<(usize, usize)> {
         end
     };
     Some((at, end))
+}
+
+/// Returns the range of the base64 text that begins at `at` and is a JSON web token.
+pub(crate) fn base64_web_token(text: &[u8], at: usize) -> Option<(usize, usize)> {
+    if !boundary_before(text, at) || (at > 0 && BASE64.has(text[at - 1]) && text[at - 1] != b'=') {
+        return None;
+    }
+    let end = BASE64.or(URL64).run(text, at, ARMOUR_MAX);
+    let decoded = decode_base64(&text[at..end])?;
+    json_web_token(&decoded, 0).map(|_| (at, end))
 }
 
 #[cfg(test)]
@@ -228,5 +239,23 @@ mod tests {
             None
         );
         assert_eq!(json_web_token(format!("x{token}").as_bytes(), 1), None);
+        let named = format!("acme_{token}");
+        assert_eq!(json_web_token(named.as_bytes(), 5), Some((5, named.len())));
+    }
+
+    #[test]
+    fn a_web_token_in_base64_goes() {
+        let token = [
+            "eyJhbGciOiJIUzI1NiJ9",
+            "eyJzdWIiOiIxMjM0NSJ9",
+            "c2lnbmF0dXJlLWhlcmU",
+        ]
+        .join(".");
+        let encoded = data_encoding::BASE64.encode(token.as_bytes());
+        let text = format!("a: '{encoded}'");
+        assert_eq!(base64_web_token(text.as_bytes(), 4), Some((4, text.len() - 1)));
+        assert_eq!(base64_web_token(format!("x{encoded}").as_bytes(), 1), None);
+        let other = data_encoding::BASE64.encode(b"eyJhbGciOiJIUzI1NiJ9 and no more");
+        assert_eq!(base64_web_token(other.as_bytes(), 0), None);
     }
 }
