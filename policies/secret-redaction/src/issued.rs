@@ -9,7 +9,7 @@ mod given;
 use crate::alphabet::{ALNUM, Alphabet, DASH, DIGIT, Eight, HEX, LETTER, LOWER, LOWER_HEX, UPPER, URL64};
 use crate::formats::{boundary_before, end_with_rest};
 use crate::rules::{self, RuleIndex};
-use crate::{keboola, shape, vendors};
+use crate::{ids, keboola, shape, vendors};
 use std::ops::Range;
 
 /// Length of the shortest run that is looked at, in bytes.
@@ -146,6 +146,9 @@ fn judge(text: &[u8], run: &Run, which: Which, goes_on: bool) -> Option<(Range<u
     } else {
         given::of_base64(text, &run)?
     };
+    if ids::is_of_object(&text[found.clone()]) {
+        return None;
+    }
     Some((whole(text, found), rules::ISSUED_TOKEN))
 }
 

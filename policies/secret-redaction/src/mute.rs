@@ -6,7 +6,7 @@
 use crate::alphabet::{ALNUM, TOKEN};
 use crate::formats::base64_bytes;
 use crate::keys::Strength;
-use crate::shape;
+use crate::{ids, shape};
 use std::ops::{Range, RangeInclusive};
 
 /// Lengths of values that are looked at, in bytes; shorter ones than the second are of small letters, capital letters and digits.
@@ -30,7 +30,11 @@ pub(crate) fn judge(value: &str) -> Option<(Strength, Range<usize>)> {
     let bytes = value.as_bytes();
     let is_random = TOKEN.all(bytes) && (is_key(bytes) || is_noise(bytes));
     let is_other = || {
-        shape::is_uuid(bytes) || has_long_word(bytes) || shape::is_template(value) || is_encoded_text(bytes)
+        shape::is_uuid(bytes)
+            || ids::is_of_object(bytes)
+            || has_long_word(bytes)
+            || shape::is_template(value)
+            || is_encoded_text(bytes)
     };
     (is_random && !is_other()).then_some((Strength::Weak, 0..value.len()))
 }

@@ -8,7 +8,7 @@ mod names;
 use crate::alphabet::{ALNUM, DIGIT, LOWER_HEX, UPPER, URL64};
 use crate::engine::Document;
 use crate::keys::Strength;
-use crate::{shape, structure};
+use crate::{ids, shape, structure};
 use std::ops::Range;
 
 /// Lengths of tokens, in bytes. Hexadecimal ones have lengths of keys: those of 20 and 24 digits are ids of databases.
@@ -118,6 +118,7 @@ fn is_token(bytes: &[u8]) -> bool {
     }
     let digits = bytes.iter().filter(|byte| DIGIT.has(**byte)).count();
     digits >= 1
+        && !ids::is_of_object(bytes)
         && !shape::is_hex_or_uuid(bytes)
         && (digits >= 4 || !shape::has_words(bytes))
         && shape::is_opaque(bytes, LENGTHS.start)
@@ -220,6 +221,7 @@ mod tests {
             ("ipstack", "0f3a9c71d25e"),
             ("ipstack", "0f3a9c71d25e84b60f3a9c71"),
             ("ipstack", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
+            ("stripe", "ch_1NaB3dE5fG7hJ9kL2mN4pQ6r"),
             ("ipstack_list", HEX_32),
             ("orders", HEX_32),
             ("", NOISE),

@@ -490,3 +490,32 @@ fn the_worst_texts_take_linear_time() {
         assert_eq!(findings.len(), 1);
     }
 }
+
+#[test]
+fn ids_of_objects_and_digests_of_packages_stay() {
+    check(
+        Kind::Config,
+        "
+        /event/invoice = in_1NaB3dE5fG7hJ9kL2mN4pQ6r
+        /event/sub = sub_1NaB3dE5fG7hJ9kL2mN4pQ6r
+        /event/pm = pm_1NaB3dE5fG7hJ9kL2mN4pQ6r
+        /event/stripe = acct_1NaB3dE5fG7hJ9kL
+        /event/note = UPDATE t SET invoice = 'in_1NaB3dE5fG7hJ9kL2mN4pQ6r';
+        /event/password = in_1MbC4eF6gH8jK0lM3nP5qR7s
+        /event/custom = xy_1NaB3dE5fG7hJ9kL2mN4pQ6r
+        /packages/node_modules~1jsonwebtoken/integrity = sha1-aB3dE5fG7hJ9kL2mN4pQ6rS8tU0=
+        /packages/node_modules~1jsonwebtoken/custom = bC4eF6gH8jK0lM3nP5qR7sT9uV1=
+        ",
+        &expect![[r#"
+            /event/invoice = in_1NaB3dE5fG7hJ9kL2mN4pQ6r
+            /event/sub = sub_1NaB3dE5fG7hJ9kL2mN4pQ6r
+            /event/pm = pm_1NaB3dE5fG7hJ9kL2mN4pQ6r
+            /event/stripe = acct_1NaB3dE5fG7hJ9kL
+            /event/note = UPDATE t SET invoice = 'in_1NaB3dE5fG7hJ9kL2mN4pQ6r';
+            /event/password = [REDACTED:password:k7wq2a]
+            /event/custom = [REDACTED:keyed-secret:k7wq2a]
+            /packages/node_modules~1jsonwebtoken/integrity = sha1-aB3dE5fG7hJ9kL2mN4pQ6rS8tU0=
+            /packages/node_modules~1jsonwebtoken/custom = [REDACTED:keyed-secret:k7wq2a]
+        "#]],
+    );
+}
