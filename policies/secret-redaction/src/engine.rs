@@ -158,7 +158,7 @@ impl<'a> Session<'_, 'a> {
                 continue;
             }
             let place = members.place(leaf.pointer);
-            if place.is_under_hash && !structure::is_schema_annotation(document, at) {
+            if place.is_under_hash && !structure::is_mere_annotation(document, at) {
                 if !keboola::may_stay_under_hash(leaf.value) {
                     findings.push(whole(at, rules::KEBOOLA_PLAINTEXT));
                 }

@@ -3,7 +3,9 @@
 
 use crate::alphabet::Eight;
 use crate::engine::{Document, Leaf, Role};
+use crate::keys::Strength;
 use crate::names::Names;
+use crate::shape::{self, Join};
 use std::borrow::Cow;
 
 /// How many leaves on either side are searched for a sibling.
@@ -202,12 +204,32 @@ fn siblings<'d, 'a>(
     before.chain(after)
 }
 
-/// Says whether the leaf describes a `#` property inside a JSON Schema, such as its `title`.
+/// Says whether the leaf describes a `#` property inside a JSON Schema, such as its `title`, in words: it is judged like any
+/// other text, so that what a text tells of a secret goes there, too. One word that only somebody's password or key looks
+/// like is no description.
+pub(crate) fn is_mere_annotation(document: &Document<'_>, place: usize) -> bool {
+    is_schema_annotation(document, place) && !is_secret_word(document.leaves[place].value)
+}
+
+/// Shortest word that is taken for a secret, in bytes: names of methods and versions are shorter.
+const SECRET_WORD_MIN: usize = 8;
+
+fn is_secret_word(value: &str) -> bool {
+    let word = value.trim();
+    let bytes = word.as_bytes();
+    bytes.len() >= SECRET_WORD_MIN
+        && !word.contains(char::is_whitespace)
+        && (shape::is_hex_key(bytes)
+            || shape::is_noise(bytes, 16)
+            || shape::is_secret(Strength::Password, Join::Loose, "", word))
+}
+
+/// Says whether the leaf is an annotation of such a property.
 ///
 /// `{"properties": {"#password": {"type": "string", "title": "Password"}}}` has no secret: the key's value is
 /// an object that says of itself that it is a schema. Only annotations are let through; `default`, `const`,
 /// `enum` and `examples` may hold a secret and are judged like all else below `#`.
-pub(crate) fn is_schema_annotation(document: &Document<'_>, place: usize) -> bool {
+fn is_schema_annotation(document: &Document<'_>, place: usize) -> bool {
     const ANNOTATIONS: &[&str] = &[
         "type",
         "title",
@@ -322,6 +344,32 @@ mod tests {
         ]);
         let stays: Vec<_> = (0..6).map(|place| is_schema_annotation(&schema, place)).collect();
         assert_eq!(stays, [true, true, false, false, false, false]);
+    }
+
+    #[test]
+    fn one_word_that_looks_like_a_secret_is_no_annotation() {
+        for (value, expected) in [
+            ("Password", true),
+            ("Your password", true),
+            ("Heslo k API", true),
+            ("OAuth2", true),
+            ("SHA256", true),
+            ("https://docs.acme.example/auth2", true),
+            ("e.g. `2026-01-01`", true),
+            ("Winter2024!real", false),
+            ("0f3a9c71d25e84b60f3a9c71d25e84b6", false),
+            ("aB3dE5fG7hJ9kL2mN4pQ", false),
+        ] {
+            let schema = document(&[
+                ("/schema/properties/#password/type", "string"),
+                ("/schema/properties/#password/title", value),
+                ("/schema/properties/#password/description", value),
+                ("/schema/properties/#password/options/tooltip", value),
+            ]);
+            for place in 1..4 {
+                assert_eq!(is_mere_annotation(&schema, place), expected, "{value} at {place}");
+            }
+        }
     }
 
     #[test]

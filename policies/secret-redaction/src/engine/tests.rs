@@ -492,6 +492,43 @@ fn the_worst_texts_take_linear_time() {
 }
 
 #[test]
+fn what_describes_a_hash_key_in_a_schema_is_judged_as_text() {
+    check(
+        Kind::Config,
+        "
+        /schema/properties/#password/type = string
+        /schema/properties/#password/title = Password
+        /schema/properties/#password/description = Your password
+        /schema/properties/#password/format = password
+        /schema/properties/#password/options/tooltip = Heslo k API, viz dokumentace
+        /schema/properties/#token/type = string
+        /schema/properties/#token/title = API token (v2)
+        /schema/properties/#token/description = Ask <a href=\"https://docs.acme.example/oauth2\">here</a>
+        /parameters/properties/#password/type = string
+        /parameters/properties/#password/title = Winter2024!real
+        /parameters/properties/#password/description = The password is Winter2024!real, as before.
+        /parameters/properties/#password/options/note = aB3dE5fG7hJ9kL2mN4pQ6rS8tU0v
+        /parameters/properties/#password/default = Password
+        ",
+        &expect![[r#"
+            /schema/properties/#password/type = string
+            /schema/properties/#password/title = Password
+            /schema/properties/#password/description = Your password
+            /schema/properties/#password/format = password
+            /schema/properties/#password/options/tooltip = Heslo k API, viz dokumentace
+            /schema/properties/#token/type = string
+            /schema/properties/#token/title = API token (v2)
+            /schema/properties/#token/description = Ask <a href="https://docs.acme.example/oauth2">here</a>
+            /parameters/properties/#password/type = string
+            /parameters/properties/#password/title = [REDACTED:keboola-plaintext:k7wq2a]
+            /parameters/properties/#password/description = The password is [REDACTED:password:k7wq2a], as before.
+            /parameters/properties/#password/options/note = [REDACTED:keboola-plaintext:k7wq2a]
+            /parameters/properties/#password/default = [REDACTED:keboola-plaintext:k7wq2a]
+        "#]],
+    );
+}
+
+#[test]
 fn ids_of_objects_and_digests_of_packages_stay() {
     check(
         Kind::Config,
