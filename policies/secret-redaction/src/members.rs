@@ -135,7 +135,7 @@ impl<'n, 'k, 'a> Members<'n, 'k, 'a> {
             return found;
         }
         if known.is_service
-            && let found @ Some(_) = vendors::judge_of_service(value)
+            && let found @ Some(_) = vendors::judge_of_service(&structure::name_of(parent, member), value)
         {
             return found;
         }

@@ -9,7 +9,7 @@ use crate::formats::{self, Pattern, base64_bytes, decode_base64};
 use crate::issued::{self, Which};
 use crate::rules::{self, RuleIndex};
 use crate::starts::{Start, Starts};
-use crate::{keboola, keys, lines, pairs, shape, transport, urls};
+use crate::{keboola, keys, lines, pairs, shape, transport, urls, vendors};
 use std::ops::Range;
 
 /// A piece of the text that goes.
@@ -348,6 +348,11 @@ fn wakers() -> Vec<(Start<'static>, Action)> {
     }
     for &keyword in keys::words::KEYWORDS {
         add(keyword, Action::Name);
+    }
+    for name in vendors::SHORT {
+        let reader = vendors::beside_name;
+        let rule = rules::KEYED_SECRET;
+        add(name, Action::Read { reader, rule });
     }
     for quote in ["\"#", "'#"] {
         add(quote, Action::HashName);

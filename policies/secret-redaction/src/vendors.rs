@@ -4,6 +4,9 @@
 //! were given to use it with. What says that it is something else, such as `mailchimp_list_id`, comes first.
 
 mod names;
+mod short;
+
+pub(crate) use short::{NAMES as SHORT, beside_name};
 
 use crate::alphabet::{ALNUM, DIGIT, LOWER_HEX, UPPER, URL64};
 use crate::engine::Document;
@@ -13,6 +16,9 @@ use std::ops::Range;
 
 /// Lengths of tokens, in bytes. Hexadecimal ones have lengths of keys: those of 20 and 24 digits are ids of databases.
 const LENGTHS: Range<usize> = 20..129;
+
+/// Length of the shortest token that only the name of its own service tells of, in bytes.
+const SHORTEST: usize = 12;
 
 /// So far before a token the name of its service is looked for, in bytes, and in so many words.
 const REACH: usize = 48;
@@ -27,15 +33,17 @@ static OTHERS: List = List::new(&names::OTHERS);
 
 /// Judges the value of a member by its name, which may be that of a service.
 pub(crate) fn judge(name: &str, value: &str) -> Option<(Strength, Range<usize>)> {
-    let may_be = LENGTHS.contains(&value.len()) && is_service(name.as_bytes());
-    may_be.then(|| judge_of_service(value)).flatten()
+    let may_be = (SHORTEST..LENGTHS.end).contains(&value.len()) && is_service(name.as_bytes());
+    may_be.then(|| judge_of_service(name, value)).flatten()
 }
 
 /// The same where the name is that of a service.
-pub(crate) fn judge_of_service(value: &str) -> Option<(Strength, Range<usize>)> {
+pub(crate) fn judge_of_service(name: &str, value: &str) -> Option<(Strength, Range<usize>)> {
     let token = value.as_bytes();
+    let digits = value.trim_end_matches('=').as_bytes();
     let is_of_service =
-        LENGTHS.contains(&token.len()) && URL64.all(token) && (is_token(token) || shape::is_uuid(token));
+        (LENGTHS.contains(&token.len()) && URL64.all(digits) && (is_token(token) || shape::is_uuid(token)))
+            || short::is_of(name.as_bytes(), token);
     is_of_service.then_some((Strength::Weak, 0..token.len()))
 }
 
@@ -213,6 +221,8 @@ mod tests {
             ("keen.io", UUID),
             ("airtable", NOISE),
             ("linear", UUID),
+            ("mite", &HEX_32[..16]),
+            ("stytch", "aB3dE5fG7hJ9kL2mN4pQ6rS8="),
         ] {
             assert!(judge(name, value).is_some(), "{name}");
         }
@@ -221,6 +231,7 @@ mod tests {
             ("ipstack", "0f3a9c71d25e"),
             ("ipstack", "0f3a9c71d25e84b60f3a9c71"),
             ("ipstack", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
+            ("ipstack", &HEX_32[..16]),
             ("stripe", "ch_1NaB3dE5fG7hJ9kL2mN4pQ6r"),
             ("ipstack_list", HEX_32),
             ("orders", HEX_32),
