@@ -5,6 +5,7 @@
 
 mod forms;
 mod given;
+mod wallets;
 
 use crate::alphabet::{ALNUM, Alphabet, DASH, DIGIT, Eight, HEX, LETTER, LOWER, LOWER_HEX, UPPER, URL64};
 use crate::formats::{boundary_before, end_with_rest};

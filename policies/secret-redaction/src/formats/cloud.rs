@@ -171,6 +171,9 @@ pub(super) const FORMATS: &[Format] = &[
             pattern(&["nvapi-"], &[run(URL64, 60, 80)]),
             pattern(&["pcsk_"], &[run(WORD, 50, 90)]),
             pattern(&["fc-"], &[exact(LOWER_HEX, 32)]),
+            // The secret of Modal's pair, and keys of Context7.
+            pattern(&["as-"], &[exact(ALNUM, 22)]).opaque(),
+            pattern(&["ctx7sk-"], &[run(LOWER_HEX.or(DASH), 36, 36)]),
             pattern(&["key_"], &[exact(LOWER_HEX, 64)]),
             pattern(&["apk_user_", "apk_"], &[run(BASE64.or(URL64), 40, 300)]).opaque(),
             pattern(&["cog_"], &[run(LOWER_ALNUM, 32, 64)]),
@@ -220,8 +223,12 @@ pub(super) const FORMATS: &[Format] = &[
             &["co", "g_", "wi6bmjx6q1wpiye791u7zbnjbgsmrt77"],
             &["B", "SA", "AvNqQ5akogIPap1ns9KAj49DTcfa"],
             &["wan", "db_v1_", "QBmJLHr4RgA5M7N1NCah_PSolDlIp2rXVuMjevpq"],
+            &["a", "s-", "TOHQ0cIsJhX5Lvy7RQXUG0"],
+            &["ctx", "7sk-", "6a64784d-b7f4-676c-09a4-6015633e595e"],
         ],
         no: &[
+            &["as-", "customersByRegionYear1"],
+            &["ctx7sk-", "key"],
             &["sk-", "customer-orders-by-region-and-country-of-delivery"],
             &["hf_orders"],
             &["fw_", "customer_orders_by_year"],
@@ -286,8 +293,32 @@ pub(super) const FORMATS: &[Format] = &[
                 ],
             )
             .in_url(),
+            pattern(&["hooks.zapier.com/hooks/standard/"], &[run(BASE64, 12, 80)]).in_url(),
+            pattern(
+                &["hooks.airtable.com/workflows/v1/genericWebhook/"],
+                &[run(BASE64, 40, 80)],
+            )
+            .in_url(),
+            pattern(
+                &["connect.pabbly.com/workflow/sendwebhookdata/"],
+                &[run(URL64_PADDED, 24, 200)],
+            )
+            .in_url(),
             // Whoever has such a URL may say that a job is well.
             pattern(&["hc-ping.com/"], &[run(LOWER_HEX.or(DASH), 36, 36)]).in_url(),
+            pattern(
+                &[
+                    "uptime.betterstack.com/api/v1/heartbeat/",
+                    "betteruptime.com/api/v1/heartbeat/",
+                ],
+                &[exact(ALNUM, 24)],
+            )
+            .in_url(),
+            pattern(
+                &["cronitor.link/p/", "cronitor.link/ping/"],
+                &[exact(LOWER_HEX, 32)],
+            )
+            .in_url(),
             pattern(
                 &["workato.com/webhooks/rest/"],
                 &[run(LOWER_HEX.or(DASH), 36, 36)],
@@ -340,8 +371,26 @@ pub(super) const FORMATS: &[Format] = &[
                 "rt.victorops.com/integrations/generic/",
                 "WkecrOJSFFQ4pQICSaJ339yzr3ifIo",
             ],
+            &["https://hoo", "ks.zapier.com/hooks/standard/", "kYKD9ozb8QUE"],
+            &[
+                "https://hoo",
+                "ks.airtable.com/workflows/v1/genericWebhook/",
+                "DtM2umHzn185XAmqkSvD+doyiizr82DjpTyWI9O5",
+            ],
+            &[
+                "https://con",
+                "nect.pabbly.com/workflow/sendwebhookdata/",
+                "xFrFUrHh9lgL8yhZ1LUJviFz",
+            ],
+            &[
+                "https://upt",
+                "ime.betterstack.com/api/v1/heartbeat/",
+                "rCu1wanjcr32z2GluPMdTpy5",
+            ],
+            &["https://cro", "nitor.link/p/", "c9761959c2a6cc803c477bc2987734b9"],
         ],
         no: &[
+            &["https://cronitor.link/", "p/KEY"],
             &["https://hc-ping.com/", "docs"],
             &["https://hooks.slack.com/", "services/"],
         ],

@@ -26,6 +26,27 @@ pub(super) const FORMATS: &[Format] = &[
             // A static key of Yandex Cloud, and its name.
             pattern(&["YCM", "YCN", "YCO", "YCP"], &[exact(URL64, 37)]).opaque(),
             pattern(&["YCAJE"], &[run(URL64, 20, 35)]).opaque(),
+            // Service tokens of Infisical, new and old.
+            pattern(
+                &["st."],
+                &[
+                    run(LOWER_HEX.or(DASH), 36, 36),
+                    Part::Text("."),
+                    exact(LOWER_HEX, 32),
+                    Part::Text("."),
+                    exact(LOWER_HEX, 32),
+                ],
+            ),
+            pattern(
+                &["st."],
+                &[
+                    exact(LOWER_HEX, 24),
+                    Part::Text("."),
+                    exact(LOWER_HEX, 32),
+                    Part::Text("."),
+                    exact(LOWER_HEX, 32),
+                ],
+            ),
             pattern(&["HRKU-"], &[run(URL64, 30, 80)]),
             pattern(&["nfp_", "nfc_", "nfo_", "nfu_", "nfb_"], &[run(ALNUM, 36, 40)]),
             pattern(&["vcp_", "vci_", "vca_", "vcr_", "vck_"], &[run(WORD, 24, 80)]).opaque(),
@@ -160,8 +181,21 @@ pub(super) const FORMATS: &[Format] = &[
                 "8169093b49740d25fd0015afac44204398bff587df49c8589817eacd2d06ea7794dfcbcd6ade4cd3",
                 "25c51922682",
             ],
+            &[
+                "s",
+                "t.",
+                "f7ec4f14-9c26-eda4-1607-d95ad728fe39.74515a7a694cc1394cf79178b74f967b.b9e95b0267",
+                "6b50d36d8157daf09ba764",
+            ],
+            &[
+                "s",
+                "t.",
+                "1828abd990463c1a909bdb7f.f43ecbfa2e3935c80f5e15220d9abbd4.128836702301338c4f3b42",
+                "60da2983ef",
+            ],
         ],
         no: &[
+            &["st.", "1828abd990463c1a909bdb7f.f43ecbfa2e3935c8"],
             &["vercel_blob_rw_", "test_token_of_the_store"],
             &["Authorization: aivenv1 TOKEN"],
             &["YCM", "_customers_by_region_and_by_year_0001"],
@@ -238,6 +272,17 @@ pub(super) const FORMATS: &[Format] = &[
                 &["NRAK-", "NRII-", "NRIQ-", "NRSP-", "NRRA-"],
                 &[run(URL64, 27, 42)],
             ),
+            // Switches of features: ConfigCat, Flagsmith, GrowthBook.
+            pattern(
+                &["configcat-sdk-1/"],
+                &[exact(URL64, 22), Part::Text("/"), exact(URL64, 22)],
+            ),
+            pattern(&["ser."], &[exact(ALNUM, 22)]).opaque(),
+            pattern(
+                &["secret_admin_", "secret_readonly_", "secret_user_"],
+                &[run(URL64, 32, 64)],
+            )
+            .opaque(),
             // Licence keys, with and without a region.
             marked(&["NRAL"], 1, &[exact(LOWER_HEX, 36), run(ALNUM, 0, 0)]),
             marked(
@@ -301,8 +346,18 @@ pub(super) const FORMATS: &[Format] = &[
             &["snt", "rys_", "VdrzQuvAmG9CVVeqIc9C_OziAStYud6xveMNK9CS"],
             &["hca", "ik_", "ZhcW1qSx9erEPDR4nnfTwcx1WxGlIefr"],
             &["ph", "c_", "ENhWqPsPdexDaWV0dXADEU5f2emATwSsbt1Ig95i"],
+            &[
+                "con",
+                "figcat-sdk-1/",
+                "5h8ZCXBDURM33ec5Tt0loO/n32LEZEzNKyMHaT4lIBjhy",
+            ],
+            &["se", "r.", "AvZFmLKyfKFbicMc4kkoT8"],
+            &["sec", "ret_admin_", "ZYCBjkM4gCVdEE6e-7wpxGaxrlE2Cd0N"],
         ],
         no: &[
+            &["ser.", "customersByRegionYear1"],
+            &["secret_admin_", "customers_by_region_and_by_year_1"],
+            &["configcat-sdk-1/", "key"],
             &["2024xx", "customersbyregionandbyyear0001NRAL"],
             &["api-", "gateway"],
         ],

@@ -239,7 +239,7 @@ pub(super) const FORMATS: &[Format] = &[
             pattern(&["aio_"], &[exact(ALNUM, 28)]),
             pattern(&["tkn.v1_"], &[run(URL64_PADDED, 60, 100)]),
             pattern(&["na1."], &[run(BASE64, 60, 200)]).opaque(),
-            pattern(&["figd_"], &[run(URL64, 30, 60)]),
+            pattern(&["figd_", "figu_"], &[run(URL64, 30, 60)]),
             pattern(&["tfp_"], &[run(URL64.or(DOT), 40, 70)]),
             pattern(&["sl.", "sl.u."], &[run(URL64, 77, 2000)]),
             pattern(&["p8e-"], &[exact(URL64, 32)]).opaque(),
@@ -302,6 +302,7 @@ pub(super) const FORMATS: &[Format] = &[
             pattern(&["mb_"], &[exact(BASE64, 44)]).opaque(),
             pattern(&["hxtp_", "hxtw_"], &[run(LOWER_HEX, 64, 96)]),
             pattern(&["retool_01"], &[run(LOWER_ALNUM, 22, 28)]).opaque(),
+            pattern(&["retool_wk_"], &[exact(LOWER_HEX, 32)]),
             pattern(&["n8n_api_"], &[exact(LOWER_HEX, 80)]),
             pattern(&["e2b_"], &[exact(LOWER_HEX, 40)]),
             pattern(&["FLWSECK-", "FLWSECK_TEST-"], &[run(LOWER_ALNUM, 12, 40)]),
@@ -378,6 +379,7 @@ pub(super) const FORMATS: &[Format] = &[
             ],
             &["e2", "b_", "26df04f77993e5c5cfbb63398c965fba2b3d3694"],
             &["FLW", "SECK-", "2i9w2dr7viue"],
+            &["ret", "ool_wk_", "f60188fdb97e32a555f5f6e7191b2c00"],
         ],
         no: &[
             &["retool_01", "customersordersbyregion"],
@@ -401,6 +403,12 @@ pub(super) const FORMATS: &[Format] = &[
                 &["AAAAAAAAAAAAAAAAAAAAA"],
                 &[run(ALNUM.or(crate::alphabet::PERCENT), 60, 150)],
             ),
+            // LinkedIn: a client's secret, and what it gets for it.
+            pattern(
+                &["WPL_AP0.", "WPL_AP1."],
+                &[exact(ALNUM, 16), Part::Text("."), run(BASE64, 6, 16)],
+            ),
+            pattern(&["AQU", "AQV", "AQW", "AQX"], &[run(URL64, 140, 400)]).opaque(),
             // A token of Twitch, as its chat is given it.
             pattern(&["oauth:"], &[exact(LOWER_ALNUM, 30)]).opaque(),
             pattern(
@@ -433,8 +441,16 @@ pub(super) const FORMATS: &[Format] = &[
                 "0rna0yXd0mJq1DByPG1QB982scVdIVf6U0XHvBjnSlaJjleFcbbYQsPFSTXY",
             ],
             &["oau", "th:", "nilfmx6g286gskn02bqp070b2frsta"],
+            &["WPL", "_AP0.", "lnWtFdIMcHvl5Uww.4flOOx"],
+            &[
+                "A",
+                "QU",
+                "RPy15l11GVhVuAq9mN5XFKPsnYYSc9S8OgWijY2aafELbWooEBvfAZOeh3BxZdpRmlVYdY-JdLwcQdNd",
+                "D0ceRXtQGzBpoawhbMdwX31to97OCqViO0YgNXNf4sclDdHjjMHvZgceqHAi",
+            ],
         ],
         no: &[
+            &["WPL_AP1.", "secret"],
             &["oauth:", "customersordersbyregionandyear"],
             &["EAA", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"],
         ],

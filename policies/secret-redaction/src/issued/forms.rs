@@ -2,7 +2,7 @@
 
 use super::{
     NAMELESS_MIN, NUMBER_MAX, PART_MAX, Run, Tells, WHOLE_MIN, has_both_cases, is_inside, is_noise, is_part,
-    is_start,
+    is_start, wallets,
 };
 use crate::alphabet::{
     ALNUM, Alphabet, DIGIT, DOT, LETTER, LOWER, LOWER_ALNUM, LOWER_HEX, PLUS_SLASH, UPPER_ALNUM, URL64,
@@ -34,13 +34,15 @@ const DOTTED_PARTS_MAX: usize = 2;
 const SIXTY_FOUR: Alphabet = ALNUM.or(PLUS_SLASH);
 
 /// Forms of runs with letters of both cases.
-const OF_BOTH_CASES: [Form; 17] = [
+const OF_BOTH_CASES: [Form; 19] = [
+    ably,
     atlassian,
     behind_colon,
     discord,
     dropbox,
     halved,
     lettered,
+    ngrok,
     numbered,
     of_64_bytes,
     okta,
@@ -50,7 +52,7 @@ const OF_BOTH_CASES: [Form; 17] = [
     signalwire,
     tableau,
     telnyx,
-    wallet,
+    wallets::bitcoin,
     yandex,
 ];
 
@@ -69,16 +71,17 @@ pub(super) fn find(text: &[u8], run: &Run, goes_on: bool) -> Option<Range<usize>
             .or_else(|| zoho(text, range())),
         33 | 34 => pixabay(text, range()),
         35 => fibery(text, range()),
+        36 => bitwarden(text, range()),
         39 => finage(text, range()),
         50 => mailgun(text, range()),
-        56 => stellar(text, range()),
+        56 => wallets::stellar(text, range()).or_else(|| unleash(text, range())),
         64 => airtable(text, range()),
         _ => None,
     }
 }
 
 /// Says whether noise is made of letters of both cases, without words.
-fn is_mixed_noise(noise: &[u8]) -> bool {
+pub(super) fn is_mixed_noise(noise: &[u8]) -> bool {
     has_both_cases(noise) && is_noise(noise) && !shape::has_words(noise)
 }
 
@@ -95,6 +98,20 @@ fn is_made_of(token: &[u8], alphabet: Alphabet, lengths: &[usize]) -> bool {
             .zip(lengths)
             .all(|(piece, length)| piece.len() == *length && alphabet.all(piece))
         && token.iter().any(u8::is_ascii_alphabetic)
+}
+
+/// `<6>.<6>:<43>`: a key of Ably.
+fn ably(text: &[u8], run: Range<usize>) -> Option<Range<usize>> {
+    let start = run.start.checked_sub(6 + 1 + 6 + 1)?;
+    let name = &text[start..run.start];
+    let is_token = run.len() == 43
+        && name[6] == b'.'
+        && name[13] == b':'
+        && ALNUM.all(&name[..6])
+        && ALNUM.all(&name[7..13])
+        && is_start(text, start)
+        && is_mixed_noise(&text[run.clone()]);
+    is_token.then_some(start..run.end)
 }
 
 /// `pat<14>.<64 hexadecimal digits>`: a personal access token of Airtable.
@@ -127,6 +144,23 @@ fn asana(text: &[u8], run: Range<usize>) -> Option<Range<usize>> {
     is_token.then_some(start..run.end)
 }
 
+/// `0.<UUID>.<30>:<24 in base64>`: a token of Bitwarden's secrets manager.
+fn bitwarden(text: &[u8], run: Range<usize>) -> Option<Range<usize>> {
+    let start = run.start.checked_sub("0.".len())?;
+    let colon = run.end + 1 + 30;
+    let end = colon + 1 + 24;
+    let is_token = text[start..].starts_with(b"0.")
+        && shape::is_uuid(&text[run.clone()])
+        && text.get(run.end) == Some(&b'.')
+        && text.get(colon) == Some(&b':')
+        && ALNUM.all(&text[run.end + 1..colon])
+        && text
+            .get(colon + 1..end)
+            .is_some_and(|key| SIXTY_FOUR.all(&key[..22]) && key.ends_with(b"=="))
+        && is_start(text, start);
+    is_token.then_some(start..end)
+}
+
 /// The user's number in base64, a time of six bytes, and a signature: the token of a bot of Discord.
 fn discord(text: &[u8], run: Range<usize>) -> Option<Range<usize>> {
     let time = run.end + 1;
@@ -140,6 +174,19 @@ fn discord(text: &[u8], run: Range<usize>) -> Option<Range<usize>> {
         && (27..=40).contains(&end.saturating_sub(signature))
         && shape::is_opaque(&text[signature..end], 27);
     is_token.then_some(run.start..end)
+}
+
+/// `2<26>_<digit><20>`: a token of ngrok, a time and noise at first.
+fn ngrok(text: &[u8], run: Range<usize>) -> Option<Range<usize>> {
+    let token = &text[run.clone()];
+    let is_token = token.len() == 49
+        && matches!(token[0], b'1'..=b'3')
+        && token[27] == b'_'
+        && DIGIT.has(token[28])
+        && ALNUM.all(&token[..27])
+        && ALNUM.all(&token[28..])
+        && is_mixed_noise(token);
+    is_token.then_some(run)
 }
 
 /// `<number>-<noise>`: a key of TrueNAS, and what else begins with the number of whoever has it.
@@ -380,10 +427,13 @@ fn prefixed(text: &[u8], run: Range<usize>) -> Option<Range<usize>> {
     is_token.then_some(run)
 }
 
-/// `sk<79>`: a token of Sanity.
+/// `sk<79>` or `sk<178>`: a token of Sanity.
 fn sanity(text: &[u8], run: Range<usize>) -> Option<Range<usize>> {
     let token = &text[run.clone()];
-    let is_token = token.len() == 81 && token.starts_with(b"sk") && ALNUM.all(token) && is_mixed_noise(token);
+    let is_token = matches!(token.len(), 81 | 180)
+        && token.starts_with(b"sk")
+        && ALNUM.all(token)
+        && is_mixed_noise(token);
     is_token.then_some(run)
 }
 
@@ -415,50 +465,19 @@ fn tableau(text: &[u8], run: Range<usize>) -> Option<Range<usize>> {
     is_token.then_some(start..run.end)
 }
 
-/// `S<55>` in base32, with its checksum at the end: a seed of Stellar.
-fn stellar(text: &[u8], run: Range<usize>) -> Option<Range<usize>> {
-    let token = &text[run.clone()];
-    if token[0] != b'S' {
-        return None;
-    }
-    let (mut bits, mut held, mut bytes) = (0_u32, 0, Vec::with_capacity(35));
-    for byte in token {
-        let five = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'2'..=b'7' => byte - b'2' + 26,
-            _ => return None,
-        };
-        bits = (bits << 5) | u32::from(five);
-        held += 5;
-        if held >= 8 {
-            held -= 8;
-            bytes.push((bits >> held) as u8);
-        }
-    }
-    let (body, checksum) = bytes.split_last_chunk::<2>()?;
-    (crc16(body) == u16::from_le_bytes(*checksum)).then_some(run)
-}
-
-/// CRC-16 of XMODEM.
-fn crc16(bytes: &[u8]) -> u16 {
-    bytes.iter().fold(0, |crc, byte| {
-        (0..8).fold(crc ^ (u16::from(*byte) << 8), |crc, _| {
-            (crc << 1) ^ (0x1021 & (crc >> 15).wrapping_neg())
-        })
-    })
-}
-
-/// 51 or 52 digits of base58: a private key of Bitcoin as wallets write it.
-fn wallet(text: &[u8], run: Range<usize>) -> Option<Range<usize>> {
-    let token = &text[run.clone()];
-    let is_of_wallet = matches!(
-        (token.len(), token[0], token[1]),
-        (51, b'5', b'H' | b'J' | b'K') | (52, b'K' | b'L', _)
-    );
-    let is_digit = |byte: &u8| ALNUM.has(*byte) && !matches!(byte, b'0' | b'O' | b'I' | b'l');
-    let is_token =
-        is_of_wallet && token.iter().all(is_digit) && !is_inside(text, &run, false) && is_mixed_noise(token);
-    is_token.then_some(run)
+/// `<project>:<environment>.<56 hexadecimal digits>`: a token of Unleash.
+fn unleash(text: &[u8], run: Range<usize>) -> Option<Range<usize>> {
+    let dot = run.start.checked_sub(1).filter(|dot| text[*dot] == b'.')?;
+    let environment = URL64.run_back(text, dot, 64);
+    let colon = environment.checked_sub(1).filter(|colon| text[*colon] == b':')?;
+    let project = URL64.run_back(text, colon, 64);
+    let is_any = colon > 0 && matches!(text[colon - 1], b'*');
+    let start = if is_any { colon - 1 } else { project };
+    let is_token = start < colon
+        && environment < dot
+        && LOWER_HEX.all(&text[run.clone()])
+        && is_varied(&text[run.clone()]);
+    is_token.then_some(start..run.end)
 }
 
 /// `KEY<32>_<22>`: a key of Telnyx.
@@ -562,25 +581,37 @@ mod tests {
     }
 
     #[test]
-    fn seeds_and_keys_of_wallets() {
-        let seed = ["S", "BCXY5U7HHMGIQMZYDS33PH3ZBNTPTURZPPB7QNQ5JVUJ4JQINW5OKK7"].concat();
-        let wallet = ["K", "xdLkXk9hMpNQvQ7x6MbqNbnFDeM2G4UvhvegepFmS36zjonziLf"].concat();
+    fn forms_with_signs_between_their_parts() {
+        let (ably, ngrok) = (
+            format!("aB3dE5.fG7hJ9:{}dE5", &NOISE),
+            format!("2{}_4{}", &NOISE[..26], &NOISE[20..]),
+        );
         let telnyx = format!("KEY01{}_{}", &HEXADECIMAL[2..], &NOISE[..22]);
+        let bitwarden = format!(
+            "0.ae4eea22-0942-49f4-8fdf-07fe751ab67d.{}:{}==",
+            &NOISE[..30],
+            &NOISE[..22]
+        );
+        let (unleash, any) = (
+            format!("default:live.{HEXADECIMAL}{}", &HEXADECIMAL[..24]),
+            format!("*:live.{HEXADECIMAL}{}", &HEXADECIMAL[..24]),
+        );
+        let sanity = format!("sk{}{}", NOISE.repeat(4), &NOISE[..18]);
         let found = |text: &str| {
             find(text.as_bytes(), Which::All, false)
                 .map(|(range, _)| range)
                 .next()
         };
-        for token in [&seed, &wallet, &telnyx] {
+        for token in [&ably, &ngrok, &telnyx, &bitwarden, &unleash, &any, &sanity] {
             assert_eq!(found(&format!("x: {token}")), Some(3..3 + token.len()), "{token}");
         }
         for other in [
-            seed.replace('3', "A"),
-            format!("{seed}A"),
-            wallet.replace('q', "0"),
-            format!("{wallet}.js"),
+            ably.replacen(':', ".", 1),
+            ngrok.replacen("_4", "_x", 1),
+            bitwarden.replacen("0.", "1.", 1),
+            unleash.replacen(':', " ", 1),
         ] {
-            assert_eq!(found(&other), None, "{other}");
+            assert_ne!(found(&format!("x: {other}")), Some(3..3 + other.len()), "{other}");
         }
     }
 
