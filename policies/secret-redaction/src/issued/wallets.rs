@@ -22,7 +22,7 @@ pub(super) fn stellar(text: &[u8], run: Range<usize>) -> Option<Range<usize>> {
         held += 5;
         if held >= 8 {
             held -= 8;
-            bytes.push((bits >> held) as u8);
+            bytes.push(((bits >> held) & 0xff) as u8);
         }
     }
     let (body, checksum) = bytes.split_last_chunk::<2>()?;
