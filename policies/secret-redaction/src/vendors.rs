@@ -24,6 +24,9 @@ const SHORTEST: usize = 12;
 const REACH: usize = 48;
 const WORDS_BETWEEN_MAX: usize = 4;
 
+/// Longest row of a table, up to a cell that is looked at, in bytes.
+const ROW_MAX: usize = 2048;
+
 /// Longest name of a service, in bytes; with room for what joins its words.
 const NAME_MAX: usize = 24;
 
@@ -73,6 +76,25 @@ pub(crate) fn is_behind_service(text: &[u8], run: &Range<usize>) -> bool {
             Some(Before::Mention) => is_token(token),
             Some(Before::Name) => is_token(token) || shape::is_uuid(token),
         }
+        && !is_of_other_column(text, run.start)
+}
+
+/// Says whether what begins at `start` is a cell behind a comma whose column's name says that it is something else: the first
+/// line of the text has the names.
+fn is_of_other_column(text: &[u8], start: usize) -> bool {
+    let open = start - usize::from(text[..start].ends_with(b"\""));
+    if !text[..open].ends_with(b",") {
+        return false;
+    }
+    let reach = open.saturating_sub(ROW_MAX);
+    let Some(row) = text[reach..open].iter().rposition(|byte| *byte == b'\n') else {
+        return false;
+    };
+    let column = memchr::memchr_iter(b',', &text[reach + row..open]).count();
+    let header = &text[..text.len().min(ROW_MAX)];
+    let header = header.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let name = header.split(|byte| *byte == b',').nth(column).unwrap_or_default();
+    name.split(|byte| !ALNUM.has(*byte)).any(|word| OTHERS.has(word))
 }
 
 /// How a service stands before a token.
@@ -258,6 +280,8 @@ mod tests {
             format!("client = Shodan('<{NOISE}>')"),
             format!("ipstack: <{UUID}>"),
             format!("x\nlinear = \"<{NOISE}>\""),
+            format!("service,value,owner\nshodan,1,eva\nipstack,<{HEX_32}>,jan"),
+            format!("service,config_id\nipstack,1\nFor ipstack, <{HEX_32}> is used"),
         ] {
             assert!(behind(&text), "{text}");
         }
@@ -278,6 +302,8 @@ mod tests {
             format!("my_linear: <{UUID}>"),
             "ipstack: <customer_orders_by_region_2024>".to_owned(),
             format!("ipstack: <{NOISE}>/main.js"),
+            format!("service,config_id,owner\nshodan,1,eva\nipstack,<{NOISE}>,jan"),
+            format!("\"service\",\"config_id\"\n\"ipstack\",\"<{HEX_32}>\""),
         ] {
             assert!(!behind(&text), "{text}");
         }
