@@ -59,7 +59,7 @@ pub struct RemoteSettings {
 pub struct Limits {
     /// In one answer, as it is sent.
     pub answer_bytes_max: u64,
-    /// In one answer, unpacked.
+    /// In one answer, unpacked and in memory: the content of what is kept, and what each object takes beside.
     pub unpacked_bytes_max: u64,
 }
 
@@ -67,7 +67,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             answer_bytes_max: 1 << 30,
-            unpacked_bytes_max: 4 << 30,
+            unpacked_bytes_max: 2 << 30,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Takes a pack that a server sent apart, into whole objects in memory.
 //!
-//! The pack is a stranger's: every size is checked before memory is taken for it, every object gets the id that its
-//! content has, and nothing refers to anything outside.
+//! The pack is a stranger's: every size is checked before memory is taken for it, an object counts for more than its
+//! content since it takes more, every object gets the id that its content has, and nothing refers to anything outside.
 
 use crate::{
     encoder,
@@ -49,7 +49,18 @@ enum Base {
     Id(Oid),
 }
 
-/// Unpacks up to `bytes_max` bytes of content.
+/// What an entry takes here beside its content while the pack is taken apart.
+const ENTRY_BYTES: u64 = 96;
+/// What an object takes beside that where it is kept: its id, its place among the others, a piece of memory of its own.
+const OBJECT_BYTES: u64 = 160;
+/// A byte of kind and size, and an empty stream of zlib.
+const SMALLEST_ENTRY_BYTES: usize = 9;
+/// For so many entries memory is taken at once; for more when they are there.
+const ENTRIES_AT_ONCE: usize = 64 << 10;
+/// So many times what may be kept may be passed over: it takes no memory, but time.
+const PASSED_OVER_FACTOR: u64 = 8;
+
+/// Unpacks up to `bytes_max` bytes of objects, as they lie in memory.
 pub(crate) fn unpack(raw: &[u8], blobs: Blobs, bytes_max: u64) -> Result<Unpacked, UnpackError> {
     let (content, trailer) = raw
         .len()
@@ -65,23 +76,28 @@ pub(crate) fn unpack(raw: &[u8], blobs: Blobs, bytes_max: u64) -> Result<Unpacke
     }
     let count: [u8; 4] = content[8..HEADER_BYTES].try_into().expect("four bytes");
     let count = u32::from_be_bytes(count) as usize;
-    // The smallest entry is longer than one byte, so this bounds the memory for them.
-    if count > content.len() {
-        return Err(Damaged("the pack says that it has more objects than bytes"));
+    if count > (content.len() - HEADER_BYTES) / SMALLEST_ENTRY_BYTES {
+        return Err(Damaged(
+            "the pack says that it has more objects than there is room for",
+        ));
     }
     let mut parser = Parser {
         content,
         at: HEADER_BYTES,
         inflate: Decompress::new(),
         bytes_left: bytes_max,
+        passed_over_left: bytes_max.saturating_mul(PASSED_OVER_FACTOR),
         blobs,
     };
-    let mut entries = Vec::with_capacity(count);
-    let mut offsets = HashMap::with_capacity(count);
-    for number in 0..count {
-        offsets.insert(parser.at, number);
+    let mut entries = Vec::with_capacity(count.min(ENTRIES_AT_ONCE));
+    // In ascending order, as they come.
+    let mut offsets = Vec::with_capacity(count.min(ENTRIES_AT_ONCE));
+    for _ in 0..count {
+        parser.charge(ENTRY_BYTES)?;
+        offsets.push(parser.at);
         entries.push(parser.entry(&offsets)?);
     }
+    drop(offsets);
     if parser.at != content.len() {
         return Err(Damaged("there is something behind the last object"));
     }
@@ -93,11 +109,19 @@ struct Parser<'a> {
     at: usize,
     inflate: Decompress,
     bytes_left: u64,
+    passed_over_left: u64,
     blobs: Blobs,
 }
 
 impl Parser<'_> {
-    fn entry(&mut self, offsets: &HashMap<usize, usize>) -> Result<Entry, UnpackError> {
+    /// Counts what is about to be taken.
+    fn charge(&mut self, bytes: u64) -> Result<(), UnpackError> {
+        let left = self.bytes_left.checked_sub(bytes);
+        self.bytes_left = left.ok_or(UnpackError::TooLarge)?;
+        Ok(())
+    }
+
+    fn entry(&mut self, offsets: &[usize]) -> Result<Entry, UnpackError> {
         let start = self.at;
         let first = self.byte()?;
         let mut size = u64::from(first & 0x0f);
@@ -113,6 +137,8 @@ impl Parser<'_> {
         }
         if let Some(kind) = encoder::whole_kind(first) {
             if kind == Kind::Blob && self.blobs == Blobs::Skip {
+                let left = self.passed_over_left.checked_sub(size);
+                self.passed_over_left = left.ok_or(UnpackError::TooLarge)?;
                 // Only inflating it tells where it ends.
                 self.inflate(size, |_| ())?;
                 return Ok(Entry::Skipped);
@@ -124,8 +150,8 @@ impl Parser<'_> {
                 let distance = self.distance()?;
                 let offset = start
                     .checked_sub(distance)
-                    .and_then(|offset| offsets.get(&offset));
-                Base::Entry(*offset.ok_or(Damaged("a delta has no base"))?)
+                    .and_then(|offset| offsets.binary_search(&offset).ok());
+                Base::Entry(offset.ok_or(Damaged("a delta has no base"))?)
             }
             7 => {
                 let end = self.at + 20;
@@ -161,7 +187,8 @@ impl Parser<'_> {
     }
 
     fn keep(&mut self, size: u64) -> Result<Vec<u8>, UnpackError> {
-        self.bytes_left = self.bytes_left.checked_sub(size).ok_or(UnpackError::TooLarge)?;
+        self.charge(OBJECT_BYTES)?;
+        self.charge(size)?;
         // What a size says is believed when the bytes are there.
         let mut out = Vec::with_capacity(pack::index(size.min(BUFFER_BYTES as u64)));
         self.inflate(size, |piece| out.extend_from_slice(piece))?;
@@ -198,69 +225,71 @@ impl Parser<'_> {
 
 const BUFFER_BYTES: usize = 32 << 10;
 
-/// What became of an entry.
-#[derive(Clone, Copy)]
-enum State {
-    Open,
-    Skipped,
-    Done(Oid),
+/// Deltas whose base is not known yet, by what they wait for. Each is looked at once, whatever order a pack has.
+#[derive(Default)]
+struct Waiting {
+    on_entry: HashMap<usize, Vec<(usize, Vec<u8>)>>,
+    on_id: HashMap<Oid, Vec<(usize, Vec<u8>)>>,
+    count: usize,
+}
+
+impl Waiting {
+    fn add(&mut self, number: usize, base: Base, delta: Vec<u8>) {
+        self.count += 1;
+        let waiting = match base {
+            Base::Entry(entry) => self.on_entry.entry(entry).or_default(),
+            Base::Id(id) => self.on_id.entry(id).or_default(),
+        };
+        waiting.push((number, delta));
+    }
+
+    /// Takes those that waited for an entry, and for the object that it is; none if it was passed over.
+    fn take(&mut self, entry: usize, id: Option<Oid>) -> Vec<(usize, Vec<u8>)> {
+        let mut taken = self.on_entry.remove(&entry).unwrap_or_default();
+        taken.extend(id.and_then(|id| self.on_id.remove(&id)).unwrap_or_default());
+        self.count -= taken.len();
+        taken
+    }
 }
 
 fn resolve(entries: Vec<Entry>, mut bytes_left: u64) -> Result<Unpacked, UnpackError> {
-    let mut found = Unpacked::with_capacity(entries.len());
-    let mut states = vec![State::Open; entries.len()];
-    let mut deltas = Vec::new();
+    let mut found = Unpacked::new();
+    let mut waiting = Waiting::default();
+    // Entries of which it is known what they are.
+    let mut settled = Vec::new();
+    let mut blobs_were_skipped = false;
     for (number, entry) in entries.into_iter().enumerate() {
         match entry {
             Entry::Whole(kind, content) => {
                 let id = pack::object_id(kind, &content).ok_or(Damaged("an object attacks SHA-1"))?;
                 found.insert(id, (kind, content));
-                states[number] = State::Done(id);
+                settled.push((number, Some(id)));
             }
-            Entry::Skipped => states[number] = State::Skipped,
-            Entry::Delta { base, delta } => deltas.push((number, base, delta)),
+            Entry::Skipped => {
+                blobs_were_skipped = true;
+                settled.push((number, None));
+            }
+            Entry::Delta { base, delta } => waiting.add(number, base, delta),
         }
     }
-    // A base by number lies before its delta, so that one round does for those. One by id may lie anywhere.
-    loop {
-        let before = deltas.len();
-        let mut left = Vec::new();
-        for (number, base, delta) in deltas {
-            let base_id = match base {
-                Base::Entry(entry) => match states[entry] {
-                    State::Done(id) => Some(id),
-                    State::Skipped => {
-                        states[number] = State::Skipped;
-                        continue;
-                    }
-                    State::Open => None,
-                },
-                Base::Id(id) => Some(id),
-            };
-            let Some((kind, content)) = base_id.and_then(|id| found.get(&id)) else {
-                left.push((number, base, delta));
+    while let Some((number, base)) = settled.pop() {
+        for (number, delta) in waiting.take(number, base) {
+            let Some((kind, content)) = base.and_then(|base| found.get(&base)) else {
+                settled.push((number, None));
                 continue;
             };
             let (kind, content) = (*kind, apply(content, &delta, &mut bytes_left)?);
             let id = pack::object_id(kind, &content).ok_or(Damaged("an object attacks SHA-1"))?;
             found.insert(id, (kind, content));
-            states[number] = State::Done(id);
+            settled.push((number, Some(id)));
         }
-        if left.is_empty() {
-            return Ok(found);
-        }
-        if left.len() == before {
-            // Their bases may be blobs that were passed over: then they are blobs too. Should one be a tree, whoever
-            // needs it will find it missing.
-            let blobs_were_skipped = states.iter().any(|state| matches!(state, State::Skipped));
-            return if blobs_were_skipped {
-                Ok(found)
-            } else {
-                Err(Damaged("a delta has no base"))
-            };
-        }
-        deltas = left;
     }
+    // The bases of those that still wait may be blobs that were passed over: then they are blobs too. Should one be a
+    // tree, whoever needs it will find it missing.
+    if waiting.count > 0 && !blobs_were_skipped {
+        return Err(Damaged("a delta has no base"));
+    }
+    Ok(found)
 }
 
 /// Applies a delta to its base.
@@ -273,7 +302,8 @@ pub(crate) fn apply(base: &[u8], delta: &[u8], bytes_left: &mut u64) -> Result<V
     let target = size(&mut at).ok_or(bad)?;
     *bytes_left = bytes_left.checked_sub(target).ok_or(UnpackError::TooLarge)?;
     let target = usize::try_from(target).map_err(|_| UnpackError::TooLarge)?;
-    let mut out = Vec::with_capacity(target);
+    // What a size says is believed when the bytes are there.
+    let mut out = Vec::with_capacity(target.min(base.len() + delta.len()));
     while let Some((&code, rest)) = at.split_first() {
         at = rest;
         let piece = if code & 0x80 != 0 {
@@ -384,15 +414,101 @@ mod tests {
         }
     }
 
+    fn seal(mut content: Vec<u8>) -> Vec<u8> {
+        let sum = pack::checksum(&content);
+        content.extend_from_slice(sum.as_bytes());
+        content
+    }
+
+    /// Makes a pack of so many entries, each as it is given.
+    fn pack_of(count: usize, entries: impl Iterator<Item = Vec<u8>>) -> Vec<u8> {
+        let mut content = b"PACK\0\0\0\x02".to_vec();
+        content.extend_from_slice(&u32::try_from(count).unwrap().to_be_bytes());
+        entries.for_each(|entry| content.extend(entry));
+        seal(content)
+    }
+
+    /// A stream of zlib that holds this, not compressed.
+    fn stored(content: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(content.len()).unwrap();
+        let (mut a, mut b) = (1_u32, 0_u32);
+        for byte in content {
+            a = (a + u32::from(*byte)) % 65_521;
+            b = (b + a) % 65_521;
+        }
+        let head = [
+            &[0x78, 0x01, 0x01][..],
+            &length.to_le_bytes(),
+            &(!length).to_le_bytes(),
+        ];
+        [&head.concat(), content, &((b << 16) | a).to_be_bytes()].concat()
+    }
+
+    #[test]
+    fn very_many_objects_of_nothing_are_bounded_like_large_ones() {
+        const COUNT: usize = 100_000;
+        let empty = |kind: u8| {
+            let entry = [&[kind << 4][..], b"\x78\x9c\x03\0\0\0\0\x01"].concat();
+            assert_eq!(entry.len(), SMALLEST_ENTRY_BYTES);
+            pack_of(COUNT, std::iter::repeat_n(entry, COUNT))
+        };
+        let enough = COUNT as u64 * (ENTRY_BYTES + OBJECT_BYTES);
+        let (trees, blobs) = (empty(2), empty(3));
+        for (pack, blobs, enough) in [
+            (&trees, Blobs::Skip, enough),
+            (&blobs, Blobs::Keep, enough),
+            (&blobs, Blobs::Skip, COUNT as u64 * ENTRY_BYTES),
+        ] {
+            let refused = unpack(pack, blobs, enough - 1).unwrap_err();
+            assert_eq!(refused, UnpackError::TooLarge, "{blobs:?}");
+            let found = unpack(pack, blobs, enough).unwrap();
+            assert_eq!(found.len(), usize::from(enough > COUNT as u64 * ENTRY_BYTES));
+        }
+        // No room for so many.
+        let entry = [&[0x20][..], b"\x78\x9c\x03\0\0\0\0\x01"].concat();
+        let liar = pack_of(1001, std::iter::repeat_n(entry, 1000));
+        assert!(matches!(unpack(&liar, Blobs::Keep, 1 << 40), Err(Damaged(_))));
+    }
+
+    #[test]
+    fn what_is_passed_over_is_bounded_too() {
+        let blob = [&[0xbf, 0x04][..], &stored(&[7; 79])].concat();
+        let pack = pack_of(100, std::iter::repeat_n(blob, 100));
+        let enough = 100 * ENTRY_BYTES;
+        assert_eq!(unpack(&pack, Blobs::Skip, enough).unwrap().len(), 0);
+        let large = [&[0xbf, 0xa0, 0x1f][..], &stored(&[7; 64_015])].concat();
+        let pack = pack_of(3, std::iter::repeat_n(large, 3));
+        assert_eq!(unpack(&pack, Blobs::Skip, 30_000).unwrap().len(), 0);
+        let refused = unpack(&pack, Blobs::Skip, 20_000).unwrap_err();
+        assert_eq!(refused, UnpackError::TooLarge);
+    }
+
+    #[test]
+    fn a_chain_of_deltas_in_the_worst_order_takes_no_longer_than_in_the_best() {
+        const COUNT: usize = 40_000;
+        // Each is the one before with another number at its end, and names it by id.
+        let content = |number: usize| format!("{number:08}").into_bytes();
+        let mut entries = vec![[&[0x38][..], &stored(&content(0))].concat()];
+        for number in 1..COUNT {
+            let base = pack::object_id(Kind::Blob, &content(number - 1)).unwrap();
+            let delta = [&[8, 8, 8][..], &content(number)].concat();
+            let entry = [&[0x7b][..], base.as_bytes(), &stored(&delta)].concat();
+            entries.push(entry);
+        }
+        for backwards in [false, true] {
+            let mut entries = entries.clone();
+            if backwards {
+                entries.reverse();
+            }
+            let pack = pack_of(COUNT, entries.into_iter());
+            assert_eq!(unpack(&pack, Blobs::Keep, 100 << 20).unwrap().len(), COUNT);
+        }
+    }
+
     #[test]
     fn no_damage_makes_a_panic_or_another_object() {
         let (pack, contents) = packed_by_git(true);
         let ids: std::collections::HashSet<Oid> = contents.iter().map(|(id, _)| *id).collect();
-        let seal = |mut content: Vec<u8>| {
-            let sum = pack::checksum(&content);
-            content.extend_from_slice(sum.as_bytes());
-            content
-        };
         let whole = &pack[..pack.len() - TRAILER_BYTES];
         for cut in (0..whole.len()).step_by(997) {
             assert!(
@@ -430,7 +546,7 @@ mod tests {
         );
         let liar = seal(b"PACK\0\0\0\x02\xff\xff\xff\xff".to_vec());
         assert!(matches!(unpack(&liar, Blobs::Keep, 1), Err(Damaged(_))));
-        let bomb = seal(b"PACK\0\0\0\x02\0\0\0\x01\xbf\xff\xff\xff\xff\xff\x01".to_vec());
+        let bomb = seal(b"PACK\0\0\0\x02\0\0\0\x01\xbf\xff\xff\xff\xff\xff\x01\x78\x9c\x03".to_vec());
         assert_eq!(
             unpack(&bomb, Blobs::Keep, 1 << 30).unwrap_err(),
             UnpackError::TooLarge
