@@ -1,6 +1,9 @@
 //! What proves to a remote who we are.
 
-use secrecy::{ExposeSecret, SecretString};
+mod hiding;
+
+pub(crate) use hiding::Hiding;
+use secrecy::SecretString;
 use std::fmt;
 
 /// A secret that a remote asks for. Nothing of it is ever shown.
@@ -26,20 +29,6 @@ impl Credential {
             // GitHub takes any name, GitLab any but an empty one, and GitHub's own apps use this one.
             user: "x-access-token".to_owned(),
             password: token,
-        }
-    }
-
-    /// Replaces the secret wherever it occurs in a text of somebody else.
-    pub(crate) fn without(&self, text: &str) -> String {
-        let secret = match self {
-            Self::Basic { password: secret, .. } | Self::Bearer(secret) => secret.expose_secret(),
-            // A server never gets to see it.
-            Self::SshKey { .. } => return text.to_owned(),
-        };
-        if secret.is_empty() {
-            text.to_owned()
-        } else {
-            text.replace(secret, "***")
         }
     }
 }

@@ -1,7 +1,7 @@
 //! How one object becomes the bytes of a pack entry, and back.
 //!
 //! Compression is libdeflate at its fastest level: for JSON of a few kilobytes it costs about a quarter more time than
-//! zlib-rs at its fastest and makes a quarter fewer bytes, as few as level 6 (measured: `benches/README.md`).
+//! zlib-rs at its fastest and makes a quarter fewer bytes, as few as level 6.
 
 use crate::delta;
 use gix::objs::Kind;

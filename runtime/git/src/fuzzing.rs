@@ -7,7 +7,8 @@ use crate::{
     delta, idx,
     pack::{self, TRAILER_BYTES},
     packfile::PackFile,
-    refusal,
+    refname::RefName,
+    refusal::{self, OwnNames},
     run::Run,
     smart::{
         advertisement::Advertisement,
@@ -49,14 +50,16 @@ pub fn advertisement(mut bytes: &[u8]) {
 /// # Panics
 /// See the module.
 pub fn report(mut bytes: &[u8]) {
+    let own = own();
     let server = read_advertisement(&mut bytes).unwrap_or_default();
     let read = send_pack::read_report(&server, &mut PacketReader::new(&mut bytes, BYTES_MAX));
     let messages = match read {
         Ok(report) => {
             for (_, outcome) in &report.refs {
                 let reason = outcome.as_ref().err();
-                let meaning = reason
-                    .map(|reason| refusal::classify(reason, report.unpack.as_deref(), &report.messages));
+                let meaning = reason.map(|reason| {
+                    refusal::classify(reason, report.unpack.as_deref(), &report.messages, &own)
+                });
                 let _ = format!("{meaning:?}");
             }
             report.messages
@@ -168,12 +171,21 @@ pub fn delta(base: &[u8], target: &[u8]) {
 /// # Panics
 /// See the module.
 pub fn words(reason: &str, messages: &str) {
-    let _ = format!("{:?}", refusal::classify(reason, None, messages));
+    let own = own();
+    let _ = format!("{:?}", refusal::classify(reason, None, messages, &own));
     let _ = format!(
         "{:?}",
-        refusal::classify("pre-receive hook declined", Some(reason), messages)
+        refusal::classify("pre-receive hook declined", Some(reason), messages, &own)
     );
-    let _ = (refusal::is_read_only(messages), fetch::not_ours(messages));
+    let _ = (refusal::no_access(messages, &own), fetch::not_ours(messages));
+}
+
+/// Names that words of a server may hold.
+fn own() -> OwnNames {
+    OwnNames::of(
+        "https://example.com/team/archived.git",
+        RefName::branch("a-b").ok().as_ref(),
+    )
 }
 
 fn sealed(content: &[u8]) -> Vec<u8> {

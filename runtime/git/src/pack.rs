@@ -31,16 +31,16 @@ pub(crate) const TRAILER_BYTES: usize = 20;
 /// left behind.
 pub(crate) const TEMPORARY: &str = "tmp_kbc-mirror_";
 
-/// Hashes an object as Git does.
-///
-/// The hash is SHA-1 with collision detection; an input that attacks it does not get the plain SHA-1 but is
-/// refused by returning none.
 /// Returns the id that a blob with this content has; none for an attack on SHA-1.
 #[must_use]
 pub fn blob_id(content: &[u8]) -> Option<Oid> {
     object_id(Kind::Blob, content)
 }
 
+/// Hashes an object as Git does.
+///
+/// The hash is SHA-1 with collision detection; an input that attacks it does not get the plain SHA-1 but is
+/// refused by returning none.
 pub(crate) fn object_id(kind: Kind, content: &[u8]) -> Option<Oid> {
     let id = gix::objs::compute_hash(gix::hash::Kind::Sha1, kind, content).ok()?;
     Some(from_gix(&id))

@@ -3,12 +3,14 @@
 //! Every forge has its own words, and they change. So the words only choose what people are told and who must act;
 //! whether the branch moved is never read from them, but from the branch.
 
+mod own;
 mod secrets;
 #[cfg(test)]
 mod tests;
 mod words;
 
-use crate::error::Disposition;
+use crate::{error::Disposition, transport_error::TransportError};
+pub(crate) use own::OwnNames;
 use std::fmt;
 
 /// Why a remote does not take a push.
@@ -126,7 +128,7 @@ impl fmt::Display for Refusal {
                 "the repository is archived or read-only; unarchive it, or give the mirror another one"
             }
             Self::AuthorEmail => {
-                "a rule does not accept the e-mail of an author or committer; allow it, or change the mirror's identity"
+                "a rule does not accept the e-mail of an author or committer; allow it, or have the mirror's own address accepted"
             }
             Self::CommitRule => "a rule about commits does not accept this one; exempt the mirror's account",
             Self::BranchName => "the branch may not have this name; change the rule or the mirror's branch",
@@ -186,11 +188,12 @@ pub(crate) enum Meaning {
 
 /// Finds out why a ref was not moved. `reason` is what the report says of the ref, `unpack` what it says of the pack,
 /// and `messages` what was said to people meanwhile.
-pub(crate) fn classify(reason: &str, unpack: Option<&str>, messages: &str) -> Meaning {
+pub(crate) fn classify(reason: &str, unpack: Option<&str>, messages: &str, own: &OwnNames) -> Meaning {
     let messages = crate::transport_error::clean(messages);
     let all = [reason, unpack.unwrap_or_default(), &messages]
         .join("\n")
         .to_lowercase();
+    let all = own.taken_out(&all);
     let meaning = words::find(&all);
     match meaning {
         Some(words::Word::Secrets) => Meaning::Refused(Refusal::Secrets(secrets::find(&messages))),
@@ -206,10 +209,42 @@ pub(crate) fn classify(reason: &str, unpack: Option<&str>, messages: &str) -> Me
     }
 }
 
-/// Says whether a text tells of a repository that takes no changes.
-pub(crate) fn is_read_only(said: &str) -> bool {
-    matches!(
-        words::find(&said.to_lowercase()),
-        Some(words::Word::Plain(Refusal::ReadOnly))
-    )
+/// Why a remote does not let somebody at a repository at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoAccess {
+    ReadOnly,
+    RateLimited,
+    NotFound,
+    Forbidden,
+}
+
+/// Finds out from its words why a remote does not talk about a repository; none if they do not tell.
+pub(crate) fn no_access(said: &str, own: &OwnNames) -> Option<NoAccess> {
+    let said = own.taken_out(&said.to_lowercase());
+    let refused = words::find(&said);
+    match refused {
+        Some(words::Word::Plain(Refusal::ReadOnly)) => return Some(NoAccess::ReadOnly),
+        Some(words::Word::RateLimited) => return Some(NoAccess::RateLimited),
+        _ => {}
+    }
+    let found = words::find_no_access(&said);
+    found.or_else(|| {
+        let not_permitted = matches!(refused, Some(words::Word::Plain(Refusal::NotPermitted)));
+        not_permitted.then_some(NoAccess::Forbidden)
+    })
+}
+
+/// Returns the error that it comes to; none if the words do not tell.
+pub(crate) fn no_access_error(remote: &str, said: &str) -> Option<TransportError> {
+    let (remote, said) = (remote.to_owned(), said.to_owned());
+    Some(match no_access(&said, &OwnNames::of(&remote, None))? {
+        NoAccess::ReadOnly => TransportError::ReadOnly { remote, said },
+        NoAccess::RateLimited => TransportError::RateLimited {
+            remote,
+            retry_after: None,
+            said,
+        },
+        NoAccess::NotFound => TransportError::NotFound { remote, said },
+        NoAccess::Forbidden => TransportError::Forbidden { remote, said },
+    })
 }

@@ -216,11 +216,12 @@ impl SmartRemote {
             self.limits.answer_bytes_max,
         ));
         let advertisement = match read {
-            Ok(advertisement) => Arc::new(advertisement),
+            Ok(advertisement) => advertisement,
             Err(error) => return Err(self.advertisement_error(conversation.as_mut(), error)),
         };
-        *self.remembered(service) = Some(Arc::clone(&advertisement));
-        Ok((conversation, advertisement))
+        // Where the refs were is no use afterwards, and a repository may have very many.
+        *self.remembered(service) = Some(Arc::new(advertisement.without_refs()));
+        Ok((conversation, Arc::new(advertisement)))
     }
 
     /// Returns where branches are, all from one request.
@@ -253,7 +254,7 @@ impl SmartRemote {
                 remote,
                 problem: format!(
                     "its object ids are {}, and only SHA-1 is supported; give a repository made with `git init --object-format=sha1`",
-                    crate::transport_error::clean(&format)
+                    self.clean(&format)
                 ),
             },
         }
@@ -276,41 +277,18 @@ impl SmartRemote {
 
     /// Says what an error means that a server gives in its own words.
     fn said(&self, said: &str) -> TransportError {
-        let remote = self.name.clone();
         let said = self.clean(said);
-        let lower = said.to_lowercase();
-        let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
-        if crate::refusal::is_read_only(&said) {
-            TransportError::ReadOnly { remote, said }
-        } else if has(&["rate limit", "too many requests"]) {
-            TransportError::RateLimited {
-                remote,
-                retry_after: None,
-                said,
-            }
-        } else if has(&[
-            "not found",
-            "no such repository",
-            "not exported",
-            "does not exist",
-            "does not appear to be a git repository",
-        ]) {
-            TransportError::NotFound { remote, said }
-        } else if has(&["denied", "not allowed", "not enabled", "permission", "forbidden"]) {
-            TransportError::Forbidden { remote, said }
-        } else {
-            TransportError::Unavailable {
-                remote,
-                retry_after: None,
-                said,
-            }
-        }
+        crate::refusal::no_access_error(&self.name, &said).unwrap_or_else(|| TransportError::Unavailable {
+            remote: self.name.clone(),
+            retry_after: None,
+            said,
+        })
     }
 
     /// Makes a server's words fit to be shown.
     fn clean(&self, said: &str) -> String {
-        let said = crate::transport_error::clean(said);
-        self.link.link().without_secrets(&said)
+        // Not the other way round: what is shortened may end within a credential.
+        crate::transport_error::clean(&self.link.link().without_secrets(said))
     }
 }
 

@@ -46,7 +46,7 @@ pub enum TransportError {
     HostKey { remote: String, said: String },
     /// The credentials are missing, wrong or expired.
     #[error(
-        "remote `{remote}` did not accept the credentials{}; renew the token or key of the mirror, and start the process again",
+        "remote `{remote}` did not accept the credentials{}; renew the token or key of the mirror; what is in a file is read again by itself, what is in the environment at the next start",
         said_in_brackets(said)
     )]
     Credentials { remote: String, said: String },
@@ -190,6 +190,32 @@ impl TransportError {
             Self::RateLimited { retry_after, .. } | Self::Unavailable { retry_after, .. } => *retry_after,
             _ => None,
         }
+    }
+
+    /// Changes what the other side said, or had a part in saying.
+    pub(crate) fn with_words(mut self, change: impl Fn(&str) -> String) -> Self {
+        match &mut self {
+            Self::Unreachable { problem: words, .. }
+            | Self::Certificate { problem: words, .. }
+            | Self::HostKey { said: words, .. }
+            | Self::Credentials { said: words, .. }
+            | Self::Forbidden { said: words, .. }
+            | Self::NotFound { said: words, .. }
+            | Self::Moved { to: words, .. }
+            | Self::ReadOnly { said: words, .. }
+            | Self::RateLimited { said: words, .. }
+            | Self::Unavailable { said: words, .. }
+            | Self::RequestTooLarge { said: words, .. }
+            | Self::Protocol { problem: words, .. }
+            | Self::Settings { problem: words, .. } => *words = change(words),
+            Self::TimedOut { .. }
+            | Self::SchemeRefused { .. }
+            | Self::AddressRefused { .. }
+            | Self::ProxyCredentials { .. }
+            | Self::AnswerTooLarge { .. }
+            | Self::Program { .. } => {}
+        }
+        self
     }
 
     /// Returns whether the same may work at once, over a new connection.

@@ -17,6 +17,8 @@ pub enum On {
 /// A failure of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
+    /// None: the request is served as ever, and the next one meets what comes next.
+    Pass,
     /// The connection ends before a byte of the request's body is read.
     CutBeforeBody,
     /// The connection ends when so many bytes of the body were read.
@@ -68,6 +70,17 @@ impl Fault {
             headers: vec![("content-type", "text/html".to_owned())],
             body: body.to_owned(),
         }
+    }
+
+    /// The same with a body of another type.
+    #[must_use]
+    pub fn with_content_type(mut self, content_type: &str, content: &str) -> Self {
+        if let Self::Answer { headers, body, .. } = &mut self {
+            headers.retain(|(name, _)| *name != "content-type");
+            headers.push(("content-type", content_type.to_owned()));
+            content.clone_into(body);
+        }
+        self
     }
 
     /// The same with one more header.

@@ -46,8 +46,18 @@ struct Incoming {
     current: io::Cursor<Vec<u8>>,
     idle: Duration,
     deadline: Instant,
-    timed_out: bool,
+    /// Why there is no more; none if the other side ended it.
+    end: Option<End>,
     bytes_left: u64,
+    bytes_max: u64,
+}
+
+/// Why nothing more is waited for.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Idle,
+    Total,
+    TooLarge,
 }
 
 const CHUNK_BYTES: usize = 64 << 10;
@@ -72,8 +82,9 @@ impl Duplex {
                 current: io::Cursor::default(),
                 idle: timeouts.idle,
                 deadline: Instant::now() + timeouts.total,
-                timed_out: false,
+                end: None,
                 bytes_left: bytes_max,
+                bytes_max,
             },
             writer: Some(Box::new(writer)),
             ending,
@@ -101,6 +112,18 @@ fn pump(mut reader: impl Read, sender: &SyncSender<io::Result<Vec<u8>>>) {
     }
 }
 
+impl Incoming {
+    /// Returns how long the next byte is waited for, and what it means if it does not come.
+    fn patience(&self) -> (Duration, End) {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if self.idle < left {
+            (self.idle, End::Idle)
+        } else {
+            (left, End::Total)
+        }
+    }
+}
+
 impl Read for Incoming {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
@@ -108,17 +131,20 @@ impl Read for Incoming {
             if read > 0 || buffer.is_empty() {
                 return Ok(read);
             }
-            let left = self.deadline.saturating_duration_since(Instant::now());
-            match self.chunks.recv_timeout(self.idle.min(left)) {
+            let (span, late) = self.patience();
+            match self.chunks.recv_timeout(span) {
                 Ok(Ok(chunk)) => {
-                    let left = self.bytes_left.checked_sub(chunk.len() as u64);
-                    self.bytes_left = left.ok_or(io::ErrorKind::FileTooLarge)?;
+                    let Some(left) = self.bytes_left.checked_sub(chunk.len() as u64) else {
+                        self.end = Some(End::TooLarge);
+                        return Err(io::ErrorKind::FileTooLarge.into());
+                    };
+                    self.bytes_left = left;
                     self.current = io::Cursor::new(chunk);
                 }
                 Ok(Err(error)) => return Err(error),
                 Err(RecvTimeoutError::Disconnected) => return Ok(0),
                 Err(RecvTimeoutError::Timeout) => {
-                    self.timed_out = true;
+                    self.end = Some(late);
                     return Err(io::ErrorKind::TimedOut.into());
                 }
             }
@@ -144,13 +170,24 @@ impl Conversation for Duplex {
     }
 
     fn explain(&mut self, error: io::Error) -> TransportError {
-        if self.incoming.timed_out || error.kind() == io::ErrorKind::TimedOut {
+        let remote = self.remote.clone();
+        let is_late = error.kind() == io::ErrorKind::TimedOut;
+        let (what, after) = match self.incoming.end {
+            Some(End::TooLarge) => {
+                self.ending.cut();
+                return TransportError::AnswerTooLarge {
+                    remote,
+                    what: "data",
+                    bytes_max: self.incoming.bytes_max,
+                };
+            }
+            Some(End::Total) => ("the whole answer", self.timeouts.total),
+            Some(End::Idle) => ("the next byte", self.timeouts.idle),
+            None => ("the next byte", self.timeouts.idle.min(self.timeouts.total)),
+        };
+        if is_late || self.incoming.end.is_some() {
             self.ending.cut();
-            return TransportError::TimedOut {
-                remote: self.remote.clone(),
-                what: "the next byte",
-                after: self.timeouts.idle.min(self.timeouts.total),
-            };
+            return TransportError::TimedOut { remote, what, after };
         }
         self.ending
             .reason()
@@ -181,14 +218,17 @@ impl Duplex {
             let _ = sender.send(Some((outcome, writer)));
         });
         loop {
-            let left = self.incoming.deadline.saturating_duration_since(Instant::now());
-            match written.recv_timeout(self.timeouts.idle.min(left)) {
+            let (span, late) = self.incoming.patience();
+            match written.recv_timeout(span) {
                 Ok(None) => {}
                 Ok(Some((outcome, writer))) => {
                     self.writer = Some(writer);
                     return outcome;
                 }
-                Err(RecvTimeoutError::Timeout) => return Err(io::ErrorKind::TimedOut.into()),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.incoming.end = Some(late);
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
                 Err(RecvTimeoutError::Disconnected) => return Err(io::ErrorKind::BrokenPipe.into()),
             }
         }

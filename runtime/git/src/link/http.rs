@@ -4,6 +4,7 @@
 //! never leave the origin that the operator named.
 
 mod answer;
+mod page;
 mod redirect;
 pub(crate) mod resolver;
 
@@ -11,10 +12,10 @@ use super::{Conversation, Link, Piece, SendError, Service, Timeouts, body};
 use crate::{
     AGENT,
     address::AddressPolicy,
-    credential::Credential,
+    credential::{Credential, Hiding},
     remote::Visibility,
     repository_url::{RepositoryUrl, Scheme},
-    transport_error::TransportError,
+    transport_error::{TransportError, clean},
 };
 use answer::{Answer, Phase};
 use reqwest::{
@@ -60,6 +61,8 @@ pub(crate) struct HttpLink {
     client: Client,
     /// What the next conversation is had with.
     proof: Mutex<Arc<Proof>>,
+    /// What the proxy is shown, which it may send back as well.
+    proxy: Option<Credential>,
     timeouts: Timeouts,
     answer_bytes_max: u64,
 }
@@ -153,12 +156,15 @@ impl HttpLink {
             check_literal(&name, host, &addresses)?;
         }
         let client = client(&name, addresses, proxy.as_ref(), &certificates_pem, &timeouts)?;
+        let proxy = proxy.and_then(|proxy| proxy.user);
+        let proxy = proxy.map(|(user, password)| Credential::Basic { user, password });
         debug_assert!(matches!(url.scheme, Scheme::Https | Scheme::Http));
         Ok(Self {
             name,
             base: Mutex::new(base),
             client,
             proof: Mutex::new(Arc::new(proof)),
+            proxy,
             timeouts,
             answer_bytes_max,
         })
@@ -186,11 +192,22 @@ impl HttpLink {
             let answer = self.exchange(request, None, Phase::Advertisement, STRANGERS_BYTES_MAX);
             let answer = answer.map_err(|failure| failure.error)?;
             let Some(location) = answer.redirect.as_deref() else {
-                return answer.visibility(&self.name);
+                return answer
+                    .visibility(&self.name)
+                    .map_err(|error| self.fit_to_show(error));
             };
-            base = redirect::follow(&self.name, &base, location)?;
+            base = self.follow(&base, location)?;
         }
         Err(self.circle())
+    }
+
+    /// Where a redirect leads is the server's word, as anything else.
+    fn follow(&self, base: &Url, location: &str) -> Result<Url, TransportError> {
+        redirect::follow(&self.name, base, location).map_err(|error| self.fit_to_show(error))
+    }
+
+    fn fit_to_show(&self, error: TransportError) -> TransportError {
+        error.with_words(|text| self.without_secrets(text))
     }
 
     fn base(&self) -> Url {
@@ -222,14 +239,13 @@ impl HttpLink {
             let answer = self.run(request, None, Phase::Advertisement);
             let answer = answer.map_err(|failure| failure.error)?;
             let Some(location) = answer.redirect.as_deref() else {
-                answer.expect_type(
-                    &self.name,
-                    &format!("application/x-{}-advertisement", service.name()),
-                )?;
+                let expected = format!("application/x-{}-advertisement", service.name());
+                let checked = answer.expect_type(&self.name, &expected);
+                checked.map_err(|error| self.fit_to_show(error))?;
                 *self.base.lock().unwrap_or_else(PoisonError::into_inner) = base;
                 return Ok(answer);
             };
-            base = redirect::follow(&self.name, &base, location)?;
+            base = self.follow(&base, location)?;
         }
         Err(self.circle())
     }
@@ -275,7 +291,7 @@ impl HttpLink {
             may_have_worked: false,
         });
         outcome?.map(|mut answer| {
-            answer.said = self.without_secrets(&answer.said);
+            answer.said = clean(&self.without_secrets(&answer.said));
             answer
         })
     }
@@ -413,8 +429,7 @@ impl Link for HttpLink {
 
     fn without_secrets(&self, text: &str) -> String {
         let proof = self.proof();
-        let credentials = proof.credentials.iter();
-        credentials.fold(text.to_owned(), |text, credential| credential.without(&text))
+        Hiding::of(proof.credentials.iter().chain(&self.proxy)).without(text)
     }
 }
 
@@ -447,7 +462,7 @@ impl Conversation for HttpConversation<'_> {
         answer
             .expect_type(&link.name, &expected)
             .map_err(|error| SendError {
-                error,
+                error: link.fit_to_show(error),
                 may_have_worked: true,
             })?;
         self.answer = answer;

@@ -6,7 +6,7 @@ use expect_test::expect;
 #[track_caller]
 fn check(table: &[(&str, &str, &str)]) {
     for (reason, messages, expected) in table {
-        let found = match classify(reason, None, messages) {
+        let found = match classify(reason, None, messages, &OwnNames::default()) {
             Meaning::Refused(refusal) => refusal.code(),
             Meaning::Contended => "contended",
             Meaning::RateLimited => "rate_limited",
@@ -229,12 +229,18 @@ fn git_itself() {
         ("missing necessary objects", "", "missing_objects"),
         ("who knows", "", "unknown"),
     ]);
-    let unpack = classify("unpacker error", Some("index-pack abnormal exit"), "");
+    let unpack = classify(
+        "unpacker error",
+        Some("index-pack abnormal exit"),
+        "",
+        &OwnNames::default(),
+    );
     assert_eq!(unpack, Meaning::Refused(Refusal::InvalidObjects));
 }
 
 fn shown(messages: &str) -> String {
-    let Meaning::Refused(refusal @ Refusal::Secrets(_)) = classify("", None, messages) else {
+    let Meaning::Refused(refusal @ Refusal::Secrets(_)) = classify("", None, messages, &OwnNames::default())
+    else {
         panic!("no secrets in {messages}")
     };
     let Refusal::Secrets(findings) = &refusal else {
@@ -306,7 +312,8 @@ fn where_secrets_were_found_is_read() {
         abcdef0123\n-- config/settings.py:15 | AWS Access Key\n";
     let azure = "VS403654: The push was rejected because it contains one or more secrets.\ncommit: abcdef0123, paths: /src/a.cs(7,2-30) : SEC101/156\n";
     for (messages, path, line) in [(gitlab, "config/settings.py", 15), (azure, "src/a.cs", 7)] {
-        let Meaning::Refused(Refusal::Secrets(found)) = classify("", None, messages) else {
+        let Meaning::Refused(Refusal::Secrets(found)) = classify("", None, messages, &OwnNames::default())
+        else {
             panic!("{messages}")
         };
         assert_eq!(found.len(), 1, "{messages}");
@@ -334,7 +341,9 @@ fn files_that_are_too_large_are_named() {
             "d.csv",
         ),
     ] {
-        let Meaning::Refused(refusal @ Refusal::FileTooLarge { .. }) = classify("x", None, messages) else {
+        let Meaning::Refused(refusal @ Refusal::FileTooLarge { .. }) =
+            classify("x", None, messages, &OwnNames::default())
+        else {
             panic!("{messages}")
         };
         assert_eq!(

@@ -2,7 +2,7 @@
 //!
 //! What stands here was seen in their documentation, their sources or reports of their users.
 
-use super::Refusal;
+use super::{NoAccess, Refusal};
 
 #[derive(Debug, Clone)]
 pub(super) enum Word {
@@ -162,4 +162,30 @@ pub(super) fn find(all: &str) -> Option<Word> {
         .iter()
         .find(|(words, _)| words.iter().all(|word| all.contains(word)));
     found.map(|(_, word)| word.clone())
+}
+
+/// What is said instead of talking about a repository at all, beside the words above for one that takes no changes and
+/// for too many requests.
+const NO_ACCESS: &[(&str, NoAccess)] = &[
+    ("repository not exported", NoAccess::NotFound), // Git: `git daemon`
+    ("no such repository", NoAccess::NotFound),
+    ("does not appear to be a git repository", NoAccess::NotFound), // Git
+    ("does not exist", NoAccess::NotFound),
+    ("could not be found", NoAccess::NotFound), // GitLab
+    ("not found", NoAccess::NotFound),          // GitHub, Gitea
+    ("no such project", NoAccess::NotFound),
+    ("tf401019", NoAccess::NotFound), // Azure DevOps: or without permissions
+    ("marked as read only", NoAccess::Forbidden), // GitHub: a deploy key
+    ("permission", NoAccess::Forbidden),
+    ("not allowed", NoAccess::Forbidden),
+    ("not enabled", NoAccess::Forbidden), // Git
+    ("denied", NoAccess::Forbidden),
+    ("forbidden", NoAccess::Forbidden),
+    ("tf401027", NoAccess::Forbidden), // Azure DevOps
+    ("too many", NoAccess::RateLimited),
+];
+
+pub(super) fn find_no_access(all: &str) -> Option<NoAccess> {
+    let found = NO_ACCESS.iter().find(|(word, _)| all.contains(word));
+    found.map(|(_, meaning)| *meaning)
 }

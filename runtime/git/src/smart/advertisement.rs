@@ -103,6 +103,15 @@ impl Advertisement {
         Ok(())
     }
 
+    /// Returns what the server can do, without where its refs are.
+    pub(crate) fn without_refs(&self) -> Self {
+        Self {
+            refs: Vec::new(),
+            version_2: self.version_2,
+            capabilities: self.capabilities.clone(),
+        }
+    }
+
     /// Returns whether the server has a capability, whatever its value.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.value(name).is_some()

@@ -13,7 +13,7 @@ use crate::{
     pack::{self, Form},
     ref_update::{Outcomes, PushMode, PushReport, RefUpdate, RefUpdates},
     refname::RefName,
-    refusal::{Meaning, Refusal, classify},
+    refusal::{Meaning, OwnNames, Refusal, classify},
     transport_error::TransportError,
 };
 use mirror_core::ids::Oid;
@@ -285,7 +285,8 @@ impl SmartRemote {
             _ => "",
         };
         let messages = self.clean(&report.messages);
-        let meaning = classify(reason, report.unpack.as_deref(), &messages);
+        let own = OwnNames::of(&self.name, Some(&update.refname));
+        let meaning = classify(reason, report.unpack.as_deref(), &messages, &own);
         let unpack = report.unpack.clone().unwrap_or_default();
         let said = [reason, &unpack, &messages]
             .into_iter()
@@ -306,7 +307,8 @@ impl SmartRemote {
             _ => "",
         };
         let all = self.clean(&format!("{messages}\n{said}"));
-        match classify("", None, &all) {
+        let own = OwnNames::of(&self.name, Some(&update.refname));
+        match classify("", None, &all, &own) {
             Meaning::Refused(Refusal::Unknown) => None,
             meaning => Some(self.meant(update, meaning, all)),
         }

@@ -1,8 +1,12 @@
 //! One HTTP request and its answer, with every wait bounded and every failure told apart.
 
-use super::super::{SendError, Timeouts};
+use super::{
+    super::{SendError, Timeouts},
+    page,
+};
 use crate::{
     address::AddressRefused,
+    refusal::{self, NoAccess, OwnNames},
     remote::Visibility,
     transport_error::{TransportError, clean},
 };
@@ -64,9 +68,11 @@ pub(crate) struct Answer {
     /// It was asked too often, or wants not to be for a while.
     asks_to_wait: bool,
     pub(super) redirect: Option<String>,
-    /// What the body of a failure says, if it is text.
+    /// What the body of a failure says to people; as it came, with whatever it holds.
     pub(super) said: String,
     body: io::Cursor<Vec<u8>>,
+    /// How much of it is read.
+    bytes_max: u64,
     /// Why there is no more of it than that; none if it is whole.
     end: Option<End>,
 }
@@ -102,7 +108,7 @@ impl Answer {
             Some(End::TooLarge) => TransportError::AnswerTooLarge {
                 remote,
                 what: "data",
-                bytes_max: self.body.get_ref().len() as u64,
+                bytes_max: self.bytes_max,
             },
             Some(End::Cut) | None => TransportError::Unreachable {
                 remote,
@@ -147,7 +153,7 @@ impl Answer {
         match self.status.as_u16() {
             401 | 404 => return Ok(Visibility::Private),
             // Hosts also say 403 to who asks too often.
-            403 if !self.is_limited() => return Ok(Visibility::Private),
+            403 if !self.is_limited(remote) => return Ok(Visibility::Private),
             _ => {}
         }
         let answer = self
@@ -165,8 +171,12 @@ impl Answer {
         }
     }
 
-    fn is_limited(&self) -> bool {
-        self.asks_to_wait || self.said.to_ascii_lowercase().contains("rate limit")
+    fn is_limited(&self, remote: &str) -> bool {
+        self.asks_to_wait || self.no_access(remote) == Some(NoAccess::RateLimited)
+    }
+
+    fn no_access(&self, remote: &str) -> Option<NoAccess> {
+        refusal::no_access(&self.said, &OwnNames::of(remote, None))
     }
 
     fn begins_as_packets(&self) -> bool {
@@ -183,8 +193,8 @@ impl Answer {
         if status.is_success() || (self.redirect.is_some() && phase == Phase::Advertisement) {
             return Ok(self);
         }
-        let limited = retry_after.is_some() || said.to_ascii_lowercase().contains("rate limit");
-        let read_only = crate::refusal::is_read_only(&said);
+        let read_only = self.no_access(&remote) == Some(NoAccess::ReadOnly);
+        let limited = self.is_limited(&remote);
         // What the server itself refuses it has not done. Behind a proxy in trouble it may have.
         let may_have_worked = status.is_server_error();
         let error = match status.as_u16() {
@@ -262,9 +272,9 @@ pub(super) async fn exchange(
         () = progress.idle_for(timeouts.idle) => Some(End::Idle),
         () = &mut deadline => Some(End::Total),
     };
-    answer.end = end;
-    if is_failure && answer.content_type == "text/plain" {
-        answer.said = clean(&String::from_utf8_lossy(answer.body.get_ref()));
+    (answer.end, answer.bytes_max) = (end, bytes_max);
+    if is_failure {
+        answer.said = page::words(&answer.content_type, answer.body.get_ref());
     }
     Ok(answer)
 }
@@ -294,6 +304,7 @@ fn head(response: &Response) -> Answer {
     let headers = response.headers();
     let text = |name| text(headers, name);
     let content_type = text(CONTENT_TYPE.as_str()).unwrap_or_default();
+    let none_left = text("x-ratelimit-remaining").is_some_and(|left| left.trim() == "0");
     let is_redirect = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
     Answer {
         status: response.status(),
@@ -307,9 +318,12 @@ fn head(response: &Response) -> Answer {
             .filter(|encoding| !encoding.eq_ignore_ascii_case("identity"))
             .unwrap_or_default(),
         retry_after: text(RETRY_AFTER.as_str())
-            .and_then(|after| retry_after(&after, text(DATE.as_str()).as_deref())),
-        asks_to_wait: headers.contains_key(RETRY_AFTER)
-            || text("x-ratelimit-remaining").as_deref() == Some("0"),
+            .and_then(|after| retry_after(&after, text(DATE.as_str()).as_deref()))
+            .or_else(|| {
+                let reset = text("x-ratelimit-reset").filter(|_| none_left)?;
+                until_reset(&reset, text(DATE.as_str()).as_deref())
+            }),
+        asks_to_wait: headers.contains_key(RETRY_AFTER) || none_left,
         redirect: text(LOCATION.as_str()).filter(|_| is_redirect),
         ..Answer::default()
     }
@@ -322,17 +336,28 @@ fn text(headers: &HeaderMap, name: &str) -> Option<String> {
 /// No remote may put us off for longer than this.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
 
-/// Reads `Retry-After`: seconds, or a date, which is compared with the clock of who sent it.
+/// Reads `Retry-After`: seconds, or a date, which is compared with the clock of who sent it. Who does not say what time
+/// it is there has only the wish to wait understood, not for how long.
 fn retry_after(text: &str, date: Option<&str>) -> Option<Duration> {
-    let span = match text.trim().parse() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let second = |text| Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp().as_second());
-            let span = second(text)?.saturating_sub(second(date?)?);
-            Duration::from_secs(u64::try_from(span).unwrap_or_default())
-        }
-    };
+    match text.trim().parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX)),
+        Err(_) => span_to(second(text)?, date),
+    }
+}
+
+/// Reads when there are requests left again, as GitHub says it: a Unix time in seconds.
+fn until_reset(text: &str, date: Option<&str>) -> Option<Duration> {
+    span_to(text.trim().parse().ok()?, date)
+}
+
+fn span_to(second_then: i64, date: Option<&str>) -> Option<Duration> {
+    let span = second_then.saturating_sub(second(date?)?);
+    let span = Duration::from_secs(u64::try_from(span).unwrap_or_default());
     Some(span.min(RETRY_AFTER_MAX))
+}
+
+fn second(date: &str) -> Option<i64> {
+    Some(jiff::fmt::rfc2822::parse(date).ok()?.timestamp().as_second())
 }
 
 fn late(remote: &str, what: &'static str, after: Duration) -> SendError {
@@ -430,5 +455,16 @@ mod tests {
             );
         }
         assert_eq!(retry_after("Wed, 21 Oct 2015 07:29:30 GMT", None), None);
+        let reset = |text| until_reset(text, date).map(|span| span.as_secs());
+        assert_eq!(
+            (
+                reset("1445412540"),
+                reset("1445412000"),
+                reset("9445412540"),
+                reset("soon")
+            ),
+            (Some(60), Some(0), Some(24 * 3600), None)
+        );
+        assert_eq!(until_reset("1445412540", None), None);
     }
 }

@@ -34,33 +34,8 @@ pub(super) fn classify(remote: &str, said: &str) -> Option<TransportError> {
         "no supported authentication",
     ]) {
         TransportError::Credentials { remote, said }
-    } else if refusal::is_read_only(&said) {
-        TransportError::ReadOnly { remote, said }
-    } else if has(&[
-        "marked as read only",
-        "permission denied",
-        "not allowed to",
-        "denied to",
-        "access denied",
-        "tf401027",
-    ]) {
-        TransportError::Forbidden { remote, said }
-    } else if has(&[
-        "repository not found",
-        "does not appear to be a git repository",
-        "could not be found",
-        "not found",
-        "does not exist",
-        "tf401019",
-        "no such project",
-    ]) {
-        TransportError::NotFound { remote, said }
-    } else if has(&["rate limit", "too many"]) {
-        TransportError::RateLimited {
-            remote,
-            retry_after: None,
-            said,
-        }
+    } else if let Some(error) = refusal::no_access_error(&remote, &said) {
+        error
     } else if has(&["connection timed out", "operation timed out"]) {
         unreachable(remote, said, io::ErrorKind::TimedOut)
     } else if has(&["connection refused"]) {
@@ -125,6 +100,9 @@ mod tests {
             let error = classify("r", said).unwrap();
             assert!(format!("{error:?}").starts_with(expected), "{said}: {error:?}");
         }
+        let said = "fatal: '/srv/archived/x.git' does not appear to be a git repository";
+        let error = classify("ssh://git@h/archived/x.git", said).unwrap();
+        assert!(format!("{error:?}").starts_with("NotFound"), "{error:?}");
         assert!(classify("r", "").is_none());
     }
 }

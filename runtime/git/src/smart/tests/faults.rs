@@ -220,6 +220,33 @@ fn statuses_are_told_apart() {
     let limited =
         Fault::text(403, "You have exceeded a secondary rate limit").with_header("retry-after", "60");
     check(&limited, "RateLimited", Retry, Some(60));
+    // Who may is asked to wait, whatever the words.
+    let used_up = Fault::status(403)
+        .with_header("x-ratelimit-remaining", "0")
+        .with_header("date", "Wed, 21 Oct 2015 07:28:00 GMT")
+        .with_header("x-ratelimit-reset", "1445412540");
+    check(&used_up, "RateLimited", Retry, Some(60));
+    // When that is cannot be told without the time that it is there.
+    let date = "Wed, 21 Oct 2015 07:29:30 GMT";
+    let undated = Fault::status(403)
+        .with_header("retry-after", date)
+        .with_header("date", "late");
+    check(&undated, "RateLimited", Retry, None);
+    let some_left = Fault::text(403, "no").with_header("x-ratelimit-remaining", "10");
+    check(&some_left, "Forbidden", NeedsCustomer, None);
+    let archived = r#"{"message":"Repository was archived so is read-only.","status":"403"}"#;
+    check(
+        &Fault::status(403).with_content_type("application/json; charset=utf-8", archived),
+        "ReadOnly",
+        NeedsCustomer,
+        None,
+    );
+    check(
+        &Fault::html(403, "<html><h1>You have exceeded a rate limit</h1></html>"),
+        "RateLimited",
+        Retry,
+        None,
+    );
     check(
         &Fault::text(404, "Repository not found."),
         "NotFound",
@@ -259,6 +286,24 @@ fn statuses_are_told_apart() {
         None,
     );
     check(&Fault::status(418), "Protocol", Retry, None);
+}
+
+#[test]
+fn what_a_failure_says_is_told_whatever_it_is_written_in() {
+    let faulty = Faulty::new();
+    let page = "<html><head><title>403</title></head><body><h1>Your IP is not on the allow list</h1>";
+    let json = r#"{"message":"Your IP is not on the allow list"}"#;
+    for fault in [
+        Fault::text(403, "Your IP is not on the allow list"),
+        Fault::html(403, page),
+        Fault::status(403).with_content_type("application/json", json),
+    ] {
+        faulty.server.fail_next(On::AdvertiseWrite, fault);
+        let error = faulty.remote.push(&faulty.second()).unwrap_err();
+        let shown = error.to_string();
+        assert!(shown.contains("Your IP is not on the allow list)"), "{shown}");
+        assert!(!shown.contains('<') && !shown.contains('{'), "{shown}");
+    }
 }
 
 #[test]
@@ -329,14 +374,66 @@ fn an_answer_that_is_cut_or_garbled_is_no_data() {
         &faulty.server.url("r.git"),
         RemoteSettings { limits, ..settings() },
     );
-    let error = remote.tip(&faulty.setup.main).unwrap_err();
-    assert!(
-        matches!(
-            &error,
-            RemoteError::Transport(TransportError::AnswerTooLarge { .. })
-        ),
-        "{error:?}"
-    );
+    let too_large = |remote: &SmartRemote, expected: u64| {
+        let error = remote.tip(&faulty.setup.main).unwrap_err();
+        assert!(
+            matches!(
+                &error,
+                RemoteError::Transport(TransportError::AnswerTooLarge { bytes_max, .. }) if *bytes_max == expected
+            ),
+            "{error:?}"
+        );
+    };
+    too_large(&remote, 100);
+    let daemon = GitDaemon::start(faulty.setup.repositories.root());
+    let limits = Limits {
+        answer_bytes_max: 90,
+        ..Limits::default()
+    };
+    let remote = open(&daemon.url("r.git"), RemoteSettings { limits, ..settings() });
+    too_large(&remote, 90);
+}
+
+#[test]
+fn what_took_too_long_is_told_as_it_was_set() {
+    let setup = Setup::new(Way::Local);
+    // It takes connections, and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let seconds = Duration::from_secs;
+    for scheme in ["git", "http"] {
+        for (idle, total, expected, after) in [
+            (seconds(1), seconds(60), "the next byte", 1),
+            (seconds(60), seconds(2), "the ", 2),
+        ] {
+            let timeouts = Timeouts {
+                connect: seconds(1),
+                idle,
+                total,
+            };
+            let url = format!("{scheme}://127.0.0.1:{port}/r.git");
+            let remote = open(
+                &url,
+                RemoteSettings {
+                    timeouts,
+                    ..settings()
+                },
+            );
+            let error = remote.tip(&setup.main).unwrap_err();
+            let RemoteError::Transport(TransportError::TimedOut {
+                what, after: told, ..
+            }) = &error
+            else {
+                panic!("{error:?}")
+            };
+            assert!(what.starts_with(expected), "{scheme}: {error}");
+            assert_eq!(
+                (*what == "the next byte", told.as_secs()),
+                (after == 1, after),
+                "{error}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -360,6 +457,44 @@ fn what_a_fetch_unpacks_to_is_bounded() {
         ),
         "{error:?}"
     );
+}
+
+#[test]
+fn very_many_small_objects_are_bounded_by_what_they_take_not_by_what_they_say() {
+    let faulty = Faulty::new();
+    let files: Vec<(String, String)> = (0..2000).map(|n| (format!("f{n}"), format!("{n}"))).collect();
+    let files: Vec<(&str, &str)> = files.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+    let push = faulty.setup.make(Some(faulty.first), "many", &files);
+    faulty.remote.push(&push).unwrap();
+    let listed = faulty
+        .setup
+        .git(&["ls-tree", "-r", "main", "--format=%(objectname)"]);
+    let blobs: Vec<Oid> = listed
+        .lines()
+        .map(|id| Oid::parse(id).unwrap())
+        .take(400)
+        .collect();
+    let read = |unpacked_bytes_max| {
+        let limits = Limits {
+            unpacked_bytes_max,
+            ..Limits::default()
+        };
+        let remote = open(
+            &faulty.server.url("r.git"),
+            RemoteSettings { limits, ..settings() },
+        );
+        remote.read_blobs(&blobs)
+    };
+    // Four bytes each at most.
+    let error = read(50_000).unwrap_err();
+    assert!(
+        matches!(
+            &error,
+            RemoteError::Transport(TransportError::AnswerTooLarge { .. })
+        ),
+        "{error:?}"
+    );
+    assert_eq!(read(200_000).unwrap().len(), 400);
 }
 
 #[test]

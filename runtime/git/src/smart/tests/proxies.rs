@@ -113,6 +113,27 @@ fn a_proxy_that_wants_other_credentials_is_told_from_a_server_that_does() {
 }
 
 #[test]
+fn what_a_proxy_says_of_its_own_credentials_is_not_shown() {
+    let behind = Behind::new();
+    let proxy = ForwardProxy::start(PROXY_USER);
+    let remote = behind.remote(&behind.plain, &proxy, PROXY_USER);
+    let (user, word) = PROXY_USER.unwrap();
+    let pair = data_encoding::BASE64.encode(format!("{user}:{word}").as_bytes());
+    for status in [403, 502] {
+        for form in [word, &pair, pair.trim_end_matches('=')] {
+            // Whoever answers: it passes on what the proxy was shown.
+            let echo = format!("no way; you sent Proxy-Authorization: Basic {form}");
+            let fault = git_servers::Fault::text(status, &echo);
+            behind.plain.fail_next(git_servers::On::AdvertiseRead, fault);
+            let error = remote.tip(&behind.setup.main).unwrap_err();
+            let shown = format!("{error} {error:?}");
+            assert!(shown.contains("Proxy-Authorization: Basic ***"), "{shown}");
+            assert!(!shown.contains(form), "{shown}");
+        }
+    }
+}
+
+#[test]
 fn a_proxy_that_is_not_there_is_unreachable_and_nothing_goes_around_it() {
     let behind = Behind::new();
     let proxy = ForwardProxy::start(None);

@@ -3,11 +3,11 @@
 use super::*;
 use crate::{Disposition, Refusal};
 
-/// Pushes to a repository behind a web server and `sshd` that was prepared to refuse it.
+/// Pushes to a repository behind web servers with and without TLS, `sshd` and `git daemon`, that was prepared to refuse it.
 #[track_caller]
 fn refused(prepare: impl Fn(&Setup)) -> Vec<PushError> {
     let mut errors = Vec::new();
-    for way in [Way::Http, Way::Git] {
+    for way in [Way::Http, Way::Https, Way::Ssh, Way::Git] {
         let setup = Setup::new(way);
         let first = setup.push("first", &[("a", "1")]);
         prepare(&setup);
@@ -73,6 +73,88 @@ fn hooks_as_forges_have_them_are_understood() {
         (&["Deployments are frozen"], "hook"),
     ] {
         check(|setup| hook(setup, lines), expected, NeedsCustomer, lines[0]);
+    }
+}
+
+/// For each commit of a push: `$c`, and `$ref` that it is for. What the hook says, it says of what is really there.
+fn looking_hook(setup: &Setup, test: &str, says: &str) {
+    let script = format!(
+        "while read old new ref; do for c in $(git rev-list $new --not --all); do if {test}; then echo \"{says}\" >&2; exit 1; fi; done; done"
+    );
+    setup.repositories.hook("r.git", "pre-receive", &script);
+}
+
+#[test]
+fn rules_about_commits_names_of_files_and_of_branches_are_told_apart() {
+    use Disposition::NeedsCustomer;
+    for (test, says, expected) in [
+        (
+            "! git cat-file commit $c | grep -q ^gpgsig",
+            "GitLab: Commit must be signed with a GPG key",
+            "commit_rule",
+        ),
+        (
+            "! git show -s --format=%s $c | grep -q ^ABC-",
+            "GitLab: Commit message does not follow the pattern '^ABC-'",
+            "commit_rule",
+        ),
+        (
+            "git ls-tree -r --name-only $c | grep -q json$",
+            "GitLab: File name configs/b.json was prohibited by the pattern 'json$'.",
+            "file_name",
+        ),
+        (
+            "case $ref in refs/heads/mirror/*) false;; *) true;; esac",
+            "GitLab: Branch name does not follow the pattern 'mirror/'",
+            "branch_name",
+        ),
+        (
+            "! git show -s --format=%ce $c | grep -q @verified.example$",
+            "GitLab: You cannot push commits for 'm@x'. You can only push commits if the committer email is one of your own verified emails.",
+            "author_email",
+        ),
+        (
+            "true",
+            "GitLab: You are not allowed to push code to this project.",
+            "not_permitted",
+        ),
+    ] {
+        let prepare = |setup: &Setup| looking_hook(setup, test, says);
+        check(prepare, expected, NeedsCustomer, &says[..20]);
+    }
+}
+
+#[test]
+fn names_of_ours_are_not_taken_for_words_of_the_server() {
+    for way in [Way::Http, Way::Ssh, Way::Git] {
+        // Somebody holds the lock of a branch with a telling name.
+        let setup = Setup::new(way);
+        let main = branch("old-archived");
+        let first = make(&setup.store, &main, None, "first", &[("a", "1")]);
+        setup.store.save(&first).unwrap();
+        setup.remote.push(&first).unwrap();
+        std::fs::write(setup.path.join("refs/heads/old-archived.lock"), "").unwrap();
+        let push = make(
+            &setup.store,
+            &main,
+            Some(first.new_tip()),
+            "second",
+            &[("a", "2")],
+        );
+        let error = setup.remote.push(&push).unwrap_err();
+        assert!(
+            matches!(&error, PushError::Contended { .. }),
+            "{way:?}: {error:?}"
+        );
+
+        // A repository with a telling path that is not there.
+        let (url, settings) = setup.access.clone().unwrap();
+        let url = url.replace("/r.git", "/archived/secret-quota.git");
+        let error = open(&url, settings).tip(&main).unwrap_err();
+        assert!(
+            matches!(&error, RemoteError::Transport(TransportError::NotFound { .. })),
+            "{way:?}: {error:?}"
+        );
     }
 }
 

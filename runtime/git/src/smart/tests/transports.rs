@@ -88,13 +88,20 @@ fn many_pushes_need_one_advertisement() {
     let server = HttpServer::start(setup.repositories.root(), options());
     let remote = open(&server.url("r.git"), with(token(TOKEN)));
     let mut tip = None;
+    assert!(remote.remembered(Service::ReceivePack).is_none());
     for number in 0..5 {
         let push = setup.make(tip, "next", &[("a", &format!("{number}"))]);
         setup.store.save(&push).unwrap();
         remote.push(&push).unwrap();
         tip = Some(push.new_tip());
     }
+    // Another one, which the server tells more to: what it can do is remembered, not where everything is.
+    let other = open(&server.url("r.git"), with(token(TOKEN)));
+    let push = setup.make(tip, "last", &[("a", "last")]);
     let seen = server.take_seen();
+    other.push(&push).unwrap();
+    let remembered = other.remembered(Service::ReceivePack).clone().unwrap();
+    assert!(remembered.refs.is_empty() && remembered.has("report-status"));
     let shown: Vec<&str> = seen.iter().map(|seen| seen.method.as_str()).collect();
     assert_eq!(shown, ["GET", "POST", "POST", "POST", "POST", "POST"]);
     assert!(
@@ -171,33 +178,76 @@ fn credentials_go_nowhere_else() {
     assert!(matches!(&error, TransportError::Protocol { .. }), "{error:?}");
 }
 
+/// The forms in which a credential comes back.
+fn forms(user: &str, secret: &str) -> Vec<String> {
+    let pair = format!("{user}:{secret}");
+    let basic = data_encoding::BASE64.encode(pair.as_bytes());
+    let percent = |text: &str| -> String { text.bytes().map(|byte| format!("%{byte:02X}")).collect() };
+    vec![
+        secret.to_owned(),
+        pair.clone(),
+        basic.trim_end_matches('=').to_owned(),
+        data_encoding::BASE64URL_NOPAD.encode(format!("is {pair}").as_bytes()),
+        data_encoding::BASE64.encode(format!("Authorization: Basic {basic}").as_bytes()),
+        percent(secret),
+        percent(&basic),
+        basic,
+    ]
+}
+
 #[test]
 fn nothing_that_is_shown_holds_a_credential() {
     let setup = Setup::new(Way::Local);
     let server = HttpServer::start(setup.repositories.root(), options());
     let settings = with(token(TOKEN));
     let mut shown = format!("{settings:?}");
-    let remote = open(&server.url("r.git"), settings);
+    let again = || open(&server.url("r.git"), settings.clone());
+    let remote = again();
     shown.push_str(&format!("{remote:?} {}", remote.name()));
-    // Servers that send back what they got.
-    let echo = format!("bad token {TOKEN}");
     let push = setup.make(None, "first", &[("a", "1")]);
-    for status in [401, 403, 404, 429, 500] {
-        server.fail_next(On::AdvertiseRead, Fault::text(status, &echo));
-        let error = remote.tip(&setup.main).unwrap_err();
-        shown.push_str(&format!("{error} {error:?} "));
-        server.fail_next(On::AdvertiseWrite, Fault::text(status, &echo));
+    let forms = forms("x-access-token", TOKEN);
+    // Servers that send back what they got, in their words, a page, a header or where they redirect to.
+    for form in &forms {
+        let echo = format!("bad token; you sent Authorization: Basic {form}");
+        let faults = [401, 403, 404, 413, 429, 500, 503].map(|status| Fault::text(status, &echo));
+        let page = format!("<html><title>{echo}</title></html>");
+        let json = format!("{{\"message\":\"{echo}\"}}");
+        let elsewhere = format!("http://example.com/{form}/r.git/info/refs?service=git-upload-pack");
+        let more = [
+            Fault::html(403, &page),
+            Fault::status(403).with_content_type("application/json", &json),
+            Fault::status(200).with_content_type(&format!("text/{form}"), "x"),
+            Fault::status(200).with_header("content-encoding", form),
+            Fault::status(301).with_header("location", &elsewhere),
+        ];
+        for fault in faults.into_iter().chain(more) {
+            server.fail_next(On::AdvertiseRead, fault.clone());
+            let error = again().tip(&setup.main).unwrap_err();
+            shown.push_str(&format!("{error} {error:?} "));
+            for on in [On::AdvertiseWrite, On::Write] {
+                server.fail_next(on, fault.clone());
+                let error = again().push(&push).unwrap_err();
+                shown.push_str(&format!("{error} {error:?} "));
+            }
+            server.fail_next(On::AdvertiseRead, fault);
+            let visibility = remote.visibility();
+            shown.push_str(&format!("{visibility:?} "));
+        }
+        assert!(server.faults_are_used());
+        let hook = format!("echo '{echo}' >&2; exit 1");
+        setup.repositories.hook("r.git", "pre-receive", &hook);
         let error = remote.push(&push).unwrap_err();
+        assert!(error.to_string().contains("you sent Authorization"), "{error}");
         shown.push_str(&format!("{error} {error:?} "));
+        setup.repositories.unhook("r.git", "pre-receive");
     }
-    setup
-        .repositories
-        .hook("r.git", "pre-receive", &format!("echo '{echo}' >&2; exit 1"));
-    let error = remote.push(&push).unwrap_err();
-    shown.push_str(&format!("{error} {error:?} "));
-    assert!(shown.contains("bad token ***"), "{shown}");
-    let basic = data_encoding::BASE64.encode(format!("x-access-token:{TOKEN}").as_bytes());
-    assert!(!shown.contains(TOKEN) && !shown.contains(&basic), "{shown}");
+    assert!(
+        shown.contains("bad token; you sent Authorization: Basic ***"),
+        "{shown}"
+    );
+    for form in forms {
+        assert!(!shown.contains(&form), "{form}: {shown}");
+    }
 }
 
 #[test]
@@ -230,13 +280,8 @@ fn a_certificate_must_be_of_a_trusted_authority_and_for_that_host() {
     ] {
         let result = open(&url, settings).tip(&setup.main);
         let error = transport(result.unwrap_err());
-        assert!(
-            matches!(
-                error,
-                TransportError::Certificate { .. } | TransportError::Unreachable { .. }
-            ),
-            "{error:?}"
-        );
+        assert!(matches!(error, TransportError::Certificate { .. }), "{error:?}");
+        assert_eq!(error.disposition(), crate::Disposition::NeedsCustomer);
     }
     let error =
         SmartRemote::new(&good.url("r.git").parse().unwrap(), trusting("no certificate")).unwrap_err();
