@@ -1,23 +1,19 @@
 //! The connection test: what will, and what will not, work between the mirror and a repository, before the first push
 //! finds out.
 //!
-//! The branch itself is never changed: it is "moved" to where it is, which servers check like any other push. Whether
-//! a commit of the mirror's author is taken is tried on a branch of its own, which is removed again.
+//! A branch that is there is never changed: it is "moved" to where it is, which servers check like any other push. One
+//! that is not there is made and removed again. Whether commits are taken is tried on branches of their own, which are
+//! removed again too; should one be left behind, the report names it, and the next test removes it.
+
+mod scratch;
+mod trials;
 
 use crate::{
-    commit::{self, CommitText, Stamp},
-    encoder::Encoder,
     error::{Disposition, PushError, RemoteError, WriteError},
-    objects::EMPTY_TREE,
-    outgoing::PendingPush,
-    pack::{self, Assembled},
     refname::RefName,
-    refusal::Refusal,
     remote::{Remote, Visibility},
-    run::Run,
     signing::SigningKey,
 };
-use gix::objs::Kind;
 use jiff::Timestamp;
 use mirror_core::ids::Oid;
 use std::fmt;
@@ -32,6 +28,15 @@ pub struct ProbeAuthor<'a> {
     pub signing: Option<&'a SigningKey>,
 }
 
+/// What is tried beside the mirror's own commit. Nothing by default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ProbeTrials<'a> {
+    /// A commit whose author is a person with an address of this domain, as the mirror's commits name people.
+    pub author_domain: Option<&'a str>,
+    /// A file of so many bytes that do not compress, of 64 MiB at most.
+    pub file_bytes: Option<u32>,
+}
+
 /// What is checked, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProbeSubject {
@@ -41,6 +46,12 @@ pub enum ProbeSubject {
     PushToBranch,
     /// A commit by the mirror's author is taken.
     Author,
+    /// So is one whose author is a person.
+    People,
+    /// What is pushed may be as large as it is.
+    Size,
+    /// Branches that were made to find out are gone.
+    Scratch,
     /// Whether everybody can read what is mirrored.
     Visibility,
 }
@@ -53,6 +64,9 @@ impl ProbeSubject {
             Self::Read => "read",
             Self::PushToBranch => "push_to_branch",
             Self::Author => "author",
+            Self::People => "people",
+            Self::Size => "size",
+            Self::Scratch => "scratch",
             Self::Visibility => "visibility",
         }
     }
@@ -78,6 +92,12 @@ pub enum ProbeProblem {
     Push(#[from] PushError),
     #[error(transparent)]
     Author(#[from] WriteError),
+    /// The branch does not move, and still the server says that somebody is changing it.
+    #[error(
+        "{source}, time and again, and yet it stays where it is; if nobody is pushing, a program that was killed left a lock (`{refname}.lock` in the repository): remove it on the server",
+        refname = refname.as_str()
+    )]
+    Stuck { refname: RefName, source: PushError },
 }
 
 impl ProbeProblem {
@@ -88,6 +108,7 @@ impl ProbeProblem {
             Self::Remote(error) => error.disposition(),
             Self::Push(error) => error.disposition(),
             Self::Author(error) => error.disposition(),
+            Self::Stuck { .. } => Disposition::NeedsCustomer,
         }
     }
 
@@ -101,7 +122,9 @@ impl ProbeProblem {
             Self::Remote(RemoteError::NotARepository { .. })
             | Self::Push(PushError::NotARepository { .. }) => "not_a_repository",
             Self::Push(PushError::Refused { refusal, .. }) => refusal.code(),
-            Self::Push(PushError::RefMoved { .. } | PushError::Contended { .. }) => "contended",
+            Self::Push(PushError::RefMoved { .. } | PushError::Contended { .. }) | Self::Stuck { .. } => {
+                "contended"
+            }
             Self::Remote(_) => "unreadable",
             Self::Push(_) => "unwritable",
             Self::Author(_) => "author",
@@ -179,12 +202,33 @@ impl fmt::Display for ProbeReport {
     }
 }
 
-/// Tries what a mirror will do. `scratch` makes the name of the branch that is made and removed unique; `visibility` finds out who
-/// can read the repository, and says how: strangers may be asked for at another address than the remote's.
+/// Tries what a mirror will do. `scratch` makes the names of the branches that are made and removed unique; `visibility`
+/// finds out who can read the repository, and says how: strangers may be asked for at another address than the remote's.
 pub fn probe(
     remote: &dyn Remote,
     refname: &RefName,
     author: ProbeAuthor<'_>,
+    now: Timestamp,
+    scratch: &str,
+    visibility: impl FnOnce() -> (Visibility, String),
+) -> ProbeReport {
+    probe_with(
+        remote,
+        refname,
+        author,
+        ProbeTrials::default(),
+        now,
+        scratch,
+        visibility,
+    )
+}
+
+/// The same, with more tried.
+pub fn probe_with(
+    remote: &dyn Remote,
+    refname: &RefName,
+    author: ProbeAuthor<'_>,
+    trials: ProbeTrials<'_>,
     now: Timestamp,
     scratch: &str,
     visibility: impl FnOnce() -> (Visibility, String),
@@ -197,151 +241,8 @@ pub fn probe(
         visibility: Visibility::Unknown,
         checks: Vec::new(),
     };
-    if read(remote, &mut report) {
-        let is_refused = push_to_branch(remote, &mut report);
-        if is_refused {
-            report.add(
-                ProbeSubject::Author,
-                ProbeOutcome::NotTried("nothing can be pushed"),
-            );
-        } else {
-            push_by_author(remote, author, now, scratch, &mut report);
-        }
-    } else {
-        let why = "the repository cannot be read";
-        report.add(ProbeSubject::PushToBranch, ProbeOutcome::NotTried(why));
-        report.add(ProbeSubject::Author, ProbeOutcome::NotTried(why));
-    }
+    trials::run(remote, author, trials, now, scratch, &mut report);
     let (visibility, why) = visibility();
     report.tell_visibility(visibility, &why);
     report
-}
-
-fn read(remote: &dyn Remote, report: &mut ProbeReport) -> bool {
-    let branches = match remote.branches() {
-        Ok(branches) => branches,
-        Err(error) => {
-            report.add(ProbeSubject::Read, ProbeOutcome::Bad(error.into()));
-            return false;
-        }
-    };
-    report.is_empty = Some(branches.is_empty());
-    report.tip = branches
-        .iter()
-        .find(|(name, _)| *name == report.refname)
-        .map(|(_, tip)| *tip);
-    let text = match (branches.len(), report.tip) {
-        (0, _) => "the repository is empty".to_owned(),
-        (count, Some(tip)) => format!("{count} branches; this one is at {tip}"),
-        (count, None) => format!("{count} branches; this one is made by the first push"),
-    };
-    report.add(ProbeSubject::Read, ProbeOutcome::Good(text));
-    true
-}
-
-/// Returns whether pushing is refused altogether.
-fn push_to_branch(remote: &dyn Remote, report: &mut ProbeReport) -> bool {
-    let Some(tip) = report.tip else {
-        let why = "there is no such branch yet; rules for it show at the first push";
-        report.add(ProbeSubject::PushToBranch, ProbeOutcome::NotTried(why));
-        return false;
-    };
-    let same = PendingPush::of_pack(
-        report.refname.clone(),
-        Some(tip),
-        tip,
-        Assembled::in_memory(Vec::new()),
-    );
-    let outcome = match remote.push(&same) {
-        Ok(()) => ProbeOutcome::Good("pushes to the branch are accepted".to_owned()),
-        // Somebody else pushes to it at this moment: it can be pushed to.
-        Err(PushError::RefMoved { .. } | PushError::Contended { .. }) => {
-            ProbeOutcome::Good("pushes to the branch are accepted; somebody else is pushing".to_owned())
-        }
-        Err(error) => ProbeOutcome::Bad(error.into()),
-    };
-    let is_refused = matches!(
-        outcome,
-        ProbeOutcome::Bad(ProbeProblem::Push(
-            PushError::Transport(_)
-                | PushError::NotARepository { .. }
-                | PushError::NotWritable { .. }
-                | PushError::Refused {
-                    refusal: Refusal::NotPermitted
-                        | Refusal::ReadOnly
-                        | Refusal::Quota
-                        | Refusal::ServerStorage,
-                    ..
-                }
-        ))
-    );
-    report.add(ProbeSubject::PushToBranch, outcome);
-    is_refused
-}
-
-fn push_by_author(
-    remote: &dyn Remote,
-    author: ProbeAuthor<'_>,
-    now: Timestamp,
-    scratch: &str,
-    report: &mut ProbeReport,
-) {
-    let outcome = match scratch_push(report.tip, author, now, scratch) {
-        Err(error) => ProbeOutcome::Bad(error.into()),
-        Ok(push) => match remote.push(&push) {
-            Err(error) => ProbeOutcome::Bad(error.into()),
-            Ok(()) => match remote.delete_branch(push.refname(), push.new_tip()) {
-                Ok(()) => {
-                    let signed = if author.signing.is_some() { "signed " } else { "" };
-                    ProbeOutcome::Good(format!("a {signed}commit by <{}> is accepted", author.email))
-                }
-                Err(error) => ProbeOutcome::Notice(format!(
-                    "a commit by <{}> is accepted; branch `{}`, which was made to find out, could not be removed ({error}): remove it by hand",
-                    author.email,
-                    push.refname().short(),
-                )),
-            },
-        },
-    };
-    report.add(ProbeSubject::Author, outcome);
-}
-
-/// Makes a branch with one commit without files: it does not show what the repository holds, and collides with nothing.
-fn scratch_push(
-    tip: Option<Oid>,
-    author: ProbeAuthor<'_>,
-    now: Timestamp,
-    scratch: &str,
-) -> Result<PendingPush, WriteError> {
-    let bad = WriteError::BadText {
-        what: "probe",
-        problem: "cannot name a branch",
-    };
-    let refname = RefName::branch(&format!("kbc-mirror-probe-{scratch}")).map_err(|_| bad)?;
-    let stamp = Stamp {
-        name: author.name,
-        email: author.email,
-        time: now,
-    };
-    let text = CommitText {
-        author: stamp,
-        committer: stamp,
-        message: "Connection test of kbc-mirror; may be deleted",
-    };
-    // On top of the branch, so that the server takes no other history for new.
-    let parents: Vec<Oid> = tip.into_iter().collect();
-    let raw = commit::encode(EMPTY_TREE, &parents, text, author.signing)?;
-    let id = pack::object_id(Kind::Commit, &raw).ok_or(WriteError::BadText {
-        what: "message",
-        problem: "is an attack on SHA-1",
-    })?;
-    let (mut run, mut encoder) = (Run::default(), Encoder::new());
-    run.push(&mut encoder, EMPTY_TREE, Kind::Tree, b"");
-    run.push(&mut encoder, id, Kind::Commit, &raw);
-    Ok(PendingPush::of_pack(
-        refname,
-        None,
-        id,
-        Assembled::in_memory(vec![run]),
-    ))
 }
