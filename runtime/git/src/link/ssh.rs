@@ -20,7 +20,7 @@ use secrecy::{ExposeSecret, SecretString};
 use std::{
     fmt,
     io::{self, Read},
-    net::IpAddr,
+    net::{IpAddr, SocketAddr, TcpStream},
     process::{Child, ChildStderr, Command, Stdio},
     sync::{
         Arc, Mutex, PoisonError,
@@ -201,6 +201,17 @@ impl SshLink {
     }
 }
 
+/// Returns the first address that answers. `ssh` is given one, so of several it is asked beforehand; if none answers it
+/// is for `ssh` to say why.
+fn reachable(addresses: &[SocketAddr], patience: Duration) -> Option<SocketAddr> {
+    let (first, others) = addresses.split_first()?;
+    if others.is_empty() {
+        return Some(*first);
+    }
+    let answers = |address: &&SocketAddr| TcpStream::connect_timeout(address, patience).is_ok();
+    Some(*addresses.iter().find(answers).unwrap_or(first))
+}
+
 /// Quotes a word for the shell at the other end.
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''").replace('!', r"'\!'"))
@@ -213,8 +224,9 @@ impl Link for SshLink {
             remote: remote.clone(),
             problem: problem.to_owned(),
         };
-        let address = resolve(&self.url, &self.addresses)?;
-        let address = address.first().ok_or_else(|| TransportError::Unreachable {
+        let addresses = resolve(&self.url, &self.addresses)?;
+        let address = reachable(&addresses, self.timeouts.connect);
+        let address = address.ok_or_else(|| TransportError::Unreachable {
             remote: remote.clone(),
             problem: "its name has no address".to_owned(),
             source: Arc::new(io::ErrorKind::HostUnreachable.into()),
@@ -301,5 +313,24 @@ impl Ending for SshChild {
     fn reason(&mut self) -> Option<TransportError> {
         let said = self.stderr.recv_timeout(END_WAIT).ok()?;
         words::classify(&self.remote, &clean(&said))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    #[test]
+    fn of_several_addresses_one_that_answers_is_taken() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let open = listener.local_addr().unwrap();
+        // All of 127.0.0.0/8 is this machine, and nobody listens there.
+        let closed = |last| SocketAddr::from(([127, 0, 0, last], open.port()));
+        let second = Duration::from_secs(1);
+        assert_eq!(reachable(&[closed(2), open, closed(3)], second), Some(open));
+        assert_eq!(reachable(&[closed(2), closed(3)], second), Some(closed(2)));
+        assert_eq!(reachable(&[closed(2)], second), Some(closed(2)));
+        assert_eq!(reachable(&[], second), None);
     }
 }
