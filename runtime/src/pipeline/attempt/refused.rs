@@ -21,7 +21,7 @@ use mirror_core::{
     quarantine::{self, Gift, Meant, Named, Objection, PushedFile, Quarantine, Shared},
     window::later,
 };
-use mirror_git::{CommitInfo, PendingPush, PushError, Refusal, blob_id};
+use mirror_git::{CommitInfo, PendingPush, PushError, Refusal, TransportError, blob_id};
 use std::{
     collections::{BTreeMap, HashSet},
     sync::{MutexGuard, PoisonError},
@@ -296,6 +296,8 @@ pub(super) fn is_about_content(error: &PushError) -> bool {
         PushError::Refused { refusal, .. } => {
             matches!(refusal, Refusal::PushTooLarge) || !matches!(about(refusal), About::SomethingElse)
         }
+        // What stands before the server takes no request of this size.
+        PushError::Transport(TransportError::RequestTooLarge { .. }) => true,
         _ => false,
     }
 }
