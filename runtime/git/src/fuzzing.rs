@@ -4,6 +4,7 @@
 //! what it must. There is no other reason to call them.
 
 use crate::{
+    credential::{Credential, Hiding},
     delta, idx,
     pack::{self, TRAILER_BYTES},
     packfile::PackFile,
@@ -19,6 +20,7 @@ use crate::{
     },
 };
 use mirror_core::ids::Oid;
+use secrecy::SecretString;
 use std::path::Path;
 
 /// Bytes that one answer may have, and what is unpacked of it.
@@ -178,6 +180,10 @@ pub fn words(reason: &str, messages: &str) {
         refusal::classify("pre-receive hook declined", Some(reason), messages, &own)
     );
     let _ = (refusal::no_access(messages, &own), fetch::not_ours(messages));
+    let secret = "0123456789abcdef";
+    let credential = Credential::token(SecretString::from(secret.to_owned()));
+    let shown = Hiding::of([&credential]).without(messages);
+    assert!(!shown.to_ascii_lowercase().contains(secret) && shown.len() <= 3 * (16 << 10));
 }
 
 /// Names that words of a server may hold.

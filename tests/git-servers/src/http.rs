@@ -61,6 +61,8 @@ pub struct HttpOptions {
     pub offers: Vec<&'static str>,
     /// What it does not say although Git does.
     pub conceals: Vec<&'static str>,
+    /// The same when it is read from, in either version of the protocol.
+    pub conceals_reading: Vec<&'static str>,
     /// Whether answers are compressed although nobody asked for that.
     pub compresses: bool,
 }
@@ -77,6 +79,7 @@ impl Default for HttpOptions {
             protocol_version_2: true,
             offers: Vec::new(),
             conceals: Vec::new(),
+            conceals_reading: Vec::new(),
             compresses: false,
         }
     }
@@ -398,8 +401,13 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
         .await
         .map_err(io::Error::other)??;
     let (status, mut headers, mut content) = parse_cgi(&output)?;
-    if kind == On::AdvertiseWrite && status == 200 {
-        content = advertise(&content, &shared.options);
+    if status == 200 {
+        let options = &shared.options;
+        content = match kind {
+            On::AdvertiseWrite => advertise(&content, &options.offers, &options.conceals),
+            On::AdvertiseRead => advertise(&content, &[], &options.conceals_reading),
+            On::Read | On::Write | On::Any => content,
+        };
     }
     if shared.options.compresses {
         content = gzip(&content)?;
@@ -425,34 +433,38 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
     response.body(body).map_err(io::Error::other)
 }
 
-/// Changes what an advertisement says that the server can do.
-fn advertise(content: &[u8], options: &HttpOptions) -> Bytes {
-    if options.offers.is_empty() && options.conceals.is_empty() {
+/// Changes what an advertisement says that the server can do: what stands behind the first ref, or since version 2 what
+/// `fetch` can do.
+fn advertise(content: &[u8], offers: &[&str], conceals: &[&str]) -> Bytes {
+    if offers.is_empty() && conceals.is_empty() {
         return Bytes::copy_from_slice(content);
     }
-    let zero = content.iter().position(|byte| *byte == 0);
-    let zero = zero.expect("an advertisement names capabilities");
-    let end = zero
-        + content[zero..]
-            .iter()
-            .position(|byte| *byte == b'\n')
-            .expect("a line ends");
-    // The line's length is before the id of its first ref.
-    let name = content[..zero]
-        .iter()
-        .rposition(|byte| *byte == b' ')
-        .expect("a ref has a name");
-    let start = name - 44;
-    let words = String::from_utf8_lossy(&content[zero + 1..end]).into_owned();
-    let kept = words
-        .split_whitespace()
-        .filter(|word| !options.conceals.contains(word));
-    let words: Vec<&str> = kept.chain(options.offers.iter().copied()).collect();
-    let line = [&content[start + 4..=zero], words.join(" ").as_bytes(), b"\n"].concat();
-    let length = format!("{:04x}", line.len() + 4);
-    [&content[..start], length.as_bytes(), &line, &content[end + 1..]]
-        .concat()
-        .into()
+    let changed = |words: &[u8]| {
+        let words = String::from_utf8_lossy(words).into_owned();
+        let kept = words.split_whitespace().filter(|word| !conceals.contains(word));
+        kept.chain(offers.iter().copied()).collect::<Vec<_>>().join(" ")
+    };
+    let mut out = Vec::with_capacity(content.len());
+    let mut rest = content;
+    while let Some((length, behind)) = rest.split_at_checked(4) {
+        let digits = std::str::from_utf8(length).expect("a packet has a length");
+        let length_of_line = usize::from_str_radix(digits, 16).expect("a packet has a length");
+        let (line, behind) = behind.split_at(length_of_line.saturating_sub(4));
+        rest = behind;
+        let (head, words) = match line.iter().position(|byte| *byte == 0) {
+            Some(zero) => line.split_at(zero + 1),
+            None if line.starts_with(b"fetch=") => line.split_at(b"fetch=".len()),
+            None => {
+                out.extend_from_slice(length);
+                out.extend_from_slice(line);
+                continue;
+            }
+        };
+        let line = [head, changed(words).as_bytes(), b"\n"].concat();
+        out.extend_from_slice(format!("{:04x}", line.len() + 4).as_bytes());
+        out.extend_from_slice(&line);
+    }
+    out.into()
 }
 
 fn gzip(content: &[u8]) -> io::Result<Bytes> {

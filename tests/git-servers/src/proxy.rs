@@ -5,7 +5,7 @@ use std::{
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
 };
@@ -15,6 +15,8 @@ use std::{
 pub struct CuttingProxy {
     address: SocketAddr,
     cuts: Arc<Mutex<Vec<Cut>>>,
+    /// How many connections were cut.
+    met: Arc<AtomicUsize>,
     stopping: Arc<AtomicBool>,
 }
 
@@ -36,7 +38,8 @@ impl CuttingProxy {
         let address = listener.local_addr().expect("a bound socket has an address");
         let cuts: Arc<Mutex<Vec<Cut>>> = Arc::default();
         let stopping = Arc::new(AtomicBool::new(false));
-        let (next, stop) = (Arc::clone(&cuts), Arc::clone(&stopping));
+        let met: Arc<AtomicUsize> = Arc::default();
+        let (next, stop, count) = (Arc::clone(&cuts), Arc::clone(&stopping), Arc::clone(&met));
         thread::spawn(move || {
             for client in listener.incoming() {
                 if stop.load(Ordering::SeqCst) {
@@ -51,14 +54,21 @@ impl CuttingProxy {
                 } else {
                     Some(cuts.remove(0))
                 };
-                pass(&client, &server, cut);
+                pass(&client, &server, cut, &count);
             }
         });
         Self {
             address,
             cuts,
+            met,
             stopping,
         }
+    }
+
+    /// Returns how many connections were cut so far: one that ended before is not.
+    #[must_use]
+    pub fn met(&self) -> usize {
+        self.met.load(Ordering::SeqCst)
     }
 
     #[must_use]
@@ -81,7 +91,7 @@ impl CuttingProxy {
     }
 }
 
-fn pass(client: &TcpStream, server: &TcpStream, cut: Option<Cut>) {
+fn pass(client: &TcpStream, server: &TcpStream, cut: Option<Cut>, met: &Arc<AtomicUsize>) {
     let (to_server, to_client) = match cut {
         Some(Cut::ToServer(bytes)) => (Some(bytes), None),
         Some(Cut::ToClient(bytes)) => (None, Some(bytes)),
@@ -91,16 +101,18 @@ fn pass(client: &TcpStream, server: &TcpStream, cut: Option<Cut>) {
         let (Ok(from), Ok(to)) = (from.try_clone(), to.try_clone()) else {
             return;
         };
-        thread::spawn(move || copy(from, to, most));
+        let met = Arc::clone(met);
+        thread::spawn(move || copy(from, to, most, &met));
     }
 }
 
-fn copy(mut from: TcpStream, mut to: TcpStream, most: Option<usize>) {
+fn copy(mut from: TcpStream, mut to: TcpStream, most: Option<usize>, met: &AtomicUsize) {
     let mut left = most;
     let mut buffer = [0; 4096];
     loop {
         let room = left.unwrap_or(buffer.len()).min(buffer.len());
         if room == 0 {
+            met.fetch_add(1, Ordering::SeqCst);
             // Both directions end at once.
             let _ = from.shutdown(Shutdown::Both);
             let _ = to.shutdown(Shutdown::Both);

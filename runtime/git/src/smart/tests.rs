@@ -9,6 +9,7 @@ mod probes;
 mod proxies;
 mod refusals;
 mod several;
+mod tls;
 mod transports;
 
 use super::*;

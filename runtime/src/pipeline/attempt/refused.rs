@@ -412,3 +412,24 @@ fn names(key: &ObjectKey) -> Vec<String> {
 fn quoted(id: &str) -> String {
     serde_json::Value::from(id).to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fewer_commits_may_fare_better_where_a_limit_on_sizes_is_met_wherever_it_is() {
+        let (remote, said) = ("https://example.com/r.git".to_owned(), String::new());
+        let before_the_server = TransportError::RequestTooLarge {
+            remote: remote.clone(),
+            said: said.clone(),
+        };
+        assert!(is_about_content(&PushError::Transport(before_the_server)));
+        let passing = TransportError::RateLimited {
+            remote,
+            retry_after: None,
+            said,
+        };
+        assert!(!is_about_content(&PushError::Transport(passing)));
+    }
+}

@@ -196,6 +196,49 @@ fn an_empty_store_is_filled_with_what_the_next_commit_needs() {
 }
 
 #[test]
+fn a_server_without_filters_or_depths_gives_all_and_the_next_commit_needs_no_more() {
+    for protocol_version_2 in [true, false] {
+        for (conceals, asked) in [
+            (vec!["filter"], "deepen 1"),
+            (vec!["shallow"], "filter blob:none"),
+            (vec!["filter", "shallow"], ""),
+        ] {
+            let setup = Setup::new(Way::Local);
+            for number in 0..4 {
+                let content = format!("{number}");
+                setup.push(&content, &[("a/b.json", &content), (&format!("d/{number}"), "x")]);
+            }
+            let options = HttpOptions {
+                protocol_version_2,
+                conceals_reading: conceals.clone(),
+                ..HttpOptions::default()
+            };
+            let server = HttpServer::start(setup.repositories.root(), options);
+            let remote = open(&server.url("r.git"), settings());
+            let tip = remote.tip(&setup.main).unwrap().unwrap();
+            let other = setup.other_store();
+            let scope = FetchScope::TreesOnly { commits_max: 1 };
+            let fetched = remote.fetch(tip, &other, scope).unwrap();
+            let reads: String = server
+                .take_seen()
+                .iter()
+                .map(|seen| String::from_utf8_lossy(&seen.body).into_owned())
+                .collect();
+            for word in ["deepen 1", "filter blob:none"] {
+                assert_eq!(reads.contains(word), word == asked, "{conceals:?}: {reads}");
+            }
+            // Whatever came: the commit, the root, `a` and `d` are kept.
+            assert_eq!(fetched.objects, 4, "{conceals:?}");
+            let next = make(&other, &setup.main, Some(tip), "next", &[("a/b.json", "new")]);
+            remote.push(&next).unwrap();
+            assert_eq!(setup.git(&["show", "main:a/b.json"]), "new");
+            assert_eq!(setup.git(&["show", "main:d/3"]), "x");
+            setup.is_sound();
+        }
+    }
+}
+
+#[test]
 fn commits_come_without_trees_and_to_the_beginning() {
     everywhere(|setup, way| {
         let tips: Vec<Oid> = (0..5)

@@ -1,4 +1,6 @@
 //! Random histories, pushed by us and judged by `git`, over every way to a repository.
+//!
+//! `KBC_MIRROR_SEEDS=50` plays so many on each way (the long run), `KBC_MIRROR_SEED=<seed>` one again, exactly.
 
 use super::*;
 use crate::testing::{Random, command};
@@ -35,66 +37,85 @@ fn changes(random: &mut Random) -> Vec<Vec<(String, Option<String>)>> {
         .collect()
 }
 
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
 #[test]
 fn random_histories_are_what_git_makes_of_them() {
-    for (seed, way) in ways().into_iter().enumerate() {
-        let mut random = Random(seed as u64 + 100);
-        let setup = Setup::new(way);
-        let work = setup.repositories.root().join("work");
-        git(
-            setup.repositories.root(),
-            &["init", "--quiet", "--initial-branch=main", "work"],
-        );
-        let mut store = setup.other_store();
-        let mut tip: Option<Oid> = None;
-        for (number, commit) in changes(&mut random).into_iter().enumerate() {
-            let files: Vec<(&str, &str)> = commit
-                .iter()
-                .map(|(path, content)| (path.as_str(), content.as_deref().unwrap_or("-")))
-                .collect();
-            for (path, content) in &commit {
-                let path = work.join(path);
-                match content {
-                    Some(content) => {
-                        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-                        std::fs::write(path, content).unwrap();
-                    }
-                    None => std::fs::remove_file(path).unwrap(),
-                }
-            }
-            git(&work, &["add", "-A"]);
-            // Now and then another machine takes over, with nothing but the remote.
-            if let Some(tip) = tip.filter(|_| random.below(2) == 0) {
-                store = setup.other_store();
-                setup
-                    .remote
-                    .fetch(tip, &store, FetchScope::TreesOnly { commits_max: 1 })
-                    .unwrap();
-            }
-            let push = make(&store, &setup.main, tip, &format!("{number}"), &files);
-            store.save(&push).unwrap();
-            setup.remote.push(&push).unwrap();
-            tip = Some(push.new_tip());
-            store.confirm(push).unwrap();
-            let tree = setup.git(&["rev-parse", "main^{tree}"]);
-            assert_eq!(tree, git(&work, &["write-tree"]), "{way:?}, commit {number}");
+    for (number_of_way, way) in (100..).zip(ways()) {
+        let seeds = match number("KBC_MIRROR_SEED") {
+            Some(seed) => vec![seed],
+            None => (0..number("KBC_MIRROR_SEEDS").unwrap_or(1))
+                .map(|round| 1000 * round + number_of_way)
+                .collect(),
+        };
+        for seed in seeds {
+            // Shown where it fails.
+            println!("{way:?}, KBC_MIRROR_SEED={seed}");
+            play(seed, way);
         }
-        setup.is_sound();
-        let clone = setup.repositories.root().join("clone");
-        let (url, how) = setup.for_git();
-        let mut args: Vec<&str> = how.iter().flat_map(|option| ["-c", option]).collect();
-        args.extend(["clone", "--quiet", &url, "clone"]);
-        let cloned = command(setup.repositories.root(), &args).output().unwrap();
-        assert!(
-            cloned.status.success(),
-            "{way:?}: {}",
-            String::from_utf8_lossy(&cloned.stderr)
-        );
-        assert_eq!(git(&clone, &["fsck", "--full", "--strict"]), "");
-        assert_eq!(git(&clone, &["status", "--porcelain"]), "");
-        assert_eq!(
-            git(&clone, &["rev-parse", "HEAD^{tree}"]),
-            git(&work, &["write-tree"])
-        );
     }
+}
+
+fn play(seed: u64, way: Way) {
+    let mut random = Random(seed);
+    let setup = Setup::new(way);
+    let work = setup.repositories.root().join("work");
+    git(
+        setup.repositories.root(),
+        &["init", "--quiet", "--initial-branch=main", "work"],
+    );
+    let mut store = setup.other_store();
+    let mut tip: Option<Oid> = None;
+    for (number, commit) in changes(&mut random).into_iter().enumerate() {
+        let files: Vec<(&str, &str)> = commit
+            .iter()
+            .map(|(path, content)| (path.as_str(), content.as_deref().unwrap_or("-")))
+            .collect();
+        for (path, content) in &commit {
+            let path = work.join(path);
+            match content {
+                Some(content) => {
+                    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                    std::fs::write(path, content).unwrap();
+                }
+                None => std::fs::remove_file(path).unwrap(),
+            }
+        }
+        git(&work, &["add", "-A"]);
+        // Now and then another machine takes over, with nothing but the remote.
+        if let Some(tip) = tip.filter(|_| random.below(2) == 0) {
+            store = setup.other_store();
+            setup
+                .remote
+                .fetch(tip, &store, FetchScope::TreesOnly { commits_max: 1 })
+                .unwrap();
+        }
+        let push = make(&store, &setup.main, tip, &format!("{number}"), &files);
+        store.save(&push).unwrap();
+        setup.remote.push(&push).unwrap();
+        tip = Some(push.new_tip());
+        store.confirm(push).unwrap();
+        let tree = setup.git(&["rev-parse", "main^{tree}"]);
+        assert_eq!(tree, git(&work, &["write-tree"]), "{way:?}, commit {number}");
+    }
+    setup.is_sound();
+    let clone = setup.repositories.root().join("clone");
+    let (url, how) = setup.for_git();
+    let mut args: Vec<&str> = how.iter().flat_map(|option| ["-c", option]).collect();
+    args.extend(["clone", "--quiet", &url, "clone"]);
+    let cloned = command(setup.repositories.root(), &args).output().unwrap();
+    assert!(
+        cloned.status.success(),
+        "{way:?}: {}",
+        String::from_utf8_lossy(&cloned.stderr)
+    );
+    assert_eq!(git(&clone, &["fsck", "--full", "--strict"]), "");
+    assert_eq!(git(&clone, &["status", "--porcelain"]), "");
+    assert_eq!(
+        git(&clone, &["rev-parse", "HEAD^{tree}"]),
+        git(&work, &["write-tree"])
+    );
 }

@@ -557,6 +557,7 @@ fn a_connection_through_ssh_or_git_that_is_cut_is_found_out_about() {
         let now = setup.local.tip(&setup.main).unwrap();
         assert_eq!(pushed.is_ok(), now == Some(push.new_tip()), "{way:?}: {pushed:?}");
         remote.push(&push).unwrap();
+        assert_eq!(proxy.met(), 4, "{way:?}: every cut met its connection");
         setup.is_sound();
     }
 }
