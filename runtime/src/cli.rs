@@ -4,6 +4,7 @@
 
 use crate::telemetry::{self, LogFormat};
 use clap::{Args, Parser, Subcommand};
+use mirror_core::ids::Oid;
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -130,6 +131,10 @@ pub struct Once {
     /// because the source no longer has it goes from the repository.
     #[arg(long)]
     pub accept_deletions: bool,
+    /// Go on on top of a rewritten branch that ends at this commit, whose id the error of a run without it tells;
+    /// nothing is forced. A branch that ends elsewhere stays stopped.
+    #[arg(long, value_name = "TIP", value_parser = Oid::parse)]
+    pub accept_rewrite: Option<Oid>,
     /// Send again what the repository's server had refused, such as what it took for a secret: after it was allowed
     /// there. Everything is rendered anew.
     #[arg(long)]

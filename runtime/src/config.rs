@@ -11,7 +11,7 @@ use crate::{
 };
 use mirror_core::{
     deletions::DeletionLimits,
-    ids::{InvalidId, MirrorId, ProjectId, Stack},
+    ids::{InvalidId, MirrorId, Oid, ProjectId, Stack},
     jobs::budget::day_lines_bytes_max,
     path::{InvalidMirrorPath, MirrorPath},
     sample::SampleLimits,
@@ -305,6 +305,8 @@ pub struct MirrorSpec {
     /// What one batch may delete without being asked about.
     pub deletions: DeletionLimits,
     pub accept_deletions: AcceptDeletions,
+    /// The commit that a rewritten branch may have as its tip; none: a rewritten history stops the branch.
+    pub accept_rewrite: Option<Oid>,
     /// The customer's redaction policies, in the order in which they judge, after the built-in one.
     pub policies: Vec<PolicySpec>,
     /// Where its admins are told what they have to know.

@@ -153,7 +153,7 @@ impl Cause {
                 "If objects are missing in Keboola by mistake, restore them there: the mirror goes on by itself. If they are to go, have the operator accept this batch as the reason below says. Where they are withheld, mend what it names."
             }
             Self::HistoryRewritten => {
-                "Put the branch back to the commit that is named below, or have the operator declare the mirror anew under another id. The mirror never forces a push."
+                "Put the branch back to the commit that is named below, or have the operator do what the reason below says. The mirror never forces a push."
             }
             Self::ForeignFiles => {
                 "Remove the files, or have the operator set `adopt = true` to let the mirror replace them, or a `prefix` to write elsewhere."

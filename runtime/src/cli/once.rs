@@ -47,6 +47,7 @@ pub fn run(once: &Once) -> Result<(), Failure> {
     if once.accept_deletions {
         spec.accept_deletions = AcceptDeletions::Everything;
     }
+    spec.accept_rewrite = once.accept_rewrite.or(spec.accept_rewrite);
     let mirrors = std::mem::replace(&mut config.mirrors, vec![spec.clone()]);
     run_to_end(runtime()?, async {
         let system = System::open(config)

@@ -31,9 +31,14 @@ pub enum AttemptError {
     #[error("the push failed")]
     Push(#[from] PushError),
     #[error(
-        "branch `{refname}` was rewritten: commit {expected}, which the mirror pushed, is no longer in its history; put it back, or declare the mirror anew under another `id`"
+        "branch `{refname}` was rewritten: commit {expected}, which the mirror pushed, is no longer in its history, which ends at {tip} now; put it back, or accept what is there: set `accept_rewrite = \"{tip}\"` in `[[mirror]]` and restart, or run `kbc-mirror once` with `--accept-rewrite {tip}`, and the mirror goes on on top of it"
     )]
-    Rewritten { refname: RefName, expected: Oid },
+    Rewritten {
+        refname: RefName,
+        expected: Oid,
+        /// Where the branch is now.
+        tip: Oid,
+    },
     #[error(
         "branch `{refname}` is not there, where the mirror left it at commit {expected}: it was deleted on the remote, or `branch` or `repository` was changed; create it again at that commit, change them back, or declare the mirror anew under another `id`"
     )]

@@ -85,10 +85,14 @@ impl Lane {
         if let Some(expected) = stored_cursor.as_ref().and_then(|cursor| cursor.tip)
             && self.is_below(expected, tip).await? == Ancestry::No
         {
-            return Err(AttemptError::Rewritten {
-                refname: self.refname.clone(),
-                expected,
-            });
+            if !self.is_rewrite_accepted(tip).await? {
+                return Err(AttemptError::Rewritten {
+                    refname: self.refname.clone(),
+                    expected,
+                    tip,
+                });
+            }
+            tracing::warn!(lane = %self.id, %tip, %expected, "the history was rewritten; the mirror goes on on top of it, as the operator accepted it");
         }
         let history = self.history(tip, Whose::Own).await?;
         let cursor = stored_cursor
@@ -295,6 +299,29 @@ impl Lane {
                 }
             }
             Ok(true)
+        })
+        .await
+    }
+
+    /// Tells whether the operator accepted the history that ends at `tip`: it is the commit they named, or only
+    /// commits of this lane are on top of that one, of an attempt that died before it moved the cursor.
+    async fn is_rewrite_accepted(&self, tip: Oid) -> Result<bool, AttemptError> {
+        let Some(accepted) = self.spec.accept_rewrite else {
+            return Ok(false);
+        };
+        if accepted == tip {
+            return Ok(true);
+        }
+        self.blocking(move |lane| {
+            let is_ours = |commit: &CommitInfo| {
+                Trailers::parse(&commit.message).is_some_and(|trailers| trailers.lane == lane.id)
+            };
+            let below = lane
+                .git
+                .newest_matching(&*lane.remote, tip, ANCESTRY_COMMITS_MAX, |commit| {
+                    commit.id == accepted || !is_ours(commit)
+                })?;
+            Ok(below.is_some_and(|commit| commit.id == accepted))
         })
         .await
     }

@@ -276,6 +276,106 @@ async fn a_rewritten_history_stops_the_lane_and_is_never_forced() {
     server.stop().await;
 }
 
+/// Rewrites the default branch: the newest commit goes, and one of a person is in its place, whose id is returned.
+fn rewrite(site: &Installation, text: &'static str) -> String {
+    let earlier = site.repository.log("main")[1].id.clone();
+    site.repository.reset("main", &earlier);
+    site.repository
+        .human_commit("main", &[("README.md", Some(text))], "Rewritten")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rewritten_history_that_is_accepted_by_its_tip_is_built_on() {
+    let (mut site, mut server) = mirrored().await;
+    let keboola = site.keboola.clone();
+    keboola.set(&keboola.orders(), JANE, "z", 2);
+    site.settle(&mut server).await;
+    let rewritten = rewrite(&site, "New\n");
+    keboola.set(&keboola.orders(), JANE, "z", 3);
+    deliver(&site, &mut server).await;
+    let reason = complaint(&site, &server).await;
+    assert!(
+        reason.contains(&format!("accept_rewrite = \"{rewritten}\"")),
+        "the reason names what to accept: {reason}"
+    );
+    server.stop().await;
+
+    // Somebody pushed meanwhile: what was accepted is not what is there.
+    let accepted: &'static str = Box::leak(format!("accept_rewrite = \"{rewritten}\"").into_boxed_str());
+    site.configure(|options| options.mirror = accepted);
+    let later = site
+        .repository
+        .human_commit("main", &[("README.md", Some("Newer\n"))], "Later");
+    let server = site.start().await;
+    let reason = complaint(&site, &server).await;
+    assert!(reason.contains(&later), "{reason}");
+    assert_eq!(site.repository.tip("main"), Some(later));
+    server.stop().await;
+
+    site.repository.reset("main", &rewritten);
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    let log = site.repository.log("main");
+    assert_eq!(log[0].parents, [rewritten], "one commit on top, nothing forced");
+    assert_eq!(
+        site.repository.file("main", "README.md").as_deref(),
+        Some("New\n")
+    );
+    site.check(&["README.md"]);
+    site.check_status(&server).await;
+
+    // It goes on from there as ever, with the setting and without.
+    keboola.set(&keboola.orders(), JANE, "z", 4);
+    site.settle(&mut server).await;
+    server.stop().await;
+    site.configure(|options| options.mirror = "");
+    let mut server = site.start().await;
+    keboola.set(&keboola.orders(), JANE, "z", 5);
+    site.settle(&mut server).await;
+    assert_eq!(site.repository.log("main").len(), log.len() + 2);
+    site.check(&["README.md"]);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_run_may_accept_a_rewritten_history() {
+    let (site, mut server) = mirrored().await;
+    let keboola = &site.keboola;
+    keboola.set(&keboola.orders(), JANE, "z", 2);
+    site.settle(&mut server).await;
+    server.stop().await;
+    let pushed = site.repository.tip("main").expect("main is mirrored");
+    let rewritten = rewrite(&site, "New\n");
+
+    for arguments in [vec![], vec!["--accept-rewrite", &pushed]] {
+        let refused = site.once_with(&arguments);
+        assert!(!refused.status.success(), "{arguments:?}: {refused:?}");
+        assert!(
+            refused.stderr.contains(&format!("--accept-rewrite {rewritten}")),
+            "{refused:?}"
+        );
+        assert_eq!(site.repository.tip("main").as_ref(), Some(&rewritten));
+    }
+    let wrong = site.once_with(&["--accept-rewrite", "main"]);
+    assert_eq!(wrong.status.code(), Some(2), "{wrong:?}");
+
+    // Killed after the push, the next run finds its own commit on top of what was accepted.
+    let accept = ["--accept-rewrite", rewritten.as_str()];
+    let killed = site.once_as(&[(mirror_runtime::crash::VARIABLE, "before-adopt")], &accept);
+    assert!(!killed.status.success(), "{killed:?}");
+    assert_ne!(
+        site.repository.tip("main").as_ref(),
+        Some(&rewritten),
+        "it was pushed"
+    );
+    site.once_with(&accept).ok();
+    let log = site.repository.log("main");
+    assert_eq!(log[0].parents, [rewritten.clone()]);
+    site.check(&["README.md"]);
+    site.once().ok();
+    assert_eq!(site.repository.log("main").len(), log.len());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_branch_is_not_made_again() {
     let (site, mut server) = mirrored().await;

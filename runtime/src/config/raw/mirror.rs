@@ -14,7 +14,7 @@ use super::{
 };
 use mirror_core::{
     deletions::DeletionLimits,
-    ids::{MirrorId, ProjectId, StackAddress},
+    ids::{MirrorId, Oid, ProjectId, StackAddress},
     path::MirrorPath,
 };
 use schemars::JsonSchema;
@@ -120,6 +120,8 @@ pub(super) struct Mirror {
     deletions: Deletions,
     /// Id of the one mass deletion that is accepted, as the status tells it.
     accept_deletions: Option<String>,
+    /// Id of the commit at the tip of a rewritten branch on top of which the mirror goes on, as the status tells it.
+    accept_rewrite: Option<String>,
     /// Where its admins are told what they have to know.
     #[serde(default)]
     notify: Vec<Address>,
@@ -263,6 +265,7 @@ impl Mirror {
             adopt: self.adopt,
             deletions: self.deletions.check(&key("deletions"))?,
             accept_deletions: accepted(&key("accept_deletions"), self.accept_deletions)?,
+            accept_rewrite: accepted_rewrite(&key("accept_rewrite"), self.accept_rewrite)?,
             notify: notify.collect::<Result<_, _>>()?,
             policies: policies::policies(&key("policy"), self.policies, base, data_dir)?,
         })
@@ -302,4 +305,14 @@ fn accepted(key: &str, raw: Option<String>) -> Result<AcceptDeletions, ConfigErr
             "must be the id of a held batch, as the status and the log tell it: 16 hexadecimal digits",
         )),
     }
+}
+
+fn accepted_rewrite(key: &str, raw: Option<String>) -> Result<Option<Oid>, ConfigError> {
+    let tip = raw.as_deref().map(Oid::parse).transpose();
+    tip.map_err(|_| {
+        value(
+            key,
+            "must be the id of the commit that the rewritten branch ends at, as the status and the log tell it: 40 hexadecimal digits",
+        )
+    })
 }

@@ -33,6 +33,7 @@ repository = "ssh://git@git.example.com/retail.git"
 credential = { private_key = "file:key", known_hosts = "file:known_hosts" }
 poll = { enabled = true, every_ms = 120_000 }
 accept_deletions = "0123456789abcdef"
+accept_rewrite = "8f14e45fceea167a5a36dedd4bea2543d3b07c4e"
 [[mirror.policy]]
 name = "own"
 file = "own.wasm"

@@ -345,7 +345,8 @@ adopt = {adopt}
         self.once_as(&[], arguments)
     }
 
-    fn once_as(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Output {
+    /// The same, in another environment and with more arguments.
+    pub(crate) fn once_as(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Output {
         let mut once = command();
         once.envs(environment.iter().copied());
         once.args(["once", "--mirror", MIRROR, "--config"])
