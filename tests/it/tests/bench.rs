@@ -4,7 +4,11 @@ mod support;
 
 use serde_json::{Value, json};
 use std::{fs, path::Path};
-use support::{Installation, Keboola, MIRROR, Options, Output, command, run};
+use support::{
+    Installation, JANE, Keboola, MIRROR, Options, Output, command,
+    policy::{SETTINGS, example},
+    run,
+};
 use tempfile::TempDir;
 
 /// A place for everything that a bench may leave, which is not the user's.
@@ -154,6 +158,48 @@ async fn a_mirror_is_measured_without_touching_its_repository_its_data_or_its_pr
         "only the last runs are kept"
     );
     assert_eq!(place.left("tmp"), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_sync_of_a_mirror_is_measured_without_its_history_from_before() {
+    let keboola = Keboola::small();
+    for at in 2..6 {
+        keboola.set(&keboola.orders(), JANE, "z", at);
+    }
+    let options = Options {
+        mirror: "backfill = { enabled = true, requests_per_second_max = 100 }",
+        ..Options::default()
+    };
+    let site = Installation::new(&keboola, options);
+    let config = site.path("mirror.toml");
+    let config = config.to_str().expect("UTF-8");
+    let snapshot = Place::new().json(&["snapshot", "--config", config, "--mirror", MIRROR, "--apart"]);
+    assert_eq!(
+        items(&snapshot, "commit"),
+        1,
+        "one first sync, and no old versions"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn policies_are_compared_with_the_last_run_of_the_same_policies() {
+    let place = Place::new();
+    let component = example();
+    let component = component.to_str().expect("UTF-8");
+    let settings = place.path("settings.json");
+    fs::write(&settings, SETTINGS).expect("the directory is ours");
+    let run = |more: &[&str]| {
+        let arguments = ["policy", "--configurations", "20", "--ms", "100"];
+        place.json(&[&arguments[..], more].concat())
+    };
+    let with_policy = ["--policy", component];
+    let with_settings = ["--policy", component, "--settings", &settings];
+    for more in [&[][..], &with_policy, &with_settings] {
+        assert_eq!(run(more)["last"], Value::Null, "{more:?}");
+    }
+    let again = run(&with_policy);
+    assert_eq!(again["last"]["of"], again["of"]);
+    assert_eq!(again["of"]["policies"][0]["settings"], "{}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

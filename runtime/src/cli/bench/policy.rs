@@ -33,8 +33,9 @@ use mirror_core::{
     placement::{Change, Placement},
 };
 use mirror_sandbox::RedactionPolicy;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     sync::{
         Arc,
@@ -68,29 +69,49 @@ pub(super) fn run(bench: &Policy) -> Result<(), Failure> {
             measure(bench, &documents, &policies)
         };
         let speeds = tokio::task::block_in_place(judge)?;
-        report(&site, &documents, &speeds).tell(&bench.of)
+        let subject = subject(&site.subject, &speeds);
+        report(&site, &subject, &documents, &speeds).tell(&bench.of)
     });
     drop(site);
     outcome
+}
+
+/// Returns what was measured, as the key of the last run: the project, and the policies beside the built-in one. The
+/// built-in one is this program's, whose releases are to be compared.
+fn subject(project: &Value, measured: &[Measured]) -> Value {
+    let mut subject = project.clone();
+    let others: Vec<Value> = measured
+        .iter()
+        .filter_map(|one| one.identity.as_ref())
+        .map(|(digest, settings)| json!({ "sha256": digest, "settings": settings }))
+        .collect();
+    if !others.is_empty() {
+        subject["policies"] = others.into();
+    }
+    subject
 }
 
 /// A policy, and how reports call it.
 struct Named {
     name: String,
     guest: RedactionPolicy,
+    /// Digest of the component and its settings; none of the built-in one.
+    identity: Option<(String, String)>,
     /// Of those of the command line: compiling and settings.
     prepare_ms: Option<f64>,
 }
 
 /// Returns the policies of the mirror, the built-in one first.
 fn own(opened: &Opened) -> Vec<Named> {
-    let names = opened.lane.spec.policies.iter().map(|policy| policy.name.clone());
-    let names = std::iter::once("secret-redaction".to_owned()).chain(names);
+    let configured = opened.lane.spec.policies.iter();
+    let names = configured.map(|policy| (policy.name.clone(), false));
+    let names = std::iter::once(("secret-redaction".to_owned(), true)).chain(names);
     names
         .zip(&opened.lane.transformer.policies)
-        .map(|(name, policy)| Named {
+        .map(|((name, is_builtin), policy)| Named {
             name,
             guest: policy.guest().clone(),
+            identity: (!is_builtin).then(|| policy.identity().clone()),
             prepare_ms: None,
         })
         .collect()
@@ -107,6 +128,7 @@ fn named(bench: &Policy) -> Result<Vec<Named>, Failure> {
         let (guest, prepare_ms) = prepared(&sandbox, path, &settings)?;
         Ok(Named {
             name: path.display().to_string(),
+            identity: Some((guest.digest().to_owned(), settings)),
             guest,
             prepare_ms: Some(prepare_ms),
         })
@@ -117,6 +139,7 @@ fn named(bench: &Policy) -> Result<Vec<Named>, Failure> {
 /// What a policy was measured to take.
 struct Measured {
     name: String,
+    identity: Option<(String, String)>,
     best: Speed,
     instance: Duration,
     prepare_ms: Option<f64>,
@@ -146,6 +169,7 @@ fn measure(bench: &Policy, documents: &Documents, policies: &[Named]) -> Result<
     let measured = policies.iter().zip(best).map(|(policy, best)| {
         Ok(Measured {
             name: policy.name.clone(),
+            identity: policy.identity.clone(),
             instance: instance(&policy.guest)?,
             best,
             prepare_ms: policy.prepare_ms,
@@ -161,6 +185,22 @@ struct Documents {
     bytes: usize,
     /// There are more than are held.
     is_cut: bool,
+}
+
+impl Documents {
+    /// Takes documents in their order until one would be over the bytes of text that are held. From there on none is
+    /// taken, also no smaller one: what is measured is the project's beginning, and not its small documents.
+    fn take(&mut self, more: Vec<Document>, bytes_max: usize) {
+        for document in more {
+            let bytes: usize = document.leaves.iter().map(|leaf| leaf.value.len()).sum();
+            self.is_cut |= self.bytes + bytes > bytes_max;
+            if self.is_cut {
+                return;
+            }
+            self.bytes += bytes;
+            self.documents.push(document);
+        }
+    }
 }
 
 /// Fetches and renders everything of the project, and keeps it as policies see it: before anything is taken away.
@@ -224,25 +264,27 @@ fn rendered(transformer: &Transformer, survey: Survey, bytes_max: usize) -> Resu
         let (batch, _) = RenderedBatch::new(transformer.context.clone(), &transformer.owned, good);
         Ok(batch.documents())
     };
-    let mut documents = Documents::default();
+    let documents = RefCell::new(Documents::default());
+    let mut next = || match documents.borrow().is_cut {
+        // What would be rendered now, nobody would judge.
+        true => Ok(None),
+        false => next(),
+    };
     let mut take = |more: Vec<Document>| {
-        for document in more {
-            let bytes: usize = document.leaves.iter().map(|leaf| leaf.value.len()).sum();
-            if documents.bytes + bytes > TEXT_BYTES_MAX {
-                documents.is_cut = true;
-                break;
-            }
-            documents.bytes += bytes;
-            documents.documents.push(document);
-        }
+        documents.borrow_mut().take(more, TEXT_BYTES_MAX);
         Ok(())
     };
     render::objects(bytes_max, &mut next, work, &mut take)?;
-    Ok(documents)
+    Ok(documents.into_inner())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
-fn report<'r>(site: &'r Site, documents: &Documents, measured: &[Measured]) -> Report<'r> {
+fn report<'r>(
+    site: &'r Site,
+    subject: &'r Value,
+    documents: &Documents,
+    measured: &[Measured],
+) -> Report<'r> {
     let mut figures = vec![
         Figure::new(
             "documents",
@@ -316,12 +358,77 @@ fn report<'r>(site: &'r Site, documents: &Documents, measured: &[Measured]) -> R
     Report {
         bench: "policy",
         title: format!("redaction policies on all documents of {}", site.name),
-        subject: &site.subject,
+        subject,
         data_dir: site.data_dir.as_deref(),
         figures,
         stages: Vec::new(),
         times: 1,
         more: json!({ "policies": policies, "is_cut": documents.is_cut }),
         lines,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mirror_core::document::{DocumentKind, Leaf, LeafRole, Leaves};
+
+    fn text(bytes: usize) -> Document {
+        let mut leaves = Leaves::default();
+        leaves.push(Leaf {
+            pointer: "",
+            role: LeafRole::Text,
+            value: &"x".repeat(bytes),
+        });
+        Document {
+            path: None,
+            kind: DocumentKind::Name,
+            component_id: String::new(),
+            config_id: String::new(),
+            leaves,
+        }
+    }
+
+    #[test]
+    fn behind_a_document_that_is_too_much_none_is_taken() {
+        let mut documents = Documents::default();
+        documents.take(vec![text(4), text(5)], 10);
+        assert!(!documents.is_cut);
+        documents.take(vec![text(2), text(1)], 10);
+        documents.take(vec![text(1)], 10);
+        assert!(documents.is_cut);
+        assert_eq!((documents.documents.len(), documents.bytes), (2, 9));
+    }
+
+    #[test]
+    fn runs_with_other_policies_or_settings_are_not_compared() {
+        let measured = |identity: Option<(&str, &str)>| Measured {
+            name: String::new(),
+            identity: identity.map(|(digest, settings)| (digest.to_owned(), settings.to_owned())),
+            best: Speed::default(),
+            instance: Duration::ZERO,
+            prepare_ms: None,
+        };
+        let project = json!({ "project": "p" });
+        let of = |policies: &[(&str, &str)]| {
+            let others = policies.iter().map(|policy| measured(Some(*policy)));
+            let all: Vec<Measured> = std::iter::once(measured(None)).chain(others).collect();
+            subject(&project, &all)
+        };
+        assert_eq!(
+            of(&[]),
+            project,
+            "the built-in policy alone is the project's own run"
+        );
+        let one = of(&[("a", "{}")]);
+        assert_eq!(one, of(&[("a", "{}")]));
+        for other in [
+            &[][..],
+            &[("b", "{}")],
+            &[("a", "{\"on\":true}")],
+            &[("a", "{}"), ("b", "{}")],
+        ] {
+            assert_ne!(one, of(other), "{other:?}");
+        }
     }
 }

@@ -199,6 +199,8 @@ impl Site {
         let data_dir = config.data_dir.clone();
         spec.notify.clear();
         spec.dev_branches.enabled = false;
+        // A first sync is measured, and not what comes once before it: a commit for each old version, at ten requests a second.
+        spec.backfill = None;
         config.queue = QueueConfig::Embedded;
         config.http.listen = None;
         Ok(Self {
