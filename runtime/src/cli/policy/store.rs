@@ -158,20 +158,22 @@ pub(super) fn list(list: &List) -> Result<(), Failure> {
     let policies = Policies::to_check(&config.policies).map_err(|error| Failure::failed(&error))?;
     let (mut mirrors, mut used, mut broken) = (Vec::new(), BTreeSet::new(), 0);
     for spec in &config.mirrors {
+        used.extend(spec.policies.iter().map(|policy| policy.file.clone()));
+        // Those of others are neither compiled nor judged: who asks for one mirror is told of that one.
+        if list
+            .mirror
+            .as_ref()
+            .is_some_and(|mirror| mirror != spec.id.as_str())
+        {
+            continue;
+        }
         let mut listed = Vec::new();
         for policy in &spec.policies {
-            used.insert(policy.file.clone());
             let prepared = policies.prepare(spec.id.as_str(), policy);
             broken += usize::from(prepared.is_err());
             listed.push((policy, prepared.map(|policy| policy.identity().0.clone())));
         }
-        if list
-            .mirror
-            .as_ref()
-            .is_none_or(|mirror| mirror == spec.id.as_str())
-        {
-            mirrors.push((spec.id.as_str(), listed));
-        }
+        mirrors.push((spec.id.as_str(), listed));
     }
     let unused: Vec<PathBuf> = stored(&config.data_dir)
         .into_iter()

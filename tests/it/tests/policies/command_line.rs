@@ -2,7 +2,7 @@
 
 use super::support::{
     Installation, Keboola, MIRROR, Options, Output, command,
-    policy::{SETTINGS, example, path, policy, with_example},
+    policy::{CUSTOMER_DATA, SETTINGS, example, path, policy, with_example},
     run,
 };
 use serde_json::{Value, json};
@@ -297,5 +297,41 @@ async fn names_of_projects_and_files_do_no_harm() {
     ] {
         let made = in_directory(&directory, &["new", "--lang", lang, name]);
         assert_eq!(made.status.code(), expected, "{made:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_one_mirror_does_not_fail_over_a_policy_of_another() {
+    let other = "
+[[mirror]]
+id = \"other\"
+stack = \"https://connection.keboola.com\"
+project_id = \"1\"
+token = \"env:KBC_TOKEN\"
+repository = \"file:other.git\"
+[[mirror.policy]]
+name = \"gone\"
+file = \"gone.wasm\"
+";
+    let lines: &'static str = Box::leak(format!("{CUSTOMER_DATA}{other}").into_boxed_str());
+    let site = with_example(Options {
+        mirror: lines,
+        ..Options::default()
+    });
+    let config = site.path("mirror.toml");
+    let list = |more: &[&str]| policy(&[&["list", "--config", path(&config)], more].concat());
+    let one = list(&["--mirror", MIRROR]);
+    assert_eq!(one.status.code(), Some(0), "{one:?}");
+    assert!(
+        one.stdout.contains("customer-data") && !one.stdout.contains("gone"),
+        "{one:?}"
+    );
+    for more in [&[][..], &["--mirror", "other"]] {
+        let broken = list(more);
+        assert_eq!(broken.status.code(), Some(2), "{broken:?}");
+        assert!(
+            broken.stdout.contains("gone.wasm") && broken.stderr.contains("1 policies cannot be used"),
+            "{broken:?}"
+        );
     }
 }
