@@ -16,7 +16,7 @@ use mirror_core::{
     path::{InvalidMirrorPath, MirrorPath},
     sample::SampleLimits,
 };
-use mirror_git::{AddressPolicy, InvalidRepositoryUrl, RepositoryUrl};
+use mirror_git::{AddressPolicy, InvalidRepositoryUrl, RepositoryUrl, Timeouts};
 use reqwest::Url;
 use std::{
     fmt, io,
@@ -233,7 +233,7 @@ impl SyncConfig {
 }
 
 /// How repositories behind a server are talked to, for all mirrors.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct GitConfig {
     /// Which addresses and schemes may be used.
     pub addresses: AddressPolicy,
@@ -241,6 +241,10 @@ pub struct GitConfig {
     pub certificates: Option<PathBuf>,
     /// Proxy for `http:` and `https:`, without credentials.
     pub proxy: Option<String>,
+    /// What the proxy asks for, the name of a user and the password; none where it asks for nothing.
+    pub proxy_credential: Option<(String, CredentialRef)>,
+    /// How long a server is waited for.
+    pub timeouts: Timeouts,
 }
 
 /// How it is found out who may read a repository.

@@ -161,12 +161,25 @@ fn settings(git: &GitConfig) -> Result<RemoteSettings, StartError> {
             })?
         }
     };
+    let user = proxy_user(git).map_err(StartError::ProxyCredential)?;
     Ok(RemoteSettings {
         addresses: git.addresses.clone(),
-        proxy: git.proxy.clone().map(|url| ProxySettings { url, user: None }),
+        proxy: git.proxy.clone().map(|url| ProxySettings { url, user }),
         certificates_pem,
+        timeouts: git.timeouts,
         ..RemoteSettings::default()
     })
+}
+
+/// Reads what the proxy asks for: the name of a user and the password; none where it asks for nothing.
+///
+/// # Errors
+/// A reference that leads nowhere.
+pub(crate) fn proxy_user(git: &GitConfig) -> Result<Option<(String, SecretString)>, CredentialError> {
+    let Some((user, password)) = &git.proxy_credential else {
+        return Ok(None);
+    };
+    Ok(Some((user.clone(), password.read()?)))
 }
 
 /// Reads the key that a mirror's commits are signed with, if there is to be one.

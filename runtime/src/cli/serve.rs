@@ -192,6 +192,7 @@ pub(super) fn start_failure(error: &StartError) -> Failure {
         | StartError::Token { .. }
         | StartError::Credential { .. }
         | StartError::Certificates { .. }
+        | StartError::ProxyCredential(_)
         | StartError::SigningKeyUnread { .. }
         | StartError::SigningKey { .. }
         | StartError::Client { .. }

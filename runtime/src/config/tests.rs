@@ -450,27 +450,6 @@ fn a_repository_that_cannot_be_opened_so_is_refused() {
 }
 
 #[test]
-fn a_proxy_has_no_credentials_in_its_address() {
-    for address in [
-        "user:hunter2@proxy",
-        "hunter2@proxy:3128",
-        "http://user:hunter2@proxy.example.com:3128/",
-        "http://hunter2@proxy",
-    ] {
-        let git = format!("[git]\nproxy = \"{address}\"\n[http]");
-        check(
-            "[http]",
-            &git,
-            expect![
-                "`git.proxy`: must be an address without user and password, which it cannot have; use a proxy that knows this machine by its address"
-            ],
-        );
-    }
-    let good = GOOD.replace("[http]", "[git]\nproxy = \"http://proxy:3128/a@b\"\n[http]");
-    assert!(Config::parse(&good, Path::new("/etc/kbc/mirror.toml")).is_ok());
-}
-
-#[test]
 fn a_mirrors_policies_are_named_in_their_order() {
     let policies = r#"
 [[mirror.policy]]
@@ -644,4 +623,5 @@ notify = [{ email = "a@example.com" }, { webhook = "http://hooks.example.com/x",
     }
 }
 
+mod git;
 mod written;

@@ -76,7 +76,12 @@ impl WebClient {
         if let Some(proxy) = &git.proxy {
             let url = Url::parse(proxy).map_err(|_| unusable("`git.proxy` is no address"))?;
             proxy_host = url.host_str().map(str::to_owned);
-            let proxy = reqwest::Proxy::all(url).map_err(|_| unusable("`git.proxy` cannot be used"))?;
+            let mut proxy = reqwest::Proxy::all(url).map_err(|_| unusable("`git.proxy` cannot be used"))?;
+            let user = crate::repository::proxy_user(git)
+                .map_err(|_| unusable("`git.proxy_credential.password` cannot be read"))?;
+            if let Some((user, password)) = user {
+                proxy = proxy.basic_auth(&user, password.expose_secret());
+            }
             builder = builder.proxy(proxy);
         }
         if let Some(path) = &git.certificates {

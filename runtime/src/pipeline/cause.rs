@@ -62,6 +62,7 @@ impl StartError {
             | Self::SigningKeyUnread { .. }
             | Self::SigningKey { .. }
             | Self::Certificates { .. }
+            | Self::ProxyCredential(_)
             | Self::Notify(_)
             | Self::Policy { .. }
             | Self::Ref { .. } => Cause::Settings,

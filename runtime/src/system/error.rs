@@ -97,6 +97,8 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    #[error("`git.proxy_credential.password` cannot be read")]
+    ProxyCredential(#[source] CredentialError),
     #[error("mirror `{mirror}`: the local object store cannot be opened")]
     Store {
         mirror: MirrorId,

@@ -2,7 +2,7 @@
 
 mod support;
 
-use git_servers::HttpOptions;
+use git_servers::{ForwardProxy, HttpOptions};
 use serde_json::Value;
 use std::{collections::BTreeSet, process::Command};
 use support::{Installation, JANE, Keboola, Options, PETR, Server, run, until};
@@ -372,3 +372,57 @@ async fn a_key_that_cannot_sign_is_told_at_the_start() {
     check("not an OpenSSH private key");
     assert_eq!(site.repository.tip("main"), None);
 }
+
+/// Made up, like everything here.
+const PROXY_PASSWORD: &str = "pr0xy-s3cret-4711";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_asks_for_a_password_gets_the_one_that_is_referred_to() {
+    let proxy = ForwardProxy::start(Some(("corp", PROXY_PASSWORD)));
+    let options = Options {
+        git: format!(
+            "proxy = \"{}\"\nproxy_credential = {{ user = \"corp\", password = \"file:proxy-password\" }}\n",
+            proxy.url()
+        ),
+        ..Options::default()
+    };
+    let site = Installation::over_https(&Keboola::small(), options);
+    let missing = site.once();
+    assert_eq!(missing.status.code(), Some(2), "{missing:?}");
+    assert!(
+        missing
+            .stderr
+            .contains("`git.proxy_credential.password` cannot be read"),
+        "{missing:?}"
+    );
+    site.write("proxy-password", "another\n");
+    let refused = site.once();
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    assert!(
+        refused.stderr.contains("did not accept its user and password"),
+        "{refused:?}"
+    );
+    assert!(proxy.take_seen().iter().all(|seen| !seen.is_let_through));
+
+    site.write("proxy-password", &format!("{PROXY_PASSWORD}\n"));
+    let done = site.once();
+    assert!(done.status.success(), "{done:?}");
+    let seen = proxy.take_seen();
+    assert!(
+        !seen.is_empty()
+            && seen
+                .iter()
+                .all(|seen| seen.is_let_through && seen.method == "CONNECT"),
+        "{seen:?}"
+    );
+    let encoded = data_encoding::BASE64.encode(format!("corp:{PROXY_PASSWORD}").as_bytes());
+    for told in [done.stdout, done.stderr, refused.stderr] {
+        assert!(
+            !told.contains(PROXY_PASSWORD) && !told.contains(&encoded),
+            "{told}"
+        );
+    }
+    assert!(!site.repository.holds(PROXY_PASSWORD));
+    site.check(&[]);
+}
+

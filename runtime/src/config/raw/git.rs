@@ -3,7 +3,8 @@
 use super::super::{
     ConfigError, GitConfig, RepositoryCredential, RepositorySpec, VisibilityConfig, reference, value,
 };
-use mirror_git::{AddressPolicy, Network, RepositoryUrl};
+use crate::credential::CredentialRef;
+use mirror_git::{AddressPolicy, Network, RepositoryUrl, Timeouts};
 use reqwest::Url;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -46,7 +47,7 @@ pub(super) struct Credential {
     known_hosts: Option<String>,
 }
 
-#[derive(Default, Deserialize, JsonSchema, Serialize)]
+#[derive(Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Git {
     /// Networks such as `10.0.0.0/8` in which repositories and webhooks may be, although they are private.
@@ -59,6 +60,41 @@ pub(super) struct Git {
     certificates: Option<PathBuf>,
     /// Proxy for `http:` and `https:`, without credentials.
     proxy: Option<String>,
+    /// What the proxy asks for.
+    proxy_credential: Option<ProxyCredential>,
+    /// Milliseconds for a connection to a repository, with TLS, 100 to 3600000.
+    connect_timeout_ms: u64,
+    /// Milliseconds without a single byte in either direction, 100 to 3600000; a server that runs hooks may be silent for a while.
+    idle_timeout_ms: u64,
+    /// Milliseconds for one request and its answer, such as a whole push, 100 to 86400000.
+    total_timeout_ms: u64,
+}
+
+#[derive(Deserialize, JsonSchema, Serialize)]
+#[serde(deny_unknown_fields)]
+struct ProxyCredential {
+    /// Name of the user, without `:`.
+    user: String,
+    /// Reference to the password.
+    password: String,
+}
+
+impl Default for Git {
+    fn default() -> Self {
+        let Timeouts { connect, idle, total } = Timeouts::default();
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            allow_networks: Vec::new(),
+            allow_plain_http: false,
+            allow_git_protocol: false,
+            certificates: None,
+            proxy: None,
+            proxy_credential: None,
+            connect_timeout_ms: ms(connect),
+            idle_timeout_ms: ms(idle),
+            total_timeout_ms: ms(total),
+        }
+    }
 }
 
 impl Git {
@@ -78,14 +114,58 @@ impl Git {
         if self.proxy.as_deref().is_some_and(has_credentials) {
             return Err(value(
                 "git.proxy",
-                "must be an address without user and password, which it cannot have; use a proxy that knows this machine by its address",
+                "must be an address without user and password; put them into `proxy_credential = { user = \"…\", password = \"env:…\" }`",
             ));
+        }
+        let proxy_credential = self.proxy_credential.map(|credential| credential.check(base));
+        let proxy_credential = proxy_credential.transpose()?;
+        if proxy_credential.is_some() && self.proxy.is_none() {
+            return Err(value("git.proxy_credential", "is there without a `proxy`"));
+        }
+        let time = |name: &str, ms: u64, most: u64| match (100..=most).contains(&ms) {
+            true => Ok(Duration::from_millis(ms)),
+            false => Err(value(
+                format!("git.{name}"),
+                format!("must be between 100 and {most}"),
+            )),
+        };
+        let timeouts = Timeouts {
+            connect: time("connect_timeout_ms", self.connect_timeout_ms, 3_600_000)?,
+            idle: time("idle_timeout_ms", self.idle_timeout_ms, 3_600_000)?,
+            total: time("total_timeout_ms", self.total_timeout_ms, 86_400_000)?,
+        };
+        for (name, part) in [
+            ("connect_timeout_ms", timeouts.connect),
+            ("idle_timeout_ms", timeouts.idle),
+        ] {
+            if part > timeouts.total {
+                return Err(value(
+                    format!("git.{name}"),
+                    "must be at most `total_timeout_ms`, which ends the request before",
+                ));
+            }
         }
         Ok(GitConfig {
             addresses,
             certificates: self.certificates.map(|path| base.join(path)),
             proxy: self.proxy,
+            proxy_credential,
+            timeouts,
         })
+    }
+}
+
+impl ProxyCredential {
+    fn check(self, base: &Path) -> Result<(String, CredentialRef), ConfigError> {
+        let Self { user, password } = self;
+        if user.is_empty() || user.contains(|c: char| c == ':' || c.is_control()) {
+            return Err(value(
+                "git.proxy_credential.user",
+                "must be a name without `:` and control characters, which end it on the wire",
+            ));
+        }
+        let password = reference("git.proxy_credential.password", &password, base)?;
+        Ok((user, password))
     }
 }
 

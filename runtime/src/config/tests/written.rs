@@ -19,6 +19,9 @@ mode = "fixed"
 [git]
 allow_networks = ["10.0.0.0/8"]
 certificates = "own.pem"
+proxy = "http://proxy.example.com:3128"
+proxy_credential = { user = "corp", password = "env:PROXY_PASSWORD" }
+idle_timeout_ms = 120_000
 [queue]
 backend = "jetstream"
 servers = ["tls://nats.example.com:4222"]

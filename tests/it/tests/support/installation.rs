@@ -62,6 +62,8 @@ pub(crate) struct Options {
     pub dev: &'static str,
     /// Lines of the table `[queue]`; empty for the embedded log.
     pub queue: String,
+    /// Lines at the end of the table `[git]`, of a repository behind a server.
+    pub git: String,
 }
 
 impl Default for Options {
@@ -81,6 +83,7 @@ impl Default for Options {
             mirror: "",
             dev: "",
             queue: String::new(),
+            git: String::new(),
         }
     }
 }
@@ -206,6 +209,7 @@ impl Installation {
             mirror,
             dev,
             queue,
+            git: git_lines,
         } = &self.options;
         let secrets = match *secrets {
             "" => String::new(),
@@ -214,7 +218,10 @@ impl Installation {
         let (url, project) = (self.keboola.url(), self.keboola.project().project_id);
         let (git, repository) = match &self.served {
             None => (String::new(), format!("repository = \"file:{REPOSITORY}\"")),
-            Some(served) => (served.git_table(), served.repository_lines(REPOSITORY)),
+            Some(served) => (
+                served.git_table() + git_lines,
+                served.repository_lines(REPOSITORY),
+            ),
         };
         format!(
             r#"data_dir = "{DATA}"
