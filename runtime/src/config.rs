@@ -10,6 +10,7 @@ use crate::{
     notify::channel::Target,
 };
 use mirror_core::{
+    commit::MirrorIdentity,
     deletions::DeletionLimits,
     ids::{InvalidId, MirrorId, Oid, ProjectId, Stack},
     jobs::budget::day_lines_bytes_max,
@@ -313,6 +314,8 @@ pub struct MirrorSpec {
     pub accept_rewrite: Option<Oid>,
     /// The customer's redaction policies, in the order in which they judge, after the built-in one.
     pub policies: Vec<PolicySpec>,
+    /// As whom it commits. Not part of what content is rendered with: a change is for commits to come.
+    pub commit: MirrorIdentity,
     /// Where its admins are told what they have to know.
     pub notify: Vec<Target>,
 }

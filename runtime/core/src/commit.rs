@@ -11,10 +11,13 @@ mod seal;
 mod tests;
 mod wording;
 
-pub use identity::{Author, MIRROR_EMAIL, MIRROR_NAME, Signature, UNKNOWN_NAME};
+pub use identity::{
+    Author, Authors, InvalidIdentity, MIRROR_EMAIL, MIRROR_NAME, MirrorIdentity, Signature, UNKNOWN_NAME,
+};
 
 use crate::{
     cut::{ConfigKey, Cut, Wanted},
+    deletions::Loss,
     digest::RenderDigest,
     document::{Document, DocumentKind},
     ids::{LaneId, ProjectId},
@@ -121,6 +124,9 @@ pub struct CommitDraft {
     inventory: Inventory,
     overwrites: bool,
     texts: Vec<Text>,
+    mirror: MirrorIdentity,
+    /// Types of which nothing is left.
+    vanished: Vec<Loss>,
 }
 
 /// Index into a draft's texts.
@@ -245,6 +251,26 @@ impl CommitDraft {
             inventory,
             overwrites,
             texts: texts.0,
+            mirror: MirrorIdentity::default(),
+            vanished: Vec::new(),
+        }
+    }
+
+    /// Commits as this mirror, and names people as it says.
+    #[must_use]
+    pub fn committed_as(self, mirror: &MirrorIdentity) -> Self {
+        Self {
+            mirror: mirror.clone(),
+            ..self
+        }
+    }
+
+    /// Says of which types nothing is left.
+    #[must_use]
+    pub fn with_vanished(self, vanished: &[Loss]) -> Self {
+        Self {
+            vanished: vanished.to_vec(),
+            ..self
         }
     }
 

@@ -128,7 +128,7 @@ impl fmt::Display for Refusal {
                 "the repository is archived or read-only; unarchive it, or give the mirror another one"
             }
             Self::AuthorEmail => {
-                "a rule does not accept the e-mail of an author or committer; allow it, or have the mirror's own address accepted"
+                "a rule does not accept the e-mail of an author or committer; allow it, or commit with one that it accepts: `commit = { email = \"…\", authors = \"mirror\" }` in `[[mirror]]`"
             }
             Self::CommitRule => "a rule about commits does not accept this one; exempt the mirror's account",
             Self::BranchName => "the branch may not have this name; change the rule or the mirror's branch",

@@ -12,7 +12,6 @@ use crate::{
     repository,
     visibility::{self, Found, VisibilityWatch},
 };
-use mirror_core::commit::{MIRROR_EMAIL, MIRROR_NAME};
 use mirror_git::{Disposition, ProbeAuthor, ProbeOutcome, ProbeReport, RefName, Visibility, probe};
 use serde_json::{Value, json};
 use std::{fmt::Write as _, path::Path};
@@ -222,8 +221,8 @@ fn test(path: &Path, mirror: &str) -> Result<ProbeReport, Failure> {
     let refname = RefName::branch(&spec.branch).map_err(|error| Failure::usage(error.to_string()))?;
     let signing = repository::signing_key(spec).map_err(|error| Failure::usage(crate::app::chain(&error)))?;
     let author = ProbeAuthor {
-        name: MIRROR_NAME,
-        email: MIRROR_EMAIL,
+        name: spec.commit.name(),
+        email: spec.commit.email(),
         signing: signing.as_ref(),
     };
     let watch = VisibilityWatch::new(spec, &config.visibility, &config.git)

@@ -198,7 +198,8 @@ impl Lane {
             _ => {}
         }
         let before = tip.map(|tip| tip.committed_at);
-        let text = CommitDraft::of_runs(&self.id, &self.spec.project, cut, &self.render, before);
+        let text = CommitDraft::of_runs(&self.id, &self.spec.project, cut, &self.render, before)
+            .committed_as(&self.spec.commit);
         let message = self.transformer.seal(text)?;
         let parents: Vec<Oid> = tip.iter().map(|tip| tip.id).collect();
         let id = self.commit(&mut draft, outcome.tree, &parents, &message)?;

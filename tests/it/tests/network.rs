@@ -426,3 +426,57 @@ async fn a_proxy_that_asks_for_a_password_gets_the_one_that_is_referred_to() {
     site.check(&[]);
 }
 
+/// Lets nobody in as author or committer who has no address of the company.
+const OWN_ADDRESSES_ONLY: &str = r#"while read old new ref; do
+case $new in 0000*) continue;; esac
+for c in $(git rev-list $new --not --all); do for e in $(git show -s --format='%ae %ce' $c); do
+case $e in *@allowed.example) ;; *) echo "GitLab: Commit author's email '$e' does not follow the pattern" >&2; exit 1;; esac
+done; done; done"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_takes_own_addresses_only_gets_commits_of_one_it_accepts() {
+    let keboola = Keboola::small();
+    let mut site = Installation::over_https(&keboola, Options::default());
+    site.repository.hook("pre-receive", OWN_ADDRESSES_ONLY);
+    let test = |site: &Installation| {
+        let mut test = support::command();
+        test.args(["mirror", "test", "--mirror", support::MIRROR, "--config"])
+            .arg(site.path("mirror.toml"));
+        run(&mut test)
+    };
+    let advice = "commit = { email = \"…\", authors = \"mirror\" }";
+    for refused in [test(&site), site.once()] {
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+        let told = refused.stdout.clone() + &refused.stderr;
+        assert!(told.contains(advice), "{told}");
+    }
+    assert_eq!(site.repository.tip("main"), None);
+
+    site.configure(|options| {
+        options.mirror =
+            "commit = { name = \"ACME Mirror\", email = \"mirror@allowed.example\", authors = \"mirror\" }";
+    });
+    let tested = test(&site).ok();
+    assert!(
+        tested.contains("a commit by <mirror@allowed.example>"),
+        "{tested}"
+    );
+    site.once().ok();
+    keboola.set(&keboola.orders(), JANE, "z", 2);
+    site.once().ok();
+    let log = site.repository.log("main");
+    assert_eq!(log.len(), 2);
+    for commit in &log {
+        let own = "ACME Mirror <mirror@allowed.example>";
+        assert_eq!((commit.author.as_str(), commit.committer.as_str()), (own, own));
+    }
+    assert_eq!(log[0].values("Co-authored-by").len(), 1, "{}", log[0].message);
+    site.check(&[]);
+
+    // Another identity is for commits to come: nothing is rendered anew for it.
+    site.configure(|options| {
+        options.mirror = "commit = { email = \"other@allowed.example\", authors = \"mirror\" }"
+    });
+    site.once().ok();
+    assert_eq!(site.repository.log("main").len(), 2);
+}

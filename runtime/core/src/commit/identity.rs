@@ -6,6 +6,7 @@
 use super::inert::inert;
 use crate::ids::ProjectId;
 use jiff::Timestamp;
+use thiserror::Error;
 
 /// A name, an e-mail address and a time, safe to stand in a Git object.
 ///
@@ -34,10 +35,6 @@ impl Signature {
         self.time
     }
 
-    pub(super) fn mirror(time: Timestamp) -> Self {
-        Self::of(Identity::mirror(), time)
-    }
-
     pub(super) fn of(identity: Identity, time: Timestamp) -> Self {
         let Identity { name, email } = identity;
         Self {
@@ -51,6 +48,88 @@ impl Signature {
 /// The mirror's own identity: the committer of every commit, and the author of those that no person made.
 pub const MIRROR_NAME: &str = "Keboola Mirror";
 pub const MIRROR_EMAIL: &str = "mirror@keboola-mirror.invalid";
+/// As whom the mirror commits. It is none of what content is rendered with: another one is for commits to come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MirrorIdentity {
+    name: String,
+    email: String,
+    authors: Authors,
+}
+
+/// Whom a commit names as its author.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authors {
+    /// Who made the newest of its changes.
+    People,
+    /// The mirror, for hosts that accept only certain addresses as authors; all people are `Co-authored-by` then.
+    Mirror,
+}
+
+/// A name or an address that no commit of the mirror can have.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{problem}")]
+pub struct InvalidIdentity {
+    /// Whether it is the address, and not the name.
+    pub is_email: bool,
+    problem: &'static str,
+}
+
+impl Default for MirrorIdentity {
+    fn default() -> Self {
+        Self {
+            name: MIRROR_NAME.to_owned(),
+            email: MIRROR_EMAIL.to_owned(),
+            authors: Authors::People,
+        }
+    }
+}
+
+impl MirrorIdentity {
+    /// Checks a name and an e-mail address.
+    ///
+    /// # Errors
+    /// What Git would not write as it is, or on which a Git host would act.
+    pub fn new(name: &str, email: &str, authors: Authors) -> Result<Self, InvalidIdentity> {
+        let refused = |is_email, problem| Err(InvalidIdentity { is_email, problem });
+        if name.is_empty() || inert(&printable_name(name)) != name {
+            return refused(
+                false,
+                "must be 1 to 100 characters without `<`, `>`, `@`, `#`, brackets, and without punctuation at its ends",
+            );
+        }
+        if !looks_like_email(email) {
+            return refused(true, "must be an e-mail address such as `mirror@example.com`");
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            email: email.to_owned(),
+            authors,
+        })
+    }
+
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    #[must_use]
+    pub fn email(&self) -> &str {
+        &self.email
+    }
+
+    #[must_use]
+    pub fn authors(&self) -> Authors {
+        self.authors
+    }
+
+    pub(super) fn identity(&self) -> Identity {
+        Identity {
+            name: self.name.clone(),
+            email: self.email.clone(),
+        }
+    }
+}
+
 /// Stands for a maker that could not be determined.
 pub const UNKNOWN_NAME: &str = "Unknown author";
 
@@ -70,13 +149,6 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    pub(super) fn mirror() -> Self {
-        Self {
-            name: MIRROR_NAME.to_owned(),
-            email: MIRROR_EMAIL.to_owned(),
-        }
-    }
-
     pub(super) fn unknown(project: &ProjectId) -> Self {
         Self {
             name: UNKNOWN_NAME.to_owned(),
@@ -218,8 +290,47 @@ mod tests {
     }
 
     #[test]
+    fn the_mirrors_identity_is_one_that_git_writes_as_it_is() {
+        let new = |name: &str, email: &str| MirrorIdentity::new(name, email, Authors::Mirror);
+        let good = new("Mirror of ACME", "mirror@acme.example").unwrap();
+        assert_eq!(
+            (good.name(), good.email()),
+            ("Mirror of ACME", "mirror@acme.example")
+        );
+        for name in [
+            "",
+            " x",
+            "x.",
+            "a\nb",
+            "a <b>",
+            "a\u{202e}b",
+            "@octocat",
+            &"n".repeat(101),
+        ] {
+            assert!(
+                !new(name, "mirror@acme.example").unwrap_err().is_email,
+                "{name:?}"
+            );
+        }
+        for email in [
+            "",
+            "mirror",
+            "mirror@acme",
+            "a b@acme.example",
+            "<m@acme.example>",
+            "m@acme.example\n",
+        ] {
+            assert!(new("Mirror", email).unwrap_err().is_email, "{email:?}");
+        }
+    }
+
+    #[test]
     fn times_are_whole_seconds_that_git_can_hold() {
-        let time = |text: &str| Signature::mirror(text.parse().unwrap()).time().to_string();
+        let mirror = MirrorIdentity::default();
+        let time = |text: &str| {
+            let made = Signature::of(mirror.identity(), text.parse().unwrap());
+            made.time().to_string()
+        };
         assert_eq!(time("2026-11-22T10:00:00.999Z"), "2026-11-22T10:00:00Z");
         assert_eq!(time("1901-01-01T00:00:00Z"), "1970-01-01T00:00:00Z");
     }

@@ -2,7 +2,7 @@
 
 use super::{
     CommitDraft, GuardedMessage, Maker, Signature,
-    identity::Identity,
+    identity::{Authors, Identity},
     wording::{self, Detail},
 };
 use crate::{
@@ -101,7 +101,7 @@ impl CommitDraft {
         }
         GuardedMessage {
             author: self.signature(secret),
-            committer: Signature::mirror(self.committed_at),
+            committer: Signature::of(self.mirror.identity(), self.committed_at),
             message,
             withheld: self.texts.iter().filter(|text| text.withheld).count(),
         }
@@ -116,10 +116,13 @@ impl CommitDraft {
             message.push('\n');
         }
         message.push_str(&self.trailers.write());
-        let author = self.identity(&self.author, secret);
+        let author = self.author(secret);
+        // Where the mirror is the author, who would be it is named beside the others, and also that nobody is known.
+        let instead = Some(&self.author).filter(|_| self.mirror.authors() == Authors::Mirror);
         let others: BTreeSet<Identity> = self
             .co_authors
             .iter()
+            .chain(instead)
             .map(|other| self.identity(other, secret))
             .collect();
         for Identity { name, email } in others.iter().filter(|other| **other != author) {
@@ -134,15 +137,19 @@ impl CommitDraft {
             Maker::Mirror => None,
             Maker::Unknown { at } | Maker::Person { at, .. } => *at,
         };
-        Signature::of(
-            self.identity(&self.author, secret),
-            made_at.unwrap_or(self.committed_at),
-        )
+        Signature::of(self.author(secret), made_at.unwrap_or(self.committed_at))
+    }
+
+    fn author(&self, secret: &dyn Fn(&str) -> bool) -> Identity {
+        match self.mirror.authors() {
+            Authors::People => self.identity(&self.author, secret),
+            Authors::Mirror => self.mirror.identity(),
+        }
     }
 
     fn identity(&self, maker: &Maker, secret: &dyn Fn(&str) -> bool) -> Identity {
         let identity = match maker {
-            Maker::Mirror => return Identity::mirror(),
+            Maker::Mirror => return self.mirror.identity(),
             Maker::Unknown { .. } => return Identity::unknown(&self.project),
             Maker::Person { text, token, .. } => {
                 let text = &self.texts[*text];

@@ -690,3 +690,5 @@ fn a_commit_of_runs_alone_says_nothing_else() {
     );
     assert_eq!(message.author().name(), MIRROR_NAME);
 }
+
+mod mirror;

@@ -13,6 +13,7 @@ use super::{
     samples::Samples,
 };
 use mirror_core::{
+    commit::{Authors, MIRROR_EMAIL, MIRROR_NAME, MirrorIdentity},
     deletions::DeletionLimits,
     ids::{MirrorId, Oid, ProjectId, StackAddress},
     path::MirrorPath,
@@ -122,6 +123,9 @@ pub(super) struct Mirror {
     accept_deletions: Option<String>,
     /// Id of the commit at the tip of a rewritten branch on top of which the mirror goes on, as the status tells it.
     accept_rewrite: Option<String>,
+    /// As whom it commits.
+    #[serde(default)]
+    commit: Commit,
     /// Where its admins are told what they have to know.
     #[serde(default)]
     notify: Vec<Address>,
@@ -181,6 +185,50 @@ impl Default for Deletions {
             share_percent_max,
             floor,
         }
+    }
+}
+
+/// Whom a commit names as its author.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum CommitAuthors {
+    /// Who made the newest of its changes.
+    People,
+    /// The mirror; people are named in `Co-authored-by`.
+    Mirror,
+}
+
+#[derive(Deserialize, JsonSchema, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct Commit {
+    /// Name of the committer, and of the author of what no person made.
+    name: String,
+    /// E-mail address of the same.
+    email: String,
+    /// Whom commits name as their author.
+    authors: CommitAuthors,
+}
+
+impl Default for Commit {
+    fn default() -> Self {
+        Self {
+            name: MIRROR_NAME.into(),
+            email: MIRROR_EMAIL.into(),
+            authors: CommitAuthors::People,
+        }
+    }
+}
+
+impl Commit {
+    fn check(&self, key: &str) -> Result<MirrorIdentity, ConfigError> {
+        let authors = match self.authors {
+            CommitAuthors::People => Authors::People,
+            CommitAuthors::Mirror => Authors::Mirror,
+        };
+        MirrorIdentity::new(&self.name, &self.email, authors).map_err(|error| {
+            let member = if error.is_email { "email" } else { "name" };
+            value(format!("{key}.{member}"), error.to_string())
+        })
     }
 }
 
@@ -266,6 +314,7 @@ impl Mirror {
             deletions: self.deletions.check(&key("deletions"))?,
             accept_deletions: accepted(&key("accept_deletions"), self.accept_deletions)?,
             accept_rewrite: accepted_rewrite(&key("accept_rewrite"), self.accept_rewrite)?,
+            commit: self.commit.check(&key("commit"))?,
             notify: notify.collect::<Result<_, _>>()?,
             policies: policies::policies(&key("policy"), self.policies, base, data_dir)?,
         })

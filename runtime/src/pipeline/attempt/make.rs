@@ -298,7 +298,7 @@ impl Lane {
             inventory: finished.inventory.clone(),
             overwrites: begun.overwrites,
         };
-        let text = CommitDraft::new(facts);
+        let text = CommitDraft::new(facts).committed_as(&self.spec.commit);
         let kind = text.kind();
         let parents: Vec<Oid> = parent.iter().map(|parent| parent.id).collect();
         let stages = &self.transformer.stages;
