@@ -85,6 +85,19 @@ pub struct Loss {
     pub before: usize,
 }
 
+impl Loss {
+    /// Says it of a group of which nothing is left.
+    #[must_use]
+    pub fn left_nothing(&self) -> String {
+        let Self {
+            group,
+            lost: _,
+            before,
+        } = self;
+        format!("{group}: {before} before, 0 now")
+    }
+}
+
 impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { group, lost, before } = self;
@@ -115,6 +128,22 @@ pub fn losses(
         .filter_map(|(group, lost)| {
             let before = before.get(group).copied().unwrap_or_default().max(*lost);
             too_much(group, *lost, before).then(|| Loss {
+                group: group.clone(),
+                lost: *lost,
+                before,
+            })
+        })
+        .collect()
+}
+
+/// Returns the groups of which nothing is left, of those that had more than one. Most may go without being asked
+/// about, and none goes without being told of: a source that forgot a whole type looks just like this.
+#[must_use]
+pub fn vanished(before: &BTreeMap<Group, usize>, lost: &BTreeMap<Group, usize>) -> Vec<Loss> {
+    lost.iter()
+        .filter_map(|(group, lost)| {
+            let before = before.get(group).copied().unwrap_or_default().max(*lost);
+            (*lost == before && before >= VANISH_MIN).then(|| Loss {
                 group: group.clone(),
                 lost: *lost,
                 before,
@@ -220,6 +249,28 @@ mod tests {
         check(5, 5, &Group::Of(ObjectType::Bucket), true);
         // The only one of a new project is somebody's decision.
         check(1, 1, &Group::Configurations, false);
+    }
+
+    #[test]
+    fn a_type_of_which_nothing_is_left_is_told_of_whatever_it_is() {
+        let types =
+            ["writer", "transformation"].map(|name| Group::Of(ObjectType::Configuration(name.into())));
+        let groups = types
+            .into_iter()
+            .chain([ObjectType::Row, ObjectType::Bucket, ObjectType::Table].map(Group::Of))
+            .chain([Group::Configurations]);
+        for group in groups {
+            let told = |lost: usize, before: usize| {
+                let count = |count| BTreeMap::from([(group.clone(), count)]);
+                vanished(&count(before), &count(lost))
+                    .first()
+                    .map(ToString::to_string)
+            };
+            assert_eq!(told(9, 9), Some(format!("9 of 9 {group}")));
+            assert_eq!(told(2, 2), Some(format!("2 of 2 {group}")));
+            assert_eq!(told(8, 9), None, "one is left");
+            assert_eq!(told(1, 1), None, "the only one is somebody's decision");
+        }
     }
 
     #[test]

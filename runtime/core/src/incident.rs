@@ -36,6 +36,8 @@ pub enum NoticeKind {
     PlaintextSecrets,
     /// Objects whose newest form is kept out of the repository.
     Withheld,
+    /// Types of objects of which nothing is left, though there were several.
+    Vanished,
     /// Git branches of months of runs that take no pushes; everything else is mirrored.
     MonthsRefused,
     /// Somebody wants to see whether notices arrive.
@@ -54,6 +56,7 @@ impl NoticeKind {
             Self::SecretsMasked => "secrets_masked",
             Self::PlaintextSecrets => "plaintext_secrets",
             Self::Withheld => "withheld",
+            Self::Vanished => "vanished",
             Self::MonthsRefused => "months_refused",
             Self::Test => "test",
         }
@@ -123,6 +126,14 @@ pub enum Report {
         /// By what they are called where others may read it ([`crate::finding::WithholdReason::name_of`]).
         objects: BTreeMap<String, String>,
     },
+    /// Types of objects of which a commit leaves nothing, though there were several.
+    Vanished {
+        branch: BranchId,
+        /// The end of what the commit covers, so that another commit is told of anew.
+        through: String,
+        /// Each type with how many there were; never content.
+        types: Vec<String>,
+    },
     /// All Git branches of a branch's months of runs that take no pushes now, and why.
     Months {
         branch: BranchId,
@@ -143,6 +154,7 @@ pub struct Ledger {
     secrets_masked: bool,
     plaintext: Findings,
     withheld: Findings,
+    vanished: Findings,
     months: BTreeMap<BranchId, Refused>,
 }
 
@@ -192,6 +204,7 @@ impl Ledger {
             Report::Ended { branch } => {
                 self.plaintext.known.remove(&branch);
                 self.withheld.known.remove(&branch);
+                self.vanished.known.remove(&branch);
                 self.months.remove(&branch);
                 let why = "the branch was deleted in Keboola, so its mirror has ended";
                 notices.extend(self.over(&Some(branch), Some(why), now));
@@ -230,6 +243,11 @@ impl Ledger {
                 clean,
             } => self.rendered(&branch, plaintext, clean, now),
             Report::Withheld { branch, objects } => self.withheld(&branch, objects, now),
+            Report::Vanished {
+                branch,
+                through,
+                types,
+            } => self.vanished(&branch, &through, types, now),
             Report::Months { branch, refused } => notices.extend(self.months(branch, refused, now)),
             Report::Tick => {}
         }
@@ -242,13 +260,14 @@ impl Ledger {
         }
         notices.extend(self.plaintext.tell(NoticeKind::PlaintextSecrets, now));
         notices.extend(self.withheld.tell(NoticeKind::Withheld, now));
+        notices.extend(self.vanished.tell(NoticeKind::Vanished, now));
         notices
     }
 
     /// Returns when findings that wait are to be told: a [`Report::Tick`] then.
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {
-        let due = [&self.plaintext, &self.withheld].map(Findings::due);
+        let due = [&self.plaintext, &self.withheld, &self.vanished].map(Findings::due);
         let outage = self.unopened.as_ref().and_then(Outage::next_due);
         due.into_iter().flatten().chain(outage).min()
     }
@@ -368,6 +387,20 @@ impl Ledger {
             known.insert(object, BTreeSet::new());
         }
         self.withheld.keep(branch, known);
+    }
+
+    /// Takes in what one commit leaves nothing of. The same commit may be tried again and again.
+    fn vanished(&mut self, branch: &BranchId, through: &str, types: Vec<String>, now: Timestamp) {
+        let before = self.vanished.known.remove(branch).unwrap_or_default();
+        let mut known = BTreeMap::new();
+        for lost in types {
+            let key = format!("{through} {lost}");
+            if !before.contains_key(&key) {
+                self.vanished.wait(branch, [lost].into_iter(), now);
+            }
+            known.insert(key, BTreeSet::new());
+        }
+        self.vanished.keep(branch, known);
     }
 
     /// Tells of each month once, and of the end when all of them take pushes again.

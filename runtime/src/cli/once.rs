@@ -19,6 +19,7 @@ use crate::{
     system::System,
 };
 use mirror_core::{
+    deletions::Loss,
     ids::{LaneId, MirrorId, ObjectKey, Oid},
     incident::Report,
     reconcile::Compared,
@@ -355,6 +356,7 @@ fn print(as_json: bool, done: &Synchronised, shadows: &[Value]) {
                     "deleted": landed.deleted,
                     "withheld": landed.withheld.len(),
                     "objects": crate::status::inventory(&landed.inventory),
+                    "vanished": landed.vanished.iter().map(Loss::left_nothing).collect::<Vec<_>>(),
                 })
             })
             .collect();
@@ -374,6 +376,9 @@ fn print(as_json: bool, done: &Synchronised, shadows: &[Value]) {
             landed.commit,
             landed.message.lines().next().unwrap_or_default()
         );
+        for loss in &landed.vanished {
+            outln!("  nothing is left of {}", loss.left_nothing());
+        }
     }
     for branch in withheld {
         out!("{}", withheld_lines(branch));

@@ -89,6 +89,7 @@ impl Message {
             NoticeKind::SecretsMasked => "secrets are masked, the repository is not private".to_owned(),
             NoticeKind::PlaintextSecrets => format!("{} not encrypted", self.counted("secret", "secrets")),
             NoticeKind::Withheld => format!("{} withheld", self.counted("object", "objects")),
+            NoticeKind::Vanished => format!("nothing left of {} of objects", self.counted("type", "types")),
             NoticeKind::MonthsRefused => "action needed: the Git server refuses job runs".to_owned(),
             NoticeKind::Test => "this is a test".to_owned(),
         };
@@ -205,6 +206,11 @@ impl Message {
                  everything else is mirrored.",
                 self.counted("object", "objects")
             ),
+            NoticeKind::Vanished => format!(
+                "A commit of the mirror `{mirror}` leaves nothing of {} of objects that the branch had several of. Keboola has none of them \
+                 any more, so they were deleted in the repository too, whose history keeps them.",
+                self.counted("type", "types")
+            ),
             NoticeKind::MonthsRefused => format!(
                 "The Git server does not take {} of the mirror `{mirror}`. Everything else is mirrored; these runs are kept, and it \
                  tries again every few minutes. You are told once more when it works again.",
@@ -223,6 +229,9 @@ impl Message {
             }
             NoticeKind::PlaintextSecrets => {
                 "Enter these values in Keboola once more, so that it encrypts them; change them where others may have seen them."
+            }
+            NoticeKind::Vanished => {
+                "If they were to go, nothing. Else restore them in Keboola from its trash or from the repository's history; the mirror takes up what is there again by itself."
             }
             NoticeKind::MonthsRefused => {
                 "Each line says why. Let the mirror's account push to branches whose names begin with `keboola-jobs/`, or mend what is named; or have the operator set `jobs = { log = \"branch\" }`, which keeps runs on the branch of everything else."

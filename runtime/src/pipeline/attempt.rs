@@ -57,6 +57,7 @@ use mirror_core::{
         Cut, LaneCursor, Stream,
         groups::{COMMITS_MAX, Group},
     },
+    deletions::Loss,
     digest::RenderDigest,
     finding::WithholdReason,
     ids::{BranchId, LaneId, ObjectKey, Oid, ProjectId, Stack, Topic},
@@ -224,6 +225,8 @@ pub struct Landed {
     pub withheld: Vec<(ObjectKey, WithholdReason)>,
     /// Counts, where everything was read; else empty.
     pub inventory: Inventory,
+    /// Types of which nothing is left.
+    pub vanished: Vec<Loss>,
 }
 
 /// What one attempt is to cover.

@@ -8,7 +8,7 @@ use super::{attempt::Lane, error::AttemptError, memory::Memory, recover::Tip};
 use crate::config::AcceptDeletions;
 use mirror_core::{
     cut::LaneCursor,
-    deletions::{Group, Held, losses},
+    deletions::{Group, Held, Loss, losses, vanished},
     finding::WithholdReason,
     ids::{ComponentId, ObjectKey, Oid},
     inventory::ObjectType,
@@ -29,6 +29,23 @@ impl Census {
         let component = key.config().and_then(|(component, _)| self.types.get(component));
         Group::of(key, component.map(String::as_str))
     }
+
+    /// Counts what would be lost, by group.
+    fn lost(&self, lost: &BTreeSet<ObjectKey>) -> BTreeMap<Group, usize> {
+        let mut by_group: BTreeMap<Group, usize> = BTreeMap::new();
+        for group in lost.iter().flat_map(|key| self.groups(key)) {
+            *by_group.entry(group).or_default() += 1;
+        }
+        if self.unnamed > 0 {
+            *by_group.entry(Group::Of(ObjectType::Table)).or_default() += self.unnamed;
+        }
+        by_group
+    }
+
+    /// Returns the groups of which nothing is left.
+    pub(super) fn vanished(&self, lost: &BTreeSet<ObjectKey>) -> Vec<Loss> {
+        vanished(&self.before, &self.lost(lost))
+    }
 }
 
 /// Where the structure of tables and buckets stands, a file each.
@@ -40,11 +57,11 @@ impl Lane {
     pub(super) async fn census_of_all(
         &self,
         memory: &Memory,
-        lost: usize,
+        going: &BTreeSet<ObjectKey>,
         tip: Option<Tip>,
         storage: usize,
     ) -> Result<Census, AttemptError> {
-        let mut census = self.census(memory, lost).await?;
+        let mut census = self.census(memory, going).await?;
         let knows = |key: ObjectKey| matches!(key, ObjectKey::Table(_) | ObjectKey::Bucket(_));
         if let Some(tip) = tip.filter(|tip| tip.own)
             && !memory.keys().any(knows)
@@ -71,18 +88,35 @@ impl Lane {
         Ok(count)
     }
 
-    /// Counts what the tip has, before anything of it is changed; `lost` objects may go.
-    pub(super) async fn census(&self, memory: &Memory, lost: usize) -> Result<Census, AttemptError> {
+    /// Counts what the tip has, before anything of it is changed; the objects of `going` may go.
+    pub(super) async fn census(
+        &self,
+        memory: &Memory,
+        going: &BTreeSet<ObjectKey>,
+    ) -> Result<Census, AttemptError> {
         let mut census = Census::default();
+        let component = |key: &ObjectKey| key.config().map(|(component, _)| component.clone());
+        let stays: BTreeSet<ComponentId> = memory
+            .keys()
+            .filter(|key| !going.contains(key))
+            .filter_map(|key| component(&key))
+            .collect();
+        // Only with the last of a component the last of a type goes.
+        let may_vanish = going
+            .iter()
+            .filter_map(component)
+            .any(|component| !stays.contains(&component));
         let components: BTreeSet<ComponentId> = memory
             .keys()
             .filter_map(|key| key.config().map(|(component, _)| component.clone()))
             .collect();
         for id in &components {
             let known = self.source.component_type(id);
-            // What was not listed has to be asked for, which only matters where many may go.
+            // What was not listed has to be asked for, which only matters where many may go, or all of a type.
             let component_type = match known {
-                None if lost >= self.spec.deletions.floor => Some(self.source.type_of(id).await?),
+                None if may_vanish || going.len() >= self.spec.deletions.floor => {
+                    Some(self.source.type_of(id).await?)
+                }
                 known => known,
             };
             census
@@ -107,14 +141,7 @@ impl Lane {
         lost: &BTreeSet<ObjectKey>,
         withheld: &BTreeMap<ObjectKey, WithholdReason>,
     ) -> Result<(), AttemptError> {
-        let mut by_group: BTreeMap<Group, usize> = BTreeMap::new();
-        for group in lost.iter().flat_map(|key| census.groups(key)) {
-            *by_group.entry(group).or_default() += 1;
-        }
-        if census.unnamed > 0 {
-            *by_group.entry(Group::Of(ObjectType::Table)).or_default() += census.unnamed;
-        }
-        let losses = losses(&census.before, &by_group, self.spec.deletions);
+        let losses = losses(&census.before, &census.lost(lost), self.spec.deletions);
         if losses.is_empty() {
             return Ok(());
         }

@@ -27,6 +27,7 @@ use crate::crash_point;
 use made::MadeObjects;
 use mirror_core::{
     cut::ConfigKey,
+    deletions::Loss,
     finding::WithholdReason,
     ids::{ObjectKey, Oid, TableId},
     incident::Clean,
@@ -79,6 +80,8 @@ pub(super) struct Built {
     pub tables: BTreeSet<TableId>,
     /// Counts, where everything was read; else empty.
     pub inventory: Inventory,
+    /// Types of which nothing is left.
+    pub vanished: Vec<Loss>,
     /// What was redacted, of objects in which something was.
     pub redactions: Vec<(ObjectKey, RedactionStats)>,
     /// Objects that were rendered without a secret in plain text, or are gone.
@@ -263,7 +266,7 @@ impl Lane {
             self.each_own_file(tip.tree, &mut |path| Ok(build.writer.delete(&path)?))?;
         }
         let going = build.gone(&fetched, &survey.spool);
-        let census = build.census(going.len(), &survey.spool, tip, handle)?;
+        let census = build.census(&going, &survey.spool, tip, handle)?;
         // Only of these anything can be lost when everything is rendered.
         let before: BTreeSet<ObjectKey> = match build.whole {
             true => build
@@ -288,13 +291,18 @@ impl Lane {
         let removed = build.removed.clone();
         let clean = build.clean();
         let mut shards = build.settle();
-        if let Some(census) = census.filter(|_| build.whole) {
+        let mut vanished = Vec::new();
+        if let Some(census) = census {
             // Withheld with nothing earlier to stay: gone too, unless all files stay.
             let is_lost = |key: &&ObjectKey| !build.memory.is_shown(key);
-            let withheld = build.withheld.keys().filter(|_| is_all_known);
+            let withheld = build.withheld.keys().filter(|_| is_all_known && build.whole);
             let lost = removed.iter().chain(withheld).filter(is_lost);
-            let lost = lost.filter(|key| before.contains(*key)).cloned().collect();
-            handle.block_on(self.hold_mass_deletion(&census, &lost, &build.withheld))?;
+            let lost = lost.filter(|key| !build.whole || before.contains(*key));
+            let lost: BTreeSet<ObjectKey> = lost.cloned().collect();
+            if build.whole {
+                handle.block_on(self.hold_mass_deletion(&census, &lost, &build.withheld))?;
+            }
+            vanished = census.vanished(&lost);
         }
         let failed = build.gather(&mut shards, tip, handle)?;
         build.count_unmade(&failed, &mut inventory);
@@ -333,6 +341,7 @@ impl Lane {
             withheld,
             tables,
             inventory,
+            vanished,
             redactions,
             clean,
             work,

@@ -150,6 +150,15 @@ pub(super) fn body(draft: &CommitDraft, detail: Detail) -> String {
             one_line(reason, LINE_CHARS_MAX)
         );
     }
+    if !draft.vanished.is_empty() {
+        if !body.is_empty() {
+            body.push('\n');
+        }
+        body.push_str("Types of which nothing is left:\n");
+        for loss in &draft.vanished {
+            let _ = writeln!(body, "- {}", loss.left_nothing());
+        }
+    }
     if !draft.inventory.is_empty() {
         if !body.is_empty() {
             body.push('\n');

@@ -24,7 +24,7 @@ fn object(id: &str) -> ObjectKey {
 ///
 /// Steps are `<minute> <branch> <what>`, separated by `;`; the branch `-` is the mirror itself. What: `failing CAUSE`,
 /// `needs CAUSE`, `recovered`, `unopened`, `opened`, `ended`, `public`, `private`, `plain OBJECT POINTER…`, `clean OBJECT`,
-/// `withheld OBJECT…`, `months MONTH…`, `tick`.
+/// `withheld OBJECT…`, `vanished THROUGH TYPE…`, `months MONTH…`, `tick`.
 #[track_caller]
 fn check(script: &str, expected: &Expect) {
     let mut ledger = Ledger::default();
@@ -98,6 +98,11 @@ fn check(script: &str, expected: &Expect) {
                     .iter()
                     .map(|id| (object(id).to_string(), "it trapped".to_owned()))
                     .collect(),
+            },
+            "vanished" => Report::Vanished {
+                branch: branch(from),
+                through: rest[0].to_owned(),
+                types: rest[1..].iter().map(|name| (*name).to_owned()).collect(),
             },
             "months" => Report::Months {
                 branch: branch(from),
@@ -279,6 +284,22 @@ fn a_policy_that_fails_on_everything_makes_one_notice_and_not_one_for_each_objec
             61 withheld of [7] since 4
               keboola.ex-shop/11: it trapped
               keboola.ex-shop/12: it trapped
+        "#]],
+    );
+}
+
+#[test]
+fn types_of_which_nothing_is_left_are_told_once_for_each_commit() {
+    check(
+        "1 7 vanished 4/0 writers; 2 7 vanished 4/0 writers; 70 7 vanished 9/0 writers rows; 71 8 vanished 9/0 rows; 131 - tick",
+        &expect![[r#"
+            1 vanished of [7] since 1
+              writers
+            70 vanished of [7] since 70
+              writers
+              rows
+            131 vanished of [8] since 71
+              rows
         "#]],
     );
 }

@@ -99,6 +99,29 @@ fn a_month_that_takes_no_pushes_says_that_all_else_goes_on_and_what_to_do() {
 }
 
 #[test]
+fn a_type_of_which_nothing_is_left_says_how_many_there_were() {
+    check(
+        NoticeKind::Vanished,
+        &["writer configurations: 3 before, 0 now"],
+        &expect![[r#"
+            [kbc-mirror] project 5678, branch keboola/1001: nothing left of 1 type of objects
+
+            A commit of the mirror `retail` leaves nothing of 1 type of objects that the branch had several of. Keboola has none of them any more, so they were deleted in the repository too, whose history keeps them.
+
+            Project:    5678 on connection.keboola.com
+            Mirror:     retail
+            Repository: https://github.com/acme/retail.git
+            Branch:     keboola/1001 (Keboola branch 1001)
+            Since:      2026-11-26 02:00:00 UTC
+            Why:        cannot reach remote <github.com> Subject: forged
+            What to do: If they were to go, nothing. Else restore them in Keboola from its trash or from the repository's history; the mirror takes up what is there again by itself.
+
+            - writer configurations: 3 before, 0 now
+        "#]],
+    );
+}
+
+#[test]
 fn programs_get_the_same_as_members() {
     let payload = message(NoticeKind::NeedsCustomer(Cause::Quota), &[]).payload();
     let shown = serde_json::to_string_pretty(&payload).unwrap();

@@ -20,6 +20,7 @@ use jiff::Timestamp;
 use mirror_core::{
     commit::{CommitDraft, CommitFacts, CommitKind, GuardedMessage},
     cut::{Cut, groups::Group},
+    deletions::Loss,
     finding::WithholdReason,
     ids::{ObjectKey, Oid, TableId},
     incident::Clean,
@@ -79,6 +80,8 @@ pub(super) struct Finished {
     /// As [`Built::tables`].
     pub(super) tables: BTreeSet<TableId>,
     pub(super) inventory: Inventory,
+    /// As [`Built::vanished`].
+    pub(super) vanished: Vec<Loss>,
     pub(super) work: Work,
     pub(super) fetching: Duration,
     /// Events that the source does not bear out.
@@ -166,6 +169,7 @@ impl Lane {
                 work: Work::default(),
                 fetching: Duration::ZERO,
                 inventory: Inventory::default(),
+                vanished: Vec::new(),
                 unfounded: Vec::new(),
                 awaited: Vec::new(),
                 samples: SampleNews::default(),
@@ -243,6 +247,7 @@ impl Lane {
             withheld,
             tables,
             inventory,
+            vanished,
             redactions,
             clean,
             work,
@@ -299,6 +304,8 @@ impl Lane {
             overwrites: begun.overwrites,
         };
         let text = CommitDraft::new(facts).committed_as(&self.spec.commit);
+        let text = text.with_vanished(&vanished);
+        finished.vanished.extend(vanished);
         let kind = text.kind();
         let parents: Vec<Oid> = parent.iter().map(|parent| parent.id).collect();
         let stages = &self.transformer.stages;

@@ -14,6 +14,7 @@ use crate::{crash_point, state::Prepared, visibility::Visibility};
 use jiff::Timestamp;
 use mirror_core::{
     cut::{Cut, LaneCursor},
+    deletions::Loss,
     ids::ObjectKey,
     incident::{Clean, Report},
     inventory::Inventory,
@@ -69,6 +70,7 @@ impl Lane {
             clean,
             withheld,
             inventory,
+            vanished,
             mut work,
             tables: _,
             fetching: _,
@@ -132,6 +134,9 @@ impl Lane {
         crash_point!("after-prepare");
         // Before the push: what was found is true whether it succeeds or not, and is not found again after it.
         self.tell_found(&redactions, clean, &memory).await?;
+        if push.is_some() {
+            self.tell_vanished(&cut, &vanished).await?;
+        }
         let mut landed = Vec::new();
         if let Some(push) = push {
             let turn = self.place_to_push().await;
@@ -155,6 +160,7 @@ impl Lane {
             last.redactions = redactions;
             last.withheld = withheld;
             last.inventory = inventory;
+            last.vanished = vanished;
         }
         self.let_go(&memory).await?;
         self.forget_refused();
@@ -217,6 +223,7 @@ impl Lane {
                 redactions: Vec::new(),
                 withheld: Vec::new(),
                 inventory: Inventory::default(),
+                vanished: Vec::new(),
             }
         });
         landed.collect()
@@ -244,6 +251,22 @@ impl Lane {
             objects: objects.into_iter().chain(files).chain(runs).collect(),
         };
         self.notices.report(vec![rendered, withheld], now).await?;
+        Ok(())
+    }
+
+    /// Tells of types of which the commit leaves nothing. Told again for the same cut, it is not heard twice.
+    async fn tell_vanished(&self, cut: &Cut, vanished: &[Loss]) -> Result<(), AttemptError> {
+        if vanished.is_empty() {
+            return Ok(());
+        }
+        let types: Vec<String> = vanished.iter().map(Loss::left_nothing).collect();
+        tracing::warn!(lane = %self.id, types = types.join(", "), "nothing is left of some types of objects; look whether they were to go");
+        let report = Report::Vanished {
+            branch: self.id.branch.clone(),
+            through: format!("{}/{}", cut.change_through, cut.jobs_through),
+            types,
+        };
+        self.notices.report(vec![report], (self.now)()).await?;
         Ok(())
     }
 

@@ -41,7 +41,7 @@ impl Build<'_, '_, '_, '_> {
     /// Returns by what it is judged whether too much goes; none where that is not in question.
     pub(super) fn census(
         &self,
-        going: usize,
+        going: &BTreeSet<ObjectKey>,
         spool: &Spool,
         tip: Option<Tip>,
         handle: &Handle,
@@ -53,7 +53,7 @@ impl Build<'_, '_, '_, '_> {
             let census = lane.census_of_all(&self.memory, going, tip, storage);
             return Ok(Some(handle.block_on(census)?));
         }
-        if going > 1 {
+        if going.len() > 1 {
             return Ok(Some(handle.block_on(lane.census(&self.memory, going))?));
         }
         Ok(None)
