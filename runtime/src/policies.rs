@@ -217,6 +217,9 @@ impl Watched {
     }
 }
 
+/// Name, digest of the component, settings and what it is limited to.
+type Key = (String, String, String, String);
+
 /// Where mirrors get their policies from.
 #[derive(Debug)]
 pub struct Policies {
@@ -224,8 +227,8 @@ pub struct Policies {
     config: PoliciesConfig,
     metrics: PolicyMetrics,
     memo: Arc<Memo>,
-    /// One for all mirrors with the same component, name and settings.
-    prepared: Mutex<HashMap<(String, String, String), RedactionPolicy>>,
+    /// One for all mirrors with the same component, name, settings and limits.
+    prepared: Mutex<HashMap<Key, RedactionPolicy>>,
 }
 
 impl Policies {
@@ -290,7 +293,7 @@ impl Policies {
             after,
             policy.map_err(|error| crate::app::chain(&error)),
             ShadowReport::new(mirror.clone(), spec.name.clone(), now),
-            self.config.limits.failures_in_row_max,
+            spec.limits.failures_in_row_max,
         )
     }
 
@@ -304,23 +307,26 @@ impl Policies {
                 expected: expected.clone(),
             });
         }
-        let key = (spec.name.clone(), digest, spec.settings.clone());
+        let limits = serde_json::to_string(&spec.limits).expect("numbers have a JSON form");
+        let key = (spec.name.clone(), digest, spec.settings.clone(), limits);
         let prepared = self.prepared().get(&key).cloned();
         let guest = match prepared {
             Some(guest) => guest,
             None => {
-                let guest = self.prepare_component(&spec.name, &component, &spec.settings)?;
+                let guest = self.sandbox.customer_policy_within(
+                    &spec.name,
+                    &component,
+                    &spec.settings,
+                    &spec.limits,
+                )?;
                 self.prepared().insert(key.clone(), guest.clone());
                 guest
             }
         };
-        let (_, digest, settings) = key;
+        let (_, digest, settings, _) = key;
         Ok(Policy {
             guest,
-            identity: (
-                digest,
-                format!("{settings}\n{}", verdict_limits(&self.config.limits)),
-            ),
+            identity: (digest, format!("{settings}\n{}", verdict_limits(&spec.limits))),
             watched: None,
         })
     }
@@ -352,7 +358,7 @@ impl Policies {
     }
 
     /// A map is whole at every moment, so a panic elsewhere leaves nothing to repair.
-    fn prepared(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String, String), RedactionPolicy>> {
+    fn prepared(&self) -> std::sync::MutexGuard<'_, HashMap<Key, RedactionPolicy>> {
         self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

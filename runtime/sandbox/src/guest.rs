@@ -103,7 +103,11 @@ impl Host {
 
     /// Makes the store of one instance, with all that limits it.
     pub(crate) fn store(&self, origin: Origin, answer: AnswerLimit) -> Store<Meter> {
-        let limits = self.limits(origin);
+        self.store_within(origin, self.limits(origin), answer)
+    }
+
+    /// The same within other limits. The stack is the engine's.
+    fn store_within(&self, origin: Origin, limits: &Limits, answer: AnswerLimit) -> Store<Meter> {
         let mut store = Store::new(self.engine(origin), Meter::new(limits, answer));
         store.limiter(|meter| meter);
         store.set_hostcall_fuel(answer.bytes(limits));
@@ -231,6 +235,8 @@ pub(crate) struct Guest<X> {
     pub(crate) exports: X,
     pre: InstancePre<Meter>,
     origin: Origin,
+    /// Those of its host, or narrower ones of its own.
+    limits: Limits,
     patience: Patience,
 }
 
@@ -295,7 +301,9 @@ impl<X> Guest<X> {
             .instantiate_pre(component)
             .map_err(unlinked)?;
         let exports = look_up(&pre).map_err(unlinked)?;
+        let limits = host.limits(origin).clone();
         Ok(Self {
+            limits,
             name,
             digest,
             host,
@@ -304,6 +312,14 @@ impl<X> Guest<X> {
             origin,
             patience: Patience::default(),
         })
+    }
+
+    /// Holds it to limits of its own.
+    pub(crate) fn held_to(self, limits: &Limits) -> Self {
+        Self {
+            limits: limits.clone(),
+            ..self
+        }
     }
 
     /// Makes sure that the functions have the types that this host knows, by loading them once.
@@ -333,7 +349,7 @@ impl<X> Guest<X> {
 
     /// Returns the limits that it is held to.
     pub(crate) fn limits(&self) -> &Limits {
-        self.host.limits(self.origin)
+        &self.limits
     }
 
     /// Makes a fresh instance, hands it to `call`, and drops it.
@@ -351,7 +367,7 @@ impl<X> Guest<X> {
         answer: AnswerLimit,
         call: impl FnOnce(&X, &mut Store<Meter>, &Instance) -> wasmtime::Result<R>,
     ) -> (Result<R, Failure>, Usage) {
-        let mut store = self.host.store(self.origin, answer);
+        let mut store = self.host.store_within(self.origin, &self.limits, answer);
         let builtin = self.origin == Origin::Builtin;
         let _running = builtin.then(|| self.host.begin(&self.name));
         let answer = self

@@ -3,6 +3,7 @@
 mod parts;
 
 use crate::{
+    Limits,
     batch::pieces,
     bindings::exports::keboola::mirror::{
         builtin_redaction, packed_redaction,
@@ -137,6 +138,7 @@ impl RedactionPolicy {
         origin: Origin,
         bytes: &[u8],
         settings: &str,
+        limits: &Limits,
     ) -> Result<Self, SandboxError> {
         Guest::<Exports>::scan(&host, &name, origin, bytes)?;
         let digest = guest::digest(bytes);
@@ -150,11 +152,13 @@ impl RedactionPolicy {
                 &fit::REDACTION,
                 Exports::look_up(origin),
             )?;
+            let guest = guest.held_to(limits);
             let info = describe(&guest, None)?;
             return Ok(Self::of(guest, info, settings, true));
         }
         let look_up = Exports::look_up(origin);
         let guest = Guest::prepare(host, name, origin, bytes, &fit::REDACTION, look_up)?;
+        let guest = guest.held_to(limits);
         let info = describe(&guest, Some(settings))?;
         Ok(Self::of(guest, info, settings, false))
     }

@@ -1,7 +1,7 @@
 //! The sandbox: where guests come from.
 
 use crate::{
-    SandboxConfig, builtin,
+    Limits, SandboxConfig, builtin,
     error::SandboxError,
     guest::{Host, Origin},
     layout::LayoutRenderer,
@@ -56,6 +56,7 @@ impl Sandbox {
             Origin::Builtin,
             builtin.component,
             "{}",
+            self.host.limits(Origin::Builtin),
         )
     }
 
@@ -75,8 +76,24 @@ impl Sandbox {
         bytes: &[u8],
         settings: &str,
     ) -> Result<RedactionPolicy, SandboxError> {
+        let limits = self.host.limits(Origin::Customer).clone();
+        self.customer_policy_within(name, bytes, settings, &limits)
+    }
+
+    /// The same of a policy that is held to limits of its own. What its component and its stack may have is as with all others.
+    ///
+    /// # Errors
+    /// As for [`Self::customer_policy`]; a policy that cannot even say what it is within its limits is unusable.
+    pub fn customer_policy_within(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        settings: &str,
+        limits: &Limits,
+    ) -> Result<RedactionPolicy, SandboxError> {
         let name = format!("policy {}", text::printable(name));
-        RedactionPolicy::prepare(Arc::clone(&self.host), name, Origin::Customer, bytes, settings)
+        let host = Arc::clone(&self.host);
+        RedactionPolicy::prepare(host, name, Origin::Customer, bytes, settings, limits)
     }
 
     /// Returns which of our own guests has been running for longer than the limits' `deadline_ms`

@@ -25,6 +25,8 @@ pub struct PolicySpec {
     pub digest: Option<String>,
     /// A JSON object.
     pub settings: String,
+    /// Those of all policies, or narrower ones of its own.
+    pub limits: Limits,
     /// It only watches: what it finds is counted, and nothing is changed.
     pub shadow: bool,
 }

@@ -312,10 +312,11 @@ impl Config {
                 return Err(value(key, "must be at least 1"));
             }
         }
+        let policies = policies.check()?;
         let mirrors = mirrors
             .into_iter()
             .enumerate()
-            .map(|(n, mirror)| mirror.check(n, base, &base.join(&data_dir)))
+            .map(|(n, mirror)| mirror.check(n, base, &base.join(&data_dir), &policies.limits))
             .collect::<Result<Vec<_>, _>>()?;
         unique(&mirrors)?;
         let notify = notify.check(base)?;
@@ -374,7 +375,7 @@ impl Config {
                 memory_bytes_max: sandbox.memory_bytes_max,
                 deadline_ms: sandbox.deadline_ms,
             },
-            policies: policies.check()?,
+            policies,
             sync: SyncConfig {
                 memory_bytes_max: sync.memory_bytes_max,
                 spool_bytes_max: sync.spool_bytes_max,

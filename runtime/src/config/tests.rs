@@ -522,6 +522,21 @@ fuel_max = 5000000
         ),
         ("fuel_max = 5000000", "fuel = 5", "unknown field"),
         ("settings = {", "setting = {", "unknown field"),
+        (
+            "settings = {",
+            "limits = { fuel_max = 5000001 }\nsettings = {",
+            "`mirror[0].policy[0].limits.fuel_max`: must be between 1000000 and 5000000, which is `policies.fuel_max`",
+        ),
+        (
+            "settings = {",
+            "limits = { memory_bytes_max = 0 }\nsettings = {",
+            "`mirror[0].policy[0].limits.memory_bytes_max`: must be between 1048576 and",
+        ),
+        (
+            "settings = {",
+            "limits = { wasm_stack_bytes_max = 65536 }\nsettings = {",
+            "unknown field",
+        ),
     ] {
         assert!(policies.contains(from), "the case changes nothing: {from}");
         let error = parse(&policies.replace(from, to))

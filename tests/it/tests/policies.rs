@@ -148,6 +148,39 @@ async fn a_policy_that_never_answers_withholds_its_objects_and_the_lane_goes_on(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_policy_may_be_held_to_narrower_limits_than_others() {
+    let mut site = with_example(Options {
+        mirror: CUSTOMER_DATA,
+        ..Options::default()
+    });
+    let keboola = site.keboola.clone();
+    keboola.set(
+        &keboola.orders(),
+        JANE,
+        "note",
+        format!("of {NUMBER} and CUST-00412346"),
+    );
+    keboola.set(&keboola.clean(), JANE, "note", format!("of {NUMBER}"));
+    site.once().ok();
+    let is_withheld = |site: &Installation| {
+        let withheld = site.repository.file("main", "ai/withheld.jsonl");
+        withheld.is_some_and(|withheld| withheld.contains("over_limit findings_max"))
+    };
+    assert!(!is_withheld(&site), "two findings are few");
+    // The same component, which may find no more than one thing in a document now.
+    let strict = CUSTOMER_DATA.replace("\"customer-data\"", "\"strict\"") + "limits = { findings_max = 1 }\n";
+    let strict: &'static str = Box::leak(strict.into_boxed_str());
+    site.configure(|options| options.mirror = strict);
+    site.once().ok();
+    assert!(is_withheld(&site), "two are more than its own limit");
+    assert!(
+        site.repository.holds("of [REDACTED:customer-number:"),
+        "what is within its limits is judged"
+    );
+    assert!(!site.repository.holds(NUMBER));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_policy_that_takes_a_piece_of_a_credential_lets_out_nothing_of_it() {
     let site = with_example(Options {
         mirror: CUSTOMER_DATA,

@@ -18,6 +18,7 @@ use mirror_core::{
     ids::{MirrorId, Oid, ProjectId, StackAddress},
     path::MirrorPath,
 };
+use mirror_sandbox::Limits;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{path::Path, time::Duration};
@@ -233,7 +234,14 @@ impl Commit {
 }
 
 impl Mirror {
-    pub(super) fn check(self, n: usize, base: &Path, data_dir: &Path) -> Result<MirrorSpec, ConfigError> {
+    /// `limits` are those of all policies.
+    pub(super) fn check(
+        self,
+        n: usize,
+        base: &Path,
+        data_dir: &Path,
+        limits: &Limits,
+    ) -> Result<MirrorSpec, ConfigError> {
         let key = |name: &str| format!("mirror[{n}].{name}");
         let address = id(&key("stack"), StackAddress::parse(&self.stack))?;
         if !address.is_encrypted && !address.is_loopback() {
@@ -316,7 +324,7 @@ impl Mirror {
             accept_rewrite: accepted_rewrite(&key("accept_rewrite"), self.accept_rewrite)?,
             commit: self.commit.check(&key("commit"))?,
             notify: notify.collect::<Result<_, _>>()?,
-            policies: policies::policies(&key("policy"), self.policies, base, data_dir)?,
+            policies: policies::policies(&key("policy"), self.policies, base, data_dir, limits)?,
         })
     }
 }

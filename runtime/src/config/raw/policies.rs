@@ -224,6 +224,71 @@ pub(super) struct Policy {
     /// Whether it only reports, and changes nothing.
     #[serde(default)]
     shadow: bool,
+    /// Limits of its own, narrower than those of `[policies]`.
+    #[serde(default)]
+    limits: OwnLimits,
+}
+
+/// `limits` of one policy; what is left out is as in `[policies]`, which none may exceed.
+#[derive(Default, Deserialize, JsonSchema, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct OwnLimits {
+    /// Bytes of linear memory of one instance, summed over all its memories; at least 1 MiB.
+    memory_bytes_max: Option<usize>,
+    /// Bytes that the policy may return in one call; at least 1.
+    hostcall_fuel: Option<usize>,
+    /// WebAssembly instructions (about) for one instantiation and one batch; at least 1000000.
+    fuel_max: Option<u64>,
+    /// Milliseconds of one instantiation and one batch, at least 100.
+    deadline_ms: Option<u64>,
+    /// Findings in one document; at least 1.
+    findings_max: Option<usize>,
+    /// Bytes of leaves that are searched for the literals of one document's findings; at least 1.
+    literal_search_bytes_max: Option<usize>,
+}
+
+impl OwnLimits {
+    fn check(self, key: &str, all: &Limits) -> Result<Limits, ConfigError> {
+        fn narrower<T: Copy + PartialOrd + fmt::Display>(
+            key: &str,
+            name: &str,
+            own: Option<T>,
+            least: T,
+            most: T,
+        ) -> Result<T, ConfigError> {
+            match own {
+                None => Ok(most),
+                Some(own) if least <= own && own <= most => Ok(own),
+                Some(_) => Err(value(
+                    format!("{key}.{name}"),
+                    format!(
+                        "must be between {least} and {most}, which is `policies.{name}`: a policy's own limit only narrows it"
+                    ),
+                )),
+            }
+        }
+        Ok(Limits {
+            memory_bytes_max: narrower(
+                key,
+                "memory_bytes_max",
+                self.memory_bytes_max,
+                1 << 20,
+                all.memory_bytes_max,
+            )?,
+            hostcall_fuel: narrower(key, "hostcall_fuel", self.hostcall_fuel, 1, all.hostcall_fuel)?,
+            fuel_max: narrower(key, "fuel_max", self.fuel_max, 1_000_000, all.fuel_max)?,
+            deadline_ms: narrower(key, "deadline_ms", self.deadline_ms, 100, all.deadline_ms)?,
+            findings_max: narrower(key, "findings_max", self.findings_max, 1, all.findings_max)?,
+            literal_search_bytes_max: narrower(
+                key,
+                "literal_search_bytes_max",
+                self.literal_search_bytes_max,
+                1,
+                all.literal_search_bytes_max,
+            )?,
+            ..all.clone()
+        })
+    }
 }
 
 /// Checks the policies of the mirror whose table has this key, in their order.
@@ -232,6 +297,7 @@ pub(super) fn policies(
     policies: Vec<Policy>,
     base: &Path,
     data_dir: &Path,
+    limits: &Limits,
 ) -> Result<Vec<PolicySpec>, ConfigError> {
     if policies.len() > POLICIES_MAX {
         return Err(value(
@@ -243,7 +309,7 @@ pub(super) fn policies(
     let mut checked = Vec::with_capacity(policies.len());
     for (n, policy) in policies.into_iter().enumerate() {
         let key = format!("{key}[{n}]");
-        let policy = policy.check(&key, base, data_dir)?;
+        let policy = policy.check(&key, base, data_dir, limits)?;
         if !names.insert(policy.name.clone()) {
             return Err(value(
                 format!("{key}.name"),
@@ -256,13 +322,14 @@ pub(super) fn policies(
 }
 
 impl Policy {
-    fn check(self, key: &str, base: &Path, data_dir: &Path) -> Result<PolicySpec, ConfigError> {
+    fn check(self, key: &str, base: &Path, data_dir: &Path, all: &Limits) -> Result<PolicySpec, ConfigError> {
         let Self {
             name,
             file,
             digest,
             settings,
             shadow,
+            limits,
         } = self;
         let key = |member: &str| format!("{key}.{member}");
         if !PolicySpec::is_name(&name) {
@@ -313,6 +380,7 @@ impl Policy {
             file,
             digest,
             settings,
+            limits: limits.check(&key("limits"), all)?,
             shadow,
         })
     }
