@@ -68,7 +68,10 @@ impl Cache {
             return None;
         };
         match deserialize(engine, code) {
-            Ok(component) => Some(component),
+            Ok(component) => {
+                touch(&path);
+                Some(component)
+            }
             Err(error) => {
                 debug!(file = %path.display(), %error, "a compiled guest does not load; it is compiled anew");
                 None
@@ -209,7 +212,22 @@ fn replace(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
     fs::rename(&temporary, path)
 }
 
-/// Removes the files that were written longest ago, where there are too many. Never `keep`.
+/// Notes that a file was used now, so that others are dropped before it. That it cannot be noted costs a compilation at most.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the time of a file, which only says which of them goes first"
+)]
+fn touch(path: &Path) {
+    let touched = File::options()
+        .append(true)
+        .open(path)
+        .and_then(|file| file.set_modified(std::time::SystemTime::now()));
+    if let Err(error) = touched {
+        debug!(file = %path.display(), %error, "cannot note that a compiled guest was used");
+    }
+}
+
+/// Removes the files that were written or loaded longest ago, where there are too many. Never `keep`.
 fn drop_oldest(dir: &Path, keep: &Path) -> io::Result<()> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir)? {
@@ -230,6 +248,25 @@ fn drop_oldest(dir: &Path, keep: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
     use std::io::ErrorKind;
+
+    #[test]
+    fn what_was_not_used_for_longest_goes_first() {
+        let root = tempfile::tempdir().unwrap();
+        let name = |number: usize| root.path().join(format!("{number:03}.{SUFFIX}"));
+        let long_ago = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+        for number in 0..FILES_MAX {
+            let file = File::create(name(number)).unwrap();
+            let minutes = std::time::Duration::from_secs(60 * number as u64);
+            file.set_modified(long_ago + minutes).unwrap();
+        }
+        // The oldest is in use.
+        touch(&name(0));
+        let new = root.path().join(format!("new.{SUFFIX}"));
+        File::create(&new).unwrap();
+        drop_oldest(root.path(), &new).unwrap();
+        let is_there = [&name(0), &name(1), &name(2), &new].map(|path| path.exists());
+        assert_eq!(is_there, [true, false, true, true]);
+    }
 
     #[test]
     fn a_busy_kernel_is_asked_again_and_nothing_else_is() {

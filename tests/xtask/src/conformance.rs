@@ -16,16 +16,23 @@ use std::{
 ///
 /// `directory` holds `kbc/` (cases), `vectors/` or both, or is itself a directory of cases.
 ///
+/// With fewer than `cases_min` cases it fails: a directory that lost most of them proves little.
+///
 /// # Errors
 /// Something that differs, or a directory without cases and vectors.
-pub(crate) fn run(root: &Path, directory: &Path) -> Result<()> {
+pub(crate) fn run(root: &Path, directory: &Path, cases_min: usize) -> Result<()> {
     let directory = root.join(directory);
     let sub = |name: &str| Some(directory.join(name)).filter(|path| path.is_dir());
     let (cases, vectors) = (sub("kbc"), sub("vectors"));
     let cases = cases.or_else(|| vectors.is_none().then(|| directory.clone()));
     let mut failed = 0;
-    if let Some(cases) = cases {
-        failed += self::cases(root, &cases)?;
+    match cases {
+        Some(cases) => failed += self::cases(root, &cases, cases_min)?,
+        None if cases_min > 0 => bail!(
+            "`{}` has no cases, and {cases_min} are expected",
+            directory.display()
+        ),
+        None => {}
     }
     if let Some(vectors) = vectors {
         let outcome = vectors::check(&vectors)?;
@@ -43,7 +50,7 @@ pub(crate) fn run(root: &Path, directory: &Path) -> Result<()> {
 }
 
 /// Runs the cases of a directory. Returns how many failed.
-fn cases(root: &Path, directory: &Path) -> Result<usize> {
+fn cases(root: &Path, directory: &Path, cases_min: usize) -> Result<usize> {
     let mut cases: Vec<PathBuf> = fs::read_dir(directory)
         .with_context(|| format!("cannot read `{}`", directory.display()))?
         .filter_map(|entry| Some(entry.ok()?.path()))
@@ -55,6 +62,13 @@ fn cases(root: &Path, directory: &Path) -> Result<usize> {
             "`{}` has no cases (directories with `options.json`, `api/` and `expected/`), neither itself nor in `kbc/`, \
              and no `vectors/`",
             directory.display()
+        );
+    }
+    if cases.len() < cases_min {
+        bail!(
+            "`{}` has {} cases, and {cases_min} are expected",
+            directory.display(),
+            cases.len()
         );
     }
     let binary = super::product(root)?;

@@ -300,6 +300,15 @@ impl Score {
                 ));
             }
         }
+        // Without them nothing shows that what is no secret stays.
+        for (what, share) in [
+            ("negative documents", self.negative_documents_hit),
+            ("bytes of negatives", self.negative_bytes_hit),
+        ] {
+            if share.whole == 0 {
+                broken.push(format!("the corpus has no {what}"));
+            }
+        }
         for (what, share, most) in at_most {
             if share.percent() > most {
                 broken.push(format!(
@@ -393,12 +402,17 @@ mod tests {
             score.judge(&record(Label::Positive), text, &answer(spans));
         }
         assert_eq!((score.caught.part, score.caught.whole), (2, 5));
+        let lacks_negatives = |score: &Score| {
+            let broken = score.hold().expect_err("too little was caught").to_string();
+            broken.contains("the corpus has no negative documents")
+        };
+        assert!(lacks_negatives(&score), "nothing shows what is left alone");
         score.judge(&record(Label::Negative), text, &answer(&[(0, 5), (3, 8)]));
         assert_eq!(
             (score.negative_bytes_hit.part, score.negative_bytes_hit.whole),
             (8, text.len())
         );
-        assert!(score.hold().is_err());
+        assert!(!lacks_negatives(&score));
     }
 
     #[test]

@@ -26,9 +26,9 @@ cargo xtask COMMAND
 
   test [ARGS]    set up, then run every test of the workspace (ARGS go to the test runner)
   lint           rustfmt and clippy, warnings denied
-  conformance DIR
+  conformance DIR [CASES]
                  render each case of DIR/kbc (`options.json`, `api/`) and compare it with its `expected/`,
-                 and check DIR/vectors; DIR may also be a directory of cases
+                 and check DIR/vectors; DIR may also be a directory of cases. Fewer than CASES are a failure
   corpus DIR     score the built-in secret policy on the labelled documents of DIR, and fail below what is promised
   policy-templates [LANG…]
                  make, build, check and test the project that `kbc-mirror policy new` writes in each language (minutes; npm, pip, clang with lld)
@@ -60,9 +60,13 @@ fn main() -> ExitCode {
         "test" => setup().and_then(|()| test(&rest)),
         "lint" => setup().and_then(|()| lint()),
         "conformance" => match rest.as_slice() {
-            [directory] => setup().and_then(|()| conformance::run(&root(), Path::new(directory))),
+            [directory] => setup().and_then(|()| conformance::run(&root(), Path::new(directory), 0)),
+            [directory, cases] if cases.parse::<usize>().is_ok() => {
+                let cases_min = cases.parse().unwrap_or_default();
+                setup().and_then(|()| conformance::run(&root(), Path::new(directory), cases_min))
+            }
             _ => Err(anyhow::anyhow!(
-                "name one directory, of cases or with `kbc/` and `vectors/`: cargo xtask conformance DIR"
+                "name one directory, of cases or with `kbc/` and `vectors/`, and perhaps how many cases it has at least: cargo xtask conformance DIR [CASES]"
             )),
         },
         "corpus" => match rest.as_slice() {

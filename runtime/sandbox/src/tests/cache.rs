@@ -60,6 +60,20 @@ fn a_file_that_is_ours_is_loaded() {
 }
 
 #[test]
+fn a_file_that_is_loaded_counts_as_used() {
+    let root = tempfile::tempdir().expect("a directory");
+    let dir = root.path().join("compiled");
+    use_policy(&dir, 1);
+    let file = fs::File::options().append(true).open(only_file(&dir));
+    let file = file.expect("the file is ours");
+    file.set_modified(std::time::UNIX_EPOCH)
+        .expect("the file is ours");
+    use_policy(&dir, 1);
+    let metadata = fs::metadata(only_file(&dir)).expect("it is there");
+    assert!(metadata.modified().expect("it has a time") > std::time::UNIX_EPOCH);
+}
+
+#[test]
 fn a_file_that_is_not_ours_is_never_loaded_and_replaced() {
     assert!(is_replaced(|_| {}, 2), "another key");
     assert!(

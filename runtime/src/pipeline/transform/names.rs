@@ -16,7 +16,7 @@ use mirror_sandbox::SandboxError;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
-    sync::PoisonError,
+    sync::{Arc, PoisonError},
 };
 
 /// What policies and guard found in names, by name. Names may hold secrets: this is never printed or stored.
@@ -25,6 +25,8 @@ pub struct JudgedNames {
     found: HashMap<String, Vec<Finding>>,
     /// How many secrets the run had learnt ([`super::OwnSecrets::learnt`]) when they were judged.
     learnt: u64,
+    /// Against those secrets; made once for all of them.
+    guard: Option<Arc<Guard>>,
 }
 
 impl fmt::Debug for JudgedNames {
@@ -51,18 +53,34 @@ impl Transformer {
         Ok(self.judge_names([raw, slug.as_str()])?.0.is_empty())
     }
 
+    /// Returns the guard against the run's own secrets, and how many of them had been learnt. Where that are more than
+    /// before, what was judged is forgotten.
+    pub(super) fn names_guard(&self) -> (u64, Arc<Guard>) {
+        let mut judged = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(guard) = &judged.guard
+            && judged.learnt == self.own_secrets.learnt()
+        {
+            return (judged.learnt, Arc::clone(guard));
+        }
+        let (learnt, own_secrets) = self.own_secrets.known();
+        let guard = Arc::new(Guard::new(&own_secrets));
+        if judged.learnt != learnt {
+            judged.found.clear();
+            judged.learnt = learnt;
+        }
+        judged.guard = Some(Arc::clone(&guard));
+        (learnt, guard)
+    }
+
     /// Judges each text by all policies and the guard.
     fn judge_names<'t>(&self, texts: impl IntoIterator<Item = &'t str>) -> Result<BadNames, SandboxError> {
         let mut texts: BTreeSet<&str> = texts.into_iter().filter(|text| !text.is_empty()).collect();
         let mut bad = BTreeMap::new();
-        let (learnt, own_secrets) = self.own_secrets.known();
+        let (learnt, guard) = self.names_guard();
         {
-            let mut judged = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-            if judged.learnt != learnt {
-                judged.found.clear();
-                judged.learnt = learnt;
-            }
-            texts.retain(|text| match judged.found.get(*text) {
+            let judged = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+            let found = |text: &str| judged.found.get(text).filter(|_| judged.learnt == learnt);
+            texts.retain(|text| match found(text) {
                 Some(findings) if findings.is_empty() => false,
                 Some(findings) => {
                     bad.insert((*text).to_owned(), findings.clone());
@@ -85,7 +103,6 @@ impl Transformer {
             .collect::<Result<Vec<_>, _>>()?;
         self.watch_texts(&documents);
         let mut verdicts = joined(verdicts).into_iter();
-        let guard = Guard::new(&own_secrets);
         let mut fresh: Vec<(&str, Vec<Finding>)> = Vec::with_capacity(texts.len());
         for text in texts {
             let findings = match (guard.check_name(text), verdicts.next()) {

@@ -486,3 +486,16 @@ fn a_shared_file_that_cannot_be_made_of_redacted_names_names_the_policy() {
         )]
     );
 }
+
+#[test]
+fn the_guard_of_names_is_made_once_for_all_that_the_run_knows() {
+    let transformer = transformer();
+    let late = "1234-Renewed-Token-5678";
+    let (_, first) = transformer.names_guard();
+    assert!(transformer.judge_name(late).expect("no guest fails"));
+    assert!(!transformer.judge_name(CREDENTIAL).expect("no guest fails"));
+    assert!(Arc::ptr_eq(&first, &transformer.names_guard().1));
+    transformer.own_secrets.learn(&secrecy::SecretString::from(late));
+    assert!(!transformer.judge_name(late).expect("no guest fails"));
+    assert!(!Arc::ptr_eq(&first, &transformer.names_guard().1));
+}
