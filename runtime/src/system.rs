@@ -401,15 +401,8 @@ impl System {
             own_secrets.add_credential(secret.expose_secret());
         }
         own_secrets.add_credential(self.tag_root.expose_secret());
-        // One that cannot be read was told when the listener was set up.
-        let ingest = self.config.http.ingest.iter();
-        for token in ingest.filter_map(|ingest| ingest.token.read().ok()) {
-            own_secrets.add_credential(token.expose_secret());
-        }
-        if let QueueConfig::JetStream(config) = &self.config.queue {
-            for secret in nats::connect::secrets(&config.auth) {
-                own_secrets.add_credential(secret.expose_secret());
-            }
+        for secret in shared_secrets(&self.config) {
+            own_secrets.add_credential(secret.expose_secret());
         }
         let own_secrets = Arc::new(OwnSecrets::new(own_secrets));
         all.insert(mirror.clone(), Arc::clone(&own_secrets));
@@ -535,6 +528,17 @@ fn derived_key(root: &SecretString, purpose: &[u8]) -> [u8; 32] {
         .expect("HMAC takes a key of any length");
     mac.update(purpose);
     mac.finalize().into_bytes().into()
+}
+
+/// Returns the secrets of an installation that no mirror of it may show, but its tag root. One that cannot be read is told
+/// where it is used.
+pub(crate) fn shared_secrets(config: &Config) -> Vec<SecretString> {
+    let ingest = config.http.ingest.iter();
+    let mut secrets: Vec<SecretString> = ingest.filter_map(|ingest| ingest.token.read().ok()).collect();
+    if let QueueConfig::JetStream(config) = &config.queue {
+        secrets.extend(nats::connect::secrets(&config.auth));
+    }
+    secrets
 }
 
 /// Returns a file name for an id: itself if that is safe, else its hexadecimal form.

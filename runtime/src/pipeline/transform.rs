@@ -236,7 +236,7 @@ impl Transformer {
         guard: &Guard,
     ) -> Result<Clean, SandboxError> {
         let files = rendered.iter().map(|(_, rendered)| rendered.files.len()).sum();
-        let redact = || self.redact(rendered, names, &mut withheld);
+        let redact = || self.redact(rendered, names, &mut withheld, guard);
         let redacted = self.stages.time(Stage::Redact, files, redact)?;
         let known = redacted.known_secrets().clone();
         let filter = || self.choose(redacted, &mut withheld);
@@ -256,6 +256,7 @@ impl Transformer {
         rendered: Vec<(Subject, Rendered)>,
         names: Vec<Counted>,
         withheld: &mut Vec<Withheld>,
+        guard: &Guard,
     ) -> Result<RedactedBatch, SandboxError> {
         let homes = Homes::of(&self.owned, &rendered);
         let (mut batch, refused) = RenderedBatch::new(self.context.clone(), &self.owned, rendered);
@@ -274,7 +275,7 @@ impl Transformer {
         drop(documents);
         let (mut batch, refused): (RedactedBatch, _) = batch.redact(verdicts, &self.redaction);
         withheld.extend(refused);
-        self.watch(1, &batch);
+        self.watch(1, &batch, guard);
         for (before, policy) in (1..).zip(customers) {
             let documents = batch.documents();
             let mut verdicts = policy.redact(&self.context, &documents)?;
@@ -283,15 +284,15 @@ impl Transformer {
             let (next, refused) = batch.redact_again(verdicts, &self.redaction);
             withheld.extend(refused);
             batch = next;
-            self.watch(before + 1, &batch);
+            self.watch(before + 1, &batch, guard);
         }
         Ok(batch)
     }
 
     /// Shows the shadows what so many policies have judged.
-    fn watch(&self, judged_by: usize, batch: &RedactedBatch) {
+    fn watch(&self, judged_by: usize, batch: &RedactedBatch, guard: &Guard) {
         for shadow in &self.shadows {
-            shadow.watch(&self.context, judged_by, batch, &self.redaction);
+            shadow.watch(&self.context, judged_by, batch, &self.redaction, guard);
         }
     }
 

@@ -10,6 +10,7 @@ use mirror_core::{
     batch::{RedactedBatch, Rehearsed, Subject},
     document::{Context, Document, DocumentKind},
     finding::{Verdict, WithholdReason},
+    guard::Guard,
     ids::{BranchId, MirrorId},
     redaction::{Redaction, replaced},
     walk::Format,
@@ -71,8 +72,16 @@ impl Shadow {
         &self.report
     }
 
-    /// Watches a batch that so many policies have judged; one that is not for this shadow's place is passed over.
-    pub fn watch(&self, context: &Context, judged_by: usize, batch: &RedactedBatch, redaction: &Redaction) {
+    /// Watches a batch that so many policies have judged; one that is not for this shadow's place is passed over. `guard` is
+    /// the one that judges the batch in the end.
+    pub fn watch(
+        &self,
+        context: &Context,
+        judged_by: usize,
+        batch: &RedactedBatch,
+        redaction: &Redaction,
+        guard: &Guard,
+    ) {
         if self.after != judged_by {
             return;
         }
@@ -80,7 +89,7 @@ impl Shadow {
         let Some(verdicts) = self.verdicts(context, &documents) else {
             return;
         };
-        let rehearsed = batch.rehearse(verdicts, redaction);
+        let rehearsed = batch.rehearse(verdicts, redaction, guard);
         let (mut pieces, mut withheld) = (0_u64, 0_usize);
         let mut seen = self.report.seen();
         for Rehearsed {

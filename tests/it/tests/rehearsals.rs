@@ -356,6 +356,59 @@ async fn a_shadow_changes_nothing_and_says_what_it_then_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_guard_withholds_for_a_piece_of_a_secret_is_foretold() {
+    let mut site = Installation::new(&Keboola::small(), Options::default());
+    put_to_replay(&site);
+    let keboola = std::sync::Arc::clone(&site.keboola);
+    // A token of the installation, to the policy with the number of a customer in it, that was committed before it was one.
+    let token = format!("Ingest {NUMBER} for all of the tests");
+    keboola.set(&keboola.orders(), JANE, "note", format!("post with {token}"));
+    keboola.set(&keboola.clean(), PETR, "note", NUMBER);
+    assert_eq!(site.once().status.code(), Some(0));
+    assert!(site.repository.holds("for all of the tests"));
+    site.write("ingest-token", &token);
+
+    let told = replay(&site, &[]);
+    let files = told["branches"][0]["files"].as_array().expect("they are listed");
+    let config = files.iter().find(|file| file["path"] == CONFIG);
+    let config = config.expect("the file is named");
+    assert_eq!(config["guard"], "guard-known-secret", "{config:#}");
+    assert_eq!(config["findings"]["customer-number"], 1, "{config:#}");
+    let guarded = |file: &&Value| !file["guard"].is_null();
+    assert!(files.iter().filter(guarded).count() < files.len(), "{files:#?}");
+    assert!(!told.to_string().contains("all of the tests"), "{told:#}");
+
+    site.configure(|options| options.mirror = SHADOW);
+    keboola.set(
+        &keboola.orders(),
+        JANE,
+        "note",
+        format!("again, post with {token}"),
+    );
+    keboola.set(&keboola.clean(), PETR, "note", format!("of {NUMBER}"));
+    let (_, page) = once(&site);
+    let reason = |object: &str| {
+        let found = of_object(&page, object).unwrap_or_else(|| panic!("{object} is named: {page:#}"));
+        found["withheld"].clone()
+    };
+    let why = reason("keboola.ex-shop/orders");
+    let why = why.as_str().expect("it would be withheld");
+    assert!(
+        why.starts_with("the guard still found a secret (guard-known-secret) in "),
+        "{why}"
+    );
+    assert_eq!(reason("keboola.snowflake-transformation/clean"), Value::Null);
+
+    // And so it is, once it is on.
+    site.configure(|options| options.mirror = CUSTOMER_DATA);
+    assert_eq!(site.once().status.code(), Some(0));
+    let withheld = site.repository.file("main", "ai/withheld.jsonl");
+    let withheld = withheld.expect("it says so");
+    assert!(withheld.contains("guarded guard-known-secret"), "{withheld}");
+    assert!(site.repository.holds("of [REDACTED:customer-number:"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_shadow_has_counted_outlives_a_kill_and_begins_anew_with_other_settings() {
     let mut site = Installation::new(&Keboola::small(), Options::default());
     put_to_replay(&site);

@@ -52,10 +52,6 @@ impl Taken {
 
 /// Passes a subject in which the guard finds nothing.
 pub(super) fn pass(item: &Item, guard: &Guard) -> Result<(), WithholdReason> {
-    let guarded = |rule: &RuleId, file: String| WithholdReason::Guarded {
-        rule: rule.as_str().to_owned(),
-        file,
-    };
     for file in &item.files {
         if let Some(rule) = guard.check_name(file.path.as_str()) {
             // A path that holds a secret is not repeated.
@@ -73,10 +69,22 @@ pub(super) fn pass(item: &Item, guard: &Guard) -> Result<(), WithholdReason> {
             return Err(guarded(&rule, WithholdReason::IN_AN_ENTRY.to_owned()));
         }
     }
-    for Taken { cut, place } in &item.cuts {
+    pass_cuts(&item.cuts, guard)
+}
+
+/// Passes what was taken out of a subject, unless it left something of a secret that stood there.
+pub(super) fn pass_cuts(cuts: &[Taken], guard: &Guard) -> Result<(), WithholdReason> {
+    for Taken { cut, place } in cuts {
         if let Some(rule) = guard.check_cut(cut) {
             return Err(guarded(&rule, place.clone()));
         }
     }
     Ok(())
+}
+
+fn guarded(rule: &RuleId, file: String) -> WithholdReason {
+    WithholdReason::Guarded {
+        rule: rule.as_str().to_owned(),
+        file,
+    }
 }

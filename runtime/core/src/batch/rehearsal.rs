@@ -1,10 +1,10 @@
 //! What a further policy would do to a batch, which stays as it is: for policies that are watched before they are switched on.
 
-use super::{RedactedBatch, Round, malformed, redact, within_size};
+use super::{RedactedBatch, Round, guarding, malformed, redact, within_size};
 use crate::{
     batch::Subject,
     finding::{Verdict, WithholdReason},
-    guard::KnownSecrets,
+    guard::{Guard, KnownSecrets},
     redaction::{Redaction, RedactionStats},
 };
 use std::collections::BTreeMap;
@@ -20,9 +20,10 @@ pub struct Rehearsed {
 }
 
 impl RedactedBatch {
-    /// Says what [`RedactedBatch::redact_again`] would do with these verdicts; one answer for each subject, in order.
+    /// Says what [`RedactedBatch::redact_again`] would do with these verdicts, and whether the guard would then withhold a
+    /// subject for what they take out of it; one answer for each subject, in order.
     #[must_use]
-    pub fn rehearse(&self, verdicts: Vec<Verdict>, redaction: &Redaction) -> Vec<Rehearsed> {
+    pub fn rehearse(&self, verdicts: Vec<Verdict>, redaction: &Redaction, guard: &Guard) -> Vec<Rehearsed> {
         let judged = &self.judged;
         let documents = judged
             .items
@@ -50,9 +51,18 @@ impl RedactedBatch {
             }
             let mut copy = item.clone();
             copy.stats = RedactionStats::default();
-            // The guard does not look at the copy, so what is taken out need not be kept.
-            let done = redact(&mut copy, own, redaction, &mut KnownSecrets::new(), Round::First);
-            rehearsed.withheld = done.and_then(|()| within_size(&copy, &judged.limits)).err();
+            // What policies that are switched on took is the guard's affair whether this one is or not.
+            copy.cuts.clear();
+            let done = redact(
+                &mut copy,
+                own,
+                redaction,
+                &mut KnownSecrets::new(),
+                Round::Further,
+            )
+            .and_then(|()| within_size(&copy, &judged.limits))
+            .and_then(|()| guarding::pass_cuts(&copy.cuts, guard));
+            rehearsed.withheld = done.err();
             rehearsed.by_rule = copy.stats.by_rule;
             rehearsed
         };

@@ -79,6 +79,16 @@ impl Guard {
         })
     }
 
+    /// The same of a file: of the text that it was, and of the pieces that go, ascending and disjoint.
+    #[must_use]
+    pub fn check_cut_file(&self, path: &str, before: &str, replaced: Vec<Range<usize>>) -> Option<RuleId> {
+        self.check_cut(&Cut {
+            form: Form::File(Format::of(path)),
+            before: before.to_owned(),
+            replaced,
+        })
+    }
+
     /// Returns where secrets stand in a text, by its bytes.
     fn places(&self, text: &str) -> Vec<Range<usize>> {
         super::detect::extents(text)

@@ -13,7 +13,7 @@ mod since;
 
 use super::{
     component, name, settings,
-    touched::{Touched, printable},
+    touched::{Touched, not_whole, printable},
     unusable,
 };
 use crate::{
@@ -22,7 +22,8 @@ use crate::{
     config::{Config, MirrorSpec, PolicySpec},
     output::out,
     policies::Policies,
-    repository,
+    repository::{self, Renewable},
+    system,
 };
 use clap::Args;
 use history::History;
@@ -32,7 +33,7 @@ use mirror_git::Store;
 use mirror_sandbox::RedactionPolicy;
 use owners::Owners;
 use report::{BranchReport, Report};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use since::Since;
 use std::{
     path::{Path, PathBuf},
@@ -90,8 +91,8 @@ pub(super) fn run(replay: &Replay) -> Result<(), Failure> {
     let since = replay.since.as_deref().map(|raw| Since::parse(raw, now));
     let since = since.transpose().map_err(Failure::usage)?;
     let asked = asked(replay, &config, spec)?;
-    let remote =
-        repository::open(spec, &config.git).map_err(|error| Failure::usage(crate::app::chain(&error)))?;
+    let (remote, renewable) = repository::open_renewable(spec, &config.git)
+        .map_err(|error| Failure::usage(crate::app::chain(&error)))?;
     let scratch = tempfile::Builder::new().prefix("kbc-mirror-replay-").tempdir();
     let scratch = scratch.map_err(|error| {
         Failure::message(format!(
@@ -101,7 +102,8 @@ pub(super) fn run(replay: &Replay) -> Result<(), Failure> {
     let store = Store::open_or_create(scratch.path()).map_err(|error| Failure::failed(&error))?;
     let renderer = super::sandbox()?.layout_renderer();
     let renderer = renderer.map_err(|error| Failure::failed(&error))?;
-    let guard = Guard::new(&own_secrets(&config, spec));
+    let credential = renewable.as_ref().and_then(Renewable::secret);
+    let guard = Guard::new(&own_secrets(&config, spec, credential));
     let judge = Judge {
         name: &asked.name,
         policy: &asked.guest,
@@ -208,12 +210,16 @@ fn no_policy(asked: &str, spec: &MirrorSpec) -> Failure {
 }
 
 /// What the guard of a running mirror knows from the start. What cannot be read here is not looked for.
-fn own_secrets(config: &Config, spec: &MirrorSpec) -> KnownSecrets {
+fn own_secrets(config: &Config, spec: &MirrorSpec, credential: Option<&SecretString>) -> KnownSecrets {
     let mut known = KnownSecrets::default();
-    for reference in [&spec.token, &config.tag_root] {
-        if let Ok(secret) = reference.read() {
-            known.add_credential(secret.expose_secret());
-        }
+    let read = [&spec.token, &config.tag_root]
+        .into_iter()
+        .filter_map(|secret| secret.read().ok());
+    for secret in read
+        .chain(system::shared_secrets(config))
+        .chain(credential.cloned())
+    {
+        known.add_credential(secret.expose_secret());
     }
     known
 }

@@ -4,7 +4,7 @@ use super::documents::Judged;
 use crate::app::Failure;
 use mirror_core::{
     document::{Context, Document},
-    finding::{Finding, Verdict},
+    finding::{Finding, RuleId, Verdict},
     guard::{Guard, Sightings},
     redaction::{Redaction, RedactionError, Replaced, replaced},
     walk::{self, Format},
@@ -115,6 +115,8 @@ pub(super) struct Passage {
     pub(super) judged: Judged,
     pub(super) found: Found,
     marks: Vec<Mark>,
+    /// The rule of a secret that the guard knew in the text before a policy took a piece of it.
+    cut: Option<RuleId>,
 }
 
 struct Mark {
@@ -132,7 +134,34 @@ impl Passage {
             judged,
             found: Found::default(),
             marks: Vec::new(),
+            cut: None,
         }
+    }
+
+    /// Has the guard look at what a customer's policy took, `before` and what [`Self::apply`] returned; a text that is no file
+    /// is one of a commit, which the guard judges before customers' policies.
+    pub(super) fn check_cut(&mut self, guard: &Guard, before: &str, pieces: &[Replaced]) {
+        if pieces.is_empty() || self.cut.is_some() {
+            return;
+        }
+        let path = self.judged.path.as_str();
+        self.cut = if path.is_empty() {
+            guard.check_text(before)
+        } else {
+            let ranges = pieces.iter().map(|piece| piece.range.clone()).collect();
+            guard.check_cut_file(path, before, ranges)
+        };
+    }
+
+    /// Returns the rule by which the guard withholds the object: for what is left, or for a secret of which a piece went.
+    pub(super) fn guarded(&self, guard: &Guard) -> Option<RuleId> {
+        let Judged { path, text, .. } = &self.judged;
+        let caught = if path.is_empty() {
+            guard.check_text(text)
+        } else {
+            guard.check_file(path, text)
+        };
+        caught.or_else(|| self.cut.clone())
     }
 
     /// Takes out what a policy found, and returns the pieces of the text before that.
@@ -168,7 +197,8 @@ impl Passage {
     }
 
     /// Cuts at most so many pieces out of the last text, without what was found in it; pointers too, since names of members
-    /// may be what was found. Where the guard objects to what stands around a piece, nothing of that is kept.
+    /// may be what was found. Where the guard objects to what stands around a piece, nothing of that is kept; nor is any where
+    /// the rest of a secret may stand there.
     pub(super) fn kept(&self, pieces_max: usize, guard: &Guard) -> Vec<Kept> {
         if pieces_max == 0 || self.marks.is_empty() {
             return Vec::new();
@@ -189,7 +219,10 @@ impl Passage {
                 let head = without_hidden(text, head..marker.start, &hidden);
                 let tail = without_hidden(text, marker.end..tail, &hidden);
                 let objects = |text: &str| guard.check_text(text).is_some();
-                let is_secret = objects(&head) || objects(&tail) || objects(&format!("{head}{tail}"));
+                let is_secret = self.cut.is_some()
+                    || objects(&head)
+                    || objects(&tail)
+                    || objects(&format!("{head}{tail}"));
                 let keep = |text: String| if is_secret { HIDDEN.to_owned() } else { text };
                 let pointer = self.pointer_at(mark.at);
                 let is_pointer_secret = guard.check_name(&pointer).is_some();
@@ -234,6 +267,11 @@ fn without_hidden(text: &str, piece: Range<usize>, hidden: &[Range<usize>]) -> S
     }
     shown.push_str(&text[at..piece.end]);
     shown
+}
+
+/// Says why the guard would withhold an object: for a secret that no policy touched, or of which one took a piece.
+pub(super) fn not_whole(rule: &str) -> String {
+    format!("the guard finds a secret ({rule}) that does not go whole")
 }
 
 /// Returns a text without what a terminal would act on.

@@ -214,6 +214,32 @@ async fn explain_takes_several_policies_each_with_its_settings() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn explain_says_what_the_guard_withholds_for_a_piece_of_a_secret_that_a_policy_takes() {
+    // The guard knows what stands under the key; to the policy the middle of it is the number of a customer.
+    let secret = "Ingest ONE-11111111 for all of the tests";
+    let text = json!({ "#password": secret, "note": format!("post with {secret}") });
+    let directory = files(&[("a.json", &text.to_string())]);
+    fs::copy(example(), directory.path().join("one.wasm")).expect("it is there");
+    let settings = json!({ "numbers": [{ "prefix": "ONE-", "digits": 8 }] });
+    fs::write(directory.path().join("one.json"), settings.to_string()).expect("it can be written");
+    let with = [
+        "explain",
+        "files",
+        "--policy",
+        "one.wasm",
+        "--settings",
+        "one.json",
+    ];
+    let explained = in_directory(&directory, &with);
+    assert_eq!(explained.status.code(), Some(1), "{explained:?}");
+    let why =
+        "the object would be withheld: the guard finds a secret (guard-known-secret) that does not go whole";
+    assert!(explained.stdout.contains(why), "{explained:?}");
+    assert!(explained.stdout.contains(", by one\n"), "{explained:?}");
+    assert!(!explained.stdout.contains("all of the tests"), "{explained:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_line_that_is_no_document_is_answered_and_the_others_are_judged() {
     let directory = tempfile::tempdir().expect("temporary directories can be made");
     let input = directory.path().join("input");

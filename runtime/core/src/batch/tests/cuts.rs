@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 const SECRET: &str = "holding.snow7flake-Computing/Retail+92kQx";
 
-fn known(secret: &str) -> KnownSecrets {
+pub(super) fn known(secret: &str) -> KnownSecrets {
     let mut known = KnownSecrets::new();
     known.add_credential(secret);
     known

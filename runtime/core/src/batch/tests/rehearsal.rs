@@ -1,9 +1,12 @@
 //! A rehearsal says what would be done, and does nothing.
 
-use super::*;
+use super::{cuts::known, *};
 
 const A: &str = "configs/main/extractor/keboola.ex-db/a/config.json";
 const B: &str = "configs/main/extractor/keboola.ex-db/b/config.json";
+
+/// What the guard knows.
+const KNOWN: &str = "Sparrow-Of-The-7th-Roof";
 
 fn two() -> RedactedBatch {
     redacted(vec![
@@ -22,10 +25,16 @@ fn withhold() -> Verdict {
 /// Rehearses, then does it, and compares.
 #[track_caller]
 fn check(verdicts: &[Verdict], expected: &Expect) {
-    let batch = two();
+    check_of(&two, verdicts, expected);
+}
+
+#[track_caller]
+fn check_of(batch: &dyn Fn() -> RedactedBatch, verdicts: &[Verdict], expected: &Expect) {
+    let batch = batch();
     let before = batch.documents();
     let redaction = redaction(SecretsMode::Encrypted);
-    let rehearsed = batch.rehearse(verdicts.to_vec(), &redaction);
+    let guard = Guard::new(&known(KNOWN));
+    let rehearsed = batch.rehearse(verdicts.to_vec(), &redaction, &guard);
     assert_eq!(batch.documents(), before, "it stays as it is");
     let told: String = rehearsed
         .iter()
@@ -43,11 +52,14 @@ fn check(verdicts: &[Verdict], expected: &Expect) {
             Some(Withheld { subject, reason })
         })
         .collect();
-    assert_eq!(told, withheld);
     for item in &done.judged.items {
         let one = rehearsed.iter().find(|one| one.subject == item.subject);
         assert_eq!(one.map(|one| &one.by_rule), Some(&item.stats.by_rule));
     }
+    let (_, guarded) = done.choose(vec![]).0.guard(&guard);
+    let mut withheld = [withheld, guarded].concat();
+    withheld.sort_by(|a, b| a.subject.cmp(&b.subject));
+    assert_eq!(told, withheld);
 }
 
 #[test]
@@ -65,6 +77,30 @@ fn a_rehearsal_counts_what_then_goes() {
         &expect![[r#"
             keboola.ex-db/1: {} Some("the policy trapped: unreachable")
             keboola.ex-db/2: {"test": 1} None
+        "#]],
+    );
+}
+
+#[test]
+fn a_rehearsal_says_what_the_guard_withholds_for_a_piece_that_goes() {
+    let one = || {
+        redacted(vec![(
+            config("1"),
+            files(&[(A, &format!(r#"{{"note": "by {KNOWN}"}}"#))]),
+        )])
+    };
+    check_of(
+        &one,
+        &[literal(1, "7th")],
+        &expect![[r#"
+            keboola.ex-db/1: {"test": 1} Some("the guard still found a secret (guard-known-secret) in configs/main/extractor/keboola.ex-db/a/config.json")
+        "#]],
+    );
+    check_of(
+        &one,
+        &[literal(1, KNOWN)],
+        &expect![[r#"
+            keboola.ex-db/1: {"test": 1} None
         "#]],
     );
 }

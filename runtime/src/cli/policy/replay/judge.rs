@@ -49,7 +49,7 @@ pub(super) struct Verdicts {
     pub(super) examples: Vec<Kept>,
     /// The policy gives no answer, so its object would be withheld.
     pub(super) withheld: Option<String>,
-    /// The guard still objects to what is left.
+    /// The guard objects to what is left, or to what went only in part.
     pub(super) guard: Option<String>,
 }
 
@@ -234,19 +234,14 @@ impl Judge<'_> {
                             found.squeezed.insert(squeezed);
                         }
                     }
+                    passage.check_cut(self.guard, &before, &pieces);
                     answer.examples = passage.kept(self.examples_max, self.guard);
                     found.texts.extend(std::mem::take(&mut passage.found));
                 }
                 Err(error) => answer.withheld = Some(error.to_string()),
             }
         }
-        let left = &passage.judged;
-        let caught = if left.path.is_empty() {
-            self.guard.check_text(&left.text)
-        } else {
-            self.guard.check_file(&left.path, &left.text)
-        };
-        answer.guard = caught.map(|rule| rule.as_str().to_owned());
+        answer.guard = passage.guarded(self.guard).map(|rule| rule.as_str().to_owned());
         answer
     }
 }

@@ -4,6 +4,7 @@ use super::{
     Touched,
     history::{History, Step},
     judge::{Outcome, Verdicts},
+    not_whole,
 };
 use mirror_core::guard::Sightings;
 use serde::Serialize;
@@ -89,6 +90,7 @@ struct MessageReport {
     findings: BTreeMap<String, u64>,
     bytes: u64,
     withheld: Option<String>,
+    guard: Option<String>,
     examples: Vec<Touched>,
 }
 
@@ -146,6 +148,7 @@ impl BranchReport {
                     findings: verdicts.rules.clone(),
                     bytes: verdicts.bytes,
                     withheld: verdicts.withheld.clone(),
+                    guard: verdicts.guard.clone(),
                     examples: examples(verdicts, &found),
                 })
                 .collect(),
@@ -336,6 +339,9 @@ impl fmt::Display for BranchReport {
             if let Some(reason) = &message.withheld {
                 writeln!(f, "    its texts would be withheld: {reason}")?;
             }
+            if let Some(rule) = &message.guard {
+                writeln!(f, "    its texts would be withheld: {}", not_whole(rule))?;
+            }
         }
         if !self.names.findings.is_empty() {
             writeln!(
@@ -406,10 +412,7 @@ impl fmt::Display for FileReport {
             writeln!(f, "    the object would be withheld: {reason}")?;
         }
         if let Some(rule) = &self.guard {
-            writeln!(
-                f,
-                "    the object would be withheld: the guard still finds a secret ({rule})"
-            )?;
+            writeln!(f, "    the object would be withheld: {}", not_whole(rule))?;
         }
         Ok(())
     }
