@@ -57,6 +57,11 @@ pub enum PolicyError {
         found: String,
         expected: String,
     },
+    #[error(
+        "`{}` is a core module, and a mirror takes components; `kbc-mirror policy add` makes one of it and stores it, and `kbc-mirror policy wrap` writes it to a file: `digest` is that of the component, which `kbc-mirror policy check` tells",
+        path.display()
+    )]
+    Module { path: PathBuf },
     #[error("the program's own file cannot be found, of which a process compiles policies")]
     Compiler(#[source] io::Error),
     #[error(transparent)]
@@ -299,6 +304,12 @@ impl Policies {
 
     fn unwatched(&self, spec: &PolicySpec) -> Result<Policy, PolicyError> {
         let component = read_component(&spec.file, self.config.limits.component_bytes_max)?;
+        // Before the digest, which is of no use for one.
+        if mirror_sandbox::is_core_module(&component) {
+            return Err(PolicyError::Module {
+                path: spec.file.clone(),
+            });
+        }
         let digest = mirror_sandbox::digest(&component);
         if let Some(expected) = spec.digest.as_ref().filter(|expected| **expected != digest) {
             return Err(PolicyError::Digest {

@@ -2,8 +2,27 @@
 
 use crate::text::Issue;
 use mirror_core::finding::WithholdReason;
-use std::{io, path::PathBuf};
+use std::{fmt, io, path::PathBuf};
 use thiserror::Error;
+
+/// What a guest was doing that is about no item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    /// It was made: memories, tables, the start function of a module.
+    Instantiation,
+    Configure,
+    Describe,
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Instantiation => "as it was instantiated, before any call",
+            Self::Configure => "in `configure`",
+            Self::Describe => "in `describe`",
+        })
+    }
+}
 
 /// A failure of the sandbox or of a guest as a whole.
 #[derive(Debug, Error)]
@@ -37,9 +56,14 @@ pub enum SandboxError {
     /// The guest does not take its settings.
     #[error("the {guest} refuses its settings: {}", list(issues))]
     Settings { guest: String, issues: Vec<Issue> },
-    /// The guest failed at something that is about no item: what it is, or recovery.
-    #[error("the {guest} cannot be used: {reason}")]
-    Unusable { guest: String, reason: WithholdReason },
+    /// The guest failed at something that is about no item: what it is, or recovery. `call` is what it was doing, where that
+    /// is known.
+    #[error("the {guest} cannot be used: {}", of_it(guest, *call, reason))]
+    Unusable {
+        guest: String,
+        call: Option<Call>,
+        reason: WithholdReason,
+    },
     /// One of our own guests, which nothing interrupts, does not come to an end.
     #[error("the {guest} has been running for more than {deadline_ms} ms, and only a new process ends it")]
     NoEnd { guest: String, deadline_ms: u64 },
@@ -63,6 +87,19 @@ impl SandboxError {
             | Self::NoEnd { .. }
             | Self::Unusable { .. } => false,
         }
+    }
+}
+
+/// Says a reason of a guest that is named already, and what it was doing.
+fn of_it(guest: &str, call: Option<Call>, reason: &WithholdReason) -> String {
+    let reason = reason.to_string();
+    let rest = reason
+        .strip_prefix("the ")
+        .and_then(|reason| reason.strip_prefix(guest));
+    let told = rest.map_or_else(|| reason.clone(), |rest| format!("it{rest}"));
+    match call {
+        Some(call) => format!("{told} ({call})"),
+        None => told,
     }
 }
 

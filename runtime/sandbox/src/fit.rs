@@ -2,7 +2,12 @@
 //!
 //! It lists all misfits with what mends them, where the linker would name the first one.
 
-use wasmtime::component::{Component, types::ComponentItem};
+use crate::meter::Meter;
+use std::collections::BTreeMap;
+use wasmtime::{
+    Store,
+    component::{Component, ComponentNamedList, Instance, Lift, Lower, types::ComponentItem},
+};
 
 /// What one kind of guest must export.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +44,8 @@ pub(crate) const SAMPLING: Fit = Fit {
 };
 
 const PROBLEMS_MAX: usize = 50;
+/// Of what is said of a type that nests.
+const TYPES_CHARS_MAX: usize = 500;
 
 /// Returns what is wrong with the component; nothing where it fits.
 pub(crate) fn problems(component: &Component, fit: &Fit) -> Vec<String> {
@@ -51,6 +58,27 @@ pub(crate) fn problems(component: &Component, fit: &Fit) -> Vec<String> {
     problems
 }
 
+/// Says what is wrong with the type of one function of an interface, if anything is.
+pub(crate) fn mistyped<P, R>(
+    store: &mut Store<Meter>,
+    instance: &Instance,
+    interface: &str,
+    function: &str,
+) -> Option<String>
+where
+    P: ComponentNamedList + Lower,
+    R: ComponentNamedList + Lift,
+{
+    let found = instance.get_export_index(&mut *store, None, interface);
+    let found =
+        found.and_then(|interface| instance.get_export_index(&mut *store, Some(&interface), function))?;
+    let error = instance.get_typed_func::<P, R>(store, found).err()?;
+    Some(format!(
+        "its function `{function}` of `{interface}` is not of `keboola:mirror@0.1`: {}",
+        crate::text::shortened(&format!("{error:#}"), TYPES_CHARS_MAX)
+    ))
+}
+
 fn imports(component: &Component) -> Vec<String> {
     let engine = component.engine();
     let component_type = component.component_type();
@@ -59,17 +87,21 @@ fn imports(component: &Component) -> Vec<String> {
         .filter(|(_, import)| !is_type_only(component, &import.ty))
         .map(|(name, _)| name.to_owned())
         .collect();
-    let mut problems: Vec<String> = foreign
-        .iter()
-        .map(|name| {
-            format!(
-                "it imports `{}`, and guests get no functions",
-                crate::text::printable(name)
-            )
-        })
-        .collect();
-    problems.extend(advice(&foreign).into_iter().map(str::to_owned));
-    problems
+    let mut by_advice: BTreeMap<Option<&'static str>, Vec<String>> = BTreeMap::new();
+    for name in foreign {
+        by_advice
+            .entry(advice(&name))
+            .or_default()
+            .push(format!("`{}`", crate::text::printable(&name)));
+    }
+    let problem = |(advice, names): (Option<&str>, Vec<String>)| {
+        let advice = advice.map_or_else(String::new, |advice| format!("; {advice}"));
+        format!(
+            "it imports {}, and guests get no functions{advice}",
+            names.join(", ")
+        )
+    };
+    by_advice.into_iter().map(problem).collect()
 }
 
 /// Types alone do not let a guest reach anything; a resource would.
@@ -87,20 +119,18 @@ fn is_type_only(component: &Component, item: &ComponentItem) -> bool {
     }
 }
 
-/// Returns what is known to bring such imports about, once each.
-fn advice(foreign: &[String]) -> Vec<&'static str> {
-    let mut advice = Vec::new();
-    if foreign.iter().any(|name| name.starts_with("wasi:")) {
-        advice.push(
+/// Returns what is known to bring such an import about.
+fn advice(foreign: &str) -> Option<&'static str> {
+    if foreign.starts_with("wasi:") {
+        return Some(
             "to build without WASI: in Rust, target `wasm32-unknown-unknown`; in Python, `componentize-py … \
              componentize --stub-wasi`; in JavaScript, `jco componentize --backend quickjs --backend-qjs-stub-wasi \
              --backend-qjs-disable-async`, or disable `random`, `stdio`, `clocks`, `http` and `fetch-event`",
         );
     }
-    if foreign.iter().any(|name| name.starts_with("keboola:mirror/")) {
-        advice.push("this host offers `keboola:mirror@0.1`, of which guests import types only; build against its WIT package");
-    }
-    advice
+    foreign.starts_with("keboola:mirror/").then_some(
+        "this host offers `keboola:mirror@0.1`, of which guests import types only; build against its WIT package",
+    )
 }
 
 fn exports(component: &Component, fit: &Fit) -> Vec<String> {

@@ -7,7 +7,7 @@ use crate::{
     compile::{CompileError, Compiler},
     config::{GuestWords, Limits, SandboxConfig},
     convert::Wrong,
-    error::SandboxError,
+    error::{Call, SandboxError},
     fit::{self, Fit},
     meter::{AnswerLimit, Failure, Meter, Usage},
     prescan,
@@ -324,27 +324,36 @@ impl<X> Guest<X> {
 
     /// Makes sure that the functions have the types that this host knows, by loading them once.
     ///
-    /// Loading them again cannot fail, so that no item is blamed for a guest of another version.
+    /// Loading them again cannot fail, so that no item is blamed for a guest of another version. `functions` says of each
+    /// function that may be the cause what is wrong with it.
     pub(crate) fn check_types(
         &self,
         load: impl FnOnce(&X, &mut Store<Meter>, &Instance) -> wasmtime::Result<()>,
+        functions: impl FnOnce(&mut Store<Meter>, &Instance) -> Vec<String>,
     ) -> Result<(), SandboxError> {
-        let mut problem = None;
+        let mut problems = Vec::new();
         let ran = self.run(AnswerLimit::HostcallFuel, |exports, store, instance| {
-            problem = load(exports, store, instance).err();
+            if let Err(error) = load(exports, &mut *store, instance) {
+                problems = functions(store, instance);
+                if problems.is_empty() {
+                    problems.push(format!(
+                        "its functions are not of `keboola:mirror@0.1`: {}",
+                        text::printable(&format!("{error:#}"))
+                    ));
+                }
+            }
             Ok(())
         });
-        ran.map_err(|failure| self.unusable(failure))?;
-        match problem {
-            None => Ok(()),
-            Some(error) => Err(SandboxError::Misfit {
-                guest: self.name.clone(),
-                problems: vec![format!(
-                    "its functions are not of `keboola:mirror@0.1`: {}",
-                    text::printable(&format!("{error:#}"))
-                )],
-            }),
-        }
+        ran.map_err(|failure| self.unusable_in(Some(Call::Instantiation), failure))?;
+        self.misfit(problems)
+    }
+
+    /// Refuses the guest for what is wrong with it, if anything is.
+    pub(crate) fn misfit(&self, problems: Vec<String>) -> Result<(), SandboxError> {
+        refuse(problems, |problems| SandboxError::Misfit {
+            guest: self.name.clone(),
+            problems,
+        })
     }
 
     /// Returns the limits that it is held to.
@@ -444,10 +453,16 @@ impl<X> Guest<X> {
 
     /// Turns a failure at something that is about no item into an error.
     pub(crate) fn unusable(&self, failure: Failure) -> SandboxError {
+        self.unusable_in(None, failure)
+    }
+
+    /// The same, with what the guest was doing.
+    pub(crate) fn unusable_in(&self, call: Option<Call>, failure: Failure) -> SandboxError {
         match failure {
             Failure::Deadline => self.deadline(),
             Failure::Item { reason, .. } | Failure::Batch(reason) => SandboxError::Unusable {
                 guest: self.name.clone(),
+                call,
                 reason,
             },
         }

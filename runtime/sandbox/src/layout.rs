@@ -51,7 +51,10 @@ impl LayoutRenderer {
             &fit::LAYOUT,
             GuestIndices::new,
         )?;
-        guest.check_types(|indices, store, instance| indices.load(store, instance).map(drop))?;
+        guest.check_types(
+            |indices, store, instance| indices.load(store, instance).map(drop),
+            |_, _| Vec::new(),
+        )?;
         Ok(Self(Arc::new(guest)))
     }
 

@@ -13,7 +13,7 @@ use crate::{
         self,
         redact::{Flat, Packed},
     },
-    error::SandboxError,
+    error::{Call, SandboxError},
     fit,
     guest::{self, Guest, Host, Origin},
     meter::{AnswerLimit, Failure, Meter, Usage},
@@ -108,6 +108,27 @@ impl Exports {
             Asked::Builtin(builtin) => builtin.load(store, instance).map(drop),
         }
     }
+}
+
+/// Says which functions of a customer's policy have other types than this host calls them by.
+fn mistyped(store: &mut Store<Meter>, instance: &Instance) -> Vec<String> {
+    type Configured = Result<(), Vec<crate::bindings::keboola::mirror::types::Issue>>;
+    type Context<'c> = crate::bindings::keboola::mirror::types::Context<'c>;
+    let interface = fit::REDACTION.interface;
+    let problems = [
+        fit::mistyped::<(), (redaction::PolicyInfo,)>(store, instance, interface, "describe"),
+        fit::mistyped::<(&str,), (Configured,)>(store, instance, interface, "configure"),
+        fit::mistyped::<(Context<'_>, &[redaction::Document<'_>]), (Called,)>(
+            store, instance, interface, "redact",
+        ),
+        fit::mistyped::<(Context<'_>, packed_redaction::Batch<'_>), (Called,)>(
+            store,
+            instance,
+            fit::PACKED_REDACTION,
+            "redact",
+        ),
+    ];
+    problems.into_iter().flatten().collect()
 }
 
 /// What judging some documents once has come to, and taken.
@@ -419,19 +440,25 @@ pub(crate) fn describe_only(host: Arc<Host>, name: String, bytes: &[u8]) -> Resu
 
 /// Gives a policy its settings, where it does not have them, and asks it what it is.
 fn describe(guest: &Guest<Exports>, settings: Option<&str>) -> Result<PolicyInfo, SandboxError> {
-    guest.check_types(Exports::load)?;
+    guest.check_types(Exports::load, mistyped)?;
+    let mut doing = Call::Instantiation;
     let described = guest.run(AnswerLimit::HostcallFuel, |exports, store, instance| {
         let policy = exports.redaction.load(&mut *store, instance)?;
-        if let Some(settings) = settings
-            && let Err(issues) = policy.call_configure(&mut *store, settings)?
-        {
-            return Ok(Err(issues));
+        if let Some(settings) = settings {
+            doing = Call::Configure;
+            if let Err(issues) = policy.call_configure(&mut *store, settings)? {
+                return Ok(Err(issues));
+            }
         }
+        doing = Call::Describe;
         policy.call_describe(store).map(Ok)
     });
-    match described.map_err(|failure| guest.unusable(failure))? {
-        Ok(info) => convert::redact::policy_info(info)
-            .map_err(|detail| guest.unusable(Failure::Batch(guest.malformed(detail)))),
+    match described.map_err(|failure| guest.unusable_in(Some(doing), failure))? {
+        Ok(info) => {
+            let (info, problems) = convert::redact::policy_info(info);
+            guest.misfit(problems)?;
+            Ok(info)
+        }
         Err(issues) => Err(SandboxError::Settings {
             guest: guest.name.clone(),
             issues: text::issues(issues),

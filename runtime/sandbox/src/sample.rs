@@ -38,7 +38,10 @@ impl SampleFilter {
             &fit::SAMPLING,
             GuestIndices::new,
         )?;
-        guest.check_types(|indices, store, instance| indices.load(store, instance).map(drop))?;
+        guest.check_types(
+            |indices, store, instance| indices.load(store, instance).map(drop),
+            |_, _| Vec::new(),
+        )?;
         let configured = guest.run(AnswerLimit::HostcallFuel, |indices, store, instance| {
             indices
                 .load(&mut *store, instance)?

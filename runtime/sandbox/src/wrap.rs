@@ -1,5 +1,7 @@
 //! From a core module, as compilers write it, to a component.
 
+mod misfits;
+
 use crate::{fit, text, world};
 use std::{borrow::Cow, collections::HashSet};
 use thiserror::Error;
@@ -15,8 +17,21 @@ pub enum WrapError {
     /// A module that was cut off or damaged.
     #[error("it is no whole WebAssembly module: it is malformed at byte {at}; build or copy it anew")]
     Malformed { at: u64 },
-    #[error("no component can be made of it: {detail}{}", advice(detail))]
-    Unfit { detail: String },
+    /// One that imports something, lacks exports, or has functions of other types. Lists everything that is wrong, with what
+    /// mends it.
+    #[error("no component can be made of it: {}", problems.join("; "))]
+    Unfit { problems: Vec<String> },
+}
+
+impl WrapError {
+    /// Returns everything that is wrong with the module, each with what mends it.
+    #[must_use]
+    pub fn into_problems(self) -> Vec<String> {
+        match self {
+            Self::NoModule | Self::Malformed { .. } => vec![self.to_string()],
+            Self::Unfit { problems } => problems,
+        }
+    }
 }
 
 /// Makes a component of a core module that was built for one of our worlds. Bindings that wit-bindgen made put the world's
@@ -30,7 +45,7 @@ pub fn wrap_module(bytes: &[u8]) -> Result<Vec<u8>, WrapError> {
     if Parser::is_component(bytes) {
         return Ok(bytes.to_vec());
     }
-    if !Parser::is_core_wasm(bytes) {
+    if !is_core_module(bytes) {
         return Err(WrapError::NoModule);
     }
     // The encoder takes the sections that a header announces for those that are there.
@@ -40,14 +55,25 @@ pub fn wrap_module(bytes: &[u8]) -> Result<Vec<u8>, WrapError> {
             at: error.offset() as u64,
         });
     }
+    // The encoder names the first thing that it stumbles over.
+    let problems = misfits::of(bytes);
+    if !problems.is_empty() {
+        return Err(WrapError::Unfit { problems });
+    }
     let module = described(bytes);
     let encoded = ComponentEncoder::default()
         .validate(true)
         .module(&module)
         .and_then(ComponentEncoder::encode);
     encoded.map_err(|error| WrapError::Unfit {
-        detail: text::shortened(&format!("{error:#}"), 1_000),
+        problems: vec![text::shortened(&format!("{error:#}"), 1_000)],
     })
+}
+
+/// Says whether the bytes are a core module, of which a component can be made, by how they begin.
+#[must_use]
+pub fn is_core_module(bytes: &[u8]) -> bool {
+    Parser::is_core_wasm(bytes)
 }
 
 /// Returns the module with the description of its world, where that lacks and can be told.
@@ -86,13 +112,5 @@ fn described(module: &[u8]) -> Cow<'_, [u8]> {
     match embed_component_metadata(&mut described, &resolve, world, StringEncoding::UTF8, false) {
         Ok(()) => Cow::Owned(described),
         Err(_) => Cow::Borrowed(module),
-    }
-}
-
-fn advice(detail: &str) -> &'static str {
-    if detail.contains("wasi_snapshot_preview1") || detail.contains("wasi:") {
-        "; build it without WASI, in Rust for the target `wasm32-unknown-unknown`"
-    } else {
-        ""
     }
 }

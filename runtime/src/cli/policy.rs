@@ -19,7 +19,9 @@ mod touched;
 use crate::{app::Failure, files, output::outln, policies};
 use clap::{Args, Subcommand};
 use mirror_core::document::Context;
-use mirror_sandbox::{CompileLimits, Limits, RedactionPolicy, Sandbox, SandboxConfig, SandboxError};
+use mirror_sandbox::{
+    CompileLimits, Limits, RedactionPolicy, Sandbox, SandboxConfig, SandboxError, WrapError,
+};
 use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
@@ -169,16 +171,19 @@ fn component(path: &std::path::Path) -> Result<Vec<u8>, Failure> {
 
 /// The same, and says whether the file is a core module.
 fn component_of(path: &std::path::Path) -> Result<(Vec<u8>, bool), Failure> {
+    wrapped(path)?.map_err(|error| Failure::message(format!("`{}`: {error}", path.display())))
+}
+
+/// The same, with all that is wrong with a core module of which no component can be made.
+fn wrapped(path: &std::path::Path) -> Result<Result<(Vec<u8>, bool), WrapError>, Failure> {
     let limits = Limits::default();
     let bytes = policies::read_component(path, limits.component_bytes_max)
         .map_err(|error| Failure::usage(crate::app::chain(&error)))?;
-    if !bytes.starts_with(b"\0asm\x01\0\0\0") {
+    if !mirror_sandbox::is_core_module(&bytes) {
         // Components too, and whatever it is: the sandbox has the words for it.
-        return Ok((bytes, false));
+        return Ok(Ok((bytes, false)));
     }
-    mirror_sandbox::wrap_module(&bytes)
-        .map(|component| (component, true))
-        .map_err(|error| Failure::message(format!("`{}`: {error}", path.display())))
+    Ok(mirror_sandbox::wrap_module(&bytes).map(|component| (component, true)))
 }
 
 /// Reads a file of settings; none are `{}`.

@@ -14,11 +14,13 @@ use mirror_core::{
     document::{Document, Leaf, LeafRole, Leaves},
     finding::{Finding, RuleId, Target},
 };
+use serde_json::Value;
 use std::{borrow::Cow, collections::HashSet};
 
 const RULES_MAX: usize = 1_000;
 const NAME_CHARS_MAX: usize = 100;
 const SCHEMA_BYTES_MAX: usize = 256 * 1024;
+const PROBLEMS_MAX: usize = 50;
 
 pub(crate) fn leaves(document: &Document) -> Vec<wit::Leaf<'_>> {
     document.leaves.iter().map(leaf).collect()
@@ -171,52 +173,89 @@ impl<'a> Flat<'a> {
 }
 
 /// Checks what a policy says of itself, and says what is wrong.
-pub(crate) fn policy_info(info: redaction::PolicyInfo) -> Result<PolicyInfo, String> {
+pub(crate) fn policy_info(info: redaction::PolicyInfo) -> (PolicyInfo, Vec<String>) {
     let redaction::PolicyInfo {
         name,
         version,
         rules,
         settings_schema,
     } = info;
+    let mut problems = Vec::new();
+    if rules.is_empty() {
+        problems.push("it has no rules, and each finding names one; return them from `describe`".to_owned());
+    }
     if rules.len() > RULES_MAX {
-        return Err(format!(
+        problems.push(format!(
             "it has {} rules and {RULES_MAX} are allowed",
             rules.len()
         ));
     }
-    if settings_schema.len() > SCHEMA_BYTES_MAX {
-        return Err(format!(
+    problems.extend(schema_problem(&settings_schema));
+    let (mut seen, mut listed) = (HashSet::new(), Vec::new());
+    for (index, rule) in rules.into_iter().take(RULES_MAX).enumerate() {
+        match RuleId::parse(&rule.id) {
+            None => problems.push(format!(
+                "the id of its rule {index}, `{}`, is not 1 to 40 characters of a-z, 0-9 and -",
+                printable(&rule.id)
+            )),
+            Some(id) => {
+                if !seen.insert(id.clone()) {
+                    problems.push(format!("it has the rule id `{}` twice", id.as_str()));
+                }
+                listed.push(Rule {
+                    id,
+                    title: printable(&rule.title),
+                });
+            }
+        }
+    }
+    let more = problems.len().saturating_sub(PROBLEMS_MAX);
+    if more > 0 {
+        problems.truncate(PROBLEMS_MAX);
+        problems.push(format!("and {more} more"));
+    }
+    let info = PolicyInfo {
+        name: shortened(&name, NAME_CHARS_MAX),
+        version: shortened(&version, NAME_CHARS_MAX),
+        rules: listed,
+        settings_schema,
+    };
+    (info, problems)
+}
+
+/// Says why nothing can be made of a schema of settings, which are always an object; none where it can, or there is none.
+fn schema_problem(schema: &str) -> Option<String> {
+    const MEND: &str =
+        "return a JSON Schema of an object from `describe`, or an empty text where there are no settings";
+    if schema.is_empty() {
+        return None;
+    }
+    if schema.len() > SCHEMA_BYTES_MAX {
+        return Some(format!(
             "its settings schema is longer than {SCHEMA_BYTES_MAX} bytes"
         ));
     }
-    let rules: Vec<Rule> = rules
-        .into_iter()
-        .enumerate()
-        .map(rule)
-        .collect::<Result<_, _>>()?;
-    let mut seen = HashSet::new();
-    if let Some(twice) = rules.iter().find(|rule| !seen.insert(&rule.id)) {
-        return Err(format!("it has the rule id `{}` twice", twice.id.as_str()));
-    }
-    let (name, version) = (
-        shortened(&name, NAME_CHARS_MAX),
-        shortened(&version, NAME_CHARS_MAX),
-    );
-    Ok(PolicyInfo {
-        name,
-        version,
-        rules,
-        settings_schema,
-    })
-}
-
-fn rule((index, rule): (usize, redaction::Rule)) -> Result<Rule, String> {
-    let id = RuleId::parse(&rule.id)
-        .ok_or_else(|| format!("the id of its rule {index} is not 1 to 40 characters of a-z, 0-9 and -"))?;
-    Ok(Rule {
-        id,
-        title: printable(&rule.title),
-    })
+    let parsed: Value = match serde_json::from_str(schema) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            return Some(format!(
+                "its settings schema is not JSON (line {}, column {}); {MEND}",
+                error.line(),
+                error.column()
+            ));
+        }
+    };
+    let Value::Object(parsed) = parsed else {
+        return Some(format!("its settings schema is JSON and no object; {MEND}"));
+    };
+    let takes_objects = match parsed.get("type") {
+        None => true,
+        Some(Value::String(kind)) => kind == "object",
+        Some(Value::Array(kinds)) => kinds.iter().any(|kind| kind == "object"),
+        Some(_) => false,
+    };
+    (!takes_objects)
+        .then(|| format!("the `type` in its settings schema is not `object`, which settings are; {MEND}"))
 }
 
 /// Checks the findings in one document.

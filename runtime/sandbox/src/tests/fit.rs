@@ -34,12 +34,9 @@ fn every_import_is_named_with_what_mends_it() {
             (import "keboola:mirror/types@0.1.0" (instance (type $u u8) (export "t" (type (eq $u)))))
             (import "now" (func (result u64))))"#,
         &expect![[r#"
-            it imports `wasi:cli/environment@0.2.0`, and guests get no functions
-            it imports `wasi:io/poll@0.2.0`, and guests get no functions
-            it imports `keboola:mirror/log@0.2.0`, and guests get no functions
             it imports `now`, and guests get no functions
-            to build without WASI: in Rust, target `wasm32-unknown-unknown`; in Python, `componentize-py … componentize --stub-wasi`; in JavaScript, `jco componentize --backend quickjs --backend-qjs-stub-wasi --backend-qjs-disable-async`, or disable `random`, `stdio`, `clocks`, `http` and `fetch-event`
-            this host offers `keboola:mirror@0.1`, of which guests import types only; build against its WIT package
+            it imports `keboola:mirror/log@0.2.0`, and guests get no functions; this host offers `keboola:mirror@0.1`, of which guests import types only; build against its WIT package
+            it imports `wasi:cli/environment@0.2.0`, `wasi:io/poll@0.2.0`, and guests get no functions; to build without WASI: in Rust, target `wasm32-unknown-unknown`; in Python, `componentize-py … componentize --stub-wasi`; in JavaScript, `jco componentize --backend quickjs --backend-qjs-stub-wasi --backend-qjs-disable-async`, or disable `random`, `stdio`, `clocks`, `http` and `fetch-event`
             it exports nothing and not `keboola:mirror/redaction@0.1.0`; build it for the world `redaction-policy` of `keboola:mirror@0.1`
         "#]],
     );
@@ -93,7 +90,9 @@ fn functions_that_lack_or_have_other_types_are_named() {
             (instance $e (export "describe" (func $f)) (export "configure" (func $f)) (export "redact" (func $f)))
             (export "keboola:mirror/redaction@0.1.0" (instance $e)))"#,
         &expect![[r#"
-            its functions are not of `keboola:mirror@0.1`: failed to convert function to given type: type mismatch with results: expected 1-tuple, found 0-tuple
+            its function `describe` of `keboola:mirror/redaction@0.1.0` is not of `keboola:mirror@0.1`: failed to convert function to given type: type mismatch with results: expected 1-tuple, found 0-tuple
+            its function `configure` of `keboola:mirror/redaction@0.1.0` is not of `keboola:mirror@0.1`: failed to convert function to given type: type mismatch with parameters: expected 1-tuple, found 0-tuple
+            its function `redact` of `keboola:mirror/redaction@0.1.0` is not of `keboola:mirror@0.1`: failed to convert function to given type: type mismatch with parameters: expected 2-tuple, found 0-tuple
         "#]],
     );
 }

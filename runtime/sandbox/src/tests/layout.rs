@@ -209,14 +209,14 @@ fn recovery_fails_as_a_whole() {
     check_recover(
         "t",
         &expect![[r#"
-        the renderer cannot be used: the renderer trapped: wasm `unreachable` instruction executed
-        the renderer cannot be used: the renderer trapped: wasm `unreachable` instruction executed
+        the renderer cannot be used: it trapped: wasm `unreachable` instruction executed
+        the renderer cannot be used: it trapped: wasm `unreachable` instruction executed
     "#]],
     );
     check_recover(
         "L",
         &expect![[r#"
-        the renderer cannot be used: the renderer answered with something malformed: 3 answers for 2 paths
+        the renderer cannot be used: it answered with something malformed: 3 answers for 2 paths
         Recovered { objects: [RecoveredObject { key: Branch, version: 0, version_identifier: "", path: None, parent: None }, RecoveredObject { key: Branch, version: 0, version_identifier: "", path: None, parent: None }], entries: [] }
     "#]],
     );
@@ -224,7 +224,7 @@ fn recovery_fails_as_a_whole() {
         "k",
         &expect![[r#"
         [false, false]
-        the renderer cannot be used: the renderer answered with something malformed: it names an object whose run id is empty
+        the renderer cannot be used: it answered with something malformed: it names an object whose run id is empty
     "#]],
     );
 }

@@ -1,7 +1,10 @@
 //! Hostile policies in the real engine.
 
 use super::support::{POLICY, component, context, documents, limits, sandbox};
-use crate::{GuestWords, Limits, RedactionPolicy, Sandbox, SandboxConfig, SandboxError};
+use crate::{
+    GuestWords, Limits, RedactionPolicy, Sandbox, SandboxConfig, SandboxError,
+    bindings::exports::keboola::mirror::redaction, convert::redact::policy_info,
+};
 use expect_test::{Expect, expect};
 use mirror_core::finding::Verdict;
 use std::fmt::Write;
@@ -280,20 +283,25 @@ fn a_policy_that_cannot_say_what_it_is_is_refused() {
         &described("unreachable"),
         "{}",
         &expect![
-            "the policy X cannot be used: the policy X trapped: wasm `unreachable` instruction executed"
+            "the policy X cannot be used: it trapped: wasm `unreachable` instruction executed (in `describe`)"
         ],
     );
     check_refused(
         &described("(loop $for_ever (br $for_ever))"),
         "{}",
-        &expect!["the policy X cannot be used: the policy X went over its fuel_max limit"],
+        &expect!["the policy X cannot be used: it went over its fuel_max limit (in `describe`)"],
     );
     check_refused(
         &POLICY.replace("\"test-rule\"", "\"Test rule\""),
         "{}",
         &expect![
-            "the policy X cannot be used: the policy X answered with something malformed: the id of its rule 0 is not 1 to 40 characters of a-z, 0-9 and -"
+            "the policy X does not fit: the id of its rule 0, `Test rule`, is not 1 to 40 characters of a-z, 0-9 and -"
         ],
+    );
+    check_refused(
+        &POLICY.replace(";;CONFIGURE;;", "(loop $for_ever (br $for_ever))"),
+        "{}",
+        &expect!["the policy X cannot be used: it went over its fuel_max limit (in `configure`)"],
     );
     let rule = r"\10\01\00\00\09\00\00\00\20\01\00\00\0b\00\00\00";
     let twice = POLICY
@@ -302,10 +310,67 @@ fn a_policy_that_cannot_say_what_it_is_is_refused() {
     check_refused(
         &twice,
         "{}",
+        &expect!["the policy X does not fit: it has the rule id `test-rule` twice"],
+    );
+}
+
+#[track_caller]
+fn check_described(rules: &[&str], schema: &str, expected: &Expect) {
+    let rules = rules.iter().map(|id| redaction::Rule {
+        id: (*id).to_owned(),
+        title: "Of the test".to_owned(),
+    });
+    let (_, problems) = policy_info(redaction::PolicyInfo {
+        name: "x".to_owned(),
+        version: "1".to_owned(),
+        rules: rules.collect(),
+        settings_schema: schema.to_owned(),
+    });
+    expected.assert_eq(&problems.join("\n"));
+}
+
+#[test]
+fn all_that_is_wrong_with_what_a_policy_says_of_itself_is_told() {
+    check_described(&["a", "b-2"], r#"{"type": ["object", "null"]}"#, &expect![[""]]);
+    check_described(&["a"], "", &expect![[""]]);
+    check_described(
+        &["A", "b", "b", "c d", ""],
+        "{not json",
+        &expect![[r#"
+            its settings schema is not JSON (line 1, column 2); return a JSON Schema of an object from `describe`, or an empty text where there are no settings
+            the id of its rule 0, `A`, is not 1 to 40 characters of a-z, 0-9 and -
+            it has the rule id `b` twice
+            the id of its rule 3, `c d`, is not 1 to 40 characters of a-z, 0-9 and -
+            the id of its rule 4, ``, is not 1 to 40 characters of a-z, 0-9 and -"#]],
+    );
+    check_described(
+        &[],
+        r#"{"type": "array"}"#,
+        &expect![[r#"
+            it has no rules, and each finding names one; return them from `describe`
+            the `type` in its settings schema is not `object`, which settings are; return a JSON Schema of an object from `describe`, or an empty text where there are no settings"#]],
+    );
+    check_described(
+        &["a"],
+        "[]",
         &expect![
-            "the policy X cannot be used: the policy X answered with something malformed: it has the rule id `test-rule` twice"
+            "its settings schema is JSON and no object; return a JSON Schema of an object from `describe`, or an empty text where there are no settings"
         ],
     );
+    let many: Vec<&str> = vec!["?"; 60];
+    let (_, problems) = policy_info(redaction::PolicyInfo {
+        name: String::new(),
+        version: String::new(),
+        rules: many
+            .iter()
+            .map(|id| redaction::Rule {
+                id: (*id).to_owned(),
+                title: String::new(),
+            })
+            .collect(),
+        settings_schema: String::new(),
+    });
+    assert_eq!((problems.len(), problems[50].as_str()), (51, "and 10 more"));
 }
 
 #[test]
@@ -314,22 +379,30 @@ fn an_instance_is_limited_before_its_first_call() {
     check_refused(
         &started("(func $s (loop $for_ever (br $for_ever))) (start $s)"),
         "{}",
-        &expect!["the policy X cannot be used: the policy X went over its fuel_max limit"],
+        &expect![
+            "the policy X cannot be used: it went over its fuel_max limit (as it was instantiated, before any call)"
+        ],
     );
     check_refused(
         &started("(table 10000000 funcref)"),
         "{}",
-        &expect!["the policy X cannot be used: the policy X went over its table_elements_max limit"],
+        &expect![
+            "the policy X cannot be used: it went over its table_elements_max limit (as it was instantiated, before any call)"
+        ],
     );
     check_refused(
         &started("(memory 700) (memory 700)"),
         "{}",
-        &expect!["the policy X cannot be used: the policy X went over its memory_bytes_max limit"],
+        &expect![
+            "the policy X cannot be used: it went over its memory_bytes_max limit (as it was instantiated, before any call)"
+        ],
     );
     check_refused(
         &started("(memory 1) (memory 1) (memory 1) (memory 1)"),
         "{}",
-        &expect!["the policy X cannot be used: the policy X went over its memories_max limit"],
+        &expect![
+            "the policy X cannot be used: it went over its memories_max limit (as it was instantiated, before any call)"
+        ],
     );
 }
 

@@ -1,6 +1,6 @@
 //! `policy check`: can this component be used, and if not, what all is wrong with it?
 
-use super::{component_of, context, documents, documents::sources, name, sandbox, settings};
+use super::{context, documents, documents::sources, name, sandbox, settings, wrapped};
 use crate::{app::Failure, output::outln};
 use clap::Args;
 use mirror_core::{
@@ -49,15 +49,14 @@ pub(super) fn run(check: &Check) -> Result<(), Failure> {
     for source in sources(&check.data) {
         tried.extend(source.read()?);
     }
-    let report = match component_of(&check.policy) {
+    let report = match wrapped(&check.policy)? {
         Ok((bytes, is_module)) => Report {
             is_module,
             ..examine(&check.policy, &bytes, &settings, tried)?
         },
-        Err(failure) if failure.is_usage() => return Err(failure),
-        // It is there, and no component can be made of it.
-        Err(failure) => Report {
-            problems: vec![failure.to_string()],
+        Err(error) => Report {
+            is_module: true,
+            problems: error.into_problems(),
             ..Report::default()
         },
     };
@@ -74,8 +73,9 @@ pub(super) fn run(check: &Check) -> Result<(), Failure> {
 
 /// Says that a file cannot be used, with so many problems that were told before.
 pub(super) fn cannot_be_used(path: &Path, problems: usize) -> String {
+    let plural = if problems == 1 { "" } else { "s" };
     format!(
-        "`{}` cannot be used as a policy: {problems} problem(s)",
+        "`{}` cannot be used as a policy: {problems} problem{plural}",
         path.display()
     )
 }

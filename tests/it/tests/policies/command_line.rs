@@ -214,6 +214,65 @@ async fn explain_takes_several_policies_each_with_its_settings() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_core_module_is_told_all_that_is_wrong_with_it_and_what_a_mirror_takes_instead() {
+    let mut site = Installation::new(&Keboola::small(), Options::default());
+    let module = r#"(module
+        (import "env" "foo" (func))
+        (import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32))))"#;
+    let imports = site.path("imports.wasm");
+    let module = wat::parse_str(module).expect("the text is a module");
+    fs::write(&imports, module).expect("it can be written");
+    let checked = policy(&["check", path(&imports), "--json"]);
+    assert_eq!(checked.status.code(), Some(1), "{checked:?}");
+    let told: Value = serde_json::from_str(&checked.stdout).expect("it is JSON");
+    let problems = told["problems"].as_array().expect("they are listed");
+    assert_eq!(problems.len(), 3, "{told:#}");
+    for part in [
+        "`env::foo`",
+        "`wasi_snapshot_preview1::fd_write`",
+        "redaction-policy",
+    ] {
+        assert!(told.to_string().contains(part), "{part}: {told:#}");
+    }
+    assert!(
+        checked.stderr.contains("cannot be used as a policy: 3 problems"),
+        "{checked:?}"
+    );
+
+    // The module itself, as compilers write it, with the digest that `check` tells.
+    let module = site.path("module.wasm");
+    fs::copy(example(), &module).expect("it is there");
+    let settings = "settings = { numbers = [{ prefix = \"CUST-\", digits = 8 }] }\n";
+    site.write("settings.json", SETTINGS);
+    let checked = policy(&[
+        "check",
+        path(&module),
+        "--settings",
+        path(&site.path("settings.json")),
+        "--json",
+    ]);
+    let told: Value = serde_json::from_str(&checked.stdout).expect("it is JSON");
+    let digest = told["sha256"].as_str().expect("it tells one").to_owned();
+    for digest in [String::new(), format!("digest = \"{digest}\"\n")] {
+        let table = format!("[[mirror.policy]]\nname = \"own\"\nfile = \"module.wasm\"\n{digest}{settings}");
+        site.configure(|options| options.mirror = Box::leak(table.into_boxed_str()));
+        let checked = site.ask(&["config", "check"]);
+        assert_eq!(checked.status.code(), Some(2), "{checked:?}");
+        for part in ["module.wasm` is a core module", "policy add", "policy wrap"] {
+            assert!(checked.stderr.contains(part), "{part}: {checked:?}");
+        }
+    }
+    // Of what is made of it, the digest is that.
+    let wrapped = policy(&["wrap", path(&module), "--out", path(&site.path("own.wasm"))]);
+    assert_eq!(wrapped.status.code(), Some(0), "{wrapped:?}");
+    let table =
+        format!("[[mirror.policy]]\nname = \"own\"\nfile = \"own.wasm\"\ndigest = \"{digest}\"\n{settings}");
+    site.configure(|options| options.mirror = Box::leak(table.into_boxed_str()));
+    let checked = site.ask(&["config", "check"]);
+    assert_eq!(checked.status.code(), Some(0), "{checked:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn explain_says_what_the_guard_withholds_for_a_piece_of_a_secret_that_a_policy_takes() {
     // The guard knows what stands under the key; to the policy the middle of it is the number of a customer.
     let secret = "Ingest ONE-11111111 for all of the tests";
