@@ -27,7 +27,9 @@ use std::path::PathBuf;
 #[derive(Debug, Subcommand)]
 pub enum PolicyCommand {
     /// Makes the project of a new policy, with tests, sample cases and what to do next.
-    #[command(after_help = "Example:\n  kbc-mirror policy new --lang rust customer-words")]
+    #[command(
+        after_help = "Examples:\n  kbc-mirror policy new --lang rust customer-words\n  kbc-mirror policy new my-policy --example customer-data"
+    )]
     New(scaffold::New),
     /// Says whether a component can be used as a policy, and everything that is wrong with it at once.
     ///

@@ -3,19 +3,17 @@
 
 #[path = "policies/command_line.rs"]
 mod command_line;
+#[path = "policies/example.rs"]
+mod example;
 mod support;
 #[path = "policies/withheld.rs"]
 mod withheld;
 
 use serde_json::Value;
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, path::PathBuf, process::Command};
 use support::{
     Installation, JANE, Options, PETR, Server, command,
-    policy::{CUSTOMER_DATA, NUMBER, example, hostile, installation, path, policy, with_example},
+    policy::{CUSTOMER_DATA, NUMBER, built, example, hostile, installation, path, policy, with_example},
     run, until,
 };
 
@@ -488,27 +486,7 @@ async fn a_new_policy_builds_fits_and_passes_its_own_cases() {
         "it never writes over anything: {again:?}"
     );
 
-    // The same versions as ours, which are here already.
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    fs::copy(root.join("Cargo.lock"), project.join("Cargo.lock")).expect("the directory can be written");
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../guests");
-    for arguments in [
-        &["test"][..],
-        &["build", "--release", "--target", "wasm32-unknown-unknown"],
-    ] {
-        let mut cargo = Command::new("cargo");
-        cargo
-            .current_dir(&project)
-            .args(arguments)
-            .args(["--quiet", "--offline", "--target-dir"])
-            .arg(&target);
-        for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET"] {
-            cargo.env_remove(name);
-        }
-        let output = run(&mut cargo);
-        assert!(output.status.success(), "{arguments:?}: {}", output.stderr);
-    }
-    let module = target.join("wasm32-unknown-unknown/release/company_words.wasm");
+    let module = built(&project, "company_words");
     let (cases, settings) = (project.join("cases"), project.join("cases/settings.json"));
 
     let checked = policy(&["check", path(&module), "--settings", path(&settings), "--json"]);

@@ -11,11 +11,15 @@ use std::{
 #[derive(Debug, Args)]
 pub struct New {
     /// The policy's name: 1 to 40 characters of a-z, 0-9 and -, the first a letter and the last no -. Not that of a package that the
-    /// project depends on.
-    name: String,
+    /// project depends on. An example has one of its own.
+    #[arg(required_unless_present = "example")]
+    name: Option<String>,
     /// The language.
-    #[arg(long, value_enum)]
-    lang: Language,
+    #[arg(long, value_enum, required_unless_present = "example")]
+    lang: Option<Language>,
+    /// Start from a policy that does something, instead of the scaffold of a language.
+    #[arg(long, value_enum, conflicts_with = "lang")]
+    example: Option<Example>,
     /// Where the project goes; must not exist or be empty. Left out, it is a directory of the policy's name.
     #[arg(long)]
     dir: Option<PathBuf>,
@@ -33,6 +37,12 @@ enum Language {
     Python,
     /// With clang or Zig, without a C library.
     C,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Example {
+    /// In Rust: customer numbers, and e-mail addresses outside of the own domains.
+    CustomerData,
 }
 
 /// A file of a template: where it goes, and its text with `{{name}}` and `{{module}}` in it.
@@ -90,6 +100,40 @@ const C: Template = template! {
     "test.c" => "test.c.tmpl",
 };
 
+/// Reads a file of the example at build time.
+macro_rules! example {
+    ($($path:literal),* $(,)?) => {
+        &[$(($path, include_str!(concat!("../../../../policies/examples/customer-data/", $path)))),*]
+    };
+}
+
+/// The name that the example has in its files, and as a module.
+const EXAMPLE_NAME: &str = "customer-data";
+const EXAMPLE_MODULE: &str = "customer_data";
+
+/// A member of this workspace. A project of its own has its own `wit/`, profile and settings of cargo.
+const EXAMPLE: Template = example! {
+    "Cargo.toml",
+    "src/lib.rs",
+    "src/judge.rs",
+    "src/settings.rs",
+    "src/glue.rs",
+    "cases/settings.json",
+    "cases/orders/findings.json",
+    "cases/orders/input/configs/main/extractor/acme.ex-crm/orders/config.json",
+};
+
+/// What the example has besides as a project of its own, beside what it has from the scaffold in its language.
+const EXAMPLE_PROJECT: Template = template! {
+    "customer-data":
+    "README.md" => "README.md.tmpl",
+};
+const MANIFEST: &str = "Cargo.toml";
+const OF_SCAFFOLD: [&str; 2] = [".gitignore", ".cargo/config.toml"];
+
+/// Where the example finds the WIT package in this repository.
+const WIT_OF_WORKSPACE: &str = "\"../../../wit\"";
+
 /// The same in every language.
 const CASES: Template = template! {
     "rust":
@@ -106,7 +150,7 @@ const WIT: [&str; 2] = ["types.wit", "redaction.wit"];
 
 pub(super) fn run(new: &New) -> Result<(), Failure> {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let name = new.name.as_str();
+    let name = new.name.as_deref().unwrap_or(EXAMPLE_NAME);
     if !(1..=40).contains(&name.len())
         || !name.bytes().all(fits)
         || !name.starts_with(|c: char| c.is_ascii_lowercase())
@@ -123,20 +167,16 @@ pub(super) fn run(new: &New) -> Result<(), Failure> {
             root.display()
         )));
     }
-    let own = match new.lang {
-        Language::Rust => RUST,
-        Language::JavaScript => JAVASCRIPT,
-        Language::Python => PYTHON,
-        Language::C => C,
-    };
     let wit = mirror_sandbox::WIT.iter().filter(|(file, _)| WIT.contains(file));
     let wit = wit.map(|(file, text)| (format!("wit/{file}"), (*text).to_owned()));
-    let module = name.replace('-', "_");
-    let filled = own.iter().chain(CASES).map(|(path, text)| {
-        let text = text.replace("{{name}}", name).replace("{{module}}", &module);
-        ((*path).to_owned(), text)
-    });
-    let files: Vec<(String, String)> = filled.chain(wit).collect();
+    let own = match (new.example, new.lang) {
+        (Some(Example::CustomerData), _) => example(name),
+        (None, Some(Language::Rust) | None) => scaffold(RUST, name),
+        (None, Some(Language::JavaScript)) => scaffold(JAVASCRIPT, name),
+        (None, Some(Language::Python)) => scaffold(PYTHON, name),
+        (None, Some(Language::C)) => scaffold(C, name),
+    };
+    let files: Vec<(String, String)> = own.into_iter().chain(wit).collect();
     if files.iter().any(|(path, text)| depends_on(path, text, name)) {
         return Err(Failure::usage(format!(
             "the project depends on a package `{name}`, so it cannot have this name; choose another, such as `{name}-policy`"
@@ -160,11 +200,45 @@ pub(super) fn run(new: &New) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Fills a language's template.
+fn scaffold(own: Template, name: &str) -> Vec<(String, String)> {
+    own.iter().chain(CASES).map(|file| filled(file, name)).collect()
+}
+
+fn filled((path, text): &(&str, &str), name: &str) -> (String, String) {
+    let text = text
+        .replace("{{name}}", name)
+        .replace("{{module}}", &name.replace('-', "_"));
+    ((*path).to_owned(), text)
+}
+
+/// Makes a project of its own of the example, under another name.
+fn example(name: &str) -> Vec<(String, String)> {
+    let renamed = |(path, text): &(&str, &str)| {
+        let text = text
+            .replace(WIT_OF_WORKSPACE, "\"wit\"")
+            .replace(EXAMPLE_NAME, name)
+            .replace(EXAMPLE_MODULE, &name.replace('-', "_"));
+        ((*path).to_owned(), text)
+    };
+    let mut files: Vec<(String, String)> = EXAMPLE.iter().map(renamed).collect();
+    // What the workspace says for its members.
+    let manifest = RUST.iter().find(|(path, _)| *path == MANIFEST);
+    let profile = manifest.and_then(|(_, text)| Some(&text[text.find("[profile.release]")?..]));
+    if let Some((_, own)) = files.iter_mut().find(|(path, _)| path == MANIFEST) {
+        own.push('\n');
+        own.push_str(profile.unwrap_or_default());
+    }
+    let of_scaffold = RUST.iter().filter(|(path, _)| OF_SCAFFOLD.contains(path));
+    files.extend(of_scaffold.chain(EXAMPLE_PROJECT).map(|file| filled(file, name)));
+    files
+}
+
 /// Says whether a project's file names a package of this name as a dependency. A project of the same name does not build.
 fn depends_on(path: &str, text: &str, name: &str) -> bool {
     let is_it = |package: &str| package.replace('_', "-") == name;
     match path {
-        "Cargo.toml" => {
+        MANIFEST => {
             let manifest: toml::Table = text.parse().unwrap_or_default();
             let tables = ["dependencies", "dev-dependencies", "build-dependencies"].into_iter();
             let tables = tables.filter_map(|table| manifest.get(table)?.as_table());

@@ -35,6 +35,31 @@ pub(crate) fn example() -> PathBuf {
     target.join("wasm32-unknown-unknown/guest/customer_data.wasm")
 }
 
+/// Tests and builds the Rust project of a policy as its README says; returns the core module.
+pub(crate) fn built(project: &Path, module: &str) -> PathBuf {
+    // The same versions as ours, which are here already.
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    std::fs::copy(root.join("Cargo.lock"), project.join("Cargo.lock")).expect("the directory can be written");
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../guests");
+    for arguments in [
+        &["test"][..],
+        &["build", "--release", "--target", "wasm32-unknown-unknown"],
+    ] {
+        let mut cargo = Command::new("cargo");
+        cargo
+            .current_dir(project)
+            .args(arguments)
+            .args(["--quiet", "--offline", "--target-dir"])
+            .arg(&target);
+        for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET"] {
+            cargo.env_remove(name);
+        }
+        let output = run(&mut cargo);
+        assert!(output.status.success(), "{arguments:?}: {}", output.stderr);
+    }
+    target.join(format!("wasm32-unknown-unknown/release/{module}.wasm"))
+}
+
 pub(crate) fn policy(arguments: &[&str]) -> Output {
     let mut policy = command();
     policy.args(["--log-level", "error", "policy"]).args(arguments);
