@@ -14,6 +14,7 @@ mod scaffold;
 mod scan;
 mod selftest;
 mod store;
+mod stored;
 mod touched;
 
 use crate::{app::Failure, files, output::outln, policies};
@@ -95,9 +96,18 @@ pub enum PolicyCommand {
         after_help = "Example:\n  kbc-mirror policy add policy.wasm --config mirror.toml --mirror retail --name customer-data --settings settings.json"
     )]
     Add(store::Add),
-    /// Lists the policies of mirrors in the order in which they judge, and stored components.
+    /// Lists the policies of mirrors in the order in which they judge, and stored components with when and for whom they were added.
+    ///
+    /// The digest of one that was used before is how a mirror is rolled back to it. Exit code 2: a policy that is no shadow cannot be
+    /// used.
     #[command(after_help = "Example:\n  kbc-mirror policy list --config mirror.toml")]
     List(store::List),
+    /// Removes components that are stored and that no mirror uses any more.
+    ///
+    /// One that the configuration file names, also as a shadow, stays, and nothing is removed. Exit code 2: so it is, or none is stored
+    /// by that digest.
+    #[command(after_help = "Example:\n  kbc-mirror policy remove 1f3c9ab2 --config mirror.toml")]
+    Remove(stored::Remove),
     /// Says what a policy would have changed in what is already committed, before it is switched on.
     ///
     /// Reads the mirror's files of the newest commit, or of all since a moment, from the repository; what was rendered is judged, after all
@@ -148,6 +158,7 @@ pub fn run(command: PolicyCommand) -> Result<(), Failure> {
         PolicyCommand::Wrap { module, out } => wrap(&module, &out),
         PolicyCommand::Add(add) => store::add(&add),
         PolicyCommand::List(list) => store::list(&list),
+        PolicyCommand::Remove(remove) => stored::remove(&remove),
         PolicyCommand::Replay(replay) => replay::run(&replay),
         PolicyCommand::Selftest(selftest) => selftest::run(&selftest),
     }

@@ -5,6 +5,8 @@
 mod command_line;
 #[path = "policies/example.rs"]
 mod example;
+#[path = "policies/stored.rs"]
+mod stored;
 mod support;
 #[path = "policies/withheld.rs"]
 mod withheld;

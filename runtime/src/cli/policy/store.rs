@@ -3,7 +3,11 @@
 //! Mirrors stand in the configuration file, which is the operator's to write: `add` makes sure that a policy works,
 //! puts it where the configuration can name it by its digest, and says what to write.
 
-use super::{check, component, name, settings, unusable};
+use super::{
+    check, component, name, settings,
+    stored::{self, Note},
+    unusable,
+};
 use crate::{
     app::Failure,
     config::{Config, PolicySpec},
@@ -13,7 +17,6 @@ use crate::{
 use clap::Args;
 use serde_json::{Map, Value, json};
 use std::{
-    collections::BTreeSet,
     fs::{self, File},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
@@ -107,6 +110,14 @@ pub(super) fn add(add: &Add) -> Result<(), Failure> {
     if was_damaged {
         errln!("what was stored there was not what its name says; it is written anew");
     }
+    let note = Note {
+        added: crate::system::wall_clock(),
+        mirror: add.mirror.clone(),
+        name: called.clone(),
+        policy: policy.info().name.clone(),
+        version: policy.info().version.clone(),
+    };
+    note.write(&stored);
     let lines = toml_lines(&called, &digest, &table, add.shadow)?;
     if add.json {
         outln!(
@@ -156,7 +167,7 @@ pub(super) fn list(list: &List) -> Result<(), Failure> {
             .map_err(|error| Failure::usage(error.to_string()))?;
     }
     let policies = Policies::to_check(&config.policies).map_err(|error| Failure::failed(&error))?;
-    let (mut mirrors, mut used, mut broken) = (Vec::new(), BTreeSet::new(), 0);
+    let (mut mirrors, mut broken) = (Vec::new(), 0);
     for spec in &config.mirrors {
         used.extend(spec.policies.iter().map(|policy| policy.file.clone()));
         // Those of others are neither compiled nor judged: who asks for one mirror is told of that one.
@@ -170,15 +181,13 @@ pub(super) fn list(list: &List) -> Result<(), Failure> {
         let mut listed = Vec::new();
         for policy in &spec.policies {
             let prepared = policies.prepare(spec.id.as_str(), policy);
-            broken += usize::from(prepared.is_err());
+            // A mirror runs whatever its shadows are.
+            broken += usize::from(prepared.is_err() && !policy.shadow);
             listed.push((policy, prepared.map(|policy| policy.identity().0.clone())));
         }
         mirrors.push((spec.id.as_str(), listed));
     }
-    let unused: Vec<PathBuf> = stored(&config.data_dir)
-        .into_iter()
-        .filter(|file| !used.contains(file))
-        .collect();
+    let stored = stored::all(&config);
     if list.json {
         let mirrors: Vec<Value> = mirrors
             .iter()
@@ -190,8 +199,13 @@ pub(super) fn list(list: &List) -> Result<(), Failure> {
                 json!({ "mirror": mirror, "policies": policies })
             })
             .collect();
-        let unused: Vec<String> = unused.iter().map(|file| file.display().to_string()).collect();
-        outln!("{}", json!({ "mirrors": mirrors, "unused": unused }));
+        let unused = stored.iter().filter(|stored| !stored.is_used());
+        let unused: Vec<String> = unused.map(|stored| stored.file.display().to_string()).collect();
+        let stored: Vec<Value> = stored.iter().map(stored::Stored::as_json).collect();
+        outln!(
+            "{}",
+            json!({ "mirrors": mirrors, "unused": unused, "stored": stored })
+        );
     } else {
         for (mirror, policies) in &mirrors {
             outln!("{mirror}");
@@ -212,12 +226,13 @@ pub(super) fn list(list: &List) -> Result<(), Failure> {
                 }
             }
         }
-        for file in &unused {
-            outln!("not used by any mirror: {}", file.display());
+        for stored in stored.iter().filter(|stored| !stored.is_used()) {
+            outln!("not used by any mirror: {}", stored.line());
         }
     }
     match broken {
         0 => Ok(()),
+        1 => Err(Failure::usage("1 policy cannot be used")),
         _ => Err(Failure::usage(format!("{broken} policies cannot be used"))),
     }
 }
@@ -234,7 +249,7 @@ fn as_json(spec: &PolicySpec, state: &Result<String, PolicyError>) -> Value {
     })
 }
 
-fn read(path: &Path) -> Result<Config, Failure> {
+pub(super) fn read(path: &Path) -> Result<Config, Failure> {
     Config::read(path).map_err(|error| Failure::usage(crate::app::chain(&error)))
 }
 
@@ -298,19 +313,6 @@ fn store(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     // The name outlives a crash too.
     File::open(directory)?.sync_all()?;
     Ok(was_damaged)
-}
-
-/// Lists the stored components; none where there is no store.
-fn stored(data_dir: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(PolicySpec::store(data_dir)) else {
-        return Vec::new();
-    };
-    let mut files: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "wasm"))
-        .collect();
-    files.sort();
-    files
 }
 
 #[cfg(test)]
