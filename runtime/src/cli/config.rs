@@ -3,10 +3,10 @@
 use super::ConfigCommand;
 use crate::{
     app::Failure,
-    config::{Config, MirrorSpec, PolicySpec, RepositorySpec, TAG_ROOT_BYTES_MIN},
+    config::{Config, RepositorySpec, TAG_ROOT_BYTES_MIN},
     files,
     notify::channel::{Channels, Target},
-    output::{out, outln},
+    output::{errln, out, outln},
     policies::Policies,
     system::StartError,
 };
@@ -26,23 +26,39 @@ pub fn run(command: ConfigCommand) -> Result<(), Failure> {
             return Ok(());
         }
     };
-    let outcome = check(&path);
+    let Checked {
+        mirrors,
+        problems,
+        warnings,
+    } = check(&path);
     if json {
-        let problems = outcome.as_ref().err().cloned().unwrap_or_default();
         outln!(
             "{}",
-            serde_json::json!({ "ok": problems.is_empty(), "problems": problems })
+            serde_json::json!({ "ok": problems.is_empty(), "problems": problems, "warnings": warnings })
         );
-    }
-    match outcome {
-        Ok(mirrors) => {
-            if !json {
-                outln!("{}: good; {mirrors} mirror(s)", path.display());
-            }
-            Ok(())
+    } else {
+        for warning in &warnings {
+            errln!("warning: {warning}");
         }
-        Err(problems) => Err(Failure::usage(problems.join("\n"))),
     }
+    if !problems.is_empty() {
+        return Err(Failure::usage(problems.join("\n")));
+    }
+    if !json {
+        let plural = if mirrors == 1 { "" } else { "s" };
+        outln!("{}: good; {mirrors} mirror{plural}", path.display());
+    }
+    Ok(())
+}
+
+/// What was found out about a configuration.
+#[derive(Default)]
+struct Checked {
+    mirrors: usize,
+    /// What keeps a mirror, or all, from being opened.
+    problems: Vec<String>,
+    /// What does not work, and keeps nothing from running.
+    warnings: Vec<String>,
 }
 
 fn print(path: &Path, json: bool) -> Result<(), Failure> {
@@ -60,8 +76,16 @@ fn print(path: &Path, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn check(path: &Path) -> Result<usize, Vec<String>> {
-    let config = Config::read(path).map_err(|error| vec![crate::app::chain(&error)])?;
+fn check(path: &Path) -> Checked {
+    let config = match Config::read(path) {
+        Ok(config) => config,
+        Err(error) => {
+            return Checked {
+                problems: vec![crate::app::chain(&error)],
+                ..Checked::default()
+            };
+        }
+    };
     let mut problems = Vec::new();
     if let Err(source) = files::can_be_filled(&config.data_dir) {
         let path = config.data_dir.clone();
@@ -100,7 +124,8 @@ fn check(path: &Path) -> Result<usize, Vec<String>> {
     if weak {
         problems.push(StartError::TagRootWeak.to_string());
     }
-    problems.extend(unusable_policies(&config));
+    let mut warnings = Vec::new();
+    unusable_policies(&config, &mut problems, &mut warnings);
     for mirror in &config.mirrors {
         if let Err(error) = crate::repository::signing_key(mirror) {
             problems.push(crate::app::chain(&error));
@@ -119,35 +144,41 @@ fn check(path: &Path) -> Result<usize, Vec<String>> {
             ));
         }
     }
-    if problems.is_empty() {
-        Ok(config.mirrors.len())
-    } else {
-        Err(problems)
+    Checked {
+        mirrors: config.mirrors.len(),
+        problems,
+        warnings,
     }
 }
 
-/// Tells of each policy that a mirror names and cannot have.
-fn unusable_policies(config: &Config) -> Vec<String> {
+/// Tells of each policy that a mirror names and cannot have; one that only watches keeps no mirror from being opened.
+fn unusable_policies(config: &Config, problems: &mut Vec<String>, warnings: &mut Vec<String>) {
     let mut named = config
         .mirrors
         .iter()
         .flat_map(|mirror| mirror.policies.iter().map(move |policy| (mirror, policy)))
         .peekable();
     if named.peek().is_none() {
-        return Vec::new();
+        return;
     }
     let policies = match Policies::to_check(&config.policies) {
         Ok(policies) => policies,
-        Err(error) => return vec![crate::app::chain(&error)],
+        Err(error) => return problems.push(crate::app::chain(&error)),
     };
-    let problem = |(mirror, policy): (&MirrorSpec, &PolicySpec)| {
-        let error = policies.prepare(mirror.id.as_str(), policy).err()?;
+    for (mirror, policy) in named {
+        let Err(error) = policies.prepare(mirror.id.as_str(), policy) else {
+            continue;
+        };
         let start = StartError::Policy {
             mirror: mirror.id.clone(),
             policy: policy.name.clone(),
             source: error,
         };
-        Some(crate::app::chain(&start))
-    };
-    named.filter_map(problem).collect()
+        let told = crate::app::chain(&start);
+        if policy.shadow {
+            warnings.push(format!("{told}; it is a shadow, so nothing else is affected"));
+        } else {
+            problems.push(told);
+        }
+    }
 }

@@ -543,13 +543,22 @@ fuel_max = 20000000
     );
     let failures = format!("shadow_policy_failures_total{{policy=\"{MIRROR}/odd\",reason=\"trapped\"}}");
     assert!(server.metric(&failures).await >= Some(1.0));
-    // What cannot be used is told before the start too.
+    // What cannot be used is told before the start too, which it does not keep from anything.
     let checked = site.ask(&["config", "check"]);
-    assert_eq!(checked.status.code(), Some(2), "{checked:?}");
+    assert_eq!(checked.status.code(), Some(0), "{checked:?}");
+    let warning =
+        checked.stderr.contains("warning: ") && checked.stderr.contains("policy `wasi` cannot be used");
     assert!(
-        checked.stderr.contains("policy `wasi` cannot be used"),
+        warning && checked.stdout.contains(": good; 1 mirror\n"),
         "{checked:?}"
     );
+    let checked = site.answer(&["config", "check"]);
+    assert_eq!(checked["ok"], true, "{checked}");
+    assert_eq!(checked["warnings"].as_array().map(Vec::len), Some(1), "{checked}");
+    let config = site.path("mirror.toml");
+    let listed = policy(&["list", "--config", path(&config)]);
+    assert_eq!(listed.status.code(), Some(0), "{listed:?}");
+    assert!(listed.stdout.contains("cannot be used: "), "{listed:?}");
     site.repository.fsck();
     server.stop().await;
 }
