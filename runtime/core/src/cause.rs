@@ -150,15 +150,15 @@ impl Cause {
                 "Mend in Keboola what the server objects to, which the next attempt takes up; or exempt the mirror's account from the rule and run `kbc-mirror once` with `--release-refused`."
             }
             Self::MassDeletion => {
-                "If objects are missing in Keboola by mistake, restore them there: the mirror goes on by itself. If they are to go, have the operator accept this batch as the reason below says. Where they are withheld, mend what it names."
+                "If objects are missing in Keboola by mistake, restore them there: the mirror goes on by itself. If they are to go, have the operator accept this batch as the reason says. Where they are withheld, mend what it names."
             }
             Self::HistoryRewritten => {
-                "Put the branch back to the commit that is named below, or have the operator do what the reason below says. The mirror never forces a push."
+                "Put the branch back to the commit that the reason names, or have the operator do what the reason says. The mirror never forces a push."
             }
             Self::ForeignFiles => {
                 "Remove the files, or have the operator set `adopt = true` to let the mirror replace them, or a `prefix` to write elsewhere."
             }
-            Self::Settings => "Have the operator correct the setting that is named below.",
+            Self::Settings => "Have the operator correct the setting that the reason names.",
             Self::Host => {
                 "Have the operator look at the mirror's machine: its disk, its permissions, its log."
             }

@@ -13,6 +13,7 @@ mod replay;
 mod scaffold;
 mod scan;
 mod selftest;
+mod settings;
 mod store;
 mod stored;
 mod touched;
@@ -23,6 +24,7 @@ use mirror_core::document::Context;
 use mirror_sandbox::{
     CompileLimits, Limits, RedactionPolicy, Sandbox, SandboxConfig, SandboxError, WrapError,
 };
+pub(super) use settings::settings;
 use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
@@ -139,9 +141,6 @@ struct PolicyFile {
     settings: Option<PathBuf>,
 }
 
-/// Bytes of a file of settings.
-const SETTINGS_BYTES_MAX: u64 = 16 << 20;
-
 /// Runs a `policy` command.
 ///
 /// # Errors
@@ -197,31 +196,6 @@ fn wrapped(path: &std::path::Path) -> Result<Result<(Vec<u8>, bool), WrapError>,
         return Ok(Ok((bytes, false)));
     }
     Ok(mirror_sandbox::wrap_module(&bytes).map(|component| (component, true)))
-}
-
-/// Reads a file of settings; none are `{}`.
-pub(super) fn settings(path: Option<&PathBuf>) -> Result<String, Failure> {
-    let Some(path) = path else {
-        return Ok("{}".to_owned());
-    };
-    let text = files::read_text(path, SETTINGS_BYTES_MAX)
-        .map_err(|error| Failure::usage(format!("cannot read the settings `{}`: {error}", path.display())))?;
-    if text.starts_with('\u{feff}') {
-        return Err(Failure::usage(format!(
-            "the settings `{}` begin with a byte order mark, which JSON has none of; write the file without one",
-            path.display()
-        )));
-    }
-    let parsed: serde_json::Value = serde_json::from_str(&text).map_err(|error| {
-        Failure::usage(format!(
-            "the settings `{}` are not JSON (line {}, column {})",
-            path.display(),
-            error.line(),
-            error.column()
-        ))
-    })?;
-    // As a mirror would give them.
-    Ok(parsed.to_string())
 }
 
 /// Starts a sandbox with the defaults of a deployment, also for compiling, so that what passes here passes there.

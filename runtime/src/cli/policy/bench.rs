@@ -1,7 +1,10 @@
 //! `policy bench`: what does this policy cost, and how much of what it may?
 
 use super::{
-    check::percent, component, context, documents, documents::sources, name, sandbox, settings, unusable,
+    check::{NO_TEXTS, percent},
+    component, context, documents,
+    documents::sources,
+    name, sandbox, settings, unusable,
 };
 use crate::{app::Failure, output::outln};
 use clap::Args;
@@ -63,9 +66,7 @@ pub(super) fn run(bench: &Bench) -> Result<(), Failure> {
         judged = documents::samples();
     }
     if judged.is_empty() {
-        return Err(Failure::usage(
-            "there is nothing to judge: `--data` names no texts",
-        ));
+        return Err(Failure::usage(NO_TEXTS));
     }
     let documents: Vec<Document> = judged.into_iter().map(|judged| judged.document).collect();
     let settings = settings(bench.settings.as_ref())?;

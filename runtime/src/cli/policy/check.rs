@@ -1,15 +1,25 @@
 //! `policy check`: can this component be used, and if not, what all is wrong with it?
 
-use super::{context, documents, documents::sources, name, sandbox, settings, wrapped};
+use super::{
+    context, documents,
+    documents::sources,
+    name, sandbox, settings,
+    touched::{HIDDEN, escaped},
+    wrapped,
+};
 use crate::{app::Failure, output::outln};
 use clap::Args;
 use mirror_core::{
     document::Document,
     finding::{Finding, Target},
+    guard::Sightings,
 };
 use mirror_sandbox::{Limits, RedactionPolicy, SandboxError, Usage};
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 #[derive(Debug, Args)]
 pub struct Check {
@@ -26,6 +36,9 @@ pub struct Check {
     json: bool,
 }
 
+/// What `--data` that has nothing to judge is told.
+pub(super) const NO_TEXTS: &str = "there is nothing to judge: `--data` names no texts";
+
 /// What was found out.
 #[derive(Default)]
 struct Report {
@@ -41,15 +54,22 @@ struct Report {
     /// What the largest batch took, and the document that alone took most fuel.
     used: Usage,
     worst: Option<(String, Usage)>,
+    /// What the policy found, which no path that is shown says. May be secrets: never printed.
+    found: BTreeSet<String>,
 }
 
 pub(super) fn run(check: &Check) -> Result<(), Failure> {
     let settings = settings(check.settings.as_ref())?;
-    let mut tried = documents::samples();
+    let mut given = Vec::new();
     for source in sources(&check.data) {
-        tried.extend(source.read()?);
+        given.extend(source.read()?);
     }
-    let report = match wrapped(&check.policy)? {
+    if given.is_empty() && !check.data.is_empty() {
+        return Err(Failure::usage(NO_TEXTS));
+    }
+    let mut tried = documents::samples();
+    tried.extend(given);
+    let mut report = match wrapped(&check.policy)? {
         Ok((bytes, is_module)) => Report {
             is_module,
             ..examine(&check.policy, &bytes, &settings, tried)?
@@ -60,6 +80,7 @@ pub(super) fn run(check: &Check) -> Result<(), Failure> {
             ..Report::default()
         },
     };
+    report.hide_found();
     if check.json {
         outln!("{}", report.as_json(&check.policy.display().to_string()));
     } else {
@@ -161,7 +182,12 @@ impl Report {
                 Ok(_) if !is_same => self.problems.push(format!(
                     "on `{path}` it does not do the same twice, which no policy may; see what it makes of uninitialised memory or of the order of hash maps"
                 )),
-                Ok(mut findings) => alone.push(findings.pop().unwrap_or_default()),
+                Ok(mut findings) => {
+                    let findings = findings.pop().unwrap_or_default();
+                    let texts = findings.iter().filter_map(|finding| text_of(document, finding));
+                    self.found.extend(texts);
+                    alone.push(findings);
+                }
             }
             if self
                 .worst
@@ -240,6 +266,17 @@ impl Report {
         Ok(())
     }
 
+    /// Takes what was found out of the paths that are to be shown.
+    fn hide_found(&mut self) {
+        let found = Sightings::of(self.found.iter().map(String::as_str));
+        for problem in &mut self.problems {
+            *problem = found.hide(problem, HIDDEN);
+        }
+        if let Some((path, _)) = &mut self.worst {
+            *path = escaped(&found.hide(path, HIDDEN));
+        }
+    }
+
     fn as_json(&self, file: &str) -> Value {
         let limits = Limits::default();
         json!({
@@ -277,8 +314,9 @@ impl Report {
                 "module   the file is a core module, which a mirror's `file` cannot be: `policy add` stores the component that is made of it, and `policy wrap` writes it; size and sha256 are of that component"
             );
         }
+        let plural = if info.rules.len() == 1 { "" } else { "s" };
         outln!(
-            "policy   {} {}, {} rules",
+            "policy   {} {}, {} rule{plural}",
             info.name,
             info.version,
             info.rules.len()
@@ -336,6 +374,16 @@ fn misfit(document: &Document, packed: &[Finding], plain: &[Finding]) -> Option<
         packed.len(),
         plain.len()
     ))
+}
+
+/// Returns the text that a finding is about.
+fn text_of(document: &Document, finding: &Finding) -> Option<String> {
+    let value = document.leaves.get(finding.leaf)?.value;
+    match &finding.target {
+        Target::Whole => Some(value.to_owned()),
+        Target::Literal(text) => Some(text.clone()),
+        Target::Bytes { start, end } => value.get(*start..*end).map(str::to_owned),
+    }
 }
 
 /// What goes of which leaf, and by which rule.

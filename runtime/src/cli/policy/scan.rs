@@ -4,7 +4,7 @@ use super::{
     PolicyFile, context,
     documents::{Content, FILE_BYTES_MAX, Judged, sources},
     prepare, sandbox,
-    touched::{escaped, verdicts},
+    touched::{Found, HIDDEN, escaped, verdicts},
 };
 use crate::{
     app::Failure,
@@ -34,7 +34,7 @@ pub struct Scan {
     jsonl: bool,
     #[command(flatten)]
     policy: PolicyFile,
-    /// Print findings in files as JSON.
+    /// Print findings in files as JSON. Files are named as they are there, and otherwise without what was found.
     #[arg(long)]
     json: bool,
 }
@@ -282,6 +282,7 @@ fn string(member: &str, raw: Option<Box<RawValue>>) -> Result<Option<String>, St
 fn files(policy: &RedactionPolicy, scan: &Scan) -> Result<(), Failure> {
     let sources = sources(&scan.paths);
     let (mut found, mut withheld) = (Vec::new(), Vec::new());
+    let mut texts = Found::default();
     let (mut no_text, mut unreadable) = (Vec::new(), Vec::new());
     let mut scanned = 0;
     for chunk in sources.chunks(BATCH) {
@@ -306,6 +307,7 @@ fn files(policy: &RedactionPolicy, scan: &Scan) -> Result<(), Failure> {
             match answer {
                 Answer::Replaced(replaced) => found.extend(replaced.into_iter().map(|piece| {
                     let line = 1 + judged.text[..piece.range.start].matches('\n').count();
+                    texts.add(judged.format, &judged.text[piece.range.clone()]);
                     (name, line, piece)
                 })),
                 Answer::Withheld(reason) => withheld.push((name, reason)),
@@ -339,22 +341,25 @@ fn files(policy: &RedactionPolicy, scan: &Scan) -> Result<(), Failure> {
             })
         );
     } else {
+        // A name may say what was found, there or elsewhere.
+        let texts = texts.sightings();
+        let shown = |name: &str| escaped(&texts.hide(name, HIDDEN));
         for (name, line, piece) in &found {
             outln!(
                 "{}:{line}: {} ({} bytes)",
-                escaped(name),
+                shown(name),
                 piece.rule().unwrap_or("removed"),
                 piece.range.len()
             );
         }
         for (name, reason) in &withheld {
-            outln!("{}: withheld: {reason}", escaped(name));
+            outln!("{}: withheld: {reason}", shown(name));
         }
         for name in &no_text {
-            errln!("{}: not read: it is no text", escaped(name));
+            errln!("{}: not read: it is no text", shown(name));
         }
         for (name, reason) in &unreadable {
-            errln!("{}: cannot be read: {reason}", escaped(name));
+            errln!("{}: cannot be read: {reason}", shown(name));
         }
         outln!(
             "{} findings in {scanned} files, {} withheld",

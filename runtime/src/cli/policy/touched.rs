@@ -59,7 +59,7 @@ impl Touched {
 pub(super) struct Found(BTreeSet<String>);
 
 impl Found {
-    fn add(&mut self, format: Format, raw: &str) {
+    pub(super) fn add(&mut self, format: Format, raw: &str) {
         let plain = match format {
             Format::Json | Format::JsonLines => serde_json::from_str(&format!("\"{raw}\"")).ok(),
             Format::Csv => Some(raw.replace("\"\"", "\"")),

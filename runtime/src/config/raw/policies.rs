@@ -78,7 +78,9 @@ pub(super) struct Policies {
     findings_max: usize,
     /// Bytes of leaves that are searched for the literals of one document's findings.
     literal_search_bytes_max: usize,
-    /// Documents that fail one after the other before the policy is asked no more in that call; at least 1.
+    /// Documents that get no verdict one after the other and each take a limit, or a sixteenth of `fuel_max`, before the policy is
+    /// asked no more in that chunk of objects, whose rest is withheld with `not_asked`; at least 1. Traps and errors that come at
+    /// once do not count. A shadow is set aside after so many documents in a row without a verdict, whatever they took.
     failures_in_row_max: u32,
     /// Seconds of processor time for compiling, over all threads; at least 1.
     compile_cpu_seconds_max: u64,

@@ -273,6 +273,47 @@ async fn a_core_module_is_told_all_that_is_wrong_with_it_and_what_a_mirror_takes
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn names_of_files_do_not_say_what_was_found_and_nothing_to_judge_is_an_error() {
+    let directory = files(&[("of ONE-11111111.json", r#"{"note": "ONE-11111111"}"#)]);
+    let module = directory.path().join("one.wasm");
+    fs::copy(example(), &module).expect("it is there");
+    let with = |text: &str| fs::write(directory.path().join("one.json"), text).expect("it can be written");
+    with(r#"{"numbers": [{"prefix": "ONE-", "digits": 8}]}"#);
+    let policy_of = ["--policy", "one.wasm", "--settings", "one.json"];
+    let scanned = in_directory(&directory, &[&["scan", "files"], &policy_of[..]].concat());
+    assert_eq!(scanned.status.code(), Some(0), "{scanned:?}");
+    assert!(
+        scanned.stdout.contains("files/of ••••••.json:1: customer-number"),
+        "{scanned:?}"
+    );
+    let check = ["check", "one.wasm", "--settings", "one.json", "--data"];
+    for json in [&[][..], &["--json"]] {
+        let checked = in_directory(&directory, &[&check[..], &["files"], json].concat());
+        assert_eq!(checked.status.code(), Some(0), "{checked:?}");
+        assert!(!checked.stdout.contains("11111111"), "{checked:?}");
+    }
+    fs::create_dir(directory.path().join("empty")).expect("the directory can be written");
+    let nothing = in_directory(&directory, &[&check[..], &["empty"]].concat());
+    assert_eq!(nothing.status.code(), Some(2), "{nothing:?}");
+    assert!(
+        nothing.stderr.contains("there is nothing to judge"),
+        "{nothing:?}"
+    );
+    for (text, why) in [
+        ("", "are empty"),
+        (
+            r#"{"numbers": [], "numbers": [{"prefix": "ONE-", "digits": 8}]}"#,
+            "have a name twice in one object",
+        ),
+    ] {
+        with(text);
+        let refused = in_directory(&directory, &check[..4]);
+        assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+        assert!(refused.stderr.contains(why), "{why}: {refused:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn explain_says_what_the_guard_withholds_for_a_piece_of_a_secret_that_a_policy_takes() {
     // The guard knows what stands under the key; to the policy the middle of it is the number of a customer.
     let secret = "Ingest ONE-11111111 for all of the tests";
