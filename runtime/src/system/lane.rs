@@ -32,6 +32,8 @@ const FORMAT_VERSION: u32 = 2;
 
 /// Directory of the default branch below `configs/`, and of others unless it is configured otherwise.
 const MAIN: &str = "main";
+/// Directory of a branch of whose name nothing can stand in a path.
+const UNNAMED_DIRECTORY: &str = "branch";
 /// Of a dev branch's name, so much goes into the name of its Git branch.
 const BRANCH_SLUG_BYTES_MAX: usize = 100;
 
@@ -132,7 +134,8 @@ impl System {
     ) -> Result<String, StartError> {
         let spec = &mirror.spec;
         let slug = slug(branch, transformer).await?;
-        let name = branches::git_branch(spec, slug.as_deref().unwrap_or(branches::UNNAMED), &branch.id);
+        let slug = slug.as_deref().filter(|slug| !slug.is_empty());
+        let name = branches::git_branch(spec, slug.unwrap_or(branches::UNNAMED), &branch.id);
         let wished = RefName::branch(&name).map_err(|_| StartError::Ref {
             mirror: spec.id.clone(),
             branch: name.clone(),
@@ -154,10 +157,12 @@ impl System {
         }
         let exports = Exports::of(&mirror.spec, mirror.visibility.current().await);
         let judge = Arc::new(self.transformer(mirror, exports, &branch.id, &branch.id, MAIN));
-        let directory = match slug(branch, judge).await? {
+        let directory = match slug(branch, judge).await?.as_deref() {
             // As the CLI does: that is the default branch's.
-            Some(name) if name == MAIN => format!("{MAIN}-001"),
-            Some(name) => name,
+            Some(MAIN) => format!("{MAIN}-001"),
+            // It calls by its kind what has nothing left of its name.
+            Some("") => UNNAMED_DIRECTORY.to_owned(),
+            Some(name) => name.to_owned(),
             None => branch.id.to_string(),
         };
         let name = format!("branch-directory {id}");
@@ -204,7 +209,7 @@ impl System {
     }
 }
 
-/// Returns what of a branch's name can stand in a name of ours; none where nothing can.
+/// Returns what of a branch's name can stand in a name of ours, which may be nothing; none where the name may not be shown.
 async fn slug(branch: &DevBranch, judge: Arc<Transformer>) -> Result<Option<String>, StartError> {
     let raw = branch.name.clone();
     let may_be_shown = tokio::task::spawn_blocking(move || judge.judge_name(&raw)).await??;
@@ -212,7 +217,7 @@ async fn slug(branch: &DevBranch, judge: Arc<Transformer>) -> Result<Option<Stri
     let mut slug = mirror_core::placement::normalize_name(&branch.name);
     slug.truncate(slug.floor_char_boundary(BRANCH_SLUG_BYTES_MAX));
     let slug = slug.trim_end_matches('-');
-    Ok((may_be_shown && !slug.is_empty()).then(|| slug.to_owned()))
+    Ok(may_be_shown.then(|| slug.to_owned()))
 }
 
 /// Returns the render options of a lane: one branch, in one directory of `configs/`.
