@@ -133,8 +133,8 @@ impl Edges {
         Some(edges)
     }
 
-    /// Adds who made and who last wrote a table.
-    pub(crate) fn add_origin(&mut self, edge: EdgeType, origin: &Object<'_>) {
+    /// Adds who made a table.
+    pub(crate) fn add_creator(&mut self, origin: &Object<'_>) {
         let (Some(component), Some(config)) = (origin.text("componentId"), origin.text("configId")) else {
             return;
         };
@@ -142,7 +142,7 @@ impl Edges {
             Some(row) => Node::row(component, config, row),
             None => Node::config(component, config),
         };
-        self.add(edge, other);
+        self.add(EdgeType::Created, other);
     }
 
     /// Adds the table that an alias shows.

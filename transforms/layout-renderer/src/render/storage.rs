@@ -162,7 +162,7 @@ pub(super) fn table(object: &Placed<'_>, id: &str, source: &Object<'_>) -> Rende
         edges.add_alias(origin, &object.context.project_id);
     }
     if let Some(origin) = content.object("createdBy") {
-        edges.add_origin(EdgeType::Created, origin);
+        edges.add_creator(origin);
     }
     let kind = if source.is_true("isAlias") {
         "alias"
