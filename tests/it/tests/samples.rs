@@ -15,7 +15,10 @@ async fn a_sample_is_csv_and_json_ordered_by_key_and_changes_only_with_its_table
     let mut server = site.start().await;
     site.settle(&mut server).await;
     let csv = site.repository.file("main", CSV).expect("there is a sample");
-    assert_eq!(csv, "\"id\",\"name\"\n\"1\",\"Bread\"\n\"2\",\"Milk, 1 l\"\n");
+    assert_eq!(
+        csv,
+        "\"id\",\"name\"\r\n\"1\",\"Bread\"\r\n\"2\",\"Milk, 1 l\"\r\n"
+    );
     let twin: Value =
         serde_json::from_str(&site.repository.file("main", JSON).expect("and its twin")).expect("it is JSON");
     assert_eq!(twin["rows"], json!([["1", "Bread"], ["2", "Milk, 1 l"]]));
@@ -33,7 +36,7 @@ async fn a_sample_is_csv_and_json_ordered_by_key_and_changes_only_with_its_table
     site.settle(&mut server).await;
     assert_eq!(
         site.repository.file("main", CSV).as_deref(),
-        Some("\"id\",\"name\"\n\"3\",\"Salt\"\n")
+        Some("\"id\",\"name\"\r\n\"3\",\"Salt\"\r\n")
     );
     site.check(&[]);
     server.stop().await;

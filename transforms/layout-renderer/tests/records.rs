@@ -277,10 +277,10 @@ fn a_sample_is_csv_and_json() {
         source,
         &expect![[r#"
             === storage/samples/in.c-main/orders.csv
-            "id","note"
+            "id","note"␍
             "1","say ""hi"",
-            please"
-            "2",""
+            please"␍
+            "2",""␍
             === storage/samples/in.c-main/orders.json
             {"columns": ["id", "note"], "rows": [
               ["1", "say \"hi\",\nplease"],
@@ -293,7 +293,7 @@ fn a_sample_is_csv_and_json() {
         r#"{"csv": "\"id\"\n"}"#,
         &expect![[r#"
             === storage/samples/in.c-main/empty.csv
-            "id"
+            "id"␍
             === storage/samples/in.c-main/empty.json
             {"columns": ["id"], "rows": []}
         "#]],
@@ -303,8 +303,8 @@ fn a_sample_is_csv_and_json() {
 #[test]
 fn rows_of_a_sample_are_sorted_only_where_no_key_orders_them() {
     for (key, expected) in [
-        (r#""id""#, "\"id\"\n\"b\"\n\"a\"\n"),
-        ("", "\"id\"\n\"a\"\n\"b\"\n"),
+        (r#""id""#, "\"id\"\r\n\"b\"\r\n\"a\"\r\n"),
+        ("", "\"id\"\r\n\"a\"\r\n\"b\"\r\n"),
     ] {
         let source = format!(r#"{{"table": {{"primaryKey": [{key}]}}, "csv": "\"id\"\n\"b\"\n\"a\"\n"}}"#);
         let rendered = one(ObjectKey::Sample("in.c-main.t".into()), &source);

@@ -1,9 +1,9 @@
 //! The first rows of a table, as CSV and as JSON.
 //!
-//! CSV: RFC 4180 with `\n` after every record, every cell quoted; line breaks inside a cell stay as
-//! they are. JSON: `{"columns": […], "rows": […]}`, one row on a line. Every row has as many cells
-//! as there are columns. Rows stand in the order of the primary key, as the source gives them; without
-//! one, sorted.
+//! CSV: as RFC 4180 says, with CRLF after every record, and every cell quoted; line breaks inside a cell
+//! stay as they are, also in a clone on Windows, since Git converts no file that has CRLF already.
+//! JSON: `{"columns": […], "rows": […]}`, one row on a line. Every row has as many cells as there are
+//! columns. Rows stand in the order of the primary key, as the source gives them; without one, sorted.
 
 use super::Rendered;
 use crate::{
@@ -51,7 +51,7 @@ fn csv_text(columns: &[String], rows: &[Vec<String>]) -> String {
             out.push_str(&cell.replace('"', "\"\""));
             out.push('"');
         }
-        out.push('\n');
+        out.push_str("\r\n");
     }
     out
 }

@@ -212,7 +212,7 @@ pub(crate) fn shards(settings: &str, kinds: &[IndexKind], entries: &[Entry]) -> 
 }
 
 /// Shows the files whose path contains one of the texts; of the manifest, asked for by that name,
-/// only what follows its head.
+/// only what follows its head. A `␍` stands for the first half of CRLF.
 pub(crate) fn show(files: &[File], wanted: &[&str]) -> String {
     let mut shown = String::new();
     for file in files
@@ -223,7 +223,8 @@ pub(crate) fn show(files: &[File], wanted: &[&str]) -> String {
             .content
             .find("  \"branches\"")
             .filter(|_| wanted.contains(&"manifest"));
-        shown += &format!("=== {}\n{}", file.path, &file.content[head.unwrap_or(0)..]);
+        let content = file.content[head.unwrap_or(0)..].replace("\r\n", "␍\n");
+        shown += &format!("=== {}\n{content}", file.path);
     }
     shown
 }
