@@ -1,5 +1,6 @@
 //! What the layout renderer is given and returns (`wit/layout.wit`).
 
+pub mod heirs;
 mod names;
 
 pub use names::SourceName;

@@ -29,7 +29,7 @@ use mirror_core::{
     guard::KnownSecrets,
     ids::{BranchId, MirrorId, ObjectKey, ProjectId, Stack},
     inventory::Inventory,
-    layout::{Entry, IndexKind, PlacedObject, Rendered, SourceObject},
+    layout::{Entry, IndexKind, PlacedObject, Rendered, SourceObject, heirs},
     marker::TagKey,
     path::OwnedPaths,
     placement::{Change, Placement, UniqueNames},
@@ -406,9 +406,21 @@ impl Job {
     fn indices(&mut self, transformer: &Transformer) -> Result<(), Failure> {
         let mut shards = std::mem::take(&mut self.shards);
         shards.insert((IndexKind::Guide, String::new()), Vec::new());
+        for entries in shards.values_mut() {
+            entries.sort_by(|one, other| one.key.cmp(&other.key));
+        }
+        let buckets = shards
+            .iter()
+            .filter(|((kind, shard), _)| heirs::tables_of(*kind, shard).is_some());
+        let handed_on: BTreeMap<Shard, Vec<Entry>> = buckets
+            .map(|(shard, entries)| (shard.clone(), heirs::handed_on(entries.clone()).collect()))
+            .collect();
         let mut shards = shards.into_iter();
         let mut next = || {
             Ok(shards.next().map(|((kind, shard), mut entries)| {
+                let bucket = heirs::bucket_of(kind, &shard).map(|bucket| (kind, bucket));
+                let handed = bucket.and_then(|bucket| handed_on.get(&bucket));
+                entries.extend(handed.into_iter().flatten().cloned());
                 entries.sort_by(|one, other| one.key.cmp(&other.key));
                 (kind, shard, entries)
             }))

@@ -5,6 +5,7 @@
 //! Everything in it has passed the policies: it holds nothing that the repository may not hold.
 
 mod entries;
+mod heirs;
 mod jobs;
 mod late;
 mod shard_files;
@@ -95,6 +96,8 @@ pub struct Memory {
     /// Entries of kinds that fold, since the last gathering; oldest first.
     pending: BTreeMap<Shard, Vec<Entry>>,
     shards: ShardFiles,
+    /// Shards of buckets of which a neighbour changed since that was last asked.
+    bequeathing: BTreeSet<Shard>,
     /// What the history of runs has cost, and by how much it grew since that was last asked.
     spent: Spent,
     growth: Growth,
@@ -425,6 +428,7 @@ impl Memory {
         }
         grow(&mut self.growth, kind, inserted == Inserted::New, bytes);
         let within = name.within();
+        self.note_heirs(&name);
         self.touch(StoredRow::Entry(name));
         Some(within)
     }
@@ -438,6 +442,7 @@ impl Memory {
         if entry.kind == IndexKind::Withheld {
             self.forget_reason(&entry.key);
         }
+        self.note_heirs(&entry);
         self.touch(StoredRow::Entry(entry));
         Some(shard)
     }
@@ -455,10 +460,11 @@ impl Memory {
         })
     }
 
-    /// Returns the entries of a shard, sorted by key.
+    /// Returns the entries of a shard, sorted by key, with those that it is handed from another.
     #[must_use]
     pub fn entries(&self, shard: &Shard) -> Vec<Entry> {
         let mut all = self.entries.of_shard(shard);
+        all.extend(self.handed_on_to(shard));
         all.extend(self.pending.get(shard).into_iter().flatten().cloned());
         // Stable: what was kept stays before what was added.
         all.sort_by(|one, other| one.key.cmp(&other.key));

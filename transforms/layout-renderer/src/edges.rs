@@ -135,14 +135,9 @@ impl Edges {
 
     /// Adds who made a table.
     pub(crate) fn add_creator(&mut self, origin: &Object<'_>) {
-        let (Some(component), Some(config)) = (origin.text("componentId"), origin.text("configId")) else {
-            return;
-        };
-        let other = match origin.text("rowId") {
-            Some(row) => Node::row(component, config, row),
-            None => Node::config(component, config),
-        };
-        self.add(EdgeType::Created, other);
+        if let Some(other) = creator(origin) {
+            self.add(EdgeType::Created, other);
+        }
     }
 
     /// Adds the table that an alias shows.
@@ -168,6 +163,15 @@ impl Edges {
         };
         self.add(edge, other);
     }
+}
+
+/// Reads who made a table, of its `createdBy`; none where that names no configuration.
+pub(crate) fn creator(origin: &Object<'_>) -> Option<Node> {
+    let (component, config) = (origin.text("componentId")?, origin.text("configId")?);
+    Some(match origin.text("rowId") {
+        Some(row) => Node::row(component, config, row),
+        None => Node::config(component, config),
+    })
 }
 
 fn foreign_project(thing: &Object<'_>, own_project: &str) -> Option<String> {

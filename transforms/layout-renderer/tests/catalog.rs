@@ -3,7 +3,7 @@
 mod project;
 
 use expect_test::{Expect, expect};
-use layout_renderer::{Component, Entry, File, IndexKind, LayoutError, Object, gather, render};
+use layout_renderer::{Component, Entry, File, IndexKind, LayoutError, Object, ObjectKey, gather, render};
 use project::{context, object, place, shards, show, split, tree};
 
 const SETTINGS: &str = r#"{"branchPath": "main", "defaultBranchId": "11"}"#;
@@ -224,6 +224,7 @@ fn the_file_of_a_table_says_who_reads_and_writes_it() {
           "writtenBy": [
             {"componentId":"keboola.ex-db","configId":"1"}
           ],
+          "bucketWrittenBy": [],
           "readBy": [
             {"componentId":"keboola.snowflake-transformation","configId":"2"},
             {"table":"out.c-model.view"}
@@ -388,6 +389,59 @@ fn names_without_a_bucket_go_to_the_default_bucket() {
             {"type":"writes","source":{"componentId":"keboola.ex-my_db","configId":"2"},"target":{"table":"out.c-own.orders"}}
         "#]],
     );
+}
+
+/// Returns what the file of a table says of its writers.
+fn writers(objects: &[Object], path: &str) -> String {
+    let files = files(SETTINGS, objects);
+    let file = files
+        .iter()
+        .find(|file| file.path == path)
+        .expect("there is a file");
+    let from = file.content.find("\"writtenBy\"").expect("it tells of writers");
+    let to = file.content.find("  \"readBy\"").expect("it tells of readers");
+    file.content[from..to].to_owned()
+}
+
+#[test]
+fn the_file_of_a_table_names_those_whose_default_bucket_it_is_in() {
+    let table = (
+        "in.c-keboola-ex-db-1.orders",
+        "storage/metadata/in.c-keboola-ex-db-1/orders.json",
+    );
+    let mut objects = vec![
+        object("keboola.ex-db/1", r#"{"configuration": {}}"#),
+        object(
+            "keboola.app/7",
+            r#"{"configuration": {"storage": {"output": {"tables": [{"destination": "in.c-keboola-ex-db-1.orders"}]}}}}"#,
+        ),
+        // The next bucket is another's.
+        object("keboola.ex-db/1-2", r#"{"configuration": {}}"#),
+        Object {
+            key: ObjectKey::Table(table.0.into()),
+            component: None,
+            source: r#"{"displayName": "orders", "columns": []}"#.into(),
+            metadata: Vec::new(),
+        },
+    ];
+    expect![[r#"
+        "writtenBy": [
+            {"componentId":"keboola.app","configId":"7"}
+          ],
+          "bucketWrittenBy": [
+            {"componentId":"keboola.ex-db","configId":"1"}
+          ],
+    "#]]
+    .assert_eq(&writers(&objects, table.1));
+    // However many there are, a table names twenty.
+    for number in 10..32 {
+        let source =
+            r#"{"configuration": {"storage": {"output": {"default_bucket": "in.c-keboola-ex-db-1"}}}}"#;
+        objects.push(object(&format!("keboola.app/{number}"), source));
+    }
+    let told = writers(&objects, table.1);
+    assert!(told.ends_with("  \"bucketWrittenByMore\": true,\n"), "{told}");
+    assert_eq!(told.matches("\"keboola.app\"").count(), 1 + 20, "{told}");
 }
 
 #[test]

@@ -239,7 +239,10 @@ fn a_table_has_columns_with_types_keys_and_origin() {
                 "k": "new",
                 "u": "mine"
               },
-              "writtenBy": [],
+              "writtenBy": [
+                {"componentId":"keboola.ex-db","configId":"1"}
+              ],
+              "bucketWrittenBy": [],
               "readBy": []
             }
         "#]],
@@ -263,6 +266,7 @@ fn a_table_has_columns_with_types_keys_and_origin() {
               "primaryKey": [],
               "columns": [],
               "writtenBy": [],
+              "bucketWrittenBy": [],
               "readBy": []
             }
         "#]],

@@ -36,6 +36,7 @@ impl Build<'_, '_, '_, '_> {
             shards.extend(self.memory.all_shards());
             shards.insert((IndexKind::Guide, String::new()));
         }
+        shards.extend(self.memory.take_heirs());
         if let Some(jobs) = lane.spec.jobs {
             for (day, files) in self.memory.drop_days(jobs.keep_days, now) {
                 shards.remove(&day);

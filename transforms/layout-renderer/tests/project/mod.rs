@@ -201,7 +201,15 @@ pub(crate) fn shards(settings: &str, kinds: &[IndexKind], entries: &[Entry]) -> 
             .push(entry.clone());
     }
     let mut files = Vec::new();
+    let of_buckets = shards.clone();
     for ((kind, shard), mut entries) in shards {
+        // Neighbours of its bucket are handed to a table, as a host does.
+        let bucket = of_buckets.iter().find(|((of, bucket), _)| {
+            let tables = bucket.strip_prefix("bucket/").map(|id| format!("table/{id}."));
+            *of == kind && tables.is_some_and(|tables| shard.starts_with(&tables))
+        });
+        let handed = bucket.into_iter().flat_map(|(_, entries)| entries);
+        entries.extend(handed.filter(|entry| entry.key.starts_with('<')).cloned());
         entries.sort_by(|left, right| left.key.cmp(&right.key));
         let gathered = gather(&context(), settings, kind, shard, &entries).expect("the entries are its own");
         assert_eq!(gathered.keep, None, "no entry supersedes another");
