@@ -239,6 +239,18 @@ fn a_table_has_columns_with_types_keys_and_origin() {
                 "k": "new",
                 "u": "mine"
               },
+              "supersededMetadata": [
+                {
+                  "key": "k",
+                  "provider": "a",
+                  "value": "old"
+                },
+                {
+                  "key": "u",
+                  "provider": "b",
+                  "value": "theirs"
+                }
+              ],
               "writtenBy": [
                 {"componentId":"keboola.ex-db","configId":"1"}
               ],

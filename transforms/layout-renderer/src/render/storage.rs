@@ -4,6 +4,9 @@
 //! partitions) is left out: a commit says that a structure changed, not that a job ran. Who loads a table
 //! is told by the mappings of configurations, and run by run in `jobs/`.
 //!
+//! Members that are not named here are left out too: the answer about one table has others than the list of all, so
+//! that what nobody knows would come and go with the way in which it was asked for.
+//!
 //! The structure is an entry, not a file: who reads and writes a table is told by others, and
 //! `gather` puts both together.
 
@@ -16,7 +19,7 @@ use crate::{
     node::{Node, bucket_of},
     time,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Metadata of a column that are fields of their own.
 const COLUMN_FIELDS: [(&str, &str); 6] = [
@@ -37,6 +40,16 @@ const SHARDING: [&str; 6] = [
     "rangePartitioning",
     "clustering",
     "requirePartitionFilter",
+];
+
+/// The same of a table's own members, as older backends have them.
+const LAYOUT: [&str; 6] = [
+    "distributionType",
+    "distributionKey",
+    "indexType",
+    "indexKey",
+    "transactional",
+    "syntheticPrimaryKeyEnabled",
 ];
 
 /// Metadata whose keys begin so change with every load, of whoever loads.
@@ -60,6 +73,14 @@ pub(super) fn bucket(object: &Placed<'_>, id: &str, source: &Object<'_>) -> Rend
             "isLinkedBucket",
         ],
     );
+    if source.is_true("isMaintenance") {
+        content.set("isMaintenance", true);
+    }
+    if source.is_true("hasExternalSchema") {
+        // Of others Keboola chooses it.
+        copy(&mut content, source, &["databaseName", "path"]);
+        content.set("backendPath", source.items("backendPath").to_vec());
+    }
     content.set(
         "sharingParameters",
         source
@@ -134,7 +155,9 @@ pub(super) fn table(object: &Placed<'_>, id: &str, source: &Object<'_>) -> Rende
     content.set("created", created(source));
     copy(&mut content, source, &["tableType", "isTyped", "isAlias"]);
     if source.is_true("isAlias") {
-        copy(&mut content, source, &["aliasFilter", "aliasColumnsAutoSync"]);
+        // A column, an operator and values.
+        content.set("aliasFilter", source.get("aliasFilter").cloned());
+        copy(&mut content, source, &["aliasColumnsAutoSync"]);
     }
     content.set(
         "sourceTable",
@@ -204,19 +227,19 @@ fn rendered(
 
 /// Returns how a table is laid out in its backend, as far as somebody chose it.
 fn sharding<'s>(source: &Object<'s>) -> Object<'s> {
-    let mut content = Object::new();
-    let Some(definition) = source.object("definition") else {
-        return content;
+    let nothing = Object::new();
+    let definition = source.object("definition").unwrap_or(&nothing);
+    let is_chosen = |value: &&Json<'_>| match value {
+        Json::Null | Json::Bool(false) => false,
+        Json::Array(items) => !items.is_empty(),
+        Json::Object(members) => !members.is_empty(),
+        _ => true,
     };
-    for part in SHARDING {
-        let is_chosen = |value: &&Json<'_>| match value {
-            Json::Null => false,
-            Json::Array(items) => !items.is_empty(),
-            Json::Object(members) => !members.is_empty(),
-            _ => true,
-        };
-        if let Some(value) = definition.get(part).filter(is_chosen) {
-            content.set(part, value.clone());
+    let mut content = Object::new();
+    let parts = SHARDING.iter().map(|part| (definition, part));
+    for (of, part) in parts.chain(LAYOUT.iter().map(|part| (source, part))) {
+        if let Some(value) = of.get(part).filter(is_chosen) {
+            content.set(*part, value.clone());
         }
     }
     content
@@ -247,7 +270,7 @@ fn column<'s>(name: &'s str, metadata: &[Json<'_>], definition: Option<&Object<'
     let mut content = Object::new();
     content.set("name", name);
     for (key, field) in COLUMN_FIELDS {
-        let known = metadata.0.remove(key).map(|value| value.text);
+        let known = metadata.known.remove(key).map(|value| value.text);
         let declared = match field {
             "basetype" => definition.and_then(|column| column.get(field)),
             "description" => None,
@@ -292,22 +315,33 @@ fn created(source: &Object<'_>) -> Option<String> {
 
 /// A description is metadata; buckets may also have it as a field.
 fn description(metadata: &mut Metadata, source: &Object<'_>) -> Option<String> {
-    let described = metadata.0.remove("KBC.description").map(|value| value.text);
+    let described = metadata.known.remove("KBC.description").map(|value| value.text);
     described.or_else(|| source.str("description").map(str::to_owned))
 }
 
 struct Value {
     text: String,
-    by_user: bool,
+    provider: String,
     at: i64,
 }
 
-/// Metadata by key. Of several providers the user counts before others, then the newest.
-struct Metadata(BTreeMap<String, Value>);
+impl Value {
+    /// Of several providers the user counts before others, then the newest.
+    fn weight(&self) -> (bool, i64, &str, &str) {
+        (self.provider == "user", self.at, &self.text, &self.provider)
+    }
+}
+
+/// Metadata by key.
+struct Metadata {
+    known: BTreeMap<String, Value>,
+    /// Other values that keys have, with their providers.
+    superseded: BTreeSet<(String, String, String)>,
+}
 
 impl Metadata {
     fn read(items: &[Json<'_>]) -> Self {
-        let mut known: BTreeMap<String, Value> = BTreeMap::new();
+        let mut all: BTreeMap<String, Vec<Value>> = BTreeMap::new();
         for item in items.iter().filter_map(Json::as_object) {
             let (Some(key), Some(text)) = (item.str("key"), item.text("value")) else {
                 continue;
@@ -317,21 +351,23 @@ impl Metadata {
             }
             let value = Value {
                 text: text.to_owned(),
-                by_user: item.str("provider") == Some("user"),
+                provider: item.str("provider").unwrap_or_default().to_owned(),
                 at: item
                     .str("timestamp")
                     .and_then(time::epoch_seconds)
                     .unwrap_or(i64::MIN),
             };
-            match known.get(key) {
-                Some(other)
-                    if (other.by_user, other.at, &other.text) > (value.by_user, value.at, &value.text) => {}
-                _ => {
-                    known.insert(key.to_owned(), value);
-                }
-            }
+            all.entry(key.to_owned()).or_default().push(value);
         }
-        Self(known)
+        let (mut known, mut superseded) = (BTreeMap::new(), BTreeSet::new());
+        for (key, mut values) in all {
+            values.sort_by(|one, other| one.weight().cmp(&other.weight()));
+            let Some(last) = values.pop() else { continue };
+            let others = values.into_iter().filter(|other| other.text != last.text);
+            superseded.extend(others.map(|other| (key.clone(), other.provider, other.text)));
+            known.insert(key, last);
+        }
+        Self { known, superseded }
     }
 
     /// Writes who made the object as a field, the rest sorted by key.
@@ -343,21 +379,31 @@ impl Metadata {
             ("KBC.createdBy.configurationRow.id", "rowId"),
             ("KBC.createdBy.branch.id", "branchId"),
         ] {
-            if let Some(value) = self.0.remove(key) {
+            if let Some(value) = self.known.remove(key) {
                 origin.set(part, value.text);
             }
         }
         if !origin.is_empty() {
             content.set("createdBy", origin);
         }
-        if !self.0.is_empty() {
+        if !self.known.is_empty() {
             content.set(
                 "metadata",
-                self.0
+                self.known
                     .into_iter()
                     .map(|(key, value)| (key, value.text))
                     .collect::<Object>(),
             );
+        }
+        if !self.superseded.is_empty() {
+            let others = self.superseded.into_iter().map(|(key, provider, value)| {
+                Json::Object(
+                    [("key", key), ("provider", provider), ("value", value)]
+                        .into_iter()
+                        .collect(),
+                )
+            });
+            content.set("supersededMetadata", others.collect::<Vec<_>>());
         }
     }
 }
