@@ -20,6 +20,14 @@ fn numbers_print_as_doubles_do_in_the_cli() {
     check_number("0.0000020", "0.000002");
     check_number("0.00000025", "2.5e-7");
     check_number("1e999", "1e999");
+    // Half-way between two, the even one.
+    check_number("140737488355328.125", "140737488355328.12");
+    check_number("140737488355328.375", "140737488355328.38");
+    check_number("-1125899906842624.25", "-1125899906842624.2");
+    check_number("1125899906842624.75", "1125899906842624.8");
+    check_number("2.98023223876953125e-8", "2.9802322387695312e-8");
+    check_number("0.1", "0.1");
+    check_number("0.30000000000000004", "0.30000000000000004");
 }
 
 #[track_caller]

@@ -260,7 +260,36 @@ pub(crate) fn string(out: &mut String, text: &str, html: bool) {
 #[must_use]
 pub(crate) fn plain_number(token: &str) -> String {
     let value = token.parse::<f64>().ok().filter(|value| value.is_finite());
-    value.map_or_else(|| token.to_owned(), |value| value.to_string())
+    value.map_or_else(|| token.to_owned(), |value| to_even(value, value.to_string(), ""))
+}
+
+/// Takes the even last digit where a number is half-way between two shortest texts for it, as Go does; Rust rounds up.
+/// `shortest` is what Rust prints, up to the exponent, which is empty or begins with `e`.
+fn to_even(value: f64, mut shortest: String, exponent: &str) -> String {
+    // Doubles that are whole numbers are never half-way.
+    let is_odd = shortest.as_bytes().last().is_some_and(|digit| digit % 2 == 1);
+    if !is_odd || !shortest.contains('.') {
+        return shortest;
+    }
+    let digits = |text: String| -> String {
+        let text = text.split_once('e').map_or(text.as_str(), |(digits, _)| digits);
+        text.chars().filter(char::is_ascii_digit).collect()
+    };
+    // All that a tie can have are eighteen; the rest shows that it is none.
+    let exact = digits(format!("{value:.40e}"));
+    let exact = exact.trim_end_matches('0');
+    let length = digits(format!("{value:e}")).len();
+    if exact.len() == length + 1
+        && let [.., last, b'5'] = exact.as_bytes()
+        && last % 2 == 0
+    {
+        let even = format!("{}{}", &shortest[..shortest.len() - 1], char::from(*last));
+        // Below a power of two numbers lie closer.
+        if format!("{even}{exponent}").parse() == Ok(value) {
+            shortest = even;
+        }
+    }
+    shortest
 }
 
 /// Returns a number as the CLI prints it, which reads all of them as doubles. A number that no
@@ -276,11 +305,15 @@ pub(crate) fn cli_number(token: &str) -> Cow<'_, str> {
     };
     let size = value.abs();
     if size == 0.0 || (1e-6..1e21).contains(&size) {
-        return Cow::Owned(value.to_string());
+        return Cow::Owned(to_even(value, value.to_string(), ""));
     }
     let text = format!("{value:e}");
     Cow::Owned(match text.split_once('e') {
-        Some((digits, exponent)) if !exponent.starts_with('-') => format!("{digits}e+{exponent}"),
-        _ => text,
+        Some((digits, exponent)) => {
+            let sign = if exponent.starts_with('-') { "" } else { "+" };
+            let digits = to_even(value, digits.to_owned(), &format!("e{exponent}"));
+            format!("{digits}e{sign}{exponent}")
+        }
+        None => text,
     })
 }
