@@ -80,6 +80,23 @@ pub(crate) fn shared_code(configuration: &Object<'_>) -> Option<(String, Vec<Str
     Some((shared.to_owned(), rows))
 }
 
+/// Says whether a key names a field of a block or code: the CLI takes it in any case.
+pub(crate) fn is_field(key: &str, field: &str) -> bool {
+    let folded = key.chars().map(|sign| match sign {
+        'ſ' => 's',
+        '\u{212a}' => 'k',
+        sign => sign.to_ascii_lowercase(),
+    });
+    key == field || folded.eq(field.chars())
+}
+
+/// Returns a field of a block or code. Of several that are called so the last one that has a value counts.
+pub(crate) fn field<'o, 't>(item: &'o Object<'t>, field: &str) -> Option<&'o Json<'t>> {
+    let named = || item.iter().filter(|(key, _)| is_field(key, field));
+    let with_value = named().rfind(|(_, value)| !matches!(value, Json::Null));
+    with_value.or_else(|| named().next_back()).map(|(_, value)| value)
+}
+
 fn scripts<'s>(configuration: &'s Object<'_>) -> impl Iterator<Item = &'s str> {
     let blocks = configuration
         .object("parameters")
@@ -88,10 +105,10 @@ fn scripts<'s>(configuration: &'s Object<'_>) -> impl Iterator<Item = &'s str> {
     let codes = blocks
         .iter()
         .filter_map(Json::as_object)
-        .flat_map(|block| block.items("codes"));
+        .flat_map(|block| field(block, "codes").and_then(Json::as_array).unwrap_or_default());
     codes
         .filter_map(Json::as_object)
-        .flat_map(|code| match code.get("script") {
+        .flat_map(|code| match field(code, "script") {
             Some(Json::String(script)) => vec![&**script],
             Some(Json::Array(scripts)) => scripts.iter().filter_map(Json::as_str).collect(),
             _ => Vec::new(),

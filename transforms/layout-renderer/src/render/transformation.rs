@@ -27,7 +27,7 @@ pub(super) fn extract(work: &mut Work<'_>, component: &str) {
     for (number, mut block) in objects(work, pointer, blocks) {
         let pointer = format!("{pointer}/{}", number.position);
         let name = take_name(work, &pointer, &mut block, "block");
-        let codes = match block.remove("codes") {
+        let codes = match take_field(work, &pointer, &mut block, "codes") {
             Some(Json::Array(codes)) => codes,
             None => Vec::new(),
             Some(other) => {
@@ -45,7 +45,7 @@ pub(super) fn extract(work: &mut Work<'_>, component: &str) {
             let directory = format!("{directory}/{}", numbered(number.index, &name));
             write_meta(work, &directory, &name);
             let pointer_of_script = format!("{pointer}/script");
-            let script = code.remove("script");
+            let script = take_field(work, &pointer, &mut code, "script");
             let link = |script: &str| links.apply(script, language);
             let text = scripts::write(&mut work.lost, &pointer_of_script, script, language, link);
             lose_rest(work, &pointer, code);
@@ -110,6 +110,36 @@ fn take_blocks<'s>(work: &mut Work<'s>) -> Vec<Json<'s>> {
     }
 }
 
+/// Takes a field out of a block or code. What is not called so to the letter, or does not count, is lost.
+fn take_field<'s>(
+    work: &mut Work<'s>,
+    pointer: &str,
+    item: &mut Object<'s>,
+    field: &'static str,
+) -> Option<Json<'s>> {
+    let named = item.iter().map(|(key, _)| key);
+    let others: Vec<String> = named
+        .filter(|key| *key != field && source::is_field(key, field))
+        .map(str::to_owned)
+        .collect();
+    if others.is_empty() {
+        return item.remove(field);
+    }
+    let found = source::field(item, field).cloned();
+    let exact = item.remove(field);
+    if exact != found {
+        if let Some(exact) = exact {
+            work.lost.add(format!("{pointer}/{field}"), exact);
+        }
+    }
+    for key in others {
+        if let Some(other) = item.remove(&key) {
+            work.lost.add(format!("{pointer}/{key}"), other);
+        }
+    }
+    found
+}
+
 /// Takes the name out of an item. The CLI refuses a configuration with an item that has none.
 fn take_name<'s>(
     work: &mut Work<'s>,
@@ -117,7 +147,7 @@ fn take_name<'s>(
     item: &mut Object<'s>,
     fallback: &'static str,
 ) -> Text<'s> {
-    match item.remove("name") {
+    match take_field(work, pointer, item, "name") {
         Some(Json::String(name)) if !name.is_empty() => name,
         other => {
             if let Some(other) = other {
