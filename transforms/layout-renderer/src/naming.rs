@@ -70,6 +70,9 @@ pub(crate) enum Part<'a> {
     Name(&'a str, &'a str),
 }
 
+/// Stands in where nothing is left of the id either.
+const UNNAMED: &str = "unnamed";
+
 /// Fills a template; empty segments collapse.
 ///
 /// A name of which nothing is left gives nothing, as in the CLI; but where it was all that its
@@ -91,8 +94,10 @@ pub(crate) fn fill(template: &str, parts: &[(&str, Part<'_>)]) -> String {
     let with_ids = fill_with(template, parts, |part| match part {
         Part::Id(id) => id_segment(id),
         Part::Name(name, id) => match normalize(name) {
-            empty if empty.is_empty() => normalize(id),
-            name => name,
+            name if !name.is_empty() => name,
+            _ => Some(normalize(id))
+                .filter(|id| !id.is_empty())
+                .unwrap_or_else(|| UNNAMED.to_owned()),
         },
     });
     if with_ids.split('/').count() > as_in_the_cli.split('/').count() || as_in_the_cli.is_empty() {
@@ -150,5 +155,7 @@ mod tests {
         check("{config_name}", "a-1");
         check("_shared/{type}", "_shared");
         check("{unknown}/{config_id", "{unknown}/{config_id");
+        let nothing = [("config_name", Part::Name("!!!", "---"))];
+        assert_eq!(fill("x/{config_name}", &nothing), "x/unnamed");
     }
 }
