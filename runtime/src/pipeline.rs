@@ -9,6 +9,7 @@ pub mod cache;
 pub mod cause;
 pub mod error;
 pub mod fetch;
+pub mod former;
 mod job_days;
 pub mod memories;
 pub mod memory;

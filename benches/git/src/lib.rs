@@ -161,6 +161,7 @@ pub fn message(through: u64) -> GuardedMessage {
         project: &ProjectId::parse("1").expect("an id"),
         cut: &cut,
         render: &RenderDigest::parse(&"0".repeat(32)).expect("a digest"),
+        owned: &mirror_core::path::OwnedPaths::new(None),
         parent_committed_at: None,
         changes: Vec::new(),
         inventory: Inventory::default(),

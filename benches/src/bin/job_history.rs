@@ -454,6 +454,7 @@ impl Mirror {
             project: &mirror_benches::context().project,
             cut: &cut,
             render: &RenderDigest::parse(&"0".repeat(32)).context("a digest")?,
+            owned: &mirror_core::path::OwnedPaths::new(None),
             parent_committed_at: self.committed_at,
             changes: Vec::new(),
             inventory: mirror_core::inventory::Inventory::default(),

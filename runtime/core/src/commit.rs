@@ -23,6 +23,7 @@ use crate::{
     ids::{LaneId, ProjectId},
     inventory::Inventory,
     key::digest_of_texts,
+    path::OwnedPaths,
     redaction::document_of_text,
     trailer::{LISTED_MAX, TrailerChange, Trailers},
 };
@@ -95,6 +96,8 @@ pub struct CommitFacts<'a> {
     pub project: &'a ProjectId,
     pub cut: &'a Cut,
     pub render: &'a RenderDigest,
+    /// Where the mirror's files lie.
+    pub owned: &'a OwnedPaths,
     /// Committer time of the commit's parent.
     pub parent_committed_at: Option<Timestamp>,
     /// Of a snapshot: all configurations, of which only number and digest are said.
@@ -196,6 +199,7 @@ impl CommitDraft {
             project,
             cut,
             render,
+            owned,
             parent_committed_at,
             mut changes,
             inventory,
@@ -226,6 +230,7 @@ impl CommitDraft {
             change: cut.change_through,
             jobs: cut.jobs_through,
             render: render.clone(),
+            owned: Some(owned.clone()),
             backfill: cut.backfill,
             events: cut.events.clone(),
             changes: Vec::new(),
@@ -281,6 +286,7 @@ impl CommitDraft {
         project: &ProjectId,
         cut: &Cut,
         render: &RenderDigest,
+        owned: &OwnedPaths,
         parent_committed_at: Option<Timestamp>,
     ) -> Self {
         let mut draft = Self::new(CommitFacts {
@@ -288,6 +294,7 @@ impl CommitDraft {
             project,
             cut: &cut.only_runs(),
             render,
+            owned,
             parent_committed_at,
             changes: Vec::new(),
             inventory: Inventory::default(),

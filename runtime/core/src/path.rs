@@ -197,6 +197,12 @@ impl OwnedPaths {
         Self { prefix }
     }
 
+    /// Returns the prefix; none for the root of the repository.
+    #[must_use]
+    pub fn prefix(&self) -> Option<&MirrorPath> {
+        self.prefix.as_ref()
+    }
+
     /// Turns a path below the mirror's root, as a renderer returns it, into one of the repository.
     ///
     /// # Errors

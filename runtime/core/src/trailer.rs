@@ -10,6 +10,7 @@ use crate::{
     digest::RenderDigest,
     ids::{BranchId, ComponentId, ConfigId, LaneId, MirrorId},
     key::{EventsDigest, digest_of_texts},
+    path::{MirrorPath, OwnedPaths},
 };
 use std::fmt::Write as _;
 
@@ -44,6 +45,8 @@ pub struct Trailers {
     pub change: Position,
     pub jobs: Position,
     pub render: RenderDigest,
+    /// Where the mirror's files lie; none where the commit does not say so.
+    pub owned: Option<OwnedPaths>,
     /// The commit is of versions from before the mirror: a first sync is yet to come.
     pub backfill: bool,
     pub events: EventsDigest,
@@ -57,10 +60,13 @@ const LOG: &str = "Mirror-Log";
 const LANE: &str = "Mirror-Lane";
 const THROUGH: &str = "Mirror-Through";
 const RENDER: &str = "Mirror-Render";
+const PREFIX: &str = "Mirror-Prefix";
 const EVENTS: &str = "Mirror-Events";
 const BACKFILL: &str = "Mirror-Backfill";
 const CHANGE: &str = "Keboola-Change";
 const CHANGES: &str = "Keboola-Changes";
+/// Stands where a value is none.
+const NOTHING: &str = "-";
 
 impl Trailers {
     /// Lists the covered versions: by name up to [`LISTED_MAX`], or none if `listed` is false.
@@ -86,6 +92,7 @@ impl Trailers {
             change,
             jobs,
             render,
+            owned,
             backfill,
             events,
             changes,
@@ -107,6 +114,10 @@ impl Trailers {
         );
         line(THROUGH, &format!("change={change} jobs={jobs}"));
         line(RENDER, render.as_str());
+        if let Some(owned) = owned {
+            let prefix = owned.prefix().map(|prefix| escaped(prefix.as_str()));
+            line(PREFIX, prefix.as_deref().unwrap_or(NOTHING));
+        }
         if *backfill {
             line(BACKFILL, "yes");
         }
@@ -128,6 +139,7 @@ impl Trailers {
         let mut lane = Once::default();
         let mut through = Once::default();
         let mut render = Once::default();
+        let mut owned = Once::default();
         let mut events = Once::default();
         let mut all_changes = Once::default();
         let mut backfill = false;
@@ -142,6 +154,7 @@ impl Trailers {
                 LANE => lane.set(parse_lane(value)?)?,
                 THROUGH => through.set(parse_through(value)?)?,
                 RENDER => render.set(RenderDigest::parse(value)?)?,
+                PREFIX => owned.set(parse_owned(value)?)?,
                 EVENTS => events.set(parse_counted(value)?)?,
                 BACKFILL => backfill = true,
                 CHANGES => all_changes.set(parse_counted(value)?)?,
@@ -157,6 +170,7 @@ impl Trailers {
             change,
             jobs,
             render: render.0?,
+            owned: owned.0,
             backfill,
             events: EventsDigest { count, sha256 },
             changes,
@@ -195,7 +209,7 @@ impl TrailerChange {
             deleted,
         } = self;
         let identifier = identifier.as_deref().filter(|text| !text.is_empty());
-        let identifier = identifier.map_or_else(|| "-".to_owned(), escaped);
+        let identifier = identifier.map_or_else(|| NOTHING.to_owned(), escaped);
         let deleted = if *deleted { " deleted" } else { "" };
         format!(
             "{}/{}@{version} {identifier}{deleted}",
@@ -218,7 +232,7 @@ impl TrailerChange {
             component: ComponentId::parse(&unescaped(component)?).ok()?,
             config: ConfigId::parse(&unescaped(config)?).ok()?,
             version: whole(version)?,
-            identifier: if identifier == "-" {
+            identifier: if identifier == NOTHING {
                 None
             } else {
                 Some(unescaped(identifier)?)
@@ -245,6 +259,14 @@ fn parse_lane(value: &str) -> Option<LaneId> {
         mirror,
         branch: BranchId::parse(&unescaped(branch)?).ok()?,
     })
+}
+
+fn parse_owned(value: &str) -> Option<OwnedPaths> {
+    let prefix = match value {
+        NOTHING => None,
+        prefix => Some(MirrorPath::parse(&unescaped(prefix)?).ok()?),
+    };
+    Some(OwnedPaths::new(prefix))
 }
 
 fn parse_through(value: &str) -> Option<(Position, Position)> {
@@ -279,7 +301,7 @@ fn whole(text: &str) -> Option<u64> {
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if matches!(c, '%' | '/' | '@' | '#') || c.is_whitespace() || c.is_control() || text == "-" {
+        if matches!(c, '%' | '/' | '@' | '#') || c.is_whitespace() || c.is_control() || text == NOTHING {
             let mut bytes = [0; 4];
             for byte in c.encode_utf8(&mut bytes).bytes() {
                 // Writing to a string cannot fail.
@@ -339,6 +361,7 @@ mod tests {
             change: Position(918_273),
             jobs: Position(918_200),
             render: RenderDigest::parse("0123456789abcdef0123456789abcdef").unwrap(),
+            owned: None,
             backfill: false,
             events: EventsDigest {
                 count: 14,
@@ -378,6 +401,23 @@ mod tests {
             Trailers::parse(&format!("Subject\n\nBody\n\n{}", trailers.write())),
             Some(trailers)
         );
+    }
+
+    #[test]
+    fn the_block_says_where_the_files_lie() {
+        let check = |prefix: Option<&str>, line: &str| {
+            let prefix = prefix.map(|prefix| MirrorPath::parse(prefix).unwrap());
+            let trailers = Trailers {
+                owned: Some(OwnedPaths::new(prefix)),
+                ..bare()
+            };
+            let block = trailers.write();
+            assert!(block.lines().any(|written| written == line), "{block}");
+            assert_eq!(Trailers::parse(&format!("s\n\n{block}")), Some(trailers));
+        };
+        check(None, "Mirror-Prefix: -");
+        check(Some("-"), "Mirror-Prefix: %2D");
+        check(Some("teams/our data"), "Mirror-Prefix: teams%2Four%20data");
     }
 
     #[test]
@@ -431,6 +471,14 @@ mod tests {
         check_refused(
             "past 64 bits",
             &format!("s\n\n{}", block.replace("change=", "change=99999999999999")),
+        );
+        check_refused(
+            "a path out of the repository",
+            &format!("s\n\n{block}Mirror-Prefix: ..\n"),
+        );
+        check_refused(
+            "two places",
+            &format!("s\n\n{block}Mirror-Prefix: -\nMirror-Prefix: a\n"),
         );
         check_refused("torn escape", &format!("s\n\n{}", block.replace("%2F", "%2")));
         check_refused("half a change", &format!("s\n\n{block}Keboola-Change: a/b\n"));

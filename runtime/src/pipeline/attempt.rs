@@ -441,6 +441,7 @@ impl Lane {
             mirrored,
             overwrites,
             backfilled,
+            former,
             ..
         } = start;
         if backfilled {
@@ -505,6 +506,7 @@ impl Lane {
             same_render: mirrored.as_ref() == Some(&self.render),
             tip,
             base,
+            former,
         };
         let made = self.make(to_make, again).await?;
         let mut finished = match made {
@@ -590,24 +592,6 @@ impl Lane {
     ) -> Result<T, AttemptError> {
         let lane = self.clone();
         tokio::task::spawn_blocking(move || work(&lane)).await?
-    }
-
-    /// A branch that was never mirrored must not already have what the mirror would write.
-    async fn refuse_foreign(&self, start: &Start) -> Result<(), AttemptError> {
-        let Some(tip) = start
-            .tip
-            .filter(|tip| tip.own && start.mirrored.is_none() && !self.spec.adopt)
-        else {
-            return Ok(());
-        };
-        let found = self.blocking(move |lane| lane.own_files(tip.tree)).await?;
-        match found.first() {
-            None => Ok(()),
-            Some(path) => Err(AttemptError::NotOurs {
-                refname: self.refname.clone(),
-                path: path.to_string(),
-            }),
-        }
     }
 }
 

@@ -12,6 +12,7 @@ use mirror_core::{
     finding::WithholdReason,
     ids::{ComponentId, ObjectKey, Oid},
     inventory::ObjectType,
+    path::OwnedPaths,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -58,23 +59,25 @@ impl Lane {
         &self,
         memory: &Memory,
         going: &BTreeSet<ObjectKey>,
-        tip: Option<Tip>,
+        tip: Option<(Tip, &OwnedPaths)>,
         storage: usize,
     ) -> Result<Census, AttemptError> {
         let mut census = self.census(memory, going).await?;
         let knows = |key: ObjectKey| matches!(key, ObjectKey::Table(_) | ObjectKey::Bucket(_));
-        if let Some(tip) = tip.filter(|tip| tip.own)
+        if let Some((tip, owned)) = tip.filter(|(tip, _)| tip.own)
             && !memory.keys().any(knows)
         {
-            let files = self.blocking(move |lane| lane.storage_files(tip.tree)).await?;
+            let owned = owned.clone();
+            let files = self
+                .blocking(move |lane| lane.storage_files(tip.tree, &owned))
+                .await?;
             census.before.insert(Group::Of(ObjectType::Table), files);
             census.unnamed = files.saturating_sub(storage);
         }
         Ok(census)
     }
 
-    fn storage_files(&self, tree: Oid) -> Result<usize, AttemptError> {
-        let owned = &self.transformer.owned;
+    fn storage_files(&self, tree: Oid, owned: &OwnedPaths) -> Result<usize, AttemptError> {
         let mut count = 0;
         for root in owned.roots() {
             if root.as_str() == "storage" || root.as_str().ends_with("/storage") {

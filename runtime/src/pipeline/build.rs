@@ -16,6 +16,7 @@ use super::{
     attempt::Lane,
     error::AttemptError,
     fetch::{Covered, Fetched, Scope, Versions},
+    former::Former,
     memory::{Memory, Shard},
     months::Months,
     recover::Tip,
@@ -53,6 +54,8 @@ pub(super) struct Begin<'b> {
     pub scope: Scope,
     /// As it is on the remote.
     pub tip: Option<Tip>,
+    /// What the tip has below a former prefix goes.
+    pub former: Option<&'b Former>,
     /// What the new tree replaces: the tip's, or that of a commit on top of it which is not sent yet.
     pub tree: Option<Oid>,
     pub again: &'b Again,
@@ -200,6 +203,7 @@ impl Lane {
             mut survey,
             scope,
             tip,
+            former,
             tree,
             again,
             same_render,
@@ -208,7 +212,7 @@ impl Lane {
             handle,
         } = begin;
         let foreign = match tip.filter(|_| fetched.whole) {
-            Some(tip) => self.foreign_agents_file(tip.tree)?,
+            Some(tip) => self.foreign_agents_file(tip.tree, &self.transformer.owned)?,
             None => None,
         };
         if fetched.whole {
@@ -265,8 +269,11 @@ impl Lane {
             // What is not written again goes.
             self.each_own_file(tip.tree, &mut |path| Ok(build.writer.delete(&path)?))?;
         }
+        if let Some((tip, former)) = tip.zip(former) {
+            self.each_former_file(former, tip.tree, &mut |path| Ok(build.writer.delete(&path)?))?;
+        }
         let going = build.gone(&fetched, &survey.spool);
-        let census = build.census(&going, &survey.spool, tip, handle)?;
+        let census = build.census(&going, &survey.spool, tip, former, handle)?;
         // Only of these anything can be lost when everything is rendered.
         let before: BTreeSet<ObjectKey> = match build.whole {
             true => build

@@ -11,6 +11,7 @@ pub(super) mod owed;
 use super::{
     attempt::Lane,
     error::AttemptError,
+    former::Former,
     memory::Shard,
     recover::{Tip, Whose},
 };
@@ -149,7 +150,9 @@ impl Lane {
         }
         for (_, _, tip) in of_lane(&*self.remote, &self.refname)? {
             let tip = self.fetched(tip)?;
-            self.files_of(tip.tree, &mut found)?;
+            let former = self.former_of_month(tip)?;
+            let owned = former.as_ref().unwrap_or(&self.transformer.owned);
+            self.files_of(tip.tree, owned, &mut found)?;
         }
         Ok(found)
     }
@@ -186,6 +189,13 @@ impl Lane {
         }
         let mut draft = self.git.draft();
         let mut writer = draft.tree_writer(tip.map(|tip| tip.tree))?;
+        if let Some((tip, owned)) = tip.zip(tip.map(|tip| self.former_of_month(tip)).transpose()?.flatten()) {
+            let former = Former {
+                owned,
+                commit: tip.id,
+            };
+            self.each_former_file(&former, tip.tree, &mut |path| Ok(writer.delete(&path)?))?;
+        }
         for path in &files.deleted {
             writer.delete(path)?;
         }
@@ -198,8 +208,15 @@ impl Lane {
             _ => {}
         }
         let before = tip.map(|tip| tip.committed_at);
-        let text = CommitDraft::of_runs(&self.id, &self.spec.project, cut, &self.render, before)
-            .committed_as(&self.spec.commit);
+        let text = CommitDraft::of_runs(
+            &self.id,
+            &self.spec.project,
+            cut,
+            &self.render,
+            &self.transformer.owned,
+            before,
+        )
+        .committed_as(&self.spec.commit);
         let message = self.transformer.seal(text)?;
         let parents: Vec<Oid> = tip.iter().map(|tip| tip.id).collect();
         let id = self.commit(&mut draft, outcome.tree, &parents, &message)?;

@@ -3,6 +3,7 @@
 use super::{
     attempt::Lane,
     error::AttemptError,
+    former::Former,
     memory::{Memory, ROWS_AT_ONCE, Restoring, Unreadable},
     rendering::OTHER_SETTINGS,
 };
@@ -15,6 +16,7 @@ use mirror_core::{
     ids::{ObjectKey, Oid},
     jobs::budget::Spent,
     layout::{IndexKind, RawFile, Recovered},
+    path::OwnedPaths,
     placement::Placement,
     trailer::Trailers,
 };
@@ -39,6 +41,8 @@ pub struct Start {
     pub overwrites: bool,
     /// The newest commit of ours is of the history from before the mirror: the first sync is yet to come.
     pub backfilled: bool,
+    /// The newest commit of ours was made with another prefix.
+    pub former: Option<Former>,
 }
 
 impl Start {
@@ -98,6 +102,7 @@ impl Lane {
         let cursor = stored_cursor
             .clone()
             .unwrap_or_else(|| LaneCursor::start(self.log.log_id().clone()));
+        let former = self.former(&history);
         let (newest, mirrored, backfilled) = match history.newest {
             Some((id, trailers)) => (Some(id), Some(trailers.render), trailers.backfill),
             None => (None, None, false),
@@ -125,7 +130,7 @@ impl Lane {
             None if mirrored.is_none() => (Memory::default(), None),
             None => {
                 tracing::info!(lane = %self.id, %tip, "the lane's state is read back from the repository");
-                let mut memory = self.read_back(top.tree, Whose::Own).await?;
+                let mut memory = self.read_back(top.tree, Whose::Own, former.clone()).await?;
                 if let Some(spent) = self.stored_spent().await? {
                     memory.carry_spent(spent);
                 }
@@ -150,6 +155,7 @@ impl Lane {
             mirrored,
             overwrites,
             backfilled,
+            former,
         })
     }
 
@@ -167,6 +173,7 @@ impl Lane {
             mirrored: None,
             overwrites: false,
             backfilled: false,
+            former: None,
         };
         let Some(base) = self.base.as_ref().map(|base| base.refname.clone()) else {
             return Ok(nothing);
@@ -176,18 +183,23 @@ impl Lane {
             .await?
             .ok_or(AttemptError::NoDefaultYet)?;
         let history = self.history(tip, Whose::Base).await?;
-        if history.newest.is_none_or(|(_, trailers)| trailers.backfill) {
+        let newest = history.newest.as_ref();
+        if newest.is_none_or(|(_, trailers)| trailers.backfill) {
             return Err(AttemptError::NoDefaultYet);
         }
+        let former = self.former(&history);
         // The default branch's placement is taken over, so that a diff between the two shows only
         // what differs in Keboola.
-        let memory = self.read_back(history.tip.tree, Whose::Base).await?;
+        let memory = self
+            .read_back(history.tip.tree, Whose::Base, former.clone())
+            .await?;
         Ok(Start {
             tip: Some(Tip {
                 own: false,
                 ..history.tip
             }),
             memory,
+            former,
             ..nothing
         })
     }
@@ -274,7 +286,7 @@ impl Lane {
         .await
     }
 
-    fn tree_of(&self, commit: Oid) -> Result<Oid, AttemptError> {
+    pub(super) fn tree_of(&self, commit: Oid) -> Result<Oid, AttemptError> {
         self.remote
             .fetch(commit, &self.git, FetchScope::TreesOnly { commits_max: 1 })?;
         Ok(self.git.commit(commit)?.tree)
@@ -336,12 +348,20 @@ impl Lane {
     }
 
     /// Reads placement, versions and entries back from the repository's own files.
-    async fn read_back(&self, tree: Oid, whose: Whose) -> Result<Memory, AttemptError> {
+    async fn read_back(
+        &self,
+        tree: Oid,
+        whose: Whose,
+        former: Option<Former>,
+    ) -> Result<Memory, AttemptError> {
         let recovered = self
             .blocking(move |lane| {
                 // What a month's branch tells of a day goes before what the lane's own tells.
                 let mut found = Vec::new();
-                lane.files_of(tree, &mut found)?;
+                let owned = former
+                    .as_ref()
+                    .map_or(&lane.transformer.owned, |former| &former.owned);
+                lane.files_of(tree, owned, &mut found)?;
                 found.extend(lane.month_files(whose)?);
                 let paths: Vec<String> = found.iter().map(|(path, _)| path.clone()).collect();
                 let wanted = lane.transformer.recoverable(&paths)?;
@@ -365,12 +385,17 @@ impl Lane {
     }
 
     /// Lists the mirror's own files in a tree, below the mirror's root.
-    pub(super) fn files_of(&self, tree: Oid, found: &mut Vec<(String, Oid)>) -> Result<(), AttemptError> {
-        for root in self.transformer.owned.roots() {
+    pub(super) fn files_of(
+        &self,
+        tree: Oid,
+        owned: &OwnedPaths,
+        found: &mut Vec<(String, Oid)>,
+    ) -> Result<(), AttemptError> {
+        for root in owned.roots() {
             for file in self.git.files_below(tree, Some(&root))? {
                 let file = file?;
                 let Some(path) = file.mirror_path() else { continue };
-                if let Some(below) = self.transformer.owned.below_root(&path) {
+                if let Some(below) = owned.below_root(&path) {
                     found.push((below.to_owned(), file.id));
                 }
             }
@@ -430,10 +455,15 @@ impl Lane {
                 Trailers::parse(&commit.message)
                     .filter(|trailers| whose == Whose::Base || trailers.lane == lane.id)
             };
+            let mut others = Vec::new();
             let newest = lane
                 .git
                 .newest_matching(&*lane.remote, tip, ANCESTRY_COMMITS_MAX, |commit| {
-                    ours(commit).is_some()
+                    let is_ours = ours(commit).is_some();
+                    if !is_ours && let Some(trailers) = Trailers::parse(&commit.message) {
+                        others.push(trailers);
+                    }
+                    is_ours
                 })?;
             Ok(Known {
                 tip: Tip {
@@ -445,6 +475,7 @@ impl Lane {
                 newest: newest
                     .as_ref()
                     .and_then(|commit| Some((commit.id, ours(commit)?))),
+                others,
             })
         })
         .await
@@ -453,10 +484,12 @@ impl Lane {
 
 /// What the history of a ref tells.
 #[derive(Debug)]
-struct Known {
+pub(super) struct Known {
     tip: Tip,
     /// The newest commit of ours, and its trailers.
-    newest: Option<(Oid, Trailers)>,
+    pub(super) newest: Option<(Oid, Trailers)>,
+    /// Trailers of commits above it that are of other lanes.
+    pub(super) others: Vec<Trailers>,
 }
 
 /// Whose files are read back.

@@ -1,4 +1,6 @@
 mod anew;
+mod mirror;
+mod runs;
 
 use super::*;
 use crate::{
@@ -9,6 +11,7 @@ use crate::{
     ids::{ObjectKey, Topic},
     inventory::ObjectType,
     marker::TagKey,
+    path::OwnedPaths,
     redaction::{Redaction, SecretsMode},
 };
 use expect_test::{Expect, expect};
@@ -69,6 +72,7 @@ fn draft_of(cut: &Cut, changes: Vec<CoveredChange>) -> CommitDraft {
         project: &"4021".parse().unwrap(),
         cut,
         render: &RenderDigest::parse("0123456789abcdef0123456789abcdef").unwrap(),
+        owned: &OwnedPaths::new(None),
         parent_committed_at: Some(at("2026-05-11T12:00:01Z")),
         changes,
         inventory: Inventory::default(),
@@ -119,20 +123,21 @@ fn one_change_says_all_in_its_subject() {
     check(
         draft(vec![change("a", 42)]),
         &expect![[r#"
-        author dev@keboola.com <dev@keboola.com> 2026-05-11T12:00:00Z
-        committer Keboola Mirror <mirror@keboola-mirror.invalid> 2026-05-11T12:00:05Z
+            author dev@keboola.com <dev@keboola.com> 2026-05-11T12:00:00Z
+            committer Keboola Mirror <mirror@keboola-mirror.invalid> 2026-05-11T12:00:05Z
 
-        Update keboola.ex-db-mysql "Orders a": Row 12 added
+            Update keboola.ex-db-mysql "Orders a": Row 12 added
 
-        - keboola.ex-db-mysql/a "Orders a": version 42, Row 12 added
+            - keboola.ex-db-mysql/a "Orders a": version 42, Row 12 added
 
-        Mirror-Log: log
-        Mirror-Lane: acme/1187
-        Mirror-Through: change=0 jobs=0
-        Mirror-Render: 0123456789abcdef0123456789abcdef
-        Mirror-Events: 0 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
-        Keboola-Change: keboola.ex-db-mysql/a@42 01H2W8N0ZJJB6V126C8ZSND28N
-    "#]],
+            Mirror-Log: log
+            Mirror-Lane: acme/1187
+            Mirror-Through: change=0 jobs=0
+            Mirror-Render: 0123456789abcdef0123456789abcdef
+            Mirror-Prefix: -
+            Mirror-Events: 0 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+            Keboola-Change: keboola.ex-db-mysql/a@42 01H2W8N0ZJJB6V126C8ZSND28N
+        "#]],
     );
 }
 
@@ -159,26 +164,27 @@ fn several_changes_are_listed_and_the_last_maker_is_the_author() {
     check(
         draft(vec![last, deleted, change("a", 42)]),
         &expect![[r#"
-        author ci-bot <70@tokens.4021.invalid> 2026-05-11T12:00:03Z
-        committer Keboola Mirror <mirror@keboola-mirror.invalid> 2026-05-11T12:00:05Z
+            author ci-bot <70@tokens.4021.invalid> 2026-05-11T12:00:03Z
+            committer Keboola Mirror <mirror@keboola-mirror.invalid> 2026-05-11T12:00:05Z
 
-        Change 3 configurations in keboola.ex-db-mysql
+            Change 3 configurations in keboola.ex-db-mysql
 
-        - keboola.ex-db-mysql/a "Orders a": version 42, Row 12 added
-        - keboola.ex-db-mysql/b "Orders b": version 1, First line Keboola-Change: x/y@1 z
-        - keboola.ex-db-mysql/c: deleted
+            - keboola.ex-db-mysql/a "Orders a": version 42, Row 12 added
+            - keboola.ex-db-mysql/b "Orders b": version 1, First line Keboola-Change: x/y@1 z
+            - keboola.ex-db-mysql/c: deleted
 
-        Mirror-Log: log
-        Mirror-Lane: acme/1187
-        Mirror-Through: change=0 jobs=0
-        Mirror-Render: 0123456789abcdef0123456789abcdef
-        Mirror-Events: 0 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
-        Keboola-Change: keboola.ex-db-mysql/a@42 01H2W8N0ZJJB6V126C8ZSND28N
-        Keboola-Change: keboola.ex-db-mysql/b@1 01H2W8N0ZJJB6V126C8ZSND28N
-        Keboola-Change: keboola.ex-db-mysql/c@7 01H2W8N0ZJJB6V126C8ZSND28N deleted
-        Co-authored-by: Ann ann@example.com <71@tokens.4021.invalid>
-        Co-authored-by: dev@keboola.com <dev@keboola.com>
-    "#]],
+            Mirror-Log: log
+            Mirror-Lane: acme/1187
+            Mirror-Through: change=0 jobs=0
+            Mirror-Render: 0123456789abcdef0123456789abcdef
+            Mirror-Prefix: -
+            Mirror-Events: 0 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+            Keboola-Change: keboola.ex-db-mysql/a@42 01H2W8N0ZJJB6V126C8ZSND28N
+            Keboola-Change: keboola.ex-db-mysql/b@1 01H2W8N0ZJJB6V126C8ZSND28N
+            Keboola-Change: keboola.ex-db-mysql/c@7 01H2W8N0ZJJB6V126C8ZSND28N deleted
+            Co-authored-by: Ann ann@example.com <71@tokens.4021.invalid>
+            Co-authored-by: dev@keboola.com <dev@keboola.com>
+        "#]],
     );
 }
 
@@ -194,18 +200,19 @@ fn what_no_person_made_is_the_mirrors_or_of_an_unknown_author() {
     check(
         draft_of(&snapshot, vec![change("a", 1), change("b", 2)]),
         &expect![[r#"
-        author Keboola Mirror <mirror@keboola-mirror.invalid> 2026-05-11T12:00:01Z
-        committer Keboola Mirror <mirror@keboola-mirror.invalid> 2026-05-11T12:00:01Z
+            author Keboola Mirror <mirror@keboola-mirror.invalid> 2026-05-11T12:00:01Z
+            committer Keboola Mirror <mirror@keboola-mirror.invalid> 2026-05-11T12:00:01Z
 
-        Snapshot of project 4021, branch 1187: 2 configurations
+            Snapshot of project 4021, branch 1187: 2 configurations
 
-        Mirror-Log: log
-        Mirror-Lane: acme/1187
-        Mirror-Through: change=3 jobs=2
-        Mirror-Render: 0123456789abcdef0123456789abcdef
-        Mirror-Events: 0 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
-        Keboola-Changes: 2 840214b78940a008b3eb9e6129f58b2a87fda7d911e9d6c36252761f128cb021
-    "#]],
+            Mirror-Log: log
+            Mirror-Lane: acme/1187
+            Mirror-Through: change=3 jobs=2
+            Mirror-Render: 0123456789abcdef0123456789abcdef
+            Mirror-Prefix: -
+            Mirror-Events: 0 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+            Keboola-Changes: 2 840214b78940a008b3eb9e6129f58b2a87fda7d911e9d6c36252761f128cb021
+        "#]],
     );
     let mut some_withheld = Inventory::default();
     for (config, is_withheld) in [("a", false), ("b", true)] {
@@ -235,6 +242,7 @@ fn what_no_person_made_is_the_mirrors_or_of_an_unknown_author() {
             Mirror-Lane: acme/1187
             Mirror-Through: change=4 jobs=0
             Mirror-Render: 0123456789abcdef0123456789abcdef
+            Mirror-Prefix: -
             Mirror-Events: 1 13810cedcc8043ac600bd6ff3ed107efb7f63fb1505ebca2389ffe5cbccdf4e8
         "#]],
     );
@@ -410,6 +418,7 @@ fn every_text_of_the_project_is_judged_and_what_is_found_goes() {
         Mirror-Lane: acme/1187
         Mirror-Through: change=0 jobs=0
         Mirror-Render: 0123456789abcdef0123456789abcdef
+        Mirror-Prefix: -
         Mirror-Events: 0 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
         Keboola-Change: keboola.ex-db-mysql/a@2 01H2W8N0ZJJB6V126C8ZSND28N
         Co-authored-by: [REDACTED:password:0]@ example.com <unknown@tokens.4021.invalid>
@@ -608,6 +617,7 @@ fn nothing_that_people_typed_acts_on_a_git_host() {
             Mirror-Lane: acme/1187
             Mirror-Through: change=0 jobs=0
             Mirror-Render: 0123456789abcdef0123456789abcdef
+            Mirror-Prefix: -
             Mirror-Events: 0 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
             Keboola-Change: keboola.ex-db-mysql/a@2 01H2W8N0ZJJB6V126C8ZSND28N
             Co-authored-by: @ acme/team <unknown@tokens.4021.invalid>
@@ -666,29 +676,3 @@ fn the_same_person_is_named_once_whoever_tells_of_them() {
         ],
     );
 }
-
-#[test]
-fn a_commit_of_runs_alone_says_nothing_else() {
-    let render = logged(Body::RenderChanged(RenderChanged {
-        mirror: None,
-        reason: "a new policy".to_owned(),
-        digest: "x".to_owned(),
-    }));
-    let lane = LaneId {
-        mirror: "acme".parse().unwrap(),
-        branch: "1187".parse().unwrap(),
-    };
-    let digest = RenderDigest::parse("0123456789abcdef0123456789abcdef").unwrap();
-    let cut = cut(&render);
-    let draft = CommitDraft::of_runs(&lane, &"4021".parse().unwrap(), &cut, &digest, None);
-    assert_eq!(draft.kind(), CommitKind::Jobs);
-    let message = seal(draft);
-    assert!(
-        message.message().starts_with("Record job runs\n"),
-        "{}",
-        message.message()
-    );
-    assert_eq!(message.author().name(), MIRROR_NAME);
-}
-
-mod mirror;

@@ -77,6 +77,7 @@ pub(crate) fn message(through: u64) -> GuardedMessage {
         project: &ProjectId::parse("1").unwrap(),
         cut: &cut,
         render: &RenderDigest::parse(&"0".repeat(32)).unwrap(),
+        owned: &mirror_core::path::OwnedPaths::new(None),
         parent_committed_at: None,
         changes: Vec::new(),
         inventory: Inventory::default(),

@@ -5,6 +5,7 @@ use super::{
         build::{Again, Begin, Built, Outcome},
         error::AttemptError,
         fetch::{Awaited, SampleNews, Scope, Unfounded},
+        former::Former,
         memory::Memory,
         months::MonthPart,
         recover::Tip,
@@ -44,6 +45,8 @@ pub(super) struct ToMake {
     pub(super) same_render: bool,
     pub(super) tip: Option<Tip>,
     pub(super) base: Option<Oid>,
+    /// What the tip has below a former prefix goes.
+    pub(super) former: Option<Former>,
     /// Somebody else has changed files of the mirror.
     pub(super) overwrites: bool,
     /// What the remote has refused.
@@ -140,6 +143,7 @@ impl Lane {
                 same_render,
                 tip,
                 base,
+                former,
                 quarantine,
                 overwrites,
                 owing,
@@ -182,6 +186,7 @@ impl Lane {
                     same_render,
                     tip,
                     quarantine: quarantine.clone(),
+                    former: former.as_ref().filter(|_| finished.commits.is_empty()),
                     overwrites: overwrites && finished.commits.is_empty(),
                     again: &again,
                     handle: &handle,
@@ -233,6 +238,7 @@ impl Lane {
             survey,
             scope: begun.scope,
             tip: begun.tip,
+            former: begun.former,
             tree: parent.map(|parent| parent.tree),
             again: begun.again,
             same_render: begun.same_render,
@@ -298,6 +304,7 @@ impl Lane {
             project: &self.spec.project,
             cut: &cut,
             render: &self.render,
+            owned: &self.transformer.owned,
             parent_committed_at: parent.map(|parent| parent.committed_at),
             changes,
             inventory: finished.inventory.clone(),
@@ -344,6 +351,7 @@ struct Begun<'b> {
     /// As it is on the remote.
     tip: Option<Tip>,
     quarantine: Quarantine,
+    former: Option<&'b Former>,
     overwrites: bool,
     again: &'b Again,
     handle: &'b tokio::runtime::Handle,

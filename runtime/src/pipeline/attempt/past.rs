@@ -222,6 +222,7 @@ impl Lane {
             stored_cursor,
             memory,
             mirrored,
+            former,
             ..
         } = start;
         let now = (self.now)();
@@ -264,6 +265,7 @@ impl Lane {
             same_render: mirrored.as_ref() == Some(&self.render),
             tip,
             base,
+            former,
         };
         let finished = match self.make(to_make, again).await? {
             Made::Finished(finished) => *finished,

@@ -98,6 +98,7 @@ impl Lane {
             cursor,
             memory,
             mirrored,
+            former,
             ..
         } = self.recover(None).await?;
         let backlog = self.log.backlog(&[(self.id.clone(), self.topic.clone())]).await?;
@@ -138,6 +139,7 @@ impl Lane {
             same_render: mirrored.as_ref() == Some(&self.render),
             tip: Some(tip),
             base,
+            former,
         };
         let finished = match self.make(to_make, again).await? {
             Made::Finished(finished) => *finished,

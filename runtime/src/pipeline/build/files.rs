@@ -3,7 +3,7 @@
 use super::super::{attempt::Lane, error::AttemptError};
 use mirror_core::{
     ids::Oid,
-    path::{AGENTS_MARKER, MirrorPath},
+    path::{AGENTS_MARKER, MirrorPath, OwnedPaths},
 };
 
 impl Lane {
@@ -22,8 +22,18 @@ impl Lane {
         tree: Oid,
         take: &mut dyn FnMut(MirrorPath) -> Result<(), AttemptError>,
     ) -> Result<(), AttemptError> {
-        let foreign = self.foreign_agents_file(tree)?;
-        for root in self.transformer.owned.roots() {
+        self.each_file_of(&self.transformer.owned, tree, take)
+    }
+
+    /// Lists the files in the directories of a mirror.
+    pub(in crate::pipeline) fn each_file_of(
+        &self,
+        owned: &OwnedPaths,
+        tree: Oid,
+        take: &mut dyn FnMut(MirrorPath) -> Result<(), AttemptError>,
+    ) -> Result<(), AttemptError> {
+        let foreign = self.foreign_agents_file(tree, owned)?;
+        for root in owned.roots() {
             for file in self.git.files_below(tree, Some(&root))? {
                 if let Some(path) = file?.mirror_path().filter(|path| foreign.as_ref() != Some(path)) {
                     take(path)?;
@@ -34,8 +44,12 @@ impl Lane {
     }
 
     /// Returns the path of `AGENTS.md` where the tree has one that somebody else wrote.
-    pub(super) fn foreign_agents_file(&self, tree: Oid) -> Result<Option<MirrorPath>, AttemptError> {
-        let path = self.transformer.owned.agents_file();
+    pub(in crate::pipeline) fn foreign_agents_file(
+        &self,
+        tree: Oid,
+        owned: &OwnedPaths,
+    ) -> Result<Option<MirrorPath>, AttemptError> {
+        let path = owned.agents_file();
         let Some(file) = self.git.file(tree, &path)? else {
             return Ok(None);
         };

@@ -1,7 +1,9 @@
 //! What goes, and by what it is judged whether that is too much.
 
 use super::{
-    super::{breaker::Census, error::AttemptError, fetch::Fetched, recover::Tip, spool::Spool},
+    super::{
+        breaker::Census, error::AttemptError, fetch::Fetched, former::Former, recover::Tip, spool::Spool,
+    },
     Build,
 };
 use mirror_core::ids::ObjectKey;
@@ -44,13 +46,15 @@ impl Build<'_, '_, '_, '_> {
         going: &BTreeSet<ObjectKey>,
         spool: &Spool,
         tip: Option<Tip>,
+        former: Option<&Former>,
         handle: &Handle,
     ) -> Result<Option<Census>, AttemptError> {
         let lane = self.lane;
         if self.whole {
             let is_storage = |key: &&ObjectKey| matches!(key, ObjectKey::Table(_) | ObjectKey::Bucket(_));
             let storage = spool.keys().filter(is_storage).count();
-            let census = lane.census_of_all(&self.memory, going, tip, storage);
+            let owned = former.map_or(&lane.transformer.owned, |former| &former.owned);
+            let census = lane.census_of_all(&self.memory, going, tip.zip(Some(owned)), storage);
             return Ok(Some(handle.block_on(census)?));
         }
         if going.len() > 1 {

@@ -79,7 +79,7 @@ impl History {
             Some(since) => listed(remote, store, branch, tip, since, commits_max)?,
         };
         let oldest_first: Vec<CommitInfo> = commits.into_iter().rev().collect();
-        let owned = OwnedPaths::new(spec.prefix.clone());
+        let mut owned = OwnedPaths::new(spec.prefix.clone());
         let mut history = Self {
             branch: branch.to_owned(),
             context,
@@ -96,9 +96,14 @@ impl History {
                 .map_err(|error| Failure::failed(&error))?;
         }
         for commit in oldest_first {
-            let files = files(store, &owned, commit.tree)?;
             let trailers =
                 Trailers::parse(&commit.message).filter(|trailers| trailers.lane.mirror == spec.id);
+            // Its `prefix` may have been another one then.
+            owned = trailers
+                .as_ref()
+                .and_then(|trailers| trailers.owned.clone())
+                .unwrap_or(owned);
+            let files = files(store, &owned, commit.tree)?;
             history.step(commit, trailers, files, &mut known, &mut stands);
         }
         Ok(history)
