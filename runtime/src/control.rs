@@ -64,6 +64,22 @@ pub enum Request {
     Verify { mirror: String },
 }
 
+impl Request {
+    /// Returns whether nothing is changed by it.
+    #[must_use]
+    pub fn only_asks(&self) -> bool {
+        match self {
+            Self::Events { .. }
+            | Self::DeadLetters { .. }
+            | Self::Mirrors
+            | Self::Status { .. }
+            | Self::Verify { .. } => true,
+            Self::Replay { dry_run, .. } => *dry_run,
+            Self::Publish { .. } | Self::Pause { .. } | Self::Resync { .. } => false,
+        }
+    }
+}
+
 /// Why something that was asked for is not done.
 #[derive(Debug, Error)]
 pub enum ControlError {

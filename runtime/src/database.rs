@@ -2,10 +2,13 @@
 //!
 //! All writes run on one thread, many in one transaction, and are answered when that transaction is
 //! durable. Where durability is in doubt the writer stops for good: after a failed COMMIT the file
-//! must be read anew, by a new process. What the tables mean is not known here.
+//! must be read anew, by a new process. So it does where the file is no longer the one at its path ([`place`]): what is
+//! written then is gone with the process. What the tables mean is not known here.
 
+mod place;
 mod writer;
 
+use place::Place;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::{
     fs::{File, TryLockError},
@@ -70,6 +73,14 @@ pub enum DatabaseError {
         "the database stopped after a failed write; make room on its disk if that is full, and start the process again: what was accepted is there"
     )]
     Stopped,
+    #[error(
+        "the database `{file}` was deleted or moved away while this process has it open; nothing is accepted any more. A new process makes a new one, and compares everything with the source; put the file back first if it is only moved"
+    )]
+    Gone { file: PathBuf },
+    #[error(
+        "the database `{file}` was replaced by another file while this process has it open; nothing is accepted any more. A new process goes on with the one that is there, and compares with the source what it lacks"
+    )]
+    Replaced { file: PathBuf },
 }
 
 impl DatabaseError {
@@ -98,13 +109,13 @@ pub struct Database(Arc<Inner>);
 impl std::fmt::Debug for Database {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Database")
-            .field("file", &self.0.file)
+            .field("file", &self.0.place.file())
             .finish_non_exhaustive()
     }
 }
 
 struct Inner {
-    file: PathBuf,
+    place: Place,
     requests: Option<mpsc::Sender<writer::Request>>,
     writer: Option<JoinHandle<()>>,
     waiting: Arc<Semaphore>,
@@ -123,25 +134,25 @@ impl Database {
     pub fn open(directory: &Path, options: DatabaseOptions) -> Result<Self, DatabaseError> {
         let lock = lock(directory)?;
         let file = directory.join(DATABASE_FILE);
-        let connection = prepare(&file, options)?;
-        // The new file's name must survive too.
-        let synced = File::open(directory).and_then(|directory| directory.sync_all());
-        synced.map_err(|source| DatabaseError::Directory {
+        let failed = |source: io::Error| DatabaseError::Directory {
             directory: directory.into(),
             source: Arc::new(source),
-        })?;
+        };
+        place::make_private(&file).map_err(failed)?;
+        let connection = prepare(&file, options)?;
+        let place = Place::of(file.clone()).map_err(failed)?;
+        // The new file's name must survive too.
+        let synced = File::open(directory).and_then(|directory| directory.sync_all());
+        synced.map_err(failed)?;
         let (requests, received) = mpsc::channel();
         let ready = Arc::new(AtomicBool::new(true));
         let writer = writer::Writer::new(connection, &file, Arc::clone(&ready));
         let writer = std::thread::Builder::new()
             .name("database-writer".to_owned())
             .spawn(move || writer.run(&received))
-            .map_err(|source| DatabaseError::Directory {
-                directory: directory.into(),
-                source: Arc::new(source),
-            })?;
+            .map_err(failed)?;
         Ok(Self(Arc::new(Inner {
-            file,
+            place,
             requests: Some(requests),
             writer: Some(writer),
             waiting: Arc::new(Semaphore::new(WAITING_MAX)),
@@ -152,10 +163,15 @@ impl Database {
         })))
     }
 
-    /// Returns whether writes can be durable; once false, only a new process helps.
-    #[must_use]
-    pub fn is_ready(&self) -> bool {
-        self.0.ready.load(Ordering::Acquire)
+    /// Returns why writes cannot be durable in this process, while only a new one can mend it.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Stopped`], [`DatabaseError::Gone`] and [`DatabaseError::Replaced`].
+    pub fn check(&self) -> Result<(), DatabaseError> {
+        if !self.0.ready.load(Ordering::Acquire) {
+            return Err(DatabaseError::Stopped);
+        }
+        self.0.place.check()
     }
 
     /// Runs `work` in a transaction and returns its value when that is durable. An error of `work`
@@ -175,6 +191,7 @@ impl Database {
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
         A: FnOnce(&T) + Send + 'static,
     {
+        self.0.place.check()?;
         let permit = Arc::clone(&self.0.waiting)
             .acquire_owned()
             .await
@@ -199,7 +216,10 @@ impl Database {
         });
         let requests = self.0.requests.as_ref().ok_or(DatabaseError::Stopped)?;
         requests.send(request).map_err(|_| DatabaseError::Stopped)?;
-        answer.await.map_err(|_| DatabaseError::Stopped)?
+        let value = answer.await.map_err(|_| DatabaseError::Stopped)??;
+        // It may have been taken away meanwhile.
+        self.0.place.check()?;
+        Ok(value)
     }
 
     /// Runs `work` on a connection that cannot write, in a transaction of its own.
@@ -220,7 +240,7 @@ impl Database {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
-        let (file, readers) = (self.0.file.clone(), Arc::clone(&self.0.readers));
+        let (file, readers) = (self.0.place.file().to_owned(), Arc::clone(&self.0.readers));
         let reading = move || {
             let connection = match idle {
                 Some(connection) => connection,
@@ -258,16 +278,23 @@ impl Drop for Inner {
     }
 }
 
+/// Makes a data directory, for this user only, and what is missing above it. One that is there stays as it is.
+///
+/// # Errors
+/// A directory that cannot be made.
+pub fn make_directory(directory: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory)
+}
+
 fn lock(directory: &Path) -> Result<File, DatabaseError> {
     let failed = |source| DatabaseError::Directory {
         directory: directory.into(),
         source: Arc::new(source),
     };
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(directory).map_err(failed)?;
+    make_directory(directory).map_err(failed)?;
     let file = File::options()
         .create(true)
         .truncate(false)

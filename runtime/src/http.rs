@@ -2,7 +2,7 @@
 //!
 //! | request | who | answer |
 //! | --- | --- | --- |
-//! | `GET /livez` | anybody | 200, or 503 if only a new process helps: an attempt hangs, or the log stopped or is another one |
+//! | `GET /livez` | anybody | 200, or 503 if only a new process helps: an attempt hangs, or the log stopped, is another one or was deleted |
 //! | `GET /readyz` | anybody | 200, or 503 while events cannot be made durable |
 //! | `GET /metrics` | anybody | the metrics, in the OpenMetrics text format |
 //! | `GET /v1/status` | a token | the lanes of the projects that the token is good for; in `log` why the log cannot go on, where only a new process helps |
@@ -222,12 +222,12 @@ fn sender(token: &IngestToken) -> Result<Sender, HttpError> {
     })
 }
 
-/// A log that stopped, a guest that does not end, and a lane that is stuck are mended by a new process only.
+/// A log that stopped, a database that is gone, a guest that does not end, and a lane that is stuck are mended by a new process only.
 async fn livez(State(shared): State<Shared>) -> Response {
     let problem = if let Some(over) = shared.log.over() {
         Some(crate::app::chain(&over))
-    } else if let Some(overdue) = shared.status.overdue() {
-        Some(overdue)
+    } else if let Some(over) = shared.status.over() {
+        Some(over)
     } else {
         let stuck = shared.status.stuck(std::time::Instant::now());
         stuck.map(|lane| format!("lane {lane} is stuck"))

@@ -232,8 +232,8 @@ pub struct Status {
     shadows: Mutex<BTreeMap<(MirrorId, String), Arc<ShadowReport>>>,
     /// Events that wait for mirrors whose lanes are not open.
     unopened: Mutex<BTreeMap<MirrorId, u64>>,
-    /// What to say of a guest that does not come to an end.
-    overdue: Mutex<Option<String>>,
+    /// What, beside the log, only a new process mends.
+    over: Mutex<Option<String>>,
 }
 
 impl Status {
@@ -358,18 +358,15 @@ impl Status {
         self.lanes().keys().cloned().collect()
     }
 
-    /// Notes what there is to say of a guest that does not come to an end, or that all do.
-    pub fn set_overdue(&self, guest: Option<String>) {
-        *self.overdue.lock().unwrap_or_else(PoisonError::into_inner) = guest;
+    /// Notes what, beside the log, only a new process mends, or that there is nothing.
+    pub fn set_over(&self, why: Option<String>) {
+        *self.over.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }
 
-    /// Returns what was noted of a guest that does not come to an end.
+    /// Returns what was noted that only a new process mends.
     #[must_use]
-    pub fn overdue(&self) -> Option<String> {
-        self.overdue
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    pub fn over(&self) -> Option<String> {
+        self.over.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Returns a lane whose attempt does not come forward.

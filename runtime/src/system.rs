@@ -10,7 +10,7 @@ use crate::{
         Config, GitConfig, KeboolaConfig, MirrorSpec, QueueConfig, SandboxLimits, SecretsChoice,
         TAG_ROOT_BYTES_MIN,
     },
-    database::{Database, DatabaseOptions},
+    database::{self, Database, DatabaseError, DatabaseOptions},
     metrics::Metrics,
     nats::{self, Nats},
     notify::{MirrorNotices, Notices, courier::Courier},
@@ -54,11 +54,16 @@ use std::{
 };
 use tokio::sync::Mutex;
 
+/// Directory in the data directory of what was compiled.
+pub const GUESTS: &str = "guests";
+
 /// Everything that lives as long as the process.
 pub struct System {
     pub config: Config,
     pub log: Arc<dyn EventLog>,
     pub state: Arc<dyn StateStore>,
+    /// Of this process alone; the log is in it where it is not over NATS.
+    database: Database,
     /// The log once more, where it is over NATS.
     pub jetstream: Option<JetStreamLog>,
     /// Whether this process may push; held for ever where it is the only one.
@@ -246,7 +251,7 @@ impl System {
     /// See [`StartError`].
     pub async fn open(config: Config) -> Result<Self, StartError> {
         let data_dir = config.data_dir.clone();
-        std::fs::create_dir_all(&data_dir).map_err(|source| StartError::DataDir {
+        database::make_directory(&data_dir).map_err(|source| StartError::DataDir {
             path: data_dir.clone(),
             source,
         })?;
@@ -268,9 +273,9 @@ impl System {
         } = Kept::open(&config.queue, database.clone()).await?;
         let notices = match (&config.queue, &jetstream) {
             (QueueConfig::JetStream(queue), Some(log)) => {
-                NoticeStore::shared(database, log.nats().clone(), &queue.prefix).await?
+                NoticeStore::shared(database.clone(), log.nats().clone(), &queue.prefix).await?
             }
-            _ => NoticeStore::new(database),
+            _ => NoticeStore::new(database.clone()),
         };
         let notices = Notices::new(notices, Arc::clone(&metrics));
         let tag_root_id =
@@ -280,7 +285,7 @@ impl System {
         }
         let cache_key = derived_key(&secret, b"kbc-mirror compiled guests");
         let sandbox = SandboxConfig {
-            cache_dir: Some(data_dir.join("guests")),
+            cache_dir: Some(data_dir.join(GUESTS)),
             cache_key,
             limits: guest_limits(config.sandbox),
             policy_limits: config.policies.limits.clone(),
@@ -303,6 +308,7 @@ impl System {
             config,
             log,
             state,
+            database,
             jetstream,
             lease: Lease::default(),
             metrics,
@@ -317,6 +323,12 @@ impl System {
             own_secrets: std::sync::Mutex::default(),
             repositories: Mutex::default(),
         })
+    }
+
+    /// Returns why the database in the data directory cannot be written in this process, while only a new one can mend it.
+    #[must_use]
+    pub fn database_over(&self) -> Option<DatabaseError> {
+        self.database.check().err()
     }
 
     /// Returns what to say of one of our own guests that does not come to an end ([`Sandbox::overdue`]).

@@ -5,9 +5,10 @@ use crate::{
     app::Failure,
     config::Config,
     control::{Control, Request, socket},
-    database::{Database, DatabaseOptions},
+    database::{DATABASE_FILE, Database, DatabaseOptions},
+    output::errln,
     runner::{Runner, lanes},
-    system::System,
+    system::{GUESTS, System},
 };
 use serde_json::Value;
 use std::{io::ErrorKind, path::Path, sync::Arc};
@@ -25,7 +26,7 @@ pub(super) enum Needs {
 /// # Errors
 /// A configuration that cannot be used, a mirror that is not there, or whatever the answer says.
 pub(super) fn ask(path: &Path, request: Request, needs: Needs) -> Result<Value, Failure> {
-    let config = Config::read(path).map_err(|error| Failure::usage(crate::app::chain(&error)))?;
+    let mut config = Config::read(path).map_err(|error| Failure::usage(crate::app::chain(&error)))?;
     if let Some(mirror) = mirror_of(&request) {
         config
             .mirror(mirror)
@@ -46,14 +47,39 @@ pub(super) fn ask(path: &Path, request: Request, needs: Needs) -> Result<Value, 
             )));
         }
     }
-    run_to_end(runtime()?, async {
+    let scratch = scratch_for(&mut config, &request)?;
+    let answer = run_to_end(runtime()?, async {
         let control = match needs {
             Needs::Log => open_log(config).await?,
             Needs::Branches => open_branches(config, &request).await?,
         };
         let answer = control.answer(request).await;
         answer.map_err(|error| Failure::failed(&error))
-    })
+    });
+    drop(scratch);
+    answer
+}
+
+/// Who only asks makes no data directory: where there is no database yet, one is used that goes with the command.
+fn scratch_for(config: &mut Config, request: &Request) -> Result<Option<tempfile::TempDir>, Failure> {
+    let file = config.data_dir.join(DATABASE_FILE);
+    if !request.only_asks() || !matches!(file.try_exists(), Ok(false)) {
+        return Ok(None);
+    }
+    errln!(
+        "there is no `{}`: nothing ran here yet, or the data directory was deleted or moved; this is what is known without it",
+        file.display()
+    );
+    let scratch = tempfile::Builder::new().prefix("kbc-mirror-").tempdir();
+    let scratch = scratch.map_err(|error| Failure::failed(&error))?;
+    let guests = config.data_dir.join(GUESTS);
+    if guests.is_dir() {
+        // What is compiled there need not be compiled again.
+        let linked = std::os::unix::fs::symlink(&guests, scratch.path().join(GUESTS));
+        linked.map_err(|error| Failure::failed(&error))?;
+    }
+    config.data_dir = scratch.path().to_owned();
+    Ok(Some(scratch))
 }
 
 fn mirror_of(request: &Request) -> Option<&str> {

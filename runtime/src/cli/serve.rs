@@ -237,24 +237,26 @@ pub(super) fn stop_asked() -> impl Future<Output = ()> {
     }
 }
 
-/// Done when there has been something for a minute that only a new process mends: a log that stopped or is another one, or one of
-/// our own guests that does not end. Over whose object that was is found by the processes that come after it, as for one that died.
+/// Done when there has been something for a minute that only a new process mends: a log that stopped or is another one, a database
+/// that is no longer at its place, or one of our own guests that does not end. Over whose object that was is found by the processes that come after it, as for one that died.
 async fn beyond_repair(system: &System) -> Failure {
     let mut looks = 0;
     loop {
         tokio::time::sleep(LOOKED_AT_EVERY).await;
-        let overdue = system.overdue(Instant::now());
-        let told = overdue.as_ref().map(ToString::to_string);
+        let told = match (system.database_over(), system.overdue(Instant::now())) {
+            (Some(over), _) => Some(crate::app::chain(&over)),
+            (None, overdue) => overdue.map(|overdue| crate::app::chain(&overdue)),
+        };
         if let Some(told) = told
             .as_ref()
-            .filter(|told| system.status.overdue().as_ref() != Some(*told))
+            .filter(|told| system.status.over().as_ref() != Some(*told))
         {
             tracing::error!("{told}");
         }
-        system.status.set_overdue(told);
+        system.status.set_over(told.clone());
         let failure = match system.log.over() {
             Some(over) => Some(Failure::failed(&over)),
-            None => overdue.map(|overdue| Failure::failed(&overdue)),
+            None => told.map(Failure::message),
         };
         looks = if failure.is_some() { looks + 1 } else { 0 };
         if let Some(failure) = failure.filter(|_| looks >= LOOKS) {

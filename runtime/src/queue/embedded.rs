@@ -4,7 +4,7 @@ use super::{
     Appended, Backlog, DeadLetter, DeadLetterId, EventLog, FiledLetter, LogError, NewEvent, News, Pruned,
     Retention,
 };
-use crate::database::{Database, DatabaseError, maybe_whole, signed, whole};
+use crate::database::{Database, maybe_whole, signed, whole};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use mirror_core::{
@@ -479,11 +479,11 @@ impl EventLog for EmbeddedLog {
     }
 
     fn is_ready(&self) -> bool {
-        self.database.is_ready()
+        self.database.check().is_ok()
     }
 
     fn over(&self) -> Option<LogError> {
-        (!self.database.is_ready()).then(|| DatabaseError::Stopped.into())
+        self.database.check().err().map(LogError::from)
     }
 }
 

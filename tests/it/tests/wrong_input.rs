@@ -9,6 +9,8 @@ mod command_line;
 mod configuration;
 #[path = "wrong_input/disk.rs"]
 mod disk;
+#[path = "wrong_input/gone.rs"]
+mod gone;
 #[path = "wrong_input/http.rs"]
 mod http;
 #[path = "wrong_input/places.rs"]

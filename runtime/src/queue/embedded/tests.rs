@@ -320,3 +320,32 @@ async fn the_file_does_not_keep_a_growing_journal() {
         Some(at(1))
     );
 }
+
+#[tokio::test]
+async fn a_file_that_is_taken_away_takes_nothing_more_and_may_come_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = open(directory.path()).await;
+    log.append(vec![change("1", "a", 1)]).await.unwrap();
+    let (file, away) = (
+        directory.path().join("mirror.sqlite"),
+        directory.path().join("away"),
+    );
+    let check = async |says: &str| {
+        let refused = log
+            .append(vec![change("1", "a", 2)])
+            .await
+            .map_err(|error| crate::app::chain(&error));
+        let over = log.over().map(|error| crate::app::chain(&error));
+        for said in [refused.unwrap_err(), over.unwrap_or_default()] {
+            assert!(said.contains(says), "{said}");
+        }
+        assert!(!log.is_ready());
+    };
+    std::fs::rename(&file, &away).unwrap();
+    check("was deleted or moved away").await;
+    std::fs::copy(&away, &file).unwrap();
+    check("was replaced by another file").await;
+    std::fs::rename(&away, &file).unwrap();
+    assert!(log.is_ready() && log.over().is_none());
+    assert!(!log.append(vec![change("1", "a", 2)]).await.unwrap()[0].duplicate);
+}
