@@ -263,6 +263,30 @@ pub enum EventsCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Settles dead letters that are not to be replayed.
+    ///
+    /// They stay listed with the time, are no longer counted by `dead_letters_unplayed`, and `replay --all` passes them by. The
+    /// event of one that cannot be read has to be published again, mended; this only says that somebody has seen to it.
+    #[command(
+        after_help = "Examples:\n  kbc-mirror events acknowledge --config mirror.toml --id 7\n  kbc-mirror events acknowledge --config mirror.toml --all-unreadable"
+    )]
+    Acknowledge {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// Only those of this mirror's project.
+        #[arg(long)]
+        mirror: Option<String>,
+        /// Number of a dead letter; may be repeated.
+        #[arg(long = "id")]
+        ids: Vec<u64>,
+        /// All whose events could not be read, and which therefore cannot be replayed.
+        #[arg(long, conflicts_with = "ids")]
+        all_unreadable: bool,
+        /// Print the outcome as JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -6,7 +6,7 @@
 pub mod socket;
 
 use crate::{
-    config::{Config, MirrorSpec},
+    config::{Config, MirrorSpec, QueueConfig},
     pipeline::attempt::Lane,
     queue::{
         DeadLetterId, EventLog, FiledLetter, LogError, NewEvent,
@@ -52,6 +52,11 @@ pub enum Request {
         /// Only say what would be done.
         dry_run: bool,
     },
+    /// Dead letters that need no replay; none: all, of the mirror or of no project, whose events could not be read.
+    Acknowledge {
+        mirror: Option<String>,
+        letters: Vec<u64>,
+    },
     /// Let a mirror's branches start nothing new, or go on.
     Pause { mirror: String, paused: bool },
     /// Have everything of a mirror compared with its source and rendered anew.
@@ -75,7 +80,9 @@ impl Request {
             | Self::Status { .. }
             | Self::Verify { .. } => true,
             Self::Replay { dry_run, .. } => *dry_run,
-            Self::Publish { .. } | Self::Pause { .. } | Self::Resync { .. } => false,
+            Self::Acknowledge { .. } | Self::Publish { .. } | Self::Pause { .. } | Self::Resync { .. } => {
+                false
+            }
         }
     }
 }
@@ -138,6 +145,7 @@ impl Control {
                 letters,
                 dry_run,
             } => self.replay(mirror.as_deref(), &letters, dry_run).await,
+            Request::Acknowledge { mirror, letters } => self.acknowledge(mirror.as_deref(), &letters).await,
             Request::Pause { mirror, paused } => self.pause(&mirror, paused).await,
             Request::Resync { mirror } => self.resync(&mirror).await,
             Request::Mirrors => self.mirrors().await,
@@ -265,14 +273,12 @@ impl Control {
         let all = self.letters(mirror, 0, usize::MAX).await?;
         let can_be = |filed: &&FiledLetter| filed.replayed_at.is_none() && filed.letter.envelope.is_some();
         let chosen: Vec<&FiledLetter> = match letters {
-            [] => all.iter().filter(can_be).collect(),
-            ids => {
-                let known = |id: &u64| {
-                    let found = all.iter().find(|filed| filed.id.0 == *id);
-                    found.ok_or_else(|| LogError::NoSuchLetter { id: *id })
-                };
-                ids.iter().map(known).collect::<Result<_, _>>()?
-            }
+            [] => all
+                .iter()
+                .filter(can_be)
+                .filter(|filed| filed.acknowledged_at.is_none())
+                .collect(),
+            ids => named(&all, ids)?,
         };
         let (mut replayed, mut refused) = (Vec::new(), Vec::new());
         for filed in chosen {
@@ -294,15 +300,49 @@ impl Control {
         Ok(json!({ "dryRun": dry_run, "replayed": replayed, "refused": refused }))
     }
 
+    async fn acknowledge(&self, mirror: Option<&str>, letters: &[u64]) -> Result<Value, ControlError> {
+        let all = self.letters(mirror, 0, usize::MAX).await?;
+        let is_settled = |filed: &FiledLetter| filed.replayed_at.is_some() || filed.acknowledged_at.is_some();
+        let chosen: Vec<&FiledLetter> = match letters {
+            [] => all
+                .iter()
+                .filter(|filed| filed.letter.envelope.is_none() && !is_settled(filed))
+                .collect(),
+            ids => named(&all, ids)?,
+        };
+        let now = (self.now)();
+        let (mut acknowledged, mut refused) = (Vec::new(), Vec::new());
+        for filed in chosen {
+            if self.log.acknowledge(filed.id, now).await? {
+                tracing::info!(letter = filed.id.0, filed_at = %filed.letter.at, "an operator acknowledged a dead letter");
+                acknowledged.push(letter(filed, now));
+            } else {
+                let problem = match filed.replayed_at {
+                    Some(_) => "it was replayed before",
+                    None => "it was acknowledged before",
+                };
+                refused.push(json!({ "id": filed.id.0, "problem": problem }));
+            }
+        }
+        Ok(json!({ "acknowledged": acknowledged, "refused": refused }))
+    }
+
     async fn pause(&self, mirror: &str, paused: bool) -> Result<Value, ControlError> {
         let spec = self.mirror(mirror)?;
         let at = paused.then(|| (self.now)());
         let stored = self.pauses.set(&spec.id, at).await;
         stored.map_err(|error| ControlError::Failed(crate::app::chain(&error)))?;
+        let mut failing = Vec::new();
         if let Some(runner) = &self.runner {
+            failing = runner.failing_of(&spec.id);
             runner.pause(&spec.id, paused);
         }
-        Ok(json!({ "mirror": mirror, "paused": paused, "running": self.runner.is_some() }))
+        Ok(json!({
+            "mirror": mirror,
+            "paused": paused,
+            "running": self.runner.is_some(),
+            "failing": failing,
+        }))
     }
 
     async fn resync(&self, mirror: &str) -> Result<Value, ControlError> {
@@ -314,7 +354,22 @@ impl Control {
             lane.resync().await.map_err(|error| failed(&error))?;
         }
         runner.hasten();
-        Ok(json!({ "mirror": mirror, "branches": lanes.len() }))
+        let paused = self
+            .pauses
+            .since(&spec.id)
+            .await
+            .map_err(|error| failed(&error))?;
+        Ok(json!({
+            "mirror": mirror,
+            "branches": lanes.len(),
+            "pausedSince": paused.map(|at| at.to_string()),
+            "failing": runner.failing_of(&spec.id),
+        }))
+    }
+
+    /// Returns whether another process may have what this one has not.
+    fn is_shared(&self) -> bool {
+        matches!(self.config.queue, QueueConfig::JetStream(_))
     }
 
     async fn mirrors(&self) -> Result<Value, ControlError> {
@@ -346,7 +401,13 @@ impl Control {
                 "standing": summary,
             }));
         }
-        Ok(json!({ "running": self.runner.is_some(), "mirrors": listed }))
+        let unmirrored = self.runner.as_ref().map(|runner| runner.unmirrored());
+        Ok(json!({
+            "running": self.runner.is_some(),
+            "shared": self.is_shared(),
+            "mirrors": listed,
+            "unmirrored": unmirrored,
+        }))
     }
 
     async fn status(&self, mirror: &str) -> Result<Value, ControlError> {
@@ -354,6 +415,7 @@ impl Control {
         let runner = self.runner.as_ref().ok_or(ControlError::NotRunning)?;
         let page = runner.status_of(&spec.id).await;
         let mut page = page.map_err(|error| ControlError::Failed(crate::app::chain(&error)))?;
+        page["shared"] = self.is_shared().into();
         page["log"] = self.log.over().map(|over| crate::app::chain(&over)).into();
         Ok(page)
     }
@@ -382,6 +444,15 @@ fn opened(lanes: Vec<Lane>) -> Result<Vec<Lane>, ControlError> {
         ));
     }
     Ok(lanes)
+}
+
+/// Finds letters by their ids.
+fn named<'l>(all: &'l [FiledLetter], ids: &[u64]) -> Result<Vec<&'l FiledLetter>, LogError> {
+    let known = |id: &u64| {
+        let found = all.iter().find(|filed| filed.id.0 == *id);
+        found.ok_or(LogError::NoSuchLetter { id: *id })
+    };
+    ids.iter().map(known).collect()
 }
 
 fn unplayable(filed: &FiledLetter) -> &'static str {
@@ -413,6 +484,7 @@ fn letter(
         id,
         letter,
         replayed_at,
+        acknowledged_at,
     }: &FiledLetter,
     now: Timestamp,
 ) -> Value {
@@ -426,5 +498,6 @@ fn letter(
         "about": letter.body,
         "replayable": letter.envelope.is_some() && replayed_at.is_none(),
         "replayedAt": replayed_at.map(|at| at.to_string()),
+        "acknowledgedAt": acknowledged_at.map(|at| at.to_string()),
     })
 }

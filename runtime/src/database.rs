@@ -375,7 +375,14 @@ fn prepare(file: &Path, options: DatabaseOptions) -> Result<Connection, Database
         connection.execute_batch(&schema).map_err(failed)?;
     }
     connection
-        .execute_batch(&[crate::state::notices::SCHEMA, crate::state::pauses::SCHEMA].concat())
+        .execute_batch(
+            &[
+                crate::queue::embedded::LATER_SCHEMA,
+                crate::state::notices::SCHEMA,
+                crate::state::pauses::SCHEMA,
+            ]
+            .concat(),
+        )
         .map_err(failed)?;
     Ok(connection)
 }

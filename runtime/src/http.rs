@@ -5,7 +5,7 @@
 //! | `GET /livez` | anybody | 200, or 503 if only a new process helps: an attempt hangs, or the log stopped, is another one or was deleted |
 //! | `GET /readyz` | anybody | 200, or 503 while events cannot be made durable |
 //! | `GET /metrics` | anybody | the metrics, in the OpenMetrics text format |
-//! | `GET /v1/status` | a token | the lanes of the projects that the token is good for; in `log` why the log cannot go on, where only a new process helps |
+//! | `GET /v1/status` | a token | the lanes of the projects that the token is good for; in `unmirrored` events of theirs that no mirror takes; in `log` why the log cannot go on, where only a new process helps |
 //! | `POST /v1/events` | a token | see below |
 //!
 //! A token is sent as `Authorization: Bearer …`; only a digest of it is held. It is good for one stack
@@ -30,7 +30,8 @@
 //!
 //! So one bad event never holds up its neighbours, and sending again is always safe: what is there
 //! already is a duplicate. Errors are problem details (RFC 9457). Events of projects that no mirror has
-//! are accepted too; a mirror that is added later begins with everything, and without them.
+//! are accepted too, and counted ([`crate::queue::unmirrored`]); a mirror that is added later begins with
+//! everything, and without them.
 
 mod connections;
 
@@ -261,6 +262,9 @@ async fn status_page(State(shared): State<Shared>, headers: HeaderMap) -> Respon
         mirrored.any(|one| one.mirror == *mirror && sender.is_good_for(&one.stack, &one.project))
     };
     let mut page = shared.status.page(is_meant);
+    page["unmirrored"] = shared
+        .status
+        .unmirrored_page(|topic| sender.is_good_for(&topic.stack, &topic.project));
     page["log"] = shared.log.over().map(|over| crate::app::chain(&over)).into();
     axum::Json(page).into_response()
 }

@@ -1,13 +1,16 @@
 //! The table of metrics: every name, label and bucket in one place (SPEC §8 is the contract).
 
-use crate::config::MirrorSpec;
+use crate::{config::MirrorSpec, queue::unmirrored::Lacks};
 use mirror_core::event::EventKind;
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
-use std::sync::{Mutex, PoisonError, atomic::AtomicU64};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError, atomic::AtomicU64},
+};
 
 #[cfg(test)]
 mod dashboards;
@@ -106,6 +109,12 @@ pub struct Accepted {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Unmirrored {
+    /// What a mirror would have to be of: `project` or `branch`.
+    pub lacks: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Attempted {
     /// `ok` or `failed`; of a comparison with the source also `waiting`, where it takes a second look.
     pub outcome: &'static str,
@@ -182,6 +191,7 @@ pub struct Metrics {
     pub pushes_refused: Family<Reason, Counter>,
     pub dead_letters: Family<Reason, Counter>,
     dead_letters_unplayed: Gauge,
+    unmirrored_events: Family<Unmirrored, Gauge>,
     dead_letters_oldest_age: Share,
     /// What admins are told, by the code of its kind.
     pub admin_notifications: Family<Reason, Counter>,
@@ -232,6 +242,7 @@ impl Metrics {
             pushes_refused: Family::default(),
             dead_letters: Family::default(),
             dead_letters_unplayed: Gauge::default(),
+            unmirrored_events: Family::default(),
             dead_letters_oldest_age: Share::default(),
             admin_notifications: Family::default(),
             notifications: Family::default(),
@@ -316,6 +327,7 @@ impl Metrics {
             pushes_refused,
             dead_letters,
             dead_letters_unplayed,
+            unmirrored_events,
             dead_letters_oldest_age,
             admin_notifications,
             notifications,
@@ -410,12 +422,17 @@ impl Metrics {
         );
         registry.register(
             "dead_letters_unplayed",
-            "Dead letters that were not replayed",
+            "Dead letters that were neither replayed nor acknowledged, as counted last; counted each minute",
             dead_letters_unplayed.clone(),
         );
         registry.register(
+            "unmirrored_events",
+            "Accepted events of projects that no mirror of this process's configuration is of, or of branches that none of its open mirrors has; counted each minute",
+            unmirrored_events.clone(),
+        );
+        registry.register(
             "dead_letters_oldest_age_seconds",
-            "Age of the oldest dead letter that was not replayed",
+            "Age of the oldest dead letter that was neither replayed nor acknowledged; looked up each minute",
             dead_letters_oldest_age.clone(),
         );
         registry.register(
@@ -477,7 +494,18 @@ impl Metrics {
         self.events_accepted.get_or_create(&label).inc();
     }
 
-    /// Tells how many dead letters were not replayed, and how old the oldest is, in seconds.
+    /// Tells how many events no mirror takes, by what they lack.
+    pub fn unmirrored(&self, counted: &BTreeMap<Lacks, u64>) {
+        for (lacks, events) in counted {
+            let label = Unmirrored {
+                lacks: lacks.as_str(),
+            };
+            let events = i64::try_from(*events).unwrap_or(i64::MAX);
+            self.unmirrored_events.get_or_create(&label).set(events);
+        }
+    }
+
+    /// Tells how many dead letters were neither replayed nor acknowledged, and how old the oldest is, in seconds.
     pub fn letters(&self, depth: u64, oldest_age: f64) {
         self.dead_letters_unplayed
             .set(i64::try_from(depth).unwrap_or(i64::MAX));

@@ -27,6 +27,12 @@ macro_rules! errln {
 
 pub(crate) use {errln, out, outln};
 
+/// Says a number with what it counts, in the singular where it is one.
+pub(crate) fn counted(count: u64, what: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{ending}")
+}
+
 /// The first write to standard output that failed.
 static FAILED: Mutex<Option<io::Error>> = Mutex::new(None);
 

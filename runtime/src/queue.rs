@@ -7,6 +7,7 @@ pub mod embedded;
 pub mod jetstream;
 pub mod reader;
 pub mod retention;
+pub mod unmirrored;
 
 #[cfg(test)]
 mod contract;
@@ -136,11 +137,18 @@ pub trait EventLog: Send + Sync {
     /// As [`EventLog::append`].
     async fn prune_letters(&self, before: Timestamp, max: u64, batch_max: usize) -> Result<u64, LogError>;
 
-    /// Returns how many dead letters were not replayed, and when the oldest of them was filed.
+    /// Returns how many dead letters were neither replayed nor acknowledged, and when the oldest of them was filed.
     ///
     /// # Errors
     /// A log that cannot be read.
     async fn unplayed(&self) -> Result<Backlog, LogError>;
+
+    /// Notes that an operator has seen a dead letter and that it is settled without a replay; it stays listed, and may be
+    /// replayed all the same. Returns whether that is news: not of one that was replayed or acknowledged before.
+    ///
+    /// # Errors
+    /// [`LogError::NoSuchLetter`].
+    async fn acknowledge(&self, letter: DeadLetterId, now: Timestamp) -> Result<bool, LogError>;
 
     /// Appends a dead letter's event anew, past deduplication, and marks the letter as replayed.
     ///
@@ -162,6 +170,12 @@ pub trait EventLog: Send + Sync {
     /// # Errors
     /// A log that cannot be read.
     async fn waiting(&self, mirror: &MirrorId, stack: &Stack, project: &ProjectId) -> Result<u64, LogError>;
+
+    /// Returns what there is of topics that `retention` names no lane of and does not hold, at most `max` of them.
+    ///
+    /// # Errors
+    /// A log that cannot be read.
+    async fn unmirrored(&self, retention: &Retention, max: usize) -> Result<Vec<(Topic, Backlog)>, LogError>;
 
     /// Deletes what `retention` does not keep, oldest first and at most `retention.batch_max` rows of each
     /// kind, so that appends never wait long. Dead letters are another matter
@@ -268,6 +282,8 @@ pub struct FiledLetter {
     pub id: DeadLetterId,
     pub letter: DeadLetter,
     pub replayed_at: Option<Timestamp>,
+    /// When an operator has said that it needs no replay.
+    pub acknowledged_at: Option<Timestamp>,
 }
 
 /// What waits.

@@ -13,13 +13,14 @@ use crate::{
     },
     policies::ShadowReport,
     poll::PollStatus,
+    queue::unmirrored::{self, Unmirrored},
     state::notices::Standing,
     visibility::{Exports, Found},
 };
 use jiff::Timestamp;
 use mirror_core::{
     deletions::Held,
-    ids::{LaneId, MirrorId, Oid, TableId},
+    ids::{LaneId, MirrorId, Oid, TableId, Topic},
     inventory::{Inventory, ObjectType},
     jobs::budget::{Pace, Spent},
     retry::Outage,
@@ -46,9 +47,12 @@ pub struct LaneStatus {
     pub progress: Option<Arc<Progress>>,
     /// Of this process; before its first one, when the commit was made that the lane is known to be at.
     pub last_push: Option<Timestamp>,
+    /// When the next attempt begins; none while one runs, and where nothing is to be done.
     pub next_due: Option<Timestamp>,
     pub backlog: u64,
     pub outage: Option<Outage>,
+    /// What the source does not show yet, where the last attempt came to nothing but for that.
+    pub awaited: Option<String>,
     /// None where it is not known: before the first attempt, and where nothing is stored.
     pub withheld: Option<WithheldNow>,
     /// How fast the history of runs grows; none before the first attempt and without job history.
@@ -135,12 +139,20 @@ impl LaneStatus {
         self.withheld.as_ref().map_or(0, WithheldNow::count)
     }
 
+    /// Returns the outage, unless all that is wrong is that the source does not show something yet, and nobody was told.
+    fn shown_outage(&self) -> Option<&Outage> {
+        let is_told = |outage: &Outage| outage.notified_at.is_some() || !outage.asked_at.is_empty();
+        let outage = self.outage.as_ref();
+        outage.filter(|outage| self.awaited.is_none() || is_told(outage))
+    }
+
     fn state(&self) -> State {
-        match &self.outage {
+        match self.shown_outage() {
             _ if self.paused && self.attempt_since.is_none() => State::Paused,
             Some(_) if self.held.is_some() => State::Held,
             Some(outage) if outage.notified_at.is_some() => State::Failing,
             Some(_) => State::Retrying,
+            None if self.awaited.is_some() => State::Waiting,
             None if self.attempt_since.is_some() => State::Syncing,
             None if self.tip.is_none() => State::Starting,
             None if self.next_due.is_some() || self.backlog > 0 => State::Waiting,
@@ -232,6 +244,8 @@ pub struct Status {
     shadows: Mutex<BTreeMap<(MirrorId, String), Arc<ShadowReport>>>,
     /// Events that wait for mirrors whose lanes are not open.
     unopened: Mutex<BTreeMap<MirrorId, u64>>,
+    /// What the log has that no mirror takes.
+    unmirrored: Mutex<Vec<Unmirrored>>,
     /// What, beside the log, only a new process mends.
     over: Mutex<Option<String>>,
 }
@@ -358,6 +372,18 @@ impl Status {
         self.lanes().keys().cloned().collect()
     }
 
+    /// Notes what the log has that no mirror takes.
+    pub fn set_unmirrored(&self, found: Vec<Unmirrored>) {
+        *self.unmirrored.lock().unwrap_or_else(PoisonError::into_inner) = found;
+    }
+
+    /// Returns what there is to say of what no mirror takes, of the projects that are meant; null where there is nothing.
+    #[must_use]
+    pub fn unmirrored_page(&self, is_meant: impl Fn(&Topic) -> bool) -> Value {
+        let found = self.unmirrored.lock().unwrap_or_else(PoisonError::into_inner);
+        unmirrored::page(found.iter().filter(|one| is_meant(&one.topic)))
+    }
+
     /// Notes what, beside the log, only a new process mends, or that there is nothing.
     pub fn set_over(&self, why: Option<String>) {
         *self.over.lock().unwrap_or_else(PoisonError::into_inner) = why;
@@ -367,6 +393,26 @@ impl Status {
     #[must_use]
     pub fn over(&self) -> Option<String> {
         self.over.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns the lanes of a mirror that fail, each with the reason and when it is tried next.
+    #[must_use]
+    pub fn failing(&self, mirror: &MirrorId) -> Vec<Value> {
+        let lanes = self.lanes();
+        let of_mirror = lanes.iter().filter(|(id, _)| id.mirror == *mirror);
+        let failing = of_mirror.filter_map(|(id, lane)| {
+            let outage = lane.shown_outage()?;
+            Some(json!({
+                "branchId": id.branch.as_str(),
+                "ref": lane.refname,
+                "since": outage.since.to_string(),
+                "reason": outage.reason,
+                "state": lane.state().as_str(),
+                "attemptSince": lane.attempt_since.map(|at| at.to_string()),
+                "nextDue": lane.next_due.map(|at| at.to_string()),
+            }))
+        });
+        failing.collect()
     }
 
     /// Returns a lane whose attempt does not come forward.
@@ -400,7 +446,9 @@ impl Status {
                     "lastPush": lane.last_push.map(|at| at.to_string()),
                     "nextDue": lane.next_due.map(|at| at.to_string()),
                     "backlog": lane.backlog,
-                    "outage": lane.outage.as_ref().map(|outage| json!({
+                    "awaited": lane.awaited,
+                    "attemptSince": lane.attempt_since.map(|at| at.to_string()),
+                    "outage": lane.shown_outage().map(|outage| json!({
                         "since": outage.since.to_string(),
                         "reason": outage.reason,
                         "attempts": outage.attempts,

@@ -5,10 +5,10 @@ use crate::{
     app::Failure,
     config::Config,
     control::{Control, Request, socket},
-    database::{DATABASE_FILE, Database, DatabaseOptions},
+    database::{DATABASE_FILE, Database, DatabaseError, DatabaseOptions},
     output::errln,
     runner::{Runner, lanes},
-    system::{GUESTS, System},
+    system::{GUESTS, StartError, System},
 };
 use serde_json::Value;
 use std::{io::ErrorKind, path::Path, sync::Arc};
@@ -20,6 +20,9 @@ pub(super) enum Needs {
     /// The branches of one mirror, ready to be worked on.
     Branches,
 }
+
+/// Member of an answer that no running process gave.
+pub(super) const WITHOUT_PROCESS: &str = "withoutProcess";
 
 /// Asks, and returns the answer.
 ///
@@ -53,8 +56,12 @@ pub(super) fn ask(path: &Path, request: Request, needs: Needs) -> Result<Value, 
             Needs::Log => open_log(config).await?,
             Needs::Branches => open_branches(config, &request).await?,
         };
-        let answer = control.answer(request).await;
-        answer.map_err(|error| Failure::failed(&error))
+        let mut answer = control
+            .answer(request)
+            .await
+            .map_err(|error| Failure::failed(&error))?;
+        answer[WITHOUT_PROCESS] = true.into();
+        Ok(answer)
     });
     drop(scratch);
     answer
@@ -91,13 +98,15 @@ fn mirror_of(request: &Request) -> Option<&str> {
         | Request::Status { mirror }
         | Request::Verify { mirror } => Some(mirror),
         Request::Mirrors => None,
-        Request::DeadLetters { mirror, .. } | Request::Replay { mirror, .. } => mirror.as_deref(),
+        Request::DeadLetters { mirror, .. }
+        | Request::Replay { mirror, .. }
+        | Request::Acknowledge { mirror, .. } => mirror.as_deref(),
     }
 }
 
 async fn open_log(config: Config) -> Result<Control, Failure> {
     let database = Database::open(&config.data_dir, DatabaseOptions::default());
-    let database = database.map_err(|error| Failure::failed(&error))?;
+    let database = database.map_err(|error| in_use(&error).unwrap_or_else(|| Failure::failed(&error)))?;
     let opened = crate::system::open_log(&config.queue, database).await;
     let (log, pauses) = opened.map_err(|error| start_failure(&error))?;
     Ok(Control {
@@ -109,8 +118,25 @@ async fn open_log(config: Config) -> Result<Control, Failure> {
     })
 }
 
+/// Says what to do where another process has the data directory, and did not answer a moment ago.
+fn in_use(error: &DatabaseError) -> Option<Failure> {
+    let DatabaseError::InUse { directory } = error else {
+        return None;
+    };
+    Some(Failure::message(format!(
+        "the data directory `{}` is used by another process, which does not answer commands: one that starts does so within some seconds, another command ends soon; try again then",
+        directory.display()
+    )))
+}
+
 async fn open_branches(config: Config, request: &Request) -> Result<Control, Failure> {
-    let failed = |error| start_failure(&error);
+    let failed = |error: StartError| {
+        let known = match &error {
+            StartError::Database(source) => in_use(source),
+            _ => None,
+        };
+        known.unwrap_or_else(|| start_failure(&error))
+    };
     let system = Arc::new(System::open(config.clone()).await.map_err(failed)?);
     let runner = Runner::new(Arc::clone(&system));
     if let Some(spec) = mirror_of(request).and_then(|id| config.mirror(id).ok()) {

@@ -8,7 +8,7 @@ use crate::{
     app::Failure,
     control::{Request, socket::REQUEST_BYTES_MAX},
     files,
-    output::{out, outln},
+    output::{counted, out, outln},
 };
 use serde_json::Value;
 use std::path::Path;
@@ -69,6 +69,21 @@ pub fn run(command: EventsCommand) -> Result<(), Failure> {
             };
             (config, json, request)
         }
+        EventsCommand::Acknowledge {
+            config,
+            mirror,
+            ids,
+            all_unreadable,
+            json,
+        } => {
+            if ids.is_empty() && !all_unreadable {
+                return Err(Failure::usage(
+                    "name dead letters by `--id`, or ask for `--all-unreadable`",
+                ));
+            }
+            let letters = ids;
+            (config, json, Request::Acknowledge { mirror, letters })
+        }
     };
     let answer = ask(&config, request, Needs::Log)?;
     if json {
@@ -78,8 +93,12 @@ pub fn run(command: EventsCommand) -> Result<(), Failure> {
     }
     match answer["refused"].as_array() {
         Some(refused) if !refused.is_empty() => Err(Failure::message(format!(
-            "{} dead letters cannot be replayed",
-            refused.len()
+            "{} cannot be {}",
+            counted(refused.len() as u64, "dead letter"),
+            match answer["acknowledged"].is_array() {
+                true => "acknowledged",
+                false => "replayed",
+            }
         ))),
         _ => Ok(()),
     }
@@ -138,10 +157,11 @@ fn text(answer: &Value) -> String {
         ));
     }
     let shown = |letter: &Value| {
-        let state = match (&letter["replayedAt"], letter["replayable"] == true) {
+        let state = match (&letter["replayedAt"], &letter["acknowledgedAt"]) {
             (Value::String(at), _) => format!("replayed at {at}"),
-            (_, true) => "can be replayed".to_owned(),
-            (_, false) => "cannot be replayed".to_owned(),
+            (_, Value::String(at)) => format!("acknowledged at {at}"),
+            _ if letter["replayable"] == true => "can be replayed".to_owned(),
+            _ => "cannot be replayed".to_owned(),
         };
         format!(
             "{}  {} ({} old)  project {} branch {}  {}: {} ({state})",
@@ -164,9 +184,13 @@ fn text(answer: &Value) -> String {
             true => format!("{count} would be replayed; add `--apply` to do it"),
             false => format!("{count} replayed"),
         });
-        for refused in answer["refused"].as_array().into_iter().flatten() {
-            line(format!("{}: {}", word(refused, "id"), word(refused, "problem")));
-        }
+    }
+    if let Some(acknowledged) = answer["acknowledged"].as_array() {
+        acknowledged.iter().for_each(|letter| line(shown(letter)));
+        line(format!("{} acknowledged", acknowledged.len()));
+    }
+    for refused in answer["refused"].as_array().into_iter().flatten() {
+        line(format!("{}: {}", word(refused, "id"), word(refused, "problem")));
     }
     if answer["accepted"].is_number() {
         line(format!(

@@ -2,19 +2,22 @@
 
 use super::{
     MirrorCommand, Of,
-    ask::{Needs, ask},
+    ask::{Needs, WITHOUT_PROCESS, ask},
 };
 use crate::{
     app::Failure,
     config::{Config, MirrorSpec},
     control::Request,
-    output::{out, outln},
+    output::{counted, out, outln},
     repository,
     visibility::{self, Found, VisibilityWatch},
 };
 use mirror_git::{Disposition, ProbeAuthor, ProbeOutcome, ProbeReport, RefName, Visibility, probe};
 use serde_json::{Value, json};
 use std::{fmt::Write as _, path::Path};
+
+/// So many projects and branches that no mirror has are named.
+const UNMIRRORED_SHOWN_MAX: usize = 20;
 
 /// Runs a `mirror` command.
 ///
@@ -50,9 +53,14 @@ fn list(config: &Path, json: bool) -> Result<(), Failure> {
         outln!("{answer}");
         return Ok(());
     }
-    let is_running = answer["running"] == true;
+    let unknown = match (answer["running"] == true, answer["shared"] == true) {
+        (false, _) => "not running",
+        (true, true) => "not in this process",
+        // Nobody else can have it.
+        (true, false) => "opening",
+    };
     let rows = answer["mirrors"].as_array().into_iter().flatten();
-    let rows: Vec<[String; 5]> = rows.map(|mirror| row(mirror, is_running)).collect();
+    let rows: Vec<[String; 5]> = rows.map(|mirror| row(mirror, unknown)).collect();
     if rows.is_empty() {
         outln!("the configuration has no mirror; add a `[[mirror]]`");
         return Ok(());
@@ -67,17 +75,17 @@ fn list(config: &Path, json: bool) -> Result<(), Failure> {
         let [w0, w1, w2, w3] = widths;
         outln!("{id:w0$}  {project:w1$}  {state:w2$}  {waiting:>w3$}  {repository}");
     }
+    out!("{}", unmirrored(&answer["unmirrored"]));
     Ok(())
 }
 
 /// The line of one mirror.
-fn row(mirror: &Value, is_running: bool) -> [String; 5] {
+fn row(mirror: &Value, unknown: &'static str) -> [String; 5] {
     let standing = &mirror["standing"];
     let state = match standing["state"].as_str() {
         Some(state) => state,
         None if !mirror["pausedSince"].is_null() => "paused",
-        None if is_running => "not in this process",
-        None => "not running",
+        None => unknown,
     };
     let waiting = standing["backlog"]
         .as_u64()
@@ -121,7 +129,14 @@ fn pause(Of { config, mirror, json }: Of, paused: bool) -> Result<(), Failure> {
     match (json, paused) {
         (true, _) => outln!("{answer}"),
         (false, true) => outln!("mirror `{mirror}` is paused; changes wait in the log"),
-        (false, false) => outln!("mirror `{mirror}` goes on"),
+        (false, false) if answer[WITHOUT_PROCESS] == true => {
+            outln!("mirror `{mirror}` goes on when a process runs; none does now");
+        }
+        (false, false) => {
+            outln!("mirror `{mirror}` goes on");
+            let at_once = |_: &Value| "it is tried at once".to_owned();
+            out!("{}", failing(&answer, "failed last", at_once));
+        }
     }
     Ok(())
 }
@@ -131,14 +146,43 @@ fn resync(Of { config, mirror, json }: Of) -> Result<(), Failure> {
         mirror: mirror.clone(),
     };
     let answer = ask(&config, request, Needs::Branches)?;
-    match json {
-        true => outln!("{answer}"),
-        false => outln!(
-            "{} branches of mirror `{mirror}` are rendered anew next",
-            answer["branches"]
-        ),
+    if json {
+        outln!("{answer}");
+        return Ok(());
     }
+    let (are, which) = match answer["branches"].as_u64().unwrap_or_default() {
+        1 => ("is", "1 branch".to_owned()),
+        count => ("are", format!("{count} branches")),
+    };
+    let when = match (answer["pausedSince"].is_null(), answer[WITHOUT_PROCESS] == true) {
+        (false, _) => "after `mirror resume`; it is paused",
+        (true, true) => "by the next process; none runs now",
+        (true, false)
+            if answer["failing"]
+                .as_array()
+                .is_some_and(|failing| !failing.is_empty()) =>
+        {
+            "with the next attempt that does not fail; some fail now"
+        }
+        (true, false) => "next",
+    };
+    outln!("{which} of mirror `{mirror}` {are} rendered anew {when}");
+    out!(
+        "{}",
+        failing(&answer, "fails, which is to be mended first", next_try)
+    );
     Ok(())
+}
+
+/// Says which branches fail, and when each is tried next.
+fn failing(answer: &Value, how: &str, when: impl Fn(&Value) -> String) -> String {
+    let mut told = String::new();
+    for lane in answer["failing"].as_array().into_iter().flatten() {
+        let (name, since) = (text(&lane["ref"]), text(&lane["since"]));
+        let (reason, next) = (text(&lane["reason"]), when(lane));
+        let _ = writeln!(told, "  {name} {how}: {reason} (since {since}; {next})");
+    }
+    told
 }
 
 fn status(Of { config, mirror, json }: Of) -> Result<(), Failure> {
@@ -157,32 +201,80 @@ fn status(Of { config, mirror, json }: Of) -> Result<(), Failure> {
         outln!("mirror `{mirror}` cannot be opened: {}", text(&problem["reason"]));
     }
     let lanes = page["lanes"].as_array().map(Vec::as_slice).unwrap_or_default();
-    if lanes.is_empty() {
-        outln!("no branch of mirror `{mirror}` is open in this process; another worker may have it");
+    let problems = page["mirrors"].as_array().map_or(0, Vec::len);
+    match (lanes.is_empty(), page["shared"] == true) {
+        (true, true) => {
+            outln!("no branch of mirror `{mirror}` is open in this process; another worker may have it");
+        }
+        (true, false) if problems == 0 => {
+            outln!(
+                "the branches of mirror `{mirror}` are being opened, which waits for Keboola and the repository"
+            );
+        }
+        _ => {}
     }
     lanes.iter().for_each(|lane| out!("{}", lane_status(lane)));
+    out!("{}", unmirrored(&page["unmirrored"]));
     Ok(())
+}
+
+/// Says which events no mirror takes; nothing where there are none.
+fn unmirrored(found: &Value) -> String {
+    let events = |value: &Value| counted(value["events"].as_u64().unwrap_or_default(), "event");
+    let each = found["of"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if each.is_empty() {
+        return String::new();
+    }
+    let mut told = format!(
+        "{} of projects or branches that no mirror of this process has, oldest {}; nothing comes of them\n",
+        events(found),
+        text(&found["oldest"])
+    );
+    for one in each.iter().take(UNMIRRORED_SHOWN_MAX) {
+        let why = match one["lacks"].as_str() {
+            Some("branch") => "no mirror has the branch",
+            _ => "no mirror is of the project",
+        };
+        let (project, branch) = (text(&one["projectId"]), text(&one["branchId"]));
+        let _ = writeln!(
+            told,
+            "  project {project}, branch {branch}: {} ({why})",
+            events(one)
+        );
+    }
+    if let Some(more) = each
+        .len()
+        .checked_sub(UNMIRRORED_SHOWN_MAX)
+        .filter(|more| *more > 0)
+    {
+        let _ = writeln!(told, "  and {more} more");
+    }
+    told
 }
 
 /// Says how one branch stands.
 fn lane_status(lane: &Value) -> String {
     let mut told = format!(
-        "branch {} -> {}: {}\n  at {}, last push {}, {} events wait\n",
+        "branch {} -> {}: {}\n  at {}, last push {}, {}\n",
         text(&lane["branchId"]),
         text(&lane["ref"]),
         text(&lane["state"]),
         text(&lane["tip"]),
         text(&lane["lastPush"]),
-        lane["backlog"],
+        match lane["backlog"].as_u64() {
+            Some(1) => "1 event waits".to_owned(),
+            events => format!("{} events wait", events.unwrap_or_default()),
+        },
     );
     let outage = &lane["outage"];
     if !outage.is_null() {
         let (since, reason) = (text(&outage["since"]), text(&outage["reason"]));
-        let _ = writeln!(
-            told,
-            "  fails since {since}, {} attempts: {reason}",
-            outage["attempts"]
-        );
+        let attempts = counted(outage["attempts"].as_u64().unwrap_or_default(), "attempt");
+        let next = next_try(lane);
+        let _ = writeln!(told, "  fails since {since}, {attempts}: {reason}; {next}");
+    }
+    if let Some(awaited) = lane["awaited"].as_str() {
+        let _ = writeln!(told, "  waits: {awaited}; {}", next_try(lane));
     }
     if let Some(conflict) = lane["otherSettings"].as_str() {
         let _ = writeln!(told, "  {conflict}");
@@ -204,6 +296,18 @@ fn lane_status(lane: &Value) -> String {
     }
     told.push_str(&super::withheld(lane));
     told
+}
+
+/// Says when a branch is tried next, as far as a running process knows.
+fn next_try(lane: &Value) -> String {
+    if let Some(since) = lane["attemptSince"].as_str() {
+        return format!("it is being tried since {since}");
+    }
+    match (lane["nextDue"].as_str(), lane["state"] == "paused") {
+        (Some(due), _) => format!("it is tried next at {due}"),
+        (None, true) => "it is tried after `mirror resume`".to_owned(),
+        (None, false) => "it is tried when a process runs".to_owned(),
+    }
 }
 
 /// A member of the page as it stands in a sentence.

@@ -70,6 +70,7 @@ pub(super) fn exported() -> BTreeMap<String, BTreeSet<String>> {
         pushes_refused,
         dead_letters,
         dead_letters_unplayed: _,
+        unmirrored_events: _,
         dead_letters_oldest_age: _,
         admin_notifications,
         notifications,
@@ -127,6 +128,7 @@ pub(super) fn exported() -> BTreeMap<String, BTreeSet<String>> {
         outcome: "delivered",
     }));
     metrics.event("x", "accepted");
+    metrics.unmirrored(&crate::queue::unmirrored::counted(&[]));
     for of_policies in [policies, shadow_policies] {
         let (policy, label) = (text(), PolicyLabel { policy: text() });
         drop(of_policies.seconds.get_or_create(&label));

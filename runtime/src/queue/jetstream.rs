@@ -295,6 +295,10 @@ impl EventLog for JetStreamLog {
         self.unplayed_letters().await
     }
 
+    async fn acknowledge(&self, letter: DeadLetterId, now: Timestamp) -> Result<bool, LogError> {
+        self.acknowledge_letter(letter, now).await
+    }
+
     async fn replay(&self, letter: DeadLetterId, now: Timestamp) -> Result<Appended, LogError> {
         self.replay_letter(letter, now).await
     }
@@ -336,6 +340,10 @@ impl EventLog for JetStreamLog {
             waiting += self.count_after(subject, cursor).await?;
         }
         Ok(waiting)
+    }
+
+    async fn unmirrored(&self, retention: &Retention, max: usize) -> Result<Vec<(Topic, Backlog)>, LogError> {
+        self.unmirrored_topics(retention, max).await
     }
 
     async fn prune(&self, retention: &Retention) -> Result<Pruned, LogError> {

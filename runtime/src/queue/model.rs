@@ -229,6 +229,7 @@ impl EventLog for Model {
             id,
             letter,
             replayed_at: None,
+            acknowledged_at: None,
         });
         Ok(id)
     }
@@ -271,11 +272,25 @@ impl EventLog for Model {
 
     async fn unplayed(&self) -> Result<Backlog, LogError> {
         let held = self.held();
-        let unplayed = held.letters.iter().filter(|filed| filed.replayed_at.is_none());
+        let unplayed = held
+            .letters
+            .iter()
+            .filter(|filed| filed.replayed_at.is_none() && filed.acknowledged_at.is_none());
         Ok(Backlog {
             depth: unplayed.clone().count() as u64,
             oldest: unplayed.map(|filed| filed.letter.at).min(),
         })
+    }
+
+    async fn acknowledge(&self, letter: DeadLetterId, now: Timestamp) -> Result<bool, LogError> {
+        let mut held = self.held();
+        let filed = held.letters.iter_mut().find(|filed| filed.id == letter);
+        let filed = filed.ok_or(LogError::NoSuchLetter { id: letter.0 })?;
+        let is_news = filed.replayed_at.is_none() && filed.acknowledged_at.is_none();
+        if is_news {
+            filed.acknowledged_at = Some(now);
+        }
+        Ok(is_news)
     }
 
     async fn replay(&self, letter: DeadLetterId, now: Timestamp) -> Result<Appended, LogError> {
@@ -336,6 +351,30 @@ impl EventLog for Model {
         };
         let lanes: Vec<_> = topics.map(lane).collect();
         Ok(self.backlog(&lanes).await?.depth)
+    }
+
+    async fn unmirrored(&self, retention: &Retention, max: usize) -> Result<Vec<(Topic, Backlog)>, LogError> {
+        let held = self.held();
+        let is_free = |topic: &Topic| {
+            !retention.lanes.iter().any(|(_, of)| of == topic)
+                && !retention
+                    .held
+                    .contains(&(topic.stack.clone(), topic.project.clone()))
+        };
+        let mut found = Vec::new();
+        for topic in held.topics().into_iter().filter(is_free).take(max) {
+            let mut backlog = Backlog::default();
+            for stream in Stream::ALL {
+                for (_, _, envelope) in held.of(&topic, stream, Position::START) {
+                    backlog.depth += 1;
+                    backlog.oldest = backlog.oldest.into_iter().chain([envelope.published_at]).min();
+                }
+            }
+            if backlog.depth > 0 {
+                found.push((topic, backlog));
+            }
+        }
+        Ok(found)
     }
 
     async fn prune(&self, retention: &Retention) -> Result<Pruned, LogError> {

@@ -12,7 +12,10 @@
 //! went before. Where something did go that a lane had not seen, as when its mirror was taken out of
 //! the configuration for long, [`super::EventLog::pruned`] tells.
 
-use super::{Backlog, EventLog, LogError, Pruned, Retention};
+use super::{
+    Backlog, EventLog, LogError, Pruned, Retention,
+    unmirrored::{self, Warned},
+};
 use crate::{
     config::{LogConfig, MirrorSpec},
     system::System,
@@ -34,6 +37,7 @@ const BATCH_MAX: usize = 250;
 /// Keeps the log of a running system bounded until told to stop.
 pub async fn keep(system: Arc<System>, stop: CancellationToken) {
     let mut open = BTreeSet::new();
+    let mut warned = Warned::default();
     loop {
         let lanes = system.status.open_lanes();
         // The lanes of a mirror open one after the other: only those that were open at the last look are
@@ -54,6 +58,17 @@ pub async fn keep(system: Arc<System>, stop: CancellationToken) {
                     "what waits in the log cannot be counted"
                 );
             }
+        }
+        match unmirrored::look(&*system.log, &system.config.mirrors, &retention, (system.now)()).await {
+            Ok(found) => {
+                warned.warn(&found);
+                system.metrics.unmirrored(&unmirrored::counted(&found));
+                system.status.set_unmirrored(found);
+            }
+            Err(error) => tracing::warn!(
+                error = crate::app::chain(&error),
+                "what the log has of projects without a mirror cannot be counted"
+            ),
         }
         tokio::select! {
             () = stop.cancelled() => return,

@@ -44,7 +44,21 @@ impl Runner {
                 status.paused = paused;
             });
         }
-        Ok(status.page(|id| id == mirror))
+        let mut page = status.page(|id| id == mirror);
+        page["unmirrored"] = self.unmirrored();
+        Ok(page)
+    }
+
+    /// Says which branches of a mirror fail now, why, and when each is tried next.
+    #[must_use]
+    pub fn failing_of(&self, mirror: &MirrorId) -> Vec<Value> {
+        self.system.status.failing(mirror)
+    }
+
+    /// Says what the log has that no mirror takes; null where that is nothing, or was not looked for yet.
+    #[must_use]
+    pub fn unmirrored(&self) -> Value {
+        self.system.status.unmirrored_page(|_| true)
     }
 
     /// Says how a mirror stands, as far as this process works on it.

@@ -69,6 +69,23 @@ pub(super) async fn dead_letters_are_listed_and_replayed(log: &Arc<dyn EventLog>
     ));
     let unplayed = log.unplayed().await.unwrap();
     assert_eq!((unplayed.depth, unplayed.oldest), (1, Some(at(2))));
+    // Seen and settled, it stays listed and counts no more.
+    assert!(log.acknowledge(two, at(61)).await.unwrap());
+    assert!(!log.acknowledge(two, at(62)).await.unwrap());
+    assert!(!log.acknowledge(one, at(62)).await.unwrap(), "it was replayed");
+    assert!(matches!(
+        log.acknowledge(DeadLetterId(999), at(61)).await,
+        Err(LogError::NoSuchLetter { id: 999 })
+    ));
+    let acknowledged: Vec<_> = log
+        .dead_letters(None, 10)
+        .await
+        .unwrap()
+        .iter()
+        .map(|filed| (filed.id, filed.acknowledged_at))
+        .collect();
+    assert_eq!(acknowledged, [(one, None), (two, Some(at(61)))]);
+    assert_eq!(log.unplayed().await.unwrap(), super::super::Backlog::default());
     let young = DeadLetter {
         at: at(3),
         ..unreadable_letter()

@@ -151,6 +151,29 @@ pub(super) async fn too_many_events_of_nobody_go_early(log: &Arc<dyn EventLog>) 
         .await;
     };
     waiting("new", 15).await;
+    let unmirrored = async |retention: &Retention, max| {
+        let found = log.unmirrored(retention, max).await.unwrap();
+        let mut found: Vec<_> = found
+            .into_iter()
+            .map(|(topic, backlog)| (topic.branch.to_string(), backlog.depth, backlog.oldest))
+            .collect();
+        found.sort();
+        found
+    };
+    let nobody = |branch: &str| {
+        let oldest = change(branch, "a", 1).envelope.published_at;
+        (branch.to_owned(), 5, Some(oldest))
+    };
+    assert_eq!(
+        unmirrored(&retention, 10).await,
+        [nobody("nobody1"), nobody("nobody2")]
+    );
+    assert_eq!(unmirrored(&retention, 1).await.len(), 1);
+    let held = Retention {
+        held: vec![(topic("x").stack, topic("x").project)],
+        ..retention.clone()
+    };
+    assert_eq!(unmirrored(&held, 10).await, []);
     assert_eq!(prune(log, &retention).await.events, 7);
     waiting("new", 8).await;
     let (lane, _) = &retention.lanes[0];

@@ -1,6 +1,6 @@
 //! Deleting what nobody waits for: found by a reader, deleted by the writer, a few rows at a time.
 
-use super::{LaneCursor, LogId, Pruned, Retention, Stream, Topic, code, lane_row};
+use super::{Backlog, LaneCursor, LogId, Pruned, Retention, Stream, Topic, code, lane_row, time};
 use crate::database::{signed, whole};
 use rusqlite::{Connection, params};
 use std::collections::{BTreeMap, BTreeSet};
@@ -96,6 +96,46 @@ pub(super) fn find(connection: &Connection, retention: &Retention, log: &LogId) 
     })
 }
 
+/// Returns what there is of topics that are neither a lane's nor held, at most `max` of them.
+pub(super) fn unmirrored_topics(
+    connection: &Connection,
+    retention: &Retention,
+    log: &LogId,
+    max: usize,
+) -> rusqlite::Result<Vec<(Topic, Backlog)>> {
+    let mut found = Vec::new();
+    for (id, hold) in topics(connection, retention, log)? {
+        if found.len() >= max {
+            break;
+        }
+        if !matches!(hold, Hold::Nothing { is_mirrored: false }) {
+            continue;
+        }
+        let mut ids = connection.prepare_cached("SELECT stack, project, branch FROM topic WHERE id = ?")?;
+        let Some(topic) = ids.query_row([id], |row| Ok(topic_of(row.get(0)?, row.get(1)?, row.get(2)?)))?
+        else {
+            continue;
+        };
+        let mut events =
+            connection.prepare_cached("SELECT count(*), min(published_at) FROM event WHERE topic = ?")?;
+        let (depth, oldest) =
+            events.query_row([id], |row| Ok((whole(row, 0)?, row.get::<_, Option<i64>>(1)?)))?;
+        if depth > 0 {
+            let oldest = oldest.and_then(time);
+            found.push((topic, Backlog { depth, oldest }));
+        }
+    }
+    Ok(found)
+}
+
+fn topic_of(stack: String, project: String, branch: String) -> Option<Topic> {
+    Some(Topic {
+        stack: stack.parse().ok()?,
+        project: project.parse().ok()?,
+        branch: branch.parse().ok()?,
+    })
+}
+
 fn topics(connection: &Connection, retention: &Retention, log: &LogId) -> rusqlite::Result<Vec<(i64, Hold)>> {
     let mut lanes: BTreeMap<&Topic, Vec<Option<LaneCursor>>> = BTreeMap::new();
     for (lane, topic) in &retention.lanes {
@@ -115,17 +155,7 @@ fn topics(connection: &Connection, retention: &Retention, log: &LogId) -> rusqli
         let hold = if held.contains(&(stack.as_str(), project.as_str())) {
             Hold::All
         } else {
-            let topic = stack
-                .parse()
-                .ok()
-                .zip(project.parse().ok())
-                .zip(branch.parse().ok());
-            let topic = topic.map(|((stack, project), branch)| Topic {
-                stack,
-                project,
-                branch,
-            });
-            match topic.and_then(|topic| lanes.get(&topic)) {
+            match topic_of(stack, project, branch).and_then(|topic| lanes.get(&topic)) {
                 None => Hold::Nothing { is_mirrored: false },
                 Some(cursors) => {
                     let first = |stream| cursors.iter().flatten().map(|cursor| cursor.of(stream).0).min();

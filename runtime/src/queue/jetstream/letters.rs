@@ -8,7 +8,7 @@ use crate::nats::{Outgoing, kv::Record};
 use async_nats::HeaderMap;
 use mirror_core::key::EventKey;
 use serde_json::json;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl JetStreamLog {
     /// Files a letter; the same id again, within the time that repetitions are known for, is the same letter.
@@ -69,12 +69,18 @@ impl JetStreamLog {
         let after = after.map_or(0, |id| id.0);
         let (stream, all) = (self.names.letters_stream(), self.names.all_letters());
         let mut filed = Vec::new();
+        let acknowledged = self.state.all(&acknowledged_key_of("*")).await?;
+        let acknowledged: BTreeMap<String, Timestamp> = acknowledged
+            .into_iter()
+            .filter_map(|(key, record)| Some((key, noted(record.value)?)))
+            .collect();
         for found in self.nats.read(&stream, &all, after, max).await? {
             let (replayed_at, _) = self.replayed(found.sequence).await?;
             filed.push(FiledLetter {
                 id: DeadLetterId(found.sequence),
                 letter: letter(&found)?,
                 replayed_at,
+                acknowledged_at: acknowledged.get(&acknowledged_key(found.sequence)).copied(),
             });
         }
         Ok(filed)
@@ -131,6 +137,7 @@ impl JetStreamLog {
         // What is noted of them goes first: nobody would find it again.
         for found in &gone {
             self.state.purge(&replayed_key(found.sequence)).await?;
+            self.state.purge(&acknowledged_key(found.sequence)).await?;
             if let Some(key) = letter(found).ok().and_then(|letter| letter.key) {
                 self.state.purge(&again_key(&key)).await?;
             }
@@ -144,26 +151,45 @@ impl JetStreamLog {
     pub(super) async fn unplayed_letters(&self) -> Result<Backlog, LogError> {
         let (stream, all) = (self.names.letters_stream(), self.names.all_letters());
         let count: u64 = self.nats.subjects(&stream, &all).await?.values().sum();
-        let noted = self.state.all(&replayed_key_of("*")).await?;
-        let replayed: BTreeSet<String> = noted
-            .into_iter()
-            .filter(|(_, record)| record.value.is_some())
-            .map(|(key, _)| key)
-            .collect();
+        let mut settled: BTreeSet<String> = BTreeSet::new();
+        for keys in [replayed_key_of("*"), acknowledged_key_of("*")] {
+            let noted = self.state.all(&keys).await?.into_iter();
+            let noted = noted.filter(|(_, record)| record.value.is_some());
+            settled.extend(noted.filter_map(|(key, _)| Some(key.rsplit_once('.')?.1.to_owned())));
+        }
         let mut after = 0;
         let oldest = loop {
             let page = self.nats.read(&stream, &all, after, UNPLAYED_PAGE).await?;
             let Some(last) = page.last() else { break None };
             after = last.sequence;
-            let is_unplayed = |found: &&Found| !replayed.contains(&replayed_key(found.sequence));
+            let is_unplayed = |found: &&Found| !settled.contains(&found.sequence.to_string());
             if let Some(found) = page.iter().find(is_unplayed) {
                 break letter(found).ok().map(|letter| letter.at);
             }
         };
         Ok(Backlog {
-            depth: count.saturating_sub(replayed.len() as u64),
+            depth: count.saturating_sub(settled.len() as u64),
             oldest,
         })
+    }
+
+    pub(super) async fn acknowledge_letter(
+        &self,
+        id: DeadLetterId,
+        now: Timestamp,
+    ) -> Result<bool, LogError> {
+        let request = json!({ "seq": id.0 });
+        let found = self.nats.message(&self.names.letters_stream(), &request).await?;
+        if found.is_none() {
+            return Err(LogError::NoSuchLetter { id: id.0 });
+        }
+        let key = acknowledged_key(id.0);
+        let is_noted = self.state.get(&key).await?.value.is_some();
+        if is_noted || self.replayed(id.0).await?.0.is_some() {
+            return Ok(false);
+        }
+        self.state.set(&key, now.to_string().into_bytes()).await?;
+        Ok(true)
     }
 
     /// Appends a letter's event. A crash before it is noted as replayed leaves it to be replayed again, which
@@ -193,13 +219,25 @@ impl JetStreamLog {
 
     async fn replayed(&self, id: u64) -> Result<(Option<Timestamp>, u64), LogError> {
         let Record { value, revision } = self.state.get(&replayed_key(id)).await?;
-        let at = value.and_then(|value| std::str::from_utf8(&value).ok()?.parse().ok());
-        Ok((at, revision))
+        Ok((noted(value), revision))
     }
 }
 
 /// Letters that are looked through at a time.
 const UNPLAYED_PAGE: usize = 100;
+
+/// Reads when something was noted.
+fn noted(value: Option<impl AsRef<[u8]>>) -> Option<Timestamp> {
+    std::str::from_utf8(value?.as_ref()).ok()?.parse().ok()
+}
+
+fn acknowledged_key(id: u64) -> String {
+    acknowledged_key_of(&id.to_string())
+}
+
+fn acknowledged_key_of(id: &str) -> String {
+    format!("acknowledged.{id}")
+}
 
 fn replayed_key(id: u64) -> String {
     replayed_key_of(&id.to_string())

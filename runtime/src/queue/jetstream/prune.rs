@@ -1,8 +1,8 @@
 //! Deleting what nobody waits for: always the oldest of a topic's stream, and after it was noted.
 
 use super::{
-    Found, JetStreamLog, LogError, Position, Pruned, Retention, Stream, Timestamp, marks::marks_key_of,
-    names, names::project_of, stored,
+    Backlog, Found, JetStreamLog, LogError, Position, Pruned, Retention, Stream, Timestamp, Topic,
+    marks::marks_key_of, names, names::project_of, stored,
 };
 use serde_json::json;
 use std::{
@@ -60,6 +60,42 @@ impl JetStreamLog {
             keys: 0,
             more: left == 0,
         })
+    }
+
+    /// Returns what there is of topics that are neither a lane's nor held, at most `max` of them.
+    pub(super) async fn unmirrored_topics(
+        &self,
+        retention: &Retention,
+        max: usize,
+    ) -> Result<Vec<(Topic, Backlog)>, LogError> {
+        let stream = self.names.log_stream();
+        let subjects = self.nats.subjects(&stream, &self.names.all_of_log()).await?;
+        let held = retention.held.iter();
+        let held: BTreeSet<String> = held
+            .map(|(stack, project)| self.names.of_project(stack, project))
+            .collect();
+        let lanes = retention.lanes.iter();
+        let lanes: BTreeSet<String> = lanes
+            .flat_map(|(_, topic)| Stream::ALL.map(|stream| self.names.topic(topic, stream)))
+            .collect();
+        let mut found: BTreeMap<Topic, Backlog> = BTreeMap::new();
+        for (subject, count) in &subjects {
+            if found.len() >= max {
+                break;
+            }
+            if lanes.contains(subject) || project_of(subject).is_none_or(|project| held.contains(project)) {
+                continue;
+            }
+            // What the subject says of its topic cannot always be read back.
+            let first = self.nats.next(&stream, subject, 0).await?;
+            let Some(envelope) = first.and_then(|first| Some(stored(&first).ok()?.envelope)) else {
+                continue;
+            };
+            let backlog = found.entry(envelope.topic).or_default();
+            backlog.depth += count;
+            backlog.oldest = backlog.oldest.into_iter().chain([envelope.published_at]).min();
+        }
+        Ok(found.into_iter().collect())
     }
 
     async fn holds<'s>(
