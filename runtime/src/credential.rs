@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use std::{
     fmt, fs,
     io::{self, Read},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 use thiserror::Error;
@@ -63,6 +64,24 @@ impl CredentialRef {
             Some(("cred", name)) if !name.is_empty() && !name.contains('/') => Ok(Self::Systemd(name.into())),
             _ => Err(NotAReference),
         }
+    }
+
+    /// Returns what is wrong with who may write the file; none where nothing is, or it is no file.
+    #[must_use]
+    pub fn writable_by_others(&self) -> Option<String> {
+        let Self::File(path) = self else { return None };
+        let mode = fs::metadata(path)
+            .ok()
+            .filter(fs::Metadata::is_file)?
+            .permissions()
+            .mode();
+        (mode & 0o002 != 0).then(|| {
+            format!(
+                "credential file `{}` may be changed by every user of this machine (mode {:o}); take that away with `chmod o-rwx`",
+                path.display(),
+                mode & 0o777
+            )
+        })
     }
 
     /// Reads the credential anew where it may have changed; none for an environment variable, which is the same as long as
@@ -179,6 +198,21 @@ mod tests {
         assert!(made.is_ok_and(|made| made.success()));
         assert!(file.read_again().is_none(), "a pipe is read once");
         assert!(CredentialRef::Environment("HOME".into()).read_again().is_none());
+    }
+
+    #[test]
+    fn a_file_that_everybody_may_change_is_told_of() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("token");
+        let file = CredentialRef::File(path.clone());
+        assert_eq!(file.writable_by_others(), None, "there is none");
+        fs::write(&path, "one").expect("the directory can be written");
+        for (mode, is_told) in [(0o600, false), (0o644, false), (0o666, true), (0o602, true)] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("the file is ours");
+            let told = file.writable_by_others();
+            assert_eq!(told.is_some(), is_told, "{mode:o}");
+            assert!(told.is_none_or(|told| told.contains(&format!("mode {mode:o}"))));
+        }
     }
 
     #[test]

@@ -255,6 +255,13 @@ impl System {
             path: data_dir.clone(),
             source,
         })?;
+        let ingest = config.http.ingest.iter().map(|one| &one.token);
+        let tokens = config.mirrors.iter().map(|spec| &spec.token);
+        for reference in ingest.chain(tokens).chain([&config.tag_root]) {
+            if let Some(loose) = reference.writable_by_others() {
+                tracing::warn!("{loose}");
+            }
+        }
         let secret = config.tag_root.read().map_err(StartError::TagRoot)?;
         if secret.expose_secret().len() < TAG_ROOT_BYTES_MIN {
             return Err(StartError::TagRootWeak);

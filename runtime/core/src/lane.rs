@@ -157,7 +157,13 @@ impl Lane {
             .as_ref()
             .and_then(Outage::next_due)
             .filter(|_| !self.paused);
-        let work = if self.running || self.paused || self.stopping {
+        told.into_iter().chain(self.next_attempt()).min()
+    }
+
+    /// Returns when the next attempt begins, as far as is known; none while one runs, and where nothing is to be done.
+    #[must_use]
+    pub fn next_attempt(&self) -> Option<Timestamp> {
+        if self.running || self.paused || self.stopping {
             None
         } else if self.again_at.is_some() {
             self.again_at
@@ -166,8 +172,7 @@ impl Lane {
                 .into_iter()
                 .filter_map(|feed| feed.window.next_due())
                 .min()
-        };
-        told.into_iter().chain(work).min()
+        }
     }
 
     /// Takes in what happened and returns what to do.

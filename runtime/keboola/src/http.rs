@@ -308,6 +308,11 @@ fn header_of(token: &SecretString) -> Result<HeaderValue, KeboolaError> {
         field: "token",
         problem,
     };
+    if token.expose_secret().contains('\n') {
+        return Err(refuse(
+            "more than one line; its file may have one line break, at the end",
+        ));
+    }
     let mut header = HeaderValue::from_str(token.expose_secret()).map_err(|_| refuse("not printable"))?;
     if header.is_empty() {
         return Err(refuse("empty"));

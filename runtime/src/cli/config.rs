@@ -6,7 +6,7 @@ use crate::{
     config::{Config, RepositorySpec, TAG_ROOT_BYTES_MIN},
     files,
     notify::channel::{Channels, Target},
-    output::{errln, out, outln},
+    output::{counted, errln, out, outln},
     policies::Policies,
     system::StartError,
 };
@@ -45,8 +45,7 @@ pub fn run(command: ConfigCommand) -> Result<(), Failure> {
         return Err(Failure::usage(problems.join("\n")));
     }
     if !json {
-        let plural = if mirrors == 1 { "" } else { "s" };
-        outln!("{}: good; {mirrors} mirror{plural}", path.display());
+        outln!("{}: good; {}", path.display(), counted(mirrors as u64, "mirror"));
     }
     Ok(())
 }
@@ -92,6 +91,9 @@ fn check(path: &Path) -> Checked {
         problems.push(crate::app::chain(&StartError::DataDir { path, source }));
     }
     let mut credential = |key: String, reference: &crate::credential::CredentialRef| {
+        if let Some(loose) = reference.writable_by_others() {
+            errln!("`{key}`: {loose}");
+        }
         if let Err(error) = reference.read() {
             problems.push(format!("`{key}`: {}", crate::app::chain(&error)));
         }

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     app::Failure,
     config::{AcceptDeletions, Config, MirrorSpec},
-    output::{out, outln},
+    output::{errln, out, outln},
     pipeline::{
         attempt::{Due, Landed, Lane},
         error::AttemptError,
@@ -201,7 +201,8 @@ async fn synchronise(lane: &mut Lane, every: Option<Duration>) -> Result<(Vec<La
         Ok(looked) => looked,
         Err(error) => return Err(failed(lane, &error).await),
     };
-    let (mut held, first) = attempt(lane, None).await?;
+    let mut told = BTreeSet::new();
+    let (mut held, first) = attempt(lane, None, &mut told).await?;
     let is_snapshot = first
         .last()
         .is_some_and(|landed| landed.kind == mirror_core::commit::CommitKind::Snapshot);
@@ -209,7 +210,7 @@ async fn synchronise(lane: &mut Lane, every: Option<Duration>) -> Result<(Vec<La
     let mut is_snapshot = is_snapshot;
     // History from before the mirror comes first, a batch at a time.
     while or_failure(lane, lane.is_backfilling().await).await? {
-        let (next, more) = attempt(lane, held).await?;
+        let (next, more) = attempt(lane, held, &mut told).await?;
         held = next;
         is_snapshot |= more
             .last()
@@ -227,7 +228,7 @@ async fn synchronise(lane: &mut Lane, every: Option<Duration>) -> Result<(Vec<La
         }
     }
     while is_behind(lane).await.map_err(|error| Failure::failed(&error))? {
-        let (next, more) = attempt(lane, held).await?;
+        let (next, more) = attempt(lane, held, &mut told).await?;
         held = next;
         landed.extend(more);
     }
@@ -300,7 +301,12 @@ fn report(lane: &Lane, notice: Notice, outage: &Outage) -> Report {
     }
 }
 
-async fn attempt(lane: &mut Lane, mut held: Held) -> Result<(Held, Vec<Landed>), Failure> {
+/// Goes on until the branch is as new as the source shows it. What it waits for on the way is said once; `told` has it.
+async fn attempt(
+    lane: &mut Lane,
+    mut held: Held,
+    told: &mut BTreeSet<String>,
+) -> Result<(Held, Vec<Landed>), Failure> {
     let due = Due {
         change: true,
         jobs: true,
@@ -315,6 +321,9 @@ async fn attempt(lane: &mut Lane, mut held: Held) -> Result<(Held, Vec<Landed>),
             Err(error) => match error.disposition() {
                 Disposition::RefMoved => {}
                 Disposition::Temporary { after: Some(after) } if after <= Duration::from_secs(5) => {
+                    if error.is_not_shown() {
+                        say_once(lane, &error, told).await;
+                    }
                     tokio::time::sleep(after).await;
                 }
                 Disposition::Temporary { .. } | Disposition::NeedsCustomer | Disposition::Permanent => {
@@ -327,6 +336,19 @@ async fn attempt(lane: &mut Lane, mut held: Held) -> Result<(Held, Vec<Landed>),
         "{}: the source or the branch keeps changing; try again",
         lane.id
     )))
+}
+
+/// Says on standard error what is waited for, which takes `keboola.visible_within_ms` at most.
+async fn say_once(lane: &Lane, error: &AttemptError, told: &mut BTreeSet<String>) {
+    let reason = lane.reason_of(error).await;
+    if told.insert(reason.clone()) {
+        let most = lane.source.visible_within();
+        errln!(
+            "{}: an event told of what Keboola does not show: {reason}; it is waited for, at most {} s since it was told, and then put aside as a dead letter",
+            lane.id,
+            most.as_secs()
+        );
+    }
 }
 
 async fn failure(lane: &Lane, error: &AttemptError) -> Failure {

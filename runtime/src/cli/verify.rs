@@ -40,6 +40,7 @@ fn text(answer: &Value) -> String {
         let name = branch["ref"].as_str().unwrap_or_default();
         let waiting = match branch["waiting"].as_u64() {
             Some(0) | None => String::new(),
+            Some(1) => "; 1 event waits to be mirrored".to_owned(),
             Some(waiting) => format!("; {waiting} events wait to be mirrored"),
         };
         let found = match (
@@ -48,6 +49,7 @@ fn text(answer: &Value) -> String {
         ) {
             (Value::Null, _) => "not mirrored yet".to_owned(),
             (_, 0) => "equal".to_owned(),
+            (_, 1) => "1 file differs".to_owned(),
             (_, count) => format!("{count} files differ"),
         };
         text.push_str(&format!("{name}: {found}{waiting}\n"));

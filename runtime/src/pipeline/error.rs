@@ -3,7 +3,11 @@
 use super::{fetch::FetchError, spool::SpoolError};
 use crate::{queue::LogError, state::StateError, turns::Stopped, visibility::Visibility};
 use jiff::Timestamp;
-use mirror_core::{deletions::Held, ids::Oid, retry::Disposition};
+use mirror_core::{
+    deletions::Held,
+    ids::{MirrorId, Oid},
+    retry::Disposition,
+};
 use mirror_git::{InvalidRefName, PushError, RefName, RemoteError, StoreError, WriteError};
 use mirror_sandbox::SandboxError;
 use std::time::Duration;
@@ -47,6 +51,14 @@ pub enum AttemptError {
         "`{path}` exists on branch `{refname}`, but is not the mirror's; set `adopt = true` to let the mirror replace it, or set a `prefix`"
     )]
     NotOurs { refname: RefName, path: String },
+    #[error(
+        "`{path}` exists on branch `{refname}`, and is of mirror `{other}`, which committed there last; if that is this one's former `id`, set it back, or set `adopt = true` to let this one replace the files; if it is another mirror, set a `prefix` or another `branch`"
+    )]
+    OtherMirrors {
+        refname: RefName,
+        path: String,
+        other: MirrorId,
+    },
     #[error(
         "held: this would delete {held}; if the source is wrong, it goes on by itself once that is mended; if it is right, accept batch `{}`: set `accept_deletions = \"{}\"` in `[[mirror]]` and restart, or run `kbc-mirror once` with `--accept-deletions`", held.id, held.id
     )]
@@ -105,6 +117,15 @@ impl AttemptError {
             ) | Self::NoDefaultYet
                 | Self::Exposed { .. }
                 | Self::Renamed { .. }
+        )
+    }
+
+    /// Returns whether the source does not show yet what an event told of.
+    #[must_use]
+    pub fn is_not_shown(&self) -> bool {
+        matches!(
+            self,
+            Self::Fetch(FetchError::NotVisible { .. } | FetchError::JobNotVisible { .. })
         )
     }
 
@@ -175,6 +196,7 @@ impl AttemptError {
             Self::Rewritten { .. }
             | Self::RefGone { .. }
             | Self::NotOurs { .. }
+            | Self::OtherMirrors { .. }
             | Self::Unnamed { .. }
             | Self::NotSentAgain { .. }
             | Self::MonthRef(_)

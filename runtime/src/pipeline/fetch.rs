@@ -152,6 +152,12 @@ impl Source {
         is_recent(appended_at, self.visible_within, now)
     }
 
+    /// Returns how long what an event tells of is waited for.
+    #[must_use]
+    pub fn visible_within(&self) -> Duration {
+        self.visible_within
+    }
+
     /// Returns whether what is waited for `since` is mostly shown by now, or never.
     #[must_use]
     pub fn is_usually_seen(&self, since: Timestamp, now: Timestamp) -> bool {

@@ -104,13 +104,14 @@ impl Lane {
             }
             Ok(found.pop_first())
         });
-        match foreign.await? {
-            None => Ok(()),
-            Some(path) => Err(AttemptError::NotOurs {
-                refname: self.refname.clone(),
-                path: path.to_string(),
-            }),
-        }
+        let Some(path) = foreign.await? else {
+            return Ok(());
+        };
+        let (refname, path) = (self.refname.clone(), path.to_string());
+        Err(match start.other.clone() {
+            Some(other) => AttemptError::OtherMirrors { refname, path, other },
+            None => AttemptError::NotOurs { refname, path },
+        })
     }
 }
 

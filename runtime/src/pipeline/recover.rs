@@ -13,7 +13,7 @@ use mirror_core::{
     cut::{LaneCursor, Stream},
     digest::RenderDigest,
     document::DocumentKind,
-    ids::{ObjectKey, Oid},
+    ids::{MirrorId, ObjectKey, Oid},
     jobs::budget::Spent,
     layout::{IndexKind, RawFile, Recovered},
     path::OwnedPaths,
@@ -43,6 +43,8 @@ pub struct Start {
     pub backfilled: bool,
     /// The newest commit of ours was made with another prefix.
     pub former: Option<Former>,
+    /// The mirror whose commits are above the newest of ours.
+    pub other: Option<MirrorId>,
 }
 
 impl Start {
@@ -103,6 +105,8 @@ impl Lane {
             .clone()
             .unwrap_or_else(|| LaneCursor::start(self.log.log_id().clone()));
         let former = self.former(&history);
+        let mut others = history.others.iter().map(|other| &other.lane.mirror);
+        let other = others.find(|other| **other != self.id.mirror).cloned();
         let (newest, mirrored, backfilled) = match history.newest {
             Some((id, trailers)) => (Some(id), Some(trailers.render), trailers.backfill),
             None => (None, None, false),
@@ -156,6 +160,7 @@ impl Lane {
             overwrites,
             backfilled,
             former,
+            other,
         })
     }
 
@@ -174,6 +179,7 @@ impl Lane {
             overwrites: false,
             backfilled: false,
             former: None,
+            other: None,
         };
         let Some(base) = self.base.as_ref().map(|base| base.refname.clone()) else {
             return Ok(nothing);

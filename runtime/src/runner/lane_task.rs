@@ -121,7 +121,7 @@ impl LaneTask {
             self.tell_untold().await;
             let due = machine.next_due();
             let again = self.look_again.front().map(|(due, _)| *due);
-            self.status(|status| status.next_due = due);
+            self.status(|status| status.next_due = machine.next_attempt());
             let stopped = stop.is_cancelled();
             if stopped && running.is_none() {
                 return;

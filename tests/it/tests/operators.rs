@@ -152,8 +152,13 @@ async fn a_paused_mirror_takes_up_nothing_until_it_goes_on_whatever_is_restarted
     assert_eq!(site.repository.count("main"), 1);
     let told = site.answer(&["mirror", "resume", "--mirror", MIRROR]);
     assert_eq!(
-        told,
-        json!({ "mirror": MIRROR, "paused": false, "running": false })
+        [
+            &told["mirror"],
+            &told["paused"],
+            &told["running"],
+            &told["failing"]
+        ],
+        [&json!(MIRROR), &json!(false), &json!(false), &json!([])]
     );
     let mut server = site.start().await;
     site.settle(&mut server).await;
@@ -272,4 +277,67 @@ async fn events_are_published_listed_and_replayed_after_a_dry_run() {
     .await;
     site.settle(&mut server).await;
     server.stop().await;
+}
+
+/// Returns how long after `from` a time is, in seconds.
+fn seconds_after(from: jiff::Timestamp, at: &Value) -> f64 {
+    let at: jiff::Timestamp = at.as_str().and_then(|at| at.parse().ok()).expect("a time");
+    at.duration_since(from).as_secs_f64()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_for_in_an_outage_says_what_it_waits_for() {
+    let site = site();
+    let main = site.keboola.main();
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    let resync = ["mirror", "resync", "--mirror", MIRROR];
+    let away = site.path("away.git");
+    std::fs::rename(site.repository.path(), &away).expect("the directory is ours");
+    site.keboola.set(&site.keboola.orders(), JANE, "z", 1);
+    site.deliver(&mut server).await.expect("the process lives");
+    // Past the first tries, which follow each other at once.
+    let lane = until("it is to be tried again", async || {
+        let lane = server.lane(&main).await;
+        (lane["outage"].is_object() && lane["nextDue"].is_string()).then_some(lane)
+    })
+    .await;
+    let begun = lane["outage"]["since"].as_str().and_then(|at| at.parse().ok());
+    let next = seconds_after(begun.expect("a time"), &lane["nextDue"]);
+    assert!(
+        (0.0..600.0).contains(&next),
+        "the next attempt, and no warning: {lane}"
+    );
+    let reason = lane["outage"]["reason"].as_str().expect("there is a reason");
+    let status = site.ask(&["mirror", "status", "--mirror", MIRROR]).ok();
+    assert!(
+        status.contains(reason)
+            && (status.contains("; it is tried next at 20") || status.contains("being tried")),
+        "{status}"
+    );
+    let told = site.ask(&resync).ok();
+    assert!(
+        told.starts_with(
+            "1 branch of mirror `shop` is rendered anew with the next attempt that does not fail"
+        ) && told.contains(&format!(
+            "refs/heads/main fails, which is to be mended first: {reason}"
+        )),
+        "{told}"
+    );
+    site.ask(&["mirror", "pause", "--mirror", MIRROR]).ok();
+    let told = site.ask(&resync).ok();
+    assert!(told.contains("is rendered anew after `mirror resume`"), "{told}");
+    std::fs::rename(&away, site.repository.path()).expect("the directory is ours");
+    let told = site.ask(&["mirror", "resume", "--mirror", MIRROR]).ok();
+    assert!(
+        told.starts_with("mirror `shop` goes on\n") && told.contains("it is tried at once"),
+        "{told}"
+    );
+    site.settle(&mut server).await;
+    assert_eq!(server.lane(&main).await["outage"], Value::Null);
+    server.stop().await;
+    let told = site.ask(&resync).ok();
+    assert!(told.contains("by the next process; none runs now"), "{told}");
+    let told = site.ask(&["mirror", "resume", "--mirror", MIRROR]).ok();
+    assert!(told.contains("goes on when a process runs"), "{told}");
 }

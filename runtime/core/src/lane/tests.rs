@@ -421,3 +421,19 @@ fn a_renewed_credential_ends_the_wait_of_who_was_refused_and_no_other() {
         "#]],
     );
 }
+
+#[test]
+fn the_next_attempt_is_told_and_no_time_of_a_notice() {
+    let mut play = Play {
+        lane: Lane::new(fresh(), at(0)),
+        told: String::new(),
+    };
+    play.play("0 change 1; 30 tick");
+    assert_eq!(play.lane.next_attempt(), None, "one runs");
+    play.play("31 down");
+    let next = play.lane.next_attempt().unwrap();
+    assert!(next <= at(31 + 6 * 60), "{next}");
+    play.step(Wake::Tick, next);
+    assert_eq!(play.lane.next_attempt(), None, "the next one runs");
+    assert!(play.lane.next_due().is_some(), "and there is a warning to come");
+}

@@ -61,6 +61,7 @@ impl LaneTask {
             status.tip = tip;
             status.withheld = Some(withheld);
             status.held = None;
+            status.awaited = None;
             if samples.whole {
                 status.no_sample.clear();
             }
@@ -161,7 +162,11 @@ impl LaneTask {
     pub(super) async fn failed(&mut self, error: &AttemptError, retry_count: u32) -> Failure {
         let disposition = error.disposition();
         let reason = self.lane.reason_of(error).await;
-        self.status(|status| status.held = error.held().cloned());
+        let awaited = error.is_not_shown().then(|| reason.clone());
+        self.status(|status| {
+            status.held = error.held().cloned();
+            status.awaited = awaited;
+        });
         if let AttemptError::Exposed { .. } = error {
             self.runner.system.metrics.sample_request(true);
         }

@@ -92,21 +92,27 @@ async fn an_id_that_is_a_secret_is_called_by_a_digest_while_it_is_awaited_and_wh
     let secrets = [super::TOKEN, site.keboola.token()];
     for id in secrets.into_iter().chain(["nowhere"]) {
         post(&server, &change(&site, &main, id, 3)).await;
-        let outage = until("the version is awaited", async || {
-            let outage = server.lane(&main).await["outage"].clone();
-            let reason = outage["reason"].as_str()?.to_owned();
-            reason.contains("version 3 of").then_some(reason)
+        let lane = until("the version is awaited", async || {
+            let lane = server.lane(&main).await;
+            let awaited = lane["awaited"].as_str()?;
+            awaited.contains("version 3 of").then_some(lane)
         })
         .await;
-        let is_named = outage.contains("version 3 of keboola.ex-shop/nowhere is not visible yet");
-        assert_eq!(is_named, id == "nowhere", "{outage}");
         assert_eq!(
-            outage.contains("version 3 of config sha256:"),
+            (&lane["state"], &lane["outage"]),
+            (&json!("waiting"), &Value::Null),
+            "nothing is wrong: {lane}"
+        );
+        let awaited = lane["awaited"].as_str().unwrap_or_default();
+        let is_named = awaited.contains("version 3 of keboola.ex-shop/nowhere is not visible yet");
+        assert_eq!(is_named, id == "nowhere", "{awaited}");
+        assert_eq!(
+            awaited.contains("version 3 of config sha256:"),
             id != "nowhere",
-            "{outage}"
+            "{awaited}"
         );
         until("it is put aside", async || {
-            (server.lane(&main).await["outage"] == Value::Null && site.is_settled()).then_some(())
+            (server.lane(&main).await["awaited"] == Value::Null && site.is_settled()).then_some(())
         })
         .await;
     }
