@@ -372,7 +372,7 @@ impl Metrics {
         );
         registry.register(
             "exports",
-            "Attempts to export by outcome; export_success_rate is recorded from it",
+            "Attempts to export by outcome, without those that only wait for what the source does not show yet; export_success_rate is recorded from it",
             exports.clone(),
         );
         registry.register(

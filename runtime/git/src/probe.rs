@@ -97,7 +97,10 @@ pub enum ProbeProblem {
         "{source}, time and again, and yet it stays where it is; if nobody is pushing, a program that was killed left a lock (`{refname}.lock` in the repository): remove it on the server",
         refname = refname.as_str()
     )]
-    Stuck { refname: RefName, source: PushError },
+    Stuck {
+        refname: RefName,
+        source: Box<PushError>,
+    },
 }
 
 impl ProbeProblem {

@@ -152,44 +152,31 @@ async fn a_command_may_accept_whatever_goes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_type_of_which_nothing_is_left_goes_and_is_told_of() {
-    let keboola = Keboola::generated(40);
-    let site = Installation::new(&keboola, Options::default());
-    let once = || -> Value { serde_json::from_str(&site.once_with(&["--json"]).ok()).expect("JSON") };
-    let first = once();
-    assert_eq!(first["commits"][0]["vanished"], json!([]));
-    let counts = first["commits"][0]["objects"]["configurations"].clone();
-    let few = |tally: &Value| tally["expected"].as_u64().filter(|count| (2..10).contains(count));
-    let types: Vec<(String, u64)> = counts
-        .as_object()
-        .expect("by component type")
-        .iter()
-        .filter_map(|(name, tally)| Some((name.clone(), few(tally)?)))
-        .collect();
-    assert!(types.len() >= 2, "the project has types of a few: {counts}");
-    // Directories of the layout name a component's type.
-    let files = site.repository.files("main");
-    let is_of = |component: &str, name: &str| {
-        let directory = format!("configs/main/{name}/{component}/");
-        files.keys().any(|path| path.starts_with(&directory))
-    };
-    for ((name, count), is_read_anew) in types.iter().zip([false, true]) {
-        for sidecar in site.repository.sidecars("main") {
-            if sidecar.row.is_none() && is_of(&sidecar.component, name) {
-                keboola.delete(&keboola.at(&sidecar.component, &sidecar.config), JANE);
-            }
-        }
+    for is_read_anew in [false, true] {
+        let keboola = Keboola::small();
+        let clients = keboola.create("clients", "Clients", JANE);
+        let site = Installation::new(&keboola, Options::default());
+        let once = || -> Value { serde_json::from_str(&site.once_with(&["--json"]).ok()).expect("JSON") };
+        assert_eq!(once()["commits"][0]["vanished"], json!([]));
+        // The transformation stays, so it is no mass deletion.
+        keboola.delete(&keboola.orders(), JANE);
+        keboola.delete(&clients, JANE);
         if is_read_anew {
             site.lose_data();
         }
-        let told = format!("{name} configurations: {count} before, 0 now");
         let done = once();
         let vanished = done["commits"][0]["vanished"].as_array().expect("a list");
-        assert!(vanished.contains(&json!(told)), "{told} is not in {vanished:?}");
         let message = &site.repository.log("main")[0].message;
-        assert!(
-            message.contains(&format!("- {told}\n")),
-            "{told} is not in\n{message}"
-        );
+        for told in [
+            "extractor configurations: 2 before, 0 now",
+            "rows: 2 before, 0 now",
+        ] {
+            assert!(vanished.contains(&json!(told)), "{told} is not in {vanished:?}");
+            assert!(
+                message.contains(&format!("- {told}\n")),
+                "{told} is not in\n{message}"
+            );
+        }
+        site.check(&[]);
     }
-    site.check(&[]);
 }

@@ -296,7 +296,9 @@ fn values_that_code_puts_together_or_chooses() {
         "x -> password".to_owned(),
         "->password".to_owned(),
     ];
-    check(&texts.each_ref().map(String::as_str), &expect![[r#"
+    check(
+        &texts.each_ref().map(String::as_str),
+        &expect![[r#"
         headers = {"Authorization": "Bearer " + "0f3a9c71d25e84b60f3a9c71d25e84b6"}  ->  ["0f3a9c71d25e84b60f3a9c71d25e84b6"]
         h = {'Authorization': 'Bearer {}'.format('0f3a9c71d25e84b60f3a9c71d25e84b6')}  ->  ["0f3a9c71d25e84b60f3a9c71d25e84b6"]
         "Authorization": "Bearer %s" % "0f3a9c71d25e84b60f3a9c71d25e84b6"  ->  ["0f3a9c71d25e84b60f3a9c71d25e84b6"]
@@ -314,7 +316,8 @@ fn values_that_code_puts_together_or_chooses() {
         SET password = $$  ->  []
         x -> password  ->  []
         ->password  ->  []
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -340,7 +343,9 @@ fn notes_in_other_marks_and_languages() {
         "DB_PASSWORD=<insert token here>".to_owned(),
         "API_KEY=getSecretFromEnvironmentVariables".to_owned(),
     ];
-    check(&texts.each_ref().map(String::as_str), &expect![[r#"
+    check(
+        &texts.each_ref().map(String::as_str),
+        &expect![[r#"
         pomocí tokenu 0f3a9c71d25e84b60f3a9c71d25e84b6  ->  ["0f3a9c71d25e84b60f3a9c71d25e84b6"]
         KLÍČ: 0f3a9c71d25e84b60f3a9c71d25e84b6  ->  ["0f3a9c71d25e84b60f3a9c71d25e84b6"]
         API-Schlüssel: 0f3a9c71d25e84b60f3a9c71d25e84b6  ->  ["0f3a9c71d25e84b60f3a9c71d25e84b6"]
@@ -359,5 +364,6 @@ fn notes_in_other_marks_and_languages() {
         heslo: (skryto)  ->  []
         DB_PASSWORD=<insert token here>  ->  []
         API_KEY=getSecretFromEnvironmentVariables  ->  []
-    "#]]);
+    "#]],
+    );
 }

@@ -95,7 +95,7 @@ fn object_id(kind: Kind, content: &[u8]) -> Result<Oid, WriteError> {
 
 /// Makes bytes that look random; another time they are others, so that no server has them already.
 fn incompressible(bytes: u32, now: Timestamp) -> Vec<u8> {
-    let mut state = now.as_nanosecond().cast_unsigned() as u64 | 1;
+    let mut state = now.as_microsecond().cast_unsigned() | 1;
     let mut content = Vec::with_capacity(bytes as usize + 8);
     while content.len() < bytes as usize {
         // xorshift64

@@ -100,7 +100,7 @@ impl Test<'_> {
             Err(ProbeProblem::Push(PushError::Refused {
                 refusal: Refusal::AuthorEmail | Refusal::CommitRule,
                 ..
-            })) | Err(ProbeProblem::Author(_))
+            }) | ProbeProblem::Author(_))
         );
         match branch {
             Ok(outcome) => self.report.add(ProbeSubject::PushToBranch, outcome),
@@ -206,7 +206,7 @@ impl Test<'_> {
             if attempts_left == 0 {
                 return Err(ProbeProblem::Stuck {
                     refname: push.refname().clone(),
-                    source: error,
+                    source: Box::new(error),
                 });
             }
             thread::sleep(PAUSE);

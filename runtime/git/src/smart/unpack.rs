@@ -43,6 +43,7 @@ enum Entry {
     },
 }
 
+#[derive(Clone, Copy)]
 enum Base {
     /// The number of an earlier entry.
     Entry(usize),

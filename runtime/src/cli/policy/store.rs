@@ -169,7 +169,6 @@ pub(super) fn list(list: &List) -> Result<(), Failure> {
     let policies = Policies::to_check(&config.policies).map_err(|error| Failure::failed(&error))?;
     let (mut mirrors, mut broken) = (Vec::new(), 0);
     for spec in &config.mirrors {
-        used.extend(spec.policies.iter().map(|policy| policy.file.clone()));
         // Those of others are neither compiled nor judged: who asks for one mirror is told of that one.
         if list
             .mirror

@@ -254,7 +254,7 @@ fn a_renderer_that_makes_a_path_of_a_secret_gets_its_object_withheld() {
         // No policy finds it; the run knows it.
         rendered("3", format!("b-{}", CREDENTIAL.to_lowercase()), "nothing"),
     ];
-    let redacted = transformer.redact(batch, Vec::new(), &mut withheld);
+    let redacted = transformer.redact(batch, Vec::new(), &mut withheld, &transformer.guard());
     let redacted = redacted.expect("no guest fails");
     let filtered = transformer.choose(redacted, &mut withheld);
     let filtered = filtered.expect("no guest fails");

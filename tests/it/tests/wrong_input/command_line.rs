@@ -372,7 +372,10 @@ fn a_project_or_component_for_which_there_is_no_room_leaves_nothing_behind() {
     let files = Files::new(&[]);
     fs::create_dir(files.path("empty")).expect("the directory can be written");
     let filler = "\u{e9}".repeat(2_000);
-    let module = wat::parse_str(format!("(module (memory 1) (data (i32.const 0) \"{filler}\"))"));
+    // One of which a component can be made.
+    let policy = include_str!("../../../../runtime/sandbox/src/hostile/policy.wat");
+    let data = format!("(data (i32.const 0) \"{filler}\")");
+    let module = wat::parse_str(policy.replace(";;START;;", &data));
     files.write("module.wasm", module.expect("the text is a module"));
     files.write("there.wasm", "what was there");
     for arguments in [

@@ -345,9 +345,9 @@ fn retry_after(text: &str, date: Option<&str>) -> Option<Duration> {
     }
 }
 
-/// Reads when there are requests left again, as GitHub says it: a Unix time in seconds.
+/// Reads when there are requests left again, as GitHub says it: a Unix time in seconds. What is past is meant otherwise.
 fn until_reset(text: &str, date: Option<&str>) -> Option<Duration> {
-    span_to(text.trim().parse().ok()?, date)
+    span_to(text.trim().parse().ok()?, date).filter(|span| !span.is_zero())
 }
 
 fn span_to(second_then: i64, date: Option<&str>) -> Option<Duration> {
@@ -463,7 +463,7 @@ mod tests {
                 reset("9445412540"),
                 reset("soon")
             ),
-            (Some(60), Some(0), Some(24 * 3600), None)
+            (Some(60), None, Some(24 * 3600), None)
         );
         assert_eq!(until_reset("1445412540", None), None);
     }

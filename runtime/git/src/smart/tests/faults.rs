@@ -528,11 +528,15 @@ fn a_connection_through_ssh_or_git_that_is_cut_is_found_out_about() {
             ..settings()
         };
         let remote = open(&through(&url), settings);
-        let big: String = (0..40_000).map(|n| format!("{}", n * 7919)).collect();
+        // Each is so unlike the others that it does not become a small difference.
+        let big = |number: u64| -> String {
+            let bytes = crate::testing::pseudo_random_bytes(number + 10, 100_000);
+            bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        };
         let mut tip = first;
         // Before anything, in the middle, after the pack (as far as its length is known here), and in the answer.
         for (number, cut) in [(0, 10), (1, 20_000), (2, 60_000)] {
-            let push = setup.make(Some(tip), "next", &[("b", &format!("{number}{big}"))]);
+            let push = setup.make(Some(tip), "next", &[("b", &big(number))]);
             setup.store.save(&push).unwrap();
             proxy.cut_next_after_sent(cut);
             let pushed = remote.push(&push);
@@ -552,7 +556,7 @@ fn a_connection_through_ssh_or_git_that_is_cut_is_found_out_about() {
             tip = push.new_tip();
         }
         let push = setup.make(Some(tip), "last", &[("b", "last")]);
-        proxy.cut_next_after_answered(if way == Way::Ssh { 3_000 } else { 300 });
+        proxy.cut_next_after_answered(if way == Way::Ssh { 3_000 } else { 200 });
         let pushed = remote.push(&push);
         let now = setup.local.tip(&setup.main).unwrap();
         assert_eq!(pushed.is_ok(), now == Some(push.new_tip()), "{way:?}: {pushed:?}");
