@@ -49,20 +49,20 @@ fn not_ours(entry: &Entry) -> LayoutError {
 }
 
 /// Leaves the newest entry of each key, in the order given.
-fn newest(entries: &[Entry]) -> Vec<&Entry> {
-    let follows = entries.iter().skip(1).map(Some).chain([None]);
-    let is_last = |(entry, next): &(&Entry, Option<&Entry>)| next.is_none_or(|next| next.key != entry.key);
-    entries
-        .iter()
-        .zip(follows)
-        .filter(is_last)
-        .map(|(entry, _)| entry)
-        .collect()
+fn newest<'e>(entries: impl IntoIterator<Item = &'e Entry>) -> Vec<&'e Entry> {
+    let mut newest: Vec<&Entry> = Vec::new();
+    for entry in entries {
+        match newest.last_mut().filter(|last| last.key == entry.key) {
+            Some(last) => *last = entry,
+            None => newest.push(entry),
+        }
+    }
+    newest
 }
 
 /// Returns the entries to keep, if some of those given are superseded.
-fn kept(given: &[Entry], newest: &[&Entry]) -> Option<Vec<Entry>> {
-    (given.len() != newest.len()).then(|| newest.iter().map(|entry| (*entry).clone()).collect())
+fn kept(given: usize, newest: &[&Entry]) -> Option<Vec<Entry>> {
+    (given != newest.len()).then(|| newest.iter().map(|entry| (*entry).clone()).collect())
 }
 
 /// Returns where the file of a table, bucket or sample is, or one that is made of many objects, whether it was ever written or not.
@@ -109,6 +109,6 @@ fn withheld(settings: &Settings, entries: &[Entry]) -> Result<Gathered, LayoutEr
     let files = if newest.is_empty() { Vec::new() } else { vec![file] };
     Ok(Gathered {
         files,
-        keep: kept(entries, &newest),
+        keep: kept(entries.len(), &newest),
     })
 }

@@ -77,7 +77,7 @@ pub(super) fn gather(settings: &Settings, shard: &str, entries: &[Entry]) -> Res
     ));
     Ok(Gathered {
         files,
-        keep: kept(entries, &newest),
+        keep: kept(entries.len(), &newest),
     })
 }
 

@@ -107,7 +107,7 @@ pub(super) fn gather(
             kind: DocumentKind::Index,
             content: write::cli_with_list(&content, "configurations", lines, items.bytes()),
         }],
-        keep: kept(entries, &newest),
+        keep: kept(entries.len(), &newest),
     })
 }
 

@@ -28,12 +28,11 @@ pub(crate) fn neighbour_key(teller: &Node) -> String {
 }
 
 pub(super) fn gather(settings: &Settings, shard: &str, entries: &[Entry]) -> Result<Gathered, LayoutError> {
-    let (entries, of_bucket): (Vec<Entry>, Vec<Entry>) =
-        entries.iter().cloned().partition(|entry| entry.shard == shard);
-    let newest = newest(&entries);
+    let is_own = |entry: &&Entry| entry.shard == shard;
+    let newest = newest(entries.iter().filter(is_own));
     let mut structure: Option<Object<'_>> = None;
     let (mut readers, mut writers, mut of_all) = (Vec::new(), Vec::new(), Vec::new());
-    for entry in &of_bucket {
+    for entry in entries.iter().filter(|entry| !is_own(entry)) {
         let value = Json::parse(&entry.value).map_err(|_| not_ours(entry))?;
         let (node, edges) = neighbour(entry, &value).ok_or_else(|| not_ours(entry))?;
         if edges.contains(&EdgeType::Writes) {
@@ -67,7 +66,7 @@ pub(super) fn gather(settings: &Settings, shard: &str, entries: &[Entry]) -> Res
     };
     Ok(Gathered {
         files: structure.zip(path).map(file).into_iter().collect(),
-        keep: kept(&entries, &newest),
+        keep: kept(entries.iter().filter(is_own).count(), &newest),
     })
 }
 

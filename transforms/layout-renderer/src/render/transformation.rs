@@ -127,10 +127,8 @@ fn take_field<'s>(
     }
     let found = source::field(item, field).cloned();
     let exact = item.remove(field);
-    if exact != found {
-        if let Some(exact) = exact {
-            work.lost.add(format!("{pointer}/{field}"), exact);
-        }
+    if let Some(exact) = exact.filter(|exact| Some(exact) != found.as_ref()) {
+        work.lost.add(format!("{pointer}/{field}"), exact);
     }
     for key in others {
         if let Some(other) = item.remove(&key) {
