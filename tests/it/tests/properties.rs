@@ -1,7 +1,8 @@
 //! Whatever happens to a project, one change after the other and everything at once lead to one tree.
 //!
 //! Each case is a sequence of changes by seed, mirrored in steps through the real sandbox, store and
-//! repository. `KBC_MIRROR_CASES` raises the number of cases; a failure shows the shortest sequence found.
+//! repository. One seed is always the same, another is the date's. `KBC_MIRROR_CASES` raises the number of cases and
+//! `KBC_MIRROR_SEED` (any text) replaces both seeds; a failure names the seed and shows the shortest sequence found.
 
 mod changes;
 
@@ -15,7 +16,13 @@ use serde_json::{Value, json};
 
 /// Changes of one sequence.
 const CHANGES: usize = 200;
-const SEED: &[u8; 32] = b"kbc-mirror: the same at each run";
+/// The seed of the sequences that are the same at each run.
+const SEED: &str = "the same at each run";
+
+/// The seed of the sequences that are others each day (UTC).
+fn of_today() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%d").to_string()
+}
 
 fn cases(modest: u32) -> u32 {
     let asked = std::env::var("KBC_MIRROR_CASES").ok();
@@ -24,8 +31,10 @@ fn cases(modest: u32) -> u32 {
     })
 }
 
-/// Runs `check` on so many sequences, always the same ones.
-fn on_sequences(cases: u32, length: usize, check: &impl AsyncFn(&[Deed])) {
+/// Runs `check` on so many sequences, which are the seed's.
+fn on_sequences(seed: &str, cases: u32, length: usize, check: &impl AsyncFn(&[Deed])) {
+    let seed = std::env::var("KBC_MIRROR_SEED").unwrap_or_else(|_| seed.to_owned());
+    println!("KBC_MIRROR_SEED='{seed}' KBC_MIRROR_CASES={cases}");
     let config = Config {
         cases,
         // Each step of shrinking mirrors a whole sequence.
@@ -33,7 +42,11 @@ fn on_sequences(cases: u32, length: usize, check: &impl AsyncFn(&[Deed])) {
         failure_persistence: None,
         ..Config::default()
     };
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, SEED);
+    let mut bytes = [0; 32];
+    for (at, byte) in seed.bytes().enumerate() {
+        bytes[at % bytes.len()] ^= byte;
+    }
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
     let mut runner = TestRunner::new_with_rng(config, rng);
     let executor = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let executor = executor.expect("a runtime can be made");
@@ -50,13 +63,22 @@ fn on_sequences(cases: u32, length: usize, check: &impl AsyncFn(&[Deed])) {
         })
     });
     if let Err(error) = outcome {
-        panic!("{error}");
+        panic!("with KBC_MIRROR_SEED='{seed}': {error}");
     }
 }
 
 #[test]
 fn one_change_after_the_other_is_everything_at_once() {
-    on_sequences(cases(2), CHANGES, &async |sequence: &[Deed]| {
+    step_by_step_or_at_once(SEED);
+}
+
+#[test]
+fn one_change_after_the_other_is_everything_at_once_with_the_seed_of_the_day() {
+    step_by_step_or_at_once(&of_today());
+}
+
+fn step_by_step_or_at_once(seed: &str) {
+    on_sequences(seed, cases(1), CHANGES, &async |sequence: &[Deed]| {
         let mut world = World::new(Settings::default()).await;
         world.carry_out(sequence).await;
         let step_by_step = world.rig.tree();
@@ -90,7 +112,7 @@ fn one_change_after_the_other_is_everything_at_once() {
 
 #[test]
 fn another_form_makes_one_commit_that_says_so() {
-    on_sequences(cases(1), 40, &async |sequence: &[Deed]| {
+    on_sequences(SEED, cases(1), 40, &async |sequence: &[Deed]| {
         let mut world = World::new(Settings::default()).await;
         world.carry_out(sequence).await;
         let before = world.rig.git(&["rev-list", "--count", "main"]);

@@ -1,5 +1,8 @@
 //! Random changes of a project, and a lane that mirrors it in steps.
 
+mod deeds;
+
+pub(crate) use deeds::{Deed, deeds};
 use fake_keboola::{Author, Change, ConfigAt, Fake, FakeConfig, JobSpec, JobTable, small_project};
 use jiff::{SignedDuration, Timestamp};
 use mirror_core::{
@@ -7,7 +10,7 @@ use mirror_core::{
     ids::{ObjectKey, TableId},
 };
 use mirror_it::{Rig, Settings, SourceAt};
-use proptest::{collection::vec, prelude::*, sample::Index};
+use proptest::sample::Index;
 use serde_json::{Value, json};
 
 /// Names that want the same path, or one that cannot be had, beside ordinary ones.
@@ -41,146 +44,13 @@ const TRANSFORMATION: &str = "keboola.snowflake-transformation";
 const VARIABLES: &str = "keboola.variables";
 const SHARED_CODE: &str = "keboola.shared-code";
 const SCHEDULER: &str = "keboola.scheduler";
+/// Of the layout's own kinds of flows one has directories for phases and tasks, the other keeps them as they are.
+const FLOWS: [&str; 2] = [ORCHESTRATOR, "keboola.flow"];
+const ORCHESTRATOR: &str = "keboola.orchestrator";
+/// A component with a default bucket.
+const WITH_BUCKET: &str = "keboola.ex-other";
 /// When the first change is made; each further one a second later.
 const FIRST_CHANGE: i64 = 1_793_606_400;
-
-/// One change, of whatever is there when its turn comes; without anything to change it is none.
-#[derive(Debug, Clone)]
-pub(crate) enum Deed {
-    Create {
-        component: Index,
-        name: Index,
-    },
-    CreateVariables {
-        name: Index,
-    },
-    CreateSharedCode {
-        name: Index,
-    },
-    CreateSchedule {
-        target: Index,
-        name: Index,
-    },
-    Edit {
-        config: Index,
-        value: u8,
-    },
-    Describe {
-        config: Index,
-        value: u8,
-    },
-    Disable {
-        config: Index,
-    },
-    Rename {
-        config: Index,
-        name: Index,
-    },
-    Delete {
-        config: Index,
-    },
-    Restore {
-        config: Index,
-    },
-    PurgeAndRecreate {
-        config: Index,
-        name: Index,
-    },
-    CreateRow {
-        config: Index,
-        name: Index,
-    },
-    EditRow {
-        config: Index,
-        row: Index,
-        value: u8,
-    },
-    RenameRow {
-        config: Index,
-        row: Index,
-        name: Index,
-    },
-    DeleteRow {
-        config: Index,
-        row: Index,
-    },
-    OrderRows {
-        config: Index,
-        turn: u8,
-    },
-    /// Makes a transformation use a set of variables; another one that did so stays.
-    UseVariables {
-        config: Index,
-        variables: Index,
-    },
-    UseSharedCode {
-        config: Index,
-        code: Index,
-    },
-    MoveSchedule {
-        schedule: Index,
-        target: Index,
-    },
-    Metadata {
-        config: Index,
-        name: Index,
-    },
-    DescribeBranch {
-        value: u8,
-    },
-    RenameBranch {
-        value: u8,
-    },
-    Table {
-        table: u8,
-        columns: u8,
-    },
-    Run {
-        config: Index,
-        table: u8,
-        fails: bool,
-    },
-    /// Tells what waits, some of it twice, in another order, and some of it only the next time; then mirrors.
-    Mirror {
-        turn: u8,
-        twice: bool,
-        hold: bool,
-    },
-}
-
-/// Sequences of so many changes.
-pub(crate) fn deeds(length: usize) -> impl Strategy<Value = Vec<Deed>> {
-    let some = any::<Index>;
-    let deed = prop_oneof![
-        6 => (some(), some()).prop_map(|(component, name)| Deed::Create { component, name }),
-        2 => some().prop_map(|name| Deed::CreateVariables { name }),
-        2 => some().prop_map(|name| Deed::CreateSharedCode { name }),
-        2 => (some(), some()).prop_map(|(target, name)| Deed::CreateSchedule { target, name }),
-        8 => (some(), any::<u8>()).prop_map(|(config, value)| Deed::Edit { config, value }),
-        1 => (some(), any::<u8>()).prop_map(|(config, value)| Deed::Describe { config, value }),
-        1 => some().prop_map(|config| Deed::Disable { config }),
-        6 => (some(), some()).prop_map(|(config, name)| Deed::Rename { config, name }),
-        4 => some().prop_map(|config| Deed::Delete { config }),
-        2 => some().prop_map(|config| Deed::Restore { config }),
-        2 => (some(), some()).prop_map(|(config, name)| Deed::PurgeAndRecreate { config, name }),
-        6 => (some(), some()).prop_map(|(config, name)| Deed::CreateRow { config, name }),
-        3 => (some(), some(), any::<u8>()).prop_map(|(config, row, value)| Deed::EditRow { config, row, value }),
-        3 => (some(), some(), some()).prop_map(|(config, row, name)| Deed::RenameRow { config, row, name }),
-        2 => (some(), some()).prop_map(|(config, row)| Deed::DeleteRow { config, row }),
-        2 => (some(), any::<u8>()).prop_map(|(config, turn)| Deed::OrderRows { config, turn }),
-        3 => (some(), some()).prop_map(|(config, variables)| Deed::UseVariables { config, variables }),
-        3 => (some(), some()).prop_map(|(config, code)| Deed::UseSharedCode { config, code }),
-        2 => (some(), some()).prop_map(|(schedule, target)| Deed::MoveSchedule { schedule, target }),
-        2 => (some(), some()).prop_map(|(config, name)| Deed::Metadata { config, name }),
-        1 => any::<u8>().prop_map(|value| Deed::DescribeBranch { value }),
-        1 => any::<u8>().prop_map(|value| Deed::RenameBranch { value }),
-        2 => (0..4_u8, any::<u8>()).prop_map(|(table, columns)| Deed::Table { table, columns }),
-        2 => (some(), 0..4_u8, any::<bool>()).prop_map(|(config, table, fails)| Deed::Run { config, table, fails }),
-        10 => (any::<u8>(), any::<bool>(), any::<bool>())
-            .prop_map(|(turn, twice, hold)| Deed::Mirror { turn, twice, hold }),
-    ];
-    vec(deed, length)
-}
 
 /// A project that changes and the lane that mirrors it.
 pub(crate) struct World {
@@ -206,14 +76,19 @@ impl World {
     pub(crate) async fn new(settings: Settings) -> Self {
         let mut project = small_project();
         for (id, kind) in [
-            ("keboola.ex-other", "extractor"),
+            (WITH_BUCKET, "extractor"),
             ("keboola.sandboxes", "other"),
+            (ORCHESTRATOR, "other"),
             (VARIABLES, "other"),
             (SHARED_CODE, "other"),
             (SCHEDULER, "other"),
         ] {
+            let data = match id {
+                WITH_BUCKET => json!({"default_bucket": true, "default_bucket_stage": "in"}),
+                _ => json!({}),
+            };
             let component =
-                json!({"id": id, "type": kind, "name": id, "flags": [], "data": {}, "features": []});
+                json!({"id": id, "type": kind, "name": id, "flags": [], "data": data, "features": []});
             project.components.push(component.clone());
             if let Some(listed) = project.index["components"].as_array_mut() {
                 listed.push(component);
@@ -271,11 +146,21 @@ impl World {
         let table = detail["id"].as_str().expect("it has an id").to_owned();
         let change = self.change();
         self.fake.put_table(detail, &change).expect("it has an id");
+        self.storage_changed(&table);
+    }
+
+    fn storage_changed(&mut self, table: &str) {
         self.internal.push(Body::StorageChanged(StorageChanged {
-            tables: vec![TableId::parse(&table).expect("an id")],
+            tables: vec![TableId::parse(table).expect("an id")],
             buckets: Vec::new(),
             cause: StorageCause::Seen(self.made.to_string()),
         }));
+    }
+
+    /// Returns configurations that a flow may run, as many as there are.
+    fn targets(&self, which: &[Index]) -> Vec<ConfigAt> {
+        let found = which.iter().filter_map(|which| self.any(which));
+        found.map(|live| live.at).collect()
     }
 
     /// Lets a configuration run and load a table.
@@ -565,6 +450,90 @@ impl World {
                     .expect("it is there");
                 self.branch_changed();
             }
+            Deed::ShareVariables {
+                one,
+                other,
+                variables,
+            } => {
+                let variables = self.one(variables, |component| component == VARIABLES)?.at;
+                for user in [one, other] {
+                    let at = self.one(user, |component| component == TRANSFORMATION)?.at;
+                    let id = variables.config.clone();
+                    self.revise(&at, |content| {
+                        content["configuration"]["variables_id"] = id.into()
+                    });
+                }
+            }
+            Deed::CreateFlow { kind, name, targets } => {
+                let content = flow_of(&self.targets(targets), *kind);
+                self.create(FLOWS[usize::from(kind % 2)], name_of(name), content);
+            }
+            Deed::EditFlow {
+                flow,
+                name,
+                targets,
+                turn,
+            } => {
+                let at = self.one(flow, |component| FLOWS.contains(&component))?.at;
+                let mut content = flow_of(&self.targets(targets), *turn);
+                content["phases"][0]["name"] = name_of(name).into();
+                content["tasks"][0]["name"] = name_of(name).into();
+                self.revise(&at, |detail| detail["configuration"] = content);
+            }
+            Deed::RenameTarget { flow, task, name } => {
+                let flow = self.one(flow, |component| FLOWS.contains(&component))?.at;
+                let project = self.fake.project();
+                let found = project.default_branch().configurations.iter();
+                let mut found =
+                    found.filter(|found| found.component_id == flow.component && found.id() == flow.config);
+                let tasks = &found.next()?.detail["configuration"]["tasks"];
+                let tasks = tasks.as_array().filter(|tasks| !tasks.is_empty())?;
+                let task = &task.get(tasks)["task"];
+                let id = |member: &str| task[member].as_str();
+                let at = ConfigAt::new(&self.branch, id("componentId")?, id("configId")?);
+                // It may be gone.
+                self.live(|_| true).iter().find(|live| live.at == at)?;
+                self.revise(&at, |content| content["name"] = name_of(name).into());
+            }
+            Deed::Map { config, other, table } => {
+                let at = self.any(config)?.at;
+                let other = self.one(other, |component| component == WITH_BUCKET);
+                let of_other = other.map(|other| format!("in.c-keboola-ex-other-{}.t", other.at.config));
+                let own = format!("in.c-shop.t{table}");
+                let mut inputs = vec![json!({"source": own, "destination": "own"})];
+                inputs.extend(of_other.map(|source| json!({"source": source, "destination": "other"})));
+                let mut storage = json!({
+                    "input": {"tables": inputs},
+                    "output": {"tables": [{"source": "out", "destination": format!("in.c-shop.t{}", (table + 1) % 4)}]},
+                });
+                if *table == 0 {
+                    storage["output"]["default_bucket"] = "in.c-shop".into();
+                }
+                self.revise(&at, |content| content["configuration"]["storage"] = storage);
+            }
+            Deed::PlantSecret { config, place } => {
+                let at = self.any(config)?.at;
+                // No two are alike, and none is one that anything takes.
+                let token = format!("ghp_{:036}", self.made).replace('0', "Zk7");
+                let token = &token[..40];
+                self.revise(&at, |content| match place % 4 {
+                    0 => {
+                        content["configuration"]["parameters"]["#password"] = format!("Pl4in-{token}").into()
+                    }
+                    1 => {
+                        content["configuration"]["parameters"]["note"] =
+                            format!("password = '{token}'").into()
+                    }
+                    2 => content["description"] = format!("Log in with {token}").into(),
+                    _ => content["name"] = format!("Of {token}").into(),
+                });
+            }
+            Deed::DropTable { table } => {
+                let id = format!("in.c-shop.t{table}");
+                let change = self.change();
+                self.fake.drop_table(&id, &change).ok()?;
+                self.storage_changed(&id);
+            }
             Deed::Table { table, columns } => {
                 let columns: Vec<String> = (0..=columns % 5).map(|column| format!("c{column}")).collect();
                 self.put_table(table_of(*table, &columns));
@@ -607,6 +576,29 @@ fn schedule_of(target: &ConfigAt) -> Value {
     json!({
         "schedule": {"cronTab": "0 3 * * *", "timezone": "UTC", "state": "enabled"},
         "target": {"componentId": target.component, "configurationId": target.config, "mode": "run"},
+    })
+}
+
+/// A flow of two phases that runs configurations; one task may be switched off, and one names what is not there.
+fn flow_of(targets: &[ConfigAt], turn: u8) -> Value {
+    let task = |(number, at): (usize, &ConfigAt)| {
+        json!({
+            "id": 10 + number, "name": format!("Run {number}"), "phase": 1 + number % 2, "enabled": turn % 5 != 0,
+            "task": {"componentId": at.component, "configId": at.config, "mode": "run"},
+        })
+    };
+    let mut tasks: Vec<Value> = targets.iter().enumerate().map(task).collect();
+    let by = usize::from(turn) % tasks.len().max(1);
+    tasks.rotate_left(by);
+    if turn % 7 == 0 {
+        tasks.push(json!({
+            "id": 20, "name": "Gone", "phase": 1, "enabled": true,
+            "task": {"componentId": TRANSFORMATION, "configId": "gone", "mode": "run"},
+        }));
+    }
+    json!({
+        "phases": [{"id": 1, "name": "First", "dependsOn": []}, {"id": 2, "name": "Second", "dependsOn": [1]}],
+        "tasks": tasks,
     })
 }
 
