@@ -247,14 +247,6 @@ async fn a_dev_branch_may_have_the_directory_that_the_cli_gives_it() {
     let manifest: Value = serde_json::from_str(&manifest).expect("it is JSON");
     assert_eq!(manifest["branches"][0]["path"], "loyalty-card");
     site.check(&[]);
-    // One of whose name nothing is left is called by its kind.
-    let nameless = keboola.branch("日本", JANE);
-    let git_branch = format!("keboola/branch-{nameless}");
-    let path = "configs/branch/extractor/keboola.ex-shop/the-orders/config.json";
-    until("the branch is mirrored", async || {
-        site.repository.file(&git_branch, path).map(drop)
-    })
-    .await;
     server.stop().await;
 }
 
