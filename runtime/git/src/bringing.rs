@@ -42,7 +42,8 @@ pub(crate) fn object_error(remote: &str, error: StoreError) -> RemoteError {
         StoreError::InUse { .. }
         | StoreError::WrongKind { .. }
         | StoreError::Damaged { .. }
-        | StoreError::DamagedFile { .. } => RemoteError::Damaged {
+        | StoreError::DamagedFile { .. }
+        | StoreError::TooManyPaths { .. } => RemoteError::Damaged {
             remote,
             problem: error.to_string(),
         },

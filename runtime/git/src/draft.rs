@@ -11,6 +11,7 @@ use crate::{
     objects::Source,
     outgoing::{Local, Outgoing, PendingPush},
     pack::{self, Assembled},
+    read::{self, FileDifference, TreeEntry},
     ref_update::{RefUpdate, RefUpdates},
     refname::RefName,
     run::{KeptRun, Run, Runs},
@@ -19,7 +20,7 @@ use crate::{
     tree::{BaseTree, Entry, NewTree, TreeWriter, Trees},
 };
 use gix::objs::Kind;
-use mirror_core::{commit::GuardedMessage, ids::Oid};
+use mirror_core::{commit::GuardedMessage, ids::Oid, path::MirrorPath};
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     time::Duration,
@@ -239,6 +240,27 @@ impl<'s> Draft<'s> {
             self.keep_readable(id, Kind::Commit, raw)?;
         }
         Ok(id)
+    }
+
+    /// As [`Store::entry`], with the trees of the draft.
+    ///
+    /// # Errors
+    /// As [`Store::entry`].
+    pub fn entry(&self, tree: Oid, path: &MirrorPath) -> Result<Option<TreeEntry>, StoreError> {
+        read::entry(self, tree, path)
+    }
+
+    /// As [`Store::differences`], with the trees of the draft.
+    ///
+    /// # Errors
+    /// As [`Store::files_below`].
+    pub fn differences(
+        &self,
+        before: Option<Oid>,
+        after: Oid,
+        directory: Option<&MirrorPath>,
+    ) -> Result<impl Iterator<Item = Result<FileDifference, StoreError>> + '_, StoreError> {
+        read::differences(self, before, after, directory)
     }
 
     /// Returns the tree of a commit that the draft or the store has.

@@ -64,6 +64,11 @@ pub enum StoreError {
     /// A file of the store cannot be decoded; a reset of the store mends it.
     #[error("`{}` is damaged: {problem}; remove the local store, it is rebuilt from the remote", path.display())]
     DamagedFile { path: PathBuf, problem: String },
+    /// A tree has more paths than can be walked: a stranger's, most likely made for that.
+    #[error(
+        "the repository has {problem} below `{below}`, which no mirror writes; remove what somebody put there, or give the mirror another `prefix`"
+    )]
+    TooManyPaths { below: String, problem: String },
 }
 
 impl StoreError {
@@ -88,7 +93,8 @@ impl StoreError {
             | Self::NotWritable { .. }
             | Self::Disk { .. }
             | Self::InUse { .. }
-            | Self::Missing { .. } => false,
+            | Self::Missing { .. }
+            | Self::TooManyPaths { .. } => false,
         }
     }
 
@@ -96,6 +102,7 @@ impl StoreError {
     #[must_use]
     pub fn disposition(&self) -> Disposition {
         match self {
+            Self::TooManyPaths { .. } => Disposition::NeedsCustomer,
             // The store is a cache of this machine: its operator's trouble, and it passes.
             Self::NoSpace { .. } | Self::NotWritable { .. } | Self::Disk { .. } | Self::InUse { .. } => {
                 Disposition::Retry

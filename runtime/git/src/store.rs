@@ -22,7 +22,7 @@ use crate::{
     outgoing::PendingPush,
     pack::{self, Pack},
     patience::lock_within,
-    read::{self, Files, History, TreeFile},
+    read::{self, FileDifference, Files, History, TreeEntry, TreeFile},
     ref_update::{PushReport, RefUpdate},
     refname::RefName,
 };
@@ -324,13 +324,52 @@ impl Store {
     /// Walks the files below a directory of a tree; none is the whole tree. A directory that the tree does not have has no files.
     ///
     /// # Errors
-    /// A tree that is not here (fetch it), or is damaged.
+    /// A tree that is not here (fetch it), or is damaged; more paths than any repository has.
     pub fn files_below(
         &self,
         tree: Oid,
         directory: Option<&MirrorPath>,
     ) -> Result<impl Iterator<Item = Result<TreeFile, StoreError>> + '_, StoreError> {
         Files::below(self, tree, directory)
+    }
+
+    /// Walks the files that differ between two trees, as they are below a directory of both; without one it is the whole tree, and
+    /// without a first tree all files differ. What is the same in both is not read, however much it is.
+    ///
+    /// # Errors
+    /// As [`Store::files_below`].
+    pub fn differences(
+        &self,
+        before: Option<Oid>,
+        after: Oid,
+        directory: Option<&MirrorPath>,
+    ) -> Result<impl Iterator<Item = Result<FileDifference, StoreError>> + '_, StoreError> {
+        read::differences(self, before, after, directory)
+    }
+
+    /// Lists a tree without what lies below its directories.
+    ///
+    /// # Errors
+    /// A tree that is not here (fetch it), or is damaged.
+    pub fn directory(&self, tree: Oid) -> Result<Vec<TreeEntry>, StoreError> {
+        read::directory(self, tree)
+    }
+
+    /// Finds what a tree has at a path, file or directory.
+    ///
+    /// # Errors
+    /// A tree that is not here (fetch it), or is damaged.
+    pub fn entry(&self, tree: Oid, path: &MirrorPath) -> Result<Option<TreeEntry>, StoreError> {
+        read::entry(self, tree, path)
+    }
+
+    /// Returns the path of the first thing on the way to a directory of a tree, or in its place, that is no directory; whoever
+    /// writes to the directory replaces it.
+    ///
+    /// # Errors
+    /// A tree that is not here (fetch it), or is damaged.
+    pub fn obstacle(&self, tree: Oid, directory: &MirrorPath) -> Result<Option<String>, StoreError> {
+        read::obstacle(self, tree, directory)
     }
 
     /// Finds a file in a tree.

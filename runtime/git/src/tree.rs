@@ -335,6 +335,7 @@ impl<'d, 's> TreeWriter<'d, 's> {
             added,
             modified,
             deleted,
+            ..
         } = finished;
         debug_assert!(changed || trees == 0, "a tree below is new, and so is the root");
         let mut objects = trees;

@@ -13,7 +13,7 @@ use crate::{
 };
 use gix::objs::Kind;
 use mirror_core::{ids::Oid, path::MirrorPath};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// A directory that a change lies in. Others are never loaded.
 ///
@@ -102,6 +102,8 @@ pub(super) struct Finished {
     pub(super) added: usize,
     pub(super) modified: usize,
     pub(super) deleted: usize,
+    /// How many files lie below trees that go.
+    pub(super) counted: HashMap<Oid, usize>,
 }
 
 impl Directory {
@@ -390,7 +392,7 @@ impl Directory {
                     match in_base {
                         Some(old) if old.is_tree() => {
                             out.added += 1;
-                            out.deleted += count_files(trees, old.id)?;
+                            out.count_deleted(trees, old.id)?;
                         }
                         Some(old) => out.modified += usize::from((old.mode, old.id) != (MODE_FILE, *id)),
                         None => out.added += 1,
@@ -417,11 +419,11 @@ impl Directory {
         if cleared {
             for (at, entry) in base.entries().enumerate() {
                 if replaced.binary_search(&at).is_err() {
-                    out.deleted += if entry.is_tree() {
-                        count_files(trees, entry.id)?
+                    if entry.is_tree() {
+                        out.count_deleted(trees, entry.id)?;
                     } else {
-                        1
-                    };
+                        out.deleted += 1;
+                    }
                 }
             }
         }
@@ -471,20 +473,34 @@ fn merge(base: &BaseTree, replaced: &[usize], results: &[Entry<'_>]) -> Vec<u8> 
     raw
 }
 
-/// Counts the files below a tree, in a loop: the tree may be a stranger's, and deep.
-fn count_files(source: &impl Source, tree: Oid) -> Result<usize, StoreError> {
-    let mut files = 0;
-    let mut open = vec![tree];
-    while let Some(tree) = open.pop() {
-        for entry in BaseTree::load(source, tree)?.entries() {
-            if entry.is_tree() {
-                open.push(entry.id);
-            } else {
-                files += 1;
+impl Finished {
+    /// Counts the files below a tree that goes. It may be a stranger's: so it is done in a loop, however deep it is, and once for
+    /// each tree, in however many places it stands.
+    fn count_deleted(&mut self, source: &impl Source, tree: Oid) -> Result<(), StoreError> {
+        let mut open = vec![tree];
+        while let Some(tree) = open.last().copied() {
+            if self.counted.contains_key(&tree) {
+                open.pop();
+                continue;
+            }
+            let (mut files, is_last) = (0_usize, open.len());
+            for entry in BaseTree::load(source, tree)?.entries() {
+                if !entry.is_tree() {
+                    files = files.saturating_add(1);
+                } else if let Some(below) = self.counted.get(&entry.id) {
+                    files = files.saturating_add(*below);
+                } else {
+                    open.push(entry.id);
+                }
+            }
+            if open.len() == is_last {
+                self.counted.insert(tree, files);
             }
         }
+        let files = self.counted.get(&tree).copied().unwrap_or_default();
+        self.deleted = self.deleted.saturating_add(files);
+        Ok(())
     }
-    Ok(files)
 }
 
 fn split(path: &MirrorPath) -> (impl Iterator<Item = &str>, &str) {
