@@ -72,6 +72,16 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// Returns how much an answer may have that holds no objects: what a server can do, where its refs are, what became of a
+    /// push. A million refs take less.
+    pub(crate) fn words_bytes_max(&self) -> u64 {
+        self.answer_bytes_max.min(WORDS_BYTES_MAX)
+    }
+}
+
+pub(crate) const WORDS_BYTES_MAX: u64 = 64 << 20;
+
 /// A repository behind a Git server.
 pub struct SmartRemote {
     name: String,
@@ -213,7 +223,7 @@ impl SmartRemote {
         let mut conversation = self.link.link().open(service, version_2)?;
         let read = Advertisement::read(&mut PacketReader::new(
             conversation.reader(),
-            self.limits.answer_bytes_max,
+            self.limits.words_bytes_max(),
         ));
         let advertisement = match read {
             Ok(advertisement) => advertisement,
@@ -267,10 +277,10 @@ impl SmartRemote {
                 remote: self.name.clone(),
                 problem,
             },
-            PacketError::TooMuch => TransportError::AnswerTooLarge {
+            PacketError::TooMuch(bytes_max) => TransportError::AnswerTooLarge {
                 remote: self.name.clone(),
                 what: "data",
-                bytes_max: self.limits.answer_bytes_max,
+                bytes_max,
             },
         }
     }

@@ -15,6 +15,7 @@ use crate::{
     credential::{Credential, Hiding},
     remote::Visibility,
     repository_url::{RepositoryUrl, Scheme},
+    smart::WORDS_BYTES_MAX,
     transport_error::{TransportError, clean},
 };
 use answer::{Answer, Phase};
@@ -236,7 +237,8 @@ impl HttpLink {
         let mut base = self.base();
         for _ in 0..=REDIRECTS_MAX {
             let request = advertisement_request(&base, service, version_2, authorization);
-            let answer = self.run(request, None, Phase::Advertisement);
+            let bytes_max = self.answer_bytes_max.min(WORDS_BYTES_MAX);
+            let answer = self.run(request, None, Phase::Advertisement, bytes_max);
             let answer = answer.map_err(|failure| failure.error)?;
             let Some(location) = answer.redirect.as_deref() else {
                 let expected = format!("application/x-{}-advertisement", service.name());
@@ -258,8 +260,14 @@ impl HttpLink {
     }
 
     /// Sends a request from a thread of any kind, and waits for the whole answer, which must be a success.
-    fn run(&self, request: Request, pieces: Option<Vec<Piece>>, phase: Phase) -> Result<Answer, SendError> {
-        self.exchange(request, pieces, phase, self.answer_bytes_max)
+    fn run(
+        &self,
+        request: Request,
+        pieces: Option<Vec<Piece>>,
+        phase: Phase,
+        answer_bytes_max: u64,
+    ) -> Result<Answer, SendError> {
+        self.exchange(request, pieces, phase, answer_bytes_max)
             .and_then(|answer| answer.accept(&self.name, phase))
     }
 
@@ -414,6 +422,7 @@ impl Link for HttpLink {
             service,
             version_2,
             answer,
+            answer_bytes_max: self.answer_bytes_max,
         }))
     }
 
@@ -424,6 +433,7 @@ impl Link for HttpLink {
             service,
             version_2,
             answer: Answer::default(),
+            answer_bytes_max: self.answer_bytes_max,
         }))
     }
 
@@ -440,11 +450,17 @@ struct HttpConversation<'l> {
     service: Service,
     version_2: bool,
     answer: Answer,
+    /// So much of the next answer is read.
+    answer_bytes_max: u64,
 }
 
 impl Conversation for HttpConversation<'_> {
     fn reader(&mut self) -> &mut dyn Read {
         &mut self.answer
+    }
+
+    fn bound(&mut self, bytes_max: u64) {
+        self.answer_bytes_max = bytes_max;
     }
 
     fn send(&mut self, pieces: Vec<Piece>) -> Result<(), SendError> {
@@ -457,7 +473,7 @@ impl Conversation for HttpConversation<'_> {
                 .headers_mut()
                 .insert(header, value.expect("the names of services are plain"));
         }
-        let answer = link.run(request, Some(pieces), Phase::Request)?;
+        let answer = link.run(request, Some(pieces), Phase::Request, self.answer_bytes_max)?;
         let expected = format!("application/x-{service}-result");
         answer
             .expect_type(&link.name, &expected)

@@ -1,6 +1,6 @@
 //! What a server says first: what it can do, and (before version 2) where its refs are.
 
-use super::pktline::{Packet, PacketError, PacketReader};
+use super::pktline::{self, Packet, PacketError, PacketReader};
 use mirror_core::ids::Oid;
 
 /// The first answer of a server.
@@ -84,11 +84,7 @@ impl Advertisement {
             }
             None => line,
         };
-        let line =
-            std::str::from_utf8(line).map_err(|_| AdvertisementError::Malformed("a ref is not UTF-8"))?;
-        let (id, name) = line
-            .split_once(' ')
-            .ok_or(AdvertisementError::Malformed("a line is no ref"))?;
+        let (id, name) = pktline::words(line).ok_or(AdvertisementError::Malformed("a line is no ref"))?;
         if id == "shallow" {
             return Ok(());
         }
@@ -96,6 +92,10 @@ impl Advertisement {
             return Err(AdvertisementError::ObjectFormat("sha256".to_owned()));
         }
         let id = Oid::parse(id).map_err(|_| AdvertisementError::Malformed("a line is no ref"))?;
+        // Names may be of any bytes; ours are not.
+        let Ok(name) = std::str::from_utf8(name) else {
+            return Ok(());
+        };
         // An empty repository has only this line, for the sake of its capabilities.
         if name != "capabilities^{}" && !name.ends_with("^{}") {
             self.refs.push((name.to_owned(), id));
@@ -149,7 +149,7 @@ impl Advertisement {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::pktline, *};
+    use super::*;
 
     fn parse(lines: &[&str]) -> Result<Advertisement, AdvertisementError> {
         let mut raw = Vec::new();

@@ -100,16 +100,21 @@ pub(crate) fn read_refs(packets: &mut PacketReader<'_>) -> Result<Vec<ListedRef>
             return Ok(refs);
         };
         refuse_error(line)?;
-        let line = std::str::from_utf8(line).map_err(|_| AnswerError::Malformed("a ref is not UTF-8"))?;
-        let mut words = line.split(' ');
-        let (Some(id), Some(name)) = (words.next(), words.next()) else {
-            return Err(AnswerError::Malformed("a line is no ref"));
+        let malformed = AnswerError::Malformed("a line is no ref");
+        let Some((id, rest)) = pktline::words(line) else {
+            return Err(malformed);
         };
         // A branch without a commit, which only an empty repository's `HEAD` is.
         if id == "unborn" {
             continue;
         }
-        let id = Oid::parse(id).map_err(|_| AnswerError::Malformed("a line is no ref"))?;
+        let id = Oid::parse(id).map_err(|_| malformed)?;
+        // Names may be of any bytes; ours are not.
+        let Ok(rest) = std::str::from_utf8(rest) else {
+            continue;
+        };
+        let mut words = rest.split(' ');
+        let name = words.next().unwrap_or_default();
         refs.push(ListedRef {
             name: name.to_owned(),
             id,

@@ -43,6 +43,7 @@ pub(crate) fn push(out: &mut Vec<u8>, line: &str) {
 pub(crate) struct PacketReader<'a> {
     from: &'a mut dyn Read,
     bytes_left: u64,
+    bytes_max: u64,
 }
 
 /// Why no packet could be read.
@@ -51,7 +52,8 @@ pub(crate) enum PacketError {
     Io(io::Error),
     /// It is no packet line.
     Malformed(String),
-    TooMuch,
+    /// There is more than so many bytes.
+    TooMuch(u64),
 }
 
 impl<'a> PacketReader<'a> {
@@ -59,6 +61,7 @@ impl<'a> PacketReader<'a> {
         Self {
             from,
             bytes_left: bytes_max,
+            bytes_max,
         }
     }
 
@@ -81,7 +84,8 @@ impl<'a> PacketReader<'a> {
                 return Err(PacketError::Malformed(format!("a packet begins with {found:?}")));
             }
         };
-        self.bytes_left = (self.bytes_left.checked_sub(length as u64)).ok_or(PacketError::TooMuch)?;
+        let left = self.bytes_left.checked_sub(length as u64);
+        self.bytes_left = left.ok_or(PacketError::TooMuch(self.bytes_max))?;
         let mut data = vec![0; length];
         self.from.read_exact(&mut data).map_err(PacketError::Io)?;
         Ok(Some(Packet::Data(data)))
@@ -92,6 +96,13 @@ impl<'a> PacketReader<'a> {
         self.next()?
             .ok_or_else(|| PacketError::Io(io::ErrorKind::UnexpectedEof.into()))
     }
+}
+
+/// Splits the line of a ref behind its id; none if there is no id.
+pub(crate) fn words(line: &[u8]) -> Option<(&str, &[u8])> {
+    let space = line.iter().position(|byte| *byte == b' ')?;
+    let id = std::str::from_utf8(&line[..space]).ok()?;
+    Some((id, &line[space + 1..]))
 }
 
 /// Fills the buffer; false if the input is at its end before the first byte.
@@ -125,7 +136,7 @@ mod tests {
                     let word = match error {
                         PacketError::Io(error) => format!("!{:?}", error.kind()),
                         PacketError::Malformed(_) => "!malformed".to_owned(),
-                        PacketError::TooMuch => "!too much".to_owned(),
+                        PacketError::TooMuch(_) => "!too much".to_owned(),
                     };
                     found.push(word);
                     return found;

@@ -132,6 +132,8 @@ impl SmartRemote {
         server: &Advertisement,
         pieces: Vec<Piece>,
     ) -> Result<Sent, PushError> {
+        let bytes_max = self.limits.words_bytes_max();
+        conversation.bound(bytes_max);
         let (error, messages) = match conversation.send(pieces) {
             Err(SendError {
                 error,
@@ -142,7 +144,7 @@ impl SmartRemote {
             }
             Err(SendError { error, .. }) => (error, String::new()),
             Ok(()) => {
-                let mut packets = PacketReader::new(conversation.reader(), self.limits.answer_bytes_max);
+                let mut packets = PacketReader::new(conversation.reader(), bytes_max);
                 match send_pack::read_report(server, &mut packets) {
                     Ok(report) => return Ok(Sent::Reported(report)),
                     Err(NoReport { messages, error }) => {

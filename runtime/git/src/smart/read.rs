@@ -5,7 +5,7 @@ use super::{
     advertisement::Advertisement,
     fetch::{self, AnswerError, Filter, ListedRef, Received, Wanted},
     pktline::PacketReader,
-    unpack::{Blobs, UnpackError, Unpacked, unpack},
+    unpack::{Blobs, NODE_BYTES_MAX, UnpackError, Unpacked, unpack},
 };
 use crate::{
     bringing::{Bringing, Origin},
@@ -71,20 +71,22 @@ impl SmartRemote {
             return Ok(listed.collect());
         }
         let request = fetch::list_refs_request(&server, prefixes);
-        let answer = self.ask(conversation.as_mut(), request, fetch::read_refs)?;
+        let bytes_max = self.limits.words_bytes_max();
+        let answer = self.ask(conversation.as_mut(), request, bytes_max, fetch::read_refs)?;
         answer.map_err(|NotThere(_)| self.unexpected("it has no refs"))
     }
 
-    /// Sends a request and reads its answer.
+    /// Sends a request and reads its answer, of at most so many bytes.
     fn ask<T>(
         &self,
         conversation: &mut dyn Conversation,
         request: Vec<u8>,
+        bytes_max: u64,
         read: impl FnOnce(&mut PacketReader<'_>) -> Result<T, AnswerError>,
     ) -> Result<Result<T, NotThere>, RemoteError> {
+        conversation.bound(bytes_max);
         let sent = conversation.send(vec![Piece::from(request)]);
         let sent = sent.map_err(|SendError { error, .. }| error);
-        let bytes_max = self.limits.answer_bytes_max;
         let answer = sent.map(|()| read(&mut PacketReader::new(conversation.reader(), bytes_max)));
         let error = match answer {
             Ok(Ok(answer)) => return Ok(Ok(answer)),
@@ -122,11 +124,13 @@ impl SmartRemote {
             self.ask(
                 conversation.as_mut(),
                 fetch::request_v2(&server, &wanted),
+                self.limits.answer_bytes_max,
                 fetch::read_v2,
             )?
         } else {
             let read = |packets: &mut PacketReader<'_>| fetch::read_v0(packets, &wanted);
-            self.ask(conversation.as_mut(), fetch::request_v0(&server, &wanted), read)?
+            let request = fetch::request_v0(&server, &wanted);
+            self.ask(conversation.as_mut(), request, self.limits.answer_bytes_max, read)?
         };
         let Received { pack, shallow } = match answer {
             Ok(received) => received,
@@ -148,6 +152,11 @@ impl SmartRemote {
                 remote,
                 problem: problem.to_owned(),
             },
+            UnpackError::TooLargeObject => RemoteError::Transport(TransportError::AnswerTooLarge {
+                remote,
+                what: "a single commit or tree",
+                bytes_max: NODE_BYTES_MAX,
+            }),
             UnpackError::TooLarge => RemoteError::Transport(TransportError::AnswerTooLarge {
                 remote,
                 what: "objects",

@@ -28,6 +28,8 @@ pub(crate) enum UnpackError {
     Damaged(&'static str),
     /// What it holds is larger than this many bytes.
     TooLarge,
+    /// A commit, tree or tag has more than [`NODE_BYTES_MAX`] bytes.
+    TooLargeObject,
 }
 
 use UnpackError::Damaged;
@@ -60,6 +62,9 @@ const SMALLEST_ENTRY_BYTES: usize = 9;
 const ENTRIES_AT_ONCE: usize = 64 << 10;
 /// So many times what may be kept may be passed over: it takes no memory, but time.
 const PASSED_OVER_FACTOR: u64 = 8;
+
+/// So large a commit, tree or tag may be: a directory of half a million files is not.
+pub(crate) const NODE_BYTES_MAX: u64 = 64 << 20;
 
 /// Unpacks up to `bytes_max` bytes of objects, as they lie in memory.
 pub(crate) fn unpack(raw: &[u8], blobs: Blobs, bytes_max: u64) -> Result<Unpacked, UnpackError> {
@@ -143,6 +148,9 @@ impl Parser<'_> {
                 // Only inflating it tells where it ends.
                 self.inflate(size, |_| ())?;
                 return Ok(Entry::Skipped);
+            }
+            if kind != Kind::Blob && size > NODE_BYTES_MAX {
+                return Err(UnpackError::TooLargeObject);
             }
             return Ok(Entry::Whole(kind, self.keep(size)?));
         }
@@ -279,6 +287,10 @@ fn resolve(entries: Vec<Entry>, mut bytes_left: u64) -> Result<Unpacked, UnpackE
                 settled.push((number, None));
                 continue;
             };
+            let result = result_bytes(&delta).ok_or(Damaged("a delta is malformed"))?;
+            if *kind != Kind::Blob && result > NODE_BYTES_MAX {
+                return Err(UnpackError::TooLargeObject);
+            }
             let (kind, content) = (*kind, apply(content, &delta, &mut bytes_left)?);
             let id = pack::object_id(kind, &content).ok_or(Damaged("an object attacks SHA-1"))?;
             found.insert(id, (kind, content));
@@ -339,6 +351,12 @@ pub(crate) fn apply(base: &[u8], delta: &[u8], bytes_left: &mut u64) -> Result<V
         out.extend_from_slice(piece);
     }
     if out.len() == target { Ok(out) } else { Err(bad) }
+}
+
+/// Returns how large a delta says that its result is.
+fn result_bytes(mut delta: &[u8]) -> Option<u64> {
+    size(&mut delta)?;
+    size(&mut delta)
 }
 
 /// Reads a number of a delta's head.
@@ -469,6 +487,38 @@ mod tests {
         let entry = [&[0x20][..], b"\x78\x9c\x03\0\0\0\0\x01"].concat();
         let liar = pack_of(1001, std::iter::repeat_n(entry, 1000));
         assert!(matches!(unpack(&liar, Blobs::Keep, 1 << 40), Err(Damaged(_))));
+    }
+
+    #[test]
+    fn a_commit_or_tree_that_is_larger_than_any_is_refused_before_it_is_made() {
+        let number = |mut value: u64| {
+            let mut out = Vec::new();
+            while value >= 0x80 {
+                out.push((value & 0x7f) as u8 | 0x80);
+                value >>= 7;
+            }
+            out.push(value as u8);
+            out
+        };
+        // The head of an object of this kind and size, of which nothing follows that would be so large.
+        let head = |kind: u8, size: u64| {
+            let mut out = vec![0x80 | kind << 4 | (size & 0x0f) as u8];
+            out.extend(number(size >> 4));
+            out
+        };
+        for kind in [1, 2, 4] {
+            let object = [head(kind, NODE_BYTES_MAX + 1), stored(b"")].concat();
+            let error = unpack(&pack_of(1, std::iter::once(object)), Blobs::Keep, 1 << 30).unwrap_err();
+            assert_eq!(error, UnpackError::TooLargeObject, "{kind}");
+        }
+        // A small delta that makes much of its base.
+        let tree = [head(2, 70), stored(&[7; 70])].concat();
+        let base = pack::object_id(Kind::Tree, &[7; 70]).unwrap();
+        let mut delta = [number(70), number(3 << 30)].concat();
+        delta.extend([0x80 | 0x10, 70]);
+        let delta = [head(7, delta.len() as u64), base.as_bytes().to_vec(), stored(&delta)].concat();
+        let error = unpack(&pack_of(2, [tree, delta].into_iter()), Blobs::Keep, 8 << 30).unwrap_err();
+        assert_eq!(error, UnpackError::TooLargeObject);
     }
 
     #[test]
