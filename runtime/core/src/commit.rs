@@ -104,8 +104,20 @@ pub struct CommitFacts<'a> {
     pub changes: Vec<CoveredChange>,
     /// What everything that was read came to; empty where only a part was.
     pub inventory: Inventory,
-    /// Somebody else had changed files of the mirror, and they are put right.
-    pub overwrites: bool,
+    pub overwrites: Overwrites,
+}
+
+/// What somebody else had put where only the mirror writes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overwrites {
+    /// Files of the mirror were changed, and are put right.
+    pub changed: bool,
+    /// Files that are not the mirror's are deleted: some of their paths, in whatever words.
+    pub deleted: Vec<String>,
+    /// So many are deleted in all.
+    pub deleted_in_all: usize,
+    /// There are more than were counted.
+    pub uncounted: bool,
 }
 
 /// A commit's message before its texts were judged.
@@ -125,7 +137,7 @@ pub struct CommitDraft {
     co_authors: Vec<Maker>,
     render_reason: Option<String>,
     inventory: Inventory,
-    overwrites: bool,
+    overwrites: Overwrites,
     texts: Vec<Text>,
     mirror: MirrorIdentity,
     /// Types of which nothing is left.
@@ -298,7 +310,7 @@ impl CommitDraft {
             parent_committed_at,
             changes: Vec::new(),
             inventory: Inventory::default(),
-            overwrites: false,
+            overwrites: Overwrites::default(),
         });
         // Where everything was read anew, no event told of the runs.
         draft.kind = CommitKind::Jobs;

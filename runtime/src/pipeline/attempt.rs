@@ -7,6 +7,7 @@ mod changes;
 mod colliding;
 mod cut;
 mod deaths;
+mod foreign;
 mod heirs;
 mod looking;
 mod make;
@@ -433,13 +434,13 @@ impl Lane {
             jobs: self.spec.jobs.is_some(),
             now: (self.now)(),
         };
+        let others = self.others_in(&start);
         let Start {
             tip,
             base,
             stored_cursor,
             mut memory,
             mirrored,
-            overwrites,
             backfilled,
             former,
             ..
@@ -498,7 +499,7 @@ impl Lane {
         let to_make = ToMake {
             owing,
             quarantine,
-            overwrites,
+            others,
             memory,
             part,
             further: groups.collect(),

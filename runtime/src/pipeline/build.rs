@@ -266,8 +266,10 @@ impl Lane {
         // What cannot be read of the source may have files here of which it is not known whose they are.
         let is_all_known = fetched.unread == 0 || !build.same_render;
         if let Some(tip) = tip.filter(|_| build.whole && is_all_known) {
-            // What is not written again goes.
-            self.each_own_file(tip.tree, &mut |path| Ok(build.writer.delete(&path)?))?;
+            // What is not written again goes, whatever its name.
+            for (place, _) in self.own_places(tip.tree)? {
+                build.writer.delete_below(&place)?;
+            }
         }
         if let Some((tip, former)) = tip.zip(former) {
             self.each_former_file(former, tip.tree, &mut |path| Ok(build.writer.delete(&path)?))?;

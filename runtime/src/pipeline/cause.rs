@@ -15,7 +15,7 @@ impl AttemptError {
             Self::Remote(error) => of_remote(error),
             Self::Push(error) => of_push(error),
             Self::Rewritten { .. } | Self::RefGone { .. } => Cause::HistoryRewritten,
-            Self::NotOurs { .. } | Self::OtherMirrors { .. } => Cause::ForeignFiles,
+            Self::NotOurs { .. } | Self::InTheWay { .. } | Self::OtherMirrors { .. } => Cause::ForeignFiles,
             Self::MassDeletion { .. } => Cause::MassDeletion,
             Self::Unnamed { .. } | Self::NotSentAgain { .. } => Cause::PushRefused,
             Self::MonthRef(_) => Cause::Settings,

@@ -60,6 +60,10 @@ pub enum AttemptError {
         other: MirrorId,
     },
     #[error(
+        "`{path}` on branch `{refname}` is not the mirror's and is no directory, so that the mirror's `prefix` cannot be one; move it, or set another `prefix`"
+    )]
+    InTheWay { refname: RefName, path: String },
+    #[error(
         "held: this would delete {held}; if the source is wrong, it goes on by itself once that is mended; if it is right, accept batch `{}`: set `accept_deletions = \"{}\"` in `[[mirror]]` and restart, or run `kbc-mirror once` with `--accept-deletions`", held.id, held.id
     )]
     MassDeletion { held: Held },
@@ -197,6 +201,7 @@ impl AttemptError {
             | Self::RefGone { .. }
             | Self::NotOurs { .. }
             | Self::OtherMirrors { .. }
+            | Self::InTheWay { .. }
             | Self::Unnamed { .. }
             | Self::NotSentAgain { .. }
             | Self::MonthRef(_)

@@ -8,7 +8,7 @@
 use super::{
     attempt::Lane,
     error::AttemptError,
-    recover::{Known, Start, Tip},
+    recover::{Known, Tip},
 };
 use mirror_core::{
     ids::Oid,
@@ -87,31 +87,25 @@ impl Lane {
         Ok(owned.filter(|owned| *owned != self.transformer.owned))
     }
 
-    /// A branch that was never mirrored, or not below this prefix, must not already have what the mirror would write.
-    pub(super) async fn refuse_foreign(&self, start: &Start) -> Result<(), AttemptError> {
-        let is_new = start.mirrored.is_none() || start.former.is_some();
-        let Some(tip) = start.tip.filter(|tip| tip.own && is_new && !self.spec.adopt) else {
-            return Ok(());
-        };
-        let former = start.former.clone();
-        let foreign = self.blocking(move |lane| {
-            let mut found: BTreeSet<MirrorPath> = lane.own_files(tip.tree)?.into_iter().collect();
-            if let Some(former) = former.filter(|_| !found.is_empty()) {
-                lane.each_former_file(&former, tip.tree, &mut |path| {
-                    found.remove(&path);
-                    Ok(())
-                })?;
-            }
-            Ok(found.pop_first())
-        });
-        let Some(path) = foreign.await? else {
-            return Ok(());
-        };
-        let (refname, path) = (self.refname.clone(), path.to_string());
-        Err(match start.other.clone() {
-            Some(other) => AttemptError::OtherMirrors { refname, path, other },
-            None => AttemptError::NotOurs { refname, path },
-        })
+    /// Returns the path of the first thing in a tree that is where only the mirror writes, and was not written below a former
+    /// prefix.
+    pub(super) fn first_beside(&self, former: &Former, tree: Oid) -> Result<Option<String>, AttemptError> {
+        let places = self.own_places(tree)?;
+        if let Some((root, _)) = places.iter().find(|(_, entry)| !entry.is_directory) {
+            return Ok(Some(root.to_string()));
+        }
+        let mut found = BTreeSet::new();
+        self.each_file_of(&self.transformer.owned, tree, &mut |path| {
+            found.insert(path);
+            Ok(())
+        })?;
+        if !found.is_empty() {
+            self.each_former_file(former, tree, &mut |path| {
+                found.remove(&path);
+                Ok(())
+            })?;
+        }
+        Ok(found.pop_first().map(|path| path.to_string()))
     }
 }
 

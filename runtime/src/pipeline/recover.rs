@@ -37,6 +37,8 @@ pub struct Start {
     pub memory_holds: bool,
     /// Render digest of the newest commit of ours; none where there is none yet.
     pub mirrored: Option<RenderDigest>,
+    /// The newest commit of ours.
+    pub newest: Option<Oid>,
     /// The tip's own files are not those of the newest commit of ours.
     pub overwrites: bool,
     /// The newest commit of ours is of the history from before the mirror: the first sync is yet to come.
@@ -157,6 +159,7 @@ impl Lane {
             memory_holds: base.is_some() && !missed,
             base,
             mirrored,
+            newest,
             overwrites,
             backfilled,
             former,
@@ -176,6 +179,7 @@ impl Lane {
             memory_holds: false,
             base: None,
             mirrored: None,
+            newest: None,
             overwrites: false,
             backfilled: false,
             former: None,
@@ -305,18 +309,7 @@ impl Lane {
         }
         self.blocking(move |lane| {
             let tree = lane.tree_of(commit)?;
-            for root in lane.transformer.owned.roots() {
-                let mut before = lane.git.files_below(tree, Some(&root))?;
-                let mut now = lane.git.files_below(tip.tree, Some(&root))?;
-                loop {
-                    match (before.next().transpose()?, now.next().transpose()?) {
-                        (None, None) => break,
-                        (before, now) if before == now => {}
-                        _ => return Ok(false),
-                    }
-                }
-            }
-            Ok(true)
+            Ok(lane.own_places(tree)? == lane.own_places(tip.tree)?)
         })
         .await
     }

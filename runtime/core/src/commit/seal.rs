@@ -85,6 +85,7 @@ impl CommitDraft {
                 WITHHELD.clone_into(&mut text.value);
             }
         }
+        self.overwrites.deleted.retain(|path| !secret(path));
         let mut message = self.composed(Detail::Full, secret);
         if secret(&message) {
             for text in &mut self.texts {

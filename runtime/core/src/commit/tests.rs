@@ -76,7 +76,7 @@ fn draft_of(cut: &Cut, changes: Vec<CoveredChange>) -> CommitDraft {
         parent_committed_at: Some(at("2026-05-11T12:00:01Z")),
         changes,
         inventory: Inventory::default(),
-        overwrites: false,
+        overwrites: Overwrites::default(),
     })
 }
 

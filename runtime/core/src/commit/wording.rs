@@ -1,12 +1,14 @@
 //! The words of a commit's message. Texts come in as they may leave; here they are only shortened,
 //! and made to do nothing at a Git host.
 
-use super::{CommitDraft, CommitKind, Counts, Listed, inert::inert};
+use super::{CommitDraft, CommitKind, Counts, Listed, Overwrites, inert::inert};
 use std::fmt::Write as _;
 
 const NAME_CHARS_MAX: usize = 60;
 const SUBJECT_CHARS_MAX: usize = 120;
 const LINE_CHARS_MAX: usize = 300;
+const PATH_CHARS_MAX: usize = 120;
+const DELETED_NAMED_MAX: usize = 10;
 
 /// How much of the project a message says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,11 +135,17 @@ pub(super) fn body(draft: &CommitDraft, detail: Detail) -> String {
         }
         let _ = writeln!(body, "Also covers {}.", beside.join(", "));
     }
-    if draft.overwrites {
+    if draft.overwrites.changed {
         if !body.is_empty() {
             body.push('\n');
         }
         body.push_str("Files of the mirror that somebody else had changed are again as Keboola has them.\n");
+    }
+    if draft.overwrites.deleted_in_all > 0 {
+        if !body.is_empty() && !draft.overwrites.changed {
+            body.push('\n');
+        }
+        body.push_str(&deleted(&draft.overwrites, detail));
     }
     let is_subject = matches!(draft.kind, CommitKind::Render | CommitKind::Snapshot);
     if let Some(reason) = draft.render_reason.as_ref().filter(|_| !is_subject) {
@@ -173,6 +181,33 @@ pub(super) fn body(draft: &CommitDraft, detail: Detail) -> String {
         }
     }
     body
+}
+
+/// Says what of somebody else goes.
+fn deleted(overwrites: &Overwrites, detail: Detail) -> String {
+    let count = plural(overwrites.deleted_in_all, "file");
+    let more = if overwrites.uncounted { "more than " } else { "" };
+    let mut said = format!("Deletes {more}{count} of somebody else in the mirror's directories");
+    if detail == Detail::Full && !overwrites.deleted.is_empty() {
+        let shown: Vec<String> = overwrites
+            .deleted
+            .iter()
+            .take(DELETED_NAMED_MAX)
+            .map(|path| {
+                format!(
+                    "`{}`",
+                    one_line(&super::visible(path), PATH_CHARS_MAX).replace('`', "'")
+                )
+            })
+            .collect();
+        let _ = write!(said, ": {}", shown.join(", "));
+        let unnamed = overwrites.deleted_in_all.saturating_sub(shown.len());
+        if unnamed > 0 {
+            let _ = write!(said, " and {unnamed} more");
+        }
+    }
+    said.push_str(".\n");
+    said
 }
 
 /// What the commit covers that its subject does not say.

@@ -516,7 +516,12 @@ mod tests {
         let base = pack::object_id(Kind::Tree, &[7; 70]).unwrap();
         let mut delta = [number(70), number(3 << 30)].concat();
         delta.extend([0x80 | 0x10, 70]);
-        let delta = [head(7, delta.len() as u64), base.as_bytes().to_vec(), stored(&delta)].concat();
+        let delta = [
+            head(7, delta.len() as u64),
+            base.as_bytes().to_vec(),
+            stored(&delta),
+        ]
+        .concat();
         let error = unpack(&pack_of(2, [tree, delta].into_iter()), Blobs::Keep, 8 << 30).unwrap_err();
         assert_eq!(error, UnpackError::TooLargeObject);
     }

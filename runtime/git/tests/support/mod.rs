@@ -2,7 +2,7 @@
 
 use mirror_core::{
     batch::{MirrorBatch, RenderedBatch, Subject},
-    commit::{CommitDraft, CommitFacts, GuardedMessage},
+    commit::{CommitDraft, CommitFacts, GuardedMessage, Overwrites},
     cut::{Cut, LaneCursor, LogId, Position},
     digest::RenderDigest,
     document::{Context, DocumentKind},
@@ -81,7 +81,7 @@ pub(crate) fn message(through: u64) -> GuardedMessage {
         parent_committed_at: None,
         changes: Vec::new(),
         inventory: Inventory::default(),
-        overwrites: false,
+        overwrites: Overwrites::default(),
     };
     CommitDraft::new(facts).seal(Vec::new(), &redaction(), &Guard::new(&KnownSecrets::new()))
 }

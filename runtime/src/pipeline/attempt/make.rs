@@ -13,13 +13,14 @@ use super::{
         work::Work,
     },
     Lane,
+    foreign::Others,
     owing::Owing,
     parts::Part,
 };
 use crate::crash_point;
 use jiff::Timestamp;
 use mirror_core::{
-    commit::{CommitDraft, CommitFacts, CommitKind, GuardedMessage},
+    commit::{CommitDraft, CommitFacts, CommitKind, GuardedMessage, Overwrites},
     cut::{Cut, groups::Group},
     deletions::Loss,
     finding::WithholdReason,
@@ -47,8 +48,8 @@ pub(super) struct ToMake {
     pub(super) base: Option<Oid>,
     /// What the tip has below a former prefix goes.
     pub(super) former: Option<Former>,
-    /// Somebody else has changed files of the mirror.
-    pub(super) overwrites: bool,
+    /// What may be of others where only the mirror writes.
+    pub(super) others: Others,
     /// What the remote has refused.
     pub(super) quarantine: Quarantine,
     pub(super) owing: Owing,
@@ -145,7 +146,7 @@ impl Lane {
                 base,
                 former,
                 quarantine,
-                overwrites,
+                others,
                 owing,
             } = to_make;
             let mut draft = lane.git.draft();
@@ -187,7 +188,10 @@ impl Lane {
                     tip,
                     quarantine: quarantine.clone(),
                     former: former.as_ref().filter(|_| finished.commits.is_empty()),
-                    overwrites: overwrites && finished.commits.is_empty(),
+                    others: match finished.commits.is_empty() {
+                        true => others,
+                        false => Others::Nothing,
+                    },
                     again: &again,
                     handle: &handle,
                 };
@@ -299,6 +303,10 @@ impl Lane {
         if !outcome.changed && parent.is_some_and(|parent| parent.own) && !cut.snapshot {
             return Ok(None);
         }
+        let overwrites = match parent.as_ref().filter(|_| whole) {
+            Some(parent) => self.overwritten(draft, begun.others, parent.tree, outcome.tree)?,
+            None => Overwrites::default(),
+        };
         let facts = CommitFacts {
             lane: &self.id,
             project: &self.spec.project,
@@ -308,7 +316,7 @@ impl Lane {
             parent_committed_at: parent.map(|parent| parent.committed_at),
             changes,
             inventory: finished.inventory.clone(),
-            overwrites: begun.overwrites,
+            overwrites,
         };
         let text = CommitDraft::new(facts).committed_as(&self.spec.commit);
         let text = text.with_vanished(&vanished);
@@ -352,7 +360,7 @@ struct Begun<'b> {
     tip: Option<Tip>,
     quarantine: Quarantine,
     former: Option<&'b Former>,
-    overwrites: bool,
+    others: Others,
     again: &'b Again,
     handle: &'b tokio::runtime::Handle,
 }

@@ -14,6 +14,7 @@ use super::{
         recover::Start,
     },
     Done, Lane, Published, Straight,
+    foreign::Others,
     make::{Made, ToMake},
     owing::Owing,
 };
@@ -256,7 +257,7 @@ impl Lane {
         let part = self.part(first, surveyed, &memory, again).await?;
         let to_make = ToMake {
             quarantine: self.state.quarantine(&self.id).await?,
-            overwrites: false,
+            others: Others::Nothing,
             owing: Owing::default(),
             memory,
             part,

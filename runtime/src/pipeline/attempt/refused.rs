@@ -21,9 +21,9 @@ use mirror_core::{
     quarantine::{self, Gift, Meant, Named, Objection, PushedFile, Quarantine, Shared},
     window::later,
 };
-use mirror_git::{CommitInfo, PendingPush, PushError, Refusal, TransportError, blob_id};
+use mirror_git::{CommitInfo, FileDifference, PendingPush, PushError, Refusal, TransportError, blob_id};
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::BTreeMap,
     sync::{MutexGuard, PoisonError},
     time::Duration,
 };
@@ -224,33 +224,30 @@ impl Lane {
             None => None,
             Some(parent) => Some(self.git.commit(*parent)?.tree),
         };
-        let mut before: HashSet<(Vec<u8>, Oid)> = HashSet::new();
-        if let Some(parent) = parent {
-            for file in self.git.files_below(parent, None)? {
-                let file = file?;
-                before.insert((file.path, file.id));
-            }
-        }
         let owners = owners(memory);
         let mut found = Vec::new();
-        for file in self.git.files_below(tree, None)? {
-            let file = file?;
-            let Some(path) = file.mirror_path() else { continue };
+        for file in self.git.differences(parent, tree, None)? {
+            let FileDifference {
+                path,
+                after: Some(blob),
+                ..
+            } = file?
+            else {
+                continue;
+            };
+            let path = std::str::from_utf8(&path).ok().map(MirrorPath::parse);
+            let Some(Ok(path)) = path else { continue };
             let Some(subject) = owners.get(&path) else {
                 continue;
             };
-            let is_meant = || {
-                named
-                    .iter()
-                    .any(|named| named.means(&path, file.id) != Meant::Not)
-            };
-            if before.contains(&(file.path.clone(), file.id)) || !is_meant() {
+            let is_meant = || named.iter().any(|named| named.means(&path, blob) != Meant::Not);
+            if !is_meant() {
                 continue;
             }
             let shared = match subject {
                 Subject::Object(_) => None,
                 Subject::Index { kind, shard } => {
-                    let text = self.git.blob(file.id)?.unwrap_or_default();
+                    let text = self.git.blob(blob)?.unwrap_or_default();
                     Some(Shared {
                         text: String::from_utf8_lossy(&text).into_owned(),
                         gifts: gifts(memory, runs, *kind, shard),
@@ -258,7 +255,7 @@ impl Lane {
                 }
             };
             found.push(PushedFile {
-                blob: file.id,
+                blob,
                 subject: subject.clone(),
                 shared,
                 path,

@@ -3,6 +3,7 @@
 use super::{
     super::{build::Again, error::AttemptError, fetch::Scope, memory::WithheldNow, recover::Start},
     Lane,
+    foreign::Others,
     make::{Made, ToMake},
     owing::Owing,
 };
@@ -16,7 +17,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// So many files are named.
-const NAMED_MAX: usize = 1_000;
+pub(super) const NAMED_MAX: usize = 1_000;
 /// Each round sets something more aside; a project that needs more of them is in trouble.
 const ROUNDS_MAX: u32 = 100;
 
@@ -130,7 +131,7 @@ impl Lane {
         let part = self.part(Group::alone(cut), surveyed, &memory, again).await?;
         let to_make = ToMake {
             quarantine: self.state.quarantine(&self.id).await?,
-            overwrites: false,
+            others: Others::Nothing,
             owing: Owing::default(),
             memory,
             part,
@@ -177,20 +178,15 @@ impl Lane {
     fn differing(&self, tip: Oid, made: Oid) -> Result<BTreeMap<String, Difference>, AttemptError> {
         let shown = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
         let mut found = BTreeMap::new();
-        let mut before: BTreeMap<Vec<u8>, Oid> = BTreeMap::new();
-        for file in self.git.files_below(tip, None)? {
+        for file in self.git.differences(Some(tip), made, None)? {
             let file = file?;
-            before.insert(file.path, file.id);
+            let difference = match (file.before, file.after) {
+                (None, _) => Difference::Missing,
+                (Some(_), None) => Difference::Extra,
+                (Some(_), Some(_)) => Difference::Content,
+            };
+            found.insert(shown(&file.path), difference);
         }
-        for file in self.git.files_below(made, None)? {
-            let file = file?;
-            match before.remove(&file.path) {
-                Some(id) if id == file.id => {}
-                Some(_) => drop(found.insert(shown(&file.path), Difference::Content)),
-                None => drop(found.insert(shown(&file.path), Difference::Missing)),
-            }
-        }
-        found.extend(before.keys().map(|path| (shown(path), Difference::Extra)));
         Ok(found)
     }
 

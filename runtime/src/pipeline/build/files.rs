@@ -5,24 +5,37 @@ use mirror_core::{
     ids::Oid,
     path::{AGENTS_MARKER, MirrorPath, OwnedPaths},
 };
+use mirror_git::TreeEntry;
 
 impl Lane {
-    /// Lists the mirror's own files in a tree.
-    pub(in crate::pipeline) fn own_files(&self, tree: Oid) -> Result<Vec<MirrorPath>, AttemptError> {
-        let mut files = Vec::new();
-        self.each_own_file(tree, &mut |path| {
-            files.push(path);
-            Ok(())
-        })?;
-        Ok(files)
-    }
-
-    pub(super) fn each_own_file(
+    /// Returns what a tree has where only the mirror writes: its directories, or whatever is in the place of one. Of
+    /// `AGENTS.md`, which may be somebody else's, only a directory.
+    pub(in crate::pipeline) fn own_places(
         &self,
         tree: Oid,
-        take: &mut dyn FnMut(MirrorPath) -> Result<(), AttemptError>,
-    ) -> Result<(), AttemptError> {
-        self.each_file_of(&self.transformer.owned, tree, take)
+    ) -> Result<Vec<(MirrorPath, TreeEntry)>, AttemptError> {
+        let owned = &self.transformer.owned;
+        let guide = owned.agents_file();
+        let mut found = Vec::new();
+        for root in owned.roots() {
+            let entry = self.git.entry(tree, &root)?;
+            let entry = entry.filter(|entry| entry.is_directory || root != guide);
+            found.extend(entry.map(|entry| (root, entry)));
+        }
+        Ok(found)
+    }
+
+    /// Returns the path of the first thing in a tree that is where only the mirror writes; it may be of any bytes.
+    pub(in crate::pipeline) fn first_own_file(&self, tree: Oid) -> Result<Option<String>, AttemptError> {
+        for (root, entry) in self.own_places(tree)? {
+            if !entry.is_directory {
+                return Ok(Some(root.to_string()));
+            }
+            if let Some(file) = self.git.files_below(tree, Some(&root))?.next() {
+                return Ok(Some(String::from_utf8_lossy(&file?.path).into_owned()));
+            }
+        }
+        Ok(None)
     }
 
     /// Lists the files in the directories of a mirror.
