@@ -166,6 +166,25 @@ mod tests {
     const ID: &str = "1111111111111111111111111111111111111111";
 
     #[test]
+    fn a_ref_of_any_bytes_is_passed_over_and_stops_nothing() {
+        let mut raw = Vec::new();
+        for name in [&b"refs/heads/caf\xe9"[..], b"refs/heads/main"] {
+            let line = [ID.as_bytes(), b" ", name, b"\n"].concat();
+            raw.extend(format!("{:04x}", line.len() + 4).bytes());
+            raw.extend(line);
+        }
+        raw.extend_from_slice(pktline::FLUSH);
+        let mut advertised = raw.as_slice();
+        let found = Advertisement::read(&mut PacketReader::new(&mut advertised, 10_000)).unwrap();
+        assert_eq!(found.refs.len(), 1);
+        assert!(found.find("refs/heads/main").is_some());
+        let mut listed = raw.as_slice();
+        let found = super::super::fetch::read_refs(&mut PacketReader::new(&mut listed, 10_000));
+        let found: Vec<String> = found.ok().unwrap().into_iter().map(|one| one.name).collect();
+        assert_eq!(found, ["refs/heads/main"]);
+    }
+
+    #[test]
     fn refs_and_capabilities_of_every_version_are_read() {
         let head = format!(
             "{ID} HEAD\0report-status atomic symref=HEAD:refs/heads/main object-format=sha1 agent=git/2\n"
