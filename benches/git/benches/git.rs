@@ -418,7 +418,9 @@ fn commit(
 }
 
 fn flat(sizes: &[u64], commits: u64) -> Result<()> {
-    println!("flat: {commits} commits of one file each, all in one push, by the size of the repository");
+    println!(
+        "flat: {commits} commits of one file each, in one push and in one each, by the size of the repository"
+    );
     let mut first = None;
     for &files in sizes {
         let mut engine = Engine::new()?;
@@ -437,12 +439,15 @@ fn flat(sizes: &[u64], commits: u64) -> Result<()> {
         let ready: Vec<_> = edits.map(|file| (batches(&[file], 1), message(2))).collect();
         let (_, cost) = measure(|| engine.push_together(ready))?;
         ensure!(git(engine.repository(), &["rev-list", "--count", "main"], b"")?.parse::<u64>()? > commits);
-        row(
-            &format!("engine, {files} files"),
-            cost,
-            commits,
-            *first.get_or_insert(cost),
-        );
+        let (_, durable) = measure(|| {
+            for number in 0..commits {
+                engine.push(&[edit(number + commits, files, bytes, &mut random)])?;
+            }
+            Ok(())
+        })?;
+        let (together, single) = *first.get_or_insert((cost, durable));
+        row(&format!("engine, {files} files"), cost, commits, together);
+        row("  … one durable push each", durable, commits, single);
     }
     Ok(())
 }

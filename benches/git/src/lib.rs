@@ -5,7 +5,7 @@ pub mod peers;
 use anyhow::{Context, Result, ensure};
 use mirror_core::{
     batch::{MirrorBatch, RenderedBatch, Subject},
-    commit::{CommitDraft, CommitFacts, GuardedMessage},
+    commit::{CommitDraft, CommitFacts, GuardedMessage, Overwrites},
     cut::{Cut, LaneCursor, LogId, Position},
     digest::RenderDigest,
     document::{Context as JudgedIn, DocumentKind},
@@ -165,7 +165,7 @@ pub fn message(through: u64) -> GuardedMessage {
         parent_committed_at: None,
         changes: Vec::new(),
         inventory: Inventory::default(),
-        overwrites: false,
+        overwrites: Overwrites::default(),
     };
     CommitDraft::new(facts).seal(Vec::new(), &redaction(), &Guard::new(&KnownSecrets::new()))
 }

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use layout_renderer as layout;
 use mirror_core::{
     batch::{MirrorBatch, RenderedBatch, Subject},
-    commit::{CommitDraft, CommitFacts},
+    commit::{CommitDraft, CommitFacts, Overwrites},
     cut::{ConfigKey, Cut, LaneCursor, LogId, Position, Stream},
     digest::RenderDigest,
     document::{Context, DocumentKind},
@@ -458,7 +458,7 @@ impl Mirror {
             parent_committed_at: self.committed_at,
             changes: Vec::new(),
             inventory: mirror_core::inventory::Inventory::default(),
-            overwrites: false,
+            overwrites: Overwrites::default(),
         };
         let message =
             CommitDraft::new(facts).seal(Vec::new(), &redaction(), &Guard::new(&KnownSecrets::new()));
