@@ -448,7 +448,7 @@ impl System {
             all.push(prepared.map_err(|source| StartError::Policy {
                 mirror: spec.id.clone(),
                 policy: policy.name.clone(),
-                source,
+                source: Box::new(source),
             })?);
         }
         Ok((all, shadows))

@@ -174,7 +174,7 @@ fn unusable_policies(config: &Config, problems: &mut Vec<String>, warnings: &mut
         let start = StartError::Policy {
             mirror: mirror.id.clone(),
             policy: policy.name.clone(),
-            source: error,
+            source: Box::new(error),
         };
         let told = crate::app::chain(&start);
         if policy.shadow {

@@ -87,7 +87,7 @@ pub enum StartError {
         mirror: MirrorId,
         policy: String,
         #[source]
-        source: PolicyError,
+        source: Box<PolicyError>,
     },
     #[error("the program's own file cannot be found, of which a process compiles policies")]
     Compiler(#[source] io::Error),

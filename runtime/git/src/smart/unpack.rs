@@ -497,7 +497,7 @@ mod tests {
                 out.push((value & 0x7f) as u8 | 0x80);
                 value >>= 7;
             }
-            out.push(value as u8);
+            out.push((value & 0x7f) as u8);
             out
         };
         // The head of an object of this kind and size, of which nothing follows that would be so large.

@@ -321,7 +321,7 @@ impl Mirror {
             adopt: self.adopt,
             deletions: self.deletions.check(&key("deletions"))?,
             accept_deletions: accepted(&key("accept_deletions"), self.accept_deletions)?,
-            accept_rewrite: accepted_rewrite(&key("accept_rewrite"), self.accept_rewrite)?,
+            accept_rewrite: accepted_rewrite(&key("accept_rewrite"), self.accept_rewrite.as_deref())?,
             commit: self.commit.check(&key("commit"))?,
             notify: notify.collect::<Result<_, _>>()?,
             policies: policies::policies(&key("policy"), self.policies, base, data_dir, limits)?,
@@ -364,8 +364,8 @@ fn accepted(key: &str, raw: Option<String>) -> Result<AcceptDeletions, ConfigErr
     }
 }
 
-fn accepted_rewrite(key: &str, raw: Option<String>) -> Result<Option<Oid>, ConfigError> {
-    let tip = raw.as_deref().map(Oid::parse).transpose();
+fn accepted_rewrite(key: &str, raw: Option<&str>) -> Result<Option<Oid>, ConfigError> {
+    let tip = raw.map(Oid::parse).transpose();
     tip.map_err(|_| {
         value(
             key,

@@ -112,8 +112,11 @@ pub(super) fn unmirrored_topics(
             continue;
         }
         let mut ids = connection.prepare_cached("SELECT stack, project, branch FROM topic WHERE id = ?")?;
-        let Some(topic) = ids.query_row([id], |row| Ok(topic_of(row.get(0)?, row.get(1)?, row.get(2)?)))?
-        else {
+        let topic = ids.query_row([id], |row| {
+            let member = |at| row.get_ref(at)?.as_str().map_err(rusqlite::Error::from);
+            Ok(topic_of(member(0)?, member(1)?, member(2)?))
+        })?;
+        let Some(topic) = topic else {
             continue;
         };
         let mut events =
@@ -128,7 +131,7 @@ pub(super) fn unmirrored_topics(
     Ok(found)
 }
 
-fn topic_of(stack: String, project: String, branch: String) -> Option<Topic> {
+fn topic_of(stack: &str, project: &str, branch: &str) -> Option<Topic> {
     Some(Topic {
         stack: stack.parse().ok()?,
         project: project.parse().ok()?,
