@@ -158,7 +158,7 @@ fn topics(connection: &Connection, retention: &Retention, log: &LogId) -> rusqli
         let hold = if held.contains(&(stack.as_str(), project.as_str())) {
             Hold::All
         } else {
-            match topic_of(stack, project, branch).and_then(|topic| lanes.get(&topic)) {
+            match topic_of(&stack, &project, &branch).and_then(|topic| lanes.get(&topic)) {
                 None => Hold::Nothing { is_mirrored: false },
                 Some(cursors) => {
                     let first = |stream| cursors.iter().flatten().map(|cursor| cursor.of(stream).0).min();
