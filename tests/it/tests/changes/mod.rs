@@ -460,7 +460,7 @@ impl World {
                     let at = self.one(user, |component| component == TRANSFORMATION)?.at;
                     let id = variables.config.clone();
                     self.revise(&at, |content| {
-                        content["configuration"]["variables_id"] = id.into()
+                        content["configuration"]["variables_id"] = id.into();
                     });
                 }
             }
@@ -518,11 +518,11 @@ impl World {
                 let token = &token[..40];
                 self.revise(&at, |content| match place % 4 {
                     0 => {
-                        content["configuration"]["parameters"]["#password"] = format!("Pl4in-{token}").into()
+                        content["configuration"]["parameters"]["#password"] = format!("Pl4in-{token}").into();
                     }
                     1 => {
                         content["configuration"]["parameters"]["note"] =
-                            format!("password = '{token}'").into()
+                            format!("password = '{token}'").into();
                     }
                     2 => content["description"] = format!("Log in with {token}").into(),
                     _ => content["name"] = format!("Of {token}").into(),
@@ -583,14 +583,14 @@ fn schedule_of(target: &ConfigAt) -> Value {
 fn flow_of(targets: &[ConfigAt], turn: u8) -> Value {
     let task = |(number, at): (usize, &ConfigAt)| {
         json!({
-            "id": 10 + number, "name": format!("Run {number}"), "phase": 1 + number % 2, "enabled": turn % 5 != 0,
+            "id": 10 + number, "name": format!("Run {number}"), "phase": 1 + number % 2, "enabled": !turn.is_multiple_of(5),
             "task": {"componentId": at.component, "configId": at.config, "mode": "run"},
         })
     };
     let mut tasks: Vec<Value> = targets.iter().enumerate().map(task).collect();
     let by = usize::from(turn) % tasks.len().max(1);
     tasks.rotate_left(by);
-    if turn % 7 == 0 {
+    if turn.is_multiple_of(7) {
         tasks.push(json!({
             "id": 20, "name": "Gone", "phase": 1, "enabled": true,
             "task": {"componentId": TRANSFORMATION, "configId": "gone", "mode": "run"},
