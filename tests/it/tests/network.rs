@@ -475,7 +475,7 @@ async fn a_server_that_takes_own_addresses_only_gets_commits_of_one_it_accepts()
 
     // Another identity is for commits to come: nothing is rendered anew for it.
     site.configure(|options| {
-        options.mirror = "commit = { email = \"other@allowed.example\", authors = \"mirror\" }"
+        options.mirror = "commit = { email = \"other@allowed.example\", authors = \"mirror\" }";
     });
     site.once().ok();
     assert_eq!(site.repository.log("main").len(), 2);

@@ -29,7 +29,6 @@ fn cases(modest: u32) -> u32 {
 /// Runs `check` on so many sequences, which are the seed's.
 fn on_sequences(seed: &str, cases: u32, length: usize, check: &impl AsyncFn(&[Deed])) {
     let seed = std::env::var("KBC_MIRROR_SEED").unwrap_or_else(|_| seed.to_owned());
-    println!("KBC_MIRROR_SEED='{seed}' KBC_MIRROR_CASES={cases}");
     let config = Config {
         cases,
         // Each step of shrinking mirrors a whole sequence.
