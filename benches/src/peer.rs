@@ -12,7 +12,7 @@ use mirror_core::{
     batch::{RenderedBatch, Subject},
     guard::{Guard, KnownSecrets},
     ids::ObjectKey,
-    layout::{Entry, IndexKind, Rendered, SourceObject},
+    layout::{Entry, IndexKind, Rendered, SourceObject, heirs},
     placement::{Change, Placement},
     redaction::plaintexts,
 };
@@ -182,10 +182,26 @@ impl Transform {
             changed.insert((IndexKind::Guide, String::new()));
             self.shards.entry((IndexKind::Guide, String::new())).or_default();
         }
+        // The tables of a bucket are told who writes it.
+        let prefixes: Vec<_> = changed
+            .iter()
+            .filter_map(|(kind, shard)| Some((*kind, heirs::tables_of(*kind, shard)?)))
+            .collect();
+        for (kind, prefix) in prefixes {
+            let tables = self.shards.range((kind, prefix.clone())..);
+            let tables = tables.map(|(shard, _)| shard);
+            let is_heir = |(of, shard): &&(IndexKind, String)| *of == kind && shard.starts_with(&prefix);
+            changed.extend(tables.take_while(is_heir).cloned());
+        }
         let mut gathered = Vec::new();
         for (kind, shard) in changed {
-            let entries = self.shards[&(kind, shard.clone())].values().flatten();
-            let entries: Vec<guest::Entry> = entries.map(entry).collect();
+            let own = self.shards[&(kind, shard.clone())].values().flatten();
+            let mut entries: Vec<Entry> = own.cloned().collect();
+            let bucket = heirs::bucket_of(kind, &shard).and_then(|bucket| self.shards.get(&(kind, bucket)));
+            let of_bucket = bucket.into_iter().flat_map(BTreeMap::values).flatten();
+            entries.extend(heirs::handed_on(of_bucket.cloned().collect()));
+            entries.sort_by(|one, other| one.key.cmp(&other.key));
+            let entries: Vec<guest::Entry> = entries.iter().map(entry).collect();
             let settings = &self.settings.settings;
             let made = guest::gather(&self.context, settings, index_kind(kind), &shard, &entries)?;
             let made = guest::Rendered {

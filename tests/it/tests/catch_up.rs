@@ -201,6 +201,39 @@ async fn what_has_gone_since_goes_when_it_went_and_what_came_since_comes_then() 
     late.check_tree().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_deleted_stays_so_where_an_event_from_before_that_comes_a_window_later() {
+    let keboola = Keboola::small();
+    let (orders, clean) = (keboola.orders(), keboola.clean());
+    let step = |at: &ConfigAt, second: i64| {
+        let edit = |configuration: &mut Value| configuration["parameters"]["step"] = json!(second);
+        let made = keboola.update_configuration(at, &by(PETR, "Edit", second), edit);
+        assert!(made.expect("it is there").is_some());
+    };
+    // The snapshot has this version; its event is held up.
+    step(&clean, 0);
+    let held = keboola.outbox(0).into_iter();
+    let held: Vec<String> = held.map(|event| event.json).collect();
+    let mut late = World::new(&keboola).await;
+    keboola
+        .delete_configuration(&clean, &by(JANE, "Delete", 1_000))
+        .expect("it is there");
+    late.post(at(1_000)).await;
+    step(&orders, 9_000);
+    late.post(at(9_000)).await;
+    late.rig.post_at(&held, at(9_000)).await;
+    let done = late.rig.attempt().await;
+    assert_eq!(done.caught_up.len(), 1, "there are two windows");
+    assert_eq!(
+        told(&late),
+        [
+            "1 Delete keboola.snowflake-transformation \"The clean\": Delete",
+            "1 Update keboola.ex-shop \"The orders\": Edit",
+        ]
+    );
+    late.check_tree().await;
+}
+
 /// Sets a value of a configuration, a window of its own, and tells of it.
 async fn note(late: &mut World, config: &ConfigAt, second: i64, value: &str) {
     let edit = |configuration: &mut Value| configuration["parameters"]["note"] = json!(value);

@@ -7,7 +7,7 @@
 mod changes;
 
 use changes::{Deed, World, deeds};
-use fake_keboola::{Fake, FakeConfig};
+use fake_keboola::{Change, ConfigAt, Fake, FakeConfig};
 use mirror_core::commit::CommitKind;
 use mirror_it::{Rig, Settings, SourceAt};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
@@ -151,6 +151,80 @@ async fn the_order_of_listings_does_not_matter() {
         "{}",
         rig.git(&["diff", "--stat", "main~1", "main"])
     );
+}
+
+/// Makes a project of which a configuration is deleted and that is mirrored, before the event of its last edit comes. That
+/// version was seen already: the source showed it when the one before was fetched. Returns where it was, and that event.
+async fn with_an_edit_behind_its_deletion() -> (World, ConfigAt, String) {
+    let mut world = World::new(Settings::default()).await;
+    let (component, config) = ("keboola.snowflake-transformation", "clean");
+    for value in [1, 2] {
+        world.edit(component, config, |configuration| {
+            configuration["parameters"]["value"] = value.into();
+        });
+    }
+    let main = world.fake.project().default_branch().id().to_string();
+    let at = ConfigAt::new(&main, component, config);
+    let told = |world: &World| -> Vec<String> {
+        let events = world.fake.outbox(0).into_iter();
+        events.map(|event| event.json).collect()
+    };
+    let before = told(&world);
+    world.rig.post(&before[..1]).await;
+    world.rig.settle().await;
+    world
+        .fake
+        .delete_configuration(&at, &change(100))
+        .expect("it is there");
+    world.rig.post(&told(&world)[2..]).await;
+    let done = world.rig.settle().await;
+    assert!(
+        done.iter().any(|done| done.landed.is_some()),
+        "its deletion is mirrored"
+    );
+    (world, at, before[1].clone())
+}
+
+/// A change so many seconds after those of a [`World`] began.
+fn change(second: i64) -> Change {
+    let now = jiff::Timestamp::from_second(1_793_606_400 + second).expect("a time");
+    Change::by(9001, "jane@example.com", "Test", now)
+}
+
+/// Tells what comes to nothing, and that it did.
+async fn tell_in_vain(world: &mut World, event: String) {
+    let tree = world.rig.tree();
+    world.rig.post(&[event]).await;
+    let done = world.rig.settle().await;
+    assert!(
+        done.iter().all(|done| done.landed.is_none()),
+        "{}",
+        world.rig.git(&["show", "--stat", "main"])
+    );
+    world.rig.ask_for_all("all anew").await;
+    world.rig.settle().await;
+    assert_eq!(world.rig.tree(), tree);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_is_told_after_the_deletion_does_not_come_back() {
+    let (mut world, _, late) = with_an_edit_behind_its_deletion().await;
+    tell_in_vain(&mut world, late).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_of_what_was_purged_does_not_come_back_in_place_of_what_was_made_anew() {
+    let (mut world, at, late) = with_an_edit_behind_its_deletion().await;
+    world.fake.purge_configuration(&at).expect("it is in the trash");
+    let anew = json!({"parameters": {"made": "anew"}});
+    world
+        .fake
+        .create_configuration(&at, &change(200), "Anew", anew)
+        .expect("the id is free");
+    let events: Vec<String> = world.fake.outbox(3).into_iter().map(|event| event.json).collect();
+    world.rig.post(&events).await;
+    world.rig.settle().await;
+    tell_in_vain(&mut world, late).await;
 }
 
 /// Makes a project in which the newest version of one configuration is withheld: it shows what stands under a

@@ -15,6 +15,7 @@ use mirror_core::cut::{
     ConfigKey, Cut, Stream,
     groups::{Group, Split},
 };
+use mirror_keboola::Revision;
 use std::collections::BTreeMap;
 
 /// What one commit is made of.
@@ -58,8 +59,10 @@ impl Lane {
         memory: &Memory,
         again: &Again,
     ) -> Result<Part, AttemptError> {
-        // It has gone since; the group that tells of that comes.
-        fetched.gone.retain(|key, _| !later.contains(key));
+        // It has gone since; the group that tells of that comes, unless it is this one, and what comes is late.
+        fetched
+            .gone
+            .retain(|key, trashed| !later.contains(key) || tells_of_deletion(&cut, key, trashed.as_ref()));
         let mut newest = BTreeMap::new();
         for key in again.earlier.keys() {
             if later.is_empty() || fetched.configs.contains_key(key) {
@@ -87,4 +90,11 @@ impl Lane {
         let surveyed = self.survey_cut(&group.cut, memory, scope).await?;
         self.part(group, surveyed, memory, again).await
     }
+}
+
+/// Whether a cut tells of a deletion, and of no earlier version than the trash has.
+fn tells_of_deletion(cut: &Cut, key: &ConfigKey, trashed: Option<&(String, Revision)>) -> bool {
+    cut.configs.get(key).is_some_and(|wanted| {
+        wanted.deleted || trashed.is_some_and(|(_, revision)| revision.version <= wanted.version)
+    })
 }

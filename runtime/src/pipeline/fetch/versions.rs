@@ -22,9 +22,7 @@ impl Source {
         patience: Patience,
         fetched: &mut Fetched,
     ) -> Result<(), FetchError> {
-        if let Some(identifier) = wanted.identifier.as_ref().filter(|_| !wanted.deleted)
-            && let Some(detail) = self.cache.get(branch, key, identifier)
-        {
+        if let Some(detail) = self.held(branch, key, wanted, covered) {
             return self.add(branch, key, &detail, fetched).await;
         }
         let current = match self
@@ -81,6 +79,23 @@ impl Source {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Returns a wanted version as it was fetched before. That says nothing of what became of it since: of a configuration
+    /// that the tip does not have, the source is asked, for it may be deleted, and the event of its deletion taken up before
+    /// this one. So it is asked where the tip has what was made anew under the same id.
+    fn held(
+        &self,
+        branch: &BranchId,
+        key: &ConfigKey,
+        wanted: &Wanted,
+        covered: Option<&Covered>,
+    ) -> Option<Arc<ConfigurationDetail>> {
+        let identifier = wanted.identifier.as_ref().filter(|_| !wanted.deleted)?;
+        let had = self.cache.get(branch, key, &covered?.identifier);
+        let detail = self.cache.get(branch, key, identifier)?;
+        had.is_none_or(|had| had.first_created == detail.first_created)
+            .then_some(detail)
     }
 
     /// Tells a configuration that is gone from one that is not there yet: by the trash.
