@@ -456,7 +456,7 @@ file = \"gone.wasm\"
         let broken = list(more);
         assert_eq!(broken.status.code(), Some(2), "{broken:?}");
         assert!(
-            broken.stdout.contains("gone.wasm") && broken.stderr.contains("1 policies cannot be used"),
+            broken.stdout.contains("gone.wasm") && broken.stderr.contains("1 policy cannot be used"),
             "{broken:?}"
         );
     }
