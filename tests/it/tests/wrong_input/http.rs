@@ -617,6 +617,7 @@ async fn the_pages_say_what_is_going_on_in_the_contracts_words() {
             "policy_documents",
             "policy_findings",
             "policy_failures",
+            "unmirrored_events",
         ];
         assert!(
             known.contains(&family) || own.contains(&family),
