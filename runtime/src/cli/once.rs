@@ -92,7 +92,8 @@ async fn bring_up_to_date(
         if release_refused {
             or_failure(lane, lane.release_refused().await).await?;
         }
-        let (commits, held) = synchronise(lane, system.config.reconcile.every).await?;
+        // An attempt is too much for the stack of a thread, with all that waits for it.
+        let (commits, held) = Box::pin(synchronise(lane, system.config.reconcile.every)).await?;
         landed.extend(commits);
         withheld.push(or_failure(lane, what_is_withheld(lane, held).await).await?);
     }

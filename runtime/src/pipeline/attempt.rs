@@ -509,7 +509,7 @@ impl Lane {
             base,
             former,
         };
-        let made = self.make(to_make, again).await?;
+        let made = Box::pin(self.make(to_make, again)).await?;
         let mut finished = match made {
             Made::Finished(finished) => *finished,
             Made::Again(more) => return Ok(Straight::Again(more)),
