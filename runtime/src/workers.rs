@@ -21,14 +21,17 @@ use crate::{
     queue::jetstream::names::Names,
 };
 use async_trait::async_trait;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use mirror_core::shard::Shard;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior},
+};
 use tokio_util::sync::CancellationToken;
 
 #[cfg(test)]
@@ -67,6 +70,14 @@ impl Lease {
 
     fn set(&self, held: Held) {
         *self.held() = held;
+    }
+
+    /// When it ends, or ended; none where it does not by itself.
+    fn end(&self) -> Option<Instant> {
+        match *self.held() {
+            Held::Until(end) => Some(end),
+            Held::Forever | Held::Not => None,
+        }
     }
 
     fn held(&self) -> std::sync::MutexGuard<'_, Held> {
@@ -271,7 +282,8 @@ impl Worker {
         loop {
             tokio::select! {
                 ended = life.ending.next() => match ended {
-                    Some(shard) => self.let_go(&life.id, shard).await,
+                    // A life that was lost lets go of everything at once, below.
+                    Some(shard) => if outcome.is_ok() { self.let_go(&life.id, shard).await; },
                     None => break,
                 },
                 _ = renewal.tick() => if outcome.is_ok() { let _ = self.renew(&mut life).await; },
@@ -323,19 +335,34 @@ impl Worker {
         let mut changes = changes.map_err(|_| NatsError::Answer { what: WHAT })?;
         let mut renewal = tokio::time::interval_at(Instant::now() + self.time / 3, self.time / 3);
         let mut look = tokio::time::interval(self.time / LOOKS);
+        // What takes long while NATS cannot be asked is not made up for afterwards.
+        renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut may_change = true;
         loop {
             tokio::select! {
+                // A renewal that is due waits for one look at most, or the lease may never be seen to be lost.
+                biased;
                 () = stop.cancelled() => return Ok(()),
                 _ = renewal.tick() => self.renew(life).await?,
                 Some(shard) = life.ending.next() => self.let_go(&life.id, shard).await,
                 change = changes.next(), if may_change => {
                     may_change = change.is_some();
                     tokio::time::sleep(SOON).await;
+                    while changes.next().now_or_never().flatten().is_some() {}
                     self.look(life, crew).await;
                 }
                 _ = look.tick() => self.look(life, crew).await,
             }
+        }
+    }
+
+    /// Waits for an answer of NATS for as long as the others take this worker to be alive; none after that.
+    async fn while_known<T>(&self, asked: impl Future<Output = T>) -> Option<T> {
+        match self.lease.end() {
+            // A lease ends before the record does, which lives for three thirds.
+            Some(end) => tokio::time::timeout_at(end + self.time / 3, asked).await.ok(),
+            None => Some(asked.await),
         }
     }
 
@@ -346,7 +373,7 @@ impl Worker {
         let renewed = self
             .bucket
             .put(&key, life.id.clone().into_bytes(), life.revision, Some(self.time));
-        match renewed.await {
+        match self.while_known(renewed).await.ok_or(NatsError::LeaseLost)? {
             Ok(Written::As(revision)) => {
                 life.revision = revision;
                 self.lease.set(Held::Until(begun + self.time * 2 / 3));
@@ -377,12 +404,13 @@ impl Worker {
 
     /// Takes and gives up what has to be, by what the bucket shows.
     async fn look(&self, life: &mut Membership, crew: &Arc<dyn Crew>) {
-        let seen = match self.see().await {
-            Ok(seen) => seen,
-            Err(error) => {
+        let seen = match self.while_known(self.see()).await {
+            Some(Ok(seen)) => seen,
+            Some(Err(error)) => {
                 tracing::debug!(error = crate::app::chain(&error), "the leases cannot be read");
                 return;
             }
+            None => return,
         };
         for shard in &self.shards {
             let (holder, revision) = seen.holders.get(shard).cloned().unwrap_or_default();
@@ -401,11 +429,12 @@ impl Worker {
                     let key = shard_key(*shard);
                     let taken = self
                         .bucket
-                        .put(&key, life.id.clone().into_bytes(), revision, None)
-                        .await;
+                        .put(&key, life.id.clone().into_bytes(), revision, None);
                     // Where it is not known, the next look shows it.
-                    if matches!(taken, Ok(Written::As(_))) {
-                        self.begin(life, crew, *shard, holder).await;
+                    match self.while_known(taken).await {
+                        Some(Ok(Written::As(_))) => self.begin(life, crew, *shard, holder).await,
+                        Some(Ok(Written::Conflict)) => {}
+                        Some(Err(_)) | None => break,
                     }
                 }
             }
@@ -433,7 +462,8 @@ impl Worker {
             }
             Ok::<_, NatsError>(())
         };
-        if let Err(error) = released.await {
+        // Whoever is taken for dead holds nothing any more.
+        if let Some(Err(error)) = self.while_known(released).await {
             tracing::warn!(worker = id, %shard, error = crate::app::chain(&error), "a shard is not released; it is free when this worker is taken for dead");
         }
     }
