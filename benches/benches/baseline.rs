@@ -12,7 +12,7 @@ mod support;
 use fake_keboola::ConfigAt;
 use mirror_benches::peer::{File, Transform, WorkTree, fetch, fetch_one};
 use mirror_core::ids::{ComponentId, ConfigId, ObjectKey};
-use mirror_git_benches::{Cost, git, measure};
+use mirror_git_benches::{Cost, figures::measured, git, measure};
 use mirror_it::{Rig, Settings, SourceAt};
 use serde_json::{Value, json};
 use std::{
@@ -95,7 +95,7 @@ fn compare(configurations: usize, edits: u32) {
             false => untold.push(baseline),
         }
     }
-    edit(&ours_of, &told, &untold);
+    edit(configurations, &ours_of, &told, &untold);
     ours.end();
     theirs.end();
 }
@@ -156,7 +156,7 @@ fn snapshot(ours: &Value, theirs: &Value) {
     }
 }
 
-fn edit(ours: &[Value], told: &[Value], untold: &[Value]) {
+fn edit(configurations: usize, ours: &[Value], told: &[Value], untold: &[Value]) {
     println!("  one edited configuration, mean of {}", ours.len());
     let all = mean(ours, |one| figure(one, "cpuMs"));
     let inside = mean(ours, |one| sum(one, &TRANSFORM) + sum(one, &BESIDE));
@@ -166,6 +166,11 @@ fn edit(ours: &[Value], told: &[Value], untold: &[Value]) {
          without making content too"
     );
     let files_and_git = ["write", "add", "commit"];
+    let pairs = ours.iter().zip(told);
+    let ratios: Vec<f64> = pairs
+        .map(|(ours, theirs)| sum(theirs, &files_and_git) / figure(ours, "cpuMs"))
+        .collect();
+    measured(&format!("baseline/{configurations}/edit_told"), &ratios);
     for (how, theirs) in [("the changed files", told), ("all files", untold)] {
         let whole = mean(theirs, |one| figure(one, "cpuMs"));
         let part = mean(theirs, |one| sum(one, &files_and_git));

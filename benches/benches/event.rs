@@ -9,6 +9,7 @@
 mod support;
 
 use fake_keboola::ConfigAt;
+use mirror_git_benches::figures::measured;
 use serde_json::{Value, json};
 use support::{Part, Site, Start, figure, mean, mirror, source_of, sum};
 
@@ -20,6 +21,8 @@ const STAGES: [&str; 16] = [
 ];
 /// Told one by one where they take more than this of the whole.
 const WORTH_TELLING: f64 = 0.04;
+/// So many that it can be told where the median of theirs lies.
+const GROUPS: usize = 10;
 
 fn main() {
     let executor = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -49,6 +52,9 @@ fn main() {
             smallest.size,
             largest.inside / smallest.inside
         );
+        let pairs = largest.groups.iter().zip(&smallest.groups);
+        let ratios: Vec<f64> = pairs.map(|(largest, smallest)| largest / smallest).collect();
+        measured("event/largest_by_smallest", &ratios);
     }
 }
 
@@ -56,6 +62,8 @@ struct Costs {
     size: usize,
     /// Milliseconds of the processor, in the stages without fetching.
     inside: f64,
+    /// The same of [`GROUPS`] groups of events, one after the other.
+    groups: Vec<f64>,
     /// What an event comes to that can be counted.
     counts: Value,
 }
@@ -94,6 +102,9 @@ fn of(configurations: usize, events: u32) -> Costs {
         assert_eq!(counted(answer), counts, "each event comes to the same");
     }
     let inside = mean(&answers, |one| sum(one, &STAGES));
+    let groups = answers.chunks(answers.len().div_ceil(GROUPS));
+    let groups: Vec<f64> = groups.map(|group| mean(group, |one| sum(one, &STAGES))).collect();
+    measured(&format!("event/{configurations}/ms"), &groups);
     println!(
         "{configurations} configurations, {} files: {inside:.2} ms of the processor from event to commit, mean of {events} ({:.2} ms with \
          fetching); peak {:.0} MB",
@@ -112,6 +123,7 @@ fn of(configurations: usize, events: u32) -> Costs {
     Costs {
         size: configurations,
         inside,
+        groups,
         counts,
     }
 }

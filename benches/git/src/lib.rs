@@ -1,5 +1,6 @@
 //! Inputs of the Git benches, by seed, and the processor's clock.
 
+pub mod figures;
 pub mod peers;
 
 use anyhow::{Context, Result, ensure};

@@ -2,10 +2,11 @@
 
 mod budgets;
 mod count;
+mod figures;
 mod verdict;
 
 use anyhow::{Context, Result, bail};
-use budgets::{Budgets, Judged};
+use budgets::{Budgets, Judged, Measured};
 use serde::Deserialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,15 +17,22 @@ use std::{
 use verdict::{Interval, Verdict};
 
 const USAGE: &str = "\
-cargo xtask benches check [PART ...]          measure, and fail where a ceiling of benches/budgets.toml is broken
+cargo xtask benches check [PART ...]          measure, and fail where a bound of benches/budgets.toml is broken
 cargo xtask benches compare BASE [PART ...]   measure beside another commit, in turns, and fail where this one is slower
 cargo xtask benches count [BASE] [KERNEL ...] instructions of the pure kernels (callgrind), beside another commit's
 
 PART is one of the benches `transform`, `redact`, `sandbox` and `log`, or a part of the name of something that they measure,
-such as `render/`; left out, it is all of them, in half an hour. KERNEL is one of those that `count` lists.";
+such as `render/`; left out, it is all of them, in half an hour. `check` also knows the benches that print reports of their own,
+`git`, `event` and `baseline`, where they are named (`git/bulk` for a part of one). KERNEL is one of those that `count` lists.";
 
-/// The benches that criterion runs; the others print reports of their own.
+/// The benches that criterion runs.
 const BENCHES: [&str; 4] = ["transform", "redact", "sandbox", "log"];
+/// Those that print reports of their own and tell figures beside them, with their packages.
+const REPORTS: [(&str, &str); 3] = [
+    ("git", "mirror-git-benches"),
+    ("event", "mirror-benches"),
+    ("baseline", "mirror-benches"),
+];
 /// Measurements of each bench, in turns. With fewer than eight nothing could be told.
 const ROUNDS: usize = 10;
 /// The variable that names sizes of inputs, and the one that ceilings are for.
@@ -38,7 +46,14 @@ const SIZE: &str = "300";
 pub(crate) fn run(root: &Path, args: &[String]) -> Result<()> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args.as_slice() {
-        ["check", parts @ ..] => check(root, &Parts::of(parts)),
+        ["check", parts @ ..] => {
+            let reports: Vec<Report<'_>> = parts.iter().filter_map(|part| Report::named(part)).collect();
+            let others = parts.iter().copied().filter(|part| Report::named(part).is_none());
+            let others: Vec<&str> = others.collect();
+            let only_reports = others.is_empty() && !reports.is_empty();
+            let parts = (!only_reports).then(|| Parts::of(&others));
+            check(root, &reports, parts.as_ref())
+        }
         ["compare", base, parts @ ..] => compare(root, base, &Parts::of(parts)),
         ["count", names @ ..] => count::run(root, names),
         _ => bail!("{USAGE}"),
@@ -76,41 +91,100 @@ impl Parts {
     }
 }
 
-fn check(root: &Path, parts: &Parts) -> Result<()> {
+/// A bench that prints a report of its own, or a part of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Report<'a> {
+    bench: &'static str,
+    package: &'static str,
+    part: Option<&'a str>,
+}
+
+impl<'a> Report<'a> {
+    /// Finds it by how it is called: `git`, or `git/bulk`.
+    fn named(name: &'a str) -> Option<Self> {
+        let (bench, part) = match name.split_once('/') {
+            Some((bench, part)) => (bench, Some(part).filter(|part| !part.is_empty())),
+            None => (name, None),
+        };
+        let (bench, package) = REPORTS.into_iter().find(|(known, _)| *known == bench)?;
+        Some(Self { bench, package, part })
+    }
+
+    /// Runs it, with its report where this one goes, and adds its figures to a file.
+    fn run(self, root: &Path, figures: &Path) -> Result<()> {
+        let mut bench = Command::new("cargo");
+        bench.args([
+            "bench",
+            "--locked",
+            "--package",
+            self.package,
+            "--bench",
+            self.bench,
+        ]);
+        bench.arg("--").args(self.part);
+        let status = bench
+            .current_dir(root)
+            .env("KBC_MIRROR_FIGURES", figures)
+            .status()
+            .context("cannot run `cargo`; install it and try again")?;
+        if !status.success() {
+            bail!("the bench `{}` failed with {status}", self.bench);
+        }
+        Ok(())
+    }
+}
+
+/// Measures parts of what criterion runs, where there are any, and then reports.
+fn check(root: &Path, reports: &[Report<'_>], parts: Option<&Parts>) -> Result<()> {
     let budgets = Budgets::read(&root.join("benches/budgets.toml"))?;
-    let here = Built::new(root, &super::target(root), parts, "this commit")?;
-    let mut times = Times::new();
-    for round in 1..=ROUNDS {
-        eprintln!("round {round} of {ROUNDS}");
-        here.measure(parts, &mut times)?;
+    let target = super::target(root);
+    let mut measured = Measured::default();
+    if let Some(parts) = parts {
+        let here = Built::new(root, &target, parts, "this commit")?;
+        for round in 1..=ROUNDS {
+            eprintln!("round {round} of {ROUNDS}");
+            here.measure(parts, &mut measured.times)?;
+        }
+        if measured.times.is_empty() {
+            return Err(parts.nothing_found());
+        }
     }
-    if times.is_empty() {
-        return Err(parts.nothing_found());
+    let file = target.join("benches-figures");
+    fs::write(&file, "")?;
+    for report in reports {
+        report.run(root, &file)?;
     }
+    measured.figures = figures::read(&fs::read_to_string(&file)?)?;
     let Judged {
         lines,
         broken,
         unmeasured,
-    } = budgets.judge(&times);
+    } = budgets.judge(&measured);
     for line in &lines {
         println!("{line}");
     }
     for (what, why) in &unmeasured {
         println!("{what:<44} not measured{why}");
     }
-    // Of a few parts, most are left out on purpose.
-    if !unmeasured.is_empty() && !parts.few {
-        bail!(
-            "{} ceilings of benches/budgets.toml are of benches that were not measured: mend their names",
-            unmeasured.len()
-        );
+    // Of a few parts, most are left out on purpose; so are all reports that were not asked for.
+    let misnamed = unmeasured
+        .iter()
+        .filter(|(what, _)| match what.split_once('/') {
+            Some((report, _)) if Report::named(report).is_some() => reports
+                .iter()
+                .any(|asked| asked.bench == report && asked.part.is_none()),
+            _ => parts.is_some_and(|parts| !parts.few),
+        })
+        .count();
+    if misnamed > 0 {
+        bail!("{misnamed} bounds of benches/budgets.toml are of what was not measured: mend their names");
     }
     if lines.is_empty() {
-        bail!("there is no ceiling for what was measured; name other parts");
+        bail!("there is no bound for what was measured; name other parts");
     }
     if broken > 0 {
         bail!(
-            "{broken} ceilings of benches/budgets.toml are broken: make it quicker again, or raise the ceiling with its reason"
+            "{broken} bounds of benches/budgets.toml are broken: make it quicker again, or move the bound with its reason"
         );
     }
     Ok(())
@@ -132,34 +206,45 @@ fn compare(root: &Path, base: &str, parts: &Parts) -> Result<()> {
             here.measure(parts, &mut times)?;
         }
     }
-    let mut slower = 0;
-    for (bench, now) in &times {
-        let Some(was) = base_times.get(bench) else {
-            println!("{bench:<44} is new");
-            continue;
-        };
-        let interval = Interval::of_ratio(was, now);
-        let verdict = interval.verdict();
-        slower += usize::from(verdict == Verdict::Worse);
-        let percent = |ratio: f64| 100.0 * (ratio - 1.0);
-        println!(
-            "{bench:<44} {:+7.1} % to {:+7.1} %  {}",
-            percent(interval.low),
-            percent(interval.high),
-            match verdict {
-                Verdict::Worse => "SLOWER",
-                Verdict::Better => "quicker",
-                Verdict::Same => "",
-            }
-        );
-    }
     if times.is_empty() {
         return Err(parts.nothing_found());
+    }
+    let (lines, slower) = beside(&base_times, &times);
+    for line in lines {
+        println!("{line}");
     }
     if slower > 0 {
         bail!("{slower} benches are slower than at {base}, with the whole interval");
     }
     Ok(())
+}
+
+/// Returns a line for each bench of a base and of a change, and how many are slower.
+fn beside(base: &Times, change: &Times) -> (Vec<String>, usize) {
+    let mut slower = 0;
+    let benches: BTreeSet<&String> = base.keys().chain(change.keys()).collect();
+    let line = |bench: &String| match (base.get(bench), change.get(bench)) {
+        (Some(was), Some(now)) => {
+            let interval = Interval::of_ratio(was, now);
+            let verdict = interval.verdict();
+            slower += usize::from(verdict == Verdict::Worse);
+            let percent = |ratio: f64| 100.0 * (ratio - 1.0);
+            format!(
+                "{bench:<44} {:+7.1} % to {:+7.1} %  {}",
+                percent(interval.low),
+                percent(interval.high),
+                match verdict {
+                    Verdict::Worse => "SLOWER",
+                    Verdict::Better => "quicker",
+                    Verdict::Same => "",
+                }
+            )
+        }
+        (None, _) => format!("{bench:<44} is new"),
+        // Whoever takes it away says in the same change what guards this instead.
+        (Some(_), None) => format!("{bench:<44} IS GONE: nothing was compared"),
+    };
+    (benches.into_iter().map(line).collect(), slower)
 }
 
 /// Nanoseconds of one iteration, by bench, a value for each round.
@@ -421,6 +506,40 @@ mod tests {
                 ("transform", one),
             ],
         );
+    }
+
+    #[test]
+    fn a_report_is_named_as_a_whole_or_in_part() {
+        let git = |part| Report {
+            bench: "git",
+            package: "mirror-git-benches",
+            part,
+        };
+        assert_eq!(Report::named("git"), Some(git(None)));
+        assert_eq!(Report::named("git/bulk"), Some(git(Some("bulk"))));
+        assert_eq!(Report::named("redact"), None);
+        assert_eq!(Report::named("gi"), None);
+    }
+
+    #[test]
+    fn what_is_slower_new_or_gone_is_told() {
+        let times = |named: &[(&str, f64)]| -> Times {
+            let of = |(name, time): &(&str, f64)| ((*name).to_owned(), vec![*time; 10]);
+            named.iter().map(of).collect()
+        };
+        let (lines, slower) = beside(
+            &times(&[("gone", 1.0), ("same", 1.0), ("slow", 1.0)]),
+            &times(&[("new", 1.0), ("same", 1.0), ("slow", 2.0)]),
+        );
+        let told = |line: &String| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        let expected = [
+            "gone IS GONE: nothing was compared",
+            "new is new",
+            "same +0.0 % to +0.0 %",
+            "slow +100.0 % to +100.0 % SLOWER",
+        ];
+        assert_eq!(lines.iter().map(told).collect::<Vec<_>>(), expected);
+        assert_eq!(slower, 1);
     }
 
     #[test]

@@ -66,6 +66,11 @@ impl Interval {
     pub(crate) fn is_above(self, ceiling: f64) -> bool {
         self.low > ceiling
     }
+
+    /// Returns whether a floor is broken beyond doubt.
+    pub(crate) fn is_below(self, floor: f64) -> bool {
+        self.high < floor
+    }
 }
 
 /// Returns how many of the smallest and of the largest of `count` values may be left out, so that the others still hold
