@@ -141,9 +141,12 @@ pub fn pack_file(content: &[u8], index: &[u8]) {
     };
     let _ = found.is_complete();
     let mut run = Run::default();
-    for entry in found.entries().map_while(Result::ok) {
-        assert!(found.has(entry.id()) || !index_is_sorted(&index));
-        let _ = (entry.kind().is_ok(), entry.base().is_ok());
+    let (mut reader, mut heads) = (found.reader(), found.reader());
+    for number in 0..found.len() {
+        assert!(found.has(found.id(number)) || !index_is_sorted(&index));
+        let Ok(entry) = reader.entry(number) else { break };
+        assert_eq!(entry.kind().ok(), heads.kind(number).ok());
+        let _ = entry.base().is_ok();
         let _ = entry.copy_to(&mut run);
     }
 }

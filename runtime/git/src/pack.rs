@@ -264,14 +264,15 @@ impl Assembled {
 }
 
 /// A pack while it is written.
-struct Writer {
+pub(crate) struct Writer {
     writing: Writing,
     hasher: gix::hash::Hasher,
     rows: Vec<Row>,
 }
 
 impl Writer {
-    fn new(objects: usize, place: &Place) -> Result<Self, DiskError> {
+    /// Begins a pack of exactly so many objects.
+    pub(crate) fn new(objects: usize, place: &Place) -> Result<Self, DiskError> {
         let mut writer = Self {
             writing: Writing::new(place),
             hasher: gix::hash::hasher(gix::hash::Kind::Sha1),
@@ -290,13 +291,14 @@ impl Writer {
         self.writing.push(bytes)
     }
 
-    fn entry(&mut self, id: Oid, bytes: &[u8], crc32: u32) -> Result<(), DiskError> {
+    /// Appends an entry as it is encoded. Every id must occur once.
+    pub(crate) fn entry(&mut self, id: Oid, bytes: &[u8], crc32: u32) -> Result<(), DiskError> {
         let offset = self.offset();
         self.rows.push(Row { id, crc32, offset });
         self.put(bytes)
     }
 
-    fn finish(self, place: Place) -> Result<Assembled, DiskError> {
+    pub(crate) fn finish(self, place: Place) -> Result<Assembled, DiskError> {
         let Self {
             mut writing,
             hasher,

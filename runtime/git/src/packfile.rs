@@ -11,7 +11,10 @@ use crate::{
 use mirror_core::ids::Oid;
 use std::{
     borrow::Cow,
-    fs, io,
+    fs::{self, File},
+    io,
+    ops::Range,
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -71,15 +74,22 @@ impl PackFile {
         self.pack.with_extension("keep")
     }
 
-    /// Reads the whole pack into memory.
-    pub(crate) fn read(&self) -> Result<PackContent<'_>, PackFileError> {
-        let bytes = fs::read(&self.pack).map_err(at(&self.pack))?;
+    /// Opens the pack: its index is read, of its entries nothing yet.
+    pub(crate) fn open(&self) -> Result<OpenPack<'_>, PackFileError> {
+        let file = File::open(&self.pack).map_err(at(&self.pack))?;
+        let byte_len = file.metadata().map_err(at(&self.pack))?.len();
         let index = fs::read(&self.index).map_err(at(&self.index))?;
-        self.content(bytes, &index)
+        self.opened(Content::File(file), byte_len, &index)
     }
 
     /// Takes what the two files hold.
-    pub(crate) fn content(&self, bytes: Vec<u8>, index: &[u8]) -> Result<PackContent<'_>, PackFileError> {
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn content(&self, bytes: Vec<u8>, index: &[u8]) -> Result<OpenPack<'_>, PackFileError> {
+        let byte_len = bytes.len() as u64;
+        self.opened(Content::Memory(bytes), byte_len, index)
+    }
+
+    fn opened(&self, content: Content, byte_len: u64, index: &[u8]) -> Result<OpenPack<'_>, PackFileError> {
         let Some(mut rows) = idx::decode(index) else {
             return Err(PackFileError::Damaged {
                 path: self.index.clone(),
@@ -88,9 +98,10 @@ impl PackFile {
         };
         let ids = rows.iter().map(|row| row.id).collect();
         rows.sort_unstable_by_key(|row| row.offset);
-        Ok(PackContent {
+        Ok(OpenPack {
             file: self,
-            bytes,
+            content,
+            byte_len,
             rows,
             ids,
         })
@@ -104,25 +115,53 @@ impl PackFile {
     }
 }
 
-/// A pack in memory.
+/// A pack whose entries can be read.
 #[derive(Debug)]
-pub(crate) struct PackContent<'a> {
+pub(crate) struct OpenPack<'a> {
     file: &'a PackFile,
-    bytes: Vec<u8>,
+    content: Content,
+    byte_len: u64,
     /// In the order of their offsets.
     rows: Vec<Row>,
     /// In their own order.
     ids: Vec<Oid>,
 }
 
-impl PackContent<'_> {
+#[derive(Debug)]
+enum Content {
+    File(File),
+    #[cfg(feature = "fuzzing")]
+    Memory(Vec<u8>),
+}
+
+impl Content {
+    fn read(&self, into: &mut [u8], start: u64) -> io::Result<()> {
+        match self {
+            Self::File(file) => file.read_exact_at(into, start),
+            #[cfg(feature = "fuzzing")]
+            Self::Memory(bytes) => {
+                into.copy_from_slice(&bytes[pack::index(start)..][..into.len()]);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl OpenPack<'_> {
     /// Returns whether the pack ends with its name and the index has all that its header counts.
-    pub(crate) fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> Result<bool, PackFileError> {
+        let ends = (pack::HEADER_BYTES + pack::TRAILER_BYTES) as u64;
+        if self.byte_len < ends {
+            return Ok(false);
+        }
+        let (mut header, mut trailer) = ([0; pack::HEADER_BYTES], [0; pack::TRAILER_BYTES]);
+        self.content
+            .read(&mut header, 0)
+            .and_then(|()| self.content.read(&mut trailer, self.body_end()))
+            .map_err(at(&self.file.pack))?;
         let first = self.rows.first().map(|row| pack::index(row.offset));
-        let counted = self.bytes.get(8..pack::HEADER_BYTES);
-        self.bytes.ends_with(self.file.name.as_bytes())
-            && first == Some(pack::HEADER_BYTES)
-            && u32::try_from(self.rows.len()).is_ok_and(|rows| counted == Some(&rows.to_be_bytes()))
+        let counted = u32::try_from(self.rows.len()).is_ok_and(|rows| header[8..] == rows.to_be_bytes());
+        Ok(trailer == *self.file.name.as_bytes() && first == Some(pack::HEADER_BYTES) && counted)
     }
 
     /// Returns whether the index names an object.
@@ -130,21 +169,39 @@ impl PackContent<'_> {
         self.ids.binary_search(&id).is_ok()
     }
 
-    /// Returns the entries in the order in which they lie.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = Result<PackEntry<'_>, PackFileError>> {
-        let end = self.bytes.len().saturating_sub(pack::TRAILER_BYTES) as u64;
-        let ends = self.rows.iter().skip(1).map(|row| row.offset).chain([end]);
-        self.rows.iter().zip(ends).map(|(row, end)| {
-            let start = pack::HEADER_BYTES as u64;
-            if row.offset < start || row.offset >= end || end > self.bytes.len() as u64 {
-                return Err(self.damaged("it is shorter than its index says"));
-            }
-            Ok(PackEntry {
-                content: self,
-                row,
-                bytes: &self.bytes[pack::index(row.offset)..pack::index(end)],
-            })
-        })
+    /// Returns how many entries there are.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Returns the object that an entry is; they are counted in the order in which they lie.
+    pub(crate) fn id(&self, number: usize) -> Oid {
+        self.rows[number].id
+    }
+
+    /// Reads entries, at best in the order in which they lie.
+    pub(crate) fn reader(&self) -> EntryReader<'_> {
+        EntryReader {
+            pack: self,
+            window: Vec::new(),
+            start: 0,
+        }
+    }
+
+    /// Returns where the last entry ends.
+    fn body_end(&self) -> u64 {
+        self.byte_len.saturating_sub(pack::TRAILER_BYTES as u64)
+    }
+
+    /// Returns where an entry lies.
+    pub(crate) fn range(&self, number: usize) -> Result<Range<u64>, PackFileError> {
+        let start = self.rows[number].offset;
+        let next = self.rows.get(number + 1).map(|row| row.offset);
+        let end = next.unwrap_or(self.body_end());
+        if start < pack::HEADER_BYTES as u64 || start >= end || end > self.body_end() {
+            return Err(self.damaged("it is shorter than its index says"));
+        }
+        Ok(start..end)
     }
 
     fn damaged(&self, problem: &'static str) -> PackFileError {
@@ -155,22 +212,77 @@ impl PackContent<'_> {
     }
 }
 
+/// Reads a pack piece by piece: of a large one as much is in memory as of a small one.
+#[derive(Debug)]
+pub(crate) struct EntryReader<'p> {
+    pack: &'p OpenPack<'p>,
+    window: Vec<u8>,
+    /// Where in the pack the window begins.
+    start: u64,
+}
+
+/// So much is read at once, or an entry that is longer.
+const WINDOW_BYTES: u64 = 128 << 10;
+/// Kind, size and base of an entry are in so many bytes.
+const HEAD_BYTES: u64 = 48;
+
+impl EntryReader<'_> {
+    /// Reads an entry.
+    pub(crate) fn entry(&mut self, number: usize) -> Result<PackEntry<'_>, PackFileError> {
+        let range = self.pack.range(number)?;
+        self.load(range.clone())?;
+        let start = pack::index(range.start - self.start);
+        Ok(PackEntry {
+            pack: self.pack,
+            row: &self.pack.rows[number],
+            bytes: &self.window[start..][..pack::index(range.end - range.start)],
+        })
+    }
+
+    /// Reads what kind an entry is of, and no more of it than that takes.
+    pub(crate) fn kind(&mut self, number: usize) -> Result<EntryKind, PackFileError> {
+        let range = self.pack.range(number)?;
+        let head = range.start..range.end.min(range.start + HEAD_BYTES);
+        self.load(head.clone())?;
+        let head = &self.window[pack::index(head.start - self.start)..pack::index(head.end - self.start)];
+        let kind = encoder::entry_kind(head).map(|(kind, ..)| kind);
+        kind.ok_or_else(|| self.pack.damaged(UNREADABLE))
+    }
+
+    /// Makes sure that a stretch is in the window.
+    fn load(&mut self, range: Range<u64>) -> Result<(), PackFileError> {
+        let end = self.start + self.window.len() as u64;
+        if range.start >= self.start && range.end <= end {
+            return Ok(());
+        }
+        let until = range
+            .end
+            .max(range.start + WINDOW_BYTES)
+            .min(self.pack.body_end());
+        self.window.resize(pack::index(until - range.start), 0);
+        self.start = range.start;
+        let read = self.pack.content.read(&mut self.window, range.start);
+        if read.is_err() {
+            self.window.clear();
+        }
+        Ok(read.map_err(at(&self.pack.file.pack))?)
+    }
+}
+
+const UNREADABLE: &str = "an entry cannot be read";
+
 /// One object as it lies in a pack.
 #[derive(Debug)]
 pub(crate) struct PackEntry<'a> {
-    content: &'a PackContent<'a>,
+    pack: &'a OpenPack<'a>,
     row: &'a Row,
     bytes: &'a [u8],
 }
 
 impl PackEntry<'_> {
-    pub(crate) fn id(&self) -> Oid {
-        self.row.id
-    }
-
     pub(crate) fn kind(&self) -> Result<EntryKind, PackFileError> {
         let kind = encoder::entry_kind(self.bytes).map(|(kind, ..)| kind);
-        kind.ok_or_else(|| self.content.damaged("an entry cannot be read"))
+        kind.ok_or_else(|| self.pack.damaged(UNREADABLE))
     }
 
     /// Returns the base of a delta; none of a whole object.
@@ -179,24 +291,26 @@ impl PackEntry<'_> {
             EntryKind::Whole(_) => Ok(None),
             EntryKind::Delta { base } => Ok(Some(base)),
             EntryKind::DeltaBefore { distance } => {
-                let rows = &self.content.rows;
+                let rows = &self.pack.rows;
                 let base = self.row.offset.checked_sub(distance);
                 let base = base.and_then(|base| rows.binary_search_by_key(&base, |row| row.offset).ok());
-                let base = base.ok_or_else(|| self.content.damaged("a delta has no base"))?;
+                let base = base.ok_or_else(|| self.pack.damaged("a delta has no base"))?;
                 Ok(Some(rows[base].id))
             }
         }
     }
 
-    pub(crate) fn byte_len(&self) -> usize {
-        self.bytes.len()
+    /// Returns the entry as it is, with its checksum, if it is what its index says.
+    pub(crate) fn checked(&self) -> Result<(&[u8], u32), PackFileError> {
+        if crc32fast::hash(self.bytes) != self.row.crc32 {
+            return Err(self.pack.damaged("an entry differs from its checksum"));
+        }
+        Ok((self.bytes, self.row.crc32))
     }
 
-    /// Appends the entry to a run as it is, if it is what its index says. A delta then names its base by id.
+    /// Appends the entry to a run, if it is what its index says. A delta then names its base by id.
     pub(crate) fn copy_to(&self, run: &mut Run) -> Result<(), PackFileError> {
-        if crc32fast::hash(self.bytes) != self.row.crc32 {
-            return Err(self.content.damaged("an entry differs from its checksum"));
-        }
+        self.checked()?;
         let mut bytes = Cow::Borrowed(self.bytes);
         let base = self.base()?;
         if let Some(base) = base {

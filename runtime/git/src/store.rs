@@ -1,8 +1,8 @@
 //! The local object store: a cache from which the next commit is built.
 //!
 //! A bare repository that only this process uses. It holds the tips' trees and whatever was pushed lately, of blobs the
-//! newest, so that their next version can be sent as the difference. Losing all of it costs one fetch, so nothing here is
-//! synced: what a power cut damages is found by its checksum. Knows nothing of remotes.
+//! newest, so that their next version can be sent as the difference. Losing all of it costs one fetch, so of what is new here
+//! nothing is synced: what a power cut damages is found by its checksum. Knows nothing of remotes.
 
 mod fold;
 mod known;
@@ -20,7 +20,7 @@ use crate::{
     layout,
     objects::{EMPTY_TREE, Source},
     outgoing::PendingPush,
-    pack::{self, Pack},
+    pack::{self, Durability, Pack},
     patience::lock_within,
     read::{self, FileDifference, Files, History, TreeEntry, TreeFile},
     ref_update::{PushReport, RefUpdate},
@@ -412,7 +412,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut upkeep = self.upkeep();
         if pack.objects > 0 {
-            self.objects.store(pack)?;
+            self.objects.store(pack, Durability::Cached)?;
             upkeep.has_new_packs = true;
         }
         if upkeep.resets == held.resets {

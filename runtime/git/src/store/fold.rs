@@ -1,24 +1,30 @@
 //! Keeps the store small: few packs, and no more than the live trees need.
 //!
 //! Each push leaves a pack. The last ones are gathered in one file (`recent`) and made a pack together; but every look-up
-//! may have to ask every pack. So after a push small packs are joined into one, by copying entries as they are. Of blobs the
-//! newest are taken along as far as there is room for them, but not those that others were written over. When all that has
-//! made as much waste as there is use, only what the tips need is taken.
+//! may have to ask every pack. So when there are many the smallest ones are joined, as few as will do, by copying entries as
+//! they are. A larger one is left alone and not even read as long as it is twice as large as they are together, so that an
+//! object is copied a number of times that is logarithmic in what there is. Of blobs the newest are taken along as far as
+//! there is room for them, but not those that others were written over. When all that is beside the largest pack is half as
+//! much as that, it has made much waste, and of everything only what the tips need is taken.
+//!
+//! A joined pack is durable before those that it is made of go: unlike a push, it may hold what was brought long ago.
+
+mod joining;
+#[cfg(test)]
+mod tests;
 
 use super::{Store, TRASH, Upkeep};
 use crate::{
     commit,
     disk::{self, at},
-    encoder::{Encoder, EntryKind},
     error::StoreError,
     idx,
-    objects::Source,
-    pack::{self, Pack},
+    pack::{self, Durability},
     packfile::PackFile,
-    run::Run,
     tree::{BaseTree, Entry},
 };
 use gix::objs::Kind;
+use joining::Joining;
 use mirror_core::ids::Oid;
 use std::{
     cmp::Reverse,
@@ -75,15 +81,15 @@ pub(super) fn fold(store: &Store, upkeep: &mut Upkeep) -> Result<(), StoreError>
         upkeep.has_new_packs = false;
         return Ok(());
     }
-    packs.sort_by_key(|pack| Reverse(pack.bytes));
-    let largest = packs[0].bytes;
-    let small: u64 = packs[1..].iter().map(|pack| pack.bytes).sum();
+    packs.sort_by_key(|pack| pack.bytes);
+    let sizes: Vec<u64> = packs.iter().map(|pack| pack.bytes).collect();
     let is_blob_of_use = |upkeep: &Upkeep, id: &Oid| !upkeep.replaced.contains(id);
-    if small < largest / 2 {
-        packs.swap_remove(0);
+    let count = smallest_to_join(&sizes);
+    if count < packs.len() {
+        packs.truncate(count);
         join(store, packs, |id, kind| {
             kind != Kind::Blob || is_blob_of_use(upkeep, id)
-        })
+        })?;
     } else {
         let live = live(store, upkeep)?;
         upkeep.known.forget_all_but(&live);
@@ -92,8 +98,28 @@ pub(super) fn fold(store: &Store, upkeep: &mut Upkeep) -> Result<(), StoreError>
             _ => live.contains(id),
         })?;
         upkeep.replaced.clear();
-        Ok(())
     }
+    upkeep.has_new_packs = false;
+    Ok(())
+}
+
+/// Decides how many of the smallest packs to join; `sizes` are in ascending order, in bytes, and too many.
+///
+/// Each further one is at least twice as large as these together. It is all packs if those beside the largest are
+/// half as much as that, or more.
+fn smallest_to_join(sizes: &[u64]) -> usize {
+    let (largest, small) = sizes.split_last().expect("there are too many packs");
+    if small.iter().sum::<u64>() >= largest / 2 {
+        return sizes.len();
+    }
+    // One takes their place.
+    let least = sizes.len() - PACKS_UNFOLDED_MAX + 1;
+    let (mut count, mut sum) = (0, 0);
+    while count < least || sizes[count] < 2 * sum {
+        sum += sizes[count];
+        count += 1;
+    }
+    count
 }
 
 /// Replaces `packs` by one with the wanted objects; of blobs, with as many of the newest as there is room for.
@@ -103,71 +129,26 @@ fn join(
     wanted: impl Fn(&Oid, Kind) -> bool,
 ) -> Result<(), StoreError> {
     packs.sort_by_key(|pack| Reverse(pack.modified));
-    let mut joining = Joining {
-        store,
-        run: Run::default(),
-        seen: HashSet::new(),
-        blob_bytes: 0,
-        encoder: Encoder::new(),
-    };
+    let mut joining = Joining::new(store);
     for pack in &packs {
-        joining.copy(&pack.file, &wanted)?;
+        joining.add(&pack.file, &wanted)?;
     }
-    let joined = Pack::in_memory(joining.run);
-    if joined.objects > 0 {
-        store.objects().store(&joined)?;
+    let joined = joining.finish()?;
+    if let Some(joined) = &joined {
+        store.objects().store(joined, Durability::Synced)?;
     }
     tracing::debug!(
         packs = packs.len(),
-        objects = joined.objects,
-        bytes = joined.data.len(),
+        read = packs.iter().map(|pack| pack.bytes).sum::<u64>(),
+        objects = joined.as_ref().map(|joined| joined.objects),
+        bytes = joined.as_ref().map(|joined| joined.data.len()),
         "folded packs"
     );
     let files = packs.iter().map(|pack| &pack.file);
-    let others = files.filter(|file| file.name != joined.name);
-    Ok(store.objects().remove(others)?)
-}
-
-/// Objects on their way into one pack.
-struct Joining<'s> {
-    store: &'s Store,
-    run: Run,
-    seen: HashSet<Oid>,
-    blob_bytes: u64,
-    encoder: Encoder,
-}
-
-impl Joining<'_> {
-    fn copy(&mut self, file: &PackFile, wanted: impl Fn(&Oid, Kind) -> bool) -> Result<(), StoreError> {
-        for entry in file.read()?.entries() {
-            let entry = entry?;
-            let id = entry.id();
-            match entry.kind()? {
-                EntryKind::Whole(kind) => {
-                    if wanted(&id, kind) && self.has_room(kind, entry.byte_len()) && self.seen.insert(id) {
-                        entry.copy_to(&mut self.run)?;
-                    }
-                }
-                // From a pack that somebody else made: it is stored whole.
-                EntryKind::Delta { .. } | EntryKind::DeltaBefore { .. } => {
-                    let (kind, content) = self.store.objects().find(id)?.ok_or(StoreError::Missing { id })?;
-                    if wanted(&id, kind) && self.has_room(kind, content.len()) && self.seen.insert(id) {
-                        self.run.push(&mut self.encoder, id, kind, &content);
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn has_room(&mut self, kind: Kind, bytes: usize) -> bool {
-        let bytes = bytes as u64;
-        let fits = kind != Kind::Blob || self.blob_bytes + bytes <= Store::BLOB_BYTES_MAX;
-        if fits && kind == Kind::Blob {
-            self.blob_bytes += bytes;
-        }
-        fits
-    }
+    let name = joined.map(|joined| joined.name);
+    Ok(store
+        .objects()
+        .remove(files.filter(|file| Some(file.name) != name))?)
 }
 
 /// Returns the commits and trees that the next pushes may be built on.

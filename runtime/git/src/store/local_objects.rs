@@ -44,13 +44,13 @@ impl LocalObjects {
         if self.recent().take(pack)? {
             return Ok(false);
         }
-        self.store(pack)?;
+        self.store(pack, Durability::Cached)?;
         Ok(true)
     }
 
     /// Makes a file of a pack.
-    pub(super) fn store(&self, pack: &Pack) -> Result<(), DiskError> {
-        let stored = pack.store(&self.packs, Durability::Cached);
+    pub(super) fn store(&self, pack: &Pack, durability: Durability) -> Result<(), DiskError> {
+        let stored = pack.store(&self.packs, durability);
         self.packed.changed();
         stored
     }
@@ -72,7 +72,7 @@ impl LocalObjects {
         let mut recent = self.recent();
         let pack = recent::together(recent.packs().iter().filter(|pack| !stays(pack.name)), wanted)?;
         if let Some(pack) = &pack {
-            self.store(pack)?;
+            self.store(pack, Durability::Cached)?;
         }
         recent.retain(stays)?;
         Ok(pack.is_some())

@@ -32,18 +32,20 @@ impl Joining {
             path: file.pack.clone(),
             problem,
         };
-        let content = file.read()?;
-        if !content.is_complete() {
+        let content = file.open()?;
+        if !content.is_complete()? {
             return Err(damaged("pack and index are not of one another"));
         }
         let mut found = Vec::new();
         let mut bases = HashMap::new();
-        for entry in content.entries() {
-            let entry = entry?;
+        let mut reader = content.reader();
+        for number in 0..content.len() {
+            let entry = reader.entry(number)?;
             let mut run = Run::default();
             entry.copy_to(&mut run)?;
-            bases.extend(entry.base()?.map(|base| (entry.id(), base)));
-            found.push((entry.id(), entry.kind()?, run));
+            let id = content.id(number);
+            bases.extend(entry.base()?.map(|base| (id, base)));
+            found.push((id, entry.kind()?, run));
         }
         let is_here = |id| content.has(id);
         if !bases.values().all(|base| is_here(*base)) || !leads_to_whole(&bases) {

@@ -23,14 +23,15 @@ fn read_alone(pack: &[u8]) -> Forms {
     git_fed(bare.path(), &["index-pack", "--stdin"], pack);
     let name = pack::checksum(&pack[..pack.len() - 20]);
     let file = PackFile::new(&bare.path().join("objects/pack"), name);
-    let content = file.read().unwrap();
+    let content = file.open().unwrap();
+    let mut reader = content.reader();
     let mut forms = Forms {
         whole: 0,
         by_id: 0,
         by_offset: 0,
     };
-    for entry in content.entries() {
-        match entry.unwrap().kind().unwrap() {
+    for number in 0..content.len() {
+        match reader.kind(number).unwrap() {
             EntryKind::Whole(_) => forms.whole += 1,
             EntryKind::Delta { .. } => forms.by_id += 1,
             EntryKind::DeltaBefore { .. } => forms.by_offset += 1,
