@@ -2,13 +2,14 @@
 
 use crate::{
     commit::{self, CommitInfo},
+    data::Scratch,
     disk::DiskError,
     encoder::Encoder,
     error::{RemoteError, StoreError},
     objects::Source,
-    pack::{self, Pack},
+    pack::{self, Assembled},
     remote::Fetched,
-    run::Run,
+    run::Runs,
     store::{Held, Known, Store},
     tree::{BaseTree, Entry},
 };
@@ -56,7 +57,9 @@ pub(crate) struct Bringing<'a> {
     store: &'a Store,
     /// What the store has must stay until what is brought has joined it.
     held: Held<'a>,
-    run: Run,
+    /// What is brought, encoded; much of it is not in memory.
+    runs: Runs,
+    scratch: Scratch,
     brought: HashSet<Oid>,
     /// Trees that were looked into, so that all below them is here or brought.
     walked: HashSet<Oid>,
@@ -72,7 +75,8 @@ impl<'a> Bringing<'a> {
             origin,
             store,
             held: store.hold(),
-            run: Run::default(),
+            runs: Runs::default(),
+            scratch: Scratch::new(&store.place()),
             brought: HashSet::new(),
             walked: HashSet::new(),
             encoder: Encoder::new(),
@@ -159,7 +163,7 @@ impl<'a> Bringing<'a> {
         }
         while let Some((.., parents)) = open.pop() {
             for parent in parents {
-                if self.run.len() >= commits_max {
+                if self.brought.len() >= commits_max {
                     return self.finish(None);
                 }
                 self.meet(&mut seen, &mut open, parent)?;
@@ -219,13 +223,16 @@ impl<'a> Bringing<'a> {
             });
         }
         if self.brought.insert(id) {
-            self.run.push(&mut self.encoder, id, kind, &raw);
+            let run = self.runs.open(&mut self.scratch).map_err(StoreError::from)?;
+            run.push(&mut self.encoder, id, kind, &raw);
         }
         Ok(raw)
     }
 
-    pub(crate) fn finish(self, known: impl IntoIterator<Item = Known>) -> Result<Fetched, RemoteError> {
-        let pack = Pack::in_memory(self.run);
+    pub(crate) fn finish(mut self, known: impl IntoIterator<Item = Known>) -> Result<Fetched, RemoteError> {
+        let runs = self.runs.keep(&mut self.scratch).map_err(StoreError::from)?;
+        let pack = Assembled::new(runs, self.store.place()).map_err(StoreError::from)?;
+        let pack = pack.pack();
         self.store.add_fetched(&self.held, &pack, known)?;
         Ok(Fetched {
             objects: pack.objects,

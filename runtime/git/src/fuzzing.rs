@@ -5,6 +5,7 @@
 
 use crate::{
     credential::{Credential, Hiding},
+    data::Place,
     delta, idx,
     pack::{self, TRAILER_BYTES},
     packfile::PackFile,
@@ -13,7 +14,7 @@ use crate::{
     run::Run,
     smart::{
         advertisement::Advertisement,
-        fetch::{self, Wanted},
+        fetch::{self, PackParts, Wanted},
         pktline::PacketReader,
         send_pack,
         unpack::{self, Blobs, Unpacked},
@@ -77,12 +78,13 @@ pub fn report(mut bytes: &[u8]) {
 /// # Panics
 /// See the module.
 pub fn fetched(bytes: &[u8]) {
-    let read = |read: &dyn Fn(&mut PacketReader<'_>) -> Option<fetch::Received>| {
+    let read = |read: &dyn Fn(&mut PacketReader<'_>) -> Option<fetch::Announced>| {
         let mut input = bytes;
-        let received = read(&mut PacketReader::new(&mut input, BYTES_MAX));
-        if let Some(received) = received {
-            assert!(received.pack.len() < bytes.len());
-            let _ = unpack::unpack(&received.pack, Blobs::Skip, BYTES_MAX);
+        let mut packets = PacketReader::new(&mut input, BYTES_MAX);
+        if read(&mut packets).is_some() {
+            let mut parts = PackParts::new(&mut packets);
+            let _ = unpack::unpack(&mut || parts.next(), Blobs::Skip, BYTES_MAX, &Place::default());
+            let _ = parts.failed();
         }
     };
     let deepened = Wanted {
@@ -105,18 +107,27 @@ pub fn fetched(bytes: &[u8]) {
 /// See the module.
 pub fn pack(content: &[u8]) {
     let sealed = sealed(content);
-    let all = unpack::unpack(&sealed, Blobs::Keep, BYTES_MAX);
-    let trees = unpack::unpack(&sealed, Blobs::Skip, BYTES_MAX);
+    let all = unpack::unpack_whole(&sealed, Blobs::Keep, BYTES_MAX);
+    let trees = unpack::unpack_whole(&sealed, Blobs::Skip, BYTES_MAX);
+    let content = |found: &Unpacked, id| {
+        let found = found.find(id).expect("memory is always there");
+        found.expect("it has what it lists")
+    };
     let honest = |found: &Unpacked| {
-        found
-            .iter()
-            .all(|(id, (kind, content))| pack::object_id(*kind, content) == Some(*id))
+        found.ids().all(|id| {
+            let (kind, content) = content(found, id);
+            pack::object_id(kind, &content) == Some(id)
+        })
     };
     if let Ok(all) = &all {
-        let bytes: usize = all.values().map(|(_, content)| content.len()).sum();
+        let bytes: usize = all.ids().map(|id| content(all, id).1.len()).sum();
         assert!(bytes as u64 <= BYTES_MAX && honest(all));
         let trees = trees.as_ref().expect("to leave something out is no harder");
-        assert!(trees.iter().all(|(id, object)| all.get(id) == Some(object)));
+        assert!(
+            trees
+                .ids()
+                .all(|id| all.contains(id) && content(all, id) == content(trees, id))
+        );
     }
     assert!(trees.as_ref().map_or(true, honest));
 }

@@ -83,7 +83,7 @@ pub(crate) trait Conversation {
     /// Returns what the server says.
     fn reader(&mut self) -> &mut dyn Read;
 
-    /// Says how many bytes the answer to the next request may have, where it is read as a whole before anybody looks at it.
+    /// Says how many bytes the answer to the next request may have, where that is not settled for the whole conversation.
     fn bound(&mut self, _bytes_max: u64) {}
 
     /// Sends a request whose answer is read next.

@@ -59,7 +59,7 @@ pub struct RemoteSettings {
 pub struct Limits {
     /// In one answer, as it is sent.
     pub answer_bytes_max: u64,
-    /// In one answer, unpacked and in memory: the content of what is kept, and what each object takes beside.
+    /// In one answer, unpacked, in memory or put aside: the content of what is kept, and what each object takes beside.
     pub unpacked_bytes_max: u64,
 }
 

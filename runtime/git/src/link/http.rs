@@ -7,6 +7,7 @@ mod answer;
 mod page;
 mod redirect;
 pub(crate) mod resolver;
+mod stream;
 
 use super::{Conversation, Link, Piece, SendError, Service, Timeouts, body};
 use crate::{
@@ -259,7 +260,7 @@ impl HttpLink {
         }
     }
 
-    /// Sends a request from a thread of any kind, and waits for the whole answer, which must be a success.
+    /// Sends a request from a thread of any kind, and waits for an answer, which must be a success.
     fn run(
         &self,
         request: Request,

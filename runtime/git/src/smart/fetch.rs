@@ -6,6 +6,7 @@ use super::{
     sideband::{self, Sideband},
 };
 use crate::AGENT;
+use bytes::Bytes;
 use mirror_core::ids::Oid;
 use std::{collections::HashSet, fmt::Write as _};
 
@@ -29,11 +30,9 @@ pub(crate) struct Wanted {
     pub(crate) filter: Option<Filter>,
 }
 
-/// What a server sent.
+/// What a server says before the pack: the commits whose parents are left out.
 #[derive(Debug, Default)]
-pub(crate) struct Received {
-    pub(crate) pack: Vec<u8>,
-    /// Commits whose parents were left out.
+pub(crate) struct Announced {
     pub(crate) shallow: HashSet<Oid>,
 }
 
@@ -179,9 +178,9 @@ pub(crate) fn request_v0(server: &Advertisement, wanted: &Wanted) -> Vec<u8> {
     out
 }
 
-/// Reads an answer in version 2.
-pub(crate) fn read_v2(packets: &mut PacketReader<'_>) -> Result<Received, AnswerError> {
-    let mut received = Received::default();
+/// Reads an answer in version 2 up to its pack ([`PackParts`]).
+pub(crate) fn read_v2(packets: &mut PacketReader<'_>) -> Result<Announced, AnswerError> {
+    let mut announced = Announced::default();
     loop {
         let packet = packets.require()?;
         let Some(line) = packet.line() else {
@@ -192,23 +191,21 @@ pub(crate) fn read_v2(packets: &mut PacketReader<'_>) -> Result<Received, Answer
         };
         refuse_error(line)?;
         match line {
-            b"packfile" => break,
-            line => received.take_shallow(line),
+            b"packfile" => return Ok(announced),
+            line => announced.take_shallow(line),
         }
     }
-    received.pack = read_banded(packets)?;
-    Ok(received)
 }
 
-/// Reads an answer as it was before version 2.
-pub(crate) fn read_v0(packets: &mut PacketReader<'_>, wanted: &Wanted) -> Result<Received, AnswerError> {
-    let mut received = Received::default();
+/// Reads an answer as it was before version 2, up to its pack.
+pub(crate) fn read_v0(packets: &mut PacketReader<'_>, wanted: &Wanted) -> Result<Announced, AnswerError> {
+    let mut announced = Announced::default();
     if wanted.depth.is_some() {
         loop {
             let packet = packets.require()?;
             let Some(line) = packet.line() else { break };
             refuse_error(line)?;
-            received.take_shallow(line);
+            announced.take_shallow(line);
         }
     }
     loop {
@@ -221,14 +218,12 @@ pub(crate) fn read_v0(packets: &mut PacketReader<'_>, wanted: &Wanted) -> Result
         if line == b"NAK"
             || line.starts_with(b"ACK ") && !line.ends_with(b" common") && !line.ends_with(b" ready")
         {
-            break;
+            return Ok(announced);
         }
     }
-    received.pack = read_banded(packets)?;
-    Ok(received)
 }
 
-impl Received {
+impl Announced {
     fn take_shallow(&mut self, line: &[u8]) {
         let id = line
             .strip_prefix(b"shallow ")
@@ -237,19 +232,52 @@ impl Received {
     }
 }
 
-fn read_banded(packets: &mut PacketReader<'_>) -> Result<Vec<u8>, AnswerError> {
-    let mut pack = Vec::new();
-    while let Some(packet) = packets.next()? {
-        let Packet::Data(data) = packet else { break };
-        match sideband::split(&data).ok_or(AnswerError::Malformed("a packet of no known band"))? {
-            Sideband::Data(data) => pack.extend_from_slice(data),
-            Sideband::Progress(_) => {}
-            Sideband::Error(said) => {
-                return Err(AnswerError::Said(String::from_utf8_lossy(said).into_owned()));
-            }
+/// The pack of an answer, part by part.
+pub(crate) struct PackParts<'p, 'r> {
+    packets: &'p mut PacketReader<'r>,
+    /// Why there are no more; none if that was all.
+    failed: Option<AnswerError>,
+}
+
+impl<'p, 'r> PackParts<'p, 'r> {
+    pub(crate) fn new(packets: &'p mut PacketReader<'r>) -> Self {
+        Self {
+            packets,
+            failed: None,
         }
     }
-    Ok(pack)
+
+    /// Returns the next part; none after the last one, or where something fails ([`PackParts::failed`]).
+    pub(crate) fn next(&mut self) -> Option<Bytes> {
+        if self.failed.is_some() {
+            return None;
+        }
+        self.read().unwrap_or_else(|error| {
+            self.failed = Some(error);
+            None
+        })
+    }
+
+    /// Says what the parts ended with, if it is not their end.
+    pub(crate) fn failed(self) -> Option<AnswerError> {
+        self.failed
+    }
+
+    fn read(&mut self) -> Result<Option<Bytes>, AnswerError> {
+        while let Some(Packet::Data(packet)) = self.packets.next()? {
+            match sideband::split(&packet).ok_or(AnswerError::Malformed("a packet of no known band"))? {
+                Sideband::Data(data) => {
+                    let band = packet.len() - data.len();
+                    return Ok(Some(Bytes::from(packet).slice(band..)));
+                }
+                Sideband::Progress(_) => {}
+                Sideband::Error(said) => {
+                    return Err(AnswerError::Said(String::from_utf8_lossy(said).into_owned()));
+                }
+            }
+        }
+        Ok(None)
+    }
 }
 
 fn refuse_error(line: &[u8]) -> Result<(), AnswerError> {

@@ -3,12 +3,13 @@
 use super::{
     SmartRemote,
     advertisement::Advertisement,
-    fetch::{self, AnswerError, Filter, ListedRef, Received, Wanted},
+    fetch::{self, Announced, AnswerError, Filter, ListedRef, PackParts, Wanted},
     pktline::PacketReader,
-    unpack::{Blobs, NODE_BYTES_MAX, UnpackError, Unpacked, unpack},
+    unpack::{Blobs, NODE_BYTES_MAX, NotUnpacked, UnpackError, Unpacked, unpack},
 };
 use crate::{
     bringing::{Bringing, Origin},
+    data::Place,
     error::{RemoteError, StoreError},
     link::{Conversation, Piece, SendError, Service},
     objects::Source,
@@ -34,7 +35,7 @@ struct FromRemote<'r> {
 
 impl Source for FromRemote<'_> {
     fn find(&self, id: Oid) -> Result<Option<(Kind, Vec<u8>)>, StoreError> {
-        Ok(self.objects.get(&id).cloned())
+        Ok(self.objects.find(id)?)
     }
 }
 
@@ -45,11 +46,11 @@ impl Origin for FromRemote<'_> {
 
     fn is_shallow(&self, commit: Oid) -> Result<bool, RemoteError> {
         // Nor was anything promised of one that was here before and is not part of the answer.
-        Ok(self.shallow.contains(&commit) || !self.objects.contains_key(&commit))
+        Ok(self.shallow.contains(&commit) || !self.objects.contains(commit))
     }
 
     fn contains(&self, id: Oid) -> Result<bool, RemoteError> {
-        Ok(self.objects.contains_key(&id))
+        Ok(self.objects.contains(id))
     }
 }
 
@@ -112,37 +113,51 @@ impl SmartRemote {
         TransportError::Protocol { remote, problem }.into()
     }
 
-    /// Asks for objects. Where the server has no filter everything comes, and what is not wanted is dropped here.
+    /// Asks for objects, and takes them apart while they come: many of them are put aside at `place`. Where the server has no
+    /// filter everything comes, and what is not wanted is dropped here.
     fn objects(
         &self,
         wanted: &Wanted,
         blobs: Blobs,
+        place: &Place,
     ) -> Result<Result<FromRemote<'_>, NotThere>, RemoteError> {
         let (mut conversation, server, _) = self.talk(Service::UploadPack)?;
         let wanted = possible(&server, wanted);
-        let answer = if server.version_2 {
-            self.ask(
-                conversation.as_mut(),
-                fetch::request_v2(&server, &wanted),
-                self.limits.answer_bytes_max,
-                fetch::read_v2,
-            )?
-        } else {
-            let read = |packets: &mut PacketReader<'_>| fetch::read_v0(packets, &wanted);
-            let request = fetch::request_v0(&server, &wanted);
-            self.ask(conversation.as_mut(), request, self.limits.answer_bytes_max, read)?
+        let request = match server.version_2 {
+            true => fetch::request_v2(&server, &wanted),
+            false => fetch::request_v0(&server, &wanted),
         };
-        let Received { pack, shallow } = match answer {
-            Ok(received) => received,
+        let bytes_max = self.limits.answer_bytes_max;
+        let answer = self.ask(conversation.as_mut(), request, bytes_max, |packets| {
+            let Announced { shallow } = match server.version_2 {
+                true => fetch::read_v2(packets)?,
+                false => fetch::read_v0(packets, &wanted)?,
+            };
+            let mut parts = PackParts::new(packets);
+            let unpacked = unpack(&mut || parts.next(), blobs, self.limits.unpacked_bytes_max, place);
+            match parts.failed() {
+                // Whatever the pack lacks, this is why.
+                Some(error) => Err(error),
+                None => Ok((unpacked, shallow)),
+            }
+        })?;
+        let (unpacked, shallow) = match answer {
+            Ok(answer) => answer,
             Err(not_there) => return Ok(Err(not_there)),
         };
-        let objects = unpack(&pack, blobs, self.limits.unpacked_bytes_max);
-        let objects = objects.map_err(|error| self.unpack_error(error))?;
+        let objects = unpacked.map_err(|error| self.not_unpacked(error))?;
         Ok(Ok(FromRemote {
             remote: &self.name,
             objects,
             shallow,
         }))
+    }
+
+    fn not_unpacked(&self, error: NotUnpacked) -> RemoteError {
+        match error {
+            NotUnpacked::Pack(error) => self.unpack_error(error),
+            NotUnpacked::Disk(error) => StoreError::from(error).into(),
+        }
     }
 
     fn unpack_error(&self, error: UnpackError) -> RemoteError {
@@ -187,15 +202,16 @@ impl SmartRemote {
         if known.is_some_and(|known| known.commits >= commits_max) {
             return Bringing::new(&self.nothing(), store).finish(None);
         }
+        let place = &store.place();
         let trees_here = known.is_some() || !with_trees;
         // Trees of the tip only, but as many commits as were asked for.
         let mut brought = if trees_here {
-            self.require_objects(&Wanted::commits(tip, commits_max), tip)?
+            self.require_objects(&Wanted::commits(tip, commits_max), tip, place)?
         } else {
             let have = store.nearest_known(&[]).map(|known| known.tip);
-            let mut brought = self.require_objects(&Wanted::trees(&[tip], have), tip)?;
+            let mut brought = self.require_objects(&Wanted::trees(&[tip], have), tip, place)?;
             if commits_max > 1 {
-                let commits = self.require_objects(&Wanted::commits(tip, commits_max), tip)?;
+                let commits = self.require_objects(&Wanted::commits(tip, commits_max), tip, place)?;
                 brought.objects.extend(commits.objects);
                 brought.shallow = commits.shallow;
             }
@@ -204,7 +220,7 @@ impl SmartRemote {
         match self.bring(&brought, tip, store, commits_max, with_trees) {
             // The server took us to have more than we said; then everything comes anew.
             Err(RemoteError::Missing { .. }) if !trees_here => {
-                let whole = self.require_objects(&Wanted::trees(&[tip], None), tip)?;
+                let whole = self.require_objects(&Wanted::trees(&[tip], None), tip, place)?;
                 brought.objects.extend(whole.objects);
                 self.bring(&brought, tip, store, commits_max, with_trees)
             }
@@ -238,13 +254,18 @@ impl SmartRemote {
     fn nothing(&self) -> FromRemote<'_> {
         FromRemote {
             remote: &self.name,
-            objects: Unpacked::new(),
+            objects: Unpacked::default(),
             shallow: HashSet::new(),
         }
     }
 
-    fn require_objects(&self, wanted: &Wanted, tip: Oid) -> Result<FromRemote<'_>, RemoteError> {
-        let objects = self.objects(wanted, Blobs::Skip)?;
+    fn require_objects(
+        &self,
+        wanted: &Wanted,
+        tip: Oid,
+        place: &Place,
+    ) -> Result<FromRemote<'_>, RemoteError> {
+        let objects = self.objects(wanted, Blobs::Skip, place)?;
         objects.map_err(|NotThere(id)| self.missing(id.unwrap_or(tip)))
     }
 
@@ -273,15 +294,15 @@ impl SmartRemote {
 
     /// Brings the first ones of these commits; says how many, at least one.
     fn fetch_trees_at_once(&self, ids: &[Oid], store: &Store) -> Result<(Fetched, usize), RemoteError> {
-        let have = store.nearest_known(&[]).map(|known| known.tip);
-        let mut brought = self.require_objects(&Wanted::trees(ids, have), ids[0])?;
+        let (have, place) = (store.nearest_known(&[]).map(|known| known.tip), &store.place());
+        let mut brought = self.require_objects(&Wanted::trees(ids, have), ids[0], place)?;
         // Without a filter not all were asked for.
-        let came = ids.iter().take_while(|id| brought.objects.contains_key(*id));
+        let came = ids.iter().take_while(|id| brought.objects.contains(**id));
         let ids = &ids[..came.count().max(1)];
         let fetched = match Bringing::new(&brought, store).commits_with_trees(ids) {
             // The server took us to have more than we said; then everything comes anew.
             Err(RemoteError::Missing { .. }) if have.is_some() => {
-                let whole = self.require_objects(&Wanted::trees(ids, None), ids[0])?;
+                let whole = self.require_objects(&Wanted::trees(ids, None), ids[0], place)?;
                 brought.objects.extend(whole.objects);
                 Bringing::new(&brought, store).commits_with_trees(ids)?
             }
@@ -300,7 +321,7 @@ impl SmartRemote {
         let wanted: Vec<Oid> = from.iter().copied().filter(|id| !store.contains(*id)).collect();
         let mut brought = self.nothing();
         for ids in wanted.chunks(IDS_MAX) {
-            self.add_histories(ids.to_vec(), commits_max, &mut brought)?;
+            self.add_histories(ids.to_vec(), commits_max, &mut brought, &store.place())?;
         }
         Bringing::new(&brought, store).history(&wanted, commits_max)
     }
@@ -311,6 +332,7 @@ impl SmartRemote {
         mut ids: Vec<Oid>,
         commits_max: usize,
         brought: &mut FromRemote<'_>,
+        place: &Place,
     ) -> Result<(), RemoteError> {
         while !ids.is_empty() {
             let wanted = Wanted {
@@ -319,7 +341,7 @@ impl SmartRemote {
                 filter: Some(Filter::NoTrees),
                 have: None,
             };
-            match self.objects(&wanted, Blobs::Skip)? {
+            match self.objects(&wanted, Blobs::Skip, place)? {
                 Ok(found) => {
                     brought.objects.extend(found.objects);
                     brought.shallow.extend(found.shallow);
@@ -330,7 +352,7 @@ impl SmartRemote {
                 Err(NotThere(_)) if ids.len() == 1 => return Ok(()),
                 Err(NotThere(_)) => {
                     for id in ids {
-                        self.add_histories(vec![id], commits_max, brought)?;
+                        self.add_histories(vec![id], commits_max, brought, place)?;
                     }
                     return Ok(());
                 }
@@ -340,7 +362,7 @@ impl SmartRemote {
     }
 
     pub(super) fn fetch_blobs(&self, ids: &[Oid]) -> Result<Vec<Vec<u8>>, RemoteError> {
-        let mut found = Unpacked::new();
+        let mut found = Unpacked::default();
         let mut wanted: Vec<Oid> = Vec::new();
         for id in ids {
             if !wanted.contains(id) {
@@ -352,7 +374,7 @@ impl SmartRemote {
                 ids: ids.to_vec(),
                 ..Wanted::default()
             };
-            match self.objects(&wanted, Blobs::Keep)? {
+            match self.objects(&wanted, Blobs::Keep, &Place::default())? {
                 Ok(brought) => found.extend(brought.objects),
                 // A server that hands out nothing by id, or does not have it.
                 Err(NotThere(_)) => {
@@ -360,8 +382,9 @@ impl SmartRemote {
                 }
             }
         }
-        let blob = |id: &Oid| match found.get(id) {
-            Some((Kind::Blob, content)) => Ok(content.clone()),
+        let find = |id| found.find(id).map_err(StoreError::from);
+        let blob = |id: &Oid| match find(*id)? {
+            Some((Kind::Blob, content)) => Ok(content),
             Some(_) => Err(crate::bringing::object_error(
                 &self.name,
                 StoreError::wrong_kind(*id, Kind::Blob),
@@ -388,7 +411,7 @@ impl SmartRemote {
             depth: Some(1),
             ..Wanted::default()
         };
-        let everything = self.objects(&wanted, Blobs::Keep)?;
+        let everything = self.objects(&wanted, Blobs::Keep, &Place::default())?;
         everything.map_err(|NotThere(id)| match id {
             Some(id) => self.missing(id),
             None => self.unexpected("it does not hand out what it lists"),

@@ -5,6 +5,7 @@ mod differential;
 mod faults;
 mod forms;
 mod histories;
+mod memory;
 mod probes;
 mod proxies;
 mod refusals;

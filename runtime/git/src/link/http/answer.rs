@@ -3,6 +3,7 @@
 use super::{
     super::{SendError, Timeouts},
     page,
+    stream::{self, Stream},
 };
 use crate::{
     address::AddressRefused,
@@ -70,15 +71,28 @@ pub(crate) struct Answer {
     pub(super) redirect: Option<String>,
     /// What the body of a failure says to people; as it came, with whatever it holds.
     pub(super) said: String,
-    body: io::Cursor<Vec<u8>>,
+    body: Body,
     /// How much of it is read.
     bytes_max: u64,
-    /// Why there is no more of it than that; none if it is whole.
-    end: Option<End>,
 }
 
+#[derive(Debug)]
+enum Body {
+    /// It is here, and why there is no more of it; none if it is whole.
+    Read(io::Cursor<Vec<u8>>, Option<End>),
+    /// It is still coming.
+    Coming(Stream),
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self::Read(io::Cursor::default(), None)
+    }
+}
+
+/// Why an answer ends early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     Cut,
     Idle,
     Total,
@@ -90,9 +104,23 @@ const SAID_BYTES_MAX: u64 = 64 << 10;
 
 impl Read for Answer {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match (self.body.read(buffer)?, self.end) {
-            (0, Some(_)) if !buffer.is_empty() => Err(io::ErrorKind::UnexpectedEof.into()),
-            (read, _) => Ok(read),
+        let read = match &mut self.body {
+            Body::Read(body, _) => body.read(buffer)?,
+            Body::Coming(stream) => stream.read(buffer),
+        };
+        if read == 0 && !buffer.is_empty() && self.body.end().is_some() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(read)
+    }
+}
+
+impl Body {
+    /// Says why there is no more of it; none if it is whole, or there is more.
+    fn end(&self) -> Option<End> {
+        match self {
+            Self::Read(_, end) => *end,
+            Self::Coming(stream) => stream.end(),
         }
     }
 }
@@ -102,7 +130,7 @@ impl Answer {
     pub(super) fn explain(&self, remote: &str, timeouts: &Timeouts, error: io::Error) -> TransportError {
         let remote = remote.to_owned();
         let timed_out = |remote, what, after| TransportError::TimedOut { remote, what, after };
-        match self.end {
+        match self.body.end() {
             Some(End::Idle) => timed_out(remote, "the next byte", timeouts.idle),
             Some(End::Total) => timed_out(remote, "the whole answer", timeouts.total),
             Some(End::TooLarge) => TransportError::AnswerTooLarge {
@@ -182,7 +210,10 @@ impl Answer {
     fn begins_as_packets(&self) -> bool {
         let line =
             |rest: &[u8]| rest.starts_with(b"# service=git-upload-pack") || rest.starts_with(b"version 2");
-        let head = self.body.get_ref().split_at_checked(4);
+        let Body::Read(body, _) = &self.body else {
+            return false;
+        };
+        let head = body.get_ref().split_at_checked(4);
         head.is_some_and(|(length, rest)| length.iter().all(u8::is_ascii_hexdigit) && line(rest))
     }
 
@@ -243,7 +274,8 @@ impl Answer {
     }
 }
 
-/// Sends a request and reads its answer to the end, or to where it broke.
+/// Sends a request and waits for its answer: for the whole of an advertisement and of a failure, or up to where it broke; of
+/// what a request asked for only until it begins.
 pub(super) async fn exchange(
     remote: String,
     client: Client,
@@ -253,8 +285,7 @@ pub(super) async fn exchange(
     timeouts: Timeouts,
     bytes_max: u64,
 ) -> Result<Answer, SendError> {
-    let deadline = tokio::time::sleep(timeouts.total);
-    tokio::pin!(deadline);
+    let mut deadline = Box::pin(tokio::time::sleep(timeouts.total));
     let sent = tokio::select! {
         sent = client.execute(request) => sent.map_err(|error| send_error(&remote, error, &timeouts, phase)),
         () = progress.idle_for(timeouts.connect.max(timeouts.idle)) => Err(late(&remote, "the next byte", timeouts.idle)),
@@ -263,19 +294,32 @@ pub(super) async fn exchange(
     let mut response = sent?;
     progress.note();
     let mut answer = head(&response);
-    let (bytes_max, is_failure) = match response.status().is_success() {
-        true => (bytes_max, false),
-        false => (SAID_BYTES_MAX, true),
-    };
+    let is_failure = !response.status().is_success();
+    answer.bytes_max = if is_failure { SAID_BYTES_MAX } else { bytes_max };
+    if phase == Phase::Request && !is_failure {
+        let (stream, incoming) = stream::stream();
+        answer.body = Body::Coming(stream);
+        let bytes_max = answer.bytes_max;
+        tokio::spawn(async move {
+            let end = tokio::select! {
+                end = incoming.fill(&mut response, bytes_max, &progress) => end,
+                () = progress.idle_for(timeouts.idle) => Some(End::Idle),
+                () = &mut deadline => Some(End::Total),
+            };
+            incoming.finish(end);
+        });
+        return Ok(answer);
+    }
+    let mut body = Vec::new();
     let end = tokio::select! {
-        end = read(&mut response, answer.body.get_mut(), bytes_max, &progress) => end,
+        end = read(&mut response, &mut body, answer.bytes_max, &progress) => end,
         () = progress.idle_for(timeouts.idle) => Some(End::Idle),
         () = &mut deadline => Some(End::Total),
     };
-    (answer.end, answer.bytes_max) = (end, bytes_max);
     if is_failure {
-        answer.said = page::words(&answer.content_type, answer.body.get_ref());
+        answer.said = page::words(&answer.content_type, &body);
     }
+    answer.body = Body::Read(io::Cursor::new(body), end);
     Ok(answer)
 }
 
