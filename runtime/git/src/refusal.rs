@@ -119,10 +119,10 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::ProtectedBranch => {
-                "the branch is protected; let the mirror's account push to it, or choose another branch"
+                "the branch is protected; let the mirror's account push to it without a pull or merge request (GitHub: add it to the bypass list of the rule; GitLab: *Allowed to push and merge* of the protected branch; Azure DevOps: the permission *Bypass policies when pushing*), or choose another branch"
             }
             Self::NotPermitted => {
-                "these credentials may not push; give the mirror's account or key write access"
+                "these credentials may not push; give the mirror's account or key write access (GitLab: the role Developer or higher and the scope `write_repository`; Azure DevOps: the permissions *Contribute* and, for a branch that is to be made, *Create branch*)"
             }
             Self::ReadOnly => {
                 "the repository is archived or read-only; unarchive it, or give the mirror another one"
@@ -143,7 +143,7 @@ impl fmt::Display for Refusal {
             Self::ServerStorage => "its disk is full or cannot be written; its operator must mend it",
             Self::MissingObjects => "it lacks objects that the push builds on",
             Self::InvalidObjects => "it takes the objects for invalid",
-            Self::DeletionRefused => "the branch may not be deleted; allow it, or keep the branch",
+            Self::DeletionRefused => "the branch may not be deleted; allow it (GitLab: unprotect it, or make another one the default; Azure DevOps: the permission *Force push*), or keep the branch",
             Self::Hook => "a hook of the repository declined it",
             Self::Unknown => "it gives no reason that is known",
         })

@@ -142,6 +142,46 @@ fn gitlab() {
             "GitLab: You can't push code to a read-only GitLab instance.",
             "read_only",
         ),
+        (
+            "pre-receive hook declined",
+            "GitLab: You are not allowed to force push code to a protected branch on this project.",
+            "protected_branch",
+        ),
+        (
+            "pre-receive hook declined",
+            "GitLab: You are not allowed to merge code into protected branches on this project.",
+            "protected_branch",
+        ),
+        (
+            "pre-receive hook declined",
+            "GitLab: You are not allowed to delete protected branches from this project. Only a project maintainer or owner can delete a protected branch.",
+            "deletion_refused",
+        ),
+        (
+            "pre-receive hook declined",
+            "GitLab: You can only delete protected branches using the web interface.",
+            "deletion_refused",
+        ),
+        (
+            "pre-receive hook declined",
+            "GitLab: The default branch of a project cannot be deleted.",
+            "deletion_refused",
+        ),
+        (
+            "pre-receive hook declined",
+            "GitLab: Committer email 'a@b.c' is not verified.",
+            "author_email",
+        ),
+        (
+            "pre-receive hook declined",
+            "GitLab: Failed to authorize your Git request: internal API unreachable",
+            "rate_limited",
+        ),
+        (
+            "pre-receive hook declined",
+            "GitLab: API is not accessible",
+            "rate_limited",
+        ),
     ]);
 }
 
@@ -196,6 +236,36 @@ fn bitbucket_gitea_and_azure_devops() {
             "VS403702: The push was rejected because commit 'abc' has an author email 'a@b.c' that does not match",
             "",
             "author_email",
+        ),
+        (
+            "VS403654: The push was rejected because it might contain credentials or other secrets.",
+            "",
+            "secrets",
+        ),
+        (
+            "VS403702: The push was rejected because one or more commits contain author email 'a@b.c' which does not match the policy-specified patterns.",
+            "",
+            "author_email",
+        ),
+        (
+            "VS403463: The conditional access policy defined by your Microsoft Entra administrator has failed.",
+            "",
+            "not_permitted",
+        ),
+        (
+            "TF401027: You need the Git 'CreateBranch' permission to perform this action. Details: identity 'Build\\1', scope 'repository'.",
+            "",
+            "not_permitted",
+        ),
+        (
+            "TF401027: You need the Git 'ForcePush' permission to perform this action. Details: identity 'Build\\1', scope 'branch'.",
+            "",
+            "deletion_refused",
+        ),
+        (
+            "",
+            "The Git pack file limit has been reached, write operations are temporarily unavailable while the repository is updated.",
+            "rate_limited",
         ),
         (
             "TF401028: The reference 'refs/heads/main' has already been updated by another client, so you cannot update it.",

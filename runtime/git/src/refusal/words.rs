@@ -27,6 +27,7 @@ const WORDS: &[(&[&str], Word)] = &[
     (&["secret push protection"], Secrets),      // GitLab
     (&["vs403654"], Secrets),                    // Azure DevOps
     (&["push was rejected", "contains one or more secrets"], Secrets), // Azure DevOps
+    (&["push was rejected", "credentials or other secrets"], Secrets), // Azure DevOps
     (&["secret", "detected", "push rejected"], Secrets), // Bitbucket
     (&["secret scanning", "rejected"], Secrets),
     // Sizes.
@@ -103,7 +104,10 @@ const WORDS: &[(&[&str], Word)] = &[
     (&["deletion of the current branch"], Plain(DeletionRefused)),
     (&["denying ref deletion"], Plain(DeletionRefused)),
     (&["cannot delete", "branch"], Plain(DeletionRefused)),
-    (&["refusing to delete"], Plain(DeletionRefused)), // GitHub
+    (&["delete protected branches"], Plain(DeletionRefused)), // GitLab
+    (&["default branch", "cannot be deleted"], Plain(DeletionRefused)), // GitLab
+    (&["tf401027", "'forcepush' permission"], Plain(DeletionRefused)), // Azure DevOps: nothing else of ours needs it
+    (&["refusing to delete"], Plain(DeletionRefused)),                 // GitHub
     // Protected.
     (&["gh006"], Plain(ProtectedBranch)),            // GitHub
     (&["protected branch"], Plain(ProtectedBranch)), // GitHub, GitLab, Gitea
@@ -115,6 +119,8 @@ const WORDS: &[(&[&str], Word)] = &[
     ), // Bitbucket
     (&["use a pull request"], Plain(ProtectedBranch)), // Azure DevOps
     (&["tf402455"], Plain(ProtectedBranch)),         // Azure DevOps
+    (&["gitrefupdaterejectedbypolicy"], Plain(ProtectedBranch)), // Azure DevOps
+    (&["merge code into protected"], Plain(ProtectedBranch)), // GitLab
     (&["permission denied to update branch"], Plain(ProtectedBranch)), // Bitbucket
     (&["branch restriction"], Plain(ProtectedBranch)), // Bitbucket
     (&["is checked out"], Plain(ProtectedBranch)),   // Git: not a bare repository
@@ -123,8 +129,11 @@ const WORDS: &[(&[&str], Word)] = &[
     (&["repository rule violations"], Plain(ProtectedBranch)),
     // Rights.
     (&["not allowed to push"], Plain(NotPermitted)), // GitLab
+    (&["not allowed to create", "branch"], Plain(NotPermitted)), // GitLab
+    (&["vs403463"], Plain(NotPermitted)),            // Azure DevOps: conditional access
+    (&["conditional access policy"], Plain(NotPermitted)),
     (&["permission denied for writing"], Plain(NotPermitted)), // Gitea
-    (&["tf401027"], Plain(NotPermitted)),            // Azure DevOps
+    (&["tf401027"], Plain(NotPermitted)),                      // Azure DevOps
     (&["tf401019"], Plain(NotPermitted)),
     (&["not granted"], Plain(NotPermitted)),                // GitHub
     (&["denied to"], Plain(NotPermitted)),                  // GitHub
@@ -149,6 +158,9 @@ const WORDS: &[(&[&str], Word)] = &[
     (&["is at", "but expected"], Contended),
     // Trouble that passes.
     (&["rate limit"], RateLimited),
+    (&["pack file limit", "temporarily unavailable"], RateLimited), // Azure DevOps
+    (&["internal api unreachable"], RateLimited),                   // GitLab
+    (&["api is not accessible"], RateLimited),                      // GitLab
     (&["too many requests"], RateLimited),
     // Objects.
     (&["missing necessary objects"], Plain(MissingObjects)),

@@ -71,6 +71,24 @@ fn hooks_as_forges_have_them_are_understood() {
         ),
         (&["This repository was archived so it is read-only."], "read_only"),
         (&["Deployments are frozen"], "hook"),
+        (
+            &[
+                "TF402455: Pushes to this branch are not permitted; you must use a pull request to update this branch.",
+            ],
+            "protected_branch",
+        ),
+        (
+            &[
+                "TF401027: You need the Git 'GenericContribute' permission to perform this action. Details: identity 'a build', scope 'repository'.",
+            ],
+            "not_permitted",
+        ),
+        (
+            &[
+                "VS403463: The conditional access policy defined by your Microsoft Entra administrator has failed.",
+            ],
+            "not_permitted",
+        ),
     ] {
         check(|setup| hook(setup, lines), expected, NeedsCustomer, lines[0]);
     }
@@ -117,6 +135,16 @@ fn rules_about_commits_names_of_files_and_of_branches_are_told_apart() {
             "true",
             "GitLab: You are not allowed to push code to this project.",
             "not_permitted",
+        ),
+        (
+            "! git show -s --format=%ae $c | grep -q @verified.example$",
+            "VS403702: The push was rejected because one or more commits contain author email 'm@x' which does not match the policy-specified patterns.",
+            "author_email",
+        ),
+        (
+            "git show $c:configs/b.json | grep -q x1",
+            "VS403654: The push was rejected because it might contain credentials or other secrets.",
+            "secrets",
         ),
     ] {
         let prepare = |setup: &Setup| looking_hook(setup, test, says);
@@ -249,6 +277,38 @@ fn a_deletion_that_is_forbidden_says_so() {
             ),
             "{way:?}: {error:?}"
         );
+    }
+}
+
+#[test]
+fn a_deletion_that_a_forge_refuses_and_one_that_is_only_late_are_told_apart() {
+    for way in [Way::Http, Way::Ssh, Way::Git] {
+        let setup = Setup::new(way);
+        let first = setup.push("first", &[("a", "1")]);
+        let side = setup
+            .store
+            .draft()
+            .into_push(branch("side"), None, first)
+            .unwrap();
+        setup.remote.push(&side).unwrap();
+        for words in [
+            "GitLab: You can only delete protected branches using the web interface.",
+            "GitLab: The default branch of a project cannot be deleted.",
+            "TF401027: You need the Git 'ForcePush' permission to perform this action.",
+        ] {
+            hook(&setup, &[words]);
+            let error = setup.remote.delete_branch(&branch("side"), first).unwrap_err();
+            let PushError::Refused { refusal, .. } = &error else {
+                panic!("{way:?}: {error:?}")
+            };
+            assert_eq!(*refusal, Refusal::DeletionRefused, "{way:?}: {error}");
+        }
+        hook(
+            &setup,
+            &["GitLab: Failed to authorize your Git request: internal API unreachable"],
+        );
+        let error = setup.remote.delete_branch(&branch("side"), first).unwrap_err();
+        assert_eq!(error.disposition(), Disposition::Retry, "{way:?}: {error}");
     }
 }
 
