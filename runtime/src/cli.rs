@@ -135,6 +135,10 @@ pub struct Once {
     /// nothing is forced. A branch that ends elsewhere stays stopped.
     #[arg(long, value_name = "TIP", value_parser = Oid::parse)]
     pub accept_rewrite: Option<Oid>,
+    /// Make a branch anew that was deleted, which the mirror left at this commit, as the error of a run without it tells;
+    /// everything is rendered into a first commit. A branch that was left elsewhere stays stopped.
+    #[arg(long, value_name = "COMMIT", value_parser = Oid::parse)]
+    pub accept_deleted_branch: Option<Oid>,
     /// Send again what the repository's server had refused, such as what it took for a secret: after it was allowed
     /// there. Everything is rendered anew.
     #[arg(long)]

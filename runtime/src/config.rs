@@ -312,6 +312,8 @@ pub struct MirrorSpec {
     pub accept_deletions: AcceptDeletions,
     /// The commit that a rewritten branch may have as its tip; none: a rewritten history stops the branch.
     pub accept_rewrite: Option<Oid>,
+    /// The commit that a branch was at which was deleted, and which is made anew; none: a deleted branch stops.
+    pub accept_deleted_branch: Option<Oid>,
     /// The customer's redaction policies, in the order in which they judge, after the built-in one.
     pub policies: Vec<PolicySpec>,
     /// As whom it commits. Not part of what content is rendered with: a change is for commits to come.

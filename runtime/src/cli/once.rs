@@ -49,6 +49,7 @@ pub fn run(once: &Once) -> Result<(), Failure> {
         spec.accept_deletions = AcceptDeletions::Everything;
     }
     spec.accept_rewrite = once.accept_rewrite.or(spec.accept_rewrite);
+    spec.accept_deleted_branch = once.accept_deleted_branch.or(spec.accept_deleted_branch);
     let mirrors = std::mem::replace(&mut config.mirrors, vec![spec.clone()]);
     run_to_end(runtime()?, async {
         let system = System::open(config)

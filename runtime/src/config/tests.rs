@@ -159,7 +159,7 @@ fn what_is_wrong_is_told_by_key_and_never_with_the_value() {
         "token = \"env:KBC_TOKEN\"",
         "token = \"env:KBC_TOKEN\"\npasword = \"hunter2\"",
         expect![
-            "/etc/kbc/mirror.toml: line 17, column 1: unknown field `pasword`, expected one of `id`, `stack`, `project_id`, `token`, `repository`, `credential`, `signing_key`, `branch`, `prefix`, `secrets`, `samples`, `sample_limits`, `visibility_url`, `jobs`, `dev_branches`, `poll`, `backfill`, `plan_tier`, `region`, `adopt`, `deletions`, `accept_deletions`, `accept_rewrite`, `commit`, `notify`, `policy`"
+            "/etc/kbc/mirror.toml: line 17, column 1: unknown field `pasword`, expected one of `id`, `stack`, `project_id`, `token`, `repository`, `credential`, `signing_key`, `branch`, `prefix`, `secrets`, `samples`, `sample_limits`, `visibility_url`, `jobs`, `dev_branches`, `poll`, `backfill`, `plan_tier`, `region`, `adopt`, `deletions`, `accept_deletions`, `accept_rewrite`, `accept_deleted_branch`, `commit`, `notify`, `policy`"
         ],
     );
     check(

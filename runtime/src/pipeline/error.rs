@@ -44,7 +44,7 @@ pub enum AttemptError {
         tip: Oid,
     },
     #[error(
-        "branch `{refname}` is not there, where the mirror left it at commit {expected}: it was deleted on the remote, or `branch` or `repository` was changed; create it again at that commit, change them back, or declare the mirror anew under another `id`"
+        "branch `{refname}` is not there, where the mirror left it at commit {expected}: it was deleted on the remote, or `branch` or `repository` was changed; create it again at that commit, or change them back, and the mirror goes on from there; or let the mirror make it anew, with a first commit of everything: set `accept_deleted_branch = \"{expected}\"` in `[[mirror]]` and restart, or run `kbc-mirror once` with `--accept-deleted-branch {expected}`"
     )]
     RefGone { refname: RefName, expected: Oid },
     #[error(

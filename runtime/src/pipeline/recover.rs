@@ -82,10 +82,13 @@ impl Lane {
             .await?
             .filter(|cursor| cursor.log == *self.log.log_id());
         if let (None, Some(expected)) = (own, stored_cursor.as_ref().and_then(|cursor| cursor.tip)) {
-            return Err(AttemptError::RefGone {
-                refname: self.refname.clone(),
-                expected,
-            });
+            if self.spec.accept_deleted_branch != Some(expected) {
+                return Err(AttemptError::RefGone {
+                    refname: self.refname.clone(),
+                    expected,
+                });
+            }
+            tracing::warn!(lane = %self.id, refname = %self.refname, %expected, "the branch was deleted; the mirror makes it anew, as the operator accepted it");
         }
         let Some(tip) = own else {
             return self.recover_absent().await;
@@ -93,7 +96,7 @@ impl Lane {
         if let Some(expected) = stored_cursor.as_ref().and_then(|cursor| cursor.tip)
             && self.is_below(expected, tip).await? == Ancestry::No
         {
-            if !self.is_rewrite_accepted(tip).await? {
+            if !self.is_rewrite_accepted(tip).await? && !self.is_made_anew(expected, tip).await? {
                 return Err(AttemptError::Rewritten {
                     refname: self.refname.clone(),
                     expected,
@@ -333,6 +336,27 @@ impl Lane {
                     commit.id == accepted || !is_ours(commit)
                 })?;
             Ok(below.is_some_and(|commit| commit.id == accepted))
+        })
+        .await
+    }
+
+    /// Tells whether the branch that ends at `tip` is the one that an attempt made anew, as the operator accepted it, and that died
+    /// before it moved the cursor: it has nothing but commits of this lane, on top of another branch of the mirror or of nothing.
+    async fn is_made_anew(&self, expected: Oid, tip: Oid) -> Result<bool, AttemptError> {
+        if self.spec.accept_deleted_branch != Some(expected) {
+            return Ok(false);
+        }
+        self.blocking(move |lane| {
+            let lane_of =
+                |commit: &CommitInfo| Trailers::parse(&commit.message).map(|trailers| trailers.lane);
+            let below = lane
+                .git
+                .newest_matching(&*lane.remote, tip, ANCESTRY_COMMITS_MAX, |commit| {
+                    lane_of(commit).as_ref() != Some(&lane.id)
+                })?;
+            Ok(below.is_none_or(|commit| {
+                commit.id != tip && lane_of(&commit).is_some_and(|other| other.mirror == lane.id.mirror)
+            }))
         })
         .await
     }

@@ -381,6 +381,88 @@ async fn one_run_may_accept_a_rewritten_history() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_branch_that_is_accepted_by_its_last_commit_is_made_anew() {
+    let (mut site, mut server) = mirrored().await;
+    let keboola = site.keboola.clone();
+    let pushed = site.repository.tip("main").expect("main is mirrored");
+    site.repository.delete("main");
+    keboola.set(&keboola.orders(), JANE, "z", 2);
+    deliver(&site, &mut server).await;
+    let reason = complaint(&site, &server).await;
+    let setting = format!("accept_deleted_branch = \"{pushed}\"");
+    assert!(
+        reason.contains(&setting),
+        "the reason names what to accept: {reason}"
+    );
+    server.stop().await;
+
+    let setting: &'static str = Box::leak(setting.into_boxed_str());
+    site.configure(|options| options.mirror = setting);
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    let log = site.repository.log("main");
+    assert_eq!(
+        (log.len(), log[0].parents.len()),
+        (1, 0),
+        "a first commit of everything"
+    );
+    site.check(&[]);
+    site.check_status(&server).await;
+
+    // It goes on from there as ever; and that one deletion was accepted, not the next.
+    keboola.set(&keboola.orders(), JANE, "z", 3);
+    site.settle(&mut server).await;
+    let again = site.repository.tip("main").expect("main is mirrored");
+    assert_eq!(site.repository.log("main").len(), 2);
+    site.repository.delete("main");
+    keboola.set(&keboola.orders(), JANE, "z", 4);
+    deliver(&site, &mut server).await;
+    let reason = complaint(&site, &server).await;
+    assert!(
+        reason.contains(&format!("accept_deleted_branch = \"{again}\"")),
+        "{reason}"
+    );
+    assert_eq!(site.repository.tip("main"), None);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_run_may_make_a_deleted_branch_anew() {
+    let (site, server) = mirrored().await;
+    let keboola = &site.keboola;
+    server.stop().await;
+    let pushed = site.repository.tip("main").expect("main is mirrored");
+    let earlier = "1".repeat(40);
+    site.repository.delete("main");
+    keboola.set(&keboola.orders(), JANE, "z", 2);
+
+    for arguments in [vec![], vec!["--accept-deleted-branch", &earlier]] {
+        let refused = site.once_with(&arguments);
+        assert!(!refused.status.success(), "{arguments:?}: {refused:?}");
+        assert!(
+            refused
+                .stderr
+                .contains(&format!("--accept-deleted-branch {pushed}")),
+            "{refused:?}"
+        );
+        assert_eq!(site.repository.tip("main"), None);
+    }
+    let wrong = site.once_with(&["--accept-deleted-branch", "main"]);
+    assert_eq!(wrong.status.code(), Some(2), "{wrong:?}");
+
+    // Killed after the push, the next run finds its own commit.
+    let accept = ["--accept-deleted-branch", pushed.as_str()];
+    let killed = site.once_as(&[(mirror_runtime::crash::VARIABLE, "before-adopt")], &accept);
+    assert!(!killed.status.success(), "{killed:?}");
+    let made = site.repository.tip("main").expect("it was pushed");
+    site.once_with(&accept).ok();
+    assert_eq!(site.repository.tip("main"), Some(made), "and not twice");
+    site.check(&[]);
+    site.once().ok();
+    assert_eq!(site.repository.log("main").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_branch_is_not_made_again() {
     let (site, mut server) = mirrored().await;
     let keboola = &site.keboola;

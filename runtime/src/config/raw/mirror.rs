@@ -124,6 +124,8 @@ pub(super) struct Mirror {
     accept_deletions: Option<String>,
     /// Id of the commit at the tip of a rewritten branch on top of which the mirror goes on, as the status tells it.
     accept_rewrite: Option<String>,
+    /// Id of the commit that the mirror left a branch at which was deleted since, and which it makes anew, as the status tells it.
+    accept_deleted_branch: Option<String>,
     /// As whom it commits.
     #[serde(default)]
     commit: Commit,
@@ -321,7 +323,16 @@ impl Mirror {
             adopt: self.adopt,
             deletions: self.deletions.check(&key("deletions"))?,
             accept_deletions: accepted(&key("accept_deletions"), self.accept_deletions)?,
-            accept_rewrite: accepted_rewrite(&key("accept_rewrite"), self.accept_rewrite.as_deref())?,
+            accept_rewrite: accepted_commit(
+                &key("accept_rewrite"),
+                self.accept_rewrite.as_deref(),
+                "the rewritten branch ends at",
+            )?,
+            accept_deleted_branch: accepted_commit(
+                &key("accept_deleted_branch"),
+                self.accept_deleted_branch.as_deref(),
+                "the mirror left the deleted branch at",
+            )?,
             commit: self.commit.check(&key("commit"))?,
             notify: notify.collect::<Result<_, _>>()?,
             policies: policies::policies(&key("policy"), self.policies, base, data_dir, limits)?,
@@ -364,12 +375,14 @@ fn accepted(key: &str, raw: Option<String>) -> Result<AcceptDeletions, ConfigErr
     }
 }
 
-fn accepted_rewrite(key: &str, raw: Option<&str>) -> Result<Option<Oid>, ConfigError> {
-    let tip = raw.map(Oid::parse).transpose();
-    tip.map_err(|_| {
+fn accepted_commit(key: &str, raw: Option<&str>, which: &str) -> Result<Option<Oid>, ConfigError> {
+    let commit = raw.map(Oid::parse).transpose();
+    commit.map_err(|_| {
         value(
             key,
-            "must be the id of the commit that the rewritten branch ends at, as the status and the log tell it: 40 hexadecimal digits",
+            format!(
+                "must be the id of the commit that {which}, as the status and the log tell it: 40 hexadecimal digits"
+            ),
         )
     })
 }

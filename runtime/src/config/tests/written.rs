@@ -37,6 +37,7 @@ credential = { private_key = "file:key", known_hosts = "file:known_hosts" }
 poll = { enabled = true, every_ms = 120_000 }
 accept_deletions = "0123456789abcdef"
 accept_rewrite = "8f14e45fceea167a5a36dedd4bea2543d3b07c4e"
+accept_deleted_branch = "0cc175b9c0f1b6a831c399e269772661b7f5c1d2"
 commit = { name = "Mirror of ACME", email = "mirror@acme.example", authors = "mirror" }
 [[mirror.policy]]
 name = "own"
