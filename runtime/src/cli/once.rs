@@ -59,17 +59,46 @@ pub fn run(once: &Once) -> Result<(), Failure> {
         // What was found is told in any case.
         deliver(&system, &spec.id).await?;
         let done = outcome?;
-        tidy(&system, &mirrors, &spec.id, &done.lanes).await;
         print(once.json, &done, &system.status.shadow_pages(|_| true));
+        if let Some(failure) = done.failure() {
+            return Err(failure);
+        }
+        tidy(&system, &mirrors, &spec.id, &done.lanes).await;
         Ok(())
     })
 }
 
+/// What became of a mirror's branches, the default one first.
 struct Synchronised {
     lanes: Vec<Lane>,
+    branches: Vec<Branch>,
+}
+
+/// What became of one branch.
+struct Branch {
+    /// Which one, and what it withholds, in the form that its status has it.
+    shown: Value,
+    /// What was pushed, also where something failed after it.
     landed: Vec<Landed>,
-    /// A branch each: what it withholds, in the form that its status has it.
-    withheld: Vec<Value>,
+    failed: Option<Failure>,
+}
+
+impl Synchronised {
+    /// Returns what the run ends with; none if all branches are in sync.
+    fn failure(&self) -> Option<Failure> {
+        let failed = self.branches.iter().filter_map(|branch| branch.failed.as_ref());
+        let reasons: Vec<String> = failed.map(ToString::to_string).collect();
+        let text = match (&reasons[..], self.branches.len()) {
+            ([], _) => return None,
+            ([only], 1) => only.clone(),
+            (reasons, all) => format!(
+                "{} of {all} branches failed:\n{}",
+                reasons.len(),
+                reasons.join("\n")
+            ),
+        };
+        Some(Failure::message(text))
+    }
 }
 
 async fn bring_up_to_date(
@@ -88,26 +117,48 @@ async fn bring_up_to_date(
     let mirror = system.mirror(spec).await.map_err(failed)?;
     system.verify(&mirror).await.map_err(failed)?;
     let mut lanes = lanes(system, &mirror).await.map_err(failed)?;
-    let (mut landed, mut withheld) = (Vec::new(), Vec::new());
+    let mut branches = Vec::with_capacity(lanes.len());
     for lane in &mut lanes {
-        if release_refused {
-            or_failure(lane, lane.release_refused().await).await?;
-        }
+        let mut landed = Vec::new();
         // An attempt is too much for the stack of a thread, with all that waits for it.
-        let (commits, held) = Box::pin(synchronise(lane, system.config.reconcile.every)).await?;
-        landed.extend(commits);
-        withheld.push(or_failure(lane, what_is_withheld(lane, held).await).await?);
+        let every = system.config.reconcile.every;
+        let outcome = Box::pin(bring_branch_up_to_date(lane, every, release_refused, &mut landed)).await;
+        // One that fails keeps no other one back.
+        let (shown, failed) = match outcome {
+            Ok(shown) => (shown, None),
+            Err(failure) => (named(lane), Some(failure)),
+        };
+        branches.push(Branch {
+            shown,
+            landed,
+            failed,
+        });
     }
-    Ok(Synchronised {
-        lanes,
-        landed,
-        withheld,
-    })
+    Ok(Synchronised { lanes, branches })
+}
+
+/// Returns the branch with what it withholds; `landed` gets what is pushed on the way.
+async fn bring_branch_up_to_date(
+    lane: &mut Lane,
+    every: Option<Duration>,
+    release_refused: bool,
+    landed: &mut Vec<Landed>,
+) -> Result<Value, Failure> {
+    if release_refused {
+        or_failure(lane, lane.release_refused().await).await?;
+    }
+    let held = synchronise(lane, every, landed).await?;
+    or_failure(lane, what_is_withheld(lane, held).await).await
+}
+
+/// Says which branch of Keboola's a lane is of, and which one of Git's.
+fn named(lane: &Lane) -> Value {
+    json!({ "branchId": lane.id.branch.as_str(), "ref": lane.refname.to_string() })
 }
 
 /// Says what a branch withholds, whether this run committed something or not.
 async fn what_is_withheld(lane: &Lane, held: Held) -> Result<Value, AttemptError> {
-    let mut shown = json!({ "branchId": lane.id.branch.as_str(), "ref": lane.refname.to_string() });
+    let mut shown = named(lane);
     let memory = match held {
         Some((_, memory)) => Some(memory),
         None => lane.stored_memory().await?,
@@ -189,8 +240,11 @@ async fn due_comparison(lane: &Lane, every: Option<Duration>) -> Result<Option<C
     }
 }
 
-async fn synchronise(lane: &mut Lane, every: Option<Duration>) -> Result<(Vec<Landed>, Held), Failure> {
-    let mut landed = Vec::new();
+async fn synchronise(
+    lane: &mut Lane,
+    every: Option<Duration>,
+    landed: &mut Vec<Landed>,
+) -> Result<Held, Failure> {
     let looked = async {
         let comparison = due_comparison(lane, every).await?;
         let definitions = match comparison {
@@ -236,7 +290,7 @@ async fn synchronise(lane: &mut Lane, every: Option<Duration>) -> Result<(Vec<La
     }
     recovered(lane).await;
     tell_months(lane).await;
-    Ok((landed, held))
+    Ok(held)
 }
 
 /// Notes that a lane fails, as a running process would: the next run knows since when, and admins are told.
@@ -365,10 +419,11 @@ async fn or_failure<T>(lane: &Lane, outcome: Result<T, AttemptError>) -> Result<
 }
 
 fn print(as_json: bool, done: &Synchronised, shadows: &[Value]) {
-    let Synchronised { landed, withheld, .. } = done;
+    let Synchronised { branches, .. } = done;
     if as_json {
-        let commits: Vec<_> = landed
+        let commits: Vec<_> = branches
             .iter()
+            .flat_map(|branch| &branch.landed)
             .map(|landed| {
                 json!({
                     "ref": landed.refname,
@@ -384,28 +439,49 @@ fn print(as_json: bool, done: &Synchronised, shadows: &[Value]) {
                 })
             })
             .collect();
+        let shown = branches.iter().map(|branch| {
+            let mut shown = branch.shown.clone();
+            shown["pushed"] = json!(branch.landed.len());
+            shown["failed"] = json!(branch.failed.as_ref().map(ToString::to_string));
+            shown
+        });
+        let shown: Vec<Value> = shown.collect();
         outln!(
             "{}",
-            json!({ "commits": commits, "branches": withheld, "shadows": shadows })
+            json!({ "commits": commits, "branches": shown, "shadows": shadows })
         );
         return;
     }
-    if landed.is_empty() {
+    if branches
+        .iter()
+        .all(|branch| branch.landed.is_empty() && branch.failed.is_none())
+    {
         outln!("in sync; nothing to commit");
     }
-    for landed in landed {
-        outln!(
-            "{} {} {}",
-            landed.refname,
-            landed.commit,
-            landed.message.lines().next().unwrap_or_default()
-        );
-        for loss in &landed.vanished {
-            outln!("  nothing is left of {}", loss.left_nothing());
+    for Branch {
+        shown,
+        landed,
+        failed,
+    } in branches
+    {
+        for landed in landed {
+            outln!(
+                "{} {} {}",
+                landed.refname,
+                landed.commit,
+                landed.message.lines().next().unwrap_or_default()
+            );
+            for loss in &landed.vanished {
+                outln!("  nothing is left of {}", loss.left_nothing());
+            }
+        }
+        if failed.is_some() {
+            // Why it did is said on standard error.
+            outln!("{} failed", shown["ref"].as_str().unwrap_or_default());
         }
     }
-    for branch in withheld {
-        out!("{}", withheld_lines(branch));
+    for branch in branches {
+        out!("{}", withheld_lines(&branch.shown));
     }
     for shadow in shadows {
         outln!("{}", shadow_line(shadow));

@@ -2,6 +2,7 @@
 
 mod support;
 
+use serde_json::{Value, json};
 use support::{Installation, JANE, Keboola, Options, PETR, Server, until};
 
 const CONFIG: &str = "configs/main/extractor/keboola.ex-shop/the-orders/config.json";
@@ -484,4 +485,53 @@ async fn a_deleted_branch_is_not_made_again() {
     assert_eq!(site.repository.log("main")[0].parents, [pushed]);
     site.check(&[]);
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_branch_that_fails_keeps_no_other_one_back() {
+    let keboola = Keboola::small();
+    let options = Options {
+        dev_branches: true,
+        ..Options::default()
+    };
+    let site = Installation::new(&keboola, options);
+    let dev = keboola.branch("Loyalty", JANE);
+    site.once().ok();
+    let (main, other) = ("main".to_owned(), site.git_branch(&dev));
+    let tips = [&main, &other].map(|name| site.repository.tip(name).expect("both are mirrored"));
+
+    // The default branch, which comes first, is not what the mirror pushed any more.
+    site.repository
+        .human_commit("elsewhere", &[("README.md", Some("New\n"))], "Another history");
+    let elsewhere = site.repository.tip("elsewhere").expect("it was just made");
+    site.repository.reset("main", &elsewhere);
+    let copy = fake_keboola::ConfigAt::new(&dev, "keboola.ex-shop", "orders");
+    keboola.set(&copy, PETR, "z", 7);
+    let run = site.once_with(&["--json"]);
+    assert_eq!(run.status.code(), Some(1), "{run:?}");
+    assert!(
+        run.stderr.contains("1 of 2 branches failed") && run.stderr.contains(&tips[0]),
+        "{run:?}"
+    );
+    let page: Value = serde_json::from_str(&run.stdout).unwrap_or_else(|_| panic!("{run:?}"));
+    let refs: Vec<&Value> = page["branches"].as_array().expect("branches").iter().collect();
+    assert_eq!(refs[0]["pushed"], 0);
+    assert!(
+        refs[0]["failed"]
+            .as_str()
+            .is_some_and(|why| why.contains("was rewritten")),
+        "{page}"
+    );
+    assert_eq!(
+        (&refs[1]["pushed"], &refs[1]["failed"]),
+        (&json!(1), &Value::Null),
+        "{page}"
+    );
+    assert_eq!(page["commits"][0]["ref"], json!(format!("refs/heads/{other}")));
+    assert_ne!(site.repository.tip(&other).as_ref(), Some(&tips[1]));
+    assert_eq!(site.repository.tip("main"), Some(elsewhere), "nothing is forced");
+
+    let run = site.once();
+    assert_eq!(run.status.code(), Some(1), "{run:?}");
+    assert!(run.stdout.contains("refs/heads/main failed\n"), "{run:?}");
 }

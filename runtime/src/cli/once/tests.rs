@@ -44,7 +44,9 @@ impl Site {
     async fn once(&self) -> (Vec<String>, u64) {
         self.fake.forget_requests();
         let done = bring_up_to_date(&self.system, &self.spec, false).await;
-        let Synchronised { lanes, landed, .. } = done.map_err(|error| format!("{error:?}")).unwrap();
+        let done = done.map_err(|error| format!("{error:?}")).unwrap();
+        assert!(done.failure().is_none(), "{:?}", done.failure());
+        let Synchronised { lanes, branches } = done;
         tidy(
             &self.system,
             std::slice::from_ref(&self.spec),
@@ -54,7 +56,8 @@ impl Site {
         .await;
         let subject = |landed: &Landed| landed.message.lines().next().unwrap_or_default().to_owned();
         let asked = self.fake.requests("/v2/storage/branch/5/tables/");
-        (landed.iter().map(subject).collect(), asked)
+        let landed = branches.iter().flat_map(|branch| &branch.landed);
+        (landed.map(subject).collect(), asked)
     }
 
     #[track_caller]
