@@ -15,6 +15,7 @@ pub mod memories;
 pub mod memory;
 pub(crate) mod months;
 pub mod observed;
+pub(crate) mod owned;
 mod parallel;
 pub mod progress;
 pub mod reconcile;

@@ -50,6 +50,8 @@ pub enum ProbeSubject {
     People,
     /// What is pushed may be as large as it is.
     Size,
+    /// What the branch holds is what a mirror may go on from.
+    Content,
     /// Branches that were made to find out are gone.
     Scratch,
     /// Whether everybody can read what is mirrored.
@@ -66,6 +68,7 @@ impl ProbeSubject {
             Self::Author => "author",
             Self::People => "people",
             Self::Size => "size",
+            Self::Content => "content",
             Self::Scratch => "scratch",
             Self::Visibility => "visibility",
         }
@@ -92,6 +95,14 @@ pub enum ProbeProblem {
     Push(#[from] PushError),
     #[error(transparent)]
     Author(#[from] WriteError),
+    /// A mirror does not go on from what the branch holds.
+    #[error("{words}")]
+    Content {
+        /// A short name of why.
+        code: &'static str,
+        /// Why, and what to do.
+        words: String,
+    },
     /// The branch does not move, and still the server says that somebody is changing it.
     #[error(
         "{source}, time and again, and yet it stays where it is; if nobody is pushing, a program that was killed left a lock (`{refname}.lock` in the repository): remove it on the server",
@@ -111,7 +122,7 @@ impl ProbeProblem {
             Self::Remote(error) => error.disposition(),
             Self::Push(error) => error.disposition(),
             Self::Author(error) => error.disposition(),
-            Self::Stuck { .. } => Disposition::NeedsCustomer,
+            Self::Content { .. } | Self::Stuck { .. } => Disposition::NeedsCustomer,
         }
     }
 
@@ -131,6 +142,7 @@ impl ProbeProblem {
             Self::Remote(_) => "unreadable",
             Self::Push(_) => "unwritable",
             Self::Author(_) => "author",
+            Self::Content { code, .. } => code,
         }
     }
 }
@@ -184,7 +196,8 @@ impl ProbeReport {
         self.add(ProbeSubject::Visibility, outcome);
     }
 
-    fn add(&mut self, subject: ProbeSubject, outcome: ProbeOutcome) {
+    /// Adds what was checked beside what is tried here.
+    pub fn add(&mut self, subject: ProbeSubject, outcome: ProbeOutcome) {
         self.checks.push(ProbeCheck { subject, outcome });
     }
 }

@@ -1,5 +1,7 @@
 //! `mirror`: which are there, will one be able to push, shall it work at all, and how does it stand?
 
+mod content;
+
 use super::{
     MirrorCommand, Of,
     ask::{Needs, WITHOUT_PROCESS, ask},
@@ -14,7 +16,8 @@ use crate::{
 };
 use mirror_core::commit::Authors;
 use mirror_git::{
-    Disposition, ProbeAuthor, ProbeOutcome, ProbeReport, ProbeTrials, RefName, Visibility, probe_with,
+    Disposition, ProbeAuthor, ProbeOutcome, ProbeReport, ProbeSubject, ProbeTrials, RefName, Visibility,
+    probe_with,
 };
 use serde_json::{Value, json};
 use std::{fmt::Write as _, path::Path};
@@ -353,9 +356,15 @@ fn test(path: &Path, mirror: &str) -> Result<ProbeReport, Failure> {
         author_domain: (spec.commit.authors() == Authors::People).then_some(people.as_str()),
         ..ProbeTrials::default()
     };
-    Ok(probe_with(
-        &*remote, &refname, author, trials, now, &scratch, found,
-    ))
+    let mut report = probe_with(&*remote, &refname, author, trials, now, &scratch, found);
+    drop(executor);
+    // Where nothing can be read nothing can be said of it.
+    if report.is_empty.is_some() {
+        let left = content::left_at(path, &config, mirror, &refname);
+        let found = content::look(spec, &*remote, &refname, report.tip, &left);
+        report.add(ProbeSubject::Content, found);
+    }
+    Ok(report)
 }
 
 fn as_json(mirror: &str, report: &ProbeReport) -> Value {

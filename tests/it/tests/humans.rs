@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{Installation, JANE, Keboola, Options, PETR, Server, until};
+use support::{Installation, JANE, Keboola, MIRROR, Options, PETR, Server, command, run, until};
 
 const CONFIG: &str = "configs/main/extractor/keboola.ex-shop/the-orders/config.json";
 const SIDECAR: &str = "configs-extra/keboola.ex-shop/orders.json";
@@ -485,6 +485,70 @@ async fn a_deleted_branch_is_not_made_again() {
     assert_eq!(site.repository.log("main")[0].parents, [pushed]);
     site.check(&[]);
     server.stop().await;
+}
+
+/// What `mirror test` says of what the branch holds: the outcome, what is wrong, and the words.
+#[track_caller]
+fn tested(site: &Installation) -> (String, Option<String>, String) {
+    let mut test = command();
+    test.args(["mirror", "test", "--json", "--mirror", MIRROR, "--config"])
+        .arg(site.path("mirror.toml"));
+    let output = run(&mut test);
+    let page: Value = serde_json::from_str(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    let checks = page["checks"].as_array().expect("there are checks");
+    let content = checks.iter().find(|check| check["check"] == "content");
+    let content = content.unwrap_or_else(|| panic!("{page}"));
+    let is_failed = content["outcome"] == "failed";
+    assert_eq!(output.status.code(), Some(i32::from(is_failed)), "{output:?}");
+    let text = |name: &str| content[name].as_str().map(str::to_owned);
+    let outcome = text("outcome").expect("each check has an outcome");
+    (outcome, text("problem"), text("text").expect("and says it"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_branch_holds_is_told_before_anything_is_pushed() {
+    let keboola = Keboola::small();
+    let mut site = Installation::new(&keboola, Options::default());
+    assert_eq!(tested(&site).0, "ok", "no branch yet");
+    let files = [("configs/mine.txt", Some("mine\n"))];
+    let theirs = site.repository.human_commit("main", &files, "Before the mirror");
+    let (outcome, problem, text) = tested(&site);
+    assert_eq!((&*outcome, problem.as_deref()), ("failed", Some("foreign_files")));
+    assert!(
+        text.contains("configs/mine.txt") && text.contains("adopt = true"),
+        "{text}"
+    );
+    assert_eq!(site.repository.tip("main").as_ref(), Some(&theirs));
+
+    site.configure(|options| options.adopt = true);
+    let (outcome, _, text) = tested(&site);
+    assert_eq!(outcome, "notice", "{text}");
+    assert!(text.contains("configs/mine.txt"), "{text}");
+    site.once().ok();
+    let pushed = site.repository.tip("main").expect("main is mirrored");
+    let (outcome, _, text) = tested(&site);
+    assert_eq!(outcome, "ok", "{text}");
+    assert!(text.contains(&pushed), "{text}");
+
+    // Also while a process works on it.
+    let server = site.start().await;
+    until("the process answers", async || {
+        (tested(&site).0 == "ok").then_some(())
+    })
+    .await;
+    server.stop().await;
+
+    site.repository.reset("main", &theirs);
+    let (outcome, problem, text) = tested(&site);
+    assert_eq!((&*outcome, problem.as_deref()), ("failed", Some("rewritten")));
+    assert!(text.contains(&format!("--accept-rewrite {theirs}")), "{text}");
+    site.repository.delete("main");
+    let (outcome, problem, text) = tested(&site);
+    assert_eq!((&*outcome, problem.as_deref()), ("failed", Some("branch_gone")));
+    assert!(
+        text.contains(&format!("--accept-deleted-branch {pushed}")),
+        "{text}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! The mirror's own files in a tree, whoever made it.
 
-use super::super::{attempt::Lane, error::AttemptError};
+use super::super::{attempt::Lane, error::AttemptError, owned};
 use mirror_core::{
     ids::Oid,
     path::{AGENTS_MARKER, MirrorPath, OwnedPaths},
@@ -8,34 +8,17 @@ use mirror_core::{
 use mirror_git::TreeEntry;
 
 impl Lane {
-    /// Returns what a tree has where only the mirror writes: its directories, or whatever is in the place of one. Of
-    /// `AGENTS.md`, which may be somebody else's, only a directory.
+    /// Returns what a tree has where only this mirror writes ([`owned::places`]).
     pub(in crate::pipeline) fn own_places(
         &self,
         tree: Oid,
     ) -> Result<Vec<(MirrorPath, TreeEntry)>, AttemptError> {
-        let owned = &self.transformer.owned;
-        let guide = owned.agents_file();
-        let mut found = Vec::new();
-        for root in owned.roots() {
-            let entry = self.git.entry(tree, &root)?;
-            let entry = entry.filter(|entry| entry.is_directory || root != guide);
-            found.extend(entry.map(|entry| (root, entry)));
-        }
-        Ok(found)
+        Ok(owned::places(&self.git, &self.transformer.owned, tree)?)
     }
 
-    /// Returns the path of the first thing in a tree that is where only the mirror writes; it may be of any bytes.
+    /// Returns the path of the first thing in a tree that is where only this mirror writes; it may be of any bytes.
     pub(in crate::pipeline) fn first_own_file(&self, tree: Oid) -> Result<Option<String>, AttemptError> {
-        for (root, entry) in self.own_places(tree)? {
-            if !entry.is_directory {
-                return Ok(Some(root.to_string()));
-            }
-            if let Some(file) = self.git.files_below(tree, Some(&root))?.next() {
-                return Ok(Some(String::from_utf8_lossy(&file?.path).into_owned()));
-            }
-        }
-        Ok(None)
+        Ok(owned::first_file(&self.git, &self.transformer.owned, tree)?)
     }
 
     /// Lists the files in the directories of a mirror.
