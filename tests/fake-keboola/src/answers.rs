@@ -295,9 +295,10 @@ pub(crate) fn tables(state: &State, query: &Query, branch_id: &str) -> Answer {
     let tables = storage(state, branch_id, &state.tables)?.iter();
     let hidden = |key: &str| {
         let needs = if key == "bucket" { "buckets" } else { key };
-        // What a typed table is made of stands in its detail only.
+        // What a typed table is made of stands in its detail only, and a test may have more that does.
         matches!(key, "bucket" | "columns" | "metadata" | "columnMetadata") && !include.contains(&needs)
             || key == "definition"
+            || key.starts_with("detail")
     };
     Ok(tables.map(|table| without(table, hidden)).collect())
 }

@@ -110,7 +110,17 @@ fn every_file_of_ours_is_as_its_schema_says_and_a_wrong_one_is_not() {
     let typed = typed.expect("every second market has them");
     typed["definition"]["timePartitioning"] = json!({"type": "DAY", "field": "created_at"});
     typed["definition"]["partitions"] = json!([{"partitionId": "20260819", "rowsNumber": "42"}]);
+    // Members that nobody knows are as their schemas say, too.
+    typed["dataClass"] = json!("public");
+    typed["definition"]["columns"][0]["collation"] = json!("binary");
     let partitioned = typed["name"].as_str().expect("it has a name").to_owned();
+    for bucket in &mut generated.buckets {
+        bucket["dataClass"] = json!({"name": "public"});
+    }
+    for job in &mut generated.jobs {
+        job["triggeredBy"] = json!("schedule");
+        job["log"] = json!("x".repeat(2_000));
+    }
     sample_project::write_directory(&generated, &project).expect("the project can be written");
     let mut render = Command::new(support::binary());
     render.args(["render", "--samples", "--project"]).arg(&project);

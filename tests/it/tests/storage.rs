@@ -281,3 +281,63 @@ async fn of_tables_that_differ_in_case_only_one_is_mirrored_and_the_others_are_n
     );
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn members_that_nobody_knows_are_the_same_however_a_table_was_asked_for() {
+    let keboola = Keboola::small();
+    let table = |typed: bool, class: &str, loads: u64| {
+        let mut table = match typed {
+            true => self::typed("NUMBER", true, "id", loads),
+            false => plain("in.c-shop", "plain"),
+        };
+        // No listing has the last one.
+        table["dataClass"] = json!(class);
+        table["statistics"] = json!({ "rowsCountOnDisk": loads, "layout": "columns" });
+        table["detailedClass"] = json!(class);
+        table
+    };
+    let put_both = |class: &str, loads: u64| {
+        for typed in [false, true] {
+            put(&keboola, table(typed, class, loads));
+        }
+    };
+    put_both("public", 1);
+    let site = site(&keboola, AT_ONCE, "");
+    let mut server = site.start().await;
+    site.settle(&mut server).await;
+    let others = || {
+        ["storage/metadata/in.c-shop/plain.json", FILE].map(|path| {
+            let file = file(&site, path).expect("it is mirrored");
+            file["other"].clone()
+        })
+    };
+    let of = |class: &str| {
+        let listed = json!({ "dataClass": class, "statistics": { "layout": "columns" } });
+        let mut detail = listed.clone();
+        detail["detailedClass"] = json!(class);
+        [listed, detail]
+    };
+    assert_eq!(others(), of("public"));
+
+    // One by one, as they are found to differ: by a process that has listed all of them to mirror them, and by one that has not.
+    put_both("internal", 2);
+    let mirrored = async |class: &str| {
+        until("both are mirrored anew", async || {
+            (others() == of(class)).then_some(())
+        })
+        .await;
+    };
+    mirrored("internal").await;
+    let commits = site.repository.count("main");
+    put_both("internal", 3);
+    looked_again(&server, COMPARED).await;
+    site.settle(&mut server).await;
+    assert_eq!(site.repository.count("main"), commits, "a load is no change");
+    server.stop().await;
+    put_both("secret", 4);
+    let mut server = site.start().await;
+    mirrored("secret").await;
+    site.settle(&mut server).await;
+    site.check(&[]);
+    server.stop().await;
+}

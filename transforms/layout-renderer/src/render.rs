@@ -10,6 +10,7 @@ mod sample;
 mod scripts;
 mod storage;
 mod transformation;
+mod unknown;
 
 pub(crate) use job::{in_order, shortened};
 

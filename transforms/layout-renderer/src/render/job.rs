@@ -1,6 +1,6 @@
 //! One finished job run: a line of its day and a step in its configuration's health.
 
-use super::Rendered;
+use super::{Rendered, unknown};
 use crate::{
     api::{Context, Entry, IndexKind},
     gather::jobs::STORAGE_FILE,
@@ -11,8 +11,64 @@ use crate::{
 /// A message longer than this is cut: growth of the repository is bounded.
 const MESSAGE_CHARS_MAX: usize = 2000;
 
+/// Members that nobody knows are kept up to so many bytes for the same reason; of those past them their names are.
+const OTHERS_BYTES_MAX: usize = 2000;
+
+/// A name longer than this is cut, too.
+const NAME_CHARS_MAX: usize = 100;
+const NAMES_MAX: usize = 20;
+
+/// Members of the API's answer that the line tells.
+const TOLD: [&str; 16] = [
+    "id",
+    "runId",
+    "parentRunId",
+    "project",
+    "branchId",
+    "component",
+    "config",
+    "configRowIds",
+    "status",
+    "tag",
+    "startTime",
+    "endTime",
+    "durationSeconds",
+    "result",
+    "stateDigest",
+    "artifactLinks",
+];
+
+/// Members that say something of the queue, of who asked for the run and of what it was asked with: with each run they
+/// would be told again.
+const LEFT_OUT: [&str; 24] = [
+    "token",
+    "desiredStatus",
+    "mode",
+    "configData",
+    "createdTime",
+    "delayedStartTime",
+    "usageData",
+    "isFinished",
+    "url",
+    "branchType",
+    "variableValuesId",
+    "variableValuesData",
+    "backend",
+    "executor",
+    "metrics",
+    "behavior",
+    "parallelism",
+    "type",
+    "orchestrationJobId",
+    "orchestrationTaskId",
+    "orchestrationPhaseId",
+    "onlyOrchestrationTaskIds",
+    "previousJobId",
+    "outputMapping",
+];
+
 /// The members of a run's line, in their order.
-const MEMBERS: [&str; 21] = [
+const MEMBERS: [&str; 23] = [
     "runId",
     "projectId",
     "branchId",
@@ -34,6 +90,8 @@ const MEMBERS: [&str; 21] = [
     "errorType",
     "exceptionId",
     "componentTag",
+    "other",
+    "otherNames",
 ];
 
 /// Puts the members of a line in their order.
@@ -116,13 +174,16 @@ pub(super) fn render(context: &Context, id: &str, source: &Object<'_>) -> Render
             line.set("componentTag", tag);
         }
     }
+    // Health is told by what is known.
+    let of_health = write::object_line(&line);
+    set_others(&mut line, source);
     let value = write::object_line(&line);
     let shard = finished[..10].replace('-', "/");
     let mut entries = vec![Entry {
         kind: IndexKind::JobDay,
         shard,
         key: run.to_owned(),
-        value: value.clone(),
+        value,
     }];
     // A run without a stored configuration is of nobody's health.
     if !component.is_empty() && !config.is_empty() {
@@ -131,12 +192,31 @@ pub(super) fn render(context: &Context, id: &str, source: &Object<'_>) -> Render
             kind: IndexKind::JobHealth,
             shard: String::new(),
             key,
-            value,
+            value: of_health,
         });
     }
     Rendered {
         files: Vec::new(),
         entries,
+    }
+}
+
+/// Adds the members of the answer that nobody knows, as far as there is room for them, and the names of the rest.
+fn set_others<'s>(line: &mut Object<'s>, source: &Object<'s>) {
+    let others = unknown::members(source, |name| TOLD.contains(&name) || LEFT_OUT.contains(&name));
+    let (mut kept, mut names, mut bytes) = (Object::new(), Vec::new(), 0);
+    for (name, value) in others {
+        let size = name.len() + write::line(&value).len();
+        if bytes + size <= OTHERS_BYTES_MAX {
+            bytes += size;
+            kept.set(name, value);
+        } else if names.len() < NAMES_MAX {
+            names.push(Json::from(shortened(&name, NAME_CHARS_MAX)));
+        }
+    }
+    unknown::set(line, kept);
+    if !names.is_empty() {
+        line.set("otherNames", names);
     }
 }
 

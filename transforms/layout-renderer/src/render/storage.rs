@@ -4,13 +4,13 @@
 //! partitions) is left out: a commit says that a structure changed, not that a job ran. Who loads a table
 //! is told by the mappings of configurations, and run by run in `jobs/`.
 //!
-//! Members that are not named here are left out too: the answer about one table has others than the list of all, so
-//! that what nobody knows would come and go with the way in which it was asked for.
+//! Members that are not named here are kept under `other` (`super::unknown`). The host sees to it that an answer has the
+//! same ones however it was asked for.
 //!
 //! The structure is an entry, not a file: who reads and writes a table is told by others, and
 //! `gather` puts both together.
 
-use super::{Placed, Rendered, catalog};
+use super::{Placed, Rendered, catalog, unknown};
 use crate::{
     api::{Entry, IndexKind},
     edges::{EdgeType, Edges},
@@ -51,6 +51,80 @@ const LAYOUT: [&str; 6] = [
     "transactional",
     "syntheticPrimaryKeyEnabled",
 ];
+
+/// Members of a bucket that its file tells, or that are left out: addresses, figures and dates of loads, what follows from
+/// others. Where Keboola puts it in its backend matters only of an external schema.
+const OF_BUCKET: [&str; 29] = [
+    "id",
+    "name",
+    "displayName",
+    "stage",
+    "backend",
+    "description",
+    "created",
+    "isReadOnly",
+    "hasExternalSchema",
+    "color",
+    "sharing",
+    "isLinkedBucket",
+    "isMaintenance",
+    "databaseName",
+    "path",
+    "backendPath",
+    "sharingParameters",
+    "owner",
+    "sourceBucket",
+    "linkedBy",
+    "metadata",
+    "idBranch",
+    "uri",
+    "tables",
+    "rowsCount",
+    "dataSizeBytes",
+    "lastChangeDate",
+    "lastImportDate",
+    "updated",
+];
+
+/// The same of a table, beside [`LAYOUT`]. Who made it (`configuration`) is told by its metadata.
+const OF_TABLE: [&str; 29] = [
+    "id",
+    "name",
+    "displayName",
+    "bucket",
+    "description",
+    "created",
+    "tableType",
+    "isTyped",
+    "isAlias",
+    "isAliasable",
+    "aliasFilter",
+    "aliasColumnsAutoSync",
+    "sourceTable",
+    "primaryKey",
+    "columns",
+    "columnMetadata",
+    "metadata",
+    "definition",
+    "configuration",
+    "idBranch",
+    "uri",
+    "path",
+    "databaseName",
+    "backendPath",
+    "rowsCount",
+    "dataSizeBytes",
+    "lastChangeDate",
+    "lastImportDate",
+    "updated",
+];
+
+/// The same of a typed table's definition, beside [`SHARDING`].
+const OF_DEFINITION: [&str; 3] = ["primaryKeysNames", "columns", "partitions"];
+
+/// The same of a column in a definition, and of what its backend says of it.
+const OF_COLUMN: [&str; 3] = ["name", "basetype", "definition"];
+const OF_NATIVE: [&str; 4] = ["type", "length", "nullable", "default"];
 
 /// Metadata whose keys begin so change with every load, of whoever loads.
 const VOLATILE_METADATA: &str = "KBC.lastUpdatedBy.";
@@ -123,6 +197,10 @@ pub(super) fn bucket(object: &Placed<'_>, id: &str, source: &Object<'_>) -> Rend
         });
     content.set("linkedBy", linked.collect::<Vec<_>>());
     metadata.write(&mut content);
+    unknown::set(
+        &mut content,
+        unknown::members(source, |name| OF_BUCKET.contains(&name)),
+    );
 
     let project = &object.context.project_id;
     let mut edges = Edges::default();
@@ -179,6 +257,7 @@ pub(super) fn table(object: &Placed<'_>, id: &str, source: &Object<'_>) -> Rende
     }
     content.set("columns", columns(source));
     metadata.write(&mut content);
+    unknown::set(&mut content, others(source));
 
     let mut edges = Edges::default();
     if let Some(origin) = source.object("sourceTable") {
@@ -245,6 +324,19 @@ fn sharding<'s>(source: &Object<'s>) -> Object<'s> {
     content
 }
 
+/// Returns the members of a table and its definition that are not known.
+fn others<'s>(source: &Object<'s>) -> Object<'s> {
+    let mut others = unknown::members(source, |name| OF_TABLE.contains(&name) || LAYOUT.contains(&name));
+    if let Some(definition) = source.object("definition") {
+        let is_known = |name: &str| OF_DEFINITION.contains(&name) || SHARDING.contains(&name);
+        let of_definition = unknown::members(definition, is_known);
+        if !of_definition.is_empty() {
+            others.set_last("definition", of_definition);
+        }
+    }
+    others
+}
+
 fn columns<'s>(source: &'s Object<'_>) -> Vec<Json<'s>> {
     let nothing = Object::new();
     let metadata = source.object("columnMetadata").unwrap_or(&nothing);
@@ -288,6 +380,17 @@ fn column<'s>(name: &'s str, metadata: &[Json<'_>], definition: Option<&Object<'
         }
     }
     metadata.write(&mut content);
+    let mut others = Object::new();
+    if let Some(column) = definition {
+        others = unknown::members(column, |name| OF_COLUMN.contains(&name));
+        if let Some(native) = native {
+            let of_native = unknown::members(native, |name| OF_NATIVE.contains(&name));
+            if !of_native.is_empty() {
+                others.set_last("definition", of_native);
+            }
+        }
+    }
+    unknown::set(&mut content, others);
     Json::Object(content)
 }
 
