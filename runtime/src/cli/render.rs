@@ -11,7 +11,7 @@ use crate::{
     pipeline::{
         cache::ObjectCache,
         error::AttemptError,
-        fetch::{FetchError, Outlet, Scope, Source},
+        fetch::{FetchError, Fetched, Outlet, Scope, Source},
         memory::Shard,
         render,
         spool::{SpoolLimits, Spooled},
@@ -111,6 +111,8 @@ struct Tree {
     files: usize,
     objects: usize,
     withheld: Vec<Withheld>,
+    /// Listed objects without a readable id.
+    unnamed: usize,
     inventory: Inventory,
 }
 
@@ -244,7 +246,8 @@ impl Offline {
             };
             let survey = Survey::new(limits).follow(Arc::clone(&transformer), out);
             let surveyed: Result<_, AttemptError> = tokio::try_join!(fetch, survey);
-            let (_, survey) = surveyed.map_err(|error| unread(&error))?;
+            let (fetched, survey) = surveyed.map_err(|error| unread(&error))?;
+            job.not_read(fetched, &survey);
             let by = Arc::clone(&transformer);
             let worked = tokio::task::spawn_blocking(move || job.branch(&by, survey).map(|()| job));
             job = worked.await.map_err(failed)??;
@@ -334,6 +337,18 @@ enum Done {
 }
 
 impl Job {
+    /// Tells of listed objects that cannot be read.
+    fn not_read(&mut self, fetched: Fetched, survey: &Survey) {
+        self.tree.unnamed += fetched.unnamed + fetched.unread_runs.count;
+        for (key, reason) in fetched.refused {
+            self.tree.inventory.count(survey.type_of(&key), true);
+            self.tree.withheld.push(Withheld {
+                subject: Subject::Object(key),
+                reason,
+            });
+        }
+    }
+
     fn branch(&mut self, transformer: &Transformer, survey: Survey) -> Result<(), Failure> {
         let earlier = self.tree.withheld.len();
         let mut survey = survey;
@@ -595,6 +610,7 @@ fn report(wanted: Wanted<'_>, tree: &Tree) {
                 "files": files,
                 "objects": tree.objects,
                 "withheld": withheld,
+                "unnamed": tree.unnamed,
                 "counts": crate::status::inventory(&tree.inventory),
             })
         );
@@ -603,6 +619,12 @@ fn report(wanted: Wanted<'_>, tree: &Tree) {
     outln!("{files} files from {} objects", tree.objects);
     for withheld in &tree.withheld {
         errln!("withheld: {}: {}", withheld.subject, withheld.reason);
+    }
+    if tree.unnamed > 0 {
+        errln!(
+            "left out: {} listed objects without an id that can be read",
+            tree.unnamed
+        );
     }
 }
 

@@ -99,6 +99,43 @@ fn values(text: &str, lines: bool) -> Vec<Value> {
 }
 
 #[test]
+fn what_cannot_be_read_of_a_project_is_told_and_the_rest_is_rendered() {
+    let place = TempDir::new().expect("temporary directories can be made");
+    let (project, out) = (place.path().join("project"), place.path().join("out"));
+    let mut generated = sample_project::generate(&Shape {
+        configurations: 20,
+        dev_branches: 0,
+        jobs: 0,
+        ..Shape::default()
+    });
+    let configurations = &mut generated.branches[0].configurations;
+    let (count, first) = (configurations.len(), &mut configurations[0]);
+    let name = format!(
+        "{}/{}",
+        first.component_id,
+        first.detail["id"].as_str().unwrap_or_default()
+    );
+    first.detail.as_object_mut().expect("an object").remove("version");
+    sample_project::write_directory(&generated, &project).expect("the project can be written");
+    let mut render = Command::new(support::binary());
+    render.args(["render", "--json", "--only", "configs", "--project"]);
+    let rendered = render.arg(&project).arg("--out").arg(&out).output();
+    let rendered = rendered.expect("the program can be started");
+    let said = String::from_utf8_lossy(&rendered.stdout);
+    let said: Value = serde_json::from_str(&said).expect("it is JSON");
+    let [withheld] = said["withheld"].as_array().map_or(&[][..], Vec::as_slice) else {
+        panic!("{said}")
+    };
+    assert_eq!(withheld["subject"], json!(name), "{said}");
+    let reason = withheld["reason"].as_str().unwrap_or_default();
+    assert!(reason.contains("`version` is missing"), "{said}");
+    let manifest = std::fs::read_to_string(out.join(".keboola/manifest.json")).expect("it is there");
+    let manifest: Value = serde_json::from_str(&manifest).expect("it is JSON");
+    let listed = manifest["configurations"].as_array().map_or(0, Vec::len);
+    assert!(listed > 0 && listed < count, "{listed} of {count}");
+}
+
+#[test]
 fn every_file_of_ours_is_as_its_schema_says_and_a_wrong_one_is_not() {
     let place = TempDir::new().expect("temporary directories can be made");
     let (project, out) = (place.path().join("project"), place.path().join("out"));

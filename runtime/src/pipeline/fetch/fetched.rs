@@ -96,6 +96,8 @@ pub struct Fetched {
     pub in_doubt: BTreeSet<Kind>,
     /// Objects that were listed and cannot be read.
     pub unread: usize,
+    /// Those of them without a readable id.
+    pub unnamed: usize,
     pub warnings: Vec<Warning>,
     /// All there is in the branch was fetched.
     pub whole: bool,
@@ -337,6 +339,7 @@ impl Fetched {
             Some(object) => self.withhold(object, detail),
             None => {
                 self.unread += 1;
+                self.unnamed += 1;
                 tracing::warn!(
                     ?kind,
                     detail,
