@@ -19,6 +19,17 @@ pub struct Component {
     pub default_bucket_stage: Option<String>,
 }
 
+impl Component {
+    /// Returns what the ids of its default buckets begin with, up to the configuration's id; none where it has no such buckets.
+    #[must_use]
+    pub fn default_bucket_prefix(&self) -> Option<String> {
+        let stage = self.default_bucket_stage.as_deref()?;
+        let plain = |sign: char| if sign.is_ascii_alphanumeric() { sign } else { '-' };
+        let id: String = self.id.chars().map(plain).collect();
+        Some(format!("{stage}.c-{id}-"))
+    }
+}
+
 /// An object of the source, as the renderer gets it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceObject {
@@ -82,6 +93,17 @@ pub struct Resolution {
     /// Path below the branch directory; empty for an object without a place.
     pub path: String,
     pub facts: String,
+}
+
+impl Resolution {
+    /// Returns what stands for something that is known and is not of the branch.
+    pub(crate) fn outside() -> Self {
+        Self {
+            key: ObjectKey::Branch,
+            path: String::new(),
+            facts: String::new(),
+        }
+    }
 }
 
 /// An object with its place and its references, ready to be rendered.

@@ -28,7 +28,10 @@ use crate::{
 use index::{Index, Wished};
 use records::{Records, Stored};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+};
 use unique::{Paths, below, granted, is_candidate, join};
 
 pub use unique::{UniqueNames, normalize_name};
@@ -211,28 +214,47 @@ impl Placement {
     /// Returns an object ready to be rendered. One that was never put has no place.
     #[must_use]
     pub fn placed(&self, key: &ObjectKey, object: SourceObject) -> PlacedObject {
+        let Ok(placed) = self.placed_among(key, object, |_| Ok::<_, Infallible>(false));
+        placed
+    }
+
+    /// The same where more is known than this branch has: an alias that none of its objects has is found all the same, as one
+    /// of something without a place, where `is_known` says so.
+    ///
+    /// # Errors
+    /// Those of `is_known`.
+    pub fn placed_among<E>(
+        &self,
+        key: &ObjectKey,
+        object: SourceObject,
+        mut is_known: impl FnMut(&str) -> Result<bool, E>,
+    ) -> Result<PlacedObject, E> {
+        let mut resolve = |reference: &Reference| -> Result<Option<Resolution>, E> {
+            let found = self.resolve(reference);
+            let is_known = match (&found, reference) {
+                (None, Reference::Alias(alias)) => is_known(alias)?,
+                _ => false,
+            };
+            Ok(found.or_else(|| is_known.then(Resolution::outside)))
+        };
         let Some(record) = self.records.get(key) else {
             let (claimed_by, references) = (Vec::new(), Vec::new());
-            return PlacedObject {
+            return Ok(PlacedObject {
                 object,
                 path: None,
                 parent: None,
                 claimed_by,
                 references,
-            };
+            });
         };
-        PlacedObject {
+        let references = record.inspection.references.iter().map(&mut resolve);
+        Ok(PlacedObject {
             object,
             path: record.path,
             parent: record.parent,
             claimed_by: record.claimed_by,
-            references: record
-                .inspection
-                .references
-                .iter()
-                .map(|reference| self.resolve(reference))
-                .collect(),
-        }
+            references: references.collect::<Result<_, E>>()?,
+        })
     }
 
     /// Applies changes; objects are put in the order of the API.

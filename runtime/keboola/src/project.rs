@@ -1,7 +1,7 @@
 //! The token, the stack's index, components and branches.
 
 use crate::{
-    item::{Item, item},
+    item::{Item, item, readable},
     json::{Members, Problem, items},
     text::Text,
 };
@@ -98,7 +98,7 @@ impl ComponentInfo {
 pub struct Index {
     /// Addresses of the services by id, such as `queue`.
     pub services: BTreeMap<String, String>,
-    /// All components, where they were asked for.
+    /// All components that can be read, where they were asked for.
     pub components: Vec<ComponentInfo>,
 }
 
@@ -112,11 +112,9 @@ impl Index {
                 index.services.insert(id, url);
             }
         }
-        for component in members.items("components") {
-            index
-                .components
-                .push(ComponentInfo::of(&Members::of(component)?)?);
-        }
+        let components = members.items("components").into_iter();
+        let components = components.map(|component| ComponentInfo::of(&Members::of(component)?));
+        index.components = readable("the components", components);
         Ok(index)
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     pipeline::{
         cache::ObjectCache,
         error::AttemptError,
-        fetch::{FetchError, Fetched, Outlet, Scope, Source},
+        fetch::{FetchError, Fetched, Outlet, Scope, Source, buckets::DefaultBuckets},
         memory::Shard,
         render,
         spool::{SpoolLimits, Spooled},
@@ -248,8 +248,9 @@ impl Offline {
             let surveyed: Result<_, AttemptError> = tokio::try_join!(fetch, survey);
             let (fetched, survey) = surveyed.map_err(|error| unread(&error))?;
             job.not_read(fetched, &survey);
+            let buckets = self.source.default_buckets().await.map_err(failed)?;
             let by = Arc::clone(&transformer);
-            let worked = tokio::task::spawn_blocking(move || job.branch(&by, survey).map(|()| job));
+            let worked = tokio::task::spawn_blocking(move || job.branch(&by, survey, &buckets).map(|()| job));
             job = worked.await.map_err(failed)??;
             last = Some(transformer);
         }
@@ -349,7 +350,12 @@ impl Job {
         }
     }
 
-    fn branch(&mut self, transformer: &Transformer, survey: Survey) -> Result<(), Failure> {
+    fn branch(
+        &mut self,
+        transformer: &Transformer,
+        survey: Survey,
+        buckets: &DefaultBuckets,
+    ) -> Result<(), Failure> {
         let earlier = self.tree.withheld.len();
         let mut survey = survey;
         let inspected = std::mem::take(&mut survey.inspected);
@@ -379,7 +385,8 @@ impl Job {
             for key in todo.by_ref() {
                 if let Some(Spooled::Object(object)) = spool.get(&key).map_err(failed)? {
                     objects += 1;
-                    return Ok(Some(placement.placed(&key, object)));
+                    let is_known = |alias: &str| Ok(buckets.contains(alias));
+                    return placement.placed_among(&key, object, is_known).map(Some);
                 }
             }
             Ok(None)

@@ -4,6 +4,7 @@
 //! "not there yet" and "gone" is settled here; how objects look is not known.
 
 mod branches;
+pub mod buckets;
 mod fetched;
 mod inherited;
 mod metadata;
@@ -105,6 +106,7 @@ pub struct Source {
     components: Mutex<BTreeMap<ComponentId, Component>>,
     cache: MirrorCache,
     default: inherited::DefaultBranch,
+    default_buckets: buckets::OfStack,
     listed_with: storage::Listings,
     left_out: branches::LeftOut,
     past: past::Past,
@@ -122,6 +124,7 @@ impl Source {
             components: Mutex::default(),
             cache,
             default: inherited::DefaultBranch::default(),
+            default_buckets: buckets::OfStack::default(),
             listed_with: storage::Listings::default(),
             left_out: branches::LeftOut::default(),
             past: past::Past::default(),

@@ -14,13 +14,19 @@ use mirror_core::{
     placement::{Change, Placement, UniqueNames},
 };
 use serde_json::value::RawValue;
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 /// What a directory of API answers holds.
 #[derive(Debug)]
 pub struct Project {
     pub options: Node,
     pub branches: Vec<Branch>,
+    /// What ids of default buckets begin with, of all components of the stack.
+    pub default_buckets: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -54,7 +60,11 @@ impl Project {
         let branches = listed
             .into_iter()
             .map(|branch| Branch::read(&api, branch.get(), &defined));
+        let default_buckets = defined
+            .values()
+            .filter_map(|node| component(node).default_bucket_prefix());
         Ok(Self {
+            default_buckets: default_buckets.collect(),
             options: Node::parse(&text(&directory.join("options.json"))?)?,
             branches: branches.collect::<Result<_>>()?,
         })
@@ -205,7 +215,7 @@ pub fn render(project: &Project) -> Result<Tree> {
         let path = names.take(&wish(project, branch)?);
         let settings = settings(&project.options, &path, default);
         let placement = place(&context, &settings, &branch.objects, Placement::new())?;
-        for rendered in rendered(&context, &settings, &branch.objects, &placement)? {
+        for rendered in rendered(&context, &settings, (&branch.objects, project), &placement)? {
             add(&mut tree, rendered.files)?;
             entries.extend(rendered.entries);
         }
@@ -318,20 +328,22 @@ pub fn place(
     Ok(placement)
 }
 
-/// Renders placed objects.
+/// Renders placed objects of a project.
 ///
 /// # Errors
 /// What the renderer refuses.
 pub fn rendered(
     context: &guest::Context,
     settings: &str,
-    objects: &[SourceObject],
+    (objects, project): (&[SourceObject], &Project),
     placement: &Placement,
 ) -> Result<Vec<guest::Rendered>> {
-    let placed: Vec<guest::PlacedObject> = objects
-        .iter()
-        .map(|object| placed(&placement.placed(&object.key, object.clone())))
-        .collect();
+    let is_known = |alias: &str| Ok::<_, anyhow::Error>(project.default_buckets.contains(alias));
+    let place = |object: &SourceObject| {
+        let object = placement.placed_among(&object.key, object.clone(), is_known)?;
+        Ok(placed(&object))
+    };
+    let placed: Vec<guest::PlacedObject> = objects.iter().map(place).collect::<Result<_>>()?;
     Ok(guest::render(context, settings, &placed)?)
 }
 

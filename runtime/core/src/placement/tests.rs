@@ -430,6 +430,17 @@ fn a_placed_object_has_one_answer_for_each_reference() {
         })]
     );
     assert_eq!(answers("c/9"), []);
+
+    // What somebody else knows is asked of no alias that the branch has.
+    let mut asked = Vec::new();
+    let mut among = |alias: &str| {
+        asked.push(alias.to_owned());
+        if alias == "z" { Ok(true) } else { Err(()) }
+    };
+    let placed = placement.placed_among(&key("f/1"), object(key("f/1")), &mut among);
+    let outside = Some(Resolution::outside());
+    assert_eq!(placed.map(|placed| placed.references[3].clone()), Ok(outside));
+    assert_eq!(asked, ["z"]);
 }
 
 const CONFIGS: [&str; 6] = ["c/1", "c/2", "s/1", "s/2", "v/1", "v/2"];

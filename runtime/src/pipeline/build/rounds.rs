@@ -4,7 +4,7 @@ use super::{
     super::{
         attempt::Lane,
         error::AttemptError,
-        fetch::{Covered, Fetched, Scope, Versions},
+        fetch::{Covered, Fetched, Scope, Versions, buckets},
         memory::Memory,
         render,
         spool::{Spool, Spooled},
@@ -114,7 +114,8 @@ impl Build<'_, '_, '_, '_> {
                     };
                     rendered += 1;
                     lane.progress.moved(Instant::now());
-                    return Ok(Some(memory.placement().placed(&key, object)));
+                    let is_known = |alias: &str| lane.is_default_bucket_of_stack(alias, handle);
+                    return memory.placement().placed_among(&key, object, is_known).map(Some);
                 }
                 Ok(None)
             };
@@ -240,6 +241,14 @@ impl Build<'_, '_, '_, '_> {
 }
 
 impl Lane {
+    /// Returns whether an alias that the branch does not have is what default buckets of some component begin with.
+    fn is_default_bucket_of_stack(&self, alias: &str, handle: &Handle) -> Result<bool, AttemptError> {
+        if !buckets::may_be_prefix(alias) {
+            return Ok(false);
+        }
+        Ok(handle.block_on(self.source.default_buckets())?.contains(alias))
+    }
+
     /// Fetches one object again, at the version that was looked at; or says why it cannot be had, or nothing
     /// where it is gone.
     fn fetch_one(

@@ -212,8 +212,7 @@ fn default_buckets(work: &mut Work<'_>) {
                 lost.add(format!("/storage/input/tables/{at}/source"), Json::from(source));
             }
         } else if resolved.is_known(prefix) {
-            // The CLI gives up at the first one whose owner is not there. Without any configuration of the component
-            // in the branch nothing tells that it has default buckets; so those that follow are named all the same.
+            // The CLI gives up at the first one whose owner is not there.
             break;
         }
     }
