@@ -67,7 +67,7 @@ use crate::{
     ids::ObjectKey,
     layout::{Entry, IndexKind},
     path::MirrorPath,
-    redaction::{self, Place, Redaction, RedactionStats},
+    redaction::{self, Form, Place, Redaction, RedactionStats},
     sample::{Choice, Sample, SampleLimits},
     walk::{self, Format},
 };
@@ -560,7 +560,8 @@ fn redact(
                 Vec::new()
             }
         };
-        match redaction::redact(format, &file.content, &findings, redaction) {
+        let form = Form::of(file.path.as_str());
+        match redaction::redact(form, &file.content, &findings, redaction) {
             Ok((redacted, outcome)) => {
                 known.merge(&outcome.known);
                 encrypted += outcome.encrypted;

@@ -2,12 +2,13 @@
 //!
 //! A policy says what goes; what stands in its place is decided here: a marker of ours, or nothing.
 //! Bytes are spliced, never written anew, so a redacted JSON file stays JSON of the same shape and a
-//! redacted CSV file stays CSV. Whatever the policies said, values under keys that begin with `#` are
+//! redacted CSV file stays CSV. In code a marker gets quotes where it stands for a bare word. Whatever the policies said, values under keys that begin with `#` are
 //! judged here once more: only an encrypted value, one reference to the vault, a marker and an empty
 //! text may stay there. Doing it twice changes nothing.
 //!
 //! This module does not know what a secret in a text looks like.
 
+mod code;
 mod json;
 mod merge;
 pub(crate) mod value;
@@ -22,6 +23,7 @@ use crate::{
     path::MirrorPath,
     walk::{self, Encoding, Format, Malformed},
 };
+use code::Language;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, ops::Range};
 use thiserror::Error;
@@ -168,6 +170,43 @@ impl RedactionError {
     }
 }
 
+/// What a text is: how it is cut into leaves, and in which language the one leaf of a text is written.
+#[derive(Debug, Clone, Copy)]
+pub struct Form {
+    format: Format,
+    language: Option<Language>,
+}
+
+impl Form {
+    /// Returns the form of a file by its path.
+    #[must_use]
+    pub fn of(path: &str) -> Self {
+        Self {
+            format: Format::of(path),
+            language: Language::of(path),
+        }
+    }
+
+    /// The same of a file that is cut in another way than its path says, such as one that is no JSON after all.
+    #[must_use]
+    pub fn cut_as(format: Format, path: &str) -> Self {
+        Self {
+            format,
+            language: Language::of(path),
+        }
+    }
+}
+
+/// A text in no language.
+impl From<Format> for Form {
+    fn from(format: Format) -> Self {
+        Self {
+            format,
+            language: None,
+        }
+    }
+}
+
 /// What redacting one text yields, beside the text.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
@@ -182,12 +221,13 @@ pub(crate) struct Outcome {
 
 /// Redacts one text; `None` where nothing changes.
 pub(crate) fn redact(
-    format: Format,
+    form: impl Into<Form>,
     text: &str,
     findings: &[Finding],
     redaction: &Redaction,
 ) -> Result<(Option<String>, Outcome), RedactionError> {
-    let (edits, mut outcome) = edits(format, text, findings, redaction)?;
+    let form = form.into();
+    let (edits, mut outcome) = edits(form, text, findings, redaction)?;
     if edits.is_empty() {
         return Ok((None, outcome));
     }
@@ -195,7 +235,7 @@ pub(crate) fn redact(
     outcome.replaced = edits.iter().map(|edit| edit.range.clone()).collect();
     let redacted = apply(text, edits);
     // Splicing cannot break a file; that a file is whole is too dear a promise to rest on this.
-    walk::check(format, &redacted)?;
+    walk::check(form.format, &redacted)?;
     Ok((Some(redacted), outcome))
 }
 
@@ -212,7 +252,7 @@ impl Replaced {
     /// Returns the `<type>` of the marker; none where a member goes.
     #[must_use]
     pub fn rule(&self) -> Option<&str> {
-        // A number gives way to a marker in quotes.
+        // A number of JSON and a word of code give way to a marker in quotes.
         let (_, marker) = self.by.split_once(crate::marker::START)?;
         marker.split(':').next()
     }
@@ -222,14 +262,14 @@ impl Replaced {
 /// looking at a policy.
 ///
 /// # Errors
-/// A text that is not what `format` says, or findings that do not fit it.
+/// A text that is not what `form` says, or findings that do not fit it.
 pub fn replaced(
-    format: Format,
+    form: impl Into<Form>,
     text: &str,
     findings: &[Finding],
     redaction: &Redaction,
 ) -> Result<Vec<Replaced>, RedactionError> {
-    let (edits, _) = edits(format, text, findings, redaction)?;
+    let (edits, _) = edits(form.into(), text, findings, redaction)?;
     let kept = outermost(edits);
     Ok(kept
         .map(|Edit { range, text }| Replaced { range, by: text })
@@ -237,7 +277,7 @@ pub fn replaced(
 }
 
 fn edits(
-    format: Format,
+    Form { format, language }: Form,
     text: &str,
     findings: &[Finding],
     redaction: &Redaction,
@@ -263,6 +303,7 @@ fn edits(
                     role: LeafRole::Text,
                     inner: cell.inner(),
                     encoding: cell.encoding(),
+                    language: None,
                 };
                 splice(
                     text,
@@ -282,6 +323,7 @@ fn edits(
                 role: LeafRole::Text,
                 inner: 0..text.len(),
                 encoding: Encoding::Plain,
+                language,
             };
             splice(text, &piece, findings.of(0), redaction, &mut outcome, &mut edits)?;
             edits
@@ -379,6 +421,8 @@ struct Piece {
     role: LeafRole,
     inner: Range<usize>,
     encoding: Encoding,
+    /// None of a piece of something else, such as a string of JSON.
+    language: Option<Language>,
 }
 
 /// Replaces what the findings for one leaf cover by markers.
@@ -395,8 +439,21 @@ fn splice(
         return Ok(());
     }
     let value = piece.encoding.decode(raw);
-    let regions = merge::regions(piece.role, &value, findings, redaction.mode)?;
+    let is_code = piece.language.is_some();
+    let regions = merge::regions(piece.role, &value, findings, redaction.mode, is_code)?;
     let ranges: Vec<_> = regions.iter().map(|region| region.range.clone()).collect();
+    if let Some(language) = piece.language.filter(|_| !regions.is_empty()) {
+        for (place, first) in code::places(language, raw, &ranges) {
+            let region = &regions[first];
+            let marker = redaction.marker(&region.rule, &value[region.range.clone()]);
+            edits.push(Edit {
+                text: code::written(&place, &marker),
+                range: place.range,
+            });
+            outcome.stats.count_masked(&region.rule);
+        }
+        return Ok(());
+    }
     for (region, source) in regions.iter().zip(piece.encoding.source_ranges(raw, &ranges)) {
         let marker = redaction.marker(&region.rule, &value[region.range.clone()]);
         let range = piece.inner.start + source.start..piece.inner.start + source.end;

@@ -171,18 +171,18 @@ fn setup() -> Result<()> {
     }
     servers()?;
     nats_server()?;
-    mail_server()
+    python_packages()
 }
 
-/// The mail server that notices are sent to, a package of Python, in the build's own directory.
-fn mail_server() -> Result<()> {
+/// Packages of Python, in the build's own directory: the mail server that notices are sent to, and the parser that reads redacted SQL.
+fn python_packages() -> Result<()> {
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     let tools = target.join("test-tools/python");
-    if tools.join("aiosmtpd").is_dir() {
+    if tools.join("aiosmtpd").is_dir() && tools.join("sqlglot").is_dir() {
         return Ok(());
     }
     require(
-        "the tests talk to a mail server",
+        "the tests talk to a mail server and parse SQL",
         &["python3"],
         &["python3", "python3-pip"],
     )?;
@@ -194,9 +194,11 @@ fn mail_server() -> Result<()> {
         "--quiet",
         "--target",
         tools,
+        "--upgrade",
         "aiosmtpd==1.4.6",
+        "sqlglot==30.30.0",
     ];
-    run("python3", &install).context("the tests talk to a mail server; install Python's pip (Debian: apt-get install python3-pip) and try again")
+    run("python3", &install).context("the tests talk to a mail server and parse SQL; install Python's pip (Debian: apt-get install python3-pip) and try again")
 }
 
 /// The NATS server that the tests start, at the place where they look for it.

@@ -185,6 +185,7 @@ impl Redactor<'_> {
             role,
             inner: node.inner(),
             encoding: Encoding::Json,
+            language: None,
         };
         let findings = node.leaf().map_or(&[][..], |leaf| self.findings.of(leaf));
         splice(
@@ -254,7 +255,7 @@ impl Redactor<'_> {
 
 /// Returns the rule that covers most of a value which goes as a whole, if any does.
 fn strongest(value: &str, findings: &[&Finding]) -> Result<Option<RuleId>, RedactionError> {
-    let regions = merge::regions(LeafRole::Text, value, findings, SecretsMode::Encrypted)?;
+    let regions = merge::regions(LeafRole::Text, value, findings, SecretsMode::Encrypted, false)?;
     let longest = regions
         .into_iter()
         .reduce(|a, b| if b.range.len() > a.range.len() { b } else { a });

@@ -22,7 +22,8 @@ pub(super) struct Region {
 ///
 /// - Findings that overlap become one region. It bears the rule of the finding that covers most
 ///   bytes; among equals the first in the text, then the first by name.
-/// - Markers stay whole: a finding inside of one is ignored, one that cuts one takes all of it.
+/// - Markers stay whole: a finding inside of one is ignored, one that cuts one takes all of it. In code a marker's quotes are part
+///   of it, since they may have come with it.
 /// - An encrypted value that is all of the leaf is not cut either: it goes as a whole.
 /// - The leading `#` of a member's name stays, since it says that the value is a secret.
 /// - Unless ciphers may stay, each is a finding of the host.
@@ -31,6 +32,7 @@ pub(super) fn regions(
     value: &str,
     findings: &[&Finding],
     mode: SecretsMode,
+    is_code: bool,
 ) -> Result<Vec<Region>, RedactionError> {
     let first = usize::from(role == LeafRole::Key && value.starts_with('#'));
     let mut spans: Vec<(Range<usize>, RuleId)> = Vec::new();
@@ -73,7 +75,13 @@ pub(super) fn regions(
     if spans.is_empty() {
         return Ok(Vec::new());
     }
-    respect(&protected(role, value, first), &mut spans);
+    // White space beside a word of code does not go with it.
+    let core = |span: &Range<usize>| {
+        let found = if is_code { &value[span.clone()] } else { "" };
+        let before = found.len() - found.trim_start().len();
+        span.start + before..span.end - (found.len() - before - found.trim().len())
+    };
+    respect(&protected(role, value, first, is_code), core, &mut spans);
     if value::classify(value) == value::Class::Cipher {
         spans.iter_mut().for_each(|(range, _)| *range = 0..value.len());
     }
@@ -82,8 +90,13 @@ pub(super) fn regions(
 
 /// Returns the markers in a leaf; in the name of a member, with the number that tells two of the
 /// same marker apart.
-fn protected(role: LeafRole, value: &str, first: usize) -> Vec<Range<usize>> {
+fn protected(role: LeafRole, value: &str, first: usize, is_code: bool) -> Vec<Range<usize>> {
     let mut markers: Vec<_> = Marker::find_iter(value).collect();
+    if is_code {
+        for marker in &mut markers {
+            *marker = super::code::with_quotes(value, marker.clone());
+        }
+    }
     if role == LeafRole::Key
         && let [marker] = markers.as_mut_slice()
         && marker.start == first
@@ -100,8 +113,12 @@ fn is_number(suffix: &str) -> bool {
         .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// Drops spans inside of a protected range and widens those that cut one.
-fn respect(protected: &[Range<usize>], spans: &mut Vec<(Range<usize>, RuleId)>) {
+/// Drops spans whose core is inside of a protected range and widens those that cut one.
+fn respect(
+    protected: &[Range<usize>],
+    core: impl Fn(&Range<usize>) -> Range<usize>,
+    spans: &mut Vec<(Range<usize>, RuleId)>,
+) {
     spans.retain_mut(|(span, _)| {
         // At most two can be cut: the one at either end.
         let from = protected.partition_point(|range| range.end <= span.start);
@@ -112,7 +129,8 @@ fn respect(protected: &[Range<usize>], spans: &mut Vec<(Range<usize>, RuleId)>) 
         else {
             return true;
         };
-        if head.start <= span.start && span.end <= head.end {
+        let core = core(span);
+        if head.start <= core.start && core.end <= head.end {
             return false;
         }
         *span = span.start.min(head.start)..span.end.max(tail.end);
@@ -195,7 +213,8 @@ mod tests {
             })
             .collect();
         let findings: Vec<_> = findings.iter().collect();
-        let regions = regions(role, value, &findings, SecretsMode::Encrypted).expect("findings that fit");
+        let regions =
+            regions(role, value, &findings, SecretsMode::Encrypted, false).expect("findings that fit");
         let drawn: Vec<_> = regions
             .iter()
             .map(|region| format!("{:?} {}", region.range, region.rule.as_str()))
@@ -303,7 +322,7 @@ mod tests {
                 rule: rule("a"),
             };
             assert!(
-                regions(LeafRole::Text, "é12", &[&finding], SecretsMode::Encrypted).is_err(),
+                regions(LeafRole::Text, "é12", &[&finding], SecretsMode::Encrypted, false).is_err(),
                 "{finding:?}"
             );
         }

@@ -14,7 +14,7 @@ use clap::Args;
 use mirror_core::{
     finding::Verdict,
     marker::TagKey,
-    redaction::{Redaction, Replaced, SecretsMode, replaced},
+    redaction::{Form, Redaction, Replaced, SecretsMode, replaced},
 };
 use mirror_sandbox::RedactionPolicy;
 use serde::{Deserialize, Serialize};
@@ -70,7 +70,8 @@ fn judge(policy: &RedactionPolicy, judged: &[Judged]) -> Result<Vec<Answer>, Fai
         .zip(verdicts)
         .map(|(judged, verdict)| match verdict {
             Verdict::Findings(findings) => {
-                match replaced(judged.format, &judged.text, &findings, &redaction) {
+                let form = Form::cut_as(judged.format, &judged.path);
+                match replaced(form, &judged.text, &findings, &redaction) {
                     Ok(replaced) => Answer::Replaced(replaced),
                     Err(error) => Answer::Withheld(error.to_string()),
                 }

@@ -6,7 +6,7 @@ use mirror_core::{
     document::{Context, Document},
     finding::{Finding, RuleId, Verdict},
     guard::{Guard, Sightings},
-    redaction::{Redaction, RedactionError, Replaced, replaced},
+    redaction::{Form, Redaction, RedactionError, Replaced, replaced},
     walk::{self, Format},
 };
 use mirror_sandbox::RedactionPolicy;
@@ -175,7 +175,8 @@ impl Passage {
         redaction: &Redaction,
     ) -> Result<Vec<Replaced>, RedactionError> {
         let judged = &self.judged;
-        let pieces = replaced(judged.format, &judged.text, findings, redaction)?;
+        let form = Form::cut_as(judged.format, &judged.path);
+        let pieces = replaced(form, &judged.text, findings, redaction)?;
         if pieces.is_empty() {
             return Ok(pieces);
         }

@@ -42,7 +42,7 @@ fn a_piece_that_a_customers_policy_takes_hides_no_secret_from_the_guard() {
     let guard = Guard::new(&known(SECRET));
     let text = |of: &str| vec![vec![finding(0, Target::Literal(of.to_owned()))]];
     let content = format!("use {SECRET} here\n");
-    let path = "configs/a/code.sql";
+    let path = "configs/a/code.txt";
     assert_eq!(committed(path, &content, &[], &guard), None, "without a policy");
     for piece in ["flake", &SECRET[1..], &SECRET[..SECRET.len() - 1], "here"] {
         assert_eq!(committed(path, &content, &text(piece), &guard), None, "{piece}");
@@ -51,6 +51,11 @@ fn a_piece_that_a_customers_policy_takes_hides_no_secret_from_the_guard() {
         let passed = committed(path, &content, &text(&whole), &guard).expect("all of it is gone");
         assert!(passed.contains("[REDACTED:customer:0]"), "{passed}");
     }
+    // In code a word goes whole, and what is left in other words is held all the same.
+    let code = "configs/a/code.sql";
+    let passed = committed(code, &content, &text(&SECRET[1..]), &guard).expect("all of it is gone");
+    assert_eq!(passed, "use '[REDACTED:customer:0]' here\n");
+    assert_eq!(committed(code, &content, &text("flake"), &guard), None);
     // In two places, of which one goes whole.
     let twice = format!("{SECRET} {SECRET}");
     let first = vec![vec![finding(
