@@ -135,7 +135,7 @@ fn of_words(words: &[&str]) -> Option<Strength> {
         return if is_one_of(modifier, SECRET_KEYS) || ends_with_one_of(modifier, &["secret", "api", "access"])
         {
             Some(Strength::Secret)
-        } else if is_one_of(modifier, OTHER_KEYS) {
+        } else if is_one_of(modifier, OTHER_KEYS) || is_of_objects(modifiers) {
             None
         } else {
             Some(Strength::Weak)
@@ -167,6 +167,11 @@ fn of_words(words: &[&str]) -> Option<Strength> {
         "pubkey",
     ];
     (weak && !is_one_of(head, &other)).then_some(Strength::Weak)
+}
+
+/// `s3_key`, whose first word has a digit.
+fn is_of_objects(modifiers: &[&str]) -> bool {
+    matches!(modifiers, [.., letter, "3"] if letter.eq_ignore_ascii_case("s"))
 }
 
 /// Says whether a name is that of several words which somebody remembers: `seed_phrase`, `mnemonic`.
@@ -385,6 +390,8 @@ mod tests {
                 "ipsec_psk",
                 "tajemství",
                 "unseal_key",
+                "encryption_key",
+                "signing_key",
             ],
         );
     }
@@ -419,6 +426,9 @@ mod tests {
                 "PASSWORD_erp_FIELD",
                 "token_count",
                 "primary_key",
+                "s3_key",
+                "sort_key",
+                "hash_key",
                 "publicKey",
                 "monkey",
                 "keyword",

@@ -17,7 +17,7 @@ pub(crate) use calls::read_call;
 use parts::is_cookie;
 pub(crate) use parts::judge;
 
-use values::{bare, header_line, quoted, whole_end, whole_password, whole_word};
+use values::{bare, header_line, odd_word, quoted, whole_end, whole_password, whole_word};
 
 use crate::alphabet::{ALNUM, DASH, DIGIT, DOT, LETTER, URL64, WORD};
 use crate::keys::{self, Strength};
@@ -527,6 +527,10 @@ fn value_of(
     let is_written = strength == Strength::Password
         && (matches!(join, Join::Line | Join::Prose | Join::Told | Join::Loose)
             || (join == Join::Bare && bytes[at] == b':' && value.start > at + 1));
+    let odd = if is_written { odd_word(text, &value) } else { None };
+    if let Some(odd) = odd.and_then(|odd| judge_at(text, strength, Join::Quoted, name_text, odd)) {
+        return Some(odd);
+    }
     let whole = if strength == Strength::Password {
         whole_password(text, name, &value, is_written)
     } else {

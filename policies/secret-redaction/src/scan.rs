@@ -9,7 +9,7 @@ use crate::formats::{self, Pattern, base64_bytes, decode_base64};
 use crate::issued::{self, Which};
 use crate::rules::{self, RuleIndex};
 use crate::starts::{Start, Starts};
-use crate::{keboola, keys, lines, pairs, shape, transport, urls, vendors};
+use crate::{keboola, keys, lines, logins, pairs, shape, transport, urls, vendors};
 use std::ops::Range;
 
 /// A piece of the text that goes.
@@ -345,6 +345,15 @@ fn wakers() -> Vec<(Start<'static>, Action)> {
         let reader = lines::behind_setting;
         let rule = rules::PASSWORD;
         add(start, Action::Read { reader, rule });
+    }
+    for (starts, reader) in [
+        (&logins::NAMES[..], logins::behind_name as Reader),
+        (&logins::VERBS, logins::behind_verb),
+    ] {
+        let rule = rules::PASSWORD;
+        for start in starts {
+            add(start, Action::Read { reader, rule });
+        }
     }
     for &keyword in keys::words::KEYWORDS {
         add(keyword, Action::Name);

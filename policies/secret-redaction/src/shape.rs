@@ -6,13 +6,13 @@
 mod made_up;
 mod stand_ins;
 
-pub(crate) use made_up::{is_made_up_with_signs, is_passphrase};
+pub(crate) use made_up::{is_made_up_with_odd_signs, is_made_up_with_signs, is_passphrase};
 pub(crate) use stand_ins::{is_made_up_like_code, is_template};
 
 use crate::alphabet::{ALNUM, DASH, DIGIT, DOT, HEX, LETTER, LOWER_HEX, UPPER_ALNUM, URL64, WORD, variety};
 use crate::keboola;
 use crate::keys::{Strength, is_secret_name};
-use made_up::{is_made_up_of_words, is_two_words_and_number};
+use made_up::{is_made_up_of_words, is_mixed_with_signs, is_two_words_and_number};
 use stand_ins::{
     is_column_list, is_data_path, is_location, is_placeholder, is_small_number, is_time, is_type_word,
     looks_like_code,
@@ -112,6 +112,7 @@ fn is_password(join: Join, value: &str) -> bool {
                 || is_made_up_like_code(value)
                 || is_made_up_of_words(value)
                 || is_two_words_and_number(bytes)
+                || is_mixed_with_signs(bytes)
         }
         Join::Listed => {
             let made_up = !is_words(value) || is_two_words_and_number(bytes) || is_made_up_of_words(value);

@@ -556,3 +556,51 @@ fn ids_of_objects_and_digests_of_packages_stay() {
         "#]],
     );
 }
+
+#[test]
+fn settings_have_their_value_beside_their_name_and_services_ids_as_keys() {
+    check(
+        Kind::Config,
+        "
+        /settings/0/name = db_password
+        /settings/0/setting_value = Brno-9438
+        /settings/1/name = db_host
+        /settings/1/setting_value = db.acme.example
+        /options/0/key = password_length
+        /options/0/config_value = 12
+        /connection/component = hubspot
+        /connection/api = 02a5b9f5-09a5-4c71-85ab-72e65efdb2cf
+        /connection/apiVersion = 1ddc6d03-6e3e-447e-b07c-01256e1aa4a6
+        /tables/0/hash_key = 2e792c71-037b-436e-a13c-6b1304bbfa3b
+        /tables/0/s3_key = dc5ba94cd5b4dd134fc00350d8474444
+        /tables/0/encryption_key = 2545c16f514adde85ca97d5ca7aba1d0
+    ",
+        &expect![[r#"
+            /settings/0/name = db_password
+            /settings/0/setting_value = [REDACTED:password:k7wq2a]
+            /settings/1/name = db_host
+            /settings/1/setting_value = db.acme.example
+            /options/0/key = password_length
+            /options/0/config_value = 12
+            /connection/component = hubspot
+            /connection/api = [REDACTED:keyed-secret:k7wq2a]
+            /connection/apiVersion = 1ddc6d03-6e3e-447e-b07c-01256e1aa4a6
+            /tables/0/hash_key = 2e792c71-037b-436e-a13c-6b1304bbfa3b
+            /tables/0/s3_key = dc5ba94cd5b4dd134fc00350d8474444
+            /tables/0/encryption_key = [REDACTED:keyed-secret:k7wq2a]
+        "#]],
+    );
+}
+
+#[test]
+fn notes_tell_passwords_behind_users() {
+    check(
+        Kind::Description,
+        "
+        - = Login: etl / Zima2031; credentials for the warehouse: etl/Ry.ba1611! and přístup do FTP: etl / Y4XjX#JGUh03
+    ",
+        &expect![[r#"
+            text = Login: etl / [REDACTED:password:k7wq2a]; credentials for the warehouse: [REDACTED:keyed-secret:k7wq2a] and přístup do FTP: etl / [REDACTED:password:k7wq2a]
+        "#]],
+    );
+}

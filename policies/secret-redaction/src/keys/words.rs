@@ -47,7 +47,7 @@ pub(crate) const SECRET_ENDS: &[&str] = &[
 /// Names that are looked for as a whole only: part of others, they say nothing.
 #[rustfmt::skip]
 pub(crate) const WHOLE: &[(&str, Strength)] = &[
-    ("pw", Strength::Password), ("rootpw", Strength::Password), ("pat", Strength::Weak), ("sas", Strength::Weak), ("cred", Strength::Weak), ("clave", Strength::Weak),
+    ("pw", Strength::Password), ("rootpw", Strength::Password), ("pat", Strength::Weak), ("sas", Strength::Weak), ("cred", Strength::Weak), ("clave", Strength::Weak), ("api", Strength::Weak),
 ];
 
 /// Names of what may be either: the value has to look random.

@@ -497,3 +497,67 @@ fn what_names_and_signs_have_between_them() {
         "#]],
     );
 }
+
+#[test]
+fn passwords_with_signs_that_end_values_elsewhere() {
+    check(
+        &[
+            "Docs: the password is TFT|jC4T9x",
+            "Heslo: UO6r|0sW9x.",
+            "pw for Shop: aVJ4(QjSx!",
+            "user/pass: etl/Mz7h|03e#",
+            "Credentials: etl / q0v<Iopai49x",
+            "Use user etl with password xNI36N<ukI9x to connect.",
+            "Password (SFTP): QP1nx/k5Ws9x",
+            "the password is Base/Url64",
+            "Password: Map<String,Int2>",
+            "password: see docs/Login2",
+            "| password | abc1Def|x2Y |",
+            "Password: Max(A1b2c)",
+            "<password>abc</password>",
+        ],
+        &expect![[r#"
+            Docs: the password is TFT|jC4T9x  ->  ["TFT|jC4T9x"]
+            Heslo: UO6r|0sW9x.  ->  ["UO6r|0sW9x"]
+            pw for Shop: aVJ4(QjSx!  ->  ["aVJ4(QjSx!"]
+            user/pass: etl/Mz7h|03e#  ->  ["Mz7h|03e#"]
+            Credentials: etl / q0v<Iopai49x  ->  ["q0v<Iopai49x"]
+            Use user etl with password xNI36N<ukI9x to connect.  ->  ["xNI36N<ukI9x"]
+            Password (SFTP): QP1nx/k5Ws9x  ->  ["QP1nx/k5Ws9x"]
+            the password is Base/Url64  ->  []
+            Password: Map<String,Int2>  ->  []
+            password: see docs/Login2  ->  []
+            | password | abc1Def|x2Y |  ->  ["abc1Def"]
+            Password: Max(A1b2c)  ->  []
+            <password>abc</password>  ->  ["abc"]
+        "#]],
+    );
+}
+
+#[test]
+fn what_sentences_say_of_passwords() {
+    check(
+        &[
+            "Note: the new password will be Praha.741x",
+            "Password of etl was set to Coffee6098 on Monday.",
+            "Heslo do FTP - Welcome2018",
+            "Uživatel etl, heslo yGdRO*yFsVHU",
+            "the password will be sent on Monday2",
+            "Password for FTP - ask IT",
+            "heslo do DWH - 2. patro vlevo",
+            "Password of etl was set by Jana",
+            "password for the report - see 2024-05-01",
+        ],
+        &expect![[r#"
+            Note: the new password will be Praha.741x  ->  ["Praha.741x"]
+            Password of etl was set to Coffee6098 on Monday.  ->  ["Coffee6098"]
+            Heslo do FTP - Welcome2018  ->  ["Welcome2018"]
+            Uživatel etl, heslo yGdRO*yFsVHU  ->  ["yGdRO*yFsVHU"]
+            the password will be sent on Monday2  ->  []
+            Password for FTP - ask IT  ->  []
+            heslo do DWH - 2. patro vlevo  ->  []
+            Password of etl was set by Jana  ->  []
+            password for the report - see 2024-05-01  ->  []
+        "#]],
+    );
+}

@@ -24,30 +24,32 @@ pub(super) fn second_of_two(
     let bytes = text.as_bytes();
     let of_both = strength == Strength::Password || names_both(name);
     let is_user = !first.is_empty() && LETTER.has(bytes[first.start]);
-    // `login/password: etl/…`
+    // `login/password: etl/…`, `credentials: etl / …`
+    let odd = |from: usize| {
+        let word = super::values::odd_word(text, &(from..from))?;
+        judge_at(text, Strength::Password, Join::Quoted, name, word)
+    };
     if strength == Strength::Password
         && behind_slash
         && is_user
         && let Some(slash) = bytes[first.clone()].iter().position(|&byte| byte == b'/')
     {
-        return judge_at(
-            text,
-            strength,
-            Join::Prose,
-            name,
-            first.start + slash + 1..first.end,
-        );
+        let from = first.start + slash + 1;
+        return odd(from).or_else(|| judge_at(text, strength, Join::Prose, name, from..first.end));
     }
     if !of_both || !is_user || !bytes[first.end..].starts_with(b" / ") {
         return None;
     }
-    judge_at(
-        text,
-        Strength::Password,
-        Join::Prose,
-        name,
-        bare(text, first.end + 3, true),
-    )
+    let from = first.end + 3;
+    odd(from).or_else(|| {
+        judge_at(
+            text,
+            Strength::Password,
+            Join::Prose,
+            name,
+            bare(text, from, true),
+        )
+    })
 }
 
 /// Judges a line that is one word, below a line that ends in `password:`.
@@ -169,7 +171,7 @@ pub(super) fn from_and_to(
 
 /// Returns the place behind the verb of a sentence, as in `password is …`, `heslo je …`.
 pub(super) fn sentence_verb(text: &str, strength: Strength, at: usize) -> Option<usize> {
-    const VERBS: [&str; 26] = [
+    const VERBS: [&str; 29] = [
         "is ",
         "was ",
         "je ",
@@ -180,6 +182,9 @@ pub(super) fn sentence_verb(text: &str, strength: Strength, at: usize) -> Option
         "is: ",
         "is now ",
         "should be ",
+        "will be ",
+        "remains ",
+        "zůstane ",
         "set to ",
         "was changed to ",
         "has been changed to ",
@@ -282,21 +287,46 @@ pub(super) fn sentence_verb(text: &str, strength: Strength, at: usize) -> Option
         .windows(2)
         .position(|pair| pair == b": ")
         .map(|place| place + 2);
-    let verb = VERBS[..6]
+    let passive = [
+        "was set to ",
+        "is set to ",
+        "was changed to ",
+        "was reset to ",
+        "bylo změněno na ",
+        "je nastaveno na ",
+    ];
+    let behind = |verb: &&str| {
+        memchr::memmem::find(line, format!(" {verb}").as_bytes()).map(|place| place + 1 + verb.len())
+    };
+    // `was` alone is a part of some.
+    let verb = passive
         .iter()
-        .filter_map(|verb| {
-            memchr::memmem::find(line, format!(" {verb}").as_bytes()).map(|place| place + 1 + verb.len())
-        })
-        .min();
+        .find_map(behind)
+        .or_else(|| VERBS[..6].iter().filter_map(behind).min());
     let equals = line
         .windows(3)
         .position(|triple| triple == b" = ")
         .map(|place| place + 3);
-    [colon, verb, equals]
+    // A dash joins all kinds of things.
+    let dash = [" - ", " – "]
+        .iter()
+        .find_map(|dash| memchr::memmem::find(line, dash.as_bytes()).map(|place| place + dash.len()))
+        .filter(|place| strength == Strength::Password && is_of_both_and_digits(&line[*place..]));
+    [colon, verb, equals, dash]
         .into_iter()
         .flatten()
         .min()
         .map(|place| at + place)
+}
+
+/// Says whether the rest of a line is one word that has letters and digits, as few words of a sentence have.
+fn is_of_both_and_digits(rest: &[u8]) -> bool {
+    let word = rest.trim_ascii_end();
+    let has = |kind: fn(&u8) -> bool| word.iter().any(kind);
+    word.len() >= 8
+        && !has(u8::is_ascii_whitespace)
+        && has(u8::is_ascii_alphabetic)
+        && word.iter().filter(|byte| byte.is_ascii_digit()).count() >= 2
 }
 
 /// Returns the place behind the sign that follows a name and some words about what it is for: `API klíč Zásilkovna – …`.
@@ -452,6 +482,10 @@ pub(super) fn second_of_pair(text: &str, word: &Range<usize>) -> Option<Hit> {
         return None;
     }
     let value = bare(text, second, true);
+    let odd = super::values::odd_word(text, &(second..second));
+    if let Some(hit) = odd.and_then(|odd| judge_at(text, Strength::Password, Join::Quoted, "", odd)) {
+        return Some(hit);
+    }
     let join = if is_access || joint == 0 {
         Join::Told
     } else {

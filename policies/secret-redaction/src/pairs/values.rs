@@ -2,7 +2,7 @@
 
 use super::BARE_MAX;
 use crate::alphabet::{DASH, DIGIT, LETTER, TOKEN, URL64, WORD};
-use crate::shape::VALUE_MAX;
+use crate::shape::{self, VALUE_MAX};
 use std::ops::Range;
 
 /// Furthest end of a word behind the sign that is in it, in bytes.
@@ -309,6 +309,26 @@ fn alone_on_line(text: &str, name: &Range<usize>, value: &Range<usize>) -> Optio
         .take_while(|byte| closes(byte))
         .count();
     Some(value.start..end - closing)
+}
+
+/// Returns a word that has signs which end a value elsewhere, where such a word is nothing but a password; none in a row of a table.
+pub(super) fn odd_word(text: &str, value: &Range<usize>) -> Option<Range<usize>> {
+    let bytes = text.as_bytes();
+    let ends = |&byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'`' | b'\\');
+    let limit = bytes.len().min(value.start + WORD_MAX);
+    let word = &bytes[value.start..limit];
+    let mut end = value.start + word.iter().position(ends).unwrap_or(word.len());
+    if end > value.start && matches!(bytes[end - 1], b'.' | b',' | b';' | b':' | b')') {
+        end -= 1;
+    }
+    // A call's parenthesis is closed.
+    let is_call = |word: &str| word.contains('(') && bytes.get(end) == Some(&b')');
+    let word = text
+        .get(value.start..end)
+        .filter(|word| shape::is_made_up_with_odd_signs(word) && !is_call(word))?;
+    let line = &bytes[value.start.saturating_sub(LINE_MAX)..value.start];
+    let line = &line[memchr::memrchr(b'\n', line).map_or(0, |end| end + 1)..];
+    (!word.contains('|') || !line.contains(&b'|')).then_some(value.start..end)
 }
 
 /// Returns a word up to the next white space or quote, where the value that was read of it ends at a sign that passwords have, too.

@@ -64,6 +64,50 @@ pub(crate) fn is_made_up_with_signs(word: &str) -> bool {
         && (digits > 1 || is_digit_before_letter())
 }
 
+/// Says whether it has small and capital letters and a sign between them that names do not have: `AyAa!Shw!orj`.
+pub(super) fn is_mixed_with_signs(bytes: &[u8]) -> bool {
+    let is_sign = |byte: u8| matches!(byte, b'!' | b'#' | b'$' | b'%' | b'^' | b'*');
+    let has = |kind: fn(&u8) -> bool| bytes.iter().any(kind);
+    let is_between = bytes.windows(3).any(|three| {
+        is_sign(three[1]) && three[0].is_ascii_alphanumeric() && three[2].is_ascii_alphanumeric()
+    });
+    (8..=32).contains(&bytes.len())
+        && bytes
+            .iter()
+            .all(|&byte| byte.is_ascii_alphanumeric() || is_sign(byte))
+        && is_between
+        && has(u8::is_ascii_uppercase)
+        && has(u8::is_ascii_lowercase)
+}
+
+/// Says whether a word that has `/`, `(`, `|` or `<` in it was made up by a generator, and is no path, call, cell or element:
+/// some part of it is no word with a number.
+pub(crate) fn is_made_up_with_odd_signs(word: &str) -> bool {
+    let bytes = word.as_bytes();
+    let is_odd = |byte: &u8| matches!(byte, b'/' | b'(' | b'|' | b'<');
+    let is_sign = |byte: &u8| matches!(byte, b'!' | b'#' | b'$' | b'%' | b'^' | b'*' | b'?' | b'@' | b'+');
+    let has = |kind: fn(&u8) -> bool| bytes.iter().any(kind);
+    let is_of_it = |byte: &u8| {
+        byte.is_ascii_alphanumeric() || is_odd(byte) || is_sign(byte) || matches!(byte, b'-' | b'_')
+    };
+    let is_no_word = |part: &[u8]| {
+        let is_digit_inside = part.len() > 2
+            && part
+                .windows(2)
+                .any(|pair| pair[0].is_ascii_digit() && pair[1].is_ascii_alphabetic());
+        is_digit_inside || part.iter().any(is_sign)
+    };
+    let odd = bytes.iter().filter(|byte| is_odd(byte)).count();
+    (7..=32).contains(&bytes.len())
+        && bytes.iter().all(is_of_it)
+        && (1..=2).contains(&odd)
+        && bytes.split(is_odd).all(|part| !part.is_empty())
+        && bytes.split(is_odd).any(is_no_word)
+        && has(u8::is_ascii_uppercase)
+        && has(u8::is_ascii_lowercase)
+        && (has(u8::is_ascii_digit) || has(is_sign))
+}
+
 /// Says whether it is words that somebody has put together to remember them, and no sentence.
 pub(crate) fn is_passphrase(value: &str) -> bool {
     #[rustfmt::skip]
