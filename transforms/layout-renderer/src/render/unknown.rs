@@ -97,7 +97,6 @@ fn steady<'s>(name: &str, value: &Json<'s>) -> Option<Json<'s>> {
         return None;
     }
     match value {
-        Json::Null => None,
         Json::Object(members) => {
             let kept: Vec<(String, Json<'s>)> = members
                 .iter()
@@ -113,7 +112,7 @@ fn steady<'s>(name: &str, value: &Json<'s>) -> Option<Json<'s>> {
             };
             Some(Json::Array(items.iter().map(item).collect()))
         }
-        Json::Array(_) => None,
+        Json::Null | Json::Array(_) => None,
         plain => Some(plain.clone()),
     }
 }
