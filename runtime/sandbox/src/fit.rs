@@ -87,8 +87,13 @@ fn imports(component: &Component) -> Vec<String> {
         .filter(|(_, import)| !is_type_only(component, &import.ty))
         .map(|(name, _)| name.to_owned())
         .collect();
+    self::foreign(foreign)
+}
+
+/// Says what is wrong with imports that are not of types alone, with what mends it.
+pub(crate) fn foreign(names: Vec<String>) -> Vec<String> {
     let mut by_advice: BTreeMap<Option<&'static str>, Vec<String>> = BTreeMap::new();
-    for name in foreign {
+    for name in names {
         by_advice
             .entry(advice(&name))
             .or_default()

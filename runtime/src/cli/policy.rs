@@ -1,7 +1,7 @@
 //! `policy`: what authors of redaction policies need, from the first line to handing it in.
 //!
 //! All of it works offline, on the author's own machine, and runs a policy as the product does: in the sandbox, with
-//! the limits of a deployment's defaults.
+//! the limits of a deployment's defaults or of a configuration file.
 
 pub(super) mod bench;
 mod check;
@@ -18,7 +18,7 @@ mod store;
 mod stored;
 mod touched;
 
-use crate::{app::Failure, files, output::outln, policies};
+use crate::{app::Failure, config::Config, files, output::outln, policies};
 use clap::{Args, Subcommand};
 use mirror_core::document::Context;
 use mirror_sandbox::{
@@ -39,7 +39,7 @@ pub enum PolicyCommand {
     /// It is compiled, described and given its settings; then it judges sample documents, alone, together and twice, and
     /// must find the same each time. Exit code 1: it cannot be used.
     #[command(
-        after_help = "Examples:\n  kbc-mirror policy check policy.wasm\n  kbc-mirror policy check policy.wasm --settings settings.json --json"
+        after_help = "Examples:\n  kbc-mirror policy check policy.wasm\n  kbc-mirror policy check policy.wasm --settings settings.json --json\n  kbc-mirror policy check policy.wasm --config mirror.toml --mirror retail --name customer-data"
     )]
     Check(check::Check),
     /// Judges golden cases, and compares with what is expected.
@@ -71,9 +71,9 @@ pub enum PolicyCommand {
     /// Tells what a component is: digest, interface, rules, schema of its settings, tools that made it.
     #[command(after_help = "Example:\n  kbc-mirror policy inspect policy.wasm")]
     Inspect(inspect::Inspect),
-    /// Measures what a policy costs, and how much of each limit its worst document takes.
+    /// Measures what a policy costs, and how much of each limit is taken by the document that takes most of it.
     ///
-    /// Exit code 1: it gave no verdict on any document.
+    /// Fuel, memory, findings and the bytes of the answer are the same on every machine; time is that of this one. Exit code 1: it gave no verdict on any document.
     #[command(
         after_help = "Examples:\n  kbc-mirror policy bench policy.wasm --data tree\n  kbc-mirror policy bench policy.wasm --base earlier.wasm --json"
     )]
@@ -181,6 +181,14 @@ fn component(path: &std::path::Path) -> Result<Vec<u8>, Failure> {
     component_of(path).map(|(component, _)| component)
 }
 
+/// The same of a file that may be as large as these limits say.
+fn component_within(path: &std::path::Path, limits: &Limits) -> Result<Vec<u8>, Failure> {
+    let wrapped = wrapped_within(path, limits)?;
+    let (component, _) =
+        wrapped.map_err(|error| Failure::message(format!("`{}`: {error}", path.display())))?;
+    Ok(component)
+}
+
 /// The same, and says whether the file is a core module.
 fn component_of(path: &std::path::Path) -> Result<(Vec<u8>, bool), Failure> {
     wrapped(path)?.map_err(|error| Failure::message(format!("`{}`: {error}", path.display())))
@@ -188,7 +196,14 @@ fn component_of(path: &std::path::Path) -> Result<(Vec<u8>, bool), Failure> {
 
 /// The same, with all that is wrong with a core module of which no component can be made.
 fn wrapped(path: &std::path::Path) -> Result<Result<(Vec<u8>, bool), WrapError>, Failure> {
-    let limits = Limits::default();
+    wrapped_within(path, &Limits::default())
+}
+
+/// The same of a file that may be as large as these limits say.
+fn wrapped_within(
+    path: &std::path::Path,
+    limits: &Limits,
+) -> Result<Result<(Vec<u8>, bool), WrapError>, Failure> {
     let bytes = policies::read_component(path, limits.component_bytes_max)
         .map_err(|error| Failure::usage(crate::app::chain(&error)))?;
     if !mirror_sandbox::is_core_module(&bytes) {
@@ -200,12 +215,62 @@ fn wrapped(path: &std::path::Path) -> Result<Result<(Vec<u8>, bool), WrapError>,
 
 /// Starts a sandbox with the defaults of a deployment, also for compiling, so that what passes here passes there.
 pub(super) fn sandbox() -> Result<Sandbox, Failure> {
-    let compiler = policies::compiler(CompileLimits::default()).map_err(|error| Failure::failed(&error))?;
+    sandbox_within(Limits::default(), CompileLimits::default())
+}
+
+/// The same with other limits for policies.
+fn sandbox_within(limits: Limits, compile: CompileLimits) -> Result<Sandbox, Failure> {
+    let compiler = policies::compiler(compile).map_err(|error| Failure::failed(&error))?;
     let config = SandboxConfig {
         compiler,
-        ..SandboxConfig::offline(Limits::default(), Limits::default())
+        ..SandboxConfig::offline(Limits::default(), limits)
     };
     Sandbox::new(config).map_err(|error| Failure::failed(&error))
+}
+
+/// Under which limits a policy is tried.
+#[derive(Debug, Args)]
+struct Within {
+    /// A configuration file, whose limits of `[policies]` hold; left out, the defaults.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// With `--name`, a mirror and one of its policies, whose own `limits` hold.
+    #[arg(long, requires_all = ["config", "name"])]
+    mirror: Option<String>,
+    /// The name of that policy in the configuration file.
+    #[arg(long, requires = "mirror")]
+    name: Option<String>,
+}
+
+impl Within {
+    /// Returns the limits, and those for compiling.
+    ///
+    /// # Errors
+    /// A file that cannot be used, or has no such mirror or policy.
+    fn limits(&self) -> Result<(Limits, CompileLimits), Failure> {
+        let Some(path) = &self.config else {
+            return Ok((Limits::default(), CompileLimits::default()));
+        };
+        let config = Config::read(path).map_err(|error| Failure::usage(crate::app::chain(&error)))?;
+        let limits = match (&self.mirror, &self.name) {
+            (Some(mirror), Some(name)) => {
+                let spec = config
+                    .mirror(mirror)
+                    .map_err(|error| Failure::usage(error.to_string()))?;
+                let policy = spec.policies.iter().find(|policy| policy.name == *name);
+                let policy = policy.ok_or_else(|| {
+                    Failure::usage(format!(
+                        "mirror `{}` has no policy `{}`",
+                        spec.id,
+                        name.escape_debug()
+                    ))
+                })?;
+                policy.limits.clone()
+            }
+            _ => config.policies.limits.clone(),
+        };
+        Ok((limits, config.policies.compile))
+    }
 }
 
 /// Prepares the policy that a command is about; the built-in one where none is named.

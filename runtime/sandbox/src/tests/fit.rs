@@ -180,3 +180,41 @@ fn what_would_keep_the_compiler_busy_is_refused_before_it() {
     "#]],
     );
 }
+
+#[test]
+fn what_is_beyond_a_limit_tells_its_imports_too() {
+    // Types alone are none, also where they come from elsewhere.
+    let imports = r#"(import "wasi:io/poll@0.2.0" (instance (export "pollable" (type (sub resource)))))
+        (import "keboola:mirror/types@0.1.0" (instance $types (type $u u8) (export "t" (type (eq $u)))))
+        (alias export $types "t" (type $t))
+        (import "acme:types/all" (instance (type $u u8) (export "t" (type (eq $u)))))
+        (import "log" (instance (export "write" (func (param "text" string)))))
+        (import "now" (func (result u64)))"#;
+    let text = format!("(component {imports} (core module (func) (func) (func) (func)))");
+    let small = Limits {
+        functions_max: 3,
+        ..limits()
+    };
+    let bytes = wat::parse_str(&text).expect("the text parses");
+    check_bytes(
+        small,
+        &bytes,
+        &expect![[r#"
+            it has 4 functions and 3 are allowed (functions_max)
+            it imports `log`, `now`, and guests get no functions
+            it imports `wasi:io/poll@0.2.0`, and guests get no functions; to build without WASI: in Rust, target `wasm32-unknown-unknown`; in Python, `componentize-py … componentize --stub-wasi`; in JavaScript, `jco componentize --backend quickjs --backend-qjs-stub-wasi --backend-qjs-disable-async`, or disable `random`, `stdio`, `clocks`, `http` and `fetch-event`
+        "#]],
+    );
+    let smaller = Limits {
+        component_bytes_max: 100,
+        ..limits()
+    };
+    let error = sandbox(smaller).customer_policy("X", &bytes, "{}");
+    let Err(SandboxError::Misfit { problems, .. }) = error else {
+        panic!("the component is too large");
+    };
+    assert_eq!(problems.len(), 3, "{problems:?}");
+    assert!(problems[0].contains("component_bytes_max"), "{problems:?}");
+    assert!(problems[1].contains("`log`, `now`"), "{problems:?}");
+    assert!(problems[2].contains("`wasi:io/poll@0.2.0`"), "{problems:?}");
+}

@@ -32,7 +32,7 @@ use mirror_core::{
     layout::{PlacedObject, Rendered},
     placement::{Change, Placement},
 };
-use mirror_sandbox::RedactionPolicy;
+use mirror_sandbox::{Limits, RedactionPolicy};
 use serde_json::{Value, json};
 use std::{
     cell::RefCell,
@@ -125,7 +125,7 @@ fn named(bench: &Policy) -> Result<Vec<Named>, Failure> {
     let sandbox = policy::sandbox()?;
     let with = |(at, path): (usize, &std::path::PathBuf)| {
         let settings = policy::settings(bench.settings.get(at))?;
-        let (guest, prepare_ms) = prepared(&sandbox, path, &settings)?;
+        let (guest, prepare_ms) = prepared(&sandbox, path, &settings, &Limits::default())?;
         Ok(Named {
             name: path.display().to_string(),
             identity: Some((guest.digest().to_owned(), settings)),

@@ -1,14 +1,18 @@
 //! `policy bench`: what does this policy cost, and how much of what it may?
 
 use super::{
+    Within,
     check::{NO_TEXTS, percent},
-    component, context, documents,
+    component_within, context, documents,
     documents::sources,
-    name, sandbox, settings, unusable,
+    name, sandbox_within, settings, unusable,
 };
 use crate::{app::Failure, output::outln};
 use clap::Args;
-use mirror_core::{document::Document, finding::Verdict};
+use mirror_core::{
+    document::Document,
+    finding::{Finding, Target, Verdict},
+};
 use mirror_sandbox::{Limits, RedactionPolicy, Sandbox, Usage};
 use serde_json::{Value, json};
 use std::{
@@ -32,6 +36,8 @@ pub struct Bench {
     /// Time of one measurement.
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(100..=600_000))]
     ms: u64,
+    #[command(flatten)]
+    within: Within,
     /// Print the figures as JSON.
     #[arg(long)]
     json: bool,
@@ -52,9 +58,85 @@ struct Figures {
     withheld: usize,
     /// Of all documents, each judged alone. The same on every machine.
     fuel: u64,
-    /// The document that takes most.
+    /// The document that takes most fuel.
     worst: String,
     worst_usage: Usage,
+    /// What takes most of each budget.
+    budgets: [Budget; 5],
+}
+
+/// A budget, and the document that takes most of it.
+struct Budget {
+    name: &'static str,
+    unit: &'static str,
+    /// The limit that says how much is allowed.
+    limit: &'static str,
+    max: u64,
+    path: String,
+    used: u64,
+}
+
+impl Budget {
+    fn of_all(limits: &Limits) -> [Self; 5] {
+        let budget = |name, unit, limit, max| Self {
+            name,
+            unit,
+            limit,
+            max,
+            path: String::new(),
+            used: 0,
+        };
+        [
+            budget(
+                "time",
+                "us",
+                "deadline_ms",
+                limits.deadline_ms.saturating_mul(1_000),
+            ),
+            budget("fuel", "", "fuel_max", limits.fuel_max),
+            budget(
+                "memory",
+                "bytes",
+                "memory_bytes_max",
+                limits.memory_bytes_max as u64,
+            ),
+            budget("findings", "", "findings_max", limits.findings_max as u64),
+            budget("answer", "bytes", "hostcall_fuel", limits.hostcall_fuel as u64),
+        ]
+    }
+
+    fn as_json(&self) -> Value {
+        let Self {
+            name,
+            unit,
+            limit,
+            max,
+            path,
+            used,
+        } = self;
+        json!({ "name": name, "unit": unit, "limit": limit, "max": max, "used": used, "path": path })
+    }
+
+    fn take(&mut self, path: &str, used: u64) {
+        if self.path.is_empty() || used > self.used {
+            (self.path, self.used) = (path.to_owned(), used);
+        }
+    }
+}
+
+/// Bytes of one finding in a policy's answer, without the text of a literal.
+const FINDING_BYTES: usize = 20;
+
+/// Returns the bytes that a policy's findings in one document take where they are handed over.
+fn answer_bytes(findings: &[Finding]) -> usize {
+    let literal = |finding: &Finding| match &finding.target {
+        Target::Literal(text) => text.len(),
+        Target::Whole | Target::Bytes { .. } => 0,
+    };
+    findings
+        .iter()
+        .map(|finding| FINDING_BYTES + literal(finding))
+        .sum()
 }
 
 pub(super) fn run(bench: &Bench) -> Result<(), Failure> {
@@ -70,10 +152,11 @@ pub(super) fn run(bench: &Bench) -> Result<(), Failure> {
     }
     let documents: Vec<Document> = judged.into_iter().map(|judged| judged.document).collect();
     let settings = settings(bench.settings.as_ref())?;
-    let sandbox = sandbox()?;
-    let (policy, prepare_ms) = prepared(&sandbox, &bench.policy, &settings)?;
+    let (limits, compile) = bench.within.limits()?;
+    let sandbox = sandbox_within(limits.clone(), compile)?;
+    let (policy, prepare_ms) = prepared(&sandbox, &bench.policy, &settings, &limits)?;
     let base = match &bench.base {
-        Some(path) => Some(prepared(&sandbox, path, &settings)?),
+        Some(path) => Some(prepared(&sandbox, path, &settings, &limits)?),
         None => None,
     };
     // In turns, so that whatever else the machine does falls on both.
@@ -87,9 +170,9 @@ pub(super) fn run(bench: &Bench) -> Result<(), Failure> {
             best_base = best_base.or(speed(base, &documents, time)?);
         }
     }
-    let figures = figures(&policy, &documents, prepare_ms, &best)?;
+    let figures = figures(&policy, &documents, &limits, prepare_ms, &best)?;
     let base = match &base {
-        Some((base, prepare_ms)) => Some(self::figures(base, &documents, *prepare_ms, &best_base)?),
+        Some((base, prepare_ms)) => Some(self::figures(base, &documents, &limits, *prepare_ms, &best_base)?),
         None => None,
     };
     print(bench, documents.len(), &figures, base.as_ref());
@@ -108,8 +191,9 @@ pub(in crate::cli) fn prepared(
     sandbox: &Sandbox,
     path: &Path,
     settings: &str,
+    limits: &Limits,
 ) -> Result<(RedactionPolicy, f64), Failure> {
-    let component = component(path)?;
+    let component = component_within(path, limits)?;
     let began = Instant::now();
     let policy = sandbox
         .customer_policy(&name(path), &component, settings)
@@ -187,24 +271,41 @@ fn text_bytes(document: &Document) -> usize {
 fn figures(
     policy: &RedactionPolicy,
     documents: &[Document],
+    limits: &Limits,
     prepare_ms: f64,
     best: &Speed,
 ) -> Result<Figures, Failure> {
     let measure = |documents: &[Document]| {
+        let began = Instant::now();
         let measured = policy.measure(&context(), documents);
-        measured
-            .map(|measured| measured.usage)
-            .map_err(|error| Failure::failed(&error))
+        let measured = measured.map_err(|error| Failure::failed(&error))?;
+        Ok::<_, Failure>((measured, began.elapsed()))
     };
     let instance = instance(policy)?;
     let mut fuel = 0;
     let mut worst = (String::new(), Usage::default());
+    let mut budgets = Budget::of_all(limits);
     for document in documents {
-        let usage = measure(std::slice::from_ref(document))?;
+        let (measured, first) = measure(std::slice::from_ref(document))?;
+        // Once more, so that a turn of another process is no document's.
+        let (_, second) = measure(std::slice::from_ref(document))?;
+        let usage = measured.usage;
         fuel += usage.fuel;
+        let path = document.path.as_ref().map_or("", |path| path.as_str());
         if usage.fuel >= worst.1.fuel {
-            let path = document.path.as_ref().map_or("", |path| path.as_str());
             worst = (path.to_owned(), usage);
+        }
+        let findings = measured.findings.unwrap_or_default().pop().unwrap_or_default();
+        let time = u64::try_from(first.min(second).as_micros()).unwrap_or(u64::MAX);
+        let used = [
+            time,
+            usage.fuel,
+            usage.memory_bytes as u64,
+            findings.len() as u64,
+            answer_bytes(&findings) as u64,
+        ];
+        for (budget, used) in budgets.iter_mut().zip(used) {
+            budget.take(path, used);
         }
     }
     Ok(Figures {
@@ -217,6 +318,7 @@ fn figures(
         fuel,
         worst: worst.0,
         worst_usage: worst.1,
+        budgets,
     })
 }
 
@@ -236,8 +338,6 @@ fn print(bench: &Bench, documents: usize, figures: &Figures, base: Option<&Figur
         );
         return;
     }
-    let limits = Limits::default();
-    let usage = figures.worst_usage;
     outln!(
         "{documents} documents, {} findings, {} withheld, on one core",
         figures.findings,
@@ -274,17 +374,23 @@ fn print(bench: &Bench, documents: usize, figures: &Figures, base: Option<&Figur
     #[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
     let fuel = compared(figures.fuel as f64, base.map(|base| base.fuel as f64));
     outln!("{:<10}{:>14} for all, each alone{fuel}", "fuel", figures.fuel);
-    outln!("worst     `{}`", figures.worst);
-    outln!(
-        "  fuel    {:>14}, {}",
-        usage.fuel,
-        percent(usage.fuel, limits.fuel_max)
-    );
-    outln!(
-        "  memory  {:>14} bytes, {}",
-        usage.memory_bytes,
-        percent(usage.memory_bytes as u64, limits.memory_bytes_max as u64)
-    );
+    outln!("worst of each budget");
+    for budget in &figures.budgets {
+        let Budget {
+            name,
+            unit,
+            limit,
+            max,
+            path,
+            used,
+        } = budget;
+        let amount = format!("{used} {unit}");
+        outln!(
+            "  {name:<8}{:>16}, {} ({limit}): `{path}`",
+            amount.trim_end(),
+            percent(*used, *max)
+        );
+    }
     if let Some(base) = base.filter(|base| base.findings != figures.findings) {
         outln!("the base has {} findings in the same documents", base.findings);
     }
@@ -310,8 +416,14 @@ impl Figures {
             fuel,
             worst,
             worst_usage,
+            budgets,
         } = self;
-        let limits = Limits::default();
+        let max = |name: &str| {
+            budgets
+                .iter()
+                .find(|budget| budget.name == name)
+                .map(|budget| budget.max)
+        };
         json!({
             "prepare_ms": prepare_ms,
             "instance_us": instance_us,
@@ -323,10 +435,11 @@ impl Figures {
             "worst": {
                 "path": worst,
                 "fuel": worst_usage.fuel,
-                "fuel_max": limits.fuel_max,
+                "fuel_max": max("fuel"),
                 "memory_bytes": worst_usage.memory_bytes,
-                "memory_bytes_max": limits.memory_bytes_max,
+                "memory_bytes_max": max("memory"),
             },
+            "budgets": budgets.iter().map(Budget::as_json).collect::<Vec<_>>(),
         })
     }
 }

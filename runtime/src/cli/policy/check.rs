@@ -1,11 +1,11 @@
 //! `policy check`: can this component be used, and if not, what all is wrong with it?
 
 use super::{
-    context, documents,
+    Within, context, documents,
     documents::sources,
-    name, sandbox, settings,
+    name, sandbox_within, settings,
     touched::{HIDDEN, escaped},
-    wrapped,
+    wrapped_within,
 };
 use crate::{app::Failure, output::outln};
 use clap::Args;
@@ -14,7 +14,7 @@ use mirror_core::{
     finding::{Finding, Target},
     guard::Sightings,
 };
-use mirror_sandbox::{Limits, RedactionPolicy, SandboxError, Usage};
+use mirror_sandbox::{Limits, RedactionPolicy, Sandbox, SandboxError, Usage};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
@@ -31,6 +31,8 @@ pub struct Check {
     /// Files or directories to try it on, beside the documents that are built in.
     #[arg(long)]
     data: Vec<PathBuf>,
+    #[command(flatten)]
+    within: Within,
     /// Print the outcome as JSON.
     #[arg(long)]
     json: bool,
@@ -54,6 +56,8 @@ struct Report {
     /// What the largest batch took, and the document that alone took most fuel.
     used: Usage,
     worst: Option<(String, Usage)>,
+    /// Those that it was tried under.
+    limits: Limits,
     /// What the policy found, which no path that is shown says. May be secrets: never printed.
     found: BTreeSet<String>,
 }
@@ -69,17 +73,22 @@ pub(super) fn run(check: &Check) -> Result<(), Failure> {
     }
     let mut tried = documents::samples();
     tried.extend(given);
-    let mut report = match wrapped(&check.policy)? {
-        Ok((bytes, is_module)) => Report {
-            is_module,
-            ..examine(&check.policy, &bytes, &settings, tried)?
-        },
+    let (limits, compile) = check.within.limits()?;
+    let mut report = match wrapped_within(&check.policy, &limits)? {
+        Ok((bytes, is_module)) => {
+            let sandbox = sandbox_within(limits.clone(), compile)?;
+            Report {
+                is_module,
+                ..examine(&sandbox, &check.policy, &bytes, &settings, tried)?
+            }
+        }
         Err(error) => Report {
             is_module: true,
             problems: error.into_problems(),
             ..Report::default()
         },
     };
+    report.limits = limits;
     report.hide_found();
     if check.json {
         outln!("{}", report.as_json(&check.policy.display().to_string()));
@@ -114,6 +123,7 @@ pub(super) fn on_samples(policy: &RedactionPolicy) -> Result<Vec<String>, Failur
 }
 
 fn examine(
+    sandbox: &Sandbox,
     path: &Path,
     bytes: &[u8],
     settings: &str,
@@ -125,7 +135,7 @@ fn examine(
         documents: tried.len(),
         ..Report::default()
     };
-    match sandbox()?.customer_policy(&name(path), bytes, settings) {
+    match sandbox.customer_policy(&name(path), bytes, settings) {
         Ok(policy) => {
             let documents: Vec<Document> = tried.into_iter().map(|judged| judged.document).collect();
             report.try_on(&policy, &documents)?;
@@ -278,7 +288,7 @@ impl Report {
     }
 
     fn as_json(&self, file: &str) -> Value {
-        let limits = Limits::default();
+        let limits = &self.limits;
         json!({
             "file": file,
             "module": self.is_module,
@@ -307,7 +317,7 @@ impl Report {
         let Some(policy) = self.policy.as_ref().filter(|_| self.problems.is_empty()) else {
             return;
         };
-        let (info, limits) = (policy.info(), Limits::default());
+        let (info, limits) = (policy.info(), &self.limits);
         outln!("{file}: good");
         if self.is_module {
             outln!(

@@ -177,6 +177,45 @@ async fn what_got_no_verdict_or_was_not_read_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn check_and_bench_hold_a_policy_to_the_limits_of_a_configuration_file() {
+    let mut site = with_example(Options::default());
+    let narrow = format!("{CUSTOMER_DATA}limits = {{ fuel_max = 1000000, findings_max = 77 }}\n");
+    let narrow: &'static str = Box::leak(narrow.into_boxed_str());
+    site.configure(|options| options.mirror = narrow);
+    let (component, config) = (site.path("customer-data.wasm"), site.path("mirror.toml"));
+    site.write("settings.json", SETTINGS);
+    let settings = site.path("settings.json");
+    let of_file = ["--settings", path(&settings), "--config", path(&config), "--json"];
+    let of_policy = ["--mirror", MIRROR, "--name", "customer-data"];
+    let asked = |command: &[&str], more: &[&str]| {
+        let arguments = [command, &[path(&component)], &of_file, more].concat();
+        let output = policy(&arguments);
+        let told = serde_json::from_str(&output.stdout).unwrap_or(Value::Null);
+        (output, told)
+    };
+    let (_, wide) = asked(&["check"], &[]);
+    assert!(wide["fuel"]["max"].as_u64() > Some(1_000_000), "{wide:#}");
+    let (_, narrow) = asked(&["check"], &of_policy);
+    assert_eq!(narrow["fuel"]["max"], 1_000_000, "{narrow:#}");
+    let (output, bench) = asked(&["bench", "--ms", "100"], &of_policy);
+    let budgets = bench["policy"]["budgets"].as_array();
+    let budgets = budgets.unwrap_or_else(|| panic!("{output:?}"));
+    let names: Vec<&str> = budgets
+        .iter()
+        .filter_map(|budget| budget["name"].as_str())
+        .collect();
+    assert_eq!(names, ["time", "fuel", "memory", "findings", "answer"]);
+    for budget in budgets {
+        assert_ne!(budget["path"], "", "{bench:#}");
+    }
+    assert_eq!(budgets[1]["max"], 1_000_000, "{bench:#}");
+    assert_eq!(budgets[3]["max"], 77, "{bench:#}");
+    let (unknown, _) = asked(&["check"], &["--mirror", MIRROR, "--name", "other"]);
+    assert_eq!(unknown.status.code(), Some(2), "{unknown:?}");
+    assert!(unknown.stderr.contains("has no policy `other`"), "{unknown:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn explain_takes_several_policies_each_with_its_settings() {
     let directory = files(&[("a.json", r#"{"note": "ONE-11111111 TWO-22222222"}"#)]);
     let wrapped = policy(&[
