@@ -48,14 +48,17 @@ impl Pieces {
     }
 }
 
+/// Where each object of a pack is.
+type Places = HashMap<Oid, (Kind, Piece)>;
+
 /// Objects by id, of one pack or of several.
 #[derive(Debug, Default)]
 pub(crate) struct Unpacked {
-    packs: Vec<(Pieces, HashMap<Oid, (Kind, Piece)>)>,
+    packs: Vec<(Pieces, Places)>,
 }
 
 impl Unpacked {
-    pub(super) fn new(pieces: Pieces, objects: HashMap<Oid, (Kind, Piece)>) -> Self {
+    pub(super) fn new(pieces: Pieces, objects: Places) -> Self {
         Self {
             packs: vec![(pieces, objects)],
         }
