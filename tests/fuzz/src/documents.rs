@@ -25,19 +25,24 @@ pub(crate) fn path(format: Format) -> &'static str {
         Format::Json => "configs/main/extractor/a.json",
         Format::JsonLines => "jobs/a.jsonl",
         Format::Csv => "storage/samples/in.c-main/a.csv",
-        Format::Text => "configs/main/a.sql",
+        Format::Text => "configs/main/a.md",
     }
 }
 
-/// Makes a batch of one configuration with one file.
+/// Makes a batch of one configuration with one file of a format.
 pub(crate) fn batch(format: Format, text: &str) -> (RenderedBatch, Vec<Withheld>) {
+    batch_at(path(format), text)
+}
+
+/// Makes a batch of one configuration with one file.
+pub(crate) fn batch_at(path: &str, text: &str) -> (RenderedBatch, Vec<Withheld>) {
     let subject = Subject::Object(ObjectKey::Config {
         component: ComponentId::parse("keboola.ex-db").expect("a component"),
         config: ConfigId::parse("1").expect("a configuration"),
     });
     let rendered = Rendered {
         files: vec![RawFile {
-            path: path(format).to_owned(),
+            path: path.to_owned(),
             kind: DocumentKind::Config,
             content: text.to_owned(),
         }],

@@ -4,14 +4,14 @@
 
 mod model;
 
-use crate::documents::{batch, is_json, leaves, path, spliced};
+use crate::documents::{batch, batch_at, is_json, leaves, path, spliced};
 use arbitrary::{Arbitrary, Unstructured};
 use mirror_core::{
     document::{LeafRole, Leaves},
     finding::{Finding, RuleId, Target, Verdict, WithholdReason},
     guard::Guard,
     marker::{Marker, TagKey},
-    redaction::{self, Redaction, SecretsMode},
+    redaction::{self, Form, Redaction, SecretsMode},
     walk::{self, Format},
 };
 
@@ -179,6 +179,53 @@ pub(crate) fn run(data: &[u8]) {
     }
     if format == Format::Text {
         assert_eq!(redaction::redact_text(&text, &findings, &redaction), result);
+        for path in CODE {
+            check_code(path, &text, &findings, &redaction);
+        }
+    }
+}
+
+/// Files of code: of each language, and of a database that is known.
+const CODE: [&str; 5] = [
+    "configs/main/a.py",
+    "configs/main/a.r",
+    "configs/main/a.jl",
+    "configs/main/a.sql",
+    "configs/main/transformation/keboola.snowflake-transformation/a.sql",
+];
+
+/// In code words go whole, so more may go than what findings name, and never less.
+fn check_code(path: &str, text: &str, findings: &[Finding], redaction: &Redaction) {
+    let form = Form::of(path);
+    let replaced = redaction::replaced(form, text, findings, redaction).expect("they fit the text");
+    let result = spliced(text, &replaced);
+    let (rendered, _) = batch_at(path, text);
+    let (redacted, withheld) = rendered.redact(vec![Verdict::Findings(findings.to_vec())], redaction);
+    assert_eq!(withheld, []);
+    let shown = leaves(redacted.documents());
+    let shown = shown.get(0).map_or("", |leaf| leaf.value);
+    assert_eq!(shown, result, "shown and applied are the same in {path}");
+    assert_eq!(
+        redaction::replaced(form, &result, &[], redaction),
+        Ok(Vec::new()),
+        "twice is once in {path}"
+    );
+    // What is in a marker stays, and so does white space around a word.
+    if text.contains("[REDACTED:") {
+        return;
+    }
+    let is_gone = |at: usize| replaced.iter().any(|replaced| replaced.range.contains(&at));
+    let named = findings.iter().flat_map(|finding| match &finding.target {
+        Target::Whole => vec![(0, text.len())],
+        Target::Bytes { start, end } => vec![(*start, *end)],
+        Target::Literal(literal) => {
+            let found = text.match_indices(literal.as_str());
+            found.map(|(at, _)| (at, at + literal.len())).collect()
+        }
+    });
+    for at in named.flat_map(|(start, end)| start..end) {
+        let is_blank = text.as_bytes()[at].is_ascii_whitespace();
+        assert!(is_blank || is_gone(at), "byte {at} is left in {path}: {result}");
     }
 }
 
