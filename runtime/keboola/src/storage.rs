@@ -2,12 +2,11 @@
 
 use crate::{
     item::{Item, item},
-    json::{Members, Problem, items, object_text},
+    json::{Members, Problem, items},
     text::Text,
 };
 use jiff::Timestamp;
 use mirror_core::ids::{BucketId, TableId};
-use std::collections::BTreeSet;
 
 /// A bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,23 +73,6 @@ impl Table {
             last_import: members.time("lastImportDate"),
             source: text.to_owned(),
         })
-    }
-
-    /// Returns the names of the members of its text.
-    #[must_use]
-    pub fn member_names(&self) -> BTreeSet<String> {
-        let members = Members::parse(&self.source);
-        let names = |members: &Members<'_>| members.iter().map(|(name, _)| name.to_owned()).collect();
-        members.as_ref().map(names).unwrap_or_default()
-    }
-
-    /// Leaves of its text the members of these names, each as it was received.
-    pub fn keep_members(&mut self, names: &BTreeSet<String>) {
-        if let Ok(members) = Members::parse(&self.source) {
-            let kept = members.iter().filter(|(name, _)| names.contains(*name));
-            let source = object_text(kept);
-            self.source = source;
-        }
     }
 }
 
@@ -171,16 +153,6 @@ pub struct Preview {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_table_keeps_members_as_they_were_received() {
-        let mut table = Table::parse(r#"{"id":"in.c-a.b","n":1.50,"isTyped":false,"x":{"y":[ ]}}"#).unwrap();
-        let names = table.member_names();
-        assert_eq!(names.iter().collect::<Vec<_>>(), ["id", "isTyped", "n", "x"]);
-        let names = ["id", "x", "z"].map(str::to_owned).into();
-        table.keep_members(&names);
-        assert_eq!(table.source, r#"{"id":"in.c-a.b","x":{"y":[ ]}}"#);
-    }
 
     #[test]
     fn a_narrowed_preview_keeps_the_key_and_the_order() {

@@ -315,7 +315,7 @@ fn runs_tell_all_but_how_they_were_asked_for() -> Result<()> {
 fn what_a_file_does_not_tell_is_missed() -> Result<()> {
     let table = json!({
         "id": "in.c-main.t", "name": "t", "displayName": "T", "uri": "https://x", "rowsCount": 3, "primaryKey": ["id"],
-        "isAlias": false, "distributionKey": ["id"], "transactional": true, "columns": ["id"],
+        "isAlias": false, "isTyped": true, "distributionKey": ["id"], "transactional": true, "columns": ["id"],
         "created": "2026-01-05T09:00:00+0100", "bucket": {"id": "in.c-main"},
         "metadata": [
             {"key": "k", "value": "of the user", "provider": "user", "timestamp": "2026-01-05T09:00:00+0100"},
@@ -348,7 +348,7 @@ fn what_a_file_does_not_tell_is_missed() -> Result<()> {
             "{member} is not missed"
         );
     }
-    // A member that nobody knows is kept as it is.
+    // A member that nobody knows is kept as it is, of a typed table.
     let mut more = table.clone();
     more["newMember"] = json!({"b": [1, {"a": 2}], "a": 1.5, "c": null});
     assert_eq!(missing(&more, &shown).len(), 1);

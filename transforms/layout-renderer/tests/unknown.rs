@@ -62,7 +62,7 @@ fn objects(place: &str, value: &str) -> [(ObjectKey, String); 2] {
             _ => "1",
         };
         format!(
-            r#"{{"id": "{own}", "z": {{"y": [{{"x": {deep}}}], "rowsCount": 1}}, "columns": ["a"], "b": {},
+            r#"{{"id": "{own}", "isTyped": true, "z": {{"y": [{{"x": {deep}}}], "rowsCount": 1}}, "columns": ["a"], "b": {},
                 "definition": {{"columns": [{{"name": "a", "definition": {{"type": "INT"{column}}}}}], "hash": {}}}}}"#,
             if place == "plain" { value } else { "false" },
             if place == "definition" { value } else { "\"h\"" },
@@ -118,6 +118,16 @@ fn the_order_of_an_answer_does_not_matter_and_figures_are_no_members() {
         r#"{"id": "in.c-main", "filesCount": 9, "a": null, "b": {"sizeBytes": 5}, "c": []}"#,
     );
     assert!(!nothing.contains("other"), "{nothing}");
+}
+
+#[test]
+fn a_table_without_types_has_what_is_known_of_it() {
+    let key = ObjectKey::Table("in.c-main.t".into());
+    let told = file(
+        &key,
+        r#"{"id": "in.c-main.t", "isTyped": false, "columns": ["a"], "b": 1}"#,
+    );
+    assert!(!told.contains("other"), "{told}");
 }
 
 #[test]

@@ -3,7 +3,6 @@
 //! A listing leaves out what a typed table is made of. So that a table looks the same whether it was listed
 //! or asked for, a listing is followed by the details of its typed tables, a few at a time. A detail that is
 //! held from a short time before serves if the listing says the same of its table, figures and times included.
-//! Of the detail of a table that is not typed, members go that no such table is listed with.
 
 use super::{
     super::observed::Observed,
@@ -21,7 +20,7 @@ use mirror_keboola::{Disposition, KeboolaError, PreviewRequest, Table, Unread};
 use sha2::{Digest, Sha256};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Instant,
 };
 
@@ -60,54 +59,6 @@ impl Typed {
     }
 }
 
-/// Members that tables without types are listed with.
-#[derive(Debug, Default)]
-struct ListedWith {
-    names: BTreeSet<String>,
-    tables: usize,
-}
-
-impl ListedWith {
-    /// So many tables tell all of them, where not all are listed.
-    const ENOUGH: usize = 100;
-
-    fn see(&mut self, table: &Table) {
-        if !table.is_typed {
-            self.names.append(&mut table.member_names());
-            self.tables += 1;
-        }
-    }
-
-    fn is_enough(&self) -> bool {
-        self.tables >= Self::ENOUGH
-    }
-}
-
-/// The same of each branch that was listed since the process started.
-#[derive(Debug, Default)]
-pub(super) struct Listings(Mutex<BTreeMap<BranchId, Arc<BTreeSet<String>>>>);
-
-impl Listings {
-    fn of(&self, branch: &BranchId) -> Option<Arc<BTreeSet<String>>> {
-        self.known().get(branch).cloned()
-    }
-
-    fn put(&self, branch: &BranchId, listed: ListedWith) -> Arc<BTreeSet<String>> {
-        let names = Arc::new(listed.names);
-        let mut known = self.known();
-        // Of a listing without such tables nothing is known.
-        match names.is_empty() {
-            true => known.remove(branch),
-            false => known.insert(branch.clone(), Arc::clone(&names)),
-        };
-        names
-    }
-
-    fn known(&self) -> std::sync::MutexGuard<'_, BTreeMap<BranchId, Arc<BTreeSet<String>>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Source {
     pub(super) async fn whole_storage(
         &self,
@@ -133,14 +84,12 @@ impl Source {
         let mut held_bytes = 0;
         let mut tables = self.tables_of(id).await?;
         let mut typed = Vec::new();
-        let mut listed_with = ListedWith::default();
         while let Some((owner, table)) = tables.next().await? {
             observed.see_table(table.id.clone(), &table.source, scope.samples.is_some());
             fetched.listed.insert(ObjectKey::Table(table.id.clone()));
             if let Some(table) = Typed::of(owner.clone(), &table) {
                 typed.push(table);
             } else {
-                listed_with.see(&table);
                 let object = plain(ObjectKey::Table(table.id.clone()), table.source.clone());
                 outlet.put(object).await;
             }
@@ -155,7 +104,6 @@ impl Source {
                 fetched.without_sample(&last, fetched::TOO_MANY_TABLES);
             }
         }
-        self.listed_with.put(id, listed_with);
         for Unread { id, detail } in std::mem::take(&mut tables.unread) {
             fetched.not_read(Kind::Tables, id.map(ObjectKey::Table), detail);
         }
@@ -267,11 +215,10 @@ impl Source {
             let bucket = id.as_str().rsplit_once('.');
             buckets.extend(bucket.and_then(|(bucket, _)| BucketId::parse(bucket).ok()));
             match self.table_of(branch, id).await {
-                Ok((owner, mut table)) => {
+                Ok((owner, table)) => {
                     if let Some(limits) = scope.samples {
                         self.sample(&owner, &table, limits, fetched).await?;
                     }
-                    self.as_listed(branch, &mut table).await?;
                     fetched
                         .objects
                         .push(plain(ObjectKey::Table(table.id.clone()), table.source));
@@ -303,33 +250,6 @@ impl Source {
                 }
             }
             fetched.buckets_gone = buckets;
-        }
-        Ok(())
-    }
-
-    /// Leaves of the detail of a table what a listing of the branch would say of it.
-    async fn as_listed(&self, branch: &BranchId, table: &mut Table) -> Result<(), FetchError> {
-        if table.is_typed {
-            return Ok(());
-        }
-        let known = self.listed_with.of(branch);
-        let names = match known {
-            Some(names) => names,
-            None => {
-                let mut listed_with = ListedWith::default();
-                let mut tables = self.tables_of(branch).await?;
-                // The first ones tell: what is left of the listing is not read.
-                while !listed_with.is_enough()
-                    && let Some((_, listed)) = tables.next().await?
-                {
-                    listed_with.see(&listed);
-                }
-                self.listed_with.put(branch, listed_with)
-            }
-        };
-        // The listing may not show it yet.
-        if !names.is_empty() {
-            table.keep_members(&names);
         }
         Ok(())
     }

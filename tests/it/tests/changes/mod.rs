@@ -611,6 +611,8 @@ fn table_of(number: u8, columns: &[String]) -> Value {
         "created": "2026-01-05T09:00:00+0100", "lastImportDate": "2026-01-05T09:00:00+0100",
         "lastChangeDate": "2026-01-05T09:00:00+0100", "rowsCount": 2, "dataSizeBytes": 1024, "metadata": [],
         "columnMetadata": [], "bucket": {"id": "in.c-shop", "stage": "in"},
+        // Nobody knows these; no listing has the last one.
+        "dataClass": {"widest": columns.last()}, "filesCount": columns.len(), "detailedClass": columns.last(),
     });
     if is_typed {
         let typed = columns

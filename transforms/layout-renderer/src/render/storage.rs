@@ -4,8 +4,9 @@
 //! partitions) is left out: a commit says that a structure changed, not that a job ran. Who loads a table
 //! is told by the mappings of configurations, and run by run in `jobs/`.
 //!
-//! Members that are not named here are kept under `other` (`super::unknown`). The host sees to it that an answer has the
-//! same ones however it was asked for.
+//! Members that are not named here are kept under `other` (`super::unknown`), but not of a table without types: the answer
+//! about one such table has others than the list of all, so that they would come and go with the way in which it was
+//! asked for. A typed table is always asked for by itself.
 //!
 //! The structure is an entry, not a file: who reads and writes a table is told by others, and
 //! `gather` puts both together.
@@ -257,7 +258,9 @@ pub(super) fn table(object: &Placed<'_>, id: &str, source: &Object<'_>) -> Rende
     }
     content.set("columns", columns(source));
     metadata.write(&mut content);
-    unknown::set(&mut content, others(source));
+    if source.is_true("isTyped") {
+        unknown::set(&mut content, others(source));
+    }
 
     let mut edges = Edges::default();
     if let Some(origin) = source.object("sourceTable") {
@@ -324,7 +327,7 @@ fn sharding<'s>(source: &Object<'s>) -> Object<'s> {
     content
 }
 
-/// Returns the members of a table and its definition that are not known.
+/// Returns the members of a typed table and its definition that are not known.
 fn others<'s>(source: &Object<'s>) -> Object<'s> {
     let mut others = unknown::members(source, |name| OF_TABLE.contains(&name) || LAYOUT.contains(&name));
     if let Some(definition) = source.object("definition") {
