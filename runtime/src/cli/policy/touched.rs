@@ -209,7 +209,7 @@ impl Passage {
         let marks = self.marks.iter().take(pieces_max);
         marks
             .map(|mark| {
-                let marker = mark.at..text[mark.at..].find(']').map_or(mark.at, |end| mark.at + end + 1);
+                let marker = marker_at(text, mark.at);
                 // Lines may be as long as files.
                 let from = text.floor_char_boundary(marker.start.saturating_sub(BYTES_AROUND));
                 let to = text.ceil_char_boundary(marker.end.saturating_add(BYTES_AROUND));
@@ -268,6 +268,15 @@ fn without_hidden(text: &str, piece: Range<usize>, hidden: &[Range<usize>]) -> S
     }
     shown.push_str(&text[at..piece.end]);
     shown
+}
+
+/// Returns the marker that begins at `at`, with the quotes that it was given.
+fn marker_at(text: &str, at: usize) -> Range<usize> {
+    let end = text[at..].find(']').map_or(at, |end| at + end + 1);
+    let bytes = text.as_bytes();
+    let quote = bytes.get(at).filter(|byte| matches!(byte, b'"' | b'\''));
+    let is_closed = quote.is_some() && bytes.get(end) == quote;
+    at..end + usize::from(is_closed)
 }
 
 /// Says why the guard would withhold an object: for a secret that no policy touched, or of which one took a piece.
