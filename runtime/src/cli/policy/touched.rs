@@ -4,7 +4,7 @@ use super::documents::Judged;
 use crate::app::Failure;
 use mirror_core::{
     document::{Context, Document},
-    finding::{Finding, RuleId, Verdict},
+    finding::{Finding, RuleId, Target, Verdict},
     guard::{Guard, Sightings},
     redaction::{Form, Redaction, RedactionError, Replaced, replaced},
     walk::{self, Format},
@@ -117,6 +117,8 @@ pub(super) struct Passage {
     marks: Vec<Mark>,
     /// The rule of a secret that the guard knew in the text before a policy took a piece of it.
     cut: Option<RuleId>,
+    /// Of something that was found and stands in the text once more a piece went, and the rest is left.
+    has_rests: bool,
 }
 
 struct Mark {
@@ -135,6 +137,7 @@ impl Passage {
             found: Found::default(),
             marks: Vec::new(),
             cut: None,
+            has_rests: false,
         }
     }
 
@@ -183,6 +186,12 @@ impl Passage {
         for mark in &mut self.marks {
             mark.at = moved(mark.at, &pieces);
         }
+        if judged.format == Format::Text {
+            // In code a piece may be more than what was found, which may stand elsewhere by itself.
+            self.found
+                .0
+                .extend(findings.iter().filter_map(|finding| named(finding, &judged.text)));
+        }
         for piece in &pieces {
             self.found.add(judged.format, &judged.text[piece.range.clone()]);
             self.marks.push(Mark {
@@ -191,6 +200,10 @@ impl Passage {
                 line: 1 + judged.text[..piece.range.start].matches('\n').count(),
                 at: moved(piece.range.start, &pieces),
             });
+        }
+        if judged.format == Format::Text {
+            let seen = self.found.sightings().ranges(&judged.text);
+            self.has_rests |= pieces.iter().any(|piece| crosses(&seen, &piece.range));
         }
         let text = without(&judged.text, &pieces);
         self.judged = judged.with_text(text);
@@ -221,6 +234,7 @@ impl Passage {
                 let tail = without_hidden(text, marker.end..tail, &hidden);
                 let objects = |text: &str| guard.check_text(text).is_some();
                 let is_secret = self.cut.is_some()
+                    || self.has_rests
                     || objects(&head)
                     || objects(&tail)
                     || objects(&format!("{head}{tail}"));
@@ -268,6 +282,24 @@ fn without_hidden(text: &str, piece: Range<usize>, hidden: &[Range<usize>]) -> S
     }
     shown.push_str(&text[at..piece.end]);
     shown
+}
+
+/// Returns what a finding in a text without members or cells names.
+fn named(finding: &Finding, text: &str) -> Option<String> {
+    let named = match &finding.target {
+        Target::Whole => text,
+        Target::Bytes { start, end } => text.get(*start..*end)?,
+        Target::Literal(literal) => literal,
+    };
+    (!named.trim().is_empty()).then(|| named.to_owned())
+}
+
+/// Says whether one of these ranges, which are ascending and apart, is cut by an end of another.
+fn crosses(ranges: &[Range<usize>], other: &Range<usize>) -> bool {
+    [other.start, other.end].into_iter().any(|border| {
+        let next = ranges.partition_point(|range| range.end <= border);
+        ranges.get(next).is_some_and(|range| range.start < border)
+    })
 }
 
 /// Returns the marker that begins at `at`, with the quotes that it was given.
