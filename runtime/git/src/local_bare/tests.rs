@@ -628,10 +628,8 @@ fn where_a_branch_was_found_it_stays_after_a_power_cut() {
     set(mirror.directory.path(), 0o755);
     let program = mirror.directory.path().join("tests");
     // By another process: what a test beside this one starts would hold the file open for writing, and it could not be run.
-    let copied = Command::new("cp")
-        .arg(std::env::current_exe().unwrap())
-        .arg(&program)
-        .status();
+    let own = std::env::current_exe().unwrap();
+    let copied = Command::new("cp").args([&own, &program]).status();
     assert!(copied.unwrap().success());
     set(&program, 0o755);
     let mut command = Command::new(&program);
