@@ -62,7 +62,9 @@ impl<'p> Joining<'p> {
                     (kind, content.len() as u64, true)
                 }
             };
-            if wanted(&id, kind) && self.has_room(kind, bytes) && self.seen.insert(id) {
+            // One that another pack had takes no room.
+            if wanted(&id, kind) && !self.seen.contains(&id) && self.has_room(kind, bytes) {
+                self.seen.insert(id);
                 let number = index;
                 taken.push(Taken { number, is_delta });
             }
