@@ -12,7 +12,7 @@ use mirror_git_benches::{
     figures::{counted, measured},
     git, measure, message, path, peers,
 };
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 use tempfile::TempDir;
 
 /// The product's, so that the engine has what it has there; gix has it too.
@@ -44,7 +44,7 @@ fn main() -> Result<()> {
             } else {
                 vec![50, 500]
             },
-            size(200, 3),
+            size(100, 3),
         )?;
     }
     if wants("bytes") {
@@ -122,6 +122,13 @@ impl Engine {
         self.deliver(push)
     }
 
+    /// Pushes one commit after the other, each on its own.
+    fn push_each(&mut self, commits: Vec<(Vec<MirrorBatch>, GuardedMessage)>) -> Result<()> {
+        commits
+            .into_iter()
+            .try_for_each(|one| self.push_together(vec![one]))
+    }
+
     fn tree(&self) -> Result<String> {
         git(self.repository(), &["rev-parse", "main^{tree}"], b"")
     }
@@ -134,6 +141,17 @@ const ROUNDS: usize = 8;
 fn least(costs: &[Cost]) -> Cost {
     let least = costs.iter().min_by_key(|cost| cost.cpu);
     *least.expect("there is a round")
+}
+
+fn sum(costs: &[Cost]) -> Cost {
+    let none = Cost {
+        cpu: Duration::ZERO,
+        wall: Duration::ZERO,
+    };
+    costs.iter().fold(none, |sum, cost| Cost {
+        cpu: sum.cpu + cost.cpu,
+        wall: sum.wall + cost.wall,
+    })
 }
 
 /// Tells a figure: the processor's time of one by that of the other, in each round.
@@ -376,16 +394,7 @@ fn incremental(files: u64, commits: u64) -> Result<()> {
         .map(|(path, _)| file_of(path, &project))
         .collect::<Result<_>>()?;
     engine.push(&revert)?;
-    let (_, cost) = measure(|| {
-        for (batches, message) in single {
-            let old = engine.tip;
-            let mut draft = engine.store.draft();
-            let new = commit(&mut draft, old.context("a first commit")?, batches, &message)?;
-            let push = draft.into_push(engine.main.clone(), old, new)?;
-            engine.deliver(push)?;
-        }
-        Ok(())
-    })?;
+    let (_, cost) = measure(|| engine.push_each(single))?;
     ensure!(engine.tree()? == tree, "one push each made another tree");
     row("engine, one durable push each", cost, commits, ours);
 
@@ -433,12 +442,22 @@ fn commit(
 
 fn flat(sizes: &[u64], commits: u64) -> Result<()> {
     println!(
-        "flat: {commits} commits of one file each, in one push and in one each, by the size of the repository"
+        "flat: {ROUNDS} rounds of {commits} commits of one file each, in one push and in one each, by the size of the repository"
     );
-    let mut first = None;
+    let bytes = 60;
+    let mut random = Random(2);
+    let mut number = 0;
+    // Each changes a file to what it was never before.
+    let mut ready = |files: u64| -> Vec<_> {
+        let one = |_| {
+            number += 1;
+            (batches(&[edit(number, files, bytes, &mut random)], 1), message(2))
+        };
+        (0..commits).map(one).collect()
+    };
+    let mut engines = Vec::new();
     for &files in sizes {
         let mut engine = Engine::new()?;
-        let bytes = 60;
         let mut from = 0;
         while from < files {
             let until = files.min(from + 50_000);
@@ -448,20 +467,41 @@ fn flat(sizes: &[u64], commits: u64) -> Result<()> {
             engine.push(&part)?;
             from = until;
         }
-        let mut random = Random(2);
-        let edits = (0..commits).map(|number| edit(number, files, bytes, &mut random));
-        let ready: Vec<_> = edits.map(|file| (batches(&[file], 1), message(2))).collect();
-        let (_, cost) = measure(|| engine.push_together(ready))?;
-        ensure!(git(engine.repository(), &["rev-list", "--count", "main"], b"")?.parse::<u64>()? > commits);
-        let (_, durable) = measure(|| {
-            for number in 0..commits {
-                engine.push(&[edit(number + commits, files, bytes, &mut random)])?;
-            }
-            Ok(())
-        })?;
-        let (together, single) = *first.get_or_insert((cost, durable));
-        row(&format!("engine, {files} files"), cost, commits, together);
-        row("  … one durable push each", durable, commits, single);
+        // The pushes of the load leave packs of their own size, which the store joins once; that is the load's.
+        let more = [ready(files), ready(files)].into_iter().flatten().collect();
+        let (_, cost) = measure(|| engine.push_each(more))?;
+        let joined = cost.cpu.as_secs_f64();
+        println!(
+            "  {files} files are there; the first {} pushes, which join what the load left: cpu {joined:.3} s",
+            2 * commits
+        );
+        engines.push((files, engine, Vec::new(), Vec::new()));
+    }
+    for _ in 0..ROUNDS {
+        for (files, engine, together, single) in &mut engines {
+            let (now, then) = (ready(*files), ready(*files));
+            together.push(measure(|| engine.push_together(now))?.1);
+            single.push(measure(|| engine.push_each(then))?.1);
+        }
+    }
+    for (files, engine, ..) in &engines {
+        let all: u64 = git(engine.repository(), &["rev-list", "--count", "main"], b"")?.parse()?;
+        let made = (2 + 2 * ROUNDS as u64) * commits;
+        ensure!(
+            all == files.div_ceil(50_000) + made,
+            "commits are missing among {files} files"
+        );
+    }
+    let [(_, _, together, single), .., (_, _, large_together, large_single)] = &engines[..] else {
+        return Ok(());
+    };
+    told("git/flat/largest_by_smallest_together", large_together, together);
+    told("git/flat/largest_by_smallest_each", large_single, single);
+    let first = (sum(together), sum(single));
+    for (files, _, together, single) in &engines {
+        let commits = commits * ROUNDS as u64;
+        row(&format!("engine, {files} files"), sum(together), commits, first.0);
+        row("  … one durable push each", sum(single), commits, first.1);
     }
     Ok(())
 }

@@ -32,6 +32,11 @@ impl Entry<'_> {
         self.mode == MODE_FILE
     }
 
+    /// Returns how many bytes it takes, encoded, at most: six digits, a blank, a zero byte and an id besides the name.
+    pub(crate) fn byte_len_max(&self) -> usize {
+        self.name.len() + 28
+    }
+
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(format!("{:o} ", self.mode).as_bytes());
         out.extend_from_slice(self.name);
@@ -89,6 +94,11 @@ impl BaseTree {
     /// Returns the object as it is stored.
     pub(crate) fn into_raw(self) -> Vec<u8> {
         self.raw
+    }
+
+    /// Returns how many bytes the object has.
+    pub(crate) fn byte_len(&self) -> usize {
+        self.raw.len()
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -451,7 +451,8 @@ impl Directory {
 
 /// Encodes the base without the replaced positions and with the results; runs of unchanged entries are copied whole.
 fn merge(base: &BaseTree, replaced: &[usize], results: &[Entry<'_>]) -> Vec<u8> {
-    let mut raw = Vec::new();
+    let added: usize = results.iter().map(Entry::byte_len_max).sum();
+    let mut raw = Vec::with_capacity(base.byte_len() + added);
     let mut copied = 0;
     let mut gone = replaced.iter().copied().peekable();
     let mut copy_until = |raw: &mut Vec<u8>, end: usize| {
