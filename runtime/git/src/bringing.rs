@@ -199,17 +199,11 @@ impl<'a> Bringing<'a> {
 
     /// Returns an object, taken along if the store does not have it. Its content is what its id says.
     fn bring(&mut self, id: Oid, kind: Kind) -> Result<Vec<u8>, RemoteError> {
-        if let Some((found, raw)) = self.store.objects().find(id)? {
-            // Whoever wrote it checked it, but disks decay.
-            return match pack::object_id(found, &raw) {
-                Some(actual) if actual == id && found == kind => Ok(raw),
-                Some(actual) if actual == id => Err(self.object_error(StoreError::wrong_kind(id, kind))),
-                _ => Err(StoreError::Damaged {
-                    id,
-                    problem: "its content is not what its id says".to_owned(),
-                }
-                .into()),
-            };
+        match self.store.checked(id, kind) {
+            Ok(Some(raw)) => return Ok(raw),
+            Ok(None) => {}
+            Err(error @ StoreError::WrongKind { .. }) => return Err(self.object_error(error)),
+            Err(error) => return Err(error.into()),
         }
         let raw = self
             .origin

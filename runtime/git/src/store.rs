@@ -7,6 +7,7 @@
 mod fold;
 mod known;
 mod local_objects;
+mod recall;
 mod recent;
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ use crate::{
     link::{Conversation, Piece, SendError, Service},
     objects::Source,
     remote::{FetchScope, Fetched},
-    store::{Known, Store},
+    store::{Held, Known, Store},
     transport_error::TransportError,
 };
 use gix::objs::Kind;
@@ -197,8 +197,11 @@ impl SmartRemote {
             FetchScope::CommitsOnly { commits_max } => (commits_max.max(1), false),
             FetchScope::TreesOnly { commits_max } => (commits_max.max(1), true),
         };
-        let _held = store.hold();
-        let known = store.known(tip);
+        let held = store.hold();
+        let known = match store.known(tip) {
+            None if with_trees => store.recall(&held, tip)?,
+            known => known,
+        };
         if known.is_some_and(|known| known.commits >= commits_max) {
             return Bringing::new(&self.nothing(), store).finish(None);
         }
@@ -208,7 +211,7 @@ impl SmartRemote {
         let mut brought = if trees_here {
             self.require_objects(&Wanted::commits(tip, commits_max), tip, place)?
         } else {
-            let have = store.nearest_known(&[]).map(|known| known.tip);
+            let have = store.any_known(&held)?.map(|known| known.tip);
             let mut brought = self.require_objects(&Wanted::trees(&[tip], have), tip, place)?;
             if commits_max > 1 {
                 let commits = self.require_objects(&Wanted::commits(tip, commits_max), tip, place)?;
@@ -270,14 +273,14 @@ impl SmartRemote {
     }
 
     pub(super) fn fetch_trees_into(&self, commits: &[Oid], store: &Store) -> Result<Fetched, RemoteError> {
-        let _held = store.hold();
+        let held = store.hold();
         let wanted = commits.iter().copied();
         let wanted: Vec<Oid> = wanted.filter(|id| store.known(*id).is_none()).collect();
         let (mut wanted, mut at_once) = (wanted.as_slice(), IDS_MAX);
         let mut fetched = Fetched::default();
         while !wanted.is_empty() {
             let ids = &wanted[..at_once.min(wanted.len())];
-            match self.fetch_trees_at_once(ids, store) {
+            match self.fetch_trees_at_once(ids, store, &held) {
                 Ok((part, commits)) => {
                     fetched.objects += part.objects;
                     fetched.bytes += part.bytes;
@@ -293,8 +296,13 @@ impl SmartRemote {
     }
 
     /// Brings the first ones of these commits; says how many, at least one.
-    fn fetch_trees_at_once(&self, ids: &[Oid], store: &Store) -> Result<(Fetched, usize), RemoteError> {
-        let (have, place) = (store.nearest_known(&[]).map(|known| known.tip), &store.place());
+    fn fetch_trees_at_once(
+        &self,
+        ids: &[Oid],
+        store: &Store,
+        held: &Held<'_>,
+    ) -> Result<(Fetched, usize), RemoteError> {
+        let (have, place) = (store.any_known(held)?.map(|known| known.tip), &store.place());
         let mut brought = self.require_objects(&Wanted::trees(ids, have), ids[0], place)?;
         // Without a filter not all were asked for.
         let came = ids.iter().take_while(|id| brought.objects.contains(**id));

@@ -9,6 +9,7 @@ mod memory;
 mod probes;
 mod proxies;
 mod refusals;
+mod restarts;
 mod several;
 mod tls;
 mod transports;
