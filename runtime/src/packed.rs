@@ -10,7 +10,8 @@ use std::{
     collections::{BTreeMap, btree_map},
     fmt,
     hash::{DefaultHasher, Hash, Hasher},
-    iter::Peekable,
+    iter::{Chain, Peekable},
+    vec,
 };
 
 /// Text of one block before it is compressed. Larger ones compress better and cost more to look into.
@@ -124,19 +125,8 @@ impl Packed {
 
     fn from(&self, start: &str) -> Merged<'_> {
         let first = self.blocks.partition_point(|block| *block.last < *start);
-        let mut packed = BlockRows {
-            blocks: self.blocks[first..].iter(),
-            rows: Vec::new().into_iter(),
-        };
-        // The block may begin with earlier rows.
-        if let Some(block) = packed.blocks.next() {
-            let rows: Vec<_> = block
-                .rows()
-                .into_iter()
-                .filter(|(key, _)| **key >= *start)
-                .collect();
-            packed.rows = rows.into_iter();
-        }
+        let mut packed = BlockRows::of(self.blocks[first..].iter());
+        packed.pass(start);
         Merged {
             packed: packed.peekable(),
             open: self.open.range(start.to_owned()..).peekable(),
@@ -212,7 +202,7 @@ impl Packed {
 
 impl IntoIterator for Packed {
     type Item = (String, String);
-    type IntoIter = BlockRows<std::vec::IntoIter<Block>>;
+    type IntoIter = Chain<vec::IntoIter<(String, String)>, BlockRows<vec::IntoIter<Block>>>;
 
     /// Each block is let go of once it is read.
     fn into_iter(mut self) -> Self::IntoIter {
@@ -223,10 +213,7 @@ impl IntoIterator for Packed {
         } else {
             self.pack();
         }
-        BlockRows {
-            blocks: self.blocks.into_iter(),
-            rows: rows.into_iter(),
-        }
+        rows.into_iter().chain(BlockRows::of(self.blocks.into_iter()))
     }
 }
 
@@ -375,10 +362,37 @@ impl<'r> Iterator for Rows<'r> {
     }
 }
 
-/// The rows of blocks.
+/// The rows of blocks, of which one is unpacked at a time.
 pub(crate) struct BlockRows<I> {
     blocks: I,
-    rows: std::vec::IntoIter<(String, String)>,
+    raw: Vec<u8>,
+    /// So much of it was read.
+    read: usize,
+}
+
+impl<B: Borrow<Block>, I: Iterator<Item = B>> BlockRows<I> {
+    fn of(blocks: I) -> Self {
+        Self {
+            blocks,
+            raw: Vec::new(),
+            read: 0,
+        }
+    }
+
+    /// Passes the rows of the first block that come before a key.
+    fn pass(&mut self, start: &str) {
+        if let Some(block) = self.blocks.next() {
+            self.raw = block.borrow().raw();
+        }
+        let mut rows = Rows(&self.raw);
+        loop {
+            let rest = rows.0.len();
+            if rows.next().is_none_or(|(key, _)| *key >= *start) {
+                self.read = self.raw.len() - rest;
+                return;
+            }
+        }
+    }
 }
 
 impl<B: Borrow<Block>, I: Iterator<Item = B>> Iterator for BlockRows<I> {
@@ -386,10 +400,14 @@ impl<B: Borrow<Block>, I: Iterator<Item = B>> Iterator for BlockRows<I> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(row) = self.rows.next() {
+            let mut rows = Rows(&self.raw[self.read..]);
+            if let Some((key, value)) = rows.next() {
+                let row = (key.to_owned(), value.to_owned());
+                self.read = self.raw.len() - rows.0.len();
                 return Some(row);
             }
-            self.rows = self.blocks.next()?.borrow().rows().into_iter();
+            self.raw = self.blocks.next()?.borrow().raw();
+            self.read = 0;
         }
     }
 }
