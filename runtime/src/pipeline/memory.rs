@@ -548,8 +548,8 @@ impl Restoring {
                 SPENT => memory.spent = parse(&value)?,
                 REASON => drop(memory.reasons.insert(parse(&key)?, parse(&value)?)),
                 SHARD => {
-                    let _: (Shard, Vec<MirrorPath>) = (parse(&key)?, parse(&value)?);
-                    memory.shards.restore(key, value);
+                    let (shard, _): (Shard, Vec<MirrorPath>) = (parse(&key)?, parse(&value)?);
+                    memory.shards.restore(&shard, key, value);
                 }
                 _ => {
                     return Err(Unreadable {

@@ -79,6 +79,7 @@ impl Memory {
         let dropped: BTreeSet<Shard> = self
             .days()
             .filter(|shard| !days::is_kept(&shard.1, &newest, keep_days))
+            .cloned()
             .collect();
         self.drop_shards(dropped)
     }
@@ -106,9 +107,9 @@ impl Memory {
         self.entries.close(shard);
     }
 
-    pub(super) fn days(&self) -> impl Iterator<Item = Shard> {
+    pub(super) fn days(&self) -> impl Iterator<Item = &Shard> {
         let days = days_of(self.entries.shards()).chain(days_of(&self.pending));
-        days.cloned().chain(self.shards.of_kind(IndexKind::JobDay))
+        days.chain(self.shards.days())
     }
 
     /// Returns the newest day that has runs and is not ahead of `now`: a run that says it ended some day in the future
@@ -117,9 +118,9 @@ impl Memory {
     pub fn newest_day(&self, now: Timestamp) -> Option<String> {
         self.days()
             .filter(|(_, day)| !days::is_ahead(day, now))
-            .filter_map(|(_, day)| Some((days::date(&day)?, day)))
+            .filter_map(|(_, day)| Some((days::date(day)?, day)))
             .max()
-            .map(|(_, day)| day)
+            .map(|(_, day)| day.clone())
     }
 
     /// Returns how configurations stand: whether they fail, since a run that finished then. A line

@@ -42,7 +42,7 @@ impl Memory {
                 Need::Ends { first, last } => day == first || day == last,
                 Need::All { first, last } => first <= day && day <= last,
             });
-            late.days.extend(days);
+            late.days.extend(days.cloned());
         }
         late
     }

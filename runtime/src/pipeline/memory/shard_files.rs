@@ -3,79 +3,88 @@
 use super::Shard;
 use crate::packed::{Packed, read, text};
 use mirror_core::{layout::IndexKind, path::MirrorPath};
+use std::collections::BTreeSet;
 
-/// The stored form of lists of paths, by that of their [`Shard`]. None is empty.
+/// Which files shards have.
 #[derive(Debug, Default)]
-pub(super) struct ShardFiles(Packed);
+pub(super) struct ShardFiles {
+    /// The stored form of lists of paths, by that of their [`Shard`]. None is empty.
+    rows: Packed,
+    /// Those of days of runs: they are looked for with each commit, and there are few.
+    days: BTreeSet<Shard>,
+}
 
 impl ShardFiles {
     pub(super) fn get(&self, shard: &Shard) -> Vec<MirrorPath> {
-        let files = self.0.get(&text(shard));
+        let files = self.rows.get(&text(shard));
         files.map(|files| read(&files)).unwrap_or_default()
     }
 
     pub(super) fn contains(&self, shard: &Shard) -> bool {
-        self.0.contains(&text(shard))
+        match shard.0 {
+            IndexKind::JobDay => self.days.contains(shard),
+            _ => self.rows.contains(&text(shard)),
+        }
     }
 
     /// Sets the files of a shard; without any it goes.
     pub(super) fn set(&mut self, shard: &Shard, files: &[MirrorPath]) {
         if files.is_empty() {
-            self.0.remove(&text(shard));
+            self.days.remove(shard);
+            self.rows.remove(&text(shard));
         } else {
-            self.0.insert(text(shard), text(&files));
+            self.note(shard);
+            self.rows.insert(text(shard), text(&files));
         }
     }
 
     /// Takes in a row as it is stored.
-    pub(super) fn restore(&mut self, shard: String, files: String) {
-        self.0.insert(shard, files);
+    pub(super) fn restore(&mut self, shard: &Shard, row: String, files: String) {
+        self.note(shard);
+        self.rows.insert(row, files);
+    }
+
+    fn note(&mut self, shard: &Shard) {
+        if shard.0 == IndexKind::JobDay {
+            self.days.insert(shard.clone());
+        }
     }
 
     pub(super) fn shards(&self) -> impl Iterator<Item = Shard> {
-        self.0.iter().map(|(shard, _)| read(&shard))
+        self.rows.iter().map(|(shard, _)| read(&shard))
     }
 
-    /// Returns the shards of a kind without looking at the others.
-    pub(super) fn of_kind(&self, kind: IndexKind) -> impl Iterator<Item = Shard> {
-        let first = text(&(kind, ""));
-        let prefix = first
-            .strip_suffix(AFTER_SHARD)
-            .expect("the shard comes last")
-            .to_owned();
-        let found: Vec<Shard> = self.0.prefixed(&prefix).map(|(shard, _)| read(&shard)).collect();
-        found.into_iter()
+    /// Returns the days of runs that have files.
+    pub(super) fn days(&self) -> impl Iterator<Item = &Shard> {
+        self.days.iter()
     }
 
     /// Returns all of it in its stored form.
     pub(super) fn rows(&self) -> impl Iterator<Item = (String, String)> + Send {
-        self.0.iter()
+        self.rows.iter()
     }
 
     /// Returns the files of a shard in their stored form.
     pub(super) fn row(&self, shard: &str) -> Option<String> {
-        self.0.get(shard)
+        self.rows.get(shard)
     }
 
     /// Returns how many bytes it takes, about.
     pub(super) fn bytes(&self) -> usize {
-        self.0.bytes()
+        self.rows.bytes()
     }
 
     pub(super) fn pack_worthwhile(&mut self) {
-        self.0.pack_worthwhile();
+        self.rows.pack_worthwhile();
     }
 }
-
-/// What follows the name in the stored form of a shard.
-const AFTER_SHARD: &str = "\"]";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn shards_are_found_by_kind_and_those_without_files_are_not_there() {
+    fn days_are_found_among_them_and_those_without_files_are_not_there() {
         let mut files = ShardFiles::default();
         let path = |path| MirrorPath::parse(path).expect("a path");
         let shard = |kind, shard: &str| (kind, shard.to_owned());
@@ -87,15 +96,12 @@ mod tests {
         ] {
             files.set(&one, &[path("jobs/1"), path("jobs/2")]);
         }
-        assert_eq!(
-            files.of_kind(IndexKind::JobDay).collect::<Vec<_>>(),
-            std::slice::from_ref(&day)
-        );
+        assert!(files.days().eq([&day]));
         assert_eq!(files.shards().count(), 3);
         assert_eq!(files.get(&day), [path("jobs/1"), path("jobs/2")]);
         files.set(&day, &[]);
         assert!(!files.contains(&day) && files.get(&day).is_empty());
-        assert_eq!(files.of_kind(IndexKind::JobDay).count(), 0);
+        assert_eq!(files.days().count(), 0);
         for (shard, _) in files.rows().collect::<Vec<_>>() {
             files.set(&read(&shard), &[]);
         }
