@@ -247,9 +247,9 @@ impl Database {
                 None => reader(&file)?,
             };
             let value = (|| {
-                connection.execute_batch("BEGIN")?;
+                statement(&connection, "BEGIN")?;
                 let value = work(&connection);
-                connection.execute_batch("COMMIT")?;
+                statement(&connection, "COMMIT")?;
                 value
             })();
             if connection.is_autocommit() {
@@ -400,6 +400,11 @@ fn reader(file: &Path) -> rusqlite::Result<Connection> {
     connection.execute_batch("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;")?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     Ok(connection)
+}
+
+/// Runs a statement that is parsed once.
+fn statement(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute([]).map(drop)
 }
 
 /// SQLite's whole numbers are signed; what does not fit is beyond any position or version.

@@ -123,12 +123,12 @@ impl Writer {
     /// Runs one request so that its failure undoes what it wrote; where only that cannot be undone,
     /// the whole transaction is.
     fn within_savepoint(&self, request: Request) -> (rusqlite::Result<()>, Finish) {
-        if let Err(error) = self.connection.execute_batch("SAVEPOINT request") {
+        if let Err(error) = self.statement("SAVEPOINT request") {
             let (_, finish) = request(None);
             return (Err(error), finish);
         }
         let (outcome, finish) = request(Some(&self.connection));
-        let outcome = outcome.and_then(|()| self.connection.execute_batch("RELEASE request"));
+        let outcome = outcome.and_then(|()| self.statement("RELEASE request"));
         if outcome.is_err() && !self.connection.is_autocommit() {
             let undone = self
                 .connection
@@ -141,9 +141,8 @@ impl Writer {
         (outcome, finish)
     }
 
-    /// Runs a statement that is parsed once.
     fn statement(&self, sql: &str) -> rusqlite::Result<()> {
-        self.connection.prepare_cached(sql)?.execute([]).map(drop)
+        super::statement(&self.connection, sql)
     }
 
     fn wal_bytes(&self) -> u64 {
