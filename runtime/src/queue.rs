@@ -86,6 +86,20 @@ pub trait EventLog: Send + Sync {
     /// A log that cannot be read.
     async fn cursor(&self, lane: &LaneId) -> Result<Option<LaneCursor>, LogError>;
 
+    /// Returns all that an attempt of a lane wants to know of the log before it reads events: [`EventLog::cursor`],
+    /// [`EventLog::cut`] and [`EventLog::pruned`], in this order where they are not of the same moment.
+    ///
+    /// # Errors
+    /// A log that cannot be read.
+    async fn standing(&self, lane: &LaneId, topic: &Topic) -> Result<LaneStanding, LogError> {
+        Ok(LaneStanding {
+            cursor: self.cursor(lane).await?,
+            cut: self.cut(lane).await?,
+            pruned_change: self.pruned(topic, Stream::Change).await?,
+            pruned_jobs: self.pruned(topic, Stream::Jobs).await?,
+        })
+    }
+
     /// Moves a lane's cursor if it still stands where the caller saw it, and drops the lane's cut.
     /// Called only after the remote has the content. May move it back, as recovery does.
     ///
@@ -197,6 +211,26 @@ pub trait EventLog: Send + Sync {
 
     /// Returns why the log cannot go on in this process, while only a new one can mend it.
     fn over(&self) -> Option<LogError>;
+}
+
+/// How a lane stands with the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneStanding {
+    pub cursor: Option<LaneCursor>,
+    pub cut: Option<Cut>,
+    pub pruned_change: Position,
+    pub pruned_jobs: Position,
+}
+
+impl LaneStanding {
+    /// Returns the position after which every event of a stream is still there.
+    #[must_use]
+    pub fn pruned(&self, stream: Stream) -> Position {
+        match stream {
+            Stream::Change => self.pruned_change,
+            Stream::Jobs => self.pruned_jobs,
+        }
+    }
 }
 
 /// An event to append.

@@ -10,7 +10,7 @@ use super::{
 use crate::state::Derived;
 use jiff::Timestamp;
 use mirror_core::{
-    cut::{LaneCursor, Stream},
+    cut::{Cut, LaneCursor, Stream},
     digest::RenderDigest,
     document::DocumentKind,
     ids::{MirrorId, ObjectKey, Oid},
@@ -30,6 +30,8 @@ pub struct Start {
     pub cursor: LaneCursor,
     /// As it is stored, to be compared when it is moved.
     pub stored_cursor: Option<LaneCursor>,
+    /// The stored cut, if there is one.
+    pub stored_cut: Option<Cut>,
     pub memory: Memory,
     /// The commit that `memory` belongs to, where it holds.
     pub base: Option<Oid>,
@@ -76,11 +78,9 @@ impl Lane {
         let kept = self.memories.take(&self.id);
         let held = held.or(kept);
         let own = self.blocking(|lane| Ok(lane.remote.tip(&lane.refname)?)).await?;
-        let stored_cursor = self
-            .log
-            .cursor(&self.id)
-            .await?
-            .filter(|cursor| cursor.log == *self.log.log_id());
+        let mut standing = self.log.standing(&self.id, &self.topic).await?;
+        let stored_cursor = standing.cursor.take();
+        let stored_cursor = stored_cursor.filter(|cursor| cursor.log == *self.log.log_id());
         if let (None, Some(expected)) = (own, stored_cursor.as_ref().and_then(|cursor| cursor.tip)) {
             if self.spec.accept_deleted_branch != Some(expected) {
                 return Err(AttemptError::RefGone {
@@ -149,7 +149,7 @@ impl Lane {
         // Where commits of ours are known and no cursor is, the log is another one, whatever its events tell.
         let mut missed = stored_cursor.is_none() && mirrored.is_some();
         for stream in Stream::ALL {
-            missed |= cursor.of(stream) < self.log.pruned(&self.topic, stream).await?;
+            missed |= cursor.of(stream) < standing.pruned(stream);
         }
         if missed {
             tracing::warn!(lane = %self.id, "the log no longer has all events of the lane; everything is compared with the source");
@@ -158,6 +158,7 @@ impl Lane {
             tip: Some(top),
             cursor,
             stored_cursor,
+            stored_cut: standing.cut,
             memory,
             memory_holds: base.is_some() && !missed,
             base,
@@ -173,11 +174,12 @@ impl Lane {
     /// The lane has no ref yet: it starts at the default branch's commit, or at nothing.
     async fn recover_absent(&self) -> Result<Start, AttemptError> {
         let cursor = LaneCursor::start(self.log.log_id().clone());
-        let stored_cursor = self.log.cursor(&self.id).await?;
+        let standing = self.log.standing(&self.id, &self.topic).await?;
         let nothing = Start {
             tip: None,
             cursor,
-            stored_cursor,
+            stored_cursor: standing.cursor,
+            stored_cut: standing.cut,
             memory: Memory::default(),
             memory_holds: false,
             base: None,

@@ -307,8 +307,12 @@ async fn cuts_are_stored_once_and_end_with_the_cursor(log: &Arc<dyn EventLog>) {
         Some(&full),
         "a cut comes back as it was"
     );
+    let standing = log.standing(&lane, &topic("cuts")).await.unwrap();
+    assert_eq!((standing.cursor, standing.cut.as_ref()), (None, Some(&full)));
 
     log.commit(&lane, None, &full.cursor(None)).await.unwrap();
+    let standing = log.standing(&lane, &topic("cuts")).await.unwrap();
+    assert_eq!((standing.cursor, standing.cut), (Some(full.cursor(None)), None));
     assert_eq!(
         log.cut(&lane).await.unwrap(),
         None,

@@ -1,8 +1,8 @@
 //! The event log in the installation's SQLite file.
 
 use super::{
-    Appended, Backlog, DeadLetter, DeadLetterId, EventLog, FiledLetter, LogError, NewEvent, News, Pruned,
-    Retention,
+    Appended, Backlog, DeadLetter, DeadLetterId, EventLog, FiledLetter, LaneStanding, LogError, NewEvent,
+    News, Pruned, Retention,
 };
 use crate::database::{Database, maybe_whole, signed, whole};
 use async_trait::async_trait;
@@ -278,11 +278,28 @@ impl EventLog for EmbeddedLog {
             .database
             .read(move |connection| Ok(lane_row(connection, &lane, &log)?.cut))
             .await?;
-        let Some((_, text)) = stored else { return Ok(None) };
-        let cut = serde_json::from_str(&text);
-        cut.map(Some).map_err(|_| LogError::Unreadable {
-            what: "the lane's cut",
-            position: 0,
+        parsed_cut(stored)
+    }
+
+    async fn standing(&self, lane: &LaneId, topic: &Topic) -> Result<LaneStanding, LogError> {
+        let (lane, topic, log) = (lane.clone(), topic.clone(), self.id.clone());
+        let read = self.database.read(move |connection| {
+            let lane = lane_row(connection, &lane, &log)?;
+            let pruned = match topic_id(connection, &topic)? {
+                Some(topic) => (
+                    prune::pruned(connection, topic, Stream::Change)?,
+                    prune::pruned(connection, topic, Stream::Jobs)?,
+                ),
+                None => (0, 0),
+            };
+            Ok((lane, pruned))
+        });
+        let (LaneRow { cursor, cut }, (change, jobs)) = read.await?;
+        Ok(LaneStanding {
+            cursor,
+            cut: parsed_cut(cut)?,
+            pruned_change: Position(change),
+            pruned_jobs: Position(jobs),
         })
     }
 
@@ -487,6 +504,15 @@ fn topic_id(connection: &Connection, topic: &Topic) -> rusqlite::Result<Option<i
 struct LaneRow {
     cursor: Option<LaneCursor>,
     cut: Option<(CutId, String)>,
+}
+
+fn parsed_cut(stored: Option<(CutId, String)>) -> Result<Option<Cut>, LogError> {
+    let Some((_, text)) = stored else { return Ok(None) };
+    let cut = serde_json::from_str(&text);
+    cut.map(Some).map_err(|_| LogError::Unreadable {
+        what: "the lane's cut",
+        position: 0,
+    })
 }
 
 fn lane_row(connection: &Connection, lane: &LaneId, log: &LogId) -> rusqlite::Result<LaneRow> {

@@ -31,8 +31,8 @@ impl Lane {
             self.append_render_changed(start.tip.map(|tip| tip.id), reason)
                 .await?;
         }
-        let stored = self.log.cut(&self.id).await?;
-        if let Some(cut) = &stored
+        let stored = &start.stored_cut;
+        if let Some(cut) = stored
             && cut.log == start.cursor.log
             && (cut.change_after, cut.jobs_after) == (start.cursor.change, start.cursor.jobs)
             && cut.windows.len() < at_once
@@ -49,7 +49,7 @@ impl Lane {
             _ => due,
         };
         if first {
-            return self.cut_of_all(start, stored.as_ref()).await;
+            return self.cut_of_all(start).await;
         }
         let mut cut = Cut::of(&self.id.mirror, &start.cursor, &[], (self.now)());
         let mut leaves_some = false;
@@ -76,7 +76,7 @@ impl Lane {
                 .get_or_insert_with(|| "the repository was compared with the source".into());
             self.pass_pruned(&mut cut).await?;
         }
-        if let Some(stored) = &stored
+        if let Some(stored) = stored
             && self.is_refused()
             && is_same_span(stored, &cut)
         {
@@ -149,7 +149,7 @@ impl Lane {
 
     /// Cuts for a first sync: the listing that follows shows all that was appended up to here, except
     /// what is so new that the source may not show it yet.
-    async fn cut_of_all(&self, start: &Start, stored: Option<&Cut>) -> Result<Cut, AttemptError> {
+    async fn cut_of_all(&self, start: &Start) -> Result<Cut, AttemptError> {
         let now = (self.now)();
         let mut through = start.cursor.clone();
         let mut recent: Vec<Logged> = Vec::new();
@@ -188,9 +188,8 @@ impl Lane {
         cut.jobs_through = through.jobs;
         cut.told = told;
         self.pass_pruned(&mut cut).await?;
-        self.log
-            .put_cut(&self.id, stored.map(Cut::id).as_ref(), &cut)
-            .await?;
+        let seen = start.stored_cut.as_ref().map(Cut::id);
+        self.log.put_cut(&self.id, seen.as_ref(), &cut).await?;
         Ok(cut)
     }
 

@@ -85,6 +85,11 @@ pub(super) async fn what_nobody_waits_for_goes(log: &Arc<dyn EventLog>) {
         appended[2].position
     );
     assert_eq!(log.pruned(&topic, Stream::Jobs).await.unwrap(), Position::START);
+    let standing = log.standing(&slow, &topic).await.unwrap();
+    assert_eq!(
+        Stream::ALL.map(|stream| standing.pruned(stream)),
+        [appended[2].position, Position::START]
+    );
     let left = read_all(log.as_ref(), "old").await;
     assert_eq!(left.len(), 4);
     assert_eq!(left[0].0, appended[3].position, "no gap");
