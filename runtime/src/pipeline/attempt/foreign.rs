@@ -37,6 +37,9 @@ impl Lane {
         };
         let is_new = start.mirrored.is_none() || start.former.is_some();
         let is_refused = tip.own && is_new && !self.spec.adopt;
+        if !is_refused && self.transformer.owned.prefix().is_none() {
+            return Ok(());
+        }
         let (former, other) = (start.former.clone(), start.other.clone());
         self.blocking(move |lane| {
             let refname = lane.refname.clone();
