@@ -70,6 +70,8 @@ pub(super) struct Finished {
     pub(super) owing: Owing,
     pub(super) days_dropped: bool,
     pub(super) replace_all: bool,
+    /// Something is kept back that the remote has refused.
+    pub(super) keeps_back: bool,
     pub(super) tip: Option<Tip>,
     /// The commit that the stored state belongs to.
     pub(super) base: Option<Oid>,
@@ -163,6 +165,7 @@ impl Lane {
                 days_dropped: false,
                 // On top of nothing that is stored everything is new.
                 replace_all: part.fetched.whole || base.is_none(),
+                keeps_back: !quarantine.is_empty(),
                 tip,
                 base,
                 commits: Vec::new(),

@@ -62,6 +62,7 @@ impl Lane {
             mut owing,
             days_dropped,
             replace_all,
+            keeps_back,
             tip,
             base,
             commits,
@@ -162,7 +163,9 @@ impl Lane {
             last.inventory = inventory;
             last.vanished = vanished;
         }
-        self.let_go(&memory).await?;
+        if keeps_back {
+            self.let_go(&memory).await?;
+        }
         self.forget_refused();
         self.settle_owed(&mut owing).await?;
         crash_point!("before-adopt");
