@@ -169,15 +169,27 @@ impl Lane {
         self.forget_refused();
         self.settle_owed(&mut owing).await?;
         crash_point!("before-adopt");
-        stages.watch(Stage::State, self.state.adopt(&self.id, id)).await?;
-        crash_point!("after-adopt");
-        // Before the cursor: whoever takes the lane over then is told, or makes this commit once more.
-        if !cut.runs.is_empty() || replace_all {
-            self.state.put_spent(&self.id, memory.spent()).await?;
-        }
+        let adopt = async {
+            stages.watch(Stage::State, self.state.adopt(&self.id, id)).await?;
+            crash_point!("after-adopt");
+            Ok::<_, AttemptError>(())
+        };
         let cursor = cut.cursor(Some(id));
-        let moved = self.log.commit(&self.id, stored_cursor.as_ref(), &cursor);
-        stages.watch(Stage::State, moved).await?;
+        let moved = async {
+            let moved = self.log.commit(&self.id, stored_cursor.as_ref(), &cursor);
+            Ok::<_, AttemptError>(stages.watch(Stage::State, moved).await?)
+        };
+        if !cut.runs.is_empty() || replace_all {
+            adopt.await?;
+            // Before the cursor: whoever takes the lane over then is told, or makes this commit once more.
+            self.state.put_spent(&self.id, memory.spent()).await?;
+            moved.await?;
+        } else {
+            // Together, so that the disk is waited for once. Killed with only one of them done, the next attempt makes up for
+            // the other: it adopts what the remote has, and events behind the cursor are no-ops.
+            let (adopted, moved) = tokio::join!(adopt, moved);
+            adopted.and(moved)?;
+        }
         crash_point!("after-cursor");
         if (days_dropped || tried_months)
             && let Err(error) = self.give_up_months(owing, &memory, days_dropped).await
