@@ -1,13 +1,13 @@
 //! History from before the mirror: is it there, in its order, with its authors and times, and with nothing that must not be? Also where
 //! processes die and the server refuses.
 
-mod support;
-
+use crate::support::{
+    self, Broker, Installation, JANE, Keboola, MIRROR, Options, PETR, Repository, each_round, until,
+};
 use mirror_runtime::crash::BACKFILL_PLACES;
 use nats_server::NatsServer;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use support::{Broker, Installation, JANE, Keboola, MIRROR, Options, PETR, Repository, each_round, until};
 
 const SECRET: &str = "correct-horse-battery-staple-4711";
 

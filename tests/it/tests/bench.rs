@@ -1,14 +1,12 @@
 //! `bench`: does it measure the real line, tell where the time goes, compare with the last run, and leave no trace?
 
-mod support;
-
-use serde_json::{Value, json};
-use std::{fs, path::Path};
-use support::{
+use crate::support::{
     Installation, JANE, Keboola, MIRROR, Options, Output, command,
     policy::{SETTINGS, example},
     run,
 };
+use serde_json::{Value, json};
+use std::{fs, path::Path};
 use tempfile::TempDir;
 
 /// A place for everything that a bench may leave, which is not the user's.

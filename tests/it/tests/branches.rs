@@ -1,11 +1,9 @@
 //! Dev branches: what a diff shows, how their Git branches are called, and how they end.
 
-mod support;
-
+use crate::support::{Installation, JANE, Keboola, Options, until};
 use fake_keboola::{ConfigAt, Fault, FaultKind};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use support::{Installation, JANE, Keboola, Options, until};
 
 fn site(keboola: &std::sync::Arc<Keboola>, dev: &'static str) -> Installation {
     let mut site = Installation::new(keboola, Options::default());

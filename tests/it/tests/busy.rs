@@ -1,7 +1,6 @@
 //! Is a window with more events than are read at a time the same commit as one with few?
 
-mod support;
-
+use crate::support::{BOT, JANE, Keboola, PETR, Repository};
 use fake_keboola::Change;
 use jiff::{SignedDuration, Timestamp};
 use mirror_core::cut::groups::EVENTS_MAX;
@@ -9,7 +8,6 @@ use mirror_it::{Rig, Settings, SourceAt};
 use nats_server::NatsServer;
 use serde_json::json;
 use std::{collections::BTreeSet, sync::Arc};
-use support::{BOT, JANE, Keboola, PETR, Repository};
 
 /// Events in one batch of a publisher.
 const POSTED_AT_ONCE: usize = 500;

@@ -1,7 +1,6 @@
 //! Is history after an outage what it would have been without one?
 
-mod support;
-
+use crate::support::{JANE, Keboola, PETR, Person, Repository, first_snapshot_over_http};
 use fake_keboola::{Change, ConfigAt};
 use git_servers::{Fault, HttpServer, On};
 use jiff::{SignedDuration, Timestamp};
@@ -9,7 +8,6 @@ use mirror_core::cut::groups::COMMITS_MAX;
 use mirror_it::Rig;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use support::{JANE, Keboola, PETR, Person, Repository, first_snapshot_over_http};
 
 /// A mirror of a project, over a real server, whose attempts are made when the test says so.
 struct World {

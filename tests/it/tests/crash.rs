@@ -2,13 +2,11 @@
 //! repository to the same end, with nothing lost and nothing twice. `KBC_MIRROR_CRASH_ROUNDS=200` runs each case so often (some seven hours;
 //! `runtime/ARCHITECTURE.md` has shorter ways).
 
-mod support;
-
+use crate::support::{BOT, Installation, JANE, Keboola, Options, PETR, rounds};
 use fake_keboola::ConfigAt;
 use mirror_runtime::crash::PLACES;
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
-use support::{BOT, Installation, JANE, Keboola, Options, PETR, rounds};
 use tokio::{runtime::Handle, sync::Semaphore, task::JoinSet};
 
 /// Cases that run at once; they wait for windows most of the time.

@@ -1,11 +1,9 @@
 //! What if a process dies over one object, again and again? A supervisor starts it anew, as systemd and Kubernetes do.
 
-mod support;
-
+use crate::support::{Broker, Installation, JANE, Keboola, MIRROR, Options, PETR, Server, until};
 use mirror_runtime::crash::{ENDLESS_OBJECT, FATAL_OBJECT};
 use nats_server::NatsServer;
 use std::os::unix::process::ExitStatusExt;
-use support::{Broker, Installation, JANE, Keboola, MIRROR, Options, PETR, Server, until};
 
 const FATAL: &str = "keboola.ex-shop/orders";
 /// Only this version of it is.

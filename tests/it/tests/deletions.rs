@@ -1,10 +1,8 @@
 //! What if the source has suddenly nothing, or next to nothing, any more?
 
-mod support;
-
+use crate::support::{Installation, JANE, Keboola, Options, Server, until};
 use fake_keboola::{Fault, FaultKind};
 use serde_json::{Value, json};
-use support::{Installation, JANE, Keboola, Options, Server, until};
 
 /// Waits until the status says that the lane is held, and returns the id of the batch.
 async fn held(server: &Server, branch: &str) -> String {

@@ -1,11 +1,9 @@
 //! Exactly once, the same everywhere, and quiet when nothing happens.
 
-mod support;
-
+use crate::support::{BOT, Installation, JANE, Keboola, Options, PETR, Server, until};
 use fake_keboola::ConfigAt;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use support::{BOT, Installation, JANE, Keboola, Options, PETR, Server, until};
 
 /// Returns the events that the fake has told after the first `known`, oldest first.
 fn told(keboola: &Keboola, known: u64) -> Vec<String> {

@@ -1,11 +1,9 @@
 //! Keboola in trouble: what it told is mirrored all the same, later.
 
-mod support;
-
+use crate::support::{Installation, JANE, Keboola, Options, PETR, Server, until};
 use fake_keboola::{Fault, FaultKind};
 use serde_json::Value;
 use std::time::Duration;
-use support::{Installation, JANE, Keboola, Options, PETR, Server, until};
 
 fn fault(path: &str, times: u32, kind: FaultKind) -> Fault {
     Fault {

@@ -1,9 +1,7 @@
 //! People work on the mirror's branch too: their commits are kept, and history is never forced.
 
-mod support;
-
+use crate::support::{Installation, JANE, Keboola, MIRROR, Options, PETR, Server, command, run, until};
 use serde_json::{Value, json};
-use support::{Installation, JANE, Keboola, MIRROR, Options, PETR, Server, command, run, until};
 
 const CONFIG: &str = "configs/main/extractor/keboola.ex-shop/the-orders/config.json";
 const SIDECAR: &str = "configs-extra/keboola.ex-shop/orders.json";

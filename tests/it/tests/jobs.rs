@@ -1,12 +1,10 @@
 //! The history of runs: what is told at once, what stays, and that a late run finds its day.
 
-mod support;
-
+use crate::support::{Installation, JANE, Keboola, Options, until};
 use fake_keboola::ConfigAt;
 use jiff::Timestamp;
 use serde_json::json;
 use std::collections::BTreeSet;
-use support::{Installation, JANE, Keboola, Options, until};
 
 fn at(day: u32, time: &str) -> Timestamp {
     format!("2026-10-{day:02}T{time}Z").parse().expect("a time")

@@ -1,8 +1,6 @@
 //! Limits of the process: what it remembers and how much it does at a time changes what it costs, not what it does.
 
-mod support;
-
-use support::{Installation, JANE, Keboola, Options};
+use crate::support::{Installation, JANE, Keboola, Options};
 
 /// One place of each kind, and nothing remembered.
 const TIGHT: &str = "

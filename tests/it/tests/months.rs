@@ -1,13 +1,13 @@
 //! What if the branch of a month of runs takes no pushes? Everything else goes on, no run is lost, and admins are told once.
 
-mod support;
-
+use crate::support::{
+    BOT, Installation, JANE, Keboola, MIRROR, Options, PETR, Receiver, Server, each_round, until,
+};
 use fake_keboola::{Author, JobSpec};
 use jiff::{SignedDuration, Timestamp};
 use mirror_runtime::crash::MONTH_PLACES;
 use serde_json::Value;
 use std::{collections::BTreeSet, sync::Arc};
-use support::{BOT, Installation, JANE, Keboola, MIRROR, Options, PETR, Receiver, Server, each_round, until};
 
 const MONTH: &str = "keboola-jobs/main/2026-11";
 /// Refuses every month, and notes what it refused.

@@ -1,14 +1,12 @@
 //! The product with its log in NATS JetStream: what publishers send becomes commits, whatever dies meanwhile.
 
-mod support;
-
+use crate::support::{
+    Broker, Installation, JANE, Keboola, LogBook, MIRROR, Options, PETR, Server, each_round, until,
+};
 use mirror_core::event::EVENT_BYTES_MAX;
 use nats_server::NatsServer;
 use serde_json::json;
 use std::{collections::BTreeMap, sync::Arc};
-use support::{
-    Broker, Installation, JANE, Keboola, LogBook, MIRROR, Options, PETR, Server, each_round, until,
-};
 
 /// Somebody edits, somebody runs.
 fn work(keboola: &Keboola, round: u64) {

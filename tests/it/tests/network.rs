@@ -1,11 +1,9 @@
 //! A repository behind a server: others who push at the same time, a lost disk, signed commits.
 
-mod support;
-
+use crate::support::{self, Installation, JANE, Keboola, Options, PETR, Server, run, until};
 use git_servers::{ForwardProxy, HttpOptions};
 use serde_json::Value;
 use std::{collections::BTreeSet, process::Command};
-use support::{Installation, JANE, Keboola, Options, PETR, Server, run, until};
 
 const CONFIG: &str = "configs/main/extractor/keboola.ex-shop/the-orders/config.json";
 

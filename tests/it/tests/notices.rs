@@ -1,16 +1,14 @@
 //! Are the admins told what they have to know: once, everywhere, and whatever dies on the way?
 
-mod support;
-
+use crate::support::{
+    self, Installation, JANE, Keboola, MailServer, Options, Posted, Receiver, Server, each_round, run, until,
+};
 use fake_keboola::{Fault, FaultKind};
 use git_servers::Authority;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use standardwebhooks::Webhook;
 use std::collections::BTreeSet;
-use support::{
-    Installation, JANE, Keboola, MailServer, Options, Posted, Receiver, Server, each_round, run, until,
-};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 /// Receivers on this machine are nothing that customers could name.

@@ -1,17 +1,13 @@
 //! One event or object that cannot be dealt with never holds up the others (ADR 5).
 
-#[path = "one_object/awaited.rs"]
 mod awaited;
-#[path = "one_object/listings.rs"]
 mod listings;
-mod support;
-#[path = "one_object/texts.rs"]
 mod texts;
 
+use crate::support::{Installation, JANE, Keboola, MIRROR, Options, PETR, Server, until};
 use fake_keboola::{Fault, FaultKind};
 use rusqlite::Connection;
 use serde_json::{Value, json};
-use support::{Installation, JANE, Keboola, MIRROR, Options, PETR, Server, until};
 
 /// What an event tells of is waited for this long.
 const VISIBLE_WITHIN: &str = "visible_within_ms = 1500";

@@ -1,9 +1,7 @@
 //! Do the commands of operators do what they say, beside a running process and without one?
 
-mod support;
-
+use crate::support::{self, Installation, JANE, Keboola, MIRROR, Options, PETR, until};
 use serde_json::{Value, json};
-use support::{Installation, JANE, Keboola, MIRROR, Options, PETR, until};
 
 const CONFIG: &str = "configs/main/extractor/keboola.ex-shop/the-orders/config.json";
 

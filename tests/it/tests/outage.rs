@@ -3,8 +3,7 @@
 //! Everything is real (log, state, outbox, source, Git server) but time: the lane's state machine is told hours that take
 //! no time, and its attempts are made when it asks for them. `runtime/core/tests/outage_drill.rs` does the same over models.
 
-mod support;
-
+use crate::support::{BOT, JANE, Keboola, PETR, Repository, first_snapshot_over_http};
 use fake_keboola::{Change, ConfigAt};
 use git_servers::{Fault, HttpServer, On};
 use jiff::{SignedDuration, Timestamp};
@@ -23,7 +22,6 @@ use mirror_runtime::app::chain;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
-use support::{BOT, JANE, Keboola, PETR, Repository, first_snapshot_over_http};
 
 const EVENTS: usize = 100_000;
 /// So often somebody sits down to work; each time is a window of its own.

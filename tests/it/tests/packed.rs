@@ -1,9 +1,7 @@
 //! `policy check` of policies that take their batches packed as well: do both interfaces find the same?
 
-mod support;
-
+use crate::support::policy::{path, policy};
 use serde_json::Value;
-use support::policy::{path, policy};
 
 /// Finds the first leaf of each document, whole.
 const HOSTILE: &str = include_str!("../../../runtime/sandbox/src/hostile/policy.wat");

@@ -1,23 +1,18 @@
 //! A customer's own redaction policies: what they find goes, what they cannot answer is withheld, and nothing that they do
 //! stops the lane.
 
-#[path = "policies/command_line.rs"]
 mod command_line;
-#[path = "policies/example.rs"]
 mod example;
-#[path = "policies/stored.rs"]
 mod stored;
-mod support;
-#[path = "policies/withheld.rs"]
 mod withheld;
 
-use serde_json::Value;
-use std::{fs, path::PathBuf, process::Command};
-use support::{
-    Installation, JANE, Options, PETR, Server, command,
+use crate::support::{
+    self, Installation, JANE, Options, PETR, Server, command,
     policy::{CUSTOMER_DATA, NUMBER, built, example, hostile, installation, path, policy, with_example},
     run, until,
 };
+use serde_json::Value;
+use std::{fs, path::PathBuf, process::Command};
 
 const CONFIG: &str = "configs/main/extractor/keboola.ex-shop/the-orders/config.json";
 

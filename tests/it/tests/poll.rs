@@ -1,13 +1,11 @@
 //! Polling: is everything that changes in Keboola found without a single event, once, and at what cost?
 
-mod support;
-
+use crate::support::{Installation, JANE, Keboola, Options, PETR, Server, until};
 use fake_keboola::{Fault, FaultKind};
 use jiff::{SignedDuration, Timestamp};
 use mirror_runtime::crash::POLL_PLACES;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use support::{Installation, JANE, Keboola, Options, PETR, Server, until};
 
 /// Everything is looked at each second, and no events are asked for.
 const EACH_SECOND: &str =

@@ -1,9 +1,7 @@
 //! Where the mirror writes is changed: nothing of its own stays where it was, and nothing of others goes.
 
-mod support;
-
+use crate::support::{Installation, JANE, Keboola, Options, Server, until};
 use fake_keboola::ConfigAt;
-use support::{Installation, JANE, Keboola, Options, Server, until};
 
 const PREFIX: &str = "prefix = \"teams/data\"";
 const BELOW: &str = "teams/data/";

@@ -4,9 +4,7 @@
 //! repository. The seed is always the same; for a long run `KBC_MIRROR_CASES` raises the number of cases and
 //! `KBC_MIRROR_SEED` (any text, such as the date) replaces it; a failure names the seed and shows the shortest sequence found.
 
-mod changes;
-
-use changes::{Deed, World, deeds};
+use crate::changes::{Deed, World, deeds};
 use fake_keboola::{Change, ConfigAt, Fake, FakeConfig};
 use mirror_core::commit::CommitKind;
 use mirror_it::{Rig, Settings, SourceAt};

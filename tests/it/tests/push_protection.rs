@@ -1,14 +1,12 @@
 //! A server that does not take what it takes for a secret: that is kept back, and everything else goes on.
 
-mod support;
-
+use crate::support::{BOT, Installation, JANE, Keboola, Options, PETR, Repository, Server, until};
 use fake_keboola::{Author, JobSpec};
 use git_servers::{HttpOptions, HttpServer};
 use jiff::SignedDuration;
 use mirror_it::{Rig, Settings, SourceAt};
 use mirror_runtime::pipeline::error::AttemptError;
 use serde_json::Value;
-use support::{BOT, Installation, JANE, Keboola, Options, PETR, Repository, Server, until};
 
 /// To the server a secret; to our policies some words.
 const PHRASE: &str = "bluebird over the harbour";

@@ -3,8 +3,7 @@
 //! The recipes are run as they stand in `AGENTS.md` and `ai/README.md`, and compared with what the
 //! project says; every file of ours is judged by the schema that lies beside it.
 
-mod support;
-
+use crate::support::{self, Installation, JANE, Keboola, Options, run};
 use boon::{Compiler, SchemaIndex, Schemas};
 use sample_project::{Project, Shape};
 use serde_json::{Value, json};
@@ -14,7 +13,6 @@ use std::{
     path::Path,
     process::Command,
 };
-use support::{Installation, JANE, Keboola, Options, run};
 use tempfile::TempDir;
 
 /// Returns the files below a directory, by their paths in it.

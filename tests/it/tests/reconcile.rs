@@ -1,11 +1,9 @@
 //! Does the scheduled comparison find what no event told, and leave alone what is in order?
 
-mod support;
-
+use crate::support::{BOT, Installation, JANE, Keboola, MIRROR, Options, PETR, Server, command, run, until};
 use fake_keboola::{Change, Fault, FaultKind};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use support::{BOT, Installation, JANE, Keboola, MIRROR, Options, PETR, Server, command, run, until};
 
 /// Compares all the time, and waits for no event.
 const AT_ONCE: &str =

@@ -1,15 +1,13 @@
 //! What would a policy do, before it is switched on? Replayed over what is committed, or watching what is rendered, it says
 //! so, changes nothing, and afterwards does so.
 
-mod support;
-
-use serde_json::Value;
-use std::{collections::BTreeMap, fs, path::Path};
-use support::{
-    Installation, JANE, Keboola, MIRROR, Options, PETR,
+use crate::support::{
+    self, Installation, JANE, Keboola, MIRROR, Options, PETR,
     policy::{CUSTOMER_DATA, NUMBER, hostile, installation, path, policy, put_to_replay, replay},
     until,
 };
+use serde_json::Value;
+use std::{collections::BTreeMap, fs, path::Path};
 
 const CONFIG: &str = "configs/main/extractor/keboola.ex-shop/the-orders/config.json";
 /// Also made up.

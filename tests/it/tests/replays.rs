@@ -1,10 +1,8 @@
 //! What does it cost to replay a policy over a long history, in exchanges with the Git server, and does the server change
 //! what is said?
 
-mod support;
-
+use crate::support::{Installation, Keboola, Options, policy};
 use serde_json::Value;
-use support::{Installation, Keboola, Options, policy};
 
 const CONFIG: &str = "configs/main/extractor/keboola.ex-shop/the-orders/config.json";
 const MANIFEST: &str = "configs/.keboola/manifest.json";

@@ -1,10 +1,8 @@
 //! Are renewed credentials taken while the process runs, and is nothing lost or shown by it?
 
-mod support;
-
+use crate::support::{GIT_TOKEN, Installation, JANE, Keboola, MIRROR, Options, PETR, Server, run, until};
 use serde_json::Value;
 use std::process::Command;
-use support::{GIT_TOKEN, Installation, JANE, Keboola, MIRROR, Options, PETR, Server, run, until};
 
 const NEW_GIT_TOKEN: &str = "renewed-git-token-of-the-whole-system-tests";
 /// Whom a server knows a token's owner by.

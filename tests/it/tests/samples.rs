@@ -1,9 +1,7 @@
 //! Samples of tables: what is in them, what is cut, and when they change.
 
-mod support;
-
+use crate::support::{Installation, JANE, Keboola, Options, until};
 use serde_json::{Value, json};
-use support::{Installation, JANE, Keboola, Options, until};
 
 const CSV: &str = "storage/samples/in.c-shop/orders.csv";
 const JSON: &str = "storage/samples/in.c-shop/orders.json";

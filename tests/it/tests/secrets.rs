@@ -1,23 +1,18 @@
 //! No secret leaves, wherever people leave it: not into the repository, not into the logs, the
 //! database or the pages, in no disguise. And what is none, stays.
 
-#[path = "secrets/outlets.rs"]
 mod outlets;
-#[path = "secrets/people.rs"]
 mod people;
-#[path = "secrets/scanner.rs"]
 mod scanner;
-mod support;
-
+use crate::support::{
+    INGEST_TOKEN, Installation, JANE, Keboola, Options, PETR, Server, TAG_ROOT, binary, run, until,
+};
 use outlets::{Leak, Outlet, data_outlets, files_below, leaks, no_leaks, page_outlets, repository_outlets};
 use people::{Fresh, HARMLESS, Places, leave_secrets, script};
 use sample_project::{Project, Shape, generate};
 use scanner::{SLUG, Scanner, Secret};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, fs, path::PathBuf, process::Command, sync::OnceLock};
-use support::{
-    INGEST_TOKEN, Installation, JANE, Keboola, Options, PETR, Server, TAG_ROOT, binary, run, until,
-};
 
 /// A project that has every kind of planted secret, and a dev branch.
 fn project() -> Project {

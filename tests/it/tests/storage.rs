@@ -1,10 +1,8 @@
 //! Storage that changes without a version and without an event: is it found, and does a load make no commit?
 
-mod support;
-
+use crate::support::{Installation, JANE, Keboola, MIRROR, Options, Server, command, run, until};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use support::{Installation, JANE, Keboola, MIRROR, Options, Server, command, run, until};
 
 /// Compares all the time, and waits for no event.
 const AT_ONCE: &str =

@@ -1,10 +1,8 @@
 //! What strangers put into the repository: nothing of theirs is deleted unasked, and no tree of theirs takes the process down.
 
-mod support;
-
+use crate::support::{self, Installation, Keboola, MIRROR, Options, Repository};
 use serde_json::Value;
 use std::{io::Write, process::Stdio};
-use support::{Installation, Keboola, MIRROR, Options, Repository};
 
 fn site() -> Installation {
     let options = Options {

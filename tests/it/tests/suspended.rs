@@ -1,11 +1,11 @@
 //! Who was suspended, or cut off, believes what is not true any more. Does it do anything twice, or lose anything, when it wakes up?
 
-mod support;
-
+use crate::support::{
+    Broker, Installation, JANE, Keboola, Options, PETR, Server, each_round, suspend, until,
+};
 use mirror_core::shard::Shard;
 use nats_server::NatsServer;
 use std::{fs, path::PathBuf, sync::Arc};
-use support::{Broker, Installation, JANE, Keboola, Options, PETR, Server, each_round, suspend, until};
 
 /// A mirror behind a web server that two workers share, whose log is in NATS; everything is mirrored.
 struct Shared {

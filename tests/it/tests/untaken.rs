@@ -1,9 +1,7 @@
 //! Events of which nothing comes: is it told that no mirror takes them, and can those that are no events be settled?
 
-mod support;
-
+use crate::support::{Installation, Keboola, Options, until};
 use serde_json::{Value, json};
-use support::{Installation, Keboola, Options, until};
 
 fn changed(project: &str, branch: &str) -> String {
     json!({

@@ -1,7 +1,6 @@
 //! Who may read the repository decides what is in it: private, public, in between and back.
 
-mod support;
-
+use crate::support::{self, Installation, JANE, Keboola, Options, PETR, Repository, run, until};
 use serde_json::Value;
 use std::{
     path::PathBuf,
@@ -11,7 +10,6 @@ use std::{
         atomic::{AtomicU8, AtomicUsize, Ordering},
     },
 };
-use support::{Installation, JANE, Keboola, Options, PETR, Repository, run, until};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},

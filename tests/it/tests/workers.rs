@@ -1,15 +1,13 @@
 //! Several workers over one NATS: do they know what one of them was asked, has told and has spent?
 
-mod support;
-
+use crate::support::{
+    Broker, Installation, JANE, Keboola, MIRROR, Options, Receiver, Server, command, each_round, run, until,
+};
 use fake_keboola::{Fault, FaultKind};
 use jiff::SignedDuration;
 use nats_server::NatsServer;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use support::{
-    Broker, Installation, JANE, Keboola, MIRROR, Options, Receiver, Server, command, each_round, run, until,
-};
 
 async fn holds(server: &Server) {
     until("the worker has the shard", async || {

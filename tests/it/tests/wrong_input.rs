@@ -3,22 +3,14 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 usage or configuration.
 
-#[path = "wrong_input/command_line.rs"]
 mod command_line;
-#[path = "wrong_input/configuration.rs"]
 mod configuration;
-#[path = "wrong_input/disk.rs"]
 mod disk;
-#[path = "wrong_input/gone.rs"]
 mod gone;
-#[path = "wrong_input/http.rs"]
 mod http;
-#[path = "wrong_input/places.rs"]
 mod places;
-#[path = "wrong_input/stop.rs"]
 mod stop;
-mod support;
-
+use crate::support::{Installation, Keboola, MIRROR, PATIENCE, Server, binary};
 use serde_json::{Value, json};
 use std::{
     fs::File,
@@ -26,7 +18,6 @@ use std::{
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
-use support::{Installation, Keboola, MIRROR, PATIENCE, Server, binary};
 
 /// Stands where a secret was pasted into the wrong place.
 const PASTED: &str = "5001-1234-hunter2Hunter2hunter2Hunter2hunter2Hunt";

@@ -1,9 +1,9 @@
 //! What the source does not show yet holds up nothing else, and is not lost.
 
-use super::{change, config_path, mirrored, mirrored_with, post, support};
+use super::{change, config_path, mirrored, mirrored_with, post};
+use crate::support::{Installation, JANE, Keboola, MIRROR, Options, PETR, Server, until};
 use fake_keboola::{Fault, FaultKind};
 use serde_json::{Value, json};
-use support::{Installation, JANE, Keboola, MIRROR, Options, PETR, Server, until};
 
 /// Much longer than anything else here takes.
 const PATIENT: &str = "visible_within_ms = 25000";

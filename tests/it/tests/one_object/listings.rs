@@ -1,10 +1,7 @@
 //! Listings of the source with objects that cannot be read.
 
-use super::{
-    CONFIG, TOKEN, mirrored,
-    support::{Installation, JANE, Keboola, MIRROR, Options, until},
-    verify,
-};
+use super::{CONFIG, TOKEN, mirrored, verify};
+use crate::support::{Installation, JANE, Keboola, MIRROR, Options, until};
 use fake_keboola::{ConfigAt, Fault, FaultKind};
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -2,9 +2,9 @@
 
 use super::{
     listings::{answer_bytes, content, listed},
-    support::{Installation, JANE, Keboola, MIRROR, Options, PETR, until},
     verify,
 };
+use crate::support::{Installation, JANE, Keboola, MIRROR, Options, PETR, until};
 use fake_keboola::{Fault, FaultKind};
 use serde_json::Value;
 

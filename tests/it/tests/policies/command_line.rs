@@ -1,6 +1,6 @@
 //! The commands of policies, as their author uses them.
 
-use super::support::{
+use crate::support::{
     Installation, Keboola, MIRROR, Options, Output, command,
     policy::{CUSTOMER_DATA, SETTINGS, example, path, policy, with_example},
     run,

@@ -1,6 +1,6 @@
 //! The example to start from, as a project of its own.
 
-use super::support::policy::{built, path, policy};
+use crate::support::policy::{built, path, policy};
 use serde_json::Value;
 use std::fs;
 

@@ -1,6 +1,6 @@
 //! Components that are stored for mirrors: which they are, how a mirror goes back to one, and how they go.
 
-use super::support::{
+use crate::support::{
     MIRROR, Options, Output,
     policy::{SETTINGS, path, policy, with_example},
 };

@@ -1,6 +1,6 @@
 //! What a policy withholds is told wherever somebody may look, whether a process runs and something was committed or not.
 
-use super::support::{
+use crate::support::{
     Installation, JANE, MIRROR, Options,
     policy::{hostile, installation},
 };

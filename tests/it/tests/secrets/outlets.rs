@@ -1,9 +1,7 @@
 //! The ways out of the product, and what is found on them.
 
-use super::{
-    scanner::{Scanner, Secret},
-    support::{Installation, Repository, Server},
-};
+use super::scanner::{Scanner, Secret};
+use crate::support::{Installation, Repository, Server};
 use std::{
     collections::BTreeSet,
     fmt, fs,

@@ -1,9 +1,7 @@
 //! What people leave where it does not belong.
 
-use super::{
-    scanner::Secret,
-    support::{JANE, Keboola, PETR},
-};
+use super::scanner::Secret;
+use crate::support::{JANE, Keboola, PETR};
 use fake_keboola::{Author, Change, ConfigAt, JobSpec, JobTable};
 use sample_project::{Shape, generate};
 use serde_json::{Value, json};

@@ -16,9 +16,6 @@
 //! server.stop().await;
 //! ```
 
-// Each test file is a crate of its own and uses its part of this.
-#![allow(dead_code, unused_imports)]
-
 mod installation;
 mod keboola;
 mod log;
@@ -32,16 +29,16 @@ mod repository;
 mod served;
 mod server;
 
-pub(crate) use installation::{Died, INGEST_TOKEN, Installation, MIRROR, Options, TAG_ROOT};
+pub(crate) use installation::{INGEST_TOKEN, Installation, MIRROR, Options, TAG_ROOT};
 pub(crate) use keboola::{BOT, JANE, Keboola, PETR, Person};
-pub(crate) use log::{LaneRow, LogBook};
+pub(crate) use log::LogBook;
 pub(crate) use mail::MailServer;
 pub(crate) use nats::Broker;
 pub(crate) use over_http::first_snapshot_over_http;
 pub(crate) use receiver::{Posted, Receiver};
-pub(crate) use repository::{Commit, File, Repository, Sidecar};
-pub(crate) use served::{GIT_TOKEN, Served};
-pub(crate) use server::{Answer, Output, Server, binary, command, run, suspend};
+pub(crate) use repository::{Commit, Repository};
+pub(crate) use served::GIT_TOKEN;
+pub(crate) use server::{Output, Server, binary, command, run, suspend};
 
 use std::time::{Duration, Instant};
 

@@ -1,10 +1,7 @@
 //! The command line, the configuration file, and what it refers to.
 
-use super::{
-    PASTED, check_config, check_mirror, every_command, product, run,
-    support::{Installation, Keboola, MIRROR, Options},
-    with_config,
-};
+use super::{PASTED, check_config, check_mirror, every_command, product, run, with_config};
+use crate::support::{Installation, Keboola, MIRROR, Options};
 use std::fs;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,9 +1,7 @@
 //! Disks without room: nothing is lost, and the message says what is full.
 
-use super::{
-    Told, all_is_well_after_a_restart, ask, bearer, decent, event, run,
-    support::{INGEST_TOKEN, Installation, JANE, Keboola, Options, PETR, Server, until},
-};
+use super::{Told, all_is_well_after_a_restart, ask, bearer, decent, event, run};
+use crate::support::{INGEST_TOKEN, Installation, JANE, Keboola, Options, PETR, Server, until};
 use serde_json::json;
 use std::{
     fs::{self, File},

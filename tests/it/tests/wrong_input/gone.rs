@@ -1,9 +1,7 @@
 //! A data directory that is taken away: who runs on it says so and ends, and who only asks makes none.
 
-use super::{
-    event,
-    support::{Installation, JANE, Keboola, LogBook, Options, until},
-};
+use super::event;
+use crate::support::{Installation, JANE, Keboola, LogBook, Options, until};
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 /// Runs on a database that is taken away by `take`, and returns once the next process has mirrored everything.

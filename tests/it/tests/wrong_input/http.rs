@@ -1,10 +1,7 @@
 //! The listener: who may ask, and what is answered to what cannot be taken.
 
-use super::{
-    ask, bearer, decent, event, run,
-    support::{INGEST_TOKEN, Installation, JANE, Keboola, MIRROR, Options, until},
-    with, with_config,
-};
+use super::{ask, bearer, decent, event, run, with, with_config};
+use crate::support::{INGEST_TOKEN, Installation, JANE, Keboola, MIRROR, Options, until};
 use fake_keboola::{Fault, FaultKind};
 use serde_json::{Value, json};
 use std::fs;

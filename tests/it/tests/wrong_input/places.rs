@@ -1,10 +1,9 @@
 //! Repositories, data directories, addresses and stacks that cannot be used.
 
 use super::{
-    PASTED, all_is_well_after_a_restart, check_config, check_mirror, decent, once, run,
-    support::{Installation, JANE, Keboola, MIRROR, Options, Repository, binary, until},
-    with_config,
+    PASTED, all_is_well_after_a_restart, check_config, check_mirror, decent, once, run, with_config,
 };
+use crate::support::{Installation, JANE, Keboola, MIRROR, Options, Repository, binary, until};
 use std::{
     fs,
     net::TcpListener,

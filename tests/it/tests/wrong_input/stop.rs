@@ -1,9 +1,7 @@
 //! A stop while an attempt is under way.
 
-use super::{
-    all_is_well_after_a_restart,
-    support::{Installation, JANE, Keboola, LogBook, Options, Server, until},
-};
+use super::all_is_well_after_a_restart;
+use crate::support::{Installation, JANE, Keboola, LogBook, Options, Server, until};
 use fake_keboola::{Fault, FaultKind};
 use std::{
     sync::Arc,
