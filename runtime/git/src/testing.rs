@@ -244,10 +244,11 @@ impl Random {
 
 pub(crate) fn pseudo_random_bytes(seed: u64, length: usize) -> Vec<u8> {
     let mut random = Random(seed);
-    let mut bytes: Vec<u8> = std::iter::repeat_with(|| random.next().to_le_bytes())
-        .take(length / 8 + 1)
-        .flatten()
-        .collect();
+    let mut bytes = Vec::with_capacity(length + 8);
+    // Megabytes are made of it without optimisation, where adapters of iterators take ten times as long.
+    while bytes.len() < length {
+        bytes.extend_from_slice(&random.next().to_le_bytes());
+    }
     bytes.truncate(length);
     bytes
 }

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::Disposition;
+use data_encoding::HEXLOWER;
 use git_servers::{CuttingProxy, Fault, On};
+use std::sync::LazyLock;
 
 /// A repository with one commit behind a web server.
 struct Faulty {
@@ -36,11 +38,10 @@ impl Faulty {
 
     /// Pushes a commit on top of the first one, with more than fits into a few buffers.
     fn second(&self) -> PendingPush {
-        let big: String = crate::testing::pseudo_random_bytes(3, 1 << 20)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        self.setup.make(Some(self.first), "second", &[("b", &big)])
+        // Made once: there are a hundred of these pushes.
+        static BIG: LazyLock<String> =
+            LazyLock::new(|| HEXLOWER.encode(&crate::testing::pseudo_random_bytes(3, 1 << 20)));
+        self.setup.make(Some(self.first), "second", &[("b", &BIG)])
     }
 
     fn tip(&self) -> Option<Oid> {
@@ -142,31 +143,38 @@ fn a_lost_answer_after_which_somebody_else_moved_the_branch_is_no_success() {
 
 #[test]
 fn a_server_that_does_not_answer_is_not_waited_for_for_ever() {
-    for (fault, applied) in [
-        (Fault::Hang, false),
-        (Fault::HangAfterwards, true),
-        (Fault::HangInAnswer(5), true),
-    ] {
-        let faulty = Faulty::with(impatient());
-        let push = faulty.second();
-        faulty.server.fail_next(On::Write, fault.clone());
-        match faulty.remote.push(&push) {
-            Ok(()) => assert!(applied, "{fault:?}"),
-            Err(error) => {
-                assert!(!applied, "{fault:?}: {error:?}");
-                let is_late = matches!(&error, PushError::Transport(TransportError::TimedOut { .. }));
-                assert!(is_late, "{error:?}");
-                assert_eq!(error.disposition(), Disposition::Retry);
-            }
+    // At once: each is little but waiting.
+    std::thread::scope(|scope| {
+        for (fault, applied) in [
+            (Fault::Hang, false),
+            (Fault::HangAfterwards, true),
+            (Fault::HangInAnswer(5), true),
+        ] {
+            scope.spawn(move || is_not_waited_for(&fault, applied));
         }
-        assert_eq!(faulty.tip() == Some(push.new_tip()), applied, "{fault:?}");
-        faulty.server.fail_next(On::Any, fault.clone());
-        if let Err(error) = faulty.remote.tip(&branch("none")) {
-            assert!(
-                matches!(&error, RemoteError::Transport(TransportError::TimedOut { .. })),
-                "{fault:?}: {error:?}"
-            );
+    });
+}
+
+fn is_not_waited_for(fault: &Fault, applied: bool) {
+    let faulty = Faulty::with(impatient());
+    let push = faulty.second();
+    faulty.server.fail_next(On::Write, fault.clone());
+    match faulty.remote.push(&push) {
+        Ok(()) => assert!(applied, "{fault:?}"),
+        Err(error) => {
+            assert!(!applied, "{fault:?}: {error:?}");
+            let is_late = matches!(&error, PushError::Transport(TransportError::TimedOut { .. }));
+            assert!(is_late, "{error:?}");
+            assert_eq!(error.disposition(), Disposition::Retry);
         }
+    }
+    assert_eq!(faulty.tip() == Some(push.new_tip()), applied, "{fault:?}");
+    faulty.server.fail_next(On::Any, fault.clone());
+    if let Err(error) = faulty.remote.tip(&branch("none")) {
+        assert!(
+            matches!(&error, RemoteError::Transport(TransportError::TimedOut { .. })),
+            "{fault:?}: {error:?}"
+        );
     }
 }
 
@@ -530,8 +538,7 @@ fn a_connection_through_ssh_or_git_that_is_cut_is_found_out_about() {
         let remote = open(&through(&url), settings);
         // Each is so unlike the others that it does not become a small difference.
         let big = |number: u64| -> String {
-            let bytes = crate::testing::pseudo_random_bytes(number + 10, 100_000);
-            bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+            HEXLOWER.encode(&crate::testing::pseudo_random_bytes(number + 10, 100_000))
         };
         let mut tip = first;
         // Before anything, in the middle, after the pack (as far as its length is known here), and in the answer.

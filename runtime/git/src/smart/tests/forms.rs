@@ -8,6 +8,7 @@ use crate::{
     packfile::PackFile,
     testing::{Bare, git_fed, pseudo_random_bytes},
 };
+use std::sync::LazyLock;
 
 /// How many entries of a pack are whole, deltas by id, and deltas by distance.
 #[derive(Debug, PartialEq, Eq)]
@@ -154,9 +155,15 @@ fn a_base_that_is_gone_from_the_store_is_said_and_nothing_is_sent() {
 
 /// A megabyte that hardly compresses, in which a little differs with the number.
 fn large(file: u64, number: u64) -> String {
-    let letters = pseudo_random_bytes(file, 1 << 20);
-    let letters: Vec<u8> = letters.into_iter().map(|byte| byte & 0x7f).collect();
-    format!("{number}\n{}", String::from_utf8(letters).unwrap())
+    static LETTERS: LazyLock<Vec<String>> = LazyLock::new(|| {
+        let letters = |file| {
+            let bytes = pseudo_random_bytes(file, 1 << 20);
+            let letters: Vec<u8> = bytes.into_iter().map(|byte| byte & 0x7f).collect();
+            String::from_utf8(letters).unwrap()
+        };
+        (0..LARGE).map(letters).collect()
+    });
+    format!("{number}\n{}", LETTERS[usize::try_from(file).unwrap()])
 }
 
 const LARGE: u64 = 10;

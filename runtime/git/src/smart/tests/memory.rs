@@ -6,7 +6,7 @@ use crate::{
     encoder::Encoder,
     pack::{Durability, Pack, object_id},
     run::Run,
-    testing::{Random, git_fed, text},
+    testing::{Random, git_fed, pseudo_random_bytes, text},
 };
 use gix::objs::Kind;
 use std::{
@@ -102,13 +102,9 @@ fn files_that_come_along_and_are_not_wanted_are_never_in_memory() {
         for (name, value) in [("core.compression", "0"), ("pack.compression", "0")] {
             setup.git(&["config", name, value]);
         }
-        let mut random = Random(5);
         let mut tree = String::new();
         for number in 0..4 {
-            let content: Vec<u8> = std::iter::repeat_with(|| random.next().to_le_bytes())
-                .take(FILES / 4 / 8)
-                .flatten()
-                .collect();
+            let content = pseudo_random_bytes(number, FILES / 4);
             let id = git_fed(&setup.path, &["hash-object", "-w", "--stdin"], &content).stdout;
             let id = String::from_utf8(id).unwrap();
             writeln!(tree, "100644 blob {}\tf{number}", id.trim_end()).unwrap();
@@ -142,11 +138,9 @@ fn trees_are_put_aside_while_they_come() {
                 break;
             }
             raw.extend_from_slice(format!("100644 {file:06}\0").as_bytes());
-            let id: Vec<u8> = (0..3)
-                .flat_map(|_| random.next().to_le_bytes())
-                .take(20)
-                .collect();
-            raw.extend_from_slice(&id);
+            raw.extend_from_slice(&random.next().to_le_bytes());
+            raw.extend_from_slice(&random.next().to_le_bytes());
+            raw.extend_from_slice(&random.next().to_le_bytes()[..4]);
         }
         let id = object_id(Kind::Tree, &raw).unwrap();
         run.push_stored(&mut encoder, id, Kind::Tree, &raw);

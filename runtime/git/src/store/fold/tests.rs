@@ -79,10 +79,7 @@ fn what_is_copied_is_logarithmic_and_does_not_grow_with_what_was_there() {
 #[test]
 fn a_large_pack_is_not_read_when_small_ones_are_joined() {
     let mirror = Mirror::new();
-    let large: String = pseudo_random_bytes(1, 1 << 20)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let large = data_encoding::HEXLOWER.encode(&pseudo_random_bytes(1, 1 << 20));
     mirror.push("first", &[("large", &large), ("small/file", "")]);
     let pack = packs_of(&mirror).pop().expect("it is worth a pack of its own");
     let is_same = |bytes: &[u8]| fs::read(&pack).unwrap() == bytes;
