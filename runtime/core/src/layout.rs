@@ -50,7 +50,7 @@ pub enum Place {
     Container,
     /// Below another object, if that exists.
     Below(ObjectKey),
-    /// Below the one object that claims it.
+    /// Below the object whose claim on it holds.
     Claimed,
     /// Not in `configs/`.
     None,

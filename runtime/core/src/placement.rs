@@ -610,7 +610,14 @@ fn seen(record: &Record) -> (&str, &str) {
 
 /// Returns where an object wants to live; none where it cannot have a place.
 fn wish(key: &ObjectKey, inspection: Inspection, index: &Index) -> Option<Wish> {
-    let claim = index.only_claim(key);
+    let claim = index.claim(key).filter(|(claimant, _)| {
+        // Who does not have the configuration does not have its rows either.
+        let home = matches!(key, ObjectKey::Row { .. })
+            .then(|| container(key))
+            .flatten();
+        let holder = home.and_then(|home| index.claim(&home));
+        holder.is_none_or(|(holder, _)| holder == *claimant)
+    });
     let parent = match inspection.place {
         Place::None => return None,
         Place::Container => container(key)?,

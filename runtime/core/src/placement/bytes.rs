@@ -9,17 +9,22 @@ use std::str::FromStr;
 /// Ends an id: no id has control characters, and all others sort after it.
 const END: u8 = 0;
 
+/// What the key of a configuration begins with.
+pub(super) const CONFIG: u8 = 1;
+/// What the key of a row begins with.
+pub(super) const ROW: u8 = 2;
+
 pub(super) fn of_key(key: &ObjectKey) -> Vec<u8> {
     let (kind, ids) = match key {
         ObjectKey::Branch => (0, [None; 3]),
         ObjectKey::Config { component, config } => {
-            (1, [Some(component.as_str()), Some(config.as_str()), None])
+            (CONFIG, [Some(component.as_str()), Some(config.as_str()), None])
         }
         ObjectKey::Row {
             component,
             config,
             row,
-        } => (2, [component.as_str(), config.as_str(), row.as_str()].map(Some)),
+        } => (ROW, [component.as_str(), config.as_str(), row.as_str()].map(Some)),
         ObjectKey::Bucket(id) => (3, [Some(id.as_str()), None, None]),
         ObjectKey::Table(id) => (4, [Some(id.as_str()), None, None]),
         ObjectKey::Sample(id) => (5, [Some(id.as_str()), None, None]),
@@ -40,13 +45,13 @@ pub(super) fn to_key(bytes: &[u8]) -> ObjectKey {
     let (kind, ids) = bytes.split_first().expect(WRITTEN);
     let mut ids = ids.split(|byte| *byte == END);
     let ids = &mut ids;
-    match kind {
+    match *kind {
         0 => ObjectKey::Branch,
-        1 => ObjectKey::Config {
+        CONFIG => ObjectKey::Config {
             component: id::<ComponentId>(ids.next()),
             config: id::<ConfigId>(ids.next()),
         },
-        2 => ObjectKey::Row {
+        ROW => ObjectKey::Row {
             component: id::<ComponentId>(ids.next()),
             config: id::<ConfigId>(ids.next()),
             row: id::<RowId>(ids.next()),

@@ -1,7 +1,7 @@
 //! What the objects of a placement are to each other.
 
 use super::{
-    bytes::{of_alias, of_key, of_reference, to_key},
+    bytes::{CONFIG, ROW, of_alias, of_key, of_reference, to_key},
     front_coded::FrontCoded,
 };
 use crate::{
@@ -67,15 +67,33 @@ impl Index {
         }
     }
 
-    /// Returns the one claim on an object; none where there is none or several, for then none holds.
-    pub(super) fn only_claim(&self, target: &ObjectKey) -> Option<(ObjectKey, Option<String>)> {
-        let target = of_key(target);
-        let start = target.len();
-        let mut claims = self.claims.prefixed(target);
-        let (claimant, segment) = claims.next()?;
+    /// Returns the claim on an object that holds. As in the CLI, claims of several configurations cancel each other, so that
+    /// one of a row holds beside them; one of each, or several of rows, are none.
+    pub(super) fn claim(&self, target: &ObjectKey) -> Option<(ObjectKey, Option<String>)> {
+        let of_kind = |kind| self.claims_of(target, kind);
+        match (of_kind(CONFIG), of_kind(ROW)) {
+            (Claims::One(claimant, segment), Claims::None)
+            | (Claims::None | Claims::Several, Claims::One(claimant, segment)) => Some((claimant, segment)),
+            _ => None,
+        }
+    }
+
+    /// Returns the claims of one kind of objects. No more than two are looked at: many may use the same variables.
+    fn claims_of(&self, target: &ObjectKey, kind: u8) -> Claims {
+        let mut of_kind = of_key(target);
+        let start = of_kind.len();
+        of_kind.push(kind);
+        let mut claims = self.claims.prefixed(of_kind);
+        let Some((claimant, segment)) = claims.next() else {
+            return Claims::None;
+        };
         let segment = segment.strip_prefix(b"=").map(String::from_utf8_lossy);
-        let claim = (to_key(&claimant[start..]), segment.map(Into::into));
-        claims.next().is_none().then_some(claim)
+        let claim = Claims::One(to_key(&claimant[start..]), segment.map(Into::into));
+        if claims.next().is_some() {
+            Claims::Several
+        } else {
+            claim
+        }
     }
 
     pub(super) fn dependents(&self, reference: &Reference) -> impl Iterator<Item = ObjectKey> {
@@ -89,6 +107,13 @@ impl Index {
     pub(super) fn bytes(&self) -> usize {
         self.claims.bytes() + self.dependents.0.bytes() + self.aliases.0.bytes()
     }
+}
+
+/// How many objects of a kind claim another; of a single one which, and the segment that it wishes for it.
+enum Claims {
+    None,
+    One(ObjectKey, Option<String>),
+    Several,
 }
 
 /// Which objects want to live below an object, and the inverse.

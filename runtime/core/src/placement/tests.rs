@@ -313,6 +313,67 @@ fn exactly_one_claim_gives_a_place() {
 }
 
 #[test]
+fn a_claim_of_a_row_holds_where_those_of_configurations_cancel_each_other() {
+    let variables = "v/1 variables claimed; v/1/d values/d; k/1 s; k/1/a codes/a claims:v/1; k/1/b codes/b";
+    let both = "c/1 x/a claims:v/1 claims:v/1/d=values/default; c/2 x/b claims:v/1";
+    // The default values are those of a configuration that does not have the variables.
+    check(
+        &[&format!("{variables}; {both}")],
+        &expect![[r#"
+            *c/1: x/a
+            *c/2: x/b
+            *k/1: s
+            *k/1/a: s/codes/a
+            *k/1/b: s/codes/b
+            *v/1: s/codes/a/variables
+            *v/1/d: s/codes/a/variables/values/d
+        "#]],
+    );
+    check(
+        &[&format!("{variables}; {both}"), "gone c/2"],
+        &expect![[r#"
+             c/1: x/a
+             k/1: s
+             k/1/a: s/codes/a
+             k/1/b: s/codes/b
+            *v/1: none
+            *v/1/d: none
+            v/1 moved: s/codes/a/variables -> none
+            v/1/d moved: s/codes/a/variables/values/d -> none
+            c/2 removed
+        "#]],
+    );
+    check(
+        &[&format!("{variables}; {both}"), "k/1/b codes/b claims:v/1"],
+        &expect![[r#"
+             c/1: x/a
+             c/2: x/b
+             k/1: s
+             k/1/a: s/codes/a
+            *k/1/b: s/codes/b
+            *v/1: none
+            *v/1/d: none
+            v/1 moved: s/codes/a/variables -> none
+            v/1/d moved: s/codes/a/variables/values/d -> none
+        "#]],
+    );
+    check(
+        &[&format!("{variables}; {both}"), "k/1/a codes/a; c/2 x/b"],
+        &expect![[r#"
+             c/1: x/a
+            *c/2: x/b
+             k/1: s
+            *k/1/a: s/codes/a
+             k/1/b: s/codes/b
+            *v/1: x/a/variables
+            *v/1/d: x/a/variables/values/default
+            v/1 moved: s/codes/a/variables -> x/a/variables
+            v/1/d moved: s/codes/a/variables/values/d -> x/a/variables/values/default
+        "#]],
+    );
+}
+
+#[test]
 fn what_leads_to_no_existing_parent_has_no_place() {
     check(
         &[
@@ -457,6 +518,7 @@ fn any_change() -> impl Strategy<Value = String> {
         match (kind, &config[..1]) {
             (0, _) => format!("gone {config}"),
             (1, _) => format!("gone {config}/{row}"),
+            (2, "c") => format!("{config}/{row} rows/{name} claims:{other} {facts}"),
             (2..=4, _) => format!("{config}/{row} rows/{name} sort:{name} uses:{config} {facts}"),
             (_, "s") => format!("{config} schedules/{name} below:{other} uses:{other} {facts}"),
             (_, "v") => format!("{config} variables claimed {facts}"),

@@ -72,7 +72,8 @@ pub(super) fn render<'a>(
         has_shared_code: false,
     };
     default_buckets(&mut work);
-    variables(&mut work, &placed.object.key);
+    let depth = settings.naming.variables_config.split('/').count();
+    variables(&mut work, &placed.object.key, path, depth);
     match component {
         component::SCHEDULER if !is_row => schedule(&mut work),
         component::ORCHESTRATOR if !is_row => orchestrator::extract(&mut work, settings),
@@ -218,26 +219,27 @@ fn default_buckets(work: &mut Work<'_>) {
     }
 }
 
-/// Takes out the ids of variables: the manifest relates the two configurations.
-fn variables(work: &mut Work<'_>, key: &ObjectKey) {
+/// Takes out the ids of variables. The manifest relates the two configurations where the variables live in this one, so many
+/// directories below it; it does not where a row of shared code has them, and several others use them too.
+fn variables(work: &mut Work<'_>, key: &ObjectKey, path: &str, depth: usize) {
     let Some((variables, values)) = source::variables(key, &work.configuration) else {
         return;
     };
     work.configuration.remove("variables_id");
-    if work
+    let found = work
         .resolved
-        .object(ObjectKey::new_config(component::VARIABLES, &variables))
-        .is_none()
-    {
+        .object(ObjectKey::new_config(component::VARIABLES, &variables));
+    let below = found
+        .and_then(|found| found.path.strip_prefix(path))
+        .and_then(|rest| rest.strip_prefix('/'));
+    let is_related = below.is_some_and(|below| below.split('/').count() == depth);
+    if !is_related {
         work.lost.add("/variables_id", Json::from(variables.clone()));
     }
     if let Some(values) = values {
         work.configuration.remove("variables_values_id");
-        if work
-            .resolved
-            .object(ObjectKey::new_row(component::VARIABLES, &variables, &values))
-            .is_none()
-        {
+        let row = ObjectKey::new_row(component::VARIABLES, &variables, &values);
+        if !is_related || work.resolved.object(row).is_none() {
             work.lost.add("/variables_values_id", Json::from(values));
         }
     }
