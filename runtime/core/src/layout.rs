@@ -30,6 +30,13 @@ impl Component {
     }
 }
 
+/// Returns what an alias begins with that may be a default bucket's id: all up to the configuration's id, which has no dash.
+/// Of such a beginning it is all; none where there is no dash.
+#[must_use]
+pub fn beginning_of_default_bucket(alias: &str) -> Option<&str> {
+    alias.rfind('-').map(|dash| &alias[..=dash])
+}
+
 /// An object of the source, as the renderer gets it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceObject {

@@ -22,8 +22,10 @@ mod records;
 mod unique;
 
 use crate::{
-    ids::ObjectKey,
-    layout::{Inspection, Place, PlacedObject, Reference, Resolution, SourceObject},
+    ids::{ComponentId, ObjectKey},
+    layout::{
+        Inspection, Place, PlacedObject, Reference, Resolution, SourceObject, beginning_of_default_bucket,
+    },
 };
 use index::{Index, Wished};
 use records::{Records, Stored};
@@ -129,7 +131,8 @@ struct Before {
     put: BTreeSet<ObjectKey>,
     /// Of every object that is concerned.
     records: BTreeMap<ObjectKey, Option<Stored>>,
-    aliases: BTreeMap<String, Option<Resolution>>,
+    /// Who may be meant by every alias that is concerned.
+    aliases: BTreeMap<String, Vec<Resolution>>,
 }
 
 impl Placement {
@@ -214,28 +217,25 @@ impl Placement {
     /// Returns an object ready to be rendered. One that was never put has no place.
     #[must_use]
     pub fn placed(&self, key: &ObjectKey, object: SourceObject) -> PlacedObject {
-        let Ok(placed) = self.placed_among(key, object, |_| Ok::<_, Infallible>(false));
+        let Ok(placed) = self.placed_among(key, object, |_| Ok::<_, Infallible>(None));
         placed
     }
 
-    /// The same where more is known than this branch has: an alias that none of its objects has is found all the same, as one
-    /// of something without a place, where `is_known` says so.
+    /// The same where more is known than this branch has: which component's default buckets begin so, in the whole stack. Its
+    /// configurations are meant by such a bucket and no others, even if it has none here; and such a beginning is found, as that
+    /// of something without a place. It is asked only of what may be one.
     ///
     /// # Errors
-    /// Those of `is_known`.
+    /// Those of `of_stack`.
     pub fn placed_among<E>(
         &self,
         key: &ObjectKey,
         object: SourceObject,
-        mut is_known: impl FnMut(&str) -> Result<bool, E>,
+        mut of_stack: impl FnMut(&str) -> Result<Option<ComponentId>, E>,
     ) -> Result<PlacedObject, E> {
-        let mut resolve = |reference: &Reference| -> Result<Option<Resolution>, E> {
-            let found = self.resolve(reference);
-            let is_known = match (&found, reference) {
-                (None, Reference::Alias(alias)) => is_known(alias)?,
-                _ => false,
-            };
-            Ok(found.or_else(|| is_known.then(Resolution::outside)))
+        let mut resolve = |reference: &Reference| match reference {
+            Reference::Object(key) => Ok(self.resolution(key)),
+            Reference::Alias(alias) => self.resolve_alias(alias, &mut of_stack),
         };
         let Some(record) = self.records.get(key) else {
             let (claimed_by, references) = (Vec::new(), Vec::new());
@@ -508,13 +508,6 @@ impl Placement {
         Some((parent, relative))
     }
 
-    fn resolve(&self, reference: &Reference) -> Option<Resolution> {
-        match reference {
-            Reference::Object(key) => self.resolution(key),
-            Reference::Alias(alias) => self.resolve_alias(alias),
-        }
-    }
-
     fn resolution(&self, key: &ObjectKey) -> Option<Resolution> {
         let record = self.records.get(key)?;
         Some(Resolution {
@@ -524,12 +517,47 @@ impl Placement {
         })
     }
 
-    /// Of several owners of an alias the first by key counts, those with a place before others.
-    fn resolve_alias(&self, alias: &str) -> Option<Resolution> {
-        let owners = || self.index.owners(alias).filter_map(|key| self.resolution(&key));
-        owners()
-            .find(|owner| !owner.path.is_empty())
-            .or_else(|| owners().next())
+    /// Of several owners of an alias those of the component count that the stack means by it, then those with a place, then
+    /// the first by key.
+    fn resolve_alias<E>(
+        &self,
+        alias: &str,
+        of_stack: &mut impl FnMut(&str) -> Result<Option<ComponentId>, E>,
+    ) -> Result<Option<Resolution>, E> {
+        let owners = self.owners(alias);
+        let beginning = beginning_of_default_bucket(alias);
+        let is_beginning = beginning == Some(alias);
+        let asked = beginning.filter(|_| owners.is_empty() == is_beginning);
+        let meant = asked.map(of_stack).transpose()?.flatten();
+        Ok(match meant {
+            Some(_) if is_beginning => Some(Resolution::outside()),
+            Some(component) => owners
+                .into_iter()
+                .find(|owner| component_of(&owner.key) == Some(&component)),
+            None => first_with_place(owners),
+        })
+    }
+
+    /// Returns who may be meant by an alias: of each component one. What default buckets begin with all configurations of a
+    /// component have, so of those it is one in all.
+    fn owners(&self, alias: &str) -> Vec<Resolution> {
+        let all = || self.index.owners(alias).filter_map(|key| self.resolution(&key));
+        if beginning_of_default_bucket(alias) == Some(alias) {
+            let with_place = all().find(|owner| !owner.path.is_empty());
+            return with_place.or_else(|| all().next()).into_iter().collect();
+        }
+        let mut owners: Vec<Resolution> = Vec::new();
+        for owner in all() {
+            match owners.last_mut() {
+                Some(last) if component_of(&last.key) == component_of(&owner.key) => {
+                    if last.path.is_empty() && !owner.path.is_empty() {
+                        *last = owner;
+                    }
+                }
+                _ => owners.push(owner),
+            }
+        }
+        owners
     }
 
     /// Remembers how an object stands, the first time it is about to change.
@@ -549,7 +577,7 @@ impl Placement {
             before
                 .aliases
                 .entry(alias.clone())
-                .or_insert_with(|| self.resolve_alias(alias));
+                .or_insert_with(|| self.owners(alias));
         }
     }
 
@@ -592,7 +620,7 @@ impl Placement {
             }
         }
         for (alias, old) in aliases {
-            if old != self.resolve_alias(&alias) {
+            if old != self.owners(&alias) {
                 delta
                     .stale
                     .extend(self.index.dependents(&Reference::Alias(alias)));
@@ -630,6 +658,19 @@ fn wish(key: &ObjectKey, inspection: Inspection, index: &Index) -> Option<Wish> 
         segment: segment.flatten().unwrap_or(inspection.segment),
         claimed_by,
     })
+}
+
+/// Returns the first owner of an alias that has a place, or the first.
+fn first_with_place(owners: Vec<Resolution>) -> Option<Resolution> {
+    let at = owners.iter().position(|owner| !owner.path.is_empty());
+    owners.into_iter().nth(at.unwrap_or(0))
+}
+
+fn component_of(key: &ObjectKey) -> Option<&ComponentId> {
+    match key {
+        ObjectKey::Config { component, .. } | ObjectKey::Row { component, .. } => Some(component),
+        _ => None,
+    }
 }
 
 /// Returns the object that one of this kind lives in unless it says otherwise.

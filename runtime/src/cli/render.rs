@@ -11,7 +11,7 @@ use crate::{
     pipeline::{
         cache::ObjectCache,
         error::AttemptError,
-        fetch::{FetchError, Fetched, Outlet, Scope, Source, buckets::DefaultBuckets},
+        fetch::{FetchError, Fetched, Outlet, Scope, Source},
         memory::Shard,
         render,
         spool::{SpoolLimits, Spooled},
@@ -27,7 +27,7 @@ use mirror_core::{
     document::Context,
     finding::WithholdReason,
     guard::KnownSecrets,
-    ids::{BranchId, MirrorId, ObjectKey, ProjectId, Stack},
+    ids::{BranchId, ComponentId, MirrorId, ObjectKey, ProjectId, Stack},
     inventory::Inventory,
     layout::{Entry, IndexKind, PlacedObject, Rendered, SourceObject, heirs},
     marker::TagKey,
@@ -47,6 +47,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
+use tokio::runtime::Handle;
 
 /// Renders directories, one after the other; the guests are prepared once.
 ///
@@ -121,7 +122,6 @@ async fn tree(
     project: sample_project::Project,
     guests: &mut Option<Guests>,
 ) -> Result<Tree, Failure> {
-    let Wanted { render, out, .. } = wanted;
     let options = project.options.as_object().cloned().unwrap_or_default();
     let project_id = project.project_id.max(1).to_string();
     let host = if project.stack_host.is_empty() {
@@ -137,6 +137,33 @@ async fn tree(
         },
     );
     let fake = fake.map_err(failed)?;
+    let of = Described {
+        options,
+        project_id,
+        host,
+    };
+    served(wanted, &fake, of, guests).await
+}
+
+/// What a directory says of its project beside the answers of the API.
+struct Described {
+    options: Map<String, Value>,
+    project_id: String,
+    host: String,
+}
+
+async fn served(
+    wanted: Wanted<'_>,
+    fake: &Fake,
+    of: Described,
+    guests: &mut Option<Guests>,
+) -> Result<Tree, Failure> {
+    let Wanted { render, out, .. } = wanted;
+    let Described {
+        options,
+        project_id,
+        host,
+    } = of;
     let config = KeboolaConfig {
         connect_timeout_ms: 5_000,
         read_timeout_ms: 60_000,
@@ -155,11 +182,11 @@ async fn tree(
     let id = |problem: mirror_core::ids::InvalidId| Failure::usage(problem.to_string());
     let offline = Offline {
         // Nothing is asked for twice here.
-        source: Source::new(
+        source: Arc::new(Source::new(
             client,
             Duration::ZERO,
             ObjectCache::new(0).of(MirrorId::parse("render").map_err(id)?),
-        ),
+        )),
         guests,
         stack: Stack::parse(&host).map_err(id)?,
         project: ProjectId::parse(&project_id).map_err(id)?,
@@ -195,7 +222,7 @@ async fn prepared() -> Result<Guests, Failure> {
 
 /// A project that is rendered without a mirror.
 struct Offline {
-    source: Source,
+    source: Arc<Source>,
     guests: Guests,
     stack: Stack,
     project: ProjectId,
@@ -248,9 +275,18 @@ impl Offline {
             let surveyed: Result<_, AttemptError> = tokio::try_join!(fetch, survey);
             let (fetched, survey) = surveyed.map_err(|error| unread(&error))?;
             job.not_read(fetched, &survey);
-            let buckets = self.source.default_buckets().await.map_err(failed)?;
-            let by = Arc::clone(&transformer);
-            let worked = tokio::task::spawn_blocking(move || job.branch(&by, survey, &buckets).map(|()| job));
+            let (by, source, handle) = (
+                Arc::clone(&transformer),
+                Arc::clone(&self.source),
+                Handle::current(),
+            );
+            let worked = tokio::task::spawn_blocking(move || {
+                let of_stack = |beginning: &str| {
+                    let buckets = handle.block_on(source.default_buckets()).map_err(failed)?;
+                    Ok(buckets.get(beginning).cloned())
+                };
+                job.branch(&by, survey, of_stack).map(|()| job)
+            });
             job = worked.await.map_err(failed)??;
             last = Some(transformer);
         }
@@ -354,7 +390,7 @@ impl Job {
         &mut self,
         transformer: &Transformer,
         survey: Survey,
-        buckets: &DefaultBuckets,
+        of_stack: impl Fn(&str) -> Result<Option<ComponentId>, Failure>,
     ) -> Result<(), Failure> {
         let earlier = self.tree.withheld.len();
         let mut survey = survey;
@@ -385,8 +421,7 @@ impl Job {
             for key in todo.by_ref() {
                 if let Some(Spooled::Object(object)) = spool.get(&key).map_err(failed)? {
                     objects += 1;
-                    let is_known = |alias: &str| Ok(buckets.contains(alias));
-                    return placement.placed_among(&key, object, is_known).map(Some);
+                    return placement.placed_among(&key, object, &of_stack).map(Some);
                 }
             }
             Ok(None)
@@ -636,16 +671,4 @@ fn report(wanted: Wanted<'_>, tree: &Tree) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_part_of_the_tree_becomes_its_root() {
-        assert_eq!(
-            placed_below("configs/main/meta.json", Some("configs")),
-            Some("main/meta.json")
-        );
-        assert_eq!(placed_below("configs-extra/x", Some("configs")), None);
-        assert_eq!(placed_below("jobs/x", None), Some("jobs/x"));
-    }
-}
+mod tests;

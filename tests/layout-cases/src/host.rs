@@ -14,19 +14,15 @@ use mirror_core::{
     placement::{Change, Placement, UniqueNames},
 };
 use serde_json::value::RawValue;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    path::Path,
-};
+use std::{collections::BTreeMap, fs, path::Path};
 
 /// What a directory of API answers holds.
 #[derive(Debug)]
 pub struct Project {
     pub options: Node,
     pub branches: Vec<Branch>,
-    /// What ids of default buckets begin with, of all components of the stack.
-    pub default_buckets: BTreeSet<String>,
+    /// Components of the stack by what ids of their default buckets begin with; of several the last.
+    pub default_buckets: BTreeMap<String, ComponentId>,
 }
 
 #[derive(Debug)]
@@ -60,9 +56,11 @@ impl Project {
         let branches = listed
             .into_iter()
             .map(|branch| Branch::read(&api, branch.get(), &defined));
-        let default_buckets = defined
-            .values()
-            .filter_map(|node| component(node).default_bucket_prefix());
+        let components = index.get("components").map(Node::items).unwrap_or_default();
+        let default_buckets = components.iter().filter_map(|node| {
+            let component = component(node);
+            Some((component.default_bucket_prefix()?, component.id.parse().ok()?))
+        });
         Ok(Self {
             default_buckets: default_buckets.collect(),
             options: Node::parse(&text(&directory.join("options.json"))?)?,
@@ -338,9 +336,9 @@ pub fn rendered(
     (objects, project): (&[SourceObject], &Project),
     placement: &Placement,
 ) -> Result<Vec<guest::Rendered>> {
-    let is_known = |alias: &str| Ok::<_, anyhow::Error>(project.default_buckets.contains(alias));
+    let of_stack = |beginning: &str| Ok::<_, anyhow::Error>(project.default_buckets.get(beginning).cloned());
     let place = |object: &SourceObject| {
-        let object = placement.placed_among(&object.key, object.clone(), is_known)?;
+        let object = placement.placed_among(&object.key, object.clone(), of_stack)?;
         Ok(placed(&object))
     };
     let placed: Vec<guest::PlacedObject> = objects.iter().map(place).collect::<Result<_>>()?;

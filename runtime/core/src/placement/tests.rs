@@ -467,7 +467,7 @@ fn known_paths_are_kept_where_the_wish_leads_to_them() {
 fn a_placed_object_has_one_answer_for_each_reference() {
     let mut placement = Placement::new();
     placement.apply(changes(
-        "c/1 x/a facts:t alias:b; f/1 f uses:c/1 uses:c/2 asks:b asks:z; c/3 x none; f/2 g uses:c/3",
+        "c/1 x/a facts:t alias:b; f/1 f uses:c/1 uses:c/2 asks:b asks:z-; c/3 x none; f/2 g uses:c/3",
     ));
     let object = |key| SourceObject {
         key,
@@ -492,16 +492,54 @@ fn a_placed_object_has_one_answer_for_each_reference() {
     );
     assert_eq!(answers("c/9"), []);
 
-    // What somebody else knows is asked of no alias that the branch has.
+    // What the stack knows is asked of no alias but one that default buckets may begin with.
     let mut asked = Vec::new();
     let mut among = |alias: &str| {
         asked.push(alias.to_owned());
-        if alias == "z" { Ok(true) } else { Err(()) }
+        if alias == "z-" {
+            Ok(Some("z".parse().unwrap()))
+        } else {
+            Err(())
+        }
     };
     let placed = placement.placed_among(&key("f/1"), object(key("f/1")), &mut among);
     let outside = Some(Resolution::outside());
     assert_eq!(placed.map(|placed| placed.references[3].clone()), Ok(outside));
-    assert_eq!(asked, ["z"]);
+    assert_eq!(asked, ["z-"]);
+}
+
+#[test]
+fn of_two_components_whose_default_buckets_are_called_the_same_the_stack_says_which_is_meant() {
+    let mut placement = Placement::new();
+    placement.apply(changes(
+        "c/1 x/c alias:b-1 alias:b-; d/1 x/d alias:b-1 alias:b-; c/2 x/c2 alias:b-2 alias:b-; f/1 f asks:b-1 asks:b-2 asks:b-3 asks:b-",
+    ));
+    let meant = |placement: &Placement, component: Option<&str>| {
+        let object = SourceObject {
+            key: key("f/1"),
+            component: None,
+            source: String::new(),
+            metadata: Vec::new(),
+        };
+        let of_stack = |beginning: &str| {
+            assert_eq!(beginning, "b-");
+            Ok::<_, Infallible>(component.map(|component| component.parse().unwrap()))
+        };
+        let Ok(placed) = placement.placed_among(&key("f/1"), object, of_stack);
+        let paths = placed.references.into_iter();
+        paths
+            .map(|found| found.map_or("none".into(), |found| found.path))
+            .collect::<Vec<String>>()
+    };
+    assert_eq!(meant(&placement, Some("d")), ["x/d", "none", "none", "x/c"]);
+    assert_eq!(meant(&placement, Some("c")), ["x/c", "x/c2", "none", "x/c"]);
+    assert_eq!(meant(&placement, Some("e")), ["none", "none", "none", "x/c"]);
+    // Where nobody can say it the first one is taken.
+    assert_eq!(meant(&placement, None), ["x/c", "x/c2", "none", "x/c"]);
+    // Whichever is meant, who asks is rendered again when it goes.
+    let stale = placement.apply(changes("gone d/1")).stale;
+    assert_eq!(stale, BTreeSet::from([key("f/1")]));
+    assert_eq!(meant(&placement, Some("d")), ["none", "none", "none", "x/c"]);
 }
 
 const CONFIGS: [&str; 6] = ["c/1", "c/2", "s/1", "s/2", "v/1", "v/2"];

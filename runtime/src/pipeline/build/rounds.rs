@@ -4,7 +4,7 @@ use super::{
     super::{
         attempt::Lane,
         error::AttemptError,
-        fetch::{Covered, Fetched, Scope, Versions, buckets},
+        fetch::{Covered, Fetched, Scope, Versions},
         memory::Memory,
         render,
         spool::{Spool, Spooled},
@@ -18,7 +18,7 @@ use mirror_core::{
     batch::{MirrorBatch, Subject, Withheld},
     cut::ConfigKey,
     finding::WithholdReason,
-    ids::{ObjectKey, Oid},
+    ids::{ComponentId, ObjectKey, Oid},
     layout::{PlacedObject, SourceObject},
     path::MirrorPath,
 };
@@ -114,8 +114,8 @@ impl Build<'_, '_, '_, '_> {
                     };
                     rendered += 1;
                     lane.progress.moved(Instant::now());
-                    let is_known = |alias: &str| lane.is_default_bucket_of_stack(alias, handle);
-                    return memory.placement().placed_among(&key, object, is_known).map(Some);
+                    let of_stack = |beginning: &str| lane.whose_default_buckets(beginning, handle);
+                    return memory.placement().placed_among(&key, object, of_stack).map(Some);
                 }
                 Ok(None)
             };
@@ -241,12 +241,14 @@ impl Build<'_, '_, '_, '_> {
 }
 
 impl Lane {
-    /// Returns whether an alias that the branch does not have is what default buckets of some component begin with.
-    fn is_default_bucket_of_stack(&self, alias: &str, handle: &Handle) -> Result<bool, AttemptError> {
-        if !buckets::may_be_prefix(alias) {
-            return Ok(false);
-        }
-        Ok(handle.block_on(self.source.default_buckets())?.contains(alias))
+    /// Returns the component whose default buckets begin so, by the stack's index.
+    fn whose_default_buckets(
+        &self,
+        beginning: &str,
+        handle: &Handle,
+    ) -> Result<Option<ComponentId>, AttemptError> {
+        let buckets = handle.block_on(self.source.default_buckets())?;
+        Ok(buckets.get(beginning).cloned())
     }
 
     /// Fetches one object again, at the version that was looked at; or says why it cannot be had, or nothing

@@ -1,22 +1,24 @@
 //! Which default buckets there are in a stack: what their ids begin with, for every component that has such buckets.
 //!
-//! The branch's own configurations tell it of their components. Only where a mapping reads a bucket whose id looks like a
-//! default one, and no configuration has that, the stack's index is asked; once, for it says the same for months. It is
-//! part of no object's version, like the definition of a component.
+//! Ids of two components may differ in what such a bucket's id does not show, a dot or a dash; then the last one of the
+//! stack's index is meant, as in the CLI. So the index is asked where a mapping reads a default bucket of the branch's
+//! configurations, or one that looks like it; once, for it says the same for months. It is part of no object's version, like
+//! the definition of a component.
 
 use super::{FetchError, Source};
-use mirror_keboola::Disposition;
-use std::{collections::BTreeSet, sync::Arc};
+use mirror_core::ids::ComponentId;
+use mirror_keboola::{Disposition, Index};
+use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::OnceCell;
 
-/// What ids of default buckets begin with, up to the configuration's id.
-pub type DefaultBuckets = Arc<BTreeSet<String>>;
+/// Components by what ids of their default buckets begin with, up to the configuration's id.
+pub type DefaultBuckets = Arc<BTreeMap<String, ComponentId>>;
 
 #[derive(Debug, Default)]
 pub(super) struct OfStack(OnceCell<DefaultBuckets>);
 
 impl Source {
-    /// Returns what ids of default buckets begin with.
+    /// Returns whose default buckets begin with what.
     ///
     /// # Errors
     /// A call that fails and may not do so again.
@@ -26,21 +28,23 @@ impl Source {
                 Ok(index) => index,
                 Err(error) if matches!(error.disposition(), Disposition::Gone | Disposition::Permanent) => {
                     let error = crate::app::chain(&error);
-                    tracing::warn!(error, "the index of the stack cannot be had; default buckets of components of which the branch has no configuration are not known as such");
+                    tracing::warn!(error, "the index of the stack cannot be had; default buckets of components of which the branch has no configuration are not known as such, nor which of two components is meant whose buckets are called the same");
                     return Ok(DefaultBuckets::default());
                 }
                 Err(error) => return Err(FetchError::from(error)),
             };
-            let components = index.components.iter();
-            let prefixes = components.filter_map(|info| info.component.default_bucket_prefix());
-            Ok(Arc::new(prefixes.collect()))
+            Ok(Arc::new(by_beginning(&index)))
         });
         Ok(Arc::clone(asked.await?))
     }
 }
 
-/// Returns whether an alias may be what ids of default buckets begin with.
-#[must_use]
-pub fn may_be_prefix(alias: &str) -> bool {
-    alias.ends_with('-')
+fn by_beginning(index: &Index) -> BTreeMap<String, ComponentId> {
+    let components = index.components.iter();
+    let named = components.filter_map(|info| {
+        let component = &info.component;
+        Some((component.default_bucket_prefix()?, component.id.parse().ok()?))
+    });
+    // Of several the last one stays.
+    named.collect()
 }
