@@ -7,6 +7,7 @@
 
 pub mod host;
 pub mod leaves;
+pub mod odd;
 pub mod restore;
 pub mod tree;
 pub mod vectors;

@@ -4,6 +4,7 @@ use anyhow::{Context, Result, ensure};
 use layout_cases::{
     host::{self, Branch, Project},
     json::Node,
+    odd,
     tree::{self, Tree},
 };
 use layout_renderer as guest;
@@ -105,6 +106,19 @@ fn the_placement_read_from_a_repository_is_the_one_that_made_it() -> Result<()> 
     let project = sample_project::generate(&sample_project::Shape::default());
     sample_project::write_directory(&project, directory.path())?;
     check_recovered(&Project::read(directory.path())?)
+}
+
+#[test]
+fn an_odd_project_has_paths_that_can_be_checked_out_anywhere_and_are_read_from_its_repository() -> Result<()>
+{
+    for seed in 0..60 {
+        let directory = tempfile::tempdir()?;
+        odd::write(seed, directory.path())?;
+        let project = Project::read(directory.path())?;
+        check_recovered(&project).with_context(|| format!("odd project {seed}"))?;
+        check_paths(&host::render(&project)?);
+    }
+    Ok(())
 }
 
 /// A repository in a directory of its own.
@@ -256,18 +270,22 @@ fn an_object_keeps_its_path_while_others_come_and_go() -> Result<()> {
 #[test]
 fn no_two_files_meet_where_neither_case_nor_the_form_of_letters_counts() -> Result<()> {
     for case in golden() {
-        let tree = host::render(&Project::read(&case)?)?;
-        let mut seen = BTreeMap::new();
-        for path in tree.keys() {
-            let other = seen.insert(mirror_core::path::fold(path), path);
-            assert!(other.is_none(), "{path} and {}", other.map_or("", String::as_str));
-            for segment in path.split('/') {
-                assert!(segment.len() <= 255 && !segment.ends_with(['.', ' ']), "{path}");
-                assert!(!segment.contains(['<', '>', '"', '|', '?', '*']), "{path}");
-            }
-        }
+        check_paths(&host::render(&Project::read(&case)?)?);
     }
     Ok(())
+}
+
+#[track_caller]
+fn check_paths(tree: &Tree) {
+    let mut seen = BTreeMap::new();
+    for path in tree.keys() {
+        let other = seen.insert(mirror_core::path::fold(path), path);
+        assert!(other.is_none(), "{path} and {}", other.map_or("", String::as_str));
+        for segment in path.split('/') {
+            assert!(segment.len() <= 255 && !segment.ends_with(['.', ' ']), "{path}");
+            assert!(!segment.contains(['<', '>', '"', '|', '?', '*']), "{path}");
+        }
+    }
 }
 
 #[test]

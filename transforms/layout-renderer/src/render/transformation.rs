@@ -4,7 +4,7 @@
 use super::{
     Resolution,
     config::{Work, target_of},
-    lost::pointer_step,
+    lost::{Lost, pointer_step},
     scripts,
 };
 use crate::{
@@ -28,10 +28,12 @@ pub(super) fn extract(work: &mut Work<'_>, component: &str) {
         let pointer = format!("{pointer}/{}", number.position);
         let name = take_name(work, &pointer, &mut block, "block");
         let codes = match take_field(work, &pointer, &mut block, "codes") {
-            Some(Json::Array(codes)) => codes,
-            None => Vec::new(),
-            Some(other) => {
-                work.lost.add(format!("{pointer}/codes"), other);
+            Some(Field {
+                value: Json::Array(codes),
+                ..
+            }) => codes,
+            other => {
+                lose(work, format!("{pointer}/codes"), other);
                 Vec::new()
             }
         };
@@ -46,8 +48,15 @@ pub(super) fn extract(work: &mut Work<'_>, component: &str) {
             write_meta(work, &directory, &name);
             let pointer_of_script = format!("{pointer}/script");
             let script = take_field(work, &pointer, &mut code, "script");
+            // What is no script is kept already where it has another key.
+            let mut kept = Lost::default();
+            let is_kept = script
+                .as_ref()
+                .is_some_and(|script| script.is_kept && !is_script(&script.value));
+            let lost = if is_kept { &mut kept } else { &mut work.lost };
+            let script = script.map(|script| script.value);
             let link = |script: &str| links.apply(script, language);
-            let text = scripts::write(&mut work.lost, &pointer_of_script, script, language, link);
+            let text = scripts::write(lost, &pointer_of_script, script, language, link);
             lose_rest(work, &pointer, code);
             let path = format!("{directory}/code.{}", language.extension);
             work.files.add(path, DocumentKind::Code, text);
@@ -110,24 +119,52 @@ fn take_blocks<'s>(work: &mut Work<'s>) -> Vec<Json<'s>> {
     }
 }
 
+/// The value of a field of a block or code.
+struct Field<'s> {
+    value: Json<'s>,
+    /// Whether it is kept already, under the key that it has.
+    is_kept: bool,
+}
+
+/// Says whether a code file can hold all of a value.
+fn is_script(value: &Json<'_>) -> bool {
+    match value {
+        Json::String(_) => true,
+        Json::Array(items) => items.iter().all(|item| item.as_str().is_some()),
+        _ => false,
+    }
+}
+
+/// Keeps the value of a field that the layout has no use for.
+fn lose<'s>(work: &mut Work<'s>, pointer: String, field: Option<Field<'s>>) {
+    if let Some(field) = field.filter(|field| !field.is_kept) {
+        work.lost.add(pointer, field.value);
+    }
+}
+
 /// Takes a field out of a block or code. What is not called so to the letter, or does not count, is lost.
 fn take_field<'s>(
     work: &mut Work<'s>,
     pointer: &str,
     item: &mut Object<'s>,
     field: &'static str,
-) -> Option<Json<'s>> {
+) -> Option<Field<'s>> {
     let named = item.iter().map(|(key, _)| key);
     let others: Vec<String> = named
         .filter(|key| *key != field && source::is_field(key, field))
         .map(str::to_owned)
         .collect();
     if others.is_empty() {
-        return item.remove(field);
+        let value = item.remove(field)?;
+        return Some(Field {
+            value,
+            is_kept: false,
+        });
     }
     let found = source::field(item, field).cloned();
     let exact = item.remove(field);
-    if let Some(exact) = exact.filter(|exact| Some(exact) != found.as_ref()) {
+    let is_kept = exact.as_ref() != found.as_ref();
+    if let Some(exact) = exact.filter(|_| is_kept) {
         work.lost.add(format!("{pointer}/{field}"), exact);
     }
     for key in others {
@@ -135,7 +172,7 @@ fn take_field<'s>(
             work.lost.add(format!("{pointer}/{key}"), other);
         }
     }
-    found
+    found.map(|value| Field { value, is_kept })
 }
 
 /// Takes the name out of an item. The CLI refuses a configuration with an item that has none.
@@ -146,11 +183,12 @@ fn take_name<'s>(
     fallback: &'static str,
 ) -> Text<'s> {
     match take_field(work, pointer, item, "name") {
-        Some(Json::String(name)) if !name.is_empty() => name,
+        Some(Field {
+            value: Json::String(name),
+            ..
+        }) if !name.is_empty() => name,
         other => {
-            if let Some(other) = other {
-                work.lost.add(format!("{pointer}/name"), other);
-            }
+            lose(work, format!("{pointer}/name"), other);
             fallback.into()
         }
     }
