@@ -181,6 +181,22 @@ mod tests {
     }
 
     #[test]
+    fn the_guides_say_where_to_go_on_and_what_is_not_here() {
+        let guides = texts("encrypted");
+        let all: String = guides.iter().map(|file| file.content.as_str()).collect();
+        for told in [
+            "Storage API",
+            "Queue API",
+            "MCP server",
+            "SDKs: `kbcstorage`",
+            "Good practice:",
+            "## Not here",
+        ] {
+            assert!(all.contains(told), "{told}");
+        }
+    }
+
+    #[test]
     fn a_clone_without_its_secrets_warns_of_pushing_it() {
         for mode in ["masked", "omitted"] {
             let guides = texts(mode);
