@@ -178,7 +178,7 @@ async fn served(
         Some(guests) => guests.clone(),
         None => guests.insert(prepared().await?).clone(),
     };
-    let everything = render.only.as_deref() != Some("configs");
+    let everything = !matches!(render.only.as_deref(), Some("configs" | "configs-extra"));
     let id = |problem: mirror_core::ids::InvalidId| Failure::usage(problem.to_string());
     let offline = Offline {
         // Nothing is asked for twice here.

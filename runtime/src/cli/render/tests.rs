@@ -11,8 +11,9 @@ fn a_part_of_the_tree_becomes_its_root() {
     assert_eq!(placed_below("jobs/x", None), Some("jobs/x"));
 }
 
-/// Renders a project whose one configuration reads this table, and returns how often the index was asked for.
-fn asked_for_the_index(source: &str) -> io::Result<u64> {
+/// Renders what is in a directory of the layout of a project whose one configuration reads this table, and returns how often
+/// the index was asked for. The stack has no service for runs.
+fn asked_for_the_index(source: &str, only: &str) -> io::Result<u64> {
     let directory = tempfile::tempdir()?;
     let project = directory.path().join("project");
     let branch = project.join("api/branch/11");
@@ -45,13 +46,15 @@ fn asked_for_the_index(source: &str) -> io::Result<u64> {
     fs::write(project.join("options.json"), "{}")?;
 
     let read = sample_project::read_directory(&project).expect("it is a project");
+    let executor = runtime().expect("a runtime can be made");
+    let inside = executor.enter();
     let fake = Fake::start(read, FakeConfig::default()).expect("the fake Keboola starts");
     let out = directory.path().join("out");
     fs::create_dir_all(&out)?;
     let render = Render {
         project: vec![project.clone()],
         out: vec![out.clone()],
-        only: Some("configs".to_owned()),
+        only: Some(only.to_owned()),
         no_redact: true,
         samples: false,
         json: false,
@@ -66,7 +69,7 @@ fn asked_for_the_index(source: &str) -> io::Result<u64> {
         project_id: "1".to_owned(),
         host: "localhost".to_owned(),
     };
-    let executor = runtime().expect("a runtime can be made");
+    drop(inside);
     let tree = executor.block_on(served(wanted, &fake, of, &mut None));
     assert_eq!(tree.map(|tree| tree.objects).ok(), Some(3));
     Ok(fake.requests_by_path().get("/v2/storage").copied().unwrap_or(0))
@@ -74,16 +77,18 @@ fn asked_for_the_index(source: &str) -> io::Result<u64> {
 
 #[test]
 fn the_index_is_asked_for_where_a_mapping_reads_what_may_be_a_default_bucket() -> io::Result<()> {
-    assert_eq!(asked_for_the_index("in.c-crm.orders")?, 0, "no default bucket");
+    let asked = |source| asked_for_the_index(source, "configs");
+    assert_eq!(asked("in.c-crm.orders")?, 0, "no default bucket");
+    assert_eq!(asked("in.c-acme-ex-shop-10.orders")?, 1, "one of the branch");
     assert_eq!(
-        asked_for_the_index("in.c-acme-ex-shop-10.orders")?,
-        1,
-        "one of the branch"
-    );
-    assert_eq!(
-        asked_for_the_index("in.c-acme-ex-till-10.orders")?,
+        asked("in.c-acme-ex-till-10.orders")?,
         0,
-        "nobody's, and the last one that looks so"
+        "nobody's, and nothing follows it"
     );
     Ok(())
+}
+
+#[test]
+fn what_lies_beside_the_layout_is_rendered_without_storage_and_runs_too() -> io::Result<()> {
+    asked_for_the_index("in.c-crm.orders", "configs-extra").map(drop)
 }
