@@ -2,10 +2,13 @@
 
 use super::checks::{boundary_before, decode_base64};
 use crate::alphabet::{BASE64, DIGIT, DOT, URL64};
+use crate::shape;
 use memchr::memmem;
 
 /// Longest armour that is searched for its end, in bytes; an RSA key of 16 Kibit has 13 KiB.
 const ARMOUR_MAX: usize = 32 * 1024;
+/// Length of a run that tells the body of a key, in bytes; lines have 64 or 76, in narrow columns half of that.
+const LINE_MIN: usize = 24;
 
 /// Returns the range of the private key whose `-----BEGIN ` is at `at`.
 ///
@@ -17,7 +20,12 @@ pub(crate) fn private_key_block(text: &[u8], at: usize) -> Option<(usize, usize)
     let label = &label[..memmem::find(label, b"-----")?];
     memmem::find(label, b"PRIVATE KEY").or_else(|| memmem::find(label, b"OpenVPN Static key"))?;
     let body = "-----BEGIN ".len() + label.len() + "-----".len();
-    let end = match memmem::find(&window[body..], b"-----END ") {
+    let closes = memmem::find(&window[body..], b"-----END ").filter(|length| {
+        // Code that only names the two lines has no key between them, and may have much else.
+        let between = &window[body..body + length];
+        armour_length(between) == *length || has_line_of_key(between)
+    });
+    let end = match closes {
         Some(length) => {
             let tail = body + length + "-----END ".len();
             let close = memmem::find(&window[tail..window.len().min(tail + 60)], b"-----");
@@ -72,6 +80,13 @@ fn armour_length(text: &[u8]) -> usize {
         }
     }
     text.len()
+}
+
+/// Says whether there is a run of noise in base64 as long as half a line of a key, before another key begins.
+fn has_line_of_key(text: &[u8]) -> bool {
+    let end = memmem::find(text, b"-----BEGIN ").unwrap_or(text.len());
+    let mut lines = text[..end].split(|byte| !BASE64.has(*byte));
+    lines.any(|line| line.len() >= LINE_MIN && shape::is_opaque(line, LINE_MIN))
 }
 
 /// Returns the range of the base64 text that begins at `at` and hides a private key in PEM or JSON.
@@ -161,6 +176,24 @@ mod tests {
                 "{line_break:?}"
             );
         }
+    }
+
+    #[test]
+    fn code_that_names_the_lines_of_a_key_stays() {
+        let kind = ["PRIVATE", "KEY"].join(" ");
+        let lines = |between: &str| format!("\"-----BEGIN {kind}-----{between}-----END {kind}-----\"");
+        let code = lines(
+            "\" in text:\n    key = load_from_settings(settings['signing'], encoding=\"utf-8\")\nelif \"",
+        );
+        assert_eq!(private_key_block(code.as_bytes(), 1), None);
+        let built = lines("\\n\" + os.environ[\"SIGNING_OF_REPORTS\"].replace(\"|\", chr(10)) + \"\\n");
+        assert_eq!(private_key_block(built.as_bytes(), 1), None);
+        // The key of another line is not that of this one, and is found by itself.
+        let two = format!("\"-----BEGIN {kind}-----\", check(text)\n{}", pem("\n"));
+        assert_eq!(private_key_block(two.as_bytes(), 1), None);
+        // In whatever a key is wrapped, it goes.
+        let wrapped = pem("</p> (more below) <p>");
+        assert_eq!(private_key_block(wrapped.as_bytes(), 0), Some((0, wrapped.len())));
     }
 
     #[test]
