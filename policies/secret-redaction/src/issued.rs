@@ -8,7 +8,7 @@ mod given;
 mod wallets;
 
 use crate::alphabet::{ALNUM, Alphabet, DASH, DIGIT, Eight, HEX, LETTER, LOWER, LOWER_HEX, UPPER, URL64};
-use crate::formats::{boundary_before, end_with_rest};
+use crate::formats::{base64_bytes, boundary_before, end_with_rest};
 use crate::rules::{self, RuleIndex};
 use crate::{ids, keboola, shape, vendors};
 use std::ops::Range;
@@ -147,10 +147,40 @@ fn judge(text: &[u8], run: &Run, which: Which, goes_on: bool) -> Option<(Range<u
     } else {
         given::of_base64(text, &run)?
     };
-    if ids::is_of_object(&text[found.clone()]) {
+    let token = &text[found.clone()];
+    if ids::is_of_object(token) || is_mask(token) || is_encoded_words(token) {
         return None;
     }
     Some((whole(text, found), rules::ISSUED_TOKEN))
+}
+
+/// `8625-373115-xxxxxxxx`: what an example has in place of noise.
+fn is_mask(token: &[u8]) -> bool {
+    let same = |eight: &[u8]| matches!(eight[0], b'x' | b'X') && eight.iter().all(|byte| *byte == eight[0]);
+    token.windows(8).any(same)
+}
+
+/// Says whether it is some words in hexadecimal digits or in base64: nothing random is.
+fn is_encoded_words(token: &[u8]) -> bool {
+    let is_of_words = |decoded: &[u8]| {
+        decoded.contains(&b' ') && decoded.iter().all(|byte| LETTER.has(*byte) || *byte == b' ')
+    };
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
+    let hexadecimal: Option<Vec<u8>> = token
+        .chunks(2)
+        .map(|pair| match pair {
+            [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
+            _ => None,
+        })
+        .collect();
+    let base64 = || base64_bytes(token).collect::<Option<Vec<u8>>>();
+    hexadecimal
+        .or_else(base64)
+        .is_some_and(|decoded| is_of_words(&decoded))
 }
 
 /// Returns the range of a token with what belongs to it: the number of its record before it, noise behind it.
@@ -284,6 +314,8 @@ fn is_inside(text: &[u8], run: &Range<usize>, goes_on: bool) -> bool {
         && text[..DIGIT.run_back(text, run.start - 1, 3)].ends_with(b"sha");
     is_digest
         || matches!(before, Some(b'/' | b'.' | b'@' | b'+'))
+        // `https://…/commit/7fa8…#diff-f43d…`
+        || (before == Some(b'#') && run.start > 1 && ALNUM.has(text[run.start - 2]))
         || matches!(after, (Some(b'@' | b'/' | b'+'), _))
         || matches!(after, (Some(b'.'), next) if is_joined(next) && end_with_rest(text, run.end) == run.end)
 }
@@ -338,6 +370,28 @@ mod tests {
             drawn += &format!("{text}  ->  {found:?}\n");
         }
         expected.assert_eq(&drawn);
+    }
+
+    #[test]
+    fn words_in_other_digits_masks_and_anchors_stay() {
+        let words = "74686973207374617973206173206973";
+        let texts = [
+            format!("expected hex value: {words}"),
+            format!("acme = '{}'", "aXQgZ29lcyBvbiBhbmQgb24gaGVyZQ"),
+            "token: '8625-373115-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx'".to_owned(),
+            format!("https://git.example/shop/commit/7fa89f#diff-{HEXADECIMAL}{HEXADECIMAL}R238"),
+            format!("# acme_live_{NOISE}"),
+        ];
+        check(
+            &texts,
+            &expect![[r#"
+            expected hex value: 74686973207374617973206173206973  ->  []
+            acme = 'aXQgZ29lcyBvbiBhbmQgb24gaGVyZQ'  ->  []
+            token: '8625-373115-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx'  ->  []
+            https://git.example/shop/commit/7fa89f#diff-0f3a9c71d25e84b60f3a9c71d25e84b60f3a9c71d25e84b60f3a9c71d25e84b6R238  ->  []
+            # acme_live_aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE  ->  ["acme_live_aB3dE5fG7hJ9kL2mN4pQ6rS8tU0vWx1Yz5AbC3dE"]
+        "#]],
+        );
     }
 
     #[test]
