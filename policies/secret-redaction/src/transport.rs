@@ -45,6 +45,8 @@ pub(crate) fn url_password(text: &[u8], at: usize) -> Option<(usize, usize)> {
     let (from, secret) = match memchr(b':', user_part) {
         Some(colon) => (colon + 1, &user_part[colon + 1..]),
         // `https://<token>@host`: only a token, never a user's name.
+        // In a store of Azure it is a container.
+        None if [&b"abfs"[..], b"abfss", b"wasb", b"wasbs"].contains(&&text[scheme..at]) => return None,
         None if shape::is_opaque(user_part, 20) => (0, user_part),
         None => return None,
     };
@@ -360,6 +362,12 @@ mod tests {
                 Some("aB3dE5fG7hJ9kL2mN4pQ6"),
             ),
             ("https://user@host.example/path", None),
+            // A container may have any name.
+            (
+                "abfss://ae4eea22-0942-49f4-8fdf-07fe751ab67d@lake.example/Files",
+                None,
+            ),
+            ("abfss://u:banan32@lake.example/Files", Some("banan32")),
             ("https://host:8443/login?next=@x", None),
             ("https://host/a:b@c", None),
             ("postgres://u:${PASS}@host", None),
