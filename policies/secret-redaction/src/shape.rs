@@ -7,7 +7,7 @@ mod made_up;
 mod stand_ins;
 
 pub(crate) use made_up::{is_made_up_with_odd_signs, is_made_up_with_signs, is_passphrase};
-pub(crate) use stand_ins::{is_made_up_like_code, is_template};
+pub(crate) use stand_ins::{is_made_up_like_code, is_template, looks_like_code};
 
 use crate::alphabet::{ALNUM, DASH, DIGIT, DOT, HEX, LETTER, LOWER_HEX, UPPER_ALNUM, URL64, WORD, variety};
 use crate::keboola;
@@ -15,7 +15,6 @@ use crate::keys::{Strength, is_secret_name};
 use made_up::{is_made_up_of_words, is_mixed_with_signs, is_two_words_and_number};
 use stand_ins::{
     is_column_list, is_data_path, is_location, is_placeholder, is_small_number, is_time, is_type_word,
-    looks_like_code,
 };
 
 /// Longer values beside a name are not judged by their shape: a secret that long is a key in a known
@@ -56,7 +55,7 @@ pub(crate) fn is_secret(strength: Strength, join: Join, name: &str, value: &str)
         // Inside a text, such as an example in a description. Where the structure says `#`, this is not asked.
         return !is_placeholder(value) && !is_type_word(value);
     }
-    if is_placeholder(value) || value.eq_ignore_ascii_case(name) || is_location(value) {
+    if is_placeholder(value) || is_name_again(name, value) || is_location(value) {
         return false;
     }
     match strength {
@@ -67,6 +66,20 @@ pub(crate) fn is_secret(strength: Strength, join: Join, name: &str, value: &str)
         }
         Strength::Hash => true,
     }
+}
+
+/// `client_credentials: ClientCredentials`: the name, whichever way its words are joined.
+fn is_name_again(name: &str, value: &str) -> bool {
+    let letters = |text: &'_ str| {
+        text.bytes()
+            .filter(|byte| !matches!(byte, b'_' | b'-'))
+            .map(|byte| byte.to_ascii_lowercase())
+            .collect::<Vec<_>>()
+    };
+    value.eq_ignore_ascii_case(name)
+        || (value.len().abs_diff(name.len()) <= 8
+            && WORD.or(DASH).all(value.as_bytes())
+            && letters(value) == letters(name))
 }
 
 fn is_exempt(value: &str) -> bool {
@@ -151,6 +164,7 @@ fn is_machine_secret(join: Join, value: &str) -> bool {
         Join::Bare | Join::Line | Join::Prose | Join::Cell => {
             is_hex_or_uuid(bytes)
                 || (value.len() >= 10 && counts.digits > 0 && counts.letters > 0 && !is_words(value))
+                || (counts.humps > 0 && is_of_three_kinds(bytes) && !is_words(value) && !has_words(bytes))
                 || is_opaque(bytes, 12)
         }
         Join::Loose | Join::Told | Join::Listed => {

@@ -60,7 +60,9 @@ pub(super) fn in_markup(bytes: &[u8], name: &Range<usize>, close: usize, was_quo
         let start = WORD.run_back(bytes, prefix, 32);
         before == b':' && start < prefix && start > 0 && bytes[start - 1] == b'<'
     };
-    if is_tag {
+    // `(?P<password>…)` is a group of a regular expression.
+    let is_group = before == b'<' && bytes[..name.start - 1].ends_with(b"(?P");
+    if is_tag && !is_group {
         let end = match bytes.get(close)? {
             b'>' => close,
             b' ' => find_on_line(bytes, close, b'>')?,

@@ -367,3 +367,62 @@ fn notes_in_other_marks_and_languages() {
     "#]],
     );
 }
+
+#[test]
+fn types_calls_and_expressions_in_code_are_no_values() {
+    check(
+        &[
+            "    password: Union[SecretText, str] = ''",
+            "sender_password: Optional[Union[SecretText, str]] = None",
+            "passphrase: typing.Optional[typing.Union[A, B]]",
+            "  token <- Session3.0$new(\n    app = x)",
+            "{'client_credentials2': ClientCredentials2,}",
+            "{'client_credentials2': ClientKrtek2xQ7,}",
+            "class ClientCredentials(Session2Base):",
+            "creds = self._make_credentials(retries2=1)",
+            "credentials (etl:Krtek.zima22)",
+            "credentials: ~/.shop/my_keys2/",
+            "matches ``^secret|projects/[a-z0-9_-]{6,30}/secrets``",
+            "(?P<password>[^@]*)",
+            "<password>Tr0mpeta9</password>",
+            "aws_secret_access_key = \"shop.jobs.s3.settings:AWS_SECRET_ACCESS_KEY\"",
+            "tokens may be apart: \"--features=-secrets,+context2\"",
+            "def f():\n    pass\n\n\n@retired_method(version=\"1.2.3\")\ndef g():",
+            "authenticate(token, \"x-oauth-basic\", \"basic\")",
+            "{\"password\": \"p@ss:w/rd\"}",
+            "-- shop_client_secret: 7QmgbhP8\n",
+            "the shop client secret is 0QmgMbt5 for now",
+            "the client secret is Version2 for now",
+        ],
+        &expect![[r#"
+                password: Union[SecretText, str] = ''  ->  []
+            sender_password: Optional[Union[SecretText, str]] = None  ->  []
+            passphrase: typing.Optional[typing.Union[A, B]]  ->  []
+              token <- Session3.0$new(
+                app = x)  ->  []
+            {'client_credentials2': ClientCredentials2,}  ->  []
+            {'client_credentials2': ClientKrtek2xQ7,}  ->  ["ClientKrtek2xQ7"]
+            class ClientCredentials(Session2Base):  ->  []
+            creds = self._make_credentials(retries2=1)  ->  []
+            credentials (etl:Krtek.zima22)  ->  ["Krtek.zima22"]
+            credentials: ~/.shop/my_keys2/  ->  []
+            matches ``^secret|projects/[a-z0-9_-]{6,30}/secrets``  ->  []
+            (?P<password>[^@]*)  ->  []
+            <password>Tr0mpeta9</password>  ->  ["Tr0mpeta9"]
+            aws_secret_access_key = "shop.jobs.s3.settings:AWS_SECRET_ACCESS_KEY"  ->  []
+            tokens may be apart: "--features=-secrets,+context2"  ->  []
+            def f():
+                pass
+
+
+            @retired_method(version="1.2.3")
+            def g():  ->  []
+            authenticate(token, "x-oauth-basic", "basic")  ->  []
+            {"password": "p@ss:w/rd"}  ->  ["p@ss:w/rd"]
+            -- shop_client_secret: 7QmgbhP8
+              ->  ["7QmgbhP8"]
+            the shop client secret is 0QmgMbt5 for now  ->  ["0QmgMbt5"]
+            the client secret is Version2 for now  ->  []
+        "#]],
+    );
+}

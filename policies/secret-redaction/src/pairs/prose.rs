@@ -1,6 +1,8 @@
 //! Values in sentences and notes: behind a verb, below their name, as the second of two.
 
-use super::{BARE_MAX, GAP_MAX, around, bare, header_line, judge_at, rule_for, skip_blank, whole_word};
+use super::{
+    BARE_MAX, GAP_MAX, NAME_MAX, around, bare, header_line, judge_at, rule_for, skip_blank, whole_word,
+};
 use crate::alphabet::{ALNUM, DASH, DOT, LETTER, WORD};
 use crate::keys::{self, Strength};
 use crate::scan::Hit;
@@ -114,7 +116,11 @@ pub(super) fn token_below_name(
     }
     let is_long = |word: &Range<usize>| strength == Strength::Password || word.len() >= LENGTH_MIN;
     let word = word_on_next_line(text, end).filter(is_long)?;
-    judge_at(text, strength, Join::Loose, &text[name.clone()], word)
+    // `pass` of Python, and a decorator below it.
+    let is_decorator = text[word.clone()]
+        .strip_prefix('@')
+        .is_some_and(shape::looks_like_code);
+    (!is_decorator).then(|| judge_at(text, strength, Join::Loose, &text[name.clone()], word))?
 }
 
 /// Returns the only word of the next line that has any.
@@ -418,7 +424,15 @@ pub(super) fn parenthesis(bytes: &[u8], at: usize) -> Option<usize> {
 /// Judges what stands in parentheses behind the name of a password.
 pub(super) fn in_parentheses(text: &str, name: &str, open: usize) -> Option<Hit> {
     let inside = bare(text, open + 1, false);
-    let closes = text.as_bytes().get(inside.end) == Some(&b')');
+    let bytes = text.as_bytes();
+    let closes = bytes.get(inside.end) == Some(&b')');
+    // `make_credentials(retries=1)`, `class ClientCredentials(Base2)`
+    let is_call = WORD.run(bytes, inside.start, NAME_MAX) > inside.start
+        && bytes.get(WORD.run(bytes, inside.start, NAME_MAX)) == Some(&b'=');
+    let before = &bytes[..open.saturating_sub(name.len())];
+    if is_call || before.ends_with(b"class ") || before.ends_with(b"def ") {
+        return None;
+    }
     // `credentials (user:password)`
     let user = text[inside.clone()]
         .find(':')

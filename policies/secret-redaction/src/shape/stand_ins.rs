@@ -39,9 +39,25 @@ pub(crate) fn is_template(value: &str) -> bool {
             .is_some_and(|tag| LETTER.all(tag.as_bytes()) && tag.len() > 2)
         || (value.len() > 4 && value.starts_with("__") && value.ends_with("__"))
         || (value.len() > 4 && value.starts_with("@@") && value.ends_with("@@"))
+        // A part of a regular expression.
+        || has_character_class(value)
         || value.strip_prefix(['$', ':', '@', '&']).is_some_and(|name| {
             name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && is_variable(name)
         })
+}
+
+/// `[a-z0-9_-]{6`, `[^@]*`: of a regular expression.
+fn has_character_class(value: &str) -> bool {
+    memchr::memchr_iter(b'[', value.as_bytes()).any(|open| {
+        let class = &value[open + 1..];
+        let begins = ["a-z", "A-Z", "0-9", "^"]
+            .iter()
+            .any(|range| class.starts_with(range));
+        begins
+            && class
+                .split_once(']')
+                .is_some_and(|(_, rest)| rest.starts_with(['*', '+', '?', '{']))
+    })
 }
 
 /// `&lt;password&gt;`: what documentation in HTML has for `<password>`.
@@ -185,8 +201,10 @@ pub(crate) fn is_location(value: &str) -> bool {
         .any(|start| value.starts_with(start));
     drive
         || names_another
+        || (value.starts_with("~/") && bytes[1..].iter().all(|&byte| WORD.or(DASH).or(DOT).has(byte) || byte == b'/'))
         || (starts && is_words(value))
-        || (slashes > 0 && (is_words(value) || is_path(value)))
+        // `p@ss:w/rd` is none.
+        || (slashes > 0 && !value.contains('@') && (is_words(value) || is_path(value)))
         || e_mail
 }
 
@@ -273,6 +291,8 @@ pub(crate) fn is_type_word(value: &str) -> bool {
         "float",
         "secretstring",
         "securestring",
+        "x-oauth-basic",
+        "x-token-auth",
         "md5",
         "sha256",
     ];
@@ -303,7 +323,10 @@ pub(crate) fn looks_like_code(value: &str) -> bool {
     }
     let name = WORD.run(bytes, 0, usize::MAX);
     if name == 0 {
-        return matches!(bytes.first(), Some(b'(' | b'[' | b'{' | b'*' | b'\\' | b'|'));
+        // `--features=a,b`
+        let is_flag =
+            bytes.starts_with(b"--") && bytes[LETTER.or(DASH).run(bytes, 2, 32)..].starts_with(b"=");
+        return is_flag || matches!(bytes.first(), Some(b'(' | b'[' | b'{' | b'*' | b'\\' | b'|'));
     }
     if bytes[0].is_ascii_digit() {
         return false;
@@ -327,15 +350,60 @@ pub(crate) fn looks_like_code(value: &str) -> bool {
                 || bytes.len() == name + 1
                 || bytes[name + 1] == b'"'
                 || bytes[name + 1] == b'\''
+                || is_open_type(value)
         }
         // `config.password`, `os.environ[…]`, `self.token`: dotted names in one case.
         Some(b'.') => {
             let dotted = WORD.or(DOT).run(bytes, 0, usize::MAX);
             let rest = bytes.get(dotted);
-            matches!(rest, Some(b'(' | b'[')) || (rest.is_none() && is_attribute(&value[..dotted]))
+            matches!(rest, Some(b'(' | b'['))
+                || (rest.is_none() && is_attribute(&value[..dotted]))
+                || (rest == Some(&b'$') && bytes.ends_with(b"("))
+                || (rest == Some(&b':') && is_entry_point(&value[..dotted], &bytes[dotted + 1..]))
         }
         _ => false,
     }
+}
+
+/// `Optional[Union[SecretString`: a type of Python up to its first comma.
+fn is_open_type(value: &str) -> bool {
+    let mut parts = value.split('[').peekable();
+    let is_name = |part: &str| {
+        part.starts_with(|first: char| first.is_ascii_uppercase()) && LETTER.or(DOT).all(part.as_bytes())
+    };
+    let mut of_generics = 0;
+    while let Some(part) = parts.next() {
+        if !is_name(part) {
+            return false;
+        }
+        of_generics += usize::from(
+            parts.peek().is_some()
+                && [
+                    "Optional",
+                    "Union",
+                    "Annotated",
+                    "Callable",
+                    "Dict",
+                    "Literal",
+                    "Mapping",
+                    "Tuple",
+                ]
+                .iter()
+                .any(|name| part.rsplit('.').next() == Some(name)),
+        );
+    }
+    of_generics > 0
+}
+
+/// `shop.jobs.settings:API_KEY`: a member of a module, as packages name it.
+fn is_entry_point(module: &str, member: &[u8]) -> bool {
+    let small = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    module.split('.').count() >= 3
+        && is_attribute(module)
+        && module.bytes().all(|byte| small(byte) || byte == b'.')
+        && LETTER.has(*member.first().unwrap_or(&b'0'))
+        && WORD.all(member)
+        && !member.iter().any(u8::is_ascii_digit)
 }
 
 /// Says whether what has the form of an expression was rather made up by somebody, where hardly anything else can stand:
