@@ -53,9 +53,8 @@ impl Restarting {
             .collect();
         let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (&**path, &**text)).collect();
         let tip = Self::push(&store, &remote, &files);
-        // The store may be asked to rest before the process ends, or be killed.
         drop(store);
-        self.server.take_seen();
+        drop(self.server.take_seen());
         tip
     }
 
