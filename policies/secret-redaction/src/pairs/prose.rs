@@ -427,8 +427,8 @@ pub(super) fn in_parentheses(text: &str, name: &str, open: usize) -> Option<Hit>
     let bytes = text.as_bytes();
     let closes = bytes.get(inside.end) == Some(&b')');
     // `make_credentials(retries=1)`, `class ClientCredentials(Base2)`
-    let is_call = WORD.run(bytes, inside.start, NAME_MAX) > inside.start
-        && bytes.get(WORD.run(bytes, inside.start, NAME_MAX)) == Some(&b'=');
+    let word_end = WORD.run(bytes, inside.start, NAME_MAX);
+    let is_call = word_end > inside.start && bytes.get(word_end) == Some(&b'=');
     let before = &bytes[..open.saturating_sub(name.len())];
     if is_call || before.ends_with(b"class ") || before.ends_with(b"def ") {
         return None;

@@ -58,6 +58,18 @@ impl Restarting {
         tip
     }
 
+    /// Returns how many files the branch has.
+    fn files(&self) -> usize {
+        let listed = git(self.local.path(), &["ls-tree", "-r", "--name-only", "main"]);
+        listed.lines().count()
+    }
+
+    /// Returns the files that objects of the store are in; an open store may have others.
+    fn packs(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.directory.path().join("objects/pack")).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect()
+    }
+
     fn bodies(&self) -> Vec<String> {
         let seen = self.server.take_seen();
         let posted = seen.iter().filter(|seen| seen.method == "POST");
@@ -77,12 +89,7 @@ fn what_the_store_still_has_is_not_fetched_again() {
     // The next one builds on it as if nothing had been.
     let next = Restarting::push(&store, &remote, &[("d1/e1/new", "x")]);
     assert_eq!(set.local.tip(&branch("main")).unwrap(), Some(next));
-    assert_eq!(
-        git(set.local.path(), &["ls-tree", "-r", "--name-only", "main"])
-            .lines()
-            .count(),
-        301
-    );
+    assert_eq!(set.files(), 301);
     assert_eq!(git(set.local.path(), &["fsck", "--strict"]), "");
 }
 
@@ -103,38 +110,44 @@ fn a_branch_that_moved_meanwhile_is_fetched_as_the_difference() {
         "{bodies:?}"
     );
     Restarting::push(&store, &remote, &[("d2/e2/new", "y")]);
-    assert_eq!(
-        git(set.local.path(), &["ls-tree", "-r", "--name-only", "main"])
-            .lines()
-            .count(),
-        302
-    );
+    assert_eq!(set.files(), 302);
 }
 
 #[test]
-fn a_tree_that_the_store_lost_comes_anew() {
+fn what_the_store_lost_comes_anew() {
     let set = Restarting::new();
     let tip = set.fill();
-    let packs = set.directory.path().join("objects/pack");
-    // Where small pushes wait for their pack, and packs.
-    let lost = set.directory.path().join("objects").join("kbc-mirror.recent");
-    for file in std::fs::read_dir(&packs)
-        .unwrap()
-        .chain(std::fs::read_dir(lost.parent().unwrap()).unwrap())
-    {
-        let path = file.unwrap().path();
-        if path.is_file() {
-            std::fs::remove_file(path).unwrap();
-        }
+    // Opened, a store makes packs of what was pushed last.
+    drop(set.start());
+    for file in set.packs() {
+        std::fs::remove_file(file).unwrap();
     }
     let (store, remote) = set.start();
     // The commit, the top tree, and 3 and 30 directories.
     assert_eq!(remote.fetch(tip, &store, TREES).unwrap().objects, 35);
     assert_eq!(remote.fetch(tip, &store, TREES).unwrap(), Fetched::default());
-    assert_eq!(
-        set.bodies().iter().filter(|body| body.contains("have")).count(),
-        0
-    );
+    let asked = set.bodies();
+    assert!(asked.iter().all(|body| !body.contains("have")), "{asked:?}");
+}
+
+#[test]
+fn a_commit_of_which_only_some_trees_are_there_is_not_taken_for_whole() {
+    let set = Restarting::new();
+    set.fill();
+    drop(set.start());
+    let old = set.packs();
+    let (store, remote) = set.start();
+    // Its pack has the commit and the trees on the way to the file, and no others.
+    let tip = Restarting::push(&store, &remote, &[("d1/e1/new", "x")]);
+    drop(store);
+    drop(set.start());
+    for file in old {
+        std::fs::remove_file(file).unwrap();
+    }
+    let (store, remote) = set.start();
+    assert_eq!(remote.fetch(tip, &store, TREES).unwrap().objects, 34 - 3);
+    Restarting::push(&store, &remote, &[("d2/e2/new", "y")]);
+    assert_eq!(set.files(), 302);
 }
 
 #[test]
